@@ -53,7 +53,7 @@ class Portcullis:
         self.jid = server.component
         key = self.path / "seal.key"
         key.touch(0o600)
-        key.write_bytes(subprocess.run([self.binary, "keygen"], check=True, stdout=subprocess.PIPE).stdout)
+        key.write_text(self.keygen())
         cookie = None
         if server.cookie:
             cookie = self.path / "erlang.cookie"
@@ -147,6 +147,9 @@ class Portcullis:
         """A subcommand to its end: `run("doctor")`. stdout and stderr together in `.stdout`."""
         return subprocess.run([self.binary, *args, "-c", self.config], text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within, cwd=self.path)
+
+    def keygen(self):
+        return subprocess.run([self.binary, "keygen"], check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
