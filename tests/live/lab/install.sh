@@ -83,7 +83,7 @@ flock 9
 
 umask 022
 mkdir -p "$lab"
-[ "$(stat -c %u "$lab")" = 0 ] || [ -z "${lab##*/.lab}" ] || fail "$lab belongs to somebody else; set PORTCULLIS_LAB"
+[ "$lab" != /var/tmp/portcullis-lab ] || [ "$(stat -c %u "$lab")" = 0 ] || fail "$lab belongs to somebody else; set PORTCULLIS_LAB"
 
 apt_update() { # another apt may hold the lists, which DPkg::Lock::Timeout does not wait for
   local try
