@@ -25,10 +25,17 @@ def chosen(config):
 def pytest_generate_tests(metafunc):
     if "server" in metafunc.fixturenames:
         names = chosen(metafunc.config)
-        only = metafunc.definition.get_closest_marker("only")
-        if only:
-            names = [n for n in names if n.startswith(only.args[0])]
         metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that concerns one kind of server is not made for the others."""
+    def fits(item):
+        only = item.get_closest_marker("only")
+        return not only or item.callspec.params["server"].startswith(only.args[0])
+    left_out = [item for item in items if not fits(item)]
+    items[:] = [item for item in items if fits(item)]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config):

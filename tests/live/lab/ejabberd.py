@@ -224,7 +224,7 @@ class Ejabberd(Server):
     def ctl(self, command, **args):
         """One ejabberd command over its HTTP API (`ejabberdctl` would take a second); the parsed JSON answer."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.http}/api/{command}", json.dumps(args).encode(),
-                                         {"Content-Type": "application/json"})
+                                         {"Content-Type": "application/json", "Host": self.host})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"null")

@@ -60,13 +60,15 @@ for part in "${wanted[@]}"; do have "$part" || missing+=("$part"); done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 [ -e /etc/debian_version ] && [ -n "$codename" ] || fail "this needs Debian 12 (bookworm) or 13 (trixie)"
+from=
+[ "$codename" != bookworm ] || from=" (from bookworm-backports)"
 say "will be installed now, from this machine's Debian mirror:"
 for part in "${missing[@]}"; do
   case $part in
     build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
     client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
-    ejabberd-24.12) say "  ejabberd (24.12)                         $([ "$codename" = bookworm ] && echo 'from bookworm-backports'); its service stays off" ;;
-    prosody-13) say "  prosody (13), prosody-modules            $([ "$codename" = bookworm ] && echo 'from bookworm-backports'); its service stays off" ;;
+    ejabberd-24.12) say "  ejabberd (24.12)                         its service stays off$from" ;;
+    prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
     ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 600 MB)" ;;
   esac
 done
