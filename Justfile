@@ -1,6 +1,7 @@
 # The only door. `just --list` shows what there is.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
 
 export CLIPPY_CONF_DIR := justfile_directory() / ".ci"
 
@@ -18,7 +19,7 @@ default:
 demo *ARGS:
     @{{ install }} build client ejabberd-24.12
     @cargo build --locked
-    @cd tests/live && {{ python }} demo.py {{ ARGS }}
+    @cd tests/live && {{ python }} demo.py "$@"
 
 # All tests: Rust, then real servers (`just test all` installs ejabberd 26.07 as well, in a Debian trixie below the lab's folder)
 test WHAT="":
@@ -34,7 +35,7 @@ test WHAT="":
 # Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`)
 live *ARGS:
     @cargo build --locked
-    @cd tests/live && {{ python }} -m pytest {{ ARGS }}
+    @cd tests/live && {{ python }} -m pytest "$@"
 
 # Format, lints, documentation
 check:
