@@ -5,7 +5,7 @@ import pytest
 
 from lab import Client, LoginRefused
 from steps import ban, logs_in, must_be_refused, must_log_in, unban, wait_for
-from words import ALREADY, BANNED, BANNED_UNTIL, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, said
+from words import ALREADY, BANNED, BANNED_UNTIL, CHANGED, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, said
 
 
 def test_a_ban_by_form_in_one_step_ends_the_stream_and_refuses_the_login(house, server, admin, fresh):
@@ -100,12 +100,18 @@ def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(house, 
     who = server.jid(user)
     ban(house, who, "1d first reason")
     must_be_refused(server, user, "first reason")
-    said(ALREADY, house.say(f"ban {who} 2d second reason"))
+    said(CHANGED, house.say(f"ban {who} 2d second reason"), who=who)
     wait_for(lambda: "second reason" in house.say(f"show {who}"), 5)
     wait_for(lambda: "second reason" in server.record(user), 8, what="the record has the new reason")
     must_be_refused(server, user, "second reason")
     unban(house, who)
     must_log_in(server, user)
+
+
+def test_the_same_ban_again_only_tells_what_is_there(house, server, fresh):
+    who = server.jid(fresh())
+    ban(house, who, "forever the same")
+    said(ALREADY, house.say(f"ban {who} forever the same"), who=who)
 
 
 def test_a_jid_is_taken_as_people_paste_it(house, server, fresh):

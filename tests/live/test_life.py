@@ -6,7 +6,7 @@ import pytest
 from lab import Client, Ejabberd, Portcullis, Prosody
 from lab.raw import refused
 from steps import ban, must_be_refused, must_log_in, unban, wait_for
-from words import BANNED, CANNOT_DISABLE, EJABBERD_LINES, MAY_NOT, PROSODY_LINES, ROW, WAITING, WRONG_SECRET, did_not_say, said
+from words import BANNED, CANNOT_DISABLE, EJABBERD_LINES, PROSODY_LINES, ROW, WAITING, WRONG_SECRET, did_not_say, said
 
 
 def test_an_acknowledged_ban_survives_kill_9(house, server, fresh):

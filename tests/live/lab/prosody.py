@@ -7,8 +7,9 @@ import subprocess
 import time
 
 from . import ground
-from .server import SECRET, USERS, Server, password
+from .server import SECRET, USERS, Server
 
+# From `VirtualHost` to the end of `Component "portcullis…"` stands what the operator documents recommend.
 CONFIG = """\
 pidfile = "{run}/prosody.pid"
 data_path = "{run}/data"
@@ -27,17 +28,17 @@ admin_socket = "{run}/data/prosody.sock"
 
 admins = {{ "admin@{host}" }}
 modules_enabled = {{
-	"disco"; "roster"; "saslauth"; "private"; "privilege"; "adhoc"; "admin_adhoc"; "admin_shell";
-	"ping"; "version"; "time"; "posix"; "carbons"; "register_ibr";
+	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr";
 }}
 modules_disabled = {{ "s2s"; "s2s_auth_certs"; "http"; "offline" }}
 allow_registration = true                   -- the lab makes its users over the wire
 authentication = "{authentication}"
 
-VirtualHost "{host}"
-{rights}
 Component "{room_host}" "muc"
 
+VirtualHost "{host}"
+	modules_enabled = {{ "private"; "privilege"; "admin_adhoc"; "adhoc" }}
+{rights}
 Component "{component}"
 	component_secret = "{secret}"
 	component_conflict_resolve = "kick_old"
