@@ -13,6 +13,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 ours=/etc/apt/sources.list.d/portcullis-lab-backports.sources
 apt=(apt-get -y -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
 
+said=${PORTCULLIS_LAB_SAID:-}
 say() { printf 'lab: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -62,21 +63,24 @@ for part in "${wanted[@]}"; do have "$part" || missing+=("$part"); done
 [ -e /etc/debian_version ] && [ -n "$codename" ] || fail "this needs Debian 12 (bookworm) or 13 (trixie)"
 from=
 [ "$codename" != bookworm ] || from=" (from bookworm-backports)"
-say "will be installed now, from this machine's Debian mirror:"
-for part in "${missing[@]}"; do
-  case $part in
-    build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
-    client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
-    ejabberd-24.12) say "  ejabberd (24.12)                         its service stays off$from" ;;
-    prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
-    ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 600 MB)" ;;
-  esac
-done
+announce() {
+  say "will be installed now, from this machine's Debian mirror:"
+  for part in "${missing[@]}"; do
+    case $part in
+      build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
+      client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
+      ejabberd-24.12) say "  ejabberd (24.12)                         its service stays off$from" ;;
+      prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
+      ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
+    esac
+  done
+}
+[ -n "$said" ] || announce
 
 if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || fail "run this as root, or install sudo"
   say "not root: going on with sudo"
-  exec sudo PORTCULLIS_LAB="$lab" bash "$here/install.sh" "${missing[@]}"
+  exec sudo PORTCULLIS_LAB="$lab" PORTCULLIS_LAB_SAID=1 bash "$here/install.sh" "${missing[@]}"
 fi
 
 # one installation at a time on this machine
@@ -86,13 +90,15 @@ flock 9
 umask 022
 mkdir -p "$lab"
 [ "$lab" != /var/tmp/portcullis-lab ] || [ "$(stat -c %u "$lab")" = 0 ] || fail "$lab belongs to somebody else; set PORTCULLIS_LAB"
+log=$lab/install.log # all that apt and debootstrap say; shown when something fails
+: > "$log"
 
 apt_update() { # another apt may hold the lists, which DPkg::Lock::Timeout does not wait for
   local try
   for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    "${apt[@]}" -o APT::Update::Error-Mode=any update >&2 && return
+    "${apt[@]}" -o APT::Update::Error-Mode=any update >> "$log" 2>&1 && return
     # a broken source that is not ours must not stop us, as long as Debian's own lists arrived
-    [ "$try" -lt 4 ] || { "${apt[@]}" update >&2 && return; }
+    [ "$try" -lt 4 ] || { "${apt[@]}" update >> "$log" 2>&1 && return; }
     sleep 5
   done
   fail "apt-get update failed"
@@ -125,11 +131,16 @@ backports() { # only bookworm needs them; they stay at low priority, nothing els
 policy=/usr/sbin/policy-rc.d
 made=
 cleanup() { [ -z "$made" ] || rm -f "$policy"; }
-trap cleanup EXIT
+at_exit() {
+  local code=$?
+  cleanup
+  [ "$code" = 0 ] || { say "failed; the end of $log:"; tail -n 30 "$log" >&2; }
+}
+trap at_exit EXIT
 quiet_install() { # packages that carry a service, which was not here before
   local name=$1; shift
   if [ ! -e "$policy" ]; then printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod 755 "$policy"; made=1; fi
-  "${apt[@]}" install --no-install-recommends "${release[@]}" "$@" >&2
+  "${apt[@]}" install --no-install-recommends "${release[@]}" "$@" >> "$log" 2>&1
   ! command -v systemctl >/dev/null || systemctl disable "$name" >/dev/null 2>&1 || true
   cleanup; made=
 }
@@ -139,8 +150,8 @@ refuse_other() {
   [ -z "$there" ] || fail "$1 $there is already installed here. The tests need $2 and do not touch a server that is in use."
 }
 
-install_build() { update_once; "${apt[@]}" install --no-install-recommends build-essential pkg-config >&2; }
-install_client() { update_once; "${apt[@]}" install --no-install-recommends python3-slixmpp python3-pytest openssl >&2; }
+install_build() { update_once; "${apt[@]}" install --no-install-recommends build-essential pkg-config >> "$log" 2>&1; }
+install_client() { update_once; "${apt[@]}" install --no-install-recommends python3-slixmpp python3-pytest openssl >> "$log" 2>&1; }
 install_ejabberd_24() {
   refuse_other ejabberd 24.12
   update_once; backports; update_once
@@ -154,11 +165,11 @@ install_prosody() {
 install_ejabberd_26() {
   local root=$lab/trixie uri conf
   update_once
-  command -v debootstrap >/dev/null || "${apt[@]}" install --no-install-recommends debootstrap >&2
+  command -v debootstrap >/dev/null || "${apt[@]}" install --no-install-recommends debootstrap >> "$log" 2>&1
   uri=$(mirror)
   if [ ! -e "$root/.base" ]; then
     rm -rf --one-file-system "$root"
-    debootstrap --variant=minbase --include=ca-certificates trixie "$root" "$uri" >&2 ||
+    debootstrap --variant=minbase --include=ca-certificates trixie "$root" "$uri" >> "$log" 2>&1 ||
       fail "debootstrap failed, see $root/debootstrap/debootstrap.log"
     touch "$root/.base"
   fi
@@ -167,8 +178,8 @@ install_ejabberd_26() {
   printf '#!/bin/sh\nexit 101\n' > "$root$policy"; chmod 755 "$root$policy"
   echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/lab"
   cp /etc/resolv.conf /etc/hosts "$root/etc/"
-  chroot "$root" "${apt[@]}" update >&2
-  chroot "$root" "${apt[@]}" install -t trixie-backports --no-install-recommends ejabberd >&2
+  chroot "$root" "${apt[@]}" update >> "$log" 2>&1
+  chroot "$root" "${apt[@]}" install -t trixie-backports --no-install-recommends ejabberd >> "$log" 2>&1
   chroot "$root" apt-get clean
   touch "$root/.complete"
 }
@@ -176,6 +187,7 @@ install_ejabberd_26() {
 for part in "${missing[@]}"; do
   have "$part" && continue
   began=$SECONDS
+  say "installing $part …"
   case $part in
     build) install_build ;;
     client) install_client ;;
