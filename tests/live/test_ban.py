@@ -101,7 +101,7 @@ def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(house, 
     ban(house, who, "1d first reason")
     must_be_refused(server, user, "first reason")
     said(CHANGED, house.say(f"ban {who} 2d second reason"), who=who)
-    wait_for(lambda: "second reason" in house.say(f"show {who}"), 5)
+    wait_for(lambda: "second reason" in house.say(f"show {who}"), 5, every=0.5)
     wait_for(lambda: "second reason" in server.record(user), 8, what="the record has the new reason")
     must_be_refused(server, user, "second reason")
     unban(house, who)

@@ -101,6 +101,11 @@ def test_check_config_names_the_nearest_key_and_keygen_makes_keys(server):
     bad = bot.run("check-config")
     assert bad.returncode == 2, bad.stdout
     said("default_duration", bad.stdout)
+    bot.settings.pop("ban")
+    bot.change(component={"server": "192.0.2.1:5347"})
+    plain = bot.run("check-config")
+    assert plain.returncode == 2, plain.stdout
+    said("allow_plain_remote", plain.stdout)
     one, two = bot.keygen(), bot.keygen()
     assert one.strip() and len(one.strip().splitlines()) == 1 and one != two
 
@@ -150,8 +155,38 @@ def test_without_rights_it_says_what_is_missing_keeps_the_work_and_does_it_when_
             bot.wait_ready(40)
             must_be_refused(poor, "dave", "cannot yet", within=40)
             admin = Client(poor, "admin")
-            wait_for(lambda: "cannot yet" in admin.ask(bot.jid, f"show {poor.jid('dave')}"), 5)
+            wait_for(lambda: "cannot yet" in admin.ask(bot.jid, f"show {poor.jid('dave')}"), 5, every=0.5)
             admin.close()
+
+
+@pytest.mark.only("ejabberd-26.07")  # 24.12 borrows the right of an admin
+def test_without_the_right_to_end_streams_the_record_holds_and_the_rest_stays_visible(server):
+    with Ejabberd(server.version, configure=False) as poor:
+        poor.start()
+        with Portcullis(poor) as bot:
+            admin, victim = Client(poor, "admin"), Client(poor, "dave")
+            said(BANNED, admin.ask(bot.jid, f"ban --force {poor.jid('dave')} 1d no kick", 20), who=poor.jid("dave"))
+            must_be_refused(poor, "dave", "no kick")
+            assert victim.online
+            said(WAITING, admin.ask(bot.jid, f"show {poor.jid('dave')}", 20))
+            said("configure", admin.ask(bot.jid, "status", 20))
+            admin.close()
+            victim.close()
+
+
+@pytest.mark.only("ejabberd")
+def test_direct_tls_to_the_component_port(house, server):
+    house.bot.stop()  # two connections of one component take each other's grants
+    tls = {"server": f"127.0.0.1:{server.tls_port}", "tls": True, "tls_name": "localhost"}
+    trusting = Portcullis(server, component={**tls, "tls_ca_file": str(server.path / "crt.pem")})
+    with trusting:
+        said("portcullis", house.say("status"))
+    wary = Portcullis(server, component=tls)
+    wary.start(ready=False)
+    time.sleep(2)
+    assert wary.get("/readyz")[0] != 200
+    said("certificate", wary.log())
+    wary.stop()
 
 
 @pytest.mark.only("prosody")

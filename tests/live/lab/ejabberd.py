@@ -80,6 +80,16 @@ listen:
       {component}:
         password: "{secret}"
   # ---
+  - port: {tls_port}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    access: all
+    global_routes: false
+    tls: true
+    certfile: {run}/cert.pem
+    hosts:
+      {component}:
+        password: "{secret}"
   - port: {stranger_port}
     ip: "127.0.0.1"
     module: ejabberd_service
@@ -142,7 +152,7 @@ class Ejabberd(Server):
         self.version, self.name = version, f"ejabberd-{version}"
         self.privilege, self.configure, self.loglevel = privilege, configure, loglevel
         self.cookie = COOKIE
-        self.c2s, self.port, self.stranger_port, self.http, self.dist, _ = ground.ports()
+        self.c2s, self.port, self.stranger_port, self.http, self.dist, self.tls_port = ground.ports()
         lab = ground.folder()
         if version == "26.07":
             self.root = lab / "trixie"
@@ -170,7 +180,7 @@ class Ejabberd(Server):
         self.process = ground.spawn(
             [*self._as_ejabberd(), "/usr/sbin/ejabberdctl", *self._folders(), "foreground"],
             self.path / "stdout.log", env=env, cwd="/")
-        self.wait_open(self.c2s, self.port, self.stranger_port, self.http)
+        self.wait_open(self.c2s, self.port, self.tls_port, self.stranger_port, self.http)
         took = time.time() - began
         if self.fresh:
             self.fresh = False
@@ -188,7 +198,7 @@ class Ejabberd(Server):
         privilege = PRIVILEGE.format(commands=commands) if self.privilege else ""
         text = CONFIG.format(
             host=self.host, run=self.run, component=self.component, stranger=self.stranger, room_host=self.room_host,
-            c2s=self.c2s, port=self.port, stranger_port=self.stranger_port, http=self.http, secret=SECRET,
+            c2s=self.c2s, port=self.port, stranger_port=self.stranger_port, tls_port=self.tls_port, http=self.http, secret=SECRET,
             loglevel=self.loglevel, privilege=privilege, configure=CONFIGURE if self.configure else "")
         (self.path / "ejabberd.yml").write_text("\n".join(line for line in text.splitlines() if line) + "\n")
         (self.path / "ejabberdctl.cfg").write_text(
