@@ -6,7 +6,7 @@ from words import BANNED, UNBANNED, said
 __all__ = ["ban", "unban", "must_be_refused", "must_log_in", "logs_in", "RawClient", "wait_for"]
 
 
-def ban(house, who, rest="", user="admin"):
+def ban(house, who, rest="", user=None):
     """Bans by chat line; returns the ban's number."""
     answer = house.say(f"ban {who} {rest}".strip(), user)
     return said(BANNED, answer, who=who).group(1)

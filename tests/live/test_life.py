@@ -197,7 +197,7 @@ def test_a_provider_that_cannot_disable_accounts_is_found_out(server):
             admin = Client(plain, "admin")
             answer = admin.ask(bot.jid, f"ban {plain.jid('dave')} 1d in vain", 20)
             said(BANNED, answer, who=plain.jid("dave"))
-            wait_for(lambda: "disable" in admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"), 15, every=0.5)
+            wait_for(lambda: "disable" in admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"), 20, every=2)
             said(CANNOT_DISABLE, admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"))
             admin.close()
 

@@ -74,7 +74,7 @@ def test_an_unknown_account_is_refused_unless_forced(house, server, admin):
 
 
 def test_nobody_bans_herself(house, server):
-    said(OWN_ACCOUNT, house.say(f"ban {server.jid('admin')} 1h"))
+    said(OWN_ACCOUNT, house.say(f"ban {server.jid('admin')} 1h", "admin"))
     assert logs_in(server, "admin")
 
 

@@ -1,5 +1,6 @@
 """An outside client: slixmpp on a loop of its own, with plain blocking calls for the tests."""
 import asyncio
+import collections
 import inspect
 import itertools
 import logging
@@ -134,6 +135,9 @@ class Client:
     """
 
     ids = itertools.count(1)
+    # portcullis falls silent towards a person who writes more than 20 lines in 10 seconds
+    MOST, SPAN = 18, 10.5
+    written = collections.defaultdict(collections.deque)  # (server, user) -> when lines were sent
 
     def __init__(self, server, user, pw=None, resource="lab", mechanism="PLAIN", within=15):
         self.server, self.user = server, user
@@ -219,10 +223,23 @@ class Client:
     # -- chat ---------------------------------------------------------------------------------------------------------
     def say(self, to, body, more="", kind="chat"):
         """Sends one line and does not wait; returns the stanza's id. `more` is XML put beside the body."""
+        self.pause(self.server, self.user, take=True)
         ident = f"m{next(self.ids)}"
         text = body.replace("&", "&amp;").replace("<", "&lt;")
         self.send_raw(f"<message xmlns='jabber:client' to='{to}' type='{kind}' id='{ident}'><body>{text}</body>{more}</message>")
         return ident
+
+    @classmethod
+    def pause(cls, server, user, take=False):
+        """How many seconds this user must wait before the next line; with `take`, waits and counts the line."""
+        times, now = cls.written[server.c2s, user], time.time()
+        while times and now - times[0] > cls.SPAN:
+            times.popleft()
+        wait = cls.SPAN - (now - times[0]) if len(times) >= cls.MOST else 0
+        if take:
+            time.sleep(wait)
+            times.append(time.time())
+        return wait
 
     def next_message(self, frm, within=10, body=True):
         """The next message from `frm` (with a body, unless told otherwise)."""
