@@ -1,0 +1,3 @@
+//! The hands.
+pub mod clock;
+pub mod ports;
