@@ -1,5 +1,6 @@
 //! The one integration binary: linking the XMPP types once is slow enough.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod gate;
 mod house;
 mod laws;
