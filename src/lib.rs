@@ -15,4 +15,7 @@
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod ban;
+pub mod cli;
+pub mod config;
 pub mod gate;
+pub mod logs;
