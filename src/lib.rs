@@ -18,4 +18,5 @@ pub mod ban;
 pub mod cli;
 pub mod config;
 pub mod gate;
+pub mod http;
 pub mod logs;
