@@ -44,6 +44,7 @@ pub(super) fn read(
     let domain = reader.domain(&shaped);
     let keyring = reader.keyring(&shaped);
     let admins_unusable = shaped.was_taken_out("", "admins");
+    let tls_unusable = shaped.was_taken_out("component", "tls");
     let raw::Raw {
         admins,
         moderators,
@@ -62,7 +63,7 @@ pub(super) fn read(
     if admins.is_empty() && !admins_unusable {
         reader.found.odd(None, "there are no admins, so nobody can give commands; for example `admins = [\"admin@example.org\"]`");
     }
-    let link = reader.link(component);
+    let link = reader.link(component, tls_unusable);
     let cookie = reader.cookie(record.ejabberd_cookie_file);
     let http = reader.value("http", "listen", http.listen, listen);
     if let Some((at, place)) = http
@@ -283,7 +284,7 @@ impl Reader<'_, '_> {
             "make one: (umask 077; portcullis keygen > {})",
             files::quoted(&path)
         );
-        let keys = if path.exists() {
+        let keys = if !matches!(path.try_exists(), Ok(false)) {
             files::read_private(&path)
         } else {
             Err(format!("{} does not exist; {make}", path.display()))
@@ -351,7 +352,7 @@ impl Reader<'_, '_> {
         moderators
     }
 
-    fn link(&mut self, typed: raw::Component) -> Link {
+    fn link(&mut self, typed: raw::Component, tls_unusable: bool) -> Link {
         let flag = |typed: raw::Flag| typed.is_some_and(Spanned::into_inner);
         let (tls, allow_plain_remote) = (flag(typed.tls), flag(typed.allow_plain_remote));
         let place = typed.server.as_ref().map(Spanned::span);
@@ -362,7 +363,7 @@ impl Reader<'_, '_> {
             host: DEFAULT_SERVER.0.to_owned(),
             port: DEFAULT_SERVER.1,
         });
-        if !tls && !allow_plain_remote && !server.is_loopback() {
+        if !tls && !tls_unusable && !allow_plain_remote && !server.is_loopback() {
             let said = format!(
                 "`server` in [component]: {server} may be another machine, and without TLS everybody between can read and change what is sent; set `tls = true`, or `allow_plain_remote = true` if the network between is yours alone"
             );

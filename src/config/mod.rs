@@ -155,7 +155,10 @@ impl Config {
     pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
         let (text, metadata) = files::read(path, files::MAX_CONFIG_FILE).map_err(|said| {
             let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
-            let message = if path.exists() { said } else { format!("there is no such file; {hint}") };
+            let message = match path.try_exists() {
+                Ok(false) => format!("there is no such file; {hint}"),
+                _ => said,
+            };
             Problems { file: path.to_owned(), list: vec![Problem { place: None, message }] }
         })?;
         let mut found = Found::new(&text);

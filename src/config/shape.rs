@@ -109,6 +109,25 @@ fn is_section(section: &str, name: &str) -> bool {
     section.is_empty() && sections().contains(&name)
 }
 
+/// What the keys are called elsewhere: words of the servers' own configurations.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("address", "server"),
+    ("host", "server"),
+    ("port", "server"),
+    ("jid", "domain"),
+    ("name", "domain"),
+    ("password", "secret"),
+    ("folder", "path"),
+    ("bind", "listen"),
+];
+
+fn other_words(key: &str) -> impl Iterator<Item = &'static str> {
+    OTHER_WORDS
+        .iter()
+        .filter(move |(_, meant)| *meant == key)
+        .map(|(word, _)| *word)
+}
+
 /// The sentence for a key or table nobody knows: the nearest one, or the place where the key belongs, and all there are.
 fn unknown(section: &str, name: &str, is_table: bool) -> String {
     if is_table {
@@ -128,13 +147,17 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
         .map(|key| key.name)
         .collect();
     let elsewhere = KEYS.iter().find(|key| key.name == name);
-    let hint = match (nearest(name, here.iter().copied()), elsewhere) {
-        (Some(near), _) => format!("; did you mean `{near}`?"),
-        (None, Some(key)) if key.section.is_empty() => {
-            "; it belongs at the top of the file, above the first [table]:".to_owned()
+    let meant = OTHER_WORDS
+        .iter()
+        .find(|(_, key)| here.contains(key) && nearest(name, other_words(key)).is_some());
+    let hint = match (nearest(name, here.iter().copied()), elsewhere, meant) {
+        (Some(near), ..) => format!("; did you mean `{near}`?"),
+        (None, Some(key), _) if key.section.is_empty() => {
+            "; it belongs at the top of the file, above the first [table];".to_owned()
         }
-        (None, Some(key)) => format!("; it belongs in [{}]:", key.section),
-        (None, None) => ";".to_owned(),
+        (None, Some(key), _) => format!("; it belongs in [{}];", key.section),
+        (None, None, Some((_, key))) => format!("; did you mean `{key}`?"),
+        (None, None, None) => ";".to_owned(),
     };
     let list: Vec<_> = here.iter().map(|name| format!("`{name}`")).collect();
     format!(
@@ -228,6 +251,22 @@ mod tests {
         check(
             "domain = \"x\"\n",
             &["1:1: unknown key `domain` at the top of the file; it belongs in [component]"],
+        );
+    }
+
+    #[test]
+    fn the_words_of_other_configurations_lead_to_ours() {
+        check(
+            "[component]\nadress = \"x\"\n",
+            &["unknown key `adress` in [component]; did you mean `server`? known keys: "],
+        );
+        check(
+            "[component]\npassword = \"x\"\n",
+            &["did you mean `secret`?"],
+        );
+        check(
+            "[log]\npassword = \"x\"\n",
+            &["unknown key `password` in [log]; known keys: `format`, `level`"],
         );
     }
 
