@@ -15,5 +15,9 @@
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod ban;
+pub mod cli;
+pub mod config;
 pub mod gate;
 pub mod store;
+pub mod http;
+pub mod logs;

@@ -4,3 +4,7 @@
 mod gate;
 mod house;
 mod laws;
+//! The integration tests: one binary, because linking it is the slow part.
+#![allow(clippy::unwrap_used)]
+
+mod config;
