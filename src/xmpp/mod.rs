@@ -10,9 +10,10 @@
 //!
 //! Start reading at [`link`], then [`guard`]. Reference: XEP-0114 (component protocol), RFC 6120.
 
-// pub mod fault;
+pub mod fault;
 pub mod guard;
 // pub mod iq;
 // pub mod link;
-// pub mod secret;
-// pub mod stanza;
+pub mod secret;
+pub mod stanza;
+pub mod wire;
