@@ -12,8 +12,8 @@
 
 pub mod fault;
 pub mod guard;
-// pub mod iq;
-// pub mod link;
+pub mod iq;
+pub mod link;
 pub mod secret;
 pub mod stanza;
 pub mod wire;
