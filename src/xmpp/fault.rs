@@ -61,26 +61,121 @@ impl Fault {
         use ErrorType::{Auth, Cancel, Modify, Wait};
         let (type_, condition, command, text) = match self {
             Fault::Malformed => (Modify, C::BadRequest, None, "This stanza is malformed."),
-            Fault::Excess(Excess::Bytes) => (Modify, C::PolicyViolation, None, "This stanza is too large."),
-            Fault::Excess(Excess::Depth) => (Modify, C::NotAcceptable, None, "This stanza is nested too deeply."),
-            Fault::Excess(Excess::AttributeBytes) => (Modify, C::NotAcceptable, None, "An attribute of this stanza is too long."),
-            Fault::Excess(Excess::Attributes) => (Modify, C::NotAcceptable, None, "An element of this stanza has too many attributes."),
-            Fault::Excess(Excess::Elements) => (Modify, C::NotAcceptable, None, "This stanza has too many elements."),
-            Fault::AddressMalformed => (Modify, C::JidMalformed, None, "An address in this stanza is not valid."),
-            Fault::Unavailable => (Cancel, C::ServiceUnavailable, None, "Nothing here answers this request."),
-            Fault::NotImplemented => (Cancel, C::FeatureNotImplemented, None, "This request is not implemented."),
-            Fault::Forbidden => (Auth, C::Forbidden, None, "You do not have the role this needs."),
-            Fault::NotAllowed => (Cancel, C::NotAllowed, None, "This is not allowed to anyone."),
+            Fault::Excess(Excess::Bytes) => (
+                Modify,
+                C::PolicyViolation,
+                None,
+                "This stanza is too large.",
+            ),
+            Fault::Excess(Excess::Depth) => (
+                Modify,
+                C::NotAcceptable,
+                None,
+                "This stanza is nested too deeply.",
+            ),
+            Fault::Excess(Excess::AttributeBytes) => (
+                Modify,
+                C::NotAcceptable,
+                None,
+                "An attribute of this stanza is too long.",
+            ),
+            Fault::Excess(Excess::Attributes) => (
+                Modify,
+                C::NotAcceptable,
+                None,
+                "An element of this stanza has too many attributes.",
+            ),
+            Fault::Excess(Excess::Elements) => (
+                Modify,
+                C::NotAcceptable,
+                None,
+                "This stanza has too many elements.",
+            ),
+            Fault::AddressMalformed => (
+                Modify,
+                C::JidMalformed,
+                None,
+                "An address in this stanza is not valid.",
+            ),
+            Fault::Unavailable => (
+                Cancel,
+                C::ServiceUnavailable,
+                None,
+                "Nothing here answers this request.",
+            ),
+            Fault::NotImplemented => (
+                Cancel,
+                C::FeatureNotImplemented,
+                None,
+                "This request is not implemented.",
+            ),
+            Fault::Forbidden => (
+                Auth,
+                C::Forbidden,
+                None,
+                "You do not have the role this needs.",
+            ),
+            Fault::NotAllowed => (
+                Cancel,
+                C::NotAllowed,
+                None,
+                "This is not allowed to anyone.",
+            ),
             Fault::NotFound => (Cancel, C::ItemNotFound, None, "There is no such item here."),
-            Fault::Busy => (Wait, C::ResourceConstraint, None, "Too much is waiting just now. Try again in a moment."),
-            Fault::AnswerTooLarge => (Wait, C::ResourceConstraint, None, "The answer is too large to send. Ask for less at a time."),
-            Fault::Internal => (Cancel, C::InternalServerError, None, "Something failed here. The log of portcullis says more."),
-            Fault::BadAction => (Modify, C::BadRequest, Some("bad-action"), "This action is not possible at this stage."),
-            Fault::MalformedAction => (Modify, C::BadRequest, Some("malformed-action"), "There is no such action."),
-            Fault::BadPayload => (Modify, C::BadRequest, Some("bad-payload"), "This is not the form that was asked for."),
-            Fault::BadLocale => (Modify, C::BadRequest, Some("bad-locale"), "This language is not spoken here."),
-            Fault::BadSessionId => (Modify, C::BadRequest, Some("bad-sessionid"), "There is no such session. Start the command again."),
-            Fault::SessionExpired => (Cancel, C::NotAllowed, Some("session-expired"), "This session has expired. Start the command again."),
+            Fault::Busy => (
+                Wait,
+                C::ResourceConstraint,
+                None,
+                "Too much is waiting just now. Try again in a moment.",
+            ),
+            Fault::AnswerTooLarge => (
+                Wait,
+                C::ResourceConstraint,
+                None,
+                "The answer is too large to send. Ask for less at a time.",
+            ),
+            Fault::Internal => (
+                Cancel,
+                C::InternalServerError,
+                None,
+                "Something failed here. The log of portcullis says more.",
+            ),
+            Fault::BadAction => (
+                Modify,
+                C::BadRequest,
+                Some("bad-action"),
+                "This action is not possible at this stage.",
+            ),
+            Fault::MalformedAction => (
+                Modify,
+                C::BadRequest,
+                Some("malformed-action"),
+                "There is no such action.",
+            ),
+            Fault::BadPayload => (
+                Modify,
+                C::BadRequest,
+                Some("bad-payload"),
+                "This is not the form that was asked for.",
+            ),
+            Fault::BadLocale => (
+                Modify,
+                C::BadRequest,
+                Some("bad-locale"),
+                "This language is not spoken here.",
+            ),
+            Fault::BadSessionId => (
+                Modify,
+                C::BadRequest,
+                Some("bad-sessionid"),
+                "There is no such session. Start the command again.",
+            ),
+            Fault::SessionExpired => (
+                Cancel,
+                C::NotAllowed,
+                Some("session-expired"),
+                "This session has expired. Start the command again.",
+            ),
         };
         let mut error = StanzaError::new(type_, condition, "en", text);
         error.other = command.map(|name| Element::bare(name, NS_COMMANDS));
@@ -98,7 +193,13 @@ impl Fault {
     /// The IQ that answers request `id` of `to`, who had asked `from`.
     #[must_use]
     pub fn answer(self, from: Jid, to: Jid, id: String) -> Stanza {
-        Stanza::Iq(Iq::Error { from: Some(from), to: Some(to), id, error: self.stanza_error(), payload: None })
+        Stanza::Iq(Iq::Error {
+            from: Some(from),
+            to: Some(to),
+            id,
+            error: self.stanza_error(),
+            payload: None,
+        })
     }
 }
 
@@ -116,10 +217,19 @@ mod tests {
     fn check(fault: Fault, type_: &str, condition: &str, command: Option<&str>) {
         let element: Element = fault.stanza_error().into();
         assert_eq!(element.attr("type"), Some(type_), "{fault:?}");
-        assert!(element.has_child(condition, "urn:ietf:params:xml:ns:xmpp-stanzas"), "{fault:?}");
-        let text = element.get_child("text", "urn:ietf:params:xml:ns:xmpp-stanzas").unwrap();
+        assert!(
+            element.has_child(condition, "urn:ietf:params:xml:ns:xmpp-stanzas"),
+            "{fault:?}"
+        );
+        let text = element
+            .get_child("text", "urn:ietf:params:xml:ns:xmpp-stanzas")
+            .unwrap();
         assert!(text.text().ends_with('.'), "{fault:?} has no sentence");
-        let children: Vec<&str> = element.children().filter(|c| c.has_ns(NS_COMMANDS)).map(Element::name).collect();
+        let children: Vec<&str> = element
+            .children()
+            .filter(|c| c.has_ns(NS_COMMANDS))
+            .map(Element::name)
+            .collect();
         assert_eq!(children, command.into_iter().collect::<Vec<_>>());
     }
 
@@ -137,16 +247,44 @@ mod tests {
 
     #[test]
     fn faults_of_ad_hoc_commands_name_their_own_condition_too() {
-        check(Fault::BadAction, "modify", "bad-request", Some("bad-action"));
-        check(Fault::MalformedAction, "modify", "bad-request", Some("malformed-action"));
-        check(Fault::BadPayload, "modify", "bad-request", Some("bad-payload"));
-        check(Fault::BadSessionId, "modify", "bad-request", Some("bad-sessionid"));
-        check(Fault::SessionExpired, "cancel", "not-allowed", Some("session-expired"));
+        check(
+            Fault::BadAction,
+            "modify",
+            "bad-request",
+            Some("bad-action"),
+        );
+        check(
+            Fault::MalformedAction,
+            "modify",
+            "bad-request",
+            Some("malformed-action"),
+        );
+        check(
+            Fault::BadPayload,
+            "modify",
+            "bad-request",
+            Some("bad-payload"),
+        );
+        check(
+            Fault::BadSessionId,
+            "modify",
+            "bad-request",
+            Some("bad-sessionid"),
+        );
+        check(
+            Fault::SessionExpired,
+            "cancel",
+            "not-allowed",
+            Some("session-expired"),
+        );
     }
 
     #[test]
     fn a_text_of_ones_own_replaces_ours() {
         let error = Fault::NotFound.with_text("There is no command “bann”. Did you mean “ban”?");
-        assert_eq!(error.texts.values().collect::<Vec<_>>(), ["There is no command “bann”. Did you mean “ban”?"]);
+        assert_eq!(
+            error.texts.values().collect::<Vec<_>>(),
+            ["There is no command “bann”. Did you mean “ban”?"]
+        );
     }
 }

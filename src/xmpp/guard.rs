@@ -125,8 +125,14 @@ pub struct Opening {
 /// Reads the root tag of a frame that the parser refused, so that it can be answered. `frame` is what [`Frame::Whole`] held.
 #[must_use]
 pub fn head_of(frame: &[u8]) -> Head {
-    let nothing_fits = Limits { stanza_bytes: 0, ..Limits::default() };
-    let mut guard = Guard { open: true, ..Guard::new(nothing_fits) };
+    let nothing_fits = Limits {
+        stanza_bytes: 0,
+        ..Limits::default()
+    };
+    let mut guard = Guard {
+        open: true,
+        ..Guard::new(nothing_fits)
+    };
     match guard.next(&mut &frame[..]) {
         Ok(Some(Frame::Rejected { head, .. })) => head,
         _ => Head::default(),
@@ -214,12 +220,17 @@ impl Guard {
 
     /// Consumes bytes from the front of `input` up to the end of the next frame. `None`: all consumed, no frame yet.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, Fatal> {
-        let Some(found) = self.step(input)? else { return Ok(None) };
+        let Some(found) = self.step(input)? else {
+            return Ok(None);
+        };
         Ok(Some(match found {
             Found::Open => Frame::Open(self.raw.opening()),
             Found::Close => Frame::Close,
             Found::Element => match self.excess {
-                Some(why) => Frame::Rejected { head: self.raw.head(), why },
+                Some(why) => Frame::Rejected {
+                    head: self.raw.head(),
+                    why,
+                },
                 None => Frame::Whole(&self.stored),
             },
         }))
@@ -312,7 +323,11 @@ impl Guard {
                 },
                 At::Equals => match byte {
                     b'"' | b'\'' => {
-                        self.part = if self.depth <= 1 { self.raw.begin_value(self.open) } else { None };
+                        self.part = if self.depth <= 1 {
+                            self.raw.begin_value(self.open)
+                        } else {
+                            None
+                        };
                         self.value_bytes = 0;
                         self.at = At::Value(byte);
                     }
@@ -377,7 +392,11 @@ impl Guard {
                     if byte != CDATA[seen] {
                         return Err(Fatal::Restricted);
                     }
-                    self.at = if seen + 1 == CDATA.len() { At::CData(0) } else { At::Bang(seen + 1) };
+                    self.at = if seen + 1 == CDATA.len() {
+                        At::CData(0)
+                    } else {
+                        At::Bang(seen + 1)
+                    };
                 }
                 At::CData(0) => match memchr::memchr(b']', &bytes[i..]) {
                     Some(at) => {
@@ -451,7 +470,13 @@ impl Guard {
     }
 
     /// A start tag ends before `bytes[end]`.
-    fn end_tag(&mut self, empty: bool, bytes: &[u8], kept: &mut usize, end: usize) -> Result<Option<Found>, Fatal> {
+    fn end_tag(
+        &mut self,
+        empty: bool,
+        bytes: &[u8],
+        kept: &mut usize,
+        end: usize,
+    ) -> Result<Option<Found>, Fatal> {
         self.at = At::Text;
         if !self.open {
             self.count_prolog(end - *kept)?;
@@ -502,7 +527,11 @@ impl Guard {
 
     fn count_prolog(&mut self, bytes: usize) -> Result<(), Fatal> {
         self.seen = self.seen.saturating_add(bytes);
-        if self.seen > PROLOG_BYTES { Err(Fatal::LongHeader) } else { Ok(()) }
+        if self.seen > PROLOG_BYTES {
+            Err(Fatal::LongHeader)
+        } else {
+            Ok(())
+        }
     }
 
     fn reject(&mut self, why: Excess) {

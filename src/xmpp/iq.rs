@@ -113,19 +113,39 @@ impl Asker {
     /// An asker over this wire. All stanzas that arrive must pass [`Asker::route`].
     #[must_use]
     pub fn new(wire: Wire) -> Self {
-        Asker { wire, open: Arc::default(), room: Arc::new(Semaphore::new(IN_FLIGHT)) }
+        Asker {
+            wire,
+            open: Arc::default(),
+            room: Arc::new(Semaphore::new(IN_FLIGHT)),
+        }
     }
 
     /// Asks `to`, as `from` (an address below our domain; our domain if `None`), and waits for the answer, `limit` at most.
     ///
     /// The answer must come from exactly the address asked, so ask under the address that will answer.
-    pub async fn ask(&self, to: Jid, from: Option<Jid>, what: Ask, limit: Duration) -> Result<Reply, AskFault> {
+    pub async fn ask(
+        &self,
+        to: Jid,
+        from: Option<Jid>,
+        what: Ask,
+        limit: Duration,
+    ) -> Result<Reply, AskFault> {
         let mut sent = false;
         let asked = timeout(limit, self.ask_without_end(to, from, what, &mut sent)).await;
-        asked.unwrap_or(if sent { Err(AskFault::Timeout(limit)) } else { Err(AskFault::Busy) })
+        asked.unwrap_or(if sent {
+            Err(AskFault::Timeout(limit))
+        } else {
+            Err(AskFault::Busy)
+        })
     }
 
-    async fn ask_without_end(&self, to: Jid, from: Option<Jid>, what: Ask, sent: &mut bool) -> Result<Reply, AskFault> {
+    async fn ask_without_end(
+        &self,
+        to: Jid,
+        from: Option<Jid>,
+        what: Ask,
+        sent: &mut bool,
+    ) -> Result<Reply, AskFault> {
         let mut state = self.wire.state();
         let session = state.borrow_and_update().session;
         if session == 0 {
@@ -139,11 +159,24 @@ impl Asker {
             _ = &mut lost => return Err(Unsent::Down.into()),
         };
         let (id, to_hear) = self.enter(to.clone())?;
-        let _forget = Forget { open: &self.open, id: &id };
+        let _forget = Forget {
+            open: &self.open,
+            id: &id,
+        };
         let (to, id) = (Some(to), id.clone());
         let iq = match what {
-            Ask::Get(payload) => Iq::Get { from, to, id, payload },
-            Ask::Set(payload) => Iq::Set { from, to, id, payload },
+            Ask::Get(payload) => Iq::Get {
+                from,
+                to,
+                id,
+                payload,
+            },
+            Ask::Set(payload) => Iq::Set {
+                from,
+                to,
+                id,
+                payload,
+            },
         };
         self.wire.send(iq.into()).await?;
         *sent = true;
@@ -155,7 +188,10 @@ impl Asker {
         }
     }
 
-    fn enter(&self, peer: Jid) -> Result<(String, oneshot::Receiver<Result<Reply, AskFault>>), AskFault> {
+    fn enter(
+        &self,
+        peer: Jid,
+    ) -> Result<(String, oneshot::Receiver<Result<Reply, AskFault>>), AskFault> {
         let mut random = [0; 16];
         // Without randomness ids could be guessed: better not to ask.
         getrandom::fill(&mut random).map_err(|_| AskFault::Busy)?;
@@ -175,8 +211,14 @@ impl Asker {
         let id = received.header.id.as_deref().unwrap_or("");
         let question = {
             let mut open = lock(&self.open);
-            let matches = open.get(id).is_some_and(|question| question.peer == received.header.from);
-            if matches && (!request || is_echo(&received.element)) { open.remove(id) } else { None }
+            let matches = open
+                .get(id)
+                .is_some_and(|question| question.peer == received.header.from);
+            if matches && (!request || is_echo(&received.element)) {
+                open.remove(id)
+            } else {
+                None
+            }
         };
         let Some(question) = question else {
             if request {
@@ -185,7 +227,11 @@ impl Asker {
             tracing::debug!(from = %received.header.from, "an answer nobody waits for");
             return Routed::Stray;
         };
-        let answer = if request { Err(AskFault::Echoed) } else { answer(received.element) };
+        let answer = if request {
+            Err(AskFault::Echoed)
+        } else {
+            answer(received.element)
+        };
         // Whoever asked may have given up in this very moment.
         let _ = question.answer.send(answer);
         Routed::Delivered
@@ -215,11 +261,18 @@ fn answer(element: Element) -> Result<Reply, AskFault> {
 /// Reads a stanza error (`<error/>` in any namespace, e.g. one inside a wrapped answer).
 #[must_use]
 pub fn refusal(error: &Element) -> AskFault {
-    let condition = error.children().find(|child| child.has_ns(NS_STANZAS) && child.name() != "text");
+    let condition = error
+        .children()
+        .find(|child| child.has_ns(NS_STANZAS) && child.name() != "text");
     AskFault::Refused {
-        condition: condition.map_or("undefined-condition", Element::name).to_owned(),
+        condition: condition
+            .map_or("undefined-condition", Element::name)
+            .to_owned(),
         type_: error.attr("type").unwrap_or("").to_owned(),
-        text: error.get_child("text", NS_STANZAS).map(Element::text).filter(|text| !text.is_empty()),
+        text: error
+            .get_child("text", NS_STANZAS)
+            .map(Element::text)
+            .filter(|text| !text.is_empty()),
     }
 }
 
@@ -259,7 +312,11 @@ mod tests {
     fn scene() -> Scene {
         let (wire, waiting) = Wire::new(BareJid::new("bot.example").unwrap(), 10_000);
         wire.open();
-        Scene { asker: Asker::new(wire.clone()), wire, waiting }
+        Scene {
+            asker: Asker::new(wire.clone()),
+            wire,
+            waiting,
+        }
     }
 
     fn received(text: &str) -> Received {
@@ -275,7 +332,8 @@ mod tests {
         async fn ask(&mut self, to: &str) -> (JoinHandle<Result<Reply, AskFault>>, String) {
             let (asker, to) = (self.asker.clone(), Jid::new(to).unwrap());
             let ask = Ask::Get(Element::bare("q", "u"));
-            let task = tokio::spawn(async move { asker.ask(to, None, ask, Duration::from_secs(5)).await });
+            let task =
+                tokio::spawn(async move { asker.ask(to, None, ask, Duration::from_secs(5)).await });
             let out = self.waiting.recv().await.unwrap();
             let sent = received(std::str::from_utf8(&out.bytes).unwrap());
             (task, sent.header.id.unwrap())
@@ -286,13 +344,33 @@ mod tests {
     async fn an_answer_is_matched_by_id_and_sender() {
         let mut scene = scene();
         let (task, id) = scene.ask("Alice@Example.org").await;
-        let answer = |from: &str, id: &str| received(&format!("<iq type='result' from='{from}' to='bot.example' id='{id}'><r xmlns='u'/></iq>"));
-        assert_eq!(scene.asker.route(answer("eve@example.org", &id)), Routed::Stray);
-        assert_eq!(scene.asker.route(answer("alice@example.org/phone", &id)), Routed::Stray);
-        assert_eq!(scene.asker.route(answer("alice@example.org", "x")), Routed::Stray);
-        assert_eq!(scene.asker.route(answer("alice@EXAMPLE.org", &id)), Routed::Delivered);
+        let answer = |from: &str, id: &str| {
+            received(&format!(
+                "<iq type='result' from='{from}' to='bot.example' id='{id}'><r xmlns='u'/></iq>"
+            ))
+        };
+        assert_eq!(
+            scene.asker.route(answer("eve@example.org", &id)),
+            Routed::Stray
+        );
+        assert_eq!(
+            scene.asker.route(answer("alice@example.org/phone", &id)),
+            Routed::Stray
+        );
+        assert_eq!(
+            scene.asker.route(answer("alice@example.org", "x")),
+            Routed::Stray
+        );
+        assert_eq!(
+            scene.asker.route(answer("alice@EXAMPLE.org", &id)),
+            Routed::Delivered
+        );
         assert!(task.await.unwrap().unwrap().payload().unwrap().is("r", "u"));
-        assert_eq!(scene.asker.route(answer("alice@example.org", &id)), Routed::Stray, "answered twice");
+        assert_eq!(
+            scene.asker.route(answer("alice@example.org", &id)),
+            Routed::Stray,
+            "answered twice"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -304,7 +382,11 @@ mod tests {
              <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no</text><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
         );
         scene.asker.route(received(&error));
-        let fault = AskFault::Refused { condition: "forbidden".into(), type_: "auth".into(), text: Some("no".into()) };
+        let fault = AskFault::Refused {
+            condition: "forbidden".into(),
+            type_: "auth".into(),
+            text: Some("no".into()),
+        };
         assert_eq!(fault.to_string(), "refused: forbidden (no)");
         assert_eq!(task.await.unwrap(), Err(fault));
     }
@@ -324,8 +406,15 @@ mod tests {
     async fn our_privileged_request_coming_back_is_an_echo_and_not_a_request() {
         let mut scene = scene();
         let (task, id) = scene.ask("a@b").await;
-        let echo = |from: &str| received(&format!("<iq type='set' from='{from}' to='bot.example' id='{id}'><privileged_iq xmlns='urn:xmpp:privilege:2'/></iq>"));
-        assert!(matches!(scene.asker.route(echo("eve@b")), Routed::NotMine(_)));
+        let echo = |from: &str| {
+            received(&format!(
+                "<iq type='set' from='{from}' to='bot.example' id='{id}'><privileged_iq xmlns='urn:xmpp:privilege:2'/></iq>"
+            ))
+        };
+        assert!(matches!(
+            scene.asker.route(echo("eve@b")),
+            Routed::NotMine(_)
+        ));
         assert_eq!(scene.asker.route(echo("a@b")), Routed::Delivered);
         assert_eq!(task.await.unwrap(), Err(AskFault::Echoed));
     }
@@ -334,9 +423,15 @@ mod tests {
     async fn requests_and_messages_are_left_to_the_router() {
         let mut scene = scene();
         let (task, id) = scene.ask("a@b").await;
-        let request = received(&format!("<iq type='get' from='a@b' to='bot.example' id='{id}'><q xmlns='u'/></iq>"));
+        let request = received(&format!(
+            "<iq type='get' from='a@b' to='bot.example' id='{id}'><q xmlns='u'/></iq>"
+        ));
         assert_eq!(scene.asker.route(request.clone()), Routed::NotMine(request));
-        assert_eq!(scene.asker.waiting(), 1, "a request must not consume the question");
+        assert_eq!(
+            scene.asker.waiting(),
+            1,
+            "a request must not consume the question"
+        );
         task.abort();
     }
 
@@ -344,7 +439,10 @@ mod tests {
     async fn a_question_times_out_and_leaves_nothing_behind() {
         let mut scene = scene();
         let (task, _) = scene.ask("a@b").await;
-        assert_eq!(task.await.unwrap(), Err(AskFault::Timeout(Duration::from_secs(5))));
+        assert_eq!(
+            task.await.unwrap(),
+            Err(AskFault::Timeout(Duration::from_secs(5)))
+        );
         assert_eq!(scene.asker.waiting(), 0);
     }
 
@@ -367,7 +465,12 @@ mod tests {
         assert_eq!(first.await.unwrap(), Err(AskFault::Lost));
         assert_eq!(second.await.unwrap(), Err(AskFault::Lost));
         assert_eq!(before.elapsed(), Duration::ZERO);
-        let ask = scene.asker.ask(Jid::new("a@b").unwrap(), None, Ask::Get(Element::bare("q", "u")), Duration::from_secs(5));
+        let ask = scene.asker.ask(
+            Jid::new("a@b").unwrap(),
+            None,
+            Ask::Get(Element::bare("q", "u")),
+            Duration::from_secs(5),
+        );
         assert_eq!(ask.await, Err(AskFault::Unsent(Unsent::Down)));
     }
 
@@ -378,7 +481,14 @@ mod tests {
         for _ in 0..IN_FLIGHT {
             tasks.push(scene.ask("a@b").await);
         }
-        let ask = |limit| scene.asker.ask(Jid::new("a@b").unwrap(), None, Ask::Get(Element::bare("q", "u")), limit);
+        let ask = |limit| {
+            scene.asker.ask(
+                Jid::new("a@b").unwrap(),
+                None,
+                Ask::Get(Element::bare("q", "u")),
+                limit,
+            )
+        };
         assert_eq!(ask(Duration::from_secs(1)).await, Err(AskFault::Busy));
         assert_eq!(scene.asker.waiting(), IN_FLIGHT);
         let ids: std::collections::HashSet<_> = tasks.iter().map(|(_, id)| id).collect();

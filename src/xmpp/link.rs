@@ -133,7 +133,17 @@ impl Link {
         settings.domain = BareJid::from_parts(None, settings.domain.domain());
         let (events, incoming) = mpsc::channel(INCOMING);
         let (wire, queue) = Wire::new(settings.domain.clone(), settings.limits.stanza_bytes);
-        (Link { settings, dial, wire: wire.clone(), queue, events }, wire, incoming)
+        (
+            Link {
+                settings,
+                dial,
+                wire: wire.clone(),
+                queue,
+                events,
+            },
+            wire,
+            incoming,
+        )
     }
 
     /// Connects, and reconnects until told to stop or until nobody listens any more.
@@ -178,7 +188,13 @@ impl Link {
             let pause = delay(patience, tries, chance());
             tries = tries.saturating_add(1);
             self.report(&cause, pause);
-            if held.is_some() && self.events.send(Incoming::Down { why: cause }).await.is_err() {
+            if held.is_some()
+                && self
+                    .events
+                    .send(Incoming::Down { why: cause })
+                    .await
+                    .is_err()
+            {
                 return Ok(());
             }
             tokio::select! {
@@ -193,16 +209,32 @@ impl Link {
         let limit = self.settings.timings.login;
         let line = (self.dial)();
         let login = async { login::login(line.await?, &self.settings).await };
-        timeout(limit, login).await.unwrap_or(Err(Cause::LoginTimeout(limit)))
+        timeout(limit, login)
+            .await
+            .unwrap_or(Err(Cause::LoginTimeout(limit)))
     }
 
     /// One connection. Its end closes the wire before anyone is told, so that nothing is sent into the gap.
-    async fn session(&mut self, line: login::Established, shutdown: &CancellationToken) -> Result<(), Cause> {
+    async fn session(
+        &mut self,
+        line: login::Established,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Cause> {
         let session = self.wire.open();
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
         let ended = match self.events.send(Incoming::Up).await {
             Err(_) => Err(Cause::Deaf),
-            Ok(()) => session::run(line, &self.settings, &self.wire, &mut self.queue, &self.events, shutdown).await,
+            Ok(()) => {
+                session::run(
+                    line,
+                    &self.settings,
+                    &self.wire,
+                    &mut self.queue,
+                    &self.events,
+                    shutdown,
+                )
+                .await
+            }
         };
         self.wire.close(ended.as_ref().err().map(Cause::to_string));
         ended

@@ -143,7 +143,10 @@ pub fn parse(frame: &[u8]) -> Top {
     };
     match xso::from_bytes_with_options::<Element>(frame, options) {
         Ok(element) => sort(element),
-        Err(error) => Top::Malformed(Malformed { head: guard::head_of(frame), why: Wrong::Xml(error.to_string()) }),
+        Err(error) => Top::Malformed(Malformed {
+            head: guard::head_of(frame),
+            why: Wrong::Xml(error.to_string()),
+        }),
     }
 }
 
@@ -157,8 +160,15 @@ fn sort(element: Element) -> Top {
             other => return Top::Unknown(other.to_owned()),
         };
         return match header(kind, &element) {
-            Ok(header) => Top::Stanza(Received { kind, header, element }),
-            Err(why) => Top::Malformed(Malformed { head: head(&element), why }),
+            Ok(header) => Top::Stanza(Received {
+                kind,
+                header,
+                element,
+            }),
+            Err(why) => Top::Malformed(Malformed {
+                head: head(&element),
+                why,
+            }),
         };
     }
     if element.is("error", NS_STREAM) {
@@ -191,15 +201,28 @@ fn header(kind: Kind, element: &Element) -> Result<Header, Wrong> {
 
 fn head(element: &Element) -> Head {
     let attr = |name| element.attr(name).map(str::to_owned);
-    Head { name: element.name().to_owned(), from: attr("from"), to: attr("to"), id: attr("id"), type_: attr("type") }
+    Head {
+        name: element.name().to_owned(),
+        from: attr("from"),
+        to: attr("to"),
+        id: attr("id"),
+        type_: attr("type"),
+    }
 }
 
 fn stream_error(element: &Element) -> StreamError {
     const NS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
-    let condition = element.children().find(|child| child.has_ns(NS) && child.name() != "text");
+    let condition = element
+        .children()
+        .find(|child| child.has_ns(NS) && child.name() != "text");
     StreamError {
-        condition: condition.map_or("undefined-condition", Element::name).to_owned(),
-        text: element.get_child("text", NS).map(Element::text).filter(|text| !text.is_empty()),
+        condition: condition
+            .map_or("undefined-condition", Element::name)
+            .to_owned(),
+        text: element
+            .get_child("text", NS)
+            .map(Element::text)
+            .filter(|text| !text.is_empty()),
     }
 }
 
@@ -240,7 +263,9 @@ mod tests {
 
     #[test]
     fn a_stanza_brings_its_header_normalised() {
-        let received = received("<iq type='get' id='a' from='Alice@EXAMPLE.org/Phone' to='bot.example' xml:lang='de'><ping xmlns='urn:xmpp:ping'/></iq>");
+        let received = received(
+            "<iq type='get' id='a' from='Alice@EXAMPLE.org/Phone' to='bot.example' xml:lang='de'><ping xmlns='urn:xmpp:ping'/></iq>",
+        );
         assert_eq!(received.kind, Kind::Iq);
         assert_eq!(received.header.from.as_str(), "alice@example.org/Phone");
         assert_eq!(received.header.lang.as_deref(), Some("de"));
@@ -250,23 +275,39 @@ mod tests {
 
     #[test]
     fn an_error_answer_without_an_error_child_is_taken() {
-        let received = received("<iq type='error' id='a' from='alice@example.org' to='bot.example'><privilege xmlns='urn:xmpp:privilege:2'/></iq>");
+        let received = received(
+            "<iq type='error' id='a' from='alice@example.org' to='bot.example'><privilege xmlns='urn:xmpp:privilege:2'/></iq>",
+        );
         assert_eq!(received.type_(), "error");
         assert!(!received.is_request());
     }
 
     #[test]
     fn text_around_the_child_of_a_request_does_not_count() {
-        assert!(received("<iq type='set' id='a' from='a@b' to='c'> <x xmlns='u'/> </iq>").is_request());
+        assert!(
+            received("<iq type='set' id='a' from='a@b' to='c'> <x xmlns='u'/> </iq>").is_request()
+        );
     }
 
     #[test]
     fn requests_without_exactly_one_child_and_other_faults_are_told_apart() {
-        assert_eq!(wrong("<iq type='get' id='a' from='a@b' to='c'/>"), Wrong::Children);
-        assert_eq!(wrong("<iq type='get' id='a' from='a@b' to='c'><x/><y/></iq>"), Wrong::Children);
-        assert_eq!(wrong("<iq type='got' id='a' from='a@b' to='c'><x/></iq>"), Wrong::Type);
+        assert_eq!(
+            wrong("<iq type='get' id='a' from='a@b' to='c'/>"),
+            Wrong::Children
+        );
+        assert_eq!(
+            wrong("<iq type='get' id='a' from='a@b' to='c'><x/><y/></iq>"),
+            Wrong::Children
+        );
+        assert_eq!(
+            wrong("<iq type='got' id='a' from='a@b' to='c'><x/></iq>"),
+            Wrong::Type
+        );
         assert_eq!(wrong("<iq id='a' from='a@b' to='c'><x/></iq>"), Wrong::Type);
-        assert_eq!(wrong("<iq type='get' from='a@b' to='c'><x/></iq>"), Wrong::NoId);
+        assert_eq!(
+            wrong("<iq type='get' from='a@b' to='c'><x/></iq>"),
+            Wrong::NoId
+        );
         assert_eq!(wrong("<message to='c'/>"), Wrong::From);
         assert_eq!(wrong("<message from='@b' to='c'/>"), Wrong::From);
         assert_eq!(wrong("<message from='a@b' to='c@'/>"), Wrong::To);
@@ -274,8 +315,17 @@ mod tests {
 
     #[test]
     fn ill_formed_xml_costs_one_stanza_and_keeps_its_header() {
-        for inner in ["<x></y>", "&nbsp;", "<x a='1' a='2'/>", "\u{1}", "<p:x/>", "<x y='<'/>"] {
-            let Top::Malformed(malformed) = top(&format!("<iq type='get' id='a&lt;' from='a@b' to='c'>{inner}</iq>")) else {
+        for inner in [
+            "<x></y>",
+            "&nbsp;",
+            "<x a='1' a='2'/>",
+            "\u{1}",
+            "<p:x/>",
+            "<x y='<'/>",
+        ] {
+            let Top::Malformed(malformed) = top(&format!(
+                "<iq type='get' id='a&lt;' from='a@b' to='c'>{inner}</iq>"
+            )) else {
                 panic!("{inner:?} was taken");
             };
             assert!(matches!(malformed.why, Wrong::Xml(_)), "{inner:?}");
@@ -286,7 +336,9 @@ mod tests {
     #[test]
     fn an_attribute_longer_than_the_lexers_own_limit_is_read() {
         let long = "z".repeat(16_000);
-        let received = received(&format!("<message from='a@b' to='c'><x y='{long}'/></message>"));
+        let received = received(&format!(
+            "<message from='a@b' to='c'><x y='{long}'/></message>"
+        ));
         assert_eq!(received.payload().unwrap().attr("y"), Some(&*long));
     }
 
@@ -295,13 +347,22 @@ mod tests {
         let error = top(
             "<stream:error><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>Replaced</text><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
         );
-        assert_eq!(error, Top::StreamError(StreamError { condition: "conflict".into(), text: Some("Replaced".into()) }));
+        assert_eq!(
+            error,
+            Top::StreamError(StreamError {
+                condition: "conflict".into(),
+                text: Some("Replaced".into())
+            })
+        );
     }
 
     #[test]
     fn handshake_and_strangers_are_known_for_what_they_are() {
         assert_eq!(top("<handshake/>"), Top::Handshake);
-        assert_eq!(top("<iq xmlns='jabber:client'/>"), Top::Unknown("iq".into()));
+        assert_eq!(
+            top("<iq xmlns='jabber:client'/>"),
+            Top::Unknown("iq".into())
+        );
         assert_eq!(top("<stream:features/>"), Top::Unknown("features".into()));
     }
 

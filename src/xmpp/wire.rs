@@ -122,7 +122,12 @@ impl Wire {
             state: watch::Sender::default(),
             counters: Arc::default(),
         };
-        (Wire { shared: Arc::new(shared) }, waiting)
+        (
+            Wire {
+                shared: Arc::new(shared),
+            },
+            waiting,
+        )
     }
 
     /// Our domain.
@@ -140,7 +145,12 @@ impl Wire {
     /// Why there is no connection, in a sentence; `None` while there is one or before the first try has failed.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.shared.state.borrow().trouble.as_deref().map(str::to_owned)
+        self.shared
+            .state
+            .borrow()
+            .trouble
+            .as_deref()
+            .map(str::to_owned)
     }
 
     /// What happened so far.
@@ -167,7 +177,11 @@ impl Wire {
             return Err(Unsent::Down);
         }
         let checked = self.check(stanza)?;
-        let room = self.shared.room.clone().acquire_many_owned(cost(&checked.bytes));
+        let room = self
+            .shared
+            .room
+            .clone()
+            .acquire_many_owned(cost(&checked.bytes));
         let room = tokio::select! {
             biased;
             // The semaphore is never closed.
@@ -184,15 +198,28 @@ impl Wire {
             return Err(Unsent::Down);
         }
         let checked = self.check(stanza)?;
-        let room = self.shared.room.clone().try_acquire_many_owned(cost(&checked.bytes));
+        let room = self
+            .shared
+            .room
+            .clone()
+            .try_acquire_many_owned(cost(&checked.bytes));
         self.enqueue(session, checked, room.map_err(|_| Unsent::Full)?)
     }
 
-    fn enqueue(&self, session: u64, checked: Checked, room: OwnedSemaphorePermit) -> Result<(), Unsent> {
+    fn enqueue(
+        &self,
+        session: u64,
+        checked: Checked,
+        room: OwnedSemaphorePermit,
+    ) -> Result<(), Unsent> {
         if self.session() != session {
             return Err(Unsent::Down);
         }
-        let out = Out { session, bytes: checked.bytes, _room: room };
+        let out = Out {
+            session,
+            bytes: checked.bytes,
+            _room: room,
+        };
         self.shared.queue.send(out).map_err(|_| Unsent::Down)?;
         checked.refused.map_or(Ok(()), Err)
     }
@@ -209,19 +236,44 @@ impl Wire {
             return Err(Unsent::NoTo);
         }
         let (fault, refused) = match encode(&stanza) {
-            Ok(bytes) if bytes.len() <= self.shared.most => return Ok(Checked { bytes, refused: None }),
-            Ok(bytes) => (Fault::AnswerTooLarge, Unsent::TooLarge { bytes: bytes.len(), most: self.shared.most }),
+            Ok(bytes) if bytes.len() <= self.shared.most => {
+                return Ok(Checked {
+                    bytes,
+                    refused: None,
+                });
+            }
+            Ok(bytes) => (
+                Fault::AnswerTooLarge,
+                Unsent::TooLarge {
+                    bytes: bytes.len(),
+                    most: self.shared.most,
+                },
+            ),
             Err(error) => (Fault::Internal, Unsent::NotXml(error.to_string())),
         };
         // The asker waits for an answer, whatever it is.
         let answer = match stanza {
-            Stanza::Iq(Iq::Result { from: Some(from), to: Some(to), id, .. } | Iq::Error { from: Some(from), to: Some(to), id, .. }) => {
-                fault.answer(from, to, id)
-            }
+            Stanza::Iq(
+                Iq::Result {
+                    from: Some(from),
+                    to: Some(to),
+                    id,
+                    ..
+                }
+                | Iq::Error {
+                    from: Some(from),
+                    to: Some(to),
+                    id,
+                    ..
+                },
+            ) => fault.answer(from, to, id),
             _ => return Err(refused),
         };
         match encode(&answer) {
-            Ok(bytes) if bytes.len() <= self.shared.most => Ok(Checked { bytes, refused: Some(refused) }),
+            Ok(bytes) if bytes.len() <= self.shared.most => Ok(Checked {
+                bytes,
+                refused: Some(refused),
+            }),
             _ => Err(refused),
         }
     }
@@ -240,14 +292,25 @@ impl Wire {
 
     /// A session begins; gives its number.
     pub(super) fn open(&self) -> u64 {
-        let session = self.shared.counters.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        self.shared.state.send_replace(State { session, trouble: None });
+        let session = self
+            .shared
+            .counters
+            .sessions
+            .fetch_add(1, Ordering::Relaxed)
+            + 1;
+        self.shared.state.send_replace(State {
+            session,
+            trouble: None,
+        });
         session
     }
 
     /// There is no session, and that is why.
     pub(super) fn close(&self, trouble: Option<String>) {
-        self.shared.state.send_replace(State { session: 0, trouble: trouble.map(Arc::from) });
+        self.shared.state.send_replace(State {
+            session: 0,
+            trouble: trouble.map(Arc::from),
+        });
     }
 }
 
@@ -259,7 +322,10 @@ fn cost(bytes: &[u8]) -> u32 {
 fn addresses(stanza: &mut Stanza) -> (&mut Option<Jid>, &mut Option<Jid>) {
     match stanza {
         Stanza::Iq(
-            Iq::Get { from, to, .. } | Iq::Set { from, to, .. } | Iq::Result { from, to, .. } | Iq::Error { from, to, .. },
+            Iq::Get { from, to, .. }
+            | Iq::Set { from, to, .. }
+            | Iq::Result { from, to, .. }
+            | Iq::Error { from, to, .. },
         ) => (from, to),
         Stanza::Message(message) => (&mut message.from, &mut message.to),
         Stanza::Presence(presence) => (&mut presence.from, &mut presence.to),
@@ -271,7 +337,10 @@ pub(super) fn encode(stanza: &Stanza) -> Result<Vec<u8>, xso::error::Error> {
     let mut bytes = xso::to_vec(stanza)?;
     // The stream header declares this namespace; no stanza of a server repeats it.
     let declaration = format!(" xmlns='{NS_COMPONENT}'");
-    let name = bytes.iter().position(|byte| matches!(byte, b' ' | b'>' | b'/')).unwrap_or(0);
+    let name = bytes
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'>' | b'/'))
+        .unwrap_or(0);
     if bytes[name..].starts_with(declaration.as_bytes()) {
         bytes.drain(name..name + declaration.len());
     }
@@ -297,7 +366,9 @@ mod tests {
     }
 
     fn message(to: Option<&str>, body: &str) -> Stanza {
-        Message::chat(to.map(jid)).with_body(xmpp_parsers::message::Lang::default(), body.to_owned()).into()
+        Message::chat(to.map(jid))
+            .with_body(xmpp_parsers::message::Lang::default(), body.to_owned())
+            .into()
     }
 
     fn written(waiting: &mut mpsc::UnboundedReceiver<Out>) -> String {
@@ -317,8 +388,16 @@ mod tests {
     #[test]
     fn payloads_keep_their_namespaces() {
         let (wire, mut waiting) = wire(1_000);
-        let payload: Element = "<a xmlns='u'><b xmlns='jabber:component:accept'/></a>".parse().unwrap();
-        wire.try_send(Stanza::Iq(Iq::Get { from: None, to: Some(jid("a@b/c")), id: "1".into(), payload })).unwrap();
+        let payload: Element = "<a xmlns='u'><b xmlns='jabber:component:accept'/></a>"
+            .parse()
+            .unwrap();
+        wire.try_send(Stanza::Iq(Iq::Get {
+            from: None,
+            to: Some(jid("a@b/c")),
+            id: "1".into(),
+            payload,
+        }))
+        .unwrap();
         let text = written(&mut waiting);
         let framed = text.replacen("<iq", "<iq xmlns='jabber:component:accept'", 1);
         let back: Element = framed.parse().unwrap();
@@ -333,10 +412,22 @@ mod tests {
         let mut presence = Presence::available();
         presence.to = Some(jid("a@b"));
         presence.from = Some(jid("bot@example"));
-        assert_eq!(wire.try_send(presence.into()), Err(Unsent::ForeignFrom(jid("bot@example"))));
-        assert!(matches!(wire.try_send(message(Some("a@b"), &"x".repeat(1_000))), Err(Unsent::TooLarge { most: 1_000, .. })));
-        assert!(matches!(wire.try_send(message(Some("a@b"), "\u{0}")), Err(Unsent::NotXml(_))));
-        assert!(matches!(wire.try_send(message(Some("a@b"), "\u{ffff}")), Err(Unsent::NotXml(_))));
+        assert_eq!(
+            wire.try_send(presence.into()),
+            Err(Unsent::ForeignFrom(jid("bot@example")))
+        );
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), &"x".repeat(1_000))),
+            Err(Unsent::TooLarge { most: 1_000, .. })
+        ));
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), "\u{0}")),
+            Err(Unsent::NotXml(_))
+        ));
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), "\u{ffff}")),
+            Err(Unsent::NotXml(_))
+        ));
         assert!(waiting.try_recv().is_err());
     }
 
@@ -353,14 +444,30 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_sent_becomes_an_error_answer() {
         let (wire, mut waiting) = wire(1_000);
-        for (text, condition) in [("x".repeat(1_000), "resource-constraint"), ("\u{1}".into(), "internal-server-error")] {
+        for (text, condition) in [
+            ("x".repeat(1_000), "resource-constraint"),
+            ("\u{1}".into(), "internal-server-error"),
+        ] {
             let mut payload = Element::bare("a", "u");
             payload.append_text(text);
-            let answer = Iq::Result { from: None, to: Some(jid("a@b/c")), id: "7".into(), payload: Some(payload) };
+            let answer = Iq::Result {
+                from: None,
+                to: Some(jid("a@b/c")),
+                id: "7".into(),
+                payload: Some(payload),
+            };
             assert!(wire.try_send(answer.into()).is_err());
             let text = written(&mut waiting);
-            assert!(text.contains("type='error'") && text.contains("id='7'") && text.contains(condition), "{text}");
-            assert!(text.contains("from='bot.example'") && text.contains("to='a@b/c'"), "{text}");
+            assert!(
+                text.contains("type='error'")
+                    && text.contains("id='7'")
+                    && text.contains(condition),
+                "{text}"
+            );
+            assert!(
+                text.contains("from='bot.example'") && text.contains("to='a@b/c'"),
+                "{text}"
+            );
         }
     }
 
@@ -368,7 +475,10 @@ mod tests {
     async fn nothing_is_sent_while_the_link_is_down() {
         let (wire, _waiting) = wire(1_000);
         wire.close(Some("cut".into()));
-        assert_eq!(wire.send(message(Some("a@b"), "x")).await, Err(Unsent::Down));
+        assert_eq!(
+            wire.send(message(Some("a@b"), "x")).await,
+            Err(Unsent::Down)
+        );
         assert_eq!(wire.trouble().as_deref(), Some("cut"));
         assert!(!wire.is_up());
     }

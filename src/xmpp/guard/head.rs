@@ -201,7 +201,14 @@ mod tests {
     fn entities_are_decoded_and_unknown_ones_lose_the_value() {
         assert_eq!(decode("a&amp;b&#x27;&#65;&quot;").unwrap(), "a&b'A\"");
         assert_eq!(decode("plain").unwrap(), "plain");
-        for bad in ["a&nbsp;b", "a&b", "&#xD800;", "&#x110000;", "&#99999999999;", "&;"] {
+        for bad in [
+            "a&nbsp;b",
+            "a&b",
+            "&#xD800;",
+            "&#x110000;",
+            "&#99999999999;",
+            "&;",
+        ] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

@@ -23,7 +23,10 @@ fn feed(guard: &mut Guard, mut bytes: &[u8], into: &mut Vec<Seen>) -> Result<(),
             Frame::Close => Seen::Close,
         });
     }
-    assert!(bytes.is_empty(), "next() said it needs more but left bytes behind");
+    assert!(
+        bytes.is_empty(),
+        "next() said it needs more but left bytes behind"
+    );
     Ok(())
 }
 
@@ -41,7 +44,11 @@ fn frames(text: &str) -> Vec<Seen> {
     let whole = format!("{HEADER}{text}");
     let seen = frames_of(Limits::default(), &[whole.as_bytes()]).unwrap();
     let bytes: Vec<&[u8]> = whole.as_bytes().chunks(1).collect();
-    assert_eq!(frames_of(Limits::default(), &bytes).unwrap(), seen, "cut byte by byte");
+    assert_eq!(
+        frames_of(Limits::default(), &bytes).unwrap(),
+        seen,
+        "cut byte by byte"
+    );
     seen[1..].to_vec()
 }
 
@@ -69,7 +76,9 @@ fn the_stream_header_gives_id_name_and_namespace() {
 
 #[test]
 fn several_stanzas_in_one_read_come_out_one_by_one_and_stand_by_themselves() {
-    let seen = frames("<iq id='1'><ping/></iq> \n<presence/><message to=\"a>b\"><body>x</body></message></stream:stream>");
+    let seen = frames(
+        "<iq id='1'><ping/></iq> \n<presence/><message to=\"a>b\"><body>x</body></message></stream:stream>",
+    );
     assert_eq!(
         seen,
         [
@@ -112,18 +121,32 @@ fn tags_inside_cdata_and_brackets_in_text_are_text() {
 fn stray_text_between_stanzas_is_ignored() {
     assert_eq!(
         frames("42\0xyz ]]> <a/>&&;<b/>"),
-        [whole("<a xmlns='jabber:component:accept'/>"), whole("<b xmlns='jabber:component:accept'/>")]
+        [
+            whole("<a xmlns='jabber:component:accept'/>"),
+            whole("<b xmlns='jabber:component:accept'/>")
+        ]
     );
 }
 
 #[test]
 fn restricted_xml_ends_the_stream() {
-    for bad in ["<!-- x -->", "<?php x?>", "<!DOCTYPE x>", "<!ENTITY a 'b'>", "<m><!-- x --></m>", "<m><?a?></m>", "<m><![INCLUDE["] {
+    for bad in [
+        "<!-- x -->",
+        "<?php x?>",
+        "<!DOCTYPE x>",
+        "<!ENTITY a 'b'>",
+        "<m><!-- x --></m>",
+        "<m><?a?></m>",
+        "<m><![INCLUDE[",
+    ] {
         assert_eq!(fatal(&format!("{HEADER}{bad}")), Fatal::Restricted, "{bad}");
     }
     assert_eq!(fatal("<!DOCTYPE x>"), Fatal::Restricted);
     assert_eq!(fatal("<?xml-stylesheet href='x'?>"), Fatal::Restricted);
-    assert_eq!(fatal("<?xml version='1.0'?><?xml version='1.0'?>"), Fatal::Restricted);
+    assert_eq!(
+        fatal("<?xml version='1.0'?><?xml version='1.0'?>"),
+        Fatal::Restricted
+    );
 }
 
 #[test]
@@ -133,8 +156,14 @@ fn another_protocol_is_told_apart() {
     assert_eq!(fatal("</stream:stream>"), Fatal::NotAStream);
     assert_eq!(fatal("<stream:stream/>"), Fatal::NotAStream);
     assert_eq!(fatal(&" ".repeat(20_000)), Fatal::LongHeader);
-    assert_eq!(fatal(&format!("<stream:stream id='{}", "x".repeat(20_000))), Fatal::LongHeader);
-    assert_eq!(fatal(&format!("<?xml {}", "x".repeat(20_000))), Fatal::LongHeader);
+    assert_eq!(
+        fatal(&format!("<stream:stream id='{}", "x".repeat(20_000))),
+        Fatal::LongHeader
+    );
+    assert_eq!(
+        fatal(&format!("<?xml {}", "x".repeat(20_000))),
+        Fatal::LongHeader
+    );
 }
 
 fn check_rejected(stanza: &str, why: Excess) {
@@ -147,7 +176,13 @@ fn check_rejected(stanza: &str, why: Excess) {
     };
     // The stream lives on: the stanza behind it arrives.
     let seen = frames(&format!("{stanza}<a/>"));
-    assert_eq!(seen, [Seen::Rejected(head, why), whole("<a xmlns='jabber:component:accept'/>")]);
+    assert_eq!(
+        seen,
+        [
+            Seen::Rejected(head, why),
+            whole("<a xmlns='jabber:component:accept'/>")
+        ]
+    );
 }
 
 #[test]
@@ -155,11 +190,26 @@ fn what_goes_over_a_limit_is_skipped_and_its_header_is_kept() {
     let head = "<iq from='eve@example.org/&apos;x' id='i1' to='bot.example' type='set'";
     let nested = format!("{}{}", "<a>".repeat(4_000), "</a>".repeat(4_000));
     check_rejected(&format!("{head}>{nested}</iq>"), Excess::Depth);
-    check_rejected(&format!("{head}><x y='{}'/></iq>", "z".repeat(20_000)), Excess::AttributeBytes);
-    check_rejected(&format!("{head} long='{}'><x/></iq>", "z".repeat(20_000)), Excess::AttributeBytes);
-    check_rejected(&format!("{head}><x>{}</x></iq>", "z".repeat(300_000)), Excess::Bytes);
-    check_rejected(&format!("{head}><x{}/></iq>", " a='b'".repeat(65)), Excess::Attributes);
-    check_rejected(&format!("{head}>{}</iq>", "<x/>".repeat(8_192)), Excess::Elements);
+    check_rejected(
+        &format!("{head}><x y='{}'/></iq>", "z".repeat(20_000)),
+        Excess::AttributeBytes,
+    );
+    check_rejected(
+        &format!("{head} long='{}'><x/></iq>", "z".repeat(20_000)),
+        Excess::AttributeBytes,
+    );
+    check_rejected(
+        &format!("{head}><x>{}</x></iq>", "z".repeat(300_000)),
+        Excess::Bytes,
+    );
+    check_rejected(
+        &format!("{head}><x{}/></iq>", " a='b'".repeat(65)),
+        Excess::Attributes,
+    );
+    check_rejected(
+        &format!("{head}>{}</iq>", "<x/>".repeat(8_192)),
+        Excess::Elements,
+    );
 }
 
 #[test]
@@ -167,9 +217,20 @@ fn a_stanza_at_every_limit_passes() {
     let deep = format!("{}{}", "<a>".repeat(DEPTH - 1), "</a>".repeat(DEPTH - 1));
     let long = format!("<x y='{}'/>", "z".repeat(ATTRIBUTE_BYTES));
     let many = format!("<x{}/>", " a='b'".repeat(ATTRIBUTES));
-    for inner in [deep, long, many, "<x/>".repeat(ELEMENTS - 1), "z".repeat(STANZA_BYTES - "<m></m>".len())] {
+    for inner in [
+        deep,
+        long,
+        many,
+        "<x/>".repeat(ELEMENTS - 1),
+        "z".repeat(STANZA_BYTES - "<m></m>".len()),
+    ] {
         let seen = frames(&format!("<m>{inner}</m>"));
-        assert_eq!(seen, [whole(&format!("<m xmlns='jabber:component:accept'>{inner}</m>"))]);
+        assert_eq!(
+            seen,
+            [whole(&format!(
+                "<m xmlns='jabber:component:accept'>{inner}</m>"
+            ))]
+        );
     }
 }
 
@@ -185,38 +246,92 @@ fn skipping_holds_no_bytes_of_what_it_skips() {
         assert!(guard.stored.capacity() <= 2 * STANZA_BYTES);
     }
     feed(&mut guard, b"</m>", &mut seen).unwrap();
-    assert!(matches!(seen.last(), Some(Seen::Rejected(_, Excess::Bytes))));
+    assert!(matches!(
+        seen.last(),
+        Some(Seen::Rejected(_, Excess::Bytes))
+    ));
 }
 
 #[test]
 fn an_id_too_long_to_keep_is_dropped_rather_than_cut() {
-    let seen = frames(&format!("<iq id='{}' type='get'><x y='{}'/></iq>", "i".repeat(5_000), "z".repeat(20_000)));
-    let Seen::Rejected(head, Excess::AttributeBytes) = &seen[0] else { panic!("{seen:?}") };
-    assert_eq!((head.id.as_deref(), head.type_.as_deref()), (None, Some("get")));
+    let seen = frames(&format!(
+        "<iq id='{}' type='get'><x y='{}'/></iq>",
+        "i".repeat(5_000),
+        "z".repeat(20_000)
+    ));
+    let Seen::Rejected(head, Excess::AttributeBytes) = &seen[0] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(
+        (head.id.as_deref(), head.type_.as_deref()),
+        (None, Some("get"))
+    );
 }
 
 #[test]
 fn ill_formed_tags_do_not_swallow_what_follows() {
-    for bad in ["<a b/>", "<a b=/>", "<a b=c/>", "<a / b='c'/>", "<a b='c'd='e'/>", "<></>", "<a></b>", "<a b='<'/>"] {
+    for bad in [
+        "<a b/>",
+        "<a b=/>",
+        "<a b=c/>",
+        "<a / b='c'/>",
+        "<a b='c'd='e'/>",
+        "<></>",
+        "<a></b>",
+        "<a b='<'/>",
+    ] {
         let seen = frames(&format!("{bad}<ok/>"));
-        assert_eq!(seen.last(), Some(&whole("<ok xmlns='jabber:component:accept'/>")), "{bad}: {seen:?}");
+        assert_eq!(
+            seen.last(),
+            Some(&whole("<ok xmlns='jabber:component:accept'/>")),
+            "{bad}: {seen:?}"
+        );
     }
 }
 
 #[test]
 fn the_head_of_a_whole_frame_can_be_read_again() {
     let seen = frames("<iq id='7' type='get' from='a@b' to='c'><x></y></iq>");
-    let Seen::Whole(frame) = &seen[0] else { panic!("{seen:?}") };
+    let Seen::Whole(frame) = &seen[0] else {
+        panic!("{seen:?}")
+    };
     let head = head_of(frame.as_bytes());
-    assert_eq!((head.name.as_str(), head.id.as_deref(), head.from.as_deref()), ("iq", Some("7"), Some("a@b")));
+    assert_eq!(
+        (head.name.as_str(), head.id.as_deref(), head.from.as_deref()),
+        ("iq", Some("7"), Some("a@b"))
+    );
     assert_eq!(head_of(b"nothing"), Head::default());
 }
 
 /// Pieces that make a random stream likely to reach the inner states.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
-        "<", ">", "/", "</", "/>", "<iq", "<a>", "</a>", "<a/>", " id=", "'", "\"", "=", "x", " ", "<![CDATA[", "]]>", "]", "&amp;",
-        "<stream:error>", "from='a@b'", "</stream:stream>", "<!", "<?", "é", "\0",
+        "<",
+        ">",
+        "/",
+        "</",
+        "/>",
+        "<iq",
+        "<a>",
+        "</a>",
+        "<a/>",
+        " id=",
+        "'",
+        "\"",
+        "=",
+        "x",
+        " ",
+        "<![CDATA[",
+        "]]>",
+        "]",
+        "&amp;",
+        "<stream:error>",
+        "from='a@b'",
+        "</stream:stream>",
+        "<!",
+        "<?",
+        "é",
+        "\0",
     ]);
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
 }

@@ -42,13 +42,17 @@ pub enum Cause {
         text: String,
     },
     /// `invalid-namespace`, or a stream header of another kind.
-    #[error("component.server = {server:?} is not a component listener (XEP-0114): check the port, Prosody's default is 5347")]
+    #[error(
+        "component.server = {server:?} is not a component listener (XEP-0114): check the port, Prosody's default is 5347"
+    )]
     InvalidNamespace {
         /// host:port as configured.
         server: String,
     },
     /// Something answers that is not an XMPP server, or that breaks the rules of the stream.
-    #[error("component.server = {server:?}: {fault}. Check the port, and component.tls if the listener wants TLS or must not have it")]
+    #[error(
+        "component.server = {server:?}: {fault}. Check the port, and component.tls if the listener wants TLS or must not have it"
+    )]
     Stream {
         /// host:port as configured.
         server: String,
@@ -70,7 +74,9 @@ pub enum Cause {
     #[error("TLS cannot be set up: {0}. Check component.tls_ca_file and component.tls_name")]
     TlsSetup(String),
     /// The TLS handshake failed.
-    #[error("TLS with component.server = {server:?} failed: {error}. Check component.tls_ca_file, component.tls_name and the port")]
+    #[error(
+        "TLS with component.server = {server:?} failed: {error}. Check component.tls_ca_file, component.tls_name and the port"
+    )]
     Tls {
         /// host:port as configured.
         server: String,
@@ -86,7 +92,9 @@ pub enum Cause {
         error: String,
     },
     /// No TCP connection.
-    #[error("component.server = {server:?} does not answer: {error}. Is the server running, and its component listener on?")]
+    #[error(
+        "component.server = {server:?} does not answer: {error}. Is the server running, and its component listener on?"
+    )]
     Connect {
         /// host:port as configured.
         server: String,
@@ -123,12 +131,20 @@ impl Cause {
         use Cause::{HostUnknown, InvalidNamespace, PlainRemote, TlsSetup, WrongSecret};
         matches!(
             self,
-            WrongSecret { .. } | HostUnknown { .. } | InvalidNamespace { .. } | PlainRemote { .. } | TlsSetup(_)
+            WrongSecret { .. }
+                | HostUnknown { .. }
+                | InvalidNamespace { .. }
+                | PlainRemote { .. }
+                | TlsSetup(_)
         )
     }
 
     pub(super) fn patience(&self) -> Patience {
-        if self.is_setting() || matches!(self, Cause::Conflict { .. }) { Patience::Long } else { Patience::Short }
+        if self.is_setting() || matches!(self, Cause::Conflict { .. }) {
+            Patience::Long
+        } else {
+            Patience::Short
+        }
     }
 
     pub(super) fn of(error: StreamError, domain: &str, server: &str) -> Cause {
@@ -137,10 +153,14 @@ impl Cause {
             "not-authorized" => Cause::WrongSecret { domain },
             "host-unknown" | "host-gone" => Cause::HostUnknown { domain },
             "conflict" => {
-                let text = error.text.map_or(String::new(), |text| format!(" ({})", printable(&text)));
+                let text = error
+                    .text
+                    .map_or(String::new(), |text| format!(" ({})", printable(&text)));
                 Cause::Conflict { domain, text }
             }
-            "invalid-namespace" => Cause::InvalidNamespace { server: server.to_owned() },
+            "invalid-namespace" => Cause::InvalidNamespace {
+                server: server.to_owned(),
+            },
             _ => Cause::StreamError(error),
         }
     }
@@ -155,7 +175,10 @@ fn told(error: &StreamError) -> String {
 
 /// Words of the other side, for the log: one line, not endless.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
 }
 
 #[cfg(test)]
@@ -163,7 +186,10 @@ mod tests {
     use super::*;
 
     fn of(condition: &str) -> Cause {
-        let error = StreamError { condition: condition.into(), text: Some("so\nthere".into()) };
+        let error = StreamError {
+            condition: condition.into(),
+            text: Some("so\nthere".into()),
+        };
         Cause::of(error, "bot.example", "127.0.0.1:5347")
     }
 
@@ -191,7 +217,10 @@ mod tests {
 
     #[test]
     fn other_stream_errors_keep_the_servers_words() {
-        assert_eq!(of("system-shutdown").to_string(), "the server closed the stream: system-shutdown (so there)");
+        assert_eq!(
+            of("system-shutdown").to_string(),
+            "the server closed the stream: system-shutdown (so there)"
+        );
         assert_eq!(of("system-shutdown").patience(), Patience::Short);
     }
 }

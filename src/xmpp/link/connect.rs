@@ -37,7 +37,10 @@ pub struct Line {
 impl Line {
     /// A line that is no socket, e.g. [`tokio::io::duplex`] in a test.
     pub fn pipe(io: impl Duplex + 'static) -> Line {
-        Line { io: Box::new(io), socket: None }
+        Line {
+            io: Box::new(io),
+            socket: None,
+        }
     }
 }
 
@@ -62,7 +65,10 @@ async fn dial(settings: &Settings) -> Result<Line, Cause> {
         None => Box::new(tcp),
         Some(tls) => {
             let (connector, name) = connector(tls, &settings.server).await?;
-            let failed = |error: std::io::Error| Cause::Tls { server: settings.server.clone(), error: error.to_string() };
+            let failed = |error: std::io::Error| Cause::Tls {
+                server: settings.server.clone(),
+                error: error.to_string(),
+            };
             Box::new(connector.connect(name, tcp).await.map_err(failed)?)
         }
     };
@@ -72,7 +78,10 @@ async fn dial(settings: &Settings) -> Result<Line, Cause> {
 async fn tcp(settings: &Settings) -> Result<TcpStream, Cause> {
     let server = || settings.server.clone();
     let found = tokio::net::lookup_host(&settings.server).await;
-    let found = found.map_err(|error| Cause::Resolve { server: server(), error: error.to_string() })?;
+    let found = found.map_err(|error| Cause::Resolve {
+        server: server(),
+        error: error.to_string(),
+    })?;
     let addresses = permitted(settings, found.collect())?;
     let mut last = "no address".to_owned();
     for address in addresses {
@@ -81,7 +90,10 @@ async fn tcp(settings: &Settings) -> Result<TcpStream, Cause> {
             Err(error) => last = format!("{address}: {error}"),
         }
     }
-    Err(Cause::Connect { server: server(), error: last })
+    Err(Cause::Connect {
+        server: server(),
+        error: last,
+    })
 }
 
 /// The addresses that may be dialled: without TLS and without leave only this machine's own.
@@ -89,16 +101,26 @@ fn permitted(settings: &Settings, found: Vec<SocketAddr>) -> Result<Vec<SocketAd
     if settings.tls.is_some() || settings.allow_plain_remote {
         return Ok(found);
     }
-    let (near, far): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.ip().to_canonical().is_loopback());
+    let (near, far): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|address| address.ip().to_canonical().is_loopback());
     match far.first() {
-        Some(address) if near.is_empty() => Err(Cause::PlainRemote { server: settings.server.clone(), address: *address }),
+        Some(address) if near.is_empty() => Err(Cause::PlainRemote {
+            server: settings.server.clone(),
+            address: *address,
+        }),
         _ => Ok(near),
     }
 }
 
 async fn connector(tls: &Tls, server: &str) -> Result<(TlsConnector, ServerName<'static>), Cause> {
     let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-    let name = tls.name.as_deref().unwrap_or(host).trim_matches(['[', ']']).to_owned();
+    let name = tls
+        .name
+        .as_deref()
+        .unwrap_or(host)
+        .trim_matches(['[', ']'])
+        .to_owned();
     let name = ServerName::try_from(name).map_err(|error| Cause::TlsSetup(error.to_string()))?;
     let ca_file = tls.ca_file.clone();
     // Reading certificates is file work.
@@ -117,16 +139,26 @@ fn roots(ca_file: Option<PathBuf>) -> Result<RootCertStore, Cause> {
     let Some(path) = ca_file else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err(Cause::TlsSetup("the system has no certificate authorities".to_owned()));
+            return Err(Cause::TlsSetup(
+                "the system has no certificate authorities".to_owned(),
+            ));
         }
         return Ok(roots);
     };
     let failed = |what: String| Cause::TlsSetup(format!("{}: {what}", path.display()));
-    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| failed(error.to_string()))? {
+    for certificate in
+        CertificateDer::pem_file_iter(&path).map_err(|error| failed(error.to_string()))?
+    {
         let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-        roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| failed(error.to_string()))?;
     }
-    if roots.is_empty() { Err(failed("no certificate in this file".to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(failed("no certificate in this file".to_owned()))
+    } else {
+        Ok(roots)
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +168,11 @@ mod tests {
     use crate::xmpp::secret::Secret;
 
     fn settings(server: &str) -> Settings {
-        Settings::new("bot.example".parse().unwrap(), server.to_owned(), Secret::new("s".to_owned()))
+        Settings::new(
+            "bot.example".parse().unwrap(),
+            server.to_owned(),
+            Secret::new("s".to_owned()),
+        )
     }
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
@@ -148,11 +184,17 @@ mod tests {
         let mut settings = settings("xmpp.example:5347");
         let far = addresses(&["192.0.2.1:5347"]);
         let refused = permitted(&settings, far.clone()).unwrap_err();
-        assert!(refused.is_setting() && refused.to_string().contains("component.allow_plain_remote"), "{refused}");
+        assert!(
+            refused.is_setting() && refused.to_string().contains("component.allow_plain_remote"),
+            "{refused}"
+        );
 
         let near = addresses(&["127.0.0.2:5347", "[::1]:5347", "[::ffff:127.0.0.1]:5347"]);
         assert_eq!(permitted(&settings, near.clone()).unwrap(), near);
-        assert_eq!(permitted(&settings, [near.clone(), far.clone()].concat()).unwrap(), near);
+        assert_eq!(
+            permitted(&settings, [near.clone(), far.clone()].concat()).unwrap(),
+            near
+        );
 
         settings.allow_plain_remote = true;
         assert_eq!(permitted(&settings, far.clone()).unwrap(), far);
@@ -166,7 +208,10 @@ mod tests {
         let empty = tempfile::NamedTempFile::new().unwrap();
         for path in [PathBuf::from("/nowhere/ca.pem"), empty.path().to_owned()] {
             let error = roots(Some(path.clone())).unwrap_err();
-            assert!(error.is_setting() && error.to_string().contains(&*path.to_string_lossy()), "{error}");
+            assert!(
+                error.is_setting() && error.to_string().contains(&*path.to_string_lossy()),
+                "{error}"
+            );
         }
     }
 }

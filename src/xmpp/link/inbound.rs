@@ -32,7 +32,11 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// Splits a line; gives the writing half back.
-    pub(super) fn new(line: Line, limits: Limits, server: String) -> (Inbound, tokio::io::WriteHalf<Box<dyn Duplex>>) {
+    pub(super) fn new(
+        line: Line,
+        limits: Limits,
+        server: String,
+    ) -> (Inbound, tokio::io::WriteHalf<Box<dyn Duplex>>) {
         let (io, writer) = tokio::io::split(line.io);
         let inbound = Inbound {
             io,
@@ -58,11 +62,19 @@ impl Inbound {
                 Ok(Some(Frame::Open(opening))) => return Ok(Said::Open(opening)),
                 Ok(Some(Frame::Whole(frame))) => return Ok(Said::Top(stanza::parse(frame))),
                 Ok(Some(Frame::Rejected { head, why })) => {
-                    return Ok(Said::Top(Top::Malformed(Malformed { head, why: why.into() })));
+                    return Ok(Said::Top(Top::Malformed(Malformed {
+                        head,
+                        why: why.into(),
+                    })));
                 }
                 Ok(Some(Frame::Close)) => return Ok(Said::Close),
                 Ok(None) => {}
-                Err(fault) => return Err(Cause::Stream { server: self.server.clone(), fault }),
+                Err(fault) => {
+                    return Err(Cause::Stream {
+                        server: self.server.clone(),
+                        fault,
+                    });
+                }
             }
             // All given to the guard.
             (self.start, self.end) = (0, 0);

@@ -30,15 +30,26 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
         }
     };
     if opening.xmlns.is_some_and(|xmlns| xmlns != NS_COMPONENT) {
-        return Err(Cause::InvalidNamespace { server: settings.server.clone() });
+        return Err(Cause::InvalidNamespace {
+            server: settings.server.clone(),
+        });
     }
     // Prosody gives a host it does not know an empty id and then says so: there is nothing to shake hands on.
     let mut written = Ok(());
     if let Some(id) = opening.id.filter(|id| !id.is_empty()) {
         let handshake = Handshake::from_stream_id_and_password(id, settings.secret.expose());
-        let digest: String = handshake.data.iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = handshake
+            .data
+            .iter()
+            .flatten()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         // If the server has hung up already, its reason can still be read.
-        written = write(&mut writer, format!("<handshake>{digest}</handshake>").as_bytes()).await;
+        written = write(
+            &mut writer,
+            format!("<handshake>{digest}</handshake>").as_bytes(),
+        )
+        .await;
     }
     loop {
         match inbound.next().await {
@@ -52,7 +63,9 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
 /// Before the server's consent only its refusal matters; stanzas it sends too early are nobody's.
 fn refusal(said: Said, settings: &Settings) -> Result<(), Cause> {
     match said {
-        Said::Top(Top::StreamError(error)) => Err(Cause::of(error, settings.domain.as_str(), &settings.server)),
+        Said::Top(Top::StreamError(error)) => {
+            Err(Cause::of(error, settings.domain.as_str(), &settings.server))
+        }
         Said::Close => Err(Cause::Closed),
         Said::Top(_) | Said::Open(_) => Ok(()),
     }

@@ -38,8 +38,23 @@ pub(super) async fn run(
     let session = wire.session();
     let (own, own_waiting) = mpsc::channel(OWN);
     let closing = CancellationToken::new();
-    let mut writer = Writer { io: line.writer, queue, own: own_waiting, session, wire, stuck: settings.timings.write };
-    let mut reader = Reader { inbound: line.inbound, settings, wire, own, events, nobody: nobody(wire)?, pinged: None };
+    let mut writer = Writer {
+        io: line.writer,
+        queue,
+        own: own_waiting,
+        session,
+        wire,
+        stuck: settings.timings.write,
+    };
+    let mut reader = Reader {
+        inbound: line.inbound,
+        settings,
+        wire,
+        own,
+        events,
+        nobody: nobody(wire)?,
+        pinged: None,
+    };
     let write = writer.run(&closing);
     let read = reader.run();
     tokio::pin!(write, read);
@@ -61,8 +76,11 @@ pub(super) async fn run(
 /// An address of ours that nobody knows, for this session's pings to come back to. A full JID: ejabberd 24.12 with
 /// mod_privilege silently drops IQs to bare ones.
 fn nobody(wire: &Wire) -> Result<FullJid, Cause> {
-    let random = getrandom::u64().map_err(|error| Cause::Io(std::io::Error::other(error.to_string())))?;
-    let jid = wire.domain().with_resource_str(&format!("link-{random:016x}"));
+    let random =
+        getrandom::u64().map_err(|error| Cause::Io(std::io::Error::other(error.to_string())))?;
+    let jid = wire
+        .domain()
+        .with_resource_str(&format!("link-{random:016x}"));
     jid.map_err(|error| Cause::Io(std::io::Error::other(error)))
 }
 
@@ -123,13 +141,17 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
         let stuck = |_| Cause::Stuck(self.stuck);
         while !bytes.is_empty() {
-            let written = timeout(self.stuck, self.io.write(bytes)).await.map_err(stuck)??;
+            let written = timeout(self.stuck, self.io.write(bytes))
+                .await
+                .map_err(stuck)??;
             if written == 0 {
                 return Err(Cause::Closed);
             }
             bytes = &bytes[written..];
         }
-        Ok(timeout(self.stuck, self.io.flush()).await.map_err(stuck)??)
+        Ok(timeout(self.stuck, self.io.flush())
+            .await
+            .map_err(stuck)??)
     }
 }
 
@@ -177,9 +199,13 @@ impl Reader<'_> {
                     }
                 }
                 Top::Malformed(malformed) => self.refuse(malformed),
-                Top::StreamError(error) => return Cause::of(error, self.settings.domain.as_str(), &self.settings.server),
+                Top::StreamError(error) => {
+                    return Cause::of(error, self.settings.domain.as_str(), &self.settings.server);
+                }
                 Top::Handshake => {}
-                Top::Unknown(name) => tracing::debug!(%name, "unknown element on the stream ignored"),
+                Top::Unknown(name) => {
+                    tracing::debug!(%name, "unknown element on the stream ignored")
+                }
             }
         }
     }
@@ -188,14 +214,19 @@ impl Reader<'_> {
     fn silence(&mut self) -> Result<(), Cause> {
         let timings = &self.settings.timings;
         match self.pinged {
-            Some(at) if self.inbound.last_read <= at => return Err(Cause::Silent(timings.answer)),
+            Some(at) if self.inbound.last_read < at => return Err(Cause::Silent(timings.answer)),
             Some(_) => self.pinged = None,
             None if Instant::now() < self.inbound.last_read + timings.silence => {}
             None => {
                 self.pinged = Some(Instant::now());
                 let nobody = Jid::from(self.nobody.clone());
                 let id = "ping".to_owned();
-                let ping = Iq::Get { from: Some(nobody.clone()), to: Some(nobody), id, payload: Ping.into() };
+                let ping = Iq::Get {
+                    from: Some(nobody.clone()),
+                    to: Some(nobody),
+                    id,
+                    payload: Ping.into(),
+                };
                 self.send(ping.into());
             }
         }
@@ -204,15 +235,22 @@ impl Reader<'_> {
 
     /// Our ping, or what a server that cannot route it says: both have proved that it lives.
     fn is_own_ping(&self, received: &Received) -> bool {
-        received.header.to == self.nobody && (received.header.from == self.nobody || !received.is_request())
+        received.header.to == self.nobody
+            && (received.header.from == self.nobody || !received.is_request())
     }
 
     /// Answers an IQ request that cannot be handed on; whatever else is malformed is dropped.
     fn refuse(&self, malformed: Malformed) {
         let counters = self.wire.counters();
         tracing::debug!(from = ?malformed.head.from, why = %malformed.why, "stanza refused");
-        let sent = self.answer(malformed).is_some_and(|answer| self.send(answer));
-        let counter = if sent { &counters.refused } else { &counters.dropped };
+        let sent = self
+            .answer(malformed)
+            .is_some_and(|answer| self.send(answer));
+        let counter = if sent {
+            &counters.refused
+        } else {
+            &counters.dropped
+        };
         counter.fetch_add(1, Relaxed);
     }
 
@@ -231,7 +269,11 @@ impl Reader<'_> {
         let asker = Jid::new(&head.from?).ok()?;
         let ours = |jid: &Jid| jid.domain() == self.wire.domain().domain();
         let asked = head.to.and_then(|to| Jid::new(&to).ok()).filter(ours);
-        Some(fault.answer(asked.unwrap_or_else(|| self.wire.domain().clone().into()), asker, head.id?))
+        Some(fault.answer(
+            asked.unwrap_or_else(|| self.wire.domain().clone().into()),
+            asker,
+            head.id?,
+        ))
     }
 
     /// Never waits: if the writer is that far behind, the stanza is lost, or the write time-out ends the session.
