@@ -17,7 +17,9 @@
 pub mod ban;
 pub mod cli;
 pub mod config;
+pub mod front;
 pub mod gate;
-pub mod store;
 pub mod http;
 pub mod logs;
+pub mod store;
+pub mod xmpp;
