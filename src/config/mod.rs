@@ -13,7 +13,6 @@ mod meaning;
 mod nearest;
 mod problem;
 mod raw;
-mod secret;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -30,7 +29,7 @@ use crate::{
 
 pub use keys::{KEYS, Key, Kind, key};
 pub use problem::{Problem, Problems};
-pub use secret::Secret;
+pub use crate::xmpp::secret::Secret;
 
 use problem::Found;
 
