@@ -20,3 +20,4 @@ pub mod config;
 pub mod gate;
 pub mod http;
 pub mod logs;
+pub mod store;

@@ -2,6 +2,8 @@
 //!
 //! These are the only traits of our own.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -104,8 +106,38 @@ pub trait Server: Send + Sync + 'static {
     /// The addresses an account is connected from; empty when the server does not tell.
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
 
-    /// Changes whenever it is worth trying unfinished work again: link up, grants seen.
-    fn revived(&self) -> watch::Receiver<u64>;
+    /// What the server lets us do, as last seen. It changes when the link comes or goes and when
+    /// grants are seen: the moment to try unfinished work again.
+    fn standing(&self) -> watch::Receiver<Arc<Standing>>;
+}
+
+/// What the server lets us do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// Whether the component stream is up.
+    pub linked: bool,
+    /// Whether the server has been probed since the link came up: what is missing is known.
+    pub probed: bool,
+    /// 0: nothing is enforced, 1: accounts by the server's own means, 2: with the hook module
+    /// (DESIGN §5).
+    pub level: u8,
+    /// Name and version as far as they are known: `ejabberd 26.07`.
+    pub server: String,
+    /// What is there, one short sentence each.
+    pub has: Vec<String>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+}
+
+/// Something missing on the server.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Gap {
+    /// What, in a short sentence.
+    pub what: String,
+    /// What does not work because of it.
+    pub effect: String,
+    /// The exact lines to paste, and where; several lines.
+    pub remedy: String,
 }
 
 /// How a ban took hold.
