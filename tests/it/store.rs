@@ -2,12 +2,11 @@
 //! disk, two programs, rot.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -303,4 +302,275 @@ fn a_folder_that_cannot_be_used_is_named() {
         fault.to_string().contains(file.to_str().unwrap()),
         "{fault}"
     );
+}
+
+/// Where the child finds its store: the same test, started again in a process of its own.
+const CHILD: &str = "PORTCULLIS_TEST_STORE";
+
+/// Starts `test` of this binary again, by way of `shell`, which has it as `"$@"`.
+fn again(shell: &str, test: &str, store: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", shell, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, store)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+/// Tells a number to the parent. On a line of its own: the test harness writes there too.
+fn tell(word: &str, number: u64) {
+    println!("\n{word} {number}");
+}
+
+fn told(line: &str, word: &str) -> Option<u64> {
+    line.strip_prefix(word)?.strip_prefix(' ')?.parse().ok()
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn() {
+    if let Some(path) = std::env::var_os(CHILD) {
+        append_until_killed(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for round in 0..8 {
+        let mut child = again(
+            "exec \"$@\"",
+            "store::nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn",
+            folder.path(),
+        )
+        .spawn()
+        .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = seen;
+        let enough = seen + 40 + round * 37;
+        for line in lines.by_ref() {
+            acknowledged = told(&line.unwrap(), "done").unwrap_or(acknowledged);
+            if acknowledged >= enough {
+                break;
+            }
+        }
+        assert!(acknowledged >= enough, "the child ended by itself");
+        child.kill().unwrap();
+        // What it had said before it died counts too.
+        for line in lines.map_while(Result::ok) {
+            acknowledged = told(&line, "done")
+                .unwrap_or(acknowledged)
+                .max(acknowledged);
+        }
+        child.wait().unwrap();
+
+        let store = Store::open(folder.path()).unwrap();
+        let events = all(&store);
+        assert!(events.len() as u64 >= acknowledged, "round {round}");
+        assert_eq!(events.len() % 3, 0, "round {round}: a torn append");
+        for together in events.chunks(3) {
+            let first = u64::from_be_bytes(together[0].id.0[8..].try_into().unwrap());
+            assert_eq!(together, self::events(first..first + 3));
+        }
+        seen = events.len() as u64;
+    }
+}
+
+/// Eight appends of three events are always under way.
+fn append_until_killed(path: &Path) -> ! {
+    let store = Arc::new(Store::open(path).unwrap());
+    let start = store.head().borrow().0;
+    runtime().block_on(async {
+        let mut lanes = tokio::task::JoinSet::new();
+        for lane in 0..8 {
+            let store = Arc::clone(&store);
+            lanes.spawn(async move {
+                for round in 0.. {
+                    let first = start + (round * 8 + lane) * 3;
+                    let seq = store.append(events(first..first + 3)).await.unwrap();
+                    // Everything before an acknowledged place is acknowledged or as durable.
+                    tell("done", seq.0);
+                    store.save(seq, &[task("a@b.example", 1)], &[]).unwrap();
+                }
+            });
+        }
+        lanes.join_all().await;
+    });
+    unreachable!("the parent kills it")
+}
+
+/// The limit of a file's size stands in for a full disk.
+#[test]
+fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
+    let Some(path) = std::env::var_os(CHILD) else {
+        let folder = tempfile::tempdir().unwrap();
+        // 4096 blocks of 512 bytes; ignored, the signal becomes an error of the write.
+        let output = again(
+            "trap '' XFSZ; ulimit -S -f 4096; exec \"$@\"",
+            "store::a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself",
+            folder.path(),
+        )
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let done = said.lines().find_map(|line| told(line, "done")).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(all(&store).len() as u64, done);
+        return;
+    };
+    let store = Store::open(Path::new(&path)).unwrap();
+    let mut kept = Vec::new();
+    let mut number = 0;
+    let fault = loop {
+        let new = events(number..number + 100);
+        number += 100;
+        assert!(number < 100_000, "the limit does not bite");
+        match wait(store.append(new.clone())) {
+            Ok(_) => kept.extend(new),
+            Err(fault) => break fault,
+        }
+    };
+    assert!(
+        fault.to_string().contains("make room on the disk"),
+        "{fault}"
+    );
+    assert_eq!(store.head().borrow().0, kept.len() as u64);
+    // Each time it is opened again there may be a little room.
+    for _ in 0..5 {
+        let new = events(number..number + 100);
+        number += 100;
+        if wait(store.append(new.clone())).is_ok() {
+            kept.extend(new);
+        }
+        assert_eq!(store.head().borrow().0, kept.len() as u64);
+    }
+    let room = Command::new("prlimit")
+        .args([
+            "--fsize=unlimited",
+            "--pid",
+            &std::process::id().to_string(),
+        ])
+        .status()
+        .unwrap();
+    assert!(room.success());
+    wait(store.append(events(number..number + 2))).unwrap();
+    kept.extend(events(number..number + 2));
+    assert_eq!(all(&store), kept);
+    drop(store);
+    tell("done", kept.len() as u64);
+}
+
+/// Overwrites the last place where `needle` is in the engine's file.
+fn spoil(folder: &Path, needle: &[u8], with: &[u8]) {
+    let path = folder.join("sled/db");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes
+        .windows(needle.len())
+        .rposition(|window| window == needle)
+        .unwrap();
+    bytes[at..at + with.len()].copy_from_slice(with);
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for number in 0..20 {
+        wait(store.append(events(number..number + 1))).unwrap();
+    }
+    drop(store);
+    // sled takes this for a write that was never finished, and forgets what follows it.
+    spoil(folder.path(), b"spam15", b"SPAM15");
+    let before = fs::read(folder.path().join("head")).unwrap();
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+    let said = fault.to_string();
+    assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
+    assert!(said.contains("entry 20 had been acknowledged"), "{said}");
+    assert_eq!(fs::read(folder.path().join("head")).unwrap(), before);
+    // The way out that the message names.
+    fs::remove_file(folder.path().join("head")).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let left = all(&store).len() as u64;
+    assert!(left < 20, "{left}");
+    assert_eq!(wait(store.append(events(50..51))).unwrap(), Seq(left + 1));
+}
+
+#[test]
+fn a_folder_of_rubbish_is_an_error_that_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    fs::write(
+        folder.path().join("sled/conf"),
+        b"this is no configuration of sled",
+    )
+    .unwrap();
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+    assert!(folder.path().join("sled/db").exists());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(u64),
+    Read(u64, usize),
+    Save(u64, Vec<u8>, Vec<u8>),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let names = || proptest::collection::vec(0..6u8, 0..4);
+    prop_oneof![
+        4 => (0..5u64).prop_map(Step::Append),
+        3 => (0..40u64, 0..20usize).prop_map(|(from, most)| Step::Read(from, most)),
+        3 => (0..40u64, names(), names()).prop_map(|(at, put, gone)| Step::Save(at, put, gone)),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_on_a_disk_does_what_one_in_memory_does(steps in proptest::collection::vec(step(), 1..40)) {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = MemoryStore::new();
+        let mut disk = Store::open(folder.path()).unwrap();
+        let name = |n: &u8| format!("user{n}@example.org");
+        let mut number = 0;
+        for step in steps {
+            match step {
+                Step::Append(count) => {
+                    let new = events(number..number + count);
+                    number += count;
+                    let seq = wait(memory.append(new.clone())).unwrap();
+                    prop_assert_eq!(wait(disk.append(new)).unwrap(), seq);
+                }
+                Step::Read(from, most) => prop_assert_eq!(
+                    disk.read(Seq(from), most).unwrap(),
+                    memory.read(Seq(from), most).unwrap()
+                ),
+                Step::Save(at, put, gone) => {
+                    let put: Vec<Task> = put.iter().map(|n| task(&name(n), at as u32)).collect();
+                    let gone: Vec<Subject> =
+                        gone.iter().map(|n| Subject::parse(&name(n)).unwrap()).collect();
+                    memory.save(Seq(at), &put, &gone).unwrap();
+                    disk.save(Seq(at), &put, &gone).unwrap();
+                }
+                Step::Reopen => {
+                    drop(disk);
+                    disk = Store::open(folder.path()).unwrap();
+                }
+            }
+            prop_assert_eq!(*disk.head().borrow(), *memory.head().borrow());
+            prop_assert_eq!(work(&disk), work(&memory));
+        }
+        prop_assert_eq!(all(&disk), all(&memory));
+    }
 }

@@ -64,6 +64,10 @@ impl Writer {
             // Whoever waited may have gone away; what is written stays written.
             let _ = append.tell.send(told);
         }
+        if answer.is_err() {
+            // Reads need it too, and there may be room already.
+            let _ = self.shared.engine_for_writing(self.end);
+        }
     }
 
     /// The last place of each append, and the new end of the log.
@@ -113,7 +117,7 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
 #[derive(Debug)]
 pub(super) enum State {
     Running(Arc<Engine>),
-    /// The next append tries to open it again.
+    /// Opened again after the failure and before the next append.
     Full(String),
     /// Only a restart helps.
     Broken(String),
