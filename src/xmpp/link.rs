@@ -9,6 +9,7 @@ mod connect;
 mod inbound;
 mod login;
 mod session;
+mod tls;
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use super::wire::{Out, Wire};
 use backoff::{Patience, delay};
 
 pub use cause::Cause;
-pub use connect::{Dial, Duplex, Line, Tls};
+pub use connect::{Dial, Duplex, Line};
+pub use tls::Tls;
 
 /// Stanzas that may wait for the program before the link stops reading.
 pub const INCOMING: usize = 256;
