@@ -674,7 +674,7 @@ impl TlsServer {
         TlsServer {
             listener,
             acceptor,
-            certificate,
+            ca_file,
         }
     }
 
