@@ -5,7 +5,7 @@ use std::time::Duration;
 use minidom::Element;
 use portcullis::xmpp::guard::STANZA_BYTES;
 use portcullis::xmpp::iq::{Ask, AskFault, Asker, Routed};
-use portcullis::xmpp::link::{Cause, Fatal, Incoming, Link, Settings, Tls};
+use portcullis::xmpp::link::{Cause, Fatal, INCOMING, Incoming, Link, Settings, Tls};
 use portcullis::xmpp::stanza::{Kind, Received};
 use portcullis::xmpp::wire::{Unsent, Wire};
 use tokio::sync::mpsc;
@@ -591,6 +591,24 @@ async fn a_stop_does_not_wait_for_a_server_that_says_nothing() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_program_that_takes_nothing() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    // As many as the channel holds, then the connection is cut: not even that can be told.
+    peer.say(&"<presence from='a@b/c' to='portcullis.example.org'/>".repeat(INCOMING))
+        .await;
+    drop(peer);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!scene.wire.is_up());
+    scene.shutdown.cancel();
+    timeout(Duration::from_secs(2), scene.run)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
