@@ -16,3 +16,4 @@
 
 pub mod ban;
 pub mod gate;
+pub mod xmpp;
