@@ -1,4 +1,5 @@
 //! placeholder until branch link is merged
-pub mod ask;
+pub mod courier;
 pub mod payload;
 pub mod privilege;
+pub mod record;

@@ -44,8 +44,7 @@ pub(crate) fn text_of(element: &Element, name: &str, ns: &str) -> String {
 /// spaces. What is cut off is marked.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     const MARK: &str = "…";
-    let mut line: String = text
-        .trim()
+    let line: String = text
         .chars()
         .map(|c| match c {
             '\u{fffe}' | '\u{ffff}' => ' ',
@@ -53,6 +52,7 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
             c => c,
         })
         .collect();
+    let mut line = line.trim().to_owned();
     if line.len() > most {
         let mut end = most.saturating_sub(MARK.len());
         while !line.is_char_boundary(end) {

@@ -9,6 +9,8 @@ use minidom::Element;
 use thiserror::Error;
 use xmpp_parsers::jid::Jid;
 
+use super::privilege::Refused;
+
 /// The type of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -41,58 +43,53 @@ pub struct Question {
     pub timeout: Duration,
 }
 
-/// The whole IQ that came back, `result` or `error`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// Whether its type is `error`.
-    pub is_error: bool,
-    /// The `<iq/>`.
-    pub iq: Element,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Silence {
-    /// Nobody answered in time.
-    #[error("the server did not answer in time")]
-    Timeout,
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unanswered {
+    /// An error came back.
+    #[error("the server refused ({0})")]
+    Refused(Refused),
+    /// Nothing came back. What was asked for may have been done nonetheless.
+    #[error("the server did not answer")]
+    Silent,
     /// The link is down, or went down meanwhile.
     #[error("the link to the server is down")]
     LinkDown,
     /// ejabberd up to 24.12 gave us our own privileged request back.
     #[error("the server sent our own request back")]
     Echoed,
-    /// Too many questions are waiting already, or this one is too large.
-    #[error("the request could not be sent")]
-    Unsent,
+    /// It never left.
+    #[error("the request could not be sent: {0}")]
+    Unsent(String),
 }
 
-/// Asks one question.
-type Asking = dyn Fn(Question) -> BoxFuture<'static, Result<Answer, Silence>> + Send + Sync;
+/// Carries one question.
+type Carry = dyn Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>> + Send + Sync;
 
-/// A way to ask. Cheap to clone.
+/// Carries questions to the server and brings back the whole IQ of type `result`, or of type `error` when it has no
+/// `<error/>` of its own (a wrapped answer). Cheap to clone.
 #[derive(Clone)]
-pub struct Ask(Arc<Asking>);
+pub struct Courier(Arc<Carry>);
 
-impl Ask {
-    /// Asks with `ask`.
+impl Courier {
+    /// One that carries as `carry` does.
     pub fn from_fn(
-        ask: impl Fn(Question) -> BoxFuture<'static, Result<Answer, Silence>> + Send + Sync + 'static,
+        carry: impl Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>> + Send + Sync + 'static,
     ) -> Self {
-        Ask(Arc::new(ask))
+        Courier(Arc::new(carry))
     }
 
     /// Asks.
     ///
     /// # Errors
-    /// [`Silence`] when nothing came back; an answer of type `error` is an answer.
-    pub async fn ask(&self, question: Question) -> Result<Answer, Silence> {
+    /// [`Unanswered`] when no result came back.
+    pub async fn ask(&self, question: Question) -> Result<Element, Unanswered> {
         (self.0)(question).await
     }
 }
 
-impl fmt::Debug for Ask {
+impl fmt::Debug for Courier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ask")
+        f.write_str("Courier")
     }
 }
