@@ -36,6 +36,8 @@ pub enum Ruling {
     Refused(Refusal),
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
+    /// There was nothing to do.
+    Noted,
 }
 
 /// What a folded event asks of the world, in this order.

@@ -112,7 +112,7 @@ pub trait Server: Send + Sync + 'static {
 }
 
 /// What the server lets us do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Standing {
     /// Whether the component stream is up.
     pub linked: bool,
@@ -130,7 +130,7 @@ pub struct Standing {
 }
 
 /// Something missing on the server.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
     /// What, in a short sentence.
     pub what: String,

@@ -14,7 +14,7 @@ use super::record::Record;
 
 /// Requests under way at once. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
 /// table of 256 of them: more would only wait there.
-pub const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 
 /// Runs errands.
 #[derive(Debug)]
