@@ -69,20 +69,16 @@ impl Raw {
         }
     }
 
-    pub(super) fn push_name(&mut self, byte: u8) {
-        if self.name.len() < NAME_KEPT {
-            self.name.push(byte);
-        }
+    pub(super) fn push_name(&mut self, run: &[u8]) {
+        push_bounded(&mut self.name, run);
     }
 
     pub(super) fn begin_attribute(&mut self) {
         self.attribute.clear();
     }
 
-    pub(super) fn push_attribute(&mut self, byte: u8) {
-        if self.attribute.len() < NAME_KEPT {
-            self.attribute.push(byte);
-        }
+    pub(super) fn push_attribute(&mut self, run: &[u8]) {
+        push_bounded(&mut self.attribute, run);
     }
 
     /// The value of the attribute just named begins. `in_stream`: the tag is a stanza's, not the stream header.
@@ -162,6 +158,11 @@ impl Raw {
         }
         decode(std::str::from_utf8(&value.bytes).ok()?)
     }
+}
+
+fn push_bounded(name: &mut Vec<u8>, run: &[u8]) {
+    let room = NAME_KEPT - name.len();
+    name.extend_from_slice(&run[..run.len().min(room)]);
 }
 
 /// Resolves the five named entities and character references; `None` if there is any other.
