@@ -7,3 +7,4 @@ mod house;
 mod laws;
 mod link;
 mod scripted;
+mod store;
