@@ -26,9 +26,10 @@ use crate::gate::ports::{EventLog, Outbox, Server, Standing};
 use crate::http::{Grants, Http, Readiness};
 use crate::logs::Logs;
 use crate::store::Store;
-use crate::xmpp::act::Host;
+use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
+use crate::xmpp::wire::Wire;
 
 pub use doctor::doctor;
 
@@ -104,7 +105,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     };
     let (link, wire, incoming) = Link::new(link_settings(&config)?);
     let asker = Asker::new(wire.clone());
-    let host = Host::new(asker.clone(), host_settings(&config));
+    let host = XmppServer::new(asker.clone().into(), server_settings(&config));
     let gate = {
         let log = Arc::clone(&store) as Arc<dyn EventLog>;
         let outbox = Arc::clone(&store) as Arc<dyn Outbox>;
@@ -121,7 +122,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let fronts = Fronts::new(Arc::clone(&gate), wire, roles(&config));
+    let fronts = Fronts::new(Arc::clone(&gate), wire.clone(), roles(&config));
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
@@ -146,6 +147,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         at_the_doors.push(tokio::spawn(http.run(doors.clone())));
     }
     let working = vec![
+        tokio::spawn(renew(Arc::clone(&host), wire.clone(), works.clone())),
         tokio::spawn({
             let (gate, stop) = (Arc::clone(&gate), works.clone());
             async move { gate.watch_the_clock(stop).await }
@@ -217,7 +219,7 @@ async fn finish(tasks: Vec<JoinHandle<()>>) {
 async fn route(
     mut incoming: mpsc::Receiver<Incoming>,
     asker: Asker,
-    host: Arc<Host>,
+    host: Arc<XmppServer>,
     fronts: Arc<Fronts>,
     stop: CancellationToken,
 ) {
@@ -237,6 +239,16 @@ async fn route(
                     fronts.receive(received).await;
                 }
             }
+        }
+    }
+}
+
+/// Opens a new connection when the server has dropped our rights without a word.
+async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = host.reconnect_wanted() => wire.renew(),
         }
     }
 }
@@ -306,4 +318,16 @@ fn link_settings(config: &Config) -> anyhow::Result<crate::xmpp::link::Settings>
     });
     settings.allow_plain_remote = component.allow_plain_remote;
     Ok(settings)
+}
+
+/// What the server's side of the program needs to know.
+fn server_settings(config: &Config) -> crate::xmpp::act::Settings {
+    crate::xmpp::act::Settings {
+        component: xmpp_parsers::jid::BareJid::from_parts(None, &config.component.domain),
+        admins: config.admins.clone(),
+        act_as: config.act_as.clone(),
+        keyring: config.record.keyring.clone(),
+        cookie: config.record.cookie.clone(),
+        limits: crate::xmpp::act::Limits::default(),
+    }
 }

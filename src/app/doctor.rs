@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG, host_settings, link_settings};
+use super::{WRONG, server_settings, link_settings};
 use crate::command::words;
 use crate::config::Config;
 use crate::front::terminal::{self, Answer, Question};
 use crate::gate::ports::{Server, Standing};
-use crate::xmpp::act::Host;
+use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
 
@@ -79,7 +79,7 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
 async fn probe(config: &Config) -> anyhow::Result<Standing> {
     let (link, wire, mut incoming) = Link::new(link_settings(config)?);
     let asker = Asker::new(wire.clone());
-    let host = Host::new(asker.clone(), host_settings(config));
+    let host = XmppServer::new(asker.clone().into(), server_settings(config));
     let mut standing = host.standing();
     let stop = CancellationToken::new();
     let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));
