@@ -15,5 +15,6 @@
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod ban;
+pub mod command;
 pub mod gate;
 pub mod store;
