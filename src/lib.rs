@@ -15,6 +15,12 @@
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod ban;
+pub mod cli;
 pub mod command;
+pub mod config;
+pub mod front;
 pub mod gate;
+pub mod http;
+pub mod logs;
 pub mod store;
+pub mod xmpp;

@@ -9,9 +9,11 @@
 
 pub mod event;
 pub mod ledger;
+pub mod native_hash;
 pub mod policy;
 pub mod propose;
 pub mod record;
+pub mod seal;
 pub mod subject;
 pub mod term;
 pub mod time;

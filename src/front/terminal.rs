@@ -116,9 +116,7 @@ async fn answer(mut stream: UnixStream, gate: &Gate) -> io::Result<()> {
         .read_line(&mut line)
         .await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Question::Standing) => {
-            Answer::Standing((**gate.server().standing().borrow()).clone())
-        }
+        Ok(Question::Standing) => Answer::Standing((**gate.server().standing().borrow()).clone()),
         Err(why) => Answer::Wrong(why.to_string()),
     };
     let mut bytes = serde_json::to_vec(&answer)?;

@@ -1,6 +1,9 @@
 //! The one integration binary: linking the XMPP types once is slow enough.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod config;
 mod gate;
 mod house;
 mod laws;
+mod link;
+mod scripted;

@@ -1,0 +1,19 @@
+//! The link to the XMPP server: bytes in, stanzas out, and back.
+//!
+//! ```text
+//! server ─► guard (cut, bound) ─► stanza (parse one frame) ─► link ─► Incoming ─► the router
+//! server ◄─ link ◄─ wire (from, to, size: the one choke point) ◄──── answers, notices, iq::Asker
+//! ```
+//!
+//! What this room never does: decide anything about bans, answer for a feature (disco, ping and commands are the
+//! front's), or hand bytes of the network to a parser that the guard has not measured.
+//!
+//! Start reading at [`link`], then [`guard`]. Reference: XEP-0114 (component protocol), RFC 6120.
+
+pub mod fault;
+pub mod guard;
+pub mod iq;
+pub mod link;
+pub mod secret;
+pub mod stanza;
+pub mod wire;
