@@ -10,10 +10,16 @@
 //!
 //! Start reading at [`link`], then [`guard`]. Reference: XEP-0114 (component protocol), RFC 6120.
 
+pub mod admin;
+pub mod courier;
+mod errand;
 pub mod fault;
 pub mod guard;
 pub mod iq;
 pub mod link;
+pub mod payload;
+pub mod privilege;
+pub mod record;
 pub mod secret;
 pub mod stanza;
 pub mod wire;
