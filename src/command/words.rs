@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::outcome::{Grade, Outcome, Reference};
 use super::spec::{DEFAULT_TERM, Kind, Place, Spec};
+use crate::ban::term::BadTerm;
 use crate::ban::time::in_words;
 use crate::ban::{Account, Ban, Change, Event, Past, Role, Ruling, Subject, Term, Timestamp};
 use crate::gate::Settled;
@@ -44,9 +45,14 @@ fn is_trick(c: char) -> bool {
             | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// With a capital and a full stop.
+/// With a capital and a full stop, and no longer than anybody reads.
 pub fn sentence(text: &str) -> String {
-    let text = clean(text);
+    const LONGEST: usize = 400;
+    let mut text = clean(text);
+    if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(cut);
+        text.push('…');
+    }
     let mut letters = text.chars();
     let Some(first) = letters.next() else {
         return text;
@@ -466,6 +472,20 @@ pub fn no_flag(field: &str) -> String {
     format!("{field} takes true or false.")
 }
 
+/// A duration in chat that cannot be read.
+pub fn bad_term_in_chat(why: &BadTerm) -> String {
+    format!(
+        "{} If it belongs to the reason, put the reason in quotes.",
+        sentence(&why.to_string())
+    )
+}
+
+/// Words nobody asked for.
+pub fn left_over(text: &str) -> String {
+    let text: String = clean(text).chars().take(80).collect();
+    format!("I do not know what “{text}” means here.")
+}
+
 /// No number of a page.
 pub fn no_page(text: &str) -> String {
     format!("“{}” is no page; pages are numbers from 1.", clean(text))
@@ -504,6 +524,14 @@ pub fn no_such_command(name: &str, nearest: Option<&str>) -> String {
     }
 }
 
+/// A subject without a command.
+pub fn command_first(subject: &str) -> String {
+    let subject = clean(subject);
+    format!(
+        "What about {subject}? Write show {subject}, ban {subject} or unban {subject}. Nothing was done."
+    )
+}
+
 // Lists and show.
 
 /// `Bans 11-20 of 35`
@@ -534,6 +562,11 @@ pub fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
 /// What follows a page.
 pub fn more(next: &str) -> String {
     format!("More: {next}")
+}
+
+/// What follows a page, in a form.
+pub fn more_in_form(page: usize) -> String {
+    format!("More on page {page}.")
 }
 
 /// `spam@host is banned (#17)`
@@ -767,11 +800,6 @@ pub fn nothing_was_done(spec: Option<&Spec>) -> String {
         Some(spec) => format!("Nothing was done. Write: {}", spec.usage),
         None => String::from("Nothing was done."),
     }
-}
-
-/// A required field was left empty.
-pub fn required(label: &str) -> String {
-    format!("“{label}” must be filled in.")
 }
 
 /// Above an empty form.

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod config;
+mod doors;
 mod gate;
 mod house;
 mod laws;
 mod link;
+mod manual;
 mod scripted;
