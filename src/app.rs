@@ -7,7 +7,6 @@ mod doctor;
 mod reload;
 mod signals;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,9 +16,11 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
 
+use crate::command::Context;
 use crate::config::Config;
-use crate::front::{Fronts, terminal};
+use crate::front::{Desk, Roles, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server, Standing};
@@ -89,6 +90,8 @@ struct House {
     linked: JoinHandle<Result<(), Fatal>>,
     following: JoinHandle<anyhow::Result<()>>,
     store: Arc<Store>,
+    desk: Arc<Desk>,
+    wire: Wire,
 }
 
 async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> {
@@ -122,7 +125,11 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let fronts = Fronts::new(Arc::clone(&gate), wire.clone(), roles(&config));
+    let context = Context {
+        gate: Arc::clone(&gate),
+        started: gate.now(),
+    };
+    let desk = Desk::new(wire.domain().clone(), context, roles(&config));
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
@@ -139,7 +146,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             incoming,
             asker,
             Arc::clone(&host),
-            Arc::clone(&fronts),
+            Arc::clone(&desk),
+            wire.clone(),
             doors.clone(),
         )),
     ];
@@ -173,8 +181,14 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         working,
         following,
         store,
+        desk: Arc::clone(&desk),
+        wire,
     };
-    signals::watch(house, reload::Reload::new(file, config, logs, gate, fronts)).await
+    signals::watch(
+        house,
+        reload::Reload::new(file, config, logs, gate, host, desk),
+    )
+    .await
 }
 
 impl House {
@@ -197,6 +211,7 @@ impl House {
     /// Stops everything, from the outside in.
     async fn stop(self) {
         self.doors.cancel();
+        send(&self.wire, self.desk.farewell()).await;
         finish(self.at_the_doors).await;
         self.works.cancel();
         finish(self.working).await;
@@ -220,13 +235,17 @@ async fn route(
     mut incoming: mpsc::Receiver<Incoming>,
     asker: Asker,
     host: Arc<XmppServer>,
-    fronts: Arc<Fronts>,
+    desk: Arc<Desk>,
+    wire: Wire,
     stop: CancellationToken,
 ) {
     // The receiver must be emptied to the end: a link that nobody listens to stops.
     while let Some(arrived) = incoming.recv().await {
         match arrived {
-            Incoming::Up => host.link_up(),
+            Incoming::Up => {
+                host.link_up();
+                send(&wire, desk.greeting()).await;
+            }
             Incoming::Down { why } => {
                 host.link_down();
                 tracing::warn!(%why, "the link to the server is down");
@@ -236,9 +255,22 @@ async fn route(
                     && !host.take(&received)
                     && !stop.is_cancelled()
                 {
-                    fronts.receive(received).await;
+                    let reply = desk.receive(&received);
+                    send(&wire, reply.now).await;
+                    if let Some(later) = reply.later {
+                        let wire = wire.clone();
+                        tokio::spawn(async move { send(&wire, later.await).await });
+                    }
                 }
             }
+        }
+    }
+}
+
+async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
+    for stanza in stanzas {
+        if let Err(why) = wire.send(stanza).await {
+            tracing::warn!(%why, "an answer was not sent");
         }
     }
 }
@@ -330,4 +362,12 @@ fn server_settings(config: &Config) -> crate::xmpp::act::Settings {
         cookie: config.record.cookie.clone(),
         limits: crate::xmpp::act::Limits::default(),
     }
+}
+
+/// Who may do what.
+fn roles(config: &Config) -> Roles {
+    Roles::new(
+        config.admins.iter().cloned(),
+        config.moderators.iter().cloned(),
+    )
 }

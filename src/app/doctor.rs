@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG, server_settings, link_settings};
+use super::{WRONG, link_settings, server_settings};
 use crate::command::words;
 use crate::config::Config;
 use crate::front::terminal::{self, Answer, Question};
@@ -70,7 +70,9 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
         .context("a portcullis runs on this store but does not answer at its local socket")?;
     match running {
         Some(Answer::Standing(standing)) => Ok(standing),
-        Some(Answer::Wrong(why)) => anyhow::bail!("the running portcullis is another version: {why}"),
+        Some(Answer::Wrong(why)) => {
+            anyhow::bail!("the running portcullis is another version: {why}")
+        }
         None => probe(config).await,
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::front::Fronts;
+use crate::front::Desk;
 use crate::gate::Gate;
 use crate::logs::Logs;
+use crate::xmpp::act::XmppServer;
 
 /// What a reload reads, and what it changes.
 pub(super) struct Reload {
@@ -14,7 +15,8 @@ pub(super) struct Reload {
     config: Config,
     logs: Logs,
     gate: Arc<Gate>,
-    fronts: Arc<Fronts>,
+    server: Arc<XmppServer>,
+    desk: Arc<Desk>,
 }
 
 impl Reload {
@@ -23,14 +25,16 @@ impl Reload {
         config: Config,
         logs: Logs,
         gate: Arc<Gate>,
-        fronts: Arc<Fronts>,
+        server: Arc<XmppServer>,
+        desk: Arc<Desk>,
     ) -> Self {
         Reload {
             file,
             config,
             logs,
             gate,
-            fronts,
+            server,
+            desk,
         }
     }
 
@@ -53,16 +57,25 @@ impl Reload {
         };
         let (mut taken, mut waiting) = (Vec::new(), Vec::new());
         for key in self.config.changes(&new) {
-            let list = if key.restart { &mut waiting } else { &mut taken };
+            let list = if key.restart {
+                &mut waiting
+            } else {
+                &mut taken
+            };
             list.push(key.to_string());
         }
         self.gate.set_policy(new.policy());
-        self.fronts.set_roles(super::roles(&new));
+        self.desk.set_roles(super::roles(&new));
+        self.server
+            .set_admins(new.admins.clone(), self.config.act_as.clone());
         self.logs.set(&new.log.levels);
         for warning in &new.warnings {
             tracing::warn!(file = %self.file.display(), "{warning}");
         }
-        tracing::info!(changed = taken.join(", "), "the configuration was read again");
+        tracing::info!(
+            changed = taken.join(", "),
+            "the configuration was read again"
+        );
         if !waiting.is_empty() {
             tracing::warn!(
                 settings = waiting.join(", "),
