@@ -1,1 +1,27 @@
-//! x
+//! portcullis guards the doors of an XMPP server.
+//!
+//! ```text
+//!  ad-hoc form ──► front::adhoc ─┐                        ┌──────┐ ────────► ┌────────────┐
+//!                                ├─ Call ─► command ────► │ gate │  Report   │ ban (pure) │
+//!  chat line ────► front::chat ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
+//!                  renders it                     Ruling     │       Events
+//!                                                            └─ events, effects ─┬─► store  append, then tail and fold
+//!                                                                                └─► xmpp   record, kick, read back
+//! ```
+//!
+//! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
+//! only go to the left:
+//! `ban ← gate ← {store, xmpp, command} ← front ← http ← config ← app ← main`
+//! (a test holds that; docs/ARCHITECTURE.md has the map).
+
+pub mod app;
+pub mod ban;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod front;
+pub mod gate;
+pub mod http;
+pub mod logs;
+pub mod store;
+pub mod xmpp;

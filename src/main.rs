@@ -1,1 +1,113 @@
-fn main() {}
+//! The program: arguments in, exit code out. 0 done, 1 refused or failed, 2 wrong usage or configuration.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use portcullis::{
+    app,
+    ban::seal::{KEY_BYTES, KeyId, generate_key_line},
+    cli::{Cli, Command, Output},
+    config::{Config, Problem, Problems},
+};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+/// Exit code of wrong usage (clap uses it too) and of a wrong configuration.
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    // clap ends the program with 2 on wrong usage, and with 0 after --help and --version.
+    let Cli {
+        config: file,
+        command,
+    } = Cli::parse();
+    match command {
+        Command::Keygen { id } => keygen(id),
+        Command::CheckConfig(output) => check_config(&file, output),
+        Command::Run => with_config(&file, |config| app::run(&file, config)),
+        Command::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
+    }
+}
+
+fn load(file: &Path) -> Result<Config, Problems> {
+    Config::load(file, &|name| std::env::var_os(name))
+}
+
+fn with_config(file: &Path, go: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match load(file) {
+        Ok(config) => go(config),
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+fn check_config(file: &Path, output: Output) -> ExitCode {
+    let answer = load(file);
+    let code = if answer.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(WRONG)
+    };
+    let shown = file.display();
+    let said = match (answer, output.json) {
+        (Ok(config), true) => {
+            json!({ "file": shown.to_string(), "good": true, "warnings": list(&config.warnings) })
+        }
+        (Err(problems), true) => {
+            json!({ "file": shown.to_string(), "good": false, "problems": list(&problems.list) })
+        }
+        (Ok(config), false) => {
+            for warning in &config.warnings {
+                eprintln!("{shown}:{warning} (warning)");
+            }
+            return print(&format!("{shown} is good"), code);
+        }
+        (Err(problems), false) => {
+            eprintln!("{problems}");
+            return code;
+        }
+    };
+    print(&said.to_string(), code)
+}
+
+fn list(problems: &[Problem]) -> serde_json::Value {
+    let one = |problem: &Problem| {
+        let (line, column) = problem.place.unzip();
+        json!({ "line": line, "column": column, "message": problem.message })
+    };
+    problems.iter().map(one).collect()
+}
+
+fn keygen(id: Option<KeyId>) -> ExitCode {
+    let mut random = Zeroizing::new([0; KEY_BYTES]);
+    let mut name = [0; 4];
+    if let Err(error) =
+        getrandom::fill(random.as_mut_slice()).and_then(|()| getrandom::fill(&mut name))
+    {
+        eprintln!("portcullis: the system gives no random numbers: {error}");
+        return ExitCode::FAILURE;
+    }
+    let drawn = || format!("k{:08x}", u32::from_be_bytes(name)).parse().ok();
+    match id.or_else(drawn) {
+        Some(id) => print(&generate_key_line(&id, &random), ExitCode::SUCCESS),
+        None => ExitCode::FAILURE,
+    }
+}
+
+/// Prints a line; a full disk or a closed pipe is a failure, for the line may be a key somebody counts on.
+fn print(line: &str, code: ExitCode) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => code,
+        Err(error) => {
+            eprintln!("portcullis: cannot write the answer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

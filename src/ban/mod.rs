@@ -1,0 +1,28 @@
+//! The rules: who may be banned, for how long, what a decision changes.
+//!
+//! Nothing here knows a clock, chance, I/O, async, XML or logging: time and fresh ids enter as
+//! arguments, facts go in, values come out. That is what lets every instance fold the same log
+//! into the same [`Ledger`].
+//!
+//! Start reading at [`event`] (what can happen and what it changes), then [`propose`] (what a
+//! request leads to), then [`ledger`] (what is in force).
+
+pub mod event;
+pub mod ledger;
+pub mod native_hash;
+pub mod policy;
+pub mod propose;
+pub mod record;
+pub mod seal;
+pub mod subject;
+pub mod term;
+pub mod time;
+
+pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
+pub use ledger::{Effect, Ledger, Ruling, Verdict};
+pub use policy::{Policy, Refusal};
+pub use propose::{Order, Proposal, Report, What, propose};
+pub use record::{Ban, BanId, Past};
+pub use subject::{Account, Subject};
+pub use term::Term;
+pub use time::Timestamp;

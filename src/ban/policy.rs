@@ -1,0 +1,181 @@
+//! What is allowed: plain values from the configuration, and the one place that compares with
+//! them.
+
+use std::fmt;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::event::Role;
+use super::subject::{Account, Subject, overlaps};
+use super::term::Term;
+use super::time::{Timestamp, in_words};
+
+/// What is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The term of a manual ban that names none.
+    pub default_term: Term,
+    /// The longest term an admin may give; `None`: any, also for ever.
+    pub longest: Option<Duration>,
+    /// The longest term a moderator may give.
+    pub moderator_longest: Option<Duration>,
+    /// Networks that are never banned, loopback among them unless it was taken out.
+    pub exempt_networks: Vec<IpNet>,
+    /// Accounts that are never banned: admins and what the configuration names.
+    pub exempt_accounts: Vec<Account>,
+}
+
+/// The longest public reason, in characters: it must fit in a SASL failure and on a phone.
+pub const REASON_MAX: usize = 500;
+/// The longest private note, in characters.
+pub const NOTE_MAX: usize = 4_000;
+/// IPv4 networks shorter than this hit more than one site: asked about once.
+pub const WIDE_V4: u8 = 24;
+/// IPv6 networks shorter than this hit more than one site: asked about once.
+pub const WIDE_V6: u8 = 48;
+/// The addresses of this machine.
+pub const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// Why the rules do not allow something. `Display` is a sentence that helps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// One's own account.
+    OwnAccount(Account),
+    /// A network or address one is connected from.
+    OwnAddress(Subject, std::net::IpAddr),
+    /// An exemption stands in the way.
+    Exempt(Subject, String),
+    /// A term beyond what is allowed.
+    TooLong(Duration, Role),
+    /// An end that has passed.
+    EndsInThePast(Timestamp),
+    /// A text beyond what is allowed.
+    TextTooLong(&'static str, usize),
+    /// The role may not do this.
+    NeedsRole(Role, &'static str),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::OwnAccount(account) => write!(
+                f,
+                "{account} is your own account; nobody can ban themselves. Ask another admin."
+            ),
+            Refusal::OwnAddress(subject, address) => write!(
+                f,
+                "{subject} covers {address}, where you are connected from; you would lock yourself out."
+            ),
+            Refusal::Exempt(subject, by) => write!(
+                f,
+                "{subject} is exempt from bans ({by}). Take it out of [exempt] first if you mean it."
+            ),
+            Refusal::TooLong(longest, role) => write!(
+                f,
+                "That is too long: the longest ban for the role {role} is {}.",
+                in_words(*longest)
+            ),
+            Refusal::EndsInThePast(end) => {
+                write!(f, "{end} is in the past. Name a later end.")
+            }
+            Refusal::TextTooLong(what, most) => {
+                write!(f, "The {what} is too long: at most {most} characters.")
+            }
+            Refusal::NeedsRole(role, what) => write!(f, "{what} needs the role {role}."),
+        }
+    }
+}
+
+impl Policy {
+    /// May `role` ban this subject for this term?
+    ///
+    /// # Errors
+    /// The [`Refusal`] to show.
+    pub fn allows(
+        &self,
+        role: Role,
+        subject: &Subject,
+        term: Term,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if role < Role::Moderator {
+            return Err(Refusal::NeedsRole(Role::Moderator, "Banning"));
+        }
+        if let Subject::Network(_) = subject
+            && role < Role::Admin
+        {
+            return Err(Refusal::NeedsRole(Role::Admin, "Banning a network"));
+        }
+        if let Some(by) = self.exempts(subject) {
+            return Err(Refusal::Exempt(subject.clone(), by));
+        }
+        self.allows_term(role, term, now)
+    }
+
+    /// May `role` give this term?
+    ///
+    /// # Errors
+    /// The [`Refusal`] to show.
+    pub fn allows_term(&self, role: Role, term: Term, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(end) = term.ends(now)
+            && end <= now
+        {
+            return Err(Refusal::EndsInThePast(end));
+        }
+        let longest = self.longest_for(role);
+        match (longest, term.length(now)) {
+            (Some(most), None) => Err(Refusal::TooLong(most, role)),
+            (Some(most), Some(length)) if length > most => Err(Refusal::TooLong(most, role)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The longest term for a role; `None`: any.
+    pub fn longest_for(&self, role: Role) -> Option<Duration> {
+        match role {
+            Role::Admin => self.longest,
+            Role::Moderator => match (self.moderator_longest, self.longest) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+            Role::Stranger => Some(Duration::ZERO),
+        }
+    }
+
+    /// The term of a ban that names none: the default, cut to what the role may give.
+    pub fn default_term_for(&self, role: Role, now: Timestamp) -> Term {
+        match self.longest_for(role) {
+            Some(most) if self.default_term.length(now).is_none_or(|len| len > most) => {
+                Term::For(most)
+            }
+            _ => self.default_term,
+        }
+    }
+
+    /// Which exemption covers a subject, or would be hit by a ban of it.
+    pub fn exempts(&self, subject: &Subject) -> Option<String> {
+        match subject {
+            Subject::Account(account) => self
+                .exempt_accounts
+                .contains(account)
+                .then(|| String::from("account")),
+            subject => {
+                let net = subject.net()?;
+                self.exempt_networks
+                    .iter()
+                    .find(|exempt| overlaps(exempt, &net))
+                    .map(|exempt| format!("network {exempt}"))
+            }
+        }
+    }
+
+    /// Whether a ban of this subject hits so many that one asks once before doing it.
+    pub fn is_risky(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Network(IpNet::V4(net)) => net.prefix_len() < WIDE_V4,
+            Subject::Network(IpNet::V6(net)) => net.prefix_len() < WIDE_V6,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! From a report to the events to append, or to an answer when there is nothing to append.
+
+use super::event::{Actor, Change, Event, EventId, Origin, Personal, Role};
+use super::ledger::{Ledger, Ruling};
+use super::policy::{NOTE_MAX, Policy, REASON_MAX, Refusal};
+use super::record::Ban;
+use super::subject::{Account, Subject};
+use super::term::Term;
+use super::time::Timestamp;
+
+/// Something that happened, from any door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Somebody wants something done.
+    Order(Order),
+    /// Time went on.
+    Tick,
+}
+
+/// What somebody wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Who.
+    pub actor: Actor,
+    /// The actor's own account, which may not be banned by them.
+    pub own_account: Option<Account>,
+    /// The addresses the actor is connected from, as far as the server tells.
+    pub own_addresses: Vec<std::net::IpAddr>,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Ban, or change the terms of the ban in force.
+    Ban {
+        /// For how long; `None`: the default, or as it is.
+        term: Option<Term>,
+        /// Public reason; `None`: none, or as it is.
+        reason: Option<String>,
+        /// Private note.
+        note: Option<String>,
+    },
+    /// Un-ban.
+    Lift {
+        /// Why, for the history.
+        reason: String,
+    },
+}
+
+/// What a report leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposal {
+    /// Append these; the fold will rule.
+    Events(Vec<Event>),
+    /// Nothing to append: this is the answer.
+    Answer(Ruling),
+}
+
+/// How many ended bans one tick writes down at most; the next tick takes the rest.
+pub const ENDED_AT_ONCE: usize = 1_000;
+
+/// From a report to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
+pub fn propose(
+    ledger: &Ledger,
+    policy: &Policy,
+    report: &Report,
+    now: Timestamp,
+    fresh: &mut dyn FnMut() -> EventId,
+) -> Proposal {
+    match report {
+        Report::Tick => Proposal::Events(
+            ledger
+                .ended(now, ENDED_AT_ONCE)
+                .map(|ban| expire(ban, now, fresh()))
+                .collect(),
+        ),
+        Report::Order(order) => match decide(ledger, policy, order, now) {
+            Err(ruling) => Proposal::Answer(*ruling),
+            Ok((change, personal)) => Proposal::Events(vec![Event {
+                id: fresh(),
+                at: now,
+                actor: order.actor.clone(),
+                origin: Origin::Manual,
+                subject: order.subject.clone(),
+                based_on: ledger.version(&order.subject),
+                change,
+                personal,
+            }]),
+        },
+    }
+}
+
+/// The change an order leads to, or the answer when it leads to none.
+fn decide(
+    ledger: &Ledger,
+    policy: &Policy,
+    order: &Order,
+    now: Timestamp,
+) -> Result<(Change, Personal), Box<Ruling>> {
+    let standing = ledger
+        .current(&order.subject)
+        .filter(|ban| ban.is_in_force(now));
+    match &order.what {
+        What::Lift { reason } => {
+            permits_lift(policy, order, standing, now).map_err(refused)?;
+            match standing {
+                None => Err(Box::new(Ruling::NotBanned(
+                    order.subject.clone(),
+                    ledger.last(&order.subject).cloned(),
+                ))),
+                Some(_) => Ok((
+                    Change::Lifted {
+                        reason: reason.clone(),
+                    },
+                    Personal::default(),
+                )),
+            }
+        }
+        What::Ban { term, reason, note } => {
+            let role = order.actor.role;
+            let wanted = match (term, standing) {
+                (Some(term), _) => *term,
+                (None, Some(ban)) => ban.until.map_or(Term::Forever, Term::Until),
+                (None, None) => policy.default_term_for(role, now),
+            };
+            permits_ban(policy, order, wanted, now).map_err(refused)?;
+            let personal = Personal {
+                note: note.clone(),
+                ..Personal::default()
+            };
+            let until = wanted.ends(now);
+            let Some(ban) = standing else {
+                let reason = reason.clone().unwrap_or_default();
+                return Ok((Change::Imposed { reason, until }, personal));
+            };
+            let reason = reason.clone().unwrap_or_else(|| ban.reason.clone());
+            if until == ban.until && reason == ban.reason && note.is_none() {
+                return Err(Box::new(Ruling::Already(ban.clone())));
+            }
+            Ok((Change::Amended { reason, until }, personal))
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Box<Ruling> {
+    Box::new(Ruling::Refused(refusal))
+}
+
+fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {
+    if let Some(own) = &order.own_account
+        && order.subject.account() == Some(own)
+    {
+        return Err(Refusal::OwnAccount(own.clone()));
+    }
+    policy.allows(order.actor.role, &order.subject, term, now)?;
+    if let Some(net) = order.subject.net()
+        && let Some(own) = order
+            .own_addresses
+            .iter()
+            .map(|address| address.to_canonical())
+            .find(|address| net.contains(address))
+    {
+        return Err(Refusal::OwnAddress(order.subject.clone(), own));
+    }
+    if let What::Ban { reason, note, .. } = &order.what {
+        within("reason", reason.as_deref(), REASON_MAX)?;
+        within("note", note.as_deref(), NOTE_MAX)?;
+    }
+    Ok(())
+}
+
+/// A moderator lifts what a moderator may impose: no networks, and no ban an admin made longer
+/// than a moderator could.
+fn permits_lift(
+    policy: &Policy,
+    order: &Order,
+    standing: Option<&Ban>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let What::Lift { reason } = &order.what else {
+        return Ok(());
+    };
+    within("reason", Some(reason), REASON_MAX)?;
+    if order.actor.role < Role::Moderator {
+        return Err(Refusal::NeedsRole(Role::Moderator, "Un-banning"));
+    }
+    let Some(ban) = standing.filter(|_| order.actor.role < Role::Admin) else {
+        return Ok(());
+    };
+    if matches!(order.subject, Subject::Network(_)) {
+        return Err(Refusal::NeedsRole(Role::Admin, "Un-banning a network"));
+    }
+    let term = ban.until.map_or(Term::Forever, Term::Until);
+    if ban.by.role > order.actor.role && policy.allows_term(order.actor.role, term, now).is_err() {
+        return Err(Refusal::NeedsRole(
+            Role::Admin,
+            "Un-banning what an admin banned for longer than a moderator may",
+        ));
+    }
+    Ok(())
+}
+
+fn within(what: &'static str, text: Option<&str>, most: usize) -> Result<(), Refusal> {
+    match text {
+        Some(text) if text.chars().count() > most => Err(Refusal::TextTooLong(what, most)),
+        _ => Ok(()),
+    }
+}
+
+/// The event that writes down that a ban's time is over.
+fn expire(ban: &Ban, now: Timestamp, id: EventId) -> Event {
+    Event {
+        id,
+        at: now,
+        actor: Actor::clock(),
+        origin: ban.origin.clone(),
+        subject: ban.subject.clone(),
+        based_on: ban.version,
+        change: Change::Expired,
+        personal: Personal::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ban::event::{Door, Seq};
+    use crate::ban::ledger::{Effect, Verdict};
+
+    /// A little world: one ledger, one policy, a clock that stands still until told.
+    struct World {
+        ledger: Ledger,
+        policy: Policy,
+        now: Timestamp,
+        seq: u64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            World {
+                ledger: Ledger::default(),
+                policy: Policy {
+                    default_term: Term::Forever,
+                    longest: None,
+                    moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+                    exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
+                    exempt_accounts: vec![],
+                },
+                now: Timestamp::parse("2026-11-22T12:00Z").unwrap(),
+                seq: 0,
+            }
+        }
+
+        fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
+            let order = Order {
+                actor: Actor {
+                    name: "admin@example.org/x".into(),
+                    role,
+                    door: Door::Chat,
+                },
+                own_account: Subject::parse("admin@example.org")
+                    .unwrap()
+                    .account()
+                    .cloned(),
+                own_addresses: vec!["198.51.100.9".parse().unwrap()],
+                subject: Subject::parse(subject).unwrap(),
+                what,
+            };
+            self.submit(&Report::Order(order)).unwrap()
+        }
+
+        fn submit(&mut self, report: &Report) -> Option<Ruling> {
+            let mut n = self.seq as u8;
+            let mut fresh = || {
+                n += 1;
+                EventId([n; 16])
+            };
+            match propose(&self.ledger, &self.policy, report, self.now, &mut fresh) {
+                Proposal::Answer(ruling) => Some(ruling),
+                Proposal::Events(events) => events
+                    .iter()
+                    .map(|event| {
+                        self.seq += 1;
+                        self.ledger.fold(Seq(self.seq), event).0
+                    })
+                    .next_back(),
+            }
+        }
+
+        fn ban(&mut self, subject: &str, term: Option<&str>, reason: Option<&str>) -> Ruling {
+            let what = What::Ban {
+                term: term.map(|term| Term::parse(term).unwrap()),
+                reason: reason.map(str::to_owned),
+                note: None,
+            };
+            self.order(Role::Admin, subject, what)
+        }
+
+        fn lift(&mut self, subject: &str) -> Ruling {
+            let what = What::Lift {
+                reason: String::new(),
+            };
+            self.order(Role::Admin, subject, what)
+        }
+
+        fn verdict(&self, account: &str, address: &str) -> Verdict {
+            let account = Subject::parse(account).unwrap();
+            self.ledger
+                .check(account.account(), address.parse().ok(), self.now)
+        }
+    }
+
+    #[test]
+    fn a_ban_holds_until_it_is_lifted_and_history_counts_on() {
+        let mut world = World::new();
+        let Ruling::Banned(ban) = world.ban("spam@example.org", None, Some("spam")) else {
+            panic!()
+        };
+        assert_eq!((ban.id.0, ban.ordinal, ban.until), (1, 1, None));
+        assert!(matches!(
+            world.verdict("spam@example.org", "192.0.2.1"),
+            Verdict::Refuse { .. }
+        ));
+        assert!(matches!(world.lift("spam@example.org"), Ruling::Lifted(_)));
+        assert_eq!(
+            world.verdict("spam@example.org", "192.0.2.1"),
+            Verdict::LetIn
+        );
+        let Ruling::NotBanned(_, Some(past)) = world.lift("spam@example.org") else {
+            panic!()
+        };
+        assert_eq!(past.id.0, 1);
+        let Ruling::Banned(again) = world.ban("spam@example.org", None, None) else {
+            panic!()
+        };
+        assert_eq!((again.id.0, again.ordinal), (2, 2));
+    }
+
+    #[test]
+    fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
+        let mut world = World::new();
+        world.ban("spam@example.org", Some("10s"), None);
+        world.now = world.now.saturating_add(Duration::from_millis(9_999));
+        assert!(matches!(
+            world.verdict("spam@example.org", "192.0.2.1"),
+            Verdict::Refuse { .. }
+        ));
+        assert_eq!(world.submit(&Report::Tick), None);
+        world.now = world.now.saturating_add(Duration::from_millis(1));
+        assert_eq!(
+            world.verdict("spam@example.org", "192.0.2.1"),
+            Verdict::LetIn
+        );
+        // Banned anew before the clock wrote down the end: a second ban, not a change of the first.
+        let Ruling::Banned(ban) = world.ban("spam@example.org", Some("1h"), None) else {
+            panic!()
+        };
+        assert_eq!(ban.ordinal, 2);
+        world.now = ban.until.unwrap();
+        assert!(matches!(
+            world.submit(&Report::Tick),
+            Some(Ruling::Lifted(_))
+        ));
+        assert_eq!(world.ledger.next_end(), None);
+    }
+
+    #[test]
+    fn other_terms_change_the_ban_and_the_same_terms_do_not() {
+        let mut world = World::new();
+        world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam"));
+        assert!(matches!(
+            world.ban("spam@example.org", None, None),
+            Ruling::Already(_)
+        ));
+        assert!(matches!(
+            world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam")),
+            Ruling::Already(_)
+        ));
+        let Ruling::Amended { ban, before, .. } =
+            world.ban("spam@example.org", Some("forever"), None)
+        else {
+            panic!()
+        };
+        assert_eq!((ban.id.0, ban.ordinal, ban.until), (1, 1, None));
+        assert_eq!(
+            (ban.reason.as_str(), before),
+            ("spam", Timestamp::parse("2030-01-01"))
+        );
+        world.now = Timestamp::parse("2031-01-01").unwrap();
+        assert!(matches!(
+            world.verdict("spam@example.org", "192.0.2.1"),
+            Verdict::Refuse { .. }
+        ));
+    }
+
+    #[test]
+    fn addresses_and_networks_cover_what_lies_in_them() {
+        let mut world = World::new();
+        world.ban("203.0.113.0/24", Some("1h"), None);
+        world.ban("203.0.113.7", Some("2h"), None);
+        world.ban("2001:db8::/64", None, None);
+        let refused = |world: &World, address: &str| match world.verdict("a@example.org", address) {
+            Verdict::Refuse { ban, .. } => Some(ban.0),
+            Verdict::LetIn => None,
+        };
+        assert_eq!(
+            refused(&world, "203.0.113.7"),
+            Some(2),
+            "the longest one is told"
+        );
+        assert_eq!(refused(&world, "::ffff:203.0.113.8"), Some(1));
+        assert_eq!(refused(&world, "203.0.114.1"), None);
+        assert_eq!(refused(&world, "2001:db8::ffff"), Some(3));
+        assert_eq!(refused(&world, "2001:db8:0:1::1"), None);
+        world.lift("203.0.113.0/24");
+        assert_eq!(refused(&world, "203.0.113.8"), None);
+        assert_eq!(refused(&world, "203.0.113.7"), Some(2));
+    }
+
+    #[test]
+    fn nobody_bans_themselves_or_what_is_exempt() {
+        let mut world = World::new();
+        let refusal = |ruling| match ruling {
+            Ruling::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(
+            refusal(world.ban("Admin@example.org/x", None, None)),
+            Refusal::OwnAccount(_)
+        ));
+        assert!(matches!(
+            refusal(world.ban("198.51.100.0/24", None, None)),
+            Refusal::OwnAddress(..)
+        ));
+        assert!(matches!(
+            refusal(world.ban("127.0.0.1", None, None)),
+            Refusal::Exempt(..)
+        ));
+        assert!(matches!(
+            refusal(world.ban("0.0.0.0/0", None, None)),
+            Refusal::Exempt(..)
+        ));
+        assert!(matches!(
+            refusal(world.ban("spam@example.org", Some("until 2020-01-01"), None)),
+            Refusal::EndsInThePast(_)
+        ));
+    }
+
+    #[test]
+    fn a_moderator_has_a_longest_term_and_no_networks() {
+        let mut world = World::new();
+        let ban = |term: Option<&str>| What::Ban {
+            term: term.map(|term| Term::parse(term).unwrap()),
+            reason: None,
+            note: None,
+        };
+        let lift = || What::Lift {
+            reason: String::new(),
+        };
+        let refused = |ruling| matches!(ruling, Ruling::Refused(_));
+        let role = Role::Moderator;
+        assert!(refused(world.order(
+            role,
+            "spam@example.org",
+            ban(Some("31d"))
+        )));
+        assert!(refused(world.order(
+            role,
+            "spam@example.org",
+            ban(Some("forever"))
+        )));
+        assert!(refused(world.order(
+            role,
+            "203.0.113.0/24",
+            ban(Some("1d"))
+        )));
+        let Ruling::Banned(ban_) = world.order(role, "spam@example.org", ban(None)) else {
+            panic!()
+        };
+        assert_eq!(
+            ban_.until.unwrap().since(world.now),
+            Duration::from_secs(30 * 86_400)
+        );
+        assert!(matches!(
+            world.order(role, "spam@example.org", lift()),
+            Ruling::Lifted(_)
+        ));
+        world.ban("other@example.org", None, None);
+        assert!(refused(world.order(role, "other@example.org", lift())));
+        assert!(refused(world.order(
+            Role::Stranger,
+            "third@example.org",
+            ban(Some("1m"))
+        )));
+    }
+
+    #[test]
+    fn an_event_decided_on_an_old_version_changes_nothing() {
+        let mut world = World::new();
+        let mut ids = 0;
+        let mut fresh = || {
+            ids += 1;
+            EventId([ids; 16])
+        };
+        let order = |reason: &str| {
+            Report::Order(Order {
+                actor: Actor {
+                    name: "a@example.org".into(),
+                    role: Role::Admin,
+                    door: Door::Chat,
+                },
+                own_account: None,
+                own_addresses: vec![],
+                subject: Subject::parse("spam@example.org").unwrap(),
+                what: What::Ban {
+                    term: None,
+                    reason: Some(reason.into()),
+                    note: None,
+                },
+            })
+        };
+        let mut events = Vec::new();
+        for reason in ["first", "second"] {
+            match propose(
+                &world.ledger,
+                &world.policy,
+                &order(reason),
+                world.now,
+                &mut fresh,
+            ) {
+                Proposal::Events(mut proposed) => events.append(&mut proposed),
+                Proposal::Answer(answer) => panic!("{answer:?}"),
+            }
+        }
+        let (ruling, effects) = world.ledger.fold(Seq(1), &events[0]);
+        assert!(matches!(ruling, Ruling::Banned(_)));
+        assert_eq!(effects, [Effect::Settle(events[0].subject.clone())]);
+        assert_eq!(
+            world.ledger.fold(Seq(2), &events[1]),
+            (Ruling::Stale, vec![])
+        );
+        assert_eq!(
+            world.ledger.current(&events[0].subject).unwrap().reason,
+            "first"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! Points in time, and how people read them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since the Unix epoch, UTC.
+///
+/// Arithmetic saturates: a term of a billion years ends at the end of time, it does not wrap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The last point in time that can still be written as a date (year 9999, as XEP-0082 needs).
+    pub const LAST: Timestamp = Timestamp(253_370_764_800_000);
+
+    /// From milliseconds since the Unix epoch; clamped to the years 0000 to 9999.
+    pub fn from_millis(millis: i64) -> Self {
+        Timestamp(millis.clamp(-62_135_596_800_000, Self::LAST.0))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This long after, at most [`Timestamp::LAST`].
+    pub fn saturating_add(self, span: Duration) -> Self {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_add(millis))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_millis(millis.unsigned_abs())
+    }
+
+    /// XEP-0082 `DateTime` profile in UTC, whole seconds: `2026-11-22T04:00:00Z`.
+    pub fn to_xmpp(self) -> String {
+        self.format("%Y-%m-%dT%H:%M:%SZ")
+    }
+
+    /// Reads a date (`2030-01-01`, its first moment in UTC), or a date and time as in XEP-0082
+    /// or RFC 3339 (`2030-01-01T12:00Z`; without an offset UTC is meant).
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(Self::from_millis(at.as_millisecond()));
+        }
+        let civil = text
+            .strip_suffix(['Z', 'z'])
+            .unwrap_or(text)
+            .parse::<jiff::civil::DateTime>()
+            .ok()?;
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Self::from_millis(zoned.timestamp().as_millisecond()))
+    }
+
+    fn format(self, pattern: &str) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map(|at| at.strftime(pattern).to_string())
+            .unwrap_or_else(|_| String::from("?"))
+    }
+}
+
+/// `2030-01-01 12:00 UTC`; seconds only where they matter: `2030-01-01 12:00:05 UTC`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = if self.0.rem_euclid(60_000) < 1000 {
+            "%Y-%m-%d %H:%M UTC"
+        } else {
+            "%Y-%m-%d %H:%M:%S UTC"
+        };
+        f.write_str(&self.format(pattern))
+    }
+}
+
+/// A length of time in words of two units at most: `3 days`, `1 day 12 hours`, `40 seconds`.
+pub fn in_words(span: Duration) -> String {
+    const UNITS: [(u64, &str); 5] = [
+        (365 * 86_400, "year"),
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
+    // A ban of 3 days told a moment later is still "3 days", not "2 days 23 hours".
+    let mut left = span.as_secs() + u64::from(span.subsec_millis() >= 500);
+    let mut words = Vec::new();
+    for (size, name) in UNITS {
+        let count = left / size;
+        left %= size;
+        if count > 0 {
+            words.push(format!(
+                "{count} {name}{}",
+                if count == 1 { "" } else { "s" }
+            ));
+        }
+        if words.len() == 2 || (words.len() == 1 && count == 0) {
+            break;
+        }
+    }
+    if words.is_empty() {
+        return String::from("less than a second");
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn reads_dates_as_people_and_as_xmpp_write_them() {
+        let noon = Timestamp::parse("2030-01-01T12:00:00Z").unwrap();
+        assert_eq!(noon, Timestamp::parse("2030-01-01T12:00").unwrap());
+        assert_eq!(noon, Timestamp::parse("2030-01-01 12:00").unwrap());
+        assert_eq!(noon, Timestamp::parse("2030-01-01T13:00:00+01:00").unwrap());
+        assert_eq!(noon.to_string(), "2030-01-01 12:00 UTC");
+        assert_eq!(noon.to_xmpp(), "2030-01-01T12:00:00Z");
+        assert_eq!(
+            Timestamp::parse("2030-01-01").unwrap().to_string(),
+            "2030-01-01 00:00 UTC"
+        );
+        assert_eq!(Timestamp::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn the_end_of_time_is_not_passed() {
+        let last = Timestamp::from_millis(0).saturating_add(Duration::MAX);
+        assert_eq!(last, Timestamp::LAST);
+        assert!(last.to_xmpp().starts_with("9999-"), "{last}");
+    }
+
+    #[test]
+    fn lengths_are_told_in_two_units_at_most() {
+        let words = |seconds| in_words(Duration::from_secs(seconds));
+        assert_eq!(words(3 * 86_400), "3 days");
+        assert_eq!(words(36 * 3_600), "1 day 12 hours");
+        assert_eq!(words(86_400 + 59), "1 day");
+        assert_eq!(words(90), "1 minute 30 seconds");
+        assert_eq!(in_words(Duration::from_millis(2_999)), "3 seconds");
+        assert_eq!(words(0), "less than a second");
+    }
+}

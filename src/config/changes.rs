@@ -1,0 +1,94 @@
+//! What differs between two configurations, by key: so that a reload can say what it took over and what waits for a
+//! restart.
+
+use super::{
+    Config, Tls,
+    keys::{Key, key},
+};
+
+/// The keys whose meaning differs. A secret is named by `secret` and the files by their key, wherever it came from.
+pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
+    let Config {
+        admins,
+        moderators,
+        component,
+        act_as,
+        store,
+        record,
+        http,
+        ban,
+        exempt,
+        log,
+        warnings: _,
+    } = old;
+    let ca_file = |tls: &Option<Tls>| tls.as_ref().and_then(|tls| tls.ca_file.clone());
+    let tls_name = |tls: &Option<Tls>| tls.as_ref().map(|tls| tls.name.clone());
+    [
+        ("", "admins", *admins != new.admins),
+        ("", "moderators", *moderators != new.moderators),
+        (
+            "component",
+            "domain",
+            component.domain != new.component.domain,
+        ),
+        (
+            "component",
+            "server",
+            component.server != new.component.server,
+        ),
+        (
+            "component",
+            "secret",
+            component.secret != new.component.secret,
+        ),
+        (
+            "component",
+            "tls",
+            component.tls.is_some() != new.component.tls.is_some(),
+        ),
+        (
+            "component",
+            "tls_ca_file",
+            ca_file(&component.tls) != ca_file(&new.component.tls),
+        ),
+        (
+            "component",
+            "tls_name",
+            tls_name(&component.tls) != tls_name(&new.component.tls),
+        ),
+        (
+            "component",
+            "allow_plain_remote",
+            component.allow_plain_remote != new.component.allow_plain_remote,
+        ),
+        ("server", "act_as", *act_as != new.act_as),
+        ("store", "path", *store != new.store),
+        (
+            "record",
+            "seal_key_file",
+            record.keyring != new.record.keyring,
+        ),
+        (
+            "record",
+            "ejabberd_cookie_file",
+            record.cookie != new.record.cookie,
+        ),
+        ("http", "listen", *http != new.http),
+        ("ban", "default_duration", ban.default != new.ban.default),
+        ("ban", "longest", ban.longest != new.ban.longest),
+        (
+            "ban",
+            "moderator_longest",
+            ban.moderator_longest != new.ban.moderator_longest,
+        ),
+        ("exempt", "loopback", exempt.loopback != new.exempt.loopback),
+        ("exempt", "networks", exempt.networks != new.exempt.networks),
+        ("exempt", "accounts", exempt.accounts != new.exempt.accounts),
+        ("log", "format", log.format != new.log.format),
+        ("log", "level", log.levels != new.log.levels),
+    ]
+    .into_iter()
+    .filter(|(.., differs)| *differs)
+    .filter_map(|(section, name, _)| key(section, name))
+    .collect()
+}

@@ -1,0 +1,255 @@
+//! Every key there is, with what it takes: the source of error messages, of what a reload can change, and of the
+//! tests that hold `raw.rs` and `config/portcullis.toml` to it.
+
+use std::fmt;
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The table it stands in; empty for the top of the file.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// TOML type of its value.
+    pub kind: Kind,
+    /// What the value must be, to follow "must be".
+    pub takes: &'static str,
+    /// A value as it is typed.
+    pub example: &'static str,
+    /// Whether a change of it is only seen by a restart (SIGHUP is not enough).
+    pub restart: bool,
+}
+
+/// TOML type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A boolean.
+    Flag,
+    /// An array of strings.
+    Texts,
+}
+
+/// `component.domain`, or `admins` for a key at the top.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.section {
+            "" => f.write_str(self.name),
+            section => write!(f, "{section}.{}", self.name),
+        }
+    }
+}
+
+impl Key {
+    /// How a person would say it: "`domain` in [component]".
+    pub(super) fn spoken(&self) -> String {
+        format!("`{}`{}", self.name, within(self.section))
+    }
+}
+
+/// " in [component]", or " at the top of the file".
+pub(super) fn within(section: &str) -> String {
+    match section {
+        "" => " at the top of the file".to_owned(),
+        section => format!(" in [{section}]"),
+    }
+}
+
+/// The key of that name in that table.
+pub fn key(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+/// The names of the tables, in the order of [`KEYS`].
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .map(|key| key.section)
+        .filter(|s| !s.is_empty())
+        .collect();
+    names.dedup();
+    names
+}
+
+const fn live(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    takes: &'static str,
+    example: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        takes,
+        example,
+        restart: false,
+    }
+}
+
+const fn fixed(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    takes: &'static str,
+    example: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        takes,
+        example,
+        restart: true,
+    }
+}
+
+/// All keys, in the order of the example file.
+pub const KEYS: &[Key] = &[
+    live(
+        "",
+        "admins",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["admin@example.org"]"#,
+    ),
+    live(
+        "",
+        "moderators",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["mod@example.org"]"#,
+    ),
+    fixed(
+        "component",
+        "domain",
+        Kind::Text,
+        "the domain the XMPP server knows this component by",
+        r#""portcullis.example.org""#,
+    ),
+    fixed(
+        "component",
+        "server",
+        Kind::Text,
+        "host:port of the server's component listener",
+        r#""127.0.0.1:5347""#,
+    ),
+    fixed(
+        "component",
+        "secret",
+        Kind::Text,
+        "the secret shared with the server",
+        r#""…""#,
+    ),
+    fixed(
+        "component",
+        "secret_file",
+        Kind::Text,
+        "the path of a file that holds the secret",
+        r#""/etc/portcullis/component.secret""#,
+    ),
+    fixed("component", "tls", Kind::Flag, "true or false", "true"),
+    fixed(
+        "component",
+        "tls_ca_file",
+        Kind::Text,
+        "the path of a PEM file of certificate authorities",
+        r#""/etc/portcullis/ca.pem""#,
+    ),
+    fixed(
+        "component",
+        "tls_name",
+        Kind::Text,
+        "the host name in the server's certificate",
+        r#""xmpp.example.org""#,
+    ),
+    fixed(
+        "component",
+        "allow_plain_remote",
+        Kind::Flag,
+        "true or false",
+        "false",
+    ),
+    fixed(
+        "server",
+        "act_as",
+        Kind::Text,
+        "an account that is an admin of the server",
+        r#""admin@example.org""#,
+    ),
+    fixed(
+        "store",
+        "path",
+        Kind::Text,
+        "the path of a folder",
+        r#""/var/lib/portcullis/store""#,
+    ),
+    fixed(
+        "record",
+        "seal_key_file",
+        Kind::Text,
+        "the path of a file of seal keys",
+        r#""/etc/portcullis/seal.key""#,
+    ),
+    fixed(
+        "record",
+        "ejabberd_cookie_file",
+        Kind::Text,
+        "the path of a copy of ejabberd's .erlang.cookie",
+        r#""/etc/portcullis/erlang.cookie""#,
+    ),
+    fixed(
+        "http",
+        "listen",
+        Kind::Text,
+        "address:port to listen on",
+        r#""127.0.0.1:5380""#,
+    ),
+    live(
+        "ban",
+        "default_duration",
+        Kind::Text,
+        "a duration",
+        r#""forever""#,
+    ),
+    live("ban", "longest", Kind::Text, "a duration", r#""1y""#),
+    live(
+        "ban",
+        "moderator_longest",
+        Kind::Text,
+        "a duration",
+        r#""30d""#,
+    ),
+    live("exempt", "loopback", Kind::Flag, "true or false", "true"),
+    live(
+        "exempt",
+        "networks",
+        Kind::Texts,
+        "a list of addresses and networks",
+        r#"["192.0.2.0/24", "2001:db8::1"]"#,
+    ),
+    live(
+        "exempt",
+        "accounts",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["monitor@example.org"]"#,
+    ),
+    fixed(
+        "log",
+        "format",
+        Kind::Text,
+        "\"text\" or \"json\"",
+        r#""text""#,
+    ),
+    live(
+        "log",
+        "level",
+        Kind::Text,
+        "a level, or levels for parts of the program",
+        r#""info" or "info,portcullis::xmpp=debug""#,
+    ),
+];

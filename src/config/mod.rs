@@ -1,0 +1,238 @@
+//! The configuration: from a file people write to values that cannot be wrong.
+//!
+//! Never here: connecting, listening, or deciding anything with those values. No room imports this one; `app` hands
+//! each room its part. Secrets come from files or the environment, and nothing here prints them.
+//!
+//! Start reading at [`Config::load`]. `keys.rs` lists every key; `shape.rs` checks that the file holds only those, of
+//! the right type; `meaning.rs` turns them into values; `changes.rs` says what a reload can take over.
+
+mod changes;
+mod files;
+mod keys;
+mod meaning;
+mod nearest;
+mod problem;
+mod raw;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf};
+
+use ipnet::IpNet;
+use xmpp_parsers::jid::DomainPart;
+
+use crate::ban::{Account, Policy, Term, policy::LOOPBACK, seal::Keyring};
+use crate::logs::{Format, Levels};
+
+pub use crate::xmpp::secret::Secret;
+pub use keys::{KEYS, Key, Kind, key};
+pub use problem::{Problem, Problems};
+
+use problem::Found;
+
+/// Where the configuration is looked for when nobody says otherwise.
+pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
+/// The component secret, before `secret` and `secret_file`.
+pub const ENV_SECRET: &str = "PORTCULLIS_COMPONENT_SECRET";
+/// The content of the seal key file, before `seal_key_file`.
+pub const ENV_SEAL_KEYS: &str = "PORTCULLIS_SEAL_KEYS";
+/// ejabberd's cookie, before `ejabberd_cookie_file`.
+pub const ENV_COOKIE: &str = "PORTCULLIS_EJABBERD_COOKIE";
+
+/// Reads one variable of the environment; a map in tests.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Everything that was configured, valid and complete.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Accounts that may do everything.
+    pub admins: Vec<Account>,
+    /// Accounts that may ban accounts and single addresses for a limited time. None of them is in `admins`.
+    pub moderators: Vec<Account>,
+    /// The link to the server.
+    pub component: Component,
+    /// ejabberd 24.12 only: the admin in whose name admin commands are sent.
+    pub act_as: Option<Account>,
+    /// Folder of our own durable state.
+    pub store: PathBuf,
+    /// What protects the records on the server.
+    pub record: Record,
+    /// Where health checks are answered; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// Terms of bans by hand.
+    pub ban: Terms,
+    /// Who is never banned.
+    pub exempt: Exempt,
+    /// The log.
+    pub log: Log,
+    /// What is odd about it, for the log and `check-config`.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[component]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Our own domain.
+    pub domain: DomainPart,
+    /// The server's component listener.
+    pub server: Address,
+    /// The shared secret (XEP-0114).
+    pub secret: Secret,
+    /// Direct TLS, if wanted. Without it the server is on this machine, or `allow_plain_remote` was set.
+    pub tls: Option<Tls>,
+    /// Plain TCP to another machine is meant.
+    pub allow_plain_remote: bool,
+}
+
+/// How to recognise the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file of authorities to trust; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Name or address the certificate must be for.
+    pub name: String,
+}
+
+/// host:port. The host is a name or an address without brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Name or address.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+}
+
+/// `[record]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Keys of the seal.
+    pub keyring: Keyring,
+    /// ejabberd's cookie, which lets us write records the server itself obeys.
+    pub cookie: Option<Secret>,
+}
+
+/// `[ban]`. None of them is [`Term::Until`], and none is longer than `longest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// When a command names none.
+    pub default: Term,
+    /// The longest an admin may give.
+    pub longest: Term,
+    /// The longest a moderator may give.
+    pub moderator_longest: Term,
+}
+
+/// `[exempt]`, as configured; [`Config::policy`] has the whole of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exempt {
+    /// The addresses of this machine.
+    pub loopback: bool,
+    /// Networks and single addresses, host bits cleared.
+    pub networks: Vec<IpNet>,
+    /// Accounts.
+    pub accounts: Vec<Account>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How lines look.
+    pub format: Format,
+    /// What is written.
+    pub levels: Levels,
+}
+
+impl Config {
+    /// Reads and checks the configuration and the files it names. Relative paths are taken from the folder of the
+    /// configuration file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the file.
+    pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
+        let (text, metadata) = files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
+            let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
+            let message = match path.try_exists() {
+                Ok(false) => format!("there is no such file; {hint}"),
+                _ => said,
+            };
+            Problems { file: path.to_owned(), list: vec![Problem { place: None, message }] }
+        })?;
+        let mut found = Found::new(&text);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = shape::read(&text, &mut found).and_then(|shaped| {
+            if let (Some(secret), Err(said)) = (
+                &shaped.raw.component.secret,
+                files::refuse_open(path, &metadata),
+            ) {
+                found.wrong(Some(secret.span()), said);
+            }
+            meaning::read(shaped, folder, env, &mut found)
+        });
+        let (problems, warnings) = found.sorted();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Config { warnings, ..config }),
+            _ => Err(Problems {
+                file: path.to_owned(),
+                list: problems,
+            }),
+        }
+    }
+
+    /// What a reload from this configuration to `new` would change.
+    pub fn changes(&self, new: &Config) -> Vec<&'static Key> {
+        changes::between(self, new)
+    }
+
+    /// The rules for bans: admins are exempt, and loopback unless it was taken out.
+    pub fn policy(&self) -> Policy {
+        let length = |term| {
+            if let Term::For(length) = term {
+                Some(length)
+            } else {
+                None
+            }
+        };
+        let loopback = LOOPBACK
+            .iter()
+            .filter(|_| self.exempt.loopback)
+            .filter_map(|net| net.parse().ok());
+        Policy {
+            default_term: self.ban.default,
+            longest: length(self.ban.longest),
+            moderator_longest: length(self.ban.moderator_longest),
+            exempt_networks: loopback
+                .chain(self.exempt.networks.iter().copied())
+                .collect(),
+            exempt_accounts: self
+                .admins
+                .iter()
+                .chain(&self.exempt.accounts)
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+impl Address {
+    /// Whether it can only be this machine.
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<std::net::IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self
+                .host
+                .trim_end_matches('.')
+                .eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// `127.0.0.1:5347`, `[::1]:5347`, `xmpp.example.org:5347`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is wrong with a configuration, said to a person: where it is and what to write instead.
+
+use std::{fmt, ops::Range, path::PathBuf};
+
+/// One thing that is wrong, or (among [`super::Config::warnings`]) odd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line and column in the file, both from 1, the column in characters; `None` when it is about what is not there.
+    pub place: Option<(usize, usize)>,
+    /// A sentence. Never holds a secret, nor the line it stands in.
+    pub message: String,
+}
+
+/// Everything found wrong with one file. `Display` is one line a problem: `file:line:column: message`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The configuration file, as it was named to us.
+    pub file: PathBuf,
+    /// In the order of the file; never empty.
+    pub list: Vec<Problem>,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.list.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}:", self.file.display())?;
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// `line:column: message`, or ` message`: what follows `file:`.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+/// Collects problems and warnings while a file is read, so that one run names them all.
+pub(super) struct Found<'t> {
+    text: &'t str,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl<'t> Found<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Something at this place of the file (byte range) is wrong.
+    pub(super) fn wrong(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
+        let place = self.place(span);
+        self.problems.push(Problem {
+            place,
+            message: message.into(),
+        });
+    }
+
+    /// Something works, but probably not as meant.
+    pub(super) fn odd(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
+        let place = self.place(span);
+        self.warnings.push(Problem {
+            place,
+            message: message.into(),
+        });
+    }
+
+    /// Problems and warnings in the order of the file, those without a place last.
+    pub(super) fn sorted(mut self) -> (Vec<Problem>, Vec<Problem>) {
+        for list in [&mut self.problems, &mut self.warnings] {
+            list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
+        }
+        (self.problems, self.warnings)
+    }
+
+    fn place(&self, span: Option<Range<usize>>) -> Option<(usize, usize)> {
+        let before = self.text.get(..span?.start)?;
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        Some((line, column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let mut found = Found::new("a\nüb = 1\n");
+        found.odd(Some(4..5), "x");
+        found.wrong(Some(4..5), "second");
+        found.wrong(None, "last");
+        found.wrong(Some(0..1), "first");
+        let (list, _) = found.sorted();
+        let problems = Problems {
+            file: "p.toml".into(),
+            list,
+        };
+        assert_eq!(
+            problems.to_string(),
+            "p.toml:1:1: first\np.toml:2:2: second\np.toml: last"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! The configuration as it is typed: texts, flags and lists with their place in the file. What they mean is decided
+//! in `meaning.rs`; a key nobody knows, or of the wrong type, was already taken out and reported by `shape.rs`.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text with its place.
+pub(super) type Text = Option<Spanned<String>>;
+/// A flag with its place.
+pub(super) type Flag = Option<Spanned<bool>>;
+/// A list of texts, each with its place.
+pub(super) type Texts = Option<Vec<Spanned<String>>>;
+
+/// The whole file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    /// Accounts that may do everything.
+    pub(super) admins: Texts,
+    /// Accounts that may ban accounts and single addresses, for a limited time.
+    pub(super) moderators: Texts,
+    pub(super) component: Component,
+    pub(super) server: Server,
+    pub(super) store: Store,
+    pub(super) record: Record,
+    pub(super) http: Http,
+    pub(super) ban: Ban,
+    pub(super) exempt: Exempt,
+    pub(super) log: Log,
+}
+
+/// `[component]`: the link to the XMPP server (XEP-0114).
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Component {
+    /// Our own domain.
+    pub(super) domain: Text,
+    /// host:port of the component listener.
+    pub(super) server: Text,
+    /// The shared secret itself.
+    pub(super) secret: Text,
+    /// Or the file it stands in.
+    pub(super) secret_file: Text,
+    /// Direct TLS.
+    pub(super) tls: Flag,
+    /// Certificate authorities to trust instead of the system's.
+    pub(super) tls_ca_file: Text,
+    /// Name to look for in the certificate instead of the host part of `server`.
+    pub(super) tls_name: Text,
+    /// Plain TCP to another machine is meant.
+    pub(super) allow_plain_remote: Flag,
+}
+
+/// `[server]`: peculiarities of the XMPP server.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    /// ejabberd 24.12: the admin in whose name admin commands are sent.
+    pub(super) act_as: Text,
+}
+
+/// `[store]`: our own durable state.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    /// Its folder.
+    pub(super) path: Text,
+}
+
+/// `[record]`: the ban record kept on the server.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Record {
+    /// Keys of the seal.
+    pub(super) seal_key_file: Text,
+    /// ejabberd's Erlang cookie.
+    pub(super) ejabberd_cookie_file: Text,
+}
+
+/// `[http]`: health checks.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    /// address:port; no HTTP without it.
+    pub(super) listen: Text,
+}
+
+/// `[ban]`: terms of bans by hand.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Ban {
+    /// When the command names none.
+    pub(super) default_duration: Text,
+    /// The longest an admin may give.
+    pub(super) longest: Text,
+    /// The longest a moderator may give.
+    pub(super) moderator_longest: Text,
+}
+
+/// `[exempt]`: never banned.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Exempt {
+    /// 127.0.0.0/8 and ::1.
+    pub(super) loopback: Flag,
+    /// Addresses and networks.
+    pub(super) networks: Texts,
+    /// Accounts.
+    pub(super) accounts: Texts,
+}
+
+/// `[log]`: what is written on standard error.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// `text` or `json`.
+    pub(super) format: Text,
+    /// How much.
+    pub(super) level: Text,
+}

@@ -1,0 +1,561 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
+
+use super::*;
+use crate::ban::seal::{KEY_BYTES, generate_key_line};
+
+/// A folder with a configuration and the files it names, all closed to others.
+struct Place {
+    folder: tempfile::TempDir,
+    env: HashMap<&'static str, OsString>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+            env: HashMap::new(),
+        };
+        let key = generate_key_line(&"k1".parse().unwrap(), &[7; KEY_BYTES]);
+        place
+            .write("seal.key", &key, 0o600)
+            .write("component.secret", "s3cr3t\n", 0o600);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> &Self {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn load(&self, text: &str) -> Result<Config, Problems> {
+        self.write("p.toml", text, 0o600);
+        self.load_as_is()
+    }
+
+    fn load_as_is(&self) -> Result<Config, Problems> {
+        Config::load(&self.path("p.toml"), &|name| self.env.get(name).cloned())
+    }
+
+    /// The problems, without the name of the folder.
+    fn problems(&self, text: &str) -> String {
+        self.said(&self.load(text).unwrap_err())
+    }
+
+    fn said(&self, problems: &Problems) -> String {
+        problems
+            .to_string()
+            .replace(&format!("{}/", self.folder.path().display()), "")
+    }
+
+    #[track_caller]
+    fn refuses(&self, text: &str, want: &str) {
+        let got = self.problems(text);
+        assert!(got.contains(want), "wanted {want}\nin     {got}");
+        assert_eq!(got.lines().count(), 1, "{got}");
+        assert!(!got.contains("s3cr3t"), "{got}");
+    }
+}
+
+/// The shortest file that works, followed by more.
+fn with(more: &str) -> String {
+    format!("{SHORT}{more}")
+}
+
+const SHORT: &str = "\
+admins = ['Admin@Example.org', 'admin@example.org']
+[component]
+domain = 'portcullis.example.org'
+secret_file = 'component.secret'
+[record]
+seal_key_file = 'seal.key'
+";
+
+fn account(text: &str) -> Account {
+    Subject::parse(text).unwrap().account().unwrap().clone()
+}
+
+use crate::ban::Subject;
+
+#[test]
+fn the_shortest_file_gets_safe_defaults() {
+    let config = Place::new().load(SHORT).unwrap();
+    assert_eq!(config.admins, [account("admin@example.org")]);
+    assert_eq!(config.moderators, []);
+    assert_eq!(config.component.domain.as_str(), "portcullis.example.org");
+    assert_eq!(config.component.server.to_string(), "127.0.0.1:5347");
+    assert_eq!(config.component.secret.expose(), "s3cr3t");
+    assert_eq!(config.component.tls, None);
+    assert_eq!(config.store, Path::new("/var/lib/portcullis/store"));
+    assert_eq!(config.record.cookie, None);
+    assert_eq!(config.http, None);
+    assert_eq!(config.ban.default, Term::Forever);
+    assert_eq!(config.ban.longest, Term::Forever);
+    assert_eq!(config.ban.moderator_longest, Term::parse("30d").unwrap());
+    assert!(config.exempt.loopback);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn every_setting_arrives() {
+    let place = Place::new();
+    place
+        .write("cookie", "COOKIE\n", 0o400)
+        .write("ca.pem", "", 0o644);
+    let config = place.load(EVERYTHING).unwrap();
+    assert_eq!(config.moderators, [account("mod@example.org")]);
+    assert_eq!(
+        config.component.server,
+        Address {
+            host: "::1".to_owned(),
+            port: 5348
+        }
+    );
+    let tls = config.component.tls.as_ref().unwrap();
+    assert_eq!(
+        (tls.ca_file.as_deref(), tls.name.as_str()),
+        (Some(&*place.path("ca.pem")), "xmpp.example.org")
+    );
+    assert!(config.component.allow_plain_remote);
+    assert_eq!(config.act_as, Some(account("root@example.org")));
+    assert_eq!(config.store, place.path("store"));
+    assert_eq!(config.record.cookie.as_ref().unwrap().expose(), "COOKIE");
+    assert_eq!(config.record.keyring.signing_id().as_str(), "k1");
+    assert_eq!(config.http, Some("127.0.0.1:5380".parse().unwrap()));
+    assert_eq!(config.log.format, Format::Json);
+    assert_eq!(config.log.levels.to_string(), "debug");
+    let policy = config.policy();
+    assert_eq!(policy.default_term, Term::parse("1d12h").unwrap());
+    assert_eq!(policy.longest.unwrap().as_secs(), 90 * 86_400);
+    assert_eq!(policy.moderator_longest.unwrap().as_secs(), 7 * 86_400);
+    let networks: Vec<_> = policy
+        .exempt_networks
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        networks,
+        ["192.0.2.0/24", "203.0.113.7/32", "2001:db8::/64"]
+    );
+    assert_eq!(
+        policy.exempt_accounts,
+        [account("admin@example.org"), account("bot@example.org")]
+    );
+    assert_eq!(config.warnings, []);
+}
+
+const EVERYTHING: &str = "\
+admins = ['admin@example.org']
+moderators = ['mod@example.org']
+[component]
+domain = 'portcullis.example.org'
+server = '[::1]:5348'
+secret = 's3cr3t'
+tls = true
+tls_ca_file = 'ca.pem'
+tls_name = 'xmpp.example.org'
+allow_plain_remote = true
+[server]
+act_as = 'root@example.org'
+[store]
+path = 'store'
+[record]
+seal_key_file = 'seal.key'
+ejabberd_cookie_file = 'cookie'
+[http]
+listen = '127.0.0.1:5380'
+[ban]
+default_duration = '1d12h'
+longest = '90d'
+moderator_longest = '7 days'
+[exempt]
+loopback = false
+networks = ['192.0.2.9/24', '::ffff:203.0.113.7', '2001:db8::/64', '192.0.2.0/24']
+accounts = ['bot@example.org']
+[log]
+format = 'json'
+level = 'debug'
+";
+
+#[test]
+fn a_missing_file_is_told_what_to_do() {
+    let place = Place::new();
+    let said = place.said(&place.load_as_is().unwrap_err());
+    assert_eq!(
+        said,
+        "p.toml: there is no such file; copy the example config/portcullis.toml there and edit it, or name another file with -c FILE"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_together() {
+    let said = Place::new().problems("[record]\nseal_key_file = 'seal.key'\n");
+    assert!(
+        said.contains("p.toml: `domain` in [component] is missing"),
+        "{said}"
+    );
+    assert!(
+        said.contains("p.toml: the component secret is missing: set `secret_file`"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_not_called_missing_as_well() {
+    let said =
+        Place::new().problems("[component]\ndomain = 1\nsecret = 2\n[record]\nseal_key_file = 3\n");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(!said.contains("missing"), "{said}");
+}
+
+#[test]
+fn wrong_values_are_told_what_is_allowed_and_where_they_stand() {
+    let place = Place::new();
+    let check = |more: &str, want: &str| place.refuses(&with(more), want);
+    check(
+        "[log]\nformat = 'jsn'",
+        "p.toml:8:10: `format` in [log]: \"jsn\" is not a format; formats are \"text\" and \"json\"; did you mean \"json\"?; for example `format = \"text\"`",
+    );
+    check(
+        "[log]\nlevel = 'inof'",
+        "\"inof\" is not a level; levels are error, warn, info, debug, trace and off",
+    );
+    check(
+        "[ban]\nlongest = '30'",
+        "8:11: `longest` in [ban]: 30 what? A duration needs a unit",
+    );
+    check(
+        "[ban]\nlongest = '2030-01-01'",
+        "is a date; this is about how long",
+    );
+    check(
+        "[ban]\nlongest = '30d'\ndefault_duration = 'forever'",
+        "`default_duration` in [ban]: for ever is longer than `longest`",
+    );
+    check(
+        "[ban]\nlongest = '3d'\nmoderator_longest = '4d'",
+        "9:21: `moderator_longest` in [ban]: ",
+    );
+    check(
+        "[exempt]\nnetworks = ['::1', '10.0.0.0/33']",
+        "8:20: `networks` in [exempt]: \"10.0.0.0/33\" is not a valid network",
+    );
+    check(
+        "[exempt]\nnetworks = ['bot@example.org']",
+        "is an account; accounts go into `accounts`",
+    );
+    check(
+        "[exempt]\naccounts = ['bot@example.org/x']",
+        "leave out the / and what follows: \"bot@example.org\"",
+    );
+    check(
+        "[exempt]\naccounts = ['example.org']",
+        "is a domain, not an account",
+    );
+    check("[server]\nact_as = '@@'", "is not a valid JID");
+    check(
+        "[http]\nlisten = 'localhost:80'",
+        "names are not looked up here",
+    );
+    check(
+        "[http]\nlisten = '5380'",
+        "for example `listen = \"127.0.0.1:5380\"`",
+    );
+}
+
+#[test]
+fn the_link_is_checked() {
+    let check = |line: &str, want: &str| {
+        Place::new().refuses(
+            &with("").replace("[component]\n", &format!("[component]\n{line}\n")),
+            want,
+        );
+    };
+    check("server = '127.0.0.1'", "has no port; write host:port");
+    check(
+        "server = '127.0.0.1:0'",
+        "is not a port; ports are 1 to 65535",
+    );
+    check("server = '::1:5347'", "in brackets: \"[::1]:5347\"");
+    check(
+        "server = 'a b:5347'",
+        "is neither a host name nor an address",
+    );
+    check(
+        "server = '[localhost]:5347'",
+        "is neither a host name nor an address",
+    );
+    check(
+        "server = 'xmpp.example.org:5347'",
+        "set `tls = true`, or `allow_plain_remote = true`",
+    );
+    check(
+        "server = '192.0.2.1:5347'",
+        "3:10: `server` in [component]: 192.0.2.1:5347 may be another machine",
+    );
+    check(
+        "tls = true\ntls_name = 'a b'",
+        "is neither a host name nor an address",
+    );
+    check(
+        "tls = true\ntls_ca_file = 'none.pem'",
+        "none.pem cannot be read",
+    );
+    check(
+        "secret = 'x'",
+        "`secret` and `secret_file` in [component] are both set; keep `secret_file`",
+    );
+    let domain = |to: &str| SHORT.replace("'portcullis.example.org'", to);
+    Place::new().refuses(
+        &domain("'a@example.org'"),
+        "is not a bare domain; leave out @ and / : \"example.org\"",
+    );
+    Place::new().refuses(&domain("''"), "is not a valid domain");
+}
+
+#[test]
+fn this_machine_needs_no_tls_and_another_one_only_if_so_set() {
+    let load = |more: &str| {
+        Place::new().load(&SHORT.replace("[component]\n", &format!("[component]\n{more}\n")))
+    };
+    for local in [
+        "127.0.0.1:1",
+        "127.9.9.9:1",
+        "[::1]:1",
+        "localhost:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        assert!(load(&format!("server = '{local}'")).is_ok(), "{local}");
+    }
+    assert!(load("server = 'xmpp.example.org:1'\nallow_plain_remote = true").is_ok());
+    let config = load("server = 'xmpp.example.org:1'\ntls = true").unwrap();
+    assert_eq!(config.component.tls.unwrap().name, "xmpp.example.org");
+}
+
+#[test]
+fn secret_files_open_to_others_are_refused_with_the_line_to_run() {
+    let place = Place::new();
+    place.write("component.secret", "s3cr3t", 0o644);
+    place.refuses(SHORT, "4:15: `secret_file` in [component]: component.secret holds a secret, but every user of this machine may open it (mode 0644); run: chmod g-w,o= component.secret");
+    let place = Place::new();
+    place.write("seal.key", "s3cr3t", 0o660);
+    place.refuses(SHORT, "`seal_key_file` in [record]: seal.key holds a secret, but its group may change it (mode 0660); run: chmod");
+    let place = Place::new();
+    place.write("cookie", "s3cr3t", 0o604);
+    place.refuses(
+        &with("ejabberd_cookie_file = 'cookie'"),
+        "`ejabberd_cookie_file` in [record]: cookie holds a secret",
+    );
+}
+
+#[test]
+fn the_configuration_itself_must_be_closed_only_when_it_holds_the_secret() {
+    let place = Place::new();
+    let inline = SHORT.replace("secret_file = 'component.secret'", "secret = 's3cr3t'");
+    assert!(place.load(&inline).is_ok());
+    place.write("p.toml", &inline, 0o644);
+    let said = place.said(&place.load_as_is().unwrap_err());
+    assert!(
+        said.contains("p.toml:4:10: p.toml holds a secret")
+            && said.contains("run: chmod g-w,o= p.toml"),
+        "{said}"
+    );
+    place.write("p.toml", SHORT, 0o644);
+    assert!(place.load_as_is().is_ok());
+}
+
+#[test]
+fn secrets_that_cannot_be_right_are_refused() {
+    let check = |content: &str, want: &str| {
+        let place = Place::new();
+        place.write("component.secret", content, 0o600);
+        place.refuses(SHORT, want);
+    };
+    check("", "it is empty");
+    check("\n", "it is empty");
+    check("s3cr3t\nmore\n", "it must be one line");
+    let place = Place::new();
+    fs::remove_file(place.path("seal.key")).unwrap();
+    place.refuses(SHORT, "6:17: `seal_key_file` in [record]: seal.key does not exist; make one: (umask 077; portcullis keygen > seal.key)");
+    place.write("seal.key", "k1:s3cr3t", 0o600);
+    place.refuses(
+        SHORT,
+        "seal.key: line 1: the part after the colon must be base64",
+    );
+}
+
+#[test]
+fn line_ends_behind_a_secret_are_not_part_of_it() {
+    for content in ["s3cr3t", "s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"] {
+        let place = Place::new();
+        place.write("component.secret", content, 0o600);
+        assert_eq!(
+            place.load(SHORT).unwrap().component.secret.expose(),
+            "s3cr3t"
+        );
+    }
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let mut place = Place::new();
+    place.env.insert(ENV_SECRET, "from-env".into());
+    place.env.insert(ENV_COOKIE, "COOKIE".into());
+    let key = generate_key_line(&"k-env".parse().unwrap(), &[9; KEY_BYTES]);
+    place.env.insert(ENV_SEAL_KEYS, key.as_str().into());
+    let config = place.load(SHORT).unwrap();
+    assert_eq!(config.component.secret.expose(), "from-env");
+    assert_eq!(config.record.cookie.unwrap().expose(), "COOKIE");
+    assert_eq!(config.record.keyring.signing_id().as_str(), "k-env");
+    assert!(config.warnings[0].to_string().contains(
+        "4:15: ignored, because the environment variable PORTCULLIS_COMPONENT_SECRET is set"
+    ));
+    let bare = "[component]\ndomain = 'portcullis.example.org'\n";
+    assert!(place.load(bare).is_ok(), "no file needed");
+    place.env.insert(ENV_SECRET, "".into());
+    assert_eq!(
+        place.load(SHORT).unwrap().component.secret.expose(),
+        "s3cr3t",
+        "empty is not set"
+    );
+}
+
+#[test]
+fn odd_settings_are_warned_about() {
+    let check = |text: &str, want: &str| {
+        let warnings = Place::new().load(text).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].to_string().contains(want), "{warnings:?}");
+    };
+    check(
+        &with("[http]\nlisten = '0.0.0.0:5380'"),
+        "8:10: `listen` in [http]: 0.0.0.0:5380 is not loopback",
+    );
+    check(
+        &with("[exempt]\nnetworks = ['0.0.0.0/0']"),
+        "0.0.0.0/0 exempts every address",
+    );
+    check(
+        &SHORT.replace(
+            "[component]",
+            "moderators = ['admin@example.org']\n[component]",
+        ),
+        "is in `admins` too",
+    );
+    check(
+        &SHORT.replace("[component]", "[component]\ntls_name = 'x.org'"),
+        "does nothing without `tls = true`",
+    );
+    let without = SHORT.replacen("admins", "#admins", 1);
+    check(&without, "there are no admins");
+}
+
+#[test]
+fn a_term_left_out_is_never_longer_than_the_longest() {
+    let ban = Place::new()
+        .load(&with("[ban]\nlongest = '7d'"))
+        .unwrap()
+        .ban;
+    assert_eq!(ban.default, ban.longest);
+    assert_eq!(ban.moderator_longest, ban.longest);
+}
+
+#[test]
+fn nothing_printed_holds_a_secret() {
+    let place = Place::new();
+    place.write("cookie", "s3cr3t-cookie", 0o600);
+    let config = place
+        .load(&with("ejabberd_cookie_file = 'cookie'"))
+        .unwrap();
+    let printed = format!("{config:?} {config:#?}");
+    assert!(
+        !printed.contains("s3cr3t") && !printed.contains("BwcHBw"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
+    let place = Place::new();
+    place
+        .write("cookie", "COOKIE", 0o600)
+        .write("cookie2", "OTHER", 0o600);
+    place
+        .write("ca.pem", "", 0o644)
+        .write("ca2.pem", "", 0o644)
+        .write("component.secret", "other", 0o600);
+    let key = generate_key_line(&"k2".parse().unwrap(), &[8; KEY_BYTES]);
+    place.write("seal2.key", &key, 0o600);
+    let old = place.load(EVERYTHING).unwrap();
+    assert!(old.changes(&place.load(EVERYTHING).unwrap()).is_empty());
+    let check = |from: &str, to: &str, key: &str, restart: bool| {
+        assert!(EVERYTHING.contains(from), "{from}");
+        let new = place.load(&EVERYTHING.replacen(from, to, 1)).unwrap();
+        let changes = old.changes(&new);
+        let names: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(names, [key]);
+        assert_eq!(changes[0].restart, restart, "{key}");
+        key.to_owned()
+    };
+    let mut checked = vec![
+        check("admins = ['admin@", "admins = ['boss@", "admins", false),
+        check("'mod@", "'mod2@", "moderators", false),
+        check("'portcullis.", "'ban.", "component.domain", true),
+        check(":5348", ":5349", "component.server", true),
+        check("'s3cr3t'", "'s3cr3t2'", "component.secret", true),
+        check(
+            "secret = 's3cr3t'",
+            "secret_file = 'component.secret'",
+            "component.secret",
+            true,
+        ),
+        check("ca.pem", "ca2.pem", "component.tls_ca_file", true),
+        check("'xmpp.", "'xmpp2.", "component.tls_name", true),
+        check(
+            "allow_plain_remote = true",
+            "",
+            "component.allow_plain_remote",
+            true,
+        ),
+        check("root@", "root2@", "server.act_as", true),
+        check("path = 'store'", "path = 'store2'", "store.path", true),
+        check("seal.key", "seal2.key", "record.seal_key_file", true),
+        check("'cookie'", "'cookie2'", "record.ejabberd_cookie_file", true),
+        check(":5380", ":5381", "http.listen", true),
+        check("1d12h", "2d", "ban.default_duration", false),
+        check("'90d'", "'91d'", "ban.longest", false),
+        check("7 days", "8 days", "ban.moderator_longest", false),
+        check("loopback = false", "", "exempt.loopback", false),
+        check(
+            "'192.0.2.9/24', ",
+            "'192.0.2.9/25', ",
+            "exempt.networks",
+            false,
+        ),
+        check("bot@", "bot2@", "exempt.accounts", false),
+        check("'json'", "'text'", "log.format", true),
+        check("'debug'", "'info'", "log.level", false),
+    ];
+    let no_tls = EVERYTHING
+        .replace("tls = true", "")
+        .replace("tls_ca_file = 'ca.pem'", "");
+    let changes = old.changes(&place.load(&no_tls).unwrap());
+    checked.extend(
+        changes
+            .iter()
+            .filter(|key| key.name == "tls")
+            .map(ToString::to_string),
+    );
+    // A key that is added to the list must be added to `changes.rs`; a secret is one thing with two keys.
+    for key in KEYS.iter().filter(|key| key.name != "secret_file") {
+        assert!(checked.contains(&key.to_string()), "{key}");
+    }
+}

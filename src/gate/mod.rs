@@ -1,0 +1,345 @@
+//! The hands: the one road every change takes, and the order of its effects.
+//!
+//! A report is proposed on under a lock, its events are appended outside of it, and the answer
+//! is given when the event's own fold has ruled ([`Gate::submit`]). The log's tail is folded in
+//! one place ([`Gate::follow`]), ended bans are written down by [`Gate::watch_the_clock`], and
+//! what the server still has to learn is carried out by [`effects`].
+//!
+//! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
+//! XML. Start reading at [`Gate::submit`].
+
+pub mod clock;
+pub mod effects;
+pub mod ports;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::ban::{
+    Account, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq, Subject,
+    Verdict, propose,
+};
+use clock::Clock;
+use effects::Desk;
+use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+
+/// How often a person's order is proposed again when somebody else changed the subject first.
+const STALE_RETRIES: u32 = 5;
+/// How many entries of the log are folded under one lock.
+const FOLD_AT_ONCE: usize = 512;
+/// How many entries are read at once when the log is replayed at start.
+const REPLAY_AT_ONCE: usize = 4_096;
+/// The longest the expiry clock sleeps, so that a wall clock that was set forward is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// The one road for every change, and the verdict from memory.
+pub struct Gate {
+    log: Arc<dyn EventLog>,
+    server: Arc<dyn Server>,
+    clock: Clock,
+    policy: ArcSwap<Policy>,
+    ledger: RwLock<Ledger>,
+    waiting: Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
+    desk: Desk,
+    folded: Notify,
+}
+
+/// Whether the server is in line with the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It is.
+    Done(Held),
+    /// Not yet; why, for people, when it is known.
+    Pending(Option<String>),
+}
+
+impl Gate {
+    /// Replays the log into a ledger and takes in the effects a crash left behind.
+    ///
+    /// Blocks on the disk; nothing is let in or refused before it returns.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log cannot be read: a program that does not know its bans must not
+    /// answer for them.
+    pub fn open(
+        log: Arc<dyn EventLog>,
+        outbox: Arc<dyn Outbox>,
+        server: Arc<dyn Server>,
+        clock: Clock,
+        policy: Policy,
+    ) -> Result<Arc<Gate>, LogFault> {
+        let (cursor, tasks) = outbox.load()?;
+        let desk = Desk::new(outbox, cursor, tasks);
+        let mut ledger = Ledger::default();
+        loop {
+            let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
+            if entries.is_empty() {
+                break;
+            }
+            for Entry { seq, event, .. } in &entries {
+                let (_, effects) = ledger.fold(*seq, event);
+                if *seq > cursor {
+                    desk.take_in(*seq, event.at, effects);
+                }
+            }
+        }
+        desk.save(ledger.folded())?;
+        Ok(Arc::new(Gate {
+            log,
+            server,
+            clock,
+            policy: ArcSwap::from_pointee(policy),
+            ledger: RwLock::new(ledger),
+            waiting: Mutex::default(),
+            desk,
+            folded: Notify::new(),
+        }))
+    }
+
+    /// Takes a report down the road: rules, log, fold. When it returns, the change is durable
+    /// and in force, or it was not made.
+    ///
+    /// # Errors
+    /// [`LogFault`] when it could not be made durable; then it did not happen.
+    pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
+        for _ in 0..STALE_RETRIES {
+            let events = match self.propose(&report)? {
+                Proposal::Answer(ruling) => return Ok(ruling),
+                Proposal::Events(events) => events,
+            };
+            match self.append(events).await? {
+                Ruling::Stale => {}
+                ruling => return Ok(ruling),
+            }
+        }
+        Ok(Ruling::Stale)
+    }
+
+    fn propose(&self, report: &Report) -> Result<Proposal, LogFault> {
+        let now = self.clock.now();
+        let policy = self.policy.load();
+        let mut no_chance = None;
+        let proposal = self.read(|ledger| {
+            propose(ledger, &policy, report, now, &mut || {
+                clock::fresh_id().unwrap_or_else(|why| {
+                    no_chance = Some(why);
+                    EventId([0; 16])
+                })
+            })
+        });
+        match no_chance {
+            Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
+            None => Ok(proposal),
+        }
+    }
+
+    /// Appends events and waits until the last of them has been folded.
+    async fn append(&self, events: Vec<Event>) -> Result<Ruling, LogFault> {
+        let Some(last) = events.last() else {
+            return Ok(Ruling::Noted);
+        };
+        let id = last.id;
+        let (tell, told) = oneshot::channel();
+        lock(&self.waiting).insert(id, tell);
+        let forget = Forget(&self.waiting, id);
+        self.log.append(events).await?;
+        let ruling = told.await.map_err(|_| {
+            LogFault::Broken(String::from("the log is no longer followed; see the log"))
+        });
+        drop(forget);
+        ruling
+    }
+
+    /// Folds what the log brings, from wherever it comes, until told to stop.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log cannot be read any more. The ledger then stands still, and the
+    /// program must not go on as if nothing had happened.
+    pub async fn follow(&self, stop: CancellationToken) -> Result<(), LogFault> {
+        let mut head = self.log.head();
+        loop {
+            let from = self.read(|ledger| ledger.folded().next());
+            if *head.borrow_and_update() >= from {
+                self.fold_from(from).await?;
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                changed = head.changed() => {
+                    changed.map_err(|_| LogFault::Broken(String::from("the log was closed")))?;
+                }
+            }
+        }
+    }
+
+    async fn fold_from(&self, from: Seq) -> Result<(), LogFault> {
+        let log = Arc::clone(&self.log);
+        let entries = tokio::task::spawn_blocking(move || log.read(from, FOLD_AT_ONCE))
+            .await
+            .map_err(|why| LogFault::Broken(why.to_string()))??;
+        let mut rulings = Vec::with_capacity(entries.len());
+        {
+            let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+            for Entry { seq, event, .. } in &entries {
+                let (ruling, effects) = ledger.fold(*seq, event);
+                self.desk.take_in(*seq, event.at, effects);
+                rulings.push((event.id, ruling));
+            }
+        }
+        if let Some(last) = entries.last()
+            && let Err(why) = self.desk.save(last.seq)
+        {
+            // Not lost: the effects behind the stored cursor are taken in again at start.
+            tracing::error!(%why, "cannot save unfinished work");
+        }
+        for (id, ruling) in rulings {
+            if let Some(tell) = lock(&self.waiting).remove(&id) {
+                // Whoever waited may have gone away; the ruling stands all the same.
+                let _ = tell.send(ruling);
+            }
+        }
+        self.desk.wake();
+        self.folded.notify_one();
+        Ok(())
+    }
+
+    /// Writes down the end of each ban when its time is over, until told to stop. [`Gate::check`]
+    /// needs nobody for that; the server does.
+    pub async fn watch_the_clock(&self, stop: CancellationToken) {
+        loop {
+            let now = self.clock.now();
+            let next = self.read(Ledger::next_end);
+            let sleep = match next {
+                Some(end) if end <= now => {
+                    if let Err(why) = self.submit(Report::Tick).await {
+                        tracing::error!(%why, "cannot write down that bans have ended; trying again");
+                        LONGEST_SLEEP
+                    } else {
+                        continue;
+                    }
+                }
+                Some(end) => end.since(now).min(LONGEST_SLEEP),
+                None => LONGEST_SLEEP,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(sleep) => {}
+                () = self.folded.notified() => {}
+            }
+        }
+    }
+
+    /// Carries out unfinished work on the server until told to stop.
+    pub async fn carry_out(self: Arc<Self>, stop: CancellationToken) {
+        effects::run(self, stop).await;
+    }
+
+    /// May this account log in from this address, now? From memory.
+    pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
+        let now = self.clock.now();
+        self.read(|ledger| ledger.check(account, address, now))
+    }
+
+    /// Looks at the ledger.
+    pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
+        look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Everything the log holds of a subject, oldest first, with its personal parts.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log cannot be read.
+    pub async fn history(&self, subject: &Subject) -> Result<Vec<Entry>, LogFault> {
+        let trail = self.read(|ledger| ledger.trail(subject).to_vec());
+        let log = Arc::clone(&self.log);
+        tokio::task::spawn_blocking(move || {
+            let mut entries = Vec::with_capacity(trail.len());
+            for seq in trail {
+                entries.extend(log.read(seq, 1)?);
+            }
+            Ok(entries)
+        })
+        .await
+        .map_err(|why| LogFault::Broken(why.to_string()))?
+    }
+
+    /// The unfinished work on the server for one subject.
+    pub fn task(&self, subject: &Subject) -> Option<Task> {
+        self.desk.task(subject)
+    }
+
+    /// All unfinished work on the server.
+    pub fn tasks(&self) -> Vec<Task> {
+        self.desk.tasks()
+    }
+
+    /// Waits until the server is in line with the ledger for a subject, or the first try failed,
+    /// at most so long.
+    pub async fn settled(&self, subject: &Subject, wait: Duration) -> Settled {
+        let fault = match tokio::time::timeout(wait, self.desk.tried(subject)).await {
+            Ok(None) => return Settled::Done(self.means(subject)),
+            Ok(Some(fault)) => Some(fault),
+            Err(_) => self.desk.task(subject).and_then(|task| task.fault),
+        };
+        Settled::Pending(fault)
+    }
+
+    /// How a ban of this subject takes hold on the server as it is now.
+    fn means(&self, subject: &Subject) -> Held {
+        let level = self.server.standing().borrow().level;
+        match subject {
+            Subject::Account(_) => Held::Enforced,
+            _ if level >= 2 => Held::Enforced,
+            _ => Held::NeedsModule,
+        }
+    }
+
+    /// What is allowed at present.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Puts another policy in force; bans that stand are left as they are.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Arc<dyn Server> {
+        &self.server
+    }
+
+    /// The present.
+    pub fn now(&self) -> crate::ban::Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Takes a waiter off the list when the one who waits goes away.
+struct Forget<'a>(
+    &'a Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
+    EventId,
+);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(self.0).remove(&self.1);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an effect asks the desk to do.
+fn subject_of(effect: &Effect) -> &Subject {
+    match effect {
+        Effect::Settle(subject) => subject,
+    }
+}

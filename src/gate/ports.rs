@@ -1,0 +1,156 @@
+//! What the gate needs from the outside: a log, a place for unfinished work, a server.
+//!
+//! These are the only traits of our own.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::ban::event::Chain;
+use crate::ban::{Account, Ban, Event, Seq, Subject, Timestamp};
+
+/// An ordered, durable log of decisions. Embedded it is sled; a distributed engine serves the
+/// same trait.
+pub trait EventLog: Send + Sync + 'static {
+    /// Appends events in this order, one behind the other, and resolves when they are durable:
+    /// a crash or power cut after that loses nothing. Either all of them are in the log or none.
+    fn append(&self, events: Vec<Event>) -> BoxFuture<'_, Result<Seq, LogFault>>;
+
+    /// Up to `most` entries from `from` on, oldest first. Blocks on the disk: not for a thread
+    /// that must answer.
+    ///
+    /// # Errors
+    /// [`LogFault`] when an entry is damaged or the disk fails.
+    fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault>;
+
+    /// Follows the place of the last durable entry.
+    fn head(&self) -> watch::Receiver<Seq>;
+}
+
+/// One event at its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub seq: Seq,
+    /// The event.
+    pub event: Event,
+    /// The hash of the log up to and with it.
+    pub chain: Chain,
+}
+
+/// Why the log could not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogFault {
+    /// The disk or the engine failed; nothing was acknowledged.
+    #[error("the store failed: {0}")]
+    Broken(String),
+    /// Bytes that do not match their checksum, their place or a known version.
+    #[error("entry {} of the log is damaged: {why}", .seq.0)]
+    Damaged {
+        /// Which one.
+        seq: Seq,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More is waiting to be written than the bound allows; try again later.
+    #[error("the store is overloaded; try again in a moment")]
+    Busy,
+}
+
+/// Work on a server that is not finished: bring it in line with the ledger for one subject.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Task {
+    /// Whom it is about.
+    pub subject: Subject,
+    /// The event that asked for it last.
+    pub since: Seq,
+    /// When that was.
+    pub asked: Timestamp,
+    /// How often it was tried in vain.
+    pub tries: u32,
+    /// When to try next.
+    pub next: Timestamp,
+    /// Why it did not work the last time, for people.
+    pub fault: Option<String>,
+}
+
+/// Where unfinished work outlives the program. At most one task a subject, so it is bounded by
+/// the number of subjects.
+pub trait Outbox: Send + Sync + 'static {
+    /// Everything unfinished, and how far the log's effects had been taken in.
+    ///
+    /// # Errors
+    /// [`LogFault`] when an entry is damaged or the disk fails.
+    fn load(&self) -> Result<(Seq, Vec<Task>), LogFault>;
+
+    /// Writes and removes tasks and the cursor in one step. Need not be durable at once: after a
+    /// crash the effects of the log behind the stored cursor are taken in again.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the disk fails.
+    fn save(&self, cursor: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault>;
+}
+
+/// The XMPP server, as far as bans are concerned.
+pub trait Server: Send + Sync + 'static {
+    /// Makes a ban take hold: record, then kick, then look again.
+    fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>>;
+
+    /// Takes back what [`Server::enforce`] did for a subject.
+    fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>>;
+
+    /// Whether there is such an account; `None` when the server does not tell.
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
+
+    /// The addresses an account is connected from; empty when the server does not tell.
+    fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
+
+    /// What the server lets us do, as last seen. It changes when the link comes or goes and when
+    /// grants are seen: the moment to try unfinished work again.
+    fn standing(&self) -> watch::Receiver<Arc<Standing>>;
+}
+
+/// What the server lets us do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// Whether the component stream is up.
+    pub linked: bool,
+    /// Whether the server has been probed since the link came up: what is missing is known.
+    pub probed: bool,
+    /// 0: nothing is enforced, 1: accounts by the server's own means, 2: with the hook module
+    /// (DESIGN §5).
+    pub level: u8,
+    /// Name and version as far as they are known: `ejabberd 26.07`.
+    pub server: String,
+    /// What is there, one short sentence each.
+    pub has: Vec<String>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+}
+
+/// Something missing on the server.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Gap {
+    /// What, in a short sentence.
+    pub what: String,
+    /// What does not work because of it.
+    pub effect: String,
+    /// The exact lines to paste, and where; several lines.
+    pub remedy: String,
+}
+
+/// How a ban took hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The server refuses the account by itself.
+    Enforced,
+    /// The server itself has no means for this kind of subject: only the hook module, which
+    /// asks, enforces it.
+    NeedsModule,
+}
+
+/// Why it could not be done now. It is kept, shown and tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Undone(pub String);

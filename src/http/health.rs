@@ -1,0 +1,161 @@
+//! Two questions: does the process work (`/healthz`), and is it in its place (`/readyz`)?
+//!
+//! The first is for a supervisor that restarts what hangs; it does not look at the server, because a restart of ours
+//! would not bring that back. The second is for whoever waits until bans are in force.
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::sync::watch;
+
+/// Most lines of detail that are shown.
+const MAX_DETAIL: usize = 32;
+
+/// What the server lets us do (XEP-0356), as far as we know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grants {
+    /// Not asked yet, or not answered yet.
+    #[default]
+    Unknown,
+    /// The server granted what is needed.
+    Seen,
+    /// The server was asked and grants too little; bans are kept here but not all of them can be carried out.
+    Missing,
+}
+
+/// Whether we are in our place. The room that knows writes it, `/readyz` reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// The component link is up.
+    pub link: bool,
+    /// Whether it is known what the server lets us do.
+    pub grants: Grants,
+    /// The bans were read from the store.
+    pub ledger: bool,
+    /// More to say, a line each, ready or not. Shown to everybody: no secrets, no accounts.
+    pub detail: Vec<String>,
+}
+
+impl Readiness {
+    /// Link up, grants seen or known missing, ledger loaded.
+    pub fn is_ready(&self) -> bool {
+        self.link && self.grants != Grants::Unknown && self.ledger
+    }
+
+    /// What is missing, a sentence each. Missing grants are told but do not stand in the way.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if !self.ledger {
+            missing.push("the bans are not loaded yet");
+        }
+        if !self.link {
+            missing.push("the link to the XMPP server is down");
+        }
+        match self.grants {
+            Grants::Unknown if self.link => {
+                missing.push("the server has not said yet what it grants (XEP-0356)")
+            }
+            Grants::Missing => missing
+                .push("the server does not grant all that is needed; run `portcullis doctor`"),
+            Grants::Unknown | Grants::Seen => {}
+        }
+        missing
+    }
+
+    /// The text of `/readyz`.
+    fn text(&self) -> String {
+        let mut text = String::from(if self.is_ready() {
+            "ready\n"
+        } else {
+            "not ready\n"
+        });
+        let detail = self.detail.iter().take(MAX_DETAIL).map(String::as_str);
+        for line in self.missing().into_iter().chain(detail) {
+            text.push_str("- ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// `/healthz` and `/readyz`.
+pub(super) fn routes(readiness: watch::Receiver<Readiness>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || ([NO_STORE], "alive\n")))
+        .route("/readyz", get(readyz))
+        .with_state(readiness)
+}
+
+const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> impl IntoResponse {
+    let readiness = readiness.borrow();
+    let status = if readiness.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, [NO_STORE], readiness.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_needs_link_and_ledger_and_an_answer_about_grants() {
+        for link in [false, true] {
+            for ledger in [false, true] {
+                for grants in [Grants::Unknown, Grants::Seen, Grants::Missing] {
+                    let readiness = Readiness {
+                        link,
+                        grants,
+                        ledger,
+                        detail: Vec::new(),
+                    };
+                    let want = link && ledger && grants != Grants::Unknown;
+                    assert_eq!(readiness.is_ready(), want, "{readiness:?}");
+                    assert_eq!(
+                        readiness.missing().is_empty(),
+                        want && grants == Grants::Seen,
+                        "{readiness:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_says_what_is_missing() {
+        let start = Readiness::default();
+        assert_eq!(
+            start.text(),
+            "not ready\n- the bans are not loaded yet\n- the link to the XMPP server is down\n"
+        );
+        let detail = vec!["ejabberd 26.07".to_owned()];
+        let poor = Readiness {
+            link: true,
+            grants: Grants::Missing,
+            ledger: true,
+            detail,
+        };
+        assert_eq!(
+            poor.text(),
+            "ready\n- the server does not grant all that is needed; run `portcullis doctor`\n- ejabberd 26.07\n"
+        );
+    }
+
+    #[test]
+    fn the_detail_is_bounded() {
+        let readiness = Readiness {
+            detail: vec!["x".to_owned(); 1000],
+            ..Readiness::default()
+        };
+        assert_eq!(readiness.text().matches("- x\n").count(), MAX_DETAIL);
+    }
+}

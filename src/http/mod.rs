@@ -1,0 +1,241 @@
+//! The door for machines that watch us: health checks over HTTP.
+//!
+//! Never here: anything that changes a ban or needs a password, and nothing a stranger could fill: connections, their
+//! life and what may be sent over one are bounded. Whoever reaches the port may read every answer, so none holds a
+//! secret or names an account.
+//!
+//! Start reading at [`health`], which has the two answers; `limits.rs` is the listener with its bounds.
+
+pub mod health;
+mod limits;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, http::StatusCode};
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+pub use health::{Grants, Readiness};
+use limits::Limited;
+
+/// How long open connections may take to end after the stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why there is no HTTP.
+#[derive(Debug, Error)]
+pub enum HttpFault {
+    /// The address cannot be had.
+    #[error(
+        "cannot listen on {address}: {why}; stop what listens there, or change `listen` in [http]"
+    )]
+    Bind {
+        /// What was configured.
+        address: SocketAddr,
+        /// What the system says.
+        why: io::Error,
+    },
+}
+
+/// A bound address, before it answers.
+#[derive(Debug)]
+pub struct Http {
+    listener: TcpListener,
+    readiness: watch::Receiver<Readiness>,
+}
+
+impl Http {
+    /// Takes the address, so that a conflict is known before anything else starts.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn bind(
+        address: SocketAddr,
+        readiness: watch::Receiver<Readiness>,
+    ) -> Result<Self, HttpFault> {
+        match TcpListener::bind(address).await {
+            Ok(listener) => Ok(Self {
+                listener,
+                readiness,
+            }),
+            Err(why) => Err(HttpFault::Bind { address, why }),
+        }
+    }
+
+    /// The address it has; differs from the configured one when that named port 0.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers until `stop`, then lets open connections end for a moment.
+    pub async fn run(self, stop: CancellationToken) {
+        let router = router(self.readiness);
+        let listener = Limited::new(self.listener);
+        let serve =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let out_of_patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            // axum's documentation: never ends by itself and never with an error.
+            _ = serve.into_future() => {}
+            () = out_of_patience => {}
+        }
+    }
+}
+
+fn router(readiness: watch::Receiver<Readiness>) -> Router {
+    health::routes(readiness)
+        .fallback(async || {
+            (
+                StatusCode::NOT_FOUND,
+                "no such page; there are /healthz and /readyz\n",
+            )
+        })
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        time::timeout,
+    };
+
+    use super::*;
+
+    struct Running {
+        address: SocketAddr,
+        set: watch::Sender<Readiness>,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    async fn running() -> Running {
+        let (set, readiness) = watch::channel(Readiness::default());
+        let http = Http::bind("127.0.0.1:0".parse().unwrap(), readiness)
+            .await
+            .unwrap();
+        let (address, stop) = (http.local_addr().unwrap(), CancellationToken::new());
+        Running {
+            address,
+            set,
+            task: tokio::spawn(http.run(stop.clone())),
+            stop,
+        }
+    }
+
+    impl Running {
+        /// Sends this and reads to the end.
+        async fn send(&self, request: &[u8]) -> String {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            // The other side may close before it has read all.
+            let _ = stream.write_all(request).await;
+            let mut answer = Vec::new();
+            let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer))
+                .await
+                .unwrap();
+            String::from_utf8(answer).unwrap()
+        }
+
+        async fn get(&self, path: &str) -> String {
+            self.send(
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+            )
+            .await
+        }
+    }
+
+    #[tokio::test]
+    async fn healthz_answers_while_nothing_is_ready() {
+        let answer = running().await.get("/healthz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nalive\n"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn readyz_follows_the_state() {
+        let running = running().await;
+        let answer = running.get("/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("cache-control: no-store"), "{answer}");
+        running.set.send_replace(Readiness {
+            link: true,
+            grants: Grants::Seen,
+            ledger: true,
+            detail: vec![],
+        });
+        let answer = running.get("/readyz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nready\n"),
+            "{answer}"
+        );
+        running.set.send_modify(|readiness| readiness.link = false);
+        assert!(running.get("/readyz").await.starts_with("HTTP/1.1 503 "));
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_refused() {
+        let running = running().await;
+        assert!(running.get("/").await.starts_with("HTTP/1.1 404 "));
+        assert!(running.get("/healthz/x").await.starts_with("HTTP/1.1 404 "));
+        let post =
+            b"POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let answer = running.send(post).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_and_what_is_too_long_ends_the_connection_only() {
+        let running = running().await;
+        running
+            .send(b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n")
+            .await;
+        let long = format!(
+            "GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n",
+            "a".repeat(1024 * 1024)
+        );
+        let answer = running.send(long.as_bytes()).await;
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(running.get("/healthz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn a_stop_frees_the_address_even_with_a_silent_connection_open() {
+        let running = running().await;
+        let mut silent = TcpStream::connect(running.address).await.unwrap();
+        silent.write_all(b"GET /hea").await.unwrap();
+        assert!(running.get("/healthz").await.starts_with("HTTP/1.1 200 "));
+        running.stop.cancel();
+        timeout(GRACE + Duration::from_secs(3), running.task)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(TcpListener::bind(running.address).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_says_what_to_do() {
+        let running = running().await;
+        let (_set, readiness) = watch::channel(Readiness::default());
+        let fault = Http::bind(running.address, readiness).await.unwrap_err();
+        assert!(
+            fault.to_string().contains("change `listen` in [http]"),
+            "{fault}"
+        );
+    }
+}

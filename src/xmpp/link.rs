@@ -1,0 +1,259 @@
+//! Keeps a component connected (XEP-0114): dial, handshake, run, and after a loss again, saying why.
+//!
+//! A link never gives up, with one exception: if the very first handshake fails for a reason that only a change of
+//! settings can mend, [`Link::run`] ends with [`Fatal`], so that a wrong secret is seen at once and not in a log.
+
+mod backoff;
+mod cause;
+mod connect;
+mod inbound;
+mod login;
+mod session;
+mod tls;
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::BareJid;
+
+use super::guard::Limits;
+use super::secret::Secret;
+use super::stanza::Received;
+use super::wire::{Out, Wire};
+use backoff::{Patience, delay};
+
+pub use cause::Cause;
+pub use connect::{Dial, Duplex, Line};
+pub use tls::Tls;
+
+/// Stanzas that may wait for the program before the link stops reading.
+pub const INCOMING: usize = 256;
+/// A connection that held for so long was a good one: the next try comes at once.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// What a link needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our name at the server.
+    pub domain: BareJid,
+    /// host:port of the component listener.
+    pub server: String,
+    /// Shared with the server.
+    pub secret: Secret,
+    /// Direct TLS; `None` is plain TCP.
+    pub tls: Option<Tls>,
+    /// Plain TCP to another machine is fine.
+    pub allow_plain_remote: bool,
+    /// What a stanza may cost, in either direction ([`Limits::stanza_bytes`] caps what is sent, too).
+    pub limits: Limits,
+    /// How long things may take.
+    pub timings: Timings,
+}
+
+impl Settings {
+    /// Plain TCP to this machine, everything else as usual.
+    #[must_use]
+    pub fn new(domain: BareJid, server: String, secret: Secret) -> Self {
+        Settings {
+            domain,
+            server,
+            secret,
+            tls: None,
+            allow_plain_remote: false,
+            limits: Limits::default(),
+            timings: Timings::default(),
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// From dialling to the server's consent.
+    pub login: Duration,
+    /// Without the server taking a byte.
+    pub write: Duration,
+    /// Without a byte from the server, before we ping.
+    pub silence: Duration,
+    /// From our ping to any byte.
+    pub answer: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Timings {
+            login: Duration::from_secs(20),
+            write: Duration::from_secs(20),
+            silence: Duration::from_secs(60),
+            answer: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What the link tells the program.
+#[derive(Debug)]
+pub enum Incoming {
+    /// The handshake succeeded. Grants, rooms and subscriptions start anew.
+    Up,
+    /// The connection of the last [`Incoming::Up`] is over. The link goes on trying by itself.
+    Down {
+        /// Why.
+        why: Cause,
+    },
+    /// A stanza. Every IQ get or set must be answered by whoever takes it.
+    Stanza(Received),
+}
+
+/// Why the program cannot start: settings have to be changed.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Fatal(#[source] pub Cause);
+
+/// The connection to the server. Born once; [`Link::run`] is its life.
+pub struct Link {
+    settings: Settings,
+    dial: Dial,
+    wire: Wire,
+    queue: mpsc::UnboundedReceiver<Out>,
+    events: mpsc::Sender<Incoming>,
+}
+
+impl Link {
+    /// A link to the server of the settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> (Link, Wire, mpsc::Receiver<Incoming>) {
+        let dial = connect::dialer(&settings);
+        Link::over(settings, dial)
+    }
+
+    /// A link over lines of one's own, e.g. pipes in a test.
+    #[must_use]
+    pub fn over(mut settings: Settings, dial: Dial) -> (Link, Wire, mpsc::Receiver<Incoming>) {
+        settings.domain = BareJid::from_parts(None, settings.domain.domain());
+        let (events, incoming) = mpsc::channel(INCOMING);
+        let (wire, queue) = Wire::new(settings.domain.clone(), settings.limits.stanza_bytes);
+        (
+            Link {
+                settings,
+                dial,
+                wire: wire.clone(),
+                queue,
+                events,
+            },
+            wire,
+            incoming,
+        )
+    }
+
+    /// Connects, and reconnects until told to stop or until nobody listens any more.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Fatal> {
+        let ended = self.keep_up(&shutdown).await;
+        self.wire.close(Some("portcullis is stopping".to_owned()));
+        ended
+    }
+
+    async fn keep_up(&mut self, shutdown: &CancellationToken) -> Result<(), Fatal> {
+        let mut ever_up = false;
+        let mut tries = 0;
+        let mut patience = Patience::Short;
+        loop {
+            // `held`: how long the connection lived, if there was one.
+            let (cause, held) = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                line = self.connect() => match line {
+                    Err(cause) => (cause, None),
+                    Ok(line) => {
+                        ever_up = true;
+                        let since = Instant::now();
+                        match self.session(line, shutdown).await {
+                            Ok(()) => return Ok(()),
+                            Err(cause) => (cause, Some(since.elapsed())),
+                        }
+                    }
+                },
+            };
+            if matches!(cause, Cause::Deaf) {
+                return Ok(());
+            }
+            if cause.is_setting() && !ever_up {
+                return Err(Fatal(cause));
+            }
+            // A new kind of trouble starts its own count.
+            if held.is_some_and(|held| held >= STEADY) || cause.patience() != patience {
+                tries = 0;
+            }
+            patience = cause.patience();
+            let pause = delay(patience, tries, chance());
+            tries = tries.saturating_add(1);
+            self.report(&cause, pause);
+            let down = Incoming::Down { why: cause };
+            if held.is_some() && !tell(&self.events, down, shutdown).await {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<login::Established, Cause> {
+        let limit = self.settings.timings.login;
+        let line = (self.dial)();
+        let login = async { login::login(line.await?, &self.settings).await };
+        timeout(limit, login)
+            .await
+            .unwrap_or(Err(Cause::LoginTimeout(limit)))
+    }
+
+    /// One connection. Its end closes the wire before anyone is told, so that nothing is sent into the gap.
+    async fn session(
+        &mut self,
+        line: login::Established,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Cause> {
+        let session = self.wire.open();
+        tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
+        let ended = if tell(&self.events, Incoming::Up, shutdown).await {
+            let (wire, queue, events) = (&self.wire, &mut self.queue, &self.events);
+            session::run(line, &self.settings, wire, queue, events, shutdown).await
+        } else {
+            Err(Cause::Deaf)
+        };
+        self.wire.close(ended.as_ref().err().map(Cause::to_string));
+        ended
+    }
+
+    fn report(&self, cause: &Cause, pause: Duration) {
+        let server = &self.settings.server;
+        self.wire.close(Some(cause.to_string()));
+        if cause.is_setting() || matches!(cause, Cause::Conflict { .. }) {
+            tracing::error!(%server, ?pause, "no link to the XMPP server: {cause}");
+        } else {
+            tracing::warn!(%server, ?pause, "no link to the XMPP server: {cause}");
+        }
+    }
+}
+
+/// Tells the program; `false`: it does not listen any more. A program that is stopping may be slow to listen.
+async fn tell(
+    events: &mpsc::Sender<Incoming>,
+    event: Incoming,
+    shutdown: &CancellationToken,
+) -> bool {
+    tokio::select! {
+        biased;
+        told = events.send(event) => told.is_ok(),
+        () = shutdown.cancelled() => false,
+    }
+}
+
+/// Jitter needs no secrecy; without randomness it is the middle.
+fn chance() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
+}

@@ -1,0 +1,287 @@
+//! One connection, from consent to its end. Reader and writer run side by side: neither ever waits for the other.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::jid::{FullJid, Jid};
+use xmpp_parsers::ping::Ping;
+
+use super::inbound::{Inbound, Said};
+use super::login::Established;
+use super::{Cause, Incoming, Settings};
+use crate::xmpp::fault::Fault;
+use crate::xmpp::stanza::{Malformed, Received, Top, Wrong};
+use crate::xmpp::wire::{self, Out, Wire};
+
+/// Bytes written in one go at most, give or take a stanza.
+const BATCH: usize = 64 * 1024;
+/// Error answers and pings of the link itself that may wait. A flood of bad requests beyond it goes unanswered.
+const OWN: usize = 64;
+/// Time for the last bytes and the server's end tag when we stop.
+const STOP: Duration = Duration::from_secs(1);
+
+/// Runs a session to its end. `Ok`: stopped as asked.
+///
+/// A renewed session closes the old stream first: on ejabberd a second connection beside it would lose its grants when
+/// the first one goes.
+pub(super) async fn run(
+    line: Established,
+    settings: &Settings,
+    wire: &Wire,
+    queue: &mut mpsc::UnboundedReceiver<Out>,
+    events: &mpsc::Sender<Incoming>,
+    shutdown: &CancellationToken,
+) -> Result<(), Cause> {
+    let session = wire.session();
+    let (own, own_waiting) = mpsc::channel(OWN);
+    let closing = CancellationToken::new();
+    let mut writer = Writer {
+        io: line.writer,
+        queue,
+        own: own_waiting,
+        session,
+        wire,
+        stuck: settings.timings.write,
+    };
+    let mut reader = Reader {
+        inbound: line.inbound,
+        settings,
+        wire,
+        own,
+        events,
+        nobody: nobody(wire)?,
+        pinged: None,
+    };
+    let write = writer.run(&closing);
+    let read = reader.run();
+    tokio::pin!(write, read);
+    // The writer goes first: each time the task wakes, all answers that wait leave together before the reader goes on.
+    // The reader yields when its socket is empty or tokio's budget (128 stanzas) is used up, which is the flush rule.
+    let ended = tokio::select! {
+        biased;
+        ended = &mut write => return ended,
+        cause = &mut read => return Err(cause),
+        () = shutdown.cancelled() => Ok(()),
+        () = wire.renewal() => Err(Cause::Renewed),
+    };
+    closing.cancel();
+    let last = async { tokio::join!(write, read) };
+    // The reader ends with the server's end tag, or not in time; either is a clean stop for us.
+    let _ = timeout(STOP, last).await;
+    ended
+}
+
+/// An address of ours that nobody knows, for this session's pings to come back to. A full JID: ejabberd 24.12 with
+/// mod_privilege silently drops IQs to bare ones.
+fn nobody(wire: &Wire) -> Result<FullJid, Cause> {
+    let random =
+        getrandom::u64().map_err(|error| Cause::Io(std::io::Error::other(error.to_string())))?;
+    let jid = wire
+        .domain()
+        .with_resource_str(&format!("link-{random:016x}"));
+    jid.map_err(|error| Cause::Io(std::io::Error::other(error)))
+}
+
+struct Writer<'a, W> {
+    io: W,
+    queue: &'a mut mpsc::UnboundedReceiver<Out>,
+    own: mpsc::Receiver<Vec<u8>>,
+    session: u64,
+    wire: &'a Wire,
+    stuck: Duration,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<'_, W> {
+    async fn run(&mut self, closing: &CancellationToken) -> Result<(), Cause> {
+        let mut batch = Vec::new();
+        loop {
+            let mut last = false;
+            tokio::select! {
+                biased;
+                Some(bytes) = self.own.recv() => batch.extend_from_slice(&bytes),
+                Some(out) = self.queue.recv() => self.take(out, &mut batch),
+                () = closing.cancelled() => last = true,
+            }
+            self.gather(&mut batch);
+            if last && batch.is_empty() {
+                self.write(b"</stream:stream>").await?;
+                // TLS says good-bye; the TCP connection stays readable for the server's end tag.
+                let _ = timeout(self.stuck, self.io.shutdown()).await;
+                return Ok(());
+            }
+            self.write(&batch).await?;
+            batch.clear();
+            batch.shrink_to(2 * BATCH);
+        }
+    }
+
+    /// Everything that waits goes along.
+    fn gather(&mut self, batch: &mut Vec<u8>) {
+        while batch.len() < BATCH {
+            if let Ok(bytes) = self.own.try_recv() {
+                batch.extend_from_slice(&bytes);
+            } else if let Ok(out) = self.queue.try_recv() {
+                self.take(out, batch);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take(&self, out: Out, batch: &mut Vec<u8>) {
+        // What was meant for an earlier connection answers questions nobody asks any more.
+        if out.session == self.session {
+            batch.extend_from_slice(&out.bytes);
+            self.wire.counters().sent.fetch_add(1, Relaxed);
+        }
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
+        let stuck = |_| Cause::Stuck(self.stuck);
+        while !bytes.is_empty() {
+            let written = timeout(self.stuck, self.io.write(bytes))
+                .await
+                .map_err(stuck)??;
+            if written == 0 {
+                return Err(Cause::Closed);
+            }
+            bytes = &bytes[written..];
+        }
+        Ok(timeout(self.stuck, self.io.flush())
+            .await
+            .map_err(stuck)??)
+    }
+}
+
+struct Reader<'a> {
+    inbound: Inbound,
+    settings: &'a Settings,
+    wire: &'a Wire,
+    own: mpsc::Sender<Vec<u8>>,
+    events: &'a mpsc::Sender<Incoming>,
+    nobody: FullJid,
+    /// When our ping left, if bytes have not come since.
+    pinged: Option<Instant>,
+}
+
+impl Reader<'_> {
+    async fn run(&mut self) -> Cause {
+        loop {
+            let timings = &self.settings.timings;
+            let deadline = match self.pinged {
+                Some(at) => at + timings.answer,
+                None => self.inbound.last_read + timings.silence,
+            };
+            let said = match timeout_at(deadline, self.inbound.next()).await {
+                Ok(said) => said,
+                Err(_) => match self.silence() {
+                    Ok(()) => continue,
+                    Err(cause) => return cause,
+                },
+            };
+            self.pinged = None;
+            let top = match said {
+                Ok(Said::Top(top)) => top,
+                Ok(Said::Open(_)) => continue,
+                Ok(Said::Close) => return Cause::Closed,
+                Err(cause) => return cause,
+            };
+            match top {
+                Top::Stanza(received) => {
+                    if self.is_own_ping(&received) {
+                        continue;
+                    }
+                    self.wire.counters().received.fetch_add(1, Relaxed);
+                    if self.events.send(Incoming::Stanza(received)).await.is_err() {
+                        return Cause::Deaf;
+                    }
+                }
+                Top::Malformed(malformed) => self.refuse(malformed),
+                Top::StreamError(error) => {
+                    return Cause::of(error, self.settings.domain.as_str(), &self.settings.server);
+                }
+                Top::Handshake => {}
+                Top::Unknown(name) => {
+                    tracing::debug!(%name, "unknown element on the stream ignored")
+                }
+            }
+        }
+    }
+
+    /// The deadline has passed without a frame. Bytes may have come nonetheless: a blank, or part of a large stanza.
+    fn silence(&mut self) -> Result<(), Cause> {
+        let timings = &self.settings.timings;
+        match self.pinged {
+            Some(at) if self.inbound.last_read < at => return Err(Cause::Silent(timings.answer)),
+            Some(_) => self.pinged = None,
+            None if Instant::now() < self.inbound.last_read + timings.silence => {}
+            None => {
+                self.pinged = Some(Instant::now());
+                let nobody = Jid::from(self.nobody.clone());
+                let id = "ping".to_owned();
+                let ping = Iq::Get {
+                    from: Some(nobody.clone()),
+                    to: Some(nobody),
+                    id,
+                    payload: Ping.into(),
+                };
+                self.send(ping.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Our ping, or what a server that cannot route it says: both have proved that it lives.
+    fn is_own_ping(&self, received: &Received) -> bool {
+        received.header.to == self.nobody
+            && (received.header.from == self.nobody || !received.is_request())
+    }
+
+    /// Answers an IQ request that cannot be handed on; whatever else is malformed is dropped.
+    fn refuse(&self, malformed: Malformed) {
+        let counters = self.wire.counters();
+        tracing::debug!(from = ?malformed.head.from, why = %malformed.why, "stanza refused");
+        let sent = self
+            .answer(malformed)
+            .is_some_and(|answer| self.send(answer));
+        let counter = if sent {
+            &counters.refused
+        } else {
+            &counters.dropped
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    fn answer(&self, malformed: Malformed) -> Option<Stanza> {
+        let Malformed { head, why } = malformed;
+        // An answer to an answer may go on for ever.
+        if head.name != "iq" || matches!(head.type_.as_deref(), Some("result" | "error")) {
+            return None;
+        }
+        let fault = match why {
+            Wrong::Excess(excess) => Fault::Excess(excess),
+            Wrong::To => Fault::AddressMalformed,
+            Wrong::From | Wrong::NoId => return None,
+            Wrong::Xml(_) | Wrong::Type | Wrong::Children => Fault::Malformed,
+        };
+        let asker = Jid::new(&head.from?).ok()?;
+        let ours = |jid: &Jid| jid.domain() == self.wire.domain().domain();
+        let asked = head.to.and_then(|to| Jid::new(&to).ok()).filter(ours);
+        Some(fault.answer(
+            asked.unwrap_or_else(|| self.wire.domain().clone().into()),
+            asker,
+            head.id?,
+        ))
+    }
+
+    /// Never waits: if the writer is that far behind, the stanza is lost, or the write time-out ends the session.
+    fn send(&self, stanza: Stanza) -> bool {
+        wire::encode(&stanza).is_ok_and(|bytes| self.own.try_send(bytes).is_ok())
+    }
+}

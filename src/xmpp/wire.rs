@@ -1,0 +1,519 @@
+//! The way out, and the one choke point of it.
+//!
+//! One stanza with a foreign `from`, without `to`, too large or with a character XML forbids costs the whole connection:
+//! the server closes the stream (ejabberd `invalid-from`, `improper-addressing`; Prosody `not-well-formed` beyond 512 KiB).
+//! So everything that leaves passes [`Wire::send`], which puts these things right or refuses the stanza alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+use super::fault::Fault;
+use super::stanza::NS_COMPONENT;
+
+/// Bytes that may wait to be written; beyond that senders wait.
+pub const WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// What a waiting stanza costs beyond its bytes.
+const OVERHEAD: usize = 256;
+
+/// Why a stanza was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unsent {
+    /// There is no connection to the server. Nothing waits for the next one: send again after `Incoming::Up`.
+    #[error("the link to the server is down")]
+    Down,
+    /// Too much waits already ([`Wire::try_send`] only).
+    #[error("too many stanzas wait to be written")]
+    Full,
+    /// Larger than a stanza may be. An IQ answer has been replaced by an error answer.
+    #[error("the stanza has {bytes} bytes, more than {most}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        most: usize,
+    },
+    /// `from` is not below our domain.
+    #[error("the stanza is from {0}, which is not ours")]
+    ForeignFrom(Jid),
+    /// There is no `to`.
+    #[error("the stanza has no receiver")]
+    NoTo,
+    /// It holds what XML cannot carry. An IQ answer has been replaced by an error answer.
+    #[error("the stanza cannot be written as XML: {0}")]
+    NotXml(String),
+}
+
+/// What happened on the link since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Stanzas handed on.
+    pub received: u64,
+    /// Malformed or over-limit requests answered with an error.
+    pub refused: u64,
+    /// Malformed or over-limit stanzas that cannot or must not be answered.
+    pub dropped: u64,
+    /// Stanzas written.
+    pub sent: u64,
+    /// Connections that came up.
+    pub sessions: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) received: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) sent: AtomicU64,
+    pub(super) sessions: AtomicU64,
+}
+
+/// Whether there is a connection. Sessions count from 1; 0 is none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) session: u64,
+    pub(super) trouble: Option<Arc<str>>,
+}
+
+/// Sends stanzas. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    domain: BareJid,
+    most: usize,
+    queue: mpsc::UnboundedSender<Out>,
+    room: Arc<Semaphore>,
+    state: watch::Sender<State>,
+    counters: Arc<Counters>,
+    renewal: Notify,
+}
+
+/// A stanza that waits to be written, holding its share of [`WAITING_BYTES`].
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) session: u64,
+    pub(super) bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// A stanza after the choke point.
+struct Checked {
+    bytes: Vec<u8>,
+    /// The bytes are an error answer in place of what was to be sent.
+    refused: Option<Unsent>,
+}
+
+impl Wire {
+    pub(super) fn new(domain: BareJid, most: usize) -> (Wire, mpsc::UnboundedReceiver<Out>) {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        let shared = Shared {
+            domain,
+            most,
+            queue,
+            room: Arc::new(Semaphore::new(WAITING_BYTES)),
+            state: watch::Sender::default(),
+            counters: Arc::default(),
+            renewal: Notify::new(),
+        };
+        (
+            Wire {
+                shared: Arc::new(shared),
+            },
+            waiting,
+        )
+    }
+
+    /// Asks for a new connection in place of this one: ejabberd gives back lost grants only to a new one.
+    pub fn renew(&self) {
+        self.shared.renewal.notify_waiters();
+    }
+
+    /// Resolves when somebody asks for a new connection from now on.
+    pub(super) async fn renewal(&self) {
+        self.shared.renewal.notified().await;
+    }
+
+    /// Our domain.
+    #[must_use]
+    pub fn domain(&self) -> &BareJid {
+        &self.shared.domain
+    }
+
+    /// Whether there is a connection.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.session() != 0
+    }
+
+    /// Why there is no connection, in a sentence; `None` while there is one or before the first try has failed.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.shared
+            .state
+            .borrow()
+            .trouble
+            .as_deref()
+            .map(str::to_owned)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.shared.counters;
+        Tally {
+            received: read(&counters.received),
+            refused: read(&counters.refused),
+            dropped: read(&counters.dropped),
+            sent: read(&counters.sent),
+            sessions: read(&counters.sessions),
+        }
+    }
+
+    /// Sends a stanza; waits while too much is waiting already. A missing `from` becomes our domain.
+    ///
+    /// `Ok` means that it is on its way, not that it has arrived.
+    pub async fn send(&self, stanza: Stanza) -> Result<(), Unsent> {
+        let mut state = self.shared.state.subscribe();
+        let session = state.borrow_and_update().session;
+        if session == 0 {
+            return Err(Unsent::Down);
+        }
+        let checked = self.check(stanza)?;
+        let room = self
+            .shared
+            .room
+            .clone()
+            .acquire_many_owned(cost(&checked.bytes));
+        let room = tokio::select! {
+            biased;
+            // The semaphore is never closed.
+            room = room => room.map_err(|_| Unsent::Down)?,
+            _ = state.wait_for(|state| state.session != session) => return Err(Unsent::Down),
+        };
+        self.enqueue(session, checked, room)
+    }
+
+    /// The same without waiting.
+    pub fn try_send(&self, stanza: Stanza) -> Result<(), Unsent> {
+        let session = self.session();
+        if session == 0 {
+            return Err(Unsent::Down);
+        }
+        let checked = self.check(stanza)?;
+        let room = self
+            .shared
+            .room
+            .clone()
+            .try_acquire_many_owned(cost(&checked.bytes));
+        self.enqueue(session, checked, room.map_err(|_| Unsent::Full)?)
+    }
+
+    fn enqueue(
+        &self,
+        session: u64,
+        checked: Checked,
+        room: OwnedSemaphorePermit,
+    ) -> Result<(), Unsent> {
+        if self.session() != session {
+            return Err(Unsent::Down);
+        }
+        let out = Out {
+            session,
+            bytes: checked.bytes,
+            _room: room,
+        };
+        self.shared.queue.send(out).map_err(|_| Unsent::Down)?;
+        checked.refused.map_or(Ok(()), Err)
+    }
+
+    /// The choke point.
+    fn check(&self, mut stanza: Stanza) -> Result<Checked, Unsent> {
+        let (from, to) = addresses(&mut stanza);
+        match from {
+            None => *from = Some(self.shared.domain.clone().into()),
+            Some(jid) if jid.domain() == self.shared.domain.domain() => {}
+            Some(jid) => return Err(Unsent::ForeignFrom(jid.clone())),
+        }
+        if to.is_none() {
+            return Err(Unsent::NoTo);
+        }
+        let (fault, refused) = match encode(&stanza) {
+            Ok(bytes) if bytes.len() <= self.shared.most => {
+                return Ok(Checked {
+                    bytes,
+                    refused: None,
+                });
+            }
+            Ok(bytes) => (
+                Fault::AnswerTooLarge,
+                Unsent::TooLarge {
+                    bytes: bytes.len(),
+                    most: self.shared.most,
+                },
+            ),
+            Err(error) => (Fault::Internal, Unsent::NotXml(error.to_string())),
+        };
+        // The asker waits for an answer, whatever it is.
+        let answer = match stanza {
+            Stanza::Iq(
+                Iq::Result {
+                    from: Some(from),
+                    to: Some(to),
+                    id,
+                    ..
+                }
+                | Iq::Error {
+                    from: Some(from),
+                    to: Some(to),
+                    id,
+                    ..
+                },
+            ) => fault.answer(from, to, id),
+            _ => return Err(refused),
+        };
+        match encode(&answer) {
+            Ok(bytes) if bytes.len() <= self.shared.most => Ok(Checked {
+                bytes,
+                refused: Some(refused),
+            }),
+            _ => Err(refused),
+        }
+    }
+
+    pub(super) fn session(&self) -> u64 {
+        self.shared.state.borrow().session
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// A session begins; gives its number.
+    pub(super) fn open(&self) -> u64 {
+        let session = self
+            .shared
+            .counters
+            .sessions
+            .fetch_add(1, Ordering::Relaxed)
+            + 1;
+        self.shared.state.send_replace(State {
+            session,
+            trouble: None,
+        });
+        session
+    }
+
+    /// There is no session, and that is why.
+    pub(super) fn close(&self, trouble: Option<String>) {
+        self.shared.state.send_replace(State {
+            session: 0,
+            trouble: trouble.map(Arc::from),
+        });
+    }
+}
+
+fn cost(bytes: &[u8]) -> u32 {
+    // A stanza costlier than all the room would wait for ever; it may take all of it.
+    u32::try_from((bytes.len() + OVERHEAD).min(WAITING_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn addresses(stanza: &mut Stanza) -> (&mut Option<Jid>, &mut Option<Jid>) {
+    match stanza {
+        Stanza::Iq(
+            Iq::Get { from, to, .. }
+            | Iq::Set { from, to, .. }
+            | Iq::Result { from, to, .. }
+            | Iq::Error { from, to, .. },
+        ) => (from, to),
+        Stanza::Message(message) => (&mut message.from, &mut message.to),
+        Stanza::Presence(presence) => (&mut presence.from, &mut presence.to),
+    }
+}
+
+/// A stanza as it goes into the stream.
+pub(super) fn encode(stanza: &Stanza) -> Result<Vec<u8>, xso::error::Error> {
+    let mut bytes = xso::to_vec(stanza)?;
+    // The stream header declares this namespace; no stanza of a server repeats it.
+    let declaration = format!(" xmlns='{NS_COMPONENT}'");
+    let name = bytes
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'>' | b'/'))
+        .unwrap_or(0);
+    if bytes[name..].starts_with(declaration.as_bytes()) {
+        bytes.drain(name..name + declaration.len());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use minidom::Element;
+    use xmpp_parsers::message::Message;
+    use xmpp_parsers::presence::Presence;
+
+    fn wire(most: usize) -> (Wire, mpsc::UnboundedReceiver<Out>) {
+        let (wire, waiting) = Wire::new(BareJid::new("bot.example").unwrap(), most);
+        wire.open();
+        (wire, waiting)
+    }
+
+    fn jid(text: &str) -> Jid {
+        Jid::new(text).unwrap()
+    }
+
+    fn message(to: Option<&str>, body: &str) -> Stanza {
+        Message::chat(to.map(jid))
+            .with_body(xmpp_parsers::message::Lang::default(), body.to_owned())
+            .into()
+    }
+
+    fn written(waiting: &mut mpsc::UnboundedReceiver<Out>) -> String {
+        String::from_utf8(waiting.try_recv().unwrap().bytes).unwrap()
+    }
+
+    #[test]
+    fn a_missing_from_becomes_our_domain_and_the_namespace_is_not_repeated() {
+        let (wire, mut waiting) = wire(1_000);
+        wire.try_send(message(Some("a@b"), "x")).unwrap();
+        let text = written(&mut waiting);
+        assert!(text.contains("from='bot.example'"), "{text}");
+        assert!(text.contains("<body>x</body>"), "{text}");
+        assert!(!text.contains("xmlns"), "{text}");
+    }
+
+    #[test]
+    fn payloads_keep_their_namespaces() {
+        let (wire, mut waiting) = wire(1_000);
+        let payload: Element = "<a xmlns='u'><b xmlns='jabber:component:accept'/></a>"
+            .parse()
+            .unwrap();
+        wire.try_send(Stanza::Iq(Iq::Get {
+            from: None,
+            to: Some(jid("a@b/c")),
+            id: "1".into(),
+            payload,
+        }))
+        .unwrap();
+        let text = written(&mut waiting);
+        let framed = text.replacen("<iq", "<iq xmlns='jabber:component:accept'", 1);
+        let back: Element = framed.parse().unwrap();
+        let child = back.get_child("a", "u").unwrap();
+        assert!(child.has_child("b", NS_COMPONENT), "{text}");
+    }
+
+    #[test]
+    fn what_would_cost_the_connection_is_refused() {
+        let (wire, mut waiting) = wire(1_000);
+        assert_eq!(wire.try_send(message(None, "x")), Err(Unsent::NoTo));
+        let mut presence = Presence::available();
+        presence.to = Some(jid("a@b"));
+        presence.from = Some(jid("bot@example"));
+        assert_eq!(
+            wire.try_send(presence.into()),
+            Err(Unsent::ForeignFrom(jid("bot@example")))
+        );
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), &"x".repeat(1_000))),
+            Err(Unsent::TooLarge { most: 1_000, .. })
+        ));
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), "\u{0}")),
+            Err(Unsent::NotXml(_))
+        ));
+        assert!(matches!(
+            wire.try_send(message(Some("a@b"), "\u{ffff}")),
+            Err(Unsent::NotXml(_))
+        ));
+        assert!(waiting.try_recv().is_err());
+    }
+
+    #[test]
+    fn any_address_below_our_domain_may_send() {
+        let (wire, mut waiting) = wire(1_000);
+        let mut presence = Presence::available();
+        presence.to = Some(jid("a@b"));
+        presence.from = Some(jid("guard@bot.example/x"));
+        wire.try_send(presence.into()).unwrap();
+        assert!(written(&mut waiting).contains("from='guard@bot.example/x'"));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_sent_becomes_an_error_answer() {
+        let (wire, mut waiting) = wire(1_000);
+        for (text, condition) in [
+            ("x".repeat(1_000), "resource-constraint"),
+            ("\u{1}".into(), "internal-server-error"),
+        ] {
+            let mut payload = Element::bare("a", "u");
+            payload.append_text(text);
+            let answer = Iq::Result {
+                from: None,
+                to: Some(jid("a@b/c")),
+                id: "7".into(),
+                payload: Some(payload),
+            };
+            assert!(wire.try_send(answer.into()).is_err());
+            let text = written(&mut waiting);
+            assert!(
+                text.contains("type='error'")
+                    && text.contains("id='7'")
+                    && text.contains(condition),
+                "{text}"
+            );
+            assert!(
+                text.contains("from='bot.example'") && text.contains("to='a@b/c'"),
+                "{text}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_while_the_link_is_down() {
+        let (wire, _waiting) = wire(1_000);
+        wire.close(Some("cut".into()));
+        assert_eq!(
+            wire.send(message(Some("a@b"), "x")).await,
+            Err(Unsent::Down)
+        );
+        assert_eq!(wire.trouble().as_deref(), Some("cut"));
+        assert!(!wire.is_up());
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_a_waiting_sender_learns_of_the_loss() {
+        let (wire, mut waiting) = wire(300_000);
+        let large = || message(Some("a@b"), &"x".repeat(262_000));
+        let mut sent = 0;
+        while wire.try_send(large()).is_ok() {
+            sent += 1;
+            assert!(sent < 100, "the queue has no bound");
+        }
+        assert_eq!(wire.try_send(large()), Err(Unsent::Full));
+        let sender = tokio::spawn({
+            let (wire, large) = (wire.clone(), large());
+            async move { wire.send(large).await }
+        });
+        tokio::task::yield_now().await;
+        wire.close(None);
+        assert_eq!(sender.await.unwrap(), Err(Unsent::Down));
+        while waiting.try_recv().is_ok() {}
+        wire.open();
+        wire.send(large()).await.unwrap();
+    }
+}

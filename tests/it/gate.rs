@@ -1,0 +1,396 @@
+//! The gate with a store in memory and a server that does as it is told.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use portcullis::ban::{
+    Account, Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Seq, Subject, Term, Timestamp,
+    Verdict, What,
+};
+use portcullis::gate::clock::Clock;
+use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::gate::{Gate, Settled};
+use portcullis::store::MemoryStore;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A server that writes down what it is told, and fails as often as it is told.
+pub(crate) struct FakeServer {
+    pub(crate) done: Mutex<Vec<String>>,
+    pub(crate) failures: AtomicU32,
+    pub(crate) standing: watch::Sender<Arc<Standing>>,
+    pub(crate) unknown: Mutex<Vec<Account>>,
+    pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+}
+
+impl FakeServer {
+    pub(crate) fn new(linked: bool) -> Arc<Self> {
+        Arc::new(FakeServer {
+            done: Mutex::default(),
+            failures: AtomicU32::new(0),
+            standing: watch::Sender::new(Arc::new(Standing {
+                linked,
+                probed: linked,
+                level: 1,
+                ..Standing::default()
+            })),
+            unknown: Mutex::default(),
+            admin_addresses: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn set_linked(&self, linked: bool) {
+        self.standing.send_replace(Arc::new(Standing {
+            linked,
+            probed: linked,
+            level: 1,
+            ..Standing::default()
+        }));
+    }
+
+    fn act(&self, what: String) -> Result<(), Undone> {
+        let left = self.failures.load(Ordering::SeqCst);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::SeqCst);
+            return Err(Undone("the server said no".into()));
+        }
+        self.done.lock().unwrap().push(what);
+        Ok(())
+    }
+
+    pub(crate) fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap().clone()
+    }
+}
+
+impl Server for FakeServer {
+    fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
+        async move {
+            self.act(format!("ban {} {}", ban.id, ban.subject))?;
+            Ok(match ban.subject {
+                Subject::Account(_) => Held::Enforced,
+                _ => Held::NeedsModule,
+            })
+        }
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
+        async move { self.act(format!("free {subject}")) }.boxed()
+    }
+
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
+    }
+
+    fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
+        async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.subscribe()
+    }
+}
+
+/// A gate that runs, with everything around it in hand.
+pub(crate) struct World {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) server: Arc<FakeServer>,
+    pub(crate) time: Arc<AtomicI64>,
+    stop: CancellationToken,
+}
+
+pub(crate) const START: i64 = 1_795_320_000_000;
+
+pub(crate) fn policy() -> Policy {
+    Policy {
+        default_term: Term::Forever,
+        longest: None,
+        moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+        exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        exempt_accounts: vec![],
+    }
+}
+
+impl World {
+    pub(crate) fn new(server: Arc<FakeServer>) -> Self {
+        Self::on(Arc::new(MemoryStore::new()), server, START)
+    }
+
+    pub(crate) fn on(store: Arc<MemoryStore>, server: Arc<FakeServer>, start: i64) -> Self {
+        let time = Arc::new(AtomicI64::new(start));
+        let clock = {
+            let time = Arc::clone(&time);
+            Clock::from_fn(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
+        };
+        let gate = Gate::open(
+            Arc::clone(&store) as Arc<dyn EventLog>,
+            Arc::clone(&store) as Arc<dyn Outbox>,
+            Arc::clone(&server) as Arc<dyn Server>,
+            clock,
+            policy(),
+        )
+        .unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            async move { gate.follow(stop).await }
+        });
+        tokio::spawn({
+            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            async move { gate.watch_the_clock(stop).await }
+        });
+        tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
+        World {
+            gate,
+            store,
+            server,
+            time,
+            stop,
+        }
+    }
+
+    fn pass(&self, span: Duration) {
+        self.time
+            .fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
+        let what = What::Ban {
+            term: term.map(|term| Term::parse(term).unwrap()),
+            reason: Some("spam".into()),
+            note: Some("private".into()),
+        };
+        self.gate.submit(order(subject, what)).await.unwrap()
+    }
+
+    async fn lift(&self, subject: &str) -> Ruling {
+        let what = What::Lift {
+            reason: String::new(),
+        };
+        self.gate.submit(order(subject, what)).await.unwrap()
+    }
+
+    async fn settled(&self, subject: &str) -> Settled {
+        let subject = Subject::parse(subject).unwrap();
+        self.gate.settled(&subject, Duration::from_secs(10)).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn order(subject: &str, what: What) -> Report {
+    Report::Order(Order {
+        actor: Actor {
+            name: "admin@example.org/x".into(),
+            role: Role::Admin,
+            door: Door::Chat,
+        },
+        own_account: None,
+        own_addresses: vec![],
+        subject: Subject::parse(subject).unwrap(),
+        what,
+    })
+}
+
+fn is_let_in(gate: &Gate, account: &str) -> bool {
+    let subject = Subject::parse(account).unwrap();
+    gate.check(subject.account(), None) == Verdict::LetIn
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
+    let world = World::new(FakeServer::new(true));
+    assert!(matches!(
+        world.ban("spam@example.org", None).await,
+        Ruling::Banned(_)
+    ));
+    assert!(!is_let_in(&world.gate, "spam@example.org"));
+    assert_eq!(
+        world.settled("spam@example.org").await,
+        Settled::Done(Held::Enforced)
+    );
+    assert_eq!(world.server.done(), ["ban #1 spam@example.org"]);
+    assert!(matches!(
+        world.lift("spam@example.org").await,
+        Ruling::Lifted(_)
+    ));
+    assert_eq!(
+        world.settled("spam@example.org").await,
+        Settled::Done(Held::Enforced)
+    );
+    assert_eq!(world.server.done()[1..], ["free spam@example.org"]);
+    assert!(world.gate.tasks().is_empty());
+    let subject = Subject::parse("spam@example.org").unwrap();
+    let history = world.gate.history(&subject).await.unwrap();
+    assert_eq!(history.len(), 2);
+    assert_eq!(history[0].event.personal.note.as_deref(), Some("private"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_held_by_nobody_but_the_module() {
+    let world = World::new(FakeServer::new(true));
+    world.ban("203.0.113.7", None).await;
+    assert_eq!(
+        world.settled("203.0.113.7").await,
+        Settled::Done(Held::NeedsModule)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_waits_for_a_server_that_is_away_and_says_so() {
+    let world = World::new(FakeServer::new(false));
+    world.ban("spam@example.org", None).await;
+    let Settled::Pending(Some(why)) = world.settled("spam@example.org").await else {
+        panic!()
+    };
+    assert!(why.contains("no connection"), "{why}");
+    assert_eq!(world.gate.tasks().len(), 1);
+    world.server.set_linked(true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.server.done(), ["ban #1 spam@example.org"]);
+    assert!(world.gate.tasks().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_shown_tried_again_and_survives_a_restart() {
+    let world = World::new(FakeServer::new(true));
+    world.server.failures.store(2, Ordering::SeqCst);
+    world.ban("spam@example.org", None).await;
+    assert_eq!(
+        world.settled("spam@example.org").await,
+        Settled::Pending(Some("the server said no".into()))
+    );
+    let subject = Subject::parse("spam@example.org").unwrap();
+    assert_eq!(world.gate.task(&subject).unwrap().tries, 1);
+    world.stop.cancel();
+    let again = World::on(
+        Arc::clone(&world.store),
+        Arc::clone(&world.server),
+        START + 60_000,
+    );
+    assert_eq!(
+        again.gate.task(&subject).unwrap().tries,
+        1,
+        "kept in the outbox"
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(again.gate.task(&subject).unwrap().tries, 2);
+    again.pass(Duration::from_secs(10));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);
+    assert!(again.gate.tasks().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_lost_between_log_and_outbox_are_taken_in_again() {
+    let world = World::new(FakeServer::new(false));
+    world.ban("spam@example.org", None).await;
+    world.stop.cancel();
+    // As a crash right behind the append would leave it: the event is there, the task is not.
+    let subject = Subject::parse("spam@example.org").unwrap();
+    let entries = world.store.read(Seq(1), 10).unwrap();
+    let crashed = Arc::new(MemoryStore::new());
+    crashed
+        .append(entries.into_iter().map(|entry| entry.event).collect())
+        .await
+        .unwrap();
+    let again = World::on(crashed, FakeServer::new(true), START);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);
+    assert!(again.gate.task(&subject).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_decision_replaces_work_that_waits() {
+    let world = World::new(FakeServer::new(false));
+    world.ban("spam@example.org", None).await;
+    world.lift("spam@example.org").await;
+    assert_eq!(world.gate.tasks().len(), 1);
+    world.server.set_linked(true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.server.done(), ["free spam@example.org"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_ends_at_its_time_also_when_that_passed_during_downtime() {
+    let world = World::new(FakeServer::new(true));
+    world.ban("spam@example.org", Some("10s")).await;
+    world.ban("late@example.org", Some("1h")).await;
+    world.settled("late@example.org").await;
+    world.pass(Duration::from_millis(9_999));
+    assert!(!is_let_in(&world.gate, "spam@example.org"));
+    world.pass(Duration::from_millis(1));
+    assert!(is_let_in(&world.gate, "spam@example.org"));
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(
+        world
+            .server
+            .done()
+            .contains(&"free spam@example.org".to_owned())
+    );
+    world.stop.cancel();
+    let later = START + 3_700_000;
+    let again = World::on(Arc::clone(&world.store), Arc::clone(&world.server), later);
+    assert!(is_let_in(&again.gate, "late@example.org"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(
+        again
+            .server
+            .done()
+            .contains(&"free late@example.org".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_did_not_happen() {
+    let world = World::new(FakeServer::new(true));
+    world.store.fail_on(1);
+    let what = What::Ban {
+        term: None,
+        reason: None,
+        note: None,
+    };
+    let failed = world.gate.submit(order("spam@example.org", what)).await;
+    assert!(failed.is_err());
+    assert!(is_let_in(&world.gate, "spam@example.org"));
+    assert!(matches!(
+        world.ban("spam@example.org", None).await,
+        Ruling::Banned(_)
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_admins_at_once_get_one_clear_outcome() {
+    let world = World::new(FakeServer::new(true));
+    world.store.delay_appends(Some(Duration::from_millis(50)));
+    let ban = |term: &'static str| {
+        let gate = Arc::clone(&world.gate);
+        async move {
+            let what = What::Ban {
+                term: Some(Term::parse(term).unwrap()),
+                reason: None,
+                note: None,
+            };
+            gate.submit(order("spam@example.org", what)).await.unwrap()
+        }
+    };
+    let (one, two) = tokio::join!(ban("1h"), ban("2h"));
+    let mut kinds = [&one, &two].map(|ruling| match ruling {
+        Ruling::Banned(_) => "banned",
+        Ruling::Amended { .. } => "amended",
+        _ => "other",
+    });
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["amended", "banned"]);
+    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+}

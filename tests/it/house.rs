@@ -1,0 +1,127 @@
+//! Keeps house: arrows between rooms, no forgotten test file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from left to right; an import may only go to the left, and not between those of one
+/// rank. `lib`, `app` and `main` join them.
+const RANKS: [&[&str]; 8] = [
+    &["ban"],
+    &["gate"],
+    &["store", "xmpp", "command"],
+    &["front"],
+    &["http", "logs"],
+    &["config"],
+    &["app", "cli"],
+    &["main", "lib"],
+];
+
+fn rank(room: &str) -> Option<usize> {
+    RANKS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rooms a source file imports, from `crate::room` in its lines outside of tests.
+fn imports(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join(" ")
+        .split("crate::")
+        .skip(1)
+        .flat_map(roots)
+        .collect()
+}
+
+/// The first names of an import path: one, or those at the top level of `{…}`.
+fn roots(rest: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![name(rest)];
+    };
+    let (mut depth, mut found, mut start) = (0, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                found.push(name(&group[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(name(&group[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+#[test]
+fn imports_only_go_to_the_left() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 20, "the sources were not found");
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let first = inside.components().next().unwrap().as_os_str();
+        let room = first.to_str().unwrap().trim_end_matches(".rs");
+        let here = rank(room).unwrap_or_else(|| panic!("{room} is in no rank: add it to the plan"));
+        for other in imports(&fs::read_to_string(&file).unwrap()) {
+            let Some(there) = rank(&other) else { continue };
+            if there > here || (there == here && other != room && here < 6) {
+                wrong.push(format!("{} imports {other}", inside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn grouped_imports_are_not_hidden_from_the_check() {
+    let text = "use crate::{front::chat, gate};";
+    assert_eq!(imports(text), ["front", "gate"]);
+}
+
+#[test]
+fn the_arrow_check_sees_an_arrow() {
+    let text = "use crate::front::chat;\n// crate::http is only talk\n#[cfg(test)] use crate::app;";
+    assert_eq!(imports(text), ["front"]);
+    assert!(rank("front") > rank("gate"));
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(stem) = name.strip_suffix(".rs").filter(|stem| *stem != "main") else {
+            continue;
+        };
+        assert!(
+            main.lines().any(|line| line == format!("mod {stem};")),
+            "tests/it/{name} is not part of tests/it/main.rs"
+        );
+    }
+}

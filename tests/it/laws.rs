@@ -1,0 +1,270 @@
+//! Properties of the rules that hold whatever happens.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portcullis::ban::{
+    Actor, Ban, Door, Event, EventId, Ledger, Order, Policy, Proposal, Report, Role, Ruling, Seq,
+    Subject, Term, Timestamp, Verdict, What, propose,
+};
+use proptest::prelude::*;
+
+const START: i64 = 1_795_320_000_000;
+
+/// One thing somebody does in the little world of these laws.
+#[derive(Debug, Clone)]
+enum Step {
+    Ban(usize, Option<u32>, Role),
+    Lift(usize, Role),
+    Wait(u32),
+    Tick,
+}
+
+/// Few subjects, so that steps meet: accounts, addresses inside networks, exempt ones.
+fn subjects() -> Vec<Subject> {
+    [
+        "a@example.org",
+        "b@example.org",
+        "203.0.113.7",
+        "203.0.113.0/24",
+        "203.0.0.0/16",
+        "2001:db8::/64",
+        "2001:db8::1",
+        "127.0.0.1",
+        "admin@example.org",
+        "root@example.org",
+    ]
+    .iter()
+    .map(|text| Subject::parse(text).unwrap())
+    .collect()
+}
+
+fn policy() -> Policy {
+    Policy {
+        default_term: Term::Forever,
+        longest: None,
+        moderator_longest: Some(Duration::from_secs(3_600)),
+        exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        exempt_accounts: vec![
+            Subject::parse("root@example.org")
+                .unwrap()
+                .account()
+                .unwrap()
+                .clone(),
+        ],
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let role = prop_oneof![
+        Just(Role::Stranger),
+        Just(Role::Moderator),
+        Just(Role::Admin)
+    ];
+    prop_oneof![
+        4 => (0..10usize, proptest::option::of(1..7_200u32), role.clone())
+            .prop_map(|(who, term, role)| Step::Ban(who, term, role)),
+        2 => (0..10usize, role).prop_map(|(who, role)| Step::Lift(who, role)),
+        2 => (0..4_000_000u32).prop_map(Step::Wait),
+        1 => Just(Step::Tick),
+    ]
+}
+
+struct World {
+    ledger: Ledger,
+    log: Vec<Event>,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        World {
+            ledger: Ledger::default(),
+            log: Vec::new(),
+            now: Timestamp::from_millis(START),
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        let all = subjects();
+        let report = match step {
+            Step::Wait(millis) => {
+                self.now = self
+                    .now
+                    .saturating_add(Duration::from_millis(u64::from(*millis)));
+                return;
+            }
+            Step::Tick => Report::Tick,
+            Step::Ban(who, term, role) => order(
+                all[*who].clone(),
+                *role,
+                What::Ban {
+                    term: term.map(|seconds| Term::For(Duration::from_secs(u64::from(seconds)))),
+                    reason: None,
+                    note: None,
+                },
+            ),
+            Step::Lift(who, role) => order(
+                all[*who].clone(),
+                *role,
+                What::Lift {
+                    reason: String::new(),
+                },
+            ),
+        };
+        let mut count = self.log.len() as u64;
+        let proposal = propose(&self.ledger, &policy(), &report, self.now, &mut || {
+            count += 1;
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&count.to_be_bytes());
+            EventId(id)
+        });
+        if let Proposal::Events(events) = proposal {
+            for event in events {
+                self.log.push(event.clone());
+                let (ruling, _) = self.ledger.fold(Seq(self.log.len() as u64), &event);
+                assert_ne!(
+                    ruling,
+                    Ruling::Stale,
+                    "decided and folded at once: never stale"
+                );
+            }
+        }
+    }
+}
+
+fn order(subject: Subject, role: Role, what: What) -> Report {
+    Report::Order(Order {
+        actor: Actor {
+            name: "admin@example.org/x".into(),
+            role,
+            door: Door::Chat,
+        },
+        own_account: Subject::parse("admin@example.org")
+            .unwrap()
+            .account()
+            .cloned(),
+        own_addresses: vec!["2001:db8::1".parse().unwrap()],
+        subject,
+        what,
+    })
+}
+
+fn bans(ledger: &Ledger) -> Vec<Ban> {
+    ledger.newest_first().cloned().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn nothing_bans_what_is_exempt_or_oneself(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+            for ban in world.ledger.newest_first() {
+                prop_assert!(policy().exempts(&ban.subject).is_none());
+                prop_assert_ne!(ban.subject.to_string(), "admin@example.org");
+                let own: IpAddr = "2001:db8::1".parse().unwrap();
+                prop_assert!(ban.subject.net().is_none_or(|net| !net.contains(&own)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_log_gives_the_same_ledger(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        let mut again = Ledger::default();
+        for (index, event) in world.log.iter().enumerate() {
+            let bytes = event.to_bytes().unwrap();
+            let event = Event::from_bytes(&bytes, Default::default()).unwrap();
+            again.fold(Seq(index as u64 + 1), &event);
+        }
+        prop_assert_eq!(bans(&again), bans(&world.ledger));
+        prop_assert_eq!(again.next_end(), world.ledger.next_end());
+        for subject in subjects() {
+            prop_assert_eq!(again.version(&subject), world.ledger.version(&subject));
+            prop_assert_eq!(again.times_banned(&subject), world.ledger.times_banned(&subject));
+        }
+    }
+
+    #[test]
+    fn check_agrees_with_a_plain_look_at_all_bans(
+        steps in proptest::collection::vec(step(), 1..60),
+        wait in 0..4_000_000u32,
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        world.take(&Step::Wait(wait));
+        for account in ["a@example.org", "b@example.org", "c@example.org"] {
+            for address in ["203.0.113.7", "203.0.9.9", "2001:db8::5", "192.0.2.1"] {
+                let account = Subject::parse(account).unwrap();
+                let address: IpAddr = address.parse().unwrap();
+                let expected = world.ledger.newest_first().any(|ban| {
+                    ban.is_in_force(world.now)
+                        && (ban.subject == account
+                            || ban.subject.net().is_some_and(|net| net.contains(&address)))
+                });
+                let verdict = world.ledger.check(account.account(), Some(address), world.now);
+                prop_assert_eq!(verdict != Verdict::LetIn, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_lift_undoes_a_ban_and_a_tick_ends_what_is_over(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        world.take(&Step::Tick);
+        let now = world.now;
+        prop_assert!(world.ledger.newest_first().all(|ban| ban.is_in_force(now)));
+        for (who, subject) in subjects().iter().enumerate() {
+            world.take(&Step::Lift(who, Role::Admin));
+            prop_assert!(world.ledger.current(subject).is_none());
+        }
+        prop_assert!(world.ledger.is_empty());
+        prop_assert_eq!(world.ledger.next_end(), None);
+    }
+
+    #[test]
+    fn a_moderator_never_goes_beyond_the_cap(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        for event in &world.log {
+            if event.actor.role == Role::Moderator
+                && let portcullis::ban::Change::Imposed { until, .. }
+                | portcullis::ban::Change::Amended { until, .. } = &event.change
+            {
+                let length = until.expect("moderators cannot ban for ever").since(event.at);
+                prop_assert!(length <= Duration::from_secs(3_600));
+                prop_assert!(!matches!(event.subject, Subject::Network(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_panics_the_parsers(text in "\\PC{0,80}") {
+        let _ = Subject::parse(&text).map(|subject| {
+            let again = Subject::parse(&subject.to_string()).unwrap();
+            assert_eq!(again, subject, "a normalised subject reads back as itself");
+        });
+        let _ = Term::parse(&text);
+        let _ = Timestamp::parse(&text);
+    }
+
+    #[test]
+    fn no_bytes_panic_the_event_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Event::from_bytes(&bytes, Default::default());
+    }
+}

@@ -1,0 +1,761 @@
+//! The link against a scripted server.
+
+use std::time::Duration;
+
+use minidom::Element;
+use portcullis::xmpp::guard::STANZA_BYTES;
+use portcullis::xmpp::iq::{Ask, AskFault, Asker, Routed};
+use portcullis::xmpp::link::{Cause, Fatal, INCOMING, Incoming, Link, Settings, Tls};
+use portcullis::xmpp::stanza::{Kind, Received};
+use portcullis::xmpp::wire::{Unsent, Wire};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::Jid;
+use xmpp_parsers::message::{Lang, Message};
+
+use crate::scripted::{DOMAIN, Heard, PIPE, Peer, Scripted, settings};
+
+struct Scene {
+    server: Scripted,
+    wire: Wire,
+    incoming: mpsc::Receiver<Incoming>,
+    shutdown: CancellationToken,
+    run: JoinHandle<Result<(), Fatal>>,
+}
+
+fn scene() -> Scene {
+    scene_with(settings())
+}
+
+fn scene_with(settings: Settings) -> Scene {
+    let (server, dial) = Scripted::pipes();
+    let (link, wire, incoming) = Link::over(settings, dial);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(link.run(shutdown.clone()));
+    Scene {
+        server,
+        wire,
+        incoming,
+        shutdown,
+        run,
+    }
+}
+
+impl Scene {
+    /// The link is up, both sides know it.
+    async fn up(&mut self) -> Peer {
+        let peer = self.server.admit().await;
+        assert!(matches!(self.next().await, Incoming::Up));
+        peer
+    }
+
+    async fn next(&mut self) -> Incoming {
+        timeout(Duration::from_secs(3600), self.incoming.recv())
+            .await
+            .expect("nothing came in")
+            .expect("the link ended")
+    }
+
+    async fn stanza(&mut self) -> Received {
+        match self.next().await {
+            Incoming::Stanza(received) => received,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn down(&mut self) -> Cause {
+        match self.next().await {
+            Incoming::Down { why } => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The link lives: a stanza sent now arrives as the next thing.
+    async fn check_alive(&mut self, peer: &mut Peer) {
+        peer.say("<message from='alice@example.org/x' to='portcullis.example.org'><body>still there</body></message>").await;
+        let received = self.stanza().await;
+        assert_eq!(received.kind, Kind::Message);
+        assert_eq!(received.payload().unwrap().text(), "still there");
+    }
+}
+
+fn jid(text: &str) -> Jid {
+    Jid::new(text).unwrap()
+}
+
+fn message(body: &str) -> tokio_xmpp::Stanza {
+    Message::chat(jid("alice@example.org/x"))
+        .with_body(Lang::default(), body.to_owned())
+        .into()
+}
+
+fn condition(iq: &Element) -> String {
+    let error = iq
+        .get_child("error", "jabber:component:accept")
+        .expect("no error in the answer");
+    error.children().next().unwrap().name().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn stanzas_pass_both_ways_after_the_handshake() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    assert!(scene.wire.is_up());
+    scene.check_alive(&mut peer).await;
+    scene.wire.send(message("hello")).await.unwrap();
+    let element = peer.element().await;
+    assert_eq!(element.attr("from"), Some(DOMAIN));
+    assert_eq!(element.attr("to"), Some("alice@example.org/x"));
+    let tally = scene.wire.tally();
+    assert_eq!((tally.received, tally.sent, tally.sessions), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_in_the_same_packet_as_the_handshake_is_not_lost() {
+    let mut scene = scene();
+    let mut peer = scene.server.accept().await;
+    peer.greet().await;
+    peer.say("<handshake/><message from='example.org' to='portcullis.example.org'><privilege xmlns='urn:xmpp:privilege:2'/></message>").await;
+    assert!(matches!(scene.next().await, Incoming::Up));
+    assert!(
+        scene
+            .stanza()
+            .await
+            .payload()
+            .unwrap()
+            .is("privilege", "urn:xmpp:privilege:2")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_hostile_stanza_costs_the_link() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let nested = format!(
+        "<x xmlns='u:x'>{}{}</x>",
+        "<a>".repeat(4_000),
+        "</a>".repeat(4_000)
+    );
+    assert!(nested.len() > 28_000);
+    let bodies = [
+        (nested, "not-acceptable"),
+        (
+            format!("<x xmlns='u:x' y='{}'/>", "z".repeat(20_000)),
+            "not-acceptable",
+        ),
+        (
+            format!("<x xmlns='u:x'>{}</x>", "z".repeat(3_000_000)),
+            "policy-violation",
+        ),
+        (
+            format!("<x xmlns='u:x'>{}</x>", "<a/>".repeat(10_000)),
+            "not-acceptable",
+        ),
+        (
+            format!(
+                "<x xmlns='u:x'{}/>",
+                (0..100).map(|n| format!(" a{n}='1'")).collect::<String>()
+            ),
+            "not-acceptable",
+        ),
+        ("<x xmlns='u:x'>&nosuch;</x>".to_owned(), "bad-request"),
+        ("<x xmlns='u:x'></y>".to_owned(), "bad-request"),
+        ("<p:x/>".to_owned(), "bad-request"),
+        ("<x/><y/>".to_owned(), "bad-request"),
+        (String::new(), "bad-request"),
+    ];
+    for (body, expected) in &bodies {
+        let from = "from='eve@example.org/x' to='bot@portcullis.example.org'";
+        peer.say(&format!("<iq {from} type='set' id='i&amp;1'>{body}</iq>"))
+            .await;
+        let answer = peer.element().await;
+        assert_eq!(answer.attr("id"), Some("i&1"));
+        assert_eq!(answer.attr("to"), Some("eve@example.org/x"));
+        assert_eq!(answer.attr("from"), Some("bot@portcullis.example.org"));
+        assert_eq!(condition(&answer), *expected, "{:.60}", body);
+        scene.check_alive(&mut peer).await;
+    }
+    let from = "from='eve@example.org/x' to='portcullis.example.org'";
+    for (body, _) in &bodies[..7] {
+        // Neither answers nor messages are answered: what comes next is the answer to the marker.
+        peer.say(&format!(
+            "<iq {from} type='result' id='1'>{body}</iq><iq {from} type='error' id='2'>{body}</iq>"
+        ))
+        .await;
+        peer.say(&format!(
+            "<message {from}>{body}</message><presence {from}>{body}</presence>"
+        ))
+        .await;
+        peer.say(&format!("<iq {from} type='get' id='marker'/>"))
+            .await;
+        assert_eq!(peer.element().await.attr("id"), Some("marker"));
+        scene.check_alive(&mut peer).await;
+    }
+    peer.say("stray text \0 &&; ]]> ").await;
+    scene.check_alive(&mut peer).await;
+    assert_eq!(scene.wire.tally().refused, 17);
+    assert_eq!(scene.wire.tally().dropped, 28);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_answered_is_dropped_and_counted() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    peer.say("<iq from='@' to='portcullis.example.org' type='get' id='1'><x/></iq>")
+        .await;
+    peer.say("<iq from='a@b' to='portcullis.example.org' type='get'><x/></iq>")
+        .await;
+    peer.say("<message from='a@b' to='@'/><other xmlns='u'/><stream:features/>")
+        .await;
+    // An address that is none can be answered, from our domain.
+    peer.say("<iq from='a@b' to='@' type='get' id='2'><x/></iq><iq from='a@b' to='else.where' type='got' id='3'><x/></iq>").await;
+    let answer = peer.element().await;
+    assert_eq!(
+        (answer.attr("from"), condition(&answer).as_str()),
+        (Some(DOMAIN), "jid-malformed")
+    );
+    let answer = peer.element().await;
+    assert_eq!(
+        (answer.attr("from"), condition(&answer).as_str()),
+        (Some(DOMAIN), "bad-request")
+    );
+    scene.check_alive(&mut peer).await;
+    assert_eq!(
+        (scene.wire.tally().dropped, scene.wire.tally().refused),
+        (3, 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_requests_are_left_to_the_router() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let asker = Asker::new(scene.wire.clone());
+    peer.say("<iq from='a@b/c' to='portcullis.example.org' type='get' id='1'><query xmlns='urn:nobody'/></iq>").await;
+    let received = scene.stanza().await;
+    assert!(received.is_request());
+    assert_eq!(asker.route(received.clone()), Routed::NotMine(received));
+}
+
+#[tokio::test(start_paused = true)]
+async fn restricted_xml_ends_the_connection_but_not_the_link() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    peer.say("<!DOCTYPE x [<!ENTITY a 'b'>]>").await;
+    assert!(matches!(scene.down().await, Cause::Stream { .. }));
+    let mut peer = scene.up().await;
+    scene.check_alive(&mut peer).await;
+}
+
+/// The server answers the first handshake with a stream error; gives what the link makes of it.
+async fn check_fatal_at_first(condition: &str) -> Cause {
+    let scene = scene();
+    let mut server = scene.server;
+    let mut peer = server.accept().await;
+    peer.greet().await;
+    peer.bail(condition).await;
+    scene.run.await.unwrap().unwrap_err().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_secret_at_the_first_connect_ends_the_program_and_says_both_possibilities() {
+    let cause = check_fatal_at_first("not-authorized").await;
+    assert!(matches!(cause, Cause::WrongSecret { .. }));
+    let text = cause.to_string();
+    assert!(
+        text.contains("component.secret") && text.contains("component.domain"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_host_or_a_wrong_port_at_the_first_connect_ends_the_program() {
+    assert!(matches!(
+        check_fatal_at_first("host-unknown").await,
+        Cause::HostUnknown { .. }
+    ));
+    assert!(matches!(
+        check_fatal_at_first("invalid-namespace").await,
+        Cause::InvalidNamespace { .. }
+    ));
+
+    // Prosody tells a name it does not know at once, with an empty stream id.
+    let mut prosody = scene();
+    let mut peer = prosody.server.accept().await;
+    peer.hear().await;
+    peer.say("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id=''>").await;
+    peer.bail("host-unknown").await;
+    assert!(matches!(
+        prosody.run.await.unwrap(),
+        Err(Fatal(Cause::HostUnknown { .. }))
+    ));
+
+    let mut clients = scene();
+    let mut peer = clients.server.accept().await;
+    peer.hear().await;
+    peer.say("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1'>").await;
+    assert!(matches!(
+        clients.run.await.unwrap(),
+        Err(Fatal(Cause::InvalidNamespace { .. }))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn plain_tcp_to_another_machine_is_refused_before_a_byte_is_sent() {
+    let mut settings = settings();
+    settings.server = "192.0.2.1:5347".to_owned();
+    let (link, _wire, _incoming) = Link::new(settings);
+    let ended = link.run(CancellationToken::new()).await;
+    assert!(
+        matches!(ended, Err(Fatal(Cause::PlainRemote { .. }))),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_having_been_up_a_refused_secret_is_retried_slowly() {
+    let mut scene = scene();
+    let peer = scene.up().await;
+    drop(peer);
+    assert!(matches!(scene.down().await, Cause::Closed));
+    let mut peer = scene.server.accept().await;
+    peer.greet().await;
+    let refused = Instant::now();
+    peer.bail("not-authorized").await;
+    scene.up().await;
+    assert!(
+        refused.elapsed() >= Duration::from_secs(30),
+        "{:?}",
+        refused.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_waits_long_and_longer_and_is_never_fatal() {
+    let mut scene = scene();
+    let mut last = Duration::ZERO;
+    for _ in 0..3 {
+        let mut peer = scene.server.accept().await;
+        peer.greet().await;
+        let start = Instant::now();
+        peer.bail("conflict").await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let trouble = scene.wire.trouble().unwrap();
+        assert!(
+            trouble.contains("connected already") && trouble.contains("because"),
+            "{trouble}"
+        );
+        let mut peer = scene.server.accept().await;
+        let waited = start.elapsed();
+        assert!(
+            waited >= Duration::from_secs(30) && waited > last,
+            "{waited:?} after {last:?}"
+        );
+        last = waited;
+        peer.greet().await;
+        peer.bail("conflict").await;
+    }
+    scene.up().await;
+    assert_eq!(scene.wire.trouble(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_comes_back_soon_and_fails_what_was_open() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let asker = Asker::new(scene.wire.clone());
+    let question = tokio::spawn(async move {
+        let payload = Element::bare("query", "u");
+        asker
+            .ask(
+                jid("example.org/x"),
+                None,
+                Ask::Get(payload),
+                Duration::from_secs(600),
+            )
+            .await
+    });
+    assert_eq!(peer.element().await.attr("type"), Some("get"));
+    let cut = Instant::now();
+    drop(peer);
+    assert!(matches!(scene.down().await, Cause::Closed));
+    assert_eq!(question.await.unwrap(), Err(AskFault::Lost));
+    assert_eq!(scene.wire.send(message("x")).await, Err(Unsent::Down));
+    let mut peer = scene.up().await;
+    assert!(
+        cut.elapsed() <= Duration::from_millis(100),
+        "{:?}",
+        cut.elapsed()
+    );
+    scene.check_alive(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_meant_for_the_lost_connection_does_not_leave_on_the_next() {
+    let mut scene = scene();
+    let _peer = scene.up().await;
+    // More than the pipe and a batch hold: some of it stays in the queue.
+    for _ in 0..20 {
+        scene
+            .wire
+            .send(message(&"x".repeat(PIPE / 4)))
+            .await
+            .unwrap();
+    }
+    drop(_peer);
+    scene.down().await;
+    let mut peer = scene.up().await;
+    scene.wire.send(message("fresh")).await.unwrap();
+    assert_eq!(
+        peer.element().await.children().next().unwrap().text(),
+        "fresh"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_is_tried_less_and_less_often() {
+    let (mut server, dial) = Scripted::pipes();
+    let (link, wire, _incoming) = Link::over(settings(), dial);
+    tokio::spawn(link.run(CancellationToken::new()));
+    let start = Instant::now();
+    let mut tries = 0;
+    while start.elapsed() < Duration::from_secs(600) {
+        drop(server.accept().await);
+        tries += 1;
+    }
+    assert!((20..60).contains(&tries), "{tries} tries in ten minutes");
+    assert!(wire.trouble().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_the_handshake_is_left() {
+    let mut scene = scene();
+    let mut peer = scene.server.accept().await;
+    peer.hear().await;
+    let start = Instant::now();
+    assert_eq!(peer.hear().await, Heard::End);
+    assert_eq!(start.elapsed().as_secs(), 20);
+    scene.up().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_broken_by_our_ping_and_its_return_keeps_the_link() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let ping = peer.element().await;
+        assert_eq!(start.elapsed().as_secs(), 60);
+        assert!(ping.has_child("ping", "urn:xmpp:ping"));
+        let to = ping.attr("to").unwrap();
+        assert_eq!(ping.attr("from"), Some(to));
+        assert!(
+            to.starts_with("portcullis.example.org/"),
+            "bare addresses are dropped by ejabberd 24.12: {to}"
+        );
+        // The server routes it to its receiver: us.
+        peer.say(&String::from(&ping)).await;
+    }
+    // The pings were no business of the program.
+    scene.check_alive(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_for_our_ping_or_a_blank_is_a_sign_of_life_too() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let ping = peer.element().await;
+    let to = ping.attr("to").unwrap();
+    peer.say(&format!(
+        "<iq from='{to}' to='{to}' type='error' id='ping'><error type='cancel'/></iq>"
+    ))
+    .await;
+    peer.element().await;
+    peer.say(" ").await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    scene.check_alive(&mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_left_when_the_ping_is_not_answered() {
+    let mut scene = scene();
+    let _peer = scene.up().await;
+    let start = Instant::now();
+    assert!(matches!(scene.down().await, Cause::Silent(_)));
+    assert_eq!(start.elapsed().as_secs(), 80);
+    scene.up().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_nothing_is_left_while_reading_goes_on() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let start = Instant::now();
+    for _ in 0..20 {
+        scene
+            .wire
+            .send(message(&"x".repeat(PIPE / 4)))
+            .await
+            .unwrap();
+    }
+    // The writer is stuck by now; what the server says still arrives, and what is bad is still refused or dropped.
+    for _ in 0..200 {
+        peer.say("<iq from='a@b' to='portcullis.example.org' type='get' id='1'/>")
+            .await;
+        scene.check_alive(&mut peer).await;
+    }
+    assert!(matches!(scene.down().await, Cause::Stuck(_)));
+    assert_eq!(start.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_program_holds_the_reader_but_not_the_writer() {
+    let mut scene = scene();
+    let peer = scene.up().await;
+    let (mut reading, mut writing) = (peer, Vec::new());
+    // Far more than the channel holds; nobody takes it yet.
+    let flood = "<presence from='a@b/c' to='portcullis.example.org'/>".repeat(600);
+    reading.say(&flood).await;
+    for n in 0..10 {
+        scene.wire.send(message(&n.to_string())).await.unwrap();
+        writing.push(reading.element().await);
+    }
+    assert_eq!(writing.len(), 10);
+    // Not even for minutes is that taken for a silent server.
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    for _ in 0..600 {
+        assert_eq!(scene.stanza().await.kind, Kind::Presence);
+    }
+    scene.check_alive(&mut reading).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_stanza_of_ours_is_refused_alone() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let mut foreign = Message::chat(jid("a@b"));
+    foreign.from = Some(jid("admin@example.org"));
+    assert_eq!(
+        scene.wire.send(foreign.into()).await,
+        Err(Unsent::ForeignFrom(jid("admin@example.org")))
+    );
+    assert_eq!(
+        scene.wire.send(Message::chat(None::<Jid>).into()).await,
+        Err(Unsent::NoTo)
+    );
+    assert!(matches!(
+        scene.wire.send(message("\u{b}")).await,
+        Err(Unsent::NotXml(_))
+    ));
+    assert!(matches!(
+        scene.wire.send(message(&"x".repeat(STANZA_BYTES))).await,
+        Err(Unsent::TooLarge { .. })
+    ));
+    scene.wire.send(message("fine")).await.unwrap();
+    assert_eq!(
+        peer.element().await.children().next().unwrap().text(),
+        "fine"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_stop_flushes_and_ends_the_stream() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    scene.wire.send(message("last words")).await.unwrap();
+    scene.shutdown.cancel();
+    assert_eq!(
+        peer.element().await.children().next().unwrap().text(),
+        "last words"
+    );
+    assert_eq!(peer.hear().await, Heard::Close);
+    peer.say("</stream:stream>").await;
+    scene.run.await.unwrap().unwrap();
+    assert_eq!(
+        scene.wire.send(message("too late")).await,
+        Err(Unsent::Down)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_connection_is_closed_before_the_next_one_opens() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    tokio::task::yield_now().await;
+    scene.wire.renew();
+    assert!(matches!(peer.hear().await, Heard::Close));
+    drop(peer);
+    assert!(matches!(scene.down().await, Cause::Renewed));
+    scene.up().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_server_that_says_nothing() {
+    let mut scene = scene();
+    let _peer = scene.up().await;
+    let start = Instant::now();
+    scene.shutdown.cancel();
+    scene.run.await.unwrap().unwrap();
+    assert!(
+        start.elapsed() <= Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_program_that_takes_nothing() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    // As many as the channel holds, then the connection is cut: not even that can be told.
+    peer.say(&"<presence from='a@b/c' to='portcullis.example.org'/>".repeat(INCOMING))
+        .await;
+    drop(peer);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!scene.wire.is_up());
+    scene.shutdown.cancel();
+    timeout(Duration::from_secs(2), scene.run)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn over_tcp_thousands_of_questions_are_answered_in_order() {
+    let (mut server, address) = Scripted::tcp().await;
+    let mut settings = settings();
+    settings.server = address.to_string();
+    let (link, wire, mut incoming) = Link::new(settings);
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(link.run(shutdown.clone()));
+    let answering = tokio::spawn(async move {
+        while let Some(event) = incoming.recv().await {
+            if let Incoming::Stanza(received) = event {
+                wire.send(message(received.header.id.as_deref().unwrap()))
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    let mut peer = server.admit().await;
+    for n in 0..40 {
+        let batch: String = (n * 50..(n + 1) * 50)
+            .map(|n| format!("<iq from='a@b/c' to='portcullis.example.org' type='get' id='{n}'><q xmlns='u'/></iq>"))
+            .collect();
+        peer.say(&batch).await;
+    }
+    for n in 0..2_000 {
+        assert_eq!(
+            peer.element().await.children().next().unwrap().text(),
+            n.to_string()
+        );
+    }
+    shutdown.cancel();
+    assert_eq!(peer.hear().await, Heard::Close);
+    drop(peer);
+    run.await.unwrap().unwrap();
+    answering.await.unwrap();
+}
+
+/// A TLS listener with a certificate for `xmpp.example.org`, and the file an operator would give as `tls_ca_file`.
+struct TlsServer {
+    listener: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+    ca_file: tempfile::NamedTempFile,
+}
+
+impl TlsServer {
+    /// `by_authority`: the file holds the authority that signed the certificate. Otherwise the certificate is its own
+    /// authority and marked as one, as `openssl req -x509` makes it.
+    async fn new(by_authority: bool) -> TlsServer {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        use tokio_rustls::rustls::{ServerConfig, crypto, pki_types::PrivateKeyDer};
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["xmpp.example.org".to_owned()]).unwrap();
+        let (made, trusted) = if by_authority {
+            let ca_key = KeyPair::generate().unwrap();
+            let mut ca = CertificateParams::new(Vec::new()).unwrap();
+            ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let pem = ca.self_signed(&ca_key).unwrap().pem();
+            (
+                params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap(),
+                pem,
+            )
+        } else {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let made = params.self_signed(&key).unwrap();
+            let pem = made.pem();
+            (made, pem)
+        };
+        let ca_file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca_file.path(), trusted).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TlsServer {
+            listener,
+            acceptor,
+            ca_file,
+        }
+    }
+
+    /// A link to us that trusts `ca_file`; `Err` is its trouble.
+    async fn check(&self, ca_file: &std::path::Path, name: Option<&str>) -> Result<(), String> {
+        let mut settings = settings();
+        settings.server = self.listener.local_addr().unwrap().to_string();
+        settings.tls = Some(Tls {
+            ca_file: Some(ca_file.to_owned()),
+            name: name.map(str::to_owned),
+        });
+        let (link, wire, mut incoming) = Link::new(settings);
+        let run = tokio::spawn(link.run(CancellationToken::new()));
+        let tcp = self.listener.accept().await.unwrap().0;
+        let outcome = match self.acceptor.accept(tcp).await {
+            Ok(stream) => {
+                let mut peer = Peer::new(stream);
+                peer.greet().await;
+                peer.say("<handshake/>").await;
+                assert!(matches!(incoming.recv().await, Some(Incoming::Up)));
+                Ok(())
+            }
+            Err(_) => loop {
+                if let Some(trouble) = wire.trouble() {
+                    break Err(trouble);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            },
+        };
+        run.abort();
+        outcome
+    }
+}
+
+#[tokio::test]
+async fn direct_tls_verifies_the_name_against_the_given_authority() {
+    let server = TlsServer::new(true).await;
+    let other = TlsServer::new(true).await;
+    let name = Some("xmpp.example.org");
+    server.check(server.ca_file.path(), name).await.unwrap();
+    for (ca_file, name) in [(&other.ca_file, name), (&server.ca_file, None)] {
+        let trouble = server.check(ca_file.path(), name).await.unwrap_err();
+        assert!(trouble.contains("component.tls_name"), "{trouble}");
+    }
+}
+
+#[tokio::test]
+async fn the_servers_very_certificate_in_the_ca_file_is_enough() {
+    let server = TlsServer::new(false).await;
+    let other = TlsServer::new(false).await;
+    // Its name is not 127.0.0.1, and it is marked as an authority: only that it is the very one counts.
+    server.check(server.ca_file.path(), None).await.unwrap();
+    server.check(other.ca_file.path(), None).await.unwrap_err();
+}
