@@ -50,9 +50,10 @@ mod tests {
     #[test]
     fn a_role_belongs_to_the_account_however_it_is_spelled() {
         let jid = |text: &str| Jid::new(text).unwrap();
+        let account = |text: &str| Account::from_jid(&jid(text)).unwrap();
         let roles = Roles::new(
-            [BareJid::new("Admin@xn--bcher-kva.example").unwrap()],
-            [BareJid::new("mod@example.org").unwrap()],
+            [account("Admin@xn--bcher-kva.example")],
+            [account("mod@example.org")],
         );
         assert_eq!(roles.of(&jid("admin@bücher.example/phone")), Role::Admin);
         assert_eq!(roles.of(&jid("mod@example.org")), Role::Moderator);

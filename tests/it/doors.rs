@@ -11,7 +11,8 @@ use portcullis::gate::ports::{Gap, Standing};
 use portcullis::xmpp::stanza::{Received, Top, parse};
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::jid::BareJid;
+use portcullis::ban::Account;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use crate::gate::{FakeServer, START, World};
 
@@ -30,10 +31,10 @@ pub(crate) struct Bot {
 }
 
 pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
-    let jids = |texts: &[&str]| -> Vec<BareJid> {
+    let jids = |texts: &[&str]| -> Vec<Account> {
         texts
             .iter()
-            .map(|text| BareJid::new(text).unwrap())
+            .map(|text| Account::from_jid(&Jid::new(text).unwrap()).unwrap())
             .collect()
     };
     Roles::new(jids(admins), jids(moderators))
