@@ -596,7 +596,7 @@ mod tests {
     fn a_store_of_a_newer_portcullis_is_refused() {
         let (folder, store) = spoilt(|_| ());
         drop(store);
-        let db = ::sled::open(folder.path().join(ENGINE_FOLDER)).unwrap();
+        let db = engine::open_db(&folder.path().join(ENGINE_FOLDER)).unwrap();
         let meta = db.open_tree("meta").unwrap();
         meta.insert("version", codec::number_to_bytes(2)).unwrap();
         db.flush().unwrap();
