@@ -161,9 +161,9 @@ impl Ban {
         let mut problems: Vec<Problem> = Vec::new();
         for subject in &self.subjects {
             let report = self.order(call, subject, own);
-            let proposal = context.gate.read(|ledger| {
-                propose(ledger, &policy, &report, now, &mut || EventId([0; 16]))
-            });
+            let proposal = context
+                .gate
+                .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
             if let Proposal::Answer(Ruling::Refused(why)) = proposal {
                 let problem = Problem {
                     field: blame(&why),
@@ -178,11 +178,7 @@ impl Ban {
     }
 
     fn is_risky(&self, policy: &Policy) -> bool {
-        self.subjects.len() > MANY
-            || self
-                .subjects
-                .iter()
-                .any(|subject| policy.is_risky(subject))
+        self.subjects.len() > MANY || self.subjects.iter().any(|subject| policy.is_risky(subject))
     }
 }
 
@@ -267,7 +263,10 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
     }
     let asked = join_all(ban.subjects.iter().map(async |subject| {
         let account = subject.account()?;
-        if context.gate.read(|ledger| ledger.current(subject).is_some()) {
+        if context
+            .gate
+            .read(|ledger| ledger.current(subject).is_some())
+        {
             return None;
         }
         let exists = tokio::time::timeout(ASK_WAIT, context.gate.server().exists(account)).await;
@@ -387,7 +386,10 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
         Some(Grade::Bad) if done > 0 => Grade::Warning,
         worst => worst.unwrap_or(Grade::Good),
     };
-    let undo: Vec<&str> = told.iter().filter_map(|told| told.undo.as_deref()).collect();
+    let undo: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told.undo.as_deref())
+        .collect();
     let undo = (!undo.is_empty()).then(|| words::undo(&undo));
     let title = words::summary_title(done, all);
     if let [one] = &told[..] {

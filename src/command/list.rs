@@ -46,7 +46,10 @@ pub const SPEC: Spec = Spec {
     usage: "list [FILTER] [PAGE]",
     examples: &[
         ("list", "the newest ten"),
-        ("list account by:alice 2", "page 2 of the accounts banned by alice"),
+        (
+            "list account by:alice 2",
+            "page 2 of the accounts banned by alice",
+        ),
         ("list 203.0.113.7", "what covers this address"),
     ],
     run: |call, context| async move { run(call, context) }.boxed(),
@@ -151,13 +154,17 @@ impl List {
         }
         let page = match values.line("page") {
             None => 1,
-            Some(text) => text.parse().ok().filter(|page| *page > 0).unwrap_or_else(|| {
-                problems.push(Problem {
-                    field: "page",
-                    text: words::no_page(&text),
-                });
-                1
-            }),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|page| *page > 0)
+                .unwrap_or_else(|| {
+                    problems.push(Problem {
+                        field: "page",
+                        text: words::no_page(&text),
+                    });
+                    1
+                }),
         };
         let table = values.flag("table").unwrap_or_else(|| {
             problems.push(Problem {

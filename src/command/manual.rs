@@ -28,7 +28,11 @@ fn section(page: &mut String, spec: &Spec) {
         spec.name, spec.summary, spec.usage
     );
     let _ = match (spec.form, spec.needs) {
-        (true, needs) => writeln!(page, " · as a form: “{}” · needs the role {needs}", spec.title),
+        (true, needs) => writeln!(
+            page,
+            " · as a form: “{}” · needs the role {needs}",
+            spec.title
+        ),
         (false, needs) => writeln!(page, " · in chat only · needs the role {needs}"),
     };
     if !spec.fields.is_empty() {

@@ -27,7 +27,10 @@ pub const SPEC: Spec = Spec {
     }],
     usage: "show SUBJECT|#N",
     examples: &[
-        ("show spam@example.org", "with private notes and who did what"),
+        (
+            "show spam@example.org",
+            "with private notes and who did what",
+        ),
         ("show #17", "the same by number"),
     ],
     run: |call, context| run(call, context).boxed(),
@@ -76,7 +79,10 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
             rows.push(Row::new("since", "Since", ban.since.to_string()));
             rows.push(Row::new("by", "By", words::clean(&ban.by.name)));
             rows.push(Row::new("origin", "Origin", ban.origin.to_string()));
-            (words::is_banned_title(ban), vec![words::is_banned(ban, now)])
+            (
+                words::is_banned_title(ban),
+                vec![words::is_banned(ban, now)],
+            )
         }
         None => (
             words::not_banned_title(subject),
@@ -85,7 +91,11 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
     };
     if let Some(ban) = &covering {
         lines.push(words::still_covered(ban, now));
-        rows.push(Row::new("covered", "Covered by", words::is_banned(ban, now)));
+        rows.push(Row::new(
+            "covered",
+            "Covered by",
+            words::is_banned(ban, now),
+        ));
     }
     let level = context.gate.server().standing().borrow().level;
     if current.is_some() || task.is_some() {

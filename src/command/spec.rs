@@ -92,9 +92,7 @@ pub enum Place {
 pub const DEFAULT_TERM: &str = "default";
 
 /// The terms offered; any other can be typed.
-pub const PRESETS: [&str; 9] = [
-    "1h", "12h", "1d", "3d", "7d", "30d", "90d", "1y", "forever",
-];
+pub const PRESETS: [&str; 9] = ["1h", "12h", "1d", "3d", "7d", "30d", "90d", "1y", "forever"];
 
 /// The choices a [`Kind::Term`] field offers to a role: value and label, the default first.
 /// What the role may not give is left out.

@@ -31,7 +31,10 @@ fn run(_: &Call, context: &Context) -> Outcome {
     let mut counts = [("account", 0_usize), ("address", 0), ("network", 0)];
     context.gate.read(|ledger| {
         for ban in ledger.newest_first().filter(|ban| ban.is_in_force(now)) {
-            if let Some(count) = counts.iter_mut().find(|(kind, _)| *kind == ban.subject.kind()) {
+            if let Some(count) = counts
+                .iter_mut()
+                .find(|(kind, _)| *kind == ban.subject.kind())
+            {
                 count.1 += 1;
             }
         }
@@ -50,7 +53,11 @@ fn run(_: &Call, context: &Context) -> Outcome {
         ));
     }
     for (place, has) in standing.has.iter().enumerate() {
-        rows.push(Row::new(format!("has{}", place + 1), words::has_label(), has));
+        rows.push(Row::new(
+            format!("has{}", place + 1),
+            words::has_label(),
+            has,
+        ));
     }
     for (place, gap) in standing.gaps.iter().enumerate() {
         let number = place + 1;
@@ -65,7 +72,11 @@ fn run(_: &Call, context: &Context) -> Outcome {
             gap.remedy.trim_end(),
         ));
     }
-    rows.push(Row::new("uptime", "Running for", words::uptime(context.started, now)));
+    rows.push(Row::new(
+        "uptime",
+        "Running for",
+        words::uptime(context.started, now),
+    ));
     rows.push(Row::new("version", "Version", words::version()));
     let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty();
     Outcome::Done(Answer {

@@ -40,7 +40,10 @@ pub const SPEC: Spec = Spec {
     usage: "unban SUBJECT… [REASON…]",
     examples: &[
         ("unban #17", "the ban of this number"),
-        ("unban spam@example.org it was a misunderstanding", "with a reason"),
+        (
+            "unban spam@example.org it was a misunderstanding",
+            "with a reason",
+        ),
     ],
     run: |call, context| run(call, context).boxed(),
 };
@@ -116,7 +119,11 @@ fn tell(
                 .map(|covering| words::still_covered(&covering, now))
                 .into_iter()
                 .collect();
-            (Grade::Good, words::not_banned(&subject, last.as_ref()), more)
+            (
+                Grade::Good,
+                words::not_banned(&subject, last.as_ref()),
+                more,
+            )
         }
         Ok(ruling) => (Grade::Bad, words::not_done(subject, &ruling), Vec::new()),
         Err(fault) => {

@@ -226,7 +226,9 @@ pub fn held(subject: &Subject, settled: &Settled, level: u8) -> (Grade, String) 
         (Settled::Done(Held::Enforced), Subject::Account(_)) => {
             (Grade::Good, String::from("Their sessions were ended."))
         }
-        (Settled::Done(Held::Enforced), _) => (Grade::Good, String::from("The server enforces it.")),
+        (Settled::Done(Held::Enforced), _) => {
+            (Grade::Good, String::from("The server enforces it."))
+        }
         (Settled::Done(Held::NeedsModule), _) => (Grade::Warning, needs_module()),
         (Settled::Pending(why), _) => (
             Grade::Warning,
@@ -400,7 +402,11 @@ pub fn ask(
         by_then_counted(term.ends(now), now),
         because(reason.unwrap_or_default()),
     )];
-    for subject in subjects.iter().filter(|subject| is_wide(subject)).take(NAMED) {
+    for subject in subjects
+        .iter()
+        .filter(|subject| is_wide(subject))
+        .take(NAMED)
+    {
         lines.push(format!("{subject} is wide: {}.", reach(subject)));
     }
     if subjects.len() > NAMED {
@@ -683,7 +689,11 @@ pub fn pending(number: usize) -> String {
 pub fn task(task: &Task) -> String {
     let tries = match task.tries {
         0 => String::from("not tried yet"),
-        tries => format!("{} in vain, next {}", count(tries as usize, "try").replace("trys", "tries"), task.next),
+        tries => format!(
+            "{} in vain, next {}",
+            count(tries as usize, "try").replace("trys", "tries"),
+            task.next
+        ),
     };
     match &task.fault {
         Some(why) => format!("{tries}: {}", sentence(why)),
@@ -753,7 +763,9 @@ pub fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
     lines.push(String::from(
         "Durations: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever. Without one the configuration decides.",
     ));
-    lines.push(String::from("For example: ban spam@example.org 3d spam in rooms"));
+    lines.push(String::from(
+        "For example: ban spam@example.org 3d spam in rooms",
+    ));
     lines.push(String::from(
         "The same as forms: your client's menu of commands, at this address.",
     ));
@@ -771,7 +783,11 @@ pub fn help_for(spec: &Spec) -> Vec<String> {
         };
         lines.push(format!("{how}: {}", field.desc));
     }
-    if spec.fields.iter().any(|f| matches!(f.kind, Kind::Term { .. })) {
+    if spec
+        .fields
+        .iter()
+        .any(|f| matches!(f.kind, Kind::Term { .. }))
+    {
         lines.push(String::from(
             "A duration is 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01 or forever; a number needs its unit.",
         ));
@@ -804,7 +820,10 @@ pub fn nothing_was_done(spec: Option<&Spec>) -> String {
 
 /// Above an empty form.
 pub fn instructions(spec: &Spec, minutes: u64) -> String {
-    format!("{} This form stays open for {minutes} minutes.", spec.summary)
+    format!(
+        "{} This form stays open for {minutes} minutes.",
+        spec.summary
+    )
 }
 
 /// Below a question in a form.
@@ -824,7 +843,9 @@ pub fn dropped() -> String {
 
 /// A yes without a question.
 pub fn nothing_to_confirm() -> String {
-    String::from("There is nothing to say yes to; a question waits for 2 minutes only. Nothing was done.")
+    String::from(
+        "There is nothing to say yes to; a question waits for 2 minutes only. Nothing was done.",
+    )
 }
 
 /// A form was cancelled.
@@ -841,12 +862,16 @@ pub fn stranger() -> String {
 
 /// To an encrypted message.
 pub fn encrypted() -> String {
-    String::from("I cannot read encrypted messages; please switch encryption off for this chat. Nothing was done.")
+    String::from(
+        "I cannot read encrypted messages; please switch encryption off for this chat. Nothing was done.",
+    )
 }
 
 /// To a corrected line that had been carried out.
 pub fn corrected() -> String {
-    String::from("A corrected line does not run again, since the first one did. Send it as a new message if you mean it.")
+    String::from(
+        "A corrected line does not run again, since the first one did. Send it as a new message if you mean it.",
+    )
 }
 
 /// Several commands in one message.
@@ -891,7 +916,9 @@ pub fn audit(outcome: &Outcome) -> String {
 pub fn manual_presets() -> String {
     format!(
         "`{DEFAULT_TERM}` or {}; any other duration is taken too",
-        super::spec::PRESETS.map(|preset| format!("`{preset}`")).join(", ")
+        super::spec::PRESETS
+            .map(|preset| format!("`{preset}`"))
+            .join(", ")
     )
 }
 

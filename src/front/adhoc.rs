@@ -244,7 +244,10 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
         let mut options = Vec::new();
         let (kind, held) = match field.kind {
             Kind::Lines => {
-                let lines = values.raw(field.name).iter().flat_map(|value| value.lines());
+                let lines = values
+                    .raw(field.name)
+                    .iter()
+                    .flat_map(|value| value.lines());
                 (form::Kind::TextMulti, lines.map(str::to_owned).collect())
             }
             Kind::Line => (form::Kind::TextSingle, line()),
@@ -258,7 +261,10 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                     .line(field.name)
                     .unwrap_or_else(|| DEFAULT_TERM.to_owned());
                 if !options.iter().any(|(value, _)| *value == chosen) {
-                    typed = Some((other, std::mem::replace(&mut chosen, DEFAULT_TERM.to_owned())));
+                    typed = Some((
+                        other,
+                        std::mem::replace(&mut chosen, DEFAULT_TERM.to_owned()),
+                    ));
                 }
                 (form::Kind::ListSingle, vec![chosen])
             }
@@ -338,7 +344,11 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
 
 fn listed(session: &Session, page: Page) -> wire::Answer {
     let mut lines = vec![page.title.clone()];
-    lines.extend(page.next.as_ref().map(|_| words::more_in_form(page.page + 1)));
+    lines.extend(
+        page.next
+            .as_ref()
+            .map(|_| words::more_in_form(page.page + 1)),
+    );
     let body = if page.table {
         Body::Table {
             columns: page

@@ -79,10 +79,12 @@ impl Line {
         if text.is_empty() && !encrypted {
             return None;
         }
-        let thread = message.get_child("thread", NS_COMPONENT).map(|thread| Thread {
-            parent: thread.attr("parent").map(str::to_owned),
-            id: thread.text(),
-        });
+        let thread = message
+            .get_child("thread", NS_COMPONENT)
+            .map(|thread| Thread {
+                parent: thread.attr("parent").map(str::to_owned),
+                id: thread.text(),
+            });
         Some(Line {
             from: header.from.clone(),
             to: header.to.clone(),
@@ -124,7 +126,11 @@ impl Line {
 
 /// The body without the lines it quotes (XEP-0428, 0461): a reply does not run what it answers.
 fn body(message: &Element) -> String {
-    let bodies = || message.children().filter(|child| child.is("body", NS_COMPONENT));
+    let bodies = || {
+        message
+            .children()
+            .filter(|child| child.is("body", NS_COMPONENT))
+    };
     let plain = bodies().find(|body| body.attrs().is_empty());
     let Some(body) = plain.or_else(|| bodies().next()) else {
         return String::new();
@@ -237,7 +243,10 @@ impl Chats {
             return Admitted::Answer(words::encrypted());
         }
         if let Some(corrected) = &line.corrects
-            && person.failed.take_if(|failed| failed == corrected).is_none()
+            && person
+                .failed
+                .take_if(|failed| failed == corrected)
+                .is_none()
         {
             return Admitted::Answer(words::corrected());
         }
@@ -328,9 +337,8 @@ fn parse(text: &str, caller: &Caller) -> Result<Call, String> {
         "?" => String::from("help"),
         name => name.to_owned(),
     };
-    let permitted = |name: &str| {
-        command::find(name).filter(|spec| command::permits(caller.role, spec))
-    };
+    let permitted =
+        |name: &str| command::find(name).filter(|spec| command::permits(caller.role, spec));
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(words::command_first(&name));
@@ -374,7 +382,10 @@ fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
 }
 
 fn wrong(problems: &[Problem], spec: Option<&Spec>) -> String {
-    let mut lines: Vec<String> = problems.iter().map(|problem| problem.text.clone()).collect();
+    let mut lines: Vec<String> = problems
+        .iter()
+        .map(|problem| problem.text.clone())
+        .collect();
     lines.push(words::nothing_was_done(spec));
     lines.join("\n")
 }
@@ -448,9 +459,17 @@ mod tests {
             "<forwarded xmlns='urn:xmpp:forward:0'/>",
             "<received xmlns='urn:xmpp:receipts' id='1'/>",
         ] {
-            assert!(Line::read(&received("chat", &format!("{body}{extra}"))).is_none(), "{extra}");
+            assert!(
+                Line::read(&received("chat", &format!("{body}{extra}"))).is_none(),
+                "{extra}"
+            );
         }
-        for empty in ["", "<body/>", "<body> </body>", "<active xmlns='http://jabber.org/protocol/chatstates'/>"] {
+        for empty in [
+            "",
+            "<body/>",
+            "<body> </body>",
+            "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+        ] {
             assert!(Line::read(&received("chat", empty)).is_none(), "{empty}");
         }
         let mut from_a_server = received("chat", body);
@@ -476,7 +495,10 @@ mod tests {
         let line = Line::read(&asked).unwrap();
         let answer = line.reply("No bans.".into());
         assert_eq!(answer.type_, MessageType::Normal);
-        assert_eq!(answer.to, Some(Jid::new("admin@example.org/phone").unwrap()));
+        assert_eq!(
+            answer.to,
+            Some(Jid::new("admin@example.org/phone").unwrap())
+        );
         assert_eq!(answer.from, Some(Jid::new("bot@gate.example.org").unwrap()));
         assert_eq!(answer.thread.unwrap().id, "t1");
         let receipt = Element::from(line.receipt().unwrap());
@@ -501,7 +523,11 @@ mod tests {
         }
         assert_eq!(heard(1_000 + 49 * 9_000 + 10_000), "in");
         for n in 0..40 {
-            assert_eq!(heard(1_000_000 + n * 1_000), "in", "a person types fast, {n}");
+            assert_eq!(
+                heard(1_000_000 + n * 1_000),
+                "in",
+                "a person types fast, {n}"
+            );
         }
     }
 
@@ -541,11 +567,26 @@ mod tests {
         let parse = |text| parse(text, &caller);
         assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
         assert_eq!(parse("?").unwrap().name, "help");
-        assert_eq!(parse("ban a@b\nc@d\n3d x").unwrap().values.words("subject").len(), 2);
+        assert_eq!(
+            parse("ban a@b\nc@d\n3d x")
+                .unwrap()
+                .values
+                .words("subject")
+                .len(),
+            2
+        );
         assert!(parse("bann a@b").unwrap_err().contains("Did you mean ban?"));
         assert!(parse("a@b").unwrap_err().contains("ban a@b"));
-        assert!(parse("ban a@b\nban c@d").unwrap_err().contains("One command"));
-        assert!(parse("ban a@b 3 strikes").unwrap_err().contains("Nothing was done"));
+        assert!(
+            parse("ban a@b\nban c@d")
+                .unwrap_err()
+                .contains("One command")
+        );
+        assert!(
+            parse("ban a@b 3 strikes")
+                .unwrap_err()
+                .contains("Nothing was done")
+        );
         let mut stranger = caller.clone();
         stranger.role = Role::Stranger;
         assert!(super::parse("bann a@b", &stranger).is_err_and(|text| !text.contains("mean")));

@@ -11,13 +11,7 @@ struct Word {
     quoted: bool,
 }
 
-const QUOTES: [(char, char); 5] = [
-    ('"', '"'),
-    ('“', '”'),
-    ('„', '“'),
-    ('«', '»'),
-    ('”', '”'),
-];
+const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
 /// Reads what follows the name of a command. Quotes are never needed, and keep what is in them
 /// out of the guessing.
@@ -39,9 +33,7 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
         let named = words
             .iter()
             .enumerate()
-            .take_while(|(place, word)| {
-                *place == 0 || (!word.quoted && names_somebody(&word.text))
-            })
+            .take_while(|(place, word)| *place == 0 || (!word.quoted && names_somebody(&word.text)))
             .count();
         let named = words.drain(..named).map(|word| word.text).collect();
         values.set(field.name, named);
@@ -120,9 +112,10 @@ fn split(text: &str) -> Vec<Word> {
 
 /// `--force`, also as a phone's keyboard turns it into a dash.
 fn is_option(word: &str, name: &str) -> bool {
-    ["--", "—", "–"]
-        .iter()
-        .any(|dash| word.strip_prefix(dash).is_some_and(|rest| rest.eq_ignore_ascii_case(name)))
+    ["--", "—", "–"].iter().any(|dash| {
+        word.strip_prefix(dash)
+            .is_some_and(|rest| rest.eq_ignore_ascii_case(name))
+    })
 }
 
 fn is_number(word: &str) -> bool {
@@ -163,7 +156,11 @@ mod tests {
             values.words("subject").join(" "),
             values.line("duration").unwrap_or_default(),
             values.line("reason").unwrap_or_default(),
-            String::from(if values.flag("force").unwrap() { "force" } else { "" }),
+            String::from(if values.flag("force").unwrap() {
+                "force"
+            } else {
+                ""
+            }),
         ];
         assert_eq!(told.join("|"), expected, "{line}");
     }
@@ -174,8 +171,14 @@ mod tests {
         check("ban a@b 3d spam in rooms", "a@b|3d|spam in rooms|");
         check("ban a@b spam for 3 days", "a@b||spam for 3 days|");
         check("ban a@b for 3 days spam", "a@b|for 3 days|spam|");
-        check("ban a@b, c@d 203.0.113.7 2001:db8::/64 12h x", "a@b c@d 203.0.113.7 2001:db8::/64|12h|x|");
-        check("ban a@b until 2030-01-01 12:00 UTC x", "a@b|until 2030-01-01 12:00 UTC|x|");
+        check(
+            "ban a@b, c@d 203.0.113.7 2001:db8::/64 12h x",
+            "a@b c@d 203.0.113.7 2001:db8::/64|12h|x|",
+        );
+        check(
+            "ban a@b until 2030-01-01 12:00 UTC x",
+            "a@b|until 2030-01-01 12:00 UTC|x|",
+        );
         check("ban #17 #18 forever", "#17 #18|forever||");
         check("ban a@b #spam", "a@b||#spam|");
         check("ban a@b \"3d is too little\"", "a@b||3d is too little|");

@@ -7,7 +7,13 @@ use super::disco::{self, Face};
 use crate::ban::Role;
 
 /// Answers a presence that asks for something. People with a role may see us, others may not.
-pub(super) fn answer(type_: &str, role: Role, face: Face, ours: &BareJid, theirs: &Jid) -> Vec<Presence> {
+pub(super) fn answer(
+    type_: &str,
+    role: Role,
+    face: Face,
+    ours: &BareJid,
+    theirs: &Jid,
+) -> Vec<Presence> {
     let to = Jid::from(theirs.to_bare());
     let say = |type_| plain(type_, ours, to.clone());
     match (type_, role >= Role::Moderator) {

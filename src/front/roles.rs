@@ -20,7 +20,8 @@ impl Roles {
         moderators: impl IntoIterator<Item = BareJid>,
     ) -> Self {
         let accounts = |jids: &mut dyn Iterator<Item = BareJid>| {
-            jids.filter_map(|jid| Account::from_jid(&jid.into())).collect()
+            jids.filter_map(|jid| Account::from_jid(&jid.into()))
+                .collect()
         };
         Roles {
             admins: accounts(&mut admins.into_iter()),
@@ -60,7 +61,10 @@ mod tests {
         assert_eq!(roles.of(&jid("admin@bücher.example/phone")), Role::Admin);
         assert_eq!(roles.of(&jid("mod@example.org")), Role::Moderator);
         assert_eq!(roles.of(&jid("example.org")), Role::Stranger);
-        assert_eq!(roles.of(&jid("admin@example.org/admin@bücher.example")), Role::Stranger);
+        assert_eq!(
+            roles.of(&jid("admin@example.org/admin@bücher.example")),
+            Role::Stranger
+        );
         assert_eq!(roles.everybody().count(), 2);
     }
 }

@@ -104,8 +104,7 @@ impl Desk {
     /// What to send before the link goes down for good.
     pub fn farewell(&self) -> Vec<Stanza> {
         let roles = self.roles.load();
-        let part =
-            |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
+        let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
         roles.everybody().map(part).collect()
     }
 

@@ -83,7 +83,10 @@ impl Sessions {
             self.remember(session.id.clone(), session.owner.clone());
             return Ok(session);
         }
-        let is_over = self.ended.iter().any(|(known, by)| known == id && by == owner);
+        let is_over = self
+            .ended
+            .iter()
+            .any(|(known, by)| known == id && by == owner);
         Err(if is_over {
             Fault::SessionExpired
         } else {
@@ -160,8 +163,7 @@ mod tests {
     }
 
     fn opened(sessions: &mut Sessions, owner: &str, seconds: i64) -> String {
-        let session =
-            Sessions::begin(jid(owner), find("ban").unwrap(), at(seconds)).unwrap();
+        let session = Sessions::begin(jid(owner), find("ban").unwrap(), at(seconds)).unwrap();
         let id = session.id.clone();
         sessions.keep(session, at(seconds));
         id

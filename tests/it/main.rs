@@ -9,3 +9,4 @@ mod laws;
 mod link;
 mod manual;
 mod scripted;
+mod wire;

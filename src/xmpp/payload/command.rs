@@ -202,10 +202,20 @@ mod tests {
     #[test]
     fn a_missing_action_means_execute_and_a_strange_one_is_a_fault() {
         assert_eq!(read("node='ban'", "").unwrap().action, Action::Execute);
-        assert_eq!(read("node='ban' action='explode'", ""), Err(Unreadable::Action));
+        assert_eq!(
+            read("node='ban' action='explode'", ""),
+            Err(Unreadable::Action)
+        );
         assert_eq!(read("action='execute'", ""), Err(Unreadable::NoNode));
-        let request = read("node='ban' sessionid='7' action='prev' status='completed'", "").unwrap();
-        assert_eq!((request.session.as_deref(), request.action), (Some("7"), Action::Prev));
+        let request = read(
+            "node='ban' sessionid='7' action='prev' status='completed'",
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            (request.session.as_deref(), request.action),
+            (Some("7"), Action::Prev)
+        );
     }
 
     #[test]
@@ -217,13 +227,19 @@ mod tests {
              <field var='subject'><value>again</value></field><field var='note'/>\
              <field var='x'><validate xmlns='http://jabber.org/protocol/xdata-validate'/></field></x>";
         let fields = filled(echoed).unwrap().unwrap();
-        assert_eq!(fields[0], ("subject".into(), vec!["a@b".into(), String::new()]));
+        assert_eq!(
+            fields[0],
+            ("subject".into(), vec!["a@b".into(), String::new()])
+        );
         assert_eq!(fields[1], ("note".into(), vec![]));
         assert_eq!(fields.len(), 3);
         let x = "<x xmlns='jabber:x:data' type='cancel'/>";
         assert_eq!(filled(x), Ok(Some(vec![])));
         assert_eq!(filled(&x.repeat(2)), Err(Unreadable::Form));
-        assert_eq!(filled("<x xmlns='jabber:x:data' type='form'/>"), Err(Unreadable::Form));
+        assert_eq!(
+            filled("<x xmlns='jabber:x:data' type='form'/>"),
+            Err(Unreadable::Form)
+        );
     }
 
     #[test]
