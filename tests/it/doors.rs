@@ -234,15 +234,15 @@ async fn a_ban_of_the_banned_shows_or_changes_it() {
     assert_eq!(
         bot.chat(ADMIN, "ban a@example.org").await,
         "a@example.org is already banned: #1 until 2026-11-25 04:00 UTC (3 days), by admin@example.org: spam.\n\
-         Their sessions were ended.\nTo change it: ban #1 DURATION REASON. To end it: unban #1"
+         The server refuses them.\nTo change it: ban #1 DURATION REASON. To end it: unban #1"
     );
     assert_eq!(
         bot.chat(ADMIN, "ban #1 forever").await,
         "Changed #1 a@example.org: was until 2026-11-25 04:00 UTC, now for ever: spam.\n\
-         Their sessions were ended.\nUndo: unban #1"
+         The server refuses them.\nUndo: ban #1 until 2026-11-25T04:00:00Z spam"
     );
     let text = bot.chat(ADMIN, "ban #1 \"again and again\"").await;
-    assert!(text.starts_with("Changed #1 a@example.org: still for ever, reason now: again and again.\nThe reason was: spam."), "{text}");
+    assert!(text.starts_with("Changed #1 a@example.org: still for ever, reason now: again and again.\nThe server refuses them.\nThe reason was: spam.\nUndo: ban #1 forever spam"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
