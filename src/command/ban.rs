@@ -311,7 +311,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
 pub(super) struct Told {
     /// Whether it is as asked for now.
     pub(super) done: bool,
-    /// The number of the ban, to undo it by.
+    /// The number of a ban that began, to undo it by.
     pub(super) undo: Option<String>,
     /// How good the news is.
     pub(super) grade: Grade,
@@ -319,8 +319,10 @@ pub(super) struct Told {
     pub(super) subject: Subject,
     /// What happened.
     pub(super) line: String,
-    /// What the server did, and what else to know.
-    pub(super) more: Vec<String>,
+    /// What the server did: likely the same for several.
+    pub(super) server: Option<String>,
+    /// What else to know of this one, such as the way back.
+    pub(super) own: Vec<String>,
 }
 
 fn tell(
@@ -337,12 +339,14 @@ fn tell(
         grade: Grade::Good,
         subject: subject.clone(),
         line: String::new(),
-        more: Vec::new(),
+        server: None,
+        own: Vec::new(),
     };
     if let Some(settled) = &settled {
-        let (grade, line) = words::held(subject, settled, level);
+        let began = matches!(ruling, Ok(Ruling::Banned(_)));
+        let (grade, line) = words::held(subject, settled, level, began);
         told.grade = grade;
-        told.more.push(line);
+        told.server = Some(line);
     }
     match ruling {
         Ok(Ruling::Banned(ban)) => {
@@ -356,13 +360,14 @@ fn tell(
         }) => {
             told.line = words::amended(&ban, before, now);
             if before_reason != ban.reason {
-                told.more.insert(0, words::reason_was(&before_reason));
+                told.own.push(words::reason_was(&before_reason));
             }
-            told.undo = Some(ban.id.to_string());
+            told.own
+                .push(words::back_to(ban.id, before, &before_reason, now));
         }
         Ok(Ruling::Already(ban)) => {
             told.line = words::already(&ban, now);
-            told.more.push(words::how_to_change(&ban));
+            told.own.push(words::how_to_change(&ban));
         }
         Ok(ruling) => {
             told.done = false;
@@ -394,7 +399,7 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
     let title = words::summary_title(done, all);
     if let [one] = &told[..] {
         let mut lines = vec![one.line.clone()];
-        lines.extend(one.more.iter().cloned().chain(undo));
+        lines.extend(one.server.iter().chain(&one.own).cloned().chain(undo));
         return Answer {
             grade,
             title,
@@ -408,7 +413,10 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
         .map(|told| &told.subject)
         .collect();
     let mut lines = vec![words::summary(done, all, &failed)];
-    lines.extend(words::shared(told.iter().map(|told| &told.more)));
+    lines.extend(words::shared(
+        told.iter().filter_map(|told| told.server.as_deref()),
+        all,
+    ));
     lines.extend(undo);
     Answer {
         grade,
@@ -418,10 +426,14 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
             .into_iter()
             .enumerate()
             .map(|(place, told)| {
+                let mut value = told.line;
+                for more in told.own {
+                    value = format!("{value} {more}");
+                }
                 Row::new(
                     format!("result{}", place + 1),
                     told.subject.to_string(),
-                    told.line,
+                    value,
                 )
             })
             .collect(),

@@ -100,8 +100,10 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
     let level = context.gate.server().standing().borrow().level;
     if current.is_some() || task.is_some() {
         let server = words::on_the_server(subject, task.as_ref(), level);
-        rows.push(Row::new("server", "On the server", server.clone()));
-        lines.push(server);
+        if task.is_some() || level == 0 {
+            lines.push(server.clone());
+        }
+        rows.push(Row::new("server", "On the server", server));
     }
     if current.is_some() {
         lines.push(words::how_to_end(subject));

@@ -98,47 +98,44 @@ fn tell(
     context: &Context,
 ) -> Told {
     let now = context.gate.now();
-    let (grade, line, more) = match ruling {
+    let mut told = Told {
+        done: true,
+        undo: None,
+        grade: Grade::Good,
+        subject: subject.clone(),
+        line: String::new(),
+        server: None,
+        own: Vec::new(),
+    };
+    if let Some(settled) = &settled {
+        let (grade, line) = words::released(subject, settled);
+        told.grade = grade;
+        told.server = Some(line);
+    }
+    if let Some(covering) = covering(subject, context) {
+        told.grade = Grade::Warning;
+        told.own.push(words::still_covered(&covering, now));
+    }
+    match ruling {
         Ok(Ruling::Lifted(ban)) => {
-            let mut more = Vec::new();
-            let mut grade = Grade::Good;
-            if let Some(settled) = &settled {
-                let (news, line) = words::released(subject, settled);
-                grade = news;
-                more.push(line);
-            }
-            if let Some(covering) = covering(subject, context) {
-                grade = Grade::Warning;
-                more.push(words::still_covered(&covering, now));
-            }
-            more.push(words::ban_again(&ban, now));
-            (grade, words::lifted(&ban), more)
+            told.line = words::lifted(&ban);
+            told.own.push(words::ban_again(&ban, now));
         }
         Ok(Ruling::NotBanned(subject, last)) => {
-            let more = covering(&subject, context)
-                .map(|covering| words::still_covered(&covering, now))
-                .into_iter()
-                .collect();
-            (
-                Grade::Good,
-                words::not_banned(&subject, last.as_ref()),
-                more,
-            )
+            told.line = words::not_banned(&subject, last.as_ref());
         }
-        Ok(ruling) => (Grade::Bad, words::not_done(subject, &ruling), Vec::new()),
+        Ok(ruling) => {
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::not_done(subject, &ruling);
+        }
         Err(fault) => {
-            let line = words::failed(subject, &fault, &broken("store an un-ban", &fault));
-            (Grade::Bad, line, Vec::new())
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::failed(subject, &fault, &broken("store an un-ban", &fault));
         }
-    };
-    Told {
-        done: grade != Grade::Bad,
-        undo: None,
-        grade,
-        subject: subject.clone(),
-        line,
-        more,
     }
+    told
 }
 
 /// Another ban in force that covers an address.

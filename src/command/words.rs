@@ -12,7 +12,9 @@ use super::outcome::{Grade, Outcome, Reference};
 use super::spec::{DEFAULT_TERM, Kind, Place, Spec};
 use crate::ban::term::BadTerm;
 use crate::ban::time::in_words;
-use crate::ban::{Account, Ban, Change, Event, Past, Role, Ruling, Subject, Term, Timestamp};
+use crate::ban::{
+    Account, Ban, BanId, Change, Event, Past, Role, Ruling, Subject, Term, Timestamp,
+};
 use crate::gate::Settled;
 use crate::gate::ports::{Gap, Held, LogFault, Standing, Task};
 
@@ -209,35 +211,38 @@ pub fn undo(numbers: &[&str]) -> String {
 
 /// The line that restores a ban.
 pub fn ban_again(ban: &Ban, now: Timestamp) -> String {
-    let term = match ban.until {
+    undo_by_ban(&ban.subject.to_string(), ban.until, &ban.reason, now)
+}
+
+/// The line that takes a change back.
+pub fn back_to(id: BanId, before: Option<Timestamp>, reason: &str, now: Timestamp) -> String {
+    undo_by_ban(&id.to_string(), before, reason, now)
+}
+
+fn undo_by_ban(whom: &str, until: Option<Timestamp>, reason: &str, now: Timestamp) -> String {
+    let term = match until {
         Some(end) if end > now => format!("until {}", end.to_xmpp()),
         Some(_) => String::from("DURATION"),
         None => String::from("forever"),
     };
-    format!("Undo: ban {} {term} {}", ban.subject, clean(&ban.reason))
+    format!("Undo: ban {whom} {term} {}", clean(reason))
         .trim_end()
         .to_owned()
 }
 
-/// What the server did about a ban.
-pub fn held(subject: &Subject, settled: &Settled, level: u8) -> (Grade, String) {
-    match (settled, subject) {
-        _ if level == 0 => (Grade::Warning, nothing_enforced()),
-        (Settled::Done(Held::Enforced), Subject::Account(_)) => {
-            (Grade::Good, String::from("Their sessions were ended."))
+/// What the server did about a ban that began or, else, was changed or there already.
+pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Grade, String) {
+    let text = match (settled, subject) {
+        _ if level == 0 => return (Grade::Warning, nothing_enforced()),
+        (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
+        (Settled::Done(Held::NeedsModule), _) => return (Grade::Warning, needs_module()),
+        (Settled::Done(Held::Enforced), Subject::Account(_)) if began => {
+            "Their sessions were ended."
         }
-        (Settled::Done(Held::Enforced), _) => {
-            (Grade::Good, String::from("The server enforces it."))
-        }
-        (Settled::Done(Held::NeedsModule), _) => (Grade::Warning, needs_module()),
-        (Settled::Pending(why), _) => (
-            Grade::Warning,
-            format!(
-                "The server has not carried it out yet{}; I keep trying.",
-                because_of(why.as_deref())
-            ),
-        ),
-    }
+        (Settled::Done(Held::Enforced), Subject::Account(_)) => "The server refuses them.",
+        (Settled::Done(Held::Enforced), _) => "The server enforces it.",
+    };
+    (Grade::Good, String::from(text))
 }
 
 /// What the server did about the end of a ban.
@@ -247,19 +252,15 @@ pub fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
             (Grade::Good, String::from("They can log in again."))
         }
         (Settled::Done(_), _) => (Grade::Good, String::from("It is let in again.")),
-        (Settled::Pending(why), _) => (
-            Grade::Warning,
-            format!(
-                "The server has not carried it out yet{}; I keep trying.",
-                because_of(why.as_deref())
-            ),
-        ),
+        (Settled::Pending(why), _) => (Grade::Warning, not_yet(why.as_deref())),
     }
 }
 
-fn because_of(why: Option<&str>) -> String {
-    why.map(|why| format!(": {}", clean(why).trim_end_matches('.')))
-        .unwrap_or_default()
+fn not_yet(why: Option<&str>) -> String {
+    let why = why
+        .map(|why| format!(": {}", clean(why).trim_end_matches('.')))
+        .unwrap_or_default();
+    format!("The server has not carried it out yet{why}; I keep trying.")
 }
 
 /// Level 0, loudly.
@@ -353,26 +354,21 @@ fn named<'a>(subjects: impl ExactSizeIterator<Item = &'a Subject>) -> String {
 }
 
 /// What is to be said of several subjects at once: each sentence once, with how often it holds.
-pub fn shared<'a>(more: impl ExactSizeIterator<Item = &'a Vec<String>>) -> Vec<String> {
-    let all = more.len();
-    let mut told: Vec<(&String, usize)> = Vec::new();
-    for line in more.flatten() {
-        // Advice that names one ban is in its own row already.
-        if line.starts_with("Undo") || line.starts_with("To change") {
-            continue;
-        }
-        match told.iter_mut().find(|(known, _)| *known == line) {
+pub fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<String> {
+    let mut told: Vec<(&str, usize)> = Vec::new();
+    for sentence in sentences {
+        match told.iter_mut().find(|(known, _)| *known == sentence) {
             Some((_, times)) => *times += 1,
-            None => told.push((line, 1)),
+            None => told.push((sentence, 1)),
         }
     }
     told.into_iter()
         .take(NAMED)
-        .map(|(line, times)| {
+        .map(|(sentence, times)| {
             if times == all {
-                line.clone()
+                sentence.to_owned()
             } else {
-                format!("{times} of {all}: {line}")
+                format!("{times} of {all}: {sentence}")
             }
         })
         .collect()
@@ -649,7 +645,7 @@ pub fn level(standing: &Standing) -> String {
         1 => "the server refuses banned accounts; addresses and networks need the hook module",
         _ => "accounts, addresses and networks are refused by the hook module",
     };
-    format!("{}: {means}", standing.level)
+    format!("{} ({means})", standing.level)
 }
 
 /// The server and the link to it.

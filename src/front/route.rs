@@ -206,9 +206,11 @@ impl Desk {
         let now = self.context.gate.now();
         let say = |text: String| vec![Stanza::Message(line.reply(text))];
         if caller.role < Role::Moderator {
-            let told = self.chats.admit_stranger(&caller.jid, now);
+            if !self.chats.admit_stranger(&caller.jid, now) {
+                return Reply::default();
+            }
             return Reply {
-                now: told.then(|| say(words::stranger())).unwrap_or_default(),
+                now: say(words::stranger()),
                 later: None,
             };
         }
