@@ -87,6 +87,7 @@ struct House {
     log: CancellationToken,
     at_the_doors: Vec<JoinHandle<()>>,
     working: Vec<JoinHandle<()>>,
+    routing: JoinHandle<()>,
     linked: JoinHandle<Result<(), Fatal>>,
     following: JoinHandle<anyhow::Result<()>>,
     store: Arc<Store>,
@@ -135,22 +136,12 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
 
     let (doors, works) = (CancellationToken::new(), CancellationToken::new());
     let (linking, log) = (CancellationToken::new(), CancellationToken::new());
-    let mut at_the_doors = vec![
-        tokio::spawn(terminal::serve(
-            socket,
-            config.store.clone(),
-            Arc::clone(&gate),
-            doors.clone(),
-        )),
-        tokio::spawn(route(
-            incoming,
-            asker,
-            Arc::clone(&host),
-            Arc::clone(&desk),
-            wire.clone(),
-            doors.clone(),
-        )),
-    ];
+    let mut at_the_doors = vec![tokio::spawn(terminal::serve(
+        socket,
+        config.store.clone(),
+        Arc::clone(&gate),
+        doors.clone(),
+    ))];
     if let Some(http) = http {
         at_the_doors.push(tokio::spawn(http.run(doors.clone())));
     }
@@ -171,7 +162,16 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             followed.context("decisions can no longer be read from the store")
         }
     });
+    let routing = tokio::spawn(route(
+        incoming,
+        asker,
+        Arc::clone(&host),
+        Arc::clone(&desk),
+        wire.clone(),
+        doors.clone(),
+    ));
     let house = House {
+        routing,
         linked: tokio::spawn(link.run(linking.clone())),
         doors,
         works,
@@ -217,6 +217,8 @@ impl House {
         finish(self.working).await;
         self.link.cancel();
         let _ = tokio::time::timeout(LAST_WORK, self.linked).await;
+        // Ends with the link, whose last stanzas it takes.
+        finish(vec![self.routing]).await;
         self.log.cancel();
         let _ = tokio::time::timeout(LAST_WORK, self.following).await;
         let store = self.store;
