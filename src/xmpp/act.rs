@@ -394,7 +394,7 @@ impl XmppServer {
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         let (host, jid) = self.host_of(account)?;
         match host.kind {
-            Kind::Prosody => self.reenable(&host, &jid).await,
+            Kind::Prosody => self.reenable(&host, &jid, account).await,
             Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid).await,
         }
     }
