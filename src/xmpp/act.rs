@@ -24,7 +24,7 @@ use super::admin;
 use super::courier::{Courier, Unanswered};
 use super::errand::Errands;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
-use super::probe::{Capabilities, Kind, probe};
+use super::probe::{Capabilities, Kind, probe, still_answers};
 use super::remedy::{Names, standing};
 use super::secret::Secret;
 use super::stanza::{Kind as Stanza, Received};
@@ -34,7 +34,7 @@ use crate::gate::ports::{Held, Server, Standing, Undone};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
-const GRANT_WINDOW: Duration = Duration::from_secs(30);
+const GRANT_WINDOW: Duration = Duration::from_secs(10);
 /// Grants come in a burst; this long without another one, it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -166,7 +166,10 @@ impl XmppServer {
         let (from, to) = (&received.header.from, &received.header.to);
         let late = {
             let mut state = self.state();
-            let known = state.grants.of(&domain_key(from.domain().as_str())).is_some();
+            let known = state
+                .grants
+                .of(&domain_key(from.domain().as_str()))
+                .is_some();
             if !known && state.since.elapsed() > GRANT_WINDOW {
                 // Taken into a table nobody reads: this only tells grants from other messages.
                 match Grants::default().take(&self.component, from, to, &received.element) {
@@ -177,7 +180,10 @@ impl XmppServer {
                     }
                 }
             }
-            match state.grants.take(&self.component, from, to, &received.element) {
+            match state
+                .grants
+                .take(&self.component, from, to, &received.element)
+            {
                 Err(NoGrant::OtherMessage) => return false,
                 Err(why) => {
                     tracing::warn!(%from, "ignored {why}");
@@ -265,11 +271,15 @@ impl XmppServer {
 
     /// Probes every virtual host we know of.
     async fn look(&self, session: u64) {
-        let found = self.probe_all(self.limits.probe).await;
-        let lost = self.lost_answers(&found);
-        // Slow is not silent: once more, with patience.
-        let found = if lost { self.probe_all(self.limits.answer).await } else { found };
-        let lost = lost && self.lost_answers(&found);
+        if self.has_lost_answers(session).await {
+            tracing::warn!(
+                "the server no longer answers requests it had allowed; asking for a new connection"
+            );
+            self.publish();
+            self.reconnect.notify_one();
+            return;
+        }
+        let found = self.probe_all().await;
         {
             let mut state = self.state();
             if *self.session.borrow() != session {
@@ -285,19 +295,53 @@ impl XmppServer {
             state.probed = true;
         }
         self.publish();
-        if lost {
-            tracing::warn!("the server no longer answers requests it had allowed; asking for a new connection");
-            self.reconnect.notify_one();
-        }
     }
 
-    async fn probe_all(&self, limit: Duration) -> Vec<Capabilities> {
+    /// Whether a virtual host that answered before is silent now. ejabberd takes rights away without a word, and then drops
+    /// our ordinary requests as well: only a new connection helps.
+    async fn has_lost_answers(&self, session: u64) -> bool {
+        let asked: Vec<_> = {
+            let state = self.state();
+            let answering = state.hosts.values().filter(|host| host.answers);
+            answering
+                .map(|host| (host.clone(), state.borrowed(&host.vhost)))
+                .collect()
+        };
+        let checks = asked.iter().map(|(host, admin)| {
+            let admin = admin.as_ref().map(|(admin, _)| admin);
+            still_answers(&self.errands, host, admin, self.limits.answer)
+        });
+        let answers = join_all(checks).await;
+        let mut state = self.state();
+        if *self.session.borrow() != session {
+            return false;
+        }
+        let silent = asked.iter().zip(&answers).filter(|(_, answers)| !**answers);
+        let silent: Vec<&str> = silent.map(|((host, _), _)| host.vhost.as_str()).collect();
+        for vhost in &silent {
+            if let Some(host) = state.hosts.get_mut(*vhost) {
+                host.answers = false;
+            }
+        }
+        !silent.is_empty()
+    }
+
+    async fn probe_all(&self) -> Vec<Capabilities> {
         let asked = {
             let state = self.state();
             let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
-            let named = state.admins.iter().chain(&state.act_as).map(|admin| admin.domain().to_owned());
+            let named = state
+                .admins
+                .iter()
+                .chain(&state.act_as)
+                .map(|admin| admin.domain().to_owned());
             // portcullis.example.org most likely serves example.org.
-            let parent = self.component.domain().as_str().split_once('.').map(|(_, parent)| domain_key(parent));
+            let parent = self
+                .component
+                .domain()
+                .as_str()
+                .split_once('.')
+                .map(|(_, parent)| domain_key(parent));
             let vhosts: BTreeSet<String> = granted.into_iter().chain(named).chain(parent).collect();
             vhosts
                 .into_iter()
@@ -310,26 +354,36 @@ impl XmppServer {
         };
         let probes = asked.iter().map(|(vhost, grant, admin)| {
             let admin = admin.as_ref().map(|(admin, right)| (admin, *right));
-            probe(&self.errands, vhost, grant.as_ref(), admin, limit)
+            probe(
+                &self.errands,
+                vhost,
+                grant.as_ref(),
+                admin,
+                self.limits.probe,
+            )
         });
         // A link that goes down ends this from outside.
-        join_all(probes).await.into_iter().filter_map(Result::ok).collect()
-    }
-
-    fn lost_answers(&self, found: &[Capabilities]) -> bool {
-        let state = self.state();
-        found.iter().any(|host| {
-            let before = state.hosts.get(&host.vhost);
-            before.is_some_and(|before| before.answers) && host.granted && !host.answers
-        })
+        join_all(probes)
+            .await
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect()
     }
 
     fn publish(&self) {
         let now = {
             let state = self.state();
             let hosts: Vec<&Capabilities> = state.hosts.values().collect();
-            let names = Names { component: self.component.as_str(), has_cookie: self.cookie.is_some() };
-            Arc::new(standing(*self.session.borrow() != 0, state.probed, &hosts, &names))
+            let names = Names {
+                component: self.component.as_str(),
+                has_cookie: self.cookie.is_some(),
+            };
+            Arc::new(standing(
+                *self.session.borrow() != 0,
+                state.probed,
+                &hosts,
+                &names,
+            ))
         };
         self.standing.send_if_modified(|standing| {
             let differs = *standing != now;
@@ -351,12 +405,18 @@ impl XmppServer {
         let domain = account.domain();
         let state = self.state();
         if *self.session.borrow() == 0 {
-            return Err(Undone(String::from("There is no link to the XMPP server just now.")));
+            return Err(Undone(String::from(
+                "There is no link to the XMPP server just now.",
+            )));
         }
         if !state.probed {
-            return Err(Undone(String::from("The server is still being asked what it allows.")));
+            return Err(Undone(String::from(
+                "The server is still being asked what it allows.",
+            )));
         }
-        let jid = account.to_jid().ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
+        let jid = account
+            .to_jid()
+            .ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
         match state.hosts.get(domain) {
             Some(host) if host.is_ours() => Ok((host.clone(), jid)),
             _ if !state.hosts.values().any(Capabilities::is_ours) => Err(Undone(String::from(
@@ -365,7 +425,9 @@ impl XmppServer {
             Some(_) => Err(Undone(format!(
                 "{domain} gives portcullis no rights, if it is on this server at all. `status` shows the lines to add."
             ))),
-            None => Err(Undone(format!("{domain} is not a virtual host of this server, as far as it tells portcullis."))),
+            None => Err(Undone(format!(
+                "{domain} is not a virtual host of this server, as far as it tells portcullis."
+            ))),
         }
     }
 
@@ -414,17 +476,28 @@ impl XmppServer {
         if !host.offers("user-stats") {
             return Vec::new();
         }
-        let stats = self.run_command(&host, admin::user_stats(jid.as_str())).await;
+        let stats = self
+            .run_command(&host, admin::user_stats(jid.as_str()))
+            .await;
         stats
             .map(|stats| admin::read_addresses(&stats, host.kind == Kind::Ejabberd))
             .unwrap_or_default()
     }
 
-    async fn run_command(&self, host: &Capabilities, command: minidom::Element) -> Result<admin::Completed, Unanswered> {
+    async fn run_command(
+        &self,
+        host: &Capabilities,
+        command: minidom::Element,
+    ) -> Result<admin::Completed, Unanswered> {
         let (Some(route), Ok(vhost)) = (&host.route, Jid::new(&host.vhost)) else {
-            return Err(Unanswered::Unsent(format!("{} does not let portcullis run admin commands", host.vhost)));
+            return Err(Unanswered::Unsent(format!(
+                "{} does not let portcullis run admin commands",
+                host.vhost
+            )));
         };
-        self.errands.command(&vhost, route, command, self.limits.answer).await
+        self.errands
+            .command(&vhost, route, command, self.limits.answer)
+            .await
     }
 }
 
@@ -445,7 +518,10 @@ impl State {
             .or_else(|| self.admins.iter().find(local))
             .or(self.act_as.as_ref())
             .or_else(|| self.admins.first())?;
-        let right = self.grants.of(admin.domain()).map_or(Right::None, |grant| grant.iq(admin::NS_COMMANDS));
+        let right = self
+            .grants
+            .of(admin.domain())
+            .map_or(Right::None, |grant| grant.iq(admin::NS_COMMANDS));
         Some((admin.to_jid()?, right))
     }
 }
@@ -454,7 +530,9 @@ impl Server for XmppServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         match &ban.subject {
             Subject::Account(account) => self.enforce_account(ban, account).boxed(),
-            Subject::Address(_) | Subject::Network(_) => std::future::ready(Ok(Held::NeedsModule)).boxed(),
+            Subject::Address(_) | Subject::Network(_) => {
+                std::future::ready(Ok(Held::NeedsModule)).boxed()
+            }
         }
     }
 

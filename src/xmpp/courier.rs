@@ -76,7 +76,10 @@ pub struct Courier(Arc<Carry>);
 impl Courier {
     /// One that carries as `carry` does.
     pub fn from_fn(
-        carry: impl Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>> + Send + Sync + 'static,
+        carry: impl Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Courier(Arc::new(carry))
     }
@@ -110,7 +113,9 @@ impl From<Asker> for Courier {
 impl From<AskFault> for Unanswered {
     fn from(fault: AskFault) -> Self {
         match fault {
-            AskFault::Refused { condition, text, .. } => Unanswered::Refused(Refused {
+            AskFault::Refused {
+                condition, text, ..
+            } => Unanswered::Refused(Refused {
                 condition,
                 text: text.unwrap_or_default(),
                 outside: true,

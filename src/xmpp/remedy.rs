@@ -1,7 +1,7 @@
 //! What is missing on the server, and the exact lines that mend it.
 
-use super::probe::{Capabilities, Kind};
 use super::privilege::Right;
+use super::probe::{Capabilities, Kind};
 use crate::gate::ports::{Gap, Standing};
 
 /// What the lines are written for.
@@ -18,7 +18,9 @@ pub(crate) fn is_enforcing(host: &Capabilities, has_cookie: bool) -> bool {
     let kicks = host.offers("end-user-session");
     match host.kind {
         Kind::Prosody => host.offers("disable-user") && host.disables != Some(false),
-        Kind::Ejabberd | Kind::Unknown => host.keeps_records() && kicks && makes_hashes(host, has_cookie),
+        Kind::Ejabberd | Kind::Unknown => {
+            host.keeps_records() && kicks && makes_hashes(host, has_cookie)
+        }
     }
 }
 
@@ -28,11 +30,20 @@ fn makes_hashes(host: &Capabilities, has_cookie: bool) -> bool {
 }
 
 /// What the server lets us do, for people.
-pub(crate) fn standing(linked: bool, probed: bool, hosts: &[&Capabilities], names: &Names<'_>) -> Standing {
+pub(crate) fn standing(
+    linked: bool,
+    probed: bool,
+    hosts: &[&Capabilities],
+    names: &Names<'_>,
+) -> Standing {
     if !linked {
         return Standing::default();
     }
-    let ours: Vec<&Capabilities> = hosts.iter().copied().filter(|host| host.is_ours()).collect();
+    let ours: Vec<&Capabilities> = hosts
+        .iter()
+        .copied()
+        .filter(|host| host.is_ours())
+        .collect();
     let level = u8::from(ours.iter().any(|host| is_enforcing(host, names.has_cookie)));
     let software = |hosts: &[&Capabilities]| {
         let known = hosts.iter().find(|host| host.kind != Kind::Unknown);
@@ -42,7 +53,13 @@ pub(crate) fn standing(linked: bool, probed: bool, hosts: &[&Capabilities], name
         name if name.is_empty() => software(hosts),
         name => name,
     };
-    let mut standing = Standing { linked, probed, level, server, ..Standing::default() };
+    let mut standing = Standing {
+        linked,
+        probed,
+        level,
+        server,
+        ..Standing::default()
+    };
     if !probed {
         return standing;
     }
@@ -61,12 +78,18 @@ fn has(host: &Capabilities) -> Vec<String> {
     let vhost = &host.vhost;
     let mut has = vec![format!("{vhost} runs {}", host.software())];
     if host.keeps_records() {
-        has.push(format!("{vhost}: ban records can be read and written (XEP-0356)"));
+        has.push(format!(
+            "{vhost}: ban records can be read and written (XEP-0356)"
+        ));
     }
     match &host.route {
-        Some(super::admin::Route::Direct) => has.push(format!("{vhost}: admin commands can be run (XEP-0133)")),
+        Some(super::admin::Route::Direct) => {
+            has.push(format!("{vhost}: admin commands can be run (XEP-0133)"))
+        }
         Some(super::admin::Route::As(admin)) => {
-            has.push(format!("{vhost}: admin commands can be run in the name of {admin} (XEP-0133, XEP-0356)"));
+            has.push(format!(
+                "{vhost}: admin commands can be run in the name of {admin} (XEP-0133, XEP-0356)"
+            ));
         }
         None => {}
     }
@@ -86,7 +109,9 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
     if host.record != Right::Both {
         gaps.push(Gap {
             what: format!("{vhost} does not let portcullis read and write ban records"),
-            effect: format!("Bans of accounts at {vhost} are kept here and are not in force on the server."),
+            effect: format!(
+                "Bans of accounts at {vhost} are kept here and are not in force on the server."
+            ),
             remedy: lines_for(host.kind, vhost, names),
         });
     } else if !host.answers {
@@ -135,7 +160,9 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
     if !host.offers("disable-user") {
         gaps.push(Gap {
             what: format!("{vhost} does not let portcullis disable accounts"),
-            effect: format!("Bans of accounts at {vhost} are kept here and are not in force on the server."),
+            effect: format!(
+                "Bans of accounts at {vhost} are kept here and are not in force on the server."
+            ),
             remedy: prosody_lines(vhost, names.component),
         });
     }
@@ -151,7 +178,9 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
     if !host.keeps_records() {
         gaps.push(Gap {
             what: format!("{vhost} does not let portcullis read and write ban records"),
-            effect: String::from("Bans work; their reason and end are not kept on the server as well."),
+            effect: String::from(
+                "Bans work; their reason and end are not kept on the server as well.",
+            ),
             remedy: prosody_lines(vhost, names.component),
         });
     }
@@ -159,11 +188,18 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
 }
 
 fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
-    let known = hosts.iter().find(|host| host.kind != Kind::Unknown).or(hosts.first());
-    let (kind, vhost) = known.map_or((Kind::Unknown, "example.org"), |host| (host.kind, host.vhost.as_str()));
+    let known = hosts
+        .iter()
+        .find(|host| host.kind != Kind::Unknown)
+        .or(hosts.first());
+    let (kind, vhost) = known.map_or((Kind::Unknown, "example.org"), |host| {
+        (host.kind, host.vhost.as_str())
+    });
     Gap {
         what: String::from("the server gives portcullis no rights"),
-        effect: String::from("Nothing is enforced: bans are kept, listed and wait until the server lets portcullis act."),
+        effect: String::from(
+            "Nothing is enforced: bans are kept, listed and wait until the server lets portcullis act.",
+        ),
         remedy: lines_for(kind, vhost, names),
     }
 }
@@ -174,7 +210,9 @@ fn no_module() -> Gap {
         effect: String::from(
             "Bans of addresses and networks are stored, listed and checked here, but no server asks yet: they refuse nobody.",
         ),
-        remedy: String::from("Nothing to paste yet: the module comes with a later version of portcullis."),
+        remedy: String::from(
+            "Nothing to paste yet: the module comes with a later version of portcullis.",
+        ),
     }
 }
 
@@ -184,7 +222,11 @@ fn lines_for(kind: Kind, vhost: &str, names: &Names<'_>) -> String {
         Kind::Ejabberd => ejabberd_lines(names.component),
         Kind::Prosody => prosody_lines(vhost, names.component),
         Kind::Unknown => {
-            format!("{}\n\n{}", ejabberd_lines(names.component), prosody_lines(vhost, names.component))
+            format!(
+                "{}\n\n{}",
+                ejabberd_lines(names.component),
+                prosody_lines(vhost, names.component)
+            )
         }
     }
 }
@@ -269,7 +311,10 @@ mod tests {
     use super::*;
     use crate::xmpp::admin::Route;
 
-    const NAMES: Names<'_> = Names { component: "portcullis.example.org", has_cookie: true };
+    const NAMES: Names<'_> = Names {
+        component: "portcullis.example.org",
+        has_cookie: true,
+    };
 
     fn full(kind: Kind) -> Capabilities {
         Capabilities {
@@ -279,7 +324,9 @@ mod tests {
             record: Right::Both,
             answers: true,
             route: Some(Route::Direct),
-            commands: ["end-user-session", "disable-user"].map(str::to_owned).into(),
+            commands: ["end-user-session", "disable-user"]
+                .map(str::to_owned)
+                .into(),
             ..Capabilities::unknown("example.org")
         }
     }
@@ -290,7 +337,10 @@ mod tests {
         assert_eq!(standing.level, level, "{what:?}");
         assert_eq!(what.len(), gaps.len() + 1, "{what:?}");
         for gap in gaps {
-            assert!(what.iter().any(|what| what.contains(gap)), "{gap:?} is not in {what:?}");
+            assert!(
+                what.iter().any(|what| what.contains(gap)),
+                "{gap:?} is not in {what:?}"
+            );
         }
         assert!(what.iter().any(|what| what.contains("hook module")));
     }
@@ -303,20 +353,82 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        check(&Capabilities { record: Right::Get, ..full(Kind::Ejabberd) }, &NAMES, 0, &["ban records"]);
-        check(&Capabilities { answers: false, ..full(Kind::Ejabberd) }, &NAMES, 0, &["does not answer"]);
-        check(&Capabilities { route: None, ..full(Kind::Ejabberd) }, &NAMES, 0, &["admin commands"]);
-        check(&Capabilities { route: None, ..full(Kind::Prosody) }, &NAMES, 0, &["disable accounts"]);
-        check(&Capabilities { disables: Some(false), ..full(Kind::Prosody) }, &NAMES, 0, &["cannot be disabled"]);
-        check(&Capabilities { record: Right::None, ..full(Kind::Prosody) }, &NAMES, 1, &["ban records"]);
-        check(&Capabilities { cookie: Some(false), ..full(Kind::Ejabberd) }, &NAMES, 1, &["does not hold the cookie"]);
+        check(
+            &Capabilities {
+                record: Right::Get,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["ban records"],
+        );
+        check(
+            &Capabilities {
+                answers: false,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["does not answer"],
+        );
+        check(
+            &Capabilities {
+                route: None,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["admin commands"],
+        );
+        check(
+            &Capabilities {
+                route: None,
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            0,
+            &["disable accounts"],
+        );
+        check(
+            &Capabilities {
+                disables: Some(false),
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            0,
+            &["cannot be disabled"],
+        );
+        check(
+            &Capabilities {
+                record: Right::None,
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            1,
+            &["ban records"],
+        );
+        check(
+            &Capabilities {
+                cookie: Some(false),
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            1,
+            &["does not hold the cookie"],
+        );
     }
 
     #[test]
     fn without_a_cookie_an_old_ejabberd_enforces_nothing_and_a_new_one_does() {
-        let names = Names { has_cookie: false, ..NAMES };
+        let names = Names {
+            has_cookie: false,
+            ..NAMES
+        };
         check(&full(Kind::Ejabberd), &names, 1, &[]);
-        let old = Capabilities { commands: ["end-user-session"].map(str::to_owned).into(), ..full(Kind::Ejabberd) };
+        let old = Capabilities {
+            commands: ["end-user-session"].map(str::to_owned).into(),
+            ..full(Kind::Ejabberd)
+        };
         check(&old, &names, 0, &["hash"]);
         check(&old, &NAMES, 1, &[]);
     }
@@ -326,11 +438,20 @@ mod tests {
         let nothing = Capabilities::unknown("example.org");
         let standing = standing(true, true, &[&nothing], &NAMES);
         let remedy = &standing.gaps[0].remedy;
-        for line in ["mod_privilege:", "both: portcullis_rule", "server: portcullis.example.org", "VirtualHost \"example.org\"", "privileged_entities"] {
+        for line in [
+            "mod_privilege:",
+            "both: portcullis_rule",
+            "server: portcullis.example.org",
+            "VirtualHost \"example.org\"",
+            "privileged_entities",
+        ] {
             assert!(remedy.contains(line), "{line}");
         }
         assert_eq!(standing.level, 0);
-        assert!(super::standing(true, false, &[], &NAMES).gaps.is_empty(), "nothing is missing before it was looked for");
+        assert!(
+            super::standing(true, false, &[], &NAMES).gaps.is_empty(),
+            "nothing is missing before it was looked for"
+        );
         assert!(!super::standing(false, false, &[], &NAMES).linked);
     }
 }

@@ -34,7 +34,13 @@ struct Hash {
 
 impl XmppServer {
     /// Makes a ban take hold.
-    pub(super) async fn write_ban(&self, host: &Capabilities, jid: &BareJid, ban: &Ban, account: &Account) -> Result<(), Undone> {
+    pub(super) async fn write_ban(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+    ) -> Result<(), Undone> {
         if !host.keeps_records() {
             return Err(Undone(format!(
                 "{} does not let portcullis write ban records. `status` shows the lines to add.",
@@ -46,14 +52,16 @@ impl XmppServer {
         let mut kept = old.foreign;
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
-            let mut expected = Record::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
+            let mut expected =
+                Record::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
             self.write(host, jid, &expected).await?;
             if self.wants_proof(host, &hash) {
                 match self.prove(host, jid, &expected, account, &mut hash).await? {
                     Proof::Right => {}
                     Proof::Learnt => {
                         // The server put its own record in the place of ours.
-                        expected = Record::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
+                        expected = Record::of(ban, account, hash.text.clone(), &self.keyring)
+                            .keeping(&kept);
                         self.write(host, jid, &expected).await?;
                     }
                     Proof::NoAccount => unknown_account = true,
@@ -76,7 +84,9 @@ impl XmppServer {
                         "{jid} was disconnected, but the server will not refuse the next login: set `ejabberd_cookie_file` in [record]."
                     )));
                 }
-                judgement => tracing::warn!(%jid, round, ?judgement, "the record of a ban was changed right after it was written"),
+                judgement => {
+                    tracing::warn!(%jid, round, ?judgement, "the record of a ban was changed right after it was written")
+                }
             }
         }
         Err(Undone(format!(
@@ -86,7 +96,11 @@ impl XmppServer {
 
     /// Takes a ban back. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
     /// and whoever empties that loses the password for ever.
-    pub(super) async fn empty_record(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+    pub(super) async fn empty_record(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+    ) -> Result<(), Undone> {
         if !host.keeps_records() {
             return Err(Undone(format!(
                 "{} does not let portcullis change ban records. `status` shows the lines to add.",
@@ -99,9 +113,14 @@ impl XmppServer {
         }
         // 25.10 and later: deletes the row, where an emptied one would go on being counted as a ban.
         if host.offers("reenable-user") {
-            match self.run_command(host, admin::reenable_user(jid.as_str())).await {
+            match self
+                .run_command(host, admin::reenable_user(jid.as_str()))
+                .await
+            {
                 Ok(_) | Err(Unanswered::Refused(_)) => {}
-                Err(why) => return Err(self.undone(&format!("{jid} could not be enabled again"), &why)),
+                Err(why) => {
+                    return Err(self.undone(&format!("{jid} could not be enabled again"), &why));
+                }
             }
             record = self.read(host, jid).await?;
             if record.is_empty() {
@@ -118,18 +137,32 @@ impl XmppServer {
         self.write(host, jid, &Record::default()).await?;
         match self.read(host, jid).await?.is_empty() {
             true => Ok(()),
-            false => Err(Undone(format!("The record of {jid} is still there after it was emptied."))),
+            false => Err(Undone(format!(
+                "The record of {jid} is still there after it was emptied."
+            ))),
         }
     }
 
     /// Whether there is such an account. ejabberd reads and writes records of unknown ones just the same.
-    pub(super) async fn find_on_ejabberd(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
+    pub(super) async fn find_on_ejabberd(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+    ) -> Option<bool> {
         // Enabling an account that is not banned changes nothing, and says `item-not-found` for an unknown one. It would
         // lift a ban, so only where the record is empty.
-        if host.keeps_records() && host.offers("reenable-user") && self.read(host, jid).await.ok()?.is_empty() {
-            match self.run_command(host, admin::reenable_user(jid.as_str())).await {
+        if host.keeps_records()
+            && host.offers("reenable-user")
+            && self.read(host, jid).await.ok()?.is_empty()
+        {
+            match self
+                .run_command(host, admin::reenable_user(jid.as_str()))
+                .await
+            {
                 Ok(done) if done.complaint().is_none() => return Some(true),
-                Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => return Some(false),
+                Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
+                    return Some(false);
+                }
                 _ => {}
             }
         }
@@ -139,7 +172,10 @@ impl XmppServer {
         // `Never` is also said of every account when mod_last is not loaded: see whether it ever says anything else.
         let admin = {
             let state = self.state();
-            let mut local = state.admins.iter().filter(|admin| admin.domain() == host.vhost);
+            let mut local = state
+                .admins
+                .iter()
+                .filter(|admin| admin.domain() == host.vhost);
             local.next()?.to_jid()?
         };
         if admin == *jid {
@@ -149,7 +185,10 @@ impl XmppServer {
     }
 
     async fn has_been_there(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
-        let answer = self.run_command(host, admin::last_login(jid.as_str())).await.ok()?;
+        let answer = self
+            .run_command(host, admin::last_login(jid.as_str()))
+            .await
+            .ok()?;
         admin::has_been_there(&answer)
     }
 
@@ -157,15 +196,30 @@ impl XmppServer {
     fn hash(&self, host: &Capabilities, account: &Account, old: &Record) -> Hash {
         match &self.cookie {
             Some(cookie) if host.cookie != Some(false) => Hash {
-                text: native_hash(account.localpart(), account.domain(), cookie.expose().trim_end().as_bytes()),
+                text: native_hash(
+                    account.localpart(),
+                    account.domain(),
+                    cookie.expose().trim_end().as_bytes(),
+                ),
                 is_right: true,
                 from_cookie: true,
             },
             // We learnt it once: nothing else of that form is ever sealed.
-            _ if old.is_sealed(account, &self.keyring) && old.looks_native() && self.cookie.is_none() => {
-                Hash { text: old.hash.clone(), is_right: true, from_cookie: false }
+            _ if old.is_sealed(account, &self.keyring)
+                && old.looks_native()
+                && self.cookie.is_none() =>
+            {
+                Hash {
+                    text: old.hash.clone(),
+                    is_right: true,
+                    from_cookie: false,
+                }
             }
-            _ => Hash { text: self.keyring.fallback_hash(account), is_right: false, from_cookie: false },
+            _ => Hash {
+                text: self.keyring.fallback_hash(account),
+                is_right: false,
+                from_cookie: false,
+            },
         }
     }
 
@@ -184,9 +238,14 @@ impl XmppServer {
         account: &Account,
         hash: &mut Hash,
     ) -> Result<Proof, Undone> {
-        match self.run_command(host, admin::disable_user(jid.as_str())).await {
+        match self
+            .run_command(host, admin::disable_user(jid.as_str()))
+            .await
+        {
             Ok(_) => {}
-            Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => return Ok(Proof::NoAccount),
+            Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
+                return Ok(Proof::NoAccount);
+            }
             // No proof to be had; the hash stays what it is.
             Err(Unanswered::Refused(_)) => return Ok(Proof::Right),
             Err(why) => return Err(self.undone(&format!("{jid} could not be disabled"), &why)),
@@ -197,7 +256,11 @@ impl XmppServer {
                 tracing::warn!(vhost = %host.vhost, "the configured cookie is not the server's");
                 self.learn(&host.vhost, |host| host.cookie = Some(false));
             }
-            *hash = Hash { text: after.hash, is_right: true, from_cookie: false };
+            *hash = Hash {
+                text: after.hash,
+                is_right: true,
+                from_cookie: false,
+            };
             return Ok(Proof::Learnt);
         }
         let unchanged = after.judge(expected, account, &self.keyring, None) == Judgement::Ours;
@@ -214,8 +277,12 @@ impl XmppServer {
                 host.vhost
             )));
         }
-        let doing = || format!("The record of {jid} is written, but open sessions could not be closed");
-        match self.run_command(host, admin::end_user_session(jid.as_str())).await {
+        let doing =
+            || format!("The record of {jid} is written, but open sessions could not be closed");
+        match self
+            .run_command(host, admin::end_user_session(jid.as_str()))
+            .await
+        {
             Ok(done) => match done.complaint() {
                 None => self.wait_until_gone(host, jid).await,
                 Some(complaint) => Err(Undone(format!("{}: {complaint}.", doing()))),
@@ -231,24 +298,45 @@ impl XmppServer {
             return Ok(());
         }
         for _ in 0..LOOKS {
-            let stats = self.run_command(host, admin::user_stats(jid.as_str())).await;
-            let stats = stats.map_err(|why| self.undone(&format!("The sessions of {jid} could not be looked at"), &why))?;
+            let stats = self
+                .run_command(host, admin::user_stats(jid.as_str()))
+                .await;
+            let stats = stats.map_err(|why| {
+                self.undone(
+                    &format!("The sessions of {jid} could not be looked at"),
+                    &why,
+                )
+            })?;
             if !admin::is_online(&stats) {
                 return Ok(());
             }
             sleep(LOOK).await;
         }
-        Err(Undone(format!("The record of {jid} is written, but its sessions do not end or come back.")))
+        Err(Undone(format!(
+            "The record of {jid} is written, but its sessions do not end or come back."
+        )))
     }
 
     pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {
-        let read = self.errands.read_record(jid, host.spelling, self.limits.answer).await;
+        let read = self
+            .errands
+            .read_record(jid, host.spelling, self.limits.answer)
+            .await;
         read.map_err(|why| self.undone(&format!("The record of {jid} could not be read"), &why))
     }
 
-    pub(super) async fn write(&self, host: &Capabilities, jid: &BareJid, record: &Record) -> Result<(), Undone> {
-        let written = self.errands.write_record(jid, host.spelling, record, self.limits.answer).await;
-        written.map_err(|why| self.undone(&format!("The record of {jid} could not be written"), &why))
+    pub(super) async fn write(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        record: &Record,
+    ) -> Result<(), Undone> {
+        let written = self
+            .errands
+            .write_record(jid, host.spelling, record, self.limits.answer)
+            .await;
+        written
+            .map_err(|why| self.undone(&format!("The record of {jid} could not be written"), &why))
     }
 }
 
@@ -263,6 +351,12 @@ enum Proof {
 
 /// A word for a shell. A localpart has no `'` in it (RFC 7622, 3.3.1).
 fn quoted(word: &str) -> String {
-    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if plain { word.to_owned() } else { format!("'{word}'") }
+    let plain = word
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if plain {
+        word.to_owned()
+    } else {
+        format!("'{word}'")
+    }
 }
