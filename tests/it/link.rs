@@ -580,6 +580,18 @@ async fn a_clean_stop_flushes_and_ends_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_renewed_connection_is_closed_before_the_next_one_opens() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    tokio::task::yield_now().await;
+    scene.wire.renew();
+    assert!(matches!(peer.hear().await, Heard::Close));
+    drop(peer);
+    assert!(matches!(scene.down().await, Cause::Renewed));
+    scene.up().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_a_server_that_says_nothing() {
     let mut scene = scene();
     let _peer = scene.up().await;

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod config;
+mod doors;
 mod gate;
 mod house;
 mod laws;
 mod link;
+mod manual;
 mod scripted;
 mod store;

@@ -165,10 +165,12 @@ fn push_bounded(name: &mut Vec<u8>, run: &[u8]) {
     name.extend_from_slice(&run[..run.len().min(room)]);
 }
 
-/// Resolves the five named entities and character references; `None` if there is any other.
+/// The value as a parser would give it (XML 1.0, 3.3.3): white space is blanks, the five named entities and character
+/// references are resolved. `None` if there is any other entity.
 fn decode(raw: &str) -> Option<String> {
+    let raw = raw.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
     let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = raw.as_str();
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         let (entity, after) = rest[at + 1..].split_once(';')?;

@@ -3,6 +3,7 @@
 //! What arrives was written by others: nothing here fails, what is not understood is not there. Serialised XML is never
 //! compared, for attributes come in any order.
 
+pub mod command;
 pub mod form;
 
 use minidom::Element;
