@@ -24,7 +24,7 @@ use super::admin;
 use super::courier::{Courier, Unanswered};
 use super::errand::Errands;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
-use super::probe::{Capabilities, Kind, probe};
+use super::probe::{Capabilities, Kind, probe, still_answers};
 use super::remedy::{Names, standing};
 use super::secret::Secret;
 use super::stanza::{Kind as Stanza, Received};
@@ -34,7 +34,7 @@ use crate::gate::ports::{Held, Server, Standing, Undone};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
-const GRANT_WINDOW: Duration = Duration::from_secs(30);
+const GRANT_WINDOW: Duration = Duration::from_secs(10);
 /// Grants come in a burst; this long without another one, it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -271,15 +271,15 @@ impl XmppServer {
 
     /// Probes every virtual host we know of.
     async fn look(&self, session: u64) {
-        let found = self.probe_all(self.limits.probe).await;
-        let lost = self.lost_answers(&found);
-        // Slow is not silent: once more, with patience.
-        let found = if lost {
-            self.probe_all(self.limits.answer).await
-        } else {
-            found
-        };
-        let lost = lost && self.lost_answers(&found);
+        if self.has_lost_answers(session).await {
+            tracing::warn!(
+                "the server no longer answers requests it had allowed; asking for a new connection"
+            );
+            self.publish();
+            self.reconnect.notify_one();
+            return;
+        }
+        let found = self.probe_all().await;
         {
             let mut state = self.state();
             if *self.session.borrow() != session {
@@ -295,15 +295,38 @@ impl XmppServer {
             state.probed = true;
         }
         self.publish();
-        if lost {
-            tracing::warn!(
-                "the server no longer answers requests it had allowed; asking for a new connection"
-            );
-            self.reconnect.notify_one();
-        }
     }
 
-    async fn probe_all(&self, limit: Duration) -> Vec<Capabilities> {
+    /// Whether a virtual host that answered before is silent now. ejabberd takes rights away without a word, and then drops
+    /// our ordinary requests as well: only a new connection helps.
+    async fn has_lost_answers(&self, session: u64) -> bool {
+        let asked: Vec<_> = {
+            let state = self.state();
+            let answering = state.hosts.values().filter(|host| host.answers);
+            answering
+                .map(|host| (host.clone(), state.borrowed(&host.vhost)))
+                .collect()
+        };
+        let checks = asked.iter().map(|(host, admin)| {
+            let admin = admin.as_ref().map(|(admin, _)| admin);
+            still_answers(&self.errands, host, admin, self.limits.answer)
+        });
+        let answers = join_all(checks).await;
+        let mut state = self.state();
+        if *self.session.borrow() != session {
+            return false;
+        }
+        let silent = asked.iter().zip(&answers).filter(|(_, answers)| !**answers);
+        let silent: Vec<&str> = silent.map(|((host, _), _)| host.vhost.as_str()).collect();
+        for vhost in &silent {
+            if let Some(host) = state.hosts.get_mut(*vhost) {
+                host.answers = false;
+            }
+        }
+        !silent.is_empty()
+    }
+
+    async fn probe_all(&self) -> Vec<Capabilities> {
         let asked = {
             let state = self.state();
             let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
@@ -331,7 +354,13 @@ impl XmppServer {
         };
         let probes = asked.iter().map(|(vhost, grant, admin)| {
             let admin = admin.as_ref().map(|(admin, right)| (admin, *right));
-            probe(&self.errands, vhost, grant.as_ref(), admin, limit)
+            probe(
+                &self.errands,
+                vhost,
+                grant.as_ref(),
+                admin,
+                self.limits.probe,
+            )
         });
         // A link that goes down ends this from outside.
         join_all(probes)
@@ -339,14 +368,6 @@ impl XmppServer {
             .into_iter()
             .filter_map(Result::ok)
             .collect()
-    }
-
-    fn lost_answers(&self, found: &[Capabilities]) -> bool {
-        let state = self.state();
-        found.iter().any(|host| {
-            let before = state.hosts.get(&host.vhost);
-            before.is_some_and(|before| before.answers) && host.granted && !host.answers
-        })
     }
 
     fn publish(&self) {
@@ -435,7 +456,7 @@ impl XmppServer {
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         let (host, jid) = self.host_of(account)?;
         match host.kind {
-            Kind::Prosody => self.reenable(&host, &jid).await,
+            Kind::Prosody => self.reenable(&host, &jid, account).await,
             Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid).await,
         }
     }

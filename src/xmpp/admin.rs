@@ -165,6 +165,12 @@ fn read_address(text: &str, with_port: bool) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
+/// Whether an answer to [`user_stats`] shows an open session.
+pub fn is_online(stats: &Completed) -> bool {
+    let resources = stats.values("onlineresources").unwrap_or_default();
+    resources.iter().any(|resource| !resource.trim().is_empty())
+}
+
 /// Whether an answer to [`last_login`] shows that somebody has been there: a date, or `Online`. COMPAT: ejabberd says `Never`
 /// for unknown accounts, for those that never logged in, and for all when `mod_last` is not loaded.
 pub fn has_been_there(answer: &Completed) -> Option<bool> {

@@ -149,11 +149,7 @@ pub(crate) async fn probe(
             found.kind = Kind::Ejabberd;
         }
     }
-    let account = match admin {
-        Some((admin, _)) if admin.domain() == host.domain() => Some(admin.clone()),
-        _ => BareJid::new(&format!("{NOBODY}@{vhost}")).ok(),
-    };
-    if let Some(account) = account
+    if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin))
         && found.record.allows(Verb::Get)
     {
         probe_record(errands, &account, &mut found, limit).await?;
@@ -168,6 +164,30 @@ pub(crate) async fn probe(
         probe_borrowed(errands, &host, admin, &mut found, limit).await?;
     }
     Ok(found)
+}
+
+/// Whether a host that answered before still does: one record is read. An error is an answer.
+pub(crate) async fn still_answers(
+    errands: &Errands,
+    host: &Capabilities,
+    admin: Option<&BareJid>,
+    limit: Duration,
+) -> bool {
+    let account = Jid::new(&host.vhost)
+        .ok()
+        .and_then(|vhost| somebody(&vhost, admin));
+    let Some(account) = account else {
+        return true;
+    };
+    errands.read_record(&account, host.spelling, limit).await != Err(Unanswered::Silent)
+}
+
+/// An account of a host whose record may be read to see what happens.
+fn somebody(host: &Jid, admin: Option<&BareJid>) -> Option<BareJid> {
+    match admin {
+        Some(admin) if admin.domain() == host.domain() => Some(admin.clone()),
+        _ => BareJid::new(&format!("{NOBODY}@{}", host.domain())).ok(),
+    }
 }
 
 /// Reads one record: does anybody answer, and is it the old server that sends our own request back?

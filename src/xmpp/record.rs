@@ -290,9 +290,10 @@ fn capped(text: String, most: usize) -> String {
 /// The children that are neither ejabberd's fields nor ours. A password is always kept, of the rest what is small.
 fn foreign(banned: &Element) -> Vec<Element> {
     const FIELDS: [&str; 5] = ["reason", "lastdate", "lastreason", "bandate", "hash"];
-    let others = banned.children().filter(|child| {
-        !child.has_ns(NS_RECORD) && !(child.has_ns(NS_BANNED) && FIELDS.contains(&child.name()))
-    });
+    let others = banned
+        .children()
+        .filter(|child| !child.has_ns(NS_RECORD))
+        .filter(|child| !child.has_ns(NS_BANNED) || !FIELDS.contains(&child.name()));
     let (passwords, rest): (Vec<_>, Vec<_>) = others
         .filter(|child| weight(child) <= MOST_FOREIGN_BYTES)
         .partition(|child| child.is("password", NS_BANNED));

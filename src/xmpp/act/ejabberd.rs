@@ -1,7 +1,11 @@
 //! Bans on ejabberd: the record that its own password check obeys.
 //!
-//! Write, kick, read back, and again if the record changed meanwhile: a user whose session is open can overwrite it.
+//! Write, kick, wait until the sessions are gone, read back, and again if the record changed meanwhile: a user whose session
+//! is open can overwrite it, and what she sent before the kick is still carried out after the kick is acknowledged.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
 use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
@@ -13,8 +17,11 @@ use crate::xmpp::courier::Unanswered;
 use crate::xmpp::probe::Capabilities;
 use crate::xmpp::record::{Judgement, Record};
 
-/// How often a record is written before we give up for now.
-const ROUNDS: u32 = 3;
+/// How often a record is written before we give up for now. Who overwrites it has to log in again between two of our steps.
+const ROUNDS: u32 = 5;
+/// How long kicked sessions may take to be gone, looked at every [`LOOK`].
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The hash in a record, and what we know of it.
 struct Hash {
@@ -277,11 +284,37 @@ impl XmppServer {
             .await
         {
             Ok(done) => match done.complaint() {
-                None => Ok(()),
+                None => self.wait_until_gone(host, jid).await,
                 Some(complaint) => Err(Undone(format!("{}: {complaint}.", doing()))),
             },
             Err(why) => Err(self.undone(&doing(), &why)),
         }
+    }
+
+    /// The kick is acknowledged before a session has worked off what its client had sent: a record read back then says
+    /// nothing (seen: a client that overwrites its record in a loop).
+    async fn wait_until_gone(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+        if !host.offers("user-stats") {
+            return Ok(());
+        }
+        for _ in 0..LOOKS {
+            let stats = self
+                .run_command(host, admin::user_stats(jid.as_str()))
+                .await;
+            let stats = stats.map_err(|why| {
+                self.undone(
+                    &format!("The sessions of {jid} could not be looked at"),
+                    &why,
+                )
+            })?;
+            if !admin::is_online(&stats) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        Err(Undone(format!(
+            "The record of {jid} is written, but its sessions do not end or come back."
+        )))
     }
 
     pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {

@@ -69,7 +69,12 @@ impl XmppServer {
     }
 
     /// Enables an account again.
-    pub(super) async fn reenable(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+    pub(super) async fn reenable(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        account: &Account,
+    ) -> Result<(), Undone> {
         if !host.offers("reenable-user") {
             return Err(Undone(format!(
                 "{} does not let portcullis enable accounts. `status` shows the lines to add.",
@@ -81,29 +86,25 @@ impl XmppServer {
             .run_command(host, admin::reenable_user(jid.as_str()))
             .await;
         let complaint = done.map_err(|why| self.undone(&doing, &why))?.complaint();
-        let has_record = self.has_record(host, jid).await;
+        let record = match host.keeps_records() {
+            true => self.read(host, jid).await.unwrap_or_default(),
+            false => Record::default(),
+        };
         if let Some(complaint) = complaint {
-            // Where nothing can be disabled, nothing was; a record of ours says that it once could be.
-            let never_was = self.find_on_prosody(host, jid).await == Some(false)
-                || (complaint.contains("could not be")
-                    && host.disables != Some(true)
-                    && !has_record);
-            if !never_was {
+            // Where nothing can be disabled, nothing was; a record of ours is only written once that has worked.
+            let cannot = complaint.contains("could not be") && host.disables != Some(true);
+            let never_was =
+                host.disables == Some(false) || !record.is_sealed(account, &self.keyring);
+            if !(cannot && never_was) && self.find_on_prosody(host, jid).await != Some(false) {
                 return Err(Undone(format!("{doing}: {complaint}.")));
             }
         }
-        if has_record && let Err(why) = self.write(host, jid, &Record::default()).await {
+        if !record.is_empty()
+            && let Err(why) = self.write(host, jid, &Record::default()).await
+        {
             tracing::warn!(%jid, "the account is enabled, but its record was not emptied: {why}");
         }
         Ok(())
-    }
-
-    async fn has_record(&self, host: &Capabilities, jid: &BareJid) -> bool {
-        host.keeps_records()
-            && self
-                .read(host, jid)
-                .await
-                .is_ok_and(|record| !record.is_empty())
     }
 
     /// Whether there is such an account.

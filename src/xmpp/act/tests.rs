@@ -34,6 +34,8 @@ struct Fake {
     /// Overwrites her record whenever it is written, as long as she is online; with `stubborn` afterwards, too.
     hostile: Option<String>,
     stubborn: bool,
+    /// Her last overwrite is carried out this many looks after the kick was acknowledged.
+    lingering: Option<u32>,
     can_disable: bool,
     deaf: bool,
     log: Vec<String>,
@@ -56,6 +58,7 @@ fn fake(make: Make) -> Shared {
         online: names(&["alice"]),
         hostile: None,
         stubborn: false,
+        lingering: None,
         can_disable: true,
         deaf: false,
         log: Vec::new(),
@@ -116,13 +119,9 @@ impl Fake {
             self.records.insert(account.clone(), banned);
             if self.hostile.as_ref() == Some(&account)
                 && (self.stubborn || self.online.contains(&account))
+                && self.lingering.is_none()
             {
-                self.records.insert(
-                    account,
-                    "<banned xmlns='jabber:ejabberd:banned'><reason>ha</reason></banned>"
-                        .parse()
-                        .unwrap(),
-                );
+                self.overwrite(&account);
             }
             return Ok(wrapped(""));
         }
@@ -199,8 +198,18 @@ impl Fake {
         };
         match name {
             "end-user-session" => {
-                self.online.remove(account);
+                if self.lingering.is_none() {
+                    self.online.remove(account);
+                }
                 done("")
+            }
+            "user-stats" if self.lingering.is_some() => {
+                self.lingering = self.lingering.and_then(|looks| looks.checked_sub(1));
+                if self.lingering.is_none() {
+                    self.online.remove(account);
+                    self.overwrite(account);
+                }
+                done(&field("onlineresources", "phone"))
             }
             "user-stats" if prosody && !known => {
                 done("<note type='error'>User does not exist</note>")
@@ -264,6 +273,15 @@ impl Fake {
             }
             _ => Err(refused("item-not-found", true)),
         }
+    }
+
+    fn overwrite(&mut self, account: &str) {
+        self.records.insert(
+            account.into(),
+            "<banned xmlns='jabber:ejabberd:banned'><reason>ha</reason></banned>"
+                .parse()
+                .unwrap(),
+        );
     }
 
     /// As the password check sees it.
@@ -467,6 +485,20 @@ async fn a_user_who_undoes_the_ban_is_kicked_and_banned_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_kicked_session_had_still_to_do_is_waited_for() {
+    let fake = fake(Make::Ejabberd24);
+    let server = ready(&fake, Some(COOKIE)).await;
+    locked(&fake).lingering = Some(3);
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    locked(&fake).lingering = Some(u32::MAX);
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("do not end"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_cookie_the_hash_is_learnt_where_the_server_tells_it() {
     let fake = fake(Make::Ejabberd26);
     let server = ready(&fake, None).await;
@@ -632,6 +664,7 @@ async fn a_prosody_that_cannot_disable_is_found_out_and_told() {
             .iter()
             .any(|gap| gap.remedy.contains("internal_hashed"))
     );
+    locked(&fake).overwrite("alice@localhost");
     assert_eq!(
         server.release(&ban("alice@localhost").subject).await,
         Ok(()),
