@@ -8,6 +8,7 @@ use std::{
 
 use clap::Parser;
 use portcullis::{
+    app,
     ban::seal::{KEY_BYTES, KeyId, generate_key_line},
     cli::{Cli, Command, Output},
     config::{Config, Problem, Problems},
@@ -27,16 +28,9 @@ fn main() -> ExitCode {
     match command {
         Command::Keygen { id } => keygen(id),
         Command::CheckConfig(output) => check_config(&file, output),
-        // SEAM: replace the body by `portcullis::app::run(&file, config)`.
-        Command::Run => with_config(&file, |_config| not_built("run")),
-        // SEAM: replace the body by `portcullis::app::doctor(config, output.json)`.
-        Command::Doctor(_output) => with_config(&file, |_config| not_built("doctor")),
+        Command::Run => with_config(&file, |config| app::run(&file, config)),
+        Command::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
     }
-}
-
-fn not_built(command: &str) -> ExitCode {
-    eprintln!("portcullis: `{command}` is not part of this build");
-    ExitCode::FAILURE
 }
 
 fn load(file: &Path) -> Result<Config, Problems> {

@@ -79,7 +79,7 @@ pub fn propose(
                 .collect(),
         ),
         Report::Order(order) => match decide(ledger, policy, order, now) {
-            Err(ruling) => Proposal::Answer(ruling),
+            Err(ruling) => Proposal::Answer(*ruling),
             Ok((change, personal)) => Proposal::Events(vec![Event {
                 id: fresh(),
                 at: now,
@@ -100,18 +100,18 @@ fn decide(
     policy: &Policy,
     order: &Order,
     now: Timestamp,
-) -> Result<(Change, Personal), Ruling> {
+) -> Result<(Change, Personal), Box<Ruling>> {
     let standing = ledger
         .current(&order.subject)
         .filter(|ban| ban.is_in_force(now));
     match &order.what {
         What::Lift { reason } => {
-            permits_lift(policy, order, standing, now).map_err(Ruling::Refused)?;
+            permits_lift(policy, order, standing, now).map_err(refused)?;
             match standing {
-                None => Err(Ruling::NotBanned(
+                None => Err(Box::new(Ruling::NotBanned(
                     order.subject.clone(),
                     ledger.last(&order.subject).cloned(),
-                )),
+                ))),
                 Some(_) => Ok((
                     Change::Lifted {
                         reason: reason.clone(),
@@ -127,7 +127,7 @@ fn decide(
                 (None, Some(ban)) => ban.until.map_or(Term::Forever, Term::Until),
                 (None, None) => policy.default_term_for(role, now),
             };
-            permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
+            permits_ban(policy, order, wanted, now).map_err(refused)?;
             let personal = Personal {
                 note: note.clone(),
                 ..Personal::default()
@@ -139,11 +139,15 @@ fn decide(
             };
             let reason = reason.clone().unwrap_or_else(|| ban.reason.clone());
             if until == ban.until && reason == ban.reason && note.is_none() {
-                return Err(Ruling::Already(ban.clone()));
+                return Err(Box::new(Ruling::Already(ban.clone())));
             }
             Ok((Change::Amended { reason, until }, personal))
         }
     }
+}
+
+fn refused(refusal: Refusal) -> Box<Ruling> {
+    Box::new(Ruling::Refused(refusal))
 }
 
 fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {

@@ -198,8 +198,8 @@ pub const KEYS: &[Key] = &[
         "record",
         "ejabberd_cookie_file",
         Kind::Text,
-        "the path of ejabberd's .erlang.cookie",
-        r#""/var/lib/ejabberd/.erlang.cookie""#,
+        "the path of a copy of ejabberd's .erlang.cookie",
+        r#""/etc/portcullis/erlang.cookie""#,
     ),
     fixed(
         "http",

@@ -21,10 +21,8 @@ use super::{
     raw,
     shape::Shaped,
 };
-use crate::{
-    ban::{Account, Subject, Term, seal::Keyring},
-    logs::{Format, Levels},
-};
+use crate::ban::{Account, Subject, Term, seal::Keyring};
+use crate::logs::{Format, Levels};
 
 const DEFAULT_SERVER: (&str, u16) = ("127.0.0.1", 5347);
 const DEFAULT_STORE: &str = "/var/lib/portcullis/store";
@@ -230,7 +228,7 @@ impl Reader<'_, '_> {
             }
             (None, Some(file)) => {
                 let path = self.folder.join(file.get_ref());
-                let read = files::read_private(&path).and_then(|text| {
+                let read = files::read_private(&path, files::hand_over).and_then(|text| {
                     check_secret(text.trim_end_matches(['\r', '\n']).to_owned())
                         .map_err(|said| format!("{}: {said}", path.display()))
                 });
@@ -285,7 +283,7 @@ impl Reader<'_, '_> {
             files::quoted(&path)
         );
         let keys = if !matches!(path.try_exists(), Ok(false)) {
-            files::read_private(&path)
+            files::read_private(&path, files::hand_over)
         } else {
             Err(format!("{} does not exist; {make}", path.display()))
         };
@@ -307,7 +305,7 @@ impl Reader<'_, '_> {
         }
         let typed = typed?;
         let path = self.folder.join(typed.get_ref());
-        files::read_private(&path)
+        files::read_private(&path, copy_cookie)
             .and_then(|text| {
                 check_secret(text.trim_end_matches(['\r', '\n', ' ']).to_owned())
                     .map_err(|said| format!("{}: {said}", path.display()))
@@ -467,6 +465,15 @@ impl Reader<'_, '_> {
 
 fn first<T>((value, _): (T, Place)) -> T {
     value
+}
+
+/// What to do when the cookie may not be read. Never to open the original: Erlang does not start when anybody but its
+/// owner may read it (kernel `auth.erl`, `check_attributes`).
+fn copy_cookie(path: &Path) -> String {
+    format!(
+        "leave it closed, or ejabberd will not start; name a copy here: install -o portcullis -m 0400 {} /etc/portcullis/erlang.cookie",
+        files::quoted(path)
+    )
 }
 
 fn check_secret(text: String) -> Result<Secret, String> {

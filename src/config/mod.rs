@@ -13,7 +13,6 @@ mod meaning;
 mod nearest;
 mod problem;
 mod raw;
-mod secret;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -23,14 +22,12 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf};
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
 
-use crate::{
-    ban::{Account, Policy, Term, policy::LOOPBACK, seal::Keyring},
-    logs::{Format, Levels},
-};
+use crate::ban::{Account, Policy, Term, policy::LOOPBACK, seal::Keyring};
+use crate::logs::{Format, Levels};
 
+pub use crate::xmpp::secret::Secret;
 pub use keys::{KEYS, Key, Kind, key};
 pub use problem::{Problem, Problems};
-pub use secret::Secret;
 
 use problem::Found;
 
@@ -153,7 +150,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the file.
     pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
-        let (text, metadata) = files::read(path, files::MAX_CONFIG_FILE).map_err(|said| {
+        let (text, metadata) = files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
             let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
             let message = match path.try_exists() {
                 Ok(false) => format!("there is no such file; {hint}"),

@@ -14,18 +14,14 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// From bare JIDs; one that is only a domain gets no role.
+    /// From accounts. An admin who is named among the moderators, too, is an admin.
     pub fn new(
-        admins: impl IntoIterator<Item = BareJid>,
-        moderators: impl IntoIterator<Item = BareJid>,
+        admins: impl IntoIterator<Item = Account>,
+        moderators: impl IntoIterator<Item = Account>,
     ) -> Self {
-        let accounts = |jids: &mut dyn Iterator<Item = BareJid>| {
-            jids.filter_map(|jid| Account::from_jid(&jid.into()))
-                .collect()
-        };
         Roles {
-            admins: accounts(&mut admins.into_iter()),
-            moderators: accounts(&mut moderators.into_iter()),
+            admins: admins.into_iter().collect(),
+            moderators: moderators.into_iter().collect(),
         }
     }
 
@@ -54,9 +50,10 @@ mod tests {
     #[test]
     fn a_role_belongs_to_the_account_however_it_is_spelled() {
         let jid = |text: &str| Jid::new(text).unwrap();
+        let account = |text| Account::from_jid(&jid(text)).unwrap();
         let roles = Roles::new(
-            [BareJid::new("Admin@xn--bcher-kva.example").unwrap()],
-            [BareJid::new("mod@example.org").unwrap()],
+            [account("Admin@xn--bcher-kva.example")],
+            [account("mod@example.org")],
         );
         assert_eq!(roles.of(&jid("admin@bücher.example/phone")), Role::Admin);
         assert_eq!(roles.of(&jid("mod@example.org")), Role::Moderator);

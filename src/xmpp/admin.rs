@@ -66,7 +66,9 @@ impl Completed {
 
     /// Whether Prosody says that there is no such account.
     pub fn says_no_account(&self) -> bool {
-        self.notes.iter().any(|(_, text)| text.contains("does not exist"))
+        self.notes
+            .iter()
+            .any(|(_, text)| text.contains("does not exist"))
     }
 }
 
@@ -102,7 +104,11 @@ pub fn list_commands() -> Element {
 
 fn command(name: &str, field: &str, value: &str) -> Element {
     let node = format!("{NS_ADMIN}#{name}");
-    let mut command = with("command", NS_COMMANDS, &[("node", &node), ("action", "complete")]);
+    let mut command = with(
+        "command",
+        NS_COMMANDS,
+        &[("node", &node), ("action", "complete")],
+    );
     command.append_child(form::submit(NS_ADMIN, &[(field, &[value])]));
     command
 }
@@ -154,7 +160,9 @@ fn read_address(text: &str, with_port: bool) -> Option<IpAddr> {
         false => text,
     };
     let bare = without_port.trim_start_matches('[').trim_end_matches(']');
-    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+    bare.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// Whether an answer to [`last_login`] shows that somebody has been there: a date, or `Online`. COMPAT: ejabberd says `Never`
@@ -182,31 +190,51 @@ mod tests {
 
     #[test]
     fn prosody_tells_a_failure_in_a_note() {
-        let failed = completed("<command status='completed' node='http://jabber.org/protocol/admin#disable-user' xmlns='http://jabber.org/protocol/commands' sessionid='x'><note type='info'>The following accounts could not be disabled:\nnosuch@localhost</note></command>");
-        assert!(failed.complaint().unwrap().starts_with("The following accounts could not be disabled"));
-        let done = completed("<command status='completed' xmlns='http://jabber.org/protocol/commands'><note type='info'>The following accounts were successfully disabled:\nalice@localhost</note></command>");
+        let failed = completed(
+            "<command status='completed' node='http://jabber.org/protocol/admin#disable-user' xmlns='http://jabber.org/protocol/commands' sessionid='x'><note type='info'>The following accounts could not be disabled:\nnosuch@localhost</note></command>",
+        );
+        assert!(
+            failed
+                .complaint()
+                .unwrap()
+                .starts_with("The following accounts could not be disabled")
+        );
+        let done = completed(
+            "<command status='completed' xmlns='http://jabber.org/protocol/commands'><note type='info'>The following accounts were successfully disabled:\nalice@localhost</note></command>",
+        );
         assert_eq!(done.complaint(), None);
-        let unknown = completed("<command status='completed' xmlns='http://jabber.org/protocol/commands'><note type='error'>User does not exist</note></command>");
+        let unknown = completed(
+            "<command status='completed' xmlns='http://jabber.org/protocol/commands'><note type='error'>User does not exist</note></command>",
+        );
         assert!(unknown.says_no_account() && unknown.complaint().is_some());
     }
 
     #[test]
     fn a_command_that_wants_more_steps_is_not_done() {
-        let form = completed("<command status='executing' xmlns='http://jabber.org/protocol/commands'><x xmlns='jabber:x:data' type='form'/></command>");
+        let form = completed(
+            "<command status='executing' xmlns='http://jabber.org/protocol/commands'><x xmlns='jabber:x:data' type='form'/></command>",
+        );
         assert!(form.complaint().is_some());
         assert!(read(None).complaint().is_some());
         assert!(completed("<x xmlns='other'/>").complaint().is_some());
     }
 
     fn stats(type_: &str, addresses: &str) -> Completed {
-        completed(&format!("<command status='completed' xmlns='http://jabber.org/protocol/commands'><x type='{type_}' xmlns='jabber:x:data'><field var='ipaddresses' type='text-multi' label='IP addresses'>{addresses}</field></x></command>"))
+        completed(&format!(
+            "<command status='completed' xmlns='http://jabber.org/protocol/commands'><x type='{type_}' xmlns='jabber:x:data'><field var='ipaddresses' type='text-multi' label='IP addresses'>{addresses}</field></x></command>"
+        ))
     }
 
     #[test]
     fn addresses_are_found_as_each_server_writes_them() {
         let check = |text: &str, with_port: bool, expect: &str| {
-            let found = read_addresses(&stats("form", &format!("<value>{text}</value>")), with_port);
-            assert_eq!(found.first().map(ToString::to_string).unwrap_or_default(), expect, "{text}");
+            let found =
+                read_addresses(&stats("form", &format!("<value>{text}</value>")), with_port);
+            assert_eq!(
+                found.first().map(ToString::to_string).unwrap_or_default(),
+                expect,
+                "{text}"
+            );
         };
         check("127.0.0.1:50050", true, "127.0.0.1");
         check("2001:db8::1:5005", true, "2001:db8::1");
@@ -216,14 +244,19 @@ mod tests {
         check("::ffff:192.0.2.1", false, "192.0.2.1");
         check("nonsense", true, "");
         assert!(read_addresses(&stats("result", ""), false).is_empty());
-        let twice = stats("result", "<value>127.0.0.1:5</value><value>127.0.0.1:7</value>");
+        let twice = stats(
+            "result",
+            "<value>127.0.0.1:5</value><value>127.0.0.1:7</value>",
+        );
         assert_eq!(read_addresses(&twice, true).len(), 1);
     }
 
     #[test]
     fn the_last_login_tells_what_it_can() {
         let of = |value: &str| {
-            has_been_there(&completed(&format!("<command status='completed' xmlns='http://jabber.org/protocol/commands'><x type='form' xmlns='jabber:x:data'><field var='lastlogin'><value>{value}</value></field></x></command>")))
+            has_been_there(&completed(&format!(
+                "<command status='completed' xmlns='http://jabber.org/protocol/commands'><x type='form' xmlns='jabber:x:data'><field var='lastlogin'><value>{value}</value></field></x></command>"
+            )))
         };
         assert_eq!(of("2026-11-22 10:30:11"), Some(true));
         assert_eq!(of("Online"), Some(true));
@@ -234,7 +267,10 @@ mod tests {
     #[test]
     fn a_command_list_yields_its_names() {
         let list: Element = "<query node='http://jabber.org/protocol/commands' xmlns='http://jabber.org/protocol/disco#items'><item node='http://jabber.org/protocol/admin#disable-user' name='Disable User' jid='localhost'/><item node='http://prosody.im/protocol/modules#list' jid='localhost'/><item/><item node='ping' jid='localhost'/></query>".parse().unwrap();
-        assert_eq!(read_list(Some(&list)).into_iter().collect::<Vec<_>>(), ["disable-user"]);
+        assert_eq!(
+            read_list(Some(&list)).into_iter().collect::<Vec<_>>(),
+            ["disable-user"]
+        );
         assert!(read_list(None).is_empty());
     }
 }

@@ -9,7 +9,9 @@ use minidom::Element;
 use thiserror::Error;
 use xmpp_parsers::jid::Jid;
 
+use super::iq::{Ask, AskFault, Asker};
 use super::privilege::Refused;
+use super::wire::Unsent;
 
 /// The type of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,10 @@ pub struct Courier(Arc<Carry>);
 impl Courier {
     /// One that carries as `carry` does.
     pub fn from_fn(
-        carry: impl Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>> + Send + Sync + 'static,
+        carry: impl Fn(Question) -> BoxFuture<'static, Result<Element, Unanswered>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         Courier(Arc::new(carry))
     }
@@ -85,6 +90,42 @@ impl Courier {
     /// [`Unanswered`] when no result came back.
     pub async fn ask(&self, question: Question) -> Result<Element, Unanswered> {
         (self.0)(question).await
+    }
+}
+
+/// Over the link.
+impl From<Asker> for Courier {
+    fn from(asker: Asker) -> Self {
+        Courier::from_fn(move |question| {
+            let asker = asker.clone();
+            Box::pin(async move {
+                let what = match question.verb {
+                    Verb::Get => Ask::Get(question.payload),
+                    Verb::Set => Ask::Set(question.payload),
+                };
+                let reply = asker.ask(question.to, None, what, question.timeout).await;
+                reply.map(|reply| reply.element).map_err(Unanswered::from)
+            })
+        })
+    }
+}
+
+impl From<AskFault> for Unanswered {
+    fn from(fault: AskFault) -> Self {
+        match fault {
+            AskFault::Refused {
+                condition, text, ..
+            } => Unanswered::Refused(Refused {
+                condition,
+                text: text.unwrap_or_default(),
+                outside: true,
+            }),
+            AskFault::Echoed => Unanswered::Echoed,
+            AskFault::Timeout(_) => Unanswered::Silent,
+            AskFault::Lost | AskFault::Unsent(Unsent::Down) => Unanswered::LinkDown,
+            AskFault::Busy => Unanswered::Unsent(String::from("too many requests are waiting")),
+            AskFault::Unsent(why) => Unanswered::Unsent(why.to_string()),
+        }
     }
 }
 

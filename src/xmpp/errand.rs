@@ -14,7 +14,7 @@ use super::record::Record;
 
 /// Requests under way at once. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
 /// table of 256 of them: more would only wait there.
-pub const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 
 /// Runs errands.
 #[derive(Debug)]
@@ -27,11 +27,21 @@ pub(crate) struct Errands {
 
 impl Errands {
     pub(crate) fn new(courier: Courier) -> Self {
-        Errands { courier, room: Semaphore::new(IN_FLIGHT), next: AtomicU64::new(1) }
+        Errands {
+            courier,
+            room: Semaphore::new(IN_FLIGHT),
+            next: AtomicU64::new(1),
+        }
     }
 
     /// A request in our own name; the child of the answer.
-    pub(crate) async fn plain(&self, to: Jid, verb: Verb, payload: Element, limit: Duration) -> Result<Option<Element>, Unanswered> {
+    pub(crate) async fn plain(
+        &self,
+        to: Jid,
+        verb: Verb,
+        payload: Element,
+        limit: Duration,
+    ) -> Result<Option<Element>, Unanswered> {
         let iq = self.ask(to, verb, payload, limit).await?;
         Ok(iq.children().next().cloned())
     }
@@ -46,12 +56,21 @@ impl Errands {
         limit: Duration,
     ) -> Result<Option<Element>, Unanswered> {
         let wrapped = wrap_to_self(account, spelling, verb, &self.inner_id(), payload);
-        let iq = self.ask(account.clone().into(), verb, wrapped, limit).await?;
+        let iq = self
+            .ask(account.clone().into(), verb, wrapped, limit)
+            .await?;
         unwrap(&iq).map_err(Unanswered::Refused)
     }
 
-    pub(crate) async fn read_record(&self, account: &BareJid, spelling: Spelling, limit: Duration) -> Result<Record, Unanswered> {
-        let query = self.as_self(account, spelling, Verb::Get, Record::query(), limit).await?;
+    pub(crate) async fn read_record(
+        &self,
+        account: &BareJid,
+        spelling: Spelling,
+        limit: Duration,
+    ) -> Result<Record, Unanswered> {
+        let query = self
+            .as_self(account, spelling, Verb::Get, Record::query(), limit)
+            .await?;
         Ok(Record::parse_answer(query.as_ref()))
     }
 
@@ -62,7 +81,9 @@ impl Errands {
         record: &Record,
         limit: Duration,
     ) -> Result<(), Unanswered> {
-        self.as_self(account, spelling, Verb::Set, record.store(), limit).await.map(drop)
+        self.as_self(account, spelling, Verb::Set, record.store(), limit)
+            .await
+            .map(drop)
     }
 
     /// One admin command (XEP-0133) in one step.
@@ -77,17 +98,36 @@ impl Errands {
             Route::Direct => self.plain(vhost.clone(), Verb::Set, command, limit).await?,
             Route::As(admin) => {
                 let wrapped = wrap(admin, vhost.as_str(), Verb::Set, &self.inner_id(), command);
-                let iq = self.ask(admin.clone().into(), Verb::Set, wrapped, limit).await?;
+                let iq = self
+                    .ask(admin.clone().into(), Verb::Set, wrapped, limit)
+                    .await?;
                 unwrap(&iq).map_err(Unanswered::Refused)?
             }
         };
         Ok(admin::read(answer.as_ref()))
     }
 
-    async fn ask(&self, to: Jid, verb: Verb, payload: Element, timeout: Duration) -> Result<Element, Unanswered> {
+    async fn ask(
+        &self,
+        to: Jid,
+        verb: Verb,
+        payload: Element,
+        timeout: Duration,
+    ) -> Result<Element, Unanswered> {
         // Never closed.
-        let _room = self.room.acquire().await.map_err(|_| Unanswered::LinkDown)?;
-        self.courier.ask(Question { to, verb, payload, timeout }).await
+        let _room = self
+            .room
+            .acquire()
+            .await
+            .map_err(|_| Unanswered::LinkDown)?;
+        self.courier
+            .ask(Question {
+                to,
+                verb,
+                payload,
+                timeout,
+            })
+            .await
     }
 
     fn inner_id(&self) -> String {

@@ -88,7 +88,9 @@ impl Grant {
             match perm.attr("access") {
                 Some("message") => grant.message = kind == Some("outgoing"),
                 Some("roster") => grant.roster = Right::read(kind),
-                Some("presence") => grant.presence = matches!(kind, Some("managed_entity" | "roster")),
+                Some("presence") => {
+                    grant.presence = matches!(kind, Some("managed_entity" | "roster"))
+                }
                 Some("iq") => {
                     for namespace in perm.children().filter(|child| child.name() == "namespace") {
                         let kind = namespace.attr("type");
@@ -136,14 +138,24 @@ impl Grants {
     ///
     /// # Errors
     /// [`NoGrant`] for everything else.
-    pub fn take(&mut self, component: &Jid, from: &Jid, to: &Jid, message: &Element) -> Result<String, NoGrant> {
+    pub fn take(
+        &mut self,
+        component: &Jid,
+        from: &Jid,
+        to: &Jid,
+        message: &Element,
+    ) -> Result<String, NoGrant> {
         if message.name() != "message" {
             return Err(NoGrant::OtherMessage);
         }
         let privilege = message
             .get_child("privilege", NS_PRIVILEGE)
             .ok_or(NoGrant::OtherMessage)?;
-        if privilege.children().any(|child| child.is("forwarded", NS_FORWARD)) || message.attr("type") == Some("error") {
+        if privilege
+            .children()
+            .any(|child| child.is("forwarded", NS_FORWARD))
+            || message.attr("type") == Some("error")
+        {
             return Err(NoGrant::OtherMessage);
         }
         if from.node().is_some() || from.resource().is_some() {
@@ -200,14 +212,22 @@ impl Spelling {
                 format!("{node}@{}", domain.to_ascii_uppercase())
             }
             // A domain without letters, an address for example.
-            (Spelling::OtherCase, Some(node)) => format!("{}@{domain}", node.as_str().to_uppercase()),
+            (Spelling::OtherCase, Some(node)) => {
+                format!("{}@{domain}", node.as_str().to_uppercase())
+            }
             _ => account.to_string(),
         }
     }
 }
 
 /// A request in the name of `account` to itself; the outer IQ goes to the account with the same type.
-pub fn wrap_to_self(account: &BareJid, spelling: Spelling, verb: Verb, id: &str, payload: Element) -> Element {
+pub fn wrap_to_self(
+    account: &BareJid,
+    spelling: Spelling,
+    verb: Verb,
+    id: &str,
+    payload: Element,
+) -> Element {
     wrap(account, &spelling.write(account), verb, id, payload)
 }
 
@@ -216,7 +236,12 @@ pub fn wrap(account: &BareJid, to: &str, verb: Verb, id: &str, payload: Element)
     let mut inner = with(
         "iq",
         NS_CLIENT,
-        &[("type", verb.as_str()), ("id", id), ("from", account.as_str()), ("to", to)],
+        &[
+            ("type", verb.as_str()),
+            ("id", id),
+            ("from", account.as_str()),
+            ("to", to),
+        ],
     );
     inner.append_child(payload);
     let mut wrapped = Element::bare("privileged_iq", NS_PRIVILEGE);
@@ -245,8 +270,12 @@ impl Refused {
                 .find(|child| child.has_ns(NS_STANZAS) && child.name() != "text")
         });
         Refused {
-            condition: condition.map_or("undefined-condition", Element::name).to_owned(),
-            text: error.map(|error| text_of(error, "text", NS_STANZAS)).unwrap_or_default(),
+            condition: condition
+                .map_or("undefined-condition", Element::name)
+                .to_owned(),
+            text: error
+                .map(|error| text_of(error, "text", NS_STANZAS))
+                .unwrap_or_default(),
             outside,
         }
     }
@@ -256,7 +285,12 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.text.as_str() {
             "" => f.write_str(&self.condition),
-            text => write!(f, "{}: {}", self.condition, super::payload::one_line(text, 200)),
+            text => write!(
+                f,
+                "{}: {}",
+                self.condition,
+                super::payload::one_line(text, 200)
+            ),
         }
     }
 }
@@ -288,7 +322,12 @@ mod tests {
 
     fn take(grants: &mut Grants, from: &str, to: &str, message: &str) -> Result<String, NoGrant> {
         let us = Jid::new("portcullis.localhost").unwrap();
-        grants.take(&us, &Jid::new(from).unwrap(), &Jid::new(to).unwrap(), &message.parse().unwrap())
+        grants.take(
+            &us,
+            &Jid::new(from).unwrap(),
+            &Jid::new(to).unwrap(),
+            &message.parse().unwrap(),
+        )
     }
 
     #[test]
@@ -297,16 +336,30 @@ mod tests {
         let vhost = take(&mut grants, "localhost", "portcullis.localhost", EJABBERD).unwrap();
         let grant = grants.of(&vhost).unwrap();
         assert_eq!(grant.iq("jabber:iq:private"), Right::Both);
-        assert!(grant.iq("http://jabber.org/protocol/disco#info").allows(Verb::Get));
-        assert!(!grant.iq("http://jabber.org/protocol/disco#info").allows(Verb::Set));
-        assert_eq!((grant.iq("jabber:iq:last"), grant.iq("other")), (Right::None, Right::None));
+        assert!(
+            grant
+                .iq("http://jabber.org/protocol/disco#info")
+                .allows(Verb::Get)
+        );
+        assert!(
+            !grant
+                .iq("http://jabber.org/protocol/disco#info")
+                .allows(Verb::Set)
+        );
+        assert_eq!(
+            (grant.iq("jabber:iq:last"), grant.iq("other")),
+            (Right::None, Right::None)
+        );
         assert!(grant.message && grant.presence && grant.names_refusals);
         assert_eq!(grant.roster, Right::Both);
 
         take(&mut grants, "localhost", "portcullis.localhost", PROSODY).unwrap();
         let grant = grants.of("localhost").unwrap();
         assert_eq!(grant.iq("jabber:iq:private"), Right::Both);
-        assert!(!grant.presence && !grant.names_refusals, "a grant replaces the earlier one whole");
+        assert!(
+            !grant.presence && !grant.names_refusals,
+            "a grant replaces the earlier one whole"
+        );
         grants.clear();
         assert_eq!(grants.vhosts().count(), 0);
     }
@@ -315,41 +368,88 @@ mod tests {
     fn nobody_but_a_server_grants_anything() {
         let mut grants = Grants::default();
         for from in ["mallory@localhost", "mallory@localhost/x", "localhost/x"] {
-            assert_eq!(take(&mut grants, from, "portcullis.localhost", EJABBERD), Err(NoGrant::NotAServer));
+            assert_eq!(
+                take(&mut grants, from, "portcullis.localhost", EJABBERD),
+                Err(NoGrant::NotAServer)
+            );
         }
-        assert_eq!(take(&mut grants, "localhost", "x@portcullis.localhost", EJABBERD), Err(NoGrant::NotForUs));
-        assert_eq!(take(&mut grants, "portcullis.localhost", "portcullis.localhost", EJABBERD), Err(NoGrant::NotForUs));
+        assert_eq!(
+            take(&mut grants, "localhost", "x@portcullis.localhost", EJABBERD),
+            Err(NoGrant::NotForUs)
+        );
+        assert_eq!(
+            take(
+                &mut grants,
+                "portcullis.localhost",
+                "portcullis.localhost",
+                EJABBERD
+            ),
+            Err(NoGrant::NotForUs)
+        );
         let other = "<message xmlns='jabber:component:accept'><body>hello</body></message>";
-        assert_eq!(take(&mut grants, "localhost", "portcullis.localhost", other), Err(NoGrant::OtherMessage));
+        assert_eq!(
+            take(&mut grants, "localhost", "portcullis.localhost", other),
+            Err(NoGrant::OtherMessage)
+        );
         assert_eq!(grants.vhosts().count(), 0);
     }
 
     #[test]
     fn hostile_grants_stay_bounded() {
         let mut grants = Grants::default();
-        let many: String = (0..500).map(|n| format!("<namespace type='both' ns='n{n}'/>")).collect();
-        let message = format!("<message xmlns='jabber:component:accept'><privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'>{many}</perm><perm/><x/></privilege></message>");
+        let many: String = (0..500)
+            .map(|n| format!("<namespace type='both' ns='n{n}'/>"))
+            .collect();
+        let message = format!(
+            "<message xmlns='jabber:component:accept'><privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'>{many}</perm><perm/><x/></privilege></message>"
+        );
         for n in 0..MOST_VHOSTS {
-            take(&mut grants, &format!("d{n}.example"), "portcullis.localhost", &message).unwrap();
+            take(
+                &mut grants,
+                &format!("d{n}.example"),
+                "portcullis.localhost",
+                &message,
+            )
+            .unwrap();
         }
-        assert_eq!(take(&mut grants, "one.more", "portcullis.localhost", &message), Err(NoGrant::TooMany));
+        assert_eq!(
+            take(&mut grants, "one.more", "portcullis.localhost", &message),
+            Err(NoGrant::TooMany)
+        );
         assert_eq!(grants.of("d0.example").unwrap().iq.len(), MOST_NAMESPACES);
     }
 
     #[test]
     fn a_wrapped_request_has_the_form_both_servers_take() {
         let alice = BareJid::new("alice@localhost").unwrap();
-        let payload: Element = "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>".parse().unwrap();
-        let wrapped = wrap_to_self(&alice, Spelling::OtherCase, Verb::Get, "in7", payload.clone());
+        let payload: Element =
+            "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>"
+                .parse()
+                .unwrap();
+        let wrapped = wrap_to_self(
+            &alice,
+            Spelling::OtherCase,
+            Verb::Get,
+            "in7",
+            payload.clone(),
+        );
         let expect: Element = "<privileged_iq xmlns='urn:xmpp:privilege:2'><iq xmlns='jabber:client' type='get' id='in7' from='alice@localhost' to='alice@LOCALHOST'><query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query></iq></privileged_iq>".parse().unwrap();
         assert_eq!(wrapped, expect);
         let plain = wrap_to_self(&alice, Spelling::Plain, Verb::Get, "in7", payload);
-        assert_eq!(plain.children().next().unwrap().attr("to"), Some("alice@localhost"));
+        assert_eq!(
+            plain.children().next().unwrap().attr("to"),
+            Some("alice@localhost")
+        );
     }
 
     #[test]
     fn another_case_is_found_for_every_domain() {
-        let check = |jid: &str, expect: &str| assert_eq!(Spelling::OtherCase.write(&BareJid::new(jid).unwrap()), expect);
+        let check = |jid: &str, expect: &str| {
+            assert_eq!(
+                Spelling::OtherCase.write(&BareJid::new(jid).unwrap()),
+                expect
+            )
+        };
         check("alice@example.org", "alice@EXAMPLE.ORG");
         check("alice@192.0.2.1", "ALICE@192.0.2.1");
     }
@@ -360,22 +460,35 @@ mod tests {
 
     #[test]
     fn answers_of_both_servers_are_unwrapped() {
-        let ejabberd = opened("<iq xmlns='jabber:component:accept' to='portcullis.localhost' from='alice@localhost' type='result' id='p8'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq to='alice@localhost' from='alice@LOCALHOST' type='result' id='in7' xmlns='jabber:client'><query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query></iq></forwarded></privilege></iq>");
+        let ejabberd = opened(
+            "<iq xmlns='jabber:component:accept' to='portcullis.localhost' from='alice@localhost' type='result' id='p8'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq to='alice@localhost' from='alice@LOCALHOST' type='result' id='in7' xmlns='jabber:client'><query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query></iq></forwarded></privilege></iq>",
+        );
         assert!(ejabberd.unwrap().unwrap().is("query", "jabber:iq:private"));
-        let set = opened("<iq xmlns='jabber:component:accept' id='2' to='portcullis.localhost' from='alice@localhost' type='result'><privilege xmlns='urn:xmpp:privilege:2'> <forwarded xmlns='urn:xmpp:forward:0'><iq id='i-2' to='alice@localhost' type='result' xmlns='jabber:client'/></forwarded></privilege></iq>");
+        let set = opened(
+            "<iq xmlns='jabber:component:accept' id='2' to='portcullis.localhost' from='alice@localhost' type='result'><privilege xmlns='urn:xmpp:privilege:2'> <forwarded xmlns='urn:xmpp:forward:0'><iq id='i-2' to='alice@localhost' type='result' xmlns='jabber:client'/></forwarded></privilege></iq>",
+        );
         assert_eq!(set, Ok(None));
     }
 
     #[test]
     fn errors_are_found_wherever_they_are() {
         let inside = opened("<iq xmlns='jabber:component:accept' to='portcullis.localhost' from='alice@localhost' type='error' id='p33'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq to='alice@localhost' from='bob@localhost' type='error' id='in32' xmlns='jabber:client'><query xmlns='jabber:iq:private'/><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Query to another users is forbidden</text></error></iq></forwarded></privilege></iq>").unwrap_err();
-        assert_eq!((inside.condition.as_str(), inside.outside), ("forbidden", false));
-        assert_eq!(inside.to_string(), "forbidden: Query to another users is forbidden");
+        assert_eq!(
+            (inside.condition.as_str(), inside.outside),
+            ("forbidden", false)
+        );
+        assert_eq!(
+            inside.to_string(),
+            "forbidden: Query to another users is forbidden"
+        );
         // Prosody: an error inside of a result.
         let inside = opened("<iq xmlns='jabber:component:accept' type='result' id='1'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq type='error' xmlns='jabber:client'><error type='modify'><bad-format xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq></forwarded></privilege></iq>").unwrap_err();
         assert_eq!(inside.condition, "bad-format");
         let outside = opened("<iq xmlns='jabber:component:accept' from='nosuch@localhost' type='error' id='p14'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>wrapping &lt;IQ&gt; stanza recipient must be a bare JID of a local user</text></error></iq>").unwrap_err();
-        assert_eq!((outside.condition.as_str(), outside.outside), ("forbidden", true));
+        assert_eq!(
+            (outside.condition.as_str(), outside.outside),
+            ("forbidden", true)
+        );
         // Nothing of it makes sense: still an answer.
         let odd = opened("<iq xmlns='jabber:component:accept' type='result'/>").unwrap_err();
         assert_eq!(odd.condition, "undefined-condition");

@@ -103,11 +103,19 @@ impl Capabilities {
 
     /// Name and version, for people.
     pub fn software(&self) -> String {
-        let version = self.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+        let version = self
+            .version
+            .as_deref()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
         match self.kind {
-            Kind::Unknown if self.version.is_none() => String::from("an XMPP server that does not say which"),
+            Kind::Unknown if self.version.is_none() => {
+                String::from("an XMPP server that does not say which")
+            }
             Kind::Unknown => format!("an unknown server{version}"),
-            Kind::Ejabberd if self.version.is_none() && self.is_echoing() => String::from("ejabberd 24.12 or older"),
+            Kind::Ejabberd if self.version.is_none() && self.is_echoing() => {
+                String::from("ejabberd 24.12 or older")
+            }
             Kind::Ejabberd => format!("ejabberd{version}"),
             Kind::Prosody => format!("Prosody{version}"),
         }
@@ -163,9 +171,16 @@ pub(crate) async fn probe(
 }
 
 /// Reads one record: does anybody answer, and is it the old server that sends our own request back?
-async fn probe_record(errands: &Errands, account: &BareJid, found: &mut Capabilities, limit: Duration) -> Result<(), Unanswered> {
+async fn probe_record(
+    errands: &Errands,
+    account: &BareJid,
+    found: &mut Capabilities,
+    limit: Duration,
+) -> Result<(), Unanswered> {
     for spelling in [Spelling::Plain, Spelling::OtherCase] {
-        let answer = errands.as_self(account, spelling, Verb::Get, Record::query(), limit).await;
+        let answer = errands
+            .as_self(account, spelling, Verb::Get, Record::query(), limit)
+            .await;
         match answer {
             Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
             Err(Unanswered::Echoed) => {
@@ -185,7 +200,12 @@ async fn probe_record(errands: &Errands, account: &BareJid, found: &mut Capabili
 
 /// Version, name and commands, asked in our own name and all at once: where ejabberd 24.12 drops them, silence costs one
 /// limit and not three.
-async fn probe_directly(errands: &Errands, host: &Jid, found: &mut Capabilities, limit: Duration) -> Result<(), Unanswered> {
+async fn probe_directly(
+    errands: &Errands,
+    host: &Jid,
+    found: &mut Capabilities,
+    limit: Duration,
+) -> Result<(), Unanswered> {
     let ask = |payload| errands.plain(host.clone(), Verb::Get, payload, limit);
     let (version, info, commands) = futures::join!(
         ask(Element::bare("query", NS_VERSION)),
@@ -198,9 +218,15 @@ async fn probe_directly(errands: &Errands, host: &Jid, found: &mut Capabilities,
         }
     }
     if let Ok(Some(info)) = info {
-        let identities = info.children().filter(|child| child.is("identity", NS_DISCO_INFO));
+        let identities = info
+            .children()
+            .filter(|child| child.is("identity", NS_DISCO_INFO));
         let server = identities.filter(|identity| identity.attr("category") == Some("server"));
-        if let Some(kind) = server.filter_map(|server| server.attr("name")).map(Kind::named).find(|kind| *kind != Kind::Unknown) {
+        if let Some(kind) = server
+            .filter_map(|server| server.attr("name"))
+            .map(Kind::named)
+            .find(|kind| *kind != Kind::Unknown)
+        {
             found.kind = kind;
         }
     }
@@ -231,13 +257,18 @@ async fn probe_borrowed(
     limit: Duration,
 ) -> Result<(), Unanswered> {
     let route = Route::As(admin.clone());
-    match errands.command(host, &route, admin::last_login(admin.as_str()), limit).await {
+    match errands
+        .command(host, &route, admin::last_login(admin.as_str()), limit)
+        .await
+    {
         Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
         Ok(done) if done.complaint().is_none() => {
             tracing::debug!(vhost = %found.vhost, %admin, "admin commands work in the name of an admin ({NS_COMMANDS})");
             found.kind = Kind::Ejabberd;
             found.route = Some(route);
-            found.commands = ["end-user-session", "user-stats", "get-user-lastlogin"].map(str::to_owned).into();
+            found.commands = ["end-user-session", "user-stats", "get-user-lastlogin"]
+                .map(str::to_owned)
+                .into();
         }
         _ => {}
     }

@@ -103,17 +103,19 @@ impl Record {
             }),
             ..Record::default()
         };
-        let seal = record.fields(account).map(|fields| keyring.seal(&fields).to_string());
+        let seal = record
+            .fields(account)
+            .map(|fields| keyring.seal(&fields).to_string());
         if let (Some(ours), Some(seal)) = (&mut record.ours, seal) {
             ours.seal = seal;
         }
         record
     }
 
-    /// The same with the children of others that `old` holds.
+    /// The same with these children of others.
     #[must_use]
-    pub fn keeping(mut self, old: Record) -> Self {
-        self.foreign = old.foreign;
+    pub fn keeping(mut self, foreign: &[Element]) -> Self {
+        self.foreign = foreign.to_vec();
         self
     }
 
@@ -197,24 +199,40 @@ impl Record {
     /// Whether our seal on it is good.
     pub fn is_sealed(&self, account: &Account, keyring: &Keyring) -> bool {
         match (&self.ours, self.fields(account)) {
-            (Some(ours), Some(fields)) => keyring.verify_text(&fields, &ours.seal) == Verified::Good,
+            (Some(ours), Some(fields)) => {
+                keyring.verify_text(&fields, &ours.seal) == Verified::Good
+            }
             _ => false,
         }
     }
 
     /// What this record, read back, is to the one that should be there. `native` is ejabberd's hash of the account, where
     /// it is known. Children of others do not count.
-    pub fn judge(&self, expected: &Record, account: &Account, keyring: &Keyring, native: Option<&str>) -> Judgement {
+    pub fn judge(
+        &self,
+        expected: &Record,
+        account: &Account,
+        keyring: &Keyring,
+        native: Option<&str>,
+    ) -> Judgement {
         if self.is_empty() {
             return Judgement::Empty;
         }
         let Some(ours) = &self.ours else {
             let by_server = native.is_some_and(|native| self.hash == native);
-            return if by_server { Judgement::ServerMade } else { Judgement::Junk };
+            return if by_server {
+                Judgement::ServerMade
+            } else {
+                Judgement::Junk
+            };
         };
         if self.is_sealed(account, keyring) {
             let same = self.fields(account) == expected.fields(account);
-            return if same { Judgement::Ours } else { Judgement::Outdated };
+            return if same {
+                Judgement::Ours
+            } else {
+                Judgement::Outdated
+            };
         }
         match &expected.ours {
             Some(meant) if meant.seal == ours.seal => Judgement::Altered,
@@ -240,7 +258,10 @@ impl Record {
 
 impl Ours {
     fn parse(ban: &Element) -> Option<Self> {
-        let attribute = |name| ban.attr(name).map(|text| capped(text.to_owned(), MOST_TEXT));
+        let attribute = |name| {
+            ban.attr(name)
+                .map(|text| capped(text.to_owned(), MOST_TEXT))
+        };
         Some(Ours {
             id: ban.attr("id")?.parse().ok()?,
             until: attribute("until"),
@@ -259,24 +280,37 @@ fn ban_date(at: Timestamp) -> String {
 
 /// Texts are kept exactly, for the seal covers them; one that we would never write that long is not ours anyway.
 fn capped(text: String, most: usize) -> String {
-    if text.len() <= most { text } else { one_line(&text, most) }
+    if text.len() <= most {
+        text
+    } else {
+        one_line(&text, most)
+    }
 }
 
 /// The children that are neither ejabberd's fields nor ours. A password is always kept, of the rest what is small.
 fn foreign(banned: &Element) -> Vec<Element> {
     const FIELDS: [&str; 5] = ["reason", "lastdate", "lastreason", "bandate", "hash"];
-    let others = banned
-        .children()
-        .filter(|child| !child.has_ns(NS_RECORD) && !(child.has_ns(NS_BANNED) && FIELDS.contains(&child.name())));
+    let others = banned.children().filter(|child| {
+        !child.has_ns(NS_RECORD) && !(child.has_ns(NS_BANNED) && FIELDS.contains(&child.name()))
+    });
     let (passwords, rest): (Vec<_>, Vec<_>) = others
         .filter(|child| weight(child) <= MOST_FOREIGN_BYTES)
         .partition(|child| child.is("password", NS_BANNED));
-    passwords.into_iter().chain(rest).take(MOST_FOREIGN).cloned().collect()
+    passwords
+        .into_iter()
+        .chain(rest)
+        .take(MOST_FOREIGN)
+        .cloned()
+        .collect()
 }
 
 /// Bytes of names and texts. The guard bounds how deep a stanza is.
 fn weight(element: &Element) -> usize {
-    let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + 16).sum();
+    let attributes: usize = element
+        .attrs()
+        .iter()
+        .map(|(_, value)| value.len() + 16)
+        .sum();
     let texts: usize = element.texts().map(str::len).sum();
     let children: usize = element.children().map(weight).sum();
     element.name().len() + element.ns().len() + attributes + texts + children
@@ -291,7 +325,11 @@ mod tests {
     use crate::ban::{Actor, BanId, Door, Origin, Role, Seq, Subject};
 
     pub(crate) fn ring(fill: u8) -> Keyring {
-        Keyring::parse(&generate_key_line(&"k1".parse().unwrap(), &[fill; KEY_BYTES])).unwrap()
+        Keyring::parse(&generate_key_line(
+            &"k1".parse().unwrap(),
+            &[fill; KEY_BYTES],
+        ))
+        .unwrap()
     }
 
     fn alice() -> Account {
@@ -306,7 +344,11 @@ mod tests {
             id: BanId(17),
             subject: Subject::Account(alice()),
             reason: "spam & <eggs>\n\u{1}".into(),
-            by: Actor { name: "admin@localhost/phone".into(), role: Role::Admin, door: Door::Chat },
+            by: Actor {
+                name: "admin@localhost/phone".into(),
+                role: Role::Admin,
+                door: Door::Chat,
+            },
             origin: Origin::Manual,
             since: Timestamp::from_millis(1_795_320_000_123),
             until: Timestamp::parse("2030-01-01T12:00:00Z"),
@@ -335,11 +377,20 @@ mod tests {
     #[test]
     fn a_record_reads_as_ejabberd_wants_it() {
         let element = expected().to_element();
-        assert_eq!(text_of(&element, "bandate", NS_BANNED), "2026-11-22T04:00:00.123000Z");
+        assert_eq!(
+            text_of(&element, "bandate", NS_BANNED),
+            "2026-11-22T04:00:00.123000Z"
+        );
         assert_eq!(text_of(&element, "reason", NS_BANNED), "spam & <eggs>");
-        assert_eq!(text_of(&element, "hash", NS_BANNED), "g20AAAAgL+4WP8L8tdsEW5X+3YRvSPYd4/BZmM7g8Ic1kc/UjyY=");
+        assert_eq!(
+            text_of(&element, "hash", NS_BANNED),
+            "g20AAAAgL+4WP8L8tdsEW5X+3YRvSPYd4/BZmM7g8Ic1kc/UjyY="
+        );
         let ours = element.get_child("ban", NS_RECORD).unwrap();
-        assert_eq!((ours.attr("id"), ours.attr("by")), (Some("17"), Some("admin@localhost")));
+        assert_eq!(
+            (ours.attr("id"), ours.attr("by")),
+            (Some("17"), Some("admin@localhost"))
+        );
         assert_eq!(ours.attr("until"), Some("2030-01-01T12:00:00Z"));
     }
 
@@ -351,31 +402,55 @@ mod tests {
         assert_eq!(judge(&text), Judgement::Ours);
         assert!(record.looks_native());
         let extra = text.replace("</banned>", "<x xmlns='other'>kept</x></banned>");
-        assert_eq!(judge(&extra), Judgement::Ours, "children of others do not count");
+        assert_eq!(
+            judge(&extra),
+            Judgement::Ours,
+            "children of others do not count"
+        );
     }
 
     #[test]
     fn every_kind_of_record_is_told_apart() {
         let text = written(&expected());
-        assert_eq!(judge("<banned xmlns='jabber:ejabberd:banned'/>"), Judgement::Empty);
+        assert_eq!(
+            judge("<banned xmlns='jabber:ejabberd:banned'/>"),
+            Judgement::Empty
+        );
         assert_eq!(judge(&text.replace("eggs", "ham")), Judgement::Altered);
-        assert_eq!(judge(&text.replace("g20AAAAg", "g20AAAAh")), Judgement::Altered);
+        assert_eq!(
+            judge(&text.replace("g20AAAAg", "g20AAAAh")),
+            Judgement::Altered
+        );
         assert_eq!(judge(&text.replace("v1.k1.", "v1.k2.")), Judgement::Forged);
         assert_eq!(judge(&text.replace("v1.k1.", "")), Judgement::Forged);
         let mut other = ban();
         other.until = None;
         let outdated = Record::of(&other, &alice(), native(), &ring(1));
         assert_eq!(judge(&written(&outdated)), Judgement::Outdated);
-        assert_eq!(judge(&written(&Record::of(&ban(), &alice(), native(), &ring(2)))), Judgement::Forged);
-        let server = format!("<banned xmlns='jabber:ejabberd:banned'><reason>spam</reason><hash>{}</hash></banned>", native());
+        assert_eq!(
+            judge(&written(&Record::of(&ban(), &alice(), native(), &ring(2)))),
+            Judgement::Forged
+        );
+        let server = format!(
+            "<banned xmlns='jabber:ejabberd:banned'><reason>spam</reason><hash>{}</hash></banned>",
+            native()
+        );
         assert_eq!(judge(&server), Judgement::ServerMade);
-        assert_eq!(judge("<banned xmlns='jabber:ejabberd:banned'><hash>g20</hash></banned>"), Judgement::Junk);
-        assert_eq!(judge("<banned xmlns='jabber:ejabberd:banned'>junk</banned>"), Judgement::Empty);
+        assert_eq!(
+            judge("<banned xmlns='jabber:ejabberd:banned'><hash>g20</hash></banned>"),
+            Judgement::Junk
+        );
+        assert_eq!(
+            judge("<banned xmlns='jabber:ejabberd:banned'>junk</banned>"),
+            Judgement::Empty
+        );
     }
 
     #[test]
     fn a_record_of_another_account_is_forged() {
-        let Subject::Account(bob) = Subject::parse("bob@localhost").unwrap() else { panic!() };
+        let Subject::Account(bob) = Subject::parse("bob@localhost").unwrap() else {
+            panic!()
+        };
         let moved = Record::of(&ban(), &bob, native(), &ring(1));
         assert_eq!(judge(&written(&moved)), Judgement::Forged);
     }
@@ -392,7 +467,13 @@ mod tests {
         assert!(record.reason.len() <= MOST_REASON && record.foreign.is_empty());
         assert!(record.ours.unwrap().seal.len() <= MOST_TEXT);
         let many: String = (0..100).map(|n| format!("<c{n} xmlns='j'/>")).collect();
-        let record = Record::parse(&format!("<banned xmlns='jabber:ejabberd:banned'>{many}<password>p</password></banned>").parse().unwrap());
+        let record = Record::parse(
+            &format!(
+                "<banned xmlns='jabber:ejabberd:banned'>{many}<password>p</password></banned>"
+            )
+            .parse()
+            .unwrap(),
+        );
         assert_eq!(record.foreign.len(), MOST_FOREIGN);
         assert!(record.holds_password(), "junk cannot push the password out");
     }
@@ -400,7 +481,9 @@ mod tests {
     #[test]
     fn a_rewrite_keeps_the_password_the_server_stored() {
         let old: Element = "<banned xmlns='jabber:ejabberd:banned'><reason/><hash>h</hash><password><scram xmlns='s'>a</scram></password></banned>".parse().unwrap();
-        let element = expected().keeping(Record::parse(&old)).to_element();
+        let element = expected()
+            .keeping(&Record::parse(&old).foreign)
+            .to_element();
         let password = element.get_child("password", NS_BANNED).unwrap();
         assert_eq!(password.get_child("scram", "s").unwrap().text(), "a");
         assert_eq!(judge(&String::from(&element)), Judgement::Ours);

@@ -1,35 +1,44 @@
-//! A value that never prints and is wiped when dropped.
+//! A value that never prints.
 
 use std::fmt;
+
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// The component secret. `Debug` prints a stub; there is no `Display`.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret text: wiped from memory when dropped, compared in constant time, not serialisable, and shown by `Debug`
+/// and `Display` as a stub.
+#[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the secret over; the caller's copy, if any, is the caller's to wipe.
-    #[must_use]
-    pub fn new(secret: String) -> Self {
-        Secret(Zeroizing::new(secret))
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
     }
 
-    /// The secret itself, for the handshake and nothing else.
-    #[must_use]
+    /// The secret itself, for the one place that needs it. Do not store or format what this returns.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Secret::new(secret)
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str("Secret(…)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
     }
 }
 
@@ -38,9 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_does_not_print() {
+    fn a_secret_prints_a_stub_and_compares_by_content() {
         let secret = Secret::new("hunter2".to_owned());
-        assert!(!format!("{secret:?} {secret:#?}").contains("hunter2"));
+        assert_eq!(
+            format!("{secret:?} {secret:#?} {secret}"),
+            "Secret(…) Secret(…) (secret)"
+        );
+        assert_eq!(secret, Secret::new("hunter2".to_owned()));
+        assert_ne!(secret, Secret::new("hunter3".to_owned()));
+        assert_ne!(secret, Secret::new("hunter".to_owned()));
         assert_eq!(secret.expose(), "hunter2");
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::ban::Timestamp;
+use portcullis::ban::{Account, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::{Gap, Standing};
 use portcullis::xmpp::stanza::{Received, Top, parse};
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use crate::gate::{FakeServer, START, World};
 
@@ -30,13 +30,11 @@ pub(crate) struct Bot {
 }
 
 pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
-    let jids = |texts: &[&str]| -> Vec<BareJid> {
-        texts
-            .iter()
-            .map(|text| BareJid::new(text).unwrap())
-            .collect()
+    let accounts = |texts: &[&str]| -> Vec<Account> {
+        let account = |text: &&str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+        texts.iter().map(account).collect()
     };
-    Roles::new(jids(admins), jids(moderators))
+    Roles::new(accounts(admins), accounts(moderators))
 }
 
 impl Bot {

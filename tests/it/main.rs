@@ -9,4 +9,5 @@ mod laws;
 mod link;
 mod manual;
 mod scripted;
+mod store;
 mod wire;
