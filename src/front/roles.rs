@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_role_belongs_to_the_account_however_it_is_spelled() {
         let jid = |text: &str| Jid::new(text).unwrap();
-        let account = |text| Account::from_jid(&jid(text)).unwrap();
+        let account = |text: &str| Account::from_jid(&jid(text)).unwrap();
         let roles = Roles::new(
             [account("Admin@xn--bcher-kva.example")],
             [account("mod@example.org")],

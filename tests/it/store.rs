@@ -56,7 +56,7 @@ fn event(number: u64) -> Event {
         personal: Personal {
             key: 0,
             // Some have a personal part, some do not.
-            note: (number % 3 == 0).then(|| format!("note {number}")),
+            note: number.is_multiple_of(3).then(|| format!("note {number}")),
             evidence: None,
         },
     }
@@ -152,6 +152,10 @@ fn a_hundred_thousand_events_are_one_append() {
             Seq(100_000)
         );
         assert_eq!(store.read(Seq(99_999), 9).unwrap().len(), 2);
+        let some = store.read(Seq(11), 9_001).unwrap();
+        let places: Vec<u64> = some.iter().map(|entry| entry.seq.0).collect();
+        assert_eq!(places, (11..=9_011).collect::<Vec<u64>>());
+        assert_eq!(some[9_000].event, event(9_010));
     });
 }
 

@@ -227,7 +227,7 @@ pub(super) fn damaged(seq: Seq, why: BadBytes) -> Failure {
     Failure::Damaged(format!("entry {} of the log: {why}", seq.0))
 }
 
-fn open_db(folder: &Path) -> Result<Db, Failure> {
+pub(super) fn open_db(folder: &Path) -> Result<Db, Failure> {
     let config = Config::new()
         .path(folder)
         .cache_capacity(CACHE)
