@@ -406,6 +406,9 @@ fn text(lines: &[String], rows: &[Row]) -> String {
     all.extend(rows.iter().map(|row| {
         if row.value.contains('\n') {
             format!("{}:\n```\n{}\n```", row.label, row.value)
+        } else if row.value.contains(&row.label) {
+            // A sentence that names its subject needs no label in front.
+            row.value.clone()
         } else {
             format!("{}: {}", row.label, row.value)
         }

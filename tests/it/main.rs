@@ -10,3 +10,4 @@ mod link;
 mod manual;
 mod scripted;
 mod store;
+mod wire;
