@@ -88,11 +88,23 @@ pub enum Judgement {
     Junk,
 }
 
+/// What the one who is banned reads behind ejabberd's "Account is banned: ": why, and until when.
+fn shown(ban: &Ban) -> String {
+    /// Room for the end behind a reason that fills the rest.
+    const END: usize = 64;
+    let reason = one_line(&ban.reason, MOST_REASON - END);
+    match ban.until {
+        None => reason,
+        Some(end) if reason.is_empty() => format!("until {end}"),
+        Some(end) => format!("{} (until {end})", reason.trim_end()),
+    }
+}
+
 impl Record {
     /// The record of a ban.
     pub fn of(ban: &Ban, account: &Account, hash: String, keyring: &Keyring) -> Self {
         let mut record = Record {
-            reason: one_line(&ban.reason, MOST_REASON),
+            reason: shown(ban),
             bandate: ban_date(ban.since),
             hash,
             ours: Some(Ours {
@@ -382,7 +394,10 @@ mod tests {
             text_of(&element, "bandate", NS_BANNED),
             "2026-11-22T04:00:00.123000Z"
         );
-        assert_eq!(text_of(&element, "reason", NS_BANNED), "spam & <eggs>");
+        assert_eq!(
+            text_of(&element, "reason", NS_BANNED),
+            "spam & <eggs> (until 2030-01-01 12:00 UTC)"
+        );
         assert_eq!(
             text_of(&element, "hash", NS_BANNED),
             "g20AAAAgL+4WP8L8tdsEW5X+3YRvSPYd4/BZmM7g8Ic1kc/UjyY="
@@ -488,6 +503,18 @@ mod tests {
         let password = element.get_child("password", NS_BANNED).unwrap();
         assert_eq!(password.get_child("scram", "s").unwrap().text(), "a");
         assert_eq!(judge(&String::from(&element)), Judgement::Ours);
+    }
+
+    #[test]
+    fn the_banned_read_why_and_until_when() {
+        let mut ban = ban();
+        ban.reason = "spam".into();
+        ban.until = Timestamp::parse("2030-01-01T12:00Z");
+        assert_eq!(shown(&ban), "spam (until 2030-01-01 12:00 UTC)");
+        ban.reason.clear();
+        assert_eq!(shown(&ban), "until 2030-01-01 12:00 UTC");
+        ban.until = None;
+        assert_eq!(shown(&ban), "");
     }
 
     #[test]

@@ -227,6 +227,10 @@ pub(super) fn damaged(seq: Seq, why: BadBytes) -> Failure {
     Failure::Damaged(format!("entry {} of the log: {why}", seq.0))
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "opening blocks anyway: it is done on a thread of its own, before anything is served"
+)]
 pub(super) fn open_db(folder: &Path) -> Result<Db, Failure> {
     let config = Config::new()
         .path(folder)
