@@ -28,7 +28,7 @@ def test_an_acknowledged_ban_survives_kill_9(house, server, fresh):
 def test_sigterm_is_a_clean_end(house):
     began = time.time()
     assert house.bot.stop() == 0
-    assert time.time() - began < 6
+    assert time.time() - began < 3
 
 
 def test_a_restart_of_the_server_costs_no_restart_of_portcullis(house, server, fresh):

@@ -25,7 +25,9 @@ def test_disco_version_ping_and_time(house, admin):
     version = admin.plugin("xep_0092", "get_version", house.jid)["software_version"]
     assert version["name"].lower() == "portcullis" and version["version"], version
     assert admin.plugin("xep_0199", "ping", house.jid) is not None
-    assert admin.plugin("xep_0202", "get_entity_time", house.jid)["entity_time"]["utc"]
+    now = admin.iq("get", house.jid, "<time xmlns='urn:xmpp:time'/>")  # slixmpp 1.8 cannot read a time that ends in Z
+    said(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", now.findtext(".//{urn:xmpp:time}utc"))
+    said(r"^[+-]\d\d:\d\d$|^Z$", now.findtext(".//{urn:xmpp:time}tzo"))
     commands = admin.plugin("xep_0030", "get_info", jid=house.jid, node=COMMANDS)["disco_info"]
     assert any(c == "automation" and t == "command-list" for c, t, *_ in commands["identities"]), commands
 

@@ -142,7 +142,7 @@ class Client:
     def __init__(self, server, user, pw=None, resource="lab", mechanism="PLAIN", within=15):
         self.server, self.user = server, user
         self.jid = f"{server.jid(user)}/{resource}"
-        self.messages, self.presences = queue.Queue(), queue.Queue()
+        self.messages, self.receipts, self.presences = queue.Queue(), queue.Queue(), queue.Queue()
         self.error = None
         self.ended = threading.Event()
         try:
@@ -180,6 +180,7 @@ class Client:
         x.add_event_handler("stream_error", stream_error)
         x.add_event_handler("message", self.messages.put)
         x.add_event_handler("message_error", self.messages.put)
+        x.add_event_handler("receipt_received", self.receipts.put)
         x.add_event_handler("presence", self.presences.put)
         if "disable_starttls" in inspect.signature(x.connect).parameters:  # slixmpp 1.8 (bookworm)
             x.connect(address=("127.0.0.1", self.server.c2s), use_ssl=False, force_starttls=False, disable_starttls=True)
@@ -241,15 +242,15 @@ class Client:
             times.append(time.time())
         return wait
 
-    def next_message(self, frm, within=10, body=True):
-        """The next message from `frm` (with a body, unless told otherwise)."""
+    def next_message(self, frm, within=10):
+        """The next message with a body from `frm`."""
         end = time.time() + within
         while True:
             try:
                 message = self.messages.get(timeout=max(0.001, end - time.time()))
             except queue.Empty:
                 raise AssertionError(f"{self.user}: no message from {frm} within {within} s") from None
-            if message["from"].bare == frm and (not body or message["body"]):
+            if message["from"].bare == frm and message["body"]:
                 return message
 
     def ask(self, bot, line, within=10):
