@@ -216,11 +216,16 @@ impl House {
         self.works.cancel();
         finish(self.working).await;
         self.link.cancel();
-        let _ = tokio::time::timeout(LAST_WORK, self.linked).await;
+        // One that broke has been waited for already, and a handle gives its end only once.
+        if !self.linked.is_finished() {
+            let _ = tokio::time::timeout(LAST_WORK, self.linked).await;
+        }
         // Ends with the link, whose last stanzas it takes.
         finish(vec![self.routing]).await;
         self.log.cancel();
-        let _ = tokio::time::timeout(LAST_WORK, self.following).await;
+        if !self.following.is_finished() {
+            let _ = tokio::time::timeout(LAST_WORK, self.following).await;
+        }
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }

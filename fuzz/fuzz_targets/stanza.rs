@@ -1,8 +1,13 @@
-//! Guard and parser on bytes of a stranger: `cargo +nightly fuzz run stanza`.
+//! Guard, parser and everything behind them on bytes of a stranger: `just fuzz`.
+//!
+//! What parses goes to the doors of a bot whose admin is `admin@example.org`, with a store in memory and a server that
+//! does whatever it is told. Every request must get exactly one answer.
 //!
 //! The first byte says in what pieces the rest arrives. Checked besides the absence of panics and overflows: a frame
 //! never exceeds its limits, and where the bytes are cut makes no difference.
 #![no_main]
+
+mod bot;
 
 use libfuzzer_sys::fuzz_target;
 use portcullis::xmpp::guard::{Frame, Guard, Limits, head_of};
@@ -62,6 +67,7 @@ fn handle(frame: &[u8]) {
                 let head = head_of(frame);
                 assert_eq!(head.id, received.header.id);
                 assert_eq!(head.type_, received.header.type_);
+            bot::takes(&received);
             }
         }
         Top::Malformed(malformed) => drop(malformed.why.to_string()),
