@@ -1,5 +1,4 @@
 """The ground the lab stands on: its folder, free ports, and the promise that nothing is left running."""
-import fcntl
 import os
 import pathlib
 import shutil
@@ -31,13 +30,15 @@ _blocks = []  # locks, held as long as this process lives
 
 
 def ports(count=6):
-    """A row of free loopback ports that no other lab on this machine uses, below the range for outgoing connections."""
-    locks = folder() / "ports"
-    locks.mkdir(exist_ok=True)
+    """A row of free loopback ports that no other lab on this machine uses, below the range for outgoing connections.
+
+    A row stays ours while the server that uses it is down. The lock is a name in the abstract socket namespace: it is
+    as wide as the ports themselves, whatever folder another lab uses, and the kernel takes it back when we die.
+    """
     for first in range(24000, 32000, 10):
-        lock = open(locks / str(first), "w")
+        lock = socket.socket(socket.AF_UNIX)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.bind(f"\0portcullis-lab-{first}")
             for port in range(first, first + count):
                 with socket.socket() as s:
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

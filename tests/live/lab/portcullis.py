@@ -1,4 +1,5 @@
 """The program under test: writes its configuration, starts it, waits until it is ready, stops it in all the ways there are."""
+import http.client
 import json
 import os
 import pathlib
@@ -140,7 +141,7 @@ class Portcullis:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, e.read().decode()
-        except OSError as e:
+        except (OSError, http.client.HTTPException) as e:
             return 0, str(e)
 
     def run(self, *args, within=40):
