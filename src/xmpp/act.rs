@@ -66,6 +66,8 @@ pub struct Limits {
     pub grants: Duration,
     /// From one probing to the next.
     pub again: Duration,
+    /// From a probing that misses what was granted before to asking for a new connection.
+    pub regrant: Duration,
 }
 
 impl Default for Limits {
@@ -75,6 +77,7 @@ impl Default for Limits {
             probe: Duration::from_secs(2),
             grants: Duration::from_secs(2),
             again: Duration::from_secs(300),
+            regrant: Duration::from_secs(30),
         }
     }
 }
@@ -108,6 +111,8 @@ struct State {
     grants: Grants,
     hosts: BTreeMap<String, Capabilities>,
     probed: bool,
+    /// A connection before this one, or this one, was granted something.
+    ever_granted: bool,
 }
 
 impl XmppServer {
@@ -127,6 +132,7 @@ impl XmppServer {
                 grants: Grants::default(),
                 hosts: BTreeMap::new(),
                 probed: false,
+                ever_granted: false,
             }),
             session: watch::Sender::new(0),
             standing: watch::Sender::default(),
@@ -248,11 +254,29 @@ impl XmppServer {
         self.wait_for_grants().await;
         loop {
             self.look(session).await;
+            let worse = self.is_worse_off();
+            let pause = if worse {
+                self.limits.regrant
+            } else {
+                self.limits.again
+            };
             tokio::select! {
                 () = self.doubt.notified() => {}
-                () = sleep(self.limits.again) => {}
+                () = sleep(pause) => if worse {
+                    tracing::warn!("rights that were granted before are missing; asking for a new connection");
+                    self.reconnect.notify_one();
+                }
             }
         }
+    }
+
+    /// Whether there were grants on an earlier connection and there are none on this one. ejabberd takes the grants of a
+    /// new connection away when the old one ends after it began, and only a newer one brings them back.
+    fn is_worse_off(&self) -> bool {
+        let mut state = self.state();
+        let granted = state.grants.vhosts().next().is_some();
+        state.ever_granted |= granted;
+        state.ever_granted && !granted
     }
 
     async fn wait_for_grants(&self) {

@@ -788,3 +788,25 @@ async fn silence_after_answers_asks_for_a_new_connection() {
         Ok(Held::Enforced)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_the_grants_of_the_one_before_asks_for_another() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, Some(COOKIE)).await;
+    server.link_down();
+    server.link_up();
+    let asked = tokio::time::timeout(Duration::from_secs(120), server.reconnect_wanted()).await;
+    assert!(
+        asked.is_ok(),
+        "the old connection took the new one's grants with it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_granted_anything_is_not_asked_again_and_again() {
+    let server = server(&fake(Make::Ejabberd26), Some(COOKIE));
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    server.link_up();
+    let asked = tokio::time::timeout(Duration::from_secs(3_600), server.reconnect_wanted()).await;
+    assert!(asked.is_err());
+}
