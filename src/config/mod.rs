@@ -17,7 +17,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
@@ -27,9 +27,9 @@ use crate::{
     logs::{Format, Levels},
 };
 
+pub use crate::xmpp::secret::Secret;
 pub use keys::{KEYS, Key, Kind, key};
 pub use problem::{Problem, Problems};
-pub use crate::xmpp::secret::Secret;
 
 use problem::Found;
 
@@ -206,6 +206,7 @@ impl Config {
             exempt_networks: loopback
                 .chain(self.exempt.networks.iter().copied())
                 .collect(),
+            rules: Arc::default(),
             exempt_accounts: self
                 .admins
                 .iter()
