@@ -17,7 +17,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
@@ -204,6 +204,7 @@ impl Config {
             exempt_networks: loopback
                 .chain(self.exempt.networks.iter().copied())
                 .collect(),
+            rules: Arc::default(),
             exempt_accounts: self
                 .admins
                 .iter()
