@@ -12,7 +12,7 @@ const RANKS: [&[&str]; 8] = [
     &["front"],
     &["http"],
     &["config"],
-    &["app", "cli", "logs"],
+    &["app", "cli", "logs", "rehearse"],
     &["main", "lib"],
 ];
 
