@@ -158,7 +158,7 @@ fn decide(
             needs_admin(order, "Taking an exemption back").map_err(Ruling::Refused)?;
             match ledger.exemptions().any(|one| one.subject == order.subject) {
                 true => Ok((Change::Unallowed, Personal::default())),
-                false => Err(Ruling::NotAllowed(order.subject.clone())),
+                false => Err(Box::new(Ruling::NotAllowed(order.subject.clone()))),
             }
         }
         What::Forget => {
@@ -190,7 +190,7 @@ fn decide(
             permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
             if let Some(exemption) = ledger.exemption(&order.subject, now) {
                 let by = exemption.to_string();
-                return Err(Ruling::Refused(Refusal::Allowed(order.subject.clone(), by)));
+                return Err(refused(Refusal::Allowed(order.subject.clone(), by)));
             }
             let personal = Personal {
                 note: note.clone(),
