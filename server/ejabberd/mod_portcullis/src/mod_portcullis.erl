@@ -13,7 +13,6 @@
 
 -include("logger.hrl").
 -include("xmpp.hrl").
--include("ejabberd_router.hrl").
 
 -define(PARTS, [mod_portcullis_wire, mod_portcullis_name, mod_portcullis_held, mod_portcullis_kick, mod_portcullis_link]).
 
@@ -64,7 +63,7 @@ file_md5(Part) ->
 
 stop(Host) -> gen_mod:stop_child(mod_portcullis_link, Host).
 
-reload(Host, NewOpts, _OldOpts) -> mod_portcullis_link:resume(Host, NewOpts).
+reload(Host, _NewOpts, _OldOpts) -> mod_portcullis_link:reloaded(Host).
 
 depends(_Host, _Opts) -> [].
 
@@ -371,8 +370,7 @@ is_record_request(El) ->
 resource_packet(#iq{type = Type, from = #jid{luser = <<>>, lserver = Component, lresource = <<>>},
                     to = #jid{luser = <<>>, lserver = Host, lresource = <<"portcullis">>}} = IQ)
   when Type =:= get; Type =:= set ->
-    Ours = Component =:= mod_portcullis_wire:component(Host)
-        andalso lists:any(fun(R) -> R#route.pid =:= self() end, ejabberd_router:find_routes(Component)),
+    Ours = Component =:= mod_portcullis_wire:component(Host) andalso lists:member(self(), mod_portcullis_wire:routes(Host)),
     case Ours andalso mod_portcullis_wire:payload(IQ) of
         #xmlel{name = Name} = El ->
             order(Name, El, Host, IQ),

@@ -3,12 +3,11 @@
 %%% A child of ejabberd_gen_mod_sup: when it ends, it is started again and reads the held bans from disk.
 -module(mod_portcullis_link).
 -behaviour(gen_server).
--export([report/2, seen/2, news/3, trouble/3, need_table/1, resume/2]).
+-export([report/2, seen/2, news/3, trouble/3, need_table/1, reloaded/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 
 -include("logger.hrl").
 -include("xmpp.hrl").
--include("ejabberd_router.hrl").
 
 -define(VERSION, <<"1.0.0">>).
 -define(TICK_MS, 1000).
@@ -40,8 +39,8 @@ trouble(Host, Kind, Text) -> gen_server:cast(proc(Host), {trouble, Kind, Text}).
 
 need_table(Host) -> gen_server:cast(proc(Host), need_table).
 
-%% The configuration was reloaded, perhaps with another component.
-resume(Host, _Opts) -> gen_server:cast(proc(Host), reloaded).
+%% Other options, perhaps another component.
+reloaded(Host) -> gen_server:cast(proc(Host), reloaded).
 
 proc(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
@@ -62,25 +61,41 @@ code_change(_, State, _) -> {ok, State}.
 
 handle_call(_, _, State) -> {reply, {error, unknown}, State}.
 
-handle_cast({report, Login}, S) -> {noreply, flush(queued(Login, S))};
-handle_cast({seen, Seq}, S) -> {noreply, sync(wanted(Seq, S))};
-handle_cast({news, Epoch, Seq}, S) ->
-    Wanted = case mark(S) of {Epoch, _} -> Seq; _ -> infinity end,
-    {noreply, sync(wanted(Wanted, S))};
-handle_cast({trouble, Kind, Text}, S) -> {noreply, said(S, Kind, Text)};
-handle_cast(need_table, S) -> {noreply, table(S)};
-handle_cast(reloaded, S) -> {noreply, S#state{routes = []}};
-handle_cast(_, S) -> {noreply, S}.
+%% A crash would be counted by the supervisor of all modules, and ten in a second would take every module down: what
+%% cannot be done is told instead, and the next tick goes on.
+handle_cast(Message, S) -> {noreply, go_on(fun() -> told(Message, S) end, S)}.
 
 handle_info(tick, S) ->
     erlang:send_after(?TICK_MS, self(), tick),
-    {noreply, tick(S)};
+    {noreply, go_on(fun() -> tick(S) end, S)};
 handle_info(look_at_sessions, #state{host = Host} = S) ->
     _ = spawn(fun() -> mod_portcullis_kick:held(Host) end),
     {noreply, S};
-handle_info(flush, S) -> {noreply, flush(S#state{flush = undefined})};
-handle_info({iq_reply, Reply, Tag}, S) -> {noreply, reply(Tag, Reply, S)};
+handle_info(flush, S) -> {noreply, go_on(fun() -> flush(S#state{flush = undefined}) end, S#state{flush = undefined})};
+handle_info({iq_reply, Reply, Tag}, S) -> {noreply, go_on(fun() -> reply(Tag, Reply, S) end, forget(Tag, S))};
 handle_info(_, S) -> {noreply, S}.
+
+go_on(Do, Otherwise) ->
+    try Do()
+    catch Class:Reason:Stack ->
+            said(Otherwise, crash, iolist_to_binary(io_lib:format("~0p:~0p at ~0p", [Class, Reason, Stack])))
+    end.
+
+%% An answer that could not be worked with is as good as none.
+forget(Tag, #state{hello = Tag} = S) -> S#state{hello = undefined};
+forget(Tag, #state{sync = {Tag, _, _}} = S) -> failed(S);
+forget(Tag, #state{sending = {Tag, _}} = S) -> S#state{sending = undefined};
+forget(_, S) -> S.
+
+told({report, Login}, S) -> flush(queued(Login, S));
+told({seen, Seq}, S) -> sync(wanted(Seq, S));
+told({news, Epoch, Seq}, S) ->
+    Wanted = case mark(S) of {Epoch, _} -> Seq; _ -> infinity end,
+    sync(wanted(Wanted, S));
+told({trouble, Kind, Text}, S) -> said(S, Kind, Text);
+told(need_table, S) -> table(S);
+told(reloaded, S) -> S#state{routes = []};
+told(_, S) -> S.
 
 tick(S0) ->
     S1 = routes(table(S0)),
@@ -94,9 +109,9 @@ tick(S0) ->
 plus(infinity) -> infinity;
 plus(N) -> N + 1.
 
-%% The processes that stand for the component, on whatever node. Others than before: it connected again.
+%% Other processes for the component than before: it connected again.
 routes(#state{host = Host, routes = Before} = S) ->
-    case lists:sort([R#route.pid || R <- ejabberd_router:find_routes(mod_portcullis_wire:component(Host))]) of
+    case mod_portcullis_wire:routes(Host) of
         Before -> S;
         [] ->
             ?WARNING_MSG("portcullis (~ts) is not connected: ~ts decides by the ~B bans it holds",

@@ -1,11 +1,12 @@
 %%% Words of urn:portcullis:hook:1: building elements, reading them, and one bounded question.
 %%% Knows nothing of logins and holds no state. Start reading at ask/3.
 -module(mod_portcullis_wire).
--export([ask/3, send/5, me/1, component/1, away/1]).
+-export([ask/3, send/5, me/1, component/1, away/1, routes/1]).
 -export([el/2, el/3, child/2, attr/2, text_of/1, payload/1, text/1]).
 -export([address/1, address_text/1, network/1, until/1, now_ms/0, stamp/1]).
 
 -include("xmpp.hrl").
+-include("ejabberd_router.hrl").
 
 -define(NS, <<"urn:portcullis:hook:1">>).
 %% Longer than any `wait`: only reached when the server's own table of questions was lost.
@@ -56,6 +57,13 @@ component(Host) ->
     misc:expand_keyword(<<"@HOST@">>, gen_mod:get_module_opt(Host, mod_portcullis, component), Host).
 
 away(Host) -> not ejabberd_router:is_my_route(component(Host)).
+
+%% The processes that stand for the component, on whatever node of the cluster.
+routes(Host) ->
+    case (ejabberd_router:get_backend()):find_routes(component(Host)) of
+        {ok, Routes} -> lists:sort([P || #route{pid = P} <- Routes]);
+        _ -> []
+    end.
 
 %% --- elements
 
