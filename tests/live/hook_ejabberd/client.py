@@ -96,7 +96,7 @@ class Stream:
         """(condition, text): ('success', ''), ('account-disabled', 'You are …'), ('policy-violation', …), ('closed', '')."""
         if "<success" in text:
             return "success", ""
-        m = re.search(r"<(?:failure|stream:error)[^>]*>\s*<([a-z-]+)", text)
+        m = re.search(r"<(?:failure|stream:error|error)[^>]*>\s*<([a-z-]+)", text)
         if not m:
             return ("challenge", "") if "<challenge" in text else ("closed" if self.ended else "nothing", "")
         t = re.search(r"<text[^>]*>([^<]*)</text>", text)

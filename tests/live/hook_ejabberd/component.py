@@ -28,6 +28,7 @@ class Component:
         self.silent = set()  # kinds of questions that get no answer: check, hello, sync, report
         self.late = 0.0  # seconds before a verdict is sent
         self.hellos, self.checks, self.syncs, self.logins, self.reports = [], [], [], [], []
+        self.given = []  # the numbers up to which a list was given to its end
         self.answers = {}
         self.other = queue.Queue()
         self.changed = threading.Condition()
@@ -140,6 +141,8 @@ class Component:
         changes = sorted((v[0], k, v[1], v[2]) for k, v in self.state.items() if v[0] > max(since, 0) and not (fresh and v[2] is None))
         page, rest = changes[:self.page], changes[self.page:]
         seq = page[-1][0] if rest else self.seq
+        if not rest:
+            self.given.append(seq)
         out = "".join(
             f"<lift {attrs(a)}/>" if text is None else f"<ban id='{s}' {attrs(a)}><text>{escape(text)}</text></ban>"
             for s, _, a, text in page)
@@ -229,11 +232,11 @@ class Component:
                 self.changed.wait(min(left, 0.2))
 
     def wait_held(self, nodes=1, within=15):
-        """Waits until every node asked for everything there is (a sync from the newest number, or an answer up to it)."""
-        self.wait(lambda: len(self.hellos) > 0, within)
-        time.sleep(0.1)
+        """Waits until as many nodes were given everything there is."""
+        self.wait(lambda: self.hellos, within)
         self.news()
-        time.sleep(0.3)
+        self.wait(lambda: len([seq for seq in self.given if seq >= self.seq]) >= nodes, within)
+        time.sleep(0.1)
 
     def reported(self, within=5, **want):
         """The first reported login with these attributes."""

@@ -76,7 +76,7 @@ class Node(Ejabberd):
         text = (f'{{ok,T,_}}=erl_scan:string({erl_string(expression + ".")}),{{ok,E}}=erl_parse:parse_exprs(T),'
                 f'R=rpc:call(\'{self.erlang_name}\',erl_eval,exprs,[E,[]],10000),'
                 'io:format("~0p~n",[case R of {value,V,_}->V; O->O end]),halt().')
-        env = {"HOME": f"{self.run}/home", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        env = {"HOME": f"{self.run}/home", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
         done = subprocess.run(
             [*map(str, self._as_ejabberd()), "/usr/bin/erl", "-noinput", "-sname", f"ask{self.dist}@localhost", "-setcookie", COOKIE,
              "-erl_epmd_port", str(self.dist), "-start_epmd", "false", "-dist_listen", "false", "-eval", text],

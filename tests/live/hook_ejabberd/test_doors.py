@@ -9,12 +9,7 @@ TEXT = "You are banned until 2030-01-01 12:00 UTC: spam & more"
 
 
 def oauth_token(ej, user):
-    answer = ej.ctl("oauth_issue_token", jid=f"{user}@localhost", ttl=3600, scopes="sasl_auth")
-    return answer["token"] if isinstance(answer, dict) else answer[0]
-
-
-def plain(door, ej, pw, user, right=True, **more):
-    return lambda: (s := door(**more)).plain(user, pw(user) if right else "wrong"), lambda: s
+    return ej.ctl("oauth_issue_token", jid=f"{user}@localhost", ttl=3600, scopes=["sasl_auth"])["token"]
 
 
 WAYS = ["PLAIN", "SCRAM-SHA-1", "X-OAUTH2", "SASL2 PLAIN", "SASL2 SCRAM-SHA-1", "FAST", "legacy"]
@@ -60,8 +55,11 @@ def way(request, ej, component, door, pw):
 
 
 def test_a_login_is_asked_about_and_its_success_reported(way, component):
-    assert way.open().go()[0] == "success"
-    component.reported(account="alice@localhost", address="127.0.0.1", mechanism=way.mechanism, outcome="success")
+    if way.name == "legacy":  # ejabberd itself knows no such login for an account whose password is stored as SCRAM
+        assert way.open().go()[0] == "not-authorized"
+    else:
+        assert way.open().go()[0] == "success"
+        component.reported(account="alice@localhost", address="127.0.0.1", mechanism=way.mechanism, outcome="success")
     asked = [c for c in component.checks if c.get("account")]
     assert asked and all(c["account"] == "alice@localhost" and c["address"] == "127.0.0.1" and c["mechanism"] == way.mechanism
                          for c in asked if c["mechanism"] == way.mechanism)
@@ -80,13 +78,9 @@ def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, compo
     for right in (True, False):
         condition, text = way.open().go(right)
         assert text.replace("&amp;", "&") == TEXT
+        assert condition == ("policy-violation" if way.name == "legacy" else "account-disabled")
+        way.stream.rest()
         rest = way.stream.text
-        if way.name == "legacy":
-            assert condition == "policy-violation"
-        else:
-            assert condition == "account-disabled"
-            way.stream.rest()
-            rest = way.stream.text
         assert "<policy-violation" in rest and "</stream:stream>" in rest, rest
         assert "<success" not in rest and "type='result'" not in rest and "not-authorized" not in rest
     login = component.reported(account="alice@localhost", outcome="refused", mechanism=way.mechanism)

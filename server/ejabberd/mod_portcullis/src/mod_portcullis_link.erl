@@ -94,7 +94,7 @@ told({news, Epoch, Seq}, S) ->
     sync(wanted(Wanted, S));
 told({trouble, Kind, Text}, S) -> said(S, Kind, Text);
 told(need_table, S) -> table(S);
-told(reloaded, S) -> S#state{routes = []};
+told(reloaded, S) -> hello(routes(S#state{routes = []}));
 told(_, S) -> S.
 
 tick(S0) ->
@@ -116,8 +116,25 @@ routes(#state{host = Host, routes = Before} = S) ->
         [] ->
             ?WARNING_MSG("portcullis (~ts) is not connected: ~ts decides by the ~B bans it holds",
                          [mod_portcullis_wire:component(Host), Host, mod_portcullis_held:count(S#state.held)]),
-            S#state{routes = []};
-        Now -> S#state{routes = Now, since_hello = infinity}
+            abandoned(S#state{routes = []});
+        Now ->
+            S1 = S#state{routes = Now, since_hello = infinity},
+            case Before -- Now of
+                [] -> S1;
+                _ -> abandoned(S1)
+            end
+    end.
+
+%% Nobody will answer what was sent to a connection that is gone.
+abandoned(#state{sending = Sending} = S) ->
+    S1 = case S#state.sync of
+             idle -> S;
+             _ -> wanted(infinity, S#state{sync = idle})
+         end,
+    S2 = S1#state{hello = undefined},
+    case Sending of
+        undefined -> S2;
+        {_, Logins} -> back(Logins, S2)
     end.
 
 table(#state{held = Held, host = Host} = S) ->
@@ -304,6 +321,13 @@ deliver(Logins, #state{batch = Batch, run = Run} = S) ->
            [mod_portcullis_wire:child(<<"login">>, L) || L <- Logins]),
     S#state{sending = {ask(S, set, El, report), Logins}, last_report = mod_portcullis_wire:now_ms()}.
 
+%% Not delivered: back to the front, without passing the bound.
+back(Logins, #state{host = Host, queue = Q, queued = N, lost = Lost} = S) ->
+    Full = N + length(Logins),
+    Over = max(0, Full - opt(Host, max_reports)),
+    {_, Rest} = queue:split(Over, lists:foldr(fun queue:in_r/2, Q, Logins)),
+    S#state{sending = undefined, queue = Rest, queued = Full - Over, lost = Lost + Over}.
+
 %% --- answers
 
 ask(#state{host = Host}, Type, El, What) ->
@@ -336,13 +360,7 @@ reply(Tag, Reply, #state{sending = {Tag, Logins}} = S) ->
             %% It will not be taken the next time either.
             flush(said(S#state{sending = undefined}, report, iolist_to_binary(io_lib:format("a report was refused: ~ts", [Condition]))));
         _ ->
-            %% Away: back to the front, without passing the bound.
-            Back = lists:foldr(fun queue:in_r/2, S#state.queue, Logins),
-            Full = S#state.queued + length(Logins),
-            Over = max(0, Full - opt(S#state.host, max_reports)),
-            {_, Q} = queue:split(Over, Back),
-            S#state{sending = undefined, queue = Q, queued = Full - Over, lost = S#state.lost + Over,
-                    hold = mod_portcullis_wire:now_ms() + ?TICK_MS}
+            (back(Logins, S))#state{hold = mod_portcullis_wire:now_ms() + ?TICK_MS}
     end;
 reply(_, _, S) -> S.
 
