@@ -5,6 +5,7 @@ import hmac
 import os
 import re
 import socket
+import ssl
 import time
 import uuid
 
@@ -18,10 +19,15 @@ def b64(data):
 class Stream:
     """One stream to a c2s port. `text` is everything that was read."""
 
-    def __init__(self, port, source="127.0.0.1", frm=None, host="localhost", within=5):
+    def __init__(self, port, source="127.0.0.1", frm=None, host="localhost", within=5, certificate=None):
         self.host, self.within = host, within
         self.sock = socket.create_connection(("127.0.0.1", port), within, source_address=(source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if certificate:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.load_cert_chain(*certificate)
+            self.sock = context.wrap_socket(self.sock)
         self.frm, self.buf, self.text, self.ended = frm, "", "", False
         self.head()
         self.features = self.until("</stream:features>")

@@ -5,9 +5,19 @@ import shutil
 import subprocess
 
 import lab
+import lab.ground
 from lab.ejabberd import COOKIE, Ejabberd
 
 MODULE = pathlib.Path(__file__).resolve().parents[3] / "server" / "ejabberd" / "mod_portcullis"
+
+
+TLS = """\
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    tls: true
+    tls_verify: true
+"""
 
 
 class Node(Ejabberd):
@@ -16,6 +26,7 @@ class Node(Ejabberd):
     def __init__(self, version, **more):
         super().__init__(version, **more)
         self.options = {}
+        self.tls = lab.ground.ports(1)[0]  # c2s that asks for a client's certificate
 
     @property
     def erlang_name(self):
@@ -28,6 +39,7 @@ class Node(Ejabberd):
         text = text.replace("disable_sasl_mechanisms: [digest-md5, x-oauth2]", "disable_sasl_mechanisms: [digest-md5]")
         text = text.replace("    starttls_required: false", "    starttls_required: false\n    allow_unencrypted_sasl2: true")
         text = text.replace("modules:\n", "modules:\n  mod_auth_fast: {}\n  mod_legacy_auth: {}\n  mod_stream_mgmt: {}\n", 1)
+        text = text.replace("listen:\n", f"oauth_access: all\nc2s_cafile: {self.run}/crt.pem\nlisten:\n" + TLS.format(port=self.tls), 1)
         yml.write_text(text)
         cfg = self.path / "ejabberdctl.cfg"
         cfg.write_text(cfg.read_text() + f"CONTRIB_MODULES_PATH={self.run}/contrib\n")
@@ -61,6 +73,18 @@ class Node(Ejabberd):
         self.options = options
         self.module_conf.write_text(self.module_config())
         assert self.ctl("reload_config") in (0, "", None), "reload_config failed"
+
+    def client_certificate(self, user):
+        """Signed by the certificate the server trusts; names the user as RFC 6120 13.7.1.4 says. (certificate, key)"""
+        crt, key = self.path / f"{user}.crt", self.path / f"{user}.key"
+        ext = self.path / f"{user}.ext"
+        ext.write_text(f"subjectAltName=otherName:1.3.6.1.5.5.7.8.5;UTF8:{user}@localhost\n")
+        run = lambda *a: subprocess.run(["openssl", *map(str, a)], check=True, stderr=subprocess.DEVNULL)  # noqa: E731
+        run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={user}", "-keyout", key,
+            "-out", f"{crt}.req")
+        run("x509", "-req", "-in", f"{crt}.req", "-CA", self.path / "crt.pem", "-CAkey", self.path / "key.pem", "-days", "30",
+            "-set_serial", "7", "-extfile", ext, "-out", crt)
+        return crt, key
 
     # -- what an operator types ---------------------------------------------------------------------------------------
     def ejabberdctl(self, *args):

@@ -1,8 +1,11 @@
 %%% Ends sessions, on whatever node of the cluster they are. Runs in a process of its own: a list of all sessions can be long.
 -module(mod_portcullis_kick).
--export([who/1, kick/3, held/1]).
+-export([who/1, kick/3, held/1, on_nodes/4]).
 
 -include("xmpp.hrl").
+
+%% How long one node may take to go through its sessions.
+-define(NODE_MS, 5000).
 
 -type who() :: {account, #jid{}} | {net, bitstring(), 32 | 128}.
 
@@ -28,22 +31,36 @@ net(Text) ->
         error -> error
     end.
 
-%% How many streams were ended.
+%% How many streams were ended. Each node ends its own: another node hears of a new session a moment later. The sessions
+%% of a node that does not answer (it has no such module, say) are ended from here.
 -spec kick(binary(), who(), binary()) -> non_neg_integer().
-kick(Host, {account, #jid{luser = User, lserver = Host}}, Text) ->
-    %% Since 25.07 this takes the FAST tokens away. Before, nobody listens; such a login is asked about all the same.
-    ejabberd_hooks:run(sm_kick_user, Host, [User, Host]),
-    length([stop(Info, Text) || {_, Info} <- ejabberd_sm:get_user_info(User, Host)]);
-kick(_, {account, _}, _) -> 0;
-kick(Host, {net, Bits, Full}, Text) ->
-    each(Host, fun(_, Info) -> within(address(Info), Bits, Full) andalso stop(Info, Text) end).
+kick(Host, Who, Text) ->
+    revoke(Host, Who),
+    Nodes = ejabberd_cluster:get_nodes(),
+    Counts = [{N, count(rpc:call(N, ?MODULE, on_nodes, [Host, Who, Text, [N]], ?NODE_MS))} || N <- Nodes],
+    Mute = [N || {N, mute} <- Counts],
+    lists:sum([C || {_, C} <- Counts, C =/= mute]) + case Mute of [] -> 0; _ -> on_nodes(Host, Who, Text, Mute) end.
+
+count(N) when is_integer(N) -> N;
+count(_) -> mute.
+
+%% Since 25.07 this takes the FAST tokens away. Before, nobody listens; such a login is asked about all the same.
+revoke(Host, {account, #jid{luser = User, lserver = Host}}) -> ejabberd_hooks:run(sm_kick_user, Host, [User, Host]);
+revoke(_, _) -> ok.
+
+on_nodes(Host, {account, #jid{luser = User, lserver = Host}}, Text, Nodes) ->
+    length([stop(Info, Text) || {_, Info} <- ejabberd_sm:get_user_info(User, Host), on(Info, Nodes)]);
+on_nodes(_, {account, _}, _, _) -> 0;
+on_nodes(Host, {net, Bits, Full}, Text, Nodes) ->
+    each(Host, fun(_, Info) -> on(Info, Nodes) andalso within(address(Info), Bits, Full) andalso stop(Info, Text) end).
+
+on(Info, Nodes) -> lists:member(node(proplists:get_value(pid, Info)), Nodes).
 
 %% After a start: sessions that came in while nobody looked, by the bans held.
 held(Host) ->
     each(Host, fun(User, Info) ->
                        Account = <<User/binary, $@, Host/binary>>,
-                       case node(proplists:get_value(pid, Info)) =:= node()
-                           andalso mod_portcullis_held:find(Host, check, Account, address(Info)) of
+                       case on(Info, [node()]) andalso mod_portcullis_held:find(Host, check, Account, address(Info)) of
                            {_, Text} -> stop(Info, Text);
                            _ -> false
                        end
