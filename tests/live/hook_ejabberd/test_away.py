@@ -203,6 +203,35 @@ def test_no_more_bans_than_the_bound_are_held(ej, component, door):
         back.carry_on(component)
         back.wait(lambda: back.hellos)
         assert back.hellos[0]["bans"] == "10" and "20 are not held" in back.hellos[0]["health"]
+        back.ban("u3@localhost", text="longer")  # what is held already is kept up to date
+        back.wait_held()
+    assert door().plain("u3", "x") == ("account-disabled", "longer")
+
+
+def test_networks_of_both_families_are_found_by_their_prefix(ej, component):
+    component.ban("2001:db8:1:2::/64", kind="network", text="six")
+    component.ban("2001:db8:ffff::/48", kind="network", door="start", text="wider")
+    component.ban("2001:db8:9::9", kind="address", text="one")
+    component.ban("203.0.113.128/25", kind="network", text="four")
+    component.ban("bob@localhost", kind="pair", address="2001:db8:7:7::/64", text="pair")
+    component.wait_held()
+
+    def find(address, stage="check", account="undefined"):
+        return ej.erlang(f'mod_portcullis_held:find(<<"localhost">>, {stage}, {account}, '
+                         f'element(2, inet:parse_address("{address}")))')
+    assert find("2001:db8:1:2:3::4") == '{network,<<"six">>}'
+    assert find("2001:db8:1:2:3::4", "start") == "none"
+    assert find("2001:db8:1:3::4") == "none"
+    assert find("2001:db8:ffff:1::1", "start") == '{network,<<"wider">>}'
+    assert find("2001:db8:9::9") == '{address,<<"one">>}'
+    assert find("2001:db8:9::8") == "none"
+    assert find("203.0.113.200") == '{network,<<"four">>}'
+    assert find("203.0.113.100") == "none"
+    assert find("2001:db8:7:7::1", account='<<"bob@localhost">>') == '{pair,<<"pair">>}'
+    assert find("2001:db8:7:7::1", account='<<"alice@localhost">>') == "none"
+    component.lift("2001:db8:1:2::/64", kind="network")
+    component.wait_held()
+    assert find("2001:db8:1:2:3::4") == "none"
 
 
 def test_under_load_outcomes_are_batched(component, door):

@@ -8,7 +8,7 @@
 %%% Only mod_portcullis_link (the owner) changes anything; find/4 is called by every login. Start reading there.
 -module(mod_portcullis_held).
 -export([find/4, seen_seq/1, table/1]).
--export([open/1, close/1, missing/1, put/3, drop/2, keep_only/2, over/2, mark/2, mark/1, count/1]).
+-export([open/1, close/1, missing/1, put/3, drop/2, keep_only/2, over/2, mark/2, mark/1, count/1, has/2]).
 -export_type([held/0]).
 
 -record(held, {table, disk, prefixes = #{}, on_disk = true}).
@@ -139,6 +139,8 @@ mark(Mark, #held{table = T} = H) ->
     H.
 
 count(#held{table = T}) -> ets:info(T, size) - length([K || K <- [?MARK, ?PREFIXES], ets:member(T, K)]).
+
+has(Key, #held{table = T}) -> ets:member(T, Key).
 
 disk(#held{on_disk = false}, _) -> ok;
 disk(#held{disk = D}, Do) -> Do(D).

@@ -21,7 +21,7 @@
 %% At most so many different troubles are remembered.
 -define(TROUBLES, 8).
 
--record(state, {host, held, routes = [], ticks = 0, since_hello = infinity, hello, sync = idle, wanted = -1,
+-record(state, {host, held, routes = unknown, ticks = 0, since_hello = infinity, hello, sync = idle, wanted = -1,
                 sync_rest = 0, sync_from = none, hold = 0, queue = queue:new(), queued = 0, lost = 0, sending, flush, last_report = 0,
                 batch = 0, run, dropped = 0, troubles = #{}}).
 
@@ -94,7 +94,7 @@ told({news, Epoch, Seq}, S) ->
     sync(wanted(Wanted, S));
 told({trouble, Kind, Text}, S) -> said(S, Kind, Text);
 told(need_table, S) -> table(S);
-told(reloaded, S) -> hello(routes(S#state{routes = []}));
+told(reloaded, S) -> hello(routes(S#state{routes = unknown}));
 told(_, S) -> S.
 
 tick(S0) ->
@@ -119,9 +119,9 @@ routes(#state{host = Host, routes = Before} = S) ->
             abandoned(S#state{routes = []});
         Now ->
             S1 = S#state{routes = Now, since_hello = infinity},
-            case Before -- Now of
-                [] -> S1;
-                _ -> abandoned(S1)
+            case Before =:= unknown orelse Before -- Now =:= [] of
+                true -> S1;
+                false -> abandoned(S1)
             end
     end.
 
@@ -251,7 +251,7 @@ change(#xmlel{name = Name} = El, Generation, #state{held = Held} = S) when Name 
         {Key, <<"ban">>} ->
             Row = {mod_portcullis_wire:until(mod_portcullis_wire:attr(<<"until">>, El)),
                    mod_portcullis_wire:attr(<<"door">>, El) =:= <<"start">>, mod_portcullis_wire:text_of(El), Generation},
-            case mod_portcullis_held:count(Held) < opt(S#state.host, max_held) of
+            case mod_portcullis_held:has(Key, Held) orelse mod_portcullis_held:count(Held) < opt(S#state.host, max_held) of
                 true -> S#state{held = mod_portcullis_held:put(Key, Row, Held)};
                 false -> S#state{dropped = S#state.dropped + 1}
             end
