@@ -1110,7 +1110,7 @@ if guard_record then
 	module:hook("iq/self/"..NS_PRIVATE..":query", function (event)
 		local stanza = event.stanza;
 		if privileged[stanza] then return; end
-		for tag in stanza.tags[1]:childtags() do
+		for _, tag in ipairs(stanza.tags[1].tags) do
 			if tag.attr.xmlns == NS_RECORD then
 				event.origin.send(st.error_reply(stanza, "auth", "forbidden", "This record is kept by the server"));
 				return true;
