@@ -651,11 +651,15 @@ local function by_held(account, address, at_start)
 	if fail_closed and not at_start then return refusal_by("unknown", closed_text, true); end
 end
 
+-- A stream over BOSH starts inside the XML parser of an HTTP request, which is in a coroutine and cannot wait all the same.
+local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
+local function can_wait() return async.ready() and is_yieldable(); end
+
 -- Returns nil (let it go on), a refusal, or GONE.
 local function question(session, account, mechanism, at_start)
 	local address = session.ip;
 	session.portcullis_account, session.portcullis_mark = nil, nil;
-	if not async.ready() then return by_held(account, address, at_start); end
+	if not can_wait() then return by_held(account, address, at_start); end
 	local asked_seq, mark, action, verdict;
 	for _ = 1, ASK_AGAIN do
 		-- portcullis must know of every failure that came before, or many guesses at the same time are all let in

@@ -193,6 +193,7 @@ class Portcullis:
             assert data, head
             head += data
         ident = re.search(rb"\bid=['\"]([^'\"]+)", head).group(1).decode()
+        self.socket.settimeout(None)
         self.parser = ET.XMLPullParser(("start", "end"))
         self.parser.feed(head)
         self.socket.sendall(f"<handshake>{hashlib.sha1((ident + SECRET).encode()).hexdigest()}</handshake>".encode())

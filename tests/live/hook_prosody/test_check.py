@@ -147,13 +147,36 @@ def test_oauth_tokens_are_asked_about_by_their_owner(server, portcullis, sasl2):
         c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='OAUTHBEARER'>{base64.b64encode(message.encode()).decode()}</auth>")
         return c.until(c.REPLY)
     assert "<success" in oauth(Client(server, "dave"))
-    assert ("dave@localhost", "127.0.0.1", "OAUTHBEARER") in portcullis.checks
+    assert [x for x in portcullis.checks if x[2]] == [("dave@localhost", "127.0.0.1", "OAUTHBEARER")], "asked once, by the name in the token"
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account == "dave@localhost" else "allow"
     c = Client(server, "dave")
     is_refused(oauth(c), c.rest())
     portcullis.decide = lambda *_: "allow"
     portcullis.kick(account="dave@localhost")
     assert "<success" not in oauth(Client(server, "dave")), "the token outlived the kick"
+
+
+def external(c, sasl2, name):
+    import base64
+    if sasl2:
+        return c.sasl2("EXTERNAL", name)
+    c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{base64.b64encode(name.encode()).decode()}</auth>")
+    return c.until(c.REPLY)
+
+
+@pytest.mark.parametrize("sasl2", [False, True], ids=["sasl1", "sasl2"])
+def test_external_with_a_name_is_asked_before_and_without_one_after(server, portcullis, sasl2):
+    assert "<success" in external(Client(server), sasl2, "carol@localhost")
+    assert [x for x in portcullis.checks if x[2]] == [("carol@localhost", "127.0.0.1", "EXTERNAL")]
+    del portcullis.checks[:]
+    assert "<success" in external(Client(server), sasl2, "=")
+    assert [x for x in portcullis.checks if x[2]] == [(None, "127.0.0.1", "EXTERNAL"), ("carol@localhost", "127.0.0.1", "EXTERNAL")]
+    portcullis.decide = lambda account, address, m: portcullis.refuse() if account == "carol@localhost" else "allow"
+    for name in ("carol@localhost", "="):
+        c = Client(server)
+        is_refused(external(c, sasl2, name), c.rest())
+    eventually(lambda: len(portcullis.logins) == 4)
+    assert portcullis.outcomes("carol@localhost") == ["success", "success", "refused", "refused"]
 
 
 def legacy(c, pw=None):
@@ -193,10 +216,10 @@ def test_names_are_asked_as_the_server_knows_them(server, portcullis, name, acco
 
 def test_nonsense_in_place_of_a_login_is_answered_and_breaks_nothing(server, portcullis):
     for text in ("", "=", "AAAA", "!!!", "AGFsaWNl"):
-        for mechanism in ("PLAIN", "SCRAM-SHA-1", "X-" + "A" * 200, "HT-SHA-256-NONE", "EXTERNAL", "OAUTHBEARER"):
+        for mechanism in ("PLAIN", "SCRAM-SHA-1", "X-" + "A" * 200, "HT-SHA-256-NONE", "OAUTHBEARER"):
             c = Client(server)
             c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>")
-            assert "<failure" in c.until(c.REPLY) or True
+            assert "<failure" in c.until(c.REPLY), (text, mechanism)
             c.close()
     assert "<success" in Client(server, "alice").auth()
     assert "failure" not in portcullis.outcomes(), "nonsense is not a guess"

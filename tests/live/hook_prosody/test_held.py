@@ -184,6 +184,13 @@ def test_fail_closed_refuses_what_it_cannot_ask_about_and_lets_clients_try_again
     assert "<temporary-auth-failure" in c.scram_final(answer), "the second message asks again after a second"
     p.silent = False
     assert "<success" in c.auth("SCRAM-SHA-1")
+    c = Client(server, "carol")
+    answer = c.scram_first(sasl2=True)
+    p.silent = True
+    time.sleep(1.1)
+    assert "<temporary-auth-failure" in c.scram_final(answer, sasl2=True)
+    p.silent = False
+    assert "<success" in c.auth("SCRAM-SHA-1", sasl2=True)
     assert server.tracebacks() == []
 
 
