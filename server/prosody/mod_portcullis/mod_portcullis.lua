@@ -13,13 +13,15 @@ local datetime = require "prosody.util.datetime";
 local filters = require "prosody.util.filters";
 local jid = require "prosody.util.jid";
 local modulemanager = require "prosody.core.modulemanager";
-local net = require "prosody.util.net";
 local new_id = require "prosody.util.id".medium;
 local st = require "prosody.util.stanza";
 local stringprep = require "prosody.util.encodings".stringprep;
 local time_now = require "prosody.util.time".now;
 local timer = require "prosody.util.timer";
 local usermanager = require "prosody.core.usermanager";
+
+local books = module:require "held";
+local in_force, pack, pack_network, prefix, bucket_of = books.in_force, books.pack, books.pack_network, books.prefix, books.bucket_of;
 
 local VERSION = "1.0.0";
 local NS = "urn:portcullis:hook:1";
@@ -39,7 +41,6 @@ local PATIENCE = 10;          -- seconds to wait for an answer that no client wa
 local ASK_AGAIN = 10;         -- how often one try is asked about when failures keep coming in meanwhile
 local VERDICT_KEEPS = 1;      -- seconds a verdict of the first SASL message is good for at the second
 local PASS_KEEPS = 60;        -- seconds between the password and the resource binding
-local BUCKETS = 256;          -- files the held bans are spread over, so that a change rewrites little
 local BUCKETS_AT_ONCE = 8;
 local REMEMBERED = 4096;      -- addresses and accounts whose last failure is remembered
 
@@ -85,138 +86,10 @@ local function health_text()
 	return kinds[1] and table.concat(kinds, "; ") or "ok";
 end
 
--- Addresses -------------------------------------------------------------------------------------------------------
-
-local V4_IN_V6 = ("\0"):rep(10).."\255\255";
-
--- "203.0.113.7" -> 4 bytes, "2001:db8::1" -> 16 bytes, "::ffff:203.0.113.7" -> 4 bytes; nil for anything else
-local function pack(address)
-	if type(address) ~= "string" then return nil; end
-	local packed = net.pton((address:gsub("%%.*$", "")));
-	if packed and #packed == 16 and packed:sub(1, 12) == V4_IN_V6 then packed = packed:sub(13); end
-	return packed;
-end
-
--- "203.0.113.0/24" -> 4 bytes, 24; an address alone is a network of itself
-local function pack_network(text)
-	local address, bits = tostring(text):match("^([^/]+)/(%d+)$");
-	local packed = pack(address or text);
-	if not packed then return nil; end
-	local full = #packed * 8;
-	bits = tonumber(bits) or full;
-	if #packed == 4 and (address or ""):find(":", 1, true) then bits = bits - 96; end -- ::ffff:0:0/96 and longer
-	if bits < 0 or bits > full then return nil; end
-	return packed, bits;
-end
-
--- The first `bits` of an address as a string that can be compared and looked up.
-local function prefix(packed, bits)
-	local whole = math.floor(bits / 8);
-	local rest = bits - whole * 8;
-	if rest == 0 then return packed:sub(1, whole); end
-	local byte, unit = packed:byte(whole + 1), 2^(8 - rest);
-	return packed:sub(1, whole)..string.char(math.floor(byte - byte % unit));
-end
-
 -- Held bans (3): what is in force, for when portcullis is away ------------------------------------------------------
---
--- A book has every ban by its key, and what finds them: accounts by JID, networks by length and prefix, pairs by JID.
 
-local function new_book()
-	return { all = {}, count = 0, accounts = {}, pairs = {}, nets = { [4] = {}, [16] = {} }, buckets = {} };
-end
-
-local function key_of(kind, subject, address)
-	if kind == "account" then return "account "..subject; end
-	local packed, bits = pack_network(kind == "pair" and address or subject);
-	if not packed then return nil; end
-	local net_key = ("%d/%d/"):format(#packed, bits)..(prefix(packed, bits):gsub(".", function (c) return ("%02x"):format(c:byte()); end));
-	if kind == "pair" then return "pair "..subject.." "..net_key, packed, bits; end
-	return "net "..net_key, packed, bits; -- an address and a network of one address are the same subject
-end
-
--- The file a ban is kept in.
-local function bucket_of(key)
-	local sum = 0;
-	for i = 1, #key do sum = (sum * 31 + key:byte(i)) % 16777213; end
-	return sum % BUCKETS;
-end
-
-local function book_remove(book, key)
-	local ban = book.all[key];
-	if not ban then return; end
-	book.all[key] = nil;
-	book.buckets[bucket_of(key)][key] = nil;
-	book.count = book.count - 1;
-	if ban.kind == "account" then
-		book.accounts[ban.subject] = nil;
-	elseif ban.kind == "pair" then
-		local list = book.pairs[ban.subject];
-		list[key] = nil;
-		if next(list) == nil then book.pairs[ban.subject] = nil; end
-	else
-		local packed, bits = pack_network(ban.subject);
-		local by_bits = book.nets[#packed];
-		by_bits[bits][prefix(packed, bits)] = nil;
-		if next(by_bits[bits]) == nil then by_bits[bits] = nil; end
-	end
-	return true;
-end
-
--- Returns the key, or nil and why it is not held.
-local function book_add(book, ban)
-	local key, packed, bits = key_of(ban.kind, ban.subject, ban.address);
-	if not key then return nil, "malformed"; end
-	if not book.all[key] and book.count >= max_held then return nil, "full"; end
-	book_remove(book, key);
-	book.all[key] = ban;
-	book.count = book.count + 1;
-	local bucket = bucket_of(key);
-	if not book.buckets[bucket] then book.buckets[bucket] = {}; end
-	book.buckets[bucket][key] = ban;
-	if ban.kind == "account" then
-		book.accounts[ban.subject] = ban;
-	elseif ban.kind == "pair" then
-		local list = book.pairs[ban.subject];
-		if not list then list = {}; book.pairs[ban.subject] = list; end
-		list[key] = ban;
-	else
-		local by_bits = book.nets[#packed];
-		if not by_bits[bits] then by_bits[bits] = {}; end
-		by_bits[bits][prefix(packed, bits)] = ban;
-	end
-	return key;
-end
-
-local held = new_book();
+local held = books.new();
 local epoch, seq; -- which state of portcullis' bans `held` is; nil until a whole sync has been taken
-
-local function in_force(ban, now)
-	return ban and (not ban["until"] or ban["until"] > now);
-end
-
-local function find_net(packed, now, only_start)
-	if not packed then return nil; end
-	for bits, nets in pairs(held.nets[#packed]) do
-		local ban = nets[prefix(packed, bits)];
-		if in_force(ban, now) and (not only_start or ban.door == "start") then return ban, ban.kind; end
-	end
-end
-
--- The held ban that stands against this login, and what it is by: account, pair, address, network.
-local function find_held(account, address)
-	local now = time_now();
-	local packed = pack(address);
-	if account then
-		local ban = held.accounts[account];
-		if in_force(ban, now) then return ban, "account"; end
-		for _, pair in pairs(packed and held.pairs[account] or {}) do
-			local half, bits = pack_network(pair.address);
-			if in_force(pair, now) and #half == #packed and prefix(half, bits) == prefix(packed, bits) then return pair, "pair"; end
-		end
-	end
-	return find_net(packed, now, false);
-end
 
 -- ... on disk. Keys begin with "@", which no account name can: deleting an account purges its key from every store.
 local store = module:open_store("portcullis", "keyval");
@@ -261,13 +134,13 @@ local function write_soon()
 end
 
 local function read_all()
-	for bucket = 0, BUCKETS - 1 do
+	for bucket = 0, books.BUCKETS - 1 do
 		local list, err = store:get(("@held-%03d"):format(bucket));
 		if err then
 			module:log("error", "Held bans cannot be read from storage: %s", err);
 			health.store = "held bans could not be read from storage";
 		end
-		for _, ban in ipairs(list or {}) do book_add(held, ban); end
+		for _, ban in ipairs(list or {}) do books.add(held, ban, max_held); end
 	end
 end
 
@@ -436,7 +309,7 @@ local function drop_expired()
 	for key, ban in pairs(held.all) do
 		if not in_force(ban, now) then
 			dirty[bucket_of(key)] = true;
-			book_remove(held, key);
+			books.remove(held, key);
 		end
 	end
 end
@@ -470,11 +343,11 @@ local function take(book, page, mark)
 		if tag.name == "ban" or tag.name == "lift" then
 			local ban, why = ban_from(tag);
 			if ban and tag.name == "ban" then
-				local key, refused = book_add(book, ban);
+				local key, refused = books.add(book, ban, max_held);
 				if key then mark[bucket_of(key)] = true; elseif refused == "full" then over = over + 1; else why = "malformed"; end
 			elseif ban then
-				local key = key_of(ban.kind, ban.subject, ban.address);
-				if key and book_remove(book, key) then mark[bucket_of(key)] = true; end
+				local key = books.key_of(ban.kind, ban.subject, ban.address);
+				if key and books.remove(book, key) then mark[bucket_of(key)] = true; end
 			end
 			if (not ban and why ~= "elsewhere") or why == "malformed" then
 				module:log("warn", "portcullis sent something that is no ban of this protocol: %s", tag:top_tag());
@@ -521,7 +394,7 @@ local function sync(after)
 			local page_seq = page and tonumber(page.attr.seq);
 			if not page_seq or not page.attr.epoch then return done(false); end
 			if page.attr.fresh == "true" then
-				book, mark = new_book(), {};
+				book, mark = books.new(), {};
 			elseif page.attr.epoch ~= at_epoch then
 				at_epoch, at_seq = nil, nil; -- portcullis has changed its epoch in the middle: all over again, and whole
 				return ask_page();
@@ -642,10 +515,10 @@ end
 local function by_held(account, address, at_start)
 	local ban, by;
 	if at_start then
-		ban = find_net(pack(address), time_now(), true);
+		ban = books.find_net(held, address, time_now(), true);
 		by = ban and ban.kind;
 	else
-		ban, by = find_held(account, address);
+		ban, by = books.find(held, account, address, time_now());
 	end
 	if ban then return refusal_by(by, ban.text); end
 	if fail_closed and not at_start then return refusal_by("unknown", closed_text, true); end
@@ -1090,7 +963,7 @@ function sweep()
 	sweep_due = false;
 	for session in pairs(streams()) do
 		local account = bare(session.username);
-		if account and session.type ~= "c2s_unauthed" and find_held(account, session.ip) then
+		if account and session.type ~= "c2s_unauthed" and books.find(held, account, session.ip, time_now()) then
 			tell("get", check_stanza(account, session.ip), PATIENCE, function (reply)
 				local verdict = payload_of(reply, "verdict");
 				if verdict and verdict.attr.action == "refuse" then
@@ -1155,7 +1028,7 @@ end
 function module.restore(saved)
 	if saved.version == 1 then
 		epoch, seq = saved.epoch, saved.seq;
-		for _, ban in ipairs(saved.bans) do book_add(held, ban); end
+		for _, ban in ipairs(saved.bans) do books.add(held, ban, max_held); end
 		queue_back(saved.logins);
 	else
 		read_all();
