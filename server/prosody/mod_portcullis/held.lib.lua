@@ -108,6 +108,20 @@ local function book_add(book, ban, most)
 	return key;
 end
 
+-- One ban as one line for the disk (a table each takes ten times as long to write). Only the text, which is last, may
+-- hold a tab: XML has turned those of attributes into spaces.
+local function line_of(ban)
+	local untl = ban["until"] and ("%d"):format(math.floor(ban["until"])) or "";
+	return table.concat({ ban.kind, ban.subject, ban.address or "", ban.id or "", untl, ban.door or "", ban.text or "" }, "\t");
+end
+
+local function some(text) return text ~= "" and text or nil; end
+local function ban_of(line)
+	local kind, subject, address, id, untl, door, text = tostring(line):match("^(%l+)\t([^\t]+)\t([^\t]*)\t([^\t]*)\t(%d*)\t([^\t]*)\t(.*)$");
+	if not kind then return nil; end
+	return { kind = kind, subject = subject, address = some(address), id = some(id), ["until"] = tonumber(untl), door = some(door), text = some(text) };
+end
+
 local function in_force(ban, now)
 	return ban and (not ban["until"] or ban["until"] > now);
 end
@@ -140,5 +154,6 @@ return {
 	BUCKETS = BUCKETS;
 	pack = pack, pack_network = pack_network, prefix = prefix;
 	new = new_book, add = book_add, remove = book_remove, key_of = key_of, bucket_of = bucket_of;
+	line_of = line_of, ban_of = ban_of;
 	in_force = in_force, find_net = find_net, find = find_held;
 };

@@ -41,7 +41,7 @@ local PATIENCE = 10;          -- seconds to wait for an answer that no client wa
 local ASK_AGAIN = 10;         -- how often one try is asked about when failures keep coming in meanwhile
 local VERDICT_KEEPS = 1;      -- seconds a verdict of the first SASL message is good for at the second
 local PASS_KEEPS = 60;        -- seconds between the password and the resource binding
-local BUCKETS_AT_ONCE = 8;
+local BUCKETS_AT_ONCE = 8;     -- written at once; the rest one by one, with clients in between
 local REMEMBERED = 4096;      -- addresses and accounts whose last failure is remembered
 
 local host = module.host;
@@ -98,7 +98,7 @@ local writing = false;
 
 local function write_bucket(bucket)
 	local list = {};
-	for _, ban in pairs(held.buckets[bucket] or {}) do list[#list+1] = ban; end
+	for _, ban in pairs(held.buckets[bucket] or {}) do list[#list+1] = books.line_of(ban); end
 	local ok, err = store:set(("@held-%03d"):format(bucket), list[1] and list or nil);
 	if ok then
 		dirty[bucket] = nil;
@@ -127,7 +127,7 @@ local function write_soon()
 	if next(dirty) == nil then return; end
 	writing = true;
 	module:add_timer(0.02, function ()
-		write_some(BUCKETS_AT_ONCE);
+		write_some(1);
 		if next(dirty) ~= nil then return health.store and RETRY or 0.02; end
 		writing = false;
 	end);
@@ -140,7 +140,10 @@ local function read_all()
 			module:log("error", "Held bans cannot be read from storage: %s", err);
 			health.store = "held bans could not be read from storage";
 		end
-		for _, ban in ipairs(list or {}) do books.add(held, ban, max_held); end
+		for _, line in ipairs(list or {}) do
+			local ban = books.ban_of(line);
+			if ban then books.add(held, ban, max_held); end
+		end
 	end
 end
 
