@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from ground import Portcullis, Prosody
+from .ground import Portcullis, Prosody
 
 if not shutil.which("prosody"):
     collect_ignore_glob = ["test_*.py"]

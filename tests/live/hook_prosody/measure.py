@@ -1,10 +1,10 @@
 """Login time with and without the module: so many logins of each kind, the settings in turn so that a busy machine is busy for
-all of them; median and 95th percentile in ms. `/usr/bin/python3 measure.py [logins]`. Not a test: machines differ."""
+all of them; median and 95th percentile in ms. `cd tests/live; /usr/bin/python3 -m hook_prosody.measure [logins]`. Not a test: machines differ."""
 import statistics
 import sys
 import time
 
-from ground import Client, Portcullis, Prosody
+from .ground import Client, Portcullis, Prosody
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 SETTINGS = (

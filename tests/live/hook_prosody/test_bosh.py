@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from ground import HOST, Portcullis
+from .ground import HOST, Portcullis
 
 BIND = "http://jabber.org/protocol/httpbind"
 
@@ -31,7 +31,7 @@ class Bosh:
 
 @pytest.fixture(scope="module")
 def bosh_server():
-    from ground import Prosody
+    from .ground import Prosody
     server = Prosody(modules='"bosh";')
     try:
         yield server.start()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ground import COMPONENT, HOST, NS, Client, Portcullis, eventually
+from .ground import COMPONENT, HOST, NS, Client, Portcullis, eventually
 
 TEXT = "You are banned until tomorrow: spam"
 

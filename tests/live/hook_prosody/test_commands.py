@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ground import COMPONENT, HOST, NS, Client, eventually
+from .ground import COMPONENT, HOST, NS, Client, eventually
 
 RECORD = "<banned xmlns='jabber:ejabberd:banned'><reason>{}</reason></banned>"
 PRIVATE = "<query xmlns='jabber:iq:private'>{}</query>"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ground import HOST, Client, Portcullis, eventually
+from .ground import HOST, Client, Portcullis, eventually
 
 
 def soon(seconds):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from ground import HOST, Client, Portcullis, eventually
-from test_held import refused
+from .ground import HOST, Client, Portcullis, eventually
+from .test_held import refused
 
 TEXT = "You are banned until tomorrow: spam"
 

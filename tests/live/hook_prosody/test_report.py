@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from ground import Client, Portcullis, eventually
+from .ground import Client, Portcullis, eventually
 
 
 @pytest.mark.parametrize("sasl2", [False, True], ids=["sasl1", "sasl2"])
