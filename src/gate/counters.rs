@@ -55,11 +55,11 @@ impl Counters {
     pub(super) fn open(
         outbox: Arc<dyn Outbox>,
         policy: &Policy,
+        bounds: Bounds,
         now: Timestamp,
     ) -> Result<Self, LogFault> {
         let parts = outbox.load_counters()?;
         let rules = Arc::clone(&policy.rules);
-        let bounds = Bounds::default();
         let restored = match parts.is_empty() {
             true => None,
             false => Tracker::restore(&parts, Arc::clone(&rules), bounds, now)

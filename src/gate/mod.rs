@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
-    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
-    Subject, Verdict, weigh,
+    Account, Attempt, Ban, Bounds, Effect, Event, EventId, Ledger, Policy, Proposal, Report,
+    Ruling, Seq, Subject, Verdict, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
@@ -53,6 +53,7 @@ pub struct Gate {
     desk: Desk,
     counters: Counters,
     folded: Notify,
+    news: watch::Sender<Seq>,
 }
 
 /// Whether the server is in line with the ledger.
@@ -79,8 +80,23 @@ impl Gate {
         clock: Clock,
         policy: Policy,
     ) -> Result<Arc<Gate>, LogFault> {
+        Self::open_within(log, outbox, server, clock, policy, Bounds::default())
+    }
+
+    /// The same with other bounds for what is counted.
+    ///
+    /// # Errors
+    /// As [`Gate::open`].
+    pub fn open_within(
+        log: Arc<dyn EventLog>,
+        outbox: Arc<dyn Outbox>,
+        server: Arc<dyn Server>,
+        clock: Clock,
+        policy: Policy,
+        bounds: Bounds,
+    ) -> Result<Arc<Gate>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
-        let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
+        let counters = Counters::open(Arc::clone(&outbox), &policy, bounds, clock.now())?;
         let desk = Desk::new(outbox, cursor, tasks);
         let mut ledger = Ledger::default();
         loop {
@@ -96,6 +112,7 @@ impl Gate {
             }
         }
         desk.save(ledger.folded())?;
+        let news = watch::Sender::new(ledger.folded());
         Ok(Arc::new(Gate {
             log,
             server,
@@ -106,6 +123,7 @@ impl Gate {
             desk,
             counters,
             folded: Notify::new(),
+            news,
         }))
     }
 
@@ -145,18 +163,31 @@ impl Gate {
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same,
     /// and the next one asks for the ban again.
     pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
+        let wanted = self.count(attempts)?;
+        self.impose(wanted).await
+    }
+
+    /// Counts many logins, in memory and at once; gives back the bans that rules ask for, which
+    /// [`Gate::impose`] then makes. A question asked after this knows of them all.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the system gives no randomness.
+    pub fn count(&self, attempts: Vec<Attempt>) -> Result<Vec<Event>, LogFault> {
         let mut wanted = Vec::new();
         for attempt in attempts {
             if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
                 wanted.extend(events);
             }
         }
-        self.impose(wanted).await
+        Ok(wanted)
     }
 
-    /// Appends what rules ask for. It is not tried again when somebody else was first: then the
-    /// subject is judged anew by its next failure.
-    async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
+    /// Makes the bans that rules ask for durable. It is not tried again when somebody else was
+    /// first: then the subject is judged anew by its next failure.
+    ///
+    /// # Errors
+    /// [`LogFault`] when they could not be made durable; then they were not made.
+    pub async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
         let (events, _under_way) = self.counters.not_under_way(events);
         let mut waiters = Vec::with_capacity(events.len());
         for event in &events {
@@ -243,10 +274,14 @@ impl Gate {
             .await
             .map_err(|why| LogFault::Broken(why.to_string()))??;
         let mut rulings = Vec::with_capacity(entries.len());
+        let mut news = None;
         {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
             for Entry { seq, event, .. } in &entries {
                 let (ruling, effects) = ledger.fold(*seq, event);
+                if !effects.is_empty() {
+                    news = Some(*seq);
+                }
                 self.desk.take_in(*seq, event.at, effects);
                 rulings.push((event.id, ruling));
             }
@@ -257,7 +292,11 @@ impl Gate {
             // Not lost: the effects behind the stored cursor are taken in again at start.
             tracing::error!(%why, "cannot save unfinished work");
         }
+        if let Some(seq) = news {
+            self.news.send_replace(seq);
+        }
         for (id, ruling) in rulings {
+            told_by_rule(&ruling);
             if let Some(tell) = lock(&self.waiting).remove(&id) {
                 // Whoever waited may have gone away; the ruling stands all the same.
                 let _ = tell.send(ruling);
@@ -317,9 +356,26 @@ impl Gate {
     }
 
     /// Whether the ban of an address or network may refuse at the start of a stream, where no
-    /// account is named yet (`door='start'` of the hook protocol).
+    /// account is named yet (`door='start'` of the hook protocol): not where anybody lives whom
+    /// it does not touch, or who is exempt.
     pub fn holds_at_start(&self, ban: &Ban) -> bool {
-        Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net))
+        let Some(net) = ban.subject.net() else {
+            return false;
+        };
+        let holds = Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net));
+        let policy = self.policy.load();
+        let mut exempt = policy.exempt_networks.iter();
+        holds
+            && !exempt.any(|other| subject::overlaps(other, &net))
+            && self.read(|ledger| {
+                let mut nets = ledger.exemptions().filter_map(|one| one.subject.net());
+                !nets.any(|other| subject::overlaps(&other, &net))
+            })
+    }
+
+    /// Follows the place of the last event that changed which bans are in force.
+    pub fn news(&self) -> watch::Receiver<Seq> {
+        self.news.subscribe()
     }
 
     /// The counters of failed logins.
@@ -404,6 +460,22 @@ impl Gate {
     /// The present.
     pub fn now(&self) -> crate::ban::Timestamp {
         self.clock.now()
+    }
+}
+
+/// What a person orders is told to that person; what a rule decides is told here.
+fn told_by_rule(ruling: &Ruling) {
+    if let Ruling::Banned(ban) = ruling
+        && let Some(rule) = ban.origin.rule()
+    {
+        tracing::info!(
+            ban = %ban.id,
+            subject = %ban.subject,
+            until = ?ban.until.map(crate::ban::Timestamp::to_xmpp),
+            ordinal = ban.ordinal,
+            rule,
+            "banned by a rule"
+        );
     }
 }
 
