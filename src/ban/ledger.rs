@@ -503,6 +503,11 @@ impl Ledger {
             .map_or(&[], |dossier| &dossier.trail)
     }
 
+    /// The ban of that number, if it stands.
+    pub fn standing(&self, id: BanId) -> Option<&Ban> {
+        self.bans.get(&id)
+    }
+
     /// Whom a number names, in force or past.
     pub fn by_number(&self, id: BanId) -> Option<&Subject> {
         self.numbers.get(&id)

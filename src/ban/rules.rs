@@ -453,7 +453,7 @@ fn default_table() -> Vec<Rule> {
             20,
             DAY,
             HOUR,
-            growing(DAY * 7),
+            known_bad(DAY * 7),
         ),
         rule(
             "account-networks",

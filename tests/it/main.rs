@@ -1,9 +1,11 @@
 //! The one integration binary: linking the XMPP types once is slow enough.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod attacks;
 mod config;
 mod gate;
 mod house;
 mod laws;
 mod link;
+mod rules;
 mod scripted;
