@@ -8,8 +8,10 @@
 //! Start reading at [`memory`], which says in 100 lines what a store does; `sled` does the
 //! same on a disk.
 
+pub mod counters;
 pub mod memory;
 
+pub use counters::CounterFile;
 pub use memory::MemoryStore;
 
 use crate::ban::{Event, Personal};

@@ -7,5 +7,6 @@ mod gate;
 mod house;
 mod laws;
 mod link;
+mod rehearse;
 mod rules;
 mod scripted;
