@@ -497,8 +497,7 @@ mod tests {
 
     fn play(events: &str) -> (String, String, Result<(), Stopped>) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let bounds = Bounds::default();
-        let done = run(policy(), bounds, events.as_bytes(), &mut out, &mut notes);
+        let done = run(policy(), events.as_bytes(), &mut out, &mut notes);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(out), text(notes), done)
     }
