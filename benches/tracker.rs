@@ -32,9 +32,9 @@ fn main() {
         rate(reference)
     );
     failures(
-        "1 M failures, 100 k sources, one network each 250",
+        "1 M failures, 4 from each of 250 k sources",
         1_000_000 / scale,
-        100_000 / scale,
+        250_000 / scale,
         false,
         reference,
     );
@@ -177,9 +177,7 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
             .map(|n| {
                 let source = n % sources;
                 let address: IpAddr = match v6 {
-                    true => {
-                        Ipv6Addr::from_bits((0x2001_0db8 << 96) | (source as u128) << 72).into()
-                    }
+                    true => Ipv6Addr::from_bits((0x2000 << 112) | (source as u128) << 80).into(),
                     // Spread, so that networks are not banned at once.
                     false => {
                         Ipv4Addr::from_bits((source as u32).wrapping_mul(2_654_435_761)).into()
@@ -338,7 +336,7 @@ fn memory(sources: usize) {
         let mut world = World::new(bounds);
         let before = resident();
         for n in 0..sources {
-            let bits = (0x2001_0db8 << 96) | (n as u128) << 72;
+            let bits = (0x2000 << 112) | (n as u128) << 80;
             for _ in 0..each {
                 world.report(&failure(n, Ipv6Addr::from_bits(bits).into()));
             }
