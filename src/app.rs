@@ -115,9 +115,9 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         let log = Arc::clone(&store) as Arc<dyn EventLog>;
         let outbox = Arc::clone(&store) as Arc<dyn Outbox>;
         let server = Arc::clone(&host) as Arc<dyn Server>;
-        let (policy, bounds) = (config.policy(), config.bounds);
+        let policy = config.policy();
         tokio::task::spawn_blocking(move || {
-            Gate::open_within(log, outbox, server, Clock::system(), policy, bounds)
+            Gate::open(log, outbox, server, Clock::system(), policy)
         })
         .await?
         .context("cannot read the decisions made so far")?

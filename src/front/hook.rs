@@ -18,8 +18,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
-use crate::ban::{Attempt, Changed, Event, Seq};
-use crate::gate::Gate;
+use crate::ban::{Attempt, Changed, Seq};
+use crate::gate::{Gate, Wanted};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
@@ -168,7 +168,7 @@ impl Hook {
         }
     }
 
-    fn impose(self: &Arc<Self>, asked: Asked, wanted: Vec<Event>) -> Reply {
+    fn impose(self: &Arc<Self>, asked: Asked, wanted: Wanted) -> Reply {
         let Ok(place) = Arc::clone(&self.imposing).try_acquire_owned() else {
             // The failures are counted: the next one asks for the ban again.
             tracing::warn!(bans = wanted.len(), "the store is behind; bans are put off");

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod counters;
 pub mod effects;
 pub mod ports;
+mod under_way;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,13 +26,15 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
-    Account, Attempt, Ban, Bounds, Effect, Event, EventId, Ledger, Policy, Proposal, Report,
-    Ruling, Seq, Subject, Verdict, subject, weigh,
+    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
+    Subject, Verdict, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
 use effects::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+
+pub use under_way::Wanted;
 
 /// How often a person's order is proposed again when somebody else changed the subject first.
 const STALE_RETRIES: u32 = 5;
@@ -80,23 +83,8 @@ impl Gate {
         clock: Clock,
         policy: Policy,
     ) -> Result<Arc<Gate>, LogFault> {
-        Self::open_within(log, outbox, server, clock, policy, Bounds::default())
-    }
-
-    /// The same with other bounds for what is counted.
-    ///
-    /// # Errors
-    /// As [`Gate::open`].
-    pub fn open_within(
-        log: Arc<dyn EventLog>,
-        outbox: Arc<dyn Outbox>,
-        server: Arc<dyn Server>,
-        clock: Clock,
-        policy: Policy,
-        bounds: Bounds,
-    ) -> Result<Arc<Gate>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
-        let counters = Counters::open(Arc::clone(&outbox), &policy, bounds, clock.now())?;
+        let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
         let desk = Desk::new(outbox, cursor, tasks);
         let mut ledger = Ledger::default();
         loop {
@@ -138,7 +126,8 @@ impl Gate {
             return match proposal {
                 Proposal::Answer(ruling) => Ok(ruling),
                 Proposal::Events(events) => {
-                    let rulings = self.impose(events).await?;
+                    let wanted = self.counters.under_way().admit(events);
+                    let rulings = self.impose(wanted).await?;
                     Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted))
                 }
             };
@@ -172,14 +161,14 @@ impl Gate {
     ///
     /// # Errors
     /// [`LogFault`] when the system gives no randomness.
-    pub fn count(&self, attempts: Vec<Attempt>) -> Result<Vec<Event>, LogFault> {
+    pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
         let mut wanted = Vec::new();
         for attempt in attempts {
             if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
                 wanted.extend(events);
             }
         }
-        Ok(wanted)
+        Ok(self.counters.under_way().admit(wanted))
     }
 
     /// Makes the bans that rules ask for durable. It is not tried again when somebody else was
@@ -187,8 +176,8 @@ impl Gate {
     ///
     /// # Errors
     /// [`LogFault`] when they could not be made durable; then they were not made.
-    pub async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
-        let (events, _under_way) = self.counters.not_under_way(events);
+    pub async fn impose(&self, mut wanted: Wanted) -> Result<Vec<Ruling>, LogFault> {
+        let events = std::mem::take(&mut wanted.events);
         let mut waiters = Vec::with_capacity(events.len());
         for event in &events {
             let (tell, told) = oneshot::channel();
@@ -339,7 +328,7 @@ impl Gate {
     }
 
     /// May this account log in from this address, now? Without an account: may a stream start?
-    /// From memory.
+    /// From memory. What rules decided and the disk has not taken yet holds already.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let now = self.clock.now();
         let known = || {
@@ -352,7 +341,15 @@ impl Gate {
                 is_known || self.policy.load().is_exempt(address)
             })
         };
-        self.read(|ledger| ledger.check(account, address, known, now))
+        match self.read(|ledger| ledger.check(account, address, known, now)) {
+            Verdict::LetIn => {
+                let policy = self.policy.load();
+                let under_way = self.counters.under_way();
+                let found = under_way.against(&policy.rules, account, address, known);
+                found.unwrap_or(Verdict::LetIn)
+            }
+            refuse => refuse,
+        }
     }
 
     /// Whether the ban of an address or network may refuse at the start of a stream, where no

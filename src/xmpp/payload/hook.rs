@@ -271,7 +271,9 @@ pub fn verdict(verdict: &Verdict, seq: Seq) -> Element {
         } => {
             set(&mut element, "action", "refuse");
             set(&mut element, "by", by.as_str());
-            set(&mut element, "ban", &ban.0.to_string());
+            if ban.0 != 0 {
+                set(&mut element, "ban", &ban.0.to_string());
+            }
             if let Some(until) = until {
                 set(&mut element, "until", &until.to_xmpp());
             }
