@@ -5,6 +5,7 @@ mod attacks;
 mod config;
 mod doors;
 mod gate;
+mod hook;
 mod house;
 mod laws;
 mod link;
