@@ -29,6 +29,17 @@ pub enum Command {
     CheckConfig(Output),
     /// Look at the server and say what is missing, with the lines to paste
     Doctor(Output),
+    /// Run the rules over recorded or invented events and print what they would have done
+    #[command(after_help = "\
+One event a line: {\"at\": seconds or RFC 3339, \"kind\": \"failure|success|attempt|ban|unban|forget|allow|unallow|restart|tick\",
+\"account\", \"address\", \"subject\", \"times\", \"duration\", \"reason\"}.
+One line a change: {\"kind\": \"ban\", \"subject\", \"from\", \"until\", \"ordinal\", \"rule\"} or {\"kind\": \"lift\", \"subject\", \"at\", \"why\"}.
+Nothing is kept, and no server is asked. Exit code 2: a line is no event.")]
+    Rehearse {
+        /// A file of events, one JSON object a line; `-` for standard input
+        #[arg(value_name = "EVENTS.jsonl")]
+        events: PathBuf,
+    },
     /// Print a new line for the seal key file on standard output
     Keygen {
         /// Name of the key: letters, digits, `-`, `_` [default: a random one]

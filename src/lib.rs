@@ -23,5 +23,6 @@ pub mod front;
 pub mod gate;
 pub mod http;
 pub mod logs;
+pub mod rehearse;
 pub mod store;
 pub mod xmpp;

@@ -1,7 +1,8 @@
 //! The program: arguments in, exit code out. 0 done, 1 refused or failed, 2 wrong usage or configuration.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Write},
     path::Path,
     process::ExitCode,
 };
@@ -12,6 +13,7 @@ use portcullis::{
     ban::seal::{KEY_BYTES, KeyId, generate_key_line},
     cli::{Cli, Command, Output},
     config::{Config, Problem, Problems},
+    rehearse::Stopped,
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     } = Cli::parse();
     match command {
         Command::Keygen { id } => keygen(id),
+        Command::Rehearse { events } => rehearse(&file, &events),
         Command::CheckConfig(output) => check_config(&file, output),
         Command::Run => with_config(&file, |config| app::run(&file, config)),
         Command::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
@@ -43,6 +46,47 @@ fn with_config(file: &Path, go: impl FnOnce(Config) -> ExitCode) -> ExitCode {
         Err(problems) => {
             eprintln!("{problems}");
             ExitCode::from(WRONG)
+        }
+    }
+}
+
+fn rehearse(file: &Path, events: &Path) -> ExitCode {
+    let (policy, bounds) = match Config::load_rules(file) {
+        Ok(read) => read,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    let input: Box<dyn BufRead> = if events == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        match File::open(events) {
+            Ok(file) => Box::new(BufReader::new(file)),
+            Err(error) => {
+                eprintln!("portcullis: cannot read {}: {error}", events.display());
+                return ExitCode::from(WRONG);
+            }
+        }
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = portcullis::rehearse::run(policy, bounds, input, &mut out, &mut io::stderr());
+    let code = match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stopped::Line(number, why)) => {
+            eprintln!("{}:{number}: {why}", events.display());
+            ExitCode::from(WRONG)
+        }
+        Err(Stopped::Io(error)) => {
+            eprintln!("portcullis: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match out.flush() {
+        Ok(()) => code,
+        Err(error) => {
+            eprintln!("portcullis: cannot write the answer: {error}");
+            ExitCode::FAILURE
         }
     }
 }

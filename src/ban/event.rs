@@ -75,6 +75,8 @@ pub enum Door {
     Clock,
     /// The server, by a record it wrote itself.
     Server,
+    /// Logins the server reported.
+    Hook,
 }
 
 impl fmt::Display for Door {
@@ -84,6 +86,7 @@ impl fmt::Display for Door {
             Door::Chat => "chat",
             Door::Clock => "clock",
             Door::Server => "server",
+            Door::Hook => "logins",
         })
     }
 }
@@ -109,6 +112,15 @@ impl Actor {
         }
     }
 
+    /// The rules, which answer to reported logins.
+    pub fn rules() -> Self {
+        Actor {
+            name: String::from("portcullis"),
+            role: Role::Admin,
+            door: Door::Hook,
+        }
+    }
+
     /// The name without a resource, as lists show it.
     pub fn bare_name(&self) -> &str {
         self.name
@@ -118,6 +130,9 @@ impl Actor {
 }
 
 /// Where a ban comes from.
+///
+/// Only [`Origin::Automatic`] ones are a judgement about strangers: they do not touch an account
+/// at a place it logged in from before. All others hold for everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A person decided it.
@@ -131,6 +146,16 @@ pub enum Origin {
     Imported,
     /// The server had it before us.
     Server,
+}
+
+impl Origin {
+    /// The rule that decided, if it was one.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Origin::Automatic { rule } => Some(rule),
+            Origin::Manual | Origin::Imported | Origin::Server => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -168,6 +193,27 @@ pub enum Change {
     },
     /// The ban in force ends because its time is over.
     Expired,
+    /// A ban begins because a rule says so.
+    ImposedByRule {
+        /// Public reason.
+        reason: String,
+        /// Its end. Rules never ban for ever.
+        until: Timestamp,
+        /// The how-manieth ban of the subject it is, after memory and decay of the rule: what
+        /// its term grew from.
+        ordinal: u32,
+    },
+    /// The subject is exempt from bans from now on; those it covers end.
+    Allowed {
+        /// Why, for the list.
+        comment: String,
+        /// Its end; `None`: none.
+        until: Option<Timestamp>,
+    },
+    /// The exemption of the subject ends because somebody says so.
+    Unallowed,
+    /// The subject's bans count no more: growth starts anew. A ban in force goes on.
+    Forgotten,
 }
 
 /// What can be forgotten later without changing what is in force: kept apart from the event,
@@ -341,6 +387,39 @@ mod tests {
              02010000107370616d406578616d706c652e6f7267030004\
              7370616d00"
         );
+    }
+
+    /// Later variants come behind the first ones, and stay where they are.
+    #[test]
+    fn the_numbers_of_later_variants_stay_as_they_are() {
+        let ends = |subject: &str, change: Change| {
+            let event = Event {
+                subject: Subject::parse(subject).unwrap(),
+                change,
+                ..sample()
+            };
+            let bytes = event.to_bytes().unwrap();
+            let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+            assert_eq!(back, event);
+            let hex: String = bytes[45..].iter().map(|b| format!("{b:02x}")).collect();
+            hex
+        };
+        let imposed = Change::ImposedByRule {
+            reason: String::new(),
+            until: Timestamp::from_millis(1),
+            ordinal: 2,
+        };
+        assert_eq!(
+            ends("a@b.c from 192.0.2.1", imposed),
+            "0003056140622e6300c0000201200304000202"
+        );
+        let allowed = Change::Allowed {
+            comment: "x".into(),
+            until: None,
+        };
+        assert!(ends("guard of a@b.c", allowed).ends_with("04056140622e630305017800"));
+        assert!(ends("a@b.c", Change::Unallowed).ends_with("0306"));
+        assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
+use std::time::Duration;
 
 use super::event::{Change, Event, Seq, Version};
+use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
 use super::record::{Ban, BanId, Past};
+use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 
@@ -34,6 +34,24 @@ pub enum Ruling {
     NotBanned(Subject, Option<Past>),
     /// The rules do not allow it.
     Refused(Refusal),
+    /// An exemption began, or has another comment or end now.
+    Allowed {
+        /// As it is now.
+        exemption: Exemption,
+        /// The bans it covers, which ended by it.
+        lifted: Vec<Ban>,
+    },
+    /// An exemption ended.
+    Unallowed(Exemption),
+    /// There is no exemption of exactly this subject.
+    NotAllowed(Subject),
+    /// The history of a subject counts no more.
+    Forgotten {
+        /// Whose.
+        subject: Subject,
+        /// How many bans counted until now.
+        bans: u32,
+    },
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
     /// There was nothing to do.
@@ -56,11 +74,65 @@ pub enum Verdict {
     Refuse {
         /// Which one.
         ban: BanId,
+        /// What kind of subject it is about.
+        by: By,
         /// Public reason.
         reason: String,
         /// Its end.
         until: Option<Timestamp>,
     },
+}
+
+/// What stands against a login: the `by` of the hook protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum By {
+    /// The account is banned.
+    Account,
+    /// The address is.
+    Address,
+    /// The network is.
+    Network,
+    /// This account from this address is.
+    Pair,
+    /// The account is under attack and this source never logged in to it.
+    Guard,
+}
+
+impl By {
+    /// What a ban of this subject stands by.
+    pub fn of(subject: &Subject) -> By {
+        match subject {
+            Subject::Account(_) => By::Account,
+            Subject::Address(_) => By::Address,
+            Subject::Network(_) => By::Network,
+            Subject::Pair(..) => By::Pair,
+            Subject::Guard(_) => By::Guard,
+        }
+    }
+
+    /// The word for it in the hook protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            By::Account => "account",
+            By::Address => "address",
+            By::Network => "network",
+            By::Pair => "pair",
+            By::Guard => "guard",
+        }
+    }
+}
+
+/// What a subject's bans were so far, as far as a rule needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// How many bans count, before memory and decay.
+    pub count: u32,
+    /// When the last of them ended; `None`: it stands, or there was none.
+    pub ended: Option<Timestamp>,
+    /// How long the last one was meant to be; `None`: for ever, or there was none.
+    pub length: Option<Duration>,
+    /// Failures before this count no more: since then there was a ban, an un-ban or a `forget`.
+    pub clean: Timestamp,
 }
 
 /// All we know of one subject.
@@ -71,6 +143,12 @@ struct Dossier {
     current: Option<BanId>,
     last: Option<Past>,
     trail: Vec<Seq>,
+    /// The bans that count, after memory and decay of the rule that decided last.
+    counted: u32,
+    length: Option<Duration>,
+    clean: Option<Timestamp>,
+    /// When it was un-banned by hand.
+    pardoned: Option<Timestamp>,
 }
 
 /// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
@@ -81,9 +159,8 @@ pub struct Ledger {
     bans: BTreeMap<BanId, Ban>,
     dossiers: HashMap<Subject, Dossier>,
     numbers: HashMap<BanId, Subject>,
-    accounts: HashMap<Account, BanId>,
-    v4: PrefixMap<Ipv4Net, BanId>,
-    v6: PrefixMap<Ipv6Net, BanId>,
+    standing: Standing,
+    exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
 }
 
@@ -98,20 +175,41 @@ impl Ledger {
             return (Ruling::Stale, Vec::new());
         }
         let ruling = match &event.change {
-            Change::Imposed { reason, until } => self.impose(seq, event, reason, *until),
+            Change::Imposed { reason, until } => self.impose(seq, event, reason, *until, None),
+            Change::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            } => self.impose(seq, event, reason, Some(*until), Some(*ordinal)),
             Change::Amended { reason, until } => self.amend(seq, event, reason, *until),
             Change::Lifted { .. } | Change::Expired => self.lift(seq, event),
+            Change::Allowed { comment, until } => self.allow(seq, event, comment, *until),
+            Change::Unallowed => match self.exemptions.remove(&event.subject) {
+                Some(exemption) => Ruling::Unallowed(exemption),
+                None => Ruling::NotAllowed(event.subject.clone()),
+            },
+            Change::Forgotten => self.forget(event),
         };
-        if !matches!(
-            ruling,
-            Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_)
-        ) {
-            return (ruling, Vec::new());
-        }
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let effects = match &ruling {
+            Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) => {
+                vec![Effect::Settle(event.subject.clone())]
+            }
+            Ruling::Allowed { lifted, .. } => lifted
+                .iter()
+                .map(|ban| Effect::Settle(ban.subject.clone()))
+                .collect(),
+            Ruling::Unallowed(_) | Ruling::Forgotten { .. } => Vec::new(),
+            _ => return (ruling, Vec::new()),
+        };
+        self.touch(&event.subject, seq);
+        (ruling, effects)
+    }
+
+    /// Writes down that an event changed a subject.
+    fn touch(&mut self, subject: &Subject, seq: Seq) {
+        let dossier = self.dossiers.entry(subject.clone()).or_default();
         dossier.version = seq;
         dossier.trail.push(seq);
-        (ruling, vec![Effect::Settle(event.subject.clone())])
     }
 
     fn impose(
@@ -120,7 +218,13 @@ impl Ledger {
         event: &Event,
         reason: &str,
         until: Option<Timestamp>,
+        ordinal: Option<u32>,
     ) -> Ruling {
+        // Allowed after this was decided.
+        if let Some(exemption) = self.exemptions.covering(&event.subject, event.at) {
+            let by = exemption.to_string();
+            return Ruling::Refused(Refusal::Allowed(event.subject.clone(), by));
+        }
         if let Some(ban) = self.current(&event.subject) {
             if ban.is_in_force(event.at) {
                 return Ruling::Already(ban.clone());
@@ -131,6 +235,9 @@ impl Ledger {
         self.next_id += 1;
         let dossier = self.dossiers.entry(event.subject.clone()).or_default();
         dossier.bans = dossier.bans.saturating_add(1);
+        dossier.counted = ordinal.unwrap_or(dossier.counted.saturating_add(1));
+        dossier.length = until.map(|end| end.since(event.at));
+        dossier.clean = Some(event.at.saturating_add(Duration::from_millis(1)));
         let ban = Ban {
             id: BanId(self.next_id),
             subject: event.subject.clone(),
@@ -139,7 +246,7 @@ impl Ledger {
             origin: event.origin.clone(),
             since: event.at,
             until,
-            ordinal: dossier.bans,
+            ordinal: dossier.counted,
             version: seq,
         };
         dossier.current = Some(ban.id);
@@ -157,6 +264,9 @@ impl Ledger {
         ban.until = until;
         ban.by = event.actor.clone();
         ban.version = seq;
+        if let Some(dossier) = self.dossiers.get_mut(&event.subject) {
+            dossier.length = until.map(|end| end.since(ban.since));
+        }
         self.enter(ban.clone());
         Ruling::Amended {
             ban,
@@ -169,32 +279,76 @@ impl Ledger {
         let Some(ban) = self.take(&event.subject) else {
             return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
         };
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let by_hand = matches!(event.change, Change::Lifted { .. });
+        self.close(&ban, seq, event.at, by_hand);
+        Ruling::Lifted(ban)
+    }
+
+    fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
+        let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
             id: ban.id,
-            ended: event.at,
+            // A ban ends at its second, whenever that is written down.
+            ended: ban.until.map_or(at, |end| end.min(at)),
             seq,
         });
-        Ruling::Lifted(ban)
+        if by_hand {
+            dossier.clean = Some(at);
+            dossier.pardoned = Some(at);
+        }
+    }
+
+    fn allow(
+        &mut self,
+        seq: Seq,
+        event: &Event,
+        comment: &str,
+        until: Option<Timestamp>,
+    ) -> Ruling {
+        let exemption = Exemption {
+            subject: event.subject.clone(),
+            comment: comment.to_owned(),
+            by: event.actor.clone(),
+            since: event.at,
+            until,
+        };
+        self.exemptions.insert(exemption.clone());
+        let covered: Vec<Subject> = self
+            .bans
+            .values()
+            .filter(|ban| exemption.covers(&ban.subject))
+            .map(|ban| ban.subject.clone())
+            .collect();
+        let mut lifted = Vec::with_capacity(covered.len());
+        for subject in covered {
+            if let Some(ban) = self.take(&subject) {
+                self.close(&ban, seq, event.at, true);
+                if subject != event.subject {
+                    self.touch(&subject, seq);
+                }
+                lifted.push(ban);
+            }
+        }
+        Ruling::Allowed { exemption, lifted }
+    }
+
+    fn forget(&mut self, event: &Event) -> Ruling {
+        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let bans = std::mem::take(&mut dossier.counted);
+        dossier.bans = 0;
+        dossier.length = None;
+        dossier.clean = Some(event.at);
+        Ruling::Forgotten {
+            subject: event.subject.clone(),
+            bans,
+        }
     }
 
     /// Puts a ban into every index.
     fn enter(&mut self, ban: Ban) {
-        match &ban.subject {
-            Subject::Account(account) => {
-                self.accounts.insert(account.clone(), ban.id);
-            }
-            subject => match subject.net() {
-                Some(IpNet::V4(net)) => {
-                    self.v4.insert(net, ban.id);
-                }
-                Some(IpNet::V6(net)) => {
-                    self.v6.insert(net, ban.id);
-                }
-                None => {}
-            },
-        }
+        let stands = Stands::new(ban.id, ban.until, ban.origin.rule().is_some());
+        self.standing.insert(&ban.subject, stands);
         if let Some(end) = ban.until {
             self.due.insert((end, ban.id));
         }
@@ -205,20 +359,7 @@ impl Ledger {
     fn take(&mut self, subject: &Subject) -> Option<Ban> {
         let id = self.dossiers.get(subject)?.current?;
         let ban = self.bans.remove(&id)?;
-        match subject {
-            Subject::Account(account) => {
-                self.accounts.remove(account);
-            }
-            subject => match subject.net() {
-                Some(IpNet::V4(net)) => {
-                    self.v4.remove(&net);
-                }
-                Some(IpNet::V6(net)) => {
-                    self.v6.remove(&net);
-                }
-                None => {}
-            },
-        }
+        self.standing.remove(subject);
         if let Some(end) = ban.until {
             self.due.remove(&(end, id));
         }
@@ -226,48 +367,105 @@ impl Ledger {
     }
 
     /// May this account log in from this address? Reads only; the cost does not grow with the
-    /// number of bans.
+    /// number of bans. Without an account: may a stream from there start?
+    ///
+    /// In this order: a ban of the account holds everywhere. A ban of an address or network that a
+    /// person decided, or that came from a list or the server, holds for everybody there. A ban of
+    /// the pair holds for the pair. What rules decided about addresses and networks, and a guard,
+    /// holds for strangers: `known` says whether this account logged in from there before (without
+    /// an account: whether anybody did), and is asked only when that matters.
+    ///
+    /// An exemption of the address keeps off everything but a ban of the account.
     pub fn check(
         &self,
         account: Option<&Account>,
         address: Option<IpAddr>,
+        known: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Verdict {
-        let by_account = account
-            .and_then(|account| self.accounts.get(account))
-            .copied();
-        let found = by_account
-            .and_then(|id| self.bans.get(&id))
-            .filter(|ban| ban.is_in_force(now))
-            .or_else(|| address.and_then(|address| self.covering(address, now)));
-        match found {
+        if self.standing.is_empty() {
+            return Verdict::LetIn;
+        }
+        let address = address.map(|address| address.to_canonical());
+        if let Some(by_account) = account.and_then(|account| self.standing.account(account))
+            && by_account.is_in_force(now)
+        {
+            return self.refusal(by_account);
+        }
+        let found = self.standing.against(account, address, now);
+        let Some((worst, touches_known)) = found else {
+            return Verdict::LetIn;
+        };
+        if address.is_some_and(|address| self.exemptions.is_exempt(address, now)) {
+            return Verdict::LetIn;
+        }
+        if !touches_known && known() {
+            return Verdict::LetIn;
+        }
+        self.refusal(worst)
+    }
+
+    fn refusal(&self, stands: Stands) -> Verdict {
+        match self.bans.get(&stands.id()) {
             None => Verdict::LetIn,
             Some(ban) => Verdict::Refuse {
                 ban: ban.id,
+                by: By::of(&ban.subject),
                 reason: ban.reason.clone(),
                 until: ban.until,
             },
         }
     }
 
+    /// Whether a ban of an address or network may refuse at the start of a stream, where no
+    /// account is named yet (`door='start'`): when it holds for everybody, or when nobody has
+    /// logged in from there before; `lives_in` says that.
+    pub fn holds_at_start(ban: &Ban, lives_in: impl FnOnce(ipnet::IpNet) -> bool) -> bool {
+        match ban.subject.net() {
+            None => false,
+            Some(net) => ban.origin.rule().is_none() || !lives_in(net),
+        }
+    }
+
     /// The ban in force that covers an address and holds longest.
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
-        let ids: Vec<BanId> = match address.to_canonical() {
-            IpAddr::V4(v4) => self
-                .v4
-                .cover(&Ipv4Net::from(v4))
-                .map(|(_, id)| *id)
-                .collect(),
-            IpAddr::V6(v6) => self
-                .v6
-                .cover(&Ipv6Net::from(v6))
-                .map(|(_, id)| *id)
-                .collect(),
+        let stands = self.standing.covering(address.to_canonical(), now)?;
+        self.bans.get(&stands.id())
+    }
+
+    /// The exemption in force that covers a subject, or that a ban of it would hit.
+    pub fn exemption(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
+        self.exemptions.covering(subject, now)
+    }
+
+    /// Whether an address is exempt.
+    pub fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.exemptions.is_exempt(address.to_canonical(), now)
+    }
+
+    /// The exemptions given by `allow`, by subject; ended ones are still among them.
+    pub fn exemptions(&self) -> impl Iterator<Item = &Exemption> {
+        self.exemptions.all()
+    }
+
+    /// What a subject's bans were so far; `None` for one never heard of.
+    pub fn record(&self, subject: &Subject, now: Timestamp) -> Option<Record> {
+        let dossier = self.dossiers.get(subject)?;
+        let ended = match dossier.current.and_then(|id| self.bans.get(&id)) {
+            Some(ban) => ban.until.filter(|end| *end <= now),
+            None => dossier.last.as_ref().map(|past| past.ended),
         };
-        ids.iter()
-            .filter_map(|id| self.bans.get(id))
-            .filter(|ban| ban.is_in_force(now))
-            .max_by_key(|ban| ban.until.unwrap_or(Timestamp::LAST))
+        Some(Record {
+            count: dossier.counted,
+            ended,
+            length: dossier.length,
+            clean: dossier.clean.unwrap_or(Timestamp::from_millis(i64::MIN)),
+        })
+    }
+
+    /// When a subject was last un-banned by hand.
+    pub fn pardoned(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers.get(subject)?.pardoned
     }
 
     /// How far the log has been folded.
@@ -293,7 +491,7 @@ impl Ledger {
         self.dossiers.get(subject)?.last.as_ref()
     }
 
-    /// How many bans a subject has had.
+    /// How many bans a subject has had since its history was last forgotten.
     pub fn times_banned(&self, subject: &Subject) -> u32 {
         self.dossiers.get(subject).map_or(0, |dossier| dossier.bans)
     }

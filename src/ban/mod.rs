@@ -5,24 +5,36 @@
 //! into the same [`Ledger`].
 //!
 //! Start reading at [`event`] (what can happen and what it changes), then [`propose`] (what a
-//! request leads to), then [`ledger`] (what is in force).
+//! request leads to) and [`weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
+pub mod attempt;
 pub mod event;
+pub mod exempt;
 pub mod ledger;
 pub mod native_hash;
+mod nets;
 pub mod policy;
 pub mod propose;
 pub mod record;
+pub mod rules;
 pub mod seal;
+mod standing;
 pub mod subject;
 pub mod term;
 pub mod time;
+pub mod tracker;
+pub mod weigh;
 
+pub use attempt::{Attempt, Outcome};
 pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
-pub use ledger::{Effect, Ledger, Ruling, Verdict};
+pub use exempt::Exemption;
+pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
 pub use policy::{Policy, Refusal};
 pub use propose::{Order, Proposal, Report, What, propose};
 pub use record::{Ban, BanId, Past};
+pub use rules::{Rule, Rules};
 pub use subject::{Account, Subject};
 pub use term::Term;
 pub use time::Timestamp;
+pub use tracker::{Bounds, Tracker};
+pub use weigh::{Notice, Spared, weigh};

@@ -2,11 +2,14 @@
 //! them.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::event::Role;
+use super::rules::Rules;
 use super::subject::{Account, Subject, overlaps};
 use super::term::Term;
 use super::time::{Timestamp, in_words};
@@ -24,6 +27,8 @@ pub struct Policy {
     pub exempt_networks: Vec<IpNet>,
     /// Accounts that are never banned: admins and what the configuration names.
     pub exempt_accounts: Vec<Account>,
+    /// The rules for automatic bans, and declared proxies.
+    pub rules: Arc<Rules>,
 }
 
 /// The longest public reason, in characters: it must fit in a SASL failure and on a phone.
@@ -46,6 +51,10 @@ pub enum Refusal {
     OwnAddress(Subject, std::net::IpAddr),
     /// An exemption stands in the way.
     Exempt(Subject, String),
+    /// An exemption given by `allow` does.
+    Allowed(Subject, String),
+    /// Pairs and guards cannot be exempt.
+    NoExemption(Subject),
     /// A term beyond what is allowed.
     TooLong(Duration, Role),
     /// An end that has passed.
@@ -70,6 +79,14 @@ impl fmt::Display for Refusal {
             Refusal::Exempt(subject, by) => write!(
                 f,
                 "{subject} is exempt from bans ({by}). Take it out of [exempt] first if you mean it."
+            ),
+            Refusal::Allowed(subject, by) => write!(
+                f,
+                "{subject} is exempt from bans ({by}). Give the command unallow first if you mean it."
+            ),
+            Refusal::NoExemption(subject) => write!(
+                f,
+                "{subject} cannot be exempt; allow the account, the address or the network."
             ),
             Refusal::TooLong(longest, role) => write!(
                 f,
@@ -155,19 +172,26 @@ impl Policy {
 
     /// Which exemption covers a subject, or would be hit by a ban of it.
     pub fn exempts(&self, subject: &Subject) -> Option<String> {
-        match subject {
-            Subject::Account(account) => self
-                .exempt_accounts
-                .contains(account)
-                .then(|| String::from("account")),
-            subject => {
-                let net = subject.net()?;
-                self.exempt_networks
-                    .iter()
-                    .find(|exempt| overlaps(exempt, &net))
-                    .map(|exempt| format!("network {exempt}"))
-            }
+        if let Subject::Account(account) = subject {
+            let exempt = self.exempt_accounts.contains(account);
+            return exempt.then(|| String::from("account"));
         }
+        let place = subject.place()?;
+        let hit = |nets: &[IpNet], what: &str| {
+            let net = nets.iter().find(|exempt| overlaps(exempt, &place));
+            net.map(|net| format!("{what} {net}"))
+        };
+        // One account behind a proxy may be banned; the proxy may not.
+        let proxy = || hit(&self.rules.proxies, "proxy").filter(|_| subject.net().is_some());
+        hit(&self.exempt_networks, "network").or_else(proxy)
+    }
+
+    /// Whether the configuration exempts an address.
+    pub fn is_exempt(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.exempt_networks
+            .iter()
+            .any(|net| net.contains(&address))
     }
 
     /// Whether a ban of this subject hits so many that one asks once before doing it.

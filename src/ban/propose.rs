@@ -1,5 +1,6 @@
 //! From a report to the events to append, or to an answer when there is nothing to append.
 
+use super::attempt::Attempt;
 use super::event::{Actor, Change, Event, EventId, Origin, Personal, Role};
 use super::ledger::{Ledger, Ruling};
 use super::policy::{NOTE_MAX, Policy, REASON_MAX, Refusal};
@@ -13,8 +14,21 @@ use super::time::Timestamp;
 pub enum Report {
     /// Somebody wants something done.
     Order(Order),
+    /// A login the server reports.
+    Login(Attempt),
+    /// Failed logins by hand: counted as reported ones are, with all that follows.
+    Attempt {
+        /// Who.
+        actor: Actor,
+        /// Of whom.
+        subject: Subject,
+        /// How many, at most [`ATTEMPTS_AT_ONCE`](super::weigh::ATTEMPTS_AT_ONCE) at once.
+        times: u32,
+    },
     /// Time went on.
     Tick,
+    /// The configuration changed: bans by rules that it exempts now end.
+    Review,
 }
 
 /// What somebody wants done.
@@ -49,6 +63,17 @@ pub enum What {
         /// Why, for the history.
         reason: String,
     },
+    /// Exempt from bans, or change comment and end of the exemption.
+    Allow {
+        /// For how long; `None`: until somebody takes it back.
+        term: Option<Term>,
+        /// Why.
+        comment: String,
+    },
+    /// Take an exemption back.
+    Unallow,
+    /// Forget the history: growth starts anew and counters are cleared.
+    Forget,
 }
 
 /// What a report leads to.
@@ -64,6 +89,9 @@ pub enum Proposal {
 pub const ENDED_AT_ONCE: usize = 1_000;
 
 /// From a report to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
+///
+/// For what needs no counting. Logins and attempts are for [`weigh`](super::weigh::weigh), which
+/// passes on all others; without counters there is nothing to say about them.
 pub fn propose(
     ledger: &Ledger,
     policy: &Policy,
@@ -72,6 +100,21 @@ pub fn propose(
     fresh: &mut dyn FnMut() -> EventId,
 ) -> Proposal {
     match report {
+        Report::Login(_) | Report::Attempt { .. } => Proposal::Answer(Ruling::Noted),
+        Report::Review => Proposal::Events(
+            ledger
+                .newest_first()
+                .filter(|ban| ban.origin.rule().is_some())
+                .filter(|ban| policy.exempts(&ban.subject).is_some())
+                .take(ENDED_AT_ONCE)
+                .map(|ban| Event {
+                    change: Change::Lifted {
+                        reason: String::from("exempt by the configuration now"),
+                    },
+                    ..expire(ban, now, fresh())
+                })
+                .collect(),
+        ),
         Report::Tick => Proposal::Events(
             ledger
                 .ended(now, ENDED_AT_ONCE)
@@ -105,6 +148,23 @@ fn decide(
         .current(&order.subject)
         .filter(|ban| ban.is_in_force(now));
     match &order.what {
+        What::Allow { term, comment } => {
+            permits_allow(order, now).map_err(Ruling::Refused)?;
+            let until = term.and_then(|term| term.ends(now));
+            let comment = comment.clone();
+            Ok((Change::Allowed { comment, until }, Personal::default()))
+        }
+        What::Unallow => {
+            needs_admin(order, "Taking an exemption back").map_err(Ruling::Refused)?;
+            match ledger.exemptions().any(|one| one.subject == order.subject) {
+                true => Ok((Change::Unallowed, Personal::default())),
+                false => Err(Box::new(Ruling::NotAllowed(order.subject.clone()))),
+            }
+        }
+        What::Forget => {
+            needs_admin(order, "Forgetting a history").map_err(Ruling::Refused)?;
+            Ok((Change::Forgotten, Personal::default()))
+        }
         What::Lift { reason } => {
             permits_lift(policy, order, standing, now).map_err(refused)?;
             match standing {
@@ -127,7 +187,11 @@ fn decide(
                 (None, Some(ban)) => ban.until.map_or(Term::Forever, Term::Until),
                 (None, None) => policy.default_term_for(role, now),
             };
-            permits_ban(policy, order, wanted, now).map_err(refused)?;
+            permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
+            if let Some(exemption) = ledger.exemption(&order.subject, now) {
+                let by = exemption.to_string();
+                return Err(refused(Refusal::Allowed(order.subject.clone(), by)));
+            }
             let personal = Personal {
                 note: note.clone(),
                 ..Personal::default()
@@ -152,7 +216,7 @@ fn refused(refusal: Refusal) -> Box<Ruling> {
 
 fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {
     if let Some(own) = &order.own_account
-        && order.subject.account() == Some(own)
+        && order.subject.whose() == Some(own)
     {
         return Err(Refusal::OwnAccount(own.clone()));
     }
@@ -171,6 +235,28 @@ fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Re
         within("note", note.as_deref(), NOTE_MAX)?;
     }
     Ok(())
+}
+
+fn needs_admin(order: &Order, what: &'static str) -> Result<(), Refusal> {
+    match order.actor.role {
+        Role::Admin => Ok(()),
+        _ => Err(Refusal::NeedsRole(Role::Admin, what)),
+    }
+}
+
+fn permits_allow(order: &Order, now: Timestamp) -> Result<(), Refusal> {
+    let What::Allow { term, comment } = &order.what else {
+        return Ok(());
+    };
+    needs_admin(order, "Exempting somebody from bans")?;
+    within("comment", Some(comment), REASON_MAX)?;
+    if matches!(order.subject, Subject::Pair(..) | Subject::Guard(_)) {
+        return Err(Refusal::NoExemption(order.subject.clone()));
+    }
+    match term.and_then(|term| term.ends(now)) {
+        Some(end) if end <= now => Err(Refusal::EndsInThePast(end)),
+        _ => Ok(()),
+    }
 }
 
 /// A moderator lifts what a moderator may impose: no networks, and no ban an admin made longer
@@ -252,6 +338,7 @@ mod tests {
                     moderator_longest: Some(Duration::from_secs(30 * 86_400)),
                     exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
                     exempt_accounts: vec![],
+                    rules: Default::default(),
                 },
                 now: Timestamp::parse("2026-11-22T12:00Z").unwrap(),
                 seq: 0,
@@ -313,7 +400,7 @@ mod tests {
         fn verdict(&self, account: &str, address: &str) -> Verdict {
             let account = Subject::parse(account).unwrap();
             self.ledger
-                .check(account.account(), address.parse().ok(), self.now)
+                .check(account.account(), address.parse().ok(), || false, self.now)
         }
     }
 

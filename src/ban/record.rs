@@ -45,7 +45,8 @@ pub struct Ban {
     pub since: Timestamp,
     /// When it ends by itself; `None`: when somebody lifts it.
     pub until: Option<Timestamp>,
-    /// The how-manieth ban of this subject this is, from 1.
+    /// The how-manieth ban of this subject that counts, from 1: what its term grew from. Bans
+    /// that a rule's memory or decay, or `forget`, took away do not count.
     pub ordinal: u32,
     /// The subject's version, for compare-and-set.
     pub version: Version,

@@ -1,4 +1,5 @@
-//! Who a ban is about: an account, an address or a network.
+//! Who a ban is about: an account, an address, a network, an account from one place, or the guard
+//! of an account.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -60,7 +61,18 @@ pub enum Subject {
     Address(IpAddr),
     /// A network, host bits cleared, never a single address.
     Network(IpNet),
+    /// An account from one address or network and from nowhere else: `alice@example.org from
+    /// 203.0.113.7`. Everybody else there, and the account elsewhere, notice nothing.
+    Pair(Account, IpNet),
+    /// The guard of an account under attack: `guard of alice@example.org`. It refuses sources
+    /// without an earlier login to that account, never its owner at the usual places.
+    Guard(Account),
 }
+
+/// Between the halves of a pair as people write it.
+const FROM: &str = "from";
+/// In front of an account whose guard is meant.
+const GUARD_OF: [&str; 2] = ["guard", "of"];
 
 /// Why a text names no subject. `Display` says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +102,11 @@ pub enum BadSubject {
     /// Looks like a network and is none.
     #[error("{0:?} is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64")]
     Network(String),
+    /// `… from …` that is not an account and an address.
+    #[error(
+        "{0:?} is not an account and a place; write for example alice@example.org from 203.0.113.7"
+    )]
+    Pair(String),
     /// An address with a zone (`fe80::1%eth0`) means something on one machine only.
     #[error("{0:?} names a network interface; leave out the part from the % on")]
     Zone(String),
@@ -105,6 +122,24 @@ impl Subject {
         let text = text.strip_prefix("xmpp:").unwrap_or(text);
         if text.is_empty() {
             return Err(BadSubject::Missing);
+        }
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match &words[..] {
+            [guard, of, account] if [*guard, *of] == GUARD_OF => {
+                return Self::parse_jid(account).map(|subject| match subject {
+                    Subject::Account(account) => Subject::Guard(account),
+                    other => other,
+                });
+            }
+            [account, from, place] if *from == FROM => {
+                let account = Self::parse_jid(account)?;
+                let place = Self::parse(place)?;
+                return match (account, place.net()) {
+                    (Subject::Account(account), Some(net)) => Ok(Subject::Pair(account, net)),
+                    _ => Err(BadSubject::Pair(text.to_owned())),
+                };
+            }
+            _ => {}
         }
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
@@ -135,6 +170,21 @@ impl Subject {
         }
     }
 
+    /// Reads a subject from the front of `words`, and says how many of them it took: one, or three
+    /// for `alice@example.org from 203.0.113.7` and `guard of alice@example.org`.
+    ///
+    /// # Errors
+    /// [`BadSubject`] says what is wrong and what to write.
+    pub fn take(words: &[&str]) -> Result<(Subject, usize), BadSubject> {
+        if let Some(three) = words.get(..3)
+            && (three[..2] == GUARD_OF || (three[1] == FROM && three[0].contains('@')))
+            && let Ok(subject) = Self::parse(&three.join(" "))
+        {
+            return Ok((subject, 3));
+        }
+        Self::parse(words.first().copied().unwrap_or_default()).map(|subject| (subject, 1))
+    }
+
     fn parse_jid(text: &str) -> Result<Subject, BadSubject> {
         let jid = Jid::new(text).map_err(|why| BadSubject::Jid {
             text: text.to_owned(),
@@ -161,16 +211,17 @@ impl Subject {
         Subject::Network(net)
     }
 
-    /// The addresses it covers; `None` for an account.
+    /// The addresses it covers; `None` for what does not cover everybody there: accounts, pairs,
+    /// guards.
     pub fn net(&self) -> Option<IpNet> {
         match self {
-            Subject::Account(_) => None,
             Subject::Address(address) => Some(IpNet::from(*address)),
             Subject::Network(net) => Some(*net),
+            Subject::Account(_) | Subject::Pair(..) | Subject::Guard(_) => None,
         }
     }
 
-    /// The account, if it is one.
+    /// The account, if it is one and nothing else.
     pub fn account(&self) -> Option<&Account> {
         match self {
             Subject::Account(account) => Some(account),
@@ -178,12 +229,32 @@ impl Subject {
         }
     }
 
-    /// What kind it is, in one word for people: `account`, `address`, `network`.
+    /// The account it has to do with: itself, or the one of a pair or guard.
+    pub fn whose(&self) -> Option<&Account> {
+        match self {
+            Subject::Account(account) | Subject::Pair(account, _) | Subject::Guard(account) => {
+                Some(account)
+            }
+            Subject::Address(_) | Subject::Network(_) => None,
+        }
+    }
+
+    /// Where it has to do with: the addresses it covers, or those of a pair.
+    pub fn place(&self) -> Option<IpNet> {
+        match self {
+            Subject::Pair(_, net) => Some(*net),
+            other => other.net(),
+        }
+    }
+
+    /// What kind it is, in one word for people: `account`, `address`, `network`, `pair`, `guard`.
     pub fn kind(&self) -> &'static str {
         match self {
             Subject::Account(_) => "account",
             Subject::Address(_) => "address",
             Subject::Network(_) => "network",
+            Subject::Pair(..) => "pair",
+            Subject::Guard(_) => "guard",
         }
     }
 }
@@ -194,6 +265,12 @@ impl fmt::Display for Subject {
             Subject::Account(account) => account.fmt(f),
             Subject::Address(address) => address.fmt(f),
             Subject::Network(net) => net.fmt(f),
+            Subject::Pair(account, net) => {
+                write!(f, "{account} {FROM} {}", Subject::network(*net))
+            }
+            Subject::Guard(account) => {
+                write!(f, "{} {} {account}", GUARD_OF[0], GUARD_OF[1])
+            }
         }
     }
 }
@@ -275,6 +352,25 @@ mod tests {
         check("::ffff:203.0.113.0/120", "203.0.113.0/24");
         check("2001:db8::1/64", "2001:db8::/64");
         check("::/0", "::/0");
+    }
+
+    #[test]
+    fn pairs_and_guards_have_a_text_that_reads_back() {
+        check(
+            "Alice@Example.org/x from ::ffff:203.0.113.7",
+            "alice@example.org from 203.0.113.7",
+        );
+        check(
+            "alice@example.org from 2001:db8::1/64",
+            "alice@example.org from 2001:db8::/64",
+        );
+        check("guard of alice@example.org", "guard of alice@example.org");
+        assert!(Subject::parse("alice@example.org from bob@example.org").is_err());
+        let words = ["alice@example.org", "from", "192.0.2.1", "spam"];
+        let (pair, used) = Subject::take(&words).unwrap();
+        assert_eq!((pair.kind(), used), ("pair", 3));
+        let (account, used) = Subject::take(&["alice@example.org", "from", "hell"]).unwrap();
+        assert_eq!((account.kind(), used), ("account", 1));
     }
 
     #[test]

@@ -435,6 +435,8 @@ pub fn reach(subject: &Subject) -> String {
                 Some(bits) => format!("{} sites (/64)", 1_u128 << bits),
             }
         }
+        Subject::Pair(..) => String::from("one account from one place"),
+        Subject::Guard(_) => String::from("one account, for sources it never came from"),
     }
 }
 
@@ -610,6 +612,30 @@ pub fn happened(event: &Event) -> String {
         }
         Change::Lifted { reason } => format!("un-banned {who}{}", because(reason)),
         Change::Expired => String::from("ended: its time was over."),
+        Change::ImposedByRule {
+            reason,
+            until,
+            ordinal,
+        } => {
+            let by = match event.origin.rule() {
+                Some(rule) => format!("by the rule {}", clean(rule)),
+                None => String::from("by a rule"),
+            };
+            format!(
+                "banned {} {by}, ban {ordinal} of this kind{}",
+                by_then(Some(*until)),
+                because(reason)
+            )
+        }
+        Change::Allowed { comment, until } => {
+            format!(
+                "exempt from bans {} {who}{}",
+                by_then(*until),
+                because(comment)
+            )
+        }
+        Change::Unallowed => format!("no longer exempt {who}."),
+        Change::Forgotten => format!("its history counts no more {who}."),
     }
 }
 

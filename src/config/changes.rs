@@ -18,6 +18,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         http,
         ban,
         exempt,
+        rules,
+        bounds,
         log,
         warnings: _,
     } = old;
@@ -81,9 +83,39 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             "moderator_longest",
             ban.moderator_longest != new.ban.moderator_longest,
         ),
+        ("ban", "grace", rules.grace != new.rules.grace),
         ("exempt", "loopback", exempt.loopback != new.exempt.loopback),
         ("exempt", "networks", exempt.networks != new.exempt.networks),
         ("exempt", "accounts", exempt.accounts != new.exempt.accounts),
+        ("exempt", "proxies", rules.proxies != new.rules.proxies),
+        ("tracker", "quiet", rules.quiet != new.rules.quiet),
+        (
+            "tracker",
+            "unknown_weight",
+            rules.unknown_weight != new.rules.unknown_weight,
+        ),
+        (
+            "tracker",
+            "known_for",
+            rules.known_for != new.rules.known_for,
+        ),
+        (
+            "tracker",
+            "shared_accounts",
+            rules.shared_accounts != new.rules.shared_accounts,
+        ),
+        (
+            "tracker",
+            "ipv6_prefix",
+            rules.reach.ipv6 != new.rules.reach.ipv6,
+        ),
+        (
+            "tracker",
+            "ranges",
+            rules.reach.ranges != new.rules.reach.ranges,
+        ),
+        ("tracker", "max_keys", *bounds != new.bounds),
+        ("", "rules", rules.table != new.rules.table),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),
     ]

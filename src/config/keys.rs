@@ -29,6 +29,14 @@ pub enum Kind {
     Flag,
     /// An array of strings.
     Texts,
+    /// An integer or a float.
+    Number,
+    /// An array of those.
+    Numbers,
+    /// A table inside of another one.
+    Table,
+    /// An array of tables, each with a section's keys.
+    Tables,
 }
 
 /// `component.domain`, or `admins` for a key at the top.
@@ -52,15 +60,25 @@ impl Key {
 pub(super) fn within(section: &str) -> String {
     match section {
         "" => " at the top of the file".to_owned(),
+        GROWTH => " in `growth` of [[rules]]".to_owned(),
         section => format!(" in [{section}]"),
     }
 }
 
 /// The key of that name in that table.
 pub fn key(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter()
-        .find(|key| key.section == section && key.name == name)
+    all().find(|key| key.section == section && key.name == name)
 }
+
+/// The keys of the tables and those of the list of rules.
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(RULE_KEYS)
+}
+
+/// The section of the keys of one rule.
+pub(super) const RULES: &str = "[rules]";
+/// The section of the keys of a rule's growth.
+pub(super) const GROWTH: &str = "growth";
 
 /// The names of the tables, in the order of [`KEYS`].
 pub(super) fn sections() -> Vec<&'static str> {
@@ -69,6 +87,7 @@ pub(super) fn sections() -> Vec<&'static str> {
         .map(|key| key.section)
         .filter(|s| !s.is_empty())
         .collect();
+    names.sort_by_key(|name| KEYS.iter().position(|key| key.section == *name));
     names.dedup();
     names
 }
@@ -107,7 +126,68 @@ const fn fixed(
     }
 }
 
-/// All keys, in the order of the example file.
+/// The keys of each of `[[rules]]`, and of its growth.
+pub const RULE_KEYS: &[Key] = &[
+    live(
+        RULES,
+        "name",
+        Kind::Text,
+        "a name of your own",
+        r#""address-failures""#,
+    ),
+    live(
+        RULES,
+        "key",
+        Kind::Text,
+        r#""address", "network", "account" or "pair""#,
+        r#""address""#,
+    ),
+    live(
+        RULES,
+        "counts",
+        Kind::Text,
+        r#""failures", "accounts", "addresses" or "networks""#,
+        r#""failures""#,
+    ),
+    live(
+        RULES,
+        "limit",
+        Kind::Number,
+        "a whole number from 1 to 500",
+        "5",
+    ),
+    live(RULES, "window", Kind::Text, "a duration", r#""10m""#),
+    live(RULES, "ban", Kind::Text, "a duration", r#""30m""#),
+    live(
+        RULES,
+        "growth",
+        Kind::Table,
+        "a table",
+        r#"{ cap = "7d", known_bad_weight = true }"#,
+    ),
+    live(RULES, "dry_run", Kind::Flag, "true or false", "true"),
+    live(GROWTH, "factor", Kind::Number, "a number", "1"),
+    live(
+        GROWTH,
+        "multipliers",
+        Kind::Numbers,
+        "a list of numbers",
+        "[1, 5, 30, 60]",
+    ),
+    live(GROWTH, "cap", Kind::Text, "a duration", r#""7d""#),
+    live(GROWTH, "jitter", Kind::Text, "a duration", r#""5m""#),
+    live(
+        GROWTH,
+        "known_bad_weight",
+        Kind::Flag,
+        "true or false",
+        "true",
+    ),
+    live(GROWTH, "memory", Kind::Text, "a duration", r#""90d""#),
+    live(GROWTH, "decay", Kind::Text, "a duration", r#""30d""#),
+];
+
+/// All keys of tables, in the order of the example file.
 pub const KEYS: &[Key] = &[
     live(
         "",
@@ -223,6 +303,7 @@ pub const KEYS: &[Key] = &[
         "a duration",
         r#""30d""#,
     ),
+    live("ban", "grace", Kind::Text, "a duration", r#""5m""#),
     live("exempt", "loopback", Kind::Flag, "true or false", "true"),
     live(
         "exempt",
@@ -237,6 +318,57 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "a list of accounts",
         r#"["monitor@example.org"]"#,
+    ),
+    live(
+        "exempt",
+        "proxies",
+        Kind::Texts,
+        "a list of addresses and networks",
+        r#"["10.0.0.5"]"#,
+    ),
+    live("tracker", "quiet", Kind::Text, "a duration", r#""1h""#),
+    live(
+        "tracker",
+        "unknown_weight",
+        Kind::Number,
+        "a whole number from 1 to 100",
+        "2",
+    ),
+    live("tracker", "known_for", Kind::Text, "a duration", r#""90d""#),
+    live(
+        "tracker",
+        "shared_accounts",
+        Kind::Number,
+        "a whole number from 2 on",
+        "10",
+    ),
+    live(
+        "tracker",
+        "ipv6_prefix",
+        Kind::Number,
+        "a whole number from 16 to 128",
+        "64",
+    ),
+    live(
+        "tracker",
+        "ranges",
+        Kind::Texts,
+        "a list of networks, each with the prefix length of one source in it",
+        r#"["fd87:d87e:eb43::/48 128"]"#,
+    ),
+    fixed(
+        "tracker",
+        "max_keys",
+        Kind::Number,
+        "a whole number from 1000 on",
+        "250000",
+    ),
+    live(
+        "",
+        "rules",
+        Kind::Tables,
+        "a list of rules",
+        r#"[{ name = "address-failures", key = "address", counts = "failures", limit = 5, window = "10m", ban = "30m" }]"#,
     ),
     fixed(
         "log",

@@ -17,12 +17,15 @@ use super::{
     Secret, Terms, Tls, files,
     keys::{Key, key},
     nearest::nearest,
+    policy_of,
     problem::Found,
     raw,
     shape::Shaped,
 };
-use crate::ban::{Account, Subject, Term, seal::Keyring};
-use crate::logs::{Format, Levels};
+use crate::{
+    ban::{Account, Bounds, Policy, Subject, Term, seal::Keyring},
+    logs::{Format, Levels},
+};
 
 const DEFAULT_SERVER: (&str, u16) = ("127.0.0.1", 5347);
 const DEFAULT_STORE: &str = "/var/lib/portcullis/store";
@@ -53,6 +56,8 @@ pub(super) fn read(
         http,
         ban,
         exempt,
+        tracker,
+        rules,
         log,
     } = shaped.raw;
 
@@ -73,7 +78,10 @@ pub(super) fn read(
         );
         reader.found.odd(Some(place.clone()), odd);
     }
+    let (rules, bounds) = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
     let config = Config {
+        rules,
+        bounds,
         admins,
         moderators,
         act_as: reader
@@ -100,7 +108,30 @@ pub(super) fn read(
     Some(config)
 }
 
-type Place = std::ops::Range<usize>;
+/// Gives meaning to what decides about bans, and to nothing else.
+pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> (Policy, Bounds) {
+    let raw::Raw {
+        admins,
+        ban,
+        exempt,
+        tracker,
+        rules,
+        ..
+    } = shaped.raw;
+    let no_env = |_: &str| None;
+    let mut reader = Reader {
+        folder: Path::new(""),
+        env: &no_env,
+        found,
+    };
+    let admins = reader.accounts("", "admins", admins);
+    let (rules, bounds) = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
+    let terms = reader.terms(ban);
+    let exempt = reader.exempt(exempt);
+    (policy_of(&admins, terms, &exempt, &rules), bounds)
+}
+
+pub(super) type Place = std::ops::Range<usize>;
 
 /// The part of [`Component`] that has no required value.
 struct Link {
@@ -109,15 +140,15 @@ struct Link {
     allow_plain_remote: bool,
 }
 
-struct Reader<'r, 't> {
+pub(super) struct Reader<'r, 't> {
     folder: &'r Path,
     env: Env<'r>,
-    found: &'r mut Found<'t>,
+    pub(super) found: &'r mut Found<'t>,
 }
 
 impl Reader<'_, '_> {
     /// One value: parsed, or reported with its key and an example.
-    fn value<T>(
+    pub(super) fn value<T>(
         &mut self,
         section: &'static str,
         name: &'static str,
@@ -135,7 +166,7 @@ impl Reader<'_, '_> {
     }
 
     /// A list: what is right of it; the rest is reported one by one.
-    fn values<T>(
+    pub(super) fn values<T>(
         &mut self,
         section: &'static str,
         name: &'static str,
@@ -148,7 +179,13 @@ impl Reader<'_, '_> {
             .collect()
     }
 
-    fn wrong(&mut self, section: &'static str, name: &'static str, place: Place, said: &str) {
+    pub(super) fn wrong(
+        &mut self,
+        section: &'static str,
+        name: &'static str,
+        place: Place,
+        said: &str,
+    ) {
         let message = match key(section, name) {
             Some(known) => format!(
                 "{}: {said}; for example `{} = {}`",
@@ -463,7 +500,7 @@ impl Reader<'_, '_> {
     }
 }
 
-fn first<T>((value, _): (T, Place)) -> T {
+pub(super) fn first<T>((value, _): (T, Place)) -> T {
     value
 }
 
@@ -569,7 +606,7 @@ fn certificate_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn term(text: &str) -> Result<Term, String> {
+pub(super) fn term(text: &str) -> Result<Term, String> {
     match Term::parse(text).map_err(|bad| bad.to_string())? {
         Term::Until(_) => Err(format!(
             "{text:?} is a date; this is about how long, not until when"
@@ -587,7 +624,7 @@ fn shorter(a: Term, b: Term) -> Term {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let subject = Subject::parse(text).map_err(|bad| bad.to_string())?;
     subject
         .net()

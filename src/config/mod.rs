@@ -13,20 +13,24 @@ mod meaning;
 mod nearest;
 mod problem;
 mod raw;
+mod rules;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
+use zeroize::Zeroizing;
 
-use crate::ban::{Account, Policy, Term, policy::LOOPBACK, seal::Keyring};
-use crate::logs::{Format, Levels};
+use crate::{
+    ban::{Account, Bounds, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    logs::{Format, Levels},
+};
 
 pub use crate::xmpp::secret::Secret;
-pub use keys::{KEYS, Key, Kind, key};
+pub use keys::{KEYS, Key, Kind, RULE_KEYS, key};
 pub use problem::{Problem, Problems};
 
 use problem::Found;
@@ -64,6 +68,10 @@ pub struct Config {
     pub ban: Terms,
     /// Who is never banned.
     pub exempt: Exempt,
+    /// The rules for automatic bans and what they know of sources.
+    pub rules: Arc<Rules>,
+    /// How much is counted at most.
+    pub bounds: Bounds,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.
@@ -150,14 +158,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the file.
     pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
-        let (text, metadata) = files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
-            let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
-            let message = match path.try_exists() {
-                Ok(false) => format!("there is no such file; {hint}"),
-                _ => said,
-            };
-            Problems { file: path.to_owned(), list: vec![Problem { place: None, message }] }
-        })?;
+        let (text, metadata) = text_of(path)?;
         let mut found = Found::new(&text);
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = shape::read(&text, &mut found).and_then(|shaped| {
@@ -179,6 +180,26 @@ impl Config {
         }
     }
 
+    /// Reads only what decides about bans: no secret and no file beside it need be there. For `rehearse`, which may
+    /// run where the program does not.
+    ///
+    /// # Errors
+    /// Everything that is wrong in the file, except what is missing or in other files.
+    pub fn load_rules(path: &Path) -> Result<(Policy, Bounds), Problems> {
+        let (text, _) = text_of(path)?;
+        let mut found = Found::new(&text);
+        let read =
+            shape::read(&text, &mut found).map(|shaped| meaning::read_rules(shaped, &mut found));
+        let (problems, _) = found.sorted();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(Problems {
+                file: path.to_owned(),
+                list: problems,
+            }),
+        }
+    }
+
     /// What a reload from this configuration to `new` would change.
     pub fn changes(&self, new: &Config) -> Vec<&'static Key> {
         changes::between(self, new)
@@ -186,32 +207,48 @@ impl Config {
 
     /// The rules for bans: admins are exempt, and loopback unless it was taken out.
     pub fn policy(&self) -> Policy {
-        let length = |term| {
-            if let Term::For(length) = term {
-                Some(length)
-            } else {
-                None
-            }
-        };
-        let loopback = LOOPBACK
-            .iter()
-            .filter(|_| self.exempt.loopback)
-            .filter_map(|net| net.parse().ok());
-        Policy {
-            default_term: self.ban.default,
-            longest: length(self.ban.longest),
-            moderator_longest: length(self.ban.moderator_longest),
-            exempt_networks: loopback
-                .chain(self.exempt.networks.iter().copied())
-                .collect(),
-            exempt_accounts: self
-                .admins
-                .iter()
-                .chain(&self.exempt.accounts)
-                .cloned()
-                .collect(),
-        }
+        policy_of(&self.admins, self.ban, &self.exempt, &self.rules)
     }
+}
+
+fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>) -> Policy {
+    let length = |term| {
+        if let Term::For(length) = term {
+            Some(length)
+        } else {
+            None
+        }
+    };
+    let loopback = LOOPBACK
+        .iter()
+        .filter(|_| exempt.loopback)
+        .filter_map(|net| net.parse().ok());
+    Policy {
+        default_term: ban.default,
+        longest: length(ban.longest),
+        moderator_longest: length(ban.moderator_longest),
+        exempt_networks: loopback.chain(exempt.networks.iter().copied()).collect(),
+        exempt_accounts: admins.iter().chain(&exempt.accounts).cloned().collect(),
+        rules: Arc::clone(rules),
+    }
+}
+
+/// The configuration file's text; a missing one is told what to do.
+fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), Problems> {
+    files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
+        let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
+        let message = match path.try_exists() {
+            Ok(false) => format!("there is no such file; {hint}"),
+            _ => said,
+        };
+        Problems {
+            file: path.to_owned(),
+            list: vec![Problem {
+                place: None,
+                message,
+            }],
+        }
+    })
 }
 
 impl Address {

@@ -11,6 +11,11 @@ pub(super) type Flag = Option<Spanned<bool>>;
 /// A list of texts, each with its place.
 pub(super) type Texts = Option<Vec<Spanned<String>>>;
 
+/// A number with its place.
+pub(super) type Number = Option<Spanned<f64>>;
+/// A list of numbers, each with its place.
+pub(super) type Numbers = Option<Vec<Spanned<f64>>>;
+
 /// The whole file.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +31,9 @@ pub(super) struct Raw {
     pub(super) http: Http,
     pub(super) ban: Ban,
     pub(super) exempt: Exempt,
+    pub(super) tracker: Tracker,
+    /// Instead of the default ones.
+    pub(super) rules: Option<Vec<Spanned<Rule>>>,
     pub(super) log: Log,
 }
 
@@ -95,6 +103,8 @@ pub(super) struct Ban {
     pub(super) longest: Text,
     /// The longest a moderator may give.
     pub(super) moderator_longest: Text,
+    /// How long rules leave alone whom somebody un-banned.
+    pub(super) grace: Text,
 }
 
 /// `[exempt]`: never banned.
@@ -107,6 +117,63 @@ pub(super) struct Exempt {
     pub(super) networks: Texts,
     /// Accounts.
     pub(super) accounts: Texts,
+    /// Proxies.
+    pub(super) proxies: Texts,
+}
+
+/// `[tracker]`: what the rules know of sources.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tracker {
+    /// The pause after which a repeated failure counts again.
+    pub(super) quiet: Text,
+    /// What an account that does not exist counts.
+    pub(super) unknown_weight: Number,
+    /// How long a good login is remembered.
+    pub(super) known_for: Text,
+    /// From how many accounts on a source is shared.
+    pub(super) shared_accounts: Number,
+    /// Prefix length of one IPv6 source.
+    pub(super) ipv6_prefix: Number,
+    /// Where that is another one.
+    pub(super) ranges: Texts,
+    /// How many keys of each kind are counted.
+    pub(super) max_keys: Number,
+}
+
+/// One of `[[rules]]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rule {
+    /// Its name.
+    pub(super) name: Text,
+    /// What it keeps count by.
+    pub(super) key: Text,
+    /// What it counts.
+    pub(super) counts: Text,
+    /// As many are too many.
+    pub(super) limit: Number,
+    /// Within this time.
+    pub(super) window: Text,
+    /// How long the first ban is.
+    pub(super) ban: Text,
+    /// How later ones grow.
+    pub(super) growth: Option<Growth>,
+    /// Only tell.
+    pub(super) dry_run: Flag,
+}
+
+/// `growth` of a rule.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Growth {
+    pub(super) factor: Number,
+    pub(super) multipliers: Numbers,
+    pub(super) cap: Text,
+    pub(super) jitter: Text,
+    pub(super) known_bad_weight: Flag,
+    pub(super) memory: Text,
+    pub(super) decay: Text,
 }
 
 /// `[log]`: what is written on standard error.

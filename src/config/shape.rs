@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, Deserializer},
+    de::{DeArray, DeTable, DeValue, Deserializer},
 };
 
 use super::{
-    keys::{KEYS, Key, Kind, key, sections, within},
+    keys::{GROWTH, KEYS, Key, Kind, RULES, all, key, sections, within},
     nearest::nearest,
     problem::Found,
     raw::Raw,
@@ -31,8 +31,18 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) -> Option<Shaped> {
     };
     let mut taken_out = BTreeSet::new();
     check_table("", root.get_mut(), found, &mut taken_out);
+    let unusable = match root.get_mut().get_mut("rules").map(Spanned::get_mut) {
+        Some(DeValue::Array(rules)) => check_rules(rules, found),
+        _ => BTreeSet::new(),
+    };
     match Raw::deserialize(Deserializer::from(root)) {
-        Ok(raw) => Some(Shaped { raw, taken_out }),
+        Ok(mut raw) => {
+            if let Some(rules) = &mut raw.rules {
+                let mut place = 0..;
+                rules.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
+            }
+            Some(Shaped { raw, taken_out })
+        }
         Err(error) => {
             found.wrong(error.span(), error.message());
             None
@@ -105,6 +115,27 @@ fn check_table(
     }
 }
 
+/// Checks each rule by itself; one with a problem is emptied, and told by its place in the list.
+fn check_rules(rules: &mut DeArray<'_>, found: &mut Found<'_>) -> BTreeSet<usize> {
+    let mut nothing = BTreeSet::new();
+    let mut unusable = BTreeSet::new();
+    for (place, rule) in rules.iter_mut().enumerate() {
+        let before = found.problems.len();
+        let DeValue::Table(rule) = rule.get_mut() else {
+            continue;
+        };
+        check_table(RULES, rule, found, &mut nothing);
+        if let Some(DeValue::Table(growth)) = rule.get_mut("growth").map(Spanned::get_mut) {
+            check_table(GROWTH, growth, found, &mut nothing);
+        }
+        if found.problems.len() > before {
+            rule.clear();
+            unusable.insert(place);
+        }
+    }
+    unusable
+}
+
 fn is_section(section: &str, name: &str) -> bool {
     section.is_empty() && sections().contains(&name)
 }
@@ -141,12 +172,11 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
             list.join(", ")
         );
     }
-    let here: Vec<_> = KEYS
-        .iter()
+    let here: Vec<_> = all()
         .filter(|key| key.section == section)
         .map(|key| key.name)
         .collect();
-    let elsewhere = KEYS.iter().find(|key| key.name == name);
+    let elsewhere = all().find(|key| key.name == name);
     let meant = OTHER_WORDS
         .iter()
         .find(|(_, key)| here.contains(key) && nearest(name, other_words(key)).is_some());
@@ -155,7 +185,7 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
         (None, Some(key), _) if key.section.is_empty() => {
             "; it belongs at the top of the file, above the first [table];".to_owned()
         }
-        (None, Some(key), _) => format!("; it belongs in [{}];", key.section),
+        (None, Some(key), _) => format!("; it belongs{};", within(key.section)),
         (None, None, Some((_, key))) => format!("; did you mean `{key}`?"),
         (None, None, None) => ";".to_owned(),
     };
@@ -172,13 +202,20 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
 fn fits(key: &Key, value: &Spanned<DeValue<'_>>, found: &mut Found<'_>) -> bool {
     let culprit = match (key.kind, value.get_ref()) {
         (Kind::Text, DeValue::String(_)) | (Kind::Flag, DeValue::Boolean(_)) => None,
+        (Kind::Number, DeValue::Integer(_) | DeValue::Float(_))
+        | (Kind::Table, DeValue::Table(_)) => None,
         (Kind::Texts, DeValue::Array(list)) => list.iter().find(|item| !item.get_ref().is_str()),
+        (Kind::Numbers, DeValue::Array(list)) => list
+            .iter()
+            .find(|item| !matches!(item.get_ref(), DeValue::Integer(_) | DeValue::Float(_))),
+        (Kind::Tables, DeValue::Array(list)) => list.iter().find(|item| !item.get_ref().is_table()),
         _ => Some(value),
     };
     let Some(culprit) = culprit else { return true };
     let takes = match key.kind {
         Kind::Text => format!("{}, in quotes", key.takes),
-        Kind::Flag => key.takes.to_owned(),
+        Kind::Flag | Kind::Number | Kind::Numbers | Kind::Table => key.takes.to_owned(),
+        Kind::Tables => format!("{}, each a table under a line [[{}]]", key.takes, key.name),
         Kind::Texts => format!("{}, each in quotes", key.takes),
     };
     let problem = format!(
@@ -312,6 +349,37 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_checked_one_by_one() {
+        check(
+            "[[rules]]\nname = 'a'\nlimt = 5\n[[rules]]\nlimit = '5'\n[[rules]]\nname = 'ok'\n",
+            &[
+                "3:1: unknown key `limt` in [[rules]]; did you mean `limit`? known keys: `name`, ",
+                "5:9: `limit` in [[rules]] must be a whole number from 1 to 500, not a text; for example `limit = 5`",
+            ],
+        );
+        check(
+            "[[rules]]\ngrowth = { cap = 5, decoy = '1d', multipliers = [1, '2'] }\n",
+            &[
+                "2:18: `cap` in `growth` of [[rules]] must be a duration, in quotes, not a number",
+                "2:21: unknown key `decoy` in `growth` of [[rules]]; did you mean `decay`?",
+                "`multipliers` in `growth` of [[rules]] must be a list of numbers, not a text",
+            ],
+        );
+        check(
+            "[rules]\nname = 'a'\n",
+            &[
+                "`rules` at the top of the file must be a list of rules, each a table under a line [[rules]]",
+            ],
+        );
+        check("rules = ['a']\n", &["not a text"]);
+        check(
+            "[[rule]]\nname = 'a'\n",
+            &["unknown key `rule` at the top of the file; did you mean `rules`?"],
+        );
+        check("factor = 2\n", &["it belongs in `growth` of [[rules]];"]);
+    }
+
+    #[test]
     fn all_problems_are_reported_together() {
         check(
             "adminz = []\n[component]\ndomain = 1\nsecret = 2\nfoo = 3\n[web]\nx = 1\n",
@@ -351,16 +419,16 @@ mod tests {
     #[test]
     fn the_typed_structs_know_exactly_the_keys_of_the_list() {
         // serde names all fields it knows when it refuses one.
-        for section in sections().into_iter().chain([""]) {
+        for section in sections().into_iter().chain(["", RULES, GROWTH]) {
             let text = match section {
                 "" => "nobody_knows_this = 1".to_owned(),
+                GROWTH => "[[rules]]\ngrowth = { nobody_knows_this = 1 }".to_owned(),
                 section => format!("[{section}]\nnobody_knows_this = 1"),
             };
             let error = toml::from_str::<Raw>(&text).err().unwrap();
             let (_, names) = error.message().split_once("expected").unwrap();
             let fields: BTreeSet<_> = names.split('`').skip(1).step_by(2).collect();
-            let mut known: BTreeSet<_> = KEYS
-                .iter()
+            let mut known: BTreeSet<_> = all()
                 .filter(|key| key.section == section)
                 .map(|key| key.name)
                 .collect();

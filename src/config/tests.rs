@@ -2,8 +2,12 @@
 
 use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
+use std::time::Duration;
+
 use super::*;
+use crate::ban::rules::{self, Growth, Milli};
 use crate::ban::seal::{KEY_BYTES, generate_key_line};
+use crate::ban::{Rule, Rules};
 
 /// A folder with a configuration and the files it names, all closed to others.
 struct Place {
@@ -149,6 +153,110 @@ fn every_setting_arrives() {
         [account("admin@example.org"), account("bot@example.org")]
     );
     assert_eq!(config.warnings, []);
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let rules = &policy.rules;
+    assert_eq!(config.bounds.keys, 5_000);
+    assert_eq!(
+        (rules.grace, rules.quiet, rules.known_for),
+        (minutes(1), minutes(30), minutes(7 * 1_440))
+    );
+    assert_eq!((rules.unknown_weight, rules.shared_accounts), (3, 30));
+    assert!(rules.is_proxy("10.0.0.5".parse().unwrap()));
+    assert_eq!(rules.reach.ipv6, 56);
+    assert_eq!(rules.reach.ranges[0].1, 128);
+    let growth = Growth {
+        factor: Milli(1_500),
+        multipliers: vec![Milli(1_000), Milli(2_500)],
+        cap: minutes(240),
+        jitter: Duration::from_secs(1),
+        known_bad_weight: true,
+        memory: Some(minutes(1_440)),
+        decay: Some(minutes(120)),
+    };
+    let rule = Rule {
+        name: "mine".to_owned(),
+        key: rules::Key::Network,
+        counts: rules::Counts::Accounts,
+        limit: 7,
+        window: minutes(2),
+        ban: minutes(3),
+        growth: Some(growth),
+        dry_run: true,
+    };
+    assert_eq!(rules.table, [rule]);
+    let (alone, bounds) = Config::load_rules(&place.path("p.toml")).unwrap();
+    assert_eq!((alone, bounds), (policy, config.bounds));
+}
+
+#[test]
+fn rules_need_no_secret_and_no_other_file() {
+    let place = Place::new();
+    place.write("p.toml", "secret = 1\n[[rules]]\nlimit = 0\n", 0o644);
+    let said = place.said(&Config::load_rules(&place.path("p.toml")).unwrap_err());
+    assert_eq!(said.lines().count(), 7, "{said}");
+    place.write("p.toml", "[component]\nsecret_file = 'nowhere'\n", 0o644);
+    let (policy, _) = Config::load_rules(&place.path("p.toml")).unwrap();
+    assert_eq!(*policy.rules, Rules::default());
+}
+
+#[test]
+fn wrong_rules_are_told_what_is_allowed() {
+    let place = Place::new();
+    let rule = |from: &str, to: &str| {
+        let good = "[[rules]]\nname = 'a'\nkey = 'address'\ncounts = 'failures'\nlimit = 5\nwindow = '10m'\nban = '1h'\ngrowth = { cap = '2h' }\n";
+        assert!(good.contains(from), "{from}");
+        with(&good.replace(from, to))
+    };
+    assert!(place.load(&rule("limit = 5", "limit = 6")).is_ok());
+    place.refuses(&rule("'address'", "'adress'"), "9:7: `key` in [[rules]]: \"adress\" is none of \"address\", \"network\", \"account\", \"pair\"; did you mean \"address\"?");
+    place.refuses(
+        &rule("'failures'", "'networks'"),
+        "a rule by address cannot count networks: there is only one",
+    );
+    place.refuses(
+        &rule("limit = 5", "limit = 0"),
+        "0 cannot be; it is a whole number from 1 to 500; for example `limit = 5`",
+    );
+    place.refuses(&rule("limit = 5", "limit = 2.5"), "2.5 cannot be");
+    place.refuses(
+        &rule("limit = 5\n", ""),
+        "7:1: `limit` of this rule is missing: a whole number from 1 to 500",
+    );
+    place.refuses(&rule("'10m'", "'10'"), "10 what? A duration needs a unit");
+    place.refuses(
+        &rule("'1h'", "'forever'"),
+        "has no end; here a length is needed",
+    );
+    place.refuses(
+        &rule("'1h'", "'3h'"),
+        "`ban` in [[rules]]: 3 hours is longer than `cap` of its growth, which is 2 hours",
+    );
+    place.refuses(
+        &rule("cap = '2h'", "multipliers = [1, 5, 3]"),
+        "each must be at least as large as the one before",
+    );
+    place.refuses(
+        &rule("cap = '2h'", "factor = -1"),
+        "-1 cannot be; it is a number from 0 to a million",
+    );
+    let twice = format!(
+        "{}{}",
+        rule("name", "name"),
+        rule("name", "name").replace(SHORT, "")
+    );
+    place.refuses(&twice, "two of [[rules]] are called \"a\"");
+    place.refuses(
+        &with("[tracker]\nranges = ['fc00::/64']\n"),
+        "is not a network and the prefix length of one source in it",
+    );
+    place.refuses(
+        &with("[tracker]\nranges = ['fc00::/64 48']\n"),
+        "has a prefix length from 64 to 128, not 48",
+    );
+    place.refuses(
+        &with("[tracker]\nmax_keys = 10\n"),
+        "10 cannot be; it is a whole number from 1000 on",
+    );
 }
 
 const EVERYTHING: &str = "\
@@ -175,13 +283,32 @@ listen = '127.0.0.1:5380'
 default_duration = '1d12h'
 longest = '90d'
 moderator_longest = '7 days'
+grace = '1m'
 [exempt]
 loopback = false
 networks = ['192.0.2.9/24', '::ffff:203.0.113.7', '2001:db8::/64', '192.0.2.0/24']
 accounts = ['bot@example.org']
+proxies = ['10.0.0.5']
+[tracker]
+quiet = '30m'
+unknown_weight = 3
+known_for = '7d'
+shared_accounts = 30
+ipv6_prefix = 56
+ranges = ['fc00:dead:beef:4dad::/64 128']
+max_keys = 5000
 [log]
 format = 'json'
 level = 'debug'
+[[rules]]
+name = 'mine'
+key = 'network'
+counts = 'accounts'
+limit = 7
+window = '2m'
+ban = '3m'
+growth = { factor = 1.5, multipliers = [1, 2.5], cap = '4h', jitter = '1s', known_bad_weight = true, memory = '1d', decay = '2h' }
+dry_run = true
 ";
 
 #[test]
@@ -541,6 +668,36 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
             false,
         ),
         check("bot@", "bot2@", "exempt.accounts", false),
+        check("'1m'", "'2m'", "ban.grace", false),
+        check("10.0.0.5", "10.0.0.6", "exempt.proxies", false),
+        check("'30m'", "'31m'", "tracker.quiet", false),
+        check(
+            "unknown_weight = 3",
+            "unknown_weight = 4",
+            "tracker.unknown_weight",
+            false,
+        ),
+        check("'7d'", "'8d'", "tracker.known_for", false),
+        check(
+            "shared_accounts = 30",
+            "shared_accounts = 31",
+            "tracker.shared_accounts",
+            false,
+        ),
+        check(
+            "ipv6_prefix = 56",
+            "ipv6_prefix = 60",
+            "tracker.ipv6_prefix",
+            false,
+        ),
+        check("/64 128", "/64 127", "tracker.ranges", false),
+        check(
+            "max_keys = 5000",
+            "max_keys = 5001",
+            "tracker.max_keys",
+            true,
+        ),
+        check("limit = 7", "limit = 8", "rules", false),
         check("'json'", "'text'", "log.format", true),
         check("'debug'", "'info'", "log.level", false),
     ];

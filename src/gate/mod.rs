@@ -5,10 +5,13 @@
 //! one place ([`Gate::follow`]), ended bans are written down by [`Gate::watch_the_clock`], and
 //! what the server still has to learn is carried out by [`effects`].
 //!
+//! Failed logins are counted on the way, and the counters kept, by [`counters`].
+//!
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
 //! XML. Start reading at [`Gate::submit`].
 
 pub mod clock;
+pub mod counters;
 pub mod effects;
 pub mod ports;
 
@@ -22,10 +25,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
-    Account, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq, Subject,
-    Verdict, propose,
+    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
+    Subject, Verdict, weigh,
 };
 use clock::Clock;
+use counters::Counters;
 use effects::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
 
@@ -47,6 +51,7 @@ pub struct Gate {
     ledger: RwLock<Ledger>,
     waiting: Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
     desk: Desk,
+    counters: Counters,
     folded: Notify,
 }
 
@@ -75,6 +80,7 @@ impl Gate {
         policy: Policy,
     ) -> Result<Arc<Gate>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
+        let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
         let desk = Desk::new(outbox, cursor, tasks);
         let mut ledger = Ledger::default();
         loop {
@@ -98,6 +104,7 @@ impl Gate {
             ledger: RwLock::new(ledger),
             waiting: Mutex::default(),
             desk,
+            counters,
             folded: Notify::new(),
         }))
     }
@@ -108,6 +115,16 @@ impl Gate {
     /// # Errors
     /// [`LogFault`] when it could not be made durable; then it did not happen.
     pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
+        if matches!(report, Report::Login(_) | Report::Attempt { .. }) {
+            let proposal = self.propose(&report)?;
+            return match proposal {
+                Proposal::Answer(ruling) => Ok(ruling),
+                Proposal::Events(events) => {
+                    let rulings = self.impose(events).await?;
+                    Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted))
+                }
+            };
+        }
         for _ in 0..STALE_RETRIES {
             let events = match self.propose(&report)? {
                 Proposal::Answer(ruling) => return Ok(ruling),
@@ -121,18 +138,60 @@ impl Gate {
         Ok(Ruling::Stale)
     }
 
+    /// Takes many logins down the road at once: all are counted, then what the rules answer is
+    /// made durable together. Gives back the bans that began.
+    ///
+    /// # Errors
+    /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same,
+    /// and the next one asks for the ban again.
+    pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
+        let mut wanted = Vec::new();
+        for attempt in attempts {
+            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
+                wanted.extend(events);
+            }
+        }
+        self.impose(wanted).await
+    }
+
+    /// Appends what rules ask for. It is not tried again when somebody else was first: then the
+    /// subject is judged anew by its next failure.
+    async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
+        let (events, _under_way) = self.counters.not_under_way(events);
+        let mut waiters = Vec::with_capacity(events.len());
+        for event in &events {
+            let (tell, told) = oneshot::channel();
+            lock(&self.waiting).insert(event.id, tell);
+            waiters.push((Forget(&self.waiting, event.id), told));
+        }
+        if !events.is_empty() {
+            self.log.append(events).await?;
+        }
+        let mut rulings = Vec::with_capacity(waiters.len());
+        for (_forget, told) in waiters {
+            rulings.push(told.await.map_err(|_| {
+                LogFault::Broken(String::from("the log is no longer followed; see the log"))
+            })?);
+        }
+        Ok(rulings)
+    }
+
     fn propose(&self, report: &Report) -> Result<Proposal, LogFault> {
         let now = self.clock.now();
         let policy = self.policy.load();
         let mut no_chance = None;
-        let proposal = self.read(|ledger| {
-            propose(ledger, &policy, report, now, &mut || {
-                clock::fresh_id().unwrap_or_else(|why| {
-                    no_chance = Some(why);
-                    EventId([0; 16])
-                })
+        let mut fresh = || {
+            clock::fresh_id().unwrap_or_else(|why| {
+                no_chance = Some(why);
+                EventId([0; 16])
             })
+        };
+        // The ledger before the counters, here as in `check`: two orders could wait for each other.
+        let (proposal, notices) = self.read(|ledger| {
+            let mut tracker = self.counters.tracker();
+            weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
+        self.counters.saw(report, notices, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
             None => Ok(proposal),
@@ -240,10 +299,37 @@ impl Gate {
         effects::run(self, stop).await;
     }
 
-    /// May this account log in from this address, now? From memory.
+    /// May this account log in from this address, now? Without an account: may a stream start?
+    /// From memory.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let now = self.clock.now();
-        self.read(|ledger| ledger.check(account, address, now))
+        let known = || {
+            address.is_some_and(|address| {
+                let tracker = self.counters.tracker();
+                let is_known = match account {
+                    Some(account) => tracker.knows(account, address, now),
+                    None => tracker.knows_source(address),
+                };
+                is_known || self.policy.load().is_exempt(address)
+            })
+        };
+        self.read(|ledger| ledger.check(account, address, known, now))
+    }
+
+    /// Whether the ban of an address or network may refuse at the start of a stream, where no
+    /// account is named yet (`door='start'` of the hook protocol).
+    pub fn holds_at_start(&self, ban: &Ban) -> bool {
+        Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net))
+    }
+
+    /// The counters of failed logins.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Keeps the counters until told to stop, and then once more.
+    pub async fn keep_counters(&self, stop: CancellationToken) {
+        self.counters.keep(stop).await;
     }
 
     /// Looks at the ledger.

@@ -90,6 +90,22 @@ pub trait Outbox: Send + Sync + 'static {
     /// # Errors
     /// [`LogFault`] when the disk fails.
     fn save(&self, cursor: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault>;
+
+    /// Keeps what the counters of failed logins hold. Part 0 is a whole (many megabytes when much
+    /// is counted) and replaces all parts there were, in one step: after a crash either all that
+    /// was before or only the whole is there. Part n follows part n - 1. Need not be durable at
+    /// once; after a crash the last parts may be missing, never one in the middle.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the disk fails.
+    fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault>;
+
+    /// The whole and the parts behind it, in order; nothing when none was ever kept.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the disk fails. What is damaged is given as it is: the counters have a
+    /// checksum of their own.
+    fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault>;
 }
 
 /// The XMPP server, as far as bans are concerned.

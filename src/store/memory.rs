@@ -28,6 +28,7 @@ struct Kept {
     entries: Vec<Entry>,
     cursor: Seq,
     tasks: BTreeMap<Subject, Task>,
+    counters: Vec<Vec<u8>>,
     /// Writes until one fails; 0: none will.
     fails_in: usize,
     delay: Option<Duration>,
@@ -157,5 +158,20 @@ impl Outbox for MemoryStore {
             kept.tasks.insert(task.subject.clone(), bounded(task));
         }
         Ok(())
+    }
+
+    fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
+        let mut kept = self.kept();
+        kept.count_a_write()?;
+        kept.counters.truncate(part as usize);
+        if kept.counters.len() < part as usize {
+            return Err(LogFault::Broken(format!("part {part} has none before it")));
+        }
+        kept.counters.push(bytes.to_vec());
+        Ok(())
+    }
+
+    fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+        Ok(self.kept().counters.clone())
     }
 }

@@ -1,18 +1,20 @@
 //! The store on a disk. It keeps its promises with sled 0.34 underneath (docs/adr/0001-sled.md).
 //!
 //! `codec` has the bytes, `engine` every call into sled that can go wrong, `writer` the one
-//! thread that appends, `mark` the witness of how far the log went.
+//! thread that appends, `mark` the witness of how far the log went, `tally` the file
+//! of the counters.
 
 mod codec;
 mod engine;
 mod mark;
+mod tally;
 mod writer;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use futures::FutureExt;
@@ -22,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::codec::LogValue;
 use self::engine::{Engine, Failure, guarded};
 use self::mark::Mark;
+use self::tally::Tally;
 use self::writer::{Append, State, Writer};
 use super::{APPENDS_WAITING, bounded, parts};
 use crate::ban::event::Chain;
@@ -48,6 +51,7 @@ struct Shared {
     state: RwLock<State>,
     head: watch::Sender<Seq>,
     mark: Mark,
+    tally: Mutex<Tally>,
     /// Held, not read: the lock ends with it.
     _lock: File,
 }
@@ -133,6 +137,7 @@ impl Store {
             state: RwLock::new(State::Running(Arc::new(engine))),
             head: watch::Sender::new(seq),
             mark,
+            tally: Mutex::new(Tally::new(&path)),
             _lock: lock,
         });
         let (sender, queue) = mpsc::channel(APPENDS_WAITING);
@@ -252,6 +257,10 @@ fn compare(
 }
 
 impl Shared {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -447,6 +456,19 @@ impl Outbox for Store {
             Ok(engine.outbox.apply_batch(batch)?)
         })
     }
+
+    fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
+        let mut tally = self.shared.tally();
+        tally.save(part, bytes).map_err(uncounted)
+    }
+
+    fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+        self.shared.tally().load().map_err(uncounted)
+    }
+}
+
+fn uncounted(why: io::Error) -> LogFault {
+    LogFault::Broken(format!("the file of the counters: {why}"))
 }
 
 #[cfg(test)]

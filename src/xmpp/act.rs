@@ -554,7 +554,7 @@ impl Server for XmppServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         match &ban.subject {
             Subject::Account(account) => self.enforce_account(ban, account).boxed(),
-            Subject::Address(_) | Subject::Network(_) => {
+            Subject::Address(_) | Subject::Network(_) | Subject::Pair(..) | Subject::Guard(_) => {
                 std::future::ready(Ok(Held::NeedsModule)).boxed()
             }
         }
@@ -563,7 +563,9 @@ impl Server for XmppServer {
     fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
         match subject {
             Subject::Account(account) => self.release_account(account).boxed(),
-            Subject::Address(_) | Subject::Network(_) => std::future::ready(Ok(())).boxed(),
+            Subject::Address(_) | Subject::Network(_) | Subject::Pair(..) | Subject::Guard(_) => {
+                std::future::ready(Ok(())).boxed()
+            }
         }
     }
 

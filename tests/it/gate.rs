@@ -114,6 +114,7 @@ pub(crate) fn policy() -> Policy {
         moderator_longest: Some(Duration::from_secs(30 * 86_400)),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         exempt_accounts: vec![],
+        rules: Default::default(),
     }
 }
 

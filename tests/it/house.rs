@@ -12,7 +12,7 @@ const RANKS: [&[&str]; 8] = [
     &["front"],
     &["http", "logs"],
     &["config"],
-    &["app", "cli"],
+    &["app", "cli", "rehearse"],
     &["main", "lib"],
 ];
 

@@ -45,6 +45,7 @@ fn policy() -> Policy {
         longest: None,
         moderator_longest: Some(Duration::from_secs(3_600)),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        rules: Default::default(),
         exempt_accounts: vec![
             Subject::parse("root@example.org")
                 .unwrap()
@@ -210,7 +211,7 @@ proptest! {
                         && (ban.subject == account
                             || ban.subject.net().is_some_and(|net| net.contains(&address)))
                 });
-                let verdict = world.ledger.check(account.account(), Some(address), world.now);
+                let verdict = world.ledger.check(account.account(), Some(address), || false, world.now);
                 prop_assert_eq!(verdict != Verdict::LetIn, expected);
             }
         }

@@ -1,0 +1,95 @@
+//! Exemptions given by `allow`: who is never banned, why, and how long.
+//!
+//! An exempt network is a source nothing automatic touches, and no ban covers. An exempt account
+//! cannot be banned as an account. It is no free pass for strangers: whoever guesses its password
+//! meets pairs, guard and addresses as everywhere, or naming an account as exempt would open it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::event::Actor;
+use super::subject::{Subject, overlaps};
+use super::time::Timestamp;
+
+/// One exemption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemption {
+    /// Whom it is about: an account, an address or a network.
+    pub subject: Subject,
+    /// Why.
+    pub comment: String,
+    /// Who gave it.
+    pub by: Actor,
+    /// Since when.
+    pub since: Timestamp,
+    /// Its end; `None`: when somebody takes it back.
+    pub until: Option<Timestamp>,
+}
+
+impl Exemption {
+    /// Whether it has not ended.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|end| now < end)
+    }
+
+    /// Whether a ban of this subject ends by it: all of the account's, all inside of the network.
+    pub fn covers(&self, banned: &Subject) -> bool {
+        match self.subject.net() {
+            None => banned.whose().is_some() && banned.whose() == self.subject.whose(),
+            Some(net) => banned.place().is_some_and(|place| net.contains(&place)),
+        }
+    }
+
+    /// Whether a ban of this subject would hit what is exempt.
+    fn forbids(&self, banned: &Subject) -> bool {
+        match self.subject.net() {
+            None => *banned == self.subject,
+            Some(net) => banned.place().is_some_and(|place| overlaps(&place, &net)),
+        }
+    }
+}
+
+/// As it is told to whom it stands in the way: `192.0.2.0/24, allowed by admin@example.org: office`.
+impl fmt::Display for Exemption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, allowed by {}", self.subject, self.by.bare_name())?;
+        match self.comment.is_empty() {
+            true => Ok(()),
+            false => write!(f, ": {}", self.comment),
+        }
+    }
+}
+
+/// All of them. People make them one by one, so they are few, and looked through.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Exemptions(BTreeMap<Subject, Exemption>);
+
+impl Exemptions {
+    pub(super) fn insert(&mut self, exemption: Exemption) {
+        self.0.insert(exemption.subject.clone(), exemption);
+    }
+
+    pub(super) fn remove(&mut self, subject: &Subject) -> Option<Exemption> {
+        self.0.remove(subject)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Exemption> {
+        self.0.values()
+    }
+
+    pub(super) fn covering(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
+        self.all()
+            .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
+    }
+
+    pub(super) fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.all().any(|exemption| {
+            exemption.is_in_force(now)
+                && exemption
+                    .subject
+                    .net()
+                    .is_some_and(|net| net.contains(&address))
+        })
+    }
+}

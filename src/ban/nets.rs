@@ -1,0 +1,177 @@
+//! Standing bans by address: which of them cover one, in a time that does not grow with their
+//! number.
+//!
+//! Single addresses are looked up as they are. A network lies in a bucket with those that share its
+//! bits up to the step its length is on (for IPv4 0, 8, 16, 24), so a look-up is one probe for each
+//! step in use, and a bucket holds no more than lie between two steps.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// A value for each network.
+#[derive(Debug, Clone)]
+pub(super) struct Nets<V> {
+    v4: HashMap<u32, V>,
+    v6: HashMap<u128, V>,
+    buckets: HashMap<(u8, u128), Vec<(IpNet, V)>>,
+    /// How many buckets each step has.
+    in_use: [usize; STEPS.len()],
+}
+
+/// Lengths of IPv6 prefixes; IPv4 is from the second half on: 96 and on.
+const STEPS: [u8; 16] = [
+    0, 16, 24, 32, 40, 48, 56, 64, 80, 96, 104, 112, 120, 122, 124, 126,
+];
+
+impl<V> Default for Nets<V> {
+    fn default() -> Self {
+        Nets {
+            v4: HashMap::new(),
+            v6: HashMap::new(),
+            buckets: HashMap::new(),
+            in_use: [0; STEPS.len()],
+        }
+    }
+}
+
+impl<V: Copy> Nets<V> {
+    pub(super) fn insert(&mut self, net: IpNet, value: V) {
+        match (net.addr(), net.prefix_len()) {
+            (IpAddr::V4(v4), 32) => {
+                self.v4.insert(v4.to_bits(), value);
+            }
+            (IpAddr::V6(v6), 128) => {
+                self.v6.insert(v6.to_bits(), value);
+            }
+            _ => {
+                let (step, bits) = home(net);
+                let key = (family(net.addr()) | step as u8, bits);
+                let bucket = self.buckets.entry(key).or_default();
+                if bucket.is_empty() {
+                    self.in_use[step] += 1;
+                }
+                bucket.retain(|(other, _)| *other != net);
+                bucket.push((net, value));
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, net: IpNet) {
+        match (net.addr(), net.prefix_len()) {
+            (IpAddr::V4(v4), 32) => {
+                self.v4.remove(&v4.to_bits());
+            }
+            (IpAddr::V6(v6), 128) => {
+                self.v6.remove(&v6.to_bits());
+            }
+            _ => {
+                let (step, bits) = home(net);
+                let key = (family(net.addr()) | step as u8, bits);
+                if let Some(bucket) = self.buckets.get_mut(&key) {
+                    bucket.retain(|(other, _)| *other != net);
+                    if bucket.is_empty() {
+                        self.buckets.remove(&key);
+                        self.in_use[step] -= 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` with what stands for each network that covers an address.
+    pub(super) fn cover(&self, address: IpAddr, mut visit: impl FnMut(V)) {
+        let exact = match address {
+            IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
+        };
+        if let Some(value) = exact {
+            visit(*value);
+        }
+        let all = bits(address);
+        for (step, length) in STEPS.iter().enumerate() {
+            if self.in_use[step] == 0 {
+                continue;
+            }
+            let key = (family(address) | step as u8, masked(all, *length));
+            for (net, value) in self.buckets.get(&key).into_iter().flatten() {
+                if net.contains(&address) {
+                    visit(*value);
+                }
+            }
+        }
+    }
+}
+
+/// Keeps the families apart: `::/0` covers no IPv4 address.
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 0x80 } else { 0 }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn masked(bits: u128, length: u8) -> u128 {
+    bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+/// The step a network lies on, and its bits up to there.
+fn home(net: IpNet) -> (usize, u128) {
+    let length = match net {
+        IpNet::V4(v4) => v4.prefix_len() + 96,
+        IpNet::V6(v6) => v6.prefix_len(),
+    };
+    let step = STEPS.partition_point(|step| *step <= length) - 1;
+    (step, masked(bits(net.addr()), STEPS[step]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_net() -> impl Strategy<Value = IpNet> {
+        let v4 = (0..4u32, 0..=32u8).prop_map(|(bits, length)| {
+            IpNet::new(Ipv4Addr::from_bits(bits * 0x2001_0101).into(), length)
+        });
+        let v6 = (0..4u128, 0..=128u8).prop_map(|(bits, length)| {
+            let bits = bits * 0x2000_1000_0100_0001_0000_0001_0000_0001;
+            IpNet::new(Ipv6Addr::from_bits(bits).into(), length)
+        });
+        prop_oneof![v4, v6].prop_map(|net| net.map(|net| net.trunc()).unwrap_or_default())
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_look_at_all_of_them_finds(
+            steps in proptest::collection::vec((any_net(), any::<bool>()), 1..60),
+            asked in any_net(),
+        ) {
+            let mut nets = Nets::default();
+            let mut plain = Vec::new();
+            for (count, (net, add)) in steps.into_iter().enumerate() {
+                plain.retain(|(other, _)| *other != net);
+                if add {
+                    nets.insert(net, count);
+                    plain.push((net, count));
+                } else {
+                    nets.remove(net);
+                }
+            }
+            let mut found = Vec::new();
+            nets.cover(asked.addr(), |value| found.push(value));
+            found.sort_unstable();
+            let covers = |(net, value): &(IpNet, usize)| net.contains(&asked.addr()).then_some(*value);
+            let wanted: Vec<_> = plain.iter().filter_map(covers).collect();
+            prop_assert_eq!(found, wanted);
+        }
+    }
+}

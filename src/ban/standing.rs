@@ -1,0 +1,221 @@
+//! The bans that stand, arranged for the one question that is asked on every login.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::nets::Nets;
+use super::record::BanId;
+use super::subject::{Account, Subject};
+use super::time::Timestamp;
+
+/// What the question needs of a ban, in two words: number, end, and whether a rule made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stands {
+    id: u64,
+    until: i64,
+}
+
+/// Set in the number of a ban a rule made. Numbers are counted up from 1 and never come near.
+const BY_RULE: u64 = 1 << 63;
+
+impl Stands {
+    pub(super) fn new(id: BanId, until: Option<Timestamp>, by_rule: bool) -> Self {
+        Stands {
+            id: id.0 | if by_rule { BY_RULE } else { 0 },
+            until: until.map_or(i64::MAX, Timestamp::as_millis),
+        }
+    }
+
+    pub(super) fn id(self) -> BanId {
+        BanId(self.id & !BY_RULE)
+    }
+
+    pub(super) fn is_in_force(self, now: Timestamp) -> bool {
+        now.as_millis() < self.until
+    }
+
+    fn is_by_rule(self) -> bool {
+        self.id & BY_RULE != 0
+    }
+}
+
+/// The bans that stand, by whom they are about.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    accounts: HashMap<Account, Stands>,
+    guards: HashMap<Account, Stands>,
+    pairs: HashMap<Pair, Stands>,
+    /// How many pairs there are with an address of this family and prefix length.
+    pair_lengths: BTreeMap<(bool, u8), usize>,
+    nets: Nets<Stands>,
+    count: usize,
+}
+
+impl Standing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn insert(&mut self, subject: &Subject, stands: Stands) {
+        self.count += 1;
+        match subject {
+            Subject::Account(account) => {
+                self.accounts.insert(account.clone(), stands);
+            }
+            Subject::Guard(account) => {
+                self.guards.insert(account.clone(), stands);
+            }
+            Subject::Pair(account, net) => {
+                self.pairs.insert(Pair(account.clone(), *net), stands);
+                *self.pair_lengths.entry(length(net)).or_default() += 1;
+            }
+            Subject::Address(address) => self.nets.insert(IpNet::from(*address), stands),
+            Subject::Network(net) => self.nets.insert(*net, stands),
+        }
+    }
+
+    /// Takes out what stands for a subject; something must.
+    pub(super) fn remove(&mut self, subject: &Subject) {
+        self.count -= 1;
+        match subject {
+            Subject::Account(account) => {
+                self.accounts.remove(account);
+            }
+            Subject::Guard(account) => {
+                self.guards.remove(account);
+            }
+            Subject::Pair(account, net) => {
+                self.pairs.remove(&Pair(account.clone(), *net));
+                let length = length(net);
+                if let Some(count) = self.pair_lengths.get_mut(&length) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.pair_lengths.remove(&length);
+                    }
+                }
+            }
+            Subject::Address(address) => self.nets.remove(IpNet::from(*address)),
+            Subject::Network(net) => self.nets.remove(*net),
+        }
+    }
+
+    pub(super) fn account(&self, account: &Account) -> Option<Stands> {
+        self.accounts.get(account).copied()
+    }
+
+    /// What else stands against a login, and whether it touches also those who logged in before:
+    /// bans of address or network by people first, then the pair, then those by rules, then the
+    /// guard. Of several of one kind the one that holds longest.
+    pub(super) fn against(
+        &self,
+        account: Option<&Account>,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<(Stands, bool)> {
+        let (mut by_people, mut by_rules) = (None, None);
+        if let Some(address) = address {
+            self.nets.cover(address, |stands| {
+                let slot = match stands.is_by_rule() {
+                    true => &mut by_rules,
+                    false => &mut by_people,
+                };
+                longest(slot, stands, now);
+            });
+        }
+        if let Some(by_people) = by_people {
+            return Some((by_people, true));
+        }
+        if let (Some(account), Some(address)) = (account, address)
+            && let Some(pair) = self.pair(account, address, now)
+        {
+            return Some((pair, true));
+        }
+        if let Some(by_rules) = by_rules {
+            return Some((by_rules, false));
+        }
+        let guard = self.guards.get(account?)?;
+        guard.is_in_force(now).then_some((*guard, false))
+    }
+
+    /// The ban that covers an address and holds longest.
+    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<Stands> {
+        let mut found = None;
+        self.nets
+            .cover(address, |stands| longest(&mut found, stands, now));
+        found
+    }
+
+    fn pair(&self, account: &Account, address: IpAddr, now: Timestamp) -> Option<Stands> {
+        if self.pairs.is_empty() {
+            return None;
+        }
+        let lengths = self
+            .pair_lengths
+            .range((address.is_ipv6(), 0)..=(address.is_ipv6(), 128));
+        lengths
+            .filter_map(|((_, length), _)| IpNet::new(address, *length).ok())
+            .filter_map(|net| self.pairs.get(&(account, net.trunc()) as &dyn Halves))
+            .copied()
+            .find(|stands| stands.is_in_force(now))
+    }
+}
+
+fn longest(slot: &mut Option<Stands>, stands: Stands, now: Timestamp) {
+    if stands.is_in_force(now) && slot.is_none_or(|other| other.until < stands.until) {
+        *slot = Some(stands);
+    }
+}
+
+fn length(net: &IpNet) -> (bool, u8) {
+    (matches!(net, IpNet::V6(_)), net.prefix_len())
+}
+
+/// A pair as a key, and (below) a way to ask for it without owning the account's name.
+#[derive(Debug, PartialEq, Eq)]
+struct Pair(Account, IpNet);
+
+trait Halves {
+    fn halves(&self) -> (&str, IpNet);
+}
+
+impl Halves for Pair {
+    fn halves(&self) -> (&str, IpNet) {
+        (self.0.as_str(), self.1)
+    }
+}
+
+impl Halves for (&Account, IpNet) {
+    fn halves(&self) -> (&str, IpNet) {
+        (self.0.as_str(), self.1)
+    }
+}
+
+impl Hash for Pair {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.halves().hash(state);
+    }
+}
+
+impl Hash for dyn Halves + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.halves().hash(state);
+    }
+}
+
+impl PartialEq for dyn Halves + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.halves() == other.halves()
+    }
+}
+
+impl Eq for dyn Halves + '_ {}
+
+impl<'a> Borrow<dyn Halves + 'a> for Pair {
+    fn borrow(&self) -> &(dyn Halves + 'a) {
+        self
+    }
+}

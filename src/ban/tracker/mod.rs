@@ -1,0 +1,536 @@
+//! Counts failed logins, and remembers good ones. In memory, bounded, quick.
+//!
+//! One failure leaves a mark with each key a rule counts by: its address, network, account and
+//! pair. A lane is the table of one key and of what its marks tell apart; rules that count the
+//! same way share one. Keys are hashed with a secret (64 bits): nobody outside can make two of
+//! them meet, and should two meet by chance, a failure of the one is counted for the other, but
+//! whoever is banned for it has just failed themselves: a subject is taken from the attempt at
+//! hand, never from a table.
+//!
+//! Nothing here decides: `weigh` asks how much there is and compares with the rules. What lies
+//! before a ban, un-ban or `forget` of a subject does not count any more; that is read from the
+//! ledger, so a crash between counting and banning loosens nothing.
+//!
+//! Start reading at [`Tracker::count`].
+
+mod known;
+mod marks;
+mod snapshot;
+mod table;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::rules::{Counts, Key, Rule, Rules};
+use super::subject::Account;
+use super::time::Timestamp;
+use known::Known;
+use marks::{INSIDE, LAST, Mark, Marks};
+use table::{Row, Table};
+
+pub use snapshot::{BadSnapshot, Recent};
+
+/// How much a tracker may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Keys of one kind: so many addresses, networks, accounts, pairs.
+    pub keys: usize,
+    /// Good logins.
+    pub known: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            keys: 250_000,
+            known: 250_000,
+        }
+    }
+}
+
+/// How full a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// What it is a table of: `pair`, `address`, `network`, `account`, or `known`.
+    pub what: &'static str,
+    /// Keys in it.
+    pub keys: usize,
+    /// Keys it may have.
+    pub most: usize,
+    /// Keys that had to make room before they were over.
+    pub evicted: u64,
+    /// Bytes of memory.
+    pub bytes: usize,
+}
+
+/// What the marks of a lane tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// Nothing: each failure is a mark.
+    Each,
+    Accounts,
+    Addresses,
+    Networks,
+}
+
+#[derive(Debug, Clone)]
+struct Lane {
+    key: Key,
+    tells: Tells,
+    /// The highest limit of its rules: more marks need not be kept.
+    cap: usize,
+    /// The longest time a mark matters, in milliseconds.
+    span: u64,
+    table: Table<Marks>,
+}
+
+/// Failed logins by every key, and good ones.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    rules: Arc<Rules>,
+    bounds: Bounds,
+    secret: [u64; 2],
+    /// The point in time that lies in the middle of what a mark can tell.
+    base: i64,
+    lanes: Vec<Lane>,
+    /// The lane of each rule.
+    routes: Vec<usize>,
+    pairs_answer: bool,
+    known: Known,
+    /// Tells apart what has no name.
+    serial: u64,
+    journal: snapshot::Journal,
+}
+
+/// One outcome, as the tracker sees it: hashes and a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Trace {
+    /// 0: none.
+    account: u64,
+    /// 0: none.
+    source: u64,
+    /// 0: none.
+    network: u64,
+    /// The first address of the source, of successes.
+    home: u128,
+    at: u64,
+    flags: u8,
+}
+
+const UNKNOWN: u8 = 1;
+/// A good login before: only the pair is judged.
+const KNOWN: u8 = 2;
+/// A shared source says nothing about its network.
+const SHARED: u8 = 4;
+const SUCCESS: u8 = 8;
+/// By hand: what is not named is somebody else each time.
+const BY_HAND: u8 = 16;
+
+/// Where and for whom an attempt was, and what is known of it already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Who<'a> {
+    pub(super) account: Option<&'a Account>,
+    pub(super) address: Option<IpAddr>,
+    /// Instead of an address, by hand.
+    pub(super) network: Option<IpNet>,
+    pub(super) unknown: bool,
+    pub(super) known: bool,
+    pub(super) shared: bool,
+    pub(super) by_hand: bool,
+}
+
+impl Tracker {
+    /// An empty one. `secret` is chance nobody else knows.
+    pub fn new(rules: Arc<Rules>, bounds: Bounds, secret: [u8; 16], now: Timestamp) -> Self {
+        let (low, high) = secret.split_at(8);
+        let word = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte))
+        };
+        let mut tracker = Tracker {
+            known: Known::new(bounds.known, 0),
+            rules: Arc::clone(&rules),
+            bounds,
+            secret: [word(low), word(high)],
+            base: now.as_millis(),
+            lanes: Vec::new(),
+            routes: Vec::new(),
+            pairs_answer: false,
+            serial: 0,
+            journal: snapshot::Journal::default(),
+        };
+        tracker.lay_out(rules);
+        tracker
+    }
+
+    /// Takes over other rules; what is counted the same way by both goes on.
+    pub fn follow(&mut self, rules: &Arc<Rules>) {
+        if !Arc::ptr_eq(&self.rules, rules) {
+            self.lay_out(Arc::clone(rules));
+        }
+    }
+
+    fn lay_out(&mut self, rules: Arc<Rules>) {
+        let mut old = std::mem::take(&mut self.lanes);
+        self.pairs_answer = rules.pairs_answer();
+        self.routes.clear();
+        for rule in &rules.table {
+            let tells = self.tells(rule);
+            let same = |lane: &Lane| (lane.key, lane.tells) == (rule.key, tells);
+            let at = self.lanes.iter().position(same).unwrap_or_else(|| {
+                let table = match old.iter().position(same) {
+                    Some(at) => old.swap_remove(at).table,
+                    None => Table::new(self.bounds.keys),
+                };
+                self.lanes.push(Lane {
+                    key: rule.key,
+                    tells,
+                    cap: INSIDE,
+                    span: 0,
+                    table,
+                });
+                self.lanes.len() - 1
+            });
+            let lane = &mut self.lanes[at];
+            lane.cap = lane.cap.max(rule.limit as usize);
+            lane.span = lane.span.max(whole_millis(rule.window));
+            if rule.key == Key::Pair {
+                // The newest mark of a pair also says whether a failure is a repeated one.
+                lane.span = lane.span.max(whole_millis(rules.quiet));
+            }
+            self.routes.push(at);
+        }
+        self.known.lasts = whole_millis(rules.known_for);
+        self.rules = rules;
+    }
+
+    fn tells(&self, rule: &Rule) -> Tells {
+        match rule.counts {
+            // With repeats left out, failures and accounts of an address are the same marks.
+            Counts::Failures if rule.key == Key::Address && self.pairs_answer => Tells::Accounts,
+            Counts::Failures => Tells::Each,
+            Counts::Accounts => Tells::Accounts,
+            Counts::Addresses => Tells::Addresses,
+            Counts::Networks => Tells::Networks,
+        }
+    }
+
+    /// Whether this account logged in from there before. Reads only.
+    pub fn knows(&self, account: &Account, address: IpAddr, now: Timestamp) -> bool {
+        let source = self.rules.reach.source(address.to_canonical());
+        let pair = self.pair(self.hash_account(account), self.hash_net(source));
+        self.known.is_good(pair, self.millis(now))
+    }
+
+    /// Whether any account logged in from this source before.
+    pub fn knows_source(&self, address: IpAddr) -> bool {
+        self.accounts_at(address) > 0
+    }
+
+    /// How many accounts logged in from this source.
+    pub fn accounts_at(&self, address: IpAddr) -> u32 {
+        self.known
+            .accounts_at(self.rules.reach.source(address.to_canonical()))
+    }
+
+    /// Whether any account logged in from anywhere in this network: then a ban of it by a rule
+    /// must be asked about at the password, and cannot refuse at the start of a stream.
+    pub fn lives_in(&self, net: IpNet) -> bool {
+        self.known.lives_in(net)
+    }
+
+    /// Whether so many accounts log in from this source that it says little about any of them:
+    /// an office, a carrier's or somebody's proxy.
+    pub fn is_shared(&self, address: IpAddr) -> bool {
+        self.rules.is_proxy(address) || self.accounts_at(address) >= self.rules.shared_accounts
+    }
+
+    /// Takes in a success: it is remembered, and what the account got wrong from there forgiven.
+    /// What others did there is not.
+    pub(super) fn succeed(&mut self, who: &Who<'_>, at: Timestamp) {
+        let mut trace = self.trace(who, at);
+        trace.flags |= SUCCESS;
+        self.take(trace);
+        self.journal.push(trace);
+    }
+
+    /// Takes in a failure. Its marks are in order of time, whatever order they come in; one of the
+    /// future is one of now.
+    pub(super) fn count(&mut self, who: &Who<'_>, at: Timestamp, now: Timestamp) -> Trace {
+        let trace = self.trace(who, at.min(now));
+        let latest = self.millis(now);
+        self.mark(&trace, latest);
+        self.journal.push(trace);
+        trace
+    }
+
+    fn take(&mut self, trace: Trace) {
+        if trace.flags & SUCCESS == 0 {
+            return self.mark(&trace, trace.at);
+        }
+        if trace.account == 0 || trace.source == 0 {
+            return;
+        }
+        let pair = self.pair(trace.account, trace.source);
+        self.known.note(pair, trace.home, trace.at);
+        for lane in &mut self.lanes {
+            // What the marks of this account, or from this source, are told apart by.
+            let (key, hash) = match (lane.key, lane.tells) {
+                (Key::Pair, _) => (pair, None),
+                (Key::Address, _) => (trace.source, Some(trace.account)),
+                (Key::Account, Tells::Networks) => (trace.account, Some(trace.network)),
+                (Key::Account, _) => (trace.account, Some(trace.source)),
+                // Others at that address may have failed too.
+                (Key::Network, _) => continue,
+            };
+            lane.table.change(key, |marks| match hash {
+                None => marks.keep(|_| false),
+                Some(hash) => {
+                    let tag = Mark::new(1, false, hash).tag();
+                    marks.keep(|mark| mark.tag() != tag);
+                }
+            });
+        }
+    }
+
+    fn mark(&mut self, trace: &Trace, latest: u64) {
+        let has = |flag| trace.flags & flag != 0;
+        let only_pair = has(KNOWN) && self.pairs_answer;
+        let repeated = self.pairs_answer && self.is_repeated(trace);
+        for at in 0..self.lanes.len() {
+            let (key, tells) = (self.lanes[at].key, self.lanes[at].tells);
+            let skip = match key {
+                Key::Pair => false,
+                Key::Address => only_pair || repeated,
+                Key::Network => only_pair || has(SHARED),
+                Key::Account => only_pair,
+            };
+            let row = self.key(key, trace);
+            if skip || row == 0 {
+                continue;
+            }
+            let told = match (tells, key) {
+                (Tells::Each, Key::Pair) => 1,
+                (Tells::Each, Key::Account) | (Tells::Addresses, _) => trace.source,
+                (Tells::Each, _) | (Tells::Accounts, _) => trace.account,
+                (Tells::Networks, _) => trace.network,
+            };
+            let told = match told {
+                // Failures that name no account count one by one; what names no address does not
+                // count as coming from many.
+                0 if has(BY_HAND) || tells == Tells::Each || key == Key::Address => {
+                    self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    self.serial >> 13 | 1
+                }
+                0 => continue,
+                told => told,
+            };
+            let mark = Mark::new(trace.at, has(UNKNOWN), told);
+            let lane = &mut self.lanes[at];
+            let oldest = latest.saturating_sub(lane.span);
+            let over = |marks: &Marks| marks.newest() < oldest;
+            let before = lane.table.get(row).map_or(0, Row::outside);
+            let (marks, _) = lane.table.row(row, Marks::new, over);
+            if marks.newest() > latest {
+                marks.no_later_than(latest);
+            }
+            if marks
+                .all()
+                .first()
+                .is_some_and(|first| Mark(*first).at() < oldest)
+            {
+                marks.keep(|mark| mark.at() >= oldest);
+            }
+            if tells != Tells::Each && marks.all().iter().any(|old| Mark(*old).tag() == mark.tag())
+                // Repeats after a pause count again as failures of an address.
+                && !(key == Key::Address && self.pairs_answer)
+            {
+                marks.keep(|old| old.tag() != mark.tag());
+            }
+            marks.add(mark, lane.cap);
+            let now = marks.outside();
+            if now != before {
+                lane.table.moved_outside(before, now);
+            }
+        }
+    }
+
+    /// Whether the pair failed before without a pause: a stale saved password, or a guesser whom
+    /// the rule by pair answers.
+    fn is_repeated(&self, trace: &Trace) -> bool {
+        let pair = self.key(Key::Pair, trace);
+        let quiet = whole_millis(self.rules.quiet);
+        pair != 0
+            && self
+                .lanes
+                .iter()
+                .filter(|lane| lane.key == Key::Pair)
+                .any(|lane| {
+                    let newest = lane.table.get(pair).map_or(0, Marks::newest);
+                    newest != 0 && trace.at <= newest.saturating_add(quiet)
+                })
+    }
+
+    /// How much a rule counts for the key of an attempt, since a point in time. Marks before it
+    /// do not count, nor do those outside of the window that ends with the newest one.
+    pub(super) fn amount(&self, rule: usize, trace: &Trace, since: Timestamp) -> u32 {
+        let (Some(known), Some(lane)) = (self.rules.table.get(rule), self.routes.get(rule)) else {
+            return 0;
+        };
+        let lane = &self.lanes[*lane];
+        let Some(marks) = lane.table.get(self.key(lane.key, trace)) else {
+            return 0;
+        };
+        let window = whole_millis(known.window);
+        let start = marks
+            .newest()
+            .saturating_sub(window)
+            .max(self.millis(since));
+        let marks = marks.from(start);
+        let weight = match known.counts {
+            Counts::Failures => return u32::try_from(marks.count()).unwrap_or(u32::MAX),
+            Counts::Accounts => self.rules.unknown_weight.max(1),
+            Counts::Addresses | Counts::Networks => 1,
+        };
+        let mut amount: u32 = 0;
+        for (at, mark) in marks.clone().enumerate() {
+            if !marks
+                .clone()
+                .take(at)
+                .any(|other| other.tag() == mark.tag())
+            {
+                let one = if mark.is_unknown() { weight } else { 1 };
+                amount = amount.saturating_add(one);
+            }
+        }
+        amount
+    }
+
+    /// Starts to count anew for one rule's key.
+    pub(super) fn clear(&mut self, rule: usize, trace: &Trace) {
+        if let Some(lane) = self.routes.get(rule).copied() {
+            let key = self.key(self.lanes[lane].key, trace);
+            self.lanes[lane]
+                .table
+                .change(key, |marks| marks.keep(|_| false));
+        }
+    }
+
+    /// What the rules count for an account, an address or both at present, by rule; what lies
+    /// before bans and pardons included.
+    pub fn tally(&self, account: Option<&Account>, address: Option<IpAddr>) -> Vec<(&Rule, u32)> {
+        let who = Who {
+            account,
+            address,
+            ..Who::default()
+        };
+        let trace = self.trace(&who, Timestamp::from_millis(self.base));
+        let long_ago = Timestamp::from_millis(i64::MIN);
+        let rules = self.rules.table.iter().enumerate();
+        rules
+            .map(|(at, rule)| (rule, self.amount(at, &trace, long_ago)))
+            .filter(|(_, amount)| *amount > 0)
+            .collect()
+    }
+
+    /// How full each table is.
+    pub fn fill(&self) -> Vec<Fill> {
+        let lanes = self.lanes.iter().map(|lane| {
+            let name = Key::NAMES.iter().find(|(_, key)| *key == lane.key);
+            Fill {
+                what: name.map_or("", |(name, _)| name),
+                keys: lane.table.len(),
+                most: self.bounds.keys,
+                evicted: lane.table.evicted,
+                bytes: lane.table.bytes(),
+            }
+        });
+        let known = Fill {
+            what: "known",
+            keys: self.known.table.len(),
+            most: self.bounds.known,
+            evicted: self.known.table.evicted,
+            bytes: self.known.bytes(),
+        };
+        lanes.chain([known]).collect()
+    }
+
+    fn trace(&self, who: &Who<'_>, at: Timestamp) -> Trace {
+        let address = who.address.map(|address| address.to_canonical());
+        let source = address.map(|address| self.rules.reach.source(address));
+        let network = match address {
+            Some(address) => self.rules.reach.network(address),
+            None => who.network,
+        };
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        Trace {
+            account: who.account.map_or(0, |account| self.hash_account(account)),
+            source: source.map_or(0, |net| self.hash_net(net)),
+            network: network.map_or(0, |net| self.hash_net(net)),
+            home: source.map_or(0, |net| known::bits(net.addr())),
+            at: self.millis(at),
+            flags: flag(who.unknown, UNKNOWN)
+                | flag(who.known, KNOWN)
+                | flag(who.shared, SHARED)
+                | flag(who.by_hand, BY_HAND),
+        }
+    }
+
+    /// 0 when the attempt has no such key.
+    fn key(&self, key: Key, trace: &Trace) -> u64 {
+        match key {
+            Key::Address => trace.source,
+            Key::Network => trace.network,
+            Key::Account => trace.account,
+            Key::Pair if trace.account == 0 || trace.source == 0 => 0,
+            Key::Pair => self.pair(trace.account, trace.source),
+        }
+    }
+
+    fn pair(&self, account: u64, source: u64) -> u64 {
+        self.mix(account, source.rotate_left(32))
+    }
+
+    /// SipHash with our secret.
+    #[allow(
+        deprecated,
+        reason = "std has no other keyed hash; that it may change between releases only costs the counters"
+    )]
+    fn hash_account(&self, account: &Account) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = std::hash::SipHasher::new_with_keys(self.secret[0], self.secret[1]);
+        hasher.write(account.as_str().as_bytes());
+        hasher.finish() | 1 << 63
+    }
+
+    fn hash_net(&self, net: IpNet) -> u64 {
+        let bits = known::bits(net.addr());
+        let parts = self.mix(bits as u64, (bits >> 64) as u64);
+        self.mix(parts, u64::from(net.prefix_len()) + 1) | 1 << 63
+    }
+
+    /// Both words in one, so that it cannot be foreseen without the secret.
+    fn mix(&self, a: u64, b: u64) -> u64 {
+        let product = u128::from(a ^ self.secret[0]) * u128::from(b ^ self.secret[1] | 1);
+        let folded = (product >> 64) as u64 ^ product as u64;
+        let spread = (folded ^ folded >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        spread ^ spread >> 32
+    }
+
+    fn millis(&self, at: Timestamp) -> u64 {
+        const MIDDLE: i64 = 1 << 39;
+        let from_base = at
+            .as_millis()
+            .saturating_sub(self.base)
+            .clamp(-MIDDLE, MIDDLE);
+        ((from_base + MIDDLE) as u64).clamp(1, LAST)
+    }
+}
+
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(LAST).min(LAST)
+}

@@ -1,0 +1,327 @@
+//! A table with a hard bound, small rows and keys that were hashed with a secret.
+//!
+//! A row is found by an index of half-words (32 bits of the key, 32 bits of the place), rows lie
+//! close together: a key with up to four marks costs 48 bytes and its share of the index. When the
+//! table is full, the least dangerous of a handful of neighbours makes room.
+
+/// What a row holds beside its key.
+pub(super) trait Row {
+    /// The higher, the longer it is kept.
+    fn danger(&self) -> u64;
+    /// Words of memory it has outside of the row.
+    fn outside(&self) -> usize {
+        0
+    }
+}
+
+/// How many rows are looked at to find the least dangerous one.
+const LOOKED_AT: usize = 16;
+/// How many rows are looked at for being over whenever a row is added.
+const SWEPT: usize = 2;
+/// Words outside of rows, for each row the table may have.
+const OUTSIDE_PER_ROW: usize = 2;
+const FIRST_INDEX: usize = 64;
+
+/// Rows by key.
+#[derive(Debug, Clone)]
+pub(super) struct Table<R> {
+    /// Open addressing, linear probing: upper half of the key, place + 1; 0 is empty.
+    index: Vec<u64>,
+    rows: Vec<(u64, R)>,
+    most: usize,
+    hand: usize,
+    outside: usize,
+    /// Rows that had to make room although they were not over.
+    pub(super) evicted: u64,
+}
+
+impl<R: Row> Table<R> {
+    pub(super) fn new(most: usize) -> Self {
+        Table {
+            index: vec![0; FIRST_INDEX],
+            rows: Vec::new(),
+            // A place has 32 bits.
+            most: most.clamp(1, u32::MAX as usize / 2),
+            hand: 0,
+            outside: 0,
+            evicted: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn rows(&self) -> &[(u64, R)] {
+        &self.rows
+    }
+
+    /// Bytes of memory it has taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.capacity() * 8 + self.rows.capacity() * size_of::<(u64, R)>() + self.outside * 8
+    }
+
+    pub(super) fn get(&self, key: u64) -> Option<&R> {
+        self.find(key).map(|at| &self.rows[self.place(at)].1)
+    }
+
+    /// The row of a key, made by `fresh` if there is none; `over` says which rows may go at once.
+    /// With it comes the row that had to make room, for whoever counts what rows stand for.
+    pub(super) fn row(
+        &mut self,
+        key: u64,
+        fresh: impl FnOnce() -> R,
+        over: impl Fn(&R) -> bool,
+    ) -> (&mut R, Gone<R>) {
+        if let Some(at) = self.find(key) {
+            let place = self.place(at);
+            return (&mut self.rows[place].1, Gone::default());
+        }
+        let mut gone = Gone::default();
+        for slot in &mut gone.swept {
+            if self.rows.is_empty() {
+                break;
+            }
+            self.hand = (self.hand + 1) % self.rows.len();
+            if over(&self.rows[self.hand].1) {
+                *slot = Some(self.remove_at(self.hand));
+            }
+        }
+        if self.rows.len() >= self.most {
+            gone.evicted = self.evict(|_| true);
+        }
+        if (self.rows.len() + 1) * 10 > self.index.len() * 7 {
+            self.grow();
+        }
+        if self.rows.len() == self.rows.capacity() {
+            // Doubling would waste up to half of the memory.
+            let more = (self.rows.len() / 8).max(FIRST_INDEX);
+            self.rows
+                .reserve_exact(more.min(self.most - self.rows.len()).max(1));
+        }
+        self.rows.push((key, fresh()));
+        let place = self.rows.len() - 1;
+        self.enter(key, place);
+        (&mut self.rows[place].1, gone)
+    }
+
+    /// Tells that a row has another number of words outside now, and makes room when that is
+    /// beyond the bound.
+    pub(super) fn moved_outside(&mut self, before: usize, now: usize) {
+        self.outside = (self.outside + now).saturating_sub(before);
+        let mut tries = 0;
+        while self.outside > self.most * OUTSIDE_PER_ROW && tries < 8 {
+            self.evict(|row| row.outside() > 0);
+            tries += 1;
+        }
+    }
+
+    pub(super) fn change(&mut self, key: u64, change: impl FnOnce(&mut R)) {
+        if let Some(at) = self.find(key) {
+            let place = self.place(at);
+            let row = &mut self.rows[place].1;
+            let before = row.outside();
+            change(row);
+            let now = row.outside();
+            self.outside = (self.outside + now).saturating_sub(before);
+        }
+    }
+
+    /// Removes the least dangerous of a handful of rows behind the hand.
+    fn evict(&mut self, fits: impl Fn(&R) -> bool) -> Option<R> {
+        let rows = self.rows.len();
+        if rows == 0 {
+            return None;
+        }
+        let victim = (0..LOOKED_AT.min(rows))
+            .map(|step| (self.hand + 1 + step) % rows)
+            .filter(|place| fits(&self.rows[*place].1))
+            .min_by_key(|place| self.rows[*place].1.danger());
+        self.hand = (self.hand + LOOKED_AT) % rows;
+        let victim = victim?;
+        self.evicted += 1;
+        Some(self.remove_at(victim))
+    }
+
+    fn find(&self, key: u64) -> Option<usize> {
+        let mask = self.index.len() - 1;
+        let mut at = key as usize & mask;
+        loop {
+            let entry = self.index[at];
+            if entry == 0 {
+                return None;
+            }
+            if entry >> 32 == key >> 32 && self.rows[place_of(entry)].0 == key {
+                return Some(at);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn place(&self, at: usize) -> usize {
+        place_of(self.index[at])
+    }
+
+    fn enter(&mut self, key: u64, place: usize) {
+        let mask = self.index.len() - 1;
+        let mut at = key as usize & mask;
+        while self.index[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.index[at] = entry(key, place);
+    }
+
+    fn grow(&mut self) {
+        let size = self.index.len() * 2;
+        self.index = Vec::new();
+        self.index = vec![0; size];
+        for place in 0..self.rows.len() {
+            self.enter(self.rows[place].0, place);
+        }
+    }
+
+    fn remove_at(&mut self, place: usize) -> R {
+        // The index first, while every entry still points at its row.
+        if let Some(at) = self.find(self.rows[place].0) {
+            self.close(at);
+        }
+        let last = self.rows.len() - 1;
+        if place != last
+            && let Some(at) = self.find(self.rows[last].0)
+        {
+            self.index[at] = entry(self.rows[last].0, place);
+        }
+        let (_, row) = self.rows.swap_remove(place);
+        if self.hand >= self.rows.len() {
+            self.hand = 0;
+        }
+        self.outside = self.outside.saturating_sub(row.outside());
+        row
+    }
+
+    /// Empties a slot of the index and moves up what was pushed on by it.
+    fn close(&mut self, mut hole: usize) {
+        let mask = self.index.len() - 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let entry = self.index[at];
+            if entry == 0 {
+                break;
+            }
+            let home = self.home_of(entry) & mask;
+            // Whether `home` lies outside of (hole, at], going around.
+            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
+                self.index[hole] = entry;
+                hole = at;
+            }
+        }
+        self.index[hole] = 0;
+    }
+
+    fn home_of(&self, entry: u64) -> usize {
+        self.rows[place_of(entry)].0 as usize
+    }
+}
+
+/// What was removed while a row was added.
+#[derive(Debug)]
+pub(super) struct Gone<R> {
+    /// Over.
+    pub(super) swept: [Option<R>; SWEPT],
+    /// Not over, but there was no room.
+    pub(super) evicted: Option<R>,
+}
+
+impl<R> Default for Gone<R> {
+    fn default() -> Self {
+        Gone {
+            swept: [None, None],
+            evicted: None,
+        }
+    }
+}
+
+fn entry(key: u64, place: usize) -> u64 {
+    (key >> 32) << 32 | (place as u64 + 1)
+}
+
+fn place_of(entry: u64) -> usize {
+    (entry as u32 - 1) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl Row for u64 {
+        fn danger(&self) -> u64 {
+            *self
+        }
+    }
+
+    /// Few different low halves, so that keys collide in the index.
+    fn key(n: u64) -> u64 {
+        (n << 32) | (n % 7)
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_map_holds(steps in proptest::collection::vec((0..200u64, 0..4u8), 1..400)) {
+            let mut table = Table::<u64>::new(1_000);
+            let mut map = HashMap::new();
+            for (n, what) in steps {
+                match what {
+                    0 => {
+                        table.change(key(n), |row| *row += 1);
+                        map.entry(n).and_modify(|value| *value += 1);
+                    }
+                    1 => {
+                        if let Some(at) = table.find(key(n)) {
+                            table.remove_at(table.place(at));
+                        }
+                        map.remove(&n);
+                    }
+                    _ => {
+                        table.row(key(n), || n, |_| false);
+                        map.entry(n).or_insert(n);
+                    }
+                }
+                prop_assert_eq!(table.len(), map.len());
+            }
+            for n in 0..200 {
+                prop_assert_eq!(table.get(key(n)), map.get(&n));
+            }
+        }
+    }
+
+    #[test]
+    fn the_dangerous_stay_when_it_is_full() {
+        let mut table = Table::<u64>::new(100);
+        table.row(key(1), || 9, |_| false);
+        for n in 2..10_000 {
+            table.row(key(n), || 1, |_| false);
+        }
+        assert_eq!(table.len(), 100);
+        assert_eq!(table.evicted, 9_899);
+        assert_eq!(table.get(key(1)), Some(&9));
+    }
+
+    #[test]
+    fn what_is_over_goes_while_others_come() {
+        let mut table = Table::<u64>::new(1_000);
+        for n in 0..500 {
+            table.row(key(n), || 0, |_| false);
+        }
+        for n in 500..1_000 {
+            table.row(key(n), || 1, |row| *row == 0);
+        }
+        assert!(table.len() < 600, "{}", table.len());
+        assert_eq!(table.evicted, 0);
+    }
+}

@@ -1,0 +1,215 @@
+//! The counters of failed logins: who asks them, what they told lately, and how they outlive the
+//! program.
+//!
+//! Counting is memory only. Every few seconds what came in since is written behind the last whole
+//! snapshot; when those parts have become large, and at the end, the whole is written. A crash
+//! loses the failures of the last [`SAVE_EVERY`]; a ban is in the log and never lost.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::lock;
+use super::ports::{LogFault, Outbox};
+use crate::ban::tracker::Recent;
+use crate::ban::{
+    Attempt, Bounds, Event, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker,
+};
+
+/// How often counters are kept.
+pub const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How many failures are kept to be shown.
+const SHOWN: usize = 1_000;
+/// The same notice is given once in this time.
+const NOTICE_PAUSE: Duration = Duration::from_secs(3_600);
+/// How many notices are remembered as given.
+const NOTICES: usize = 1_000;
+/// Parts behind a whole, and their bytes, before a new whole is written.
+const PARTS: u32 = 240;
+const PARTS_BYTES: usize = 8 << 20;
+
+/// The counters.
+pub struct Counters {
+    tracker: Mutex<Tracker>,
+    outbox: Arc<dyn Outbox>,
+    /// Subjects with a ban by a rule between proposal and fold.
+    under_way: Mutex<HashSet<Subject>>,
+    shown: Mutex<VecDeque<Attempt>>,
+    given: Mutex<HashMap<(String, Subject), Timestamp>>,
+    notices: broadcast::Sender<Notice>,
+    kept: Mutex<Kept>,
+}
+
+/// Where the next part goes.
+#[derive(Default)]
+struct Kept {
+    /// 0: no whole has been written yet.
+    next: u32,
+    bytes: usize,
+}
+
+impl Counters {
+    pub(super) fn open(
+        outbox: Arc<dyn Outbox>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, LogFault> {
+        let parts = outbox.load_counters()?;
+        let rules = Arc::clone(&policy.rules);
+        let bounds = Bounds::default();
+        let restored = match parts.is_empty() {
+            true => None,
+            false => Tracker::restore(&parts, Arc::clone(&rules), bounds, now)
+                .inspect_err(|why| {
+                    tracing::error!(%why, "counting of failed logins starts anew");
+                })
+                .ok(),
+        };
+        let tracker = match restored {
+            Some(tracker) => tracker,
+            None => {
+                let mut secret = [0; 16];
+                getrandom::fill(&mut secret)
+                    .map_err(|why| LogFault::Broken(format!("no randomness: {why}")))?;
+                Tracker::new(rules, bounds, secret, now)
+            }
+        };
+        Ok(Counters {
+            tracker: Mutex::new(tracker),
+            outbox,
+            under_way: Mutex::default(),
+            shown: Mutex::default(),
+            given: Mutex::default(),
+            notices: broadcast::Sender::new(64),
+            kept: Mutex::default(),
+        })
+    }
+
+    /// The tracker. Hold it for a moment only: logins wait for it.
+    pub fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        lock(&self.tracker)
+    }
+
+    /// The last failures, newest first.
+    pub fn failures(&self) -> Vec<Attempt> {
+        lock(&self.shown).iter().rev().cloned().collect()
+    }
+
+    /// What admins should hear of although nothing was done; the same once an hour.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// Takes note of what was weighed.
+    pub(super) fn saw(&self, report: &Report, notices: Vec<Notice>, now: Timestamp) {
+        if let Report::Login(attempt) = report
+            && attempt.outcome == Outcome::Failure
+        {
+            let mut shown = lock(&self.shown);
+            if shown.len() >= SHOWN {
+                shown.pop_front();
+            }
+            shown.push_back(attempt.clone());
+        }
+        for notice in notices {
+            if self.is_new(&notice, now) {
+                tracing::warn!(rule = notice.rule, subject = %notice.subject, "{notice}");
+                // Nobody listens: it is in the log.
+                let _ = self.notices.send(notice);
+            }
+        }
+    }
+
+    fn is_new(&self, notice: &Notice, now: Timestamp) -> bool {
+        let mut given = lock(&self.given);
+        let key = (notice.rule.clone(), notice.subject.clone());
+        let before = given.get(&key);
+        if before.is_some_and(|before| now.since(*before) < NOTICE_PAUSE && *before <= now) {
+            return false;
+        }
+        if given.len() >= NOTICES {
+            given.clear();
+        }
+        given.insert(key, now);
+        true
+    }
+
+    /// Leaves out events about subjects that have one on its way to the log; the others are on
+    /// theirs until the guard is dropped.
+    pub(super) fn not_under_way(&self, events: Vec<Event>) -> (Vec<Event>, UnderWay<'_>) {
+        let mut all = lock(&self.under_way);
+        let events: Vec<Event> = events
+            .into_iter()
+            .filter(|event| all.insert(event.subject.clone()))
+            .collect();
+        let subjects = events.iter().map(|event| event.subject.clone()).collect();
+        (events, UnderWay(&self.under_way, subjects))
+    }
+
+    pub(super) async fn keep(&self, stop: CancellationToken) {
+        loop {
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                () = tokio::time::sleep(SAVE_EVERY) => false,
+            };
+            let Some((part, bytes)) = self.to_keep(stopping) else {
+                continue;
+            };
+            let size = bytes.len();
+            let outbox = Arc::clone(&self.outbox);
+            let saved =
+                tokio::task::spawn_blocking(move || outbox.save_counters(part, &bytes)).await;
+            match saved {
+                Ok(Ok(())) => {
+                    let mut kept = lock(&self.kept);
+                    kept.next = part + 1;
+                    kept.bytes = if part == 0 { 0 } else { kept.bytes + size };
+                }
+                failed => {
+                    let why = match failed {
+                        Ok(Err(why)) => why.to_string(),
+                        Err(why) => why.to_string(),
+                        Ok(Ok(())) => String::new(),
+                    };
+                    tracing::error!(%why, "cannot keep the counters of failed logins; trying again");
+                    self.tracker().not_saved();
+                }
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    /// The part to write now, and its bytes.
+    fn to_keep(&self, stopping: bool) -> Option<(u32, Vec<u8>)> {
+        let (next, is_large) = {
+            let kept = lock(&self.kept);
+            (kept.next, kept.next > PARTS || kept.bytes > PARTS_BYTES)
+        };
+        let mut tracker = self.tracker();
+        if stopping || next == 0 || is_large {
+            return Some((0, tracker.save()));
+        }
+        match tracker.save_recent() {
+            Recent::Nothing => None,
+            Recent::Part(bytes) => Some((next, bytes)),
+            Recent::TooMuch => Some((0, tracker.save())),
+        }
+    }
+}
+
+/// Subjects whose bans are on their way to the log.
+pub(super) struct UnderWay<'a>(&'a Mutex<HashSet<Subject>>, Vec<Subject>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(self.0);
+        for subject in &self.1 {
+            all.remove(subject);
+        }
+    }
+}
