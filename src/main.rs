@@ -51,7 +51,7 @@ fn with_config(file: &Path, go: impl FnOnce(Config) -> ExitCode) -> ExitCode {
 }
 
 fn rehearse(file: &Path, events: &Path) -> ExitCode {
-    let (policy, bounds) = match Config::load_rules(file) {
+    let policy = match Config::load_rules(file) {
         Ok(read) => read,
         Err(problems) => {
             eprintln!("{problems}");
@@ -70,7 +70,7 @@ fn rehearse(file: &Path, events: &Path) -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = portcullis::rehearse::run(policy, bounds, input, &mut out, &mut io::stderr());
+    let done = portcullis::rehearse::run(policy, input, &mut out, &mut io::stderr());
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stopped::Line(number, why)) => {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ban::{
-    Account, Actor, Attempt, Ban, Bounds, Door, Event, EventId, Ledger, Order, Outcome, Policy,
-    Proposal, Report, Role, Ruling, Seq, Subject, Term, Timestamp, Tracker, What, weigh,
+    Account, Actor, Attempt, Ban, Door, Event, EventId, Ledger, Order, Outcome, Policy, Proposal,
+    Report, Role, Ruling, Seq, Subject, Term, Timestamp, Tracker, What, weigh,
 };
 
 /// Bytes one line may have.
@@ -36,7 +36,6 @@ pub enum Stopped {
 /// [`Stopped`]; what was changed before that has been written.
 pub fn run(
     policy: Policy,
-    bounds: Bounds,
     mut events: impl BufRead,
     out: &mut impl Write,
     notes: &mut impl Write,
@@ -62,7 +61,7 @@ pub fn run(
         let typed: Typed = serde_json::from_slice(text)
             .map_err(|why| Stopped::Line(number, format!("not an event: {why}")))?;
         let (at, style) = time(&typed.at).map_err(|why| Stopped::Line(number, why))?;
-        let stage = stage.get_or_insert_with(|| Stage::new(policy.clone(), bounds, at));
+        let stage = stage.get_or_insert_with(|| Stage::new(policy.clone(), at));
         stage.style = style;
         let done = stage
             .play(typed, at)
@@ -189,7 +188,6 @@ impl Style {
 /// Everything a rehearsal has.
 struct Stage {
     policy: Policy,
-    bounds: Bounds,
     ledger: Ledger,
     tracker: Tracker,
     log: Vec<Event>,
@@ -200,12 +198,16 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(policy: Policy, bounds: Bounds, at: Timestamp) -> Self {
+    fn new(policy: Policy, at: Timestamp) -> Self {
         // The same secret each time: there is nobody to keep it from.
-        let tracker = Tracker::new(policy.rules.clone(), bounds, *b"portcullis stage", at);
+        let tracker = Tracker::new(
+            policy.rules.clone(),
+            policy.rules.bounds,
+            *b"portcullis stage",
+            at,
+        );
         Stage {
             policy,
-            bounds,
             ledger: Ledger::default(),
             tracker,
             log: Vec::new(),
@@ -340,8 +342,9 @@ impl Stage {
     fn restart(&mut self, now: Timestamp) -> Result<(), String> {
         let saved = self.tracker.save();
         let rules = self.policy.rules.clone();
+        let bounds = rules.bounds;
         self.tracker =
-            Tracker::restore(&[saved], rules, self.bounds, now).map_err(|why| why.to_string())?;
+            Tracker::restore(&[saved], rules, bounds, now).map_err(|why| why.to_string())?;
         let mut ledger = Ledger::default();
         for (place, event) in self.log.iter().enumerate() {
             let bytes = event.to_bytes().map_err(|why| why.to_string())?;
@@ -494,8 +497,7 @@ mod tests {
 
     fn play(events: &str) -> (String, String, Result<(), Stopped>) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let bounds = Bounds::default();
-        let done = run(policy(), bounds, events.as_bytes(), &mut out, &mut notes);
+        let done = run(policy(), events.as_bytes(), &mut out, &mut notes);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(out), text(notes), done)
     }

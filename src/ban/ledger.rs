@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{Change, Event, Seq, Version};
@@ -156,7 +157,7 @@ struct Dossier {
 pub struct Ledger {
     folded: Seq,
     next_id: u64,
-    bans: BTreeMap<BanId, Ban>,
+    bans: BTreeMap<BanId, Arc<Ban>>,
     dossiers: HashMap<Subject, Dossier>,
     numbers: HashMap<BanId, Subject>,
     standing: Standing,
@@ -347,8 +348,8 @@ impl Ledger {
 
     /// Puts a ban into every index.
     fn enter(&mut self, ban: Ban) {
-        let stands = Stands::new(ban.id, ban.until, ban.origin.rule().is_some());
-        self.standing.insert(&ban.subject, stands);
+        let ban = Arc::new(ban);
+        self.standing.insert(Stands::new(Arc::clone(&ban)));
         if let Some(end) = ban.until {
             self.due.insert((end, ban.id));
         }
@@ -363,7 +364,7 @@ impl Ledger {
         if let Some(end) = ban.until {
             self.due.remove(&(end, id));
         }
-        Some(ban)
+        Some(Arc::unwrap_or_clone(ban))
     }
 
     /// May this account log in from this address? Reads only; the cost does not grow with the
@@ -390,7 +391,7 @@ impl Ledger {
         if let Some(by_account) = account.and_then(|account| self.standing.account(account))
             && by_account.is_in_force(now)
         {
-            return self.refusal(by_account);
+            return refusal(&by_account.ban);
         }
         let found = self.standing.against(account, address, now);
         let Some((worst, touches_known)) = found else {
@@ -402,19 +403,7 @@ impl Ledger {
         if !touches_known && known() {
             return Verdict::LetIn;
         }
-        self.refusal(worst)
-    }
-
-    fn refusal(&self, stands: Stands) -> Verdict {
-        match self.bans.get(&stands.id()) {
-            None => Verdict::LetIn,
-            Some(ban) => Verdict::Refuse {
-                ban: ban.id,
-                by: By::of(&ban.subject),
-                reason: ban.reason.clone(),
-                until: ban.until,
-            },
-        }
+        refusal(&worst.ban)
     }
 
     /// Whether a ban of an address or network may refuse at the start of a stream, where no
@@ -430,7 +419,7 @@ impl Ledger {
     /// The ban in force that covers an address and holds longest.
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
         let stands = self.standing.covering(address.to_canonical(), now)?;
-        self.bans.get(&stands.id())
+        Some(&stands.ban)
     }
 
     /// The exemption in force that covers a subject, or that a ban of it would hit.
@@ -483,7 +472,7 @@ impl Ledger {
     /// The ban recorded as standing for exactly this subject, ended or not.
     pub fn current(&self, subject: &Subject) -> Option<&Ban> {
         let id = self.dossiers.get(subject)?.current?;
-        self.bans.get(&id)
+        self.bans.get(&id).map(|ban| &**ban)
     }
 
     /// The last ban of a subject that ended.
@@ -503,6 +492,11 @@ impl Ledger {
             .map_or(&[], |dossier| &dossier.trail)
     }
 
+    /// The ban of that number, if it stands.
+    pub fn standing(&self, id: BanId) -> Option<&Ban> {
+        self.bans.get(&id).map(|ban| &**ban)
+    }
+
     /// Whom a number names, in force or past.
     pub fn by_number(&self, id: BanId) -> Option<&Subject> {
         self.numbers.get(&id)
@@ -510,7 +504,7 @@ impl Ledger {
 
     /// The bans standing, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
-        self.bans.values().rev()
+        self.bans.values().rev().map(|ban| &**ban)
     }
 
     /// How many bans stand.
@@ -535,5 +529,15 @@ impl Ledger {
             .take_while(move |(end, _)| *end <= now)
             .take(most)
             .filter_map(|(_, id)| self.bans.get(id))
+            .map(|ban| &**ban)
+    }
+}
+
+fn refusal(ban: &Ban) -> Verdict {
+    Verdict::Refuse {
+        ban: ban.id,
+        by: By::of(&ban.subject),
+        reason: ban.reason.clone(),
+        until: ban.until,
     }
 }

@@ -18,6 +18,7 @@ pub mod propose;
 pub mod record;
 pub mod rules;
 pub mod seal;
+mod sieve;
 mod standing;
 pub mod subject;
 pub mod term;

@@ -5,19 +5,20 @@
 //! bits up to the step its length is on (for IPv4 0, 8, 16, 24), so a look-up is one probe for each
 //! step in use, and a bucket holds no more than lie between two steps.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::sieve::Sieved;
+
 /// A value for each network.
 #[derive(Debug, Clone)]
 pub(super) struct Nets<V> {
-    v4: HashMap<u32, V>,
-    v6: HashMap<u128, V>,
-    buckets: HashMap<(u8, u128), Vec<(IpNet, V)>>,
-    /// How many buckets each step has.
-    in_use: [usize; STEPS.len()],
+    v4: Sieved<u32, V>,
+    v6: Sieved<u128, V>,
+    buckets: Sieved<(u8, u128), Vec<(IpNet, V)>>,
+    /// How many buckets each step has, for IPv6 and IPv4.
+    in_use: [[usize; STEPS.len()]; 2],
 }
 
 /// Lengths of IPv6 prefixes; IPv4 is from the second half on: 96 and on.
@@ -28,15 +29,15 @@ const STEPS: [u8; 16] = [
 impl<V> Default for Nets<V> {
     fn default() -> Self {
         Nets {
-            v4: HashMap::new(),
-            v6: HashMap::new(),
-            buckets: HashMap::new(),
-            in_use: [0; STEPS.len()],
+            v4: Sieved::default(),
+            v6: Sieved::default(),
+            buckets: Sieved::default(),
+            in_use: [[0; STEPS.len()]; 2],
         }
     }
 }
 
-impl<V: Copy> Nets<V> {
+impl<V> Nets<V> {
     pub(super) fn insert(&mut self, net: IpNet, value: V) {
         match (net.addr(), net.prefix_len()) {
             (IpAddr::V4(v4), 32) => {
@@ -48,9 +49,9 @@ impl<V: Copy> Nets<V> {
             _ => {
                 let (step, bits) = home(net);
                 let key = (family(net.addr()) | step as u8, bits);
-                let bucket = self.buckets.entry(key).or_default();
+                let bucket = self.buckets.entry(key);
                 if bucket.is_empty() {
-                    self.in_use[step] += 1;
+                    self.in_use[usize::from(net.addr().is_ipv4())][step] += 1;
                 }
                 bucket.retain(|(other, _)| *other != net);
                 bucket.push((net, value));
@@ -73,7 +74,7 @@ impl<V: Copy> Nets<V> {
                     bucket.retain(|(other, _)| *other != net);
                     if bucket.is_empty() {
                         self.buckets.remove(&key);
-                        self.in_use[step] -= 1;
+                        self.in_use[usize::from(net.addr().is_ipv4())][step] -= 1;
                     }
                 }
             }
@@ -81,23 +82,24 @@ impl<V: Copy> Nets<V> {
     }
 
     /// Calls `visit` with what stands for each network that covers an address.
-    pub(super) fn cover(&self, address: IpAddr, mut visit: impl FnMut(V)) {
+    pub(super) fn cover<'a>(&'a self, address: IpAddr, mut visit: impl FnMut(&'a V)) {
         let exact = match address {
             IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
             IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
         };
         if let Some(value) = exact {
-            visit(*value);
+            visit(value);
         }
         let all = bits(address);
+        let in_use = &self.in_use[usize::from(address.is_ipv4())];
         for (step, length) in STEPS.iter().enumerate() {
-            if self.in_use[step] == 0 {
+            if in_use[step] == 0 {
                 continue;
             }
             let key = (family(address) | step as u8, masked(all, *length));
             for (net, value) in self.buckets.get(&key).into_iter().flatten() {
                 if net.contains(&address) {
-                    visit(*value);
+                    visit(value);
                 }
             }
         }
@@ -167,7 +169,7 @@ mod tests {
                 }
             }
             let mut found = Vec::new();
-            nets.cover(asked.addr(), |value| found.push(value));
+            nets.cover(asked.addr(), |value| found.push(*value));
             found.sort_unstable();
             let covers = |(net, value): &(IpNet, usize)| net.contains(&asked.addr()).then_some(*value);
             let wanted: Vec<_> = plain.iter().filter_map(covers).collect();

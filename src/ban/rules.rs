@@ -15,6 +15,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::subject::{Account, Subject};
+use super::tracker::Bounds;
 
 /// What a rule keeps count by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -346,6 +347,8 @@ pub struct Rules {
     pub unknown_weight: u32,
     /// So long after an un-ban by hand no rule bans the same subject.
     pub grace: Duration,
+    /// How much is counted at most. Seen when the program starts.
+    pub bounds: Bounds,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -363,6 +366,7 @@ impl Default for Rules {
             quiet: HOUR,
             unknown_weight: 2,
             grace: MINUTE * 5,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -453,7 +457,7 @@ fn default_table() -> Vec<Rule> {
             20,
             DAY,
             HOUR,
-            growing(DAY * 7),
+            known_bad(DAY * 7),
         ),
         rule(
             "account-networks",

@@ -1,54 +1,47 @@
 //! The bans that stand, arranged for the one question that is asked on every login.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::nets::Nets;
-use super::record::BanId;
+use super::record::Ban;
+use super::sieve::Sieved;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 
-/// What the question needs of a ban, in two words: number, end, and whether a rule made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A ban, with what the question needs first of it close at hand.
+#[derive(Debug, Clone)]
 pub(super) struct Stands {
-    id: u64,
     until: i64,
+    by_rule: bool,
+    pub(super) ban: Arc<Ban>,
 }
 
-/// Set in the number of a ban a rule made. Numbers are counted up from 1 and never come near.
-const BY_RULE: u64 = 1 << 63;
-
 impl Stands {
-    pub(super) fn new(id: BanId, until: Option<Timestamp>, by_rule: bool) -> Self {
+    pub(super) fn new(ban: Arc<Ban>) -> Self {
         Stands {
-            id: id.0 | if by_rule { BY_RULE } else { 0 },
-            until: until.map_or(i64::MAX, Timestamp::as_millis),
+            until: ban.until.map_or(i64::MAX, Timestamp::as_millis),
+            by_rule: ban.origin.rule().is_some(),
+            ban,
         }
     }
 
-    pub(super) fn id(self) -> BanId {
-        BanId(self.id & !BY_RULE)
-    }
-
-    pub(super) fn is_in_force(self, now: Timestamp) -> bool {
+    pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
         now.as_millis() < self.until
-    }
-
-    fn is_by_rule(self) -> bool {
-        self.id & BY_RULE != 0
     }
 }
 
 /// The bans that stand, by whom they are about.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    accounts: HashMap<Account, Stands>,
-    guards: HashMap<Account, Stands>,
-    pairs: HashMap<Pair, Stands>,
+    accounts: Sieved<Account, Stands>,
+    guards: Sieved<Account, Stands>,
+    pairs: Sieved<Pair, Stands>,
     /// How many pairs there are with an address of this family and prefix length.
     pair_lengths: BTreeMap<(bool, u8), usize>,
     nets: Nets<Stands>,
@@ -60,9 +53,9 @@ impl Standing {
         self.count == 0
     }
 
-    pub(super) fn insert(&mut self, subject: &Subject, stands: Stands) {
+    pub(super) fn insert(&mut self, stands: Stands) {
         self.count += 1;
-        match subject {
+        match &Arc::clone(&stands.ban).subject {
             Subject::Account(account) => {
                 self.accounts.insert(account.clone(), stands);
             }
@@ -103,8 +96,8 @@ impl Standing {
         }
     }
 
-    pub(super) fn account(&self, account: &Account) -> Option<Stands> {
-        self.accounts.get(account).copied()
+    pub(super) fn account(&self, account: &Account) -> Option<&Stands> {
+        self.accounts.get(account)
     }
 
     /// What else stands against a login, and whether it touches also those who logged in before:
@@ -115,11 +108,11 @@ impl Standing {
         account: Option<&Account>,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Option<(Stands, bool)> {
+    ) -> Option<(&Stands, bool)> {
         let (mut by_people, mut by_rules) = (None, None);
         if let Some(address) = address {
             self.nets.cover(address, |stands| {
-                let slot = match stands.is_by_rule() {
+                let slot = match stands.by_rule {
                     true => &mut by_rules,
                     false => &mut by_people,
                 };
@@ -138,18 +131,18 @@ impl Standing {
             return Some((by_rules, false));
         }
         let guard = self.guards.get(account?)?;
-        guard.is_in_force(now).then_some((*guard, false))
+        guard.is_in_force(now).then_some((guard, false))
     }
 
     /// The ban that covers an address and holds longest.
-    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<Stands> {
+    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Stands> {
         let mut found = None;
         self.nets
             .cover(address, |stands| longest(&mut found, stands, now));
         found
     }
 
-    fn pair(&self, account: &Account, address: IpAddr, now: Timestamp) -> Option<Stands> {
+    fn pair(&self, account: &Account, address: IpAddr, now: Timestamp) -> Option<&Stands> {
         if self.pairs.is_empty() {
             return None;
         }
@@ -159,12 +152,11 @@ impl Standing {
         lengths
             .filter_map(|((_, length), _)| IpNet::new(address, *length).ok())
             .filter_map(|net| self.pairs.get(&(account, net.trunc()) as &dyn Halves))
-            .copied()
             .find(|stands| stands.is_in_force(now))
     }
 }
 
-fn longest(slot: &mut Option<Stands>, stands: Stands, now: Timestamp) {
+fn longest<'a>(slot: &mut Option<&'a Stands>, stands: &'a Stands, now: Timestamp) {
     if stands.is_in_force(now) && slot.is_none_or(|other| other.until < stands.until) {
         *slot = Some(stands);
     }

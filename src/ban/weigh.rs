@@ -164,11 +164,6 @@ impl<'a> Scale<'a> {
         if let Err(refusal) = permits_attempt(self.ledger, self.policy, actor, subject, self.now) {
             return Proposal::Answer(Ruling::Refused(refusal));
         }
-        if let Some(ban) = self.ledger.current(subject)
-            && ban.is_in_force(self.now)
-        {
-            return Proposal::Answer(Ruling::Already(ban.clone()));
-        }
         let place = subject.place();
         // A whole IPv6 source is written as a network.
         let one_source = place.filter(|net| {
@@ -182,10 +177,15 @@ impl<'a> Scale<'a> {
             by_hand: true,
             ..Who::default()
         };
+        // What stands against it: a ban of exactly this, or one that refuses such a login.
+        let refused_by = match self.verdict(&who) {
+            Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
+            Verdict::LetIn => self.ledger.current(subject),
+        };
+        if let Some(ban) = refused_by.filter(|ban| ban.is_in_force(self.now)) {
+            return Proposal::Answer(Ruling::Already(ban.clone()));
+        }
         for _ in 0..times.min(ATTEMPTS_AT_ONCE) {
-            if self.is_refused(&who) {
-                break;
-            }
             let wanted = self.count(who, self.now, fresh);
             if !wanted.is_empty() {
                 return Proposal::Events(self.events(actor, wanted));
@@ -201,8 +201,12 @@ impl<'a> Scale<'a> {
     }
 
     fn is_refused(&self, who: &Who<'_>) -> bool {
+        self.verdict(who) != Verdict::LetIn
+    }
+
+    fn verdict(&self, who: &Who<'_>) -> Verdict {
         let known = || self.is_known(who);
-        self.ledger.check(who.account, who.address, known, self.now) != Verdict::LetIn
+        self.ledger.check(who.account, who.address, known, self.now)
     }
 
     fn is_known(&self, who: &Who<'_>) -> bool {

@@ -19,7 +19,6 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ban,
         exempt,
         rules,
-        bounds,
         log,
         warnings: _,
     } = old;
@@ -114,7 +113,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             "ranges",
             rules.reach.ranges != new.rules.reach.ranges,
         ),
-        ("tracker", "max_keys", *bounds != new.bounds),
+        ("tracker", "max_keys", rules.bounds != new.rules.bounds),
         ("", "rules", rules.table != new.rules.table),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),

@@ -23,7 +23,7 @@ use super::{
     shape::Shaped,
 };
 use crate::{
-    ban::{Account, Bounds, Policy, Subject, Term, seal::Keyring},
+    ban::{Account, Policy, Subject, Term, seal::Keyring},
     logs::{Format, Levels},
 };
 
@@ -78,10 +78,9 @@ pub(super) fn read(
         );
         reader.found.odd(Some(place.clone()), odd);
     }
-    let (rules, bounds) = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
+    let rules = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
     let config = Config {
         rules,
-        bounds,
         admins,
         moderators,
         act_as: reader
@@ -109,7 +108,7 @@ pub(super) fn read(
 }
 
 /// Gives meaning to what decides about bans, and to nothing else.
-pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> (Policy, Bounds) {
+pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> Policy {
     let raw::Raw {
         admins,
         ban,
@@ -125,10 +124,10 @@ pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> (Policy, Boun
         found,
     };
     let admins = reader.accounts("", "admins", admins);
-    let (rules, bounds) = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
+    let rules = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
     let terms = reader.terms(ban);
     let exempt = reader.exempt(exempt);
-    (policy_of(&admins, terms, &exempt, &rules), bounds)
+    policy_of(&admins, terms, &exempt, &rules)
 }
 
 pub(super) type Place = std::ops::Range<usize>;

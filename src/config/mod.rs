@@ -25,7 +25,7 @@ use xmpp_parsers::jid::DomainPart;
 use zeroize::Zeroizing;
 
 use crate::{
-    ban::{Account, Bounds, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    ban::{Account, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
     logs::{Format, Levels},
 };
 
@@ -70,8 +70,6 @@ pub struct Config {
     pub exempt: Exempt,
     /// The rules for automatic bans and what they know of sources.
     pub rules: Arc<Rules>,
-    /// How much is counted at most.
-    pub bounds: Bounds,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.
@@ -185,7 +183,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong in the file, except what is missing or in other files.
-    pub fn load_rules(path: &Path) -> Result<(Policy, Bounds), Problems> {
+    pub fn load_rules(path: &Path) -> Result<Policy, Problems> {
         let (text, _) = text_of(path)?;
         let mut found = Found::new(&text);
         let read =

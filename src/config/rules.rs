@@ -31,9 +31,8 @@ impl Reader<'_, '_> {
         tracker: raw::Tracker,
         proxies: &raw::Texts,
         grace: &raw::Text,
-    ) -> (Arc<Rules>, Bounds) {
+    ) -> Arc<Rules> {
         let mut all = Rules::default();
-        let mut bounds = Bounds::default();
         let proxies = self.values("exempt", "proxies", proxies.clone(), network);
         all.proxies = proxies.into_iter().map(first).collect();
         let mut span = |name, typed, slot: &mut Duration| {
@@ -57,7 +56,7 @@ impl Reader<'_, '_> {
             all.reach.ipv6 = u8::try_from(set).unwrap_or(64);
         }
         if let Some(set) = whole("max_keys", tracker.max_keys, FEWEST_KEYS, MOST_KEYS) {
-            bounds = Bounds {
+            all.bounds = Bounds {
                 keys: set as usize,
                 known: set as usize,
             };
@@ -67,7 +66,7 @@ impl Reader<'_, '_> {
         if let Some(typed) = rules {
             all.table = self.table(typed);
         }
-        (Arc::new(all), bounds)
+        Arc::new(all)
     }
 
     fn table(&mut self, typed: Vec<Spanned<raw::Rule>>) -> Vec<Rule> {

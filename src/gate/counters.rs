@@ -15,9 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::lock;
 use super::ports::{LogFault, Outbox};
 use crate::ban::tracker::Recent;
-use crate::ban::{
-    Attempt, Bounds, Event, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker,
-};
+use crate::ban::{Attempt, Event, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker};
 
 /// How often counters are kept.
 pub const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -59,7 +57,7 @@ impl Counters {
     ) -> Result<Self, LogFault> {
         let parts = outbox.load_counters()?;
         let rules = Arc::clone(&policy.rules);
-        let bounds = Bounds::default();
+        let bounds = rules.bounds;
         let restored = match parts.is_empty() {
             true => None,
             false => Tracker::restore(&parts, Arc::clone(&rules), bounds, now)

@@ -8,9 +8,11 @@
 //! Start reading at [`memory`], which says in 100 lines what a store does; [`sled`] does the
 //! same on a disk.
 
+pub mod counters;
 pub mod memory;
 pub mod sled;
 
+pub use self::counters::CounterFile;
 pub use self::memory::MemoryStore;
 pub use self::sled::{OpenFault, Store};
 

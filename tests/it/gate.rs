@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::ban::{
-    Account, Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Seq, Subject, Term, Timestamp,
-    Verdict, What,
+    Account, Actor, Attempt, Ban, By, Door, Order, Outcome, Policy, Report, Role, Ruling, Seq,
+    Subject, Term, Timestamp, Verdict, What,
 };
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
@@ -394,4 +394,147 @@ async fn two_admins_at_once_get_one_clear_outcome() {
     kinds.sort_unstable();
     assert_eq!(kinds, ["amended", "banned"]);
     assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+}
+
+fn login(name: &str, address: &str, outcome: Outcome, world: &World) -> Attempt {
+    Attempt {
+        account: Subject::parse(name).unwrap().account().cloned(),
+        address: Some(address.parse().unwrap()),
+        outcome,
+        unknown: false,
+        at: world.gate.now(),
+    }
+}
+
+fn guess(world: &World) -> Attempt {
+    login("alice@example.org", "203.0.113.7", Outcome::Failure, world)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
+    let world = World::new(FakeServer::new(true));
+    let batch: Vec<_> = (0..20).map(|_| guess(&world)).collect();
+    let rulings = world.gate.report(batch).await.unwrap();
+    let [Ruling::Banned(ban)] = &rulings[..] else {
+        panic!("{rulings:?}")
+    };
+    assert_eq!(
+        ban.subject.to_string(),
+        "alice@example.org from 203.0.113.7"
+    );
+    let account = Subject::parse("alice@example.org").unwrap();
+    let from = |address: &str| world.gate.check(account.account(), address.parse().ok());
+    assert!(matches!(
+        from("203.0.113.7"),
+        Verdict::Refuse { by: By::Pair, .. }
+    ));
+    assert_eq!(from("203.0.113.8"), Verdict::LetIn);
+    let history = world.gate.history(&ban.subject).await.unwrap();
+    let evidence = history[0].event.personal.evidence.as_deref().unwrap();
+    assert!(
+        evidence.starts_with("5 failures within 10 minutes (limit 5); the last at "),
+        "{evidence}"
+    );
+    assert_eq!(world.gate.counters().failures().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_the_store_did_not_take_is_asked_for_again_by_the_next_failure() {
+    let world = World::new(FakeServer::new(true));
+    for _ in 0..4 {
+        world
+            .gate
+            .submit(Report::Login(guess(&world)))
+            .await
+            .unwrap();
+    }
+    world.store.fail_on(1);
+    assert!(
+        world
+            .gate
+            .submit(Report::Login(guess(&world)))
+            .await
+            .is_err()
+    );
+    let again = world
+        .gate
+        .submit(Report::Login(guess(&world)))
+        .await
+        .unwrap();
+    assert!(matches!(again, Ruling::Banned(_)), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
+    for clean in [true, false] {
+        let world = World::new(FakeServer::new(true));
+        let keeper = {
+            let (gate, stop) = (Arc::clone(&world.gate), world.stop.clone());
+            tokio::spawn(async move { gate.keep_counters(stop).await })
+        };
+        let home = || {
+            login(
+                "alice@example.org",
+                "198.51.100.1",
+                Outcome::Success,
+                &world,
+            )
+        };
+        world.gate.submit(Report::Login(home())).await.unwrap();
+        world
+            .gate
+            .submit(Report::Login(guess(&world)))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        for _ in 0..2 {
+            world
+                .gate
+                .submit(Report::Login(guess(&world)))
+                .await
+                .unwrap();
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+        world
+            .gate
+            .submit(Report::Login(guess(&world)))
+            .await
+            .unwrap();
+        match clean {
+            true => {
+                world.stop.cancel();
+                keeper.await.unwrap();
+            }
+            false => keeper.abort(),
+        }
+        let again = World::on(Arc::clone(&world.store), FakeServer::new(true), START);
+        let failures = again.gate.counters().tracker().tally(
+            Subject::parse("alice@example.org").unwrap().account(),
+            "203.0.113.7".parse().ok(),
+        )[0]
+        .1;
+        assert_eq!(failures, if clean { 4 } else { 3 });
+        let account = Subject::parse("alice@example.org").unwrap();
+        let home = "198.51.100.1".parse().unwrap();
+        let tracker = again.gate.counters().tracker();
+        assert!(tracker.knows(account.account().unwrap(), home, again.gate.now()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_configuration_exempts_later_is_let_go() {
+    let world = World::new(FakeServer::new(true));
+    world
+        .gate
+        .report((0..5).map(|_| guess(&world)).collect())
+        .await
+        .unwrap();
+    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    let mut lenient = policy();
+    lenient
+        .exempt_networks
+        .push("203.0.113.0/24".parse().unwrap());
+    world.gate.set_policy(lenient);
+    world.gate.submit(Report::Review).await.unwrap();
+    assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
 }

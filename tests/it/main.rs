@@ -1,6 +1,7 @@
 //! The one integration binary: linking the XMPP types once is slow enough.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod attacks;
 mod config;
 mod doors;
 mod gate;
@@ -8,6 +9,8 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod rehearse;
+mod rules;
 mod scripted;
 mod store;
 mod wire;

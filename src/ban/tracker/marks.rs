@@ -188,7 +188,7 @@ mod tests {
                 }
                 prop_assert_eq!(marks.all(), &plain[..]);
             }
-            let kept = |mark: &u64| Mark(*mark).at() % 2 == 0;
+            let kept = |mark: &u64| Mark(*mark).at().is_multiple_of(2);
             marks.keep(|mark| kept(&mark.0));
             plain.retain(kept);
             prop_assert_eq!(marks.all(), &plain[..]);

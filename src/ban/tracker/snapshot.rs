@@ -1,7 +1,7 @@
 //! The tracker as bytes: whole, or what it took in since the last time.
 //!
 //! Both begin with a magic that names the version and end with a CRC-32C; numbers are big-endian.
-//! Whole: `PTW1`, secret (16), base (8), number of lanes (1); for each: key, told apart (1 each),
+//! Whole: `PTW1`, secret (16), base (8), serial (8), number of lanes (1); for each: key, told apart (1 each),
 //! rows (4); for each: key (8), marks (2), marks (8 each); then good logins (4); for each: pair (8),
 //! home (16), at (8). Part: `PTP1`, secret hashed (8), base (8), traces (4); each 49 bytes.
 
@@ -65,6 +65,7 @@ impl Tracker {
             bytes.extend_from_slice(&word.to_be_bytes());
         }
         bytes.extend_from_slice(&self.base.to_be_bytes());
+        bytes.extend_from_slice(&self.serial.to_be_bytes());
         bytes.push(self.lanes.len() as u8);
         for lane in &self.lanes {
             bytes.push(lane.key as u8);
@@ -139,11 +140,13 @@ impl Tracker {
         let mut from = opened(whole, WHOLE)?;
         let secret: [u8; 16] = from.take()?;
         let base = i64::from_be_bytes(from.take()?);
+        let serial = u64::from_be_bytes(from.take()?);
         if base.abs_diff(now.as_millis()) > FAR {
             return Err(BadSnapshot("its clock is years away from this one"));
         }
         let mut tracker = Tracker::new(rules, bounds, secret, Timestamp::from_millis(base));
         tracker.base = base;
+        tracker.serial = serial;
         for _ in 0..u8::from_be_bytes(from.take()?) {
             tracker.restore_lane(&mut from, now)?;
         }

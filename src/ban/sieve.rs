@@ -1,0 +1,142 @@
+//! A map that says "not there" from a small piece of memory.
+//!
+//! Nearly every login is of somebody no ban is about. The sieve in front of the map has ten bits a
+//! key, so that even a million bans leave it in the processor's cache, and lets one in thirty of the
+//! others through to the map.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+/// A `HashMap` behind a sieve.
+#[derive(Debug, Clone)]
+pub(super) struct Sieved<K, V> {
+    map: HashMap<K, V, RandomState>,
+    words: Vec<u64>,
+    /// Keys whose bits are still set although they are gone.
+    gone: usize,
+}
+
+/// Keys a word is made for.
+const KEYS_A_WORD: usize = 6;
+
+impl<K, V> Default for Sieved<K, V> {
+    fn default() -> Self {
+        Sieved {
+            map: HashMap::default(),
+            words: vec![0; 1],
+            gone: 0,
+        }
+    }
+}
+
+impl<K: Hash + Eq, V> Sieved<K, V> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub(super) fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.map.is_empty() || !self.may_have(self.map.hasher().hash_one(key)) {
+            return None;
+        }
+        self.map.get(key)
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        self.room_for_one();
+        self.set(self.map.hasher().hash_one(&key));
+        self.map.insert(key, value);
+    }
+
+    /// The value of a key, made if there is none.
+    pub(super) fn entry(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        self.room_for_one();
+        self.set(self.map.hasher().hash_one(&key));
+        self.map.entry(key).or_default()
+    }
+
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.map.get_mut(key)
+    }
+
+    pub(super) fn remove(&mut self, key: &K) {
+        if self.map.remove(key).is_some() {
+            self.gone += 1;
+        }
+    }
+
+    fn room_for_one(&mut self) {
+        let full = self.words.len() * KEYS_A_WORD;
+        if self.map.len() >= full {
+            self.rebuild(self.words.len() * 2);
+        } else if self.map.len() + self.gone >= full {
+            self.rebuild(self.words.len());
+        }
+    }
+
+    fn rebuild(&mut self, words: usize) {
+        self.words = vec![0; words];
+        self.gone = 0;
+        let hashes: Vec<u64> = self
+            .map
+            .keys()
+            .map(|key| self.map.hasher().hash_one(key))
+            .collect();
+        for hash in hashes {
+            self.set(hash);
+        }
+    }
+
+    fn set(&mut self, hash: u64) {
+        let word = word(hash, self.words.len());
+        self.words[word] |= bits(hash);
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let bits = bits(hash);
+        self.words[word(hash, self.words.len())] & bits == bits
+    }
+}
+
+/// The number of words is a power of two.
+fn word(hash: u64, words: usize) -> usize {
+    (hash >> 32) as usize & (words - 1)
+}
+
+/// Three of a word's bits, from the half of the hash that does not choose the word.
+fn bits(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_what_was_put_in_and_sieves_most_of_the_rest() {
+        let mut map = Sieved::<u64, u64>::default();
+        for key in 0..10_000 {
+            map.insert(key, key * 2);
+        }
+        for key in 0..5_000 {
+            map.remove(&key);
+        }
+        for key in 10_000..12_000 {
+            *map.entry(key) += key;
+        }
+        assert!((0..5_000).all(|key| map.get(&key).is_none()));
+        assert!((5_000..10_000).all(|key| map.get(&key) == Some(&(key * 2))));
+        assert!((10_000..12_000).all(|key| map.get(&key) == Some(&key)));
+        let through = (100_000..200_000u64)
+            .filter(|key| map.may_have(map.map.hasher().hash_one(key)))
+            .count();
+        assert!(through < 8_000, "{through} of 100000");
+    }
+}

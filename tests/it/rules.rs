@@ -1,0 +1,583 @@
+//! Laws of counting, growth and memory that hold whatever happens; and what orders do to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::ban::rules::{Counts, Growth, Key, Milli, Rule};
+use portcullis::ban::{
+    Actor, Attempt, Bounds, By, Change, Door, Outcome, Report, Role, Rules, Ruling, Subject, Term,
+    Timestamp, Tracker, Verdict, What,
+};
+use proptest::prelude::*;
+
+use crate::attacks::{Lab, Seen, account, policy};
+
+/// Any table of rules, short enough for things to happen.
+fn any_rule() -> impl Strategy<Value = Rule> {
+    let what = prop_oneof![
+        Just((Key::Address, Counts::Failures)),
+        Just((Key::Address, Counts::Accounts)),
+        Just((Key::Network, Counts::Addresses)),
+        Just((Key::Network, Counts::Failures)),
+        Just((Key::Account, Counts::Networks)),
+        Just((Key::Account, Counts::Failures)),
+        Just((Key::Pair, Counts::Failures)),
+    ];
+    (
+        what,
+        1..6u32,
+        1..600u64,
+        1..60u64,
+        any_growth(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |((key, counts), limit, window, ban, growth, dry_run)| Rule {
+                name: format!("{key:?}-{counts:?}"),
+                key,
+                counts,
+                limit,
+                window: Duration::from_secs(window),
+                ban: Duration::from_secs(ban),
+                growth: Some(growth),
+                dry_run: dry_run && limit == 5,
+            },
+        )
+}
+
+fn any_growth() -> impl Strategy<Value = Growth> {
+    let steps = proptest::collection::vec(0..20_000u64, 0..5);
+    (0..9_000u64, steps, 60..9_000u64, 0..500u64, any::<bool>()).prop_map(
+        |(factor, mut steps, cap, jitter, known_bad_weight)| {
+            steps.sort_unstable();
+            Growth {
+                factor: Milli(factor),
+                multipliers: steps.into_iter().map(Milli).collect(),
+                cap: Duration::from_secs(cap),
+                jitter: Duration::from_secs(jitter),
+                known_bad_weight,
+                memory: None,
+                decay: None,
+            }
+        },
+    )
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Login(u8, u8, bool),
+    ByHand(u8, u32),
+    Forget(u8),
+    Lift(u8),
+    Ban(u8),
+    Wait(u64),
+    Back(u64),
+    Restart,
+}
+
+const PLACES: [&str; 9] = [
+    "203.0.113.1",
+    "203.0.113.2",
+    "203.0.113.3",
+    "203.0.114.1",
+    "198.51.100.7",
+    "2001:db8::1",
+    "2001:db8::2",
+    "2001:db8:0:1::1",
+    "192.0.2.1",
+];
+const SUBJECTS: [&str; 7] = [
+    "203.0.113.1",
+    "203.0.113.0/24",
+    "2001:db8::/64",
+    "u1@example.org",
+    "u2@example.org from 203.0.113.2",
+    "guard of u1@example.org",
+    "192.0.2.0/24",
+];
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..6u8, 0..9u8, proptest::bool::weighted(0.2)).prop_map(|(who, from, right)| Step::Login(who, from, right)),
+        1 => (0..7u8, 1..9u32).prop_map(|(whom, times)| Step::ByHand(whom, times)),
+        1 => (0..7u8).prop_map(Step::Forget),
+        1 => (0..7u8).prop_map(Step::Lift),
+        1 => (0..7u8).prop_map(Step::Ban),
+        3 => (0..700_000u64).prop_map(Step::Wait),
+        1 => (0..700_000u64).prop_map(Step::Back),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(any_step(), 1..120)
+}
+
+fn rules(mut table: Vec<Rule>) -> Rules {
+    for (number, rule) in table.iter_mut().enumerate() {
+        // Names are unique, as the configuration sees to it.
+        rule.name = format!("{}-{number}", rule.name);
+    }
+    Rules {
+        table,
+        grace: Duration::from_secs(20),
+        ..Rules::default()
+    }
+}
+
+fn take(lab: &mut Lab, step: &Step) {
+    let ban = What::Ban {
+        term: Some(Term::For(Duration::from_secs(30))),
+        reason: None,
+        note: None,
+    };
+    match step {
+        Step::Login(who, from, right) => {
+            lab.login(&format!("u{who}"), PLACES[*from as usize], *right);
+        }
+        Step::ByHand(whom, times) => {
+            by_hand(lab, SUBJECTS[*whom as usize], *times);
+        }
+        Step::Forget(whom) => {
+            lab.order(SUBJECTS[*whom as usize], What::Forget);
+        }
+        Step::Lift(whom) => {
+            let reason = String::new();
+            lab.order(SUBJECTS[*whom as usize], What::Lift { reason });
+        }
+        Step::Ban(whom) => {
+            lab.order(SUBJECTS[*whom as usize], ban);
+        }
+        Step::Wait(millis) => lab.pass(*millis),
+        Step::Back(millis) => {
+            lab.now = Timestamp::from_millis(lab.now.as_millis() - *millis as i64);
+        }
+        Step::Restart => lab.restart(),
+    }
+    lab.submit(&Report::Tick);
+}
+
+fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
+    let report = Report::Attempt {
+        actor: Actor {
+            name: "admin@example.org/x".into(),
+            role: Role::Admin,
+            door: Door::Chat,
+        },
+        subject: Subject::parse(subject).unwrap(),
+        times,
+    };
+    lab.submit(&report)
+        .into_iter()
+        .next()
+        .unwrap_or(Ruling::Noted)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Exempt by the configuration or by `allow`: 192.0.2.0/24 and 198.51.100.7.
+    #[test]
+    fn no_sequence_of_events_bans_an_exempt_source(
+        table in proptest::collection::vec(any_rule(), 1..5),
+        steps in steps(),
+    ) {
+        let mut policy = policy(rules(table));
+        policy.exempt_networks = vec!["192.0.2.0/24".parse().unwrap()];
+        let mut lab = Lab::with(policy, Bounds::default());
+        lab.order("198.51.100.7", What::Allow { term: None, comment: "office".into() });
+        for step in &steps {
+            take(&mut lab, step);
+            for ban in lab.bans() {
+                for exempt in ["192.0.2.1", "198.51.100.7"] {
+                    let exempt: std::net::IpAddr = exempt.parse().unwrap();
+                    prop_assert!(!ban.subject.place().is_some_and(|net| net.contains(&exempt)), "{}", ban.subject);
+                }
+            }
+            let who = account("nobody@example.org");
+            prop_assert_eq!(lab.verdict(&who, "198.51.100.7".parse().unwrap()), Verdict::LetIn);
+        }
+    }
+
+    #[test]
+    fn growth_never_exceeds_its_cap_and_never_shrinks(
+        growth in any_growth(),
+        first in 1..60u64,
+        chances in proptest::collection::vec(any::<u64>(), 2..40),
+    ) {
+        let rule = Rule {
+            name: "x".into(),
+            key: Key::Address,
+            counts: Counts::Failures,
+            limit: 3,
+            window: Duration::from_secs(9),
+            ban: Duration::from_secs(first),
+            growth: Some(growth.clone()),
+            dry_run: false,
+        };
+        // fail2ban's multipliers may be below 1, and then the second ban is shorter than the first.
+        let below_one = growth.multipliers.get(1).or(growth.multipliers.last()).is_some_and(|step| {
+            step.0.saturating_mul(growth.factor.0) < 1_000_000
+        });
+        let mut before = None;
+        for (count, chance) in chances.iter().enumerate() {
+            let term = rule.term(count as u32, before, *chance);
+            prop_assert!(term <= growth.cap);
+            if count > 0 && !(count == 1 && below_one) {
+                prop_assert!(term >= before.unwrap(), "{term:?} after {before:?}");
+            }
+            before = Some(term);
+        }
+    }
+
+    #[test]
+    fn terms_of_the_log_keep_to_the_cap_and_grow_until_forgotten(
+        table in proptest::collection::vec(any_rule(), 1..3),
+        steps in steps(),
+    ) {
+        let mut lab = Lab::with(policy(rules(table)), Bounds::default());
+        for step in &steps {
+            take(&mut lab, step);
+        }
+        let mut last = std::collections::HashMap::new();
+        for event in &lab.log {
+            match &event.change {
+                Change::ImposedByRule { until, ordinal, .. } => {
+                    let rules = &lab.policy.rules.table;
+                    let rule = rules.iter().find(|rule| event.origin.rule() == Some(&rule.name)).unwrap();
+                    let term = until.since(event.at);
+                    prop_assert!(term <= rule.growth.as_ref().unwrap().cap);
+                    let before = last.insert(event.subject.clone(), *ordinal).unwrap_or(0);
+                    prop_assert_eq!(*ordinal, before + 1);
+                }
+                Change::Imposed { .. } => *last.entry(event.subject.clone()).or_default() += 1,
+                Change::Forgotten => { last.insert(event.subject.clone(), 0); }
+                _ => {}
+            }
+        }
+    }
+
+    /// What everybody else does, wherever and to whomever, with any rules: who logged in from
+    /// home before still gets in there. (Only people's bans and their own failures stop that.)
+    #[test]
+    fn an_owner_who_is_known_is_never_locked_out_by_strangers(
+        table in proptest::collection::vec(any_rule(), 1..5),
+        steps in steps(),
+    ) {
+        let mut lab = Lab::with(policy(rules(table)), Bounds::default());
+        prop_assert_eq!(lab.login("u1", "203.0.113.1", true), Seen::In);
+        for step in &steps {
+            let at_home = matches!(step, Step::Login(1, 0, _));
+            if at_home || matches!(step, Step::Ban(_)) {
+                continue;
+            }
+            take(&mut lab, step);
+            let home = lab.verdict(&account("u1@example.org"), "203.0.113.1".parse().unwrap());
+            prop_assert_eq!(home, Verdict::LetIn);
+        }
+    }
+
+    /// As long as the clock goes on: a failure of the future is one of now when it is looked at,
+    /// and a restart looks at all of them.
+    #[test]
+    fn a_replayed_log_and_restored_counters_say_the_same(steps in steps(), more in steps()) {
+        let goes_on = |step: &&Step| !matches!(step, Step::Back(_));
+        let mut one = Lab::new();
+        for step in steps.iter().filter(goes_on) {
+            take(&mut one, step);
+        }
+        let mut other = Lab::new();
+        other.log = one.log.clone();
+        other.now = one.now;
+        other.replay();
+        let rules = Arc::clone(&other.policy.rules);
+        other.tracker = Tracker::restore(&[one.tracker.save()], rules, Bounds::default(), one.now).unwrap();
+        for step in more.iter().filter(goes_on) {
+            take(&mut one, step);
+            take(&mut other, step);
+        }
+        prop_assert_eq!(one.bans(), other.bans());
+        prop_assert_eq!(one.log.len(), other.log.len());
+    }
+
+    #[test]
+    fn no_bytes_panic_the_reader_of_snapshots(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..400usize) {
+        let mut lab = Lab::new();
+        lab.login("u1", "203.0.113.1", true);
+        lab.login("u2", "203.0.113.1", false);
+        let now = lab.now;
+        let restore = |bytes: Vec<u8>| Tracker::restore(&[bytes], Arc::default(), Bounds::default(), now);
+        let mut saved = lab.tracker.save();
+        prop_assert!(restore(saved.clone()).is_ok());
+        prop_assert!(restore(bytes).is_err());
+        saved.truncate(cut.min(saved.len() - 1));
+        prop_assert!(restore(saved).is_err());
+    }
+}
+
+#[test]
+fn memory_stays_under_its_bound_whatever_comes_and_a_flood_lifts_no_ban() {
+    let bounds = Bounds {
+        keys: 2_000,
+        known: 2_000,
+    };
+    let mut lab = Lab::with(policy(Rules::default()), bounds);
+    for _ in 0..5 {
+        lab.login("alice", "203.0.113.7", false);
+    }
+    // Four failures of the fifth that bans: dangerous, so it stays through the flood.
+    for _ in 0..4 {
+        lab.login("bob", "203.0.113.8", false);
+    }
+    for n in 0..60_000u32 {
+        let address = format!("2001:db8:{:x}:{:x}::1", n >> 8, n & 0xff);
+        let attempt = Attempt {
+            account: Some(account(&format!("u{n}@example.org"))),
+            address: Some(address.parse().unwrap()),
+            outcome: if n % 3 == 0 {
+                Outcome::Success
+            } else {
+                Outcome::Failure
+            },
+            unknown: false,
+            at: lab.now,
+        };
+        lab.submit(&Report::Login(attempt));
+    }
+    for fill in lab.tracker.fill() {
+        assert!(fill.keys <= fill.most, "{fill:?}");
+        assert!(fill.bytes <= fill.most * 160 + 40_000, "{fill:?}");
+        if fill.what != "account" && fill.what != "network" {
+            assert!(fill.evicted > 1_000, "{fill:?}");
+        }
+    }
+    assert_eq!(
+        lab.login("alice", "203.0.113.7", true),
+        Seen::Refused(By::Pair)
+    );
+    assert_eq!(lab.login("bob", "203.0.113.8", false), Seen::Wrong);
+    assert_eq!(
+        lab.login("bob", "203.0.113.8", false),
+        Seen::Refused(By::Pair)
+    );
+}
+
+#[test]
+fn a_dry_run_tells_and_does_nothing() {
+    let mut table = Rules::default().table;
+    for rule in &mut table {
+        rule.dry_run = true;
+    }
+    let mut lab = Lab::with(policy(rules(table)), Bounds::default());
+    for _ in 0..10 {
+        assert_eq!(lab.login("alice", "203.0.113.7", false), Seen::Wrong);
+    }
+    assert!(lab.log.is_empty());
+    let dry: Vec<_> = lab.notes.iter().filter(|note| note.contains("dry run of pair-failures-0: alice@example.org from 203.0.113.7 would be banned until")).collect();
+    assert_eq!(dry.len(), 2, "{:?}", lab.notes);
+}
+
+#[test]
+fn an_attempt_by_hand_has_all_the_consequences() {
+    let mut lab = Lab::new();
+    assert_eq!(by_hand(&mut lab, "203.0.113.7", 4), Ruling::Noted);
+    let Ruling::Banned(ban) = by_hand(&mut lab, "203.0.113.7", 100) else {
+        panic!()
+    };
+    assert_eq!(
+        (ban.ordinal, ban.origin.rule()),
+        (1, Some("address-failures"))
+    );
+    assert_eq!(ban.by.name, "admin@example.org/x");
+    assert!(matches!(
+        by_hand(&mut lab, "203.0.113.7", 1),
+        Ruling::Already(_)
+    ));
+    // Growth, known-bad weight: 3 are enough now.
+    lab.now = ban.until.unwrap();
+    let Ruling::Banned(ban) = by_hand(&mut lab, "203.0.113.7", 3) else {
+        panic!()
+    };
+    assert_eq!(ban.ordinal, 2);
+    for (subject, times, kind) in [
+        ("bob@example.org", 30, "guard"),
+        ("carol@example.org from 192.0.2.1", 5, "pair"),
+        ("198.51.100.0/24", 20, "network"),
+        ("2001:db8::/64", 5, "network"),
+    ] {
+        let Ruling::Banned(ban) = by_hand(&mut lab, subject, times) else {
+            panic!("{subject}")
+        };
+        assert_eq!(ban.subject.kind(), kind, "{subject}");
+    }
+    lab.policy.exempt_networks = vec!["192.0.2.0/24".parse().unwrap()];
+    assert!(matches!(
+        by_hand(&mut lab, "192.0.2.9", 100),
+        Ruling::Refused(_)
+    ));
+}
+
+#[test]
+fn allow_lifts_what_it_covers_and_says_so_and_unallow_takes_it_back() {
+    let mut lab = Lab::new();
+    by_hand(&mut lab, "203.0.113.7", 5);
+    by_hand(&mut lab, "203.0.114.7", 5);
+    by_hand(&mut lab, "bob@example.org from 203.0.113.9", 5);
+    let allow = || What::Allow {
+        term: Some(Term::For(Duration::from_secs(3_600))),
+        comment: "office".into(),
+    };
+    let Ruling::Allowed { exemption, lifted } = lab.order("203.0.113.0/24", allow()) else {
+        panic!()
+    };
+    assert_eq!(exemption.comment, "office");
+    let lifted: Vec<_> = lifted.iter().map(|ban| ban.subject.to_string()).collect();
+    assert_eq!(lifted, ["203.0.113.7", "bob@example.org from 203.0.113.9"]);
+    assert_eq!(lab.bans().len(), 1);
+    let ban = || What::Ban {
+        term: None,
+        reason: None,
+        note: None,
+    };
+    assert!(matches!(
+        lab.order("203.0.113.7", ban()),
+        Ruling::Refused(_)
+    ));
+    assert!(matches!(
+        lab.order("203.0.0.0/16", ban()),
+        Ruling::Refused(_)
+    ));
+    for _ in 0..20 {
+        assert_eq!(lab.login("bob", "203.0.113.7", false), Seen::Wrong);
+    }
+    lab.pass(3_600_000);
+    for _ in 0..5 {
+        assert_eq!(
+            lab.login("bob", "203.0.113.7", false),
+            Seen::Wrong,
+            "it ended: they count"
+        );
+    }
+    assert_eq!(
+        lab.login("bob", "203.0.113.7", false),
+        Seen::Refused(By::Pair)
+    );
+    lab.order("198.51.100.1", allow());
+    assert!(matches!(
+        lab.order("198.51.100.1", What::Unallow),
+        Ruling::Unallowed(_)
+    ));
+    assert!(matches!(
+        lab.order("198.51.100.1", What::Unallow),
+        Ruling::NotAllowed(_)
+    ));
+    assert!(matches!(
+        lab.order("198.51.100.1", ban()),
+        Ruling::Banned(_)
+    ));
+}
+
+#[test]
+fn an_exempt_account_is_never_banned_itself_but_its_guessers_are() {
+    let mut lab = Lab::new();
+    lab.policy.exempt_accounts = vec![account("admin@example.org")];
+    let mut checked = 0;
+    for _ in 0..60 {
+        checked += usize::from(lab.login("admin", "203.0.113.7", false) == Seen::Wrong);
+    }
+    assert_eq!(checked, 5);
+    assert_eq!(lab.login("admin", "198.51.100.1", true), Seen::In);
+}
+
+#[test]
+fn after_an_unban_counters_are_clear_and_rules_wait_for_the_grace_time() {
+    let mut lab = Lab::new();
+    by_hand(&mut lab, "203.0.113.7", 5);
+    lab.pass(60_000);
+    lab.order(
+        "203.0.113.7",
+        What::Lift {
+            reason: String::new(),
+        },
+    );
+    for n in 0..8 {
+        assert_eq!(
+            lab.login(&format!("u{n}"), "203.0.113.7", false),
+            Seen::Wrong
+        );
+    }
+    lab.pass(300_000);
+    for n in 10..13 {
+        assert_eq!(
+            lab.login(&format!("u{n}"), "203.0.113.7", false),
+            Seen::Wrong
+        );
+    }
+    assert_eq!(
+        lab.login("u20", "203.0.113.7", false),
+        Seen::Refused(By::Address)
+    );
+    assert_eq!(lab.bans()[0].ordinal, 2, "the history was kept");
+}
+
+#[test]
+fn windows_are_exact() {
+    let rule = Rule {
+        name: "x".into(),
+        key: Key::Address,
+        counts: Counts::Failures,
+        limit: 3,
+        window: Duration::from_secs(10),
+        ban: Duration::from_secs(5),
+        growth: None,
+        dry_run: false,
+    };
+    let banned_at = |times: &[u64]| {
+        let mut lab = Lab::with(policy(rules(vec![rule.clone()])), Bounds::default());
+        let start = lab.now;
+        for at in times {
+            lab.now = start.saturating_add(Duration::from_millis(*at));
+            lab.login("alice", "203.0.113.7", false);
+            if !lab.log.is_empty() {
+                return Some(*at);
+            }
+        }
+        None
+    };
+    assert_eq!(banned_at(&[0, 5_000, 10_000]), Some(10_000));
+    assert_eq!(banned_at(&[0, 5_000, 10_001]), None);
+    assert_eq!(banned_at(&[0, 5_000, 10_001, 15_000]), Some(15_000));
+    // fail2ban's estimate of a rate would ban at the third.
+    assert_eq!(banned_at(&[0, 9_000, 18_000, 27_000, 36_000]), None);
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_while_is_harmless() {
+    let mut lab = Lab::new();
+    let right = lab.now;
+    lab.now = right.saturating_add(Duration::from_secs(3_600 * 24 * 365 * 3));
+    for _ in 0..4 {
+        lab.login("alice", "203.0.113.7", false);
+    }
+    lab.now = right;
+    assert_eq!(lab.login("alice", "203.0.113.7", false), Seen::Wrong);
+    assert_eq!(
+        lab.login("alice", "203.0.113.7", false),
+        Seen::Refused(By::Pair)
+    );
+    // A report that comes late counts at its own time; one so old that its ban is over, not at all.
+    let mut late = Lab::new();
+    let then = late.now;
+    late.pass(3 * 3_600_000);
+    for n in 0..30 {
+        let attempt = Attempt {
+            account: Some(account(&format!("u{n}@example.org"))),
+            address: Some("203.0.113.7".parse().unwrap()),
+            outcome: Outcome::Failure,
+            unknown: false,
+            at: then,
+        };
+        late.submit(&Report::Login(attempt));
+    }
+    assert!(late.log.is_empty());
+}
