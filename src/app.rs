@@ -20,6 +20,7 @@ use tokio_xmpp::Stanza;
 
 use crate::command::Context;
 use crate::config::Config;
+use crate::front::hook::Hook;
 use crate::front::{Desk, Roles, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
@@ -131,6 +132,12 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         started: gate.now(),
     };
     let desk = Desk::new(wire.domain().clone(), context, roles(&config));
+    let hook = Hook::new(
+        wire.domain().clone(),
+        Arc::clone(&gate),
+        Arc::clone(&host),
+        store.id(),
+    );
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
@@ -153,6 +160,15 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         }),
         tokio::spawn(Arc::clone(&gate).carry_out(works.clone())),
         tokio::spawn(Arc::clone(&host).run(works.clone())),
+        tokio::spawn(Arc::clone(&host).tell_news(
+            hook.epoch().to_owned(),
+            gate.news(),
+            works.clone(),
+        )),
+        tokio::spawn({
+            let (gate, stop) = (Arc::clone(&gate), works.clone());
+            async move { gate.keep_counters(stop).await }
+        }),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
     let following = tokio::spawn({
@@ -167,6 +183,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         asker,
         Arc::clone(&host),
         Arc::clone(&desk),
+        hook,
         wire.clone(),
         doors.clone(),
     ));
@@ -243,6 +260,7 @@ async fn route(
     asker: Asker,
     host: Arc<XmppServer>,
     desk: Arc<Desk>,
+    hook: Arc<Hook>,
     wire: Wire,
     stop: CancellationToken,
 ) {
@@ -262,7 +280,10 @@ async fn route(
                     && !host.take(&received)
                     && !stop.is_cancelled()
                 {
-                    let reply = desk.receive(&received);
+                    let reply = match hook.receive(&received) {
+                        Some(reply) => reply,
+                        None => desk.receive(&received),
+                    };
                     send(&wire, reply.now).await;
                     if let Some(later) = reply.later {
                         let wire = wire.clone();
@@ -367,6 +388,7 @@ fn server_settings(config: &Config) -> crate::xmpp::act::Settings {
         act_as: config.act_as.clone(),
         keyring: config.record.keyring.clone(),
         cookie: config.record.cookie.clone(),
+        hook_hosts: config.hook_hosts.clone(),
         limits: crate::xmpp::act::Limits::default(),
     }
 }

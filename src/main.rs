@@ -110,7 +110,13 @@ fn check_config(file: &Path, output: Output) -> ExitCode {
             for warning in &config.warnings {
                 eprintln!("{shown}:{warning} (warning)");
             }
-            return print(&format!("{shown} is good"), code);
+            let mut said = format!("{shown} is good");
+            if config.http.is_some() && config.http_token.is_none() {
+                said.push_str(
+                    "\n[http] has no token: /v1/check and /v1/report are not answered, the health checks are",
+                );
+            }
+            return print(&said, code);
         }
         (Err(problems), false) => {
             eprintln!("{problems}");

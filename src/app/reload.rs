@@ -66,8 +66,11 @@ impl Reload {
         }
         self.gate.set_policy(new.policy());
         self.desk.set_roles(super::roles(&new));
-        self.server
-            .set_admins(new.admins.clone(), self.config.act_as.clone());
+        self.server.set_admins(
+            new.admins.clone(),
+            self.config.act_as.clone(),
+            new.hook_hosts.clone(),
+        );
         self.logs.set(&new.log.levels);
         for warning in &new.warnings {
             tracing::warn!(file = %self.file.display(), "{warning}");
@@ -87,6 +90,8 @@ impl Reload {
         self.config.moderators = new.moderators;
         self.config.ban = new.ban;
         self.config.exempt = new.exempt;
+        self.config.rules = new.rules;
+        self.config.hook_hosts = new.hook_hosts;
         self.config.log.levels = new.log.levels;
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::{Changes, Recent};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -73,7 +74,7 @@ pub enum Verdict {
     LetIn,
     /// A ban does.
     Refuse {
-        /// Which one.
+        /// Which one; number 0 while it is being written down.
         ban: BanId,
         /// What kind of subject it is about.
         by: By,
@@ -163,6 +164,7 @@ pub struct Ledger {
     standing: Standing,
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
+    recent: Recent,
 }
 
 impl Ledger {
@@ -286,6 +288,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
+        self.recent.end(seq, &ban.subject);
         let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
@@ -348,6 +351,7 @@ impl Ledger {
 
     /// Puts a ban into every index.
     fn enter(&mut self, ban: Ban) {
+        self.recent.enter(&ban);
         let ban = Arc::new(ban);
         self.standing.insert(Stands::new(Arc::clone(&ban)));
         if let Some(end) = ban.until {
@@ -361,6 +365,7 @@ impl Ledger {
         let id = self.dossiers.get(subject)?.current?;
         let ban = self.bans.remove(&id)?;
         self.standing.remove(subject);
+        self.recent.leave(&ban);
         if let Some(end) = ban.until {
             self.due.remove(&(end, id));
         }
@@ -414,6 +419,23 @@ impl Ledger {
             None => false,
             Some(net) => ban.origin.rule().is_none() || !lives_in(net),
         }
+    }
+
+    /// What changed after a place in the log, for a copy of the bans in force: at most `most` things, and `room` bytes as
+    /// they are written. Ends up to `ends_since` are left out: the copy was begun when they were over. The cost does not
+    /// grow with the number of bans.
+    ///
+    /// `None`: the copy must begin anew, for too much has ended since, or too much at once.
+    pub fn changes(
+        &self,
+        since: Seq,
+        ends_since: Seq,
+        most: usize,
+        room: usize,
+    ) -> Option<Changes> {
+        let ban = |id| self.bans.get(&id).map(AsRef::as_ref);
+        self.recent
+            .after(since, ends_since, most, room, self.folded, ban)
     }
 
     /// The ban in force that covers an address and holds longest.

@@ -8,6 +8,7 @@
 //! request leads to) and [`weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
 pub mod attempt;
+pub mod changes;
 pub mod event;
 pub mod exempt;
 pub mod ledger;
@@ -23,10 +24,12 @@ mod standing;
 pub mod subject;
 pub mod term;
 pub mod time;
+pub mod told;
 pub mod tracker;
 pub mod weigh;
 
 pub use attempt::{Attempt, Outcome};
+pub use changes::{Changed, Changes};
 pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};

@@ -1,4 +1,5 @@
-//! The doors: forms, chat lines and discovery over XMPP, and the socket for the terminal.
+//! The doors: forms, chat lines and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
+//! of the server.
 //!
 //! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
 //! [`Outcome`](crate::command::Outcome); it decides nothing about bans and says no sentence of
@@ -8,6 +9,7 @@
 pub mod adhoc;
 pub mod chat;
 pub mod disco;
+pub mod hook;
 pub mod line;
 pub mod presence;
 pub mod roles;

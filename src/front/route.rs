@@ -304,14 +304,14 @@ fn nobody_here(received: &Received) -> Reply {
 
 /// An IQ that waits for its answer.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     from: Jid,
     to: Jid,
     id: String,
 }
 
 impl Asked {
-    fn of(header: &Header) -> Self {
+    pub(super) fn of(header: &Header) -> Self {
         Asked {
             from: header.from.clone(),
             to: header.to.clone(),
@@ -319,7 +319,7 @@ impl Asked {
         }
     }
 
-    fn stanza(&self, answer: Result<Option<Element>, StanzaError>) -> Stanza {
+    pub(super) fn stanza(&self, answer: Result<Option<Element>, StanzaError>) -> Stanza {
         let (from, to) = (Some(self.to.clone()), Some(self.from.clone()));
         let id = self.id.clone();
         Stanza::Iq(match answer {
@@ -339,7 +339,7 @@ impl Asked {
         })
     }
 
-    fn now(&self, answer: Result<Option<Element>, StanzaError>) -> Reply {
+    pub(super) fn now(&self, answer: Result<Option<Element>, StanzaError>) -> Reply {
         Reply {
             now: vec![self.stanza(answer)],
             later: None,

@@ -5,7 +5,7 @@
 //! snapshot; when those parts have become large, and at the end, the whole is written. A crash
 //! loses the failures of the last [`SAVE_EVERY`]; a ban is in the log and never lost.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::lock;
 use super::ports::{LogFault, Outbox};
+use super::under_way::UnderWay;
 use crate::ban::tracker::Recent;
-use crate::ban::{Attempt, Event, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker};
+use crate::ban::{Attempt, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker};
 
 /// How often counters are kept.
 pub const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -33,8 +34,7 @@ const PARTS_BYTES: usize = 8 << 20;
 pub struct Counters {
     tracker: Mutex<Tracker>,
     outbox: Arc<dyn Outbox>,
-    /// Subjects with a ban by a rule between proposal and fold.
-    under_way: Mutex<HashSet<Subject>>,
+    under_way: Arc<UnderWay>,
     shown: Mutex<VecDeque<Attempt>>,
     given: Mutex<HashMap<(String, Subject), Timestamp>>,
     notices: broadcast::Sender<Notice>,
@@ -78,7 +78,7 @@ impl Counters {
         Ok(Counters {
             tracker: Mutex::new(tracker),
             outbox,
-            under_way: Mutex::default(),
+            under_way: Arc::default(),
             shown: Mutex::default(),
             given: Mutex::default(),
             notices: broadcast::Sender::new(64),
@@ -135,16 +135,9 @@ impl Counters {
         true
     }
 
-    /// Leaves out events about subjects that have one on its way to the log; the others are on
-    /// theirs until the guard is dropped.
-    pub(super) fn not_under_way(&self, events: Vec<Event>) -> (Vec<Event>, UnderWay<'_>) {
-        let mut all = lock(&self.under_way);
-        let events: Vec<Event> = events
-            .into_iter()
-            .filter(|event| all.insert(event.subject.clone()))
-            .collect();
-        let subjects = events.iter().map(|event| event.subject.clone()).collect();
-        (events, UnderWay(&self.under_way, subjects))
+    /// Bans by rules between proposal and fold.
+    pub(super) fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
     }
 
     pub(super) async fn keep(&self, stop: CancellationToken) {
@@ -196,18 +189,6 @@ impl Counters {
             Recent::Nothing => None,
             Recent::Part(bytes) => Some((next, bytes)),
             Recent::TooMuch => Some((0, tracker.save())),
-        }
-    }
-}
-
-/// Subjects whose bans are on their way to the log.
-pub(super) struct UnderWay<'a>(&'a Mutex<HashSet<Subject>>, Vec<Subject>);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(self.0);
-        for subject in &self.1 {
-            all.remove(subject);
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod counters;
 pub mod effects;
 pub mod ports;
+mod under_way;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,17 +22,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
     Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
-    Subject, Verdict, weigh,
+    Subject, Verdict, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
 use effects::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+
+pub use under_way::Wanted;
 
 /// How often a person's order is proposed again when somebody else changed the subject first.
 const STALE_RETRIES: u32 = 5;
@@ -53,6 +56,7 @@ pub struct Gate {
     desk: Desk,
     counters: Counters,
     folded: Notify,
+    news: watch::Sender<Seq>,
 }
 
 /// Whether the server is in line with the ledger.
@@ -96,6 +100,7 @@ impl Gate {
             }
         }
         desk.save(ledger.folded())?;
+        let news = watch::Sender::new(ledger.folded());
         Ok(Arc::new(Gate {
             log,
             server,
@@ -106,6 +111,7 @@ impl Gate {
             desk,
             counters,
             folded: Notify::new(),
+            news,
         }))
     }
 
@@ -120,7 +126,8 @@ impl Gate {
             return match proposal {
                 Proposal::Answer(ruling) => Ok(ruling),
                 Proposal::Events(events) => {
-                    let rulings = self.impose(events).await?;
+                    let wanted = self.counters.under_way().admit(events);
+                    let rulings = self.impose(wanted).await?;
                     Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted))
                 }
             };
@@ -145,19 +152,32 @@ impl Gate {
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same,
     /// and the next one asks for the ban again.
     pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
+        let wanted = self.count(attempts)?;
+        self.impose(wanted).await
+    }
+
+    /// Counts many logins, in memory and at once; gives back the bans that rules ask for, which
+    /// [`Gate::impose`] then makes. A question asked after this knows of them all.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the system gives no randomness.
+    pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
         let mut wanted = Vec::new();
         for attempt in attempts {
             if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
                 wanted.extend(events);
             }
         }
-        self.impose(wanted).await
+        Ok(self.counters.under_way().admit(wanted))
     }
 
-    /// Appends what rules ask for. It is not tried again when somebody else was first: then the
-    /// subject is judged anew by its next failure.
-    async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
-        let (events, _under_way) = self.counters.not_under_way(events);
+    /// Makes the bans that rules ask for durable. It is not tried again when somebody else was
+    /// first: then the subject is judged anew by its next failure.
+    ///
+    /// # Errors
+    /// [`LogFault`] when they could not be made durable; then they were not made.
+    pub async fn impose(&self, mut wanted: Wanted) -> Result<Vec<Ruling>, LogFault> {
+        let events = std::mem::take(&mut wanted.events);
         let mut waiters = Vec::with_capacity(events.len());
         for event in &events {
             let (tell, told) = oneshot::channel();
@@ -243,10 +263,14 @@ impl Gate {
             .await
             .map_err(|why| LogFault::Broken(why.to_string()))??;
         let mut rulings = Vec::with_capacity(entries.len());
+        let mut news = None;
         {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
             for Entry { seq, event, .. } in &entries {
                 let (ruling, effects) = ledger.fold(*seq, event);
+                if !effects.is_empty() {
+                    news = Some(*seq);
+                }
                 self.desk.take_in(*seq, event.at, effects);
                 rulings.push((event.id, ruling));
             }
@@ -257,7 +281,11 @@ impl Gate {
             // Not lost: the effects behind the stored cursor are taken in again at start.
             tracing::error!(%why, "cannot save unfinished work");
         }
+        if let Some(seq) = news {
+            self.news.send_replace(seq);
+        }
         for (id, ruling) in rulings {
+            told_by_rule(&ruling);
             if let Some(tell) = lock(&self.waiting).remove(&id) {
                 // Whoever waited may have gone away; the ruling stands all the same.
                 let _ = tell.send(ruling);
@@ -300,7 +328,7 @@ impl Gate {
     }
 
     /// May this account log in from this address, now? Without an account: may a stream start?
-    /// From memory.
+    /// From memory. What rules decided and the disk has not taken yet holds already.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let now = self.clock.now();
         let known = || {
@@ -313,13 +341,38 @@ impl Gate {
                 is_known || self.policy.load().is_exempt(address)
             })
         };
-        self.read(|ledger| ledger.check(account, address, known, now))
+        match self.read(|ledger| ledger.check(account, address, known, now)) {
+            Verdict::LetIn => {
+                let policy = self.policy.load();
+                let under_way = self.counters.under_way();
+                let found = under_way.against(&policy.rules, account, address, known);
+                found.unwrap_or(Verdict::LetIn)
+            }
+            refuse => refuse,
+        }
     }
 
     /// Whether the ban of an address or network may refuse at the start of a stream, where no
-    /// account is named yet (`door='start'` of the hook protocol).
+    /// account is named yet (`door='start'` of the hook protocol): not where anybody lives whom
+    /// it does not touch, or who is exempt.
     pub fn holds_at_start(&self, ban: &Ban) -> bool {
-        Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net))
+        let Some(net) = ban.subject.net() else {
+            return false;
+        };
+        let holds = Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net));
+        let policy = self.policy.load();
+        let mut exempt = policy.exempt_networks.iter();
+        holds
+            && !exempt.any(|other| subject::overlaps(other, &net))
+            && self.read(|ledger| {
+                let mut nets = ledger.exemptions().filter_map(|one| one.subject.net());
+                !nets.any(|other| subject::overlaps(&other, &net))
+            })
+    }
+
+    /// Follows the place of the last event that changed which bans are in force.
+    pub fn news(&self) -> watch::Receiver<Seq> {
+        self.news.subscribe()
     }
 
     /// The counters of failed logins.
@@ -404,6 +457,22 @@ impl Gate {
     /// The present.
     pub fn now(&self) -> crate::ban::Timestamp {
         self.clock.now()
+    }
+}
+
+/// What a person orders is told to that person; what a rule decides is told here.
+fn told_by_rule(ruling: &Ruling) {
+    if let Ruling::Banned(ban) = ruling
+        && let Some(rule) = ban.origin.rule()
+    {
+        tracing::info!(
+            ban = %ban.id,
+            subject = %ban.subject,
+            until = ?ban.until.map(crate::ban::Timestamp::to_xmpp),
+            ordinal = ban.ordinal,
+            rule,
+            "banned by a rule"
+        );
     }
 }
 

@@ -1,20 +1,18 @@
 //! The store on a disk. It keeps its promises with sled 0.34 underneath (docs/adr/0001-sled.md).
 //!
 //! `codec` has the bytes, `engine` every call into sled that can go wrong, `writer` the one
-//! thread that appends, `mark` the witness of how far the log went, `tally` the file
-//! of the counters.
+//! thread that appends, `mark` the witness of how far the log went.
 
 mod codec;
 mod engine;
 mod mark;
-mod tally;
 mod writer;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use futures::FutureExt;
@@ -24,9 +22,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::codec::LogValue;
 use self::engine::{Engine, Failure, guarded};
 use self::mark::Mark;
-use self::tally::Tally;
 use self::writer::{Append, State, Writer};
-use super::{APPENDS_WAITING, bounded, parts};
+use super::{APPENDS_WAITING, CounterFile, bounded, parts};
 use crate::ban::event::Chain;
 use crate::ban::{Event, Personal, Seq, Subject};
 use crate::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
@@ -51,7 +48,7 @@ struct Shared {
     state: RwLock<State>,
     head: watch::Sender<Seq>,
     mark: Mark,
-    tally: Mutex<Tally>,
+    counters: CounterFile,
     /// Held, not read: the lock ends with it.
     _lock: File,
 }
@@ -137,7 +134,7 @@ impl Store {
             state: RwLock::new(State::Running(Arc::new(engine))),
             head: watch::Sender::new(seq),
             mark,
-            tally: Mutex::new(Tally::new(&path)),
+            counters: CounterFile::new(&path),
             _lock: lock,
         });
         let (sender, queue) = mpsc::channel(APPENDS_WAITING);
@@ -257,10 +254,6 @@ fn compare(
 }
 
 impl Shared {
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -458,17 +451,12 @@ impl Outbox for Store {
     }
 
     fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
-        let mut tally = self.shared.tally();
-        tally.save(part, bytes).map_err(uncounted)
+        self.shared.counters.save(part, bytes)
     }
 
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
-        self.shared.tally().load().map_err(uncounted)
+        self.shared.counters.load()
     }
-}
-
-fn uncounted(why: io::Error) -> LogFault {
-    LogFault::Broken(format!("the file of the counters: {why}"))
 }
 
 #[cfg(test)]

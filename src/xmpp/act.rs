@@ -2,9 +2,10 @@
 //!
 //! What a virtual host allows is found out when the link comes up ([`probe`](super::probe)) and again every few minutes,
 //! for ejabberd may drop rights without a word. Start reading at [`XmppServer`]; what is done on each server is in
-//! `ejabberd.rs` and `prosody.rs`.
+//! `ejabberd.rs` and `prosody.rs`, and with our own module there in `module.rs`.
 
 mod ejabberd;
+mod module;
 mod prosody;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::admin;
 use super::courier::{Courier, Unanswered};
 use super::errand::Errands;
+use super::modules::Modules;
+use super::payload::hook;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
 use super::probe::{Capabilities, Kind, probe, still_answers};
 use super::remedy::{Names, standing};
@@ -51,6 +54,8 @@ pub struct Settings {
     pub keyring: Keyring,
     /// ejabberd's cookie.
     pub cookie: Option<Secret>,
+    /// More virtual hosts whose hook modules are believed.
+    pub hook_hosts: Vec<String>,
     /// How long things may take.
     pub limits: Limits,
 }
@@ -100,6 +105,8 @@ pub struct XmppServer {
     /// Something does not fit what was found: look again.
     doubt: Notify,
     reconnect: Notify,
+    /// A module said hello.
+    greeted: Notify,
 }
 
 #[derive(Debug)]
@@ -111,6 +118,8 @@ struct State {
     grants: Grants,
     hosts: BTreeMap<String, Capabilities>,
     probed: bool,
+    hook_hosts: BTreeSet<String>,
+    modules: Modules,
     /// A connection before this one, or this one, was granted something.
     ever_granted: bool,
 }
@@ -132,6 +141,8 @@ impl XmppServer {
                 grants: Grants::default(),
                 hosts: BTreeMap::new(),
                 probed: false,
+                hook_hosts: keys(settings.hook_hosts),
+                modules: Modules::default(),
                 ever_granted: false,
             }),
             session: watch::Sender::new(0),
@@ -139,6 +150,7 @@ impl XmppServer {
             granted: Notify::new(),
             doubt: Notify::new(),
             reconnect: Notify::new(),
+            greeted: Notify::new(),
         })
     }
 
@@ -205,12 +217,18 @@ impl XmppServer {
         true
     }
 
-    /// Other admins, from a reload of the settings.
-    pub fn set_admins(&self, admins: Vec<Account>, act_as: Option<Account>) {
+    /// Other admins and other hosts of modules, from a reload of the settings.
+    pub fn set_admins(
+        &self,
+        admins: Vec<Account>,
+        act_as: Option<Account>,
+        hook_hosts: Vec<String>,
+    ) {
         {
             let mut state = self.state();
             state.admins = admins;
             state.act_as = act_as;
+            state.hook_hosts = keys(hook_hosts);
         }
         self.doubt.notify_one();
     }
@@ -366,7 +384,14 @@ impl XmppServer {
                 .as_str()
                 .split_once('.')
                 .map(|(_, parent)| domain_key(parent));
-            let vhosts: BTreeSet<String> = granted.into_iter().chain(named).chain(parent).collect();
+            let with_module = state.modules.addresses();
+            let with_module = with_module.map(|(vhost, _)| vhost.to_owned());
+            let vhosts: BTreeSet<String> = granted
+                .into_iter()
+                .chain(named)
+                .chain(parent)
+                .chain(with_module)
+                .collect();
             vhosts
                 .into_iter()
                 .map(|vhost| {
@@ -406,6 +431,7 @@ impl XmppServer {
                 *self.session.borrow() != 0,
                 state.probed,
                 &hosts,
+                &state.modules,
                 &names,
             ))
         };
@@ -442,7 +468,12 @@ impl XmppServer {
             .to_jid()
             .ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
         match state.hosts.get(domain) {
-            Some(host) if host.is_ours() => Ok((host.clone(), jid)),
+            Some(host) if host.is_ours() || state.modules.address(domain).is_some() => {
+                Ok((host.clone(), jid))
+            }
+            None if state.modules.address(domain).is_some() => {
+                Ok((Capabilities::unknown(domain), jid))
+            }
             _ if !state.hosts.values().any(Capabilities::is_ours) => Err(Undone(String::from(
                 "Nothing is enforced: the server gives portcullis no rights. `status` shows the lines to add.",
             ))),
@@ -470,17 +501,36 @@ impl XmppServer {
 
     async fn enforce_account(&self, ban: &Ban, account: &Account) -> Result<Held, Undone> {
         let (host, jid) = self.host_of(account)?;
+        let module = self.module_at(&host.vhost);
+        if let Some(module) = &module {
+            // Out first, with the reason; the module lets nobody in again.
+            self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
+                .await?;
+        }
         match host.kind {
+            Kind::Prosody if module.is_some() => self.export(&host, &jid, ban, account).await,
             Kind::Prosody => self.disable(&host, &jid, ban, account).await?,
-            Kind::Ejabberd | Kind::Unknown => self.write_ban(&host, &jid, ban, account).await?,
+            Kind::Ejabberd | Kind::Unknown if module.is_some() && host.record != Right::Both => {}
+            Kind::Ejabberd | Kind::Unknown => {
+                let module = module.as_ref();
+                self.write_ban(&host, &jid, ban, account, module).await?;
+            }
         }
         Ok(Held::Enforced)
     }
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         let (host, jid) = self.host_of(account)?;
+        let by_module_alone = self.module_at(&host.vhost).is_some();
         match host.kind {
+            Kind::Prosody if by_module_alone && !host.offers("reenable-user") => {
+                self.clear_export(&host, &jid).await;
+                Ok(())
+            }
             Kind::Prosody => self.reenable(&host, &jid, account).await,
+            Kind::Ejabberd | Kind::Unknown if by_module_alone && host.record != Right::Both => {
+                Ok(())
+            }
             Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid).await,
         }
     }
@@ -525,10 +575,15 @@ impl XmppServer {
     }
 }
 
+fn keys(hosts: Vec<String>) -> BTreeSet<String> {
+    hosts.iter().map(|host| domain_key(host)).collect()
+}
+
 impl State {
     fn forget(&mut self) {
         self.grants.clear();
         self.hosts.clear();
+        self.modules.clear();
         self.probed = false;
     }
 
@@ -555,7 +610,7 @@ impl Server for XmppServer {
         match &ban.subject {
             Subject::Account(account) => self.enforce_account(ban, account).boxed(),
             Subject::Address(_) | Subject::Network(_) | Subject::Pair(..) | Subject::Guard(_) => {
-                std::future::ready(Ok(Held::NeedsModule)).boxed()
+                self.enforce_by_module(ban).boxed()
             }
         }
     }

@@ -46,6 +46,23 @@ impl Errands {
         Ok(iq.children().next().cloned())
     }
 
+    /// The same past those that wait: for what is told to a module and must not stand behind kicks.
+    pub(crate) async fn aside(
+        &self,
+        to: Jid,
+        verb: Verb,
+        payload: Element,
+        timeout: Duration,
+    ) -> Result<(), Unanswered> {
+        let question = Question {
+            to,
+            verb,
+            payload,
+            timeout,
+        };
+        self.courier.ask(question).await.map(drop)
+    }
+
     /// A request in the name of an account to itself.
     pub(crate) async fn as_self(
         &self,

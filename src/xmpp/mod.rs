@@ -22,6 +22,7 @@ pub mod fault;
 pub mod guard;
 pub mod iq;
 pub mod link;
+pub(crate) mod modules;
 pub mod payload;
 pub mod privilege;
 pub mod probe;

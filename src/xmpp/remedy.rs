@@ -1,5 +1,6 @@
 //! What is missing on the server, and the exact lines that mend it.
 
+use super::modules::Modules;
 use super::privilege::Right;
 use super::probe::{Capabilities, Kind};
 use crate::gate::ports::{Gap, Standing};
@@ -34,6 +35,7 @@ pub(crate) fn standing(
     linked: bool,
     probed: bool,
     hosts: &[&Capabilities],
+    modules: &Modules,
     names: &Names<'_>,
 ) -> Standing {
     if !linked {
@@ -42,9 +44,12 @@ pub(crate) fn standing(
     let ours: Vec<&Capabilities> = hosts
         .iter()
         .copied()
-        .filter(|host| host.is_ours())
+        .filter(|host| host.is_ours() || modules.address(&host.vhost).is_some())
         .collect();
-    let level = u8::from(ours.iter().any(|host| is_enforcing(host, names.has_cookie)));
+    let level = match modules.addresses().next() {
+        Some(_) => 2,
+        None => u8::from(ours.iter().any(|host| is_enforcing(host, names.has_cookie))),
+    };
     let software = |hosts: &[&Capabilities]| {
         let known = hosts.iter().find(|host| host.kind != Kind::Unknown);
         known.map(|host| host.software()).unwrap_or_default()
@@ -65,12 +70,19 @@ pub(crate) fn standing(
     }
     for host in &ours {
         standing.has.extend(has(host));
-        standing.gaps.extend(gaps(host, names));
+        match modules.address(&host.vhost) {
+            Some(_) => with_module(host, modules, names, &mut standing),
+            None => {
+                standing.gaps.extend(gaps(host, names));
+                standing.gaps.push(no_module(host.kind, &host.vhost, names));
+            }
+        }
     }
     if ours.is_empty() {
         standing.gaps.push(no_rights(hosts, names));
+        let (kind, vhost) = likely(hosts);
+        standing.gaps.push(no_module(kind, vhost, names));
     }
-    standing.gaps.push(no_module());
     standing
 }
 
@@ -187,14 +199,19 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
     gaps
 }
 
-fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
+/// The virtual host that is most likely the one to set up.
+fn likely<'a>(hosts: &[&'a Capabilities]) -> (Kind, &'a str) {
     let known = hosts
         .iter()
         .find(|host| host.kind != Kind::Unknown)
         .or(hosts.first());
-    let (kind, vhost) = known.map_or((Kind::Unknown, "example.org"), |host| {
+    known.map_or((Kind::Unknown, "example.org"), |host| {
         (host.kind, host.vhost.as_str())
-    });
+    })
+}
+
+fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
+    let (kind, vhost) = likely(hosts);
     Gap {
         what: String::from("the server gives portcullis no rights"),
         effect: String::from(
@@ -204,16 +221,90 @@ fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
     }
 }
 
-fn no_module() -> Gap {
-    Gap {
-        what: String::from("the hook module is not on the server"),
-        effect: String::from(
-            "Bans of addresses and networks are stored, listed and checked here, but no server asks yet: they refuse nobody.",
-        ),
-        remedy: String::from(
-            "Nothing to paste yet: the module comes with a later version of portcullis.",
-        ),
+/// What the module of a virtual host says, and what is still missing beside it.
+fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standing: &mut Standing) {
+    let vhost = &host.vhost;
+    for node in modules.nodes(vhost) {
+        let hello = &node.hello;
+        let behind = match node.behind {
+            0 => String::from("knows every ban"),
+            behind => format!("was {behind} decisions behind"),
+        };
+        standing.has.push(format!(
+            "{vhost}: the hook module {} answers on {} ({} {}) and {behind}",
+            hello.module, hello.node, hello.software, hello.version
+        ));
+        if let Some(trouble) = &hello.trouble {
+            standing.gaps.push(Gap {
+                what: format!("the hook module on {} is in trouble: {trouble}", hello.node),
+                effect: format!(
+                    "Logins at {vhost} are still asked about; bans may not hold there while portcullis is away."
+                ),
+                remedy: String::from("See the log of the server; portcullis shows this until the module says that all is well."),
+            });
+        }
     }
+    if host.kind != Kind::Prosody && host.record != Right::Both {
+        standing.gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis read and write ban records"),
+            effect: format!(
+                "Bans of accounts at {vhost} are in force by the hook module alone, and not while it is switched off."
+            ),
+            remedy: lines_for(host.kind, vhost, names),
+        });
+    }
+}
+
+fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
+    Gap {
+        what: format!("the hook module is not on {vhost}"),
+        effect: String::from(
+            "No login is asked about or reported: bans of addresses and networks refuse nobody there, and guessers are not noticed.",
+        ),
+        remedy: match kind {
+            Kind::Ejabberd => ejabberd_module(names.component),
+            Kind::Prosody => prosody_module(vhost, names.component),
+            Kind::Unknown => format!(
+                "{}\n\n{}",
+                ejabberd_module(names.component),
+                prosody_module(vhost, names.component)
+            ),
+        },
+    }
+}
+
+fn ejabberd_module(component: &str) -> String {
+    format!(
+        r#"ejabberd, as root; the folder server/ejabberd/mod_portcullis comes with portcullis. The line with
+CONTRIB_MODULES_PATH goes into /etc/default/ejabberd or ejabberdctl.cfg; restart ejabberd after it:
+
+apt install erlang-dev
+CONTRIB_MODULES_PATH=/opt/ejabberd-modules
+install -d -o ejabberd -g ejabberd /opt/ejabberd-modules /opt/ejabberd-modules/sources
+cp -r server/ejabberd/mod_portcullis /opt/ejabberd-modules/sources/
+chown -R ejabberd: /opt/ejabberd-modules
+ejabberdctl module_install mod_portcullis
+
+In ejabberd.yml, then `ejabberdctl reload_config`:
+
+modules:
+  mod_portcullis:
+    component: {component}"#
+    )
+}
+
+fn prosody_module(vhost: &str, component: &str) -> String {
+    format!(
+        r#"Prosody 13; the folder server/prosody/mod_portcullis comes with portcullis:
+
+cp -r server/prosody/mod_portcullis /usr/local/lib/prosody/modules/
+
+In prosody.cfg.lua, then restart Prosody:
+
+VirtualHost "{vhost}"
+	modules_enabled = {{ "portcullis" }}   -- besides what is there already
+	portcullis_component = "{component}""#
+    )
 }
 
 /// The lines for a kind of server; for an unknown one those of both.
@@ -332,7 +423,7 @@ mod tests {
     }
 
     fn check(host: &Capabilities, names: &Names<'_>, level: u8, gaps: &[&str]) {
-        let standing = standing(true, true, &[host], names);
+        let standing = standing(true, true, &[host], &Modules::default(), names);
         let what: Vec<_> = standing.gaps.iter().map(|gap| gap.what.as_str()).collect();
         assert_eq!(standing.level, level, "{what:?}");
         assert_eq!(what.len(), gaps.len() + 1, "{what:?}");
@@ -436,7 +527,7 @@ mod tests {
     #[test]
     fn before_anything_is_known_both_servers_lines_are_shown() {
         let nothing = Capabilities::unknown("example.org");
-        let standing = standing(true, true, &[&nothing], &NAMES);
+        let standing = standing(true, true, &[&nothing], &Modules::default(), &NAMES);
         let remedy = &standing.gaps[0].remedy;
         for line in [
             "mod_privilege:",
@@ -449,9 +540,11 @@ mod tests {
         }
         assert_eq!(standing.level, 0);
         assert!(
-            super::standing(true, false, &[], &NAMES).gaps.is_empty(),
+            super::standing(true, false, &[], &Modules::default(), &NAMES)
+                .gaps
+                .is_empty(),
             "nothing is missing before it was looked for"
         );
-        assert!(!super::standing(false, false, &[], &NAMES).linked);
+        assert!(!super::standing(false, false, &[], &Modules::default(), &NAMES).linked);
     }
 }

@@ -18,6 +18,7 @@ mod marks;
 mod snapshot;
 mod table;
 
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -495,30 +496,34 @@ impl Tracker {
         self.mix(account, source.rotate_left(32))
     }
 
-    /// SipHash with our secret.
-    #[allow(
-        deprecated,
-        reason = "std has no other keyed hash; that it may change between releases only costs the counters"
-    )]
     fn hash_account(&self, account: &Account) -> u64 {
-        use std::hash::Hasher;
-        let mut hasher = std::hash::SipHasher::new_with_keys(self.secret[0], self.secret[1]);
+        let mut hasher = self.hasher();
         hasher.write(account.as_str().as_bytes());
         hasher.finish() | 1 << 63
     }
 
     fn hash_net(&self, net: IpNet) -> u64 {
-        let bits = known::bits(net.addr());
-        let parts = self.mix(bits as u64, (bits >> 64) as u64);
-        self.mix(parts, u64::from(net.prefix_len()) + 1) | 1 << 63
+        let mut hasher = self.hasher();
+        hasher.write_u128(known::bits(net.addr()));
+        hasher.write_u64(u64::from(net.prefix_len()) + 1);
+        hasher.finish() | 1 << 63
     }
 
     /// Both words in one, so that it cannot be foreseen without the secret.
     fn mix(&self, a: u64, b: u64) -> u64 {
-        let product = u128::from(a ^ self.secret[0]) * u128::from(b ^ self.secret[1] | 1);
-        let folded = (product >> 64) as u64 ^ product as u64;
-        let spread = (folded ^ folded >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        spread ^ spread >> 32
+        let mut hasher = self.hasher();
+        hasher.write_u64(a);
+        hasher.write_u64(b);
+        hasher.finish()
+    }
+
+    /// SipHash with our secret: nothing weaker keeps two keys apart whatever they look like.
+    #[allow(
+        deprecated,
+        reason = "std has no other keyed hash; should it change, only the counters start anew"
+    )]
+    fn hasher(&self) -> impl Hasher + use<> {
+        std::hash::SipHasher::new_with_keys(self.secret[0], self.secret[1])
     }
 
     fn millis(&self, at: Timestamp) -> u64 {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
 use crate::ban::native_hash::native_hash;
@@ -14,6 +14,7 @@ use crate::ban::{Account, Ban};
 use crate::gate::ports::Undone;
 use crate::xmpp::admin;
 use crate::xmpp::courier::Unanswered;
+use crate::xmpp::payload::hook;
 use crate::xmpp::probe::Capabilities;
 use crate::xmpp::record::{Judgement, Record};
 
@@ -40,6 +41,7 @@ impl XmppServer {
         jid: &BareJid,
         ban: &Ban,
         account: &Account,
+        module: Option<&Jid>,
     ) -> Result<(), Undone> {
         if !host.keeps_records() {
             return Err(Undone(format!(
@@ -48,7 +50,7 @@ impl XmppServer {
             )));
         }
         let old = self.read(host, jid).await?;
-        let mut hash = self.hash(host, account, &old);
+        let mut hash = self.hash(host, account, &old, module).await;
         let mut kept = old.foreign;
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
@@ -67,7 +69,7 @@ impl XmppServer {
                     Proof::NoAccount => unknown_account = true,
                 }
             }
-            self.kick(host, jid).await?;
+            self.kick(host, jid, ban, module).await?;
             let after = self.read(host, jid).await?;
             if after.holds_password() && !kept.iter().any(|child| child.name() == "password") {
                 kept.clone_from(&after.foreign);
@@ -193,7 +195,22 @@ impl XmppServer {
     }
 
     /// The best hash there is for an account.
-    fn hash(&self, host: &Capabilities, account: &Account, old: &Record) -> Hash {
+    async fn hash(
+        &self,
+        host: &Capabilities,
+        account: &Account,
+        old: &Record,
+        module: Option<&Jid>,
+    ) -> Hash {
+        if let Some(module) = module
+            && let Some(text) = self.hash_by_module(module, account).await
+        {
+            return Hash {
+                text,
+                is_right: true,
+                from_cookie: false,
+            };
+        }
         match &self.cookie {
             Some(cookie) if host.cookie != Some(false) => Hash {
                 text: native_hash(
@@ -270,7 +287,18 @@ impl XmppServer {
         Ok(Proof::Right)
     }
 
-    async fn kick(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+    async fn kick(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        module: Option<&Jid>,
+    ) -> Result<(), Undone> {
+        if let Some(module) = module {
+            let text = hook::text_for(ban);
+            self.kick_by_module(module, &ban.subject, &text).await?;
+            return self.wait_until_gone(host, jid).await;
+        }
         if !host.offers("end-user-session") {
             return Err(Undone(format!(
                 "The record of {jid} is written, but {} does not let portcullis close open sessions. `status` shows the lines to add.",

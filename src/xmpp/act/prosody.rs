@@ -53,7 +53,13 @@ impl XmppServer {
     }
 
     /// Best effort: the ban holds without it.
-    async fn export(&self, host: &Capabilities, jid: &BareJid, ban: &Ban, account: &Account) {
+    pub(super) async fn export(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+    ) {
         if !host.keeps_records() {
             return;
         }
@@ -64,7 +70,26 @@ impl XmppServer {
             &self.keyring,
         );
         if let Err(why) = self.write(host, jid, &record).await {
-            tracing::warn!(%jid, "the account is disabled, but its record was not written: {why}");
+            tracing::warn!(%jid, "the account is banned, but its record was not written: {why}");
+        }
+    }
+
+    /// Empties the record, best effort.
+    pub(super) async fn clear_export(&self, host: &Capabilities, jid: &BareJid) {
+        if !host.keeps_records() {
+            return;
+        }
+        let empty = Record::default();
+        match self.read(host, jid).await {
+            Ok(record) if record.is_empty() => {}
+            Ok(_) => {
+                if let Err(why) = self.write(host, jid, &empty).await {
+                    tracing::warn!(%jid, "the account is free, but its record was not emptied: {why}");
+                }
+            }
+            Err(why) => {
+                tracing::warn!(%jid, "the account is free, but its record was not read: {why}")
+            }
         }
     }
 

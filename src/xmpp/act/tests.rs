@@ -335,6 +335,7 @@ fn server(fake: &Shared, cookie: Option<&str>) -> Arc<XmppServer> {
             keyring: Keyring::parse(&generate_key_line(&"k1".parse().unwrap(), &[1; KEY_BYTES]))
                 .unwrap(),
             cookie: cookie.map(|cookie| Secret::new(cookie.into())),
+            hook_hosts: Vec::new(),
             limits: Limits::default(),
         },
     )

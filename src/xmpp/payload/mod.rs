@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod form;
+pub mod hook;
 
 use minidom::Element;
 use minidom::rxml::{Namespace, NcName};

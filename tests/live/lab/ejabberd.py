@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from . import ground
 from .server import SECRET, USERS, Server, password
 
 COOKIE = "PORTCULLISLABCOOKIE"
+MODULE = ground.PROJECT / "server" / "ejabberd" / "mod_portcullis"
 
 # The lines between the marks are what an operator adds to an existing ejabberd.yml.
 CONFIG = """\
@@ -147,8 +149,10 @@ COMMANDS = """\
 class Ejabberd(Server):
     gives_reason = True
 
-    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info"):
+    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info", module=False):
+        """`module`: with our hook module, installed as an operator does."""
         super().__init__()
+        self.module = module
         self.version, self.name = version, f"ejabberd-{version}"
         self.privilege, self.configure, self.loglevel = privilege, configure, loglevel
         self.cookie = COOKIE
@@ -182,10 +186,12 @@ class Ejabberd(Server):
             self.path / "stdout.log", env=env, cwd="/")
         self.wait_open(self.c2s, self.port, self.tls_port, self.stranger_port, self.http)
         took = time.time() - began
-        self.fresh = False
+        first, self.fresh = self.fresh, False
         # Mnesia writes accounts to disk some time later: one made shortly before a stop under load may be gone.
         for user in [*USERS, *self.people]:
             self.add_user(user)
+        if first and self.module:
+            self.install_module()
         return took
 
     def stop(self):
@@ -205,6 +211,9 @@ class Ejabberd(Server):
             f'ERLANG_NODE=lab{self.c2s}@localhost\nERL_DIST_PORT={self.dist}\n'
             f'ERL_OPTIONS="+sbwt none -kernel inet_dist_use_interface {{127,0,0,1}}"\n'
             f"EJABBERD_PID_PATH={self.run}/ejabberd.pid\n")
+        if self.module:
+            with open(self.path / "ejabberdctl.cfg", "a") as file:
+                file.write(f"CONTRIB_MODULES_PATH={self.run}/contrib\n")
         (self.path / "inetrc").write_text("")
 
     def _folders(self):
@@ -229,6 +238,24 @@ class Ejabberd(Server):
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost",
                         "-keyout", self.path / "key.pem", "-out", self.path / "crt.pem"], check=True, stderr=subprocess.DEVNULL)
         (self.path / "cert.pem").write_text((self.path / "key.pem").read_text() + (self.path / "crt.pem").read_text())
+
+    # -- the hook module ----------------------------------------------------------------------------------------------
+    def install_module(self):
+        sources = self.path / "contrib" / "sources" / MODULE.name
+        shutil.rmtree(sources, ignore_errors=True)
+        shutil.copytree(MODULE, sources)
+        (sources / "conf" / "mod_portcullis.yml").write_text(f"modules:\n  mod_portcullis:\n    component: {self.component}\n")
+        self._own()
+        env = {"HOME": f"{self.run}/home", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        done = subprocess.run([*map(str, self._as_ejabberd()), "/usr/sbin/ejabberdctl", *self._folders(), "module_install", MODULE.name],
+                              env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        assert done.returncode == 0, f"module_install: {done.stdout}\n{self.log()[-3000:]}"
+
+    def unload_module(self):
+        self.ctl("module_uninstall", module=MODULE.name)
+
+    def load_module(self):
+        self.install_module()
 
     # -- what an operator does ----------------------------------------------------------------------------------------
     def ctl(self, command, **args):

@@ -32,12 +32,21 @@ def wait_for(question, within=10, every=0.05, what=None):
         time.sleep(every)
 
 
+def value(v):
+    if isinstance(v, dict):
+        return "{ " + ", ".join(f"{k} = {value(one)}" for k, one in v.items()) + " }"
+    return json.dumps(v)
+
+
 def toml(tables):
-    """The little TOML a configuration needs; None leaves a key out."""
-    lines = [f"{k} = {json.dumps(v)}" for k, v in tables.items() if not isinstance(v, dict) and v is not None]
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{name}]"] + [f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None]
+    """The little TOML a configuration needs; None leaves a key out, a list of dicts is `[[name]]` again and again."""
+    def is_list(v):
+        return isinstance(v, list) and v and isinstance(v[0], dict)
+    lines = [f"{k} = {value(v)}" for k, v in tables.items() if not isinstance(v, dict) and not is_list(v) and v is not None]
+    for name, found in tables.items():
+        for table in [found] if isinstance(found, dict) else found if is_list(found) else []:
+            lines += ["", f"[[{name}]]" if is_list(found) else f"[{name}]"]
+            lines += [f"{k} = {value(v)}" for k, v in table.items() if v is not None]
     return "\n".join(lines) + "\n"
 
 

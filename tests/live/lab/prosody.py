@@ -2,6 +2,7 @@
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ CONFIG = """\
 pidfile = "{run}/prosody.pid"
 data_path = "{run}/data"
 certificates = "{run}/certs"
+plugin_paths = {{ "{run}/plugins" }}
 log = {{ info = "{run}/prosody.log" }}
 network_settings = {{ nagle = false }}      -- answers arrive without Nagle's 40 ms
 
@@ -37,7 +39,7 @@ authentication = "{authentication}"
 Component "{room_host}" "muc"
 
 VirtualHost "{host}"
-	modules_enabled = {{ "private"; "privilege"; "admin_adhoc"; "adhoc" }}
+	modules_enabled = {{ "private"; "privilege"; "admin_adhoc"; "adhoc"; {module} }}
 {rights}
 Component "{component}"
 	component_secret = "{secret}"
@@ -55,11 +57,19 @@ RIGHTS = """\
 """
 
 
+MODULE = ground.PROJECT / "server" / "prosody" / "mod_portcullis"
+MODULE_ON = """\
+	portcullis_component = "{component}"
+"""
+
+
 class Prosody(Server):
     name = "prosody-13"
 
-    def __init__(self, privilege=True, configure=True, authentication="internal_hashed"):
+    def __init__(self, privilege=True, configure=True, authentication="internal_hashed", module=False):
+        """`module`: with our hook module."""
         super().__init__()
+        self.module = module
         self.privilege, self.configure, self.authentication = privilege, configure, authentication
         self.c2s, self.port, *_ = ground.ports()
         self.stranger_port = self.port
@@ -71,10 +81,12 @@ class Prosody(Server):
             ground.throw_away(self.path)
             (self.path / "data").mkdir()
             (self.path / "certs").mkdir()
+            shutil.copytree(MODULE, self.path / "plugins" / MODULE.name)
         rights = RIGHTS.format(component=self.component) if self.privilege and self.configure else ""
         (self.path / "prosody.cfg.lua").write_text(CONFIG.format(
             run=self.path, host=self.host, component=self.component, stranger=self.stranger, room_host=self.room_host,
-            c2s=self.c2s, port=self.port, secret=SECRET, authentication=self.authentication, rights=rights,
+            c2s=self.c2s, port=self.port, secret=SECRET, authentication=self.authentication, rights=rights + (MODULE_ON.format(component=self.component) if self.module else ""),
+            module='"portcullis"' if self.module else "",
             component_modules='\tmodules_enabled = { "privilege" }\n' if self.privilege else ""))
         user = pwd.getpwnam("prosody")
         os.chown(self.path, user.pw_uid, user.pw_gid)
@@ -106,6 +118,12 @@ class Prosody(Server):
         """One command of the admin shell."""
         return subprocess.run(["prosodyctl", "--config", self.path / "prosody.cfg.lua", "shell", *words], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=30).stdout
+
+    def unload_module(self):
+        self.shell("module", "unload", "portcullis", self.host)
+
+    def load_module(self):
+        self.shell("module", "load", "portcullis", self.host)
 
     def record(self, user):
         """The ban record as it lies in the user's private storage, or an empty string."""

@@ -14,9 +14,10 @@ SASL = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
 
 
 class RawClient:
-    def __init__(self, server, user, pw=None):
+    def __init__(self, server, user, pw=None, source="127.0.0.1"):
+        """`source`: the address it comes from, anything in 127.0.0.0/8."""
         self.server, self.user, self.pw = server, user, pw or password(user)
-        self.s = socket.create_connection(("127.0.0.1", server.c2s), 10)
+        self.s = socket.create_connection(("127.0.0.1", server.c2s), 10, (source, 0))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf, self.closed = "", False
         self._open()
