@@ -139,16 +139,21 @@ impl<'a> Scale<'a> {
         match attempt.outcome {
             Outcome::Refused | Outcome::Error => Vec::new(),
             Outcome::Success => {
-                if who.account.is_some() && address.is_some() && !self.is_refused(&who) {
-                    self.tracker.succeed(&who, at);
+                let trace = self.tracker.trace_of(&who, at, self.now);
+                if !self.is_refused(&who, &trace) {
+                    self.tracker.succeed(trace);
                 }
                 Vec::new()
             }
             Outcome::Failure => {
-                if self.is_exempt(address) || self.is_refused(&who) {
+                if self.is_exempt(address) {
                     return Vec::new();
                 }
-                let wanted = self.count(who, at, fresh);
+                let trace = self.tracker.trace_of(&who, at, self.now);
+                if self.is_refused(&who, &trace) {
+                    return Vec::new();
+                }
+                let wanted = self.count(who, trace, at, fresh);
                 self.events(&Actor::rules(), wanted)
             }
         }
@@ -178,7 +183,8 @@ impl<'a> Scale<'a> {
             ..Who::default()
         };
         // What stands against it: a ban of exactly this, or one that refuses such a login.
-        let refused_by = match self.verdict(&who) {
+        let trace = self.tracker.trace_of(&who, self.now, self.now);
+        let refused_by = match self.verdict(&who, &trace) {
             Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
             Verdict::LetIn => self.ledger.current(subject),
         };
@@ -186,7 +192,7 @@ impl<'a> Scale<'a> {
             return Proposal::Answer(Ruling::Already(ban.clone()));
         }
         for _ in 0..times.min(ATTEMPTS_AT_ONCE) {
-            let wanted = self.count(who, self.now, fresh);
+            let wanted = self.count(who, trace, self.now, fresh);
             if !wanted.is_empty() {
                 return Proposal::Events(self.events(actor, wanted));
             }
@@ -200,34 +206,31 @@ impl<'a> Scale<'a> {
         })
     }
 
-    fn is_refused(&self, who: &Who<'_>) -> bool {
-        self.verdict(who) != Verdict::LetIn
+    fn is_refused(&self, who: &Who<'_>, trace: &Trace) -> bool {
+        self.verdict(who, trace) != Verdict::LetIn
     }
 
-    fn verdict(&self, who: &Who<'_>) -> Verdict {
-        let known = || self.is_known(who);
+    fn verdict(&self, who: &Who<'_>, trace: &Trace) -> Verdict {
+        let known = || self.tracker.is_known(trace, self.now);
         self.ledger.check(who.account, who.address, known, self.now)
-    }
-
-    fn is_known(&self, who: &Who<'_>) -> bool {
-        match (who.account, who.address) {
-            (Some(account), Some(address)) => self.tracker.knows(account, address, self.now),
-            _ => false,
-        }
     }
 
     /// Counts one failure and asks every rule.
     fn count(
         &mut self,
         mut who: Who<'_>,
+        mut trace: Trace,
         at: Timestamp,
         fresh: &mut dyn FnMut() -> EventId,
     ) -> Vec<Wanted<'a>> {
-        who.known = self.is_known(&who);
         who.shared = who
             .address
             .is_some_and(|address| self.tracker.is_shared(address));
-        let trace = self.tracker.count(&who, at, self.now);
+        if who.shared {
+            trace.share();
+        }
+        let known = self.tracker.is_known(&trace, self.now);
+        self.tracker.count(&mut trace, known, self.now);
         let policy = self.policy;
         let mut wanted: Vec<Wanted<'a>> = Vec::new();
         for (number, rule) in policy.rules.table.iter().enumerate() {
@@ -291,12 +294,6 @@ impl<'a> Scale<'a> {
                 .subject(rule.key, who.account, who.address)?,
         };
         let record = self.ledger.record(&subject, self.now);
-        let pardon = self.pardon(&subject);
-        let clean = record.map_or(long_ago, |record| record.clean).max(pardon);
-        let amount = match clean == long_ago {
-            true => most,
-            false => self.tracker.amount(number, trace, clean),
-        };
         let (count, before) = match record {
             None => (0, None),
             Some(record) => {
@@ -309,7 +306,17 @@ impl<'a> Scale<'a> {
                 (count, before)
             }
         };
-        let weighed = amount.saturating_mul(rule.weight(count));
+        let weight = rule.weight(count);
+        if most.saturating_mul(weight) < rule.limit {
+            return None;
+        }
+        let pardon = self.pardon(&subject);
+        let clean = record.map_or(long_ago, |record| record.clean).max(pardon);
+        let amount = match clean == long_ago {
+            true => most,
+            false => self.tracker.amount(number, trace, clean),
+        };
+        let weighed = amount.saturating_mul(weight);
         let stands = self.ledger.current(&subject);
         let is_over = weighed >= rule.limit && !stands.is_some_and(|ban| ban.is_in_force(self.now));
         is_over.then_some((subject, amount, count, before))
