@@ -31,6 +31,13 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
+    /// This long before, at least the year 0000.
+    #[must_use]
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_sub(millis))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         let millis = self.0.saturating_sub(earlier.0).max(0);
@@ -89,7 +96,9 @@ pub fn in_words(span: Duration) -> String {
     let seconds = span.as_secs() + u64::from(span.subsec_millis() >= 500);
     // Rounded to the second unit: a ban of 3 days told a moment later is still "3 days".
     let first = UNITS.iter().position(|(size, _)| seconds >= *size);
-    let grain = first.and_then(|at| UNITS.get(at + 1)).map_or(1, |unit| unit.0);
+    let grain = first
+        .and_then(|at| UNITS.get(at + 1))
+        .map_or(1, |unit| unit.0);
     let mut left = seconds.saturating_add(grain / 2) / grain * grain;
     let mut words = Vec::new();
     for (size, name) in UNITS {
