@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{ban::seal::KeyId, config::DEFAULT_FILE};
+use crate::ban::seal::KeyId;
+use crate::config::DEFAULT_FILE;
 
 /// What was typed.
 #[derive(Clone, Debug, Parser)]

@@ -14,8 +14,10 @@
 //! `ban ← gate ← {store, xmpp, command} ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
+pub mod app;
 pub mod ban;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod front;
 pub mod gate;

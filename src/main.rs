@@ -9,6 +9,7 @@ use std::{
 
 use clap::Parser;
 use portcullis::{
+    app,
     ban::seal::{KEY_BYTES, KeyId, generate_key_line},
     cli::{Cli, Command, Output},
     config::{Config, Problem, Problems},
@@ -30,16 +31,9 @@ fn main() -> ExitCode {
         Command::Keygen { id } => keygen(id),
         Command::Rehearse { events } => rehearse(&file, &events),
         Command::CheckConfig(output) => check_config(&file, output),
-        // SEAM: replace the body by `portcullis::app::run(&file, config)`.
-        Command::Run => with_config(&file, |_config| not_built("run")),
-        // SEAM: replace the body by `portcullis::app::doctor(config, output.json)`.
-        Command::Doctor(_output) => with_config(&file, |_config| not_built("doctor")),
+        Command::Run => with_config(&file, |config| app::run(&file, config)),
+        Command::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
     }
-}
-
-fn not_built(command: &str) -> ExitCode {
-    eprintln!("portcullis: `{command}` is not part of this build");
-    ExitCode::FAILURE
 }
 
 fn load(file: &Path) -> Result<Config, Problems> {
@@ -116,7 +110,13 @@ fn check_config(file: &Path, output: Output) -> ExitCode {
             for warning in &config.warnings {
                 eprintln!("{shown}:{warning} (warning)");
             }
-            return print(&format!("{shown} is good"), code);
+            let mut said = format!("{shown} is good");
+            if config.http.is_some() && config.http_token.is_none() {
+                said.push_str(
+                    "\n[http] has no token: /v1/check and /v1/report are not answered, the health checks are",
+                );
+            }
+            return print(&said, code);
         }
         (Err(problems), false) => {
             eprintln!("{problems}");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::{Changes, Recent};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -73,7 +74,7 @@ pub enum Verdict {
     LetIn,
     /// A ban does.
     Refuse {
-        /// Which one.
+        /// Which one; number 0 while it is being written down.
         ban: BanId,
         /// What kind of subject it is about.
         by: By,
@@ -150,6 +151,8 @@ struct Dossier {
     clean: Option<Timestamp>,
     /// When it was un-banned by hand.
     pardoned: Option<Timestamp>,
+    /// When its history was last forgotten.
+    forgotten: Option<Timestamp>,
 }
 
 /// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
@@ -163,6 +166,7 @@ pub struct Ledger {
     standing: Standing,
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
+    recent: Recent,
 }
 
 impl Ledger {
@@ -286,6 +290,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
+        self.recent.end(seq, &ban.subject);
         let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
@@ -340,6 +345,7 @@ impl Ledger {
         dossier.bans = 0;
         dossier.length = None;
         dossier.clean = Some(event.at);
+        dossier.forgotten = Some(event.at);
         Ruling::Forgotten {
             subject: event.subject.clone(),
             bans,
@@ -348,6 +354,7 @@ impl Ledger {
 
     /// Puts a ban into every index.
     fn enter(&mut self, ban: Ban) {
+        self.recent.enter(&ban);
         let ban = Arc::new(ban);
         self.standing.insert(Stands::new(Arc::clone(&ban)));
         if let Some(end) = ban.until {
@@ -361,6 +368,7 @@ impl Ledger {
         let id = self.dossiers.get(subject)?.current?;
         let ban = self.bans.remove(&id)?;
         self.standing.remove(subject);
+        self.recent.leave(&ban);
         if let Some(end) = ban.until {
             self.due.remove(&(end, id));
         }
@@ -416,6 +424,23 @@ impl Ledger {
         }
     }
 
+    /// What changed after a place in the log, for a copy of the bans in force: at most `most` things, and `room` bytes as
+    /// they are written. Ends up to `ends_since` are left out: the copy was begun when they were over. The cost does not
+    /// grow with the number of bans.
+    ///
+    /// `None`: the copy must begin anew, for too much has ended since, or too much at once.
+    pub fn changes(
+        &self,
+        since: Seq,
+        ends_since: Seq,
+        most: usize,
+        room: usize,
+    ) -> Option<Changes> {
+        let ban = |id| self.bans.get(&id).map(AsRef::as_ref);
+        self.recent
+            .after(since, ends_since, most, room, self.folded, ban)
+    }
+
     /// The ban in force that covers an address and holds longest.
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
         let stands = self.standing.covering(address.to_canonical(), now)?;
@@ -455,6 +480,33 @@ impl Ledger {
     /// When a subject was last un-banned by hand.
     pub fn pardoned(&self, subject: &Subject) -> Option<Timestamp> {
         self.dossiers.get(subject)?.pardoned
+    }
+
+    /// When a subject's history was last forgotten.
+    pub fn forgotten(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers.get(subject)?.forgotten
+    }
+
+    /// Who else has bans that count and is forgotten with a subject, and how many bans: the guard
+    /// and the pairs of an account; all inside of a network.
+    pub fn forgotten_with<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> impl Iterator<Item = (&'a Subject, u32)> {
+        let belongs = move |other: &Subject| match subject {
+            Subject::Account(_) => other.whose() == subject.whose(),
+            Subject::Address(_) | Subject::Network(_) => match (subject.net(), other.place()) {
+                (Some(net), Some(place)) => net.contains(&place),
+                _ => false,
+            },
+            Subject::Pair(..) | Subject::Guard(_) => false,
+        };
+        self.dossiers
+            .iter()
+            .filter(move |(other, dossier)| {
+                dossier.counted > 0 && *other != subject && belongs(other)
+            })
+            .map(|(other, dossier)| (other, dossier.counted))
     }
 
     /// How far the log has been folded.

@@ -8,11 +8,13 @@
 //! request leads to) and [`weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
 pub mod attempt;
+pub mod changes;
 pub mod event;
 pub mod exempt;
 pub mod ledger;
 pub mod native_hash;
 mod nets;
+pub mod outlook;
 pub mod policy;
 pub mod propose;
 pub mod record;
@@ -23,13 +25,16 @@ mod standing;
 pub mod subject;
 pub mod term;
 pub mod time;
+pub mod told;
 pub mod tracker;
 pub mod weigh;
 
 pub use attempt::{Attempt, Outcome};
+pub use changes::{Changed, Changes};
 pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
+pub use outlook::{Counting, Outlook, outlook};
 pub use policy::{Policy, Refusal};
 pub use propose::{Order, Proposal, Report, What, propose};
 pub use record::{Ban, BanId, Past};

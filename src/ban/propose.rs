@@ -72,7 +72,8 @@ pub enum What {
     },
     /// Take an exemption back.
     Unallow,
-    /// Forget the history: growth starts anew and counters are cleared.
+    /// Forget the history: growth starts anew and counters are cleared; of an account also those
+    /// of its guard and pairs, of a network those of all in it.
     Forget,
 }
 
@@ -87,6 +88,9 @@ pub enum Proposal {
 
 /// How many ended bans one tick writes down at most; the next tick takes the rest.
 pub const ENDED_AT_ONCE: usize = 1_000;
+
+/// With how many others, at most, a subject is forgotten at once.
+pub const FORGOTTEN_AT_ONCE: usize = 1_000;
 
 /// From a report to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
 ///
@@ -122,17 +126,29 @@ pub fn propose(
                 .collect(),
         ),
         Report::Order(order) => match decide(ledger, policy, order, now) {
-            Err(ruling) => Proposal::Answer(ruling),
-            Ok((change, personal)) => Proposal::Events(vec![Event {
-                id: fresh(),
-                at: now,
-                actor: order.actor.clone(),
-                origin: Origin::Manual,
-                subject: order.subject.clone(),
-                based_on: ledger.version(&order.subject),
-                change,
-                personal,
-            }]),
+            Err(ruling) => Proposal::Answer(*ruling),
+            Ok((change, personal)) => {
+                let mut event = |subject: &Subject, change, personal| Event {
+                    id: fresh(),
+                    at: now,
+                    actor: order.actor.clone(),
+                    origin: Origin::Manual,
+                    subject: subject.clone(),
+                    based_on: ledger.version(subject),
+                    change,
+                    personal,
+                };
+                let mut events: Vec<Event> = Vec::new();
+                if change == Change::Forgotten {
+                    let with = ledger.forgotten_with(&order.subject);
+                    events.extend(with.take(FORGOTTEN_AT_ONCE).map(|(subject, _)| {
+                        event(subject, Change::Forgotten, Personal::default())
+                    }));
+                }
+                // Last: what is told of the order is what came of its own subject.
+                events.push(event(&order.subject, change, personal));
+                Proposal::Events(events)
+            }
         },
     }
 }
@@ -143,7 +159,7 @@ fn decide(
     policy: &Policy,
     order: &Order,
     now: Timestamp,
-) -> Result<(Change, Personal), Ruling> {
+) -> Result<(Change, Personal), Box<Ruling>> {
     let standing = ledger
         .current(&order.subject)
         .filter(|ban| ban.is_in_force(now));
@@ -158,7 +174,7 @@ fn decide(
             needs_admin(order, "Taking an exemption back").map_err(Ruling::Refused)?;
             match ledger.exemptions().any(|one| one.subject == order.subject) {
                 true => Ok((Change::Unallowed, Personal::default())),
-                false => Err(Ruling::NotAllowed(order.subject.clone())),
+                false => Err(Box::new(Ruling::NotAllowed(order.subject.clone()))),
             }
         }
         What::Forget => {
@@ -166,12 +182,12 @@ fn decide(
             Ok((Change::Forgotten, Personal::default()))
         }
         What::Lift { reason } => {
-            permits_lift(policy, order, standing, now).map_err(Ruling::Refused)?;
+            permits_lift(policy, order, standing, now).map_err(refused)?;
             match standing {
-                None => Err(Ruling::NotBanned(
+                None => Err(Box::new(Ruling::NotBanned(
                     order.subject.clone(),
                     ledger.last(&order.subject).cloned(),
-                )),
+                ))),
                 Some(_) => Ok((
                     Change::Lifted {
                         reason: reason.clone(),
@@ -190,7 +206,7 @@ fn decide(
             permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
             if let Some(exemption) = ledger.exemption(&order.subject, now) {
                 let by = exemption.to_string();
-                return Err(Ruling::Refused(Refusal::Allowed(order.subject.clone(), by)));
+                return Err(refused(Refusal::Allowed(order.subject.clone(), by)));
             }
             let personal = Personal {
                 note: note.clone(),
@@ -203,11 +219,15 @@ fn decide(
             };
             let reason = reason.clone().unwrap_or_else(|| ban.reason.clone());
             if until == ban.until && reason == ban.reason && note.is_none() {
-                return Err(Ruling::Already(ban.clone()));
+                return Err(Box::new(Ruling::Already(ban.clone())));
             }
             Ok((Change::Amended { reason, until }, personal))
         }
     }
+}
+
+fn refused(refusal: Refusal) -> Box<Ruling> {
+    Box::new(Ruling::Refused(refusal))
 }
 
 fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {

@@ -188,7 +188,7 @@ impl Subject {
     fn parse_jid(text: &str) -> Result<Subject, BadSubject> {
         let jid = Jid::new(text).map_err(|why| BadSubject::Jid {
             text: text.to_owned(),
-            why: why.to_string(),
+            why: why_no_jid(&why).to_owned(),
         })?;
         match Account::from_jid(&jid) {
             Some(account) => Ok(Subject::Account(account)),
@@ -278,6 +278,23 @@ impl fmt::Display for Subject {
 /// Whether two networks have an address in common.
 pub fn overlaps(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
+}
+
+/// What is wrong with a JID, in words for people who do not know RFC 7622.
+fn why_no_jid(why: &xmpp_parsers::jid::Error) -> &'static str {
+    use xmpp_parsers::jid::Error;
+    match why {
+        Error::NodeEmpty => "nothing stands before the @",
+        Error::NodePrep => "the name before the @ holds a character that no name may have",
+        Error::NodeTooLong => "the name before the @ is longer than 1023 bytes",
+        Error::TooManyAts => "it has more than one @",
+        Error::NamePrep | Error::Idna => "what stands behind the @ is no domain",
+        Error::ResourceEmpty => "nothing stands behind the /",
+        Error::ResourcePrep | Error::ResourceTooLong => "what stands behind the / is no resource",
+        Error::ResourceMissingInFullJid | Error::ResourceInBareJid => {
+            "the resource does not belong"
+        }
+    }
 }
 
 fn looks_like_ipv4(text: &str) -> bool {

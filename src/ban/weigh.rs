@@ -293,25 +293,12 @@ impl<'a> Scale<'a> {
                 .rules
                 .subject(rule.key, who.account, who.address)?,
         };
-        let record = self.ledger.record(&subject, self.now);
-        let (count, before) = match record {
-            None => (0, None),
-            Some(record) => {
-                let quiet = record
-                    .ended
-                    .map_or(Duration::ZERO, |end| self.now.since(end));
-                let count = rule.remembered(record.count, quiet);
-                // After decay the term is smaller again: the last one is no floor any more.
-                let before = record.length.filter(|_| count == record.count);
-                (count, before)
-            }
-        };
+        let (count, before) = bans_that_count(self.ledger, rule, &subject, self.now);
         let weight = rule.weight(count);
         if most.saturating_mul(weight) < rule.limit {
             return None;
         }
-        let pardon = self.pardon(&subject);
-        let clean = record.map_or(long_ago, |record| record.clean).max(pardon);
+        let clean = clean_since(self.ledger, self.policy, &subject, self.now);
         let amount = match clean == long_ago {
             true => most,
             false => self.tracker.amount(number, trace, clean),
@@ -320,25 +307,6 @@ impl<'a> Scale<'a> {
         let stands = self.ledger.current(&subject);
         let is_over = weighed >= rule.limit && !stands.is_some_and(|ban| ban.is_in_force(self.now));
         is_over.then_some((subject, amount, count, before))
-    }
-
-    /// Until when an un-ban by hand keeps the rules off a subject: of itself, of its account, or
-    /// of its source.
-    fn pardon(&self, subject: &Subject) -> Timestamp {
-        let account = subject.whose().cloned().map(Subject::Account);
-        let guard = subject.whose().cloned().map(Subject::Guard);
-        let place = subject.place().map(Subject::network);
-        let network = subject
-            .place()
-            .and_then(|net| self.policy.rules.reach.network(net.addr()))
-            .map(Subject::network);
-        [Some(subject.clone()), account, guard, place, network]
-            .into_iter()
-            .flatten()
-            .filter_map(|subject| self.ledger.pardoned(&subject))
-            .map(|at| at.saturating_add(self.policy.rules.grace))
-            .max()
-            .unwrap_or(Timestamp::from_millis(i64::MIN))
     }
 
     fn spared(&self, rule: &Rule, subject: &Subject, who: &Who<'_>) -> Option<Spared> {
@@ -387,6 +355,52 @@ impl<'a> Scale<'a> {
             })
             .collect()
     }
+}
+
+/// Failures before this do not count for a subject: since then there was a ban of it, or it, its
+/// account or its source was un-banned by hand (with a time of grace) or forgotten.
+pub(super) fn clean_since(
+    ledger: &Ledger,
+    policy: &Policy,
+    subject: &Subject,
+    now: Timestamp,
+) -> Timestamp {
+    let account = subject.whose().cloned().map(Subject::Account);
+    let guard = subject.whose().cloned().map(Subject::Guard);
+    let place = subject.place().map(Subject::network);
+    let network = subject
+        .place()
+        .and_then(|net| policy.rules.reach.network(net.addr()))
+        .map(Subject::network);
+    let own = ledger.record(subject, now).map(|record| record.clean);
+    [Some(subject.clone()), account, guard, place, network]
+        .into_iter()
+        .flatten()
+        .flat_map(|subject| {
+            let pardoned = ledger.pardoned(&subject);
+            let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
+            [pardoned, ledger.forgotten(&subject)]
+        })
+        .chain([own])
+        .flatten()
+        .max()
+        .unwrap_or(Timestamp::from_millis(i64::MIN))
+}
+
+/// How many bans of a subject count for a rule, and how long the last one was meant to be.
+pub(super) fn bans_that_count(
+    ledger: &Ledger,
+    rule: &Rule,
+    subject: &Subject,
+    now: Timestamp,
+) -> (u32, Option<Duration>) {
+    let Some(record) = ledger.record(subject, now) else {
+        return (0, None);
+    };
+    let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
+    let count = rule.remembered(record.count, quiet);
+    // After decay the term is smaller again: the last one is no floor any more.
+    (count, record.length.filter(|_| count == record.count))
 }
 
 /// One ban a subject, the longest; and none for what another one covers as long.

@@ -16,6 +16,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         store,
         record,
         http,
+        http_token,
+        hook_hosts,
         ban,
         exempt,
         rules,
@@ -75,6 +77,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             record.cookie != new.record.cookie,
         ),
         ("http", "listen", *http != new.http),
+        ("http", "token", *http_token != new.http_token),
+        ("hook", "hosts", *hook_hosts != new.hook_hosts),
         ("ban", "default_duration", ban.default != new.ban.default),
         ("ban", "longest", ban.longest != new.ban.longest),
         (

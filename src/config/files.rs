@@ -20,23 +20,28 @@ const OTHERS: u32 = 0o007;
 const GROUP_WRITES: u32 = 0o020;
 
 /// Reads a file that only we and our group may read. The error is a sentence with what to do.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
-    let (text, metadata) = read(path, MAX_SECRET_FILE)?;
+pub(super) fn read_private(
+    path: &Path,
+    denied: fn(&Path) -> String,
+) -> Result<Zeroizing<String>, String> {
+    let (text, metadata) = read(path, MAX_SECRET_FILE, denied)?;
     refuse_open(path, &metadata)?;
     Ok(text)
 }
 
-/// Reads a text file of at most `limit` bytes, and what the system says about the very file that was read.
-pub(super) fn read(path: &Path, limit: u64) -> Result<(Zeroizing<String>, Metadata), String> {
+/// Reads a text file of at most `limit` bytes (`denied` says what to do when it may not be read), and what the system says about the very file that was read.
+pub(super) fn read(
+    path: &Path,
+    limit: u64,
+    denied: fn(&Path) -> String,
+) -> Result<(Zeroizing<String>, Metadata), String> {
     let shown = path.display();
     let explain = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!("{shown} does not exist"),
-        io::ErrorKind::PermissionDenied => {
-            format!(
-                "{shown} may not be read by the user this runs as; give it to that user: `chown portcullis {}`",
-                quoted(path)
-            )
-        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{shown} may not be read by the user this runs as; {}",
+            denied(path)
+        ),
         io::ErrorKind::IsADirectory => format!("{shown} is a folder, not a file"),
         io::ErrorKind::InvalidData => format!("{shown} is not text in UTF-8"),
         _ => format!("{shown} cannot be read: {error}"),
@@ -58,6 +63,14 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<(Zeroizing<String>, Metada
         ));
     }
     Ok((text, metadata))
+}
+
+/// What to do when a file of our own may not be read.
+pub(super) fn hand_over(path: &Path) -> String {
+    format!(
+        "give it to that user, for example: chown portcullis {}",
+        quoted(path)
+    )
 }
 
 /// Refuses a file that others may read or the group may change.
@@ -110,7 +123,7 @@ mod tests {
             (0o601, true),
         ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let got = read_private(&path);
+            let got = read_private(&path, hand_over);
             assert_eq!(got.is_err(), refused, "{mode:o}");
             if let Err(said) = got {
                 assert!(said.contains(&format!("mode {mode:04o}")), "{said}");
@@ -127,7 +140,7 @@ mod tests {
     fn what_is_no_readable_text_is_explained() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        let said = |path: &Path| read(path, 8).unwrap_err();
+        let said = |path: &Path| read(path, 8, hand_over).unwrap_err();
         assert!(said(&path).ends_with("does not exist"));
         assert!(said(folder.path()).ends_with("is a folder, not a file"));
         fs::write(&path, [0xFF, 0xFE]).unwrap();
@@ -135,7 +148,7 @@ mod tests {
         fs::write(&path, "123456789").unwrap();
         assert!(said(&path).contains("is larger than"));
         fs::write(&path, "12345678").unwrap();
-        assert_eq!(read(&path, 8).unwrap().0.as_str(), "12345678");
+        assert_eq!(read(&path, 8, hand_over).unwrap().0.as_str(), "12345678");
     }
 
     #[test]

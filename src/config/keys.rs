@@ -278,8 +278,8 @@ pub const KEYS: &[Key] = &[
         "record",
         "ejabberd_cookie_file",
         Kind::Text,
-        "the path of ejabberd's .erlang.cookie",
-        r#""/var/lib/ejabberd/.erlang.cookie""#,
+        "the path of a copy of ejabberd's .erlang.cookie",
+        r#""/etc/portcullis/erlang.cookie""#,
     ),
     fixed(
         "http",
@@ -287,6 +287,27 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "address:port to listen on",
         r#""127.0.0.1:5380""#,
+    ),
+    fixed(
+        "http",
+        "token",
+        Kind::Text,
+        "the token of programs that ask /v1/check and /v1/report",
+        r#""…""#,
+    ),
+    fixed(
+        "http",
+        "token_file",
+        Kind::Text,
+        "the path of a file that holds the token",
+        r#""/etc/portcullis/http.token""#,
+    ),
+    live(
+        "hook",
+        "hosts",
+        Kind::Texts,
+        "a list of virtual hosts of the server",
+        r#"["example.org"]"#,
     ),
     live(
         "ban",

@@ -13,8 +13,8 @@ use toml::Spanned;
 use xmpp_parsers::jid::{DomainPart, Jid};
 
 use super::{
-    Address, Component, Config, ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, Env, Exempt, Log, Record,
-    Secret, Terms, Tls, files,
+    Address, Component, Config, ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, ENV_TOKEN, Env, Exempt, Log,
+    Record, Secret, Terms, Tls, files,
     keys::{Key, key},
     nearest::nearest,
     policy_of,
@@ -54,6 +54,7 @@ pub(super) fn read(
         store,
         record,
         http,
+        hook,
         ban,
         exempt,
         tracker,
@@ -68,6 +69,17 @@ pub(super) fn read(
     }
     let link = reader.link(component, tls_unusable);
     let cookie = reader.cookie(record.ejabberd_cookie_file);
+    let http_token = reader
+        .one_of(
+            "http",
+            ["token", "token_file"],
+            &http.token,
+            &http.token_file,
+            ENV_TOKEN,
+            check_token,
+        )
+        .flatten();
+    let hook_hosts = reader.values("hook", "hosts", hook.hosts, host);
     let http = reader.value("http", "listen", http.listen, listen);
     if let Some((at, place)) = http
         .as_ref()
@@ -88,6 +100,8 @@ pub(super) fn read(
             .map(first),
         store: reader.path(store.path, DEFAULT_STORE),
         http: http.map(first),
+        http_token,
+        hook_hosts: hook_hosts.into_iter().map(first).collect(),
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
         log: reader.log(log),
@@ -236,49 +250,20 @@ impl Reader<'_, '_> {
             secret_file,
             ..
         } = &shaped.raw.component;
-        if let Some(text) = self.variable(ENV_SECRET) {
-            if let Some(ignored) = secret.as_ref().or(secret_file.as_ref()) {
-                let odd = format!("ignored, because the environment variable {ENV_SECRET} is set");
-                self.found.odd(Some(ignored.span()), odd);
-            }
-            return check_secret(text)
-                .map_err(|said| self.found.wrong(None, format!("{ENV_SECRET}: {said}")))
-                .ok();
-        }
-        match (secret, secret_file) {
-            (Some(secret), Some(_)) => {
-                let said = "`secret` and `secret_file` in [component] are both set; keep `secret_file` and take `secret` out";
-                self.found.wrong(Some(secret.span()), said);
-                None
-            }
-            (Some(secret), None) => {
-                let checked = check_secret(secret.get_ref().clone());
-                checked
-                    .map_err(|said| {
-                        self.found.wrong(
-                            Some(secret.span()),
-                            format!("`secret` in [component]: {said}"),
-                        )
-                    })
-                    .ok()
-            }
-            (None, Some(file)) => {
-                let path = self.folder.join(file.get_ref());
-                let read = files::read_private(&path).and_then(|text| {
-                    check_secret(text.trim_end_matches(['\r', '\n']).to_owned())
-                        .map_err(|said| format!("{}: {said}", path.display()))
-                });
-                read.map_err(|said| {
-                    self.found.wrong(
-                        Some(file.span()),
-                        format!("`secret_file` in [component]: {said}"),
-                    )
-                })
-                .ok()
-            }
-            (None, None) => {
-                if !shaped.was_taken_out("component", "secret")
-                    && !shaped.was_taken_out("component", "secret_file")
+        let keys = ["secret", "secret_file"];
+        match self.one_of(
+            "component",
+            keys,
+            secret,
+            secret_file,
+            ENV_SECRET,
+            check_secret,
+        ) {
+            Some(read) => read,
+            None => {
+                if !keys
+                    .iter()
+                    .any(|key| shaped.was_taken_out("component", key))
                 {
                     let said = format!(
                         "the component secret is missing: set `secret_file` (or `secret`) in [component], or {ENV_SECRET} in the environment, to the secret the XMPP server has for this component"
@@ -288,6 +273,51 @@ impl Reader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// A secret from the environment, the configuration or a file. `None`: none was given; `Some(None)`: one that was
+    /// reported as wrong.
+    fn one_of(
+        &mut self,
+        section: &'static str,
+        [name, file_name]: [&'static str; 2],
+        secret: &raw::Text,
+        secret_file: &raw::Text,
+        variable: &'static str,
+        check: fn(String) -> Result<Secret, String>,
+    ) -> Option<Option<Secret>> {
+        if let Some(text) = self.variable(variable) {
+            if let Some(ignored) = secret.as_ref().or(secret_file.as_ref()) {
+                let odd = format!("ignored, because the environment variable {variable} is set");
+                self.found.odd(Some(ignored.span()), odd);
+            }
+            let checked =
+                check(text).map_err(|said| self.found.wrong(None, format!("{variable}: {said}")));
+            return Some(checked.ok());
+        }
+        let read = match (secret, secret_file) {
+            (Some(secret), Some(_)) => {
+                let said = format!(
+                    "`{name}` and `{file_name}` in [{section}] are both set; keep `{file_name}` and take `{name}` out"
+                );
+                self.found.wrong(Some(secret.span()), said);
+                return Some(None);
+            }
+            (Some(secret), None) => check(secret.get_ref().clone())
+                .map_err(|said| (secret.span(), format!("`{name}` in [{section}]: {said}"))),
+            (None, Some(file)) => {
+                let path = self.folder.join(file.get_ref());
+                files::read_private(&path, files::hand_over)
+                    .and_then(|text| {
+                        check(text.trim_end_matches(['\r', '\n']).to_owned())
+                            .map_err(|said| format!("{}: {said}", path.display()))
+                    })
+                    .map_err(|said| (file.span(), format!("`{file_name}` in [{section}]: {said}")))
+            }
+            (None, None) => return None,
+        };
+        let read = read.map_err(|(place, said)| self.found.wrong(Some(place), said));
+        Some(read.ok())
     }
 
     fn domain(&mut self, shaped: &Shaped) -> Option<DomainPart> {
@@ -319,7 +349,7 @@ impl Reader<'_, '_> {
             files::quoted(&path)
         );
         let keys = if !matches!(path.try_exists(), Ok(false)) {
-            files::read_private(&path)
+            files::read_private(&path, files::hand_over)
         } else {
             Err(format!("{} does not exist; {make}", path.display()))
         };
@@ -341,7 +371,7 @@ impl Reader<'_, '_> {
         }
         let typed = typed?;
         let path = self.folder.join(typed.get_ref());
-        files::read_private(&path)
+        files::read_private(&path, copy_cookie)
             .and_then(|text| {
                 check_secret(text.trim_end_matches(['\r', '\n', ' ']).to_owned())
                     .map_err(|said| format!("{}: {said}", path.display()))
@@ -503,6 +533,15 @@ pub(super) fn first<T>((value, _): (T, Place)) -> T {
     value
 }
 
+/// What to do when the cookie may not be read. Never to open the original: Erlang does not start when anybody but its
+/// owner may read it (kernel `auth.erl`, `check_attributes`).
+fn copy_cookie(path: &Path) -> String {
+    format!(
+        "leave it closed, or ejabberd will not start; name a copy here: install -o portcullis -m 0400 {} /etc/portcullis/erlang.cookie",
+        files::quoted(path)
+    )
+}
+
 fn check_secret(text: String) -> Result<Secret, String> {
     let secret = Secret::new(text);
     let problem = match secret.expose() {
@@ -513,6 +552,25 @@ fn check_secret(text: String) -> Result<Secret, String> {
         _ => return Ok(secret),
     };
     Err(problem.to_owned())
+}
+
+/// Sent in a header, so it is what one can carry; long enough not to be guessed.
+fn check_token(text: String) -> Result<Secret, String> {
+    const SHORTEST: usize = 16;
+    let token = check_secret(text)?;
+    match token.expose() {
+        text if text.len() < SHORTEST => Err(format!(
+            "it has fewer than {SHORTEST} characters and could be guessed; make one: openssl rand -hex 32"
+        )),
+        text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(String::from(
+            "it must be of ASCII characters without blanks; make one: openssl rand -hex 32",
+        )),
+        _ => Ok(token),
+    }
+}
+
+fn host(text: &str) -> Result<String, String> {
+    domain(text).map(|domain| domain.to_string())
 }
 
 fn account(text: &str) -> Result<Account, String> {

@@ -44,6 +44,9 @@ pub const ENV_SEAL_KEYS: &str = "PORTCULLIS_SEAL_KEYS";
 /// ejabberd's cookie, before `ejabberd_cookie_file`.
 pub const ENV_COOKIE: &str = "PORTCULLIS_EJABBERD_COOKIE";
 
+/// The token of HTTP, before `token` and `token_file`.
+pub const ENV_TOKEN: &str = "PORTCULLIS_HTTP_TOKEN";
+
 /// Reads one variable of the environment; a map in tests.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -64,6 +67,10 @@ pub struct Config {
     pub record: Record,
     /// Where health checks are answered; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// Who may ask `/v1/check` and `/v1/report`; `None`: nobody.
+    pub http_token: Option<Secret>,
+    /// More virtual hosts whose hook modules are believed.
+    pub hook_hosts: Vec<String>,
     /// Terms of bans by hand.
     pub ban: Terms,
     /// Who is never banned.
@@ -160,11 +167,11 @@ impl Config {
         let mut found = Found::new(&text);
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = shape::read(&text, &mut found).and_then(|shaped| {
-            if let (Some(secret), Err(said)) = (
-                &shaped.raw.component.secret,
-                files::refuse_open(path, &metadata),
-            ) {
-                found.wrong(Some(secret.span()), said);
+            let secrets = [&shaped.raw.component.secret, &shaped.raw.http.token];
+            for secret in secrets.into_iter().flatten() {
+                if let Err(said) = files::refuse_open(path, &metadata) {
+                    found.wrong(Some(secret.span()), said);
+                }
             }
             meaning::read(shaped, folder, env, &mut found)
         });
@@ -233,7 +240,7 @@ fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>
 
 /// The configuration file's text; a missing one is told what to do.
 fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), Problems> {
-    files::read(path, files::MAX_CONFIG_FILE).map_err(|said| {
+    files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
         let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
         let message = match path.try_exists() {
             Ok(false) => format!("there is no such file; {hint}"),

@@ -29,6 +29,7 @@ pub(super) struct Raw {
     pub(super) store: Store,
     pub(super) record: Record,
     pub(super) http: Http,
+    pub(super) hook: Hook,
     pub(super) ban: Ban,
     pub(super) exempt: Exempt,
     pub(super) tracker: Tracker,
@@ -85,12 +86,24 @@ pub(super) struct Record {
     pub(super) ejabberd_cookie_file: Text,
 }
 
-/// `[http]`: health checks.
+/// `[http]`: health checks, and questions of programs that do not speak XMPP.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
     /// address:port; no HTTP without it.
     pub(super) listen: Text,
+    /// Who may ask and report.
+    pub(super) token: Text,
+    /// Or the file it stands in.
+    pub(super) token_file: Text,
+}
+
+/// `[hook]`: the modules on the server.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Hook {
+    /// More virtual hosts whose modules are believed.
+    pub(super) hosts: Texts,
 }
 
 /// `[ban]`: terms of bans by hand.

@@ -1,2 +1,21 @@
-//! The doors.
+//! The doors: forms, chat lines and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
+//! of the server.
+//!
+//! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
+//! [`Outcome`](crate::command::Outcome); it decides nothing about bans and says no sentence of
+//! its own. Start reading at [`route`], which gives every stanza to its door and every request
+//! exactly one answer.
+
+pub mod adhoc;
+pub mod chat;
+pub mod disco;
+pub mod hook;
+pub mod line;
+pub mod presence;
+pub mod roles;
+pub mod route;
+pub mod sessions;
 pub mod terminal;
+
+pub use roles::Roles;
+pub use route::{Desk, Reply};

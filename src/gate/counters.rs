@@ -5,17 +5,21 @@
 //! snapshot; when those parts have become large, and at the end, the whole is written. A crash
 //! loses the failures of the last [`SAVE_EVERY`]; a ban is in the log and never lost.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::lock;
 use super::ports::{LogFault, Outbox};
+use super::under_way::UnderWay;
 use crate::ban::tracker::Recent;
-use crate::ban::{Attempt, Event, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker};
+use crate::ban::{
+    Account, Notice, Outcome, Policy, Proposal, Report, Ruling, Subject, Timestamp, Tracker,
+};
 
 /// How often counters are kept.
 pub const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -33,12 +37,28 @@ const PARTS_BYTES: usize = 8 << 20;
 pub struct Counters {
     tracker: Mutex<Tracker>,
     outbox: Arc<dyn Outbox>,
-    /// Subjects with a ban by a rule between proposal and fold.
-    under_way: Mutex<HashSet<Subject>>,
-    shown: Mutex<VecDeque<Attempt>>,
+    under_way: Arc<UnderWay>,
+    shown: Mutex<VecDeque<Failure>>,
     given: Mutex<HashMap<(String, Subject), Timestamp>>,
     notices: broadcast::Sender<Notice>,
     kept: Mutex<Kept>,
+}
+
+/// A failed login, as it is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose; `None` when nobody told.
+    pub account: Option<Account>,
+    /// From where; `None` when nobody told.
+    pub place: Option<IpNet>,
+    /// The server says that there is no such account.
+    pub unknown: bool,
+    /// When.
+    pub at: Timestamp,
+    /// How many at once.
+    pub times: u32,
+    /// Not reported by the server, but by a person.
+    pub by_hand: bool,
 }
 
 /// Where the next part goes.
@@ -78,7 +98,7 @@ impl Counters {
         Ok(Counters {
             tracker: Mutex::new(tracker),
             outbox,
-            under_way: Mutex::default(),
+            under_way: Arc::default(),
             shown: Mutex::default(),
             given: Mutex::default(),
             notices: broadcast::Sender::new(64),
@@ -92,7 +112,7 @@ impl Counters {
     }
 
     /// The last failures, newest first.
-    pub fn failures(&self) -> Vec<Attempt> {
+    pub fn failures(&self) -> Vec<Failure> {
         lock(&self.shown).iter().rev().cloned().collect()
     }
 
@@ -102,21 +122,25 @@ impl Counters {
     }
 
     /// Takes note of what was weighed.
-    pub(super) fn saw(&self, report: &Report, notices: Vec<Notice>, now: Timestamp) {
-        if let Report::Login(attempt) = report
-            && attempt.outcome == Outcome::Failure
-        {
+    pub(super) fn saw(
+        &self,
+        report: &Report,
+        proposal: &Proposal,
+        notices: &[Notice],
+        now: Timestamp,
+    ) {
+        if let Some(failure) = failure(report, proposal, now) {
             let mut shown = lock(&self.shown);
             if shown.len() >= SHOWN {
                 shown.pop_front();
             }
-            shown.push_back(attempt.clone());
+            shown.push_back(failure);
         }
         for notice in notices {
-            if self.is_new(&notice, now) {
+            if self.is_new(notice, now) {
                 tracing::warn!(rule = notice.rule, subject = %notice.subject, "{notice}");
                 // Nobody listens: it is in the log.
-                let _ = self.notices.send(notice);
+                let _ = self.notices.send(notice.clone());
             }
         }
     }
@@ -135,16 +159,9 @@ impl Counters {
         true
     }
 
-    /// Leaves out events about subjects that have one on its way to the log; the others are on
-    /// theirs until the guard is dropped.
-    pub(super) fn not_under_way(&self, events: Vec<Event>) -> (Vec<Event>, UnderWay<'_>) {
-        let mut all = lock(&self.under_way);
-        let events: Vec<Event> = events
-            .into_iter()
-            .filter(|event| all.insert(event.subject.clone()))
-            .collect();
-        let subjects = events.iter().map(|event| event.subject.clone()).collect();
-        (events, UnderWay(&self.under_way, subjects))
+    /// Bans by rules between proposal and fold.
+    pub(super) fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
     }
 
     pub(super) async fn keep(&self, stop: CancellationToken) {
@@ -200,14 +217,32 @@ impl Counters {
     }
 }
 
-/// Subjects whose bans are on their way to the log.
-pub(super) struct UnderWay<'a>(&'a Mutex<HashSet<Subject>>, Vec<Subject>);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut all = lock(self.0);
-        for subject in &self.1 {
-            all.remove(subject);
+/// The failed logins in a report. Attempts by hand that were turned down are none.
+fn failure(report: &Report, proposal: &Proposal, now: Timestamp) -> Option<Failure> {
+    match report {
+        Report::Login(attempt) if attempt.outcome == Outcome::Failure => Some(Failure {
+            account: attempt.account.clone(),
+            place: attempt.address.map(|address| address.to_canonical().into()),
+            unknown: attempt.unknown,
+            at: attempt.at,
+            times: 1,
+            by_hand: false,
+        }),
+        Report::Attempt { subject, times, .. }
+            if matches!(
+                proposal,
+                Proposal::Events(_) | Proposal::Answer(Ruling::Noted)
+            ) =>
+        {
+            Some(Failure {
+                account: subject.whose().cloned(),
+                place: subject.place(),
+                unknown: false,
+                at: now,
+                times: *times,
+                by_hand: true,
+            })
         }
+        _ => None,
     }
 }

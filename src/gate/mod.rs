@@ -14,6 +14,7 @@ pub mod clock;
 pub mod counters;
 pub mod effects;
 pub mod ports;
+mod under_way;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,17 +22,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, oneshot};
+use ipnet::IpNet;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
-    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
-    Subject, Verdict, weigh,
+    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
+    Report, Ruling, Seq, Subject, Verdict, outlook, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
 use effects::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+
+pub use under_way::Wanted;
 
 /// How often a person's order is proposed again when somebody else changed the subject first.
 const STALE_RETRIES: u32 = 5;
@@ -53,6 +57,7 @@ pub struct Gate {
     desk: Desk,
     counters: Counters,
     folded: Notify,
+    news: watch::Sender<Seq>,
 }
 
 /// Whether the server is in line with the ledger.
@@ -96,6 +101,7 @@ impl Gate {
             }
         }
         desk.save(ledger.folded())?;
+        let news = watch::Sender::new(ledger.folded());
         Ok(Arc::new(Gate {
             log,
             server,
@@ -106,6 +112,7 @@ impl Gate {
             desk,
             counters,
             folded: Notify::new(),
+            news,
         }))
     }
 
@@ -116,17 +123,11 @@ impl Gate {
     /// [`LogFault`] when it could not be made durable; then it did not happen.
     pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
         if matches!(report, Report::Login(_) | Report::Attempt { .. }) {
-            let proposal = self.propose(&report)?;
-            return match proposal {
-                Proposal::Answer(ruling) => Ok(ruling),
-                Proposal::Events(events) => {
-                    let rulings = self.impose(events).await?;
-                    Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted))
-                }
-            };
+            let (rulings, _) = self.raise(&report).await?;
+            return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
         for _ in 0..STALE_RETRIES {
-            let events = match self.propose(&report)? {
+            let events = match self.propose(&report)?.0 {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
@@ -138,6 +139,24 @@ impl Gate {
         Ok(Ruling::Stale)
     }
 
+    /// Takes a login or an attempt by hand down the road, as [`Gate::submit`] does. Gives back all
+    /// that came of it: the bans that began (or one ruling that says why none could), and what
+    /// rules would have done but did not.
+    ///
+    /// # Errors
+    /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
+    pub async fn raise(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
+        let (proposal, notices) = self.propose(report)?;
+        let rulings = match proposal {
+            Proposal::Answer(ruling) => vec![ruling],
+            Proposal::Events(events) => {
+                let wanted = self.counters.under_way().admit(events);
+                self.impose(wanted).await?
+            }
+        };
+        Ok((rulings, notices))
+    }
+
     /// Takes many logins down the road at once: all are counted, then what the rules answer is
     /// made durable together. Gives back the bans that began.
     ///
@@ -145,19 +164,32 @@ impl Gate {
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same,
     /// and the next one asks for the ban again.
     pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
-        let mut wanted = Vec::new();
-        for attempt in attempts {
-            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
-                wanted.extend(events);
-            }
-        }
+        let wanted = self.count(attempts)?;
         self.impose(wanted).await
     }
 
-    /// Appends what rules ask for. It is not tried again when somebody else was first: then the
-    /// subject is judged anew by its next failure.
-    async fn impose(&self, events: Vec<Event>) -> Result<Vec<Ruling>, LogFault> {
-        let (events, _under_way) = self.counters.not_under_way(events);
+    /// Counts many logins, in memory and at once; gives back the bans that rules ask for, which
+    /// [`Gate::impose`] then makes. A question asked after this knows of them all.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the system gives no randomness.
+    pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
+        let mut wanted = Vec::new();
+        for attempt in attempts {
+            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))?.0 {
+                wanted.extend(events);
+            }
+        }
+        Ok(self.counters.under_way().admit(wanted))
+    }
+
+    /// Makes the bans that rules ask for durable. It is not tried again when somebody else was
+    /// first: then the subject is judged anew by its next failure.
+    ///
+    /// # Errors
+    /// [`LogFault`] when they could not be made durable; then they were not made.
+    pub async fn impose(&self, mut wanted: Wanted) -> Result<Vec<Ruling>, LogFault> {
+        let events = std::mem::take(&mut wanted.events);
         let mut waiters = Vec::with_capacity(events.len());
         for event in &events {
             let (tell, told) = oneshot::channel();
@@ -176,7 +208,7 @@ impl Gate {
         Ok(rulings)
     }
 
-    fn propose(&self, report: &Report) -> Result<Proposal, LogFault> {
+    fn propose(&self, report: &Report) -> Result<(Proposal, Vec<Notice>), LogFault> {
         let now = self.clock.now();
         let policy = self.policy.load();
         let mut no_chance = None;
@@ -191,10 +223,10 @@ impl Gate {
             let mut tracker = self.counters.tracker();
             weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
-        self.counters.saw(report, notices, now);
+        self.counters.saw(report, &proposal, &notices, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
-            None => Ok(proposal),
+            None => Ok((proposal, notices)),
         }
     }
 
@@ -243,10 +275,14 @@ impl Gate {
             .await
             .map_err(|why| LogFault::Broken(why.to_string()))??;
         let mut rulings = Vec::with_capacity(entries.len());
+        let mut news = None;
         {
             let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
             for Entry { seq, event, .. } in &entries {
                 let (ruling, effects) = ledger.fold(*seq, event);
+                if !effects.is_empty() {
+                    news = Some(*seq);
+                }
                 self.desk.take_in(*seq, event.at, effects);
                 rulings.push((event.id, ruling));
             }
@@ -257,7 +293,11 @@ impl Gate {
             // Not lost: the effects behind the stored cursor are taken in again at start.
             tracing::error!(%why, "cannot save unfinished work");
         }
+        if let Some(seq) = news {
+            self.news.send_replace(seq);
+        }
         for (id, ruling) in rulings {
+            told_by_rule(&ruling);
             if let Some(tell) = lock(&self.waiting).remove(&id) {
                 // Whoever waited may have gone away; the ruling stands all the same.
                 let _ = tell.send(ruling);
@@ -300,7 +340,7 @@ impl Gate {
     }
 
     /// May this account log in from this address, now? Without an account: may a stream start?
-    /// From memory.
+    /// From memory. What rules decided and the disk has not taken yet holds already.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let now = self.clock.now();
         let known = || {
@@ -313,13 +353,47 @@ impl Gate {
                 is_known || self.policy.load().is_exempt(address)
             })
         };
-        self.read(|ledger| ledger.check(account, address, known, now))
+        match self.read(|ledger| ledger.check(account, address, known, now)) {
+            Verdict::LetIn => {
+                let policy = self.policy.load();
+                let under_way = self.counters.under_way();
+                let found = under_way.against(&policy.rules, account, address, known);
+                found.unwrap_or(Verdict::LetIn)
+            }
+            refuse => refuse,
+        }
+    }
+
+    /// What stands for and against a login of an account, from a place, or both; from memory.
+    pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
+        let (now, policy) = (self.clock.now(), self.policy.load());
+        self.read(|ledger| {
+            let mut tracker = self.counters.tracker();
+            outlook(ledger, &mut tracker, &policy, account, place, now)
+        })
     }
 
     /// Whether the ban of an address or network may refuse at the start of a stream, where no
-    /// account is named yet (`door='start'` of the hook protocol).
+    /// account is named yet (`door='start'` of the hook protocol): not where anybody lives whom
+    /// it does not touch, or who is exempt.
     pub fn holds_at_start(&self, ban: &Ban) -> bool {
-        Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net))
+        let Some(net) = ban.subject.net() else {
+            return false;
+        };
+        let holds = Ledger::holds_at_start(ban, |net| self.counters.tracker().lives_in(net));
+        let policy = self.policy.load();
+        let mut exempt = policy.exempt_networks.iter();
+        holds
+            && !exempt.any(|other| subject::overlaps(other, &net))
+            && self.read(|ledger| {
+                let mut nets = ledger.exemptions().filter_map(|one| one.subject.net());
+                !nets.any(|other| subject::overlaps(&other, &net))
+            })
+    }
+
+    /// Follows the place of the last event that changed which bans are in force.
+    pub fn news(&self) -> watch::Receiver<Seq> {
+        self.news.subscribe()
     }
 
     /// The counters of failed logins.
@@ -404,6 +478,22 @@ impl Gate {
     /// The present.
     pub fn now(&self) -> crate::ban::Timestamp {
         self.clock.now()
+    }
+}
+
+/// What a person orders is told to that person; what a rule decides is told here.
+fn told_by_rule(ruling: &Ruling) {
+    if let Ruling::Banned(ban) = ruling
+        && let Some(rule) = ban.origin.rule()
+    {
+        tracing::info!(
+            ban = %ban.id,
+            subject = %ban.subject,
+            until = ?ban.until.map(crate::ban::Timestamp::to_xmpp),
+            ordinal = ban.ordinal,
+            rule,
+            "banned by a rule"
+        );
     }
 }
 

@@ -5,14 +5,16 @@
 //! never repairs by deleting what was acknowledged. Nothing of the storage engine is seen
 //! outside of `sled.rs` and `sled/` (docs/adr/0001-sled.md).
 //!
-//! Start reading at [`memory`], which says in 100 lines what a store does; `sled` does the
+//! Start reading at [`memory`], which says in 100 lines what a store does; [`sled`] does the
 //! same on a disk.
 
 pub mod counters;
 pub mod memory;
+pub mod sled;
 
-pub use counters::CounterFile;
-pub use memory::MemoryStore;
+pub use self::counters::CounterFile;
+pub use self::memory::MemoryStore;
+pub use self::sled::{OpenFault, Store};
 
 use crate::ban::{Event, Personal};
 use crate::gate::ports::{LogFault, Task};

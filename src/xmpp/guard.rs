@@ -168,7 +168,9 @@ enum At {
     Text,
     /// After `<`.
     Less,
-    /// In the name of a start tag.
+    /// In the start tag of an inner element, where only its end and its quotes matter; true after a `/`.
+    Inner(bool),
+    /// In the name of a root tag. This and the following know every attribute.
     Name,
     /// Between attributes.
     Tag,
@@ -280,23 +282,50 @@ impl Guard {
                             kept = i;
                         }
                         self.enter();
-                        self.at = At::Name;
+                        self.at = if self.depth > 1 {
+                            At::Inner(false)
+                        } else {
+                            At::Name
+                        };
                         continue;
                     }
                 },
-                At::Name => match byte {
-                    b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n' => {
+                At::Inner(slash) => {
+                    let rest = &bytes[i..];
+                    let stop = memchr::memchr3(b'>', b'"', b'\'', rest);
+                    let run = &rest[..stop.unwrap_or(rest.len())];
+                    let slash = run.last().map_or(slash, |last| *last == b'/');
+                    i += run.len();
+                    match stop.map(|stop| rest[stop]) {
+                        None => self.at = At::Inner(slash),
+                        Some(b'>') => {
+                            i += 1;
+                            self.at = At::Text;
+                            // The root is still open: no frame ends here.
+                            self.depth -= usize::from(slash);
+                        }
+                        Some(quote) => {
+                            i += 1;
+                            self.count_attribute();
+                            self.begin_value(None, quote);
+                        }
+                    }
+                    continue;
+                }
+                At::Name => {
+                    let run = name_at(&bytes[i..]);
+                    self.raw.push_name(run);
+                    i += run.len();
+                    if i < bytes.len() {
                         self.at = At::Tag;
-                        continue;
                     }
-                    _ if self.depth <= 1 => self.raw.push_name(byte),
-                    _ => {}
-                },
+                    continue;
+                }
                 At::Tag => match byte {
                     b'/' => self.at = At::Slash,
                     b'>' => {
                         i += 1;
-                        if let Some(found) = self.end_tag(false, bytes, &mut kept, i)? {
+                        if let Some(found) = self.end_root_tag(false, bytes, &mut kept, i)? {
                             *input = &bytes[i..];
                             return Ok(Some(found));
                         }
@@ -304,32 +333,25 @@ impl Guard {
                     }
                     b' ' | b'\t' | b'\r' | b'\n' => {}
                     _ => {
-                        self.attributes += 1;
-                        if self.attributes > self.limits.attributes {
-                            self.reject(Excess::Attributes);
-                        }
+                        self.count_attribute();
                         self.raw.begin_attribute();
                         self.at = At::Attribute;
                         continue;
                     }
                 },
-                At::Attribute => match byte {
-                    b'=' | b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n' => {
+                At::Attribute => {
+                    let run = name_at(&bytes[i..]);
+                    self.raw.push_attribute(run);
+                    i += run.len();
+                    if i < bytes.len() {
                         self.at = At::Equals;
-                        continue;
                     }
-                    _ if self.depth <= 1 => self.raw.push_attribute(byte),
-                    _ => {}
-                },
+                    continue;
+                }
                 At::Equals => match byte {
                     b'"' | b'\'' => {
-                        self.part = if self.depth <= 1 {
-                            self.raw.begin_value(self.open)
-                        } else {
-                            None
-                        };
-                        self.value_bytes = 0;
-                        self.at = At::Value(byte);
+                        let part = self.raw.begin_value(self.open);
+                        self.begin_value(part, byte);
                     }
                     // No value at all: ill-formed, which the parser will say.
                     b'>' | b'/' => {
@@ -351,7 +373,11 @@ impl Guard {
                     }
                     i += run.len();
                     if end.is_some() {
-                        self.at = At::Tag;
+                        self.at = if self.depth > 1 {
+                            At::Inner(false)
+                        } else {
+                            At::Tag
+                        };
                         i += 1;
                     }
                     continue;
@@ -359,7 +385,7 @@ impl Guard {
                 At::Slash => {
                     if byte == b'>' {
                         i += 1;
-                        if let Some(found) = self.end_tag(true, bytes, &mut kept, i)? {
+                        if let Some(found) = self.end_root_tag(true, bytes, &mut kept, i)? {
                             *input = &bytes[i..];
                             return Ok(Some(found));
                         }
@@ -469,8 +495,21 @@ impl Guard {
         }
     }
 
-    /// A start tag ends before `bytes[end]`.
-    fn end_tag(
+    fn count_attribute(&mut self) {
+        self.attributes += 1;
+        if self.attributes > self.limits.attributes {
+            self.reject(Excess::Attributes);
+        }
+    }
+
+    fn begin_value(&mut self, part: Option<Part>, quote: u8) {
+        self.part = part;
+        self.value_bytes = 0;
+        self.at = At::Value(quote);
+    }
+
+    /// A root tag, or the stream header, ends before `bytes[end]`.
+    fn end_root_tag(
         &mut self,
         empty: bool,
         bytes: &[u8],
@@ -486,15 +525,11 @@ impl Guard {
             self.open = true;
             return Ok(Some(Found::Open));
         }
-        if self.depth == 1 {
-            self.keep(&bytes[*kept..end]);
-            *kept = end;
-            self.splice(empty);
-        }
-        if empty {
-            self.depth -= 1;
-        }
-        Ok((self.depth == 0).then_some(Found::Element))
+        self.keep(&bytes[*kept..end]);
+        *kept = end;
+        self.splice(empty);
+        self.depth -= usize::from(empty);
+        Ok(empty.then_some(Found::Element))
     }
 
     /// Writes the inherited namespaces into the root tag, so that the frame stands by itself.
@@ -538,6 +573,12 @@ impl Guard {
         self.excess.get_or_insert(why);
         self.stored.clear();
     }
+}
+
+/// The front of `bytes` up to what ends a name. Ill-formed input may end it early or late; the parser will say so.
+fn name_at(bytes: &[u8]) -> &[u8] {
+    let ends = |byte: &u8| matches!(byte, b'=' | b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n');
+    &bytes[..bytes.iter().position(ends).unwrap_or(bytes.len())]
 }
 
 #[cfg(test)]

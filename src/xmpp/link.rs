@@ -9,6 +9,7 @@ mod connect;
 mod inbound;
 mod login;
 mod session;
+mod tls;
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use super::wire::{Out, Wire};
 use backoff::{Patience, delay};
 
 pub use cause::Cause;
-pub use connect::{Dial, Duplex, Line, Tls};
+pub use connect::{Dial, Duplex, Line};
+pub use tls::Tls;
 
 /// Stanzas that may wait for the program before the link stops reading.
 pub const INCOMING: usize = 256;
@@ -188,13 +190,8 @@ impl Link {
             let pause = delay(patience, tries, chance());
             tries = tries.saturating_add(1);
             self.report(&cause, pause);
-            if held.is_some()
-                && self
-                    .events
-                    .send(Incoming::Down { why: cause })
-                    .await
-                    .is_err()
-            {
+            let down = Incoming::Down { why: cause };
+            if held.is_some() && !tell(&self.events, down, shutdown).await {
                 return Ok(());
             }
             tokio::select! {
@@ -222,19 +219,11 @@ impl Link {
     ) -> Result<(), Cause> {
         let session = self.wire.open();
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
-        let ended = match self.events.send(Incoming::Up).await {
-            Err(_) => Err(Cause::Deaf),
-            Ok(()) => {
-                session::run(
-                    line,
-                    &self.settings,
-                    &self.wire,
-                    &mut self.queue,
-                    &self.events,
-                    shutdown,
-                )
-                .await
-            }
+        let ended = if tell(&self.events, Incoming::Up, shutdown).await {
+            let (wire, queue, events) = (&self.wire, &mut self.queue, &self.events);
+            session::run(line, &self.settings, wire, queue, events, shutdown).await
+        } else {
+            Err(Cause::Deaf)
         };
         self.wire.close(ended.as_ref().err().map(Cause::to_string));
         ended
@@ -248,6 +237,19 @@ impl Link {
         } else {
             tracing::warn!(%server, ?pause, "no link to the XMPP server: {cause}");
         }
+    }
+}
+
+/// Tells the program; `false`: it does not listen any more. A program that is stopping may be slow to listen.
+async fn tell(
+    events: &mpsc::Sender<Incoming>,
+    event: Incoming,
+    shutdown: &CancellationToken,
+) -> bool {
+    tokio::select! {
+        biased;
+        told = events.send(event) => told.is_ok(),
+        () = shutdown.cancelled() => false,
     }
 }
 

@@ -334,6 +334,31 @@ mod tests {
     }
 
     #[test]
+    fn guard_and_parser_agree_about_the_header() {
+        for id in [
+            "a",
+            "a&amp;&#65;",
+            "a\nb\tc",
+            "a\r\nb",
+            "&#10;&#13;&#9;",
+            " a  b ",
+            "é&#x1F600;",
+        ] {
+            let text = format!(
+                "<iq xmlns='jabber:component:accept' type='get' id='{id}' from='a@b' to='c'><x/></iq>"
+            );
+            let Top::Stanza(received) = parse(text.as_bytes()) else {
+                panic!("{id:?} was refused");
+            };
+            assert_eq!(
+                guard::head_of(text.as_bytes()).id,
+                received.header.id,
+                "{id:?}"
+            );
+        }
+    }
+
+    #[test]
     fn an_attribute_longer_than_the_lexers_own_limit_is_read() {
         let long = "z".repeat(16_000);
         let received = received(&format!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -94,6 +94,7 @@ struct Shared {
     room: Arc<Semaphore>,
     state: watch::Sender<State>,
     counters: Arc<Counters>,
+    renewal: Notify,
 }
 
 /// A stanza that waits to be written, holding its share of [`WAITING_BYTES`].
@@ -121,6 +122,7 @@ impl Wire {
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
             state: watch::Sender::default(),
             counters: Arc::default(),
+            renewal: Notify::new(),
         };
         (
             Wire {
@@ -128,6 +130,16 @@ impl Wire {
             },
             waiting,
         )
+    }
+
+    /// Asks for a new connection in place of this one: ejabberd gives back lost grants only to a new one.
+    pub fn renew(&self) {
+        self.shared.renewal.notify_waiters();
+    }
+
+    /// Resolves when somebody asks for a new connection from now on.
+    pub(super) async fn renewal(&self) {
+        self.shared.renewal.notified().await;
     }
 
     /// Our domain.

@@ -10,9 +10,9 @@ const RANKS: [&[&str]; 8] = [
     &["gate"],
     &["store", "xmpp", "command"],
     &["front"],
-    &["http"],
+    &["http", "logs"],
     &["config"],
-    &["app", "cli", "logs", "rehearse"],
+    &["app", "cli", "rehearse"],
     &["main", "lib"],
 ];
 
@@ -36,13 +36,43 @@ fn imports(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-        .flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| {
-            rest.chars()
-                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                .collect()
-        })
+        .collect::<Vec<_>>()
+        .join(" ")
+        .split("crate::")
+        .skip(1)
+        .flat_map(roots)
         .collect()
+}
+
+/// The first names of an import path: one, or those at the top level of `{…}`.
+fn roots(rest: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![name(rest)];
+    };
+    let (mut depth, mut found, mut start) = (0, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                found.push(name(&group[start..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(name(&group[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
 }
 
 #[test]
@@ -65,6 +95,12 @@ fn imports_only_go_to_the_left() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn grouped_imports_are_not_hidden_from_the_check() {
+    let text = "use crate::{front::chat, gate};";
+    assert_eq!(imports(text), ["front", "gate"]);
 }
 
 #[test]

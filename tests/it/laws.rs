@@ -1,11 +1,12 @@
 //! Properties of the rules that hold whatever happens.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis::ban::{
-    Actor, Ban, Door, Event, EventId, Ledger, Order, Policy, Proposal, Report, Role, Ruling, Seq,
-    Subject, Term, Timestamp, Verdict, What, propose,
+    Actor, Ban, Changed, Door, Event, EventId, Ledger, Order, Policy, Proposal, Report, Role,
+    Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
 };
 use proptest::prelude::*;
 
@@ -267,5 +268,42 @@ proptest! {
     #[test]
     fn no_bytes_panic_the_event_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Event::from_bytes(&bytes, Default::default());
+    }
+
+    #[test]
+    fn a_copy_that_asks_for_changes_now_and_then_holds_what_is_in_force(
+        steps in proptest::collection::vec((step(), 0..4u8), 1..60),
+        most in 1..4usize,
+    ) {
+        let mut world = World::new();
+        let (mut copy, mut since, mut begun) = (BTreeMap::new(), Seq(0), Seq(0));
+        let mut take = |ledger: &Ledger| {
+            let page = ledger.changes(since, begun, most, usize::MAX).unwrap();
+            assert!(page.list.len() <= most);
+            for changed in page.list {
+                match changed {
+                    Changed::Stands(ban) => copy.insert(ban.subject.clone(), ban),
+                    Changed::Ended(subject) => copy.remove(&subject),
+                };
+            }
+            (since, begun) = (page.upto, page.upto.max(begun));
+            (page.more, copy.clone())
+        };
+        for (step, pages) in &steps {
+            world.take(step);
+            for _ in 1..*pages {
+                take(&world.ledger);
+            }
+        }
+        let held = loop {
+            if let (false, held) = take(&world.ledger) {
+                break held;
+            }
+        };
+        let mut held: Vec<Ban> = held.into_values().collect();
+        held.sort_by_key(|ban| std::cmp::Reverse(ban.id));
+        let mut there = bans(&world.ledger);
+        there.sort_by_key(|ban| std::cmp::Reverse(ban.id));
+        prop_assert_eq!(held, there);
     }
 }

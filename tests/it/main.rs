@@ -3,10 +3,14 @@
 
 mod attacks;
 mod config;
+mod doors;
 mod gate;
 mod house;
 mod laws;
 mod link;
+mod manual;
 mod rehearse;
 mod rules;
 mod scripted;
+mod store;
+mod wire;

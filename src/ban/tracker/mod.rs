@@ -440,18 +440,12 @@ impl Tracker {
     }
 
     /// What the rules count for an account, an address or both at present, by rule; what lies
-    /// before bans and pardons included.
-    pub fn tally(&self, account: Option<&Account>, address: Option<IpAddr>) -> Vec<(&Rule, u32)> {
-        let who = Who {
-            account,
-            address,
-            ..Who::default()
-        };
-        let trace = self.trace(&who, Timestamp::from_millis(self.base));
-        let long_ago = Timestamp::from_millis(i64::MIN);
+    /// before `since` does not count.
+    pub fn tally(&self, who: &Who<'_>, since: impl Fn(&Rule) -> Timestamp) -> Vec<(&Rule, u32)> {
+        let trace = self.trace(who, Timestamp::from_millis(self.base));
         let rules = self.rules.table.iter().enumerate();
         rules
-            .map(|(at, rule)| (rule, self.amount(at, &trace, long_ago)))
+            .map(|(at, rule)| (rule, self.amount(at, &trace, since(rule))))
             .filter(|(_, amount)| *amount > 0)
             .collect()
     }

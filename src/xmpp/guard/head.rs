@@ -69,20 +69,16 @@ impl Raw {
         }
     }
 
-    pub(super) fn push_name(&mut self, byte: u8) {
-        if self.name.len() < NAME_KEPT {
-            self.name.push(byte);
-        }
+    pub(super) fn push_name(&mut self, run: &[u8]) {
+        push_bounded(&mut self.name, run);
     }
 
     pub(super) fn begin_attribute(&mut self) {
         self.attribute.clear();
     }
 
-    pub(super) fn push_attribute(&mut self, byte: u8) {
-        if self.attribute.len() < NAME_KEPT {
-            self.attribute.push(byte);
-        }
+    pub(super) fn push_attribute(&mut self, run: &[u8]) {
+        push_bounded(&mut self.attribute, run);
     }
 
     /// The value of the attribute just named begins. `in_stream`: the tag is a stanza's, not the stream header.
@@ -164,10 +160,17 @@ impl Raw {
     }
 }
 
-/// Resolves the five named entities and character references; `None` if there is any other.
+fn push_bounded(name: &mut Vec<u8>, run: &[u8]) {
+    let room = NAME_KEPT - name.len();
+    name.extend_from_slice(&run[..run.len().min(room)]);
+}
+
+/// The value as a parser would give it (XML 1.0, 3.3.3): white space is blanks, the five named entities and character
+/// references are resolved. `None` if there is any other entity.
 fn decode(raw: &str) -> Option<String> {
+    let raw = raw.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
     let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = raw.as_str();
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         let (entity, after) = rest[at + 1..].split_once(';')?;

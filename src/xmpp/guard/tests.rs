@@ -279,6 +279,12 @@ fn ill_formed_tags_do_not_swallow_what_follows() {
         "<></>",
         "<a></b>",
         "<a b='<'/>",
+        "<m><a b/></m>",
+        "<m><a b=/></m>",
+        "<m><a b='/'></a></m>",
+        "<m><a / b='c'></a></m>",
+        "<m><a b='>'/></m>",
+        "<m><></></m>",
     ] {
         let seen = frames(&format!("{bad}<ok/>"));
         assert_eq!(

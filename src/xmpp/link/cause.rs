@@ -119,6 +119,9 @@ pub enum Cause {
     /// The server takes nothing.
     #[error("the server has not taken a byte for {0:?}")]
     Stuck(Duration),
+    /// We asked for a new connection, see [`Wire::renew`](crate::xmpp::wire::Wire::renew).
+    #[error("the server dropped our rights without a word; a new connection asks for them again")]
+    Renewed,
     /// Nobody takes what arrives: the program is ending.
     #[error("the program no longer listens")]
     Deaf,

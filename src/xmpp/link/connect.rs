@@ -1,27 +1,13 @@
 //! From a name to a byte stream: resolve, connect, TLS.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use super::{Cause, Settings};
-
-/// Direct TLS to the component listener. There is no STARTTLS in XEP-0114.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM file of the authorities to trust; otherwise those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Name in the certificate; otherwise the host part of the server.
-    pub name: Option<String>,
-}
+use super::{Cause, Settings, tls};
 
 /// Bytes both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -64,7 +50,7 @@ async fn dial(settings: &Settings) -> Result<Line, Cause> {
     let io: Box<dyn Duplex> = match &settings.tls {
         None => Box::new(tcp),
         Some(tls) => {
-            let (connector, name) = connector(tls, &settings.server).await?;
+            let (connector, name) = tls::connector(tls, &settings.server).await?;
             let failed = |error: std::io::Error| Cause::Tls {
                 server: settings.server.clone(),
                 error: error.to_string(),
@@ -113,58 +99,11 @@ fn permitted(settings: &Settings, found: Vec<SocketAddr>) -> Result<Vec<SocketAd
     }
 }
 
-async fn connector(tls: &Tls, server: &str) -> Result<(TlsConnector, ServerName<'static>), Cause> {
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-    let name = tls
-        .name
-        .as_deref()
-        .unwrap_or(host)
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let name = ServerName::try_from(name).map_err(|error| Cause::TlsSetup(error.to_string()))?;
-    let ca_file = tls.ca_file.clone();
-    // Reading certificates is file work.
-    let roots = tokio::task::spawn_blocking(move || roots(ca_file)).await;
-    let roots = roots.map_err(|error| Cause::TlsSetup(error.to_string()))??;
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Cause::TlsSetup(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
-fn roots(ca_file: Option<PathBuf>) -> Result<RootCertStore, Cause> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = ca_file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(Cause::TlsSetup(
-                "the system has no certificate authorities".to_owned(),
-            ));
-        }
-        return Ok(roots);
-    };
-    let failed = |what: String| Cause::TlsSetup(format!("{}: {what}", path.display()));
-    for certificate in
-        CertificateDer::pem_file_iter(&path).map_err(|error| failed(error.to_string()))?
-    {
-        let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| failed(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        Err(failed("no certificate in this file".to_owned()))
-    } else {
-        Ok(roots)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::xmpp::link::Tls;
     use crate::xmpp::secret::Secret;
 
     fn settings(server: &str) -> Settings {
@@ -201,17 +140,5 @@ mod tests {
         settings.allow_plain_remote = false;
         settings.tls = Some(Tls::default());
         assert_eq!(permitted(&settings, far.clone()).unwrap(), far);
-    }
-
-    #[test]
-    fn a_missing_or_empty_ca_file_is_a_setting_to_fix() {
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        for path in [PathBuf::from("/nowhere/ca.pem"), empty.path().to_owned()] {
-            let error = roots(Some(path.clone())).unwrap_err();
-            assert!(
-                error.is_setting() && error.to_string().contains(&*path.to_string_lossy()),
-                "{error}"
-            );
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The XEP-0114 handshake.
 
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncWriteExt, WriteHalf};
-use xmpp_parsers::component::Handshake;
 
 use super::connect::{Duplex, Line};
 use super::inbound::{Inbound, Said};
@@ -37,11 +37,13 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
     // Prosody gives a host it does not know an empty id and then says so: there is nothing to shake hands on.
     let mut written = Ok(());
     if let Some(id) = opening.id.filter(|id| !id.is_empty()) {
-        let handshake = Handshake::from_stream_id_and_password(id, settings.secret.expose());
-        let digest: String = handshake
-            .data
+        // Not by xmpp_parsers::component::Handshake: it copies the secret into memory that nobody wipes.
+        let digest = Sha1::new()
+            .chain_update(id)
+            .chain_update(settings.secret.expose());
+        let digest: String = digest
+            .finalize()
             .iter()
-            .flatten()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         // If the server has hung up already, its reason can still be read.

@@ -27,6 +27,9 @@ const OWN: usize = 64;
 const STOP: Duration = Duration::from_secs(1);
 
 /// Runs a session to its end. `Ok`: stopped as asked.
+///
+/// A renewed session closes the old stream first: on ejabberd a second connection beside it would lose its grants when
+/// the first one goes.
 pub(super) async fn run(
     line: Established,
     settings: &Settings,
@@ -60,17 +63,18 @@ pub(super) async fn run(
     tokio::pin!(write, read);
     // The writer goes first: each time the task wakes, all answers that wait leave together before the reader goes on.
     // The reader yields when its socket is empty or tokio's budget (128 stanzas) is used up, which is the flush rule.
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         ended = &mut write => return ended,
         cause = &mut read => return Err(cause),
-        () = shutdown.cancelled() => {}
-    }
+        () = shutdown.cancelled() => Ok(()),
+        () = wire.renewal() => Err(Cause::Renewed),
+    };
     closing.cancel();
     let last = async { tokio::join!(write, read) };
     // The reader ends with the server's end tag, or not in time; either is a clean stop for us.
     let _ = timeout(STOP, last).await;
-    Ok(())
+    ended
 }
 
 /// An address of ours that nobody knows, for this session's pings to come back to. A full JID: ejabberd 24.12 with

@@ -1,0 +1,61 @@
+# The only door. `just --list` shows what there is.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+export CLIPPY_CONF_DIR := justfile_directory() / ".ci"
+
+install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
+
+# Servers run as users of their own, so what starts them runs as root.
+root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS" }
+python := root + " /usr/bin/python3 -B"
+
+[private]
+default:
+    @just --list --unsorted
+
+# A real ejabberd, portcullis beside it, an admin at work (`just demo --keep` leaves it running for your own client)
+demo *ARGS:
+    @{{ install }} build client ejabberd-24.12
+    @cargo build --locked
+    @cd tests/live && {{ python }} demo.py "$@"
+
+# All tests: Rust, then real servers (`just test all` installs ejabberd 26.07 as well, in a Debian trixie below the lab's folder)
+test WHAT="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case "{{ WHAT }}" in ""|all) ;; *) echo "usage: just test [all]" >&2; exit 2 ;; esac
+    parts=(build client ejabberd-24.12 prosody-13)
+    if [ "{{ WHAT }}" = all ] || [ -n "${CI:-}" ]; then parts+=(ejabberd-26.07); fi
+    {{ install }} "${parts[@]}"
+    cargo test --locked
+    just live
+
+# Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`)
+live *ARGS:
+    @cargo build --locked
+    @cd tests/live && {{ python }} -m pytest "$@"
+
+# Format, lints, documentation
+check:
+    cargo fmt --check
+    cargo clippy --locked --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Licences, advisories and sources of the dependencies (needs cargo-deny)
+deny:
+    cargo deny --config .ci/deny.toml check
+
+# Feed a fuzz target for a while
+fuzz TARGET="stanza" SECONDS="60":
+    @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+    cargo fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}
+
+# The documentation of the source, in your browser
+doc:
+    cargo doc --locked --no-deps --document-private-items --open
+
+# Remove the lab: data, logs, the ejabberd 26.07 system
+clean-lab:
+    {{ root }} rm -rf --one-file-system "$({{ install }} --where)"

@@ -1,0 +1,91 @@
+//! The doors with everything behind them but a real store and a real server.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use portcullis::ban::{Account, Ban, Policy, Subject, Term, Timestamp};
+use portcullis::command::Context;
+use portcullis::front::{Desk, Roles};
+use portcullis::gate::Gate;
+use portcullis::gate::clock::Clock;
+use portcullis::gate::ports::{Held, Server, Standing, Undone};
+use portcullis::store::MemoryStore;
+use portcullis::xmpp::stanza::{Kind, Received};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+/// Bans that stand before the bot is thrown away for a new one.
+const MOST_BANS: usize = 500;
+
+struct Obedient(watch::Sender<Arc<Standing>>);
+
+impl Server for Obedient {
+    fn enforce<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
+        async { Ok(Held::Enforced) }.boxed()
+    }
+    fn release<'a>(&'a self, _: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
+        async { Ok(()) }.boxed()
+    }
+    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
+        async { Some(true) }.boxed()
+    }
+    fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
+        async { Vec::new() }.boxed()
+    }
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.0.subscribe()
+    }
+}
+
+struct Bot {
+    desk: Arc<Desk>,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+}
+
+fn bot() -> Bot {
+    let standing = Standing { linked: true, probed: true, level: 1, ..Standing::default() };
+    let store = Arc::new(MemoryStore::new());
+    let policy = Policy {
+        default_term: Term::Forever,
+        longest: None,
+        moderator_longest: None,
+        exempt_networks: Vec::new(),
+        exempt_accounts: Vec::new(),
+    };
+    let server = Arc::new(Obedient(watch::Sender::new(Arc::new(standing))));
+    let clock = Clock::from_fn(|| Timestamp::from_millis(1_795_320_000_000));
+    let gate = Gate::open(store.clone(), store, server, clock, policy).expect("an empty store opens");
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let (gate, stop) = (Arc::clone(&gate), stop.clone());
+        async move { gate.follow(stop).await }
+    });
+    tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
+    let context = Context { gate: Arc::clone(&gate), started: gate.now() };
+    let admin = Account::from_jid(&Jid::new("admin@example.org").expect("a JID")).expect("an account");
+    let domain = BareJid::new("portcullis.example.org").expect("a domain");
+    Bot { desk: Desk::new(domain, context, Roles::new([admin], [])), gate, stop }
+}
+
+/// Hands a stanza to the doors and waits for what comes of it.
+pub fn takes(received: &Received) {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static BOT: OnceLock<std::sync::Mutex<Bot>> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    runtime.block_on(async {
+        let mut here = BOT.get_or_init(|| std::sync::Mutex::new(bot())).lock().expect("no panic before");
+        if here.gate.read(|ledger| ledger.len()) > MOST_BANS {
+            here.stop.cancel();
+            *here = bot();
+        }
+        let answers = here.desk.answer(received).await;
+        if received.kind == Kind::Iq && received.is_request() {
+            assert_eq!(answers.len(), 1, "a request gets exactly one answer: {received:?}");
+        }
+    });
+}

@@ -1,0 +1,147 @@
+//! `portcullis doctor`: what the server lets us do, what is missing, the lines to paste.
+//!
+//! A running portcullis is asked over its local socket, since it knows already. Only when none
+//! runs on this store is a link of our own opened: a second stream beside the first would cost
+//! that one its privileges on ejabberd.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{WRONG, link_settings, server_settings};
+use crate::command::words;
+use crate::config::Config;
+use crate::front::terminal::{self, Answer, Question};
+use crate::gate::ports::{Server, Standing};
+use crate::xmpp::act::XmppServer;
+use crate::xmpp::iq::{Asker, Routed};
+use crate::xmpp::link::{Fatal, Incoming, Link};
+
+/// How long the server may take to let us in and to answer the probes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks, prints, and says by the exit code whether bans take hold: 0 they do, 1 they do not, 2
+/// the server refuses the settings.
+pub fn doctor(config: &Config, json: bool) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(why) => {
+            eprintln!("portcullis: cannot start: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let standing = match runtime.block_on(examine(config)) {
+        Ok(standing) => standing,
+        Err(why) => {
+            eprintln!("portcullis: {why:#}");
+            return match why.downcast_ref::<Fatal>() {
+                Some(_) => ExitCode::from(WRONG),
+                None => ExitCode::FAILURE,
+            };
+        }
+    };
+    if json {
+        match serde_json::to_string_pretty(&standing) {
+            Ok(text) => println!("{text}"),
+            Err(why) => {
+                eprintln!("portcullis: cannot write the answer: {why}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        print!("{}", told(&standing));
+    }
+    if standing.linked && standing.level > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn examine(config: &Config) -> anyhow::Result<Standing> {
+    let running = terminal::ask(&config.store, &Question::Standing)
+        .await
+        .context("a portcullis runs on this store but does not answer at its local socket")?;
+    match running {
+        Some(Answer::Standing(standing)) => Ok(standing),
+        Some(Answer::Wrong(why)) => {
+            anyhow::bail!("the running portcullis is another version: {why}")
+        }
+        None => probe(config).await,
+    }
+}
+
+/// Connects by itself, for as long as the probes take.
+async fn probe(config: &Config) -> anyhow::Result<Standing> {
+    let (link, wire, mut incoming) = Link::new(link_settings(config)?);
+    let asker = Asker::new(wire.clone());
+    let host = XmppServer::new(asker.clone().into(), server_settings(config));
+    let mut standing = host.standing();
+    let stop = CancellationToken::new();
+    let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));
+    let mut linked = tokio::spawn(link.run(stop.clone()));
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            tokio::select! {
+                arrived = incoming.recv() => match arrived {
+                    Some(Incoming::Up) => host.link_up(),
+                    Some(Incoming::Down { .. }) => host.link_down(),
+                    Some(Incoming::Stanza(received)) => {
+                        if let Routed::NotMine(received) = asker.route(received) {
+                            host.take(&received);
+                        }
+                    }
+                    None => {}
+                },
+                changed = standing.changed() => {
+                    changed.context("the probes ended by themselves")?;
+                    let now = standing.borrow_and_update();
+                    if now.probed {
+                        return Ok((**now).clone());
+                    }
+                }
+                ended = &mut linked => return match ended {
+                    Ok(Err(fatal)) => Err(anyhow::Error::new(fatal)),
+                    _ => Err(anyhow::anyhow!("the link to the server ended by itself")),
+                },
+            }
+        }
+    })
+    .await;
+    let trouble = wire.trouble();
+    stop.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
+    match found {
+        Ok(found) => found,
+        Err(_) => anyhow::bail!(
+            "the server at {} was not reached or did not answer: {}",
+            config.component.server,
+            trouble.unwrap_or_else(|| String::from("no answer to the probes")),
+        ),
+    }
+}
+
+/// As people read it.
+fn told(standing: &Standing) -> String {
+    let mut text = format!(
+        "Server: {}\nLevel:  {}\n",
+        words::server(standing),
+        words::level(standing)
+    );
+    for has in &standing.has {
+        text.push_str(&format!("  ok       {has}\n"));
+    }
+    for gap in &standing.gaps {
+        text.push_str(&format!("  missing  {}\n", words::gap(gap)));
+        for line in gap.remedy.lines() {
+            text.push_str(&format!("           {line}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! What changed since when, for those who keep a copy of the bans in force.
+//!
+//! Bans in force are known by the place in the log that gave them their present form, however long ago. Of the ends of
+//! bans only the last [`LIFTS`] are kept: whoever missed more takes everything anew.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use super::event::Seq;
+use super::record::{Ban, BanId};
+use super::subject::Subject;
+
+/// How many ends of bans are remembered.
+pub const LIFTS: usize = 20_000;
+
+/// One thing to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It is in force, with these terms.
+    Stands(Ban),
+    /// Nothing is in force of it any more.
+    Ended(Subject),
+}
+
+/// A piece of what changed, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What.
+    pub list: Vec<Changed>,
+    /// Up to which place in the log this is all there is to know.
+    pub upto: Seq,
+    /// There is more behind that place.
+    pub more: bool,
+}
+
+/// The bans by their version, and the last ends.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    standing: BTreeMap<Seq, BanId>,
+    ended: VecDeque<(Seq, Subject)>,
+    /// Ends up to here are no longer known.
+    forgotten: Seq,
+}
+
+impl Recent {
+    pub(super) fn enter(&mut self, ban: &Ban) {
+        self.standing.insert(ban.version, ban.id);
+    }
+
+    pub(super) fn leave(&mut self, ban: &Ban) {
+        self.standing.remove(&ban.version);
+    }
+
+    pub(super) fn end(&mut self, seq: Seq, subject: &Subject) {
+        if self.ended.len() >= LIFTS
+            && let Some((seq, _)) = self.ended.pop_front()
+        {
+            self.forgotten = seq;
+        }
+        self.ended.push_back((seq, subject.clone()));
+    }
+
+    /// See [`Ledger::changes`](super::Ledger::changes).
+    pub(super) fn after<'a>(
+        &self,
+        since: Seq,
+        ends_since: Seq,
+        most: usize,
+        room: usize,
+        head: Seq,
+        ban: impl Fn(BanId) -> Option<&'a Ban>,
+    ) -> Option<Changes> {
+        let ends_since = ends_since.max(since);
+        if ends_since < self.forgotten {
+            return None;
+        }
+        let mut stands = self
+            .standing
+            .range((Bound::Excluded(since), Bound::Unbounded))
+            .peekable();
+        let first = self.ended.partition_point(|(seq, _)| *seq <= ends_since);
+        let mut ends = self.ended.range(first..).peekable();
+        let mut page = Changes {
+            upto: since,
+            ..Changes::default()
+        };
+        let mut used = 0;
+        loop {
+            let next_stands = stands.peek().map(|(seq, _)| **seq);
+            let next_ends = ends.peek().map(|(seq, _)| *seq);
+            let Some(seq) = next_stands.into_iter().chain(next_ends).min() else {
+                page.upto = head;
+                return Some(page);
+            };
+            // What one event changed is told together, or the place in the log could not be named.
+            let mut group = Vec::new();
+            while group.len() <= most
+                && let Some((_, subject)) = ends.next_if(|(at, _)| *at == seq)
+            {
+                group.push(Changed::Ended(subject.clone()));
+            }
+            if let Some((_, id)) = stands.next_if(|(at, _)| **at == seq) {
+                group.extend(ban(*id).cloned().map(Changed::Stands));
+            }
+            used += group.iter().map(weight).sum::<usize>();
+            if page.list.len() + group.len() > most || used > room {
+                page.more = true;
+                return (!page.list.is_empty()).then_some(page);
+            }
+            page.list.extend(group);
+            page.upto = seq;
+        }
+    }
+}
+
+/// Bytes one change may take where it is written, every character of a text escaped.
+fn weight(changed: &Changed) -> usize {
+    const FRAME: usize = 250;
+    match changed {
+        Changed::Ended(subject) => FRAME + subject.to_string().len(),
+        Changed::Stands(ban) => FRAME + ban.subject.to_string().len() + 6 * ban.reason.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn subject(number: usize) -> Subject {
+        Subject::parse(&format!("a{number}@example.org")).unwrap()
+    }
+
+    #[test]
+    fn who_missed_more_ends_than_are_remembered_begins_anew() {
+        let mut recent = Recent::default();
+        for number in 0..=LIFTS {
+            recent.end(Seq(number as u64 + 1), &subject(number));
+        }
+        let after = |since, begun| recent.after(since, begun, 10, 1 << 20, Seq(30_000), |_| None);
+        assert_eq!(after(Seq(0), Seq(0)), None);
+        assert_eq!(after(Seq(1), Seq(1)).unwrap().list.len(), 10);
+        let begun = after(Seq(0), Seq(30_000)).unwrap();
+        assert_eq!((begun.more, begun.upto), (false, Seq(30_000)));
+    }
+
+    #[test]
+    fn what_one_event_ended_is_told_together_or_not_at_all() {
+        let mut recent = Recent::default();
+        recent.end(Seq(1), &subject(0));
+        for number in 0..11 {
+            recent.end(Seq(2), &subject(number));
+        }
+        let after = |since, most| recent.after(since, since, most, 1 << 20, Seq(2), |_| None);
+        let first = after(Seq(0), 11).unwrap();
+        assert_eq!(
+            (first.list.len(), first.upto, first.more),
+            (1, Seq(1), true)
+        );
+        assert_eq!(after(Seq(1), 11).unwrap().list.len(), 11);
+        assert_eq!(after(Seq(1), 10), None);
+    }
+
+    #[test]
+    fn a_page_has_a_bound_in_bytes() {
+        let mut recent = Recent::default();
+        for number in 0..10 {
+            recent.end(Seq(number + 1), &subject(0));
+        }
+        let page = recent
+            .after(Seq(0), Seq(0), 100, 1_000, Seq(10), |_| None)
+            .unwrap();
+        assert!(page.more && page.list.len() == 3, "{page:?}");
+    }
+}

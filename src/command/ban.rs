@@ -1,0 +1,441 @@
+//! `ban`: keeps somebody out, or changes the terms of the ban in force.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::join_all;
+
+use super::call::{Call, Context};
+use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
+use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec, Values};
+use super::{broken, subjects, words};
+use crate::ban::{
+    EventId, Order, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
+};
+use crate::gate::Settled;
+use crate::gate::ports::LogFault;
+
+/// The description.
+pub const SPEC: Spec = Spec {
+    name: "ban",
+    title: "Ban",
+    summary: "Keeps accounts, addresses or networks out and ends their sessions.",
+    needs: Role::Moderator,
+    form: true,
+    fields: &[
+        Field {
+            name: subjects::FIELD,
+            label: "Whom, one a line",
+            kind: Kind::Lines,
+            required: true,
+            desc: "Accounts (spam@example.org), addresses (203.0.113.7), networks (203.0.113.0/24), an account from one place (spam@example.org from 203.0.113.7) or numbers of bans (#17).",
+            place: Place::Subjects,
+        },
+        Field {
+            name: "duration",
+            label: "For how long",
+            kind: Kind::Term {
+                other: "other_duration",
+            },
+            required: false,
+            desc: "One of the usual durations. A banned subject keeps its end if this is left at the default.",
+            place: Place::Term,
+        },
+        Field {
+            name: "other_duration",
+            label: "Other duration",
+            kind: Kind::Line,
+            required: false,
+            desc: "Counts before the choice above: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever.",
+            place: Place::Nowhere,
+        },
+        Field {
+            name: "reason",
+            label: "Public reason",
+            kind: Kind::Line,
+            required: false,
+            desc: "The banned user sees it.",
+            place: Place::Rest,
+        },
+        Field {
+            name: "note",
+            label: "Private note",
+            kind: Kind::Lines,
+            required: false,
+            desc: "Only admins and moderators see it, with show. It is never sent to the server.",
+            place: Place::Nowhere,
+        },
+        Field {
+            name: "force",
+            label: "Even if no such account",
+            kind: Kind::Flag,
+            required: false,
+            desc: "Bans a name of this server before anybody registers it.",
+            place: Place::Option,
+        },
+    ],
+    usage: "ban SUBJECT… [DURATION] [REASON…]",
+    examples: &[
+        ("ban spam@example.org 3d spam in rooms", "for three days"),
+        ("ban 203.0.113.7 203.0.113.9 12h", "two addresses at once"),
+        (
+            "ban #17 forever",
+            "changes the end of ban #17, keeps its reason",
+        ),
+    ],
+    run: |call, context| run(call, context).boxed(),
+};
+
+/// How long an answer waits for the server before it says "not yet".
+pub const WAIT: Duration = Duration::from_secs(2);
+/// How long a question to the server may take; after that it "does not tell".
+const ASK_WAIT: Duration = Duration::from_secs(3);
+/// With more subjects than this one asks back.
+pub const MANY: usize = 5;
+
+/// A ban as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ban {
+    subjects: Vec<Subject>,
+    term: Option<Term>,
+    reason: Option<String>,
+    note: Option<String>,
+    force: bool,
+}
+
+impl Ban {
+    fn parse(values: &Values, context: &Context) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let subjects =
+            subjects::read(&values.words(subjects::FIELD), context).unwrap_or_else(|mut wrong| {
+                problems.append(&mut wrong);
+                Vec::new()
+            });
+        let term = read_term(values).unwrap_or_else(|wrong| {
+            problems.push(wrong);
+            None
+        });
+        let force = values.flag("force").unwrap_or_else(|| {
+            problems.push(Problem {
+                field: "force",
+                text: words::no_flag("force"),
+            });
+            false
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Ban {
+            subjects,
+            term,
+            reason: values
+                .line("reason")
+                .map(|text| words::clean(&text))
+                .filter(|text| !text.is_empty()),
+            note: values
+                .text("note")
+                .map(|text| words::clean_lines(&text))
+                .filter(|text| !text.is_empty()),
+            force,
+        })
+    }
+
+    fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Report {
+        Report::Order(Order {
+            actor: call.caller.actor(call.door),
+            own_account: call.caller.account(),
+            own_addresses: own_addresses.to_vec(),
+            subject: subject.clone(),
+            what: What::Ban {
+                term: self.term,
+                reason: self.reason.clone(),
+                note: self.note.clone(),
+            },
+        })
+    }
+
+    /// What would be said of each subject if it were done now; nothing is done.
+    fn rehearse(&self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
+        let (policy, now) = (context.gate.policy(), context.gate.now());
+        let mut problems: Vec<Problem> = Vec::new();
+        for subject in &self.subjects {
+            let report = self.order(call, subject, own);
+            let proposal = context
+                .gate
+                .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
+            if let Proposal::Answer(Ruling::Refused(why)) = proposal {
+                let problem = Problem {
+                    field: blame(&why),
+                    text: why.to_string(),
+                };
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
+    }
+
+    fn is_risky(&self, policy: &Policy) -> bool {
+        self.subjects.len() > MANY || self.subjects.iter().any(|subject| policy.is_risky(subject))
+    }
+}
+
+/// `other_duration` counts before `duration`; any term may be typed into either.
+fn read_term(values: &Values) -> Result<Option<Term>, Problem> {
+    for field in ["other_duration", "duration"] {
+        match values.line(field) {
+            None => {}
+            Some(text) if text == DEFAULT_TERM => return Ok(None),
+            Some(text) => {
+                return Term::parse(&text).map(Some).map_err(|why| Problem {
+                    field,
+                    text: words::sentence(&why.to_string()),
+                });
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The field to change when the rules refuse.
+fn blame(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::TooLong(..) | Refusal::EndsInThePast(_) => "duration",
+        Refusal::TextTooLong(what, _) => what,
+        _ => subjects::FIELD,
+    }
+}
+
+async fn run(call: &Call, context: &Context) -> Outcome {
+    let ban = match Ban::parse(&call.values, context) {
+        Ok(ban) => ban,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let own = own_addresses(&ban, call, context).await;
+    let mut problems = ban.rehearse(call, context, &own);
+    problems.extend(strangers(&ban, context).await);
+    if !problems.is_empty() {
+        return Outcome::Refused(problems);
+    }
+    if ban.is_risky(&context.gate.policy()) && !call.confirmed {
+        return Outcome::Ask(question(&ban, call, context));
+    }
+    let mut results = Vec::with_capacity(ban.subjects.len());
+    for subject in &ban.subjects {
+        let ruling = context.gate.submit(ban.order(call, subject, &own)).await;
+        results.push((subject.clone(), ruling));
+    }
+    let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
+        Ok(Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Already(_)) => {
+            Some(context.gate.settled(subject, WAIT).await)
+        }
+        _ => None,
+    }))
+    .await;
+    let told = results
+        .into_iter()
+        .zip(settled)
+        .map(|((subject, ruling), settled)| tell(&subject, ruling, settled, context))
+        .collect();
+    Outcome::Done(summary(told))
+}
+
+/// The caller's own addresses, where a ban could cover them.
+async fn own_addresses(ban: &Ban, call: &Call, context: &Context) -> Vec<IpAddr> {
+    let account = call.caller.account();
+    let (Some(account), true) = (
+        account,
+        ban.subjects.iter().any(|subject| subject.net().is_some()),
+    ) else {
+        return Vec::new();
+    };
+    tokio::time::timeout(ASK_WAIT, context.gate.server().addresses(&account))
+        .await
+        .unwrap_or_default()
+}
+
+/// The accounts the server does not know. Those that are banned already may be changed.
+async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
+    if ban.force {
+        return Vec::new();
+    }
+    let asked = join_all(ban.subjects.iter().map(async |subject| {
+        let account = subject.whose()?;
+        if context
+            .gate
+            .read(|ledger| ledger.current(subject).is_some())
+        {
+            return None;
+        }
+        let exists = tokio::time::timeout(ASK_WAIT, context.gate.server().exists(account)).await;
+        (exists == Ok(Some(false))).then(|| Problem {
+            field: subjects::FIELD,
+            text: words::no_such_account(account),
+        })
+    }));
+    asked.await.into_iter().flatten().collect()
+}
+
+fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
+    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let term = ban
+        .term
+        .unwrap_or_else(|| policy.default_term_for(call.caller.role, now));
+    Ask {
+        title: words::ask_title(ban.subjects.len()),
+        lines: words::ask(
+            &ban.subjects,
+            &|subject| policy.is_risky(subject),
+            term,
+            now,
+            ban.reason.as_deref(),
+        ),
+        rows: ban
+            .subjects
+            .iter()
+            .enumerate()
+            .map(|(place, subject)| {
+                Row::new(
+                    format!("subject{}", place + 1),
+                    words::kind(subject),
+                    words::reach(subject),
+                )
+            })
+            .collect(),
+    }
+}
+
+/// What came of one subject.
+pub(super) struct Told {
+    /// Whether it is as asked for now.
+    pub(super) done: bool,
+    /// The number of a ban that began, to undo it by.
+    pub(super) undo: Option<String>,
+    /// How good the news is.
+    pub(super) grade: Grade,
+    /// Whom.
+    pub(super) subject: Subject,
+    /// What happened.
+    pub(super) line: String,
+    /// What the server did: likely the same for several.
+    pub(super) server: Option<String>,
+    /// What else to know of this one, such as the way back.
+    pub(super) own: Vec<String>,
+}
+
+fn tell(
+    subject: &Subject,
+    ruling: Result<Ruling, LogFault>,
+    settled: Option<Settled>,
+    context: &Context,
+) -> Told {
+    let now = context.gate.now();
+    let level = context.gate.server().standing().borrow().level;
+    let mut told = Told {
+        done: true,
+        undo: None,
+        grade: Grade::Good,
+        subject: subject.clone(),
+        line: String::new(),
+        server: None,
+        own: Vec::new(),
+    };
+    if let Some(settled) = &settled {
+        let began = matches!(ruling, Ok(Ruling::Banned(_)));
+        let (grade, line) = words::held(subject, settled, level, began);
+        told.grade = grade;
+        told.server = Some(line);
+    }
+    match ruling {
+        Ok(Ruling::Banned(ban)) => {
+            told.line = words::banned(&ban, now);
+            told.undo = Some(ban.id.to_string());
+        }
+        Ok(Ruling::Amended {
+            ban,
+            before,
+            before_reason,
+        }) => {
+            told.line = words::amended(&ban, before, now);
+            if before_reason != ban.reason {
+                told.own.push(words::reason_was(&before_reason));
+            }
+            told.own
+                .push(words::back_to(ban.id, before, &before_reason, now));
+        }
+        Ok(Ruling::Already(ban)) => {
+            told.line = words::already(&ban, now);
+            told.own.push(words::how_to_change(&ban));
+        }
+        Ok(ruling) => {
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::not_done(subject, &ruling);
+        }
+        Err(fault) => {
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::failed(subject, &fault, &broken("store a ban", &fault));
+        }
+    }
+    told
+}
+
+/// One answer for all subjects: told in full for one, counted with a row each for several.
+pub(super) fn summary(told: Vec<Told>) -> Answer {
+    let all = told.len();
+    let done = told.iter().filter(|told| told.done).count();
+    let grade = match told.iter().map(|told| told.grade).max() {
+        Some(Grade::Bad) if done > 0 => Grade::Warning,
+        worst => worst.unwrap_or(Grade::Good),
+    };
+    let undo: Vec<&str> = told
+        .iter()
+        .filter_map(|told| told.undo.as_deref())
+        .collect();
+    let undo = (!undo.is_empty()).then(|| words::undo(&undo));
+    let title = words::summary_title(done, all);
+    if let [one] = &told[..] {
+        let mut lines = vec![one.line.clone()];
+        lines.extend(one.server.iter().chain(&one.own).cloned().chain(undo));
+        return Answer {
+            grade,
+            title,
+            lines,
+            rows: Vec::new(),
+        };
+    }
+    let failed: Vec<&Subject> = told
+        .iter()
+        .filter(|told| !told.done)
+        .map(|told| &told.subject)
+        .collect();
+    let mut lines = vec![words::summary(done, all, &failed)];
+    lines.extend(words::shared(
+        told.iter().filter_map(|told| told.server.as_deref()),
+        all,
+    ));
+    lines.extend(undo);
+    Answer {
+        grade,
+        title,
+        lines,
+        rows: told
+            .into_iter()
+            .enumerate()
+            .map(|(place, told)| {
+                let mut value = told.line;
+                for more in told.own {
+                    value = format!("{value} {more}");
+                }
+                Row::new(
+                    format!("result{}", place + 1),
+                    told.subject.to_string(),
+                    value,
+                )
+            })
+            .collect(),
+    }
+}

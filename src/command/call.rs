@@ -1,0 +1,58 @@
+//! Who wants what, and what a command may reach for it.
+
+use std::sync::Arc;
+
+use xmpp_parsers::jid::Jid;
+
+use super::spec::Values;
+use crate::ban::{Account, Actor, Door, Role, Timestamp};
+use crate::gate::Gate;
+
+/// A person who wants something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Their full JID, as the server vouches for it.
+    pub jid: Jid,
+    /// What they may do, looked up when the call came in.
+    pub role: Role,
+}
+
+impl Caller {
+    /// As the log of decisions names them.
+    pub fn actor(&self, door: Door) -> Actor {
+        Actor {
+            name: self.jid.to_string(),
+            role: self.role,
+            door,
+        }
+    }
+
+    /// Their own account.
+    pub fn account(&self) -> Option<Account> {
+        Account::from_jid(&self.jid)
+    }
+}
+
+/// One request for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Who.
+    pub caller: Caller,
+    /// The way they came in.
+    pub door: Door,
+    /// The name of the command.
+    pub name: String,
+    /// What they filled in.
+    pub values: Values,
+    /// Whether they were asked and said yes, to exactly this.
+    pub confirmed: bool,
+}
+
+/// What commands work with.
+#[derive(Clone)]
+pub struct Context {
+    /// All decisions go through it.
+    pub gate: Arc<Gate>,
+    /// Since when the program runs.
+    pub started: Timestamp,
+}

@@ -1,0 +1,72 @@
+//! `docs/commands.md`, written from the specs.
+
+use std::fmt::Write as _;
+
+use super::spec::{Kind, Place, Spec};
+use super::{COMMANDS, words};
+
+/// The whole page, as it must be in the repository (a test compares).
+pub fn commands_md() -> String {
+    let mut page = String::from(
+        "# Commands\n\n\
+         This page is generated from the program (`cargo test` tells when it is out of date).\n\n\
+         Every command can be written in a chat with the bot (its domain, or `bot@` its domain). Most are offered as\n\
+         forms too: your client's menu of commands for the same address. Names of fields are what scripts fill in; a\n\
+         filled form with the first `execute` or `complete` is carried out in one step, where it is not risky.\n\n\
+         Only admins and moderators see the commands and may run them.\n",
+    );
+    for spec in COMMANDS {
+        section(&mut page, spec);
+    }
+    page
+}
+
+fn section(page: &mut String, spec: &Spec) {
+    let _ = write!(
+        page,
+        "\n## {}\n\n{}\n\nIn chat: `{}`",
+        spec.name, spec.summary, spec.usage
+    );
+    let _ = match (spec.form, spec.needs) {
+        (true, needs) => writeln!(
+            page,
+            " · as a form: “{}” · needs the role {needs}",
+            spec.title
+        ),
+        (false, needs) => writeln!(page, " · in chat only · needs the role {needs}"),
+    };
+    if !spec.fields.is_empty() {
+        page.push_str("\n| field | label | takes | in chat | |\n| --- | --- | --- | --- | --- |\n");
+    }
+    for field in spec.fields {
+        let takes = match field.kind {
+            Kind::Lines => String::from("lines"),
+            Kind::Line => String::from("one line"),
+            Kind::Term { .. } => words::manual_presets(),
+            Kind::Flag => String::from("yes or no"),
+        };
+        let place = match field.place {
+            Place::Subjects => "first words",
+            Place::Term => "behind whom",
+            Place::Rest => "the rest of the line",
+            Place::Last => "a number at the end",
+            Place::Option => "option",
+            Place::Nowhere => "not in chat",
+        };
+        let place = if field.place == Place::Option {
+            format!("`--{}`", field.name)
+        } else {
+            place.to_owned()
+        };
+        let needed = if field.required { "**Needed.** " } else { "" };
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {takes} | {place} | {needed}{} |",
+            field.name, field.label, field.desc
+        );
+    }
+    page.push('\n');
+    for (line, what) in spec.examples {
+        let _ = writeln!(page, "- `{line}`: {what}");
+    }
+}

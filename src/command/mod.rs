@@ -1,0 +1,178 @@
+//! What people can have done, through whichever door they come.
+//!
+//! A [`Call`] goes in, an [`Outcome`] comes out; both are plain data. One [`Spec`] per command
+//! is all that forms, chat lines, help, disco items, permissions and the manual know of it. No
+//! XML here, no stanza, no rule about bans (those are in [`crate::ban`]), and no sentence
+//! outside [`words`].
+//!
+//! A new command is one file here, one `mod` line and one entry in [`COMMANDS`]. Start reading
+//! at [`handle`], then [`ban`].
+
+pub mod allow;
+pub mod allowed;
+pub mod attempt;
+pub mod ban;
+pub mod call;
+pub mod check;
+pub mod failures;
+pub mod forget;
+pub mod help;
+pub mod list;
+pub mod manual;
+pub mod outcome;
+pub mod pages;
+pub mod show;
+pub mod spec;
+pub mod status;
+pub mod subjects;
+pub mod unallow;
+pub mod unban;
+pub mod words;
+
+pub use call::{Call, Caller, Context};
+pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
+pub use spec::{Field, Kind, Place, Spec, Values};
+
+use crate::ban::Role;
+
+/// All commands, in the order of lists and help.
+pub const COMMANDS: &[&Spec] = &[
+    &ban::SPEC,
+    &unban::SPEC,
+    &list::SPEC,
+    &show::SPEC,
+    &check::SPEC,
+    &failures::SPEC,
+    &attempt::SPEC,
+    &forget::SPEC,
+    &allow::SPEC,
+    &unallow::SPEC,
+    &allowed::SPEC,
+    &status::SPEC,
+    &help::SPEC,
+];
+
+/// How far a mistyped name may be from the right one, in letters.
+const TYPOS: usize = 2;
+/// How much of the subjects the audit line quotes, in characters.
+const AUDITED: usize = 300;
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    COMMANDS.iter().copied().find(|spec| spec.name == name)
+}
+
+/// Whether a role sees a command and may run it: the one place that says so.
+pub fn permits(role: Role, spec: &Spec) -> bool {
+    role >= spec.needs
+}
+
+/// The commands a role may run.
+pub fn permitted(role: Role) -> impl Iterator<Item = &'static Spec> {
+    COMMANDS
+        .iter()
+        .copied()
+        .filter(move |spec| permits(role, spec))
+}
+
+/// The command a role may run whose name is nearest to what was written.
+pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
+    permitted(role)
+        .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
+        .filter(|(typos, right)| *typos <= TYPOS && *typos < right.len())
+        .min_by_key(|(typos, _)| *typos)
+        .map(|(_, right)| right)
+}
+
+/// Runs a command for a caller, if they may, and writes down who wanted what and what came of
+/// it.
+pub async fn handle(call: &Call, context: &Context) -> Outcome {
+    let outcome = dispatch(call, context).await;
+    let subject: String = call
+        .values
+        .words("subject")
+        .join(" ")
+        .chars()
+        .take(AUDITED)
+        .collect();
+    tracing::info!(
+        target: "portcullis::audit",
+        who = %call.caller.jid,
+        role = %call.caller.role,
+        door = %call.door,
+        command = %words::clean(&call.name),
+        subject = %words::clean(&subject),
+        confirmed = call.confirmed,
+        outcome = outcome.in_a_word(),
+        "{}", words::audit(&outcome),
+    );
+    outcome
+}
+
+async fn dispatch(call: &Call, context: &Context) -> Outcome {
+    let Some(spec) = find(&call.name) else {
+        return Outcome::Unknown {
+            nearest: nearest(call.caller.role, &call.name),
+        };
+    };
+    if !permits(call.caller.role, spec) {
+        return Outcome::Forbidden { needs: spec.needs };
+    }
+    (spec.run)(call, context).await
+}
+
+/// Notes a fault of ours in the log and gives the reference to show instead of it.
+pub(crate) fn broken(what: &str, why: &dyn std::fmt::Display) -> Reference {
+    let reference = Reference::fresh();
+    tracing::error!(reference = reference.0, error = %why, "could not {what}");
+    reference
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_command_is_described_well_enough_for_every_door() {
+        let mut names = HashSet::new();
+        for spec in COMMANDS {
+            assert!(names.insert(spec.name), "{} twice", spec.name);
+            assert!(spec.usage.starts_with(spec.name), "{}", spec.name);
+            assert!(spec.summary.ends_with('.'), "{}", spec.name);
+            assert!(!spec.title.is_empty() && !spec.examples.is_empty());
+            for (line, _) in spec.examples {
+                assert!(line.starts_with(spec.name), "{line}");
+            }
+            assert!(spec.fields.len() <= 8, "{}: too long a form", spec.name);
+            let mut fields = HashSet::new();
+            for field in spec.fields {
+                assert!(fields.insert(field.name), "{} twice", field.name);
+                assert!(
+                    !field.label.is_empty() && field.label.chars().count() < 30,
+                    "{}",
+                    field.label
+                );
+                assert!(field.desc.ends_with('.'), "{}", field.desc);
+                if let Kind::Term { other } = field.kind {
+                    assert!(spec.fields.iter().any(|field| field.name == other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_may_run_nothing_and_are_offered_nothing() {
+        assert_eq!(permitted(Role::Stranger).count(), 0);
+        assert_eq!(nearest(Role::Stranger, "bann"), None);
+    }
+
+    #[test]
+    fn typos_lead_to_the_nearest_command() {
+        assert_eq!(nearest(Role::Admin, "bann"), Some("ban"));
+        assert_eq!(nearest(Role::Admin, "ubnan"), Some("unban"));
+        assert_eq!(nearest(Role::Admin, "lsit"), Some("list"));
+        assert_eq!(nearest(Role::Admin, "hello there"), None);
+        assert_eq!(nearest(Role::Admin, ""), None);
+    }
+}

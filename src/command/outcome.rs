@@ -1,0 +1,159 @@
+//! What came of a call, as data: each door renders it its own way.
+
+use crate::ban::Role;
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done, or part of it: an answer in words.
+    Done(Answer),
+    /// A page of a list.
+    Rows(Page),
+    /// Nothing was done yet: this hits many; ask once, then call again with `confirmed`.
+    Ask(Ask),
+    /// Nothing was done: these fields cannot be read. All faults at once.
+    Invalid(Vec<Problem>),
+    /// Nothing was done: the rules do not allow it, for these reasons.
+    Refused(Vec<Problem>),
+    /// Nothing was done: the caller lacks the role.
+    Forbidden {
+        /// The role it needs.
+        needs: Role,
+    },
+    /// Nothing was done: there is no such command.
+    Unknown {
+        /// The command whose name is nearest, among those the caller may run.
+        nearest: Option<&'static str>,
+    },
+    /// Something of ours failed; the log says more under the same reference.
+    Broken(Reference),
+}
+
+/// How good the news is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// All of it was done and holds.
+    Good,
+    /// Something is missing: part failed, or nothing enforces it yet.
+    Warning,
+    /// None of it was done.
+    Bad,
+}
+
+/// An answer in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// How good the news is.
+    pub grade: Grade,
+    /// The whole of it in a few words.
+    pub title: String,
+    /// Complete in itself: what happened, how many, which number, how to undo. What users
+    /// supplied stands last on its line.
+    pub lines: Vec<String>,
+    /// Details, for those who look.
+    pub rows: Vec<Row>,
+}
+
+/// One detail. The value may have several lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its name for scripts, unique in its answer.
+    pub var: String,
+    /// What it is.
+    pub label: String,
+    /// What is the case.
+    pub value: String,
+}
+
+impl Row {
+    /// A detail.
+    pub fn new(var: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
+        Row {
+            var: var.into(),
+            label: label.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Which page and how many there are, in words.
+    pub title: String,
+    /// This page, from 1.
+    pub page: usize,
+    /// How many rows there are on all pages.
+    pub total: usize,
+    /// One entry a row.
+    pub rows: Vec<Entry>,
+    /// Names of the cells: variable and label.
+    pub columns: &'static [(&'static str, &'static str)],
+    /// The chat line for the next page, if there is one.
+    pub next: Option<String>,
+    /// Whether the caller asked for a table.
+    pub table: bool,
+}
+
+/// One entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// As one line, for clients that draw no tables.
+    pub row: Row,
+    /// As cells, one a column.
+    pub cells: Vec<String>,
+}
+
+/// A question to answer with yes before anything happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The action and how many it is for, in a few words.
+    pub title: String,
+    /// What would be done and why that is asked.
+    pub lines: Vec<String>,
+    /// Whom it would hit, one each.
+    pub rows: Vec<Row>,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its name.
+    pub field: &'static str,
+    /// A sentence that says what to write instead.
+    pub text: String,
+}
+
+/// A short number for a fault, the same in the answer and in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference(pub String);
+
+impl Reference {
+    /// A fresh one.
+    pub fn fresh() -> Self {
+        let mut bytes = [0; 3];
+        // Without randomness the reference is all zeros, and still leads to the line in the log.
+        let _ = getrandom::fill(&mut bytes);
+        Reference(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl Outcome {
+    /// One word for the audit log.
+    pub fn in_a_word(&self) -> &'static str {
+        match self {
+            Outcome::Done(answer) => match answer.grade {
+                Grade::Good => "done",
+                Grade::Warning => "done, with a warning",
+                Grade::Bad => "not done",
+            },
+            Outcome::Rows(_) => "shown",
+            Outcome::Ask(_) => "asked back",
+            Outcome::Invalid(_) => "not understood",
+            Outcome::Refused(_) => "refused",
+            Outcome::Forbidden { .. } => "forbidden",
+            Outcome::Unknown { .. } => "no such command",
+            Outcome::Broken(_) => "failed",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `status`: what the server lets us do, what is missing, what is still to be done.
+
+use futures::FutureExt;
+
+use super::call::{Call, Context};
+use super::outcome::{Answer, Grade, Outcome, Row};
+use super::spec::Spec;
+use super::words;
+use crate::ban::Role;
+
+/// The description.
+pub const SPEC: Spec = Spec {
+    name: "status",
+    title: "Status",
+    summary: "Shows what is enforced, what is missing on the server and how to add it, unfinished work, and the rules with their counters.",
+    needs: Role::Moderator,
+    form: true,
+    fields: &[],
+    usage: "status",
+    examples: &[("status", "level, server, missing lines, pending work")],
+    run: |call, context| async move { run(call, context) }.boxed(),
+};
+
+/// How much unfinished work is named.
+const NAMED: usize = 5;
+
+fn run(_: &Call, context: &Context) -> Outcome {
+    let now = context.gate.now();
+    let standing = context.gate.server().standing().borrow().clone();
+    let tasks = context.gate.tasks();
+    let mut counts = [
+        ("account", 0_usize),
+        ("address", 0),
+        ("network", 0),
+        ("pair", 0),
+        ("guard", 0),
+    ];
+    context.gate.read(|ledger| {
+        for ban in ledger.newest_first().filter(|ban| ban.is_in_force(now)) {
+            if let Some(count) = counts
+                .iter_mut()
+                .find(|(kind, _)| *kind == ban.subject.kind())
+            {
+                count.1 += 1;
+            }
+        }
+    });
+    let mut rows = vec![
+        Row::new("level", "Level", words::level(&standing)),
+        Row::new("server", "Server", words::server(&standing)),
+        Row::new("bans", "Bans in force", words::counts(&counts)),
+        Row::new("pending", "Unfinished work", words::pending(tasks.len())),
+    ];
+    for (place, task) in tasks.iter().take(NAMED).enumerate() {
+        rows.push(Row::new(
+            format!("pending{}", place + 1),
+            task.subject.to_string(),
+            words::task(task),
+        ));
+    }
+    for (place, has) in standing.has.iter().enumerate() {
+        rows.push(Row::new(
+            format!("has{}", place + 1),
+            words::has_label(),
+            has,
+        ));
+    }
+    for (place, gap) in standing.gaps.iter().enumerate() {
+        let number = place + 1;
+        rows.push(Row::new(
+            format!("gap{number}"),
+            words::gap_label(),
+            words::gap(gap),
+        ));
+        rows.push(Row::new(
+            format!("remedy{number}"),
+            words::remedy_label(),
+            gap.remedy.trim_end(),
+        ));
+    }
+    rows.extend(counting(context));
+    rows.push(Row::new(
+        "uptime",
+        "Running for",
+        words::uptime(context.started, now),
+    ));
+    rows.push(Row::new("version", "Version", words::version()));
+    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty();
+    Outcome::Done(Answer {
+        grade: if fine { Grade::Good } else { Grade::Warning },
+        title: words::status_title(&standing),
+        lines: words::status(&standing, tasks.len()),
+        rows,
+    })
+}
+
+/// The rules and how full their counters are.
+fn counting(context: &Context) -> Vec<Row> {
+    let policy = context.gate.policy();
+    let named = |dry_run: bool| {
+        let rules = policy.rules.table.iter();
+        let names = rules.filter(move |rule| rule.dry_run == dry_run);
+        words::rule_names(names.map(|rule| rule.name.as_str()))
+    };
+    let mut rows = vec![
+        Row::new("rules", "Rules in force", named(false)),
+        Row::new("dry_run", "Rules in dry run", named(true)),
+    ];
+    let fill = context.gate.counters().tracker().fill();
+    for (place, fill) in fill.iter().enumerate() {
+        rows.push(Row::new(
+            format!("fill{}", place + 1),
+            words::fill_label(fill.what),
+            words::fill(fill.keys, fill.most, fill.evicted),
+        ));
+    }
+    rows
+}

@@ -1,0 +1,151 @@
+//! `unban`: lets somebody in again.
+
+use futures::FutureExt;
+use futures::future::join_all;
+
+use super::ban::{Told, WAIT, summary};
+use super::call::{Call, Context};
+use super::outcome::{Grade, Outcome, Problem};
+use super::spec::{Field, Kind, Place, Spec};
+use super::{broken, subjects, words};
+use crate::ban::{Order, Report, Role, Ruling, Subject, What};
+use crate::gate::Settled;
+use crate::gate::ports::LogFault;
+
+/// The description.
+pub const SPEC: Spec = Spec {
+    name: "unban",
+    title: "Un-ban",
+    summary: "Ends a ban now, on the server too.",
+    needs: Role::Moderator,
+    form: true,
+    fields: &[
+        Field {
+            name: subjects::FIELD,
+            label: "Whom, or #number",
+            kind: Kind::Line,
+            required: true,
+            desc: "An account, an address, a network or the number of a ban (#17); several with spaces between them.",
+            place: Place::Subjects,
+        },
+        Field {
+            name: "reason",
+            label: "Reason, for the history",
+            kind: Kind::Line,
+            required: false,
+            desc: "Admins and moderators see it with show.",
+            place: Place::Rest,
+        },
+    ],
+    usage: "unban SUBJECT… [REASON…]",
+    examples: &[
+        ("unban #17", "the ban of this number"),
+        (
+            "unban spam@example.org it was a misunderstanding",
+            "with a reason",
+        ),
+    ],
+    run: |call, context| run(call, context).boxed(),
+};
+
+async fn run(call: &Call, context: &Context) -> Outcome {
+    let subjects = match subjects::read(&call.values.words(subjects::FIELD), context) {
+        Ok(subjects) => subjects,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let reason = call
+        .values
+        .line("reason")
+        .map(|text| words::clean(&text))
+        .unwrap_or_default();
+    let mut results = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let order = Order {
+            actor: call.caller.actor(call.door),
+            own_account: call.caller.account(),
+            own_addresses: Vec::new(),
+            subject: subject.clone(),
+            what: What::Lift {
+                reason: reason.clone(),
+            },
+        };
+        let ruling = context.gate.submit(Report::Order(order)).await;
+        results.push((subject, ruling));
+    }
+    if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
+        return Outcome::Refused(vec![Problem {
+            field: subjects::FIELD,
+            text: why.to_string(),
+        }]);
+    }
+    let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
+        Ok(Ruling::Lifted(_)) => Some(context.gate.settled(subject, WAIT).await),
+        _ => None,
+    }))
+    .await;
+    let told = results
+        .into_iter()
+        .zip(settled)
+        .map(|((subject, ruling), settled)| tell(&subject, ruling, settled, context))
+        .collect();
+    Outcome::Done(summary(told))
+}
+
+fn tell(
+    subject: &Subject,
+    ruling: Result<Ruling, LogFault>,
+    settled: Option<Settled>,
+    context: &Context,
+) -> Told {
+    let now = context.gate.now();
+    let mut told = Told {
+        done: true,
+        undo: None,
+        grade: Grade::Good,
+        subject: subject.clone(),
+        line: String::new(),
+        server: None,
+        own: Vec::new(),
+    };
+    if let Some(settled) = &settled {
+        let (grade, line) = words::released(subject, settled);
+        told.grade = grade;
+        told.server = Some(line);
+    }
+    if let Some(covering) = covering(subject, context) {
+        told.grade = Grade::Warning;
+        told.own.push(words::still_covered(&covering, now));
+    }
+    match ruling {
+        Ok(Ruling::Lifted(ban)) => {
+            told.line = words::lifted(&ban);
+            told.own.push(words::ban_again(&ban, now));
+        }
+        Ok(Ruling::NotBanned(subject, last)) => {
+            told.line = words::not_banned(&subject, last.as_ref());
+        }
+        Ok(ruling) => {
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::not_done(subject, &ruling);
+        }
+        Err(fault) => {
+            told.done = false;
+            told.grade = Grade::Bad;
+            told.line = words::failed(subject, &fault, &broken("store an un-ban", &fault));
+        }
+    }
+    told
+}
+
+/// Another ban in force that covers an address.
+pub(super) fn covering(subject: &Subject, context: &Context) -> Option<crate::ban::Ban> {
+    let Subject::Address(address) = subject else {
+        return None;
+    };
+    let now = context.gate.now();
+    context
+        .gate
+        .read(|ledger| ledger.covering(*address, now).cloned())
+        .filter(|ban| ban.subject != *subject)
+}

@@ -1,0 +1,376 @@
+//! Forms: ad-hoc commands (XEP-0050) with data forms (XEP-0004).
+//!
+//! Real clients shape this (wrong input shown as an IQ error looks like "done" in one of them):
+//! wrong input brings the same form again, values kept, with the error in title, instructions
+//! and note. Only faults of protocol are IQ errors. There is one note, complete in itself; rows
+//! are single fields, and tables come on request.
+//!
+//! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
+//! takes the session out before anything runs.
+
+use std::sync::{Mutex, PoisonError};
+
+use xmpp_parsers::stanza_error::StanzaError;
+
+use super::sessions::{LIFETIME, Session, Sessions, Stage};
+use crate::ban::{Door, Role};
+use crate::command::outcome::{Answer, Ask, Grade, Outcome, Page, Problem, Row};
+use crate::command::spec::{DEFAULT_TERM, terms_for};
+use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, words};
+use crate::xmpp::fault::Fault;
+use crate::xmpp::payload::command::{self as wire, Action, NoteKind, Request, Status};
+use crate::xmpp::payload::form::{self, Body, Form, Purpose};
+
+/// The `FORM_TYPE` of our forms.
+pub const FORM_TYPE: &str = "urn:portcullis:command:1";
+
+/// The forms that are open.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    sessions: Mutex<Sessions>,
+}
+
+/// What a request leads to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// This answer, at once.
+    Answer(Box<wire::Answer>),
+    /// The command must be run.
+    Run(Box<Run>),
+}
+
+/// A command that is ready to run.
+#[derive(Debug)]
+pub(super) struct Run {
+    session: Session,
+    call: Call,
+}
+
+impl Forms {
+    /// Takes in a request. Decides everything about the exchange, and runs nothing.
+    pub(super) fn receive(
+        &self,
+        request: Request,
+        caller: Caller,
+        context: &Context,
+    ) -> Result<Step, Fault> {
+        let now = context.gate.now();
+        let spec = command::find(&request.node)
+            .filter(|spec| spec.form)
+            .ok_or(Fault::NotFound)?;
+        if !command::permits(caller.role, spec) {
+            return Err(Fault::Forbidden);
+        }
+        let Some(id) = &request.session else {
+            return self.begin(request, caller, spec, context);
+        };
+        let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
+        match (request.action, session.stage) {
+            (Action::Cancel, _) => Ok(canceled(session)),
+            (Action::Prev, Stage::Fill) => {
+                self.sessions().keep(session, now);
+                Err(Fault::BadAction)
+            }
+            (Action::Prev, Stage::Confirm) => {
+                session.stage = Stage::Fill;
+                Ok(self.show(session, caller.role, context, &[]))
+            }
+            // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it
+            // means what the requester sees: this form, sent.
+            (Action::Execute | Action::Next | Action::Complete, Stage::Fill) => {
+                if let Some(filled) = request.filled {
+                    session.values = known(spec, filled);
+                }
+                Ok(run(session, caller, false))
+            }
+            // What is done is what was asked about, whatever the form says now.
+            (Action::Execute | Action::Next | Action::Complete, Stage::Confirm) => {
+                Ok(run(session, caller, true))
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        request: Request,
+        caller: Caller,
+        spec: &'static Spec,
+        context: &Context,
+    ) -> Result<Step, Fault> {
+        if !matches!(request.action, Action::Execute | Action::Complete) {
+            return Err(Fault::BadAction);
+        }
+        let mut session = Sessions::begin(caller.jid.clone(), spec, context.gate.now())
+            .map_err(|_| Fault::Internal)?;
+        let is_filled = request.filled.is_some();
+        session.values = known(spec, request.filled.unwrap_or_default());
+        if is_filled || request.action == Action::Complete || spec.fields.is_empty() {
+            return Ok(run(session, caller, false));
+        }
+        Ok(self.show(session, caller.role, context, &[]))
+    }
+
+    /// Runs it, and says what came of it.
+    pub(super) async fn run(
+        &self,
+        run: Run,
+        context: &Context,
+    ) -> Result<wire::Answer, StanzaError> {
+        let Run { mut session, call } = run;
+        let role = call.caller.role;
+        match command::handle(&call, context).await {
+            Outcome::Done(answer) => Ok(done(&session, answer)),
+            Outcome::Rows(page) => Ok(listed(&session, page)),
+            Outcome::Ask(ask) => {
+                session.stage = Stage::Confirm;
+                Ok(self.ask(session, ask, context))
+            }
+            Outcome::Invalid(problems) | Outcome::Refused(problems) => {
+                session.stage = Stage::Fill;
+                Ok(self.form(session, role, context, &problems))
+            }
+            Outcome::Forbidden { needs } => {
+                Err(Fault::Forbidden.with_text(words::forbidden(needs)))
+            }
+            Outcome::Unknown { .. } => Err(Fault::NotFound.stanza_error()),
+            Outcome::Broken(reference) => Ok(over(
+                &session,
+                (NoteKind::Error, words::broken(&reference)),
+                None,
+            )),
+        }
+    }
+
+    fn show(&self, session: Session, role: Role, context: &Context, wrong: &[Problem]) -> Step {
+        Step::Answer(Box::new(self.form(session, role, context, wrong)))
+    }
+
+    /// The form to fill in, with what is wrong with it.
+    fn form(
+        &self,
+        session: Session,
+        role: Role,
+        context: &Context,
+        wrong: &[Problem],
+    ) -> wire::Answer {
+        let spec = session.spec;
+        let minutes = LIFETIME.as_secs() / 60;
+        let mut title = spec.title.to_owned();
+        let mut instructions = Vec::new();
+        let mut note = None;
+        if let Some(first) = wrong.first() {
+            // Clients show one of the three each, and none shows all.
+            let all: Vec<&str> = wrong.iter().map(|problem| problem.text.as_str()).collect();
+            let all = words::error_title(&all.join(" "));
+            title = words::error_title(&first.text);
+            note = Some((NoteKind::Error, all.clone()));
+            instructions.push(all);
+        }
+        instructions.push(words::instructions(spec, minutes));
+        let answer = wire::Answer {
+            node: spec.name.to_owned(),
+            session: session.id.clone(),
+            status: Status::Executing,
+            actions: &[Action::Complete],
+            note,
+            form: Some(Form {
+                purpose: Purpose::Form,
+                form_type: FORM_TYPE.to_owned(),
+                title,
+                instructions,
+                body: Body::Fields(fields(&session, role, context)),
+            }),
+        };
+        self.sessions().keep(session, context.gate.now());
+        answer
+    }
+
+    /// The question whether to do it.
+    fn ask(&self, session: Session, ask: Ask, context: &Context) -> wire::Answer {
+        let mut instructions = ask.lines;
+        instructions.push(words::confirm_form());
+        let answer = wire::Answer {
+            node: session.spec.name.to_owned(),
+            session: session.id.clone(),
+            status: Status::Executing,
+            actions: &[Action::Complete, Action::Prev],
+            note: Some((NoteKind::Warn, instructions.join(" "))),
+            form: Some(Form {
+                purpose: Purpose::Form,
+                form_type: FORM_TYPE.to_owned(),
+                title: ask.title,
+                instructions,
+                body: Body::Fields(ask.rows.into_iter().map(row).collect()),
+            }),
+        };
+        self.sessions().keep(session, context.gate.now());
+        answer
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn run(session: Session, caller: Caller, confirmed: bool) -> Step {
+    let call = Call {
+        caller,
+        door: Door::AdHoc,
+        name: session.spec.name.to_owned(),
+        values: session.values.clone(),
+        confirmed,
+    };
+    Step::Run(Box::new(Run { session, call }))
+}
+
+/// The fields of a command among those sent; others mean nothing.
+fn known(spec: &Spec, filled: Vec<(String, Vec<String>)>) -> Values {
+    let mut values = Values::new();
+    for (var, sent) in filled {
+        if spec.fields.iter().any(|field| field.name == var) {
+            values.set(&var, sent);
+        }
+    }
+    values
+}
+
+fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> {
+    let values = &session.values;
+    let mut shown: Vec<form::Field> = Vec::new();
+    // A term that is not among the choices would be lost by clients that insist on them.
+    let mut typed: Option<(&str, String)> = None;
+    for field in session.spec.fields {
+        let line = || Vec::from_iter(values.line(field.name));
+        let mut options = Vec::new();
+        let (kind, held) = match field.kind {
+            Kind::Lines => {
+                let lines = values
+                    .raw(field.name)
+                    .iter()
+                    .flat_map(|value| value.lines());
+                (form::Kind::TextMulti, lines.map(str::to_owned).collect())
+            }
+            Kind::Line => (form::Kind::TextSingle, line()),
+            Kind::Flag => {
+                let flag = values.flag(field.name).unwrap_or(false);
+                (form::Kind::Boolean, vec![u8::from(flag).to_string()])
+            }
+            Kind::Term { other } => {
+                options = terms_for(role, context);
+                let mut chosen = values
+                    .line(field.name)
+                    .unwrap_or_else(|| DEFAULT_TERM.to_owned());
+                if !options.iter().any(|(value, _)| *value == chosen) {
+                    typed = Some((
+                        other,
+                        std::mem::replace(&mut chosen, DEFAULT_TERM.to_owned()),
+                    ));
+                }
+                (form::Kind::ListSingle, vec![chosen])
+            }
+        };
+        shown.push(form::Field {
+            var: field.name.to_owned(),
+            kind,
+            label: field.label.to_owned(),
+            desc: field.desc.to_owned(),
+            required: field.required,
+            values: held,
+            options,
+        });
+    }
+    if let Some((other, term)) = typed
+        && let Some(field) = shown.iter_mut().find(|field| field.var == other)
+        && field.values.is_empty()
+    {
+        field.values.push(term);
+    }
+    shown
+}
+
+fn row(row: Row) -> form::Field {
+    let several = row.value.contains('\n');
+    form::Field {
+        var: row.var,
+        kind: if several {
+            form::Kind::TextMulti
+        } else {
+            form::Kind::TextSingle
+        },
+        label: row.label,
+        values: row.value.lines().map(str::to_owned).collect(),
+        ..form::Field::default()
+    }
+}
+
+fn canceled(session: Session) -> Step {
+    Step::Answer(Box::new(wire::Answer {
+        node: session.spec.name.to_owned(),
+        session: session.id,
+        status: Status::Canceled,
+        actions: &[],
+        note: Some((NoteKind::Info, words::canceled())),
+        form: None,
+    }))
+}
+
+fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire::Answer {
+    wire::Answer {
+        node: session.spec.name.to_owned(),
+        session: session.id.clone(),
+        status: Status::Completed,
+        actions: &[],
+        note: Some(note),
+        form,
+    }
+}
+
+/// Short answers are a note alone: some clients show no note beside a form.
+fn done(session: &Session, answer: Answer) -> wire::Answer {
+    let kind = match answer.grade {
+        Grade::Good => NoteKind::Info,
+        Grade::Warning => NoteKind::Warn,
+        Grade::Bad => NoteKind::Error,
+    };
+    let form = (!answer.rows.is_empty()).then(|| Form {
+        purpose: Purpose::Result,
+        form_type: FORM_TYPE.to_owned(),
+        title: answer.title,
+        instructions: answer.lines.clone(),
+        body: Body::Fields(answer.rows.into_iter().map(row).collect()),
+    });
+    over(session, (kind, answer.lines.join(" ")), form)
+}
+
+fn listed(session: &Session, page: Page) -> wire::Answer {
+    let mut lines = vec![page.title.clone()];
+    lines.extend(
+        page.next
+            .as_ref()
+            .map(|_| words::more_in_form(page.page + 1)),
+    );
+    let body = if page.table {
+        Body::Table {
+            columns: page
+                .columns
+                .iter()
+                .map(|(var, label)| ((*var).to_owned(), (*label).to_owned()))
+                .collect(),
+            rows: page.rows.into_iter().map(|entry| entry.cells).collect(),
+        }
+    } else {
+        Body::Fields(page.rows.into_iter().map(|entry| row(entry.row)).collect())
+    };
+    let form = (page.total > 0).then(|| Form {
+        purpose: Purpose::Result,
+        form_type: FORM_TYPE.to_owned(),
+        title: page.title,
+        instructions: lines[1..].to_vec(),
+        body,
+    });
+    let mut note = lines.join(". ");
+    if !note.ends_with('.') {
+        note.push('.');
+    }
+    over(session, (NoteKind::Info, note), form)
+}

@@ -1,0 +1,236 @@
+//! The door of the hook modules (docs/hook-protocol.md): hello, check, sync, report.
+//!
+//! Everything is answered where it arrives and in the order it came, from memory: a module asks while somebody waits to
+//! log in. Only a report that led to bans is answered when they are durable. Nobody but a module of this server is
+//! heard; for everybody else this namespace does not exist.
+//!
+//! Start reading at [`Hook::receive`].
+
+mod runs;
+mod seen;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use minidom::Element;
+use tokio::sync::Semaphore;
+use xmpp_parsers::jid::{BareJid, Jid};
+use xmpp_parsers::stanza_error::StanzaError;
+
+use super::route::{Asked, Reply};
+use crate::ban::{Attempt, Changed, Seq};
+use crate::gate::{Gate, Wanted};
+use crate::xmpp::act::XmppServer;
+use crate::xmpp::fault::Fault;
+use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
+use crate::xmpp::privilege::domain_key;
+use crate::xmpp::stanza::Received;
+use runs::Runs;
+use seen::Seen;
+
+/// Most changes on one page.
+pub const PAGE: usize = 200;
+/// Most bytes of one page, well below what a stanza may have.
+const PAGE_BYTES: usize = 160 * 1024;
+/// Reports whose bans are being made durable at the same time.
+const IMPOSING: usize = 256;
+/// Hellos that wait for the server's grants at the same time.
+const WAITING: usize = 16;
+
+/// All that speaks with hook modules.
+pub struct Hook {
+    domain: BareJid,
+    gate: Arc<Gate>,
+    server: Arc<XmppServer>,
+    epoch: String,
+    runs: Mutex<Runs>,
+    seen: Mutex<Seen>,
+    imposing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Hook {
+    /// The door at a component with this domain. `store` names the log whose places are told.
+    pub fn new(
+        domain: BareJid,
+        gate: Arc<Gate>,
+        server: Arc<XmppServer>,
+        store: [u8; 16],
+    ) -> Arc<Hook> {
+        Arc::new(Hook {
+            domain,
+            gate,
+            server,
+            epoch: store.iter().map(|byte| format!("{byte:02x}")).collect(),
+            runs: Mutex::default(),
+            seen: Mutex::default(),
+            imposing: Arc::new(Semaphore::new(IMPOSING)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        })
+    }
+
+    /// What the log is called in the protocol.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Takes in a request of a module. `None`: it is not one, or not from a module.
+    pub fn receive(self: &Arc<Self>, received: &Received) -> Option<Reply> {
+        if !received.is_request() {
+            return None;
+        }
+        let payload = received
+            .payload()
+            .filter(|payload| payload.has_ns(NS_HOOK))?;
+        let (from, to) = (&received.header.from, &received.header.to);
+        if to.to_bare() != self.domain {
+            return None;
+        }
+        let asked = Asked::of(&received.header);
+        let is_get = received.type_() == "get";
+        let request = || Request::read(payload, is_get, self.gate.now());
+        if !self.server.believes(from) {
+            return match request() {
+                Ok(Request::Hello(hello)) if self.server.is_new() => self.later(asked, from, hello),
+                _ => {
+                    tracing::debug!(%from, "not a hook module of this server");
+                    None
+                }
+            };
+        }
+        Some(match request() {
+            Ok(Request::Check(check)) => asked.now(Ok(Some(self.check(&check)))),
+            Ok(Request::Report(report)) => self.report(asked, from, report),
+            Ok(Request::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
+            Ok(Request::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
+            Err(why) => {
+                tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
+                asked.now(Err(refusal(why)))
+            }
+        })
+    }
+
+    fn check(&self, check: &Check) -> Element {
+        let verdict = self.gate.check(check.account.as_ref(), check.address);
+        hook::verdict(&verdict, self.head())
+    }
+
+    fn head(&self) -> Seq {
+        self.gate.read(|ledger| ledger.folded())
+    }
+
+    fn hello(&self, from: &Jid, hello: Hello) -> Element {
+        let head = self.head();
+        let behind = match &hello.held {
+            Some(held) if held.epoch == self.epoch => head.0.saturating_sub(held.seq),
+            // It has just begun, and asks for everything now.
+            _ => 0,
+        };
+        self.server.heard(from, hello, behind);
+        hook::welcome(&self.epoch, head)
+    }
+
+    /// Right after the link came up nobody knows yet which domains are the server's.
+    fn later(self: &Arc<Self>, asked: Asked, from: &Jid, hello: Hello) -> Option<Reply> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
+        let (hook, from) = (Arc::clone(self), from.clone());
+        let answer = async move {
+            let _place = place;
+            let answer = match hook.server.comes_to_believe(&from).await {
+                true => Ok(Some(hook.hello(&from, hello))),
+                false => Err(Fault::Unavailable.stanza_error()),
+            };
+            vec![asked.stanza(answer)]
+        };
+        Some(Reply {
+            now: Vec::new(),
+            later: Some(answer.boxed()),
+        })
+    }
+
+    /// Counts at once, so that the next question knows of it.
+    fn report(self: &Arc<Self>, asked: Asked, from: &Jid, report: Report) -> Reply {
+        let vhost = domain_key(from.domain().as_str());
+        let attempts = lock(&self.seen).new_ones(&vhost, report);
+        // A module knows of its own accounts and of nobody else's.
+        let own = |attempt: &Attempt| {
+            let account = attempt.account.as_ref();
+            account.is_none_or(|account| account.domain() == vhost)
+        };
+        let attempts = attempts.into_iter().filter(own).collect();
+        match self.gate.count(attempts) {
+            Ok(wanted) if wanted.is_empty() => asked.now(Ok(None)),
+            Ok(wanted) => self.impose(asked, wanted),
+            Err(why) => {
+                tracing::error!(%why, "logins were not counted");
+                asked.now(Err(Fault::Internal.stanza_error()))
+            }
+        }
+    }
+
+    fn impose(self: &Arc<Self>, asked: Asked, wanted: Wanted) -> Reply {
+        let Ok(place) = Arc::clone(&self.imposing).try_acquire_owned() else {
+            // The failures are counted: the next one asks for the ban again.
+            tracing::warn!(bans = wanted.len(), "the store is behind; bans are put off");
+            return asked.now(Ok(None));
+        };
+        let hook = Arc::clone(self);
+        let work = async move {
+            let _place = place;
+            if let Err(why) = hook.gate.impose(wanted).await {
+                tracing::error!(%why, "bans of rules could not be made durable");
+            }
+            vec![asked.stanza(Ok(None))]
+        };
+        Reply {
+            now: Vec::new(),
+            later: Some(work.boxed()),
+        }
+    }
+
+    /// The changes after what a module holds, or the first page of everything.
+    fn sync(&self, held: Option<&Held>) -> Element {
+        let head = self.head();
+        let known = held
+            .filter(|held| held.epoch == self.epoch)
+            .and_then(|held| match lock(&self.runs).begun(held.seq) {
+                Some(run) => Some((run.since, run.begun, true)),
+                None if held.seq <= head.0 => Some((Seq(held.seq), Seq(held.seq), false)),
+                // From a store that is no more.
+                None => None,
+            });
+        let read = |since, begun| {
+            self.gate
+                .read(|ledger| ledger.changes(since, begun, PAGE, PAGE_BYTES))
+        };
+        let known = known
+            .and_then(|(since, begun, in_run)| Some((read(since, begun)?, begun, in_run, false)));
+        let (page, begun, in_run, fresh) =
+            known.unwrap_or_else(|| (read(Seq(0), head).unwrap_or_default(), head, true, true));
+        let seq = match page.more && in_run {
+            true => lock(&self.runs).goes_on(page.upto, begun),
+            false => page.upto.0,
+        };
+        let now = self.gate.now();
+        let list = page.list.iter().filter_map(|changed| match changed {
+            Changed::Stands(ban) if !ban.is_in_force(now) => None,
+            Changed::Stands(ban) => hook::change(changed, self.gate.holds_at_start(ban)),
+            Changed::Ended(_) => hook::change(changed, false),
+        });
+        hook::changes(&self.epoch, seq, page.more, fresh, list)
+    }
+}
+
+fn refusal(why: Unreadable) -> StanzaError {
+    match why {
+        Unreadable::Name => Fault::NotImplemented.stanza_error(),
+        Unreadable::Type | Unreadable::Who | Unreadable::Many => {
+            Fault::Malformed.with_text(why.to_string())
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is whole before anything can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,115 @@
+//! Reports that came before: a module that got no answer sends them again, and nothing is counted twice.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use crate::ban::Attempt;
+use crate::xmpp::payload::hook::Report;
+
+/// Reports, or logins of reports without a name, that are remembered.
+const REMEMBERED: usize = 32_768;
+
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    keys: HashSet<u64>,
+    order: VecDeque<u64>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// The logins of a report that did not come before.
+    pub(super) fn new_ones(&mut self, vhost: &str, report: Report) -> Vec<Attempt> {
+        if let Some(batch) = &report.batch {
+            let key = self.hasher.hash_one((vhost, &report.node, batch));
+            if self.keys.contains(&key) {
+                tracing::debug!(vhost, batch, "a report came again");
+                return Vec::new();
+            }
+            self.remember(key);
+            return report
+                .logins
+                .into_iter()
+                .map(|(attempt, _)| attempt)
+                .collect();
+        }
+        // Guesses of the same moment in one report are several guesses.
+        let mut keys = Vec::with_capacity(report.logins.len());
+        let mut new = Vec::with_capacity(report.logins.len());
+        for (attempt, text) in report.logins {
+            // Without a time of its own it cannot be told from another.
+            if !text.is_empty() {
+                let key = self.hasher.hash_one((vhost, &report.node, &text));
+                if self.keys.contains(&key) {
+                    continue;
+                }
+                keys.push(key);
+            }
+            new.push(attempt);
+        }
+        for key in keys {
+            self.remember(key);
+        }
+        new
+    }
+
+    fn remember(&mut self, key: u64) {
+        if !self.keys.insert(key) {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::Timestamp;
+    use crate::xmpp::payload::hook::{NS_HOOK, Request};
+
+    fn report(batch: &str, logins: &str) -> Report {
+        let text = format!("<report xmlns='{NS_HOOK}' node='n' {batch}>{logins}</report>");
+        match Request::read(&text.parse().unwrap(), false, Timestamp::from_millis(0)) {
+            Ok(Request::Report(report)) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ONE: &str = "<login address='192.0.2.1' outcome='failure' at='2026-11-22T04:00:00.1Z'/>";
+    const TWO: &str = "<login address='192.0.2.1' outcome='failure' at='2026-11-22T04:00:00.2Z'/>";
+    const TIMELESS: &str = "<login address='192.0.2.1' outcome='failure'/>";
+
+    #[test]
+    fn a_report_that_comes_again_is_not_counted_again() {
+        let mut seen = Seen::default();
+        let mut count = |batch: &str, logins: &str| seen.new_ones("v", report(batch, logins)).len();
+        assert_eq!(count("batch='1'", &ONE.repeat(2)), 2);
+        assert_eq!(count("batch='1'", &ONE.repeat(2)), 0);
+        assert_eq!(count("batch='2'", &ONE.repeat(2)), 2);
+        assert_eq!(count("", &ONE.repeat(3)), 3, "three guesses of one moment");
+        assert_eq!(
+            count("", &format!("{ONE}{TWO}")),
+            1,
+            "one of them came before"
+        );
+        assert_eq!(count("", TIMELESS), 1);
+        assert_eq!(count("", TIMELESS), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let mut seen = Seen::default();
+        for batch in 0..REMEMBERED + 10 {
+            seen.new_ones("v", report(&format!("batch='{batch}'"), ONE));
+        }
+        assert_eq!(
+            (seen.keys.len(), seen.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+    }
+}

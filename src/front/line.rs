@@ -1,0 +1,260 @@
+//! A chat line to the values of a command: whom, how long, and the rest is the reason.
+
+use crate::ban::subject::BadSubject;
+use crate::ban::{Subject, Term};
+use crate::command::{Field, Place, Problem, Spec, Values, words};
+
+/// A word, or several in quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    text: String,
+    quoted: bool,
+}
+
+const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
+
+/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them
+/// out of the guessing.
+///
+/// # Errors
+/// What cannot be read, all at once.
+pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
+    let mut words = split(rest);
+    let mut values = Values::new();
+    let mut problems = Vec::new();
+    for field in at(spec, Place::Option) {
+        let before = words.len();
+        words.retain(|word| word.quoted || !is_option(&word.text, field.name));
+        if words.len() < before {
+            values.set(field.name, vec![String::from("1")]);
+        }
+    }
+    for field in at(spec, Place::Subjects) {
+        let mut named = 0;
+        while let Some(word) = words.get(named)
+            && let length = words_of_one(&words[named..])
+            && (named == 0 || length > 1 || (!word.quoted && names_somebody(&word.text)))
+        {
+            named += length;
+        }
+        let named = words.drain(..named).map(|word| word.text).collect();
+        values.set(field.name, named);
+    }
+    for field in at(spec, Place::Term) {
+        let plain: Vec<&str> = words
+            .iter()
+            .take_while(|word| !word.quoted)
+            .map(|word| word.text.as_str())
+            .collect();
+        match Term::take(&plain) {
+            Ok(None) => {}
+            Ok(Some((_, used))) => {
+                let term = plain[..used].join(" ");
+                values.set(field.name, vec![term]);
+                words.drain(..used);
+            }
+            Err(why) => problems.push(Problem {
+                field: field.name,
+                text: words::bad_term_in_chat(&why),
+            }),
+        }
+    }
+    for field in at(spec, Place::Last) {
+        if let Some(last) = words.pop_if(|word| !word.quoted && is_number(&word.text)) {
+            values.set(field.name, vec![last.text]);
+        }
+    }
+    let rest: Vec<String> = words.into_iter().map(|word| word.text).collect();
+    match at(spec, Place::Rest).next() {
+        Some(field) => values.set(field.name, vec![rest.join(" ")]),
+        None if rest.is_empty() => {}
+        None => problems.push(Problem {
+            field: spec.fields.first().map_or("", |field| field.name),
+            text: words::left_over(&rest.join(" ")),
+        }),
+    }
+    if problems.is_empty() {
+        Ok(values)
+    } else {
+        Err(problems)
+    }
+}
+
+fn at(spec: &Spec, place: Place) -> impl Iterator<Item = &'static Field> + use<> {
+    let fields = spec.fields;
+    fields.iter().filter(move |field| field.place == place)
+}
+
+fn split(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let inside = &rest[first.len_utf8()..];
+        let end = QUOTES
+            .iter()
+            .filter(|(open, _)| *open == first)
+            .find_map(|(_, close)| inside.find(*close).map(|end| (end, close.len_utf8())));
+        if let Some((end, length)) = end {
+            words.push(Word {
+                text: inside[..end].to_owned(),
+                quoted: true,
+            });
+            rest = inside[end + length..].trim_start();
+            continue;
+        }
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        words.push(Word {
+            text: rest[..end].to_owned(),
+            quoted: false,
+        });
+        rest = rest[end..].trim_start();
+    }
+    words
+}
+
+/// `--force`, also as a phone's keyboard turns it into a dash.
+fn is_option(word: &str, name: &str) -> bool {
+    ["--", "—", "–"].iter().any(|dash| {
+        word.strip_prefix(dash)
+            .is_some_and(|rest| rest.eq_ignore_ascii_case(name))
+    })
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// How many words name the first one: three in `alice@example.org from 203.0.113.7`, also with a
+/// wrong address, and in `guard of alice@example.org`.
+fn words_of_one(words: &[Word]) -> usize {
+    let plain = |place: usize| {
+        let word = words.get(place).filter(|word| !word.quoted);
+        word.map_or("", |word| word.text.as_str())
+    };
+    let is_pair = plain(0).contains('@')
+        && plain(1) == "from"
+        && !plain(2).contains('@')
+        && names_somebody(plain(2));
+    let is_guard = plain(0) == "guard" && plain(1) == "of" && plain(2).contains('@');
+    if is_pair || is_guard { 3 } else { 1 }
+}
+
+/// Whether a word behind the first one is meant as one more subject, right or wrong. A wrong
+/// one must be told, not taken for the reason.
+fn names_somebody(word: &str) -> bool {
+    let word = word.trim_end_matches([',', ';']);
+    if word.contains('@') || word.strip_prefix('#').is_some_and(is_number) {
+        return true;
+    }
+    match Subject::parse(word) {
+        Ok(_) | Err(BadSubject::Zone(_)) => true,
+        Err(_) => {
+            (word.starts_with(|c: char| c.is_ascii_digit()) || word.contains("::"))
+                && word.contains(['.', ':', '/'])
+                && word
+                    .chars()
+                    .all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::command::find;
+    use proptest::prelude::*;
+
+    /// `subjects | duration | reason | force`
+    fn check(line: &str, expected: &str) {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let values = read(find(name).unwrap(), rest).unwrap();
+        let told = [
+            values.words("subject").join(" "),
+            values.line("duration").unwrap_or_default(),
+            values.line("reason").unwrap_or_default(),
+            String::from(if values.flag("force").unwrap() {
+                "force"
+            } else {
+                ""
+            }),
+        ];
+        assert_eq!(told.join("|"), expected, "{line}");
+    }
+
+    #[test]
+    fn whom_how_long_and_why_are_told_apart() {
+        check("ban a@b", "a@b|||");
+        check("ban a@b 3d spam in rooms", "a@b|3d|spam in rooms|");
+        check("ban a@b spam for 3 days", "a@b||spam for 3 days|");
+        check("ban a@b for 3 days spam", "a@b|for 3 days|spam|");
+        check(
+            "ban a@b, c@d 203.0.113.7 2001:db8::/64 12h x",
+            "a@b c@d 203.0.113.7 2001:db8::/64|12h|x|",
+        );
+        check(
+            "ban a@b until 2030-01-01 12:00 UTC x",
+            "a@b|until 2030-01-01 12:00 UTC|x|",
+        );
+        check("ban #17 #18 forever", "#17 #18|forever||");
+        check("ban a@b #spam", "a@b||#spam|");
+        check("ban a@b \"3d is too little\"", "a@b||3d is too little|");
+        check("ban a@b 1h “c@d” again", "a@b|1h|c@d again|");
+        check("ban a@b it's \"unfinished", "a@b||it's \"unfinished|");
+        check("ban a@b --force 1d x", "a@b|1d|x|force");
+        check("ban a@b x —force", "a@b||x|force");
+        check("ban a@b bad. very bad.", "a@b||bad. very bad.|");
+        check("ban a@b note: more", "a@b||note: more|");
+        check("unban #17 sorry", "#17||sorry|");
+        check("ban", "|||");
+    }
+
+    #[test]
+    fn a_wrong_address_is_not_taken_for_the_reason() {
+        check("ban a@b 1.2.3.400 spam", "a@b 1.2.3.400||spam|");
+        check("ban a@b fe80::1%eth0", "a@b fe80::1%eth0|||");
+        check("ban a@b 10.0.0.0/99", "a@b 10.0.0.0/99|||");
+    }
+
+    #[test]
+    fn an_account_from_somewhere_is_one_subject() {
+        check(
+            "ban a@b from 203.0.113.7 1h from a list",
+            "a@b from 203.0.113.7|1h|from a list|",
+        );
+        check(
+            "ban c@d a@b from 2001:db8::/64 x",
+            "c@d a@b from 2001:db8::/64||x|",
+        );
+        check("ban a@b from hell", "a@b||from hell|");
+        check("ban a@b from 1.2.3.400 x", "a@b from 1.2.3.400||x|");
+        check("unban guard of a@b sorry", "guard of a@b||sorry|");
+        check("unban a@b, guard of a@b", "a@b guard of a@b|||");
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_told() {
+        let problems = read(find("ban").unwrap(), "a@b 3 strikes").unwrap_err();
+        assert_eq!(problems[0].field, "duration");
+        assert!(problems[0].text.contains("quotes"), "{}", problems[0].text);
+    }
+
+    #[test]
+    fn a_number_at_the_end_of_a_list_is_the_page() {
+        let values = read(find("list").unwrap(), "account by:alice 2").unwrap();
+        assert_eq!(values.line("filter").as_deref(), Some("account by:alice"));
+        assert_eq!(values.line("page").as_deref(), Some("2"));
+        assert!(read(find("status").unwrap(), "now").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(line in "\\PC{0,80}", quote in "[\"“„«»” @#0-9dh.:/-]{0,40}") {
+            for spec in crate::command::COMMANDS {
+                let _ = read(spec, &line);
+                let _ = read(spec, &quote);
+                let _ = read(spec, &format!("{quote}{line}"));
+            }
+        }
+    }
+}

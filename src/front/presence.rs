@@ -1,0 +1,41 @@
+//! Whether the bot is there: some clients show its commands only then (RFC 6121, 3 and 4).
+
+use xmpp_parsers::jid::{BareJid, Jid};
+use xmpp_parsers::presence::{Presence, Type};
+
+use super::disco::{self, Face};
+use crate::ban::Role;
+
+/// Answers a presence that asks for something. People with a role may see us, others may not.
+pub(super) fn answer(
+    type_: &str,
+    role: Role,
+    face: Face,
+    ours: &BareJid,
+    theirs: &Jid,
+) -> Vec<Presence> {
+    let to = Jid::from(theirs.to_bare());
+    let say = |type_| plain(type_, ours, to.clone());
+    match (type_, role >= Role::Moderator) {
+        ("subscribe", true) => vec![say(Type::Subscribed), available(face, ours, to.clone())],
+        ("subscribe" | "probe", false) => vec![say(Type::Unsubscribed)],
+        ("probe", true) => vec![available(face, ours, theirs.clone())],
+        ("unsubscribe", _) => vec![say(Type::Unsubscribed), say(Type::Unavailable)],
+        _ => Vec::new(),
+    }
+}
+
+/// We are there.
+pub(super) fn available(face: Face, ours: &BareJid, to: Jid) -> Presence {
+    let mut presence = plain(Type::None, ours, to);
+    presence
+        .statuses
+        .insert(String::new().into(), disco::status());
+    presence.payloads = disco::capabilities(face);
+    presence
+}
+
+/// A presence without more.
+pub(super) fn plain(type_: Type, ours: &BareJid, to: Jid) -> Presence {
+    Presence::new(type_).with_from(ours.clone()).with_to(to)
+}

@@ -1,0 +1,348 @@
+//! Every stanza to its door, and exactly one answer to every request (RFC 6120, 8.2.3).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use minidom::Element;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::jid::{BareJid, Jid, NodePart};
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::Type;
+use xmpp_parsers::stanza_error::StanzaError;
+
+use super::adhoc::{Forms, Step};
+use super::chat::{self, Admitted, Chats, Line};
+use super::disco::{self, Face, Question};
+use super::presence;
+use super::roles::Roles;
+use crate::ban::Role;
+use crate::command::{Caller, Context, Reference, words};
+use crate::xmpp::fault::Fault;
+use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
+use crate::xmpp::stanza::{Header, Kind, Received};
+
+/// How many commands run at the same time; more are told to come back.
+pub const AT_ONCE: usize = 32;
+/// The name of the contact people chat with.
+pub const BOT: &str = "bot";
+
+/// What is sent because of a stanza.
+#[derive(Default)]
+pub struct Reply {
+    /// At once.
+    pub now: Vec<Stanza>,
+    /// When a command is through: to be spawned, so that nothing else waits for it. At most
+    /// [`AT_ONCE`] exist at a time.
+    pub later: Option<BoxFuture<'static, Vec<Stanza>>>,
+}
+
+/// All that speaks for the bot.
+pub struct Desk {
+    domain: BareJid,
+    bot: BareJid,
+    context: Context,
+    roles: ArcSwap<Roles>,
+    forms: Forms,
+    chats: Chats,
+    room: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// The desk of the component with this domain.
+    pub fn new(domain: BareJid, context: Context, roles: Roles) -> Arc<Desk> {
+        let bot = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
+        let bot = BareJid::from_parts(Some(&bot), domain.domain());
+        Arc::new(Desk {
+            domain,
+            bot,
+            context,
+            roles: ArcSwap::from_pointee(roles),
+            forms: Forms::default(),
+            chats: Chats::default(),
+            room: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Puts other roles in force, also for forms that are open.
+    pub fn set_roles(&self, roles: Roles) {
+        self.roles.store(Arc::new(roles));
+    }
+
+    /// Takes in a stanza. Never waits; results and errors of IQs are not for here.
+    pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
+        let face = self.face(&received.header.to);
+        match received.kind {
+            Kind::Iq if received.is_request() => self.request(received, face),
+            Kind::Iq => Reply::default(),
+            Kind::Message => self.message(received, face),
+            Kind::Presence => self.presence(received, face),
+        }
+    }
+
+    /// The same, to the end: for tests and for callers that may wait.
+    pub async fn answer(self: &Arc<Self>, received: &Received) -> Vec<Stanza> {
+        let mut reply = self.receive(received);
+        if let Some(later) = reply.later {
+            reply.now.extend(later.await);
+        }
+        reply.now
+    }
+
+    /// What to send when the link comes up: everybody with a role may see that we are there.
+    pub fn greeting(&self) -> Vec<Stanza> {
+        let roles = self.roles.load();
+        let greet = |jid: BareJid| presence::available(Face::Bot, &self.bot, jid.into()).into();
+        roles.everybody().map(greet).collect()
+    }
+
+    /// What to send before the link goes down for good.
+    pub fn farewell(&self) -> Vec<Stanza> {
+        let roles = self.roles.load();
+        let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
+        roles.everybody().map(part).collect()
+    }
+
+    fn face(&self, to: &Jid) -> Option<Face> {
+        let bare = to.to_bare();
+        if bare == self.domain {
+            Some(Face::Domain)
+        } else if bare == self.bot {
+            Some(Face::Bot)
+        } else {
+            None
+        }
+    }
+
+    fn caller(&self, header: &Header) -> Caller {
+        Caller {
+            jid: header.from.clone(),
+            role: self.roles.load().of(&header.from),
+        }
+    }
+
+    fn request(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
+        let asked = Asked::of(&received.header);
+        let (Some(face), Some(payload)) = (face, received.payload()) else {
+            let fault = match face {
+                None => Fault::Unavailable,
+                Some(_) => Fault::Malformed,
+            };
+            return asked.now(Err(fault.stanza_error()));
+        };
+        let is_get = received.type_() == "get";
+        if payload.is("command", NS_COMMANDS) && !is_get {
+            return self.command(asked, received, payload);
+        }
+        if payload.is("ping", ns::PING) && is_get {
+            return asked.now(Ok(None));
+        }
+        let question = Question {
+            face,
+            asked: &received.header.to,
+            bot: &self.bot,
+            role: self.caller(&received.header).role,
+            now: self.context.gate.now(),
+            started: self.context.started,
+        };
+        let answer = if payload.has_ns(NS_COMMANDS) {
+            Err(Fault::Malformed)
+        } else if is_get {
+            disco::answer(&question, payload).unwrap_or(Err(Fault::Unavailable))
+        } else if disco::is_read_only(&payload.ns()) {
+            Err(Fault::NotImplemented)
+        } else {
+            Err(Fault::Unavailable)
+        };
+        asked.now(answer.map(Some).map_err(Fault::stanza_error))
+    }
+
+    fn command(self: &Arc<Self>, asked: Asked, received: &Received, payload: &Element) -> Reply {
+        let request = match Request::read(payload) {
+            Ok(request) => request,
+            Err(why) => {
+                let fault = match why {
+                    Unreadable::NoNode => Fault::Malformed,
+                    Unreadable::Action => Fault::MalformedAction,
+                    Unreadable::Form => Fault::BadPayload,
+                };
+                return asked.now(Err(fault.stanza_error()));
+            }
+        };
+        // Before anything is taken in: who is told to come back finds everything as it was.
+        let Some(place) = self.place() else {
+            return asked.now(Err(Fault::Busy.stanza_error()));
+        };
+        let caller = self.caller(&received.header);
+        match self.forms.receive(request, caller, &self.context) {
+            Err(fault) => asked.now(Err(fault.stanza_error())),
+            Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
+            Ok(Step::Run(run)) => {
+                let desk = Arc::clone(self);
+                let reference = Reference::fresh();
+                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = asked.stanza(Err(failed));
+                later(place, reference, failed, async move {
+                    let answer = desk.forms.run(*run, &desk.context).await;
+                    asked.stanza(answer.map(|answer| Some(answer.into())))
+                })
+            }
+        }
+    }
+
+    fn message(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
+        let Some(line) = Line::read(received) else {
+            return Reply::default();
+        };
+        if face.is_none() {
+            return nobody_here(received);
+        }
+        let caller = self.caller(&received.header);
+        let now = self.context.gate.now();
+        let say = |text: String| vec![Stanza::Message(line.reply(text))];
+        if caller.role < Role::Moderator {
+            if !self.chats.admit_stranger(&caller.jid, now) {
+                return Reply::default();
+            }
+            return Reply {
+                now: say(words::stranger()),
+                later: None,
+            };
+        }
+        let receipt = chat::receipt(&line).map(Stanza::Message);
+        // Before the line gets its turn: one that cannot run must not let others pass.
+        let place = self.place();
+        let mut reply = match self.chats.admit(&line, now) {
+            Admitted::Ignored => return Reply::default(),
+            Admitted::Answer(text) => Reply {
+                now: say(text),
+                later: None,
+            },
+            Admitted::InTurn(turn) => match place {
+                None => Reply {
+                    now: say(words::busy()),
+                    later: None,
+                },
+                Some(place) => {
+                    let desk = Arc::clone(self);
+                    let reference = Reference::fresh();
+                    let failed = Stanza::Message(line.reply(words::broken(&reference)));
+                    let line = line.clone();
+                    later(place, reference, failed, async move {
+                        let chats = &desk.chats;
+                        Stanza::Message(chats.run(&line, turn, caller, &desk.context).await)
+                    })
+                }
+            },
+        };
+        reply.now.splice(0..0, receipt);
+        reply
+    }
+
+    fn presence(&self, received: &Received, face: Option<Face>) -> Reply {
+        let Some(face) = face else {
+            return Reply::default();
+        };
+        let header = &received.header;
+        let role = self.caller(header).role;
+        let ours = header.to.to_bare();
+        let answers = presence::answer(received.type_(), role, face, &ours, &header.from);
+        Reply {
+            now: answers.into_iter().map(Stanza::Presence).collect(),
+            later: None,
+        }
+    }
+
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
+    }
+}
+
+/// Work that ends in one stanza, whatever happens in it.
+fn later(
+    place: OwnedSemaphorePermit,
+    reference: Reference,
+    failed: Stanza,
+    work: impl Future<Output = Stanza> + Send + 'static,
+) -> Reply {
+    let work = async move {
+        let _place = place;
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(stanza) => vec![stanza],
+            Err(_) => {
+                tracing::error!(
+                    reference = reference.0,
+                    "a command panicked; this is a bug of portcullis"
+                );
+                vec![failed]
+            }
+        }
+    };
+    Reply {
+        now: Vec::new(),
+        later: Some(work.boxed()),
+    }
+}
+
+/// A person wrote to an address of ours that is nobody's.
+fn nobody_here(received: &Received) -> Reply {
+    let header = &received.header;
+    let mut error = Message::new_with_type(MessageType::Error, header.from.clone());
+    error.from = Some(header.to.clone());
+    error.id = header.id.clone().map(xmpp_parsers::message::Id);
+    error.payloads = vec![Fault::Unavailable.stanza_error().into()];
+    Reply {
+        now: vec![Stanza::Message(error)],
+        later: None,
+    }
+}
+
+/// An IQ that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Asked {
+    from: Jid,
+    to: Jid,
+    id: String,
+}
+
+impl Asked {
+    pub(super) fn of(header: &Header) -> Self {
+        Asked {
+            from: header.from.clone(),
+            to: header.to.clone(),
+            id: header.id.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn stanza(&self, answer: Result<Option<Element>, StanzaError>) -> Stanza {
+        let (from, to) = (Some(self.to.clone()), Some(self.from.clone()));
+        let id = self.id.clone();
+        Stanza::Iq(match answer {
+            Ok(payload) => Iq::Result {
+                from,
+                to,
+                id,
+                payload,
+            },
+            Err(error) => Iq::Error {
+                from,
+                to,
+                id,
+                error,
+                payload: None,
+            },
+        })
+    }
+
+    pub(super) fn now(&self, answer: Result<Option<Element>, StanzaError>) -> Reply {
+        Reply {
+            now: vec![self.stanza(answer)],
+            later: None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The one thread that writes the log: takes what waits, writes it in one go, makes it durable
+//! once, and only then tells those who wait.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::codec::{self, LogValue};
+use super::engine::{Engine, Failure, Row, guarded};
+use crate::ban::event::Chain;
+use crate::ban::{Personal, Seq};
+use crate::gate::ports::LogFault;
+use crate::store::Parts;
+
+/// Events after which a write takes no more appends; a single append may be larger.
+const EVENTS_AT_ONCE: usize = 1000;
+
+/// One append that waits.
+pub(super) struct Append {
+    /// Never empty.
+    pub(super) new: Vec<Parts>,
+    pub(super) tell: oneshot::Sender<Result<Seq, LogFault>>,
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: mpsc::Receiver<Append>,
+    /// Where the acknowledged log ends.
+    pub(super) end: (Seq, Chain),
+}
+
+impl Writer {
+    /// Until the store is closed and everything that waited is written.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut events = first.new.len();
+            let mut appends = vec![first];
+            while events < EVENTS_AT_ONCE
+                && let Ok(next) = self.queue.try_recv()
+            {
+                events += next.new.len();
+                appends.push(next);
+            }
+            self.write(appends);
+        }
+    }
+
+    fn write(&mut self, appends: Vec<Append>) {
+        let answer = self.try_write(&appends);
+        if let Ok((_, end)) = &answer {
+            self.end = *end;
+            if let Err(why) = self.shared.mark.set(end.0, end.1) {
+                tracing::warn!(%why, "cannot note how far the log went");
+            }
+            // Before anybody is told: who appended finds what was appended.
+            self.shared.head.send_replace(end.0);
+        }
+        for (at, append) in appends.into_iter().enumerate() {
+            let told = match &answer {
+                Ok((places, _)) => Ok(places[at]),
+                Err(why) => Err(why.clone()),
+            };
+            // Whoever waited may have gone away; what is written stays written.
+            let _ = append.tell.send(told);
+        }
+        if answer.is_err() {
+            // Reads need it too, and there may be room already.
+            let _ = self.shared.engine_for_writing(self.end);
+        }
+    }
+
+    /// The last place of each append, and the new end of the log.
+    fn try_write(&self, appends: &[Append]) -> Result<(Vec<Seq>, (Seq, Chain)), LogFault> {
+        let engine = self.shared.engine_for_writing(self.end)?;
+        let (rows, places, end) =
+            lay_out(self.end, appends).map_err(|why| LogFault::Broken(why.to_string()))?;
+        guarded(|| engine.write(&rows)).map_err(|why| {
+            drop(engine);
+            self.shared.failed(&why)
+        })?;
+        Ok((places, end))
+    }
+}
+
+type Layout = (Vec<Row>, Vec<Seq>, (Seq, Chain));
+
+fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBytes> {
+    let (mut seq, mut chain) = end;
+    let mut rows = Vec::with_capacity(appends.iter().map(|append| append.new.len()).sum());
+    let mut places = Vec::with_capacity(appends.len());
+    for append in appends {
+        let last = append.new.len() - 1;
+        for (at, Parts { bytes, personal }) in append.new.iter().enumerate() {
+            seq = seq.next();
+            chain = chain.extend(seq, bytes);
+            let entry = LogValue {
+                last: at == last,
+                chain,
+                event: bytes,
+            };
+            let personal = (*personal != Personal::default())
+                .then(|| codec::personal_to_bytes(personal))
+                .transpose()?;
+            rows.push(Row {
+                seq,
+                entry: entry.to_bytes(),
+                personal,
+            });
+        }
+        places.push(seq);
+    }
+    Ok((rows, places, (seq, chain)))
+}
+
+/// What the store has instead of an engine after a failed write.
+#[derive(Debug)]
+pub(super) enum State {
+    Running(Arc<Engine>),
+    /// Opened again after the failure and before the next append.
+    Full(String),
+    /// Only a restart helps.
+    Broken(String),
+    Closed,
+}
+
+impl State {
+    pub(super) fn after(why: &Failure) -> State {
+        if why.may_pass() {
+            State::Full(format!(
+                "{why}; make room on the disk, the next change tries again"
+            ))
+        } else {
+            State::Broken(format!(
+                "{why}; look at the disk and the system's log, then restart portcullis"
+            ))
+        }
+    }
+
+    pub(super) fn fault(&self) -> LogFault {
+        LogFault::Broken(match self {
+            State::Running(_) => String::from("it is being opened again"),
+            State::Full(why) | State::Broken(why) => why.clone(),
+            State::Closed => String::from("it was closed; portcullis is stopping"),
+        })
+    }
+}

@@ -1,0 +1,390 @@
+//! Bans on ejabberd: the record that its own password check obeys.
+//!
+//! Write, kick, wait until the sessions are gone, read back, and again if the record changed meanwhile: a user whose session
+//! is open can overwrite it, and what she sent before the kick is still carried out after the kick is acknowledged.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+use super::XmppServer;
+use crate::ban::native_hash::native_hash;
+use crate::ban::{Account, Ban};
+use crate::gate::ports::Undone;
+use crate::xmpp::admin;
+use crate::xmpp::courier::Unanswered;
+use crate::xmpp::payload::hook;
+use crate::xmpp::probe::Capabilities;
+use crate::xmpp::record::{Judgement, Record};
+
+/// How often a record is written before we give up for now. Who overwrites it has to log in again between two of our steps.
+const ROUNDS: u32 = 5;
+/// How long kicked sessions may take to be gone, looked at every [`LOOK`].
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The hash in a record, and what we know of it.
+struct Hash {
+    text: String,
+    /// The server refuses logins by it, as far as can be known.
+    is_right: bool,
+    /// It was made with the configured cookie.
+    from_cookie: bool,
+}
+
+impl XmppServer {
+    /// Makes a ban take hold.
+    pub(super) async fn write_ban(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+        module: Option<&Jid>,
+    ) -> Result<(), Undone> {
+        if !host.keeps_records() {
+            return Err(Undone(format!(
+                "{} does not let portcullis write ban records. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let old = self.read(host, jid).await?;
+        let mut hash = self.hash(host, account, &old, module).await;
+        let mut kept = old.foreign;
+        let mut unknown_account = false;
+        for round in 1..=ROUNDS {
+            let mut expected =
+                Record::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
+            self.write(host, jid, &expected).await?;
+            if self.wants_proof(host, &hash) {
+                match self.prove(host, jid, &expected, account, &mut hash).await? {
+                    Proof::Right => {}
+                    Proof::Learnt => {
+                        // The server put its own record in the place of ours.
+                        expected = Record::of(ban, account, hash.text.clone(), &self.keyring)
+                            .keeping(&kept);
+                        self.write(host, jid, &expected).await?;
+                    }
+                    Proof::NoAccount => unknown_account = true,
+                }
+            }
+            self.kick(host, jid, ban, module).await?;
+            let after = self.read(host, jid).await?;
+            if after.holds_password() && !kept.iter().any(|child| child.name() == "password") {
+                kept.clone_from(&after.foreign);
+            }
+            match after.judge(&expected, account, &self.keyring, None) {
+                Judgement::Ours if hash.is_right => return Ok(()),
+                Judgement::Ours if unknown_account => {
+                    return Err(Undone(format!(
+                        "There is no account {jid} yet, and without the server's cookie its name cannot be kept banned: set `ejabberd_cookie_file` in [record]."
+                    )));
+                }
+                Judgement::Ours => {
+                    return Err(Undone(format!(
+                        "{jid} was disconnected, but the server will not refuse the next login: set `ejabberd_cookie_file` in [record]."
+                    )));
+                }
+                judgement => {
+                    tracing::warn!(%jid, round, ?judgement, "the record of a ban was changed right after it was written")
+                }
+            }
+        }
+        Err(Undone(format!(
+            "The record of {jid} was changed each time it was written, although the sessions were closed."
+        )))
+    }
+
+    /// Takes a ban back. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
+    /// and whoever empties that loses the password for ever.
+    pub(super) async fn empty_record(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+    ) -> Result<(), Undone> {
+        if !host.keeps_records() {
+            return Err(Undone(format!(
+                "{} does not let portcullis change ban records. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let mut record = self.read(host, jid).await?;
+        if record.is_empty() {
+            return Ok(());
+        }
+        // 25.10 and later: deletes the row, where an emptied one would go on being counted as a ban.
+        if host.offers("reenable-user") {
+            match self
+                .run_command(host, admin::reenable_user(jid.as_str()))
+                .await
+            {
+                Ok(_) | Err(Unanswered::Refused(_)) => {}
+                Err(why) => {
+                    return Err(self.undone(&format!("{jid} could not be enabled again"), &why));
+                }
+            }
+            record = self.read(host, jid).await?;
+            if record.is_empty() {
+                return Ok(());
+            }
+        }
+        if record.holds_password() {
+            return Err(Undone(format!(
+                "The server itself banned {jid} and keeps the password in its record; only it can lift that. Run: ejabberdctl unban_account {} {}",
+                quoted(jid.node().map(|node| node.as_str()).unwrap_or_default()),
+                quoted(jid.domain().as_str()),
+            )));
+        }
+        self.write(host, jid, &Record::default()).await?;
+        match self.read(host, jid).await?.is_empty() {
+            true => Ok(()),
+            false => Err(Undone(format!(
+                "The record of {jid} is still there after it was emptied."
+            ))),
+        }
+    }
+
+    /// Whether there is such an account. ejabberd reads and writes records of unknown ones just the same.
+    pub(super) async fn find_on_ejabberd(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+    ) -> Option<bool> {
+        // Enabling an account that is not banned changes nothing, and says `item-not-found` for an unknown one. It would
+        // lift a ban, so only where the record is empty.
+        if host.keeps_records()
+            && host.offers("reenable-user")
+            && self.read(host, jid).await.ok()?.is_empty()
+        {
+            match self
+                .run_command(host, admin::reenable_user(jid.as_str()))
+                .await
+            {
+                Ok(done) if done.complaint().is_none() => return Some(true),
+                Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
+                    return Some(false);
+                }
+                _ => {}
+            }
+        }
+        if self.has_been_there(host, jid).await? {
+            return Some(true);
+        }
+        // `Never` is also said of every account when mod_last is not loaded: see whether it ever says anything else.
+        let admin = {
+            let state = self.state();
+            let mut local = state
+                .admins
+                .iter()
+                .filter(|admin| admin.domain() == host.vhost);
+            local.next()?.to_jid()?
+        };
+        if admin == *jid {
+            return None;
+        }
+        self.has_been_there(host, &admin).await?.then_some(false)
+    }
+
+    async fn has_been_there(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
+        let answer = self
+            .run_command(host, admin::last_login(jid.as_str()))
+            .await
+            .ok()?;
+        admin::has_been_there(&answer)
+    }
+
+    /// The best hash there is for an account.
+    async fn hash(
+        &self,
+        host: &Capabilities,
+        account: &Account,
+        old: &Record,
+        module: Option<&Jid>,
+    ) -> Hash {
+        if let Some(module) = module
+            && let Some(text) = self.hash_by_module(module, account).await
+        {
+            return Hash {
+                text,
+                is_right: true,
+                from_cookie: false,
+            };
+        }
+        match &self.cookie {
+            Some(cookie) if host.cookie != Some(false) => Hash {
+                text: native_hash(
+                    account.localpart(),
+                    account.domain(),
+                    cookie.expose().trim_end().as_bytes(),
+                ),
+                is_right: true,
+                from_cookie: true,
+            },
+            // We learnt it once: nothing else of that form is ever sealed.
+            _ if old.is_sealed(account, &self.keyring)
+                && old.looks_native()
+                && self.cookie.is_none() =>
+            {
+                Hash {
+                    text: old.hash.clone(),
+                    is_right: true,
+                    from_cookie: false,
+                }
+            }
+            _ => Hash {
+                text: self.keyring.fallback_hash(account),
+                is_right: false,
+                from_cookie: false,
+            },
+        }
+    }
+
+    fn wants_proof(&self, host: &Capabilities, hash: &Hash) -> bool {
+        let unproven_cookie = hash.from_cookie && host.cookie.is_none();
+        host.offers("disable-user") && (!hash.is_right || unproven_cookie)
+    }
+
+    /// Lets the server ban the account itself: it leaves a record with a right hash alone, and puts its own, with the right
+    /// hash, in the place of one with a wrong hash (25.10 and later).
+    async fn prove(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        expected: &Record,
+        account: &Account,
+        hash: &mut Hash,
+    ) -> Result<Proof, Undone> {
+        match self
+            .run_command(host, admin::disable_user(jid.as_str()))
+            .await
+        {
+            Ok(_) => {}
+            Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
+                return Ok(Proof::NoAccount);
+            }
+            // No proof to be had; the hash stays what it is.
+            Err(Unanswered::Refused(_)) => return Ok(Proof::Right),
+            Err(why) => return Err(self.undone(&format!("{jid} could not be disabled"), &why)),
+        }
+        let after = self.read(host, jid).await?;
+        if after.ours.is_none() && after.looks_native() && after.hash != hash.text {
+            if hash.from_cookie {
+                tracing::warn!(vhost = %host.vhost, "the configured cookie is not the server's");
+                self.learn(&host.vhost, |host| host.cookie = Some(false));
+            }
+            *hash = Hash {
+                text: after.hash,
+                is_right: true,
+                from_cookie: false,
+            };
+            return Ok(Proof::Learnt);
+        }
+        let unchanged = after.judge(expected, account, &self.keyring, None) == Judgement::Ours;
+        if unchanged && hash.from_cookie {
+            self.learn(&host.vhost, |host| host.cookie = Some(true));
+        }
+        Ok(Proof::Right)
+    }
+
+    async fn kick(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        module: Option<&Jid>,
+    ) -> Result<(), Undone> {
+        if let Some(module) = module {
+            let text = hook::text_for(ban);
+            self.kick_by_module(module, &ban.subject, &text).await?;
+            return self.wait_until_gone(host, jid).await;
+        }
+        if !host.offers("end-user-session") {
+            return Err(Undone(format!(
+                "The record of {jid} is written, but {} does not let portcullis close open sessions. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let doing =
+            || format!("The record of {jid} is written, but open sessions could not be closed");
+        match self
+            .run_command(host, admin::end_user_session(jid.as_str()))
+            .await
+        {
+            Ok(done) => match done.complaint() {
+                None => self.wait_until_gone(host, jid).await,
+                Some(complaint) => Err(Undone(format!("{}: {complaint}.", doing()))),
+            },
+            Err(why) => Err(self.undone(&doing(), &why)),
+        }
+    }
+
+    /// The kick is acknowledged before a session has worked off what its client had sent: a record read back then says
+    /// nothing (seen: a client that overwrites its record in a loop).
+    async fn wait_until_gone(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+        if !host.offers("user-stats") {
+            return Ok(());
+        }
+        for _ in 0..LOOKS {
+            let stats = self
+                .run_command(host, admin::user_stats(jid.as_str()))
+                .await;
+            let stats = stats.map_err(|why| {
+                self.undone(
+                    &format!("The sessions of {jid} could not be looked at"),
+                    &why,
+                )
+            })?;
+            if !admin::is_online(&stats) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        Err(Undone(format!(
+            "The record of {jid} is written, but its sessions do not end or come back."
+        )))
+    }
+
+    pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {
+        let read = self
+            .errands
+            .read_record(jid, host.spelling, self.limits.answer)
+            .await;
+        read.map_err(|why| self.undone(&format!("The record of {jid} could not be read"), &why))
+    }
+
+    pub(super) async fn write(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        record: &Record,
+    ) -> Result<(), Undone> {
+        let written = self
+            .errands
+            .write_record(jid, host.spelling, record, self.limits.answer)
+            .await;
+        written
+            .map_err(|why| self.undone(&format!("The record of {jid} could not be written"), &why))
+    }
+}
+
+enum Proof {
+    /// The hash was right, or no better one is to be had.
+    Right,
+    /// The server told its own.
+    Learnt,
+    /// There is no such account.
+    NoAccount,
+}
+
+/// A word for a shell. A localpart has no `'` in it (RFC 7622, 3.3.1).
+fn quoted(word: &str) -> String {
+    let plain = word
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if plain {
+        word.to_owned()
+    } else {
+        format!("'{word}'")
+    }
+}

@@ -1,0 +1,221 @@
+//! Level 2: what the hook module on the server does for us (docs/hook-protocol.md 5, 6), and what it is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::Jid;
+
+use super::{GRANT_WINDOW, XmppServer};
+use crate::ban::{Account, Ban, Seq, Subject};
+use crate::gate::ports::{Held, Undone};
+use crate::xmpp::courier::{Unanswered, Verb};
+use crate::xmpp::payload::hook::{self, Hello};
+use crate::xmpp::privilege::domain_key;
+
+/// News that come closer together than this are told once.
+const NEWS_PAUSE: Duration = Duration::from_millis(50);
+/// How often silent modules are looked for.
+const ROUND: Duration = Duration::from_secs(10);
+/// How long a hello from a virtual host that is not known yet waits for the server's grants.
+const GRANTS: Duration = Duration::from_secs(3);
+const GRANTS_LOOK: Duration = Duration::from_millis(50);
+
+impl XmppServer {
+    /// Whether an address may speak for a module: a domain of this server, as itself or with the resource `portcullis`.
+    ///
+    /// A domain is this server's when it granted us something or lets us run commands, when an admin lives there (who
+    /// could order anything anyway), or when `[hook] hosts` names it. Any other domain may be anybody's: a remote server
+    /// can send as `its.domain/portcullis` whatever it likes.
+    pub fn believes(&self, from: &Jid) -> bool {
+        if from.node().is_some() || from.resource().is_some_and(|r| r.as_str() != "portcullis") {
+            return false;
+        }
+        let domain = domain_key(from.domain().as_str());
+        let state = self.state();
+        state.grants.of(&domain).is_some()
+            || state.hook_hosts.contains(&domain)
+            || state.admins.iter().any(|admin| admin.domain() == domain)
+            || state.hosts.get(&domain).is_some_and(|host| host.is_ours())
+    }
+
+    /// The same, given time: right after the link came up the server's grants may be on their way.
+    pub async fn comes_to_believe(&self, from: &Jid) -> bool {
+        let waited = timeout(GRANTS, async {
+            while !self.believes(from) && self.is_new() {
+                sleep(GRANTS_LOOK).await;
+            }
+        });
+        let _ = waited.await;
+        self.believes(from)
+    }
+
+    /// Whether the link came up a moment ago.
+    pub fn is_new(&self) -> bool {
+        *self.session.borrow() != 0 && self.state().since.elapsed() < GRANT_WINDOW
+    }
+
+    /// A module said hello; `behind`: how many decisions it has not heard of.
+    pub fn heard(&self, from: &Jid, hello: Hello, behind: u64) {
+        let vhost = domain_key(from.domain().as_str());
+        let (is_new, taken) = {
+            let mut state = self.state();
+            let is_new = state.modules.address(&vhost).is_none();
+            if is_new {
+                tracing::info!(%from, software = hello.software, version = hello.version,
+                    module = hello.module, node = hello.node, "a hook module is there");
+            }
+            if let Some(trouble) = &hello.trouble {
+                tracing::warn!(%from, node = hello.node, "the hook module says: {trouble}");
+            }
+            let now = Instant::now();
+            (
+                is_new,
+                state.modules.heard(&vhost, from, hello, behind, now),
+            )
+        };
+        if !taken {
+            tracing::warn!(%from, "too many hook modules; this one is not taken into account");
+        }
+        self.publish();
+        self.greeted.notify_one();
+        if is_new {
+            // A virtual host nobody had asked yet, perhaps.
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Where the module of a virtual host listens, if there is one.
+    pub(super) fn module_at(&self, vhost: &str) -> Option<Jid> {
+        self.state().modules.address(vhost).cloned()
+    }
+
+    /// Ends the streams of whom a ban is about, on every virtual host that has a module.
+    pub(super) async fn enforce_by_module(&self, ban: &Ban) -> Result<Held, Undone> {
+        let modules: Vec<Jid> = {
+            let state = self.state();
+            let modules = state.modules.addresses();
+            modules.map(|(_, address)| address.clone()).collect()
+        };
+        if modules.is_empty() {
+            return Ok(Held::NeedsModule);
+        }
+        for module in &modules {
+            self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
+                .await?;
+        }
+        Ok(Held::Enforced)
+    }
+
+    /// Ends streams with the reason. Pairs and guards leave those alone who are in.
+    pub(super) async fn kick_by_module(
+        &self,
+        module: &Jid,
+        subject: &Subject,
+        text: &str,
+    ) -> Result<(), Undone> {
+        let Some(kick) = hook::kick(subject, text) else {
+            return Ok(());
+        };
+        let limit = self.limits.answer;
+        match self
+            .errands
+            .plain(module.clone(), Verb::Set, kick, limit)
+            .await
+        {
+            Ok(answer) => {
+                let count = answer.as_ref().and_then(hook::kicked);
+                tracing::debug!(%module, %subject, ?count, "streams were ended");
+                Ok(())
+            }
+            Err(why) => Err(self.no_answer(module, "could not end streams", &why)),
+        }
+    }
+
+    /// The hash by which ejabberd itself refuses an account, from the module that has the cookie.
+    pub(super) async fn hash_by_module(&self, module: &Jid, account: &Account) -> Option<String> {
+        let limit = self.limits.answer;
+        let question = hook::hash(account);
+        let answer = self
+            .errands
+            .plain(module.clone(), Verb::Get, question, limit)
+            .await;
+        match answer {
+            Ok(answer) => answer.as_ref().and_then(hook::hash_value),
+            Err(why) => {
+                tracing::warn!(%module, "the hook module did not compute a hash: {why}");
+                None
+            }
+        }
+    }
+
+    fn no_answer(&self, module: &Jid, what: &str, why: &Unanswered) -> Undone {
+        Undone(format!("The hook module at {module} {what}: {why}."))
+    }
+
+    /// Tells the modules when bans changed, and forgets silent ones, until told to stop.
+    pub async fn tell_news(
+        self: Arc<Self>,
+        epoch: String,
+        mut news: watch::Receiver<Seq>,
+        stop: CancellationToken,
+    ) {
+        // A module that is slow to answer holds up nobody else, and is told the latest when it has answered.
+        let mut told: BTreeMap<Jid, Seq> = BTreeMap::new();
+        let mut under_way: JoinSet<Jid> = JoinSet::new();
+        let mut busy: Vec<Jid> = Vec::new();
+        loop {
+            let seq = *news.borrow_and_update();
+            let modules: Vec<Jid> = {
+                let state = self.state();
+                let modules = state.modules.addresses();
+                modules.map(|(_, address)| address.clone()).collect()
+            };
+            told.retain(|module, _| modules.contains(module));
+            for module in modules {
+                // One that has just said hello was told with the welcome.
+                let before = *told.entry(module.clone()).or_insert(seq);
+                if before < seq && !busy.contains(&module) {
+                    told.insert(module.clone(), seq);
+                    busy.push(module.clone());
+                    under_way.spawn(Arc::clone(&self).tell(module, hook::news(&epoch, seq)));
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = news.changed() => match changed {
+                    Ok(()) => sleep(NEWS_PAUSE).await,
+                    Err(_) => return,
+                },
+                Some(done) = under_way.join_next() => match done {
+                    Ok(module) => busy.retain(|other| *other != module),
+                    Err(_) => busy.clear(),
+                },
+                () = self.greeted.notified() => {}
+                () = sleep(ROUND) => {
+                    if self.state().modules.tidy(Instant::now()) {
+                        tracing::warn!("a hook module has not said hello for three minutes");
+                        self.publish();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(self: Arc<Self>, module: Jid, news: minidom::Element) -> Jid {
+        let limit = self.limits.probe;
+        if let Err(why) = self
+            .errands
+            .aside(module.clone(), Verb::Set, news, limit)
+            .await
+        {
+            // It asks at its next hello.
+            tracing::debug!(%module, "news were not heard: {why}");
+        }
+        module
+    }
+}

@@ -1,0 +1,165 @@
+//! Bans on Prosody: accounts are disabled and enabled (XEP-0133); the record is an export only.
+
+use xmpp_parsers::jid::BareJid;
+
+use super::XmppServer;
+use crate::ban::{Account, Ban};
+use crate::gate::ports::Undone;
+use crate::xmpp::admin;
+use crate::xmpp::courier::Unanswered;
+use crate::xmpp::probe::Capabilities;
+use crate::xmpp::record::Record;
+
+impl XmppServer {
+    /// Disables an account, which closes its streams at once.
+    pub(super) async fn disable(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+    ) -> Result<(), Undone> {
+        if !host.offers("disable-user") {
+            return Err(Undone(format!(
+                "{} does not let portcullis disable accounts. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let doing = format!("{jid} could not be disabled");
+        let done = self
+            .run_command(host, admin::disable_user(jid.as_str()))
+            .await;
+        let complaint = done.map_err(|why| self.undone(&doing, &why))?.complaint();
+        let Some(complaint) = complaint else {
+            if host.disables.is_none() {
+                self.learn(&host.vhost, |host| host.disables = Some(true));
+            }
+            self.export(host, jid, ban, account).await;
+            return Ok(());
+        };
+        match self.find_on_prosody(host, jid).await {
+            Some(false) => Err(Undone(format!(
+                "There is no account {jid}; it will be disabled when there is one."
+            ))),
+            Some(true) if host.disables != Some(true) && complaint.contains("could not be") => {
+                self.learn(&host.vhost, |host| host.disables = Some(false));
+                Err(Undone(format!(
+                    "{jid} could not be disabled: the way {} stores passwords knows no disabled accounts. `status` shows the line to change.",
+                    host.vhost
+                )))
+            }
+            _ => Err(Undone(format!("{doing}: {complaint}."))),
+        }
+    }
+
+    /// Best effort: the ban holds without it.
+    pub(super) async fn export(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+    ) {
+        if !host.keeps_records() {
+            return;
+        }
+        let record = Record::of(
+            ban,
+            account,
+            self.keyring.fallback_hash(account),
+            &self.keyring,
+        );
+        if let Err(why) = self.write(host, jid, &record).await {
+            tracing::warn!(%jid, "the account is banned, but its record was not written: {why}");
+        }
+    }
+
+    /// Empties the record, best effort.
+    pub(super) async fn clear_export(&self, host: &Capabilities, jid: &BareJid) {
+        if !host.keeps_records() {
+            return;
+        }
+        let empty = Record::default();
+        match self.read(host, jid).await {
+            Ok(record) if record.is_empty() => {}
+            Ok(_) => {
+                if let Err(why) = self.write(host, jid, &empty).await {
+                    tracing::warn!(%jid, "the account is free, but its record was not emptied: {why}");
+                }
+            }
+            Err(why) => {
+                tracing::warn!(%jid, "the account is free, but its record was not read: {why}")
+            }
+        }
+    }
+
+    /// Enables an account again.
+    pub(super) async fn reenable(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        account: &Account,
+    ) -> Result<(), Undone> {
+        if !host.offers("reenable-user") {
+            return Err(Undone(format!(
+                "{} does not let portcullis enable accounts. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let doing = format!("{jid} could not be enabled again");
+        let done = self
+            .run_command(host, admin::reenable_user(jid.as_str()))
+            .await;
+        let complaint = done.map_err(|why| self.undone(&doing, &why))?.complaint();
+        let record = match host.keeps_records() {
+            true => self.read(host, jid).await.unwrap_or_default(),
+            false => Record::default(),
+        };
+        if let Some(complaint) = complaint {
+            // Where nothing can be disabled, nothing was; a record of ours is only written once that has worked.
+            let cannot = complaint.contains("could not be") && host.disables != Some(true);
+            let never_was =
+                host.disables == Some(false) || !record.is_sealed(account, &self.keyring);
+            if !(cannot && never_was) && self.find_on_prosody(host, jid).await != Some(false) {
+                return Err(Undone(format!("{doing}: {complaint}.")));
+            }
+        }
+        if !record.is_empty()
+            && let Err(why) = self.write(host, jid, &Record::default()).await
+        {
+            tracing::warn!(%jid, "the account is enabled, but its record was not emptied: {why}");
+        }
+        Ok(())
+    }
+
+    /// Whether there is such an account.
+    pub(super) async fn find_on_prosody(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
+        if host.keeps_records() {
+            match self
+                .errands
+                .read_record(jid, host.spelling, self.limits.answer)
+                .await
+            {
+                Ok(_) => return Some(true),
+                // With a valid grant this means: no such account.
+                Err(Unanswered::Refused(refused))
+                    if refused.outside && refused.condition == "forbidden" =>
+                {
+                    return Some(false);
+                }
+                Err(_) => {}
+            }
+        }
+        if !host.offers("user-stats") {
+            return None;
+        }
+        let stats = self
+            .run_command(host, admin::user_stats(jid.as_str()))
+            .await
+            .ok()?;
+        match stats.says_no_account() {
+            true => Some(false),
+            false => stats.complaint().is_none().then_some(true),
+        }
+    }
+}

@@ -1,0 +1,813 @@
+//! Bans against servers that behave as ejabberd 24.12, 26.07 and Prosody 13 were seen to.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use minidom::Element;
+
+use super::*;
+use crate::ban::native_hash::native_hash;
+use crate::ban::seal::{KEY_BYTES, generate_key_line};
+use crate::ban::{Actor, BanId, Door, Origin, Role, Seq, Timestamp};
+use crate::xmpp::courier::{Question, Verb};
+use crate::xmpp::privilege::{NS_PRIVILEGE, Refused};
+use crate::xmpp::record::{NS_BANNED, Record};
+use crate::xmpp::stanza::{Header, Received};
+
+const COOKIE: &str = "PORTCULLISLABCOOKIE";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Make {
+    Ejabberd24,
+    Ejabberd26,
+    Prosody,
+}
+
+/// A server with accounts, records and sessions.
+struct Fake {
+    make: Make,
+    accounts: BTreeSet<String>,
+    records: BTreeMap<String, Element>,
+    disabled: BTreeSet<String>,
+    online: BTreeSet<String>,
+    /// Overwrites her record whenever it is written, as long as she is online; with `stubborn` afterwards, too.
+    hostile: Option<String>,
+    stubborn: bool,
+    /// Her last overwrite is carried out this many looks after the kick was acknowledged.
+    lingering: Option<u32>,
+    can_disable: bool,
+    deaf: bool,
+    log: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Fake>>;
+
+fn fake(make: Make) -> Shared {
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("{name}@localhost"))
+            .collect()
+    };
+    Arc::new(Mutex::new(Fake {
+        make,
+        accounts: names(&["admin", "alice"]),
+        records: BTreeMap::new(),
+        disabled: BTreeSet::new(),
+        online: names(&["alice"]),
+        hostile: None,
+        stubborn: false,
+        lingering: None,
+        can_disable: true,
+        deaf: false,
+        log: Vec::new(),
+    }))
+}
+
+fn refused(condition: &str, outside: bool) -> Unanswered {
+    Unanswered::Refused(Refused {
+        condition: condition.into(),
+        text: String::new(),
+        outside,
+    })
+}
+
+fn iq(inner: &str) -> Element {
+    format!("<iq xmlns='jabber:component:accept' type='result'>{inner}</iq>")
+        .parse()
+        .unwrap()
+}
+
+impl Fake {
+    fn answer(&mut self, question: &Question) -> Result<Element, Unanswered> {
+        if self.deaf {
+            return Err(Unanswered::Silent);
+        }
+        if question.payload.is("privileged_iq", NS_PRIVILEGE) {
+            return self.privileged(question);
+        }
+        if self.make == Make::Ejabberd24 {
+            return Err(Unanswered::Silent);
+        }
+        self.plain(&question.payload).map(|inner| iq(&inner))
+    }
+
+    fn privileged(&mut self, question: &Question) -> Result<Element, Unanswered> {
+        let inner = question.payload.children().next().unwrap();
+        assert_eq!(inner.attr("type"), Some(question.verb.as_str()));
+        assert_eq!(inner.attr("from"), Some(question.to.as_str()));
+        let child = inner.children().next().unwrap().clone();
+        let to = inner.attr("to").unwrap();
+        if child.is("command", admin::NS_COMMANDS) {
+            assert_eq!((to, self.make == Make::Ejabberd24), ("localhost", true));
+            let answer = self.plain(&child)?;
+            return Ok(wrapped(&answer));
+        }
+        let account = question.to.as_str().to_owned();
+        match self.make {
+            Make::Ejabberd24 if to == account => return Err(Unanswered::Echoed),
+            Make::Prosody if to != account => return Err(refused("internal-server-error", true)),
+            Make::Prosody if !self.accounts.contains(&account) => {
+                return Err(refused("forbidden", true));
+            }
+            _ => {}
+        }
+        if question.verb == Verb::Set {
+            let banned = child.children().next().unwrap().clone();
+            self.log.push(format!("write {account}"));
+            self.records.insert(account.clone(), banned);
+            if self.hostile.as_ref() == Some(&account)
+                && (self.stubborn || self.online.contains(&account))
+                && self.lingering.is_none()
+            {
+                self.overwrite(&account);
+            }
+            return Ok(wrapped(""));
+        }
+        let banned = self.records.get(&account).map_or(
+            "<banned xmlns='jabber:ejabberd:banned'/>".into(),
+            String::from,
+        );
+        Ok(wrapped(&format!(
+            "<query xmlns='jabber:iq:private'>{banned}</query>"
+        )))
+    }
+
+    fn plain(&mut self, payload: &Element) -> Result<String, Unanswered> {
+        if payload.is("query", "jabber:iq:version") {
+            let (name, version) = if self.make == Make::Prosody {
+                ("Prosody", "13.0.1")
+            } else {
+                ("ejabberd", "26.07")
+            };
+            return Ok(format!(
+                "<query xmlns='jabber:iq:version'><name>{name}</name><version>{version}</version></query>"
+            ));
+        }
+        if payload.is("query", admin::NS_DISCO_ITEMS) {
+            let mut nodes = vec![
+                "disable-user",
+                "reenable-user",
+                "end-user-session",
+                "user-stats",
+            ];
+            if self.make != Make::Prosody {
+                nodes.push("get-user-lastlogin");
+            }
+            let items: String = nodes
+                .iter()
+                .map(|node| {
+                    format!(
+                        "<item jid='localhost' node='http://jabber.org/protocol/admin#{node}'/>"
+                    )
+                })
+                .collect();
+            return Ok(format!(
+                "<query xmlns='http://jabber.org/protocol/disco#items'>{items}</query>"
+            ));
+        }
+        if payload.is("command", admin::NS_COMMANDS) {
+            let form = payload.children().next().unwrap();
+            let one = |var| {
+                crate::xmpp::payload::form::values(form, var)
+                    .and_then(|values| values.first().cloned())
+            };
+            let account = one("accountjid").or_else(|| one("accountjids")).unwrap();
+            return self.command(
+                payload.attr("node").unwrap().rsplit('#').next().unwrap(),
+                &account,
+            );
+        }
+        Err(refused("service-unavailable", true))
+    }
+
+    fn command(&mut self, name: &str, account: &str) -> Result<String, Unanswered> {
+        let known = self.accounts.contains(account);
+        let prosody = self.make == Make::Prosody;
+        self.log.push(format!("{name} {account}"));
+        let done = |inner: &str| {
+            Ok(format!(
+                "<command xmlns='http://jabber.org/protocol/commands' status='completed'>{inner}</command>"
+            ))
+        };
+        let field = |var: &str, value: &str| {
+            format!(
+                "<x xmlns='jabber:x:data' type='form'><field var='{var}'><value>{value}</value></field></x>"
+            )
+        };
+        match name {
+            "end-user-session" => {
+                if self.lingering.is_none() {
+                    self.online.remove(account);
+                }
+                done("")
+            }
+            "user-stats" if self.lingering.is_some() => {
+                self.lingering = self.lingering.and_then(|looks| looks.checked_sub(1));
+                if self.lingering.is_none() {
+                    self.online.remove(account);
+                    self.overwrite(account);
+                }
+                done(&field("onlineresources", "phone"))
+            }
+            "user-stats" if prosody && !known => {
+                done("<note type='error'>User does not exist</note>")
+            }
+            "user-stats" => done(&field(
+                "ipaddresses",
+                if prosody {
+                    "192.0.2.1"
+                } else {
+                    "192.0.2.1:5000"
+                },
+            )),
+            "get-user-lastlogin" if !prosody => done(&field(
+                "lastlogin",
+                if known {
+                    "2026-11-22 10:30:11"
+                } else {
+                    "Never"
+                },
+            )),
+            "disable-user" | "reenable-user" if prosody => {
+                let word = if name == "disable-user" {
+                    "disabled"
+                } else {
+                    "enabled"
+                };
+                if !known || !self.can_disable {
+                    return done(&format!(
+                        "<note type='info'>The following accounts could not be {word}:\n{account}</note>"
+                    ));
+                }
+                self.online.remove(account);
+                if name == "disable-user" {
+                    self.disabled.insert(account.into())
+                } else {
+                    self.disabled.remove(account)
+                };
+                done(&format!(
+                    "<note type='info'>The following accounts were successfully {word}:\n{account}</note>"
+                ))
+            }
+            "disable-user" | "reenable-user" if self.make == Make::Ejabberd24 || !known => {
+                Err(refused("item-not-found", true))
+            }
+            "disable-user" => {
+                if !self.is_banned(account) {
+                    let own = format!(
+                        "<banned xmlns='jabber:ejabberd:banned'><reason/><bandate>2026-11-22T10:39:39.908841Z</bandate><hash>{}</hash></banned>",
+                        right_hash(account)
+                    );
+                    self.records.insert(account.into(), own.parse().unwrap());
+                }
+                self.online.remove(account);
+                done("")
+            }
+            "reenable-user" => {
+                if self.is_banned(account) {
+                    self.records.remove(account);
+                }
+                done("")
+            }
+            _ => Err(refused("item-not-found", true)),
+        }
+    }
+
+    fn overwrite(&mut self, account: &str) {
+        self.records.insert(
+            account.into(),
+            "<banned xmlns='jabber:ejabberd:banned'><reason>ha</reason></banned>"
+                .parse()
+                .unwrap(),
+        );
+    }
+
+    /// As the password check sees it.
+    fn is_banned(&self, account: &str) -> bool {
+        let record = self.records.get(account);
+        record.is_some_and(|record| {
+            crate::xmpp::payload::text_of(record, "hash", NS_BANNED) == right_hash(account)
+        })
+    }
+}
+
+fn wrapped(inner: &str) -> Element {
+    iq(&format!(
+        "<privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' type='result' id='x'>{inner}</iq></forwarded></privilege>"
+    ))
+}
+
+fn right_hash(account: &str) -> String {
+    native_hash(
+        account.split('@').next().unwrap(),
+        "localhost",
+        COOKIE.as_bytes(),
+    )
+}
+
+fn locked(fake: &Shared) -> MutexGuard<'_, Fake> {
+    fake.lock().unwrap()
+}
+
+fn account(text: &str) -> Account {
+    Account::from_jid(&Jid::new(text).unwrap()).unwrap()
+}
+
+fn server(fake: &Shared, cookie: Option<&str>) -> Arc<XmppServer> {
+    let fake = Arc::clone(fake);
+    let courier = Courier::from_fn(move |question| {
+        let answer = locked(&fake).answer(&question);
+        Box::pin(async move {
+            if answer == Err(Unanswered::Silent) {
+                sleep(question.timeout).await;
+            }
+            answer
+        })
+    });
+    XmppServer::new(
+        courier,
+        Settings {
+            component: BareJid::new("portcullis.localhost").unwrap(),
+            admins: vec![account("admin@localhost")],
+            act_as: None,
+            keyring: Keyring::parse(&generate_key_line(&"k1".parse().unwrap(), &[1; KEY_BYTES]))
+                .unwrap(),
+            cookie: cookie.map(|cookie| Secret::new(cookie.into())),
+            hook_hosts: Vec::new(),
+            limits: Limits::default(),
+        },
+    )
+}
+
+fn message(from: &str, inner: &str) -> Received {
+    let element: Element = format!("<message xmlns='jabber:component:accept' from='{from}' to='portcullis.localhost'>{inner}</message>").parse().unwrap();
+    let (from, to) = (
+        Jid::new(from).unwrap(),
+        Jid::new("portcullis.localhost").unwrap(),
+    );
+    Received {
+        kind: Stanza::Message,
+        header: Header {
+            from,
+            to,
+            id: None,
+            type_: None,
+            lang: None,
+        },
+        element,
+    }
+}
+
+fn grant(from: &str) -> Received {
+    message(
+        from,
+        "<privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'><namespace ns='jabber:iq:private' type='both'/><namespace ns='http://jabber.org/protocol/commands' type='both'/></perm></privilege>",
+    )
+}
+
+/// A server that is up and probed.
+async fn ready(fake: &Shared, cookie: Option<&str>) -> Arc<XmppServer> {
+    let server = server(fake, cookie);
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    server.link_up();
+    assert!(server.take(&grant("localhost")));
+    server
+        .standing()
+        .wait_for(|standing| standing.probed)
+        .await
+        .unwrap();
+    locked(fake).log.clear();
+    server
+}
+
+fn ban(whom: &str) -> Ban {
+    Ban {
+        id: BanId(17),
+        subject: Subject::parse(whom).unwrap(),
+        reason: "spam".into(),
+        by: Actor {
+            name: "admin@localhost/x".into(),
+            role: Role::Admin,
+            door: Door::Chat,
+        },
+        origin: Origin::Manual,
+        since: Timestamp::from_millis(1_795_320_000_000),
+        until: None,
+        ordinal: 1,
+        version: Seq(1),
+    }
+}
+
+fn why(done: Result<Held, Undone>) -> String {
+    done.unwrap_err().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_takes_hold_on_both_ejabberds_and_is_taken_back() {
+    for make in [Make::Ejabberd24, Make::Ejabberd26] {
+        let fake = fake(make);
+        let server = ready(&fake, Some(COOKIE)).await;
+        let standing = server.standing().borrow().clone();
+        assert_eq!(
+            (standing.level, standing.gaps.len()),
+            (1, 1),
+            "{standing:?}"
+        );
+        assert_eq!(
+            server.enforce(&ban("alice@localhost")).await,
+            Ok(Held::Enforced)
+        );
+        assert!(locked(&fake).is_banned("alice@localhost"));
+        assert!(!locked(&fake).online.contains("alice@localhost"));
+        assert_eq!(
+            server.release(&ban("alice@localhost").subject).await,
+            Ok(())
+        );
+        assert!(!locked(&fake).is_banned("alice@localhost"));
+        let left = locked(&fake).records.contains_key("alice@localhost");
+        assert_eq!(
+            left,
+            make == Make::Ejabberd24,
+            "the row itself is deleted where the server can"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kinds_and_their_ways_are_told_apart() {
+    let check = async |make, software: &str, route: Option<Route>, echoing| {
+        let server = ready(&fake(make), Some(COOKIE)).await;
+        let host = server.capabilities().remove(0);
+        assert_eq!(
+            (host.software().as_str(), &host.route, host.is_echoing()),
+            (software, &route, echoing)
+        );
+        assert_eq!(server.standing().borrow().server, software);
+    };
+    use crate::xmpp::admin::Route;
+    let admin = BareJid::new("admin@localhost").unwrap();
+    check(
+        Make::Ejabberd24,
+        "ejabberd 24.12 or older",
+        Some(Route::As(admin)),
+        true,
+    )
+    .await;
+    check(
+        Make::Ejabberd26,
+        "ejabberd 26.07",
+        Some(Route::Direct),
+        false,
+    )
+    .await;
+    check(Make::Prosody, "Prosody 13.0.1", Some(Route::Direct), false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_undoes_the_ban_is_kicked_and_banned_again() {
+    let fake = fake(Make::Ejabberd24);
+    locked(&fake).hostile = Some("alice@localhost".into());
+    let server = ready(&fake, Some(COOKIE)).await;
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    let writes = locked(&fake)
+        .log
+        .iter()
+        .filter(|line| line.starts_with("write"))
+        .count();
+    assert_eq!(writes, 2, "she undid it once, before the kick");
+    locked(&fake).stubborn = true;
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("changed each time"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kicked_session_had_still_to_do_is_waited_for() {
+    let fake = fake(Make::Ejabberd24);
+    let server = ready(&fake, Some(COOKIE)).await;
+    locked(&fake).lingering = Some(3);
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    locked(&fake).lingering = Some(u32::MAX);
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("do not end"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cookie_the_hash_is_learnt_where_the_server_tells_it() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    assert_eq!(server.standing().borrow().level, 1);
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    let record = Record::parse(&locked(&fake).records["alice@localhost"]);
+    assert_eq!(
+        record.ours.map(|ours| ours.id),
+        Some(17),
+        "ours stands, with the server's hash"
+    );
+    locked(&fake).log.clear();
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(
+        !locked(&fake)
+            .log
+            .iter()
+            .any(|line| line.starts_with("disable")),
+        "the hash is known from the sealed record"
+    );
+    assert!(
+        why(server.enforce(&ban("nobody@localhost")).await)
+            .contains("no account nobody@localhost yet")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cookie_an_old_ejabberd_is_said_not_to_refuse() {
+    let fake = fake(Make::Ejabberd24);
+    let server = ready(&fake, None).await;
+    assert_eq!(server.standing().borrow().level, 0);
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("ejabberd_cookie_file"));
+    assert!(
+        !locked(&fake).online.contains("alice@localhost"),
+        "still kicked"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_cookie_is_found_out_and_told() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, Some("NOTTHECOOKIE")).await;
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    let gaps = server.standing().borrow().gaps.clone();
+    assert!(
+        gaps.iter().any(|gap| gap.what.contains("cookie")),
+        "{gaps:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_can_be_banned_before_it_exists() {
+    for make in [Make::Ejabberd24, Make::Ejabberd26] {
+        let fake = fake(make);
+        let server = ready(&fake, Some(COOKIE)).await;
+        assert_eq!(
+            server.enforce(&ban("later@localhost")).await,
+            Ok(Held::Enforced)
+        );
+        assert!(locked(&fake).is_banned("later@localhost"));
+        assert_eq!(
+            server.release(&ban("later@localhost").subject).await,
+            Ok(())
+        );
+        assert!(!locked(&fake).is_banned("later@localhost"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_with_a_password_is_never_emptied() {
+    let fake = fake(Make::Ejabberd24);
+    let server = ready(&fake, Some(COOKIE)).await;
+    let own = format!(
+        "<banned xmlns='jabber:ejabberd:banned'><reason>x</reason><hash>{}</hash><password>secret</password></banned>",
+        right_hash("alice@localhost")
+    );
+    locked(&fake)
+        .records
+        .insert("alice@localhost".into(), own.parse().unwrap());
+    let told = server
+        .release(&ban("alice@localhost").subject)
+        .await
+        .unwrap_err();
+    assert!(
+        told.0
+            .ends_with("ejabberdctl unban_account alice localhost"),
+        "{told}"
+    );
+    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).holds_password());
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(
+        Record::parse(&locked(&fake).records["alice@localhost"]).holds_password(),
+        "our ban keeps it"
+    );
+    server
+        .release(&ban("alice@localhost").subject)
+        .await
+        .unwrap_err();
+    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).holds_password());
+}
+
+#[tokio::test(start_paused = true)]
+async fn prosody_disables_exports_and_enables() {
+    let fake = fake(Make::Prosody);
+    let server = ready(&fake, Some(COOKIE)).await;
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).disabled.contains("alice@localhost"));
+    assert_eq!(
+        Record::parse(&locked(&fake).records["alice@localhost"]).reason,
+        "spam"
+    );
+    assert_eq!(
+        server.release(&ban("alice@localhost").subject).await,
+        Ok(())
+    );
+    assert!(locked(&fake).disabled.is_empty());
+    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).is_empty());
+    assert!(
+        why(server.enforce(&ban("nobody@localhost")).await)
+            .contains("There is no account nobody@localhost")
+    );
+    assert_eq!(
+        server.release(&ban("nobody@localhost").subject).await,
+        Ok(())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prosody_that_cannot_disable_is_found_out_and_told() {
+    let fake = fake(Make::Prosody);
+    locked(&fake).can_disable = false;
+    let server = ready(&fake, None).await;
+    assert_eq!(
+        server.standing().borrow().level,
+        1,
+        "it cannot be known before it is tried"
+    );
+    assert!(
+        why(server.enforce(&ban("alice@localhost")).await).contains("knows no disabled accounts")
+    );
+    let standing = server.standing().borrow().clone();
+    assert_eq!(standing.level, 0);
+    assert!(
+        standing
+            .gaps
+            .iter()
+            .any(|gap| gap.remedy.contains("internal_hashed"))
+    );
+    locked(&fake).overwrite("alice@localhost");
+    assert_eq!(
+        server.release(&ban("alice@localhost").subject).await,
+        Ok(()),
+        "there was nothing to take back"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_found_and_missed_on_all_servers() {
+    for make in [Make::Ejabberd24, Make::Ejabberd26, Make::Prosody] {
+        let server = ready(&fake(make), Some(COOKIE)).await;
+        assert_eq!(server.exists(&account("alice@localhost")).await, Some(true));
+        assert_eq!(
+            server.exists(&account("nobody@localhost")).await,
+            Some(false)
+        );
+        assert_eq!(
+            server.exists(&account("nobody@elsewhere.example")).await,
+            None
+        );
+        let addresses: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap()];
+        assert_eq!(
+            server.addresses(&account("alice@localhost")).await,
+            addresses
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_an_account_never_lifts_a_ban() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, Some(COOKIE)).await;
+    server.enforce(&ban("alice@localhost")).await.unwrap();
+    assert_eq!(server.exists(&account("alice@localhost")).await, Some(true));
+    assert!(locked(&fake).is_banned("alice@localhost"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_networks_and_strange_domains_are_told_apart() {
+    let server = ready(&fake(Make::Ejabberd26), Some(COOKIE)).await;
+    assert_eq!(
+        server.enforce(&ban("192.0.2.1")).await,
+        Ok(Held::NeedsModule)
+    );
+    assert_eq!(
+        server.enforce(&ban("192.0.2.0/24")).await,
+        Ok(Held::NeedsModule)
+    );
+    assert_eq!(server.release(&ban("192.0.2.0/24").subject).await, Ok(()));
+    assert!(
+        why(server.enforce(&ban("spam@elsewhere.example")).await).contains("not a virtual host")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_rights_nothing_is_enforced_and_both_remedies_are_shown() {
+    let fake = fake(Make::Ejabberd24);
+    let server = server(&fake, None);
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("no link"));
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    server.link_up();
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("still being asked"));
+    server
+        .standing()
+        .wait_for(|standing| standing.probed)
+        .await
+        .unwrap();
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("no rights"));
+    let standing = server.standing().borrow().clone();
+    assert_eq!(standing.level, 0);
+    assert!(
+        standing.gaps[0].remedy.contains("mod_privilege:")
+            && standing.gaps[0].remedy.contains("privileged_entities")
+    );
+    server.link_down();
+    assert_eq!(*server.standing().borrow().clone(), Standing::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fake_grant_changes_nothing() {
+    let server = ready(&fake(Make::Ejabberd26), Some(COOKIE)).await;
+    for from in ["mallory@localhost/x", "mallory@evil.example", "localhost/x"] {
+        assert!(server.take(&grant(from)), "it goes no further");
+    }
+    assert!(
+        !server.take(&message("mallory@localhost", "<body>ban alice</body>")),
+        "other messages are somebody else's"
+    );
+    tokio::time::advance(GRANT_WINDOW * 2).await;
+    assert!(
+        server.take(&grant("evil.example")),
+        "a server that comes late is a stranger"
+    );
+    assert_eq!(
+        server.state().grants.vhosts().collect::<Vec<_>>(),
+        ["localhost"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_after_answers_asks_for_a_new_connection() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, Some(COOKIE)).await;
+    locked(&fake).deaf = true;
+    assert!(why(server.enforce(&ban("alice@localhost")).await).contains("did not answer"));
+    tokio::time::timeout(Duration::from_secs(60), server.reconnect_wanted())
+        .await
+        .unwrap();
+    assert_eq!(server.standing().borrow().level, 0);
+    locked(&fake).deaf = false;
+    server.link_down();
+    server.link_up();
+    server.take(&grant("localhost"));
+    server
+        .standing()
+        .wait_for(|standing| standing.probed)
+        .await
+        .unwrap();
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_the_grants_of_the_one_before_asks_for_another() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, Some(COOKIE)).await;
+    server.link_down();
+    server.link_up();
+    let asked = tokio::time::timeout(Duration::from_secs(120), server.reconnect_wanted()).await;
+    assert!(
+        asked.is_ok(),
+        "the old connection took the new one's grants with it"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_granted_anything_is_not_asked_again_and_again() {
+    let server = server(&fake(Make::Ejabberd26), Some(COOKIE));
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    server.link_up();
+    let asked = tokio::time::timeout(Duration::from_secs(3_600), server.reconnect_wanted()).await;
+    assert!(asked.is_err());
+}

@@ -1,0 +1,261 @@
+//! Ad-hoc commands (XEP-0050): what a requester sends and what a responder answers.
+
+use minidom::Element;
+use minidom::rxml::{Namespace, NcName};
+
+use super::form::{Form, NS_DATA, submitted};
+use super::{leaf, set, with};
+
+/// Namespace, and the node that lists the commands.
+pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Most bytes of a node or a session id that are looked at.
+const MOST_NAME: usize = 1024;
+
+/// What is wanted next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Begin, or go the way the last answer named as the default.
+    Execute,
+    /// Drop it.
+    Cancel,
+    /// Back to the stage before.
+    Prev,
+    /// On to the next stage.
+    Next,
+    /// Do it.
+    Complete,
+}
+
+impl Action {
+    /// Reads the attribute; a missing one means `execute`.
+    fn parse(text: Option<&str>) -> Option<Action> {
+        Some(match text {
+            None | Some("execute") => Action::Execute,
+            Some("cancel") => Action::Cancel,
+            Some("prev") => Action::Prev,
+            Some("next") => Action::Next,
+            Some("complete") => Action::Complete,
+            Some(_) => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Action::Execute => "execute",
+            Action::Cancel => "cancel",
+            Action::Prev => "prev",
+            Action::Next => "next",
+            Action::Complete => "complete",
+        }
+    }
+}
+
+/// A `<command/>` of a requester. A `status` set by them means nothing and is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which command.
+    pub node: String,
+    /// Which exchange; none begins one.
+    pub session: Option<String>,
+    /// What is wanted.
+    pub action: Action,
+    /// What was filled in, if a form is there.
+    pub filled: Option<Vec<(String, Vec<String>)>>,
+}
+
+/// Why a `<command/>` cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// No node.
+    NoNode,
+    /// An action that does not exist.
+    Action,
+    /// Several forms, or one that is not there to be submitted.
+    Form,
+}
+
+impl Request {
+    /// Reads a `<command/>`.
+    ///
+    /// # Errors
+    /// [`Unreadable`] says what is wrong with it.
+    pub fn read(element: &Element) -> Result<Request, Unreadable> {
+        let named = |name| {
+            element
+                .attr(name)
+                .filter(|text: &&str| text.len() <= MOST_NAME)
+                .map(str::to_owned)
+        };
+        let node = named("node").ok_or(Unreadable::NoNode)?;
+        let action = Action::parse(element.attr("action")).ok_or(Unreadable::Action)?;
+        let mut forms = element.children().filter(|child| child.is("x", NS_DATA));
+        let filled = match (forms.next(), forms.next()) {
+            (None, _) => None,
+            (Some(form), None) => Some(submitted(form).ok_or(Unreadable::Form)?),
+            (Some(_), Some(_)) => return Err(Unreadable::Form),
+        };
+        Ok(Request {
+            node,
+            session: element.attr("sessionid").map(|id| {
+                // One of ours is much shorter: what is cut off cannot make it one of ours.
+                id.chars().take(MOST_NAME).collect()
+            }),
+            action,
+            filled,
+        })
+    }
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// A form waits to be filled in.
+    Executing,
+    /// It is over.
+    Completed,
+    /// It was dropped.
+    Canceled,
+}
+
+/// How good a note's news is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteKind {
+    /// Good.
+    Info,
+    /// Mixed.
+    Warn,
+    /// Bad.
+    Error,
+}
+
+/// A `<command/>` of a responder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Which command.
+    pub node: String,
+    /// Which exchange.
+    pub session: String,
+    /// Where it stands.
+    pub status: Status,
+    /// What can be wanted next, the default first; empty unless executing.
+    pub actions: &'static [Action],
+    /// Clients show the first note only, so there is one, complete in itself.
+    pub note: Option<(NoteKind, String)>,
+    /// A form while executing; a result or nothing after.
+    pub form: Option<Form>,
+}
+
+impl From<Answer> for Element {
+    fn from(answer: Answer) -> Element {
+        let status = match answer.status {
+            Status::Executing => "executing",
+            Status::Completed => "completed",
+            Status::Canceled => "canceled",
+        };
+        let mut command = with(
+            "command",
+            NS_COMMANDS,
+            &[
+                ("node", &answer.node),
+                ("sessionid", &answer.session),
+                ("status", status),
+            ],
+        );
+        let lang = NcName::try_from("lang").expect("lang is a name");
+        command.set_attr(Namespace::XML, lang, "en");
+        if let Some(default) = answer.actions.first() {
+            let mut actions = with("actions", NS_COMMANDS, &[("execute", default.name())]);
+            for action in [Action::Prev, Action::Next, Action::Complete] {
+                if answer.actions.contains(&action) {
+                    actions.append_child(Element::bare(action.name(), NS_COMMANDS));
+                }
+            }
+            command.append_child(actions);
+        }
+        if let Some((kind, text)) = &answer.note {
+            let mut note = leaf("note", NS_COMMANDS, text);
+            let kind = match kind {
+                NoteKind::Info => "info",
+                NoteKind::Warn => "warn",
+                NoteKind::Error => "error",
+            };
+            set(&mut note, "type", kind);
+            command.append_child(note);
+        }
+        if let Some(form) = answer.form {
+            command.append_child(form.into());
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(attributes: &str, inside: &str) -> Result<Request, Unreadable> {
+        let text = format!("<command xmlns='{NS_COMMANDS}' {attributes}>{inside}</command>");
+        Request::read(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_missing_action_means_execute_and_a_strange_one_is_a_fault() {
+        assert_eq!(read("node='ban'", "").unwrap().action, Action::Execute);
+        assert_eq!(
+            read("node='ban' action='explode'", ""),
+            Err(Unreadable::Action)
+        );
+        assert_eq!(read("action='execute'", ""), Err(Unreadable::NoNode));
+        let request = read(
+            "node='ban' sessionid='7' action='prev' status='completed'",
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            (request.session.as_deref(), request.action),
+            (Some("7"), Action::Prev)
+        );
+    }
+
+    #[test]
+    fn forms_are_read_as_real_clients_send_them() {
+        let filled = |form: &str| read("node='ban'", form).map(|request| request.filled);
+        let echoed = "<x xmlns='jabber:x:data' type='submit'><title>Ban</title>\
+             <field type='fixed'><value>no var</value></field>\
+             <field var='subject'><value>a@b</value><value/></field>\
+             <field var='subject'><value>again</value></field><field var='note'/>\
+             <field var='x'><validate xmlns='http://jabber.org/protocol/xdata-validate'/></field></x>";
+        let fields = filled(echoed).unwrap().unwrap();
+        assert_eq!(
+            fields[0],
+            ("subject".into(), vec!["a@b".into(), String::new()])
+        );
+        assert_eq!(fields[1], ("note".into(), vec![]));
+        assert_eq!(fields.len(), 3);
+        let x = "<x xmlns='jabber:x:data' type='cancel'/>";
+        assert_eq!(filled(x), Ok(Some(vec![])));
+        assert_eq!(filled(&x.repeat(2)), Err(Unreadable::Form));
+        assert_eq!(
+            filled("<x xmlns='jabber:x:data' type='form'/>"),
+            Err(Unreadable::Form)
+        );
+    }
+
+    #[test]
+    fn the_default_action_is_named_and_listed() {
+        let answer = Answer {
+            node: "ban".into(),
+            session: "1".into(),
+            status: Status::Executing,
+            actions: &[Action::Complete, Action::Prev],
+            note: None,
+            form: None,
+        };
+        let actions = Element::from(answer);
+        let actions = actions.get_child("actions", NS_COMMANDS).unwrap();
+        assert_eq!(actions.attr("execute"), Some("complete"));
+        let names: Vec<_> = actions.children().map(Element::name).collect();
+        assert_eq!(names, ["prev", "complete"]);
+    }
+}

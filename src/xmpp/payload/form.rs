@@ -1,0 +1,206 @@
+//! Data forms (XEP-0004): filled ones for the server's admin commands, and those we show.
+//!
+//! What people send back is read leniently: clients leave out types, `FORM_TYPE` and empty
+//! fields, and echo titles and fixed fields.
+
+use minidom::Element;
+
+use super::{leaf, set, with};
+
+/// Namespace of data forms.
+pub const NS_DATA: &str = "jabber:x:data";
+/// Fields of a submitted form that are looked at; ours have eight.
+const MOST_FIELDS: usize = 32;
+
+/// A filled form: its `FORM_TYPE` and the fields with their values.
+pub fn submit(form_type: &str, fields: &[(&str, &[&str])]) -> Element {
+    let mut form = with("x", NS_DATA, &[("type", "submit")]);
+    form.append_child(field("FORM_TYPE", &[form_type]));
+    for (var, values) in fields {
+        form.append_child(field(var, values));
+    }
+    form
+}
+
+/// A form to fill in, or a result to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// What is done with it.
+    pub purpose: Purpose,
+    /// Its `FORM_TYPE` (XEP-0068).
+    pub form_type: String,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What to do, one paragraph each.
+    pub instructions: Vec<String>,
+    /// The fields. A form with a table has no others (XEP-0004, 3.4).
+    pub body: Body,
+}
+
+/// What is done with a form we show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is filled in.
+    Form,
+    /// It is read.
+    Result,
+}
+
+/// What is in a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Single fields.
+    Fields(Vec<Field>),
+    /// `<reported/>` and one `<item/>` a row; every row has as many cells as there are columns.
+    Table {
+        /// Variable and label of each column.
+        columns: Vec<(String, String)>,
+        /// The cells.
+        rows: Vec<Vec<String>>,
+    },
+}
+
+/// A field we show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, unique in the form.
+    pub var: String,
+    /// How it is filled in.
+    pub kind: Kind,
+    /// What people see.
+    pub label: String,
+    /// One sentence more; many clients do not show it.
+    pub desc: String,
+    /// Whether it must be filled in.
+    pub required: bool,
+    /// What it holds.
+    pub values: Vec<String>,
+    /// What can be chosen: value and label.
+    pub options: Vec<(String, String)>,
+}
+
+/// How a field is filled in (XEP-0004, 3.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// One line.
+    #[default]
+    TextSingle,
+    /// Several lines, a value each.
+    TextMulti,
+    /// One of the options.
+    ListSingle,
+    /// `1` or `0`.
+    Boolean,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::TextSingle => "text-single",
+            Kind::TextMulti => "text-multi",
+            Kind::ListSingle => "list-single",
+            Kind::Boolean => "boolean",
+        }
+    }
+}
+
+impl From<Form> for Element {
+    fn from(form: Form) -> Element {
+        let purpose = match form.purpose {
+            Purpose::Form => "form",
+            Purpose::Result => "result",
+        };
+        let mut x = with("x", NS_DATA, &[("type", purpose)]);
+        x.append_child(leaf("title", NS_DATA, &form.title));
+        for paragraph in &form.instructions {
+            x.append_child(leaf("instructions", NS_DATA, paragraph));
+        }
+        let mut form_type = field("FORM_TYPE", &[&form.form_type]);
+        set(&mut form_type, "type", "hidden");
+        x.append_child(form_type);
+        match form.body {
+            Body::Fields(fields) => {
+                for field in fields {
+                    x.append_child(field.into());
+                }
+            }
+            Body::Table { columns, rows } => {
+                let mut reported = Element::bare("reported", NS_DATA);
+                for (var, label) in &columns {
+                    let mut column = with("field", NS_DATA, &[("var", var), ("label", label)]);
+                    set(&mut column, "type", Kind::TextSingle.name());
+                    reported.append_child(column);
+                }
+                x.append_child(reported);
+                for row in rows {
+                    let mut item = Element::bare("item", NS_DATA);
+                    for ((var, _), cell) in columns.iter().zip(&row) {
+                        item.append_child(field(var, &[cell]));
+                    }
+                    x.append_child(item);
+                }
+            }
+        }
+        x
+    }
+}
+
+impl From<Field> for Element {
+    fn from(shown: Field) -> Element {
+        let values: Vec<&str> = shown.values.iter().map(String::as_str).collect();
+        let mut element = field(&shown.var, &values);
+        set(&mut element, "type", shown.kind.name());
+        set(&mut element, "label", &shown.label);
+        for (value, label) in &shown.options {
+            let mut option = with("option", NS_DATA, &[("label", label)]);
+            option.append_child(leaf("value", NS_DATA, value));
+            element.append_child(option);
+        }
+        if !shown.desc.is_empty() {
+            element.append_child(leaf("desc", NS_DATA, &shown.desc));
+        }
+        if shown.required {
+            element.append_child(Element::bare("required", NS_DATA));
+        }
+        element
+    }
+}
+
+/// What was filled in: each field that has a name, with its values, the first one of a name
+/// counting. `None` for a form that is not there to be submitted (`form`, `result`).
+///
+/// `type='cancel'` counts as submitted data: what is wanted is in the action (XEP-0050).
+pub fn submitted(form: &Element) -> Option<Vec<(String, Vec<String>)>> {
+    if !matches!(form.attr("type"), None | Some("submit" | "cancel")) {
+        return None;
+    }
+    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    for child in form.children().filter(|child| child.is("field", NS_DATA)) {
+        let Some(var) = child.attr("var") else {
+            continue;
+        };
+        if fields.len() < MOST_FIELDS && !fields.iter().any(|(known, _)| known == var) {
+            let values = child.children().filter(|child| child.is("value", NS_DATA));
+            fields.push((var.to_owned(), values.map(Element::text).collect()));
+        }
+    }
+    Some(fields)
+}
+
+fn field(var: &str, values: &[&str]) -> Element {
+    let mut field = with("field", NS_DATA, &[("var", var)]);
+    for value in values {
+        field.append_child(leaf("value", NS_DATA, value));
+    }
+    field
+}
+
+/// The values of a field; `None` when there is no such field, which is not the same as one without a value. The form's
+/// type is not looked at: ejabberd 24.12 answers with `form`, later ones with `result`.
+pub fn values(form: &Element, var: &str) -> Option<Vec<String>> {
+    let field = form
+        .children()
+        .find(|child| child.is("field", NS_DATA) && child.attr("var") == Some(var))?;
+    let values = field.children().filter(|child| child.is("value", NS_DATA));
+    Some(values.map(Element::text).collect())
+}

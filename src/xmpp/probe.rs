@@ -1,0 +1,296 @@
+//! What a virtual host lets us do: found out by asking, never by guessing from a version.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use minidom::Element;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+use super::admin::{self, NS_COMMANDS, Route};
+use super::courier::{Unanswered, Verb};
+use super::errand::Errands;
+use super::payload::{one_line, text_of};
+use super::privilege::{Grant, Right, Spelling};
+use super::record::{NS_PRIVATE, Record};
+
+const NS_VERSION: &str = "jabber:iq:version";
+const NS_DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Nobody's account, to ask for a record where we know of no other; the question changes nothing.
+const NOBODY: &str = "portcullis-probe";
+
+/// The program that runs a virtual host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Something else, or it does not tell.
+    #[default]
+    Unknown,
+    /// ejabberd.
+    Ejabberd,
+    /// Prosody.
+    Prosody,
+}
+
+impl Kind {
+    fn named(name: &str) -> Self {
+        match name.trim().to_ascii_lowercase() {
+            name if name.starts_with("ejabberd") => Kind::Ejabberd,
+            name if name.starts_with("prosody") => Kind::Prosody,
+            _ => Kind::Unknown,
+        }
+    }
+}
+
+/// What one virtual host lets us do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Its domain, as accounts name it.
+    pub vhost: String,
+    /// What runs it.
+    pub kind: Kind,
+    /// Its version, where it tells.
+    pub version: Option<String>,
+    /// Whether it sent a grant at all.
+    pub granted: bool,
+    /// The right to `jabber:iq:private` of its accounts, as granted.
+    pub record: Right,
+    /// Whether a request under that right was answered. Silence here means that the grant is gone, or `mod_private` missing.
+    pub answers: bool,
+    /// How requests to an account itself must be written.
+    pub spelling: Spelling,
+    /// How admin commands reach it.
+    pub route: Option<Route>,
+    /// The XEP-0133 commands it offers us.
+    pub commands: BTreeSet<String>,
+    /// Prosody: whether its accounts can be disabled at all. It cannot be asked without doing it, so it is learnt at the
+    /// first ban and kept.
+    pub disables: Option<bool>,
+    /// ejabberd: whether the hash made with the configured cookie is the server's own, where that could be seen.
+    pub cookie: Option<bool>,
+}
+
+impl Capabilities {
+    /// Nothing known yet.
+    pub fn unknown(vhost: &str) -> Self {
+        Capabilities {
+            vhost: vhost.to_owned(),
+            kind: Kind::Unknown,
+            version: None,
+            granted: false,
+            record: Right::None,
+            answers: false,
+            spelling: Spelling::Plain,
+            route: None,
+            commands: BTreeSet::new(),
+            disables: None,
+            cookie: None,
+        }
+    }
+
+    /// Whether records can be read and written.
+    pub fn keeps_records(&self) -> bool {
+        self.record == Right::Both && self.answers
+    }
+
+    /// Whether it offers an admin command and lets us run it.
+    pub fn offers(&self, command: &str) -> bool {
+        self.route.is_some() && self.commands.contains(command)
+    }
+
+    /// COMPAT: ejabberd up to 24.12, told by its echo.
+    pub fn is_echoing(&self) -> bool {
+        self.spelling == Spelling::OtherCase
+    }
+
+    /// Name and version, for people.
+    pub fn software(&self) -> String {
+        let version = self
+            .version
+            .as_deref()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
+        match self.kind {
+            Kind::Unknown if self.version.is_none() => {
+                String::from("an XMPP server that does not say which")
+            }
+            Kind::Unknown => format!("an unknown server{version}"),
+            Kind::Ejabberd if self.version.is_none() && self.is_echoing() => {
+                String::from("ejabberd 24.12 or older")
+            }
+            Kind::Ejabberd => format!("ejabberd{version}"),
+            Kind::Prosody => format!("Prosody{version}"),
+        }
+    }
+
+    /// Whether it is this server's at all, as far as can be told: a grant came from it, or we may run commands there.
+    pub fn is_ours(&self) -> bool {
+        self.granted || self.route.is_some()
+    }
+}
+
+/// Asks one virtual host. `admin` is whose name may be borrowed for commands, with the grant of her own host.
+///
+/// # Errors
+/// Only [`Unanswered::LinkDown`]: everything else is an answer.
+pub(crate) async fn probe(
+    errands: &Errands,
+    vhost: &str,
+    grant: Option<&Grant>,
+    admin: Option<(&BareJid, Right)>,
+    limit: Duration,
+) -> Result<Capabilities, Unanswered> {
+    let mut found = Capabilities::unknown(vhost);
+    let Ok(host) = Jid::new(vhost) else {
+        return Ok(found);
+    };
+    if let Some(grant) = grant {
+        found.granted = true;
+        found.record = grant.iq(NS_PRIVATE);
+        if grant.names_refusals {
+            found.kind = Kind::Ejabberd;
+        }
+    }
+    if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin))
+        && found.record.allows(Verb::Get)
+    {
+        probe_record(errands, &account, &mut found, limit).await?;
+    }
+    if !found.is_echoing() {
+        probe_directly(errands, &host, &mut found, limit).await?;
+    }
+    if found.route.is_none()
+        && let Some((admin, right)) = admin
+        && right.allows(Verb::Set)
+    {
+        probe_borrowed(errands, &host, admin, &mut found, limit).await?;
+    }
+    Ok(found)
+}
+
+/// Whether a host that answered before still does: one record is read. An error is an answer.
+pub(crate) async fn still_answers(
+    errands: &Errands,
+    host: &Capabilities,
+    admin: Option<&BareJid>,
+    limit: Duration,
+) -> bool {
+    let account = Jid::new(&host.vhost)
+        .ok()
+        .and_then(|vhost| somebody(&vhost, admin));
+    let Some(account) = account else {
+        return true;
+    };
+    errands.read_record(&account, host.spelling, limit).await != Err(Unanswered::Silent)
+}
+
+/// An account of a host whose record may be read to see what happens.
+fn somebody(host: &Jid, admin: Option<&BareJid>) -> Option<BareJid> {
+    match admin {
+        Some(admin) if admin.domain() == host.domain() => Some(admin.clone()),
+        _ => BareJid::new(&format!("{NOBODY}@{}", host.domain())).ok(),
+    }
+}
+
+/// Reads one record: does anybody answer, and is it the old server that sends our own request back?
+async fn probe_record(
+    errands: &Errands,
+    account: &BareJid,
+    found: &mut Capabilities,
+    limit: Duration,
+) -> Result<(), Unanswered> {
+    for spelling in [Spelling::Plain, Spelling::OtherCase] {
+        let answer = errands
+            .as_self(account, spelling, Verb::Get, Record::query(), limit)
+            .await;
+        match answer {
+            Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
+            Err(Unanswered::Echoed) => {
+                found.kind = Kind::Ejabberd;
+                found.spelling = Spelling::OtherCase;
+                continue;
+            }
+            // Prosody: there is no such account. The grant works, else it would say the same of every account, which the
+            // first ban shows.
+            Ok(_) | Err(Unanswered::Refused(_)) => found.answers = true,
+            Err(Unanswered::Silent | Unanswered::Unsent(_)) => {}
+        }
+        break;
+    }
+    Ok(())
+}
+
+/// Version, name and commands, asked in our own name and all at once: where ejabberd 24.12 drops them, silence costs one
+/// limit and not three.
+async fn probe_directly(
+    errands: &Errands,
+    host: &Jid,
+    found: &mut Capabilities,
+    limit: Duration,
+) -> Result<(), Unanswered> {
+    let ask = |payload| errands.plain(host.clone(), Verb::Get, payload, limit);
+    let (version, info, commands) = futures::join!(
+        ask(Element::bare("query", NS_VERSION)),
+        ask(Element::bare("query", NS_DISCO_INFO)),
+        ask(admin::list_commands()),
+    );
+    for answer in [&version, &info, &commands] {
+        if matches!(answer, Err(Unanswered::LinkDown)) {
+            return Err(Unanswered::LinkDown);
+        }
+    }
+    if let Ok(Some(info)) = info {
+        let identities = info
+            .children()
+            .filter(|child| child.is("identity", NS_DISCO_INFO));
+        let server = identities.filter(|identity| identity.attr("category") == Some("server"));
+        if let Some(kind) = server
+            .filter_map(|server| server.attr("name"))
+            .map(Kind::named)
+            .find(|kind| *kind != Kind::Unknown)
+        {
+            found.kind = kind;
+        }
+    }
+    if let Ok(Some(version)) = version {
+        let kind = Kind::named(&text_of(&version, "name", NS_VERSION));
+        if kind != Kind::Unknown {
+            found.kind = kind;
+        }
+        let number = one_line(&text_of(&version, "version", NS_VERSION), 40);
+        found.version = Some(number).filter(|number| !number.is_empty());
+    }
+    if let Ok(commands) = commands {
+        let offered = admin::read_list(commands.as_ref());
+        if offered.contains("end-user-session") || offered.contains("disable-user") {
+            found.route = Some(Route::Direct);
+            found.commands = offered;
+        }
+    }
+    Ok(())
+}
+
+/// Commands in the name of an admin. The list cannot be asked for (another namespace), so one harmless command is run.
+async fn probe_borrowed(
+    errands: &Errands,
+    host: &Jid,
+    admin: &BareJid,
+    found: &mut Capabilities,
+    limit: Duration,
+) -> Result<(), Unanswered> {
+    let route = Route::As(admin.clone());
+    match errands
+        .command(host, &route, admin::last_login(admin.as_str()), limit)
+        .await
+    {
+        Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
+        Ok(done) if done.complaint().is_none() => {
+            tracing::debug!(vhost = %found.vhost, %admin, "admin commands work in the name of an admin ({NS_COMMANDS})");
+            found.kind = Kind::Ejabberd;
+            found.route = Some(route);
+            found.commands = ["end-user-session", "user-stats", "get-user-lastlogin"]
+                .map(str::to_owned)
+                .into();
+        }
+        _ => {}
+    }
+    Ok(())
+}

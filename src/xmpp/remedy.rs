@@ -1,0 +1,550 @@
+//! What is missing on the server, and the exact lines that mend it.
+
+use super::modules::Modules;
+use super::privilege::Right;
+use super::probe::{Capabilities, Kind};
+use crate::gate::ports::{Gap, Standing};
+
+/// What the lines are written for.
+#[derive(Debug, Clone)]
+pub(crate) struct Names<'a> {
+    /// Domain of the component.
+    pub(crate) component: &'a str,
+    /// Whether the settings name ejabberd's cookie.
+    pub(crate) has_cookie: bool,
+}
+
+/// Whether bans of accounts of a virtual host take hold.
+pub(crate) fn is_enforcing(host: &Capabilities, has_cookie: bool) -> bool {
+    let kicks = host.offers("end-user-session");
+    match host.kind {
+        Kind::Prosody => host.offers("disable-user") && host.disables != Some(false),
+        Kind::Ejabberd | Kind::Unknown => {
+            host.keeps_records() && kicks && makes_hashes(host, has_cookie)
+        }
+    }
+}
+
+/// Whether the right hash can be had: from the cookie, or from the server by disabling an account (25.10 and later).
+fn makes_hashes(host: &Capabilities, has_cookie: bool) -> bool {
+    (has_cookie && host.cookie != Some(false)) || host.offers("disable-user")
+}
+
+/// What the server lets us do, for people.
+pub(crate) fn standing(
+    linked: bool,
+    probed: bool,
+    hosts: &[&Capabilities],
+    modules: &Modules,
+    names: &Names<'_>,
+) -> Standing {
+    if !linked {
+        return Standing::default();
+    }
+    let ours: Vec<&Capabilities> = hosts
+        .iter()
+        .copied()
+        .filter(|host| host.is_ours() || modules.address(&host.vhost).is_some())
+        .collect();
+    let level = match modules.addresses().next() {
+        Some(_) => 2,
+        None => u8::from(ours.iter().any(|host| is_enforcing(host, names.has_cookie))),
+    };
+    let software = |hosts: &[&Capabilities]| {
+        let known = hosts.iter().find(|host| host.kind != Kind::Unknown);
+        known.map(|host| host.software()).unwrap_or_default()
+    };
+    let server = match software(&ours) {
+        name if name.is_empty() => software(hosts),
+        name => name,
+    };
+    let mut standing = Standing {
+        linked,
+        probed,
+        level,
+        server,
+        ..Standing::default()
+    };
+    if !probed {
+        return standing;
+    }
+    for host in &ours {
+        standing.has.extend(has(host));
+        match modules.address(&host.vhost) {
+            Some(_) => with_module(host, modules, names, &mut standing),
+            None => {
+                standing.gaps.extend(gaps(host, names));
+                standing.gaps.push(no_module(host.kind, &host.vhost, names));
+            }
+        }
+    }
+    if ours.is_empty() {
+        standing.gaps.push(no_rights(hosts, names));
+        let (kind, vhost) = likely(hosts);
+        standing.gaps.push(no_module(kind, vhost, names));
+    }
+    standing
+}
+
+fn has(host: &Capabilities) -> Vec<String> {
+    let vhost = &host.vhost;
+    let mut has = vec![format!("{vhost} runs {}", host.software())];
+    if host.keeps_records() {
+        has.push(format!(
+            "{vhost}: ban records can be read and written (XEP-0356)"
+        ));
+    }
+    match &host.route {
+        Some(super::admin::Route::Direct) => {
+            has.push(format!("{vhost}: admin commands can be run (XEP-0133)"))
+        }
+        Some(super::admin::Route::As(admin)) => {
+            has.push(format!(
+                "{vhost}: admin commands can be run in the name of {admin} (XEP-0133, XEP-0356)"
+            ));
+        }
+        None => {}
+    }
+    has
+}
+
+fn gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+    match host.kind {
+        Kind::Prosody => prosody_gaps(host, names),
+        Kind::Ejabberd | Kind::Unknown => ejabberd_gaps(host, names),
+    }
+}
+
+fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+    let vhost = &host.vhost;
+    let mut gaps = Vec::new();
+    if host.record != Right::Both {
+        gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis read and write ban records"),
+            effect: format!(
+                "Bans of accounts at {vhost} are kept here and are not in force on the server."
+            ),
+            remedy: lines_for(host.kind, vhost, names),
+        });
+    } else if !host.answers {
+        gaps.push(Gap {
+            what: format!("{vhost} granted ban records and does not answer"),
+            effect: format!("Bans of accounts at {vhost} wait until it does."),
+            remedy: String::from(
+                "Check in ejabberd.yml that mod_private is loaded on this host, and that no second program connects as the \
+                 same component: when one of two leaves, the other loses its rights. Then restart portcullis.",
+            ),
+        });
+    }
+    if host.route.is_none() {
+        gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis run admin commands"),
+            effect: format!(
+                "Bans of accounts at {vhost} wait: open sessions cannot be closed, and a user who is connected could undo the ban."
+            ),
+            remedy: lines_for(host.kind, vhost, names),
+        });
+    }
+    if host.keeps_records() && !makes_hashes(host, names.has_cookie) {
+        gaps.push(Gap {
+            what: format!("the hash that makes {vhost} refuse a login cannot be made"),
+            effect: format!(
+                "Bans of accounts at {vhost} are written and sessions closed, but the server lets the user in again."
+            ),
+            remedy: cookie_lines(),
+        });
+    }
+    if host.cookie == Some(false) {
+        gaps.push(Gap {
+            what: format!("ejabberd_cookie_file does not hold the cookie of {vhost}'s server"),
+            effect: String::from(
+                "portcullis learns each account's hash from the server instead, which works for existing accounts only.",
+            ),
+            remedy: cookie_lines(),
+        });
+    }
+    gaps
+}
+
+fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+    let vhost = &host.vhost;
+    let mut gaps = Vec::new();
+    if !host.offers("disable-user") {
+        gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis disable accounts"),
+            effect: format!(
+                "Bans of accounts at {vhost} are kept here and are not in force on the server."
+            ),
+            remedy: prosody_lines(vhost, names.component),
+        });
+    }
+    if host.disables == Some(false) {
+        gaps.push(Gap {
+            what: format!("the accounts of {vhost} cannot be disabled"),
+            effect: format!("Bans of accounts at {vhost} are not in force: the way passwords are stored there knows no disabled accounts."),
+            remedy: format!(
+                "In prosody.cfg.lua:\n\nVirtualHost \"{vhost}\"\n\tauthentication = \"internal_hashed\"   -- internal_plain cannot disable accounts\n"
+            ),
+        });
+    }
+    if !host.keeps_records() {
+        gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis read and write ban records"),
+            effect: String::from(
+                "Bans work; their reason and end are not kept on the server as well.",
+            ),
+            remedy: prosody_lines(vhost, names.component),
+        });
+    }
+    gaps
+}
+
+/// The virtual host that is most likely the one to set up.
+fn likely<'a>(hosts: &[&'a Capabilities]) -> (Kind, &'a str) {
+    let known = hosts
+        .iter()
+        .find(|host| host.kind != Kind::Unknown)
+        .or(hosts.first());
+    known.map_or((Kind::Unknown, "example.org"), |host| {
+        (host.kind, host.vhost.as_str())
+    })
+}
+
+fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
+    let (kind, vhost) = likely(hosts);
+    Gap {
+        what: String::from("the server gives portcullis no rights"),
+        effect: String::from(
+            "Nothing is enforced: bans are kept, listed and wait until the server lets portcullis act.",
+        ),
+        remedy: lines_for(kind, vhost, names),
+    }
+}
+
+/// What the module of a virtual host says, and what is still missing beside it.
+fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standing: &mut Standing) {
+    let vhost = &host.vhost;
+    for node in modules.nodes(vhost) {
+        let hello = &node.hello;
+        let behind = match node.behind {
+            0 => String::from("knows every ban"),
+            behind => format!("was {behind} decisions behind"),
+        };
+        standing.has.push(format!(
+            "{vhost}: the hook module {} answers on {} ({} {}) and {behind}",
+            hello.module, hello.node, hello.software, hello.version
+        ));
+        if let Some(trouble) = &hello.trouble {
+            standing.gaps.push(Gap {
+                what: format!("the hook module on {} is in trouble: {trouble}", hello.node),
+                effect: format!(
+                    "Logins at {vhost} are still asked about; bans may not hold there while portcullis is away."
+                ),
+                remedy: String::from("See the log of the server; portcullis shows this until the module says that all is well."),
+            });
+        }
+    }
+    if host.kind != Kind::Prosody && host.record != Right::Both {
+        standing.gaps.push(Gap {
+            what: format!("{vhost} does not let portcullis read and write ban records"),
+            effect: format!(
+                "Bans of accounts at {vhost} are in force by the hook module alone, and not while it is switched off."
+            ),
+            remedy: lines_for(host.kind, vhost, names),
+        });
+    }
+}
+
+fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
+    Gap {
+        what: format!("the hook module is not on {vhost}"),
+        effect: String::from(
+            "No login is asked about or reported: bans of addresses and networks refuse nobody there, and guessers are not noticed.",
+        ),
+        remedy: match kind {
+            Kind::Ejabberd => ejabberd_module(names.component),
+            Kind::Prosody => prosody_module(vhost, names.component),
+            Kind::Unknown => format!(
+                "{}\n\n{}",
+                ejabberd_module(names.component),
+                prosody_module(vhost, names.component)
+            ),
+        },
+    }
+}
+
+fn ejabberd_module(component: &str) -> String {
+    format!(
+        r#"ejabberd, as root; the folder server/ejabberd/mod_portcullis comes with portcullis. The line with
+CONTRIB_MODULES_PATH goes into /etc/default/ejabberd or ejabberdctl.cfg; restart ejabberd after it:
+
+apt install erlang-dev
+CONTRIB_MODULES_PATH=/opt/ejabberd-modules
+install -d -o ejabberd -g ejabberd /opt/ejabberd-modules /opt/ejabberd-modules/sources
+cp -r server/ejabberd/mod_portcullis /opt/ejabberd-modules/sources/
+chown -R ejabberd: /opt/ejabberd-modules
+ejabberdctl module_install mod_portcullis
+
+In ejabberd.yml, then `ejabberdctl reload_config`:
+
+modules:
+  mod_portcullis:
+    component: {component}"#
+    )
+}
+
+fn prosody_module(vhost: &str, component: &str) -> String {
+    format!(
+        r#"Prosody 13; the folder server/prosody/mod_portcullis comes with portcullis:
+
+cp -r server/prosody/mod_portcullis /usr/local/lib/prosody/modules/
+
+In prosody.cfg.lua, then restart Prosody:
+
+VirtualHost "{vhost}"
+	modules_enabled = {{ "portcullis" }}   -- besides what is there already
+	portcullis_component = "{component}""#
+    )
+}
+
+/// The lines for a kind of server; for an unknown one those of both.
+fn lines_for(kind: Kind, vhost: &str, names: &Names<'_>) -> String {
+    match kind {
+        Kind::Ejabberd => ejabberd_lines(names.component),
+        Kind::Prosody => prosody_lines(vhost, names.component),
+        Kind::Unknown => {
+            format!(
+                "{}\n\n{}",
+                ejabberd_lines(names.component),
+                prosody_lines(vhost, names.component)
+            )
+        }
+    }
+}
+
+/// The same lines for 24.12 and 26.07. mod_privilege takes the name of an access *rule*: with the name of an acl the file
+/// loads and nothing is granted.
+fn ejabberd_lines(component: &str) -> String {
+    format!(
+        r#"ejabberd (24.06 or later), in ejabberd.yml; add to the sections that are there, then restart ejabberd or
+reload its configuration and restart portcullis (grants are given when it connects):
+
+acl:
+  portcullis:
+    server: {component}
+
+access_rules:
+  portcullis_rule:
+    allow: portcullis
+  configure:
+    allow: admin
+    allow: portcullis
+
+listen:
+  - port: 5347
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    access: all
+    global_routes: false
+    hosts:
+      {component}:
+        password: "THE SECRET OF portcullis.toml"
+
+modules:
+  mod_adhoc: {{}}
+  mod_configure: {{}}
+  mod_last: {{}}
+  mod_private: {{}}
+  mod_privilege:
+    iq:
+      "jabber:iq:private":
+        both: portcullis_rule
+      "http://jabber.org/protocol/commands":   # needed up to 24.12 only
+        both: portcullis_rule
+
+Up to 24.12 admin commands are run in the name of an admin: name one of this server's in `admins` of portcullis.toml."#
+    )
+}
+
+fn prosody_lines(vhost: &str, component: &str) -> String {
+    format!(
+        r#"Prosody (13 or later), in prosody.cfg.lua; mod_privilege is in the package prosody-modules. Then restart Prosody:
+
+modules_enabled = {{
+	-- and what is there already
+	"private"; "privilege"; "adhoc"; "admin_adhoc";
+}}
+
+VirtualHost "{vhost}"
+	admins = {{ "{component}" }}   -- and the global ones, which this line replaces for this host
+	privileged_entities = {{
+		["{component}"] = {{ iq = {{ ["jabber:iq:private"] = "both" }} }};
+	}}
+
+Component "{component}"
+	component_secret = "THE SECRET OF portcullis.toml"
+	component_conflict_resolve = "kick_old"
+	modules_enabled = {{ "privilege" }}   -- needed here too, else nothing is granted"#
+    )
+}
+
+fn cookie_lines() -> String {
+    String::from(
+        r#"In portcullis.toml; the file must be readable for portcullis alone:
+
+[record]
+ejabberd_cookie_file = "/var/lib/ejabberd/.erlang.cookie"   # or a copy of it"#,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::admin::Route;
+
+    const NAMES: Names<'_> = Names {
+        component: "portcullis.example.org",
+        has_cookie: true,
+    };
+
+    fn full(kind: Kind) -> Capabilities {
+        Capabilities {
+            kind,
+            version: Some("1".into()),
+            granted: true,
+            record: Right::Both,
+            answers: true,
+            route: Some(Route::Direct),
+            commands: ["end-user-session", "disable-user"]
+                .map(str::to_owned)
+                .into(),
+            ..Capabilities::unknown("example.org")
+        }
+    }
+
+    fn check(host: &Capabilities, names: &Names<'_>, level: u8, gaps: &[&str]) {
+        let standing = standing(true, true, &[host], &Modules::default(), names);
+        let what: Vec<_> = standing.gaps.iter().map(|gap| gap.what.as_str()).collect();
+        assert_eq!(standing.level, level, "{what:?}");
+        assert_eq!(what.len(), gaps.len() + 1, "{what:?}");
+        for gap in gaps {
+            assert!(
+                what.iter().any(|what| what.contains(gap)),
+                "{gap:?} is not in {what:?}"
+            );
+        }
+        assert!(what.iter().any(|what| what.contains("hook module")));
+    }
+
+    #[test]
+    fn nothing_is_missing_where_everything_is_there() {
+        check(&full(Kind::Ejabberd), &NAMES, 1, &[]);
+        check(&full(Kind::Prosody), &NAMES, 1, &[]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        check(
+            &Capabilities {
+                record: Right::Get,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["ban records"],
+        );
+        check(
+            &Capabilities {
+                answers: false,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["does not answer"],
+        );
+        check(
+            &Capabilities {
+                route: None,
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            0,
+            &["admin commands"],
+        );
+        check(
+            &Capabilities {
+                route: None,
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            0,
+            &["disable accounts"],
+        );
+        check(
+            &Capabilities {
+                disables: Some(false),
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            0,
+            &["cannot be disabled"],
+        );
+        check(
+            &Capabilities {
+                record: Right::None,
+                ..full(Kind::Prosody)
+            },
+            &NAMES,
+            1,
+            &["ban records"],
+        );
+        check(
+            &Capabilities {
+                cookie: Some(false),
+                ..full(Kind::Ejabberd)
+            },
+            &NAMES,
+            1,
+            &["does not hold the cookie"],
+        );
+    }
+
+    #[test]
+    fn without_a_cookie_an_old_ejabberd_enforces_nothing_and_a_new_one_does() {
+        let names = Names {
+            has_cookie: false,
+            ..NAMES
+        };
+        check(&full(Kind::Ejabberd), &names, 1, &[]);
+        let old = Capabilities {
+            commands: ["end-user-session"].map(str::to_owned).into(),
+            ..full(Kind::Ejabberd)
+        };
+        check(&old, &names, 0, &["hash"]);
+        check(&old, &NAMES, 1, &[]);
+    }
+
+    #[test]
+    fn before_anything_is_known_both_servers_lines_are_shown() {
+        let nothing = Capabilities::unknown("example.org");
+        let standing = standing(true, true, &[&nothing], &Modules::default(), &NAMES);
+        let remedy = &standing.gaps[0].remedy;
+        for line in [
+            "mod_privilege:",
+            "both: portcullis_rule",
+            "server: portcullis.example.org",
+            "VirtualHost \"example.org\"",
+            "privileged_entities",
+        ] {
+            assert!(remedy.contains(line), "{line}");
+        }
+        assert_eq!(standing.level, 0);
+        assert!(
+            super::standing(true, false, &[], &Modules::default(), &NAMES)
+                .gaps
+                .is_empty(),
+            "nothing is missing before it was looked for"
+        );
+        assert!(!super::standing(false, false, &[], &Modules::default(), &NAMES).linked);
+    }
+}

@@ -1,0 +1,1116 @@
+//! Both doors with everything behind them but the network: stanzas in, stanzas out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use minidom::Element;
+use portcullis::ban::{Account, Timestamp};
+use portcullis::command::Context;
+use portcullis::front::{Desk, Roles};
+use portcullis::gate::ports::{Gap, Standing};
+use portcullis::xmpp::stanza::{Received, Top, parse};
+use proptest::prelude::*;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+use crate::gate::{FakeServer, START, World};
+
+pub(crate) const ADMIN: &str = "admin@example.org/desk";
+pub(crate) const MODERATOR: &str = "mod@example.org/phone";
+pub(crate) const STRANGER: &str = "eve@evil.example/x";
+pub(crate) const DOMAIN: &str = "gate.example.org";
+pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
+pub(crate) const NS_DATA: &str = "jabber:x:data";
+const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/// The bot, as seen from outside.
+pub(crate) struct Bot {
+    pub(crate) world: World,
+    pub(crate) desk: Arc<Desk>,
+}
+
+pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
+    let jids = |texts: &[&str]| -> Vec<Account> {
+        texts
+            .iter()
+            .map(|text| Account::from_jid(&Jid::new(text).unwrap()).unwrap())
+            .collect()
+    };
+    Roles::new(jids(admins), jids(moderators))
+}
+
+impl Bot {
+    pub(crate) fn new() -> Self {
+        Self::with(FakeServer::new(true))
+    }
+
+    pub(crate) fn with(server: Arc<FakeServer>) -> Self {
+        let world = World::new(server);
+        let context = Context {
+            gate: Arc::clone(&world.gate),
+            started: Timestamp::from_millis(START - 90_000_000),
+        };
+        let desk = Desk::new(
+            BareJid::new(DOMAIN).unwrap(),
+            context,
+            roles(&["admin@example.org"], &["mod@example.org"]),
+        );
+        Bot { world, desk }
+    }
+
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.world.time.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+
+    /// Everything that is answered to a stanza.
+    pub(crate) async fn all(&self, stanza: &str) -> Vec<Element> {
+        let answers = self.desk.answer(&received(stanza)).await;
+        answers.into_iter().map(element).collect()
+    }
+
+    /// The one answer to an IQ; its error condition and payload.
+    pub(crate) async fn iq(&self, type_: &str, from: &str, to: &str, payload: &str) -> Element {
+        let answers = self
+            .all(&format!(
+                "<iq type='{type_}' id='q1' from='{from}' to='{to}'>{payload}</iq>"
+            ))
+            .await;
+        let [answer] = &answers[..] else {
+            panic!("{} answers to {payload}", answers.len());
+        };
+        assert_eq!(answer.attr("id"), Some("q1"));
+        assert_eq!(answer.attr("to"), Some(from));
+        assert_eq!(answer.attr("from"), Some(to));
+        answer.clone()
+    }
+
+    /// The error condition of an IQ, with the one of XEP-0050 behind it; `""` if it is none.
+    pub(crate) async fn fault(&self, type_: &str, from: &str, to: &str, payload: &str) -> String {
+        condition(&self.iq(type_, from, to, payload).await)
+    }
+
+    /// A chat line and the text answered.
+    pub(crate) async fn chat(&self, from: &str, text: &str) -> String {
+        let text = text.replace('<', "&lt;").replace('&', "&amp;");
+        let body = format!(
+            "<message type='chat' id='m' from='{from}' to='bot@{DOMAIN}'><body>{text}</body></message>"
+        );
+        self.all(&body)
+            .await
+            .iter()
+            .map(body_of)
+            .collect::<Vec<_>>()
+            .join("\n--\n")
+    }
+
+    /// A command element in, a command element out.
+    pub(crate) async fn command(&self, from: &str, attributes: &str, inside: &str) -> Element {
+        let payload = format!("<command xmlns='{NS_COMMANDS}' {attributes}>{inside}</command>");
+        let answer = self.iq("set", from, DOMAIN, &payload).await;
+        match answer.get_child("command", NS_COMMANDS) {
+            Some(command) => command.clone(),
+            None => panic!("{}", condition(&answer)),
+        }
+    }
+
+    pub(crate) async fn command_fault(&self, from: &str, attributes: &str, inside: &str) -> String {
+        let payload = format!("<command xmlns='{NS_COMMANDS}' {attributes}>{inside}</command>");
+        self.fault("set", from, DOMAIN, &payload).await
+    }
+}
+
+pub(crate) fn received(stanza: &str) -> Received {
+    let (name, rest) = stanza.split_at(stanza.find(' ').unwrap());
+    match parse(format!("{name} xmlns='jabber:component:accept'{rest}").as_bytes()) {
+        Top::Stanza(received) => received,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A stanza as it goes over the wire.
+pub(crate) fn element(stanza: Stanza) -> Element {
+    let bytes = xso::to_vec(&stanza).unwrap();
+    xso::from_bytes(&bytes).unwrap()
+}
+
+fn condition(answer: &Element) -> String {
+    let Some(error) = answer.children().find(|child| child.name() == "error") else {
+        return String::new();
+    };
+    let names = error.children().filter(|child| child.name() != "text");
+    let (standard, own): (Vec<&Element>, Vec<&Element>) =
+        names.partition(|child| child.has_ns(NS_STANZAS));
+    let names: Vec<&str> = standard
+        .iter()
+        .chain(&own)
+        .map(|child| child.name())
+        .collect();
+    names.join(" ")
+}
+
+fn body_of(message: &Element) -> String {
+    message
+        .children()
+        .filter(|child| child.name() == "body")
+        .map(Element::text)
+        .collect()
+}
+
+pub(crate) fn submit(fields: &[(&str, &[&str])]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(var, values)| {
+            let values: String = values
+                .iter()
+                .map(|value| format!("<value>{value}</value>"))
+                .collect();
+            format!("<field var='{var}'>{values}</field>")
+        })
+        .collect();
+    format!("<x xmlns='{NS_DATA}' type='submit'>{fields}</x>")
+}
+
+pub(crate) fn form(command: &Element) -> &Element {
+    command.get_child("x", NS_DATA).expect("a form")
+}
+
+pub(crate) fn note(command: &Element) -> String {
+    command
+        .get_child("note", NS_COMMANDS)
+        .map(Element::text)
+        .unwrap_or_default()
+}
+
+fn values(command: &Element, var: &str) -> Vec<String> {
+    form(command)
+        .children()
+        .filter(|field| field.attr("var") == Some(var))
+        .flat_map(|field| field.children().filter(|child| child.name() == "value"))
+        .map(Element::text)
+        .collect()
+}
+
+fn session(command: &Element) -> String {
+    command.attr("sessionid").unwrap().to_owned()
+}
+
+fn actions(command: &Element) -> String {
+    let Some(actions) = command.get_child("actions", NS_COMMANDS) else {
+        return String::new();
+    };
+    let names: Vec<&str> = actions.children().map(Element::name).collect();
+    format!("{}: {}", actions.attr("execute").unwrap(), names.join(" "))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_by_chat_says_what_happened_and_how_to_undo_it() {
+    let bot = Bot::new();
+    assert_eq!(
+        bot.chat(ADMIN, "ban Spam@Example.org/phone 3d spam in rooms")
+            .await,
+        "Banned #1 spam@example.org until 2026-11-25 04:00 UTC (3 days): spam in rooms.\n\
+         Their sessions were ended.\nUndo: unban #1"
+    );
+    assert_eq!(bot.world.server.done(), ["ban #1 spam@example.org"]);
+    assert_eq!(
+        bot.chat(ADMIN, "unban #1").await,
+        "Un-banned #1 spam@example.org.\nThey can log in again.\n\
+         Undo: ban spam@example.org until 2026-11-25T04:00:00Z spam in rooms"
+    );
+    assert_eq!(
+        bot.chat(ADMIN, "unban spam@example.org").await,
+        "spam@example.org is not banned. Its last ban, #1, ended 2026-11-22 04:00 UTC."
+    );
+    assert_eq!(
+        bot.chat(ADMIN, "show new@example.org").await,
+        "new@example.org is not banned. It never was.\nTimes banned: 0"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_of_the_banned_shows_or_changes_it() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban a@example.org 3d spam").await;
+    assert_eq!(
+        bot.chat(ADMIN, "ban a@example.org").await,
+        "a@example.org is already banned: #1 until 2026-11-25 04:00 UTC (3 days), by admin@example.org: spam.\n\
+         The server refuses them.\nTo change it: ban #1 DURATION REASON. To end it: unban #1"
+    );
+    assert_eq!(
+        bot.chat(ADMIN, "ban #1 forever").await,
+        "Changed #1 a@example.org: was until 2026-11-25 04:00 UTC, now for ever: spam.\n\
+         The server refuses them.\nUndo: ban #1 until 2026-11-25T04:00:00Z spam"
+    );
+    let text = bot.chat(ADMIN, "ban #1 \"again and again\"").await;
+    assert!(text.starts_with("Changed #1 a@example.org: still for ever, reason now: again and again.\nThe server refuses them.\nThe reason was: spam.\nUndo: ban #1 forever spam"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
+    let bot = Bot::new();
+    assert_eq!(
+        bot.chat(
+            ADMIN,
+            "ban a@example.org, b@example.org A@example.org 203.0.113.7 1h flood"
+        )
+        .await,
+        "3 of 3 done.\n2 of 3: Their sessions were ended.\n\
+         1 of 3: Stored and checked, but on this server only the hook module can enforce address bans; it is not installed.\n\
+         Undo: unban #1 #2 #3\n\
+         Banned #1 a@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
+         Banned #2 b@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
+         Banned #3 203.0.113.7 until 2026-11-22 05:00 UTC (1 hour): flood."
+    );
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 3);
+    bot.chat(ADMIN, "unban #1 #2 #3").await;
+    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_faults_are_told_together_and_nothing_is_done() {
+    let bot = Bot::new();
+    *bot.world.server.unknown.lock().unwrap() = vec![
+        portcullis::ban::Subject::parse("new@example.org")
+            .unwrap()
+            .account()
+            .unwrap()
+            .clone(),
+    ];
+    *bot.world.server.admin_addresses.lock().unwrap() = vec!["198.51.100.9".parse().unwrap()];
+    let text = bot.chat(ADMIN, "ban ok@example.org 1.2.3.400 @x 3d").await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "\"1.2.3.400\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7."
+    );
+    assert!(lines[1].starts_with("\"@x\" is not a valid JID"), "{text}");
+    assert_eq!(
+        lines[2],
+        "Nothing was done. Write: ban SUBJECT… [DURATION] [REASON…]"
+    );
+    let text = bot
+        .chat(
+            ADMIN,
+            "ban ok@example.org admin@example.org 127.0.0.1 198.51.100.0/24 new@example.org",
+        )
+        .await;
+    for part in [
+        "is your own account",
+        "is exempt from bans",
+        "where you are connected from",
+        "no account new@example.org",
+        "Nothing was done.",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    let text = bot.chat(ADMIN, "ban new@example.org --force").await;
+    assert!(
+        text.starts_with("Banned #1 new@example.org for ever."),
+        "{text}"
+    );
+    for (line, part) in [
+        ("ban a@example.org until 2020-01-01", "is in the past"),
+        ("ban a@example.org 5", "5 what?"),
+        ("ban", "Say whom"),
+        ("ban #99", "There is no ban #99"),
+        ("bann a@example.org", "Did you mean ban?"),
+        ("a@example.org", "ban a@example.org"),
+        ("list origin:rule", "There is no filter"),
+        ("list 9", "only one page"),
+        ("help bann", "Did you mean ban?"),
+        ("show a@b c@d", "One at a time"),
+        ("status now", "“now”"),
+        ("yes", "nothing to say yes to"),
+    ] {
+        let text = bot.chat(ADMIN, line).await;
+        assert!(text.contains(part), "{line}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moderator_has_limits_and_a_stranger_gets_one_sentence() {
+    let bot = Bot::new();
+    let text = bot.chat(MODERATOR, "ban a@example.org 31d").await;
+    assert!(
+        text.contains("the longest ban for the role moderator is 30 days"),
+        "{text}"
+    );
+    let text = bot.chat(MODERATOR, "ban 203.0.113.0/24 1d").await;
+    assert!(text.contains("needs the role admin"), "{text}");
+    let text = bot.chat(MODERATOR, "ban a@example.org").await;
+    assert!(text.contains("(30 days)"), "{text}");
+    let text = bot.chat(STRANGER, "ban admin@example.org").await;
+    assert!(text.starts_with("This is portcullis"), "{text}");
+    assert_eq!(bot.chat(STRANGER, "help").await, "");
+    bot.pass(3_601);
+    assert_ne!(bot.chat(STRANGER, "help").await, "");
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn risky_bans_ask_and_the_yes_is_for_one_person_one_thing_and_two_minutes() {
+    let bot = Bot::new();
+    let text = bot.chat(ADMIN, "ban 10.0.0.0/8 1d flood").await;
+    assert_eq!(
+        text,
+        "Nothing is done yet. Ban 10.0.0.0/8 until 2026-11-23 04:00 UTC (1 day): flood.\n\
+         10.0.0.0/8 is wide: 16777216 addresses.\n\
+         Answer yes within 2 minutes to do it; anything else drops it."
+    );
+    assert!(
+        bot.chat("admin@example.org/other", "yes")
+            .await
+            .contains("nothing to say yes to")
+    );
+    bot.chat(ADMIN, "ban 10.0.0.0/8 1d flood").await;
+    bot.pass(121);
+    assert!(
+        bot.chat(ADMIN, "yes")
+            .await
+            .contains("nothing to say yes to")
+    );
+    bot.chat(ADMIN, "ban 10.0.0.0/8 1d flood").await;
+    bot.chat(ADMIN, "list").await;
+    assert!(
+        bot.chat(ADMIN, "yes")
+            .await
+            .contains("nothing to say yes to")
+    );
+    bot.chat(ADMIN, "ban 10.0.0.0/8 1d flood").await;
+    assert!(bot.chat(ADMIN, "no").await.contains("Dropped"));
+    bot.chat(ADMIN, "ban 10.0.0.0/8 1d flood").await;
+    let text = bot.chat(ADMIN, "Yes.").await;
+    assert!(text.starts_with("Banned #1 10.0.0.0/8"), "{text}");
+    assert!(
+        bot.chat(ADMIN, "yes")
+            .await
+            .contains("nothing to say yes to")
+    );
+    let six: String = (0..6).map(|n| format!("u{n}@example.org ")).collect();
+    let text = bot.chat(ADMIN, &format!("ban {six} 1d")).await;
+    assert!(text.contains("These are 6 subjects at once."), "{text}");
+    bot.desk.set_roles(roles(&[], &[]));
+    assert!(
+        bot.chat(ADMIN, "yes")
+            .await
+            .starts_with("This is portcullis")
+    );
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_has_not_done_is_told_shown_and_listed() {
+    let server = FakeServer::new(true);
+    server.failures.store(1_000, Ordering::SeqCst);
+    let bot = Bot::with(server);
+    let text = bot.chat(ADMIN, "ban a@example.org 1d x").await;
+    assert!(
+        text.contains("The server has not carried it out yet: the server said no; I keep trying."),
+        "{text}"
+    );
+    let text = bot.chat(ADMIN, "show #1").await;
+    assert!(
+        text.contains("On the server: Not carried out yet"),
+        "{text}"
+    );
+    assert!(
+        bot.chat(ADMIN, "list")
+            .await
+            .contains("(not carried out yet)")
+    );
+    let text = bot.chat(ADMIN, "status").await;
+    assert!(text.contains("Unfinished work: 1 subject"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn level_0_says_loudly_that_nothing_is_enforced() {
+    let server = FakeServer::new(true);
+    server.standing.send_replace(Arc::new(Standing {
+        linked: true,
+        probed: true,
+        level: 0,
+        server: "ejabberd 26.07".into(),
+        has: vec![],
+        gaps: vec![Gap {
+            what: "no grant for jabber:iq:private".into(),
+            effect: "bans cannot be written to accounts".into(),
+            remedy: "modules:\n  mod_privilege: {}\n".into(),
+        }],
+    }));
+    let bot = Bot::with(server);
+    let text = bot.chat(ADMIN, "ban a@example.org 1d x").await;
+    assert!(text.contains("NOT ENFORCED"), "{text}");
+    let text = bot.chat(ADMIN, "status").await;
+    assert!(text.starts_with("NOTHING IS ENFORCED (level 0)"), "{text}");
+    assert!(
+        text.contains("To add:\n```\nmodules:\n  mod_privilege: {}\n```"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_told_with_a_reference_and_never_as_done() {
+    let bot = Bot::new();
+    bot.world.store.fail_on(1);
+    let text = bot.chat(ADMIN, "ban a@example.org 1d x").await;
+    assert!(
+        text.contains("NOT stored") && text.contains("reference"),
+        "{text}"
+    );
+    assert!(!text.contains("Banned"), "{text}");
+    bot.world.store.fail_on(1);
+    let command = bot
+        .command(
+            ADMIN,
+            "node='ban'",
+            &submit(&[("subject", &["a@example.org"])]),
+        )
+        .await;
+    assert_eq!(command.attr("status"), Some("completed"));
+    assert_eq!(
+        command.get_child("note", NS_COMMANDS).unwrap().attr("type"),
+        Some("error")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn notes_are_for_show_alone() {
+    let bot = Bot::new();
+    let fields: &[(&str, &[&str])] = &[
+        ("subject", &["a@example.org"]),
+        ("reason", &["spam \u{202e}gnp"]),
+        ("note", &["seen by", "  two moderators  "]),
+    ];
+    let command = bot
+        .command(ADMIN, "node='ban' action='complete'", &submit(fields))
+        .await;
+    assert!(!note(&command).contains("moderators"));
+    assert!(note(&command).contains(": spam gnp."), "{}", note(&command));
+    let command = bot
+        .command(MODERATOR, "node='show'", &submit(&[("subject", &["#1"])]))
+        .await;
+    assert_eq!(values(&command, "note1"), ["seen by", "two moderators"]);
+    assert!(!bot.chat(ADMIN, "list").await.contains("moderators"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_have_pages_filters_and_tables() {
+    let bot = Bot::new();
+    for n in 1..=12 {
+        let line = format!("ban u{n}@example.org 1d reason{}", n % 2);
+        bot.chat(if n == 5 { MODERATOR } else { ADMIN }, &line)
+            .await;
+        bot.pass(11);
+    }
+    bot.chat(ADMIN, "ban 203.0.113.0/24 1d net").await;
+    let text = bot.chat(ADMIN, "list").await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "Bans 1-10 of 13.");
+    assert!(
+        lines[1].starts_with("#13 203.0.113.0/24: until "),
+        "{}",
+        lines[1]
+    );
+    assert_eq!(lines[11], "More: list 2");
+    let text = bot.chat(ADMIN, "list 2").await;
+    assert!(text.starts_with("Bans 11-13 of 13."), "{text}");
+    assert!(
+        bot.chat(ADMIN, "list by:mod")
+            .await
+            .starts_with("Matching bans 1-1 of 1.")
+    );
+    assert!(
+        bot.chat(ADMIN, "list reason1 account")
+            .await
+            .starts_with("Matching bans 1-6 of 6.")
+    );
+    assert!(bot.chat(ADMIN, "list 203.0.113.77").await.contains("#13 "));
+    assert!(
+        bot.chat(ADMIN, "list #3..4")
+            .await
+            .starts_with("Matching bans 1-2 of 2.")
+    );
+    assert_eq!(bot.chat(ADMIN, "list nothing").await, "No ban matches.");
+    let command = bot
+        .command(
+            ADMIN,
+            "node='list'",
+            &submit(&[("filter", &["network"]), ("table", &["1"])]),
+        )
+        .await;
+    let x = form(&command);
+    assert_eq!(x.attr("type"), Some("result"));
+    let reported = x.get_child("reported", NS_DATA).unwrap();
+    let item = x.get_child("item", NS_DATA).unwrap();
+    assert_eq!(reported.children().count(), item.children().count());
+    let fields: Vec<_> = x
+        .children()
+        .filter(|child| child.name() == "field")
+        .collect();
+    assert!(
+        fields
+            .iter()
+            .all(|field| field.attr("type") == Some("hidden"))
+    );
+    let command = bot
+        .command(ADMIN, "node='list' action='complete'", "")
+        .await;
+    assert_eq!(note(&command), "Bans 1-10 of 13. More on page 2.");
+    assert_eq!(values(&command, "ban13").len(), 1);
+    bot.pass(2 * 86_400);
+    assert_eq!(bot.chat(ADMIN, "list").await, "No bans in force.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_is_filled_in_and_done_once() {
+    let bot = Bot::new();
+    let first = bot.command(ADMIN, "node='ban' action='execute'", "").await;
+    assert_eq!(first.attr("status"), Some("executing"));
+    assert_eq!(actions(&first), "complete: complete");
+    assert_eq!(values(&first, "FORM_TYPE"), ["urn:portcullis:command:1"]);
+    assert_eq!(values(&first, "duration"), ["default"]);
+    let go = format!(
+        "node='ban' sessionid='{}' action='complete'",
+        session(&first)
+    );
+    let filled = submit(&[
+        ("subject", &["a@example.org", "", "b@example.org"]),
+        ("duration", &["3d"]),
+        ("other_duration", &[" "]),
+        ("reason", &["x"]),
+    ]);
+    let done = bot.command(ADMIN, &go, &filled).await;
+    assert_eq!(done.attr("status"), Some("completed"));
+    assert_eq!(actions(&done), "");
+    assert_eq!(
+        note(&done),
+        "2 of 2 done. Their sessions were ended. Undo: unban #1 #2"
+    );
+    assert_eq!(
+        bot.command_fault(ADMIN, &go, &filled).await,
+        "not-allowed session-expired"
+    );
+    assert_eq!(bot.world.server.done().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_submits_at_once_do_the_work_once() {
+    let bot = Bot::new();
+    let first = bot.command(ADMIN, "node='ban'", "").await;
+    let attributes = format!("node='ban' sessionid='{}'", session(&first));
+    let filled = submit(&[("subject", &["a@example.org"])]);
+    let iq = format!(
+        "<iq type='set' id='q' from='{ADMIN}' to='{DOMAIN}'><command xmlns='{NS_COMMANDS}' {attributes}>{filled}</command></iq>"
+    );
+    let one = bot.desk.receive(&received(&iq));
+    let two = bot.desk.receive(&received(&iq));
+    assert!(one.now.is_empty() && one.later.is_some());
+    assert_eq!(
+        condition(&element(two.now.into_iter().next().unwrap())),
+        "not-allowed session-expired"
+    );
+    assert_eq!(one.later.unwrap().await.len(), 1);
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places() {
+    let bot = Bot::new();
+    let first = bot.command(ADMIN, "node='ban'", "").await;
+    let go = format!("node='ban' sessionid='{}'", session(&first));
+    let filled = submit(&[
+        ("subject", &["a@example.org", "nobody"]),
+        ("duration", &["5"]),
+        ("reason", &["kept"]),
+        ("force", &["1"]),
+        ("unknown", &["x"]),
+    ]);
+    let again = bot.command(ADMIN, &go, &filled).await;
+    assert_eq!(again.attr("status"), Some("executing"));
+    assert_eq!(session(&again), session(&first));
+    let title = form(&again).get_child("title", NS_DATA).unwrap().text();
+    assert!(title.starts_with("Error: \"nobody\" is neither"), "{title}");
+    let instructions = form(&again)
+        .get_child("instructions", NS_DATA)
+        .unwrap()
+        .text();
+    assert!(
+        instructions.starts_with("Error: ") && instructions.contains("5 what?"),
+        "{instructions}"
+    );
+    assert_eq!(note(&again), instructions);
+    assert_eq!(values(&again, "subject"), ["a@example.org", "nobody"]);
+    assert_eq!(values(&again, "reason"), ["kept"]);
+    assert_eq!(values(&again, "force"), ["1"]);
+    assert_eq!(
+        (values(&again, "duration"), values(&again, "other_duration")),
+        (vec!["default".into()], vec!["5".into()])
+    );
+    let fixed = submit(&[
+        ("subject", &["a@example.org"]),
+        ("duration", &["default"]),
+        ("other_duration", &["5m"]),
+    ]);
+    let done = bot.command(ADMIN, &go, &fixed).await;
+    assert!(note(&done).contains("(5 minutes)"), "{}", note(&done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
+    let bot = Bot::new();
+    let filled = submit(&[("subject", &["a@example.org"]), ("duration", &["1d12h"])]);
+    let done = bot
+        .command(ADMIN, "node='ban' action='execute'", &filled)
+        .await;
+    assert!(note(&done).contains("(1 day 12 hours)"), "{}", note(&done));
+    let filled = submit(&[
+        ("subject", &["10.0.0.0/8"]),
+        ("duration", &["1d"]),
+        ("reason", &["x"]),
+    ]);
+    let asked = bot
+        .command(ADMIN, "node='ban' action='complete'", &filled)
+        .await;
+    assert_eq!(asked.attr("status"), Some("executing"));
+    assert_eq!(actions(&asked), "complete: prev complete");
+    assert_eq!(
+        form(&asked).get_child("title", NS_DATA).unwrap().text(),
+        "Really ban it?"
+    );
+    let with = |action: &str| {
+        format!(
+            "node='ban' sessionid='{}' action='{action}'",
+            session(&asked)
+        )
+    };
+    let back = bot.command(ADMIN, &with("prev"), "").await;
+    assert_eq!(values(&back, "subject"), ["10.0.0.0/8"]);
+    assert_eq!(values(&back, "reason"), ["x"]);
+    assert_eq!(
+        bot.command_fault(ADMIN, &with("prev"), "").await,
+        "bad-request bad-action"
+    );
+    let asked = bot.command(ADMIN, &with("next"), &filled).await;
+    assert_eq!(actions(&asked), "complete: prev complete");
+    let sneaky = submit(&[("subject", &["0.0.0.0/0"])]);
+    let done = bot.command(ADMIN, &with("execute"), &sneaky).await;
+    assert!(
+        note(&done).starts_with("Banned #2 10.0.0.0/8"),
+        "{}",
+        note(&done)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_form_changes_nothing_and_is_over() {
+    let bot = Bot::new();
+    for action in ["", "action='execute'"] {
+        let first = bot
+            .command(ADMIN, &format!("node='unban' {action}"), "")
+            .await;
+        let cancel = format!(
+            "node='unban' sessionid='{}' action='cancel'",
+            session(&first)
+        );
+        let over = bot
+            .command(ADMIN, &cancel, "<x xmlns='jabber:x:data' type='cancel'/>")
+            .await;
+        assert_eq!(
+            (over.attr("status"), actions(&over).as_str()),
+            (Some("canceled"), "")
+        );
+        assert!(over.get_child("x", NS_DATA).is_none());
+        assert_eq!(
+            bot.command_fault(ADMIN, &cancel, "").await,
+            "not-allowed session-expired"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_protocol_have_the_conditions_of_the_standard() {
+    let bot = Bot::new();
+    let first = bot.command(ADMIN, "node='ban'", "").await;
+    let id = session(&first);
+    let x = "<x xmlns='jabber:x:data' type='submit'/>";
+    for (from, attributes, inside, expected) in [
+        (ADMIN, "node='nope'".to_owned(), "", "item-not-found"),
+        (ADMIN, "node='help'".to_owned(), "", "item-not-found"),
+        (STRANGER, "node='ban'".to_owned(), "", "forbidden"),
+        (STRANGER, "node='nope'".to_owned(), "", "item-not-found"),
+        (ADMIN, String::new(), "", "bad-request"),
+        (
+            ADMIN,
+            "node='ban' action='explode'".to_owned(),
+            "",
+            "bad-request malformed-action",
+        ),
+        (
+            ADMIN,
+            "node='ban' action='next'".to_owned(),
+            "",
+            "bad-request bad-action",
+        ),
+        (
+            ADMIN,
+            format!("node='ban' sessionid='{id}' action='prev'"),
+            "",
+            "bad-request bad-action",
+        ),
+        (
+            ADMIN,
+            format!("node='ban' sessionid='{id}'"),
+            &x.repeat(2),
+            "bad-request bad-payload",
+        ),
+        (
+            ADMIN,
+            "node='ban' sessionid='guess'".to_owned(),
+            "",
+            "bad-request bad-sessionid",
+        ),
+        (
+            ADMIN,
+            format!("node='unban' sessionid='{id}'"),
+            "",
+            "bad-request bad-sessionid",
+        ),
+        (
+            "admin@example.org/other",
+            format!("node='ban' sessionid='{id}'"),
+            "",
+            "bad-request bad-sessionid",
+        ),
+        (
+            MODERATOR,
+            format!("node='ban' sessionid='{id}'"),
+            "",
+            "bad-request bad-sessionid",
+        ),
+    ] {
+        assert_eq!(
+            bot.command_fault(from, &attributes, inside).await,
+            expected,
+            "{from} {attributes}"
+        );
+    }
+    bot.desk.set_roles(roles(&[], &[]));
+    assert_eq!(
+        bot.command_fault(ADMIN, &format!("node='ban' sessionid='{id}'"), "")
+            .await,
+        "forbidden"
+    );
+    bot.desk.set_roles(roles(&["admin@example.org"], &[]));
+    bot.pass(15 * 60);
+    assert_eq!(
+        bot.command_fault(ADMIN, &format!("node='ban' sessionid='{id}'"), "")
+            .await,
+        "not-allowed session-expired"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_is_answered_and_nothing_else() {
+    let bot = Bot::new();
+    for (type_, to, payload, expected) in [
+        ("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>", ""),
+        (
+            "get",
+            "bot@gate.example.org",
+            "<ping xmlns='urn:xmpp:ping'/>",
+            "",
+        ),
+        (
+            "get",
+            "nobody@gate.example.org",
+            "<ping xmlns='urn:xmpp:ping'/>",
+            "service-unavailable",
+        ),
+        (
+            "get",
+            DOMAIN,
+            "<query xmlns='jabber:iq:roster'/>",
+            "service-unavailable",
+        ),
+        (
+            "set",
+            DOMAIN,
+            "<block xmlns='urn:xmpp:blocking'/>",
+            "service-unavailable",
+        ),
+        (
+            "set",
+            DOMAIN,
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+            "feature-not-implemented",
+        ),
+        (
+            "get",
+            DOMAIN,
+            "<command xmlns='http://jabber.org/protocol/commands' node='ban'/>",
+            "bad-request",
+        ),
+        (
+            "set",
+            DOMAIN,
+            "<note xmlns='http://jabber.org/protocol/commands'/>",
+            "bad-request",
+        ),
+        (
+            "get",
+            DOMAIN,
+            "<wrong xmlns='urn:xmpp:ping'/>",
+            "bad-request",
+        ),
+        (
+            "get",
+            DOMAIN,
+            "<query xmlns='http://jabber.org/protocol/disco#info' node='nope'/>",
+            "item-not-found",
+        ),
+        (
+            "get",
+            DOMAIN,
+            "<query xmlns='http://jabber.org/protocol/disco#items' node='nope'/>",
+            "item-not-found",
+        ),
+        ("get", DOMAIN, "<time xmlns='urn:xmpp:time'/>", ""),
+        ("get", DOMAIN, "<query xmlns='jabber:iq:version'/>", ""),
+        ("get", DOMAIN, "<query xmlns='jabber:iq:last'/>", ""),
+    ] {
+        assert_eq!(
+            bot.fault(type_, STRANGER, to, payload).await,
+            expected,
+            "{payload}"
+        );
+    }
+    for silent in [
+        format!("<iq type='result' id='1' from='{ADMIN}' to='{DOMAIN}'/>"),
+        format!("<iq type='error' id='1' from='{ADMIN}' to='{DOMAIN}'><error type='cancel'/></iq>"),
+        format!(
+            "<message type='error' id='1' from='{ADMIN}' to='{DOMAIN}'><body>list</body></message>"
+        ),
+        format!(
+            "<message type='error' id='1' from='{ADMIN}' to='x@{DOMAIN}'><body>list</body></message>"
+        ),
+        format!("<presence from='{ADMIN}' to='{DOMAIN}'/>"),
+        format!("<presence type='error' from='{ADMIN}' to='{DOMAIN}'/>"),
+        format!("<presence type='subscribe' from='{ADMIN}' to='x@{DOMAIN}'/>"),
+    ] {
+        assert!(bot.all(&silent).await.is_empty(), "{silent}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_shown_to_those_who_may_run_them() {
+    let bot = Bot::new();
+    let items = |node: &str| {
+        format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{node}'/>")
+    };
+    let info = |node: &str| {
+        format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>")
+    };
+    for (who, count) in [(ADMIN, 5), (MODERATOR, 5), (STRANGER, 0)] {
+        let answer = bot.iq("get", who, DOMAIN, &items(NS_COMMANDS)).await;
+        assert_eq!(
+            answer.children().next().unwrap().children().count(),
+            count,
+            "{who}"
+        );
+    }
+    assert_eq!(bot.fault("get", ADMIN, DOMAIN, &info("ban")).await, "");
+    assert_eq!(
+        bot.fault("get", STRANGER, DOMAIN, &info("ban")).await,
+        "forbidden"
+    );
+    assert_eq!(
+        bot.fault("get", STRANGER, DOMAIN, &items("ban")).await,
+        "forbidden"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hash_in_the_presence_is_the_one_that_can_be_asked_for() {
+    let bot = Bot::new();
+    for to in [DOMAIN, "bot@gate.example.org"] {
+        let answers = bot
+            .all(&format!(
+                "<presence type='subscribe' from='admin@example.org' to='{to}'/>"
+            ))
+            .await;
+        assert_eq!(answers[0].attr("type"), Some("subscribed"));
+        let caps = answers[1]
+            .get_child("c", "http://jabber.org/protocol/caps")
+            .unwrap();
+        let node = format!(
+            "{}#{}",
+            caps.attr("node").unwrap(),
+            caps.attr("ver").unwrap()
+        );
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+        let answer = bot.iq("get", ADMIN, to, &query).await;
+        assert_eq!(answer.children().next().unwrap().attr("node"), Some(&*node));
+        let other = if to == DOMAIN {
+            "bot@gate.example.org"
+        } else {
+            DOMAIN
+        };
+        assert_eq!(
+            bot.fault("get", ADMIN, other, &query).await,
+            "item-not-found"
+        );
+    }
+    let refused = bot
+        .all(&format!(
+            "<presence type='subscribe' from='{STRANGER}' to='{DOMAIN}'/>"
+        ))
+        .await;
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].attr("type"), Some("unsubscribed"));
+    assert_eq!(bot.desk.greeting().len(), 2);
+    assert_eq!(bot.desk.farewell().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_corrected_line_runs_only_if_the_first_did_nothing() {
+    let bot = Bot::new();
+    let say = |id: &str, text: &str, replace: &str| {
+        format!(
+            "<message type='chat' id='{id}' from='{ADMIN}' to='{DOMAIN}'><body>{text}</body>{replace}</message>"
+        )
+    };
+    let replace = "<replace xmlns='urn:xmpp:message-correct:0' id='m1'/>";
+    let told = |answers: Vec<Element>| answers.iter().map(body_of).collect::<String>();
+    assert!(
+        told(bot.all(&say("m1", "bann a@example.org", "")).await).contains("Did you mean ban?")
+    );
+    assert!(told(bot.all(&say("m2", "ban a@example.org", replace)).await).starts_with("Banned #1"));
+    assert!(
+        told(bot.all(&say("m3", "ban b@example.org", replace)).await)
+            .contains("does not run again")
+    );
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+    let asking = say("m4", "list", "<request xmlns='urn:xmpp:receipts'/>");
+    let answers = bot.all(&asking).await;
+    assert_eq!(answers.len(), 2);
+    assert!(answers[0].has_child("received", "urn:xmpp:receipts"));
+    let secret = say(
+        "m5",
+        "[This message is OMEMO encrypted]",
+        "<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>",
+    );
+    assert!(told(bot.all(&secret).await).contains("cannot read encrypted messages"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
+    let bot = Bot::new();
+    let say = |text: &str| {
+        received(&format!(
+            "<message type='chat' id='m' from='{ADMIN}' to='{DOMAIN}'><body>{text}</body></message>"
+        ))
+    };
+    let first = bot
+        .desk
+        .receive(&say("ban a@example.org 1d x"))
+        .later
+        .unwrap();
+    let second = bot.desk.receive(&say("unban a@example.org")).later.unwrap();
+    let (second, first) = tokio::join!(second, first);
+    let text = |answers: Vec<Stanza>| body_of(&element(answers.into_iter().next().unwrap()));
+    assert!(text(first).starts_with("Banned #1"));
+    assert!(text(second).starts_with("Un-banned #1"));
+    let mut waiting = Vec::new();
+    for n in 0..portcullis::front::route::AT_ONCE {
+        let iq = format!(
+            "<iq type='set' id='{n}' from='{ADMIN}' to='{DOMAIN}'><command xmlns='{NS_COMMANDS}' node='status'/></iq>"
+        );
+        waiting.push(bot.desk.receive(&received(&iq)).later.unwrap());
+    }
+    assert_eq!(
+        bot.command_fault(ADMIN, "node='status'", "").await,
+        "resource-constraint"
+    );
+    assert!(
+        bot.chat(ADMIN, "list")
+            .await
+            .contains("Too much is waiting")
+    );
+    drop(waiting);
+    assert!(bot.chat(ADMIN, "list").await.contains("No bans"));
+}
+
+/// Anything in any field of any form, and any line: one answer, no panic, and an error form or
+/// a result, never silence.
+#[test]
+fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let vars = [
+        "subject",
+        "duration",
+        "other_duration",
+        "reason",
+        "note",
+        "force",
+        "filter",
+        "page",
+        "table",
+        "FORM_TYPE",
+        "",
+    ];
+    let value = prop_oneof![
+        "\\PC{0,30}",
+        "[0-9a-f:./@#dhm -]{0,20}",
+        Just("a@example.org".to_owned()),
+        Just("10.0.0.0/8".to_owned()),
+        Just("#1".to_owned()),
+        Just("1".to_owned()),
+        Just("x".repeat(20_000)),
+        Just("a@example.org ".repeat(500)),
+    ];
+    let field = (0..vars.len(), prop::collection::vec(value.clone(), 0..4));
+    let call = (
+        0..5_usize,
+        prop::collection::vec(field, 0..8),
+        0..6_usize,
+        value,
+    );
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(150));
+    runner
+        .run(&call, |(node, fields, action, line)| {
+            let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+            let node = ["ban", "unban", "list", "show", "status"][node];
+            let action = ["", "action='execute'", "action='complete'", "action='next'", "action='prev'", "action='cancel'"][action];
+            let fields: String = fields
+                .iter()
+                .map(|(var, values)| {
+                    let values: String = values.iter().map(|v| format!("<value>{}</value>", escape(v))).collect();
+                    let var = match vars[*var] { "" => String::new(), var => format!("var='{var}'") };
+                    format!("<field {var}>{values}</field>")
+                })
+                .collect();
+            let x = format!("<x xmlns='{NS_DATA}' type='submit'>{fields}</x>");
+            runtime.block_on(async {
+                let bot = Bot::new();
+                let open = bot.command(ADMIN, &format!("node='{node}'"), "").await;
+                bot.fault("set", ADMIN, DOMAIN, &format!("<command xmlns='{NS_COMMANDS}' node='{node}' {action}>{x}</command>")).await;
+                let id = session(&open);
+                bot.fault("set", ADMIN, DOMAIN, &format!("<command xmlns='{NS_COMMANDS}' node='{node}' sessionid='{id}' {action}>{x}</command>")).await;
+                let line = escape(&line);
+                if !line.trim().is_empty() {
+                    for line in [line.clone(), format!("{node} {line}")] {
+                        let message = format!("<message type='chat' id='m' from='{ADMIN}' to='{DOMAIN}'><body>{line}</body></message>");
+                        let answers = bot.all(&message).await.len();
+                        prop_assert!(answers == 1 || line.trim_start().starts_with('>'), "{line:?}");
+                    }
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+}

@@ -1,0 +1,169 @@
+//! Literal stanzas in, literal stanzas out: what clients and scripts rely on.
+//!
+//! The whole conversation is kept in `golden.txt`. A change of any answer shows in a diff of
+//! that file; run once with `PORTCULLIS_BLESS=1` to take it over.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use minidom::Element;
+use portcullis::gate::ports::{Gap, Standing};
+
+use crate::doors::{ADMIN, Bot, DOMAIN, MODERATOR, STRANGER};
+use crate::gate::FakeServer;
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
+
+/// What is asked, in order: `SESSION` is the last session id that was answered.
+fn conversation() -> Vec<(&'static str, String)> {
+    let iq = |type_: &str, from: &str, payload: &str| {
+        format!("<iq type='{type_}' id='q' from='{from}' to='{DOMAIN}'>{payload}</iq>")
+    };
+    let command = |attributes: &str, fields: &str| {
+        let form = match fields {
+            "" => String::new(),
+            fields => format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>"),
+        };
+        iq(
+            "set",
+            ADMIN,
+            &format!("<command xmlns='{COMMANDS}' {attributes}>{form}</command>"),
+        )
+    };
+    let field =
+        |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let say = |from: &str, text: &str| {
+        format!(
+            "<message type='chat' id='m' from='{from}' to='bot@{DOMAIN}'><body>{text}</body><thread>t</thread></message>"
+        )
+    };
+    let disco = |what: &str, node: &str| {
+        format!("<query xmlns='http://jabber.org/protocol/disco#{what}' {node}/>")
+    };
+    let list = format!("node='{COMMANDS}'");
+    vec![
+        ("what the domain is", iq("get", STRANGER, &disco("info", ""))),
+        ("what the contact is", iq("get", ADMIN, &disco("info", "")).replace("to='", "to='bot@")),
+        ("where browsing leads", iq("get", ADMIN, &disco("items", ""))),
+        ("the commands for an admin", iq("get", ADMIN, &disco("items", &list))),
+        ("the commands for a stranger", iq("get", STRANGER, &disco("items", &list))),
+        ("one command", iq("get", ADMIN, &disco("info", "node='ban'"))),
+        ("one command, to a stranger", iq("get", STRANGER, &disco("info", "node='ban'"))),
+        ("version", iq("get", ADMIN, "<query xmlns='jabber:iq:version'/>")),
+        ("ping", iq("get", ADMIN, "<ping xmlns='urn:xmpp:ping'/>")),
+        ("time", iq("get", ADMIN, "<time xmlns='urn:xmpp:time'/>")),
+        ("last activity", iq("get", ADMIN, "<query xmlns='jabber:iq:last'/>")),
+        ("an unknown request", iq("get", ADMIN, "<query xmlns='jabber:iq:roster'/>")),
+        ("somebody subscribes", format!("<presence type='subscribe' from='admin@example.org' to='bot@{DOMAIN}'/>")),
+        ("the form of ban", command("node='ban' action='execute'", "")),
+        ("filled in wrongly", command("node='ban' sessionid='SESSION' action='complete'", &(field("subject", "spam") + &field("duration", "5") + &field("reason", "spam in rooms")))),
+        ("filled in well", command("node='ban' sessionid='SESSION' action='complete'", &(field("subject", "spam@example.org") + &field("other_duration", "3d") + &field("reason", "spam in rooms") + &field("note", "ask alice")))),
+        ("sent once more", command("node='ban' sessionid='SESSION' action='complete'", "")),
+        ("in one step, risky", command("node='ban'", &(field("subject", "10.0.0.0/8") + &field("duration", "1d")))),
+        ("yes", command("node='ban' sessionid='SESSION' action='complete'", "")),
+        ("two at once", command("node='ban'", &("<field var='subject'><value>a@example.org</value><value>203.0.113.7</value></field>".to_owned() + &field("duration", "12h")))),
+        ("list", command("node='list' action='complete'", "")),
+        ("list as a table", command("node='list'", &(field("filter", "account") + &field("table", "1")))),
+        ("show", command("node='show'", &field("subject", "#1"))),
+        ("status", command("node='status'", "")),
+        ("un-ban", command("node='unban'", &field("subject", "#1"))),
+        ("un-ban of the free", command("node='unban'", &field("subject", "spam@example.org"))),
+        ("a form that is cancelled", command("node='unban'", "")),
+        ("cancel", command("node='unban' sessionid='SESSION' action='cancel'", "")),
+        ("a command that is not for strangers", command("node='ban'", "").replace(ADMIN, STRANGER)),
+        ("help", say(ADMIN, "help")),
+        ("help ban", say(ADMIN, "help ban")),
+        ("a ban by chat", say(MODERATOR, "ban b@example.org 2h too loud")),
+        ("the same again", say(ADMIN, "ban b@example.org")),
+        ("for longer", say(ADMIN, "ban b@example.org 1d")),
+        ("show by chat", say(ADMIN, "show b@example.org")),
+        ("list by chat", say(ADMIN, "list")),
+        ("status by chat", say(ADMIN, "status")),
+        ("a typo", say(ADMIN, "ubnan b@example.org")),
+        ("no unit", say(ADMIN, "ban c@example.org 3 strikes")),
+        ("un-ban by chat", say(ADMIN, "unban b@example.org it was the cat")),
+        ("a stranger", say(STRANGER, "hello")),
+    ]
+}
+
+fn server() -> Arc<FakeServer> {
+    let server = FakeServer::new(true);
+    server.standing.send_replace(Arc::new(Standing {
+        linked: true,
+        probed: true,
+        level: 1,
+        server: "ejabberd 26.07".into(),
+        has: vec!["the grant for jabber:iq:private".into()],
+        gaps: vec![Gap {
+            what: "the hook module is not installed".into(),
+            effect: "bans of addresses and networks are not enforced".into(),
+            remedy: "modules:\n  mod_portcullis: {}\n".into(),
+        }],
+    }));
+    server
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answers_are_the_golden_ones() {
+    let bot = Bot::with(server());
+    let mut told = String::new();
+    let mut session = String::from("none");
+    for (title, asked) in conversation() {
+        let answers = bot.all(&asked.replace("SESSION", &session)).await;
+        let _ = writeln!(told, "## {title}\n\n> {asked}\n");
+        for answer in answers {
+            let command = answer.get_child("command", COMMANDS);
+            if let Some(id) = command.and_then(|command| command.attr("sessionid")) {
+                assert!(id.len() >= 32, "{id} can be guessed");
+                session = id.to_owned();
+            }
+            let mut text = String::new();
+            write(&answer, 0, "", &mut text);
+            let _ = writeln!(told, "{}", text.replace(&session, "SESSION"));
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden.txt");
+    if std::env::var_os("PORTCULLIS_BLESS").is_some_and(|set| !set.is_empty()) {
+        std::fs::write(path, &told).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    for (number, (old, new)) in kept.lines().zip(told.lines()).enumerate() {
+        assert_eq!(old, new, "golden.txt, line {}", number + 1);
+    }
+    assert_eq!(kept.lines().count(), told.lines().count());
+}
+
+/// An element, one line each with its attributes in order, children indented.
+fn write(element: &Element, depth: usize, outer: &str, text: &mut String) {
+    let indent = "  ".repeat(depth);
+    let _ = write!(text, "{indent}<{}", element.name());
+    let ns = element.ns();
+    if ns != outer && depth > 0 {
+        let _ = write!(text, " xmlns='{ns}'");
+    }
+    let mut attributes: Vec<String> = element
+        .attrs()
+        .iter()
+        .map(|((_, name), value)| format!(" {name}='{value}'"))
+        .collect();
+    attributes.sort();
+    let _ = write!(text, "{}", attributes.concat());
+    if element.children().next().is_none() {
+        let inside = element.text();
+        let _ = match inside.as_str() {
+            "" => writeln!(text, "/>"),
+            inside => writeln!(
+                text,
+                ">{}</{}>",
+                inside.replace('\n', &format!("\n{indent}  ")),
+                element.name()
+            ),
+        };
+        return;
+    }
+    let _ = writeln!(text, ">");
+    for child in element.children() {
+        write(child, depth + 1, &ns, text);
+    }
+    let _ = writeln!(text, "{indent}</{}>", element.name());
+}

@@ -1,0 +1,160 @@
+"""Fixtures: each test runs once per server chosen with `--server` (repeatable), PORTCULLIS_SERVERS, or all of them.
+
+A server that is not installed is skipped with a loud line at the end; with CI set it is a failure.
+"""
+import itertools
+import os
+
+import pytest
+
+import lab
+from lab import ground
+
+missing = set()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--server", action="append", choices=sorted(lab.SERVERS), help="only this server (may be repeated)")
+
+
+def chosen(config):
+    names = config.getoption("server") or os.environ.get("PORTCULLIS_SERVERS", "").split()
+    return names or list(lab.SERVERS)
+
+
+def pytest_generate_tests(metafunc):
+    if "server" in metafunc.fixturenames:
+        names = chosen(metafunc.config)
+        metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that concerns one kind of server is not made for the others."""
+    def fits(item):
+        only = item.get_closest_marker("only")
+        return not only or item.callspec.params["server"].startswith(only.args[0])
+    left_out = [item for item in items if not fits(item)]
+    items[:] = [item for item in items if fits(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "only(prefix): only for servers whose name begins so")
+    if config.option.collectonly:
+        return
+    unknown = set(chosen(config)) - set(lab.SERVERS)
+    if unknown:
+        raise pytest.UsageError(f"no such server: {' '.join(unknown)}; there are {' '.join(lab.SERVERS)}")
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the live tests start servers as other users: run them as root (`just live` uses sudo)")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name in sorted(missing):
+        terminalreporter.write_line("")
+        terminalreporter.write_line(f"!!! {name} is NOT installed here: none of its tests ran. `just test all` installs it.",
+                                    yellow=True, bold=True)
+
+
+def pytest_unconfigure():
+    ground.sweep()
+
+
+@pytest.fixture(scope="session")
+def server(request):
+    name = request.param
+    if not ground.installed(name):
+        missing.add(name)
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed, and CI skips nothing")
+        pytest.skip(f"{name} is not installed")
+    one = lab.SERVERS[name]()
+    one.start()
+    yield one
+    one.stop()
+
+
+ADMINS = ["admin", "admin2", "admin3", "admin4"]  # one alone would write faster than portcullis lets a person write
+
+
+class House:
+    """portcullis beside one server, and the people who use it. Clients are kept online between tests."""
+
+    def __init__(self, server):
+        self.server = server
+        for user in ADMINS[1:]:
+            server.add_user(user)
+        self.bot = lab.Portcullis(
+            server, admins=[server.jid(a) for a in ADMINS],
+            exempt={"loopback": True, "networks": ["192.0.2.0/24"], "accounts": [server.jid("carol")]})
+        self.clients = {}
+
+    @property
+    def jid(self):
+        return self.bot.jid
+
+    def client(self, user):
+        one = self.clients.get(user)
+        if one is None or not one.online:
+            one = self.clients[user] = lab.Client(self.server, user)
+        return one
+
+    def say(self, line, user=None, within=10):
+        """One chat line to portcullis, one answer. Without a user: some admin."""
+        user = user or min(ADMINS, key=lambda a: lab.Client.pause(self.server, a))
+        return self.client(user).ask(self.jid, line, within)
+
+    def close(self):
+        for one in self.clients.values():
+            one.close()
+        self.bot.stop()
+
+
+@pytest.fixture(scope="session")
+def _house(server):
+    house = House(server)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def house(_house, server):
+    """Everything up: server and portcullis are started again if the test before ended them."""
+    if server.process is None:
+        server.start()
+    if not _house.bot.running():
+        _house.bot.start()
+    _house.bot.wait_ready()
+    return _house
+
+
+@pytest.fixture
+def admin(house):
+    return house.client("admin")
+
+
+@pytest.fixture
+def moderator(house):
+    return house.client("moderator")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def fresh(server):
+    """Makes an account that no other test uses; returns its name."""
+    def make():
+        name = f"user{next(_numbers)}"
+        server.add_user(name)
+        return name
+    return make
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """The end of portcullis' log goes with a failure."""
+    report = (yield).get_result()
+    house = item.funcargs.get("house") if hasattr(item, "funcargs") else None
+    if report.failed and house is not None:
+        report.sections.append(("portcullis log (end)", house.bot.log()[-6000:]))

@@ -1,0 +1,168 @@
+"""The program under test: writes its configuration, starts it, waits until it is ready, stops it in all the ways there are."""
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from . import ground
+from .server import SECRET
+
+
+def binary():
+    path = pathlib.Path(os.environ.get("PORTCULLIS_BIN") or ground.PROJECT / "target" / "debug" / "portcullis")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; run `cargo build` first, or set PORTCULLIS_BIN")
+    return path
+
+
+def wait_for(question, within=10, every=0.05, what=None):
+    """Asks until the answer is true and returns it; AssertionError with the last answer when time is up."""
+    end = time.time() + within
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.time() > end:
+            raise AssertionError(f"not within {within} s: {what or question}; last answer {answer!r}")
+        time.sleep(every)
+
+
+def value(v):
+    if isinstance(v, dict):
+        return "{ " + ", ".join(f"{k} = {value(one)}" for k, one in v.items()) + " }"
+    return json.dumps(v)
+
+
+def toml(tables):
+    """The little TOML a configuration needs; None leaves a key out, a list of dicts is `[[name]]` again and again."""
+    def is_list(v):
+        return isinstance(v, list) and v and isinstance(v[0], dict)
+    lines = [f"{k} = {value(v)}" for k, v in tables.items() if not isinstance(v, dict) and not is_list(v) and v is not None]
+    for name, found in tables.items():
+        for table in [found] if isinstance(found, dict) else found if is_list(found) else []:
+            lines += ["", f"[[{name}]]" if is_list(found) else f"[{name}]"]
+            lines += [f"{k} = {value(v)}" for k, v in table.items() if v is not None]
+    return "\n".join(lines) + "\n"
+
+
+class Portcullis:
+    """`settings` are merged over a working configuration: `Portcullis(server, component={"secret": "wrong"})`."""
+
+    def __init__(self, server, log_level="info", **settings):
+        self.server, self.binary = server, binary()
+        self.http, *_ = ground.ports(1)
+        self.path = ground.throw_away(ground.folder() / f"portcullis-{self.http}")
+        self.process = None
+        self.log_path = self.path / "portcullis.log"
+        self.config = self.path / "portcullis.toml"
+        self.jid = server.component
+        key = self.path / "seal.key"
+        key.touch(0o600)
+        key.write_text(self.keygen())
+        cookie = None
+        if server.cookie:
+            cookie = self.path / "erlang.cookie"
+            cookie.touch(0o600)
+            cookie.write_text(server.cookie)
+            cookie.chmod(0o400)
+        self.settings = {
+            "admins": [server.jid("admin")],
+            "moderators": [server.jid("moderator")],
+            "component": {"domain": server.component, "server": f"127.0.0.1:{server.port}", "secret": SECRET},
+            "store": {"path": str(self.path / "store")},
+            "record": {"seal_key_file": str(key), "ejabberd_cookie_file": str(cookie) if cookie else None},
+            "http": {"listen": f"127.0.0.1:{self.http}"},
+            "log": {"format": "text", "level": log_level},
+        }
+        self.change(**settings)
+
+    def change(self, **settings):
+        """Merges settings and writes the file; what runs sees it after `reload` or `restart`."""
+        for name, value in settings.items():
+            if isinstance(value, dict):
+                self.settings[name] = {**self.settings.get(name, {}), **value}
+            else:
+                self.settings[name] = value
+        self.config.touch(0o600)
+        self.config.write_text(toml(self.settings))
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+    def start(self, ready=True, within=20):
+        self.mark = self.log_path.stat().st_size if self.log_path.exists() else 0
+        began = time.time()
+        self.process = ground.spawn([self.binary, "run", "-c", self.config], self.log_path, cwd=self.path,
+                                    env={**os.environ, "RUST_BACKTRACE": "1", "NO_COLOR": "1"})
+        if ready:
+            self.wait_ready(within)
+        return time.time() - began
+
+    def wait_ready(self, within=20):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"portcullis ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+            return self.get("/readyz")[0] == 200
+        try:
+            wait_for(ready, within, what="/readyz")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n/readyz: {self.get('/readyz')}\n{self.log()[-4000:]}") from None
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill9(self):
+        return self._end(signal.SIGKILL)
+
+    def _end(self, sig):
+        if self.process is None:
+            return None
+        code = ground.end(self.process, sig)
+        self.process = None
+        return code
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def reload(self):
+        os.kill(self.process.pid, signal.SIGHUP)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # -- looking at it ------------------------------------------------------------------------------------------------
+    def get(self, path):
+        """(status, text) of its own HTTP; (0, problem) when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=3) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+        except (OSError, http.client.HTTPException) as e:
+            return 0, str(e)
+
+    def run(self, *args, within=40):
+        """A subcommand to its end: `run("doctor")`. stdout and stderr together in `.stdout`."""
+        return subprocess.run([self.binary, *args, "-c", self.config], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within, cwd=self.path)
+
+    def keygen(self):
+        return subprocess.run([self.binary, "keygen"], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def log_since_start(self):
+        return self.log_path.read_bytes()[self.mark:].decode(errors="replace") if self.log_path.exists() else ""

@@ -1,0 +1,127 @@
+"""A client on a bare socket: exact bytes both ways, no manners."""
+import base64
+import hashlib
+import hmac
+import os
+import re
+import select
+import socket
+import time
+
+from .server import password
+
+SASL = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
+
+
+class RawClient:
+    def __init__(self, server, user, pw=None, source="127.0.0.1"):
+        """`source`: the address it comes from, anything in 127.0.0.0/8."""
+        self.server, self.user, self.pw = server, user, pw or password(user)
+        self.s = socket.create_connection(("127.0.0.1", server.c2s), 10, (source, 0))
+        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buf, self.closed = "", False
+        self._open()
+
+    # -- bytes --------------------------------------------------------------------------------------------------------
+    def send(self, text):
+        self.s.sendall(text.encode())
+
+    def until(self, pattern, within=10):
+        """Text up to and including the first match. AssertionError with all that came when it does not come."""
+        end, rx = time.time() + within, re.compile(pattern, re.S)
+        while True:
+            m = rx.search(self.buf)
+            if m:
+                text, self.buf = self.buf[:m.end()], self.buf[m.end():]
+                return text
+            left = end - time.time()
+            if self.closed or left <= 0:
+                raise AssertionError(f"{self.user}: no {pattern!r} within {within} s{' (closed)' if self.closed else ''}; got {self.buf[-2000:]!r}")
+            if not select.select([self.s], [], [], left)[0]:
+                continue
+            try:
+                data = self.s.recv(65536)
+            except OSError:
+                data = b""
+            if not data:
+                self.closed = True
+            self.buf += data.decode(errors="replace")
+
+    def wait_closed(self, within=10):
+        """Reads to the end of the stream; returns what came (with the stream error, if any)."""
+        end = time.time() + within
+        while not self.closed:
+            left = end - time.time()
+            assert left > 0, f"{self.user}: the stream is still open after {within} s; got {self.buf[-2000:]!r}"
+            if select.select([self.s], [], [], left)[0]:
+                try:
+                    data = self.s.recv(65536)
+                except OSError:
+                    data = b""
+                self.closed = not data
+                self.buf += data.decode(errors="replace")
+        text, self.buf = self.buf, ""
+        return text
+
+    def close(self):
+        self.closed = True
+        self.s.close()
+
+    # -- stream -------------------------------------------------------------------------------------------------------
+    def _open(self):
+        self.send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+                  f"to='{self.server.host}' version='1.0'>")
+        self.features = self.until("</stream:features>|</stream:stream>")
+
+    def auth(self, mechanism="PLAIN"):
+        """The server's last word on a login: `<success…` or `<failure…` with condition and text, verbatim."""
+        reply = r"<(success|failure|challenge)\b[^>]*(/>|>.*?</\1>)|</stream:stream>"
+        if mechanism == "PLAIN":
+            plain = base64.b64encode(f"\0{self.user}\0{self.pw}".encode()).decode()
+            self.send(f"<auth {SASL} mechanism='PLAIN'>{plain}</auth>")
+            return self.until(reply)
+        algorithm = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}[mechanism]
+        bare = f"n={self.user},r={base64.b64encode(os.urandom(12)).decode()}"
+        self.send(f"<auth {SASL} mechanism='{mechanism}'>{base64.b64encode(('n,,' + bare).encode()).decode()}</auth>")
+        answer = self.until(reply)
+        m = re.search(r"<challenge[^>]*>([^<]+)", answer)
+        if not m:
+            return answer
+        challenge = base64.b64decode(m.group(1)).decode()
+        f = dict(x.split("=", 1) for x in challenge.split(","))
+        salted = hashlib.pbkdf2_hmac(algorithm, self.pw.encode(), base64.b64decode(f["s"]), int(f["i"]))
+        key = hmac.digest(salted, b"Client Key", algorithm)
+        final = f"c=biws,r={f['r']}"
+        signature = hmac.digest(hashlib.new(algorithm, key).digest(), f"{bare},{challenge},{final}".encode(), algorithm)
+        proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature))).decode()
+        self.send(f"<response {SASL}>{base64.b64encode((final + ',p=' + proof).encode()).decode()}</response>")
+        return self.until(reply)
+
+    def login(self, mechanism="PLAIN", resource="raw"):
+        reply = self.auth(mechanism)
+        assert "<success" in reply, f"{self.user} could not log in: {reply}"
+        self._open()
+        self.send(f"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>")
+        self.until("</iq>")
+        self.send("<presence/>")
+        return self
+
+    def iq(self, ident, xml, within=10):
+        """Sends a whole `<iq/>` with the id `ident` and returns its answer, verbatim."""
+        self.send(xml)
+        return self.until(rf"<iq\b[^>]*\bid=['\"]{ident}['\"][^>]*(/>|>.*?</iq>)", within)
+
+    def register(self):
+        """In-band registration (XEP-0077)."""
+        answer = self.iq("reg", "<iq type='set' id='reg'><query xmlns='jabber:iq:register'>"
+                                f"<username>{self.user}</username><password>{self.pw}</password></query></iq>")
+        assert re.search(r"type=['\"]result", answer), f"could not register {self.user}: {answer}"
+        self.close()
+
+
+def refused(server, user, mechanism="PLAIN"):
+    """The `<failure/>` of a login that must not succeed, or None when it did."""
+    client = RawClient(server, user)
+    reply = client.auth(mechanism)
+    client.close()
+    return None if "<success" in reply else reply

@@ -1,0 +1,84 @@
+"""The record in the user's private storage: what it says, what it never says, and the race for it."""
+import re
+import threading
+import time
+
+import pytest
+
+from lab import RawClient
+from steps import ban, must_be_refused, must_log_in, unban, wait_for
+from lab.raw import refused
+
+BANNED = "<banned xmlns='jabber:ejabberd:banned'/>"
+PRIVATE = "<query xmlns='jabber:iq:private'>"
+NOTE = "only for the eyes of admins"
+
+
+def test_the_record_carries_reason_and_seal_but_never_the_note(house, server, admin, fresh):
+    user = fresh()
+    step = admin.command(house.jid, "ban", values={"subject": server.jid(user), "duration": "3d", "reason": "spam & <eggs>", "note": NOTE})
+    assert step.status == "completed", step
+    record = wait_for(lambda: server.record(user), 8)
+    must_be_refused(server, user)
+    assert "eggs" in record, record
+    assert "seal" in record and "urn:portcullis" in record, record
+    assert NOTE not in record, record
+    assert NOTE in admin.command(house.jid, "show", values={"subject": server.jid(user)}).text, "admins do see the note"
+    unban(house, server.jid(user))
+    wait_for(lambda: not server.record(user), 8, what="the record is gone")
+    must_log_in(server, user)
+
+
+@pytest.mark.only("ejabberd")
+def test_ejabberd_itself_knows_the_ban(house, server, fresh):
+    user = fresh()
+    ban(house, server.jid(user), "3d native")
+    must_be_refused(server, user, "native")
+    details = str(server.ctl("get_ban_details", user=user, host=server.host))
+    assert "native" in details, details
+    assert "g20AAAAg" in server.record(user), server.record(user)
+
+
+def test_the_record_holds_while_portcullis_is_down(house, server, fresh):
+    user = fresh()
+    ban(house, server.jid(user), "1d away")
+    must_be_refused(server, user)
+    house.bot.stop()
+    must_be_refused(server, user, "away")
+
+
+def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end(house, server, admin, fresh):
+    user = fresh()
+    fighter = RawClient(server, user).login()
+    fighter.s.setblocking(True)
+    stop = threading.Event()
+
+    def fight():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            try:
+                fighter.send(f"<iq type='set' id='s{n}'>{PRIVATE}{BANNED}</query></iq><iq type='get' id='g{n}'>{PRIVATE}{BANNED}</query></iq>")
+            except OSError:
+                return
+            time.sleep(0.002)
+
+    seen = []
+
+    def read():
+        seen.append(fighter.wait_closed(20))
+
+    threads = [threading.Thread(target=t, daemon=True) for t in (read, fight)]
+    for t in threads:
+        t.start()
+    time.sleep(0.3)
+    step = admin.command(house.jid, "ban", values={"subject": server.jid(user), "duration": "1d", "reason": "fights", "note": NOTE})
+    assert step.status == "completed", step
+    threads[0].join(20)
+    stop.set()
+    assert seen, "her stream was not ended"
+    assert NOTE not in seen[0], "she could read the private note"
+    must_be_refused(server, user, "fights", within=10)
+    time.sleep(1)
+    assert refused(server, user), "and it stays so"
+    assert re.search("fights", server.record(user)), server.record(user)
