@@ -352,8 +352,8 @@ impl Tracker {
             let lane = &mut self.lanes[at];
             let oldest = latest.saturating_sub(lane.span);
             let over = |marks: &Marks| marks.newest() < oldest;
-            let before = lane.table.get(row).map_or(0, Row::outside);
             let (marks, _) = lane.table.row(row, Marks::new, over);
+            let before = marks.outside();
             if marks.newest() > latest {
                 marks.no_later_than(latest);
             }

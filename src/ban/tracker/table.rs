@@ -8,6 +8,10 @@
 pub(super) trait Row {
     /// The higher, the longer it is kept.
     fn danger(&self) -> u64;
+    /// Whether nothing is less dangerous: no need to look further.
+    fn is_least(&self) -> bool {
+        false
+    }
     /// Words of memory it has outside of the row.
     fn outside(&self) -> usize {
         0
@@ -78,20 +82,24 @@ impl<R: Row> Table<R> {
             return (&mut self.rows[place].1, Gone::default());
         }
         let mut gone = Gone::default();
-        for slot in &mut gone.swept {
+        let is_full = self.rows.len() >= self.most;
+        for slot in gone.swept.iter_mut().filter(|_| !is_full) {
             if self.rows.is_empty() {
                 break;
             }
-            self.hand = (self.hand + 1) % self.rows.len();
+            self.hand += 1;
+            if self.hand >= self.rows.len() {
+                self.hand = 0;
+            }
             if over(&self.rows[self.hand].1) {
                 *slot = Some(self.remove_at(self.hand));
             }
         }
         if self.rows.len() >= self.most
-            && let Some(place) = self.victim(|_| true)
+            && let Some(place) = self.victim(|_| true, &over)
         {
             // The new row takes the place at once.
-            self.evicted += 1;
+            self.evicted += u64::from(!over(&self.rows[place].1));
             if let Some(at) = self.find(self.rows[place].0) {
                 self.close(at);
             }
@@ -122,7 +130,7 @@ impl<R: Row> Table<R> {
         self.outside = (self.outside + now).saturating_sub(before);
         let mut tries = 0;
         while self.outside > self.most * OUTSIDE_PER_ROW && tries < 8 {
-            if let Some(place) = self.victim(|row| row.outside() > 0) {
+            if let Some(place) = self.victim(|row| row.outside() > 0, |_| false) {
                 self.evicted += 1;
                 self.remove_at(place);
             }
@@ -141,18 +149,28 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// The least dangerous of a handful of rows behind the hand.
-    fn victim(&mut self, fits: impl Fn(&R) -> bool) -> Option<usize> {
-        let rows = self.rows.len();
-        if rows == 0 {
-            return None;
+    /// The least dangerous of a handful of rows behind the hand. As the hand goes around, of those
+    /// that are least dangerous of all the one goes that has been there longest.
+    fn victim(&mut self, fits: impl Fn(&R) -> bool, over: impl Fn(&R) -> bool) -> Option<usize> {
+        let mut victim = None;
+        for _ in 0..LOOKED_AT.min(self.rows.len()) {
+            self.hand += 1;
+            if self.hand >= self.rows.len() {
+                self.hand = 0;
+            }
+            let row = &self.rows[self.hand].1;
+            if !fits(row) {
+                continue;
+            }
+            if row.is_least() || over(row) {
+                return Some(self.hand);
+            }
+            let danger = row.danger();
+            if victim.is_none_or(|(_, least)| danger < least) {
+                victim = Some((self.hand, danger));
+            }
         }
-        let victim = (0..LOOKED_AT.min(rows))
-            .map(|step| (self.hand + 1 + step) % rows)
-            .filter(|place| fits(&self.rows[*place].1))
-            .min_by_key(|place| self.rows[*place].1.danger());
-        self.hand = (self.hand + LOOKED_AT) % rows;
-        victim
+        victim.map(|(place, _)| place)
     }
 
     fn find(&self, key: u64) -> Option<usize> {
@@ -328,6 +346,19 @@ mod tests {
         assert_eq!(table.len(), 100);
         assert_eq!(table.evicted, 9_899);
         assert_eq!(table.get(key(1)), Some(&9));
+    }
+
+    #[test]
+    fn what_is_over_makes_room_first_however_dangerous_it_was() {
+        let mut table = Table::<u64>::new(100);
+        for n in 0..100 {
+            table.row(key(n), || 1_000 + n, |_| false);
+        }
+        for n in 100..200 {
+            table.row(key(n), || 1, |row| *row >= 1_000);
+        }
+        assert!((100..200).all(|n| table.get(key(n)).is_some()));
+        assert_eq!((table.len(), table.evicted), (100, 0));
     }
 
     #[test]
