@@ -151,6 +151,8 @@ struct Dossier {
     clean: Option<Timestamp>,
     /// When it was un-banned by hand.
     pardoned: Option<Timestamp>,
+    /// When its history was last forgotten.
+    forgotten: Option<Timestamp>,
 }
 
 /// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
@@ -343,6 +345,7 @@ impl Ledger {
         dossier.bans = 0;
         dossier.length = None;
         dossier.clean = Some(event.at);
+        dossier.forgotten = Some(event.at);
         Ruling::Forgotten {
             subject: event.subject.clone(),
             bans,
@@ -477,6 +480,33 @@ impl Ledger {
     /// When a subject was last un-banned by hand.
     pub fn pardoned(&self, subject: &Subject) -> Option<Timestamp> {
         self.dossiers.get(subject)?.pardoned
+    }
+
+    /// When a subject's history was last forgotten.
+    pub fn forgotten(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers.get(subject)?.forgotten
+    }
+
+    /// Who else has bans that count and is forgotten with a subject, and how many bans: the guard
+    /// and the pairs of an account; all inside of a network.
+    pub fn forgotten_with<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> impl Iterator<Item = (&'a Subject, u32)> {
+        let belongs = move |other: &Subject| match subject {
+            Subject::Account(_) => other.whose() == subject.whose(),
+            Subject::Address(_) | Subject::Network(_) => match (subject.net(), other.place()) {
+                (Some(net), Some(place)) => net.contains(&place),
+                _ => false,
+            },
+            Subject::Pair(..) | Subject::Guard(_) => false,
+        };
+        self.dossiers
+            .iter()
+            .filter(move |(other, dossier)| {
+                dossier.counted > 0 && *other != subject && belongs(other)
+            })
+            .map(|(other, dossier)| (other, dossier.counted))
     }
 
     /// How far the log has been folded.

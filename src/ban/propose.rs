@@ -72,7 +72,8 @@ pub enum What {
     },
     /// Take an exemption back.
     Unallow,
-    /// Forget the history: growth starts anew and counters are cleared.
+    /// Forget the history: growth starts anew and counters are cleared; of an account also those
+    /// of its guard and pairs, of a network those of all in it.
     Forget,
 }
 
@@ -87,6 +88,9 @@ pub enum Proposal {
 
 /// How many ended bans one tick writes down at most; the next tick takes the rest.
 pub const ENDED_AT_ONCE: usize = 1_000;
+
+/// With how many others, at most, a subject is forgotten at once.
+pub const FORGOTTEN_AT_ONCE: usize = 1_000;
 
 /// From a report to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
 ///
@@ -123,16 +127,28 @@ pub fn propose(
         ),
         Report::Order(order) => match decide(ledger, policy, order, now) {
             Err(ruling) => Proposal::Answer(*ruling),
-            Ok((change, personal)) => Proposal::Events(vec![Event {
-                id: fresh(),
-                at: now,
-                actor: order.actor.clone(),
-                origin: Origin::Manual,
-                subject: order.subject.clone(),
-                based_on: ledger.version(&order.subject),
-                change,
-                personal,
-            }]),
+            Ok((change, personal)) => {
+                let mut event = |subject: &Subject, change, personal| Event {
+                    id: fresh(),
+                    at: now,
+                    actor: order.actor.clone(),
+                    origin: Origin::Manual,
+                    subject: subject.clone(),
+                    based_on: ledger.version(subject),
+                    change,
+                    personal,
+                };
+                let mut events: Vec<Event> = Vec::new();
+                if change == Change::Forgotten {
+                    let with = ledger.forgotten_with(&order.subject);
+                    events.extend(with.take(FORGOTTEN_AT_ONCE).map(|(subject, _)| {
+                        event(subject, Change::Forgotten, Personal::default())
+                    }));
+                }
+                // Last: what is told of the order is what came of its own subject.
+                events.push(event(&order.subject, change, personal));
+                Proposal::Events(events)
+            }
         },
     }
 }

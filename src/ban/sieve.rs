@@ -1,7 +1,7 @@
 //! A map that says "not there" from a small piece of memory.
 //!
-//! Nearly every login is of somebody no ban is about. The sieve in front of the map has ten bits a
-//! key, so that even a million bans leave it in the processor's cache, and lets one in thirty of the
+//! Nearly every login is of somebody no ban is about. The sieve in front of the map has eight bits
+//! a key, so that even a million bans leave it in the processor's cache, and lets one in twenty of the
 //! others through to the map.
 
 use std::borrow::Borrow;
@@ -18,7 +18,7 @@ pub(super) struct Sieved<K, V> {
 }
 
 /// Keys a word is made for.
-const KEYS_A_WORD: usize = 6;
+const KEYS_A_WORD: usize = 8;
 
 impl<K, V> Default for Sieved<K, V> {
     fn default() -> Self {

@@ -31,6 +31,13 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
+    /// This long before, at least the year 0000.
+    #[must_use]
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_sub(millis))
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         let millis = self.0.saturating_sub(earlier.0).max(0);
@@ -86,8 +93,13 @@ pub fn in_words(span: Duration) -> String {
         (60, "minute"),
         (1, "second"),
     ];
-    // A ban of 3 days told a moment later is still "3 days", not "2 days 23 hours".
-    let mut left = span.as_secs() + u64::from(span.subsec_millis() >= 500);
+    let seconds = span.as_secs() + u64::from(span.subsec_millis() >= 500);
+    // Rounded to the second unit: a ban of 3 days told a moment later is still "3 days".
+    let first = UNITS.iter().position(|(size, _)| seconds >= *size);
+    let grain = first
+        .and_then(|at| UNITS.get(at + 1))
+        .map_or(1, |unit| unit.0);
+    let mut left = seconds.saturating_add(grain / 2) / grain * grain;
     let mut words = Vec::new();
     for (size, name) in UNITS {
         let count = left / size;
@@ -142,6 +154,8 @@ mod tests {
         assert_eq!(words(36 * 3_600), "1 day 12 hours");
         assert_eq!(words(86_400 + 59), "1 day");
         assert_eq!(words(90), "1 minute 30 seconds");
+        assert_eq!(words(7 * 86_400 - 10), "7 days");
+        assert_eq!(words(86_399), "1 day");
         assert_eq!(in_words(Duration::from_millis(2_999)), "3 seconds");
         assert_eq!(words(0), "less than a second");
     }

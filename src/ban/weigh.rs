@@ -139,16 +139,21 @@ impl<'a> Scale<'a> {
         match attempt.outcome {
             Outcome::Refused | Outcome::Error => Vec::new(),
             Outcome::Success => {
-                if who.account.is_some() && address.is_some() && !self.is_refused(&who) {
-                    self.tracker.succeed(&who, at);
+                let trace = self.tracker.trace_of(&who, at, self.now);
+                if !self.is_refused(&who, &trace) {
+                    self.tracker.succeed(trace);
                 }
                 Vec::new()
             }
             Outcome::Failure => {
-                if self.is_exempt(address) || self.is_refused(&who) {
+                if self.is_exempt(address) {
                     return Vec::new();
                 }
-                let wanted = self.count(who, at, fresh);
+                let trace = self.tracker.trace_of(&who, at, self.now);
+                if self.is_refused(&who, &trace) {
+                    return Vec::new();
+                }
+                let wanted = self.count(who, trace, at, fresh);
                 self.events(&Actor::rules(), wanted)
             }
         }
@@ -178,7 +183,8 @@ impl<'a> Scale<'a> {
             ..Who::default()
         };
         // What stands against it: a ban of exactly this, or one that refuses such a login.
-        let refused_by = match self.verdict(&who) {
+        let trace = self.tracker.trace_of(&who, self.now, self.now);
+        let refused_by = match self.verdict(&who, &trace) {
             Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
             Verdict::LetIn => self.ledger.current(subject),
         };
@@ -186,7 +192,7 @@ impl<'a> Scale<'a> {
             return Proposal::Answer(Ruling::Already(ban.clone()));
         }
         for _ in 0..times.min(ATTEMPTS_AT_ONCE) {
-            let wanted = self.count(who, self.now, fresh);
+            let wanted = self.count(who, trace, self.now, fresh);
             if !wanted.is_empty() {
                 return Proposal::Events(self.events(actor, wanted));
             }
@@ -200,34 +206,31 @@ impl<'a> Scale<'a> {
         })
     }
 
-    fn is_refused(&self, who: &Who<'_>) -> bool {
-        self.verdict(who) != Verdict::LetIn
+    fn is_refused(&self, who: &Who<'_>, trace: &Trace) -> bool {
+        self.verdict(who, trace) != Verdict::LetIn
     }
 
-    fn verdict(&self, who: &Who<'_>) -> Verdict {
-        let known = || self.is_known(who);
+    fn verdict(&self, who: &Who<'_>, trace: &Trace) -> Verdict {
+        let known = || self.tracker.is_known(trace, self.now);
         self.ledger.check(who.account, who.address, known, self.now)
-    }
-
-    fn is_known(&self, who: &Who<'_>) -> bool {
-        match (who.account, who.address) {
-            (Some(account), Some(address)) => self.tracker.knows(account, address, self.now),
-            _ => false,
-        }
     }
 
     /// Counts one failure and asks every rule.
     fn count(
         &mut self,
         mut who: Who<'_>,
+        mut trace: Trace,
         at: Timestamp,
         fresh: &mut dyn FnMut() -> EventId,
     ) -> Vec<Wanted<'a>> {
-        who.known = self.is_known(&who);
         who.shared = who
             .address
             .is_some_and(|address| self.tracker.is_shared(address));
-        let trace = self.tracker.count(&who, at, self.now);
+        if who.shared {
+            trace.share();
+        }
+        let known = self.tracker.is_known(&trace, self.now);
+        self.tracker.count(&mut trace, known, self.now);
         let policy = self.policy;
         let mut wanted: Vec<Wanted<'a>> = Vec::new();
         for (number, rule) in policy.rules.table.iter().enumerate() {
@@ -290,48 +293,20 @@ impl<'a> Scale<'a> {
                 .rules
                 .subject(rule.key, who.account, who.address)?,
         };
-        let record = self.ledger.record(&subject, self.now);
-        let pardon = self.pardon(&subject);
-        let clean = record.map_or(long_ago, |record| record.clean).max(pardon);
+        let (count, before) = bans_that_count(self.ledger, rule, &subject, self.now);
+        let weight = rule.weight(count);
+        if most.saturating_mul(weight) < rule.limit {
+            return None;
+        }
+        let clean = clean_since(self.ledger, self.policy, &subject, self.now);
         let amount = match clean == long_ago {
             true => most,
             false => self.tracker.amount(number, trace, clean),
         };
-        let (count, before) = match record {
-            None => (0, None),
-            Some(record) => {
-                let quiet = record
-                    .ended
-                    .map_or(Duration::ZERO, |end| self.now.since(end));
-                let count = rule.remembered(record.count, quiet);
-                // After decay the term is smaller again: the last one is no floor any more.
-                let before = record.length.filter(|_| count == record.count);
-                (count, before)
-            }
-        };
-        let weighed = amount.saturating_mul(rule.weight(count));
+        let weighed = amount.saturating_mul(weight);
         let stands = self.ledger.current(&subject);
         let is_over = weighed >= rule.limit && !stands.is_some_and(|ban| ban.is_in_force(self.now));
         is_over.then_some((subject, amount, count, before))
-    }
-
-    /// Until when an un-ban by hand keeps the rules off a subject: of itself, of its account, or
-    /// of its source.
-    fn pardon(&self, subject: &Subject) -> Timestamp {
-        let account = subject.whose().cloned().map(Subject::Account);
-        let guard = subject.whose().cloned().map(Subject::Guard);
-        let place = subject.place().map(Subject::network);
-        let network = subject
-            .place()
-            .and_then(|net| self.policy.rules.reach.network(net.addr()))
-            .map(Subject::network);
-        [Some(subject.clone()), account, guard, place, network]
-            .into_iter()
-            .flatten()
-            .filter_map(|subject| self.ledger.pardoned(&subject))
-            .map(|at| at.saturating_add(self.policy.rules.grace))
-            .max()
-            .unwrap_or(Timestamp::from_millis(i64::MIN))
     }
 
     fn spared(&self, rule: &Rule, subject: &Subject, who: &Who<'_>) -> Option<Spared> {
@@ -380,6 +355,52 @@ impl<'a> Scale<'a> {
             })
             .collect()
     }
+}
+
+/// Failures before this do not count for a subject: since then there was a ban of it, or it, its
+/// account or its source was un-banned by hand (with a time of grace) or forgotten.
+pub(super) fn clean_since(
+    ledger: &Ledger,
+    policy: &Policy,
+    subject: &Subject,
+    now: Timestamp,
+) -> Timestamp {
+    let account = subject.whose().cloned().map(Subject::Account);
+    let guard = subject.whose().cloned().map(Subject::Guard);
+    let place = subject.place().map(Subject::network);
+    let network = subject
+        .place()
+        .and_then(|net| policy.rules.reach.network(net.addr()))
+        .map(Subject::network);
+    let own = ledger.record(subject, now).map(|record| record.clean);
+    [Some(subject.clone()), account, guard, place, network]
+        .into_iter()
+        .flatten()
+        .flat_map(|subject| {
+            let pardoned = ledger.pardoned(&subject);
+            let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
+            [pardoned, ledger.forgotten(&subject)]
+        })
+        .chain([own])
+        .flatten()
+        .max()
+        .unwrap_or(Timestamp::from_millis(i64::MIN))
+}
+
+/// How many bans of a subject count for a rule, and how long the last one was meant to be.
+pub(super) fn bans_that_count(
+    ledger: &Ledger,
+    rule: &Rule,
+    subject: &Subject,
+    now: Timestamp,
+) -> (u32, Option<Duration>) {
+    let Some(record) = ledger.record(subject, now) else {
+        return (0, None);
+    };
+    let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
+    let count = rule.remembered(record.count, quiet);
+    // After decay the term is smaller again: the last one is no floor any more.
+    (count, record.length.filter(|_| count == record.count))
 }
 
 /// One ban a subject, the longest; and none for what another one covers as long.

@@ -29,7 +29,7 @@ pub const SPEC: Spec = Spec {
             label: "Whom, one a line",
             kind: Kind::Lines,
             required: true,
-            desc: "Accounts (spam@example.org), addresses (203.0.113.7), networks (203.0.113.0/24) or numbers of bans (#17).",
+            desc: "Accounts (spam@example.org), addresses (203.0.113.7), networks (203.0.113.0/24), an account from one place (spam@example.org from 203.0.113.7) or numbers of bans (#17).",
             place: Place::Subjects,
         },
         Field {
@@ -262,7 +262,7 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
         return Vec::new();
     }
     let asked = join_all(ban.subjects.iter().map(async |subject| {
-        let account = subject.account()?;
+        let account = subject.whose()?;
         if context
             .gate
             .read(|ledger| ledger.current(subject).is_some())

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use futures::FutureExt;
 
 use super::call::{Call, Context};
-use super::outcome::{Entry, Outcome, Page, Problem, Row};
-use super::spec::{Field, Kind, Place, Spec, Values};
+use super::outcome::{Entry, Outcome, Row};
+use super::pages::{Asked, PAGE, TABLE};
+use super::spec::{Field, Kind, Place, Spec};
 use super::words;
-use crate::ban::{Ban, BanId, Ledger, Role, Timestamp};
+use crate::ban::{Ban, BanId, Role};
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -23,25 +24,11 @@ pub const SPEC: Spec = Spec {
             label: "Filter",
             kind: Kind::Line,
             required: false,
-            desc: "Any of: account, address, network, by:NAME, #10.. (numbers from 10 on), #10..20, an address to find what covers it, or words from subject and reason.",
+            desc: "Any of: account, address, network, pair, guard, by:NAME, rule:NAME, #10.. (numbers from 10 on), #10..20, an address to find what covers it, or words from subject and reason.",
             place: Place::Rest,
         },
-        Field {
-            name: "page",
-            label: "Page",
-            kind: Kind::Line,
-            required: false,
-            desc: "A number, from 1.",
-            place: Place::Last,
-        },
-        Field {
-            name: "table",
-            label: "Show as a table",
-            kind: Kind::Flag,
-            required: false,
-            desc: "Nicer where the client draws tables; some show nothing at all.",
-            place: Place::Nowhere,
-        },
+        PAGE,
+        TABLE,
     ],
     usage: "list [FILTER] [PAGE]",
     examples: &[
@@ -51,12 +38,10 @@ pub const SPEC: Spec = Spec {
             "page 2 of the accounts banned by alice",
         ),
         ("list 203.0.113.7", "what covers this address"),
+        ("list rule:pair-failures", "what this rule banned"),
     ],
     run: |call, context| async move { run(call, context) }.boxed(),
 };
-
-/// Rows on a page.
-pub const A_PAGE: usize = 10;
 
 const COLUMNS: &[(&str, &str)] = &[
     ("number", "Number"),
@@ -71,6 +56,7 @@ const COLUMNS: &[(&str, &str)] = &[
 enum Test {
     Kind(&'static str),
     By(String),
+    Rule(String),
     Numbers(u64, u64),
     Covers(IpAddr),
     Text(String),
@@ -83,6 +69,8 @@ impl Test {
             "account" | "accounts" => return Ok(Test::Kind("account")),
             "address" | "addresses" => return Ok(Test::Kind("address")),
             "network" | "networks" => return Ok(Test::Kind("network")),
+            "pair" | "pairs" => return Ok(Test::Kind("pair")),
+            "guard" | "guards" => return Ok(Test::Kind("guard")),
             _ => {}
         }
         if let Ok(address) = lower.parse::<IpAddr>() {
@@ -95,6 +83,7 @@ impl Test {
         }
         match lower.split_once(':') {
             Some(("by", name)) if !name.is_empty() => Ok(Test::By(name.to_owned())),
+            Some(("rule", name)) if !name.is_empty() => Ok(Test::Rule(name.to_owned())),
             Some((key, _)) if key.chars().all(char::is_alphabetic) && !key.is_empty() => {
                 Err(words::no_such_filter(word))
             }
@@ -106,8 +95,15 @@ impl Test {
         match self {
             Test::Kind(kind) => ban.subject.kind() == *kind,
             Test::By(name) => ban.by.name.to_lowercase().contains(name),
+            Test::Rule(name) => ban
+                .origin
+                .rule()
+                .is_some_and(|rule| rule.to_lowercase().contains(name)),
             Test::Numbers(from, to) => (*from..=*to).contains(&ban.id.0),
-            Test::Covers(address) => ban.subject.net().is_some_and(|net| net.contains(address)),
+            Test::Covers(address) => {
+                let place = ban.subject.place();
+                place.is_some_and(|net| net.contains(address))
+            }
             Test::Text(text) => {
                 ban.subject.to_string().contains(text) || ban.reason.to_lowercase().contains(text)
             }
@@ -128,110 +124,21 @@ fn numbers(range: &str) -> Option<(u64, u64)> {
     Some((end(from, 0)?, end(to, u64::MAX)?))
 }
 
-struct List {
-    filter: String,
-    tests: Vec<Test>,
-    page: usize,
-    table: bool,
-}
-
-impl List {
-    fn parse(values: &Values) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let filter = values
-            .line("filter")
-            .map(|text| words::clean(&text))
-            .unwrap_or_default();
-        let mut tests = Vec::new();
-        for word in filter.split_whitespace() {
-            match Test::parse(word) {
-                Ok(test) => tests.push(test),
-                Err(text) => problems.push(Problem {
-                    field: "filter",
-                    text,
-                }),
-            }
-        }
-        let page = match values.line("page") {
-            None => 1,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|page| *page > 0)
-                .unwrap_or_else(|| {
-                    problems.push(Problem {
-                        field: "page",
-                        text: words::no_page(&text),
-                    });
-                    1
-                }),
-        };
-        let table = values.flag("table").unwrap_or_else(|| {
-            problems.push(Problem {
-                field: "table",
-                text: words::no_flag("table"),
-            });
-            false
-        });
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(List {
-            filter,
-            tests,
-            page,
-            table,
-        })
-    }
-
-    /// How many bans there are to show, and those on the page.
-    fn find(&self, ledger: &Ledger, now: Timestamp) -> (usize, Vec<Ban>) {
-        let (mut total, mut page) = (0, Vec::new());
-        let skipped = (self.page - 1).saturating_mul(A_PAGE);
-        for ban in ledger.newest_first() {
-            if ban.is_in_force(now) && self.tests.iter().all(|test| test.holds(ban)) {
-                if total >= skipped && page.len() < A_PAGE {
-                    page.push(ban.clone());
-                }
-                total += 1;
-            }
-        }
-        (total, page)
-    }
-}
-
 fn run(call: &Call, context: &Context) -> Outcome {
-    let list = match List::parse(&call.values) {
-        Ok(list) => list,
+    let asked = match Asked::parse(&call.values, Test::parse) {
+        Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
     let now = context.gate.now();
-    let (total, bans) = context.gate.read(|ledger| list.find(ledger, now));
-    let pages = total.div_ceil(A_PAGE).max(1);
-    if list.page > pages {
-        return Outcome::Invalid(vec![Problem {
-            field: "page",
-            text: words::too_few_pages(pages),
-        }]);
-    }
-    let next = (list.page < pages).then(|| {
-        let page = (list.page + 1).to_string();
-        ["list", &list.filter, &page]
-            .into_iter()
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
+    let (total, bans) = context.gate.read(|ledger| {
+        let bans = ledger
+            .newest_first()
+            .filter(|ban| ban.is_in_force(now) && asked.tests.iter().all(|test| test.holds(ban)));
+        let (total, bans) = asked.cut(bans);
+        (total, bans.into_iter().cloned().collect::<Vec<Ban>>())
     });
-    let first = (list.page - 1) * A_PAGE;
-    Outcome::Rows(Page {
-        title: words::page_title(first, bans.len(), total, !list.tests.is_empty()),
-        page: list.page,
-        total,
-        rows: bans.iter().map(|ban| entry(ban, context)).collect(),
-        columns: COLUMNS,
-        next,
-        table: list.table,
-    })
+    let rows = bans.iter().map(|ban| entry(ban, context)).collect();
+    asked.page(SPEC.name, words::BANS, total, rows, COLUMNS)
 }
 
 fn entry(ban: &Ban, context: &Context) -> Entry {
@@ -247,7 +154,7 @@ fn entry(ban: &Ban, context: &Context) -> Entry {
             ban.id.0.to_string(),
             ban.subject.to_string(),
             words::until(ban.until),
-            words::clean(ban.by.bare_name()),
+            words::clean(&words::author(ban)),
             words::clean(&ban.reason),
         ],
     }
@@ -268,6 +175,8 @@ mod tests {
         assert!(matches!(Test::parse("2001:db8::7"), Ok(Test::Covers(_))));
         assert_eq!(Test::parse("2001:db8:"), Ok(Test::Text("2001:db8:".into())));
         assert!(Test::parse("origin:auto").is_err_and(|text| text.contains("by:NAME")));
+        assert_eq!(Test::parse("rule:Pair"), Ok(Test::Rule("pair".into())));
+        assert_eq!(Test::parse("guard"), Ok(Test::Kind("guard")));
         assert!(Test::parse("#x..").is_err());
         assert!(Test::parse("by:").is_err());
     }

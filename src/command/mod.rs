@@ -8,16 +8,24 @@
 //! A new command is one file here, one `mod` line and one entry in [`COMMANDS`]. Start reading
 //! at [`handle`], then [`ban`].
 
+pub mod allow;
+pub mod allowed;
+pub mod attempt;
 pub mod ban;
 pub mod call;
+pub mod check;
+pub mod failures;
+pub mod forget;
 pub mod help;
 pub mod list;
 pub mod manual;
 pub mod outcome;
+pub mod pages;
 pub mod show;
 pub mod spec;
 pub mod status;
 pub mod subjects;
+pub mod unallow;
 pub mod unban;
 pub mod words;
 
@@ -33,6 +41,13 @@ pub const COMMANDS: &[&Spec] = &[
     &unban::SPEC,
     &list::SPEC,
     &show::SPEC,
+    &check::SPEC,
+    &failures::SPEC,
+    &attempt::SPEC,
+    &forget::SPEC,
+    &allow::SPEC,
+    &unallow::SPEC,
+    &allowed::SPEC,
     &status::SPEC,
     &help::SPEC,
 ];

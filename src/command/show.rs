@@ -3,7 +3,8 @@
 use futures::FutureExt;
 
 use super::call::{Call, Context};
-use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::check::{counters, others};
+use super::outcome::{Answer, Grade, Outcome, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::unban::covering;
 use super::{broken, subjects, words};
@@ -14,7 +15,7 @@ use crate::gate::ports::Entry;
 pub const SPEC: Spec = Spec {
     name: "show",
     title: "Show a ban",
-    summary: "Shows one subject: its ban, what the server made of it, and its history.",
+    summary: "Shows one subject: its ban, what the server made of it, what is counted, and its history.",
     needs: Role::Moderator,
     form: true,
     fields: &[Field {
@@ -22,7 +23,7 @@ pub const SPEC: Spec = Spec {
         label: "Whom, or #number",
         kind: Kind::Line,
         required: true,
-        desc: "An account, an address, a network, or the number of a ban (#17), also of one that is over.",
+        desc: "An account, an address, a network, one from the other (alice@example.org from 203.0.113.7), or the number of a ban (#17), also of one that is over.",
         place: Place::Subjects,
     }],
     usage: "show SUBJECT|#N",
@@ -40,19 +41,13 @@ pub const SPEC: Spec = Spec {
 pub const REMEMBERED: usize = 20;
 
 async fn run(call: &Call, context: &Context) -> Outcome {
-    let named = subjects::read(&call.values.words(subjects::FIELD), context);
-    let subject = match named.as_deref() {
-        Ok([subject]) => subject,
-        Ok(_) => {
-            return Outcome::Invalid(vec![Problem {
-                field: subjects::FIELD,
-                text: words::one_at_a_time(),
-            }]);
-        }
-        Err(problems) => return Outcome::Invalid(problems.to_vec()),
+    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
+    let subject = match named {
+        Ok(subject) => subject,
+        Err(problems) => return Outcome::Invalid(problems),
     };
-    match context.gate.history(subject).await {
-        Ok(entries) => Outcome::Done(answer(subject, &entries, context)),
+    match context.gate.history(&subject).await {
+        Ok(entries) => Outcome::Done(answer(&subject, &entries, context)),
         Err(fault) => Outcome::Broken(broken("read the history", &fault)),
     }
 }
@@ -91,11 +86,15 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
     };
     if let Some(ban) = &covering {
         lines.push(words::still_covered(ban, now));
-        rows.push(Row::new(
-            "covered",
-            "Covered by",
-            words::is_banned(ban, now),
-        ));
+    }
+    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    rows.extend(others(
+        &outlook,
+        current.as_ref().map(|ban| ban.id),
+        context,
+    ));
+    if let Some(by) = &outlook.exempt {
+        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
     }
     let level = context.gate.server().standing().borrow().level;
     if current.is_some() || task.is_some() {
@@ -106,7 +105,11 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
         rows.push(Row::new("server", "On the server", server));
     }
     if current.is_some() {
+        lines.extend(words::meaning(subject));
         lines.push(words::how_to_end(subject));
+    }
+    if !outlook.counting.is_empty() {
+        rows.extend(counters(&outlook));
     }
     rows.push(Row::new("times", "Times banned", times.to_string()));
     rows.extend(history(entries));
@@ -139,7 +142,14 @@ fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
                 words::clean_lines(note),
             )
         });
-        std::iter::once(happened).chain(note)
+        let evidence = event.personal.evidence.as_ref().map(|evidence| {
+            Row::new(
+                format!("evidence{}", entry.seq.0),
+                words::evidence_label(),
+                words::clean(evidence),
+            )
+        });
+        std::iter::once(happened).chain(evidence).chain(note)
     });
     let more = (older > 0).then(|| Row::new("older", words::older_label(), words::older(older)));
     shown.chain(more)

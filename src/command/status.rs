@@ -12,7 +12,7 @@ use crate::ban::Role;
 pub const SPEC: Spec = Spec {
     name: "status",
     title: "Status",
-    summary: "Shows what is enforced, what is missing on the server and how to add it, and unfinished work.",
+    summary: "Shows what is enforced, what is missing on the server and how to add it, unfinished work, and the rules with their counters.",
     needs: Role::Moderator,
     form: true,
     fields: &[],
@@ -28,7 +28,13 @@ fn run(_: &Call, context: &Context) -> Outcome {
     let now = context.gate.now();
     let standing = context.gate.server().standing().borrow().clone();
     let tasks = context.gate.tasks();
-    let mut counts = [("account", 0_usize), ("address", 0), ("network", 0)];
+    let mut counts = [
+        ("account", 0_usize),
+        ("address", 0),
+        ("network", 0),
+        ("pair", 0),
+        ("guard", 0),
+    ];
     context.gate.read(|ledger| {
         for ban in ledger.newest_first().filter(|ban| ban.is_in_force(now)) {
             if let Some(count) = counts
@@ -72,6 +78,7 @@ fn run(_: &Call, context: &Context) -> Outcome {
             gap.remedy.trim_end(),
         ));
     }
+    rows.extend(counting(context));
     rows.push(Row::new(
         "uptime",
         "Running for",
@@ -85,4 +92,27 @@ fn run(_: &Call, context: &Context) -> Outcome {
         lines: words::status(&standing, tasks.len()),
         rows,
     })
+}
+
+/// The rules and how full their counters are.
+fn counting(context: &Context) -> Vec<Row> {
+    let policy = context.gate.policy();
+    let named = |dry_run: bool| {
+        let rules = policy.rules.table.iter();
+        let names = rules.filter(move |rule| rule.dry_run == dry_run);
+        words::rule_names(names.map(|rule| rule.name.as_str()))
+    };
+    let mut rows = vec![
+        Row::new("rules", "Rules in force", named(false)),
+        Row::new("dry_run", "Rules in dry run", named(true)),
+    ];
+    let fill = context.gate.counters().tracker().fill();
+    for (place, fill) in fill.iter().enumerate() {
+        rows.push(Row::new(
+            format!("fill{}", place + 1),
+            words::fill_label(fill.what),
+            words::fill(fill.keys, fill.most, fill.evicted),
+        ));
+    }
+    rows
 }

@@ -22,12 +22,15 @@ pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Probl
     if words.is_empty() {
         return Err(vec![problem(words::no_subject())]);
     }
-    for word in words {
-        match one(word, context) {
+    let mut rest = words;
+    while !rest.is_empty() {
+        let (named, used) = one(rest, context);
+        match named {
             Ok(subject) if found.contains(&subject) => {}
             Ok(subject) => found.push(subject),
             Err(text) => problems.push(problem(text)),
         }
+        rest = rest.get(used..).unwrap_or_default();
     }
     if problems.is_empty() {
         Ok(found)
@@ -36,13 +39,58 @@ pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Probl
     }
 }
 
-fn one(word: &str, context: &Context) -> Result<Subject, String> {
+/// Reads exactly one.
+///
+/// # Errors
+/// What names nobody, or that there are several.
+pub fn read_one(words: &[&str], context: &Context) -> Result<Subject, Vec<Problem>> {
+    match <[Subject; 1]>::try_from(read(words, context)?) {
+        Ok([subject]) => Ok(subject),
+        Err(_) => Err(vec![problem(words::one_at_a_time())]),
+    }
+}
+
+/// Reads whose login is meant, from where, or both: an account and an address behind one another
+/// are a pair.
+///
+/// # Errors
+/// What is neither.
+pub fn read_login(words: &[&str], context: &Context) -> Result<Subject, Vec<Problem>> {
+    match &read(words, context)?[..] {
+        [Subject::Account(account), place] | [place, Subject::Account(account)] => {
+            match place.net() {
+                Some(net) => Ok(Subject::Pair(account.clone(), net)),
+                None => Err(vec![problem(words::no_login())]),
+            }
+        }
+        [Subject::Guard(account)] => Ok(Subject::Account(account.clone())),
+        [one] => Ok(one.clone()),
+        _ => Err(vec![problem(words::no_login())]),
+    }
+}
+
+/// The first of the words, and how many of them it took.
+fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
+    let word = words.first().copied().unwrap_or_default();
     if word.starts_with('#') {
-        return BanId::parse(word)
+        let named = BanId::parse(word)
             .and_then(|id| context.gate.read(|ledger| ledger.by_number(id).cloned()))
             .ok_or_else(|| words::no_such_number(word));
+        return (named, 1);
     }
-    Subject::parse(word).map_err(|why| words::sentence(&why.to_string()))
+    match Subject::take(words) {
+        Ok((subject, used)) if used > 1 || words.get(1) != Some(&"from") => (Ok(subject), used),
+        Err(why) => (Err(words::sentence(&why.to_string())), 1),
+        // A pair that cannot be read must not become a ban of the whole account.
+        Ok(_) => {
+            let used = words.len().min(3);
+            let why = match Subject::parse(&words[..used].join(" ")) {
+                Err(why) => words::sentence(&why.to_string()),
+                Ok(_) => words::no_login(),
+            };
+            (Err(why), used)
+        }
+    }
 }
 
 fn problem(text: String) -> Problem {

@@ -4,6 +4,10 @@
 //! nobody can write a reason that reads like the rest of our answer. Control and bidirectional
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
+mod login;
+
+pub use login::*;
+
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
@@ -13,7 +17,7 @@ use super::spec::{DEFAULT_TERM, Kind, Place, Spec};
 use crate::ban::term::BadTerm;
 use crate::ban::time::in_words;
 use crate::ban::{
-    Account, Ban, BanId, Change, Event, Past, Role, Ruling, Subject, Term, Timestamp,
+    Account, Ban, BanId, Change, Door, Event, Past, Role, Ruling, Subject, Term, Timestamp,
 };
 use crate::gate::Settled;
 use crate::gate::ports::{Gap, Held, LogFault, Standing, Task};
@@ -175,7 +179,7 @@ pub fn already(ban: &Ban, now: Timestamp) -> String {
         ban.subject,
         ban.id,
         by_then_counted(ban.until, now),
-        clean(ban.by.bare_name()),
+        author(ban),
         because(&ban.reason)
     )
 }
@@ -186,6 +190,16 @@ pub fn how_to_change(ban: &Ban) -> String {
         "To change it: ban {0} DURATION REASON. To end it: unban {0}",
         ban.id
     )
+}
+
+/// Who decided: a person, or `the rule pair-failures`, which a person may have called upon.
+pub fn author(ban: &Ban) -> String {
+    let name = clean(ban.by.bare_name());
+    match (ban.origin.rule(), ban.by.door) {
+        (None, _) => name,
+        (Some(rule), Door::Hook) => format!("the rule {}", clean(rule)),
+        (Some(rule), _) => format!("the rule {} (called upon by {name})", clean(rule)),
+    }
 }
 
 /// A ban ended.
@@ -235,7 +249,7 @@ pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Gr
     let text = match (settled, subject) {
         _ if level == 0 => return (Grade::Warning, nothing_enforced()),
         (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
-        (Settled::Done(Held::NeedsModule), _) => return (Grade::Warning, needs_module()),
+        (Settled::Done(Held::NeedsModule), _) => return (Grade::Warning, needs_module(subject)),
         (Settled::Done(Held::Enforced), Subject::Account(_)) if began => {
             "Their sessions were ended."
         }
@@ -270,10 +284,15 @@ fn nothing_enforced() -> String {
     )
 }
 
-/// Address bans without the module.
-fn needs_module() -> String {
-    String::from(
-        "Stored and checked, but on this server only the hook module can enforce address bans; it is not installed.",
+/// What only the module enforces, without it.
+fn needs_module(subject: &Subject) -> String {
+    let what = match subject {
+        Subject::Pair(..) => "bans of an account from one place",
+        Subject::Guard(_) => "a guard",
+        _ => "address bans",
+    };
+    format!(
+        "Stored and checked, but on this server only the hook module can enforce {what}; it is not installed."
     )
 }
 
@@ -283,7 +302,7 @@ pub fn on_the_server(subject: &Subject, task: Option<&Task>, level: u8) -> Strin
         (Some(task), _) => format!("Not carried out yet: {}", self::task(task)),
         _ if level == 0 => nothing_enforced(),
         (None, Subject::Account(_)) => String::from("The server refuses them."),
-        (None, _) if level < 2 => needs_module(),
+        (None, _) if level < 2 => needs_module(subject),
         (None, _) => String::from("The server enforces it."),
     }
 }
@@ -466,7 +485,7 @@ pub fn no_such_account(account: &Account) -> String {
     )
 }
 
-/// `show` takes one.
+/// A command that takes one.
 pub fn one_at_a_time() -> String {
     String::from("One at a time: name one subject or one number.")
 }
@@ -506,7 +525,7 @@ pub fn too_few_pages(pages: usize) -> String {
 /// A filter we do not know.
 pub fn no_such_filter(word: &str) -> String {
     format!(
-        "There is no filter “{}”. Filters are account, address, network, by:NAME, #10.., an address, or words.",
+        "There is no filter “{}”. Filters are account, address, network, pair, guard, by:NAME, rule:NAME, #10.., an address, or words.",
         clean(word)
     )
 }
@@ -538,12 +557,39 @@ pub fn command_first(subject: &str) -> String {
 
 // Lists and show.
 
+/// What a list is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// `Bans`
+    all: &'static str,
+    /// `Matching bans`
+    matching: &'static str,
+    /// `No bans in force`
+    none: &'static str,
+    /// `No ban matches`
+    no_match: &'static str,
+}
+
+/// Bans.
+pub const BANS: Listed = Listed {
+    all: "Bans",
+    matching: "Matching bans",
+    none: "No bans in force",
+    no_match: "No ban matches",
+};
+
 /// `Bans 11-20 of 35`
-pub fn page_title(first: usize, shown: usize, total: usize, filtered: bool) -> String {
-    let what = if filtered { "Matching bans" } else { "Bans" };
+pub fn page_title(
+    names: Listed,
+    first: usize,
+    shown: usize,
+    total: usize,
+    filtered: bool,
+) -> String {
+    let what = if filtered { names.matching } else { names.all };
     match total {
-        0 if filtered => String::from("No ban matches"),
-        0 => String::from("No bans in force"),
+        0 if filtered => names.no_match.to_owned(),
+        0 => names.none.to_owned(),
         _ => format!("{what} {}-{} of {total}", first + 1, first + shown),
     }
 }
@@ -558,7 +604,7 @@ pub fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
     format!(
         "{}{pending}, by {}{}",
         by_then_counted(ban.until, now),
-        clean(ban.by.bare_name()),
+        author(ban),
         because(&ban.reason)
     )
 }
@@ -590,7 +636,7 @@ pub fn is_banned(ban: &Ban, now: Timestamp) -> String {
         ban.subject,
         ban.id,
         by_then_counted(ban.until, now),
-        clean(ban.by.bare_name()),
+        author(ban),
         because(&ban.reason)
     )
 }
@@ -622,8 +668,12 @@ pub fn happened(event: &Event) -> String {
                 None => String::from("by a rule"),
             };
             format!(
-                "banned {} {by}, ban {ordinal} of this kind{}",
+                "banned {} {by}{}, ban {ordinal} of its growth{}",
                 by_then(Some(*until)),
+                match event.actor.door {
+                    Door::Hook => String::new(),
+                    door => format!(", called upon by {} ({door})", clean(&event.actor.name)),
+                },
                 because(reason)
             )
         }
@@ -691,6 +741,7 @@ pub fn server(standing: &Standing) -> String {
 pub fn counts(counts: &[(&str, usize)]) -> String {
     let words: Vec<String> = counts
         .iter()
+        .filter(|(kind, number)| *number > 0 || !matches!(*kind, "pair" | "guard"))
         .map(|(kind, number)| match (*kind, *number) {
             ("address", number) if number != 1 => format!("{number} addresses"),
             (kind, number) => count(number, kind),

@@ -30,11 +30,13 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
         }
     }
     for field in at(spec, Place::Subjects) {
-        let named = words
-            .iter()
-            .enumerate()
-            .take_while(|(place, word)| *place == 0 || (!word.quoted && names_somebody(&word.text)))
-            .count();
+        let mut named = 0;
+        while let Some(word) = words.get(named)
+            && let length = words_of_one(&words[named..])
+            && (named == 0 || length > 1 || (!word.quoted && names_somebody(&word.text)))
+        {
+            named += length;
+        }
         let named = words.drain(..named).map(|word| word.text).collect();
         values.set(field.name, named);
     }
@@ -122,6 +124,21 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// How many words name the first one: three in `alice@example.org from 203.0.113.7`, also with a
+/// wrong address, and in `guard of alice@example.org`.
+fn words_of_one(words: &[Word]) -> usize {
+    let plain = |place: usize| {
+        let word = words.get(place).filter(|word| !word.quoted);
+        word.map_or("", |word| word.text.as_str())
+    };
+    let is_pair = plain(0).contains('@')
+        && plain(1) == "from"
+        && !plain(2).contains('@')
+        && names_somebody(plain(2));
+    let is_guard = plain(0) == "guard" && plain(1) == "of" && plain(2).contains('@');
+    if is_pair || is_guard { 3 } else { 1 }
+}
+
 /// Whether a word behind the first one is meant as one more subject, right or wrong. A wrong
 /// one must be told, not taken for the reason.
 fn names_somebody(word: &str) -> bool {
@@ -197,6 +214,22 @@ mod tests {
         check("ban a@b 1.2.3.400 spam", "a@b 1.2.3.400||spam|");
         check("ban a@b fe80::1%eth0", "a@b fe80::1%eth0|||");
         check("ban a@b 10.0.0.0/99", "a@b 10.0.0.0/99|||");
+    }
+
+    #[test]
+    fn an_account_from_somewhere_is_one_subject() {
+        check(
+            "ban a@b from 203.0.113.7 1h from a list",
+            "a@b from 203.0.113.7|1h|from a list|",
+        );
+        check(
+            "ban c@d a@b from 2001:db8::/64 x",
+            "c@d a@b from 2001:db8::/64||x|",
+        );
+        check("ban a@b from hell", "a@b||from hell|");
+        check("ban a@b from 1.2.3.400 x", "a@b from 1.2.3.400||x|");
+        check("unban guard of a@b sorry", "guard of a@b||sorry|");
+        check("unban a@b, guard of a@b", "a@b guard of a@b|||");
     }
 
     #[test]

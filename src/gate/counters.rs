@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,9 @@ use super::lock;
 use super::ports::{LogFault, Outbox};
 use super::under_way::UnderWay;
 use crate::ban::tracker::Recent;
-use crate::ban::{Attempt, Notice, Outcome, Policy, Report, Subject, Timestamp, Tracker};
+use crate::ban::{
+    Account, Notice, Outcome, Policy, Proposal, Report, Ruling, Subject, Timestamp, Tracker,
+};
 
 /// How often counters are kept.
 pub const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -35,10 +38,27 @@ pub struct Counters {
     tracker: Mutex<Tracker>,
     outbox: Arc<dyn Outbox>,
     under_way: Arc<UnderWay>,
-    shown: Mutex<VecDeque<Attempt>>,
+    shown: Mutex<VecDeque<Failure>>,
     given: Mutex<HashMap<(String, Subject), Timestamp>>,
     notices: broadcast::Sender<Notice>,
     kept: Mutex<Kept>,
+}
+
+/// A failed login, as it is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose; `None` when nobody told.
+    pub account: Option<Account>,
+    /// From where; `None` when nobody told.
+    pub place: Option<IpNet>,
+    /// The server says that there is no such account.
+    pub unknown: bool,
+    /// When.
+    pub at: Timestamp,
+    /// How many at once.
+    pub times: u32,
+    /// Not reported by the server, but by a person.
+    pub by_hand: bool,
 }
 
 /// Where the next part goes.
@@ -92,7 +112,7 @@ impl Counters {
     }
 
     /// The last failures, newest first.
-    pub fn failures(&self) -> Vec<Attempt> {
+    pub fn failures(&self) -> Vec<Failure> {
         lock(&self.shown).iter().rev().cloned().collect()
     }
 
@@ -102,21 +122,25 @@ impl Counters {
     }
 
     /// Takes note of what was weighed.
-    pub(super) fn saw(&self, report: &Report, notices: Vec<Notice>, now: Timestamp) {
-        if let Report::Login(attempt) = report
-            && attempt.outcome == Outcome::Failure
-        {
+    pub(super) fn saw(
+        &self,
+        report: &Report,
+        proposal: &Proposal,
+        notices: &[Notice],
+        now: Timestamp,
+    ) {
+        if let Some(failure) = failure(report, proposal, now) {
             let mut shown = lock(&self.shown);
             if shown.len() >= SHOWN {
                 shown.pop_front();
             }
-            shown.push_back(attempt.clone());
+            shown.push_back(failure);
         }
         for notice in notices {
-            if self.is_new(&notice, now) {
+            if self.is_new(notice, now) {
                 tracing::warn!(rule = notice.rule, subject = %notice.subject, "{notice}");
                 // Nobody listens: it is in the log.
-                let _ = self.notices.send(notice);
+                let _ = self.notices.send(notice.clone());
             }
         }
     }
@@ -190,5 +214,35 @@ impl Counters {
             Recent::Part(bytes) => Some((next, bytes)),
             Recent::TooMuch => Some((0, tracker.save())),
         }
+    }
+}
+
+/// The failed logins in a report. Attempts by hand that were turned down are none.
+fn failure(report: &Report, proposal: &Proposal, now: Timestamp) -> Option<Failure> {
+    match report {
+        Report::Login(attempt) if attempt.outcome == Outcome::Failure => Some(Failure {
+            account: attempt.account.clone(),
+            place: attempt.address.map(|address| address.to_canonical().into()),
+            unknown: attempt.unknown,
+            at: attempt.at,
+            times: 1,
+            by_hand: false,
+        }),
+        Report::Attempt { subject, times, .. }
+            if matches!(
+                proposal,
+                Proposal::Events(_) | Proposal::Answer(Ruling::Noted)
+            ) =>
+        {
+            Some(Failure {
+                account: subject.whose().cloned(),
+                place: subject.place(),
+                unknown: false,
+                at: now,
+                times: *times,
+                by_hand: true,
+            })
+        }
+        _ => None,
     }
 }

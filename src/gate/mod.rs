@@ -22,12 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ban::{
-    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq,
-    Subject, Verdict, subject, weigh,
+    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
+    Report, Ruling, Seq, Subject, Verdict, outlook, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
@@ -122,18 +123,11 @@ impl Gate {
     /// [`LogFault`] when it could not be made durable; then it did not happen.
     pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
         if matches!(report, Report::Login(_) | Report::Attempt { .. }) {
-            let proposal = self.propose(&report)?;
-            return match proposal {
-                Proposal::Answer(ruling) => Ok(ruling),
-                Proposal::Events(events) => {
-                    let wanted = self.counters.under_way().admit(events);
-                    let rulings = self.impose(wanted).await?;
-                    Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted))
-                }
-            };
+            let (rulings, _) = self.raise(&report).await?;
+            return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
         for _ in 0..STALE_RETRIES {
-            let events = match self.propose(&report)? {
+            let events = match self.propose(&report)?.0 {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
@@ -143,6 +137,24 @@ impl Gate {
             }
         }
         Ok(Ruling::Stale)
+    }
+
+    /// Takes a login or an attempt by hand down the road, as [`Gate::submit`] does. Gives back all
+    /// that came of it: the bans that began (or one ruling that says why none could), and what
+    /// rules would have done but did not.
+    ///
+    /// # Errors
+    /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
+    pub async fn raise(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
+        let (proposal, notices) = self.propose(report)?;
+        let rulings = match proposal {
+            Proposal::Answer(ruling) => vec![ruling],
+            Proposal::Events(events) => {
+                let wanted = self.counters.under_way().admit(events);
+                self.impose(wanted).await?
+            }
+        };
+        Ok((rulings, notices))
     }
 
     /// Takes many logins down the road at once: all are counted, then what the rules answer is
@@ -164,7 +176,7 @@ impl Gate {
     pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
         let mut wanted = Vec::new();
         for attempt in attempts {
-            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))? {
+            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))?.0 {
                 wanted.extend(events);
             }
         }
@@ -196,7 +208,7 @@ impl Gate {
         Ok(rulings)
     }
 
-    fn propose(&self, report: &Report) -> Result<Proposal, LogFault> {
+    fn propose(&self, report: &Report) -> Result<(Proposal, Vec<Notice>), LogFault> {
         let now = self.clock.now();
         let policy = self.policy.load();
         let mut no_chance = None;
@@ -211,10 +223,10 @@ impl Gate {
             let mut tracker = self.counters.tracker();
             weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
-        self.counters.saw(report, notices, now);
+        self.counters.saw(report, &proposal, &notices, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
-            None => Ok(proposal),
+            None => Ok((proposal, notices)),
         }
     }
 
@@ -350,6 +362,15 @@ impl Gate {
             }
             refuse => refuse,
         }
+    }
+
+    /// What stands for and against a login of an account, from a place, or both; from memory.
+    pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
+        let (now, policy) = (self.clock.now(), self.policy.load());
+        self.read(|ledger| {
+            let mut tracker = self.counters.tracker();
+            outlook(ledger, &mut tracker, &policy, account, place, now)
+        })
     }
 
     /// Whether the ban of an address or network may refuse at the start of a stream, where no

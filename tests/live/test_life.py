@@ -183,9 +183,8 @@ def test_direct_tls_to_the_component_port(house, server):
         said("portcullis", house.say("status"))
     wary = Portcullis(server, component=tls)
     wary.start(ready=False)
-    time.sleep(2)
+    wait_for(lambda: "certificate" in wary.log(), 20, what="the log names the certificate")
     assert wary.get("/readyz")[0] != 200
-    said("certificate", wary.log())
     wary.stop()
 
 

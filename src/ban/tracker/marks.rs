@@ -154,6 +154,10 @@ impl Row for Marks {
         (self.all().len() as u64) << 48 | self.newest()
     }
 
+    fn is_least(&self) -> bool {
+        matches!(self, Marks::Few([_, 0, ..]))
+    }
+
     fn outside(&self) -> usize {
         match self {
             Marks::Few(_) => 0,

@@ -115,10 +115,19 @@ pub(super) struct Trace {
     source: u64,
     /// 0: none.
     network: u64,
+    /// 0: none. Of account and source.
+    pair: u64,
     /// The first address of the source, of successes.
     home: u128,
     at: u64,
     flags: u8,
+}
+
+impl Trace {
+    /// Many come from there: it says nothing about the network.
+    pub(super) fn share(&mut self) {
+        self.flags |= SHARED;
+    }
 }
 
 const UNKNOWN: u8 = 1;
@@ -138,7 +147,6 @@ pub(super) struct Who<'a> {
     /// Instead of an address, by hand.
     pub(super) network: Option<IpNet>,
     pub(super) unknown: bool,
-    pub(super) known: bool,
     pub(super) shared: bool,
     pub(super) by_hand: bool,
 }
@@ -250,33 +258,43 @@ impl Tracker {
         self.rules.is_proxy(address) || self.accounts_at(address) >= self.rules.shared_accounts
     }
 
-    /// Takes in a success: it is remembered, and what the account got wrong from there forgiven.
-    /// What others did there is not.
-    pub(super) fn succeed(&mut self, who: &Who<'_>, at: Timestamp) {
-        let mut trace = self.trace(who, at);
-        trace.flags |= SUCCESS;
-        self.take(trace);
-        self.journal.push(trace);
+    /// An attempt as it is counted. Its time is no later than now.
+    pub(super) fn trace_of(&self, who: &Who<'_>, at: Timestamp, now: Timestamp) -> Trace {
+        self.trace(who, at.min(now))
     }
 
-    /// Takes in a failure. Its marks are in order of time, whatever order they come in; one of the
-    /// future is one of now.
-    pub(super) fn count(&mut self, who: &Who<'_>, at: Timestamp, now: Timestamp) -> Trace {
-        let trace = self.trace(who, at.min(now));
-        let latest = self.millis(now);
-        self.mark(&trace, latest);
-        self.journal.push(trace);
-        trace
+    /// Whether an attempt is of an account that logged in from there before.
+    pub(super) fn is_known(&self, trace: &Trace, now: Timestamp) -> bool {
+        trace.pair != 0 && self.known.is_good(trace.pair, self.millis(now))
+    }
+
+    /// Takes in a success: it is remembered, and what the account got wrong from there forgiven.
+    /// What others did there is not.
+    pub(super) fn succeed(&mut self, mut trace: Trace) {
+        if trace.pair != 0 {
+            trace.flags |= SUCCESS;
+            self.take(trace);
+            self.journal.push(trace);
+        }
+    }
+
+    /// Takes in a failure. Its marks are in order of time, whatever order they come in.
+    pub(super) fn count(&mut self, trace: &mut Trace, known: bool, now: Timestamp) {
+        if known {
+            trace.flags |= KNOWN;
+        }
+        self.mark(trace, self.millis(now));
+        self.journal.push(*trace);
     }
 
     fn take(&mut self, trace: Trace) {
         if trace.flags & SUCCESS == 0 {
             return self.mark(&trace, trace.at);
         }
-        if trace.account == 0 || trace.source == 0 {
+        let pair = trace.pair;
+        if pair == 0 {
             return;
         }
-        let pair = self.pair(trace.account, trace.source);
         self.known.note(pair, trace.home, trace.at);
         for lane in &mut self.lanes {
             // What the marks of this account, or from this source, are told apart by.
@@ -310,7 +328,7 @@ impl Tracker {
                 Key::Network => only_pair || has(SHARED),
                 Key::Account => only_pair,
             };
-            let row = self.key(key, trace);
+            let row = Self::key(key, trace);
             if skip || row == 0 {
                 continue;
             }
@@ -334,8 +352,8 @@ impl Tracker {
             let lane = &mut self.lanes[at];
             let oldest = latest.saturating_sub(lane.span);
             let over = |marks: &Marks| marks.newest() < oldest;
-            let before = lane.table.get(row).map_or(0, Row::outside);
             let (marks, _) = lane.table.row(row, Marks::new, over);
+            let before = marks.outside();
             if marks.newest() > latest {
                 marks.no_later_than(latest);
             }
@@ -363,7 +381,7 @@ impl Tracker {
     /// Whether the pair failed before without a pause: a stale saved password, or a guesser whom
     /// the rule by pair answers.
     fn is_repeated(&self, trace: &Trace) -> bool {
-        let pair = self.key(Key::Pair, trace);
+        let pair = Self::key(Key::Pair, trace);
         let quiet = whole_millis(self.rules.quiet);
         pair != 0
             && self
@@ -383,7 +401,7 @@ impl Tracker {
             return 0;
         };
         let lane = &self.lanes[*lane];
-        let Some(marks) = lane.table.get(self.key(lane.key, trace)) else {
+        let Some(marks) = lane.table.get(Self::key(lane.key, trace)) else {
             return 0;
         };
         let window = whole_millis(known.window);
@@ -414,7 +432,7 @@ impl Tracker {
     /// Starts to count anew for one rule's key.
     pub(super) fn clear(&mut self, rule: usize, trace: &Trace) {
         if let Some(lane) = self.routes.get(rule).copied() {
-            let key = self.key(self.lanes[lane].key, trace);
+            let key = Self::key(self.lanes[lane].key, trace);
             self.lanes[lane]
                 .table
                 .change(key, |marks| marks.keep(|_| false));
@@ -422,18 +440,12 @@ impl Tracker {
     }
 
     /// What the rules count for an account, an address or both at present, by rule; what lies
-    /// before bans and pardons included.
-    pub fn tally(&self, account: Option<&Account>, address: Option<IpAddr>) -> Vec<(&Rule, u32)> {
-        let who = Who {
-            account,
-            address,
-            ..Who::default()
-        };
-        let trace = self.trace(&who, Timestamp::from_millis(self.base));
-        let long_ago = Timestamp::from_millis(i64::MIN);
+    /// before `since` does not count.
+    pub(super) fn tally(&self, who: &Who<'_>, since: impl Fn(&Rule) -> Timestamp) -> Vec<(&Rule, u32)> {
+        let trace = self.trace(who, Timestamp::from_millis(self.base));
         let rules = self.rules.table.iter().enumerate();
         rules
-            .map(|(at, rule)| (rule, self.amount(at, &trace, long_ago)))
+            .map(|(at, rule)| (rule, self.amount(at, &trace, since(rule))))
             .filter(|(_, amount)| *amount > 0)
             .collect()
     }
@@ -468,32 +480,34 @@ impl Tracker {
             None => who.network,
         };
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let account = who.account.map_or(0, |account| self.hash_account(account));
+        let source_hash = source.map_or(0, |net| self.hash_net(net));
         Trace {
-            account: who.account.map_or(0, |account| self.hash_account(account)),
-            source: source.map_or(0, |net| self.hash_net(net)),
+            account,
+            source: source_hash,
             network: network.map_or(0, |net| self.hash_net(net)),
+            pair: self.pair(account, source_hash),
             home: source.map_or(0, |net| known::bits(net.addr())),
             at: self.millis(at),
-            flags: flag(who.unknown, UNKNOWN)
-                | flag(who.known, KNOWN)
-                | flag(who.shared, SHARED)
-                | flag(who.by_hand, BY_HAND),
+            flags: flag(who.unknown, UNKNOWN) | flag(who.by_hand, BY_HAND),
         }
     }
 
     /// 0 when the attempt has no such key.
-    fn key(&self, key: Key, trace: &Trace) -> u64 {
+    fn key(key: Key, trace: &Trace) -> u64 {
         match key {
             Key::Address => trace.source,
             Key::Network => trace.network,
             Key::Account => trace.account,
-            Key::Pair if trace.account == 0 || trace.source == 0 => 0,
-            Key::Pair => self.pair(trace.account, trace.source),
+            Key::Pair => trace.pair,
         }
     }
 
     fn pair(&self, account: u64, source: u64) -> u64 {
-        self.mix(account, source.rotate_left(32))
+        match account == 0 || source == 0 {
+            true => 0,
+            false => self.mix(account, source) | 1 << 63,
+        }
     }
 
     fn hash_account(&self, account: &Account) -> u64 {

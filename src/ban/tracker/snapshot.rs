@@ -198,9 +198,12 @@ impl Tracker {
             return Err(BadSnapshot("a part of another whole"));
         }
         for _ in 0..u32::from_be_bytes(from.take()?) {
+            let account = u64::from_be_bytes(from.take()?);
+            let source = u64::from_be_bytes(from.take()?);
             let trace = Trace {
-                account: u64::from_be_bytes(from.take()?),
-                source: u64::from_be_bytes(from.take()?),
+                account,
+                source,
+                pair: self.pair(account, source),
                 network: u64::from_be_bytes(from.take()?),
                 home: u128::from_be_bytes(from.take()?),
                 at: u64::from_be_bytes(from.take()?),

@@ -8,6 +8,10 @@
 pub(super) trait Row {
     /// The higher, the longer it is kept.
     fn danger(&self) -> u64;
+    /// Whether nothing is less dangerous: no need to look further.
+    fn is_least(&self) -> bool {
+        false
+    }
     /// Words of memory it has outside of the row.
     fn outside(&self) -> usize {
         0
@@ -78,17 +82,32 @@ impl<R: Row> Table<R> {
             return (&mut self.rows[place].1, Gone::default());
         }
         let mut gone = Gone::default();
-        for slot in &mut gone.swept {
+        let is_full = self.rows.len() >= self.most;
+        for slot in gone.swept.iter_mut().filter(|_| !is_full) {
             if self.rows.is_empty() {
                 break;
             }
-            self.hand = (self.hand + 1) % self.rows.len();
+            self.hand += 1;
+            if self.hand >= self.rows.len() {
+                self.hand = 0;
+            }
             if over(&self.rows[self.hand].1) {
                 *slot = Some(self.remove_at(self.hand));
             }
         }
-        if self.rows.len() >= self.most {
-            gone.evicted = self.evict(|_| true);
+        if self.rows.len() >= self.most
+            && let Some(place) = self.victim(|_| true, &over)
+        {
+            // The new row takes the place at once.
+            self.evicted += u64::from(!over(&self.rows[place].1));
+            if let Some(at) = self.find(self.rows[place].0) {
+                self.close(at);
+            }
+            let old = std::mem::replace(&mut self.rows[place], (key, fresh()));
+            self.outside = self.outside.saturating_sub(old.1.outside());
+            self.enter(key, place);
+            gone.evicted = Some(old.1);
+            return (&mut self.rows[place].1, gone);
         }
         if (self.rows.len() + 1) * 10 > self.index.len() * 7 {
             self.grow();
@@ -111,7 +130,10 @@ impl<R: Row> Table<R> {
         self.outside = (self.outside + now).saturating_sub(before);
         let mut tries = 0;
         while self.outside > self.most * OUTSIDE_PER_ROW && tries < 8 {
-            self.evict(|row| row.outside() > 0);
+            if let Some(place) = self.victim(|row| row.outside() > 0, |_| false) {
+                self.evicted += 1;
+                self.remove_at(place);
+            }
             tries += 1;
         }
     }
@@ -127,25 +149,33 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// Removes the least dangerous of a handful of rows behind the hand.
-    fn evict(&mut self, fits: impl Fn(&R) -> bool) -> Option<R> {
-        let rows = self.rows.len();
-        if rows == 0 {
-            return None;
+    /// The least dangerous of a handful of rows behind the hand. As the hand goes around, of those
+    /// that are least dangerous of all the one goes that has been there longest.
+    fn victim(&mut self, fits: impl Fn(&R) -> bool, over: impl Fn(&R) -> bool) -> Option<usize> {
+        let mut victim = None;
+        for _ in 0..LOOKED_AT.min(self.rows.len()) {
+            self.hand += 1;
+            if self.hand >= self.rows.len() {
+                self.hand = 0;
+            }
+            let row = &self.rows[self.hand].1;
+            if !fits(row) {
+                continue;
+            }
+            if row.is_least() || over(row) {
+                return Some(self.hand);
+            }
+            let danger = row.danger();
+            if victim.is_none_or(|(_, least)| danger < least) {
+                victim = Some((self.hand, danger));
+            }
         }
-        let victim = (0..LOOKED_AT.min(rows))
-            .map(|step| (self.hand + 1 + step) % rows)
-            .filter(|place| fits(&self.rows[*place].1))
-            .min_by_key(|place| self.rows[*place].1.danger());
-        self.hand = (self.hand + LOOKED_AT) % rows;
-        let victim = victim?;
-        self.evicted += 1;
-        Some(self.remove_at(victim))
+        victim.map(|(place, _)| place)
     }
 
     fn find(&self, key: u64) -> Option<usize> {
         let mask = self.index.len() - 1;
-        let mut at = key as usize & mask;
+        let mut at = home(key) & mask;
         loop {
             let entry = self.index[at];
             if entry == 0 {
@@ -164,7 +194,7 @@ impl<R: Row> Table<R> {
 
     fn enter(&mut self, key: u64, place: usize) {
         let mask = self.index.len() - 1;
-        let mut at = key as usize & mask;
+        let mut at = home(key) & mask;
         while self.index[at] != 0 {
             at = (at + 1) & mask;
         }
@@ -173,10 +203,14 @@ impl<R: Row> Table<R> {
 
     fn grow(&mut self) {
         let size = self.index.len() * 2;
-        self.index = Vec::new();
-        self.index = vec![0; size];
-        for place in 0..self.rows.len() {
-            self.enter(self.rows[place].0, place);
+        let mask = size - 1;
+        let old = std::mem::replace(&mut self.index, vec![0; size]);
+        for entry in old.into_iter().filter(|entry| *entry != 0) {
+            let mut at = home(entry) & mask;
+            while self.index[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.index[at] = entry;
         }
     }
 
@@ -209,7 +243,7 @@ impl<R: Row> Table<R> {
             if entry == 0 {
                 break;
             }
-            let home = self.home_of(entry) & mask;
+            let home = home(entry) & mask;
             // Whether `home` lies outside of (hole, at], going around.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
                 self.index[hole] = entry;
@@ -217,10 +251,6 @@ impl<R: Row> Table<R> {
             }
         }
         self.index[hole] = 0;
-    }
-
-    fn home_of(&self, entry: u64) -> usize {
-        self.rows[place_of(entry)].0 as usize
     }
 }
 
@@ -246,6 +276,12 @@ fn entry(key: u64, place: usize) -> u64 {
     (key >> 32) << 32 | (place as u64 + 1)
 }
 
+/// Where a key, or the entry made of it, begins to be looked for. From the upper half, which both
+/// have: the index is put in order without a look at the rows, which lie far away.
+fn home(key: u64) -> usize {
+    (key >> 32) as usize
+}
+
 fn place_of(entry: u64) -> usize {
     (entry as u32 - 1) as usize
 }
@@ -265,9 +301,9 @@ mod tests {
         }
     }
 
-    /// Few different low halves, so that keys collide in the index.
+    /// Few different places to begin at, so that keys collide in the index.
     fn key(n: u64) -> u64 {
-        (n << 32) | (n % 7)
+        ((n % 13) << 32) | n
     }
 
     proptest! {
@@ -310,6 +346,19 @@ mod tests {
         assert_eq!(table.len(), 100);
         assert_eq!(table.evicted, 9_899);
         assert_eq!(table.get(key(1)), Some(&9));
+    }
+
+    #[test]
+    fn what_is_over_makes_room_first_however_dangerous_it_was() {
+        let mut table = Table::<u64>::new(100);
+        for n in 0..100 {
+            table.row(key(n), || 1_000 + n, |_| false);
+        }
+        for n in 100..200 {
+            table.row(key(n), || 1, |row| *row >= 1_000);
+        }
+        assert!((100..200).all(|n| table.get(key(n)).is_some()));
+        assert_eq!((table.len(), table.evicted), (100, 0));
     }
 
     #[test]

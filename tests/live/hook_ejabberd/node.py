@@ -42,31 +42,48 @@ class Node(Ejabberd):
         text = text.replace("listen:\n", f"oauth_access: all\nc2s_cafile: {self.run}/crt.pem\nlisten:\n" + TLS.format(port=self.tls), 1)
         yml.write_text(text)
         cfg = self.path / "ejabberdctl.cfg"
-        cfg.write_text(cfg.read_text() + f"CONTRIB_MODULES_PATH={self.run}/contrib\n")
+        cfg.write_text(cfg.read_text() + f"CONTRIB_MODULES_CONF_DIR={self.run}/modules.d\n")
+        (self.path / "modules.d").mkdir(exist_ok=True)
 
     # -- the module ---------------------------------------------------------------------------------------------------
     @property
-    def contrib(self):
-        return self.path / "contrib"
+    def sources(self):
+        return self.path / "home" / ".ejabberd-modules" / "sources"  # where ejabberd looks when nothing is said
 
     def place_sources(self):
-        target = self.contrib / "sources" / "mod_portcullis"
+        target = self.sources / "mod_portcullis"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(MODULE, target)
-        (target / "conf" / "mod_portcullis.yml").write_text(self.module_config())
         self._own()
 
     def install_module(self):
+        """The configuration comes last: a server that finds a module configured that is not there yet does not start."""
         self.place_sources()
-        return self.ejabberdctl("module_install", "mod_portcullis")
+        self.ejabberdctl("module_install", "mod_portcullis")
+        self.set_options()
 
     def module_config(self):
-        lines = ["modules:", "  mod_portcullis:", "    component: portcullis.@HOST@"]
+        lines = ["modules:", "  mod_portcullis:", f"    component: {self.component}"]
         return "\n".join(lines + [f"    {k}: {v}" for k, v in self.options.items()]) + "\n"
 
     @property
     def module_conf(self):
-        return self.contrib / "mod_portcullis" / "conf" / "mod_portcullis.yml"
+        return self.path / "modules.d" / "mod_portcullis.yml"
+
+    @property
+    def module_own_conf(self):
+        """The one that came with the module; /etc/ejabberd/modules.d goes before it."""
+        return self.sources.parent / "mod_portcullis" / "conf" / "mod_portcullis.yml"
+
+    def take_out(self):
+        for conf in (self.module_conf, self.module_own_conf):
+            if conf.exists():  # an upgrade puts its own aside when it finds another
+                conf.rename(conf.with_suffix(".off"))
+
+    def put_in(self):
+        for conf in (self.module_conf, self.module_own_conf):
+            if conf.with_suffix(".off").exists():
+                conf.with_suffix(".off").rename(conf)
 
     def set_options(self, **options):
         """Writes the module's options and reloads the configuration; no arguments: the defaults."""

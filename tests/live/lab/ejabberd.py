@@ -186,12 +186,12 @@ class Ejabberd(Server):
             self.path / "stdout.log", env=env, cwd="/")
         self.wait_open(self.c2s, self.port, self.tls_port, self.stranger_port, self.http)
         took = time.time() - began
-        if self.fresh:
-            self.fresh = False
-            for user in USERS:
-                self.add_user(user)
-            if self.module:
-                self.install_module()
+        first, self.fresh = self.fresh, False
+        # Mnesia writes accounts to disk some time later: one made shortly before a stop under load may be gone.
+        for user in [*USERS, *self.people]:
+            self.add_user(user)
+        if first and self.module:
+            self.install_module()
         return took
 
     def stop(self):
@@ -269,6 +269,7 @@ class Ejabberd(Server):
             return {"error": e.code, "body": e.read().decode(errors="replace")}
 
     def add_user(self, user):
+        self.people[user] = True
         self.ctl("register", user=user, host=self.host, password=password(user))
 
     def record(self, user):

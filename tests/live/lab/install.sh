@@ -36,15 +36,21 @@ where() {
 }
 lab=$(where)
 
+# The hook module is compiled by the server itself; X-OAUTH2 is one of the ways in that it guards.
+for_the_module=(erlang-dev erlang-p1-oauth2)
+
 have() {
   case $1 in
     build) command -v cc >/dev/null && command -v pkg-config >/dev/null ;;
     client) command -v openssl >/dev/null && /usr/bin/python3 -c 'import slixmpp, pytest' 2>/dev/null ;;
-    ejabberd-24.12) dpkg-query -W -f '${Status} ${Version}\n' ejabberd 2>/dev/null | grep -q '^install ok installed 24\.12' ;;
+    ejabberd-24.12)
+      dpkg-query -W -f '${Status} ${Version}\n' ejabberd 2>/dev/null | grep -q '^install ok installed 24\.12' &&
+        [ "$(dpkg-query -W -f '${Status}\n' "${for_the_module[@]}" 2>/dev/null | grep -c '^install ok installed')" = 2 ] ;;
     prosody-13)
       dpkg-query -W -f '${Status} ${Version}\n' prosody 2>/dev/null | grep -q '^install ok installed 13\.' &&
         dpkg-query -W -f '${Status}\n' prosody-modules 2>/dev/null | grep -q '^install ok installed' ;;
-    ejabberd-26.07) [ -e "$lab/trixie/.complete" ] ;;
+    ejabberd-26.07)
+      [ -e "$lab/trixie/.complete" ] && chroot "$lab/trixie" dpkg-query -W "${for_the_module[@]}" >/dev/null 2>&1 ;;
     *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07" ;;
   esac
 }
@@ -69,7 +75,7 @@ announce() {
     case $part in
       build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
       client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
-      ejabberd-24.12) say "  ejabberd (24.12)                         its service stays off$from" ;;
+      ejabberd-24.12) say "  ejabberd (24.12), erlang-dev             its service stays off$from" ;;
       prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
       ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
     esac
@@ -147,7 +153,7 @@ quiet_install() { # packages that carry a service, which was not here before
 refuse_other() {
   local there
   there=$(dpkg-query -W -f '${Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^install ok installed //p' || true)
-  [ -z "$there" ] || fail "$1 $there is already installed here. The tests need $2 and do not touch a server that is in use."
+  case $there in ""|"$2"*) ;; *) fail "$1 $there is already installed here. The tests need $2 and do not touch a server that is in use." ;; esac
 }
 
 install_build() { update_once; "${apt[@]}" install --no-install-recommends build-essential pkg-config >> "$log" 2>&1; }
@@ -155,7 +161,7 @@ install_client() { update_once; "${apt[@]}" install --no-install-recommends pyth
 install_ejabberd_24() {
   refuse_other ejabberd 24.12
   update_once; backports; update_once
-  quiet_install ejabberd ejabberd
+  quiet_install ejabberd ejabberd "${for_the_module[@]}"
 }
 install_prosody() {
   refuse_other prosody 13
@@ -179,7 +185,7 @@ install_ejabberd_26() {
   echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/lab"
   cp /etc/resolv.conf /etc/hosts "$root/etc/"
   chroot "$root" "${apt[@]}" update >> "$log" 2>&1
-  chroot "$root" "${apt[@]}" install -t trixie-backports --no-install-recommends ejabberd >> "$log" 2>&1
+  chroot "$root" "${apt[@]}" install -t trixie-backports --no-install-recommends ejabberd "${for_the_module[@]}" >> "$log" 2>&1
   chroot "$root" apt-get clean
   touch "$root/.complete"
 }

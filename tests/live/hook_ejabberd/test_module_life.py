@@ -60,17 +60,17 @@ def restart_module_over_http(ej):
 
 
 def out_of_the_configuration_and_in_again(ej):
-    text = ej.module_conf.read_text()
-    ej.module_conf.rename(ej.module_conf.with_suffix(".off"))
+    ej.take_out()
     ej.ejabberdctl("reload_config")
     assert banned(ej) == "success", "while it is out, it is out"
-    ej.module_conf.write_text(text)
+    ej.put_in()
     ej.ejabberdctl("reload_config")
 
 
 def uninstall_and_install(ej):
+    ej.module_conf.unlink()
     ej.ejabberdctl("module_uninstall", "mod_portcullis")
-    ej.ejabberdctl("module_install", "mod_portcullis")
+    ej.install_module()
 
 
 def upgrade(ej):
@@ -154,15 +154,14 @@ def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw):
 def test_whoever_came_in_while_the_module_was_out_is_sent_away(ej, component, pw):
     component.ban("alice@localhost", text="not you")
     component.wait_held()
-    text = ej.module_conf.read_text()
-    ej.module_conf.rename(ej.module_conf.with_suffix(".off"))
+    ej.take_out()
     ej.ctl("reload_config")
     with Stream(ej.c2s) as alice, Stream(ej.c2s) as bob:
         assert alice.plain("alice", pw("alice"))[0] == "success"
         alice.bind()
         assert bob.plain("bob", pw("bob"))[0] == "success"
         bob.bind()
-        ej.module_conf.write_text(text)
+        ej.put_in()
         ej.ctl("reload_config")
         assert alice.result(alice.rest(5)) == ("policy-violation", "not you")
         assert "result" in bob.iq("get", "<query xmlns='jabber:iq:roster'/>")

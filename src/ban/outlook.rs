@@ -1,0 +1,131 @@
+//! What stands for and against a login: the verdict with its reasons, and how near the rules are
+//! to their limits. For people; nothing is counted and nothing decided by looking.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::ledger::{Ledger, Verdict};
+use super::policy::Policy;
+use super::record::Ban;
+use super::rules::{Key, Rule};
+use super::subject::{Account, Subject};
+use super::time::Timestamp;
+use super::tracker::{Tracker, Who};
+use super::weigh::{bans_that_count, clean_since};
+
+/// What stands for and against a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook {
+    /// What would be answered now.
+    pub verdict: Verdict,
+    /// The bans in force that have to do with it, newest first; not all of them refuse it. At most
+    /// [`BANS_TOLD`].
+    pub bans: Vec<Ban>,
+    /// What exempts the place, or else the account.
+    pub exempt: Option<String>,
+    /// The account logged in from there before.
+    pub is_known: bool,
+    /// How many accounts logged in from there.
+    pub accounts_there: u32,
+    /// So many that the place itself is not banned by rules, or a declared proxy.
+    pub is_shared: bool,
+    /// What the rules count, in their order; those that count nothing are left out.
+    pub counting: Vec<Counting>,
+}
+
+/// What one rule counts for one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counting {
+    /// The rule.
+    pub rule: Rule,
+    /// Whom it would ban.
+    pub subject: Subject,
+    /// How much there is.
+    pub amount: u32,
+    /// How much is too much, for this subject: less than the rule says for a known bad one.
+    pub limit: u32,
+    /// How long it would be banned, without the part that is left to chance.
+    pub term: Duration,
+}
+
+/// How many bans are told.
+pub const BANS_TOLD: usize = 20;
+
+/// Looks at an account, a place, or one from the other.
+pub fn outlook(
+    ledger: &Ledger,
+    tracker: &mut Tracker,
+    policy: &Policy,
+    account: Option<&Account>,
+    place: Option<IpNet>,
+    now: Timestamp,
+) -> Outlook {
+    tracker.follow(&policy.rules);
+    let one_source = place.filter(|net| {
+        net.prefix_len() == net.max_prefix_len() || policy.rules.reach.source(net.addr()) == *net
+    });
+    let address = one_source.map(|net| net.addr());
+    let who = Who {
+        account,
+        address,
+        network: place.filter(|_| one_source.is_none()),
+        ..Who::default()
+    };
+    let is_known = match (account, address) {
+        (Some(account), Some(address)) => tracker.knows(account, address, now),
+        (None, Some(address)) => tracker.knows_source(address),
+        _ => false,
+    };
+    let is_let_in = || is_known || address.is_some_and(|address| policy.is_exempt(address));
+    let concerns = |ban: &&Ban| {
+        let whose = ban.subject.whose();
+        let at = ban.subject.place();
+        ban.is_in_force(now)
+            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
+            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
+            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
+    };
+    let subject = |rule: &Rule| match (rule.key, who.network) {
+        (Key::Network, Some(net)) => Some(Subject::network(net)),
+        _ => policy.rules.subject(rule.key, account, address),
+    };
+    let since = |rule: &Rule| {
+        let window = now.saturating_sub(rule.window);
+        subject(rule).map_or(window, |subject| {
+            clean_since(ledger, policy, &subject, now).max(window)
+        })
+    };
+    let counting = tracker.tally(&who, since).into_iter();
+    let counting = counting.filter_map(|(rule, amount)| {
+        let subject = subject(rule)?;
+        let (count, before) = bans_that_count(ledger, rule, &subject, now);
+        Some(Counting {
+            rule: rule.clone(),
+            amount,
+            limit: rule.limit.div_ceil(rule.weight(count).max(1)),
+            term: rule.term(count, before, 0),
+            subject,
+        })
+    });
+    let exempt = |subject: Subject| {
+        let by_hand = ledger.exemption(&subject, now).map(ToString::to_string);
+        policy.exempts(&subject).or(by_hand)
+    };
+    let at_place = place.and_then(|net| exempt(Subject::network(net)));
+    let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
+    Outlook {
+        verdict: ledger.check(account, address, is_let_in, now),
+        bans: ledger
+            .newest_first()
+            .filter(concerns)
+            .take(BANS_TOLD)
+            .cloned()
+            .collect(),
+        exempt: at_place.or_else(by_name),
+        is_known,
+        accounts_there: address.map_or(0, |address| tracker.accounts_at(address)),
+        is_shared: address.is_some_and(|address| tracker.is_shared(address)),
+        counting: counting.collect(),
+    }
+}

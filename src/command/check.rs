@@ -1,0 +1,145 @@
+//! `check`: whether a login would be let in, and why.
+
+use futures::FutureExt;
+
+use super::attempt::evidence;
+use super::call::{Call, Context};
+use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::spec::{Field, Kind, Place, Spec};
+use super::{subjects, words};
+use crate::ban::{Outlook, Role, Subject, Verdict};
+
+/// The description.
+pub const SPEC: Spec = Spec {
+    name: "check",
+    title: "Check a login",
+    summary: "Tells whether a login would be let in, and why: bans, exemptions, earlier logins, counters, guard.",
+    needs: Role::Moderator,
+    form: true,
+    fields: &[Field {
+        name: subjects::FIELD,
+        label: "Account, address or both",
+        kind: Kind::Line,
+        required: true,
+        desc: "Whose login, from where, or an account and an address with a space between them.",
+        place: Place::Subjects,
+    }],
+    usage: "check ACCOUNT [ADDRESS] | ADDRESS",
+    examples: &[
+        (
+            "check alice@example.org 203.0.113.7",
+            "may she log in from there, and why",
+        ),
+        ("check 203.0.113.7", "may anybody connect from there"),
+    ],
+    run: |call, context| run(call, context).boxed(),
+};
+
+async fn run(call: &Call, context: &Context) -> Outcome {
+    let named = subjects::read_login(&call.values.words(subjects::FIELD), context);
+    let subject = match named {
+        Ok(Subject::Network(_)) => {
+            return Outcome::Invalid(vec![Problem {
+                field: subjects::FIELD,
+                text: words::no_login(),
+            }]);
+        }
+        Ok(subject) => subject,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let now = context.gate.now();
+    let mut lines = Vec::new();
+    let mut rows = Vec::new();
+    let refusing = match &outlook.verdict {
+        Verdict::LetIn => None,
+        Verdict::Refuse { ban, .. } => outlook.bans.iter().find(|one| one.id == *ban),
+    };
+    let title = words::verdict_title(&subject, &outlook.verdict);
+    lines.push(words::verdict(&subject, &outlook));
+    if let Some(ban) = refusing {
+        lines.push(words::is_banned(ban, now));
+        lines.extend(words::meaning(&ban.subject));
+        rows.extend(evidence(ban, context).await);
+    }
+    lines.extend(words::why_let_in(&subject, &outlook));
+    if let Some(ban) = refusing {
+        lines.push(words::how_to_end(&ban.subject));
+    }
+    rows.extend(others(&outlook, refusing.map(|ban| ban.id), context));
+    rows.extend(about(&subject, &outlook));
+    rows.extend(counters(&outlook));
+    Outcome::Done(Answer {
+        grade: Grade::Good,
+        title,
+        lines,
+        rows,
+    })
+}
+
+/// The bans in force that have to do with it, but for the one that has been told.
+pub(super) fn others(
+    outlook: &Outlook,
+    told: Option<crate::ban::BanId>,
+    context: &Context,
+) -> Vec<Row> {
+    let now = context.gate.now();
+    outlook
+        .bans
+        .iter()
+        .filter(|ban| Some(ban.id) != told)
+        .map(|ban| {
+            Row::new(
+                format!("ban{}", ban.id.0),
+                words::other_ban_label(),
+                words::is_banned(ban, now),
+            )
+        })
+        .collect()
+}
+
+/// Exemption, earlier logins, guard.
+fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(by) = &outlook.exempt {
+        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
+    }
+    if subject.place().is_some() {
+        rows.push(Row::new(
+            "known",
+            words::known_label(),
+            words::known(subject, outlook),
+        ));
+    }
+    if let Some(account) = subject.whose() {
+        let guard = outlook
+            .bans
+            .iter()
+            .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
+        rows.push(Row::new("guard", words::guard_label(), words::guard(guard)));
+    }
+    rows
+}
+
+/// What is counted, a row a rule; one row when nothing is.
+pub(super) fn counters(outlook: &Outlook) -> Vec<Row> {
+    if outlook.counting.is_empty() {
+        return vec![Row::new(
+            "count",
+            words::counter_label(None),
+            words::nothing_counted(),
+        )];
+    }
+    outlook
+        .counting
+        .iter()
+        .enumerate()
+        .map(|(place, counting)| {
+            Row::new(
+                format!("count{}", place + 1),
+                words::counter_label(Some(counting)),
+                words::counter(counting),
+            )
+        })
+        .collect()
+}
