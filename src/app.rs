@@ -138,6 +138,10 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         Arc::clone(&host),
         store.id(),
     );
+    wire.set_quick({
+        let hook = Arc::clone(&hook);
+        move |frame| hook.quick(frame)
+    });
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
@@ -291,6 +295,7 @@ async fn route(
                         tokio::spawn(async move { send(&wire, later.await).await });
                     }
                 }
+                wire.handled();
             }
         }
     }
