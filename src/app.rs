@@ -97,6 +97,7 @@ struct House {
 }
 
 async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> {
+    let signals = signals::Signals::take()?;
     // Bound first: a taken port or socket ends the start before anything is touched.
     let (ready_tell, ready) = watch::channel(Readiness::default());
     let http = match config.http {
@@ -207,6 +208,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         wire,
     };
     signals::watch(
+        signals,
         house,
         reload::Reload::new(file, config, logs, gate, host, desk),
     )
