@@ -32,8 +32,8 @@ def address(last=9):
 class Guarded:
     """A server with the module, and portcullis with short rules."""
 
-    def __init__(self, name):
-        self.server = lab.SERVERS[name](module=True)
+    def __init__(self, name, **more):
+        self.server = lab.SERVERS[name](module=True, **more)
         self.server.start()
         self.bot = lab.Portcullis(self.server, exempt={"loopback": False}, rules=RULES, http={"token": TOKEN},
                                   log_level="info,portcullis=debug")
@@ -222,6 +222,26 @@ def test_status_shows_the_module(house):
     status = house.say("status")
     assert "Level: 2" in status or "2 (" in status, status
     assert "hook module 1.0.0 answers" in status, status
+
+
+def test_on_prosody_the_module_needs_no_right_beside_it(request):
+    chosen = request.config.getoption("server")
+    if chosen and "prosody-13" not in chosen or not ground.installed("prosody-13"):
+        pytest.skip("not chosen, or not installed")
+    house = Guarded("prosody-13", privilege=False, configure=False)
+    try:
+        inside = RawClient(house.server, "alice", source=address())
+        inside.login()
+        answer = house.say("ban alice@localhost 1h no rights needed")
+        assert "Banned" in answer and "NOT" not in answer, answer
+        assert "no rights needed" in inside.wait_closed(10)
+        said = attempt(house, "alice", address())
+        assert "account-disabled" in said and "no rights needed" in said, said
+        assert "Un-banned" in house.say("unban alice@localhost")
+        lab.wait_for(lambda: attempt(house, "alice", address()) == "", 10, what="alice is free")
+        assert "2 (" in house.say("status")
+    finally:
+        house.close()
 
 
 # -- nothing is lost ----------------------------------------------------------------------------------------------------
