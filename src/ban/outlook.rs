@@ -52,13 +52,33 @@ pub struct Counting {
 /// How many bans are told.
 pub const BANS_TOLD: usize = 20;
 
-/// Looks at an account, a place, or one from the other.
+/// The bans in force that have to do with an account, a place, or one from the other. Looks
+/// through all bans.
+pub fn bans_of(
+    ledger: &Ledger,
+    account: Option<&Account>,
+    place: Option<IpNet>,
+    now: Timestamp,
+) -> Vec<Ban> {
+    let concerns = |ban: &&Ban| {
+        let (whose, at) = (ban.subject.whose(), ban.subject.place());
+        ban.is_in_force(now)
+            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
+            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
+            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
+    };
+    let bans = ledger.newest_first().filter(concerns);
+    bans.take(BANS_TOLD).cloned().collect()
+}
+
+/// Looks at an account, a place, or one from the other; `bans` are those of [`bans_of`], which
+/// takes longer than anybody who waits for the tracker should wait.
 pub fn outlook(
     ledger: &Ledger,
     tracker: &mut Tracker,
     policy: &Policy,
-    account: Option<&Account>,
-    place: Option<IpNet>,
+    (account, place): (Option<&Account>, Option<IpNet>),
+    bans: Vec<Ban>,
     now: Timestamp,
 ) -> Outlook {
     tracker.follow(&policy.rules);
@@ -78,14 +98,6 @@ pub fn outlook(
         _ => false,
     };
     let is_let_in = || is_known || address.is_some_and(|address| policy.is_exempt(address));
-    let concerns = |ban: &&Ban| {
-        let whose = ban.subject.whose();
-        let at = ban.subject.place();
-        ban.is_in_force(now)
-            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
-            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
-            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
-    };
     let subject = |rule: &Rule| match (rule.key, who.network) {
         (Key::Network, Some(net)) => Some(Subject::network(net)),
         _ => policy.rules.subject(rule.key, account, address),
@@ -116,12 +128,7 @@ pub fn outlook(
     let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
     Outlook {
         verdict: ledger.check(account, address, is_let_in, now),
-        bans: ledger
-            .newest_first()
-            .filter(concerns)
-            .take(BANS_TOLD)
-            .cloned()
-            .collect(),
+        bans,
         exempt: at_place.or_else(by_name),
         is_known,
         accounts_there: address.map_or(0, |address| tracker.accounts_at(address)),

@@ -178,11 +178,14 @@ async fn told(
         answer
             .lines
             .insert(0, words::counted(subject, times, after.counting.is_empty()));
+        answer.lines.extend(words::nearest_limit(&after));
         answer.rows.extend(counters(&after));
     }
-    answer
-        .lines
-        .extend(notices.iter().map(|notice| words::sentence(&notice.to_string())));
+    answer.lines.extend(
+        notices
+            .iter()
+            .map(|notice| words::sentence(&notice.to_string())),
+    );
     if !undo.is_empty() {
         let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
         answer.lines.push(words::undo(&undo));

@@ -63,6 +63,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         rows.extend(evidence(ban, context).await);
     }
     lines.extend(words::why_let_in(&subject, &outlook));
+    lines.extend(words::nearest_limit(&outlook));
     if let Some(ban) = refusing {
         lines.push(words::how_to_end(&ban.subject));
     }
@@ -116,11 +117,7 @@ fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
             .bans
             .iter()
             .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
-        rows.push(Row::new(
-            "guard",
-            words::guard_label(),
-            words::guard(guard),
-        ));
+        rows.push(Row::new("guard", words::guard_label(), words::guard(guard)));
     }
     rows
 }

@@ -55,7 +55,9 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let (bans, standing) = match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Forgotten { bans, .. }) => {
-            let standing = context.gate.read(|ledger| ledger.current(&subject).cloned());
+            let standing = context
+                .gate
+                .read(|ledger| ledger.current(&subject).cloned());
             (bans, standing)
         }
         Ok(Ruling::Refused(why)) => {
@@ -92,7 +94,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             .map(|(place, (other, bans))| {
                 Row::new(
                     format!("with{}", place + 1),
-                    words::kind(other),
+                    other.to_string(),
                     words::bans_counted(*bans),
                 )
             })

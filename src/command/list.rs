@@ -131,9 +131,9 @@ fn run(call: &Call, context: &Context) -> Outcome {
     };
     let now = context.gate.now();
     let (total, bans) = context.gate.read(|ledger| {
-        let bans = ledger.newest_first().filter(|ban| {
-            ban.is_in_force(now) && asked.tests.iter().all(|test| test.holds(ban))
-        });
+        let bans = ledger
+            .newest_first()
+            .filter(|ban| ban.is_in_force(now) && asked.tests.iter().all(|test| test.holds(ban)));
         let (total, bans) = asked.cut(bans);
         (total, bans.into_iter().cloned().collect::<Vec<Ban>>())
     });

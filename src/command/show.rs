@@ -88,7 +88,11 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
         lines.push(words::still_covered(ban, now));
     }
     let outlook = context.gate.outlook(subject.whose(), subject.place());
-    rows.extend(others(&outlook, current.as_ref().map(|ban| ban.id), context));
+    rows.extend(others(
+        &outlook,
+        current.as_ref().map(|ban| ban.id),
+        context,
+    ));
     if let Some(by) = &outlook.exempt {
         rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
     }

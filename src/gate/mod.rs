@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::ban::outlook::bans_of;
 use crate::ban::{
     Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
     Report, Ruling, Seq, Subject, Verdict, outlook, weigh,
@@ -330,8 +331,10 @@ impl Gate {
     pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
         let (now, policy) = (self.clock.now(), self.policy.load());
         self.read(|ledger| {
+            let bans = bans_of(ledger, account, place, now);
             let mut tracker = self.counters.tracker();
-            outlook(ledger, &mut tracker, &policy, account, place, now)
+            let whom = (account, place);
+            outlook(ledger, &mut tracker, &policy, whom, bans, now)
         })
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod config;
+mod desk;
 mod doors;
 mod gate;
 mod house;
