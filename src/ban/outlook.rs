@@ -136,3 +136,149 @@ pub fn outlook(
         counting: counting.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::event::{Actor, EventId, Seq};
+    use crate::ban::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
+
+    struct World {
+        ledger: Ledger,
+        tracker: Tracker,
+        policy: Policy,
+        now: Timestamp,
+        seq: u64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let policy = Policy {
+                default_term: Term::Forever,
+                longest: None,
+                moderator_longest: None,
+                exempt_networks: Vec::new(),
+                exempt_accounts: Vec::new(),
+                rules: Default::default(),
+            };
+            let now = Timestamp::parse("2026-11-22T12:00Z").unwrap();
+            World {
+                ledger: Ledger::default(),
+                tracker: Tracker::new(policy.rules.clone(), Bounds::default(), [7; 16], now),
+                policy,
+                now,
+                seq: 0,
+            }
+        }
+
+        fn submit(&mut self, report: &Report) {
+            let mut fresh = || EventId([1; 16]);
+            let (proposal, _) = weigh(
+                &self.ledger,
+                &mut self.tracker,
+                &self.policy,
+                report,
+                self.now,
+                &mut fresh,
+            );
+            let Proposal::Events(events) = proposal else {
+                return;
+            };
+            for event in events {
+                self.seq += 1;
+                self.ledger.fold(Seq(self.seq), &event);
+            }
+        }
+
+        fn attempts(&mut self, subject: &str, times: u32) {
+            self.submit(&Report::Attempt {
+                actor: Actor::clock(),
+                subject: Subject::parse(subject).unwrap(),
+                times,
+            });
+        }
+
+        fn look(&mut self, subject: &str) -> Outlook {
+            let subject = Subject::parse(subject).unwrap();
+            let (account, place) = (subject.whose(), subject.place());
+            let bans = bans_of(&self.ledger, account, place, self.now);
+            let whom = (account, place);
+            outlook(
+                &self.ledger,
+                &mut self.tracker,
+                &self.policy,
+                whom,
+                bans,
+                self.now,
+            )
+        }
+
+        /// `rule amount/limit` of the first rule of this name.
+        fn count(&mut self, subject: &str, rule: &str) -> String {
+            let outlook = self.look(subject);
+            let mut all = outlook.counting.iter();
+            let one = all.find(|one| one.rule.name == rule);
+            one.map_or_else(String::new, |one| format!("{}/{}", one.amount, one.limit))
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now = self.now.saturating_add(Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
+    fn counters_are_told_as_the_rules_will_weigh_them() {
+        let mut world = World::new();
+        world.attempts("203.0.113.7", 4);
+        assert_eq!(world.count("203.0.113.7", "address-failures"), "4/5");
+        assert_eq!(
+            world.look("203.0.113.7"),
+            world.look("203.0.113.7"),
+            "looking counts nothing"
+        );
+        world.pass(601);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "",
+            "the window has moved on although nothing came"
+        );
+        assert_eq!(world.count("203.0.113.7", "address-spray"), "4/10");
+        world.attempts("203.0.113.7", 5);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "",
+            "they led to a ban"
+        );
+        let told = world.look("203.0.113.7");
+        assert_eq!(told.bans.len(), 1);
+        assert!(matches!(told.verdict, Verdict::Refuse { .. }));
+        world.pass(3_600);
+        world.attempts("203.0.113.7", 2);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "2/3",
+            "known to be bad"
+        );
+        world.attempts("203.0.113.7", 1);
+        assert_eq!(world.look("203.0.113.7").bans[0].ordinal, 2, "and so it is");
+    }
+
+    #[test]
+    fn a_known_good_pair_is_let_in_where_strangers_are_not() {
+        let mut world = World::new();
+        world.submit(&Report::Login(Attempt {
+            account: Subject::parse("a@example.org").unwrap().account().cloned(),
+            address: "2001:db8::1".parse().ok(),
+            outcome: Outcome::Success,
+            unknown: false,
+            at: world.now,
+        }));
+        world.attempts("2001:db8::2", 5);
+        let home = world.look("a@example.org from 2001:db8::3");
+        assert!(home.is_known && home.verdict == Verdict::LetIn);
+        assert_eq!((home.accounts_there, home.bans.len()), (1, 1));
+        let other = world.look("b@example.org from 2001:db8::3");
+        assert!(!other.is_known && other.verdict != Verdict::LetIn);
+    }
+}
