@@ -63,7 +63,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         subject: subject.clone(),
         times,
     };
-    let (rulings, notices) = match context.gate.count(&report).await {
+    let (rulings, notices) = match context.gate.attempt(&report).await {
         Ok(counted) => counted,
         Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
     };

@@ -118,7 +118,7 @@ impl Gate {
     /// [`LogFault`] when it could not be made durable; then it did not happen.
     pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
         if matches!(report, Report::Login(_) | Report::Attempt { .. }) {
-            let (rulings, _) = self.count(&report).await?;
+            let (rulings, _) = self.attempt(&report).await?;
             return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
         for _ in 0..STALE_RETRIES {
@@ -140,7 +140,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
-    pub async fn count(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
+    pub async fn attempt(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
         let (proposal, notices) = self.propose(report)?;
         let rulings = match proposal {
             Proposal::Answer(ruling) => vec![ruling],
