@@ -25,7 +25,7 @@ use crate::front::{Desk, Roles, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server, Standing};
-use crate::http::{Grants, Http, Readiness};
+use crate::http::{Grants, Http, Logins, Readiness};
 use crate::logs::Logs;
 use crate::store::Store;
 use crate::xmpp::act::XmppServer;
@@ -150,7 +150,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         doors.clone(),
     ))];
     if let Some(http) = http {
-        at_the_doors.push(tokio::spawn(http.run(doors.clone())));
+        let logins = Logins::new(Arc::clone(&gate), config.http_token.clone());
+        at_the_doors.push(tokio::spawn(http.run(logins, doors.clone())));
     }
     let working = vec![
         tokio::spawn(renew(Arc::clone(&host), wire.clone(), works.clone())),

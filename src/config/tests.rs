@@ -133,6 +133,11 @@ fn every_setting_arrives() {
     assert_eq!(config.record.cookie.as_ref().unwrap().expose(), "COOKIE");
     assert_eq!(config.record.keyring.signing_id().as_str(), "k1");
     assert_eq!(config.http, Some("127.0.0.1:5380".parse().unwrap()));
+    assert_eq!(
+        config.http_token.as_ref().unwrap().expose(),
+        "sixteen-or-more-characters"
+    );
+    assert_eq!(config.hook_hosts, ["second.example"]);
     assert_eq!(config.log.format, Format::Json);
     assert_eq!(config.log.levels.to_string(), "debug");
     let policy = config.policy();
@@ -278,6 +283,9 @@ seal_key_file = 'seal.key'
 ejabberd_cookie_file = 'cookie'
 [http]
 listen = '127.0.0.1:5380'
+token = 'sixteen-or-more-characters'
+[hook]
+hosts = ['Second.example']
 [ban]
 default_duration = '1d12h'
 longest = '90d'
@@ -656,6 +664,8 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         check("seal.key", "seal2.key", "record.seal_key_file", true),
         check("'cookie'", "'cookie2'", "record.ejabberd_cookie_file", true),
         check(":5380", ":5381", "http.listen", true),
+        check("sixteen-", "seventeen-", "http.token", true),
+        check("Second.", "third.", "hook.hosts", false),
         check("1d12h", "2d", "ban.default_duration", false),
         check("'90d'", "'91d'", "ban.longest", false),
         check("7 days", "8 days", "ban.moderator_longest", false),
@@ -711,7 +721,31 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
             .map(ToString::to_string),
     );
     // A key that is added to the list must be added to `changes.rs`; a secret is one thing with two keys.
-    for key in KEYS.iter().filter(|key| key.name != "secret_file") {
+    for key in KEYS
+        .iter()
+        .filter(|key| !matches!(key.name, "secret_file" | "token_file"))
+    {
         assert!(checked.contains(&key.to_string()), "{key}");
+    }
+}
+
+#[test]
+fn a_token_that_could_be_guessed_or_not_be_sent_is_refused() {
+    let place = Place::new();
+    for (token, says) in [
+        ("short", "fewer than 16 characters"),
+        (
+            "with blanks in the token",
+            "ASCII characters without blanks",
+        ),
+        ("schlüssel-aus-umlauten", "ASCII characters without blanks"),
+    ] {
+        let text = EVERYTHING.replace("sixteen-or-more-characters", token);
+        let said = place.said(&place.load(&text).unwrap_err());
+        assert!(
+            said.contains("`token` in [http]") && said.contains(says),
+            "{said}"
+        );
+        assert!(!said.contains(token), "{said}");
     }
 }

@@ -34,8 +34,6 @@ pub const PAGE: usize = 200;
 const PAGE_BYTES: usize = 160 * 1024;
 /// Reports whose bans are being made durable at the same time.
 const IMPOSING: usize = 256;
-/// Hellos that wait for the server's grants at the same time.
-const WAITING: usize = 16;
 
 /// All that speaks with hook modules.
 pub struct Hook {
@@ -46,7 +44,6 @@ pub struct Hook {
     runs: Mutex<Runs>,
     seen: Mutex<Seen>,
     imposing: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
 }
 
 impl Hook {
@@ -65,7 +62,6 @@ impl Hook {
             runs: Mutex::default(),
             seen: Mutex::default(),
             imposing: Arc::new(Semaphore::new(IMPOSING)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
         })
     }
 
@@ -88,17 +84,13 @@ impl Hook {
         }
         let asked = Asked::of(&received.header);
         let is_get = received.type_() == "get";
-        let request = || Request::read(payload, is_get, self.gate.now());
         if !self.server.believes(from) {
-            return match request() {
-                Ok(Request::Hello(hello)) if self.server.is_new() => self.later(asked, from, hello),
-                _ => {
-                    tracing::debug!(%from, "not a hook module of this server");
-                    None
-                }
-            };
+            if payload.name() == "hello" && from.node().is_none() {
+                self.server.doubts(from);
+            }
+            return None;
         }
-        Some(match request() {
+        Some(match Request::read(payload, is_get, self.gate.now()) {
             Ok(Request::Check(check)) => asked.now(Ok(Some(self.check(&check)))),
             Ok(Request::Report(report)) => self.report(asked, from, report),
             Ok(Request::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
@@ -128,24 +120,6 @@ impl Hook {
         };
         self.server.heard(from, hello, behind);
         hook::welcome(&self.epoch, head)
-    }
-
-    /// Right after the link came up nobody knows yet which domains are the server's.
-    fn later(self: &Arc<Self>, asked: Asked, from: &Jid, hello: Hello) -> Option<Reply> {
-        let place = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
-        let (hook, from) = (Arc::clone(self), from.clone());
-        let answer = async move {
-            let _place = place;
-            let answer = match hook.server.comes_to_believe(&from).await {
-                true => Ok(Some(hook.hello(&from, hello))),
-                false => Err(Fault::Unavailable.stanza_error()),
-            };
-            vec![asked.stanza(answer)]
-        };
-        Some(Reply {
-            now: Vec::new(),
-            later: Some(answer.boxed()),
-        })
     }
 
     /// Counts at once, so that the next question knows of it.

@@ -23,8 +23,8 @@ use tokio::{
 const CONNECTIONS: usize = 64;
 /// Life of a connection, idle or not. Whoever asks again connects again.
 const LIFE: Duration = Duration::from_secs(10);
-/// Bytes read from one connection: many health checks, no upload.
-const BYTES: usize = 64 * 1024;
+/// Bytes read from one connection: many questions, or the largest report.
+const BYTES: usize = 1024 * 1024;
 /// Pause after the system gave no connection (out of file descriptors), so as not to spin.
 const PAUSE: Duration = Duration::from_millis(500);
 

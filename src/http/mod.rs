@@ -1,13 +1,14 @@
-//! The door for machines that watch us: health checks over HTTP.
+//! The door for machines over HTTP: health checks for those that watch us, and the questions of the hook protocol for
+//! those that have the token.
 //!
-//! Never here: anything that changes a ban or needs a password, and nothing a stranger could fill: connections, their
-//! life and what may be sent over one are bounded. Whoever reaches the port may read every answer, so none holds a
-//! secret or names an account.
+//! Never here: commands, and nothing a stranger could fill: connections, their life and what may be sent over one are
+//! bounded. Whoever reaches the port may read the health checks, so they hold no secret and name no account.
 //!
-//! Start reading at [`health`], which has the two answers; `limits.rs` is the listener with its bounds.
+//! Start reading at [`health`] and [`logins`]; `limits.rs` is the listener with its bounds.
 
 pub mod health;
 mod limits;
+pub mod logins;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use health::{Grants, Readiness};
 use limits::Limited;
+pub use logins::Logins;
 
 /// How long open connections may take to end after the stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -71,8 +73,8 @@ impl Http {
     }
 
     /// Answers until `stop`, then lets open connections end for a moment.
-    pub async fn run(self, stop: CancellationToken) {
-        let router = router(self.readiness);
+    pub async fn run(self, logins: Logins, stop: CancellationToken) {
+        let router = router(self.readiness, logins);
         let listener = Limited::new(self.listener);
         let serve =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -88,21 +90,28 @@ impl Http {
     }
 }
 
-fn router(readiness: watch::Receiver<Readiness>) -> Router {
+fn router(readiness: watch::Receiver<Readiness>, logins: Logins) -> Router {
     health::routes(readiness)
+        .merge(logins::routes(logins))
         .fallback(async || {
             (
                 StatusCode::NOT_FOUND,
-                "no such page; there are /healthz and /readyz\n",
+                "no such page; there are /healthz, /readyz, /v1/check and /v1/report\n",
             )
         })
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET\n"))
+        .method_not_allowed_fallback(async || {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "GET for the health checks, POST for /v1\n",
+            )
+        })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::{
@@ -112,6 +121,16 @@ mod tests {
     };
 
     use super::*;
+    use crate::ban::seal::{KEY_BYTES, Keyring, generate_key_line};
+    use crate::ban::{Policy, Term};
+    use crate::gate::Gate;
+    use crate::gate::clock::Clock;
+    use crate::store::MemoryStore;
+    use crate::xmpp::act::{Settings, XmppServer};
+    use crate::xmpp::courier::Courier;
+    use crate::xmpp::secret::Secret;
+
+    const TOKEN: &str = "a-token-of-the-tests";
 
     struct Running {
         address: SocketAddr,
@@ -120,7 +139,37 @@ mod tests {
         task: tokio::task::JoinHandle<()>,
     }
 
+    /// A gate that nobody tells anything.
+    fn gate() -> Arc<Gate> {
+        let store = Arc::new(MemoryStore::new());
+        let silent = Courier::from_fn(|_| Box::pin(std::future::pending()));
+        let settings = Settings {
+            component: "bot.example.org".parse().unwrap(),
+            admins: Vec::new(),
+            act_as: None,
+            keyring: Keyring::parse(&generate_key_line(&"k1".parse().unwrap(), &[1; KEY_BYTES]))
+                .unwrap(),
+            cookie: None,
+            hook_hosts: Vec::new(),
+            limits: Default::default(),
+        };
+        let server = XmppServer::new(silent, settings);
+        let policy = Policy {
+            default_term: Term::Forever,
+            longest: None,
+            moderator_longest: None,
+            exempt_networks: Vec::new(),
+            exempt_accounts: Vec::new(),
+            rules: Default::default(),
+        };
+        Gate::open(store.clone(), store, server, Clock::system(), policy).unwrap()
+    }
+
     async fn running() -> Running {
+        with_token(Some(Secret::new(TOKEN.to_owned()))).await
+    }
+
+    async fn with_token(token: Option<Secret>) -> Running {
         let (set, readiness) = watch::channel(Readiness::default());
         let http = Http::bind("127.0.0.1:0".parse().unwrap(), readiness)
             .await
@@ -129,7 +178,7 @@ mod tests {
         Running {
             address,
             set,
-            task: tokio::spawn(http.run(stop.clone())),
+            task: tokio::spawn(http.run(Logins::new(gate(), token), stop.clone())),
             stop,
         }
     }
@@ -153,6 +202,73 @@ mod tests {
             )
             .await
         }
+    }
+
+    impl Running {
+        async fn post(&self, path: &str, token: &str, body: &str) -> String {
+            let request = format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            self.send(request.as_bytes()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_lacks_the_token_is_not_answered() {
+        let running = running().await;
+        let ask = "{\"address\": \"192.0.2.1\"}";
+        for token in ["", "a-token-of-the-test", "a-token-of-the-tests2"] {
+            let answer = running.post("/v1/check", token, ask).await;
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+            assert!(answer.contains("www-authenticate: Bearer"), "{answer}");
+        }
+        let answer = running.post("/v1/check", TOKEN, ask).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("{\"action\":\"allow\"}\n"), "{answer}");
+        let none = with_token(None).await.post("/v1/check", "", ask).await;
+        assert!(none.starts_with("HTTP/1.1 404 "), "{none}");
+        assert!(none.contains("token_file"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_question_is_said() {
+        let running = running().await;
+        for (path, body, says) in [
+            ("check", "{", "not the JSON"),
+            ("check", "{}", "account or address must be there"),
+            (
+                "check",
+                "{\"address\": \"1.2.3\"}",
+                "address: \\\"1.2.3\\\" is no address",
+            ),
+            (
+                "check",
+                "{\"account\": \"example.org\"}",
+                "write name@domain",
+            ),
+            ("report", "{\"logins\": 3}", "not the JSON"),
+            (
+                "report",
+                "{\"logins\": [{\"address\": \"192.0.2.1\", \"outcome\": \"no\"}]}",
+                "logins[0].outcome",
+            ),
+            (
+                "report",
+                "{\"logins\": [{\"address\": \"192.0.2.1\", \"outcome\": \"failure\", \"at\": \"noon\"}]}",
+                "logins[0].at",
+            ),
+        ] {
+            let answer = running.post(&format!("/v1/{path}"), TOKEN, body).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+            assert!(answer.contains(says), "{answer}");
+        }
+        let large = format!("{{\"logins\": [{}]}}", " ".repeat(logins::BODY));
+        let answer = running.post("/v1/report", TOKEN, &large).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        let answer = running.get("/v1/check").await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
     }
 
     #[tokio::test]

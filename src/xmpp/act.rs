@@ -10,11 +10,12 @@ mod prosody;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -107,6 +108,10 @@ pub struct XmppServer {
     reconnect: Notify,
     /// A module said hello.
     greeted: Notify,
+    /// The domains whose hook modules are believed.
+    believed: ArcSwap<HashSet<String>>,
+    /// Those that were named as not believed.
+    doubted: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -118,7 +123,6 @@ struct State {
     grants: Grants,
     hosts: BTreeMap<String, Capabilities>,
     probed: bool,
-    hook_hosts: BTreeSet<String>,
     modules: Modules,
     /// A connection before this one, or this one, was granted something.
     ever_granted: bool,
@@ -127,8 +131,12 @@ struct State {
 impl XmppServer {
     /// A server that is asked through `courier`. The link counts as down until [`XmppServer::link_up`].
     pub fn new(courier: Courier, settings: Settings) -> Arc<Self> {
+        let component = Jid::from(settings.component);
+        let believed = believed(&component, &settings.admins, settings.hook_hosts);
         Arc::new(XmppServer {
-            component: settings.component.into(),
+            believed: ArcSwap::from_pointee(believed),
+            doubted: Mutex::default(),
+            component,
             keyring: settings.keyring,
             cookie: settings.cookie,
             limits: settings.limits,
@@ -141,7 +149,6 @@ impl XmppServer {
                 grants: Grants::default(),
                 hosts: BTreeMap::new(),
                 probed: false,
-                hook_hosts: keys(settings.hook_hosts),
                 modules: Modules::default(),
                 ever_granted: false,
             }),
@@ -224,11 +231,12 @@ impl XmppServer {
         act_as: Option<Account>,
         hook_hosts: Vec<String>,
     ) {
+        let believed = believed(&self.component, &admins, hook_hosts);
+        self.believed.store(Arc::new(believed));
         {
             let mut state = self.state();
             state.admins = admins;
             state.act_as = act_as;
-            state.hook_hosts = keys(hook_hosts);
         }
         self.doubt.notify_one();
     }
@@ -377,13 +385,7 @@ impl XmppServer {
                 .iter()
                 .chain(&state.act_as)
                 .map(|admin| admin.domain().to_owned());
-            // portcullis.example.org most likely serves example.org.
-            let parent = self
-                .component
-                .domain()
-                .as_str()
-                .split_once('.')
-                .map(|(_, parent)| domain_key(parent));
+            let parent = parent(&self.component);
             let with_module = state.modules.addresses();
             let with_module = with_module.map(|(vhost, _)| vhost.to_owned());
             let vhosts: BTreeSet<String> = granted
@@ -575,8 +577,17 @@ impl XmppServer {
     }
 }
 
-fn keys(hosts: Vec<String>) -> BTreeSet<String> {
-    hosts.iter().map(|host| domain_key(host)).collect()
+/// The domains whose hook modules are believed.
+fn believed(component: &Jid, admins: &[Account], more: Vec<String>) -> HashSet<String> {
+    let more = more.iter().map(|host| domain_key(host));
+    let admins = admins.iter().map(|admin| admin.domain().to_owned());
+    more.chain(admins).chain(parent(component)).collect()
+}
+
+/// portcullis.example.org most likely serves example.org.
+fn parent(component: &Jid) -> Option<String> {
+    let (_, parent) = component.domain().as_str().split_once('.')?;
+    Some(domain_key(parent))
 }
 
 impl State {

@@ -6,6 +6,7 @@ mod config;
 mod desk;
 mod doors;
 mod gate;
+mod hook;
 mod house;
 mod laws;
 mod link;

@@ -121,8 +121,13 @@ def refused_soon(house, user, source, within=5):
     return lab.wait_for(lambda: attempt(house, user, source), within, what=f"{user} from {source} is refused")
 
 
+def wait_banned(house, subject, times=1):
+    """Outcomes are reported a moment after they are told to the client; a success before would make somebody known."""
+    lab.wait_for(lambda: len(bans_in_log(house, subject)) >= times, 5, what=f"a rule bans {subject}")
+
+
 def bans_in_log(house, subject):
-    """(until - when it was written, ordinal) of each automatic ban of a subject."""
+    """The how-manieth it was, of each automatic ban of a subject."""
     rows = []
     for line in house.bot.log().splitlines():
         m = re.search(r"banned by a rule.*subject=(.+?) until=Some\(\"([^\"]+)\"\).*ordinal=(\d+)", line)
@@ -138,6 +143,7 @@ def test_a_guesser_is_refused_after_the_limit_and_nobody_else(house, fresh, mech
     victim, innocent, guesser, home = fresh(), fresh(), address(), address()
     assert attempt(house, victim, home, mechanism=mechanism) == ""
     guess(house, victim, guesser, 4, mechanism)
+    wait_banned(house, f"{victim}@{house.server.host} from {guesser}")
     # With the right password, too.
     answer = refused_soon(house, victim, guesser)
     assert "temporary-auth-failure" in answer and "Logins to this account from here are refused until" in answer, answer
@@ -149,8 +155,9 @@ def test_a_guesser_is_refused_after_the_limit_and_nobody_else(house, fresh, mech
 def test_terms_grow_with_each_attack_and_end(house, fresh):
     victim, guesser = fresh(), address()
     lengths = []
-    for _ in range(3):
+    for times in range(1, 4):
         guess(house, victim, guesser)
+        wait_banned(house, f"{victim}@{house.server.host} from {guesser}", times)
         refused_soon(house, victim, guesser)
         began = time.time()
         lab.wait_for(lambda: attempt(house, victim, guesser) == "", 40, every=0.2, what="the ban ends")
@@ -163,6 +170,7 @@ def test_spraying_over_accounts_bans_the_source(house, fresh):
     sprayer, innocent = address(), fresh()
     for _ in range(6):
         attempt(house, fresh(), sprayer, "wrong")
+    wait_banned(house, sprayer)
     answer = refused_soon(house, innocent, sprayer)
     assert "You are banned until" in answer, answer
     assert attempt(house, innocent, address()) == ""
@@ -173,6 +181,7 @@ def test_an_account_under_attack_lets_its_owner_in_from_home(house, fresh):
     assert attempt(house, victim, home) == ""
     for _ in range(4):
         attempt(house, victim, address(), "wrong")
+    wait_banned(house, f"guard of {victim}@{house.server.host}")
     answer = refused_soon(house, victim, address())
     assert "temporary-auth-failure" in answer, answer
     assert attempt(house, victim, home) == ""
@@ -223,6 +232,7 @@ def test_no_ban_is_lost_by_kill_9_nor_by_a_restart_of_the_server(house, fresh):
     house.say(f"ban {bad} 1h bad place")
     for _ in range(6):
         attempt(house, fresh(), guesser, "wrong")
+    wait_banned(house, guesser)
     refused_soon(house, victim, guesser)
     time.sleep(1)  # the module asks after the news
 
@@ -253,6 +263,7 @@ def test_failures_before_a_restart_of_portcullis_still_count(house, fresh):
     house.bot.restart()
     house.wait_level_2()
     guess(house, victim, guesser, 1)
+    wait_banned(house, f"{victim}@{house.server.host} from {guesser}")
     assert refused_soon(house, victim, guesser)
 
 

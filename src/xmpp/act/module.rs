@@ -1,16 +1,16 @@
 //! Level 2: what the hook module on the server does for us (docs/hook-protocol.md 5, 6), and what it is told.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
-use super::{GRANT_WINDOW, XmppServer};
+use super::XmppServer;
 use crate::ban::{Account, Ban, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
 use crate::xmpp::courier::{Unanswered, Verb};
@@ -21,42 +21,34 @@ use crate::xmpp::privilege::domain_key;
 const NEWS_PAUSE: Duration = Duration::from_millis(50);
 /// How often silent modules are looked for.
 const ROUND: Duration = Duration::from_secs(10);
-/// How long a hello from a virtual host that is not known yet waits for the server's grants.
-const GRANTS: Duration = Duration::from_secs(3);
-const GRANTS_LOOK: Duration = Duration::from_millis(50);
+/// Most domains that are named as not believed.
+const DOUBTED: usize = 64;
 
 impl XmppServer {
     /// Whether an address may speak for a module: a domain of this server, as itself or with the resource `portcullis`.
     ///
-    /// A domain is this server's when it granted us something or lets us run commands, when an admin lives there (who
-    /// could order anything anyway), or when `[hook] hosts` names it. Any other domain may be anybody's: a remote server
-    /// can send as `its.domain/portcullis` whatever it likes.
+    /// Those are the domains where an admin lives (who could order anything anyway), the one above ours, and those of
+    /// `[hook] hosts`. A grant of privileges proves nothing: right after the link came up a remote server can send one,
+    /// too, as it can send as `its.domain/portcullis` whatever it likes.
     pub fn believes(&self, from: &Jid) -> bool {
         if from.node().is_some() || from.resource().is_some_and(|r| r.as_str() != "portcullis") {
             return false;
         }
+        let believed = self.believed.load();
+        let domain = from.domain().as_str();
+        believed.contains(domain) || believed.contains(&domain_key(domain))
+    }
+
+    /// Says once that a module is not believed, and what to do if it should be.
+    pub fn doubts(&self, from: &Jid) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         let domain = domain_key(from.domain().as_str());
-        let state = self.state();
-        state.grants.of(&domain).is_some()
-            || state.hook_hosts.contains(&domain)
-            || state.admins.iter().any(|admin| admin.domain() == domain)
-            || state.hosts.get(&domain).is_some_and(|host| host.is_ours())
-    }
-
-    /// The same, given time: right after the link came up the server's grants may be on their way.
-    pub async fn comes_to_believe(&self, from: &Jid) -> bool {
-        let waited = timeout(GRANTS, async {
-            while !self.believes(from) && self.is_new() {
-                sleep(GRANTS_LOOK).await;
-            }
-        });
-        let _ = waited.await;
-        self.believes(from)
-    }
-
-    /// Whether the link came up a moment ago.
-    pub fn is_new(&self) -> bool {
-        *self.session.borrow() != 0 && self.state().since.elapsed() < GRANT_WINDOW
+        if doubted.len() < DOUBTED && doubted.insert(domain.clone()) {
+            tracing::warn!(
+                %from,
+                "a hook module that is not believed said hello; if {domain} is on your server, set hosts = [\"{domain}\"] in [hook]"
+            );
+        }
     }
 
     /// A module said hello; `behind`: how many decisions it has not heard of.

@@ -153,6 +153,18 @@ class Portcullis:
         except (OSError, http.client.HTTPException) as e:
             return 0, str(e)
 
+    def post(self, path, value, token=None):
+        """(status, JSON) of a POST to its own HTTP."""
+        headers = {"Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", json.dumps(value).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as e:
+            return e.code, json.loads(e.read())
+
     def run(self, *args, within=40):
         """A subcommand to its end: `run("doctor")`. stdout and stderr together in `.stdout`."""
         return subprocess.run([self.binary, *args, "-c", self.config], text=True, stdin=subprocess.DEVNULL,

@@ -1,0 +1,271 @@
+//! The two questions of the hook protocol for programs that do not speak XMPP: `POST /v1/check` and `POST /v1/report`
+//! (docs/hook-protocol.md, "The HTTP twin").
+//!
+//! The same gate answers as for a module. Whoever has the token can make bans happen, so without one in the
+//! configuration nobody is answered.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, middleware};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::ban::told::told;
+use crate::ban::{Account, Attempt, Timestamp, Verdict};
+use crate::gate::Gate;
+use crate::xmpp::payload::hook::{self, LOGINS, Login};
+use crate::xmpp::secret::Secret;
+
+/// Most bytes of one request: a report of [`LOGINS`] with long names fits.
+pub(super) const BODY: usize = 512 * 1024;
+
+/// Who answers, and what they want to see first.
+#[derive(Clone)]
+pub struct Logins {
+    gate: Arc<Gate>,
+    token: Option<Secret>,
+}
+
+impl Logins {
+    /// Answers from `gate`, to those who have the token; to nobody without one.
+    pub fn new(gate: Arc<Gate>, token: Option<Secret>) -> Self {
+        Logins { gate, token }
+    }
+}
+
+/// What a program is told when it cannot be answered.
+struct Wrong(StatusCode, String);
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        let Wrong(status, why) = self;
+        let mut answer = answer(status, &json!({ "error": why }));
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = header::HeaderValue::from_static("Bearer");
+            answer
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        answer
+    }
+}
+
+fn answer(status: StatusCode, value: &Value) -> Response {
+    let kind = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, kind, format!("{value}\n")).into_response()
+}
+
+/// `/v1/check` and `/v1/report`.
+pub(super) fn routes(logins: Logins) -> Router {
+    Router::new()
+        .route("/v1/check", post(check))
+        .route("/v1/report", post(report))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(logins.clone(), admit))
+        .with_state(logins)
+}
+
+/// Before the body is read.
+async fn admit(
+    State(logins): State<Logins>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+    next: middleware::Next,
+) -> Response {
+    let Some(token) = &logins.token else {
+        let why = "this portcullis has no token for /v1: set `token_file` in [http] of its configuration, or PORTCULLIS_HTTP_TOKEN, and restart it";
+        return Wrong(StatusCode::NOT_FOUND, why.to_owned()).into_response();
+    };
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+        .map_or("", |(_, given)| given.trim());
+    // Over digests: neither the length nor the place of the first difference can be timed.
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    let is_right: bool = digest(given).ct_eq(&digest(token.expose())).into();
+    if !is_right {
+        let why = "the header `Authorization: Bearer TOKEN` with the token of [http] is wanted";
+        return Wrong(StatusCode::UNAUTHORIZED, why.to_owned()).into_response();
+    }
+    next.run(request).await
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a Result<Bytes, BytesRejection>) -> Result<T, Wrong> {
+    let body = body.as_ref().map_err(|why| match why.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Wrong(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a request has at most {BODY} bytes; send a report in parts"),
+        ),
+        status => Wrong(status, why.body_text()),
+    })?;
+    serde_json::from_slice(body).map_err(|why| {
+        Wrong(
+            StatusCode::BAD_REQUEST,
+            format!("this is not the JSON that is wanted: {why}"),
+        )
+    })
+}
+
+#[derive(Deserialize)]
+struct CheckIn {
+    account: Option<String>,
+    address: Option<String>,
+}
+
+async fn check(
+    State(logins): State<Logins>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Wrong> {
+    let asked: CheckIn = read(&body)?;
+    let (account, address) = who("", asked.account.as_deref(), asked.address.as_deref())?;
+    let verdict = logins.gate.check(account.as_ref(), address);
+    Ok(answer(StatusCode::OK, &verdict_in_json(&verdict)))
+}
+
+fn verdict_in_json(verdict: &Verdict) -> Value {
+    let Verdict::Refuse {
+        ban,
+        by,
+        reason,
+        until,
+    } = verdict
+    else {
+        return json!({ "action": "allow" });
+    };
+    let mut value = json!({
+        "action": "refuse",
+        "by": by.as_str(),
+        "text": told(*by, reason, *until),
+    });
+    if ban.0 != 0 {
+        value["ban"] = ban.0.into();
+    }
+    if let Some(until) = until {
+        value["until"] = until.to_xmpp().into();
+    }
+    value
+}
+
+/// Reads an account and an address; one of them must be there.
+fn who(
+    place: &str,
+    account: Option<&str>,
+    address: Option<&str>,
+) -> Result<(Option<Account>, Option<IpAddr>), Wrong> {
+    let wrong = |why: String| Wrong(StatusCode::BAD_REQUEST, format!("{place}{why}"));
+    let read_account = |text: &str| {
+        hook::account(text).ok_or_else(|| {
+            wrong(format!(
+                "account: {text:?} is no account; write name@domain"
+            ))
+        })
+    };
+    let read_address = |text: &str| {
+        hook::address(text).ok_or_else(|| {
+            wrong(format!(
+                "address: {text:?} is no address; write for example 203.0.113.7 or 2001:db8::7"
+            ))
+        })
+    };
+    let account = account.map(read_account).transpose()?;
+    let address = address.map(read_address).transpose()?;
+    if account.is_none() && address.is_none() {
+        return Err(wrong(String::from(
+            "account or address must be there, or both",
+        )));
+    }
+    Ok((account, address))
+}
+
+#[derive(Deserialize)]
+struct ReportIn {
+    logins: Vec<LoginIn>,
+}
+
+#[derive(Deserialize)]
+struct LoginIn {
+    account: Option<String>,
+    address: Option<String>,
+    mechanism: Option<String>,
+    outcome: String,
+    condition: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    unknown: bool,
+    at: Option<String>,
+}
+
+async fn report(
+    State(logins): State<Logins>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Wrong> {
+    let report: ReportIn = read(&body)?;
+    if report.logins.len() > LOGINS {
+        let why = format!("a report holds at most {LOGINS} logins");
+        return Err(Wrong(StatusCode::BAD_REQUEST, why));
+    }
+    let now = logins.gate.now();
+    // All or nothing: whoever sends it again after an error must not count one twice.
+    let attempts = report
+        .logins
+        .iter()
+        .enumerate()
+        .map(|(place, login)| one(place, login, now))
+        .collect::<Result<Vec<_>, _>>()?;
+    let taken = attempts.len();
+    let wanted = logins.gate.count(attempts).map_err(|why| {
+        tracing::error!(%why, "logins were not counted");
+        let why = String::from("it could not be counted; see the log");
+        Wrong(StatusCode::INTERNAL_SERVER_ERROR, why)
+    })?;
+    if !wanted.is_empty()
+        && let Err(why) = logins.gate.impose(wanted).await
+    {
+        // They are counted all the same: the next failure asks for the ban again.
+        tracing::error!(%why, "bans of rules could not be made durable");
+    }
+    Ok(answer(StatusCode::OK, &json!({ "taken": taken })))
+}
+
+fn one(place: usize, login: &LoginIn, now: Timestamp) -> Result<Attempt, Wrong> {
+    let place = format!("logins[{place}].");
+    who(&place, login.account.as_deref(), login.address.as_deref())?;
+    let wrong = |why: String| Wrong(StatusCode::BAD_REQUEST, format!("{place}{why}"));
+    let at = match login.at.as_deref() {
+        None => now,
+        Some(text) => Timestamp::parse(text).ok_or_else(|| {
+            wrong(format!(
+                "at: {text:?} is no time; write for example 2026-11-22T04:00:00Z"
+            ))
+        })?,
+    };
+    let read = Login {
+        account: login.account.as_deref(),
+        address: login.address.as_deref(),
+        mechanism: login.mechanism.as_deref(),
+        outcome: &login.outcome,
+        condition: login.condition.as_deref(),
+        reason: login.reason.as_deref(),
+        unknown: login.unknown,
+    };
+    hook::attempt(&read, at).ok_or_else(|| {
+        wrong(format!(
+            "outcome: {:?} must be success, failure, refused or error",
+            login.outcome
+        ))
+    })
+}
