@@ -441,7 +441,11 @@ impl Tracker {
 
     /// What the rules count for an account, an address or both at present, by rule; what lies
     /// before `since` does not count.
-    pub(super) fn tally(&self, who: &Who<'_>, since: impl Fn(&Rule) -> Timestamp) -> Vec<(&Rule, u32)> {
+    pub(super) fn tally(
+        &self,
+        who: &Who<'_>,
+        since: impl Fn(&Rule) -> Timestamp,
+    ) -> Vec<(&Rule, u32)> {
         let trace = self.trace(who, Timestamp::from_millis(self.base));
         let rules = self.rules.table.iter().enumerate();
         rules
