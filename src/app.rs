@@ -97,6 +97,7 @@ struct House {
 }
 
 async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> {
+    let signals = signals::Signals::take()?;
     // Bound first: a taken port or socket ends the start before anything is touched.
     let (ready_tell, ready) = watch::channel(Readiness::default());
     let http = match config.http {
@@ -138,6 +139,10 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         Arc::clone(&host),
         store.id(),
     );
+    wire.set_quick({
+        let hook = Arc::clone(&hook);
+        move |frame| hook.quick(frame)
+    });
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
@@ -203,6 +208,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         wire,
     };
     signals::watch(
+        signals,
         house,
         reload::Reload::new(file, config, logs, gate, host, desk),
     )
@@ -291,6 +297,7 @@ async fn route(
                         tokio::spawn(async move { send(&wire, later.await).await });
                     }
                 }
+                wire.handled();
             }
         }
     }

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{WRONG, link_settings, server_settings};
+use crate::ban::Timestamp;
 use crate::command::words;
 use crate::config::Config;
 use crate::front::terminal::{self, Answer, Question};
@@ -19,9 +20,14 @@ use crate::gate::ports::{Server, Standing};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
+use crate::xmpp::payload::hook;
+use crate::xmpp::stanza::Received;
 
 /// How long the server may take to let us in and to answer the probes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the hook modules may take to say hello: ejabberd's looks once a second.
+const MODULES: Duration = Duration::from_secs(2);
 
 /// Asks, prints, and says by the exit code whether bans take hold: 0 they do, 1 they do not, 2
 /// the server refuses the settings.
@@ -86,6 +92,7 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
     let stop = CancellationToken::new();
     let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));
     let mut linked = tokio::spawn(link.run(stop.clone()));
+    let mut probed = false;
     let found = tokio::time::timeout(PATIENCE, async {
         loop {
             tokio::select! {
@@ -93,19 +100,23 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
                     Some(Incoming::Up) => host.link_up(),
                     Some(Incoming::Down { .. }) => host.link_down(),
                     Some(Incoming::Stanza(received)) => {
-                        if let Routed::NotMine(received) = asker.route(received) {
-                            host.take(&received);
+                        if let Routed::NotMine(received) = asker.route(received)
+                            && !host.take(&received)
+                        {
+                            note_module(&host, &received);
                         }
                     }
                     None => {}
                 },
                 changed = standing.changed() => {
                     changed.context("the probes ended by themselves")?;
-                    let now = standing.borrow_and_update();
-                    if now.probed {
-                        return Ok((**now).clone());
+                    let now = Arc::clone(&standing.borrow_and_update());
+                    probed = now.probed;
+                    if now.probed && now.level == 2 {
+                        return Ok((*now).clone());
                     }
                 }
+                () = tokio::time::sleep(MODULES), if probed => return Ok((**standing.borrow()).clone()),
                 ended = &mut linked => return match ended {
                     Ok(Err(fatal)) => Err(anyhow::Error::new(fatal)),
                     _ => Err(anyhow::anyhow!("the link to the server ended by itself")),
@@ -124,6 +135,20 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
             config.component.server,
             trouble.unwrap_or_else(|| String::from("no answer to the probes")),
         ),
+    }
+}
+
+/// A hello counts as seen although nobody answers it: the module says it again to the one who stays.
+fn note_module(host: &XmppServer, received: &Received) {
+    let hello = received
+        .payload()
+        .filter(|payload| payload.has_ns(hook::NS_HOOK));
+    let from = &received.header.from;
+    if let Some(Ok(hook::Request::Hello(hello))) =
+        hello.map(|hello| hook::Request::read(hello, false, Timestamp::from_millis(0)))
+        && host.believes(from)
+    {
+        host.heard(from, hello, 0);
     }
 }
 

@@ -1,15 +1,38 @@
 //! SIGTERM and SIGINT stop, SIGHUP reloads.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::House;
 use super::reload::Reload;
 
+/// The signals that are heard. Taken before anything else starts: one that came earlier would end the program.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn take() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Runs the house until it breaks or a signal says stop; then stops it in order.
-pub(super) async fn watch(mut house: House, mut reload: Reload) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+pub(super) async fn watch(
+    signals: Signals,
+    mut house: House,
+    mut reload: Reload,
+) -> anyhow::Result<()> {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+        mut hang_up,
+    } = signals;
     let ended = loop {
         tokio::select! {
             why = house.broken() => break Err(why),

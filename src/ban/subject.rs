@@ -25,6 +25,30 @@ impl Account {
         Some(Account(format!("{localpart}@{domain}").into()))
     }
 
+    /// From a text that is its own normal form at sight, as servers send them: lower-case ASCII letters, digits, `.`,
+    /// `_` and `-` on both sides of one `@`. `None` says nothing: [`Account::from_jid`] may still take it.
+    pub fn from_plain(text: &str) -> Option<Self> {
+        let (localpart, domain) = text.split_once('@')?;
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_name = |byte: u8| is_plain(byte) || matches!(byte, b'.' | b'_' | b'-');
+        let is_label = |label: &str| {
+            let bytes = label.as_bytes();
+            let ends = bytes.first().into_iter().chain(bytes.last());
+            !bytes.is_empty()
+                && bytes.len() < 64
+                && !label.contains("--")
+                && ends.copied().all(is_plain)
+                && bytes.iter().all(|byte| is_plain(*byte) || *byte == b'-')
+        };
+        let fits = !localpart.is_empty()
+            && localpart.len() < 256
+            && domain.len() < 256
+            && localpart.bytes().all(is_name)
+            && domain.split('.').all(is_label)
+            && domain.bytes().any(|byte| byte.is_ascii_lowercase());
+        fits.then(|| Account(text.into()))
+    }
+
     /// The normalised bare JID.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -335,6 +359,33 @@ mod tests {
             Subject::parse("a@xn--bcher-kva.example").unwrap()
         );
         check("spam@example.org.", "spam@example.org");
+    }
+
+    #[test]
+    fn a_plain_account_is_its_own_normal_form() {
+        for text in ["alice@example.org", "a.b-c_9@x-1.localhost", "u@localhost"] {
+            let slowly = Account::from_jid(&Jid::new(text).unwrap());
+            assert_eq!(Account::from_plain(text), slowly, "{text}");
+            assert!(slowly.is_some());
+        }
+        for text in [
+            "Alice@example.org",
+            "a@b@c",
+            "a@Example.org",
+            "a@xn--bcher-kva.example",
+            "a@example.org.",
+            "a@example.org/x",
+            "@example.org",
+            "a@",
+            "a@-b",
+            "a@192.0.2.1",
+            "é@example.org",
+            "a b@example.org",
+            "a@[::1]",
+            "a",
+        ] {
+            assert_eq!(Account::from_plain(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -18,12 +18,13 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
-use crate::ban::{Attempt, Changed, Seq};
+use crate::ban::{Account, Attempt, Changed, Seq};
 use crate::gate::{Gate, Wanted};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
 use crate::xmpp::privilege::domain_key;
+use crate::xmpp::quick;
 use crate::xmpp::stanza::Received;
 use runs::Runs;
 use seen::Seen;
@@ -100,6 +101,27 @@ impl Hook {
                 asked.now(Err(refusal(why)))
             }
         })
+    }
+
+    /// Answers a frame on the spot if it is a check in its plain shape, of a module of this server.
+    pub fn quick(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let question = quick::question(frame)?;
+        let is_ours =
+            question.to == self.domain.as_str() && self.server.believes_plain(question.from);
+        if !is_ours || (question.account, question.address) == (None, None) {
+            return None;
+        }
+        // What is not at sight what it means goes the long way.
+        let account = match question.account {
+            None => None,
+            Some(text) => Some(Account::from_plain(text)?),
+        };
+        let address = match question.address {
+            None => None,
+            Some(text) => Some(hook::address(text)?),
+        };
+        let verdict = self.gate.check(account.as_ref(), address);
+        Some(quick::answer(&question, &verdict, self.head()))
     }
 
     fn check(&self, check: &Check) -> Element {

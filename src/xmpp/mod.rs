@@ -26,6 +26,7 @@ pub(crate) mod modules;
 pub mod payload;
 pub mod privilege;
 pub mod probe;
+pub mod quick;
 pub mod record;
 pub mod remedy;
 pub mod secret;

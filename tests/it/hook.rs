@@ -468,6 +468,40 @@ async fn a_whole_set_comes_in_pages_and_what_ends_meanwhile_is_taken_back() {
 }
 
 #[tokio::test]
+async fn other_rules_hold_after_sighup() {
+    let mut stage = Stage::new(50).await;
+    stage.hello().await;
+    let who = "account='u1@example.org' address='203.0.0.1'";
+    stage
+        .module("set", "report", &format!("batch='1'>{}", failures(1, 2)))
+        .await;
+    assert_eq!(stage.check(who).await, "allow");
+    let path = stage.folder.path().join("portcullis.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    write(&path, &text.replace("limit = 50", "limit = 2"));
+    let pid = stage.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    // The failure from before counts, too: one more is too many as soon as the new rules hold.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut batch = 1;
+    while stage.check(who).await == "allow" {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        batch += 1;
+        let login = failures(1, 2);
+        stage
+            .module("set", "report", &format!("batch='{batch}'>{login}"))
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn after_a_crash_the_module_goes_on_where_it_was() {
     let mut stage = Stage::new(1).await;
     let (epoch, _) = stage.hello().await;

@@ -273,7 +273,7 @@ proptest! {
     #[test]
     fn a_copy_that_asks_for_changes_now_and_then_holds_what_is_in_force(
         steps in proptest::collection::vec((step(), 0..4u8), 1..60),
-        most in 1..4usize,
+        most in 2..5usize,
     ) {
         let mut world = World::new();
         let (mut copy, mut since, mut begun) = (BTreeMap::new(), Seq(0), Seq(0));

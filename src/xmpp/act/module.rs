@@ -39,6 +39,12 @@ impl XmppServer {
         believed.contains(domain) || believed.contains(&domain_key(domain))
     }
 
+    /// The same of an address as it was sent; `false` may mean that it is only written in another way.
+    pub fn believes_plain(&self, from: &str) -> bool {
+        let domain = from.strip_suffix("/portcullis").unwrap_or(from);
+        self.believed.load().contains(domain)
+    }
+
     /// Says once that a module is not believed, and what to do if it should be.
     pub fn doubts(&self, from: &Jid) {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);

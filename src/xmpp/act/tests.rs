@@ -84,6 +84,9 @@ impl Fake {
         if self.deaf {
             return Err(Unanswered::Silent);
         }
+        if question.payload.has_ns(hook::NS_HOOK) {
+            return self.module(&question.payload);
+        }
         if question.payload.is("privileged_iq", NS_PRIVILEGE) {
             return self.privileged(question);
         }
@@ -91,6 +94,22 @@ impl Fake {
             return Err(Unanswered::Silent);
         }
         self.plain(&question.payload).map(|inner| iq(&inner))
+    }
+
+    /// What the hook module does.
+    fn module(&mut self, order: &Element) -> Result<Element, Unanswered> {
+        let whom = order.attr("account").or(order.attr("address"));
+        let whom = whom.unwrap_or_default().to_owned();
+        self.log.push(format!("{} {whom}", order.name()));
+        let ns = hook::NS_HOOK;
+        Ok(iq(&match order.name() {
+            "kick" => {
+                let count = u8::from(self.online.remove(&whom));
+                format!("<kicked xmlns='{ns}' count='{count}'/>")
+            }
+            "hash" => format!("<hash xmlns='{ns}' value='{}'/>", right_hash(&whom)),
+            _ => String::new(),
+        }))
     }
 
     fn privileged(&mut self, question: &Question) -> Result<Element, Unanswered> {
@@ -810,4 +829,150 @@ async fn a_server_that_never_granted_anything_is_not_asked_again_and_again() {
     server.link_up();
     let asked = tokio::time::timeout(Duration::from_secs(3_600), server.reconnect_wanted()).await;
     assert!(asked.is_err());
+}
+
+fn hello(server: &XmppServer, trouble: Option<&str>) {
+    let hello = hook::Hello {
+        software: "ejabberd".into(),
+        version: "26.07".into(),
+        module: "1.0.0".into(),
+        node: "n1".into(),
+        trouble: trouble.map(str::to_owned),
+        ..hook::Hello::default()
+    };
+    server.heard(&Jid::new("localhost/portcullis").unwrap(), hello, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_module_the_cookie_stays_on_the_server_and_kicks_have_the_reason() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    hello(&server, None);
+    let standing = server.standing().borrow().clone();
+    assert_eq!(
+        (standing.level, standing.gaps.len()),
+        (2, 0),
+        "{standing:?}"
+    );
+    assert_eq!(
+        server.enforce(&ban("alice@localhost")).await,
+        Ok(Held::Enforced)
+    );
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    let log = std::mem::take(&mut locked(&fake).log);
+    let steps: Vec<_> = log
+        .iter()
+        .filter(|step| !step.starts_with("user-stats"))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "kick alice@localhost",
+            "hash alice@localhost",
+            "write alice@localhost",
+            "kick alice@localhost"
+        ]
+    );
+    for (whom, kicked) in [
+        ("192.0.2.7", true),
+        ("alice@localhost from 192.0.2.7", false),
+        ("guard of alice@localhost", false),
+    ] {
+        assert_eq!(
+            server.enforce(&ban(whom)).await,
+            Ok(Held::Enforced),
+            "{whom}"
+        );
+        let log = std::mem::take(&mut locked(&fake).log);
+        assert_eq!(log == ["kick 192.0.2.7"], kicked, "{whom}: {log:?}");
+    }
+    locked(&fake).deaf = true;
+    assert!(why(server.enforce(&ban("192.0.2.7")).await).contains("did not answer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_module_alone_is_enough_on_prosody() {
+    let fake = fake(Make::Prosody);
+    let server = server(&fake, None);
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    locked(&fake).can_disable = false;
+    server.link_up();
+    let mut standing = server.standing();
+    standing.wait_for(|standing| standing.probed).await.unwrap();
+    hello(&server, None);
+    assert_eq!(standing.borrow().level, 2);
+    let banned = server.enforce(&ban("alice@localhost")).await;
+    assert_eq!(banned, Ok(Held::Enforced));
+    assert!(locked(&fake).disabled.is_empty());
+    assert!(
+        !locked(&fake)
+            .log
+            .iter()
+            .any(|step| step.starts_with("disable"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_in_trouble_is_shown_and_a_silent_one_is_missed() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    assert!(
+        server.standing().borrow().gaps[0]
+            .remedy
+            .contains("module_install")
+    );
+    hello(&server, Some("the table of held bans was gone"));
+    let told = server.standing().borrow().clone();
+    assert!(
+        told.gaps[0]
+            .what
+            .contains("the table of held bans was gone"),
+        "{told:?}"
+    );
+    let (_tell, news) = watch::channel(Seq(0));
+    let stop = CancellationToken::new();
+    tokio::spawn(Arc::clone(&server).tell_news("e".into(), news, stop.clone()));
+    sleep(Duration::from_secs(150)).await;
+    assert_eq!(server.standing().borrow().level, 2);
+    sleep(Duration::from_secs(60)).await;
+    let told = server.standing().borrow().clone();
+    assert_eq!(told.level, 1, "{told:?}");
+    assert!(
+        told.gaps[0].what.contains("is not on localhost"),
+        "{told:?}"
+    );
+    assert_eq!(
+        server.enforce(&ban("192.0.2.7")).await,
+        Ok(Held::NeedsModule)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_reach_a_module_at_once_and_a_burst_of_them_as_one() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    hello(&server, None);
+    let (tell, news) = watch::channel(Seq(0));
+    let stop = CancellationToken::new();
+    tokio::spawn(Arc::clone(&server).tell_news("e".into(), news, stop.clone()));
+    sleep(Duration::from_millis(10)).await;
+    for seq in 1..=100 {
+        tell.send_replace(Seq(seq));
+        sleep(Duration::from_micros(100)).await;
+    }
+    sleep(Duration::from_millis(100)).await;
+    let told = locked(&fake)
+        .log
+        .iter()
+        .filter(|step| step.starts_with("news"))
+        .count();
+    assert!((1..=2).contains(&told), "{told}");
+    tell.send_replace(Seq(101));
+    sleep(Duration::from_millis(100)).await;
+    let again = locked(&fake)
+        .log
+        .iter()
+        .filter(|step| step.starts_with("news"))
+        .count();
+    assert_eq!(again, told + 1);
 }

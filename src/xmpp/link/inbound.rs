@@ -14,6 +14,8 @@ const BUFFER: usize = 64 * 1024;
 pub(super) enum Said {
     Open(Opening),
     Top(Top),
+    /// A question that was answered on the spot: the answer.
+    Answered(Vec<u8>),
     Close,
 }
 
@@ -53,6 +55,14 @@ impl Inbound {
 
     /// The next thing said. Cancel-safe: whatever was read stays here.
     pub(super) async fn next(&mut self) -> Result<Said, Cause> {
+        self.next_with(|_| None).await
+    }
+
+    /// The same; what `quick` can answer is not parsed.
+    pub(super) async fn next_with(
+        &mut self,
+        quick: impl Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> Result<Said, Cause> {
         loop {
             let mut rest = &self.buffer[self.start..self.end];
             let before = rest.len();
@@ -60,7 +70,12 @@ impl Inbound {
             self.start += before - rest.len();
             match frame {
                 Ok(Some(Frame::Open(opening))) => return Ok(Said::Open(opening)),
-                Ok(Some(Frame::Whole(frame))) => return Ok(Said::Top(stanza::parse(frame))),
+                Ok(Some(Frame::Whole(frame))) => {
+                    return Ok(match quick(frame) {
+                        Some(answer) => Said::Answered(answer),
+                        None => Said::Top(stanza::parse(frame)),
+                    });
+                }
                 Ok(Some(Frame::Rejected { head, why })) => {
                     return Ok(Said::Top(Top::Malformed(Malformed {
                         head,

@@ -69,7 +69,7 @@ fn refusal(said: Said, settings: &Settings) -> Result<(), Cause> {
             Err(Cause::of(error, settings.domain.as_str(), &settings.server))
         }
         Said::Close => Err(Cause::Closed),
-        Said::Top(_) | Said::Open(_) => Ok(()),
+        Said::Top(_) | Said::Open(_) | Said::Answered(_) => Ok(()),
     }
 }
 

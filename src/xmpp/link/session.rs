@@ -23,6 +23,8 @@ use crate::xmpp::wire::{self, Out, Wire};
 const BATCH: usize = 64 * 1024;
 /// Error answers and pings of the link itself that may wait. A flood of bad requests beyond it goes unanswered.
 const OWN: usize = 64;
+/// Questions answered on the spot before their answers are written.
+const ANSWERS: usize = 64;
 /// Time for the last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -172,13 +174,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn run(&mut self) -> Cause {
+        let mut answered = 0_usize;
         loop {
             let timings = &self.settings.timings;
             let deadline = match self.pinged {
                 Some(at) => at + timings.answer,
                 None => self.inbound.last_read + timings.silence,
             };
-            let said = match timeout_at(deadline, self.inbound.next()).await {
+            let wire = self.wire;
+            let said = self.inbound.next_with(|frame| wire.answer_quickly(frame));
+            let said = match timeout_at(deadline, said).await {
                 Ok(said) => said,
                 Err(_) => match self.silence() {
                     Ok(()) => continue,
@@ -188,6 +193,18 @@ impl Reader<'_> {
             self.pinged = None;
             let top = match said {
                 Ok(Said::Top(top)) => top,
+                Ok(Said::Answered(answer)) => {
+                    self.wire.counters().received.fetch_add(1, Relaxed);
+                    if let Err(why) = self.wire.send_answer(answer).await {
+                        tracing::debug!(%why, "an answer was not sent");
+                    }
+                    answered += 1;
+                    if answered % ANSWERS == 0 {
+                        // Without this a server that asks all the time would wait for its answers.
+                        tokio::task::yield_now().await;
+                    }
+                    continue;
+                }
                 Ok(Said::Open(_)) => continue,
                 Ok(Said::Close) => return Cause::Closed,
                 Err(cause) => return cause,
@@ -198,6 +215,7 @@ impl Reader<'_> {
                         continue;
                     }
                     self.wire.counters().received.fetch_add(1, Relaxed);
+                    self.wire.hands_on();
                     if self.events.send(Incoming::Stanza(received)).await.is_err() {
                         return Cause::Deaf;
                     }

@@ -1,0 +1,297 @@
+//! The one question that is asked at every login, read without a tree and answered without one.
+//!
+//! `<check/>` of a hook module comes in one plain shape. What has that shape is read here in one pass over its bytes; a
+//! frame with anything else in it (an entity, a character beyond ASCII, one more element) is none of ours and goes the
+//! way of every stanza, which reads the same from it.
+
+use std::fmt::Write as _;
+
+use super::payload::hook::NS_HOOK;
+use super::stanza::NS_COMPONENT;
+use crate::ban::ledger::By;
+use crate::ban::{Seq, Verdict, told::told};
+
+/// A check, as it stands in its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// Whose stanza it is.
+    pub from: &'a str,
+    /// Which address of ours is asked.
+    pub to: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// Whose login.
+    pub account: Option<&'a str>,
+    /// From where.
+    pub address: Option<&'a str>,
+}
+
+/// Reads a frame of the guard, if it is a check in its plain shape.
+#[must_use]
+pub fn question(frame: &[u8]) -> Option<Question<'_>> {
+    if !frame.is_ascii() {
+        return None;
+    }
+    let mut rest = std::str::from_utf8(frame).ok()?.strip_prefix("<iq")?;
+    let [mut from, mut to, mut id, mut type_, mut xmlns] = [None; 5];
+    while let Some((name, value)) = attribute(&mut rest)? {
+        once(
+            match name {
+                "from" => &mut from,
+                "to" => &mut to,
+                "id" => &mut id,
+                "type" => &mut type_,
+                "xmlns" => &mut xmlns,
+                "xml:lang" => continue,
+                _ => return None,
+            },
+            value,
+        )?;
+    }
+    if (type_, xmlns) != (Some("get"), Some(NS_COMPONENT)) {
+        return None;
+    }
+    rest = rest.strip_prefix('>')?.strip_prefix("<check")?;
+    let [mut account, mut address, mut mechanism, mut xmlns] = [None; 4];
+    while let Some((name, value)) = attribute(&mut rest)? {
+        once(
+            match name {
+                "account" => &mut account,
+                "address" => &mut address,
+                "mechanism" => &mut mechanism,
+                "xmlns" => &mut xmlns,
+                _ => return None,
+            },
+            value,
+        )?;
+    }
+    let rest = match rest.strip_prefix("/>") {
+        Some(rest) => rest,
+        None => rest.strip_prefix("></check>")?,
+    };
+    if xmlns != Some(NS_HOOK) || rest != "</iq>" {
+        return None;
+    }
+    Some(Question {
+        from: from?,
+        to: to?,
+        id: id?,
+        account,
+        address,
+    })
+}
+
+/// The first one: an element with two attributes of one name is ill-formed.
+fn once<'a>(place: &mut Option<&'a str>, value: &'a str) -> Option<()> {
+    place.replace(value).is_none().then_some(())
+}
+
+/// The next attribute of a start tag. Outer `None`: not in the plain shape; inner: the tag has no more.
+#[expect(clippy::option_option, reason = "as said above")]
+fn attribute<'a>(rest: &mut &'a str) -> Option<Option<(&'a str, &'a str)>> {
+    let behind = rest.trim_start_matches(' ');
+    if behind.starts_with(['/', '>']) {
+        *rest = behind;
+        return Some(None);
+    }
+    if behind.len() == rest.len() {
+        return None;
+    }
+    let (name, behind) = behind.split_once('=')?;
+    let quote = behind
+        .bytes()
+        .next()
+        .filter(|quote| matches!(quote, b'"' | b'\''))?;
+    let behind = &behind[1..];
+    let end = memchr::memchr(quote, behind.as_bytes())?;
+    let value = &behind[..end];
+    let is_plain = |byte: u8| !matches!(byte, b'&' | b'<' | b'\'' | b'"' | 0..=0x1f | 0x7f);
+    if !value.bytes().all(is_plain) {
+        return None;
+    }
+    *rest = &behind[end + 1..];
+    Some(Some((name, value)))
+}
+
+/// The whole answer, as it goes into the stream.
+#[must_use]
+pub fn answer(question: &Question<'_>, verdict: &Verdict, seq: Seq) -> Vec<u8> {
+    let Question { from, to, id, .. } = question;
+    let mut text = String::with_capacity(256);
+    // Writing into a string cannot fail.
+    let _ = write!(
+        text,
+        "<iq type='result' id='{id}' from='{to}' to='{from}'><verdict xmlns='{NS_HOOK}'"
+    );
+    match verdict {
+        Verdict::LetIn => {
+            let _ = write!(text, " action='allow' seq='{}'/>", seq.0);
+        }
+        Verdict::Refuse {
+            ban,
+            by,
+            reason,
+            until,
+        } => {
+            let _ = write!(
+                text,
+                " action='refuse' by='{}' seq='{}'",
+                by.as_str(),
+                seq.0
+            );
+            if ban.0 != 0 {
+                let _ = write!(text, " ban='{}'", ban.0);
+            }
+            if let Some(until) = until {
+                let _ = write!(text, " until='{}'", until.to_xmpp());
+            }
+            text.push_str("><text>");
+            push_escaped(&mut text, &told(By::clone(by), reason, *until));
+            text.push_str("</text></verdict>");
+        }
+    }
+    text.push_str("</iq>");
+    text.into_bytes()
+}
+
+fn push_escaped(text: &mut String, plain: &str) {
+    for c in plain.chars() {
+        match c {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            c => text.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::{BanId, Timestamp};
+    use crate::xmpp::payload::hook::{Request, verdict};
+    use crate::xmpp::stanza::{Top, parse};
+    use proptest::prelude::*;
+
+    const PLAIN: &str = "<iq xmlns='jabber:component:accept' type='get' id='q1' from='example.org/portcullis' to='gate.example.org'>\
+        <check xmlns='urn:portcullis:hook:1' account='alice@example.org' address='203.0.113.7' mechanism='PLAIN'/></iq>";
+
+    #[test]
+    fn the_plain_shape_is_read() {
+        let read = question(PLAIN.as_bytes()).unwrap();
+        assert_eq!((read.id, read.to), ("q1", "gate.example.org"));
+        assert_eq!(read.account, Some("alice@example.org"));
+        assert_eq!(read.address, Some("203.0.113.7"));
+        let other = PLAIN
+            .replace('\'', "\"")
+            .replace("/></iq>", " ></check></iq>")
+            .replace("type=", " xml:lang=\"en\"  type=");
+        assert_eq!(question(other.as_bytes()).unwrap(), read);
+    }
+
+    #[test]
+    fn anything_else_goes_the_long_way() {
+        for (from, to) in [
+            ("q1", "q&amp;1"),
+            ("alice", "älice"),
+            ("'get'", "'set'"),
+            ("<check", "<chec"),
+            ("hook:1", "hook:2"),
+            ("/></iq>", "/> </iq>"),
+            ("/></iq>", "><x/></check></iq>"),
+            ("/></iq>", "/><x/></iq>"),
+            (" id='q1'", ""),
+            (" id='q1'", " id='q1' id='q1'"),
+            (" id=", " p:id="),
+            ("' id", "'id"),
+            ("'q1'", "'q\t1'"),
+            ("'q1'", "\"q'1\""),
+            ("mechanism", "door"),
+            ("component:accept", "client"),
+        ] {
+            assert!(PLAIN.contains(from), "{from}");
+            assert_eq!(
+                question(PLAIN.replacen(from, to, 1).as_bytes()),
+                None,
+                "{to}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_says_what_the_long_way_says() {
+        let read = question(PLAIN.as_bytes()).unwrap();
+        let refuse = |ban, reason: &str, until| Verdict::Refuse {
+            ban: BanId(ban),
+            by: By::Pair,
+            reason: reason.into(),
+            until,
+        };
+        let end = Timestamp::parse("2030-01-01");
+        for one in [
+            Verdict::LetIn,
+            refuse(17, "a <b> & 'c' \"d\" ]]>", end),
+            refuse(0, "", None),
+        ] {
+            let text = String::from_utf8(answer(&read, &one, Seq(44))).unwrap();
+            let framed = text.replacen("<iq", "<iq xmlns='jabber:component:accept'", 1);
+            let Top::Stanza(received) = parse(framed.as_bytes()) else {
+                panic!("{text}");
+            };
+            let long = verdict(&one, Seq(44));
+            let payload = received.payload().unwrap();
+            let attributes = |element: &minidom::Element| {
+                let attributes = element.attrs().into_iter();
+                attributes
+                    .map(|((_, name), value)| (name.to_string(), value.to_owned()))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(attributes(payload), attributes(&long));
+            assert_eq!(
+                crate::xmpp::payload::hook::text(payload),
+                crate::xmpp::payload::hook::text(&long)
+            );
+            assert!(payload.is("verdict", NS_HOOK));
+            assert_eq!(received.header.to.as_str(), "example.org/portcullis");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_quickly_is_what_the_parser_reads(
+            parts in proptest::collection::vec(prop_oneof![
+                Just(" id='q'"), Just(" type='get'"), Just(" type=\"get\""), Just(" from='a.example'"), Just(" to='b'"),
+                Just(" xmlns='jabber:component:accept'"), Just(" xml:lang='en'"), Just(">"), Just("<check"),
+                Just(" xmlns='urn:portcullis:hook:1'"), Just(" account='a@b'"), Just(" account='a&lt;@b'"),
+                Just(" address='192.0.2.1'"), Just("/>"), Just("></check>"), Just("</iq>"), Just(" "), Just("x"),
+            ], 0..16),
+            orderly in any::<bool>(),
+        ) {
+            let text = match orderly {
+                false => format!("<iq{}", parts.concat()),
+                true => {
+                    let of = |names: &[&str]| parts.iter()
+                        .filter(|part| names.iter().any(|name| part.trim_start().starts_with(name)))
+                        .copied().collect::<String>();
+                    format!("<iq xmlns='jabber:component:accept' type='get'{}><check xmlns='urn:portcullis:hook:1'{}/></iq>",
+                        of(&["id", "from", "to", "xml:lang"]), of(&["account", "address"]))
+                }
+            };
+            if let Some(quick) = question(text.as_bytes()) {
+                let Top::Stanza(slow) = parse(text.as_bytes()) else {
+                    return Err(TestCaseError::fail(format!("not a stanza: {text}")));
+                };
+                prop_assert_eq!(slow.header.from.as_str(), quick.from);
+                prop_assert_eq!(slow.header.id.as_deref(), Some(quick.id));
+                let payload = slow.payload().unwrap();
+                prop_assert_eq!(payload.attr("account"), quick.account);
+                prop_assert_eq!(payload.attr("address"), quick.address);
+                if quick.account.is_some() || quick.address.is_some() {
+                    let now = Timestamp::from_millis(0);
+                    prop_assert!(matches!(Request::read(payload, true, now), Ok(Request::Check(_))));
+                }
+            }
+        }
+    }
+}
