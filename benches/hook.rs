@@ -2,7 +2,7 @@
 //! a second of processor time. Beside it, in the same run, the same bytes through a plain echo: what the ground gives.
 //!
 //! `cargo bench --bench hook [QUESTIONS] [BANS]`
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -44,6 +44,12 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn enter(&mut self, ban: &Ban) {
+        // The event that ended the ban before, whose time was over, began this one: that it stands is all there is to say.
+        let replaced =
+            |(seq, subject): &(Seq, Subject)| *seq == ban.version && *subject == ban.subject;
+        if self.ended.back().is_some_and(replaced) {
+            self.ended.pop_back();
+        }
         self.standing.insert(ban.version, ban.id);
     }
 

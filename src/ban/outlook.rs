@@ -52,13 +52,33 @@ pub struct Counting {
 /// How many bans are told.
 pub const BANS_TOLD: usize = 20;
 
-/// Looks at an account, a place, or one from the other.
+/// The bans in force that have to do with an account, a place, or one from the other. Looks
+/// through all bans.
+pub fn bans_of(
+    ledger: &Ledger,
+    account: Option<&Account>,
+    place: Option<IpNet>,
+    now: Timestamp,
+) -> Vec<Ban> {
+    let concerns = |ban: &&Ban| {
+        let (whose, at) = (ban.subject.whose(), ban.subject.place());
+        ban.is_in_force(now)
+            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
+            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
+            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
+    };
+    let bans = ledger.newest_first().filter(concerns);
+    bans.take(BANS_TOLD).cloned().collect()
+}
+
+/// Looks at an account, a place, or one from the other; `bans` are those of [`bans_of`], which
+/// takes longer than anybody who waits for the tracker should wait.
 pub fn outlook(
     ledger: &Ledger,
     tracker: &mut Tracker,
     policy: &Policy,
-    account: Option<&Account>,
-    place: Option<IpNet>,
+    (account, place): (Option<&Account>, Option<IpNet>),
+    bans: Vec<Ban>,
     now: Timestamp,
 ) -> Outlook {
     tracker.follow(&policy.rules);
@@ -78,14 +98,6 @@ pub fn outlook(
         _ => false,
     };
     let is_let_in = || is_known || address.is_some_and(|address| policy.is_exempt(address));
-    let concerns = |ban: &&Ban| {
-        let whose = ban.subject.whose();
-        let at = ban.subject.place();
-        ban.is_in_force(now)
-            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
-            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
-            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
-    };
     let subject = |rule: &Rule| match (rule.key, who.network) {
         (Key::Network, Some(net)) => Some(Subject::network(net)),
         _ => policy.rules.subject(rule.key, account, address),
@@ -116,16 +128,157 @@ pub fn outlook(
     let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
     Outlook {
         verdict: ledger.check(account, address, is_let_in, now),
-        bans: ledger
-            .newest_first()
-            .filter(concerns)
-            .take(BANS_TOLD)
-            .cloned()
-            .collect(),
+        bans,
         exempt: at_place.or_else(by_name),
         is_known,
         accounts_there: address.map_or(0, |address| tracker.accounts_at(address)),
         is_shared: address.is_some_and(|address| tracker.is_shared(address)),
         counting: counting.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::event::{Actor, EventId, Seq};
+    use crate::ban::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
+
+    struct World {
+        ledger: Ledger,
+        tracker: Tracker,
+        policy: Policy,
+        now: Timestamp,
+        seq: u64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let policy = Policy {
+                default_term: Term::Forever,
+                longest: None,
+                moderator_longest: None,
+                exempt_networks: Vec::new(),
+                exempt_accounts: Vec::new(),
+                rules: Default::default(),
+            };
+            let now = Timestamp::parse("2026-11-22T12:00Z").unwrap();
+            World {
+                ledger: Ledger::default(),
+                tracker: Tracker::new(policy.rules.clone(), Bounds::default(), [7; 16], now),
+                policy,
+                now,
+                seq: 0,
+            }
+        }
+
+        fn submit(&mut self, report: &Report) {
+            let mut fresh = || EventId([1; 16]);
+            let (proposal, _) = weigh(
+                &self.ledger,
+                &mut self.tracker,
+                &self.policy,
+                report,
+                self.now,
+                &mut fresh,
+            );
+            let Proposal::Events(events) = proposal else {
+                return;
+            };
+            for event in events {
+                self.seq += 1;
+                self.ledger.fold(Seq(self.seq), &event);
+            }
+        }
+
+        fn attempts(&mut self, subject: &str, times: u32) {
+            self.submit(&Report::Attempt {
+                actor: Actor::clock(),
+                subject: Subject::parse(subject).unwrap(),
+                times,
+            });
+        }
+
+        fn look(&mut self, subject: &str) -> Outlook {
+            let subject = Subject::parse(subject).unwrap();
+            let (account, place) = (subject.whose(), subject.place());
+            let bans = bans_of(&self.ledger, account, place, self.now);
+            let whom = (account, place);
+            outlook(
+                &self.ledger,
+                &mut self.tracker,
+                &self.policy,
+                whom,
+                bans,
+                self.now,
+            )
+        }
+
+        /// `rule amount/limit` of the first rule of this name.
+        fn count(&mut self, subject: &str, rule: &str) -> String {
+            let outlook = self.look(subject);
+            let mut all = outlook.counting.iter();
+            let one = all.find(|one| one.rule.name == rule);
+            one.map_or_else(String::new, |one| format!("{}/{}", one.amount, one.limit))
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now = self.now.saturating_add(Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
+    fn counters_are_told_as_the_rules_will_weigh_them() {
+        let mut world = World::new();
+        world.attempts("203.0.113.7", 4);
+        assert_eq!(world.count("203.0.113.7", "address-failures"), "4/5");
+        assert_eq!(
+            world.look("203.0.113.7"),
+            world.look("203.0.113.7"),
+            "looking counts nothing"
+        );
+        world.pass(601);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "",
+            "the window has moved on although nothing came"
+        );
+        assert_eq!(world.count("203.0.113.7", "address-spray"), "4/10");
+        world.attempts("203.0.113.7", 5);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "",
+            "they led to a ban"
+        );
+        let told = world.look("203.0.113.7");
+        assert_eq!(told.bans.len(), 1);
+        assert!(matches!(told.verdict, Verdict::Refuse { .. }));
+        world.pass(3_600);
+        world.attempts("203.0.113.7", 2);
+        assert_eq!(
+            world.count("203.0.113.7", "address-failures"),
+            "2/3",
+            "known to be bad"
+        );
+        world.attempts("203.0.113.7", 1);
+        assert_eq!(world.look("203.0.113.7").bans[0].ordinal, 2, "and so it is");
+    }
+
+    #[test]
+    fn a_known_good_pair_is_let_in_where_strangers_are_not() {
+        let mut world = World::new();
+        world.submit(&Report::Login(Attempt {
+            account: Subject::parse("a@example.org").unwrap().account().cloned(),
+            address: "2001:db8::1".parse().ok(),
+            outcome: Outcome::Success,
+            unknown: false,
+            at: world.now,
+        }));
+        world.attempts("2001:db8::2", 5);
+        let home = world.look("a@example.org from 2001:db8::3");
+        assert!(home.is_known && home.verdict == Verdict::LetIn);
+        assert_eq!((home.accounts_there, home.bans.len()), (1, 1));
+        let other = world.look("b@example.org from 2001:db8::3");
+        assert!(!other.is_known && other.verdict != Verdict::LetIn);
     }
 }

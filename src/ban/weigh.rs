@@ -173,7 +173,8 @@ impl<'a> Scale<'a> {
         // A whole IPv6 source is written as a network.
         let one_source = place.filter(|net| {
             let addr = net.addr();
-            matches!(subject, Subject::Pair(..)) || self.policy.rules.reach.source(addr) == *net
+            matches!(subject, Subject::Pair(..) | Subject::Address(_))
+                || self.policy.rules.reach.source(addr) == *net
         });
         let who = Who {
             account: subject.whose(),

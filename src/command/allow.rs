@@ -162,6 +162,12 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     }
     match context.gate.submit(allow.order(call)).await {
         Ok(Ruling::Allowed { exemption, lifted }) => {
+            let now = context.gate.now();
+            // A ban whose time was over was lifted by nobody.
+            let lifted: Vec<Ban> = lifted
+                .into_iter()
+                .filter(|ban| ban.is_in_force(now))
+                .collect();
             Outcome::Done(told(&exemption, allow.before.as_ref(), &lifted, context).await)
         }
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why)]),

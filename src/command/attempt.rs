@@ -63,7 +63,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         subject: subject.clone(),
         times,
     };
-    let (rulings, notices) = match context.gate.raise(&report).await {
+    let (rulings, notices) = match context.gate.attempt(&report).await {
         Ok(counted) => counted,
         Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
     };
@@ -178,6 +178,7 @@ async fn told(
         answer
             .lines
             .insert(0, words::counted(subject, times, after.counting.is_empty()));
+        answer.lines.extend(words::nearest_limit(&after));
         answer.rows.extend(counters(&after));
     }
     answer.lines.extend(

@@ -63,6 +63,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         rows.extend(evidence(ban, context).await);
     }
     lines.extend(words::why_let_in(&subject, &outlook));
+    lines.extend(words::nearest_limit(&outlook));
     if let Some(ban) = refusing {
         lines.push(words::how_to_end(&ban.subject));
     }

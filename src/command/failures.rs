@@ -134,13 +134,16 @@ fn kept_out<'a>(
         .filter_map(|key| policy.rules.subject(key, account, address));
     let whole = account.cloned().map(Subject::Account);
     let place = failure.place.map(Subject::network);
-    let mut subjects: Vec<Subject> = whole.into_iter().chain(place).chain(by_rules).collect();
-    subjects.dedup();
-    subjects
-        .iter()
-        .filter_map(|subject| ledger.current(subject))
-        .filter(|ban| ban.is_in_force(now))
-        .collect()
+    let mut bans: Vec<&Ban> = Vec::new();
+    for subject in whole.into_iter().chain(place).chain(by_rules) {
+        if let Some(ban) = ledger.current(&subject)
+            && ban.is_in_force(now)
+            && !bans.iter().any(|one| one.id == ban.id)
+        {
+            bans.push(ban);
+        }
+    }
+    bans
 }
 
 fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {

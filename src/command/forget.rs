@@ -94,7 +94,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             .map(|(place, (other, bans))| {
                 Row::new(
                     format!("with{}", place + 1),
-                    words::kind(other),
+                    other.to_string(),
                     words::bans_counted(*bans),
                 )
             })

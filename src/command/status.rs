@@ -7,6 +7,7 @@ use super::outcome::{Answer, Grade, Outcome, Row};
 use super::spec::Spec;
 use super::words;
 use crate::ban::Role;
+use crate::ban::tracker::Fill;
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -106,13 +107,24 @@ fn counting(context: &Context) -> Vec<Row> {
         Row::new("rules", "Rules in force", named(false)),
         Row::new("dry_run", "Rules in dry run", named(true)),
     ];
-    let fill = context.gate.counters().tracker().fill();
-    for (place, fill) in fill.iter().enumerate() {
-        rows.push(Row::new(
-            format!("fill{}", place + 1),
+    // One row a kind: the fullest of its tables.
+    let mut fills: Vec<Fill> = Vec::new();
+    let tables = context.gate.counters().tracker().fill();
+    for table in tables {
+        match fills.iter_mut().find(|fill| fill.what == table.what) {
+            Some(fill) => {
+                fill.keys = fill.keys.max(table.keys);
+                fill.evicted += table.evicted;
+            }
+            None => fills.push(table),
+        }
+    }
+    rows.extend(fills.iter().map(|fill| {
+        Row::new(
+            format!("fill_{}", fill.what),
             words::fill_label(fill.what),
             words::fill(fill.keys, fill.most, fill.evicted),
-        ));
-    }
+        )
+    }));
     rows
 }

@@ -632,8 +632,12 @@ pub fn not_banned_title(subject: &Subject) -> String {
 /// A ban in force.
 pub fn is_banned(ban: &Ban, now: Timestamp) -> String {
     format!(
-        "{} is banned: {} {}, by {}{}",
+        "{} is {}: {} {}, by {}{}",
         ban.subject,
+        match ban.subject {
+            Subject::Guard(_) => "up",
+            _ => "banned",
+        },
         ban.id,
         by_then_counted(ban.until, now),
         author(ban),
@@ -668,7 +672,7 @@ pub fn happened(event: &Event) -> String {
                 None => String::from("by a rule"),
             };
             format!(
-                "banned {} {by}{}, ban {ordinal} of its growth{}",
+                "banned {} {by}{}, ban no. {ordinal} of it{}",
                 by_then(Some(*until)),
                 match event.actor.door {
                     Door::Hook => String::new(),

@@ -26,6 +26,7 @@ use ipnet::IpNet;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::ban::outlook::bans_of;
 use crate::ban::{
     Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
     Report, Ruling, Seq, Subject, Verdict, outlook, subject, weigh,
@@ -123,7 +124,7 @@ impl Gate {
     /// [`LogFault`] when it could not be made durable; then it did not happen.
     pub async fn submit(&self, report: Report) -> Result<Ruling, LogFault> {
         if matches!(report, Report::Login(_) | Report::Attempt { .. }) {
-            let (rulings, _) = self.raise(&report).await?;
+            let (rulings, _) = self.attempt(&report).await?;
             return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
         for _ in 0..STALE_RETRIES {
@@ -145,7 +146,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
-    pub async fn raise(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
+    pub async fn attempt(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
         let (proposal, notices) = self.propose(report)?;
         let rulings = match proposal {
             Proposal::Answer(ruling) => vec![ruling],
@@ -368,8 +369,10 @@ impl Gate {
     pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
         let (now, policy) = (self.clock.now(), self.policy.load());
         self.read(|ledger| {
+            let bans = bans_of(ledger, account, place, now);
             let mut tracker = self.counters.tracker();
-            outlook(ledger, &mut tracker, &policy, account, place, now)
+            let whom = (account, place);
+            outlook(ledger, &mut tracker, &policy, whom, bans, now)
         })
     }
 

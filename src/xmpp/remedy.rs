@@ -275,17 +275,16 @@ fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
 
 fn ejabberd_module(component: &str) -> String {
     format!(
-        r#"ejabberd, as root; the folder server/ejabberd/mod_portcullis comes with portcullis. The line with
-CONTRIB_MODULES_PATH goes into /etc/default/ejabberd or ejabberdctl.cfg; restart ejabberd after it:
+        r#"ejabberd (each node of a cluster), as root with the server running; the folder server/ejabberd/mod_portcullis
+comes with portcullis:
 
 apt install erlang-dev
-CONTRIB_MODULES_PATH=/opt/ejabberd-modules
-install -d -o ejabberd -g ejabberd /opt/ejabberd-modules /opt/ejabberd-modules/sources
-cp -r server/ejabberd/mod_portcullis /opt/ejabberd-modules/sources/
-chown -R ejabberd: /opt/ejabberd-modules
-ejabberdctl module_install mod_portcullis
+install -d -o ejabberd -g ejabberd /var/lib/ejabberd/.ejabberd-modules/sources
+cp -r server/ejabberd/mod_portcullis /var/lib/ejabberd/.ejabberd-modules/sources/
+chown -R ejabberd: /var/lib/ejabberd/.ejabberd-modules
+ejabberdctl started && ejabberdctl module_install mod_portcullis
 
-In ejabberd.yml, then `ejabberdctl reload_config`:
+Only then, in /etc/ejabberd/modules.d/mod_portcullis.yml, and `ejabberdctl reload_config`:
 
 modules:
   mod_portcullis:

@@ -21,6 +21,11 @@ pub(crate) const STRANGER: &str = "eve@evil.example/x";
 pub(crate) const DOMAIN: &str = "gate.example.org";
 pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
+/// All commands that are forms.
+const NODES: [&str; 12] = [
+    "ban", "unban", "list", "show", "check", "failures", "attempt", "forget", "allow", "unallow",
+    "allowed", "status",
+];
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
 /// The bot, as seen from outside.
@@ -911,7 +916,7 @@ async fn commands_are_shown_to_those_who_may_run_them() {
     let info = |node: &str| {
         format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>")
     };
-    for (who, count) in [(ADMIN, 5), (MODERATOR, 5), (STRANGER, 0)] {
+    for (who, count) in [(ADMIN, 12), (MODERATOR, 8), (STRANGER, 0)] {
         let answer = bot.iq("get", who, DOMAIN, &items(NS_COMMANDS)).await;
         assert_eq!(
             answer.children().next().unwrap().children().count(),
@@ -1060,6 +1065,8 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
         "filter",
         "page",
         "table",
+        "times",
+        "comment",
         "FORM_TYPE",
         "",
     ];
@@ -1075,7 +1082,7 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     ];
     let field = (0..vars.len(), prop::collection::vec(value.clone(), 0..4));
     let call = (
-        0..5_usize,
+        0..NODES.len(),
         prop::collection::vec(field, 0..8),
         0..6_usize,
         value,
@@ -1084,7 +1091,7 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     runner
         .run(&call, |(node, fields, action, line)| {
             let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
-            let node = ["ban", "unban", "list", "show", "status"][node];
+            let node = NODES[node];
             let action = ["", "action='execute'", "action='complete'", "action='next'", "action='prev'", "action='cancel'"][action];
             let fields: String = fields
                 .iter()

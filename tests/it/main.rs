@@ -3,6 +3,7 @@
 
 mod attacks;
 mod config;
+mod desk;
 mod doors;
 mod gate;
 mod hook;

@@ -90,7 +90,9 @@ pub fn not_counted(subject: &Subject) -> String {
 pub fn counted(subject: &Subject, times: u32, by_nobody: bool) -> String {
     let times = count(times as usize, "failed login");
     match by_nobody {
-        true => format!("Counted {times} of {subject}; no rule keeps count of them at present."),
+        true => format!(
+            "Counted {times} of {subject}; none of it counts toward a limit now: it was un-banned just now, or no rule counts this."
+        ),
         false => format!("Counted {times} of {subject}; no limit is reached."),
     }
 }
@@ -98,7 +100,7 @@ pub fn counted(subject: &Subject, times: u32, by_nobody: bool) -> String {
 /// A rule banned.
 pub fn banned_by_rule(ban: &Ban, now: Timestamp) -> String {
     format!(
-        "Banned {} {} {} by the rule {}, ban {} of its growth{}",
+        "Banned {} {} {} by the rule {}, ban no. {} of it{}",
         ban.id,
         ban.subject,
         by_then_counted(ban.until, now),
@@ -157,6 +159,25 @@ pub fn counter(counting: &Counting) -> String {
     )
 }
 
+/// The counter that is nearest to its limit.
+pub fn nearest_limit(outlook: &Outlook) -> Option<String> {
+    let share = |one: &Counting| u64::from(one.amount) * 1_000 / u64::from(one.limit.max(1));
+    // Of several as near, the first: the narrowest one stands in front.
+    let counting = outlook.counting.iter().rev().max_by_key(|one| share(one))?;
+    let Counting {
+        rule,
+        amount,
+        limit,
+        ..
+    } = counting;
+    Some(format!(
+        "Nearest limit: {amount} of {limit} {} within {} ({}).",
+        rule.counts,
+        in_words(rule.window),
+        clean(&rule.name)
+    ))
+}
+
 /// No counter.
 pub fn nothing_counted() -> String {
     String::from("nothing is counted at present")
@@ -206,7 +227,11 @@ pub fn why_let_in(subject: &Subject, outlook: &Outlook) -> Option<String> {
         Subject::Account(_) | Subject::Address(_) => !matches!(ban.subject, Subject::Pair(..)),
         _ => true,
     });
+    let is_address = matches!(subject, Subject::Address(_));
     Some(String::from(match (against, &outlook.exempt) {
+        (true, _) if is_address && outlook.is_known => {
+            "Accounts logged in from there before and still may, so strangers are refused at the password only."
+        }
         (false, _) => "Nothing stands against it.",
         (true, _) if outlook.is_known => {
             "It logged in from there before, so what rules decided about strangers does not touch it."
@@ -283,7 +308,7 @@ pub fn forgotten_title() -> String {
 
 /// `2 bans`
 pub fn bans_counted(bans: u32) -> String {
-    format!("{} no longer count", count(bans as usize, "ban"))
+    format!("{} no longer {}", count(bans as usize, "ban"), counts(bans))
 }
 
 /// What was forgotten.

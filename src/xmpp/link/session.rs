@@ -199,7 +199,7 @@ impl Reader<'_> {
                         tracing::debug!(%why, "an answer was not sent");
                     }
                     answered += 1;
-                    if answered % ANSWERS == 0 {
+                    if answered.is_multiple_of(ANSWERS) {
                         // Without this a server that asks all the time would wait for its answers.
                         tokio::task::yield_now().await;
                     }
