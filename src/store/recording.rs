@@ -124,8 +124,10 @@ impl Recording {
     pub fn write(&mut self, all: &[Weighed]) {
         let mut written = 0;
         if let Err(why) = self.append(all, &mut written) {
-            // Half a line may be there: it is looked at anew before the next one.
-            self.file = None;
+            if let Some(file) = self.file.take() {
+                // Half a line may be there. If it stays, it is looked at anew before the next one.
+                let _ = file.set_len(self.size);
+            }
             self.lost += (all.len() - written) as u64;
             if !self.told {
                 self.told = true;
