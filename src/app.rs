@@ -27,7 +27,7 @@ use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server, Standing};
 use crate::http::{Grants, Http, Logins, Readiness};
 use crate::logs::Logs;
-use crate::store::Store;
+use crate::store::{Store, recording};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
@@ -158,7 +158,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         let logins = Logins::new(Arc::clone(&gate), config.http_token.clone());
         at_the_doors.push(tokio::spawn(http.run(logins, doors.clone())));
     }
-    let working = vec![
+    let mut working = vec![
         tokio::spawn(renew(Arc::clone(&host), wire.clone(), works.clone())),
         tokio::spawn({
             let (gate, stop) = (Arc::clone(&gate), works.clone());
@@ -177,6 +177,16 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         }),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
+    if let Some(settings) = config.record_attempts.clone()
+        && let Some(weighings) = gate.weighings()
+    {
+        tracing::info!(file = %settings.file.display(), "attempts are recorded");
+        working.push(tokio::spawn(recording::keep(
+            settings,
+            weighings,
+            works.clone(),
+        )));
+    }
     let following = tokio::spawn({
         let (gate, stop) = (Arc::clone(&gate), log.clone());
         async move {

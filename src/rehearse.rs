@@ -174,13 +174,7 @@ impl Style {
         match self {
             Style::Seconds if millis % 1_000 == 0 => json!(millis / 1_000),
             Style::Seconds => json!(millis as f64 / 1_000.0),
-            Style::Rfc3339 => {
-                let whole = at.to_xmpp();
-                match (millis.rem_euclid(1_000), whole.strip_suffix('Z')) {
-                    (0, _) | (_, None) => json!(whole),
-                    (rest, Some(start)) => json!(format!("{start}.{rest:03}Z")),
-                }
-            }
+            Style::Rfc3339 => json!(at.to_exact()),
         }
     }
 }

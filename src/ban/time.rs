@@ -49,6 +49,15 @@ impl Timestamp {
         self.format("%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// As [`Timestamp::to_xmpp`], to the millisecond where there is more than whole seconds:
+    /// `2026-11-22T04:00:00.250Z`.
+    pub fn to_exact(self) -> String {
+        match self.0.rem_euclid(1_000) {
+            0 => self.to_xmpp(),
+            millis => self.format(&format!("%Y-%m-%dT%H:%M:%S.{millis:03}Z")),
+        }
+    }
+
     /// Reads a date (`2030-01-01`, its first moment in UTC), or a date and time as in XEP-0082
     /// or RFC 3339 (`2030-01-01T12:00Z`; without an offset UTC is meant).
     pub fn parse(text: &str) -> Option<Self> {
@@ -138,6 +147,16 @@ mod tests {
             "2030-01-01 00:00 UTC"
         );
         assert_eq!(Timestamp::parse("tomorrow"), None);
+    }
+
+    #[test]
+    fn exact_times_come_back_as_they_went() {
+        for millis in [0, 1, 250, 1_795_320_000_999, -1, -62_135_596_799_001] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(Timestamp::parse(&at.to_exact()), Some(at));
+        }
+        let quarter = Timestamp::from_millis(250).to_exact();
+        assert_eq!(quarter, "1970-01-01T00:00:00.250Z");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ban,
         exempt,
         rules,
+        record_attempts,
         log,
         warnings: _,
     } = old;
@@ -119,6 +120,24 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ),
         ("tracker", "max_keys", rules.bounds != new.rules.bounds),
         ("", "rules", rules.table != new.rules.table),
+        (
+            "record_attempts",
+            "file",
+            record_attempts.as_ref().map(|to| to.file.clone())
+                != new.record_attempts.as_ref().map(|to| to.file.clone()),
+        ),
+        (
+            "record_attempts",
+            "max_size",
+            record_attempts.as_ref().map(|to| to.max_size)
+                != new.record_attempts.as_ref().map(|to| to.max_size),
+        ),
+        (
+            "record_attempts",
+            "keep",
+            record_attempts.as_ref().map(|to| to.keep)
+                != new.record_attempts.as_ref().map(|to| to.keep),
+        ),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),
     ]

@@ -392,6 +392,27 @@ pub const KEYS: &[Key] = &[
         r#"[{ name = "address-failures", key = "address", counts = "failures", limit = 5, window = "10m", ban = "30m" }]"#,
     ),
     fixed(
+        "record_attempts",
+        "file",
+        Kind::Text,
+        "the path of a file to write",
+        r#""/var/lib/portcullis/attempts.jsonl""#,
+    ),
+    fixed(
+        "record_attempts",
+        "max_size",
+        Kind::Text,
+        "a size from 100 kB to 100 GB",
+        r#""10 MB""#,
+    ),
+    fixed(
+        "record_attempts",
+        "keep",
+        Kind::Number,
+        "a whole number from 0 to 100",
+        "5",
+    ),
+    fixed(
         "log",
         "format",
         Kind::Text,

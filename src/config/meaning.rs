@@ -59,6 +59,7 @@ pub(super) fn read(
         exempt,
         tracker,
         rules,
+        record_attempts,
         log,
     } = shaped.raw;
 
@@ -104,6 +105,7 @@ pub(super) fn read(
         hook_hosts: hook_hosts.into_iter().map(first).collect(),
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
+        record_attempts: reader.recording(record_attempts),
         log: reader.log(log),
         component: Component {
             domain: domain?,
@@ -154,7 +156,7 @@ struct Link {
 }
 
 pub(super) struct Reader<'r, 't> {
-    folder: &'r Path,
+    pub(super) folder: &'r Path,
     env: Env<'r>,
     pub(super) found: &'r mut Found<'t>,
 }

@@ -13,6 +13,7 @@ mod meaning;
 mod nearest;
 mod problem;
 mod raw;
+mod recording;
 mod rules;
 mod shape;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use zeroize::Zeroizing;
 use crate::{
     ban::{Account, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
     logs::{Format, Levels},
+    store::recording::Settings as Recording,
 };
 
 pub use crate::xmpp::secret::Secret;
@@ -77,6 +79,8 @@ pub struct Config {
     pub exempt: Exempt,
     /// The rules for automatic bans and what they know of sources.
     pub rules: Arc<Rules>,
+    /// Where what was weighed is recorded; `None`: nowhere.
+    pub record_attempts: Option<Recording>,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.

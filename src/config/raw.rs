@@ -35,6 +35,7 @@ pub(super) struct Raw {
     pub(super) tracker: Tracker,
     /// Instead of the default ones.
     pub(super) rules: Option<Vec<Spanned<Rule>>>,
+    pub(super) record_attempts: RecordAttempts,
     pub(super) log: Log,
 }
 
@@ -187,6 +188,18 @@ pub(super) struct Growth {
     pub(super) known_bad_weight: Flag,
     pub(super) memory: Text,
     pub(super) decay: Text,
+}
+
+/// `[record_attempts]`: what was weighed, to be rehearsed.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RecordAttempts {
+    /// The file; nothing is recorded without it.
+    pub(super) file: Text,
+    /// How large it may get.
+    pub(super) max_size: Text,
+    /// How many old ones are kept.
+    pub(super) keep: Number,
 }
 
 /// `[log]`: what is written on standard error.

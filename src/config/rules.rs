@@ -201,7 +201,7 @@ impl Reader<'_, '_> {
         self.value(section, name, typed, finite).map(first)
     }
 
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         section: &'static str,
         name: &'static str,

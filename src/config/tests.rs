@@ -304,6 +304,10 @@ shared_accounts = 30
 ipv6_prefix = 56
 ranges = ['fc00:dead:beef:4dad::/64 128']
 max_keys = 5000
+[record_attempts]
+file = 'attempts.jsonl'
+max_size = '2 MiB'
+keep = 3
 [log]
 format = 'json'
 level = 'debug'
@@ -707,6 +711,14 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
             true,
         ),
         check("limit = 7", "limit = 8", "rules", false),
+        check(
+            "attempts.jsonl",
+            "attempts2.jsonl",
+            "record_attempts.file",
+            true,
+        ),
+        check("2 MiB", "2 MB", "record_attempts.max_size", true),
+        check("keep = 3", "keep = 0", "record_attempts.keep", true),
         check("'json'", "'text'", "log.format", true),
         check("'debug'", "'info'", "log.level", false),
     ];
@@ -726,6 +738,35 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         .filter(|key| !matches!(key.name, "secret_file" | "token_file"))
     {
         assert!(checked.contains(&key.to_string()), "{key}");
+    }
+}
+
+#[test]
+fn nothing_is_recorded_unless_a_file_is_named() {
+    let place = Place::new();
+    let read = |text: &str| place.load(&with(text)).unwrap().record_attempts;
+    assert_eq!(read("[record_attempts]\nmax_size = '1 MB'\nkeep = 7"), None);
+    let named = read("[record_attempts]\nfile = 'a.jsonl'").unwrap();
+    assert!(named.file.is_absolute() && named.file.ends_with("a.jsonl"));
+    assert_eq!((named.max_size, named.keep), (10_000_000, 5));
+    for (text, says) in [
+        ("file = 'folder/'", "names no file"),
+        (
+            "max_size = '3 kB'",
+            "`max_size` in [record_attempts]: \"3 kB\" is not from 100 kB to 100 GB; for example `max_size = \"10 MB\"`",
+        ),
+        (
+            "keep = 101",
+            "101 cannot be; it is a whole number from 0 to 100",
+        ),
+        (
+            "max_size = 10",
+            "must be a size from 100 kB to 100 GB, in quotes",
+        ),
+    ] {
+        let wrong = place.load(&with(&format!("[record_attempts]\n{text}")));
+        let said = place.said(&wrong.unwrap_err());
+        assert!(said.contains(says), "{said}");
     }
 }
 

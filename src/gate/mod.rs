@@ -5,7 +5,8 @@
 //! one place ([`Gate::follow`]), ended bans are written down by [`Gate::watch_the_clock`], and
 //! what the server still has to learn is carried out by [`effects`].
 //!
-//! Failed logins are counted on the way, and the counters kept, by [`counters`].
+//! Failed logins are counted on the way, and the counters kept, by [`counters`]. Who wants to write
+//! down what was weighed listens to [`weighed`].
 //!
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
 //! XML. Start reading at [`Gate::submit`].
@@ -15,6 +16,7 @@ pub mod counters;
 pub mod effects;
 pub mod ports;
 mod under_way;
+pub mod weighed;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 use crate::ban::outlook::bans_of;
 use crate::ban::{
     Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
-    Report, Ruling, Seq, Subject, Verdict, outlook, subject, weigh,
+    Report, Ruling, Seq, Subject, Timestamp, Verdict, outlook, subject, weigh,
 };
 use clock::Clock;
 use counters::Counters;
 use effects::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+use weighed::{Teller, Weighings};
 
 pub use under_way::Wanted;
 
@@ -57,6 +60,7 @@ pub struct Gate {
     waiting: Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
     desk: Desk,
     counters: Counters,
+    teller: Teller,
     folded: Notify,
     news: watch::Sender<Seq>,
 }
@@ -112,6 +116,7 @@ impl Gate {
             waiting: Mutex::default(),
             desk,
             counters,
+            teller: Teller::default(),
             folded: Notify::new(),
             news,
         }))
@@ -128,13 +133,17 @@ impl Gate {
             return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
         for _ in 0..STALE_RETRIES {
-            let events = match self.propose(&report)?.0 {
+            let now = self.clock.now();
+            let events = match self.propose(&report, now)?.0 {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
             match self.append(events).await? {
                 Ruling::Stale => {}
-                ruling => return Ok(ruling),
+                ruling => {
+                    self.teller.ordered(&report, &ruling, now);
+                    return Ok(ruling);
+                }
             }
         }
         Ok(Ruling::Stale)
@@ -147,7 +156,7 @@ impl Gate {
     /// # Errors
     /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
     pub async fn attempt(&self, report: &Report) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
-        let (proposal, notices) = self.propose(report)?;
+        let (proposal, notices) = self.propose(report, self.clock.now())?;
         let rulings = match proposal {
             Proposal::Answer(ruling) => vec![ruling],
             Proposal::Events(events) => {
@@ -177,7 +186,8 @@ impl Gate {
     pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
         let mut wanted = Vec::new();
         for attempt in attempts {
-            if let Proposal::Events(events) = self.propose(&Report::Login(attempt))?.0 {
+            let report = Report::Login(attempt);
+            if let Proposal::Events(events) = self.propose(&report, self.clock.now())?.0 {
                 wanted.extend(events);
             }
         }
@@ -209,8 +219,11 @@ impl Gate {
         Ok(rulings)
     }
 
-    fn propose(&self, report: &Report) -> Result<(Proposal, Vec<Notice>), LogFault> {
-        let now = self.clock.now();
+    fn propose(
+        &self,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<(Proposal, Vec<Notice>), LogFault> {
         let policy = self.policy.load();
         let mut no_chance = None;
         let mut fresh = || {
@@ -225,6 +238,7 @@ impl Gate {
             weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
         self.counters.saw(report, &proposal, &notices, now);
+        self.teller.weighed(report, &proposal, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
             None => Ok((proposal, notices)),
@@ -404,6 +418,11 @@ impl Gate {
         &self.counters
     }
 
+    /// What is weighed from now on; only the first who asks gets it.
+    pub fn weighings(&self) -> Option<Weighings> {
+        self.teller.listen()
+    }
+
     /// Keeps the counters until told to stop, and then once more.
     pub async fn keep_counters(&self, stop: CancellationToken) {
         self.counters.keep(stop).await;
@@ -479,7 +498,7 @@ impl Gate {
     }
 
     /// The present.
-    pub fn now(&self) -> crate::ban::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }
@@ -492,7 +511,7 @@ fn told_by_rule(ruling: &Ruling) {
         tracing::info!(
             ban = %ban.id,
             subject = %ban.subject,
-            until = ?ban.until.map(crate::ban::Timestamp::to_xmpp),
+            until = ?ban.until.map(Timestamp::to_xmpp),
             ordinal = ban.ordinal,
             rule,
             "banned by a rule"

@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    fn pass(&self, span: Duration) {
+    pub(crate) fn pass(&self, span: Duration) {
         self.time
             .fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
     }

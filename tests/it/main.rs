@@ -11,6 +11,7 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod recording;
 mod rehearse;
 mod rules;
 mod scripted;

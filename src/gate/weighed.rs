@@ -1,0 +1,173 @@
+//! What was weighed, for somebody who writes it down: each login and each attempt by hand that was
+//! counted or could have been, and each order that changed something.
+//!
+//! Nobody who logs in waits for the one who writes: what does not fit into the queue is counted
+//! and gone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc;
+
+use crate::ban::{Order, Outcome, Proposal, Report, Ruling, Term, Timestamp, What};
+
+/// How much may wait to be written down.
+pub const WAITING: usize = 8_192;
+
+/// Something that was weighed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weighed {
+    /// The moment that counted: of a login its own, of all else that of the decision.
+    pub at: Timestamp,
+    /// What: a login that failed or succeeded, an attempt by hand, or an order. An order to ban
+    /// names its term, and no order carries its private note.
+    pub report: Report,
+}
+
+/// The other end of the queue.
+#[derive(Debug)]
+pub struct Weighings {
+    queue: mpsc::Receiver<Weighed>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Weighings {
+    /// Waits for what comes next and adds all that waits to `batch`, at most `most`. 0: no more
+    /// will come.
+    pub async fn next(&mut self, batch: &mut Vec<Weighed>, most: usize) -> usize {
+        self.queue.recv_many(batch, most).await
+    }
+
+    /// Takes in nothing new; what waits is still there.
+    pub fn close(&mut self) {
+        self.queue.close();
+    }
+
+    /// How much did not fit into the queue since this was last asked.
+    pub fn missed(&self) -> u64 {
+        self.missed.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// The gate's end. Costs next to nothing while nobody listens.
+#[derive(Default)]
+pub(super) struct Teller(OnceLock<(mpsc::Sender<Weighed>, Arc<AtomicU64>)>);
+
+impl Teller {
+    /// The other end; only the first who asks gets it.
+    pub(super) fn listen(&self) -> Option<Weighings> {
+        let (tell, queue) = mpsc::channel(WAITING);
+        let missed = Arc::default();
+        self.0.set((tell, Arc::clone(&missed))).ok()?;
+        Some(Weighings { queue, missed })
+    }
+
+    /// Tells of a login or an attempt by hand that was not turned down.
+    pub(super) fn weighed(&self, report: &Report, proposal: &Proposal, now: Timestamp) {
+        let at = match (report, proposal) {
+            (Report::Login(attempt), _) => match attempt.outcome {
+                Outcome::Failure | Outcome::Success => attempt.at.min(now),
+                Outcome::Refused | Outcome::Error => return,
+            },
+            (
+                Report::Attempt { .. },
+                Proposal::Events(_) | Proposal::Answer(Ruling::Noted | Ruling::Already(_)),
+            ) => now,
+            _ => return,
+        };
+        self.tell(at, || report.clone());
+    }
+
+    /// Tells of an order that was carried out.
+    pub(super) fn ordered(&self, report: &Report, ruling: &Ruling, now: Timestamp) {
+        let Report::Order(order) = report else {
+            return;
+        };
+        let until = match ruling {
+            Ruling::Banned(ban) | Ruling::Amended { ban, .. } => ban.until,
+            Ruling::Lifted(_)
+            | Ruling::Allowed { .. }
+            | Ruling::Unallowed(_)
+            | Ruling::Forgotten { .. } => None,
+            _ => return,
+        };
+        self.tell(now, || {
+            let mut order: Order = order.clone();
+            if let What::Ban { term, note, .. } = &mut order.what {
+                // The default depends on who ordered, which is not written down.
+                term.get_or_insert(until.map_or(Term::Forever, Term::Until));
+                *note = None;
+            }
+            Report::Order(order)
+        });
+    }
+
+    fn tell(&self, at: Timestamp, report: impl FnOnce() -> Report) {
+        let Some((tell, missed)) = self.0.get() else {
+            return;
+        };
+        let report = report();
+        if let Err(mpsc::error::TrySendError::Full(_)) = tell.try_send(Weighed { at, report }) {
+            missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::Attempt;
+
+    fn login(outcome: Outcome) -> Report {
+        Report::Login(Attempt {
+            account: None,
+            address: Some("203.0.113.7".parse().unwrap()),
+            outcome,
+            unknown: false,
+            at: Timestamp::from_millis(5),
+        })
+    }
+
+    fn tell(teller: &Teller, outcome: Outcome) {
+        let now = Timestamp::from_millis(3);
+        teller.weighed(&login(outcome), &Proposal::Events(Vec::new()), now);
+    }
+
+    #[tokio::test]
+    async fn only_logins_that_are_weighed_are_told_and_never_from_the_future() {
+        let teller = Teller::default();
+        tell(&teller, Outcome::Failure);
+        let mut heard = teller.listen().unwrap();
+        assert!(teller.listen().is_none(), "there is one listener");
+        for outcome in [
+            Outcome::Refused,
+            Outcome::Failure,
+            Outcome::Error,
+            Outcome::Success,
+        ] {
+            tell(&teller, outcome);
+        }
+        heard.close();
+        let mut all = Vec::new();
+        while heard.next(&mut all, 9).await > 0 {}
+        let at = Timestamp::from_millis(3);
+        let want = [Outcome::Failure, Outcome::Success].map(|outcome| Weighed {
+            at,
+            report: login(outcome),
+        });
+        assert_eq!(all, want);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_loses_and_counts_and_does_not_wait() {
+        let teller = Teller::default();
+        let mut heard = teller.listen().unwrap();
+        for _ in 0..WAITING + 3 {
+            tell(&teller, Outcome::Failure);
+        }
+        assert_eq!((heard.missed(), heard.missed()), (3, 0));
+        let mut all = Vec::new();
+        assert_eq!(heard.next(&mut all, usize::MAX).await, WAITING);
+    }
+}
