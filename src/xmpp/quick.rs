@@ -33,7 +33,7 @@ pub fn question(frame: &[u8]) -> Option<Question<'_>> {
         return None;
     }
     let mut rest = std::str::from_utf8(frame).ok()?.strip_prefix("<iq")?;
-    let [mut from, mut to, mut id, mut type_, mut xmlns] = [None; 5];
+    let [mut from, mut to, mut id, mut type_, mut xmlns, mut lang] = [None; 6];
     while let Some((name, value)) = attribute(&mut rest)? {
         once(
             match name {
@@ -42,7 +42,7 @@ pub fn question(frame: &[u8]) -> Option<Question<'_>> {
                 "id" => &mut id,
                 "type" => &mut type_,
                 "xmlns" => &mut xmlns,
-                "xml:lang" => continue,
+                "xml:lang" => &mut lang,
                 _ => return None,
             },
             value,
