@@ -81,7 +81,8 @@ class Field:
         """One try on a stream of its own; without a password the right one."""
         client = RawClient(self.server, user, pw, source)
         try:
-            end = end_of(client.features if client.refused_at_start else client.auth(mechanism))
+            self.said = client.features if client.refused_at_start else client.auth(mechanism)
+            end = end_of(self.said)
         finally:
             client.close()
         if end == "wrong":

@@ -2,6 +2,7 @@
 
 A guesser alone, terms that grow, an owner at home while strangers guess, and kill -9 are in test_guard.py.
 """
+import asyncio
 import os
 import re
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 import lab
+import storm
 from field import (ACCOUNT_NETWORKS, ADDRESS, IN_CI, NETWORK, PAIR, PAUSE, Field, Prefix, address, end_of, has_v6, network, wrong)
 from lab import ground
 from lab.raw import RawClient
@@ -130,7 +132,7 @@ def test_an_account_of_his_own_forgives_only_its_own_slips(field):
     ends = []
     for other in others * 2:
         ends.append(field.knock(other, guesser, wrong()))
-        assert field.knock(own, guesser) == "in", "who logged in there before is not touched by a rule about strangers"
+        assert field.knock(own, guesser) == "in", f"who logged in there before is not touched by a rule about strangers; but: {field.said}"
     saw(many_victims=f"{ends.count('wrong')} of 20")
     # The first victim was one of those the address failed for.
     assert ends.count("wrong") == ADDRESS - 1 and set(ends[ADDRESS - 1:]) == {"refused"}
@@ -276,6 +278,36 @@ def test_honest_people_mistype_and_nobody_notices(field):
     saw(slips=ends.count("wrong"), let_in=ends.count("in"), refused=ends.count("refused"))
     assert (ends.count("wrong"), ends.count("in"), ends.count("refused")) == (81, 27, 0)
     assert field.bans() == before
+
+
+# -- load ---------------------------------------------------------------------------------------------------------------
+
+def test_honest_logins_do_not_fail_under_a_storm_of_guesses(field):
+    seconds, honest_rate, bad_rate = 5, 200, 300
+    people = [(person, address()) for person in field.people(40)]
+    for person, home in people:
+        assert field.knock(person, home) == "in"
+    bots = [f"{network()}.{last}" for _ in range(10) for last in range(1, 21)]
+    targets = [person for person, _ in people[:5]]
+
+    def honest(n):
+        person, home = people[n % len(people)]
+        return storm.one(field.server, storm.scram, person, lab.server.password(person), home)
+
+    def bad(n):
+        return storm.one(field.server, storm.plain, targets[n % len(targets)], wrong(), bots[n % len(bots)])
+
+    async def both():
+        return await asyncio.gather(storm.at_rate(honest_rate, seconds, honest), storm.at_rate(bad_rate, seconds, bad))
+    logins, guesses = asyncio.run(both())
+    failed = [said for said, _ in logins if "<success" not in said]
+    ends = [end_of(said) for said, _ in guesses]
+    took = sorted(ms for _, ms in logins)
+    saw(honest_failed=f"{len(failed)} of {len(logins)}", looked_at=f"{ends.count('wrong')} of {len(ends)}",
+        p50=f"{took[len(took) // 2]:.1f} ms", p99=f"{took[len(took) * 99 // 100]:.1f} ms")
+    assert not failed, failed[:3]
+    assert "in" not in ends
+    assert ends.count("wrong") < len(ends) / 2
 
 
 # -- something starts again in between ----------------------------------------------------------------------------------
