@@ -192,7 +192,7 @@ def test_a_slow_walk_through_a_network_is_noticed_and_known_neighbours_stay(fiel
                            pause=PAUSE)
     saw(looked_at=f"{seen} of 60")
     assert seen == NETWORK
-    assert field.is_banned(f"{net}.0/24")
+    field.wait_banned(f"{net}.0/24")
     assert field.knock(known, f"{net}.250") == "in", "the known neighbour"
     assert field.knock(stranger, f"{net}.251") == "refused", "a stranger there"
     assert field.knock(elsewhere, f"{network()}.1") == "in", "the next network"
