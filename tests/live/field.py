@@ -15,7 +15,7 @@ from lab.raw import RawClient, socket_from
 
 # Where nobody logged in before; portcullis is told that proxies are here.
 PROXIES = "127.90.0.0/16"
-PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS, ACCOUNT_FAILURES = 5, 5, 20, 10, 30  # the limits of the rules as shipped
+PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS = 5, 5, 20, 10  # the limits of the rules as shipped
 _third, _wrong, _names = itertools.count(1), itertools.count(1), itertools.count(1)
 
 
