@@ -72,6 +72,7 @@ listen:
     access: c2s
     starttls: true
     starttls_required: false
+{v6}
   # --- portcullis ---
   - port: {port}
     ip: "127.0.0.1"
@@ -141,6 +142,12 @@ PRIVILEGE = """\
 {commands}
   # ---"""
 
+V6 = """\
+  - port: {c2s}
+    ip: "::1"
+    module: ejabberd_c2s
+    access: c2s"""
+
 COMMANDS = """\
       "http://jabber.org/protocol/commands":   # ejabberd 24.12 only
         both: portcullis_rule"""
@@ -149,10 +156,10 @@ COMMANDS = """\
 class Ejabberd(Server):
     gives_reason = True
 
-    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info", module=False):
-        """`module`: with our hook module, installed as an operator does."""
+    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info", module=False, v6=False):
+        """`module`: with our hook module, installed as an operator does. `v6`: clients may also come to ::1."""
         super().__init__()
-        self.module = module
+        self.module, self.v6 = module, v6
         self.version, self.name = version, f"ejabberd-{version}"
         self.privilege, self.configure, self.loglevel = privilege, configure, loglevel
         self.cookie = COOKIE
@@ -205,7 +212,7 @@ class Ejabberd(Server):
         text = CONFIG.format(
             host=self.host, run=self.run, component=self.component, stranger=self.stranger, room_host=self.room_host,
             c2s=self.c2s, port=self.port, stranger_port=self.stranger_port, tls_port=self.tls_port, http=self.http, secret=SECRET,
-            loglevel=self.loglevel, privilege=privilege, configure=CONFIGURE if self.configure else "")
+            loglevel=self.loglevel, v6=V6.format(c2s=self.c2s) if self.v6 else "", privilege=privilege, configure=CONFIGURE if self.configure else "")
         (self.path / "ejabberd.yml").write_text("\n".join(line for line in text.splitlines() if line) + "\n")
         (self.path / "ejabberdctl.cfg").write_text(
             f'ERLANG_NODE=lab{self.c2s}@localhost\nERL_DIST_PORT={self.dist}\n'
@@ -250,6 +257,9 @@ class Ejabberd(Server):
         done = subprocess.run([*map(str, self._as_ejabberd()), "/usr/sbin/ejabberdctl", *self._folders(), "module_install", MODULE.name],
                               env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
         assert done.returncode == 0, f"module_install: {done.stdout}\n{self.log()[-3000:]}"
+
+    def restart_module(self):
+        self.ctl("restart_module", host=self.host, module=MODULE.name)
 
     def unload_module(self):
         self.ctl("module_uninstall", module=MODULE.name)

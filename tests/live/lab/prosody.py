@@ -19,7 +19,7 @@ plugin_paths = {{ "{run}/plugins" }}
 log = {{ info = "{run}/prosody.log" }}
 network_settings = {{ nagle = false }}      -- answers arrive without Nagle's 40 ms
 
-interfaces = {{ "127.0.0.1" }}
+interfaces = {{ "127.0.0.1"{v6} }}
 c2s_ports = {{ {c2s} }}
 c2s_direct_tls_ports = {{ }}
 component_ports = {{ {port} }}
@@ -66,10 +66,10 @@ MODULE_ON = """\
 class Prosody(Server):
     name = "prosody-13"
 
-    def __init__(self, privilege=True, configure=True, authentication="internal_hashed", module=False):
-        """`module`: with our hook module."""
+    def __init__(self, privilege=True, configure=True, authentication="internal_hashed", module=False, v6=False):
+        """`module`: with our hook module. `v6`: clients may also come to ::1."""
         super().__init__()
-        self.module = module
+        self.module, self.v6 = module, v6
         self.privilege, self.configure, self.authentication = privilege, configure, authentication
         self.c2s, self.port, *_ = ground.ports()
         self.stranger_port = self.port
@@ -86,7 +86,7 @@ class Prosody(Server):
         (self.path / "prosody.cfg.lua").write_text(CONFIG.format(
             run=self.path, host=self.host, component=self.component, stranger=self.stranger, room_host=self.room_host,
             c2s=self.c2s, port=self.port, secret=SECRET, authentication=self.authentication, rights=rights + (MODULE_ON.format(component=self.component) if self.module else ""),
-            module='"portcullis"' if self.module else "",
+            v6='; "::1"' if self.v6 else "", module='"portcullis"' if self.module else "",
             component_modules='\tmodules_enabled = { "privilege" }\n' if self.privilege else ""))
         user = pwd.getpwnam("prosody")
         os.chown(self.path, user.pw_uid, user.pw_gid)
@@ -118,6 +118,9 @@ class Prosody(Server):
         """One command of the admin shell."""
         return subprocess.run(["prosodyctl", "--config", self.path / "prosody.cfg.lua", "shell", *words], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=30).stdout
+
+    def restart_module(self):
+        self.shell("module", "reload", "portcullis", self.host)
 
     def unload_module(self):
         self.shell("module", "unload", "portcullis", self.host)

@@ -13,11 +13,28 @@ from .server import password
 SASL = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
 
 
+REPLY = r"<(success|failure|challenge)\b[^>]*(/>|>.*?</\1>)|</stream:stream>"
+FREEBIND = 78  # IPV6_FREEBIND: a source that no interface has
+
+
+def socket_from(source):
+    """A TCP socket that will connect from this address."""
+    if ":" in source:
+        s = socket.socket(socket.AF_INET6)
+        s.setsockopt(socket.IPPROTO_IPV6, FREEBIND, 1)
+    else:
+        s = socket.socket()
+    s.bind((source, 0))
+    return s
+
+
 class RawClient:
     def __init__(self, server, user, pw=None, source="127.0.0.1"):
-        """`source`: the address it comes from, anything in 127.0.0.0/8."""
+        """`source`: the address it comes from, anything in 127.0.0.0/8, or in IPv6 if the server was made with `v6`."""
         self.server, self.user, self.pw = server, user, pw or password(user)
-        self.s = socket.create_connection(("127.0.0.1", server.c2s), 10, (source, 0))
+        self.s = socket_from(source)
+        self.s.settimeout(10)
+        self.s.connect(("::1" if ":" in source else "127.0.0.1", server.c2s))
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf, self.closed = "", False
         self._open()
@@ -67,23 +84,29 @@ class RawClient:
         self.closed = True
         self.s.close()
 
+    @property
+    def refused_at_start(self):
+        return "<stream:error" in self.features or "</stream:stream>" in self.features
+
     # -- stream -------------------------------------------------------------------------------------------------------
     def _open(self):
         self.send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
                   f"to='{self.server.host}' version='1.0'>")
         self.features = self.until("</stream:features>|</stream:stream>")
 
+    def send_plain(self):
+        plain = base64.b64encode(f"\0{self.user}\0{self.pw}".encode()).decode()
+        self.send(f"<auth {SASL} mechanism='PLAIN'>{plain}</auth>")
+
     def auth(self, mechanism="PLAIN"):
         """The server's last word on a login: `<success…` or `<failure…` with condition and text, verbatim."""
-        reply = r"<(success|failure|challenge)\b[^>]*(/>|>.*?</\1>)|</stream:stream>"
         if mechanism == "PLAIN":
-            plain = base64.b64encode(f"\0{self.user}\0{self.pw}".encode()).decode()
-            self.send(f"<auth {SASL} mechanism='PLAIN'>{plain}</auth>")
-            return self.until(reply)
+            self.send_plain()
+            return self.until(REPLY)
         algorithm = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}[mechanism]
         bare = f"n={self.user},r={base64.b64encode(os.urandom(12)).decode()}"
         self.send(f"<auth {SASL} mechanism='{mechanism}'>{base64.b64encode(('n,,' + bare).encode()).decode()}</auth>")
-        answer = self.until(reply)
+        answer = self.until(REPLY)
         m = re.search(r"<challenge[^>]*>([^<]+)", answer)
         if not m:
             return answer
@@ -95,7 +118,7 @@ class RawClient:
         signature = hmac.digest(hashlib.new(algorithm, key).digest(), f"{bare},{challenge},{final}".encode(), algorithm)
         proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature))).decode()
         self.send(f"<response {SASL}>{base64.b64encode((final + ',p=' + proof).encode()).decode()}</response>")
-        return self.until(reply)
+        return self.until(REPLY)
 
     def login(self, mechanism="PLAIN", resource="raw"):
         reply = self.auth(mechanism)
