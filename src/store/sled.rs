@@ -32,6 +32,9 @@ use crate::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
 const ENGINE_FOLDER: &str = "sled";
 /// The file that is locked while a program runs on the store.
 const LOCK: &str = "lock";
+/// How often the lock is tried, and the pause between: together a second.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A log and an outbox in a folder of the disk. Closed when it is dropped.
 #[derive(Debug)]
@@ -202,13 +205,26 @@ fn lock(path: &Path) -> Result<File, OpenFault> {
         .mode(0o600)
         .open(path.join(LOCK))
         .map_err(folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenFault::Locked {
-            path: path.to_path_buf(),
-        }),
-        Err(TryLockError::Error(why)) => Err(folder(why)),
+    // The one before may be ending at this moment; and a program started by this one holds every
+    // open file between fork and exec, the lock of a store closed meanwhile among them.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => pause(),
+            Err(TryLockError::Error(why)) => return Err(folder(why)),
+        }
     }
+    Err(OpenFault::Locked {
+        path: path.to_path_buf(),
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "opening blocks anyway: it is done on a thread of its own, before anything is served"
+)]
+fn pause() {
+    std::thread::sleep(LOCK_PAUSE);
 }
 
 fn open_fault(path: &Path, why: Failure) -> OpenFault {
