@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
-use crate::ban::{Account, Ban, Seq, Subject};
+use crate::ban::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
 use crate::xmpp::courier::{Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
@@ -93,6 +93,9 @@ impl XmppServer {
     }
 
     /// Ends the streams of whom a ban is about, on every virtual host that has a module.
+    ///
+    /// A rule judges strangers only: among those who are in from a place it bans there are people it does not touch, and
+    /// who is no such person is refused at the next check. So nobody is thrown out by a rule.
     pub(super) async fn enforce_by_module(&self, ban: &Ban) -> Result<Held, Undone> {
         let modules: Vec<Jid> = {
             let state = self.state();
@@ -101,6 +104,9 @@ impl XmppServer {
         };
         if modules.is_empty() {
             return Ok(Held::NeedsModule);
+        }
+        if matches!(ban.origin, Origin::Automatic { .. }) {
+            return Ok(Held::Enforced);
         }
         for module in &modules {
             self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
