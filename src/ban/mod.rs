@@ -4,8 +4,8 @@
 //! arguments, facts go in, values come out. That is what lets every instance fold the same log
 //! into the same [`Ledger`].
 //!
-//! Start reading at [`event`] (what can happen and what it changes), then [`propose`] (what a
-//! request leads to) and [`weigh`] (what a login leads to), then [`ledger`] (what is in force).
+//! Start reading at [`event`] (what can happen and what it changes), then [`mod@propose`] (what a
+//! request leads to) and [`mod@weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
 pub mod attempt;
 pub mod changes;

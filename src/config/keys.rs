@@ -50,13 +50,13 @@ impl fmt::Display for Key {
 }
 
 impl Key {
-    /// How a person would say it: "`domain` in [component]".
+    /// How a person would say it: "`domain` in `[component]`".
     pub(super) fn spoken(&self) -> String {
         format!("`{}`{}", self.name, within(self.section))
     }
 }
 
-/// " in [component]", or " at the top of the file".
+/// " in `[component]`", or " at the top of the file".
 pub(super) fn within(section: &str) -> String {
     match section {
         "" => " at the top of the file".to_owned(),
