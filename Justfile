@@ -41,6 +41,7 @@ live *ARGS:
 check:
     cargo fmt --check
     cargo clippy --locked --all-targets -- -D warnings
+    cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # Licences, advisories and sources of the dependencies (needs cargo-deny)

@@ -56,6 +56,7 @@ fn bot() -> Bot {
         moderator_longest: None,
         exempt_networks: Vec::new(),
         exempt_accounts: Vec::new(),
+        rules: Default::default(),
     };
     let server = Arc::new(Obedient(watch::Sender::new(Arc::new(standing))));
     let clock = Clock::from_fn(|| Timestamp::from_millis(1_795_320_000_000));
