@@ -29,7 +29,7 @@ pub mod unallow;
 pub mod unban;
 pub mod words;
 
-pub use call::{Call, Caller, Context};
+pub use call::{Call, Caller, Context, Who};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
@@ -97,7 +97,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         .collect();
     tracing::info!(
         target: "portcullis::audit",
-        who = %call.caller.jid,
+        who = %call.caller.who,
         role = %call.caller.role,
         door = %call.door,
         command = %words::clean(&call.name),

@@ -10,6 +10,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::sessions::{LIFETIME, Session, Sessions, Stage};
@@ -51,6 +52,7 @@ impl Forms {
     pub(super) fn receive(
         &self,
         request: Request,
+        from: &Jid,
         caller: Caller,
         context: &Context,
     ) -> Result<Step, Fault> {
@@ -62,9 +64,9 @@ impl Forms {
             return Err(Fault::Forbidden);
         }
         let Some(id) = &request.session else {
-            return self.begin(request, caller, spec, context);
+            return self.begin(request, from, caller, spec, context);
         };
-        let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
+        let mut session = self.sessions().take(id, from, spec.name, now)?;
         match (request.action, session.stage) {
             (Action::Cancel, _) => Ok(canceled(session)),
             (Action::Prev, Stage::Fill) => {
@@ -93,6 +95,7 @@ impl Forms {
     fn begin(
         &self,
         request: Request,
+        from: &Jid,
         caller: Caller,
         spec: &'static Spec,
         context: &Context,
@@ -100,8 +103,8 @@ impl Forms {
         if !matches!(request.action, Action::Execute | Action::Complete) {
             return Err(Fault::BadAction);
         }
-        let mut session = Sessions::begin(caller.jid.clone(), spec, context.gate.now())
-            .map_err(|_| Fault::Internal)?;
+        let mut session =
+            Sessions::begin(from.clone(), spec, context.gate.now()).map_err(|_| Fault::Internal)?;
         let is_filled = request.filled.is_some();
         session.values = known(spec, request.filled.unwrap_or_default());
         if is_filled || request.action == Action::Complete || spec.fields.is_empty() {

@@ -421,6 +421,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ban::Role;
+    use crate::command::Who;
     use crate::xmpp::stanza::{Header, Kind};
 
     fn received(type_: &str, inside: &str) -> Received {
@@ -564,7 +565,7 @@ mod tests {
     #[test]
     fn lines_become_calls_or_helpful_sentences() {
         let caller = Caller {
-            jid: Jid::new("admin@example.org/phone").unwrap(),
+            who: Who::Jid(Jid::new("admin@example.org/phone").unwrap()),
             role: Role::Admin,
         };
         let parse = |text| parse(text, &caller);

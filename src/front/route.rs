@@ -22,7 +22,7 @@ use super::disco::{self, Face, Question};
 use super::presence;
 use super::roles::Roles;
 use crate::ban::Role;
-use crate::command::{Caller, Context, Reference, words};
+use crate::command::{Caller, Context, Reference, Who, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
 use crate::xmpp::stanza::{Header, Kind, Received};
@@ -121,7 +121,7 @@ impl Desk {
 
     fn caller(&self, header: &Header) -> Caller {
         Caller {
-            jid: header.from.clone(),
+            who: Who::Jid(header.from.clone()),
             role: self.roles.load().of(&header.from),
         }
     }
@@ -179,7 +179,10 @@ impl Desk {
             return asked.now(Err(Fault::Busy.stanza_error()));
         };
         let caller = self.caller(&received.header);
-        match self.forms.receive(request, caller, &self.context) {
+        match self
+            .forms
+            .receive(request, &received.header.from, caller, &self.context)
+        {
             Err(fault) => asked.now(Err(fault.stanza_error())),
             Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
             Ok(Step::Run(run)) => {
@@ -206,7 +209,7 @@ impl Desk {
         let now = self.context.gate.now();
         let say = |text: String| vec![Stanza::Message(line.reply(text))];
         if caller.role < Role::Moderator {
-            if !self.chats.admit_stranger(&caller.jid, now) {
+            if !self.chats.admit_stranger(&received.header.from, now) {
                 return Reply::default();
             }
             return Reply {
