@@ -132,7 +132,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         gate: Arc::clone(&gate),
         started: gate.now(),
     };
-    let desk = Desk::new(wire.domain().clone(), context, roles(&config));
+    let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -151,7 +151,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let mut at_the_doors = vec![tokio::spawn(terminal::serve(
         socket,
         config.store.clone(),
-        Arc::clone(&gate),
+        context.clone(),
         doors.clone(),
     ))];
     if let Some(http) = http {
