@@ -77,6 +77,10 @@ pub enum Door {
     Server,
     /// Logins the server reported.
     Hook,
+    /// A line in a room (XEP-0045).
+    Room,
+    /// The program's own command line, through the local socket of the daemon.
+    Terminal,
 }
 
 impl fmt::Display for Door {
@@ -87,6 +91,8 @@ impl fmt::Display for Door {
             Door::Clock => "clock",
             Door::Server => "server",
             Door::Hook => "logins",
+            Door::Room => "room",
+            Door::Terminal => "terminal",
         })
     }
 }

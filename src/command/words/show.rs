@@ -1,0 +1,155 @@
+//! Sentences of lists, of `show` and of a history.
+
+use super::{author, because, by_then, by_then_counted, clean, count};
+use crate::ban::{Ban, Change, Door, Event, Subject, Timestamp};
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// `Bans`
+    pub(super) all: &'static str,
+    /// `Matching bans`
+    pub(super) matching: &'static str,
+    /// `No bans in force`
+    pub(super) none: &'static str,
+    /// `No ban matches`
+    pub(super) no_match: &'static str,
+}
+
+/// Bans.
+pub const BANS: Listed = Listed {
+    all: "Bans",
+    matching: "Matching bans",
+    none: "No bans in force",
+    no_match: "No ban matches",
+};
+
+/// `Bans 11-20 of 35`
+pub fn page_title(
+    names: Listed,
+    first: usize,
+    shown: usize,
+    total: usize,
+    filtered: bool,
+) -> String {
+    let what = if filtered { names.matching } else { names.all };
+    match total {
+        0 if filtered => names.no_match.to_owned(),
+        0 => names.none.to_owned(),
+        _ => format!("{what} {}-{} of {total}", first + 1, first + shown),
+    }
+}
+
+/// A ban in a list, behind its number and subject.
+pub fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
+    let pending = if pending {
+        " (not carried out yet)"
+    } else {
+        ""
+    };
+    format!(
+        "{}{pending}, by {}{}",
+        by_then_counted(ban.until, now),
+        author(ban),
+        because(&ban.reason)
+    )
+}
+
+/// What follows a page.
+pub fn more(next: &str) -> String {
+    format!("More: {next}")
+}
+
+/// What follows a page, in a form.
+pub fn more_in_form(page: usize) -> String {
+    format!("More on page {page}.")
+}
+
+/// `spam@host is banned (#17)`
+pub fn is_banned_title(ban: &Ban) -> String {
+    format!("{} is banned ({})", ban.subject, ban.id)
+}
+
+/// `spam@host is not banned`
+pub fn not_banned_title(subject: &Subject) -> String {
+    format!("{subject} is not banned")
+}
+
+/// A ban in force.
+pub fn is_banned(ban: &Ban, now: Timestamp) -> String {
+    format!(
+        "{} is {}: {} {}, by {}{}",
+        ban.subject,
+        match ban.subject {
+            Subject::Guard(_) => "up",
+            _ => "banned",
+        },
+        ban.id,
+        by_then_counted(ban.until, now),
+        author(ban),
+        because(&ban.reason)
+    )
+}
+
+/// How to end what is shown.
+pub fn how_to_end(subject: &Subject) -> String {
+    format!("To end it: unban {subject}")
+}
+
+/// One event of a history.
+pub fn happened(event: &Event) -> String {
+    let who = format!("by {} ({})", clean(&event.actor.name), event.actor.door);
+    match &event.change {
+        Change::Imposed { reason, until } => {
+            format!("banned {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Amended { reason, until } => {
+            format!("changed: {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Lifted { reason } => format!("un-banned {who}{}", because(reason)),
+        Change::Expired => String::from("ended: its time was over."),
+        Change::ImposedByRule {
+            reason,
+            until,
+            ordinal,
+        } => {
+            let by = match event.origin.rule() {
+                Some(rule) => format!("by the rule {}", clean(rule)),
+                None => String::from("by a rule"),
+            };
+            format!(
+                "banned {} {by}{}, ban no. {ordinal} of it{}",
+                by_then(Some(*until)),
+                match event.actor.door {
+                    Door::Hook => String::new(),
+                    door => format!(", called upon by {} ({door})", clean(&event.actor.name)),
+                },
+                because(reason)
+            )
+        }
+        Change::Allowed { comment, until } => {
+            format!(
+                "exempt from bans {} {who}{}",
+                by_then(*until),
+                because(comment)
+            )
+        }
+        Change::Unallowed => format!("no longer exempt {who}."),
+        Change::Forgotten => format!("its history counts no more {who}."),
+    }
+}
+
+/// What private notes are called.
+pub fn note_label() -> &'static str {
+    "Private note"
+}
+
+/// What the rest of a history is called.
+pub fn older_label() -> &'static str {
+    "Before that"
+}
+
+/// The rest of a history.
+pub fn older(number: usize) -> String {
+    format!("{} more", count(number, "event"))
+}
