@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod attacks;
+mod bulk;
 mod config;
 mod desk;
 mod doors;
