@@ -53,16 +53,16 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
             };
         }
     };
-    if json {
-        match serde_json::to_string_pretty(&standing) {
-            Ok(text) => crate::cli::print(&text),
-            Err(why) => {
-                eprintln!("portcullis: cannot write the answer: {why}");
-                return ExitCode::FAILURE;
-            }
-        }
+    let written = if json {
+        serde_json::to_string_pretty(&standing)
+            .map_err(std::io::Error::from)
+            .and_then(|text| crate::cli::print(&text))
     } else {
-        crate::cli::print(told(&standing).trim_end());
+        crate::cli::print(told(&standing).trim_end())
+    };
+    if let Err(why) = written {
+        eprintln!("portcullis: cannot write the answer: {why}");
+        return ExitCode::FAILURE;
     }
     if standing.linked && standing.level > 0 {
         ExitCode::SUCCESS
@@ -76,7 +76,11 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
     let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
         return probe(config).await;
     };
-    match running.ask(&Question::Standing {}, |_| {}).await.context(silent)? {
+    match running
+        .ask(&Question::Standing {}, |_| {})
+        .await
+        .context(silent)?
+    {
         Answer::Standing(standing) => Ok(standing),
         Answer::Wrong(why) => anyhow::bail!("the running portcullis says: {why}"),
         _ => anyhow::bail!("the running portcullis is another version"),

@@ -45,6 +45,15 @@ pub fn clean_lines(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
+/// The same for lines that somebody copies: the spaces in them stay.
+pub fn clean_verbatim(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line: String = line.chars().filter(|c| !is_trick(*c)).collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Control characters, marks of direction (they can make a line read backwards), zero-width
 /// characters (they make two names look the same) and what XML cannot carry.
 fn is_trick(c: char) -> bool {

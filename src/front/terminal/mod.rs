@@ -159,7 +159,9 @@ async fn talk(
             Ok(Some(line)) => line,
             Err(Cut::Io(why)) => return Err(why),
             Err(Cut::TooLong) => {
-                return talk.say(Answer::Wrong(words::line_too_long(LONGEST_QUESTION))).await;
+                return talk
+                    .say(Answer::Wrong(words::line_too_long(LONGEST_QUESTION)))
+                    .await;
             }
         };
         match read(&line) {
@@ -180,7 +182,8 @@ fn read(line: &[u8]) -> Result<Question, String> {
         Ok(Version { v }) => return Err(words::other_version(v, VERSION)),
         Err(why) => return Err(words::no_question(&why)),
     }
-    let line: Line<Question> = serde_json::from_slice(line).map_err(|why| words::no_question(&why))?;
+    let line: Line<Question> =
+        serde_json::from_slice(line).map_err(|why| words::no_question(&why))?;
     Ok(line.said)
 }
 

@@ -261,7 +261,10 @@ fn listed(page: command::Page) -> Outcome {
         page: page.page,
         total: page.total,
         rows: facts,
-        columns: columns.iter().map(|(_, label)| (*label).to_owned()).collect(),
+        columns: columns
+            .iter()
+            .map(|(_, label)| (*label).to_owned())
+            .collect(),
         cells,
         next: page.next,
     }
@@ -308,7 +311,10 @@ mod tests {
             r#"{"v":1,"call":{"command":"ban","words":["a@b","3d"],"values":{"note":["x"]},"confirmed":true}}"#,
         );
         is_written(
-            Answer::Progress(Progress { done: 2, of: Some(7) }),
+            Answer::Progress(Progress {
+                done: 2,
+                of: Some(7),
+            }),
             r#"{"v":1,"progress":{"done":2,"of":7}}"#,
         );
         is_written(Answer::Wrong("No.".into()), r#"{"v":1,"wrong":"No."}"#);
@@ -330,7 +336,9 @@ mod tests {
             Answer::Outcome(Outcome::of(refused, "ban")),
             r#"{"v":1,"outcome":{"kind":"refused","problems":[{"field":"subject","text":"No."}]}}"#,
         );
-        let unknown = command::Outcome::Unknown { nearest: Some("ban") };
+        let unknown = command::Outcome::Unknown {
+            nearest: Some("ban"),
+        };
         is_written(
             Answer::Outcome(Outcome::of(unknown, "bann")),
             r#"{"v":1,"outcome":{"kind":"unknown","nearest":"ban","text":"There is no command “bann”. Did you mean ban?"}}"#,
@@ -355,10 +363,19 @@ mod tests {
             next: None,
             table: false,
         };
-        let Outcome::Rows { rows, columns, cells, .. } = listed(page) else {
+        let Outcome::Rows {
+            rows,
+            columns,
+            cells,
+            ..
+        } = listed(page)
+        else {
             panic!("no list");
         };
-        assert_eq!(rows[0], serde_json::json!({"number": "1", "subject": "a@b"}));
+        assert_eq!(
+            rows[0],
+            serde_json::json!({"number": "1", "subject": "a@b"})
+        );
         assert_eq!(rows[1], serde_json::json!({"number": 1}));
         assert_eq!((columns.len(), cells.len()), (2, 2));
     }
