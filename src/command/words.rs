@@ -6,6 +6,7 @@
 
 mod bans;
 mod doors;
+mod exchange;
 mod login;
 mod show;
 mod status;
@@ -13,6 +14,7 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use exchange::*;
 pub use login::*;
 pub use show::*;
 pub use status::*;
