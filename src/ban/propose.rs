@@ -367,6 +367,7 @@ mod tests {
                     name: "admin@example.org/x".into(),
                     role,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: Subject::parse("admin@example.org")
                     .unwrap()
@@ -618,6 +619,7 @@ mod tests {
                     name: "a@example.org".into(),
                     role: Role::Admin,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: None,
                 own_addresses: vec![],

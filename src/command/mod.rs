@@ -29,7 +29,7 @@ pub mod unallow;
 pub mod unban;
 pub mod words;
 
-pub use call::{Call, Caller, Context};
+pub use call::{Call, Caller, Context, Occupant};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 

@@ -7,6 +7,7 @@
 mod bans;
 mod doors;
 mod login;
+mod rooms;
 mod show;
 mod status;
 mod wrong;
@@ -14,6 +15,7 @@ mod wrong;
 pub use bans::*;
 pub use doors::*;
 pub use login::*;
+pub use rooms::*;
 pub use show::*;
 pub use status::*;
 pub use wrong::*;

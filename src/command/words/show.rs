@@ -1,7 +1,8 @@
 //! Sentences of lists, of `show` and of a history.
 
 use super::{author, because, by_then, by_then_counted, clean, count};
-use crate::ban::{Ban, Change, Door, Event, Subject, Timestamp};
+
+use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
 
 /// What a list is of.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +99,7 @@ pub fn how_to_end(subject: &Subject) -> String {
 
 /// One event of a history.
 pub fn happened(event: &Event) -> String {
-    let who = format!("by {} ({})", clean(&event.actor.name), event.actor.door);
+    let who = by(&event.actor);
     match &event.change {
         Change::Imposed { reason, until } => {
             format!("banned {} {who}{}", by_then(*until), because(reason))
@@ -113,16 +114,16 @@ pub fn happened(event: &Event) -> String {
             until,
             ordinal,
         } => {
-            let by = match event.origin.rule() {
+            let rule = match event.origin.rule() {
                 Some(rule) => format!("by the rule {}", clean(rule)),
                 None => String::from("by a rule"),
             };
             format!(
-                "banned {} {by}{}, ban no. {ordinal} of it{}",
+                "banned {} {rule}{}, ban no. {ordinal} of it{}",
                 by_then(Some(*until)),
                 match event.actor.door {
                     Door::Hook => String::new(),
-                    door => format!(", called upon by {} ({door})", clean(&event.actor.name)),
+                    _ => format!(", called upon {}", by(&event.actor)),
                 },
                 because(reason)
             )
@@ -137,6 +138,15 @@ pub fn happened(event: &Event) -> String {
         Change::Unallowed => format!("no longer exempt {who}."),
         Change::Forgotten => format!("its history counts no more {who}."),
     }
+}
+
+/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+fn by(actor: &Actor) -> String {
+    let place = match &actor.occupant {
+        Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
+        None => actor.door.to_string(),
+    };
+    format!("by {} ({place})", clean(&actor.name))
 }
 
 /// What private notes are called.
