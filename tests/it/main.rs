@@ -17,4 +17,5 @@ mod rehearse;
 mod rules;
 mod scripted;
 mod store;
+mod watch;
 mod wire;
