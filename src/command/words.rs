@@ -6,6 +6,7 @@
 
 mod bans;
 mod doors;
+mod lists;
 mod login;
 mod show;
 mod status;
@@ -13,6 +14,7 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use lists::*;
 pub use login::*;
 pub use show::*;
 pub use status::*;
