@@ -10,6 +10,7 @@ mod lists;
 mod login;
 mod show;
 mod status;
+mod watch;
 mod wrong;
 
 pub use bans::*;
@@ -18,6 +19,7 @@ pub use lists::*;
 pub use login::*;
 pub use show::*;
 pub use status::*;
+pub use watch::*;
 pub use wrong::*;
 
 use std::fmt::Write as _;

@@ -18,4 +18,5 @@ mod rehearse;
 mod rules;
 mod scripted;
 mod store;
+mod watch;
 mod wire;
