@@ -6,6 +6,7 @@
 
 mod bans;
 mod doors;
+mod lists;
 mod login;
 mod rooms;
 mod show;
@@ -15,6 +16,7 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use lists::*;
 pub use login::*;
 pub use rooms::*;
 pub use show::*;

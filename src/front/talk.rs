@@ -48,6 +48,8 @@ struct Person {
     /// Resolves when the line before is done with.
     turn: Option<oneshot::Receiver<()>>,
     asked: Option<Asked>,
+    /// The list that was shown last: the call for its page, and which page it is.
+    shown: Option<(Call, usize)>,
     /// The last line that did nothing: it may be corrected and run then.
     failed: Option<String>,
 }
@@ -188,6 +190,8 @@ impl Talks {
             }
             (Some(Word::Yes), None) => (words::nothing_to_confirm(), false),
             (Some(Word::No), Some(_)) => (words::dropped(), false),
+            (Some(Word::Next), _) => self.page(&caller, 1, context).await,
+            (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
             _ => match line::call(&line.text, &caller, door(&caller)) {
                 Ok(call) => self.carry_out(call, context).await,
                 Err(text) => (text, true),
@@ -207,7 +211,7 @@ impl Talks {
             let asked = person.asked.as_ref();
             asked.is_some_and(|asked| asked.is_of(caller, now))
         };
-        Word::of(text).is_some()
+        matches!(Word::of(text), Some(Word::Yes | Word::No))
             && self
                 .known()
                 .people
@@ -215,11 +219,37 @@ impl Talks {
                 .is_some_and(asked)
     }
 
+    /// Another page of the list that was shown last, with its filter.
+    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (String, bool) {
+        let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
+            return (words::no_list(), false);
+        };
+        let Some(page) = page.checked_add_signed(step).filter(|page| *page > 0) else {
+            return (words::no_page_before(), false);
+        };
+        let mut call = Call {
+            // The role and the door of now, not of when the list was asked for.
+            caller: caller.clone(),
+            door: door(caller),
+            ..call
+        };
+        call.values.set("page", vec![page.to_string()]);
+        match self.carry_out(call, context).await {
+            // The only thing that can be wrong with what was right before.
+            (_, true) => (words::no_next_page(), false),
+            answer => answer,
+        }
+    }
+
     /// The answer, and whether nothing was done because the line was wrong.
     async fn carry_out(&self, call: Call, context: &Context) -> (String, bool) {
         let outcome = command::handle(&call, context).await;
         let failed = matches!(outcome, Outcome::Invalid(_) | Outcome::Unknown { .. });
         let text = text::render(&outcome, command::find(&call.name));
+        if let Outcome::Rows(page) = &outcome {
+            let shown = Some((call.clone(), page.page));
+            self.person(&call.caller.jid, |person| person.shown = shown);
+        }
         if let Outcome::Ask(_) = outcome {
             let who = call.caller.jid.clone();
             let asked = Asked {
@@ -240,10 +270,12 @@ impl Talks {
     }
 }
 
-/// An answer to a question of ours.
+/// What is said of what was said before: an answer to our question, or another page of a list.
 enum Word {
     Yes,
     No,
+    Next,
+    Previous,
 }
 
 impl Word {
@@ -251,6 +283,8 @@ impl Word {
         match text.to_lowercase().trim_end_matches(['.', '!']) {
             "yes" | "y" => Some(Word::Yes),
             "no" | "n" => Some(Word::No),
+            "next" | "more" => Some(Word::Next),
+            "previous" | "prev" | "back" => Some(Word::Previous),
             _ => None,
         }
     }

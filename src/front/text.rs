@@ -34,6 +34,7 @@ pub(super) fn wrong(problems: &[Problem], spec: Option<&Spec>) -> String {
 
 fn rows(page: &Page) -> String {
     let mut lines = vec![format!("{}.", page.title)];
+    lines.extend(page.lines.iter().cloned());
     lines.extend(
         page.rows
             .iter()
