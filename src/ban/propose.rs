@@ -489,6 +489,7 @@ mod tests {
                     name: "admin@example.org/x".into(),
                     role,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: Subject::parse("admin@example.org")
                     .unwrap()
@@ -740,6 +741,7 @@ mod tests {
                     name: "a@example.org".into(),
                     role: Role::Admin,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: None,
                 own_addresses: vec![],
@@ -815,6 +817,7 @@ mod tests {
                 name: "old@example.org/x".into(),
                 role: Role::Moderator,
                 door: Door::Chat,
+                occupant: None,
             },
             origin: Origin::Manual,
             subject: Subject::parse("a@b.c").unwrap(),

@@ -118,6 +118,9 @@ pub struct Decision {
     pub role: Role,
     /// The way they came in.
     pub door: Door,
+    /// In a room: as whom they spoke there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupant: Option<String>,
     /// Where it comes from.
     pub origin: Origin,
     /// What it changes.
@@ -182,6 +185,7 @@ impl Line {
             by: event.actor.name.clone(),
             role: event.actor.role,
             door: event.actor.door,
+            occupant: event.actor.occupant.clone(),
             origin: event.origin.clone(),
             change: event.change.clone(),
             note: personal(&event.personal.note),
@@ -304,6 +308,7 @@ fn event(decision: Decision) -> Result<Event, String> {
             name: words::clean(&decision.by),
             role: decision.role,
             door: decision.door,
+            occupant: decision.occupant.map(|name| words::clean(&name)),
         },
         origin: decision.origin,
         subject: subject(&decision.subject)?,

@@ -49,6 +49,7 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tall
         name: "root".into(),
         role: Role::Admin,
         door: Door::Terminal,
+        occupant: None,
     };
     take(read, &actor, dry_run, &context(world)).await
 }

@@ -13,6 +13,7 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod many;
 mod recording;
 mod rehearse;
 mod rules;
