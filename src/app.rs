@@ -128,10 +128,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let context = Context {
-        gate: Arc::clone(&gate),
-        started: gate.now(),
-    };
+    let context = Context::new(Arc::clone(&gate), gate.now());
     let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
     let hook = Hook::new(
         wire.domain().clone(),
@@ -151,7 +148,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let mut at_the_doors = vec![tokio::spawn(terminal::serve(
         socket,
         config.store.clone(),
-        context.clone(),
+        wire.domain().clone(),
+        context,
         doors.clone(),
     ))];
     if let Some(http) = http {

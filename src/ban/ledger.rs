@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Recent};
+use super::changes::{Changes, Ended, Recent};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -149,6 +149,8 @@ pub struct Record {
 #[derive(Debug, Clone, Default)]
 struct Dossier {
     version: Version,
+    /// When it changed last, by the event's own time.
+    changed: Timestamp,
     bans: u32,
     current: Option<BanId>,
     last: Option<Past>,
@@ -216,14 +218,15 @@ impl Ledger {
             Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
-        self.touch(&event.subject, seq);
+        self.touch(&event.subject, seq, event.at);
         (ruling, effects)
     }
 
     /// Writes down that an event changed a subject.
-    fn touch(&mut self, subject: &Subject, seq: Seq) {
+    fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
         let dossier = self.dossiers.entry(subject.clone()).or_default();
         dossier.version = seq;
+        dossier.changed = at;
         dossier.trail.push(seq);
     }
 
@@ -300,7 +303,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
-        self.recent.end(seq, &ban.subject);
+        self.recent.end(seq, ban);
         let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
@@ -341,7 +344,7 @@ impl Ledger {
             if let Some(ban) = self.take(&subject) {
                 self.close(&ban, seq, event.at, true);
                 if subject != event.subject {
-                    self.touch(&subject, seq);
+                    self.touch(&subject, seq, event.at);
                 }
                 lifted.push(ban);
             }
@@ -550,6 +553,14 @@ impl Ledger {
             .map_or(Seq(0), |dossier| dossier.version)
     }
 
+    /// When the last event that changed a subject was decided; `None` for one never heard of.
+    pub fn changed(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers
+            .get(subject)
+            .filter(|dossier| dossier.version > Seq(0))
+            .map(|dossier| dossier.changed)
+    }
+
     /// The ban recorded as standing for exactly this subject, ended or not.
     pub fn current(&self, subject: &Subject) -> Option<&Ban> {
         let id = self.dossiers.get(subject)?.current?;
@@ -586,6 +597,17 @@ impl Ledger {
     /// The bans standing, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
         self.bans.values().rev().map(|ban| &**ban)
+    }
+
+    /// The same from below a number on, for those who look through many a piece at a time.
+    pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
+        self.bans.range(..id).rev().map(|(_, ban)| &**ban)
+    }
+
+    /// The last ends of bans, newest first; only so many are remembered
+    /// ([`LIFTS`](super::changes::LIFTS)).
+    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+        self.recent.ended()
     }
 
     /// How many bans stand.

@@ -41,6 +41,7 @@ impl Paper {
             } => self.told(*grade, lines, rows),
             Outcome::Rows {
                 title,
+                lines: more,
                 columns,
                 cells,
                 next,
@@ -48,6 +49,7 @@ impl Paper {
                 ..
             } => {
                 let mut lines = vec![format!("{}.", words::clean(title))];
+                lines.extend(more.iter().map(|line| words::clean(line)));
                 if !cells.is_empty() {
                     lines.extend(self.table(columns, cells));
                 }

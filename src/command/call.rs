@@ -1,9 +1,8 @@
 //! Who wants what, and what a command may reach for it.
 
-use std::fmt;
 use std::sync::Arc;
 
-use xmpp_parsers::jid::Jid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Role, Timestamp};
@@ -12,49 +11,54 @@ use crate::gate::Gate;
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who they are, as the door they came through vouches for it.
-    pub who: Who,
+    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`Door::Terminal`] speaks as
+    /// the program itself: our own address, with the user of the machine for a resource.
+    pub jid: Jid,
     /// What they may do, looked up when the call came in.
     pub role: Role,
+    /// Whom they speak as, when they are in a room.
+    pub occupant: Option<Occupant>,
+}
+
+/// Somebody in a room, who speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupant {
+    /// `room@service/nick`
+    pub jid: Jid,
+    /// Whether only we can read it: a private message within the room.
+    pub private: bool,
+}
+
+impl Occupant {
+    /// The room.
+    pub fn room(&self) -> BareJid {
+        self.jid.to_bare()
+    }
 }
 
 impl Caller {
+    /// Who they are, as the log of decisions and the audit say it: their JID, or `unix:root`. No JID looks like the
+    /// latter: a colon is no letter of a domain (RFC 7622, 3.2).
+    pub fn name(&self, door: Door) -> String {
+        match (door, self.jid.resource()) {
+            (Door::Terminal, Some(user)) => format!("unix:{user}"),
+            _ => self.jid.to_string(),
+        }
+    }
+
     /// As the log of decisions names them.
     pub fn actor(&self, door: Door) -> Actor {
         Actor {
-            name: self.who.to_string(),
+            name: self.name(door),
             role: self.role,
             door,
+            occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
         }
     }
 
-    /// Their own account; users of the machine have none.
+    /// Their own account.
     pub fn account(&self) -> Option<Account> {
-        match &self.who {
-            Who::Jid(jid) => Account::from_jid(jid),
-            Who::Unix(_) => None,
-        }
-    }
-}
-
-/// A person, by the name that their door can vouch for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
-    /// The full JID a stanza came from.
-    Jid(Jid),
-    /// The user of this machine at the other end of the local socket.
-    Unix(String),
-}
-
-/// As the log of decisions and the audit name them: a JID, or `unix:root`. A JID cannot have a
-/// colon in front of its domain (RFC 7622, 3.3.1), nor in one (3.2), so no account can pass for a user of the
-/// machine.
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Who::Jid(jid) => jid.fmt(f),
-            Who::Unix(user) => write!(f, "unix:{user}"),
-        }
+        Account::from_jid(&self.jid)
     }
 }
 
@@ -82,6 +86,13 @@ pub struct Context {
     pub started: Timestamp,
 }
 
+impl Context {
+    /// What commands work with from now on.
+    pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
+        Context { gate, started }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -89,12 +100,19 @@ mod tests {
     use crate::ban::Subject;
 
     #[test]
-    fn a_user_of_the_machine_cannot_be_taken_for_an_account() {
-        for user in ["root", "alice@corp.example", "65534"] {
-            let name = Who::Unix(user.into()).to_string();
-            assert_eq!(name, format!("unix:{user}"));
-            assert!(Jid::new(&name).is_err(), "{name}");
-            assert!(Subject::parse(&name).is_err(), "{name}");
-        }
+    fn a_user_of_the_machine_is_no_account_and_cannot_be_taken_for_one() {
+        let caller = Caller {
+            jid: Jid::new("portcullis.example.org/root").unwrap(),
+            role: Role::Admin,
+            occupant: None,
+        };
+        assert_eq!(caller.account(), None);
+        let actor = caller.actor(Door::Terminal);
+        assert_eq!(
+            (actor.name.as_str(), actor.bare_name()),
+            ("unix:root", "unix:root")
+        );
+        assert!(Jid::new(&actor.name).is_err());
+        assert!(Subject::parse(&actor.name).is_err());
     }
 }

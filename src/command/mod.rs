@@ -12,9 +12,11 @@ pub mod allow;
 pub mod allowed;
 pub mod attempt;
 pub mod ban;
+mod bans;
 pub mod call;
 pub mod check;
 pub mod failures;
+pub mod filter;
 pub mod forget;
 pub mod help;
 pub mod list;
@@ -30,7 +32,7 @@ pub mod unban;
 pub mod watch;
 pub mod words;
 
-pub use call::{Call, Caller, Context, Who};
+pub use call::{Call, Caller, Context, Occupant};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
@@ -99,7 +101,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         .collect();
     tracing::info!(
         target: "portcullis::audit",
-        who = %call.caller.who,
+        who = call.caller.name(call.door),
         role = %call.caller.role,
         door = %call.door,
         command = %words::clean(&call.name),

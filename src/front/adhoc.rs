@@ -10,7 +10,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::sessions::{LIFETIME, Session, Sessions, Stage};
@@ -52,7 +51,6 @@ impl Forms {
     pub(super) fn receive(
         &self,
         request: Request,
-        from: &Jid,
         caller: Caller,
         context: &Context,
     ) -> Result<Step, Fault> {
@@ -64,9 +62,9 @@ impl Forms {
             return Err(Fault::Forbidden);
         }
         let Some(id) = &request.session else {
-            return self.begin(request, from, caller, spec, context);
+            return self.begin(request, caller, spec, context);
         };
-        let mut session = self.sessions().take(id, from, spec.name, now)?;
+        let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
         match (request.action, session.stage) {
             (Action::Cancel, _) => Ok(canceled(session)),
             (Action::Prev, Stage::Fill) => {
@@ -95,7 +93,6 @@ impl Forms {
     fn begin(
         &self,
         request: Request,
-        from: &Jid,
         caller: Caller,
         spec: &'static Spec,
         context: &Context,
@@ -103,8 +100,8 @@ impl Forms {
         if !matches!(request.action, Action::Execute | Action::Complete) {
             return Err(Fault::BadAction);
         }
-        let mut session =
-            Sessions::begin(from.clone(), spec, context.gate.now()).map_err(|_| Fault::Internal)?;
+        let mut session = Sessions::begin(caller.jid.clone(), spec, context.gate.now())
+            .map_err(|_| Fault::Internal)?;
         let is_filled = request.filled.is_some();
         session.values = known(spec, request.filled.unwrap_or_default());
         if is_filled || request.action == Action::Complete || spec.fields.is_empty() {
@@ -253,7 +250,19 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                     .flat_map(|value| value.lines());
                 (form::Kind::TextMulti, lines.map(str::to_owned).collect())
             }
-            Kind::Line => (form::Kind::TextSingle, line()),
+            Kind::Line | Kind::Number { .. } => (form::Kind::TextSingle, line()),
+            Kind::Jids => (form::Kind::JidMulti, values.raw(field.name).to_vec()),
+            Kind::Choice(choices) => {
+                let told = choices.iter().copied();
+                options = told
+                    .map(|(value, label)| (value.to_owned(), label.to_owned()))
+                    .collect();
+                let chosen = values.line(field.name);
+                let chosen =
+                    chosen.filter(|chosen| choices.iter().any(|(value, _)| value == chosen));
+                let first = choices.first().map(|(value, _)| (*value).to_owned());
+                (form::Kind::ListSingle, Vec::from_iter(chosen.or(first)))
+            }
             Kind::Flag => {
                 let flag = values.flag(field.name).unwrap_or(false);
                 (form::Kind::Boolean, vec![u8::from(flag).to_string()])
@@ -280,6 +289,10 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
             required: field.required,
             values: held,
             options,
+            range: match field.kind {
+                Kind::Number { from, to } => Some((from, to)),
+                _ => None,
+            },
         });
     }
     if let Some((other, term)) = typed
@@ -347,6 +360,7 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
 
 fn listed(session: &Session, page: Page) -> wire::Answer {
     let mut lines = vec![page.title.clone()];
+    lines.extend(page.lines);
     lines.extend(
         page.next
             .as_ref()

@@ -26,12 +26,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::{BareJid, ResourcePart};
 
 use self::lines::Cut;
 use self::wire::{Answer, Line, Outcome, Progress, Question, VERSION};
 use super::line;
 use crate::ban::{Door, Role};
-use crate::command::{self, Call, Caller, Context, Reference, Values, Who, words};
+use crate::command::{self, Call, Caller, Context, Reference, Values, words};
 
 /// The name of the socket in the store's folder.
 pub const SOCKET: &str = "control.sock";
@@ -70,6 +71,7 @@ pub fn open(folder: &Path) -> io::Result<UnixListener> {
 pub async fn serve(
     listener: UnixListener,
     folder: PathBuf,
+    domain: BareJid,
     context: Context,
     stop: CancellationToken,
 ) {
@@ -99,9 +101,10 @@ pub async fn serve(
             send_away(&stream, words::busy());
             continue;
         }
-        let (context, stop) = (context.clone(), stop.clone());
+        let (domain, context, stop) = (domain.clone(), context.clone(), stop.clone());
         talks.spawn(async move {
-            if let Err(why) = talk(stream, uid, &context, &stop).await {
+            let caller = caller(uid, domain).await;
+            if let Err(why) = talk(stream, &caller, &context, &stop).await {
                 tracing::debug!(%why, "a caller at the local socket went away");
             }
         });
@@ -123,19 +126,28 @@ fn bytes(said: Answer) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The name of a user of this machine, or the number when there is none.
-async fn name(uid: u32) -> String {
+/// A user of this machine: by name, or by number when there is none.
+async fn caller(uid: u32, domain: BareJid) -> Caller {
     // It may have to ask a directory server.
     let asked = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid));
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(Some(user))) => user.name().to_string_lossy().into_owned(),
-        _ => uid.to_string(),
+    let user = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(Some(user))) => ResourcePart::new(&user.name().to_string_lossy()).map(Into::into),
+        _ => ResourcePart::new(&uid.to_string()).map(Into::into),
+    };
+    let user: Option<ResourcePart> = user.ok();
+    Caller {
+        jid: match user {
+            Some(user) => domain.with_resource(&user).into(),
+            None => domain.into(),
+        },
+        role: Role::Admin,
+        occupant: None,
     }
 }
 
 async fn talk(
     stream: UnixStream,
-    uid: u32,
+    caller: &Caller,
     context: &Context,
     stop: &CancellationToken,
 ) -> io::Result<()> {
@@ -143,10 +155,6 @@ async fn talk(
     let mut talk = Talk {
         lines: BufReader::new(lines),
         out,
-    };
-    let caller = Caller {
-        who: Who::Unix(name(uid).await),
-        role: Role::Admin,
     };
     loop {
         let line = tokio::select! {
@@ -166,7 +174,7 @@ async fn talk(
         };
         match read(&line) {
             Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
-            Ok(question) => talk.answer(question, &caller, context).await?,
+            Ok(question) => talk.answer(question, caller, context).await?,
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Outcome {
     Rows {
         /// Which page of how many, in words.
         title: String,
+        /// What else to know of the whole of it.
+        lines: Vec<String>,
         /// This page, from 1.
         page: usize,
         /// How many rows there are on all pages.
@@ -258,6 +260,7 @@ fn listed(page: command::Page) -> Outcome {
     }
     Outcome::Rows {
         title: page.title,
+        lines: page.lines,
         page: page.page,
         total: page.total,
         rows: facts,
@@ -356,6 +359,7 @@ mod tests {
         };
         let page = command::Page {
             title: "Bans 1-2 of 2".into(),
+            lines: Vec::new(),
             page: 1,
             total: 2,
             rows: vec![entry(None), entry(Some(serde_json::json!({"number": 1})))],
