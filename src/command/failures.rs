@@ -16,7 +16,7 @@ pub const SPEC: Spec = Spec {
     name: "failures",
     title: "List failed logins",
     summary: "Shows the failed logins of late, newest first, ten on a page, with what came of them.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[
         Field {
@@ -105,7 +105,11 @@ fn run(call: &Call, context: &Context) -> Outcome {
     let (now, policy) = (context.gate.now(), context.gate.policy());
     let failures = context.gate.counters().failures();
     context.gate.read(|ledger| {
-        let matching = failures.iter().filter_map(|failure| {
+        let visible = failures.iter().filter(|failure| {
+            let account = failure.account.as_ref();
+            call.caller.rights.over_account(account) >= Role::Viewer
+        });
+        let matching = visible.filter_map(|failure| {
             let bans = kept_out(failure, ledger, &policy, now);
             let holds = asked.tests.iter().all(|test| test.holds(failure, &bans));
             holds.then_some((failure, bans))

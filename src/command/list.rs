@@ -16,7 +16,7 @@ pub const SPEC: Spec = Spec {
     name: "list",
     title: "List bans",
     summary: "Shows the bans in force, newest first, ten on a page.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[
         Field {
@@ -133,7 +133,8 @@ fn run(call: &Call, context: &Context) -> Outcome {
     let (total, bans) = context.gate.read(|ledger| {
         let bans = ledger
             .newest_first()
-            .filter(|ban| ban.is_in_force(now) && asked.tests.iter().all(|test| test.holds(ban)));
+            .filter(|ban| ban.is_in_force(now) && call.caller.rights.see(&ban.subject))
+            .filter(|ban| asked.tests.iter().all(|test| test.holds(ban)));
         let (total, bans) = asked.cut(bans);
         (total, bans.into_iter().cloned().collect::<Vec<Ban>>())
     });

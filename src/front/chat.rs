@@ -16,7 +16,7 @@ use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 use xmpp_parsers::ns;
 
 use super::line;
-use crate::ban::{Door, Subject, Timestamp};
+use crate::ban::{Door, Role, Subject, Timestamp};
 use crate::command::outcome::{Outcome, Page, Problem, Row};
 use crate::command::{self, Call, Caller, Context, Spec, words};
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
@@ -338,12 +338,17 @@ fn parse(text: &str, caller: &Caller) -> Result<Call, String> {
         name => name.to_owned(),
     };
     let permitted =
-        |name: &str| command::find(name).filter(|spec| command::permits(caller.role, spec));
+        |name: &str| command::find(name).filter(|spec| command::permits(caller.role(), spec));
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(words::command_first(&name));
         }
-        let text = words::no_such_command(&name, command::nearest(caller.role, &name));
+        // That there is such a command is no secret to those who work here.
+        if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
+            let text = words::forbidden(spec.needs);
+            return Err(format!("{text} {}", words::nothing_was_done(None)));
+        }
+        let text = words::no_such_command(&name, command::nearest(caller.role(), &name));
         return Err(format!("{text} {}", words::nothing_was_done(None)));
     };
     // A list of subjects may be pasted line by line; a second command may not hide in a reason.
@@ -420,7 +425,7 @@ fn text(lines: &[String], rows: &[Row]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::ban::Rights;
     use crate::xmpp::stanza::{Header, Kind};
 
     fn received(type_: &str, inside: &str) -> Received {
@@ -565,7 +570,7 @@ mod tests {
     fn lines_become_calls_or_helpful_sentences() {
         let caller = Caller {
             jid: Jid::new("admin@example.org/phone").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
         };
         let parse = |text| parse(text, &caller);
         assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
@@ -591,7 +596,7 @@ mod tests {
                 .contains("Nothing was done")
         );
         let mut stranger = caller.clone();
-        stranger.role = Role::Stranger;
+        stranger.rights = Rights::default();
         assert!(super::parse("bann a@b", &stranger).is_err_and(|text| !text.contains("mean")));
     }
 }

@@ -29,7 +29,7 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
             values.set(field.name, vec![String::from("1")]);
         }
     }
-    for field in at(spec, Place::Subjects) {
+    for field in at(spec, Place::Subjects).chain(at(spec, Place::Login)) {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])

@@ -14,6 +14,7 @@ mod link;
 mod manual;
 mod recording;
 mod rehearse;
+mod rights;
 mod rules;
 mod scripted;
 mod store;
