@@ -13,6 +13,7 @@ use super::record::{Ban, BanId, Past};
 use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
+use super::watch::Watch;
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub enum Ruling {
         subject: Subject,
         /// How many bans counted until now.
         bans: u32,
+    },
+    /// A person or a room hears other news now.
+    Watched {
+        /// Who.
+        subject: Subject,
+        /// Which; `None`: what everybody hears who expressed no wish.
+        watch: Option<Watch>,
     },
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
@@ -167,6 +175,7 @@ pub struct Ledger {
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
+    watches: HashMap<Subject, Watch>,
 }
 
 impl Ledger {
@@ -194,6 +203,7 @@ impl Ledger {
                 None => Ruling::NotAllowed(event.subject.clone()),
             },
             Change::Forgotten => self.forget(event),
+            Change::Watched { watch } => self.watch(event, watch.clone()),
         };
         let effects = match &ruling {
             Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) => {
@@ -203,7 +213,7 @@ impl Ledger {
                 .iter()
                 .map(|ban| Effect::Settle(ban.subject.clone()))
                 .collect(),
-            Ruling::Unallowed(_) | Ruling::Forgotten { .. } => Vec::new(),
+            Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
         self.touch(&event.subject, seq);
@@ -350,6 +360,15 @@ impl Ledger {
             subject: event.subject.clone(),
             bans,
         }
+    }
+
+    fn watch(&mut self, event: &Event, watch: Option<Watch>) -> Ruling {
+        let subject = event.subject.clone();
+        match watch.clone() {
+            Some(watch) => self.watches.insert(subject.clone(), watch),
+            None => self.watches.remove(&subject),
+        };
+        Ruling::Watched { subject, watch }
     }
 
     /// Puts a ban into every index.
@@ -507,6 +526,16 @@ impl Ledger {
                 dossier.counted > 0 && *other != subject && belongs(other)
             })
             .map(|(other, dossier)| (other, dossier.counted))
+    }
+
+    /// What a person or a room wants to hear, where a wish was expressed.
+    pub fn watch_of(&self, subject: &Subject) -> Option<&Watch> {
+        self.watches.get(subject)
+    }
+
+    /// All wishes there are.
+    pub fn watches(&self) -> impl ExactSizeIterator<Item = (&Subject, &Watch)> {
+        self.watches.iter()
     }
 
     /// How far the log has been folded.

@@ -28,6 +28,7 @@ pub mod term;
 pub mod time;
 pub mod told;
 pub mod tracker;
+pub mod watch;
 pub mod weigh;
 
 pub use attempt::{Attempt, Outcome};
@@ -45,4 +46,5 @@ pub use subject::{Account, Subject};
 pub use term::Term;
 pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};
+pub use watch::{Quiet, Topic, Watch};
 pub use weigh::{Notice, Spared, weigh};

@@ -28,6 +28,7 @@ pub mod status;
 pub mod subjects;
 pub mod unallow;
 pub mod unban;
+pub mod watch;
 pub mod words;
 
 pub use call::{Call, Caller, Context};
@@ -49,6 +50,7 @@ pub const COMMANDS: &[&Spec] = &[
     &allow::SPEC,
     &unallow::SPEC,
     &allowed::SPEC,
+    &watch::SPEC,
     &status::SPEC,
     &help::SPEC,
 ];

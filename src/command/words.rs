@@ -9,6 +9,7 @@ mod doors;
 mod login;
 mod show;
 mod status;
+mod watch;
 mod wrong;
 
 pub use bans::*;
@@ -16,6 +17,7 @@ pub use doors::*;
 pub use login::*;
 pub use show::*;
 pub use status::*;
+pub use watch::*;
 pub use wrong::*;
 
 use std::fmt::Write as _;

@@ -22,9 +22,9 @@ pub(crate) const DOMAIN: &str = "gate.example.org";
 pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
 /// All commands that are forms.
-const NODES: [&str; 12] = [
+const NODES: [&str; 13] = [
     "ban", "unban", "list", "show", "check", "failures", "attempt", "forget", "allow", "unallow",
-    "allowed", "status",
+    "allowed", "watch", "status",
 ];
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
@@ -921,7 +921,7 @@ async fn commands_are_shown_to_those_who_may_run_them() {
     let info = |node: &str| {
         format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>")
     };
-    for (who, count) in [(ADMIN, 12), (MODERATOR, 8), (STRANGER, 0)] {
+    for (who, count) in [(ADMIN, 13), (MODERATOR, 9), (STRANGER, 0)] {
         let answer = bot.iq("get", who, DOMAIN, &items(NS_COMMANDS)).await;
         assert_eq!(
             answer.children().next().unwrap().children().count(),

@@ -18,4 +18,5 @@ mod rights;
 mod rules;
 mod scripted;
 mod store;
+mod watch;
 mod wire;

@@ -1,6 +1,6 @@
 //! Sentences of lists, of `show` and of a history.
 
-use super::{author, because, by_then, by_then_counted, clean, count};
+use super::{author, because, by_then, by_then_counted, clean, count, heard};
 use crate::ban::{Ban, Change, Door, Event, Subject, Timestamp};
 
 /// What a list is of.
@@ -136,6 +136,7 @@ pub fn happened(event: &Event) -> String {
         }
         Change::Unallowed => format!("no longer exempt {who}."),
         Change::Forgotten => format!("its history counts no more {who}."),
+        Change::Watched { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
     }
 }
 
