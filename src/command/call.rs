@@ -33,6 +33,15 @@ impl Caller {
         }
     }
 
+    /// The same when it is about nobody but themselves: with their highest role.
+    pub fn actor_for_self(&self, door: Door) -> Actor {
+        Actor {
+            name: self.jid.to_string(),
+            role: self.role(),
+            door,
+        }
+    }
+
     /// Their own account.
     pub fn account(&self) -> Option<Account> {
         Account::from_jid(&self.jid)
