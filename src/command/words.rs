@@ -6,7 +6,9 @@
 
 mod bans;
 mod doors;
+mod lists;
 mod login;
+mod rooms;
 mod show;
 mod status;
 mod watch;
@@ -14,7 +16,9 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use lists::*;
 pub use login::*;
+pub use rooms::*;
 pub use show::*;
 pub use status::*;
 pub use watch::*;
