@@ -644,7 +644,10 @@ async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places()
         instructions.starts_with("Error: ") && instructions.contains("5 what?"),
         "{instructions}"
     );
-    assert_eq!(note(&again), instructions);
+    assert!(
+        instructions.starts_with(&note(&again)),
+        "the note is not in {instructions}"
+    );
     assert_eq!(values(&again, "subject"), ["a@example.org", "nobody"]);
     assert_eq!(values(&again, "reason"), ["kept"]);
     assert_eq!(values(&again, "force"), ["1"]);
