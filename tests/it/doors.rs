@@ -684,7 +684,7 @@ async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     assert_eq!(actions(&asked), "complete: prev complete");
     assert_eq!(
         form(&asked).get_child("title", NS_DATA).unwrap().text(),
-        "Really ban it?"
+        "Really ban 10.0.0.0/8?"
     );
     let with = |action: &str| {
         format!(

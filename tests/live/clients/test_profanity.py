@@ -28,6 +28,7 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(prof, server, bot, keep)
     who = server.jid("alice")
     prof.execute(bot, "ban")
     prof.shows(r"Form title: Ban .*\[field1\] Whom, one a line \(required\):.*Use '/form submit'")
+    keep("profanity-form.txt", prof.screen())
     prof.type(f"/field1 add {who}", "/field3 5", '/field4 "spam in three rooms"', '/field5 add "second time this month"', "/form submit")
     for place in ("Form title", "Supplied instructions"):
         prof.shows(rf"{place}: Error: 5 what\? A duration needs a unit, for example 5m, 5h or 5d\.")
@@ -36,11 +37,10 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(prof, server, bot, keep)
     assert logs_in(server, "alice")
     prof.type("/field3 3d", "/form show")
     prof.shows(r"\[field3\] Other duration: 3d .*\[field4\] Public reason: spam in three rooms")
-    keep("profanity-form.txt", prof.screen())
     prof.submit()
     prof.shows(r"ban completed Banned #1 {who} until [-0-9]{{10}} [:0-9]{{8}} UTC \(3 days\): spam in three rooms\..* Undo: ", who=who)
     keep("profanity-done.txt", prof.screen())
-    must_be_refused(server, "alice", "spam in three rooms")
+    assert "spam in three rooms" in must_be_refused(server, "alice")
 
 
 def test_what_is_wide_asks_first_and_all_is_said(prof, bot, admin, keep):
@@ -108,7 +108,7 @@ def test_a_moderator_reads_why_not(server, bot, keep):
         prof.shows("Ad hoc commands:.* ban .* list ")
         assert " allow " not in prof.flat(), prof.screen()
         prof.execute(bot, "allow")
-        prof.shows(r"needs the role admin")
+        prof.shows(r"Error executing command allow: You .*role")
         keep("profanity-forbidden.txt", prof.screen())
     finally:
         prof.close()

@@ -106,6 +106,7 @@ listen:
     module: ejabberd_http
     request_handlers:
       /api: mod_http_api
+      /ws: ejabberd_http_ws
 
 modules:
   mod_adhoc: {{}}
@@ -171,6 +172,7 @@ class Ejabberd(Server):
         else:
             self.root, self.run = None, lab / f"{self.name}-{self.c2s}"
         self.path = self.root / self.run.relative_to("/") if self.root else self.run
+        self.websocket = f"ws://127.0.0.1:{self.http}/ws"
         self.fresh = True
 
     # -- life ---------------------------------------------------------------------------------------------------------
