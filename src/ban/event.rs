@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::subject::Subject;
 use super::time::Timestamp;
+use super::watch::Watch;
 
 /// A place in the log, from 1. `Seq(0)` is before the first event.
 #[derive(
@@ -220,6 +221,11 @@ pub enum Change {
     Unallowed,
     /// The subject's bans count no more: growth starts anew. A ban in force goes on.
     Forgotten,
+    /// The subject, a person or a room, hears other news from now on.
+    Watched {
+        /// Which; `None`: what everybody hears who expressed no wish.
+        watch: Option<Watch>,
+    },
 }
 
 /// What can be forgotten later without changing what is in force: kept apart from the event,
@@ -356,6 +362,7 @@ impl fmt::Debug for Chain {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ban::watch::Topic;
 
     fn sample() -> Event {
         Event {
@@ -426,6 +433,10 @@ mod tests {
         assert!(ends("guard of a@b.c", allowed).ends_with("04056140622e630305017800"));
         assert!(ends("a@b.c", Change::Unallowed).ends_with("0306"));
         assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
+        let watched = |watch| ends("a@b.c", Change::Watched { watch });
+        assert!(watched(None).ends_with("030800"));
+        let watch = Watch::of([Topic::Guards, Topic::Bans]);
+        assert!(watched(Some(watch)).ends_with("03080102000200"));
     }
 
     #[test]

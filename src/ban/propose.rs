@@ -8,6 +8,7 @@ use super::record::Ban;
 use super::subject::{Account, Subject};
 use super::term::Term;
 use super::time::Timestamp;
+use super::watch::{MOST_WATCHES, Watch};
 
 /// Something that happened, from any door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub enum What {
     /// Forget the history: growth starts anew and counters are cleared; of an account also those
     /// of its guard and pairs, of a network those of all in it.
     Forget,
+    /// Let a person or a room hear these news; `None`: what everybody hears who expressed no wish.
+    Watch(Option<Watch>),
 }
 
 /// What a report leads to.
@@ -205,6 +208,14 @@ fn decide(
         What::Forget => {
             needs_admin(order, "Forgetting a history").map_err(Ruling::Refused)?;
             Ok((Change::Forgotten, Personal::default()))
+        }
+        What::Watch(watch) => {
+            permits_watch(ledger, order).map_err(Ruling::Refused)?;
+            let watch = watch.clone();
+            match ledger.watch_of(&order.subject) == watch.as_ref() {
+                true => Err(Box::new(Ruling::Noted)),
+                false => Ok((Change::Watched { watch }, Personal::default())),
+            }
         }
         What::Lift { reason } => {
             permits_lift(policy, order, standing, now).map_err(refused)?;
@@ -359,6 +370,22 @@ fn needs_admin(order: &Order, what: &'static str) -> Result<(), Refusal> {
         Role::Admin => Ok(()),
         _ => Err(Refusal::NeedsRole(Role::Admin, what)),
     }
+}
+
+/// Everybody with a role chooses for themselves; for others and for rooms an admin does.
+fn permits_watch(ledger: &Ledger, order: &Order) -> Result<(), Refusal> {
+    let own = order.own_account.clone().map(Subject::Account);
+    if order.actor.role < Role::Moderator {
+        return Err(Refusal::NeedsRole(Role::Moderator, "Choosing what to hear"));
+    }
+    if own.as_ref() != Some(&order.subject) {
+        needs_admin(order, "Choosing what others hear")?;
+    }
+    let is_one_more = ledger.watch_of(&order.subject).is_none();
+    if is_one_more && ledger.watches().len() >= MOST_WATCHES {
+        return Err(Refusal::TooManyWatches(MOST_WATCHES));
+    }
+    Ok(())
 }
 
 fn permits_allow(order: &Order, now: Timestamp) -> Result<(), Refusal> {

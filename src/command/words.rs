@@ -6,16 +6,20 @@
 
 mod bans;
 mod doors;
+mod lists;
 mod login;
 mod show;
 mod status;
+mod watch;
 mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use lists::*;
 pub use login::*;
 pub use show::*;
 pub use status::*;
+pub use watch::*;
 pub use wrong::*;
 
 use std::fmt::Write as _;

@@ -158,6 +158,8 @@ struct Person {
     /// Resolves when the line before is done with.
     turn: Option<oneshot::Receiver<()>>,
     asked: Option<Asked>,
+    /// The list that was shown last: the call for its page, and which page it is.
+    shown: Option<(Call, usize)>,
     /// The last line that did nothing: it may be corrected and run then.
     failed: Option<String>,
 }
@@ -285,6 +287,8 @@ impl Chats {
             }
             ("yes" | "y", None) => (words::nothing_to_confirm(), false),
             ("no" | "n", Some(_)) => (words::dropped(), false),
+            ("next" | "more", _) => self.turn(line, &caller, 1, context).await,
+            ("previous" | "prev" | "back", _) => self.turn(line, &caller, -1, context).await,
             _ => match parse(&line.text, &caller) {
                 Ok(call) => self.carry_out(line, call, context).await,
                 Err(text) => (text, true),
@@ -298,11 +302,42 @@ impl Chats {
         line.reply(text)
     }
 
+    /// Another page of the list that was shown last, with its filter.
+    async fn turn(
+        &self,
+        line: &Line,
+        caller: &Caller,
+        step: isize,
+        context: &Context,
+    ) -> (String, bool) {
+        let Some((call, page)) = self.person(&line.from, |person| person.shown.clone()) else {
+            return (words::no_list(), false);
+        };
+        let Some(page) = page.checked_add_signed(step).filter(|page| *page > 0) else {
+            return (words::no_page_before(), false);
+        };
+        let mut call = Call {
+            // The role of now, not of when the list was asked for.
+            caller: caller.clone(),
+            ..call
+        };
+        call.values.set("page", vec![page.to_string()]);
+        match self.carry_out(line, call, context).await {
+            // The only thing that can be wrong with what was right before.
+            (_, true) => (words::no_next_page(), false),
+            answer => answer,
+        }
+    }
+
     /// The answer, and whether nothing was done because the line was wrong.
     async fn carry_out(&self, line: &Line, call: Call, context: &Context) -> (String, bool) {
         let outcome = command::handle(&call, context).await;
         let failed = matches!(outcome, Outcome::Invalid(_) | Outcome::Unknown { .. });
         let text = render(&outcome, command::find(&call.name));
+        if let Outcome::Rows(page) = &outcome {
+            let shown = Some((call.clone(), page.page));
+            self.person(&line.from, |person| person.shown = shown);
+        }
         if let Outcome::Ask(_) = outcome {
             let asked = Asked {
                 who: line.from.clone(),
@@ -392,6 +427,7 @@ fn wrong(problems: &[Problem], spec: Option<&Spec>) -> String {
 
 fn rows(page: &Page) -> String {
     let mut lines = vec![format!("{}.", page.title)];
+    lines.extend(page.lines.iter().cloned());
     lines.extend(
         page.rows
             .iter()

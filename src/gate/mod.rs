@@ -16,6 +16,7 @@ pub mod clock;
 pub mod counters;
 mod desk;
 pub mod effects;
+pub mod past;
 pub mod ports;
 mod under_way;
 pub mod weighed;

@@ -305,6 +305,8 @@ fn line(report: &Report) -> Option<Line<'_>> {
                 What::Allow { term, comment } => ("allow", *term, Some(comment.as_str())),
                 What::Unallow => ("unallow", None, None),
                 What::Forget => ("forget", None, None),
+                // Changes nothing that rules look at.
+                What::Watch(_) => return None,
             };
             Line {
                 kind,
