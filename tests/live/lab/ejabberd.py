@@ -111,6 +111,7 @@ listen:
 modules:
   mod_adhoc: {{}}
   mod_admin_extra: {{}}
+  mod_blocking: {{}}
   mod_caps: {{}}
   mod_carboncopy: {{}}
   mod_configure: {{}}
@@ -122,6 +123,7 @@ modules:
     access_admin:
       - allow: admin
   mod_ping: {{}}
+  mod_privacy: {{}}
   mod_private: {{}}
 {privilege}
   mod_roster: {{}}

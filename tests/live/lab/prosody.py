@@ -34,7 +34,7 @@ admin_socket = "{run}/data/prosody.sock"
 
 admins = {{ "admin@{host}" }}
 modules_enabled = {{
-	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr"; "websocket";
+	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr"; "websocket"; "blocklist";
 }}
 modules_disabled = {{ "s2s"; "s2s_auth_certs"; "offline" }}
 allow_registration = true                   -- the lab makes its users over the wire
