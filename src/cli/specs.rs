@@ -56,8 +56,13 @@ pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Fiel
         fields.any(|field| matches!(field.kind, Kind::Term { other } if other == name))
     };
     spec.fields.iter().filter(move |field| {
-        field.place != Place::Subjects && field.name != pages::TABLE.name && !is_other(field.name)
+        !names_somebody(field) && field.name != pages::TABLE.name && !is_other(field.name)
     })
+}
+
+/// Whether the first words are its.
+fn names_somebody(field: &Field) -> bool {
+    matches!(field.place, Place::Subjects | Place::Login)
 }
 
 /// `--other-duration`, for the field `other_duration`.
@@ -155,11 +160,7 @@ impl Call {
 
     /// Whether `-` stands for subjects on standard input, and the words without it.
     pub(super) fn takes_input(&mut self) -> bool {
-        let names_somebody = self
-            .spec
-            .fields
-            .iter()
-            .any(|field| field.place == Place::Subjects);
+        let names_somebody = self.spec.fields.iter().any(names_somebody);
         match self.words.iter().position(|word| word == "-") {
             Some(place) if names_somebody => {
                 self.words.remove(place);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::spec::Values;
-use crate::ban::{Account, Actor, Door, Role, Timestamp};
+use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
 /// A person who wants something.
@@ -14,8 +14,8 @@ pub struct Caller {
     /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`Door::Terminal`] speaks as
     /// the program itself: our own address, with the user of the machine for a resource.
     pub jid: Jid,
-    /// What they may do, looked up when the call came in.
-    pub role: Role,
+    /// What they may do and where, looked up when the call came in.
+    pub rights: Rights,
     /// Whom they speak as, when they are in a room.
     pub occupant: Option<Occupant>,
 }
@@ -46,11 +46,25 @@ impl Caller {
         }
     }
 
-    /// As the log of decisions names them.
-    pub fn actor(&self, door: Door) -> Actor {
+    /// Their highest role: which commands they are offered.
+    pub fn role(&self) -> Role {
+        self.rights.highest()
+    }
+
+    /// As the log of decisions names them when they do something about a subject: with their role
+    /// over it, which is what the rules go by.
+    pub fn actor(&self, door: Door, subject: &Subject) -> Actor {
+        Actor {
+            role: self.rights.over(subject),
+            ..self.actor_for_self(door)
+        }
+    }
+
+    /// The same when it is about nobody but themselves: with their highest role.
+    pub fn actor_for_self(&self, door: Door) -> Actor {
         Actor {
             name: self.name(door),
-            role: self.role,
+            role: self.role(),
             door,
             occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
         }
@@ -103,11 +117,11 @@ mod tests {
     fn a_user_of_the_machine_is_no_account_and_cannot_be_taken_for_one() {
         let caller = Caller {
             jid: Jid::new("portcullis.example.org/root").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
         assert_eq!(caller.account(), None);
-        let actor = caller.actor(Door::Terminal);
+        let actor = caller.actor_for_self(Door::Terminal);
         assert_eq!(
             (actor.name.as_str(), actor.bare_name()),
             ("unix:root", "unix:root")

@@ -70,7 +70,13 @@ pub fn for_a_shell(line: &str) -> String {
 pub fn shell_words(spec: &Spec) -> String {
     use super::super::spec::Place;
     let places = |place| spec.fields.iter().filter(move |field| field.place == place);
-    let all = [Place::Subjects, Place::Term, Place::Rest, Place::Last];
+    let all = [
+        Place::Subjects,
+        Place::Login,
+        Place::Term,
+        Place::Rest,
+        Place::Last,
+    ];
     let labels: Vec<&str> = all
         .into_iter()
         .flat_map(|place| places(place).map(|field| field.label))

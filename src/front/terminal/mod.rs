@@ -31,7 +31,7 @@ use xmpp_parsers::jid::{BareJid, ResourcePart};
 use self::lines::Cut;
 use self::wire::{Answer, Line, Outcome, Progress, Question, VERSION};
 use super::line;
-use crate::ban::{Door, Role};
+use crate::ban::{Door, Rights, Role};
 use crate::command::{self, Call, Caller, Context, Reference, Values, words};
 
 /// The name of the socket in the store's folder.
@@ -140,7 +140,7 @@ async fn caller(uid: u32, domain: BareJid) -> Caller {
             Some(user) => domain.with_resource(&user).into(),
             None => domain.into(),
         },
-        role: Role::Admin,
+        rights: Rights::everywhere(Role::Admin),
         occupant: None,
     }
 }
