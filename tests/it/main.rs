@@ -16,4 +16,5 @@ mod rehearse;
 mod rules;
 mod scripted;
 mod store;
+mod tries;
 mod wire;
