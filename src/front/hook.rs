@@ -19,7 +19,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
-use crate::ban::{Account, Attempt, By, Changed, Seq};
+use crate::ban::{Account, Attempt, Changed, Seq};
 use crate::gate::{Admission, Gate, Wanted};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;
@@ -153,7 +153,7 @@ impl Hook {
             return now(verdict);
         }
         let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
-            return now(self.gate.crowded(By::Pair));
+            return now(self.gate.crowded());
         };
         let hook = Arc::clone(self);
         let work = async move {

@@ -24,8 +24,8 @@ use crate::ban::{Account, Attempt, BanId, Outcome, Subject, Timestamp, Verdict, 
 const LASTS: Duration = Duration::from_secs(5);
 /// Tries under way that are remembered; beyond it the oldest is taken for over.
 const MOST: usize = 32_768;
-/// What is told to whoever has as many tries under way as may fail, and is not served in time.
-const AT_ONCE: &str = "too many of them at the same moment, try again in a few seconds";
+/// What is told to whoever comes when as many tries are under way as may fail, and is not served in time.
+const AT_ONCE: &str = "too many logins at the same moment, try again in a few seconds";
 
 /// Tries under way.
 #[derive(Debug, Default)]
@@ -69,24 +69,21 @@ pub enum Admission {
 
 enum Knock {
     Now(Verdict),
-    Full(By, Arc<Notify>),
+    Full(Arc<Notify>),
 }
 
 impl Gate {
     /// [`Gate::check`] for a login whose password is looked at next: counts tries under way as
     /// well.
     pub fn admit(&self, account: &Account, address: IpAddr) -> Admission {
-        match self.knock(account, address, false) {
+        match self.knock(account, address) {
             Knock::Now(verdict) => Admission::Now(verdict),
             Knock::Full(..) => Admission::Later,
         }
     }
 
-    /// The same; waits at most `hold` for the outcomes of others.
-    ///
-    /// Then it is refused if the others are of the same account and address, which no person does.
-    /// At an address, a network or an account with many of them at once people may be among them,
-    /// and a server that takes so long: they are let in.
+    /// The same; waits at most `hold` for the outcomes of others, and is refused if they do not come:
+    /// whoever can make a server slow must not get more guesses by it.
     pub async fn admit_within(
         &self,
         account: &Account,
@@ -97,9 +94,9 @@ impl Gate {
         let mut called: Option<Arc<Notify>> = None;
         let mut is_over = false;
         loop {
-            let knock = self.knock(account, address, is_over);
+            let knock = self.knock(account, address);
             let next = match &knock {
-                Knock::Full(_, turn) if !is_over => Some(turn),
+                Knock::Full(turn) if !is_over => Some(turn),
                 _ => None,
             };
             if let Some(before) = called.take()
@@ -109,8 +106,8 @@ impl Gate {
             }
             match knock {
                 Knock::Now(verdict) => return verdict,
-                Knock::Full(by, _) if is_over => return self.crowded(by),
-                Knock::Full(_, turn) => match timeout_at(end, turn.notified()).await {
+                Knock::Full(_) if is_over => return self.crowded(),
+                Knock::Full(turn) => match timeout_at(end, turn.notified()).await {
                     Ok(()) => called = Some(turn),
                     Err(_) => is_over = true,
                 },
@@ -119,16 +116,16 @@ impl Gate {
     }
 
     /// The answer to one of too many.
-    pub fn crowded(&self, by: By) -> Verdict {
+    pub fn crowded(&self) -> Verdict {
         Verdict::Refuse {
             ban: BanId(0),
-            by,
+            by: By::Pair,
             reason: AT_ONCE.to_owned(),
             until: Some(self.now().saturating_add(LASTS)),
         }
     }
 
-    fn knock(&self, account: &Account, address: IpAddr, only_pairs: bool) -> Knock {
+    fn knock(&self, account: &Account, address: IpAddr) -> Knock {
         // First of all locks, and held to the end: an outcome that has left this table is counted.
         let mut table = lock(&self.tries.table);
         let verdict = self.check(Some(account), Some(address));
@@ -143,12 +140,10 @@ impl Gate {
             room(ledger, &mut tracker, &policy, account, address, now)
         });
         for (subject, room) in &rooms {
-            let by = By::of(subject);
             if let Some(slot) = table.slots.get(subject)
                 && slot.under_way >= *room
-                && (by == By::Pair || !only_pairs)
             {
-                return Knock::Full(by, Arc::clone(&slot.turn));
+                return Knock::Full(Arc::clone(&slot.turn));
             }
         }
         let subjects = rooms.into_iter().map(|(subject, _)| subject).collect();

@@ -690,7 +690,7 @@ local function first_message(session, xmlns, mechanism, text)
 	local account = bare(name_in(session, mechanism, message));
 	session.portcullis_try = { account = account, mechanism = mechanism };
 	-- a mechanism with a challenge only tells at once that nobody has that name
-	local decides = not known_mechanism(mechanism) or not mechanism:match("^SCRAM%-") or is_unknown(account);
+	local decides = not known_mechanism(mechanism) or not mechanism:match("^SCRAM%-") or tell_unknown and is_unknown(account);
 	local refusal = question(session, account, known_mechanism(mechanism), decides and "decides" or nil);
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
 end
