@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Recent};
+use super::changes::{Changes, Ended, Recent};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -13,6 +13,7 @@ use super::record::{Ban, BanId, Past};
 use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
+use super::watch::Watch;
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub enum Ruling {
         subject: Subject,
         /// How many bans counted until now.
         bans: u32,
+    },
+    /// A person or a room hears other news now.
+    Watched {
+        /// Who.
+        subject: Subject,
+        /// Which; `None`: what everybody hears who expressed no wish.
+        watch: Option<Watch>,
     },
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
@@ -167,6 +175,7 @@ pub struct Ledger {
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
+    watches: HashMap<Subject, Watch>,
 }
 
 impl Ledger {
@@ -194,6 +203,7 @@ impl Ledger {
                 None => Ruling::NotAllowed(event.subject.clone()),
             },
             Change::Forgotten => self.forget(event),
+            Change::Watched { watch } => self.watch(event, watch.clone()),
         };
         let effects = match &ruling {
             Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) => {
@@ -203,7 +213,7 @@ impl Ledger {
                 .iter()
                 .map(|ban| Effect::Settle(ban.subject.clone()))
                 .collect(),
-            Ruling::Unallowed(_) | Ruling::Forgotten { .. } => Vec::new(),
+            Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
         self.touch(&event.subject, seq);
@@ -290,7 +300,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
-        self.recent.end(seq, &ban.subject);
+        self.recent.end(seq, ban);
         let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
@@ -350,6 +360,15 @@ impl Ledger {
             subject: event.subject.clone(),
             bans,
         }
+    }
+
+    fn watch(&mut self, event: &Event, watch: Option<Watch>) -> Ruling {
+        let subject = event.subject.clone();
+        match watch.clone() {
+            Some(watch) => self.watches.insert(subject.clone(), watch),
+            None => self.watches.remove(&subject),
+        };
+        Ruling::Watched { subject, watch }
     }
 
     /// Puts a ban into every index.
@@ -509,6 +528,16 @@ impl Ledger {
             .map(|(other, dossier)| (other, dossier.counted))
     }
 
+    /// What a person or a room wants to hear, where a wish was expressed.
+    pub fn watch_of(&self, subject: &Subject) -> Option<&Watch> {
+        self.watches.get(subject)
+    }
+
+    /// All wishes there are.
+    pub fn watches(&self) -> impl ExactSizeIterator<Item = (&Subject, &Watch)> {
+        self.watches.iter()
+    }
+
     /// How far the log has been folded.
     pub fn folded(&self) -> Seq {
         self.folded
@@ -557,6 +586,17 @@ impl Ledger {
     /// The bans standing, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
         self.bans.values().rev().map(|ban| &**ban)
+    }
+
+    /// The same from below a number on, for those who look through many a piece at a time.
+    pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
+        self.bans.range(..id).rev().map(|(_, ban)| &**ban)
+    }
+
+    /// The last ends of bans, newest first; only so many are remembered
+    /// ([`LIFTS`](super::changes::LIFTS)).
+    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+        self.recent.ended()
     }
 
     /// How many bans stand.

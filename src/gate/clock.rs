@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::ports::LogFault;
 use crate::ban::{EventId, Timestamp};
 
 /// A source of the present. The real one asks the system; tests set theirs.
@@ -30,6 +31,43 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+/// Fresh event ids, drawn many at a time: asking the system costs more than most proposals.
+pub(super) struct Ids {
+    drawn: [u8; 4_096],
+    used: usize,
+    failed: Option<getrandom::Error>,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Ids {
+            drawn: [0; 4_096],
+            used: 4_096,
+            failed: None,
+        }
+    }
+}
+
+impl Ids {
+    /// The next one. Look at [`Ids::fault`] before it is used.
+    pub(super) fn fresh(&mut self) -> EventId {
+        if self.used >= self.drawn.len() {
+            self.failed = getrandom::fill(&mut self.drawn).err();
+            self.used = 0;
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.drawn[self.used..self.used + 16]);
+        self.used += 16;
+        EventId(id)
+    }
+
+    /// Why those given out last are no chance at all.
+    pub(super) fn fault(&self) -> Option<LogFault> {
+        let why = self.failed.as_ref()?;
+        Some(LogFault::Broken(format!("no randomness: {why}")))
     }
 }
 

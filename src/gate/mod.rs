@@ -12,9 +12,12 @@
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
 //! XML. Start reading at [`Gate::submit`].
 
+mod bulk;
 pub mod clock;
 pub mod counters;
+mod desk;
 pub mod effects;
+pub mod past;
 pub mod ports;
 mod tries;
 mod under_way;
@@ -37,7 +40,7 @@ use crate::ban::{
 };
 use clock::Clock;
 use counters::Counters;
-use effects::Desk;
+use desk::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
 use tries::Tries;
 use weighed::{Teller, Weighings};
@@ -61,7 +64,7 @@ pub struct Gate {
     clock: Clock,
     policy: ArcSwap<Policy>,
     ledger: RwLock<Ledger>,
-    waiting: Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
+    waiting: WaitingRoom,
     desk: Desk,
     counters: Counters,
     tries: Tries,
@@ -144,7 +147,9 @@ impl Gate {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
-            match self.append(events).await? {
+            let last = events.last().map(|event| event.id);
+            let ruled = self.append(events, last.into_iter().collect()).await?;
+            match ruled.into_iter().next().unwrap_or(Ruling::Noted) {
                 Ruling::Stale => {}
                 ruling => {
                     self.teller.ordered(&report, &ruling, now);
@@ -212,22 +217,8 @@ impl Gate {
     /// [`LogFault`] when they could not be made durable; then they were not made.
     pub async fn impose(&self, mut wanted: Wanted) -> Result<Vec<Ruling>, LogFault> {
         let events = std::mem::take(&mut wanted.events);
-        let mut waiters = Vec::with_capacity(events.len());
-        for event in &events {
-            let (tell, told) = oneshot::channel();
-            lock(&self.waiting).insert(event.id, tell);
-            waiters.push((Forget(&self.waiting, event.id), told));
-        }
-        if !events.is_empty() {
-            self.log.append(events).await?;
-        }
-        let mut rulings = Vec::with_capacity(waiters.len());
-        for (_forget, told) in waiters {
-            rulings.push(told.await.map_err(|_| {
-                LogFault::Broken(String::from("the log is no longer followed; see the log"))
-            })?);
-        }
-        Ok(rulings)
+        let all = events.iter().map(|event| event.id).collect();
+        self.append(events, all).await
     }
 
     fn propose(
@@ -256,21 +247,26 @@ impl Gate {
         }
     }
 
-    /// Appends events and waits until the last of them has been folded.
-    async fn append(&self, events: Vec<Event>) -> Result<Ruling, LogFault> {
-        let Some(last) = events.last() else {
-            return Ok(Ruling::Noted);
-        };
-        let id = last.id;
-        let (tell, told) = oneshot::channel();
-        lock(&self.waiting).insert(id, tell);
-        let forget = Forget(&self.waiting, id);
+    /// Appends events, all of them or none, and waits until they have been folded: the rulings on
+    /// those that are `asked` about, in that order.
+    async fn append(
+        &self,
+        events: Vec<Event>,
+        asked: Vec<EventId>,
+    ) -> Result<Vec<Ruling>, LogFault> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (waiting, told) = Waiting::take_seats(&self.waiting, asked);
         self.log.append(events).await?;
-        let ruling = told.await.map_err(|_| {
-            LogFault::Broken(String::from("the log is no longer followed; see the log"))
-        });
-        drop(forget);
-        ruling
+        let mut rulings = Vec::with_capacity(told.len());
+        for told in told {
+            rulings.push(told.await.map_err(|_| {
+                LogFault::Broken(String::from("the log is no longer followed; see the log"))
+            })?);
+        }
+        drop(waiting);
+        Ok(rulings)
     }
 
     /// Folds what the log brings, from wherever it comes, until told to stop.
@@ -322,16 +318,22 @@ impl Gate {
         if let Some(seq) = news {
             self.news.send_replace(seq);
         }
+        self.tell(rulings);
+        self.desk.wake();
+        self.folded.notify_one();
+        Ok(())
+    }
+
+    /// Gives rulings to those who wait for them.
+    fn tell(&self, rulings: Vec<(EventId, Ruling)>) {
+        let mut waiting = lock(&self.waiting);
         for (id, ruling) in rulings {
             told_by_rule(&ruling);
-            if let Some(tell) = lock(&self.waiting).remove(&id) {
+            if let Some(tell) = waiting.remove(&id) {
                 // Whoever waited may have gone away; the ruling stands all the same.
                 let _ = tell.send(ruling);
             }
         }
-        self.desk.wake();
-        self.folded.notify_one();
-        Ok(())
     }
 
     /// Writes down the end of each ban when its time is over, until told to stop. [`Gate::check`]
@@ -530,15 +532,38 @@ fn told_by_rule(ruling: &Ruling) {
     }
 }
 
-/// Takes a waiter off the list when the one who waits goes away.
-struct Forget<'a>(
-    &'a Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>,
-    EventId,
-);
+/// Who waits for rulings, by the event they are on.
+type WaitingRoom = Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>;
 
-impl Drop for Forget<'_> {
+/// Seats in the waiting room; given up when the one who waits goes away.
+struct Waiting<'a> {
+    room: &'a WaitingRoom,
+    seats: Vec<EventId>,
+}
+
+impl<'a> Waiting<'a> {
+    fn take_seats(
+        room: &'a WaitingRoom,
+        seats: Vec<EventId>,
+    ) -> (Self, Vec<oneshot::Receiver<Ruling>>) {
+        let mut table = lock(room);
+        let told = seats.iter().map(|id| {
+            let (tell, told) = oneshot::channel();
+            table.insert(*id, tell);
+            told
+        });
+        let told = told.collect();
+        drop(table);
+        (Waiting { room, seats }, told)
+    }
+}
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        lock(self.0).remove(&self.1);
+        let mut table = lock(self.room);
+        for id in &self.seats {
+            table.remove(id);
+        }
     }
 }
 

@@ -161,7 +161,7 @@ impl World {
             .fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
-    async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
+    pub(crate) async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
         let what = What::Ban {
             term: term.map(|term| Term::parse(term).unwrap()),
             reason: Some("spam".into()),
@@ -189,12 +189,13 @@ impl Drop for World {
     }
 }
 
-fn order(subject: &str, what: What) -> Report {
+pub(crate) fn order(subject: &str, what: What) -> Report {
     Report::Order(Order {
         actor: Actor {
             name: "admin@example.org/x".into(),
             role: Role::Admin,
             door: Door::Chat,
+            occupant: None,
         },
         own_account: None,
         own_addresses: vec![],

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod attacks;
+mod bulk;
 mod config;
 mod desk;
 mod doors;
@@ -11,10 +12,12 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod many;
 mod recording;
 mod rehearse;
 mod rules;
 mod scripted;
 mod store;
 mod tries;
+mod watch;
 mod wire;

@@ -1,4 +1,5 @@
 """(2) Every way in is asked before the password is looked at, and the answer is obeyed."""
+import base64
 import hashlib
 import hmac
 import re
@@ -98,7 +99,8 @@ def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(server, p
 def test_who_leaves_before_the_answer_is_waited_for_by_nobody(server, portcullis):
     portcullis.delay = 0.3
     c = Client(server, "alice")
-    c.send_plain()
+    text = base64.b64encode(b"\0alice\0" + c.pw.encode()).decode()
+    c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{text}</auth>")
     c.close()
     eventually(lambda: [x for x in portcullis.logins if x["outcome"] == "error" and x["condition"] == "aborted"])
 
@@ -141,7 +143,6 @@ def token_for(portcullis, account):
 
 @pytest.mark.parametrize("sasl2", [False, True], ids=["sasl1", "sasl2"])
 def test_oauth_tokens_are_asked_about_by_their_owner(server, portcullis, sasl2):
-    import base64
     token = token_for(portcullis, "dave@localhost")
 
     def oauth(c):
@@ -161,7 +162,6 @@ def test_oauth_tokens_are_asked_about_by_their_owner(server, portcullis, sasl2):
 
 
 def external(c, sasl2, name):
-    import base64
     if sasl2:
         return c.sasl2("EXTERNAL", name)
     c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{base64.b64encode(name.encode()).decode()}</auth>")
@@ -234,7 +234,6 @@ def test_a_client_that_leaves_while_waiting_breaks_nothing(server, portcullis):
         for sasl2 in (False, True):
             portcullis.delay = 0.2
             c = Client(server)
-            import base64
             text = base64.b64encode(b"\0alice\0pw-alice" if mechanism == "PLAIN" else b"n,,n=alice,r=abcdefgh").decode()
             if sasl2:
                 c.send(f"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'><initial-response>{text}</initial-response></authenticate>")

@@ -1,0 +1,103 @@
+//! Sentences of `show` and of a history.
+
+use super::{author, because, by_then, by_then_counted, clean, count, heard};
+use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
+
+/// `spam@host is banned (#17)`
+pub fn is_banned_title(ban: &Ban) -> String {
+    format!("{} is banned ({})", ban.subject, ban.id)
+}
+
+/// `spam@host is not banned`
+pub fn not_banned_title(subject: &Subject) -> String {
+    format!("{subject} is not banned")
+}
+
+/// A ban in force.
+pub fn is_banned(ban: &Ban, now: Timestamp) -> String {
+    format!(
+        "{} is {}: {} {}, by {}{}",
+        ban.subject,
+        match ban.subject {
+            Subject::Guard(_) => "up",
+            _ => "banned",
+        },
+        ban.id,
+        by_then_counted(ban.until, now),
+        author(ban),
+        because(&ban.reason)
+    )
+}
+
+/// How to end what is shown.
+pub fn how_to_end(subject: &Subject) -> String {
+    format!("To end it: unban {subject}")
+}
+
+/// One event of a history.
+pub fn happened(event: &Event) -> String {
+    let who = by(&event.actor);
+    match &event.change {
+        Change::Imposed { reason, until } => {
+            format!("banned {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Amended { reason, until } => {
+            format!("changed: {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Lifted { reason } => format!("un-banned {who}{}", because(reason)),
+        Change::Expired => String::from("ended: its time was over."),
+        Change::ImposedByRule {
+            reason,
+            until,
+            ordinal,
+        } => {
+            let rule = match event.origin.rule() {
+                Some(rule) => format!("by the rule {}", clean(rule)),
+                None => String::from("by a rule"),
+            };
+            format!(
+                "banned {} {rule}{}, ban no. {ordinal} of it{}",
+                by_then(Some(*until)),
+                match event.actor.door {
+                    Door::Hook => String::new(),
+                    _ => format!(", called upon {}", by(&event.actor)),
+                },
+                because(reason)
+            )
+        }
+        Change::Allowed { comment, until } => {
+            format!(
+                "exempt from bans {} {who}{}",
+                by_then(*until),
+                because(comment)
+            )
+        }
+        Change::Unallowed => format!("no longer exempt {who}."),
+        Change::Forgotten => format!("its history counts no more {who}."),
+        Change::Watched { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
+    }
+}
+
+/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+fn by(actor: &Actor) -> String {
+    let place = match &actor.occupant {
+        Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
+        None => actor.door.to_string(),
+    };
+    format!("by {} ({place})", clean(&actor.name))
+}
+
+/// What private notes are called.
+pub fn note_label() -> &'static str {
+    "Private note"
+}
+
+/// What the rest of a history is called.
+pub fn older_label() -> &'static str {
+    "Before that"
+}
+
+/// The rest of a history.
+pub fn older(number: usize) -> String {
+    format!("{} more", count(number, "event"))
+}

@@ -1,0 +1,231 @@
+//! The table of unfinished work: at most one task a subject, kept in the outbox, found by when it
+//! is due. However much there is of it, each step looks at a few tasks only.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::ports::{LogFault, Outbox, Task, Undone};
+use super::{lock, subject_of};
+use crate::ban::{Effect, Seq, Subject, Timestamp};
+
+/// The wait after the first failure; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait between two tries.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// The table of unfinished work.
+pub(super) struct Desk {
+    outbox: Arc<dyn Outbox>,
+    table: Mutex<Table>,
+    work: Notify,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Table {
+    cursor: Seq,
+    tasks: HashMap<Subject, Task>,
+    /// The same tasks by when to try them, older ones first.
+    queue: BTreeSet<(Timestamp, Seq, Subject)>,
+    unsaved: HashSet<Subject>,
+    /// Why nothing is tried at present.
+    waits: Option<&'static str>,
+}
+
+impl Table {
+    fn put(&mut self, task: Task) {
+        self.remove(&task.subject);
+        self.queue
+            .insert((task.next, task.since, task.subject.clone()));
+        self.tasks.insert(task.subject.clone(), task);
+    }
+
+    fn remove(&mut self, subject: &Subject) -> Option<Task> {
+        let task = self.tasks.remove(subject)?;
+        self.queue
+            .remove(&(task.next, task.since, task.subject.clone()));
+        Some(task)
+    }
+
+    /// A task as it is shown.
+    fn told(&self, task: &Task) -> Task {
+        let waits = || self.waits.map(str::to_owned);
+        Task {
+            fault: task.fault.clone().or_else(waits),
+            ..task.clone()
+        }
+    }
+}
+
+impl Desk {
+    pub(super) fn new(outbox: Arc<dyn Outbox>, cursor: Seq, tasks: Vec<Task>) -> Self {
+        let mut table = Table {
+            cursor,
+            ..Table::default()
+        };
+        tasks.into_iter().for_each(|task| table.put(task));
+        Desk {
+            outbox,
+            table: Mutex::new(table),
+            work: Notify::new(),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    /// Takes in what a folded event asks for.
+    pub(super) fn take_in(&self, seq: Seq, at: Timestamp, effects: Vec<Effect>) {
+        let mut table = lock(&self.table);
+        for effect in effects {
+            let subject = subject_of(&effect).clone();
+            table.unsaved.insert(subject.clone());
+            table.put(Task {
+                subject,
+                since: seq,
+                asked: at,
+                tries: 0,
+                next: at,
+                fault: None,
+            });
+        }
+    }
+
+    /// Writes what changed, and how far the log has been taken in.
+    pub(super) fn save(&self, cursor: Seq) -> Result<(), LogFault> {
+        let (put, remove) = {
+            let mut table = lock(&self.table);
+            table.cursor = table.cursor.max(cursor);
+            let unsaved = std::mem::take(&mut table.unsaved);
+            let (there, gone): (Vec<_>, Vec<_>) = unsaved
+                .into_iter()
+                .partition(|subject| table.tasks.contains_key(subject));
+            let put: Vec<Task> = there
+                .iter()
+                .filter_map(|subject| table.tasks.get(subject).cloned())
+                .collect();
+            (put, gone)
+        };
+        let saved = self.outbox.save(cursor, &put, &remove);
+        if saved.is_err() {
+            let mut table = lock(&self.table);
+            table
+                .unsaved
+                .extend(put.into_iter().map(|task| task.subject));
+            table.unsaved.extend(remove);
+        }
+        saved
+    }
+
+    fn save_here(&self) {
+        let cursor = lock(&self.table).cursor;
+        if let Err(why) = self.save(cursor) {
+            tracing::error!(%why, "cannot save unfinished work; it is kept in memory");
+        }
+    }
+
+    /// Waits until there may be something new to do.
+    pub(super) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    pub(super) fn wake(&self) {
+        self.work.notify_one();
+    }
+
+    pub(super) fn task(&self, subject: &Subject) -> Option<Task> {
+        let table = lock(&self.table);
+        table.tasks.get(subject).map(|task| table.told(task))
+    }
+
+    pub(super) fn tasks(&self) -> Vec<Task> {
+        let table = lock(&self.table);
+        table.tasks.values().map(|task| table.told(task)).collect()
+    }
+
+    /// Waits until a subject's task is done (`None`) or has been tried in vain (why).
+    pub(super) async fn tried(&self, subject: &Subject) -> Option<String> {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            match self.task(subject) {
+                None => return None,
+                Some(Task {
+                    fault: Some(fault), ..
+                }) => return Some(fault),
+                Some(_) => {}
+            }
+            if changed.changed().await.is_err() {
+                return Some(String::from("the program is stopping"));
+            }
+        }
+    }
+
+    /// Tasks to try now, at most `most`, not those in flight; and when the next one is due.
+    pub(super) fn due(
+        &self,
+        now: Timestamp,
+        most: usize,
+        in_flight: &HashSet<Subject>,
+    ) -> (Vec<Task>, Option<Timestamp>) {
+        let table = lock(&self.table);
+        let mut idle = table
+            .queue
+            .iter()
+            .filter(|(_, _, subject)| !in_flight.contains(subject))
+            .peekable();
+        let mut due = Vec::new();
+        while due.len() < most
+            && let Some((_, _, subject)) = idle.next_if(|(next, ..)| *next <= now)
+        {
+            due.extend(table.tasks.get(subject).cloned());
+        }
+        (due, idle.peek().map(|(next, ..)| *next))
+    }
+
+    /// Writes down how a try went. A task renewed in the meantime stays.
+    pub(super) fn finish(&self, tried: &Task, outcome: Result<(), Undone>, now: Timestamp) {
+        {
+            let mut table = lock(&self.table);
+            let Some(mut task) = table.remove(&tried.subject) else {
+                return;
+            };
+            match outcome {
+                _ if task.since != tried.since => table.put(task),
+                Ok(()) => {}
+                Err(Undone(fault)) => {
+                    task.tries = task.tries.saturating_add(1);
+                    task.next = now.saturating_add(wait_after(task.tries));
+                    task.fault = Some(fault);
+                    table.put(task);
+                }
+            }
+            table.unsaved.insert(tried.subject.clone());
+        }
+        self.save_here();
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Says why nothing is tried at present, or that it is: told of tasks nobody has tried yet.
+    pub(super) fn wait_for(&self, why: Option<&'static str>) {
+        let before = std::mem::replace(&mut lock(&self.table).waits, why);
+        if before != why {
+            self.changed.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Makes everything due: the server is back, or lets us do more.
+    pub(super) fn all_due(&self, now: Timestamp) {
+        let mut table = lock(&self.table);
+        table.queue.clear();
+        for task in std::mem::take(&mut table.tasks).into_values() {
+            table.put(Task { next: now, ..task });
+        }
+    }
+}
+
+fn wait_after(tries: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(tries.saturating_sub(1).min(16));
+    FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT)
+}

@@ -1,0 +1,195 @@
+//! Many orders at once come to what they come to one by one.
+
+use std::time::Duration;
+
+use portcullis::ban::{Attempt, Outcome, Refusal, Report, Ruling, Subject, Term, What};
+use portcullis::gate::ports::LogFault;
+use proptest::prelude::*;
+
+use crate::gate::{FakeServer, World, order};
+
+fn ban(subject: &str, term: &str) -> Report {
+    let what = What::Ban {
+        term: Some(Term::parse(term).unwrap()),
+        reason: Some("spam".into()),
+        note: None,
+    };
+    order(subject, what)
+}
+
+fn lift(subject: &str) -> Report {
+    let reason = String::new();
+    order(subject, What::Lift { reason })
+}
+
+fn allow(subject: &str) -> Report {
+    let comment = "office".into();
+    order(
+        subject,
+        What::Allow {
+            term: None,
+            comment,
+        },
+    )
+}
+
+/// One word for what came of each.
+fn words(answers: &[Result<Ruling, LogFault>]) -> Vec<&'static str> {
+    let word = |answer: &Result<Ruling, LogFault>| match answer {
+        Ok(Ruling::Banned(_)) => "banned",
+        Ok(Ruling::Amended { .. }) => "amended",
+        Ok(Ruling::Lifted(_)) => "lifted",
+        Ok(Ruling::Already(_)) => "already",
+        Ok(Ruling::NotBanned(..)) => "not banned",
+        Ok(Ruling::Allowed { .. }) => "allowed",
+        Ok(Ruling::Refused(_)) => "refused",
+        Ok(Ruling::Noted) => "noted",
+        Ok(_) => "other",
+        Err(_) => "fault",
+    };
+    answers.iter().map(word).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_stand_in_order_and_a_later_order_knows_an_earlier_one() {
+    let world = World::new(FakeServer::new(true));
+    let failure = Report::Login(Attempt {
+        account: None,
+        address: "203.0.113.7".parse().ok(),
+        outcome: Outcome::Failure,
+        unknown: false,
+        at: world.gate.now(),
+    });
+    let list = vec![
+        ban("a@example.org", "1h"),
+        ban("b@example.org", "1h"),
+        ban("a@example.org", "2h"),
+        ban("a@example.org", "2h"),
+        failure,
+        lift("a@example.org"),
+        lift("c@example.org"),
+        ban("192.0.2.7", "1h"),
+        allow("192.0.2.0/24"),
+        ban("192.0.2.8", "1h"),
+        ban("127.0.0.1", "1h"),
+        Report::Tick,
+    ];
+    let answers = world.gate.submit_all(list).await;
+    let want = [
+        "banned",
+        "banned",
+        "amended",
+        "already",
+        "noted",
+        "lifted",
+        "not banned",
+        "banned",
+        "allowed",
+        "refused",
+        "refused",
+        "noted",
+    ];
+    assert_eq!(words(&answers), want);
+    let Ok(Ruling::Refused(Refusal::Allowed(..))) = answers[9] else {
+        panic!("{:?}", answers[9])
+    };
+    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.gate.counters().failures().len(), 1);
+    assert!(world.gate.submit_all(Vec::new()).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of_each() {
+    const MANY: usize = 5_000;
+    let world = World::new(FakeServer::new(true));
+    let name = |n: usize| format!("u{n}@example.org");
+    let bans = (0..MANY).map(|n| ban(&name(n), "forever")).collect();
+    let made = world.gate.submit_all(bans).await;
+    assert!(words(&made).iter().all(|word| *word == "banned"));
+    let lifts = (0..MANY).map(|n| lift(&name(n))).collect();
+    let lifted = world.gate.submit_all(lifts).await;
+    for (n, answer) in lifted.iter().enumerate() {
+        let Ok(Ruling::Lifted(ban)) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(ban.subject.to_string(), name(n));
+    }
+    assert!(world.gate.read(|ledger| ledger.is_empty()));
+    for n in [0, MANY - 1] {
+        let subject = Subject::parse(&name(n)).unwrap();
+        world.gate.settled(&subject, Duration::from_secs(600)).await;
+    }
+    assert!(world.server.done().contains(&format!("free {}", name(0))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_appended_together_fails_together_and_nothing_else() {
+    let world = World::new(FakeServer::new(true));
+    world.store.fail_on(1);
+    // The second one about the same subject begins another append.
+    let list = vec![
+        ban("a@example.org", "1h"),
+        ban("b@example.org", "1h"),
+        ban("a@example.org", "2h"),
+    ];
+    let answers = world.gate.submit_all(list).await;
+    assert_eq!(words(&answers), ["fault", "fault", "banned"]);
+    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_somebody_was_faster_with_is_proposed_again() {
+    let world = World::new(FakeServer::new(true));
+    world.store.delay_appends(Some(Duration::from_millis(100)));
+    let many = vec![ban("a@example.org", "1h"), ban("b@example.org", "1h")];
+    let mut all = Box::pin(world.gate.submit_all(many));
+    assert!(futures::poll!(&mut all).is_pending());
+    world.store.delay_appends(Some(Duration::from_millis(1)));
+    let first = world.gate.submit(ban("a@example.org", "2h")).await;
+    assert_eq!(words(&[first]), ["banned"]);
+    assert_eq!(words(&all.await), ["amended", "banned"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn together_they_come_to_what_they_come_to_one_by_one(
+        steps in proptest::collection::vec((0..4_u8, 0..6_u8), 1..40),
+    ) {
+        let report = |(what, whom): &(u8, u8)| {
+            let account = format!("u{whom}@example.org");
+            let address = format!("192.0.2.{whom}");
+            match what {
+                0 => ban(&account, &format!("{}h", whom + 1)),
+                1 => lift(&account),
+                2 => ban(&address, "1h"),
+                _ if *whom < 2 => allow("192.0.2.0/30"),
+                _ => order("192.0.2.0/30", What::Unallow),
+            }
+        };
+        let list: Vec<Report> = steps.iter().map(report).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (alone, together) = (
+                World::new(FakeServer::new(false)),
+                World::new(FakeServer::new(false)),
+            );
+            let mut one_by_one = Vec::new();
+            for report in &list {
+                one_by_one.push(alone.gate.submit(report.clone()).await);
+            }
+            let at_once = together.gate.submit_all(list).await;
+            prop_assert_eq!(format!("{one_by_one:?}"), format!("{at_once:?}"));
+            let standing = |world: &World| {
+                world.gate.read(|ledger| ledger.newest_first().cloned().collect::<Vec<_>>())
+            };
+            prop_assert_eq!(standing(&alone), standing(&together));
+            Ok(())
+        })?;
+    }
+}
