@@ -6,6 +6,7 @@
 
 mod bans;
 mod doors;
+mod exchange;
 mod lists;
 mod login;
 mod rooms;
@@ -16,6 +17,7 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use exchange::*;
 pub use lists::*;
 pub use login::*;
 pub use rooms::*;
