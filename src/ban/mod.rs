@@ -18,11 +18,8 @@ pub mod outlook;
 pub mod policy;
 pub mod propose;
 pub mod record;
-<<<<<<< HEAD
 pub mod room;
-=======
 pub mod rights;
->>>>>>> main
 pub mod rules;
 pub mod seal;
 mod sieve;
@@ -44,11 +41,8 @@ pub use outlook::{Counting, Outlook, outlook};
 pub use policy::{Policy, Refusal};
 pub use propose::{Order, Proposal, Report, What, propose};
 pub use record::{Ban, BanId, Past};
-<<<<<<< HEAD
 pub use room::room;
-=======
 pub use rights::Rights;
->>>>>>> main
 pub use rules::{Rule, Rules};
 pub use subject::{Account, Subject};
 pub use term::Term;
