@@ -51,7 +51,7 @@ fn section(page: &mut String, spec: &Spec) {
             Kind::Jids => String::from("bare JIDs"),
         };
         let place = match field.place {
-            Place::Subjects | Place::Login => "first words",
+            Place::Subjects | Place::Subject | Place::Login => "first words",
             Place::Term => "behind whom",
             Place::Rest => "the rest of the line",
             Place::Last => "a number at the end",

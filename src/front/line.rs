@@ -102,10 +102,14 @@ fn sort(spec: &Spec, mut words: Vec<Word>, mut values: Values) -> Result<Values,
             values.set(field.name, vec![String::from("1")]);
         }
     }
-    for field in at(Place::Subjects).chain(at(Place::Login)) {
+    for field in at(Place::Subjects)
+        .chain(at(Place::Subject))
+        .chain(at(Place::Login))
+    {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
+            && (named == 0 || field.place != Place::Subject)
             && (named == 0 || length > 1 || (!word.quoted && names_somebody(&word.text)))
         {
             named += length;

@@ -21,5 +21,6 @@ mod rules;
 mod scripted;
 mod store;
 mod tries;
+mod undo;
 mod watch;
 mod wire;
