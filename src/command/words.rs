@@ -5,6 +5,7 @@
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
+mod bulk;
 mod doors;
 mod lists;
 mod login;
@@ -14,6 +15,7 @@ mod watch;
 mod wrong;
 
 pub use bans::*;
+pub use bulk::*;
 pub use doors::*;
 pub use lists::*;
 pub use login::*;

@@ -338,10 +338,11 @@ impl Chats {
             let shown = Some((call.clone(), page.page));
             self.person(&line.from, |person| person.shown = shown);
         }
-        if let Outcome::Ask(_) = outcome {
+        if let Outcome::Ask(ask) = outcome {
+            let values = ask.values.unwrap_or_else(|| call.values.clone());
             let asked = Asked {
                 who: line.from.clone(),
-                call,
+                call: Call { values, ..call },
                 until: context.gate.now().saturating_add(YES_WITHIN),
             };
             self.person(&line.from, |person| person.asked = Some(asked));
