@@ -32,7 +32,7 @@ pub mod unban;
 pub mod watch;
 pub mod words;
 
-pub use call::{Call, Caller, Context};
+pub use call::{Call, Caller, Context, Occupant};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 

@@ -51,10 +51,10 @@ impl Bot {
 
     pub(crate) fn with(server: Arc<FakeServer>) -> Self {
         let world = World::new(server);
-        let context = Context {
-            gate: Arc::clone(&world.gate),
-            started: Timestamp::from_millis(START - 90_000_000),
-        };
+        let context = Context::new(
+            Arc::clone(&world.gate),
+            Timestamp::from_millis(START - 90_000_000),
+        );
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,

@@ -6,6 +6,7 @@ mod bulk;
 mod config;
 mod desk;
 mod doors;
+mod exchange;
 mod gate;
 mod hook;
 mod house;

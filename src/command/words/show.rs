@@ -1,7 +1,7 @@
 //! Sentences of `show` and of a history.
 
 use super::{author, because, by_then, by_then_counted, clean, count, heard};
-use crate::ban::{Ban, Change, Door, Event, Subject, Timestamp};
+use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
 
 /// `spam@host is banned (#17)`
 pub fn is_banned_title(ban: &Ban) -> String {
@@ -36,7 +36,7 @@ pub fn how_to_end(subject: &Subject) -> String {
 
 /// One event of a history.
 pub fn happened(event: &Event) -> String {
-    let who = format!("by {} ({})", clean(&event.actor.name), event.actor.door);
+    let who = by(&event.actor);
     match &event.change {
         Change::Imposed { reason, until } => {
             format!("banned {} {who}{}", by_then(*until), because(reason))
@@ -51,16 +51,16 @@ pub fn happened(event: &Event) -> String {
             until,
             ordinal,
         } => {
-            let by = match event.origin.rule() {
+            let rule = match event.origin.rule() {
                 Some(rule) => format!("by the rule {}", clean(rule)),
                 None => String::from("by a rule"),
             };
             format!(
-                "banned {} {by}{}, ban no. {ordinal} of it{}",
+                "banned {} {rule}{}, ban no. {ordinal} of it{}",
                 by_then(Some(*until)),
                 match event.actor.door {
                     Door::Hook => String::new(),
-                    door => format!(", called upon by {} ({door})", clean(&event.actor.name)),
+                    _ => format!(", called upon {}", by(&event.actor)),
                 },
                 because(reason)
             )
@@ -76,6 +76,15 @@ pub fn happened(event: &Event) -> String {
         Change::Forgotten => format!("its history counts no more {who}."),
         Change::Watched { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
     }
+}
+
+/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+fn by(actor: &Actor) -> String {
+    let place = match &actor.occupant {
+        Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
+        None => actor.door.to_string(),
+    };
+    format!("by {} ({place})", clean(&actor.name))
 }
 
 /// What private notes are called.
