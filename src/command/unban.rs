@@ -43,7 +43,7 @@ pub const SPEC: Spec = Spec {
             label: "Reason, for the history",
             kind: Kind::Line,
             required: false,
-            desc: "Admins and moderators see it with show. In chat, behind a filter, in quotes.",
+            desc: "Those with a role here see it, with show. In chat, behind a filter, in quotes.",
             place: Place::Rest,
         },
     ],
@@ -107,7 +107,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
 /// The order to end one ban.
 fn lift(call: &Call, subject: &Subject, reason: &str) -> Report {
     Report::Order(Order {
-        actor: call.caller.actor(call.door),
+        actor: call.caller.actor(call.door, subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
         subject: subject.clone(),

@@ -41,7 +41,7 @@ struct Found {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let filter = match Filter::parse(&call.values, KNOWN, context.gate.now()) {
+    let filter = match Filter::parse(&call.values, &call.caller.rights, KNOWN, context.gate.now()) {
         Ok(filter) => filter,
         Err(problems) => return Outcome::Invalid(problems),
     };
