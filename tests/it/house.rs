@@ -203,6 +203,10 @@ fn strays(text: &str) -> Vec<String> {
 }
 
 fn is_sentence(text: &str) -> bool {
+    // A setting is called what it is called in the file.
+    if text.starts_with('[') {
+        return false;
+    }
     let words = text
         .split(' ')
         .filter(|word| word.chars().filter(char::is_ascii_alphabetic).count() > 1);
