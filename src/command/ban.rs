@@ -349,6 +349,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
                 )
             })
             .collect(),
+        values: None,
     }
 }
 

@@ -129,6 +129,7 @@ fn question(subjects: &[Subject]) -> Ask {
         title: words::ask_title(subjects),
         lines: vec![words::ask_extend(subjects), words::ask_forever()],
         rows: subjects.iter().enumerate().map(row).collect(),
+        values: None,
     }
 }
 

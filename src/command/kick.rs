@@ -126,5 +126,6 @@ fn question(subjects: &[Subject]) -> Ask {
         title: words::ask_kick_title(subjects.len()),
         lines: vec![words::ask_kick(subjects)],
         rows: subjects.iter().enumerate().map(row).collect(),
+        values: None,
     }
 }

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use super::ban::{MANY, WAIT};
 use super::call::{Call, Context};
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
 use crate::ban::{Ban, BanId, Deed, Did, Order, Report, Role, Ruling, Seq, Subject, What};
 use crate::gate::ports::LogFault;
@@ -132,6 +132,7 @@ async fn find(call: &Call, context: &Context) -> Result<Vec<Wanted>, Box<Outcome
         let own = own_last(call, context);
         return match own.is_empty() {
             true => Err(Box::new(bad(words::nothing_to_undo()))),
+            false if own.len() > MOST => Err(Box::new(bad(words::too_many_to_undo(MOST)))),
             false => Ok(own),
         };
     }
@@ -176,7 +177,7 @@ fn own_last(call: &Call, context: &Context) -> Vec<Wanted> {
         for deed in deeds.filter(|deed| deed.by.bare_name() == own.as_str()) {
             match last {
                 Some(last) if goes_with(last, deed) => continue,
-                Some(last) if !is_same_command(last, deed) || found.len() >= MOST => break,
+                Some(last) if !is_same_command(last, deed) || found.len() > MOST => break,
                 _ => {}
             }
             last = Some(deed);
@@ -270,10 +271,15 @@ fn question(wanted: &[Wanted]) -> Ask {
         let var = format!("subject{}", place + 1);
         Row::new(var, one.subject.to_string(), one.did.to_string())
     };
+    // What is done last may be another thing when the answer comes.
+    let mut values = Values::new();
+    let named = wanted.iter().map(|one| one.subject.to_string()).collect();
+    values.set(subjects::FIELD, named);
     Ask {
         title: words::ask_undo_title(wanted.len()),
         lines: vec![words::ask_undo(wanted.len())],
         rows: wanted.iter().enumerate().map(row).collect(),
+        values: Some(values),
     }
 }
 

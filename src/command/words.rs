@@ -5,26 +5,34 @@
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
+mod bulk;
 mod deeds;
 mod doors;
 mod exchange;
 mod lists;
 mod login;
+mod policy;
+mod rehearse;
 mod rooms;
 mod show;
+mod standard;
 mod status;
 mod terminal;
 mod watch;
 mod wrong;
 
 pub use bans::*;
+pub use bulk::*;
 pub use deeds::*;
 pub use doors::*;
 pub use exchange::*;
 pub use lists::*;
 pub use login::*;
+pub use policy::*;
+pub use rehearse::*;
 pub use rooms::*;
 pub use show::*;
+pub use standard::*;
 pub use status::*;
 pub use terminal::*;
 pub use watch::*;

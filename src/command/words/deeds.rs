@@ -95,6 +95,13 @@ pub fn nothing_to_undo() -> String {
     )
 }
 
+/// One command did more than can be taken back at once.
+pub fn too_many_to_undo(most: usize) -> String {
+    format!(
+        "What you did last was more than {most} things at once; nothing was undone. Name what to undo: undo #17 #18"
+    )
+}
+
 /// Above a question before several things are undone.
 pub fn ask_undo_title(number: usize) -> String {
     format!("Really undo {number} things?")
