@@ -7,6 +7,7 @@
 mod bans;
 mod doors;
 mod login;
+mod notices;
 mod show;
 mod status;
 mod watch;
@@ -15,6 +16,7 @@ mod wrong;
 pub use bans::*;
 pub use doors::*;
 pub use login::*;
+pub use notices::*;
 pub use show::*;
 pub use status::*;
 pub use watch::*;

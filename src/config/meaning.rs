@@ -60,6 +60,7 @@ pub(super) fn read(
         tracker,
         rules,
         record_attempts,
+        notices,
         log,
     } = shaped.raw;
 
@@ -106,6 +107,7 @@ pub(super) fn read(
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
         record_attempts: reader.recording(record_attempts),
+        notices: reader.notices(notices),
         log: reader.log(log),
         component: Component {
             domain: domain?,

@@ -11,6 +11,7 @@ mod files;
 mod keys;
 mod meaning;
 mod nearest;
+mod notices;
 mod problem;
 mod raw;
 mod recording;
@@ -27,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     ban::{Account, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    front::notices::Settings as Notices,
     logs::{Format, Levels},
     store::recording::Settings as Recording,
 };
@@ -81,6 +83,8 @@ pub struct Config {
     pub rules: Arc<Rules>,
     /// Where what was weighed is recorded; `None`: nowhere.
     pub record_attempts: Option<Recording>,
+    /// How much is told at once.
+    pub notices: Notices,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.

@@ -11,9 +11,11 @@ pub mod chat;
 pub mod disco;
 pub mod hook;
 pub mod line;
+pub mod notices;
 pub mod presence;
 pub mod roles;
 pub mod route;
+mod said;
 pub mod sessions;
 pub mod terminal;
 

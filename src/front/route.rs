@@ -19,8 +19,10 @@ use xmpp_parsers::stanza_error::StanzaError;
 use super::adhoc::{Forms, Step};
 use super::chat::{self, Admitted, Chats, Line};
 use super::disco::{self, Face, Question};
+use super::notices::Crier;
 use super::presence;
 use super::roles::Roles;
+use super::said::Said;
 use crate::ban::Role;
 use crate::command::{Caller, Context, Reference, words};
 use crate::xmpp::fault::Fault;
@@ -45,11 +47,13 @@ pub struct Reply {
 /// All that speaks for the bot.
 pub struct Desk {
     domain: BareJid,
-    bot: BareJid,
-    context: Context,
-    roles: ArcSwap<Roles>,
+    pub(super) bot: BareJid,
+    pub(super) context: Context,
+    pub(super) roles: ArcSwap<Roles>,
     forms: Forms,
     chats: Chats,
+    pub(super) crier: Crier,
+    pub(super) said: Said,
     room: Arc<Semaphore>,
 }
 
@@ -65,6 +69,8 @@ impl Desk {
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
             chats: Chats::default(),
+            crier: Crier::default(),
+            said: Said::default(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -77,6 +83,9 @@ impl Desk {
     /// Takes in a stanza. Never waits; results and errors of IQs are not for here.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
         let face = self.face(&received.header.to);
+        if !matches!(received.type_(), "error" | "unavailable") {
+            self.crier.seen(&received.header.from);
+        }
         match received.kind {
             Kind::Iq if received.is_request() => self.request(received, face),
             Kind::Iq => Reply::default(),

@@ -6,7 +6,7 @@
 //! what the server still has to learn is carried out by [`effects`].
 //!
 //! Failed logins are counted on the way, and the counters kept, by [`counters`]. Who wants to write
-//! down what was weighed listens to [`weighed`].
+//! down what was weighed listens to [`weighed`]; what people should hear of leaves by [`notices`].
 //!
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
 //! XML. Start reading at [`Gate::submit`].
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod counters;
 mod desk;
 pub mod effects;
+pub mod notices;
 pub mod ports;
 mod under_way;
 pub mod weighed;
@@ -38,6 +39,7 @@ use crate::ban::{
 use clock::Clock;
 use counters::Counters;
 use desk::Desk;
+use notices::{Herald, News};
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
 use weighed::{Teller, Weighings};
 
@@ -63,6 +65,7 @@ pub struct Gate {
     desk: Desk,
     counters: Counters,
     teller: Teller,
+    herald: Herald,
     folded: Notify,
     news: watch::Sender<Seq>,
 }
@@ -95,14 +98,16 @@ impl Gate {
         let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
         let desk = Desk::new(outbox, cursor, tasks);
         let mut ledger = Ledger::default();
+        let herald = Herald::default();
         loop {
             let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
             if entries.is_empty() {
                 break;
             }
             for Entry { seq, event, .. } in &entries {
-                let (_, effects) = ledger.fold(*seq, event);
+                let (ruling, effects) = ledger.fold(*seq, event);
                 if *seq > cursor {
+                    herald.keep(event, &ruling, clock.now());
                     desk.take_in(*seq, event.at, effects);
                 }
             }
@@ -119,6 +124,7 @@ impl Gate {
             desk,
             counters,
             teller: Teller::default(),
+            herald,
             folded: Notify::new(),
             news,
         }))
@@ -227,7 +233,9 @@ impl Gate {
             let mut tracker = self.counters.tracker();
             weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
-        self.counters.saw(report, &proposal, &notices, now);
+        for notice in self.counters.saw(report, &proposal, &notices, now) {
+            self.announce(News::Spared(notice.clone()));
+        }
         self.teller.weighed(report, &proposal, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
@@ -305,6 +313,9 @@ impl Gate {
         }
         if let Some(seq) = news {
             self.news.send_replace(seq);
+        }
+        for (entry, (_, ruling)) in entries.iter().zip(&rulings) {
+            self.herald.ruled(&entry.event, ruling);
         }
         self.tell(rulings);
         self.desk.wake();

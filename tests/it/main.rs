@@ -12,6 +12,7 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod notices;
 mod recording;
 mod rehearse;
 mod rules;
