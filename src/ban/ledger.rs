@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Recent};
+use super::changes::{Changes, Ended, Recent};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -300,7 +300,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
-        self.recent.end(seq, &ban.subject);
+        self.recent.end(seq, ban);
         let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
         dossier.current = None;
         dossier.last = Some(Past {
@@ -586,6 +586,17 @@ impl Ledger {
     /// The bans standing, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
         self.bans.values().rev().map(|ban| &**ban)
+    }
+
+    /// The same from below a number on, for those who look through many a piece at a time.
+    pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
+        self.bans.range(..id).rev().map(|(_, ban)| &**ban)
+    }
+
+    /// The last ends of bans, newest first; only so many are remembered
+    /// ([`LIFTS`](super::changes::LIFTS)).
+    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+        self.recent.ended()
     }
 
     /// How many bans stand.

@@ -31,7 +31,7 @@ pub mod watch;
 pub mod weigh;
 
 pub use attempt::{Attempt, Outcome};
-pub use changes::{Changed, Changes};
+pub use changes::{Changed, Changes, Ended};
 pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};

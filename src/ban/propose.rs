@@ -495,6 +495,7 @@ mod tests {
                     name: "admin@example.org/x".into(),
                     role,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: Subject::parse("admin@example.org")
                     .unwrap()
@@ -746,6 +747,7 @@ mod tests {
                     name: "a@example.org".into(),
                     role: Role::Admin,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: None,
                 own_addresses: vec![],
@@ -821,6 +823,7 @@ mod tests {
                 name: "old@example.org/x".into(),
                 role: Role::Moderator,
                 door: Door::Chat,
+                occupant: None,
             },
             origin: Origin::Manual,
             subject: Subject::parse("a@b.c").unwrap(),

@@ -6,8 +6,10 @@
 
 mod bans;
 mod doors;
+mod lists;
 mod login;
 mod notices;
+mod rooms;
 mod show;
 mod status;
 mod watch;
@@ -15,8 +17,10 @@ mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use lists::*;
 pub use login::*;
 pub use notices::*;
+pub use rooms::*;
 pub use show::*;
 pub use status::*;
 pub use watch::*;

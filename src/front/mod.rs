@@ -11,13 +11,16 @@ pub mod chat;
 pub mod disco;
 pub mod hook;
 pub mod line;
+mod message;
 pub mod notices;
 pub mod presence;
 pub mod roles;
 pub mod route;
 mod said;
 pub mod sessions;
+pub mod talk;
 pub mod terminal;
+mod text;
 
 pub use roles::Roles;
 pub use route::{Desk, Reply};

@@ -17,6 +17,7 @@ pub mod counters;
 mod desk;
 pub mod effects;
 pub mod notices;
+pub mod past;
 pub mod ports;
 mod under_way;
 pub mod weighed;

@@ -361,6 +361,7 @@ mod tests {
                 name: "admin@localhost/phone".into(),
                 role: Role::Admin,
                 door: Door::Chat,
+                occupant: None,
             },
             origin: Origin::Manual,
             since: Timestamp::from_millis(1_795_320_000_123),

@@ -51,10 +51,10 @@ impl Bot {
 
     pub(crate) fn with(server: Arc<FakeServer>) -> Self {
         let world = World::new(server);
-        let context = Context {
-            gate: Arc::clone(&world.gate),
-            started: Timestamp::from_millis(START - 90_000_000),
-        };
+        let context = Context::new(
+            Arc::clone(&world.gate),
+            Timestamp::from_millis(START - 90_000_000),
+        );
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
@@ -321,7 +321,7 @@ async fn all_faults_are_told_together_and_nothing_is_done() {
         ("ban #99", "There is no ban #99"),
         ("bann a@example.org", "Did you mean ban?"),
         ("a@example.org", "ban a@example.org"),
-        ("list origin:rule", "There is no filter"),
+        ("list origin:mars", "There is no filter"),
         ("list 9", "only one page"),
         ("help bann", "Did you mean ban?"),
         ("show a@b c@d", "One at a time"),
@@ -517,7 +517,7 @@ async fn lists_have_pages_filters_and_tables() {
         "{}",
         lines[1]
     );
-    assert_eq!(lines[11], "More: list 2");
+    assert_eq!(lines[11], "More: next, or list 2");
     let text = bot.chat(ADMIN, "list 2").await;
     assert!(text.starts_with("Bans 11-13 of 13."), "{text}");
     assert!(

@@ -195,6 +195,7 @@ pub(crate) fn order(subject: &str, what: What) -> Report {
             name: "admin@example.org/x".into(),
             role: Role::Admin,
             door: Door::Chat,
+            occupant: None,
         },
         own_account: None,
         own_addresses: vec![],

@@ -12,6 +12,7 @@ mod house;
 mod laws;
 mod link;
 mod manual;
+mod many;
 mod notices;
 mod recording;
 mod rehearse;
