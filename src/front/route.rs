@@ -243,8 +243,16 @@ impl Desk {
                     let reference = Reference::fresh();
                     let failed = say(&line, words::broken(&reference)).now;
                     later(place, reference, failed, async move {
-                        let text = desk.talks.run(&line, turn, caller, &desk.context).await;
-                        say(&line, text).now
+                        let with = line.with(&caller);
+                        let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
+                        let replied = desk.said.replied(&with, id, quoted);
+                        let context = &desk.context;
+                        let speech = desk.talks.run(&line, turn, caller, replied, context).await;
+                        let answers = line.answer(&speech);
+                        for answer in &answers {
+                            desk.said.note_message(&with, answer, &speech.about);
+                        }
+                        answers.into_iter().map(Stanza::Message).collect()
                     })
                 }
             },
@@ -274,7 +282,7 @@ impl Desk {
 
 /// Answers a line at once.
 fn say(line: &Line, text: String) -> Reply {
-    let answers = line.answer(text).into_iter();
+    let answers = line.answer(&text.into()).into_iter();
     Reply {
         now: answers.map(Stanza::Message).collect(),
         later: None,

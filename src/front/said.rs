@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::message::Message;
 
 /// Messages that are remembered for each person or room.
 const EACH: usize = 50;
@@ -19,12 +20,21 @@ pub(super) enum About {
     Nobody,
 }
 
+/// What is known of the message that a line replies to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Replied {
+    /// It is one of ours.
+    To(About),
+    /// It is not, or from too long ago.
+    Unknown,
+}
+
 /// The memory.
 #[derive(Debug, Default)]
-pub(super) struct Said(Mutex<HashMap<BareJid, VecDeque<Message>>>);
+pub(super) struct Said(Mutex<HashMap<BareJid, VecDeque<Past>>>);
 
 #[derive(Debug)]
-struct Message {
+struct Past {
     id: String,
     first_line: String,
     about: About,
@@ -41,15 +51,39 @@ impl Said {
         if theirs.len() >= EACH {
             theirs.pop_front();
         }
-        theirs.push_back(Message {
+        theirs.push_back(Past {
             id: id.to_owned(),
             first_line: first_line(text).to_owned(),
             about,
         });
     }
 
+    /// The same of a message that is ready to go.
+    pub(super) fn note_message(&self, to: &BareJid, message: &Message, about: &About) {
+        let text = message.bodies.values().next();
+        if let (Some(id), Some(text)) = (&message.id, text) {
+            self.note(to, &id.0, text, about.clone());
+        }
+    }
+
+    /// What the message was about that a line replies to; `None`: it replies to none. A quote alone counts only where it
+    /// is clear what is quoted.
+    pub(super) fn replied(
+        &self,
+        with: &BareJid,
+        id: Option<&str>,
+        quoted: Option<&str>,
+    ) -> Option<Replied> {
+        let by_id = id.and_then(|id| self.by_id(with, id));
+        let by_quote = || self.by_quote(with, quoted?);
+        match by_id.or_else(by_quote) {
+            Some(about) => Some(Replied::To(about)),
+            None => id.map(|_| Replied::Unknown),
+        }
+    }
+
     /// What the message of this id to this person was about; `None`: never heard of it.
-    pub(super) fn by_id(&self, to: &BareJid, id: &str) -> Option<About> {
+    fn by_id(&self, to: &BareJid, id: &str) -> Option<About> {
         let all = self.all();
         let mut theirs = all.get(to)?.iter().rev();
         Some(theirs.find(|message| message.id == id)?.about.clone())
@@ -57,7 +91,7 @@ impl Said {
 
     /// What the message that is quoted was about: where its first line is quoted whole, and no other message with
     /// another subject began with the same line.
-    pub(super) fn by_quote(&self, to: &BareJid, quoted: &str) -> Option<About> {
+    fn by_quote(&self, to: &BareJid, quoted: &str) -> Option<About> {
         let quoted = first_line(quoted);
         let all = self.all();
         let theirs = all.get(to)?.iter();
@@ -67,7 +101,7 @@ impl Said {
         is_clear.then(|| first.clone())
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, VecDeque<Message>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, VecDeque<Past>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ mod many;
 mod notices;
 mod recording;
 mod rehearse;
+mod replies;
 mod rules;
 mod scripted;
 mod store;

@@ -129,10 +129,10 @@ async fn who_chose_nothing_hears_what_is_important_and_moderators_nothing() {
     let mut tower = Tower::new();
     tower.fail("alice@example.org", "203.0.113.7", 5).await;
     assert_eq!(tower.told(true).len(), 0, "a single guesser is no news");
-    tower
-        .bot
-        .chat(MODERATOR, "attempt alice@example.org 40")
-        .await;
+    for network in 0..10 {
+        let address = format!("198.{network}.1.1");
+        tower.fail("alice@example.org", &address, 1).await;
+    }
     let guard = only(tower.told(true));
     assert!(
         guard
@@ -224,7 +224,7 @@ async fn nothing_is_told_to_whom_it_cannot_be_told_and_nothing_is_lost_by_that()
     assert_eq!(tower.told(true).len(), 0, "it is four in the morning");
     tower.bot.pass(3_600);
     assert!(
-        only(tower.told(true)).text.starts_with("Banned #1"),
+        only(tower.told(true)).text.contains("\nBanned #1"),
         "five o'clock"
     );
     tower.fail("b@example.org", "203.0.113.8", 5).await;
@@ -332,8 +332,8 @@ async fn work_that_does_not_get_done_is_told_once_and_so_is_its_end() {
     let all = tower.told(true);
     let texts: Vec<_> = all.iter().map(|one| one.text.as_str()).collect();
     assert_eq!(texts.len(), 2, "{texts:#?}");
-    assert!(texts[0].starts_with("The ban #1 of eve@example.org is NOT carried out on the server after 5 tries, since 2026-11-22 04:00 UTC; I keep trying. The server said no.\nshow eve@example.org\nstatus"), "{texts:#?}");
-    assert!(texts[1].starts_with("Carried out at last"), "{texts:#?}");
+    assert!(texts[0].contains("\nThe ban #1 of eve@example.org is NOT carried out on the server after 5 tries, since 2026-11-22 04:00 UTC; I keep trying. The server said no.\nshow eve@example.org\nstatus"), "{texts:#?}");
+    assert!(texts[1].contains("\nCarried out at last"), "{texts:#?}");
 }
 
 #[tokio::test(start_paused = true)]

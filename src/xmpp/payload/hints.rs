@@ -17,6 +17,9 @@ pub const NS_STYLING: &str = "urn:xmpp:styling:0";
 /// Namespace of hints to archives and mailboxes (XEP-0334).
 pub const NS_HINTS: &str = "urn:xmpp:hints";
 
+/// Begins and ends a block (XEP-0393, 5.1.2).
+pub const FENCE: &str = "```";
+
 /// Lines to answer with at a touch (XEP-0439, 4.1): each once. Clients offer them below the newest message only, so each
 /// line must be complete in itself.
 pub fn quick(lines: &[String]) -> Vec<Element> {
@@ -33,6 +36,11 @@ pub fn quick(lines: &[String]) -> Vec<Element> {
 /// No character of the text means anything (XEP-0393, 6.2): what others supplied opens no span.
 pub fn unstyled() -> Element {
     Element::bare("unstyled", NS_STYLING)
+}
+
+/// [`unstyled`], for a text without a block of ours: in a block lines stand as they are.
+pub fn unless_fenced(text: &str) -> Option<Element> {
+    (!text.lines().any(|line| line == FENCE)).then(unstyled)
 }
 
 /// To be kept for who is not there (XEP-0334, 3.4).
