@@ -83,6 +83,17 @@ pub enum News {
 }
 
 impl News {
+    /// Whom it is about; `None`: the server as a whole.
+    pub fn subject(&self) -> Option<Subject> {
+        Some(match self {
+            News::Ruled { event, .. } => event.subject.clone(),
+            News::Spared(notice) => notice.subject.clone(),
+            News::Stuck(task) | News::Unstuck(task) => task.subject.clone(),
+            News::Found(finding) => Subject::Account(finding.account.clone()),
+            News::Rights { .. } | News::Outage { .. } | News::Room { .. } => return None,
+        })
+    }
+
     /// What it is about; `None`: nothing anybody needs to hear.
     pub fn topic(&self) -> Option<Topic> {
         Some(match self {

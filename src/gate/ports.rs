@@ -128,6 +128,12 @@ pub trait Server: Send + Sync + 'static {
         broadcast::channel(1).1
     }
 
+    /// The ban that the server's own record of an account holds; `None` when there is none, or the
+    /// server keeps no records or does not tell.
+    fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// What the server lets us do, as last seen. It changes when the link comes or goes and when
     /// grants are seen: the moment to try unfinished work again.
     fn standing(&self) -> watch::Receiver<Arc<Standing>>;
@@ -186,6 +192,17 @@ pub enum Found {
     Forged,
     /// Something else.
     Other,
+}
+
+/// A ban as the server's own record tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Public reason.
+    pub reason: String,
+    /// Its end; only records under our seal tell one.
+    pub until: Option<Timestamp>,
+    /// The seal on it is ours.
+    pub is_ours: bool,
 }
 
 /// How a ban took hold.

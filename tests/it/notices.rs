@@ -47,7 +47,7 @@ impl Tower {
         let news: Vec<_> = std::iter::from_fn(|| self.hearing.now()).collect();
         let missed: Vec<_> = self.hearing.missed().collect();
         let mut stanzas = self.bot.desk.hear(&news, &missed, can);
-        stanzas.extend(self.bot.desk.due(can).0);
+        stanzas.extend(self.bot.desk.due(can, false).0);
         stanzas.into_iter().map(|one| read(element(one))).collect()
     }
 

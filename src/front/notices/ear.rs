@@ -97,8 +97,8 @@ impl Ear {
         stream.hold(now, settings, |held| held.add_unseen(number, now));
     }
 
-    /// What can be told by now, for somebody to whom something can be told.
-    pub(super) fn due(&mut self, now: Timestamp, settings: Settings) -> Vec<Out> {
+    /// What can be told by now, for somebody to whom something can be told; at the end, all there is.
+    pub(super) fn due(&mut self, now: Timestamp, settings: Settings, is_end: bool) -> Vec<Out> {
         let mut all = Vec::new();
         for (topic, stream) in &mut self.streams {
             stream.refresh(now, settings);
@@ -107,7 +107,7 @@ impl Ear {
                 stream.told.push_back(now);
                 all.push(Out::One(told));
             }
-            let is_due = was_held_up || stream.due.is_some_and(|due| due <= now);
+            let is_due = is_end || was_held_up || stream.due.is_some_and(|due| due <= now);
             if is_due && !stream.held.is_empty() {
                 stream.due = None;
                 stream.storm = Some(now.saturating_add(settings.digest));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn sums(ear: &mut Ear, seconds: i64) -> Vec<u64> {
-        let all = ear.due(at(seconds), SETTINGS).into_iter();
+        let all = ear.due(at(seconds), SETTINGS, false).into_iter();
         all.map(|out| match out {
             Out::One(_) => 0,
             Out::Sum(_, tally) => tally.groups.values().map(|count| count.number).sum(),
@@ -272,5 +272,8 @@ mod tests {
         assert_eq!(sums(&mut ear, 700), [98 + 9]);
         ear.keep(|topic| topic == Topic::Rights);
         assert_eq!(ear.next(), None);
+        ear.miss(Topic::Rights, 1, at(702), SETTINGS);
+        assert!(sums(&mut ear, 702).is_empty());
+        assert_eq!(ear.due(at(702), SETTINGS, true).len(), 1, "at the end");
     }
 }

@@ -28,7 +28,7 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
 use super::Desk;
 use super::said::{self, About};
-use crate::ban::{Account, Role, Subject, Timestamp, Topic, Watch};
+use crate::ban::{Account, Rights, Subject, Timestamp, Topic, Watch};
 use crate::gate::Gate;
 use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
@@ -56,7 +56,7 @@ pub(super) struct Crier {
 /// One who may be told something.
 struct Hearer {
     jid: BareJid,
-    role: Role,
+    rights: Rights,
     watch: Watch,
 }
 
@@ -101,7 +101,7 @@ impl Desk {
                 let Some(topic) = topic.filter(|topic| hearer.watch.wants(*topic)) else {
                     continue;
                 };
-                if is_own(&told.news, &hearer.jid) {
+                if is_own(&told.news, &hearer.jid) || !may_see(&hearer.rights, &told.news) {
                     continue;
                 }
                 let network = |net: IpNet| gate.policy().rules.reach.network(net.addr());
@@ -111,7 +111,8 @@ impl Desk {
                 out.extend(told.map(|one| self.notice(hearer, ear, &[one], now)));
             }
             for (topic, number) in missed {
-                if hearer.watch.wants(*topic) {
+                // What was on which virtual host, nobody knows any more.
+                if hearer.watch.wants(*topic) && hearer.rights.see_all() {
                     ear.miss(*topic, *number, now, settings);
                 }
             }
@@ -119,8 +120,8 @@ impl Desk {
         out
     }
 
-    /// What is told because its time has come, and when to ask again.
-    pub fn due(&self, can: bool) -> (Vec<Stanza>, Option<Timestamp>) {
+    /// What is told because its time has come, or the program ends, and when to ask again.
+    pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
         let (now, settings) = (self.context.gate.now(), **self.crier.settings.load());
         let mut out = Vec::new();
         let mut ears = self.crier.ears();
@@ -133,7 +134,7 @@ impl Desk {
                 continue;
             }
             let (ones, sums): (Vec<Out>, Vec<Out>) = ear
-                .due(now, settings)
+                .due(now, settings, is_end)
                 .into_iter()
                 .partition(|out| matches!(out, Out::One(_)));
             for one in ones {
@@ -150,15 +151,15 @@ impl Desk {
     fn hearers(&self) -> Vec<Hearer> {
         let roles = self.roles.load();
         let people = roles.everybody().map(|jid| {
-            let role = roles.of(&Jid::from(jid.clone()));
-            (jid, role)
+            let rights = roles.of(&Jid::from(jid.clone()));
+            (jid, rights)
         });
         self.context.gate.read(|ledger| {
-            let with_watch = |(jid, role): (BareJid, Role)| {
+            let with_watch = |(jid, rights): (BareJid, Rights)| {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
                 let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
-                let watch = wish.unwrap_or_else(|| Watch::usual_for(role));
-                Hearer { jid, role, watch }
+                let watch = wish.unwrap_or_else(|| Watch::usual_for(rights.highest()));
+                Hearer { jid, rights, watch }
             };
             let all = people.map(with_watch);
             all.filter(|hearer| !hearer.watch.is_off()).collect()
@@ -168,7 +169,11 @@ impl Desk {
     fn notice(&self, hearer: &Hearer, ear: &mut Ear, out: &[Out], now: Timestamp) -> Stanza {
         ear.sent(now);
         let notice = match out {
-            [Out::One(told)] => render::one(told, &self.context.gate).for_role(hearer.role),
+            [Out::One(told)] => {
+                let subject = told.news.subject();
+                let role = subject.map_or(hearer.rights.highest(), |one| hearer.rights.over(&one));
+                render::one(told, &self.context.gate).for_role(role)
+            }
             sums => Notice {
                 lines: sums
                     .iter()
@@ -207,6 +212,14 @@ fn can_hear(ear: &mut Ear, hearer: &Hearer, now: Timestamp) -> bool {
     quiet.is_none_or(|quiet| quiet.left(minute).is_none()) && ear.may_get_more(now)
 }
 
+/// Whether somebody may hear of it: what is on their virtual hosts; what is of the whole server, who sees everything.
+fn may_see(rights: &Rights, news: &News) -> bool {
+    match news.subject() {
+        Some(subject) => rights.see(&subject),
+        None => rights.see_all(),
+    }
+}
+
 /// What somebody decided was answered where they decided it.
 fn is_own(news: &News, jid: &BareJid) -> bool {
     match news {
@@ -228,7 +241,7 @@ pub async fn run(
 ) {
     loop {
         let can = standing.borrow_and_update().linked;
-        let (stanzas, next) = desk.due(can);
+        let (stanzas, next) = desk.due(can, false);
         send(&wire, stanzas).await;
         let pause = next.map_or(LONGEST_PAUSE, |next| next.since(gate.now()));
         let mut news = Vec::new();
@@ -246,6 +259,11 @@ pub async fn run(
             () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
         }
     }
+    let news: Vec<Told> = std::iter::from_fn(|| hearing.now()).collect();
+    let missed: Vec<_> = hearing.missed().collect();
+    let can = standing.borrow().linked;
+    send(&wire, desk.hear(&news, &missed, can)).await;
+    send(&wire, desk.due(can, true).0).await;
 }
 
 async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
