@@ -51,15 +51,18 @@ pub(super) fn call(
     }
     let mut values = read_line(spec, rest, replied.is_some())
         .map_err(|problems| text::wrong(&problems, Some(spec)))?;
+    let takes_all = at(spec, Place::All).next().is_some();
     if let (Some(field), Some(replied)) = (at(spec, Place::Subjects).next(), replied)
         && values.words(field.name).is_empty()
+        && !at(spec, Place::All).any(|all| values.line(all.name).is_some())
     {
+        let needs_whom = field.required || takes_all;
         match replied {
             Replied::To(About::One(whom)) => values.set(field.name, vec![whom.clone()]),
-            Replied::To(About::Nobody) if field.required => {
+            Replied::To(About::Nobody) if needs_whom => {
                 return Err(words::reply_to_nobody(spec));
             }
-            Replied::Unknown if field.required => return Err(words::reply_to_unknown(spec)),
+            Replied::Unknown if needs_whom => return Err(words::reply_to_unknown(spec)),
             _ => {}
         }
     }

@@ -104,6 +104,8 @@ async fn a_reply_to_an_answer_acts_on_what_it_was_about() {
     let help = say(&bot, ADMIN, "m2", "help", "").await;
     let text = reply(&bot, ADMIN, &help, "unban").await;
     assert!(text.contains("about several, or about nobody"), "{text}");
+    let text = reply(&bot, ADMIN, &banned, "unban all by:nobody").await;
+    assert!(!text.contains("#1"), "not only this one: {text}");
     let both = say(&bot, ADMIN, "m3", "ban a@example.org b@example.org 1d", "").await;
     let text = reply(&bot, ADMIN, &both, "unban").await;
     assert!(text.contains("Nothing was done. Write: unban"), "{text}");
