@@ -280,8 +280,8 @@ mod tests {
             line(Way::Private, &format!("<body>{body}</body>{reply}{mark}"))
         };
         for ns in [hints::NS_FALLBACK, hints::NS_FALLBACK_OLD] {
-            // 19 code points, more bytes.
-            let one = marked(ns, "&gt; bön wrote: x\n#\nunban", 0, 17);
+            // 15 code points, more bytes.
+            let one = marked(ns, "&gt; bön wrote: x\n#\nunban", 0, 15);
             assert_eq!(one.replies_to.as_deref(), Some("n1"));
             assert_eq!(one.text, "#\nunban");
             let all = marked(ns, "Banned #17\nunban", 0, 11);

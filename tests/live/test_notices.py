@@ -126,6 +126,7 @@ def test_a_quick_response_is_a_line_that_works(house, fresh):
 
 
 def test_a_storm_is_a_few_notices_and_then_a_line(house, fresh):
+    time.sleep(DIGEST + 1)  # what the tests before led to is over
     house.say("watch bans")
     victims = [fresh() for _ in range(3)]
     for victim in victims:

@@ -190,7 +190,7 @@ mod tests {
     fn hear(ear: &mut Ear, seconds: i64, can: bool) -> bool {
         let (told, now) = (told(seconds), at(seconds));
         let out = ear.hear(&told, Topic::Bans, now, SETTINGS, can, |held| {
-            held.add(&told.news, now, |net| Some(net));
+            held.add(&told.news, now, Some);
         });
         out.is_some()
     }
