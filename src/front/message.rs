@@ -290,8 +290,11 @@ mod tests {
                 ("unban", Some("Banned #17"))
             );
         }
-        for (start, end) in [(9, 3), (100, 200), (0, usize::MAX)] {
-            marked(hints::NS_FALLBACK, "ünban", start, end.min(1_000_000));
+        for (start, end) in [(9, 3), (100, 200), (2, 2)] {
+            assert_eq!(
+                marked(hints::NS_FALLBACK, "ünban", start, end).text,
+                "ünban"
+            );
         }
         // Marked wrongly: what is quoted is still not run.
         let wrong = marked(hints::NS_FALLBACK, "&gt; ban a@b\nunban", 0, 0);
