@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::deed::Deeds;
+use super::seat::Seats;
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Role, Timestamp};
 use crate::gate::Gate;
@@ -74,11 +76,20 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+    /// The rooms we should be in.
+    pub seats: Seats,
+    /// Where it is told what people did.
+    pub deeds: Deeds,
 }
 
 impl Context {
     /// What commands work with from now on.
     pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
-        Context { gate, started }
+        Context {
+            gate,
+            started,
+            seats: Seats::default(),
+            deeds: Deeds::default(),
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod ban;
 mod bans;
 pub mod call;
 pub mod check;
+pub mod deed;
 pub mod failures;
 pub mod filter;
 pub mod forget;
@@ -23,6 +24,7 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod seat;
 pub mod show;
 pub mod spec;
 pub mod status;
@@ -33,7 +35,9 @@ pub mod watch;
 pub mod words;
 
 pub use call::{Call, Caller, Context, Occupant};
+pub use deed::{Deed, Deeds};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
+pub use seat::{Seat, Seats, Trouble};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
 use crate::ban::Role;
@@ -88,10 +92,18 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
         .map(|(_, right)| right)
 }
 
+/// Whether a word is the name of a command, or a slip of one: whoever wrote it may have meant us.
+pub fn is_nearly(name: &str) -> bool {
+    find(name).is_some() || nearest(Role::Admin, name).is_some()
+}
+
 /// Runs a command for a caller, if they may, and writes down who wanted what and what came of
 /// it.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     let outcome = dispatch(call, context).await;
+    if let Some(deed) = Deed::of(call, &outcome) {
+        context.deeds.tell(deed);
+    }
     let subject: String = call
         .values
         .words("subject")
@@ -104,6 +116,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         who = %call.caller.jid,
         role = %call.caller.role,
         door = %call.door,
+        occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
         command = %words::clean(&call.name),
         subject = %words::clean(&subject),
         confirmed = call.confirmed,

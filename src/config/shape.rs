@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::{
     Spanned,
-    de::{DeArray, DeTable, DeValue, Deserializer},
+    de::{DeTable, DeValue, Deserializer},
 };
 
 use super::{
-    keys::{GROWTH, KEYS, Key, Kind, RULES, all, key, sections, within},
+    keys::{GRANTS, GROWTH, KEYS, Key, Kind, ROOMS, RULES, all, key, sections, within},
     nearest::nearest,
     problem::Found,
     raw::Raw,
@@ -31,22 +31,26 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) -> Option<Shaped> {
     };
     let mut taken_out = BTreeSet::new();
     check_table("", root.get_mut(), found, &mut taken_out);
-    let unusable = match root.get_mut().get_mut("rules").map(Spanned::get_mut) {
-        Some(DeValue::Array(rules)) => check_rules(rules, found),
-        _ => BTreeSet::new(),
-    };
+    let rules = check_list(&mut root, "rules", RULES, ("growth", GROWTH), found);
+    let rooms = check_list(&mut root, "rooms", ROOMS, ("grants", GRANTS), found);
     match Raw::deserialize(Deserializer::from(root)) {
         Ok(mut raw) => {
-            if let Some(rules) = &mut raw.rules {
-                let mut place = 0..;
-                rules.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
-            }
+            keep_usable(&mut raw.rules, &rules);
+            keep_usable(&mut raw.rooms, &rooms);
             Some(Shaped { raw, taken_out })
         }
         Err(error) => {
             found.wrong(error.span(), error.message());
             None
         }
+    }
+}
+
+/// Takes the entries out that were emptied.
+fn keep_usable<T>(list: &mut Option<Vec<T>>, unusable: &BTreeSet<usize>) {
+    let mut place = 0..;
+    if let Some(list) = list {
+        list.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
     }
 }
 
@@ -115,21 +119,30 @@ fn check_table(
     }
 }
 
-/// Checks each rule by itself; one with a problem is emptied, and told by its place in the list.
-fn check_rules(rules: &mut DeArray<'_>, found: &mut Found<'_>) -> BTreeSet<usize> {
+/// Checks each entry of a list of tables by itself; one with a problem is emptied, and told by its place in the list.
+fn check_list(
+    root: &mut Spanned<DeTable<'_>>,
+    name: &str,
+    section: &'static str,
+    (inner, inner_section): (&str, &'static str),
+    found: &mut Found<'_>,
+) -> BTreeSet<usize> {
     let mut nothing = BTreeSet::new();
     let mut unusable = BTreeSet::new();
-    for (place, rule) in rules.iter_mut().enumerate() {
+    let Some(DeValue::Array(list)) = root.get_mut().get_mut(name).map(Spanned::get_mut) else {
+        return unusable;
+    };
+    for (place, entry) in list.iter_mut().enumerate() {
         let before = found.problems.len();
-        let DeValue::Table(rule) = rule.get_mut() else {
+        let DeValue::Table(entry) = entry.get_mut() else {
             continue;
         };
-        check_table(RULES, rule, found, &mut nothing);
-        if let Some(DeValue::Table(growth)) = rule.get_mut("growth").map(Spanned::get_mut) {
-            check_table(GROWTH, growth, found, &mut nothing);
+        check_table(section, entry, found, &mut nothing);
+        if let Some(DeValue::Table(table)) = entry.get_mut(inner).map(Spanned::get_mut) {
+            check_table(inner_section, table, found, &mut nothing);
         }
         if found.problems.len() > before {
-            rule.clear();
+            entry.clear();
             unusable.insert(place);
         }
     }
@@ -182,11 +195,11 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
         .find(|(_, key)| here.contains(key) && nearest(name, other_words(key)).is_some());
     let hint = match (nearest(name, here.iter().copied()), elsewhere, meant) {
         (Some(near), ..) => format!("; did you mean `{near}`?"),
+        (None, _, Some((_, key))) => format!("; did you mean `{key}`?"),
         (None, Some(key), _) if key.section.is_empty() => {
             "; it belongs at the top of the file, above the first [table];".to_owned()
         }
         (None, Some(key), _) => format!("; it belongs{};", within(key.section)),
-        (None, None, Some((_, key))) => format!("; did you mean `{key}`?"),
         (None, None, None) => ";".to_owned(),
     };
     let list: Vec<_> = here.iter().map(|name| format!("`{name}`")).collect();
@@ -303,7 +316,9 @@ mod tests {
         );
         check(
             "[log]\npassword = \"x\"\n",
-            &["unknown key `password` in [log]; known keys: `format`, `level`"],
+            &[
+                "unknown key `password` in [log]; it belongs in [[rooms]]; known keys: `format`, `level`",
+            ],
         );
     }
 
@@ -380,6 +395,23 @@ mod tests {
     }
 
     #[test]
+    fn rooms_are_checked_one_by_one() {
+        check(
+            "[[rooms]]\njid = 'a@b'\nnik = 'x'\n[[rooms]]\ngrants = { owner = 1, visitor = 'viewer' }\n[[rooms]]\naudit = 'yes'\n",
+            &[
+                "3:1: unknown key `nik` in [[rooms]]; did you mean `nick`? known keys: `jid`, `nick`, ",
+                "`owner` in `grants` of [[rooms]] must be \"admin\", \"moderator\", \"viewer\" or \"none\", in quotes, not a number",
+                "unknown key `visitor` in `grants` of [[rooms]]; known keys: `owner`, `admin`, `member`",
+                "`audit` in [[rooms]] must be true or false, not a text",
+            ],
+        );
+        check(
+            "[rooms]\njid = 'a@b'\n",
+            &["must be a list of rooms, each a table under a line [[rooms]]"],
+        );
+    }
+
+    #[test]
     fn all_problems_are_reported_together() {
         check(
             "adminz = []\n[component]\ndomain = 1\nsecret = 2\nfoo = 3\n[web]\nx = 1\n",
@@ -419,10 +451,14 @@ mod tests {
     #[test]
     fn the_typed_structs_know_exactly_the_keys_of_the_list() {
         // serde names all fields it knows when it refuses one.
-        for section in sections().into_iter().chain(["", RULES, GROWTH]) {
+        for section in sections()
+            .into_iter()
+            .chain(["", RULES, GROWTH, ROOMS, GRANTS])
+        {
             let text = match section {
                 "" => "nobody_knows_this = 1".to_owned(),
                 GROWTH => "[[rules]]\ngrowth = { nobody_knows_this = 1 }".to_owned(),
+                GRANTS => "[[rooms]]\ngrants = { nobody_knows_this = 1 }".to_owned(),
                 section => format!("[{section}]\nnobody_knows_this = 1"),
             };
             let error = toml::from_str::<Raw>(&text).err().unwrap();
