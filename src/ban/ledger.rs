@@ -149,6 +149,8 @@ pub struct Record {
 #[derive(Debug, Clone, Default)]
 struct Dossier {
     version: Version,
+    /// When it changed last, by the event's own time.
+    changed: Timestamp,
     bans: u32,
     current: Option<BanId>,
     last: Option<Past>,
@@ -216,14 +218,15 @@ impl Ledger {
             Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
-        self.touch(&event.subject, seq);
+        self.touch(&event.subject, seq, event.at);
         (ruling, effects)
     }
 
     /// Writes down that an event changed a subject.
-    fn touch(&mut self, subject: &Subject, seq: Seq) {
+    fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
         let dossier = self.dossiers.entry(subject.clone()).or_default();
         dossier.version = seq;
+        dossier.changed = at;
         dossier.trail.push(seq);
     }
 
@@ -341,7 +344,7 @@ impl Ledger {
             if let Some(ban) = self.take(&subject) {
                 self.close(&ban, seq, event.at, true);
                 if subject != event.subject {
-                    self.touch(&subject, seq);
+                    self.touch(&subject, seq, event.at);
                 }
                 lifted.push(ban);
             }
@@ -548,6 +551,14 @@ impl Ledger {
         self.dossiers
             .get(subject)
             .map_or(Seq(0), |dossier| dossier.version)
+    }
+
+    /// When the last event that changed a subject was decided; `None` for one never heard of.
+    pub fn changed(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers
+            .get(subject)
+            .filter(|dossier| dossier.version > Seq(0))
+            .map(|dossier| dossier.changed)
     }
 
     /// The ban recorded as standing for exactly this subject, ended or not.

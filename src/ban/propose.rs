@@ -27,14 +27,9 @@ pub enum Report {
         times: u32,
     },
     /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
-    /// author and terms.
-    Recall {
-        /// The decision; what it was based on there means nothing here.
-        event: Box<Event>,
-        /// How many events its subject has here before it. Another number: somebody else came in
-        /// between, and the answer is [`Ruling::Stale`].
-        behind: usize,
-    },
+    /// author and terms; what it was based on there means nothing here. History only goes on: one
+    /// that is older than the last change of its subject here is [`Ruling::Stale`].
+    Recall(Box<Event>),
     /// Time went on.
     Tick,
     /// The configuration changed: bans by rules that it exempts now end.
@@ -148,7 +143,7 @@ pub fn propose(
                 .map(|ban| expire(ban, now, fresh()))
                 .collect(),
         ),
-        Report::Recall { event, behind } => recall(ledger, policy, event, *behind, now),
+        Report::Recall(event) => recall(ledger, policy, event, now),
         Report::Order(order) => match decide(ledger, policy, order, now) {
             Err(ruling) => Proposal::Answer(*ruling),
             Ok((change, personal)) => {
@@ -297,15 +292,14 @@ fn decide(
 
 /// A decision made elsewhere. What it did there cannot be undone by a policy here; a ban that would
 /// still stand must be one that may.
-fn recall(
-    ledger: &Ledger,
-    policy: &Policy,
-    event: &Event,
-    behind: usize,
-    now: Timestamp,
-) -> Proposal {
+fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
     let subject = &event.subject;
-    if ledger.trail(subject).len() != behind {
+    // The clock here may have written down the end of a ban before its own event came.
+    if event.change == Change::Expired && ledger.current(subject).is_none() {
+        let last = ledger.last(subject).cloned();
+        return Proposal::Answer(Ruling::NotBanned(subject.clone(), last));
+    }
+    if ledger.changed(subject).is_some_and(|last| event.at < last) {
         return Proposal::Answer(Ruling::Stale);
     }
     let stands_until = match &event.change {
@@ -831,35 +825,30 @@ mod tests {
             change,
             personal: Personal::default(),
         };
-        let recall = |world: &mut World, event: Event, behind| {
-            world.submit(&Report::Recall {
-                event: Box::new(event),
-                behind,
-            })
-        };
+        let recall =
+            |world: &mut World, event: Event| world.submit(&Report::Recall(Box::new(event)));
         let imposed = |until| Change::Imposed {
             reason: "then".into(),
             until,
         };
         let then = event(200, "2025-01-01", imposed(Timestamp::parse("2025-01-09")));
-        let Some(Ruling::Banned(ban)) = recall(&mut world, then.clone(), 0) else {
+        let Some(Ruling::Banned(ban)) = recall(&mut world, then) else {
             panic!("not taken in");
         };
+        let since = Timestamp::parse("2025-01-01").unwrap();
         assert_eq!(
             (ban.since, ban.by.name.as_str()),
-            (then.at, "old@example.org/x")
+            (since, "old@example.org/x")
         );
-        assert_eq!(recall(&mut world, then, 0), Some(Ruling::Stale));
         let end = event(201, "2025-01-09", Change::Expired);
-        assert!(matches!(
-            recall(&mut world, end, 1),
-            Some(Ruling::Lifted(_))
-        ));
+        assert!(matches!(recall(&mut world, end), Some(Ruling::Lifted(_))));
         assert_eq!(world.ledger.times_banned(&ban.subject), 1);
+        let between = event(203, "2025-01-05", Change::Forgotten);
+        assert_eq!(recall(&mut world, between), Some(Ruling::Stale));
         world.policy.exempt_accounts = vec![ban.subject.account().unwrap().clone()];
         let now = event(202, "2025-02-01", imposed(None));
         assert!(matches!(
-            recall(&mut world, now, 2),
+            recall(&mut world, now),
             Some(Ruling::Refused(Refusal::Exempt(..)))
         ));
     }

@@ -6,8 +6,8 @@ use tokio::sync::broadcast;
 
 use super::call::{Call, Caller};
 use super::outcome::{Grade, Outcome};
-use super::words;
-use crate::ban::Door;
+use super::{find, words};
+use crate::ban::{Door, Role};
 
 /// How many may wait to be told; who is slower misses the oldest, and learns how many.
 const WAITING: usize = 256;
@@ -63,12 +63,10 @@ impl Deeds {
     }
 }
 
-/// Whether a command changes something, beyond what its caller sees.
+/// Whether a command changes something; what only looks is for viewers, too. What somebody wants to hear is nobody
+/// else's business.
 fn changes(command: &str) -> bool {
-    const LOOKS: [&str; 9] = [
-        "list", "show", "check", "failures", "allowed", "watch", "status", "policy", "help",
-    ];
-    !LOOKS.contains(&command)
+    find(command).is_some_and(|spec| spec.needs > Role::Viewer && spec.name != "watch")
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod reach;
 pub mod seat;
 pub mod show;
 pub mod spec;
@@ -70,7 +71,8 @@ pub fn find(name: &str) -> Option<&'static Spec> {
     COMMANDS.iter().copied().find(|spec| spec.name == name)
 }
 
-/// Whether a role sees a command and may run it: the one place that says so.
+/// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
+/// run is said by [`reach`].
 pub fn permits(role: Role, spec: &Spec) -> bool {
     role >= spec.needs
 }
@@ -113,8 +115,8 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         .collect();
     tracing::info!(
         target: "portcullis::audit",
-        who = %call.caller.jid,
-        role = %call.caller.role,
+        who = call.caller.name(call.door),
+        role = %call.caller.rights,
         door = %call.door,
         occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
         command = %words::clean(&call.name),
@@ -129,11 +131,15 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
     let Some(spec) = find(&call.name) else {
         return Outcome::Unknown {
-            nearest: nearest(call.caller.role, &call.name),
+            nearest: nearest(call.caller.role(), &call.name),
         };
     };
-    if !permits(call.caller.role, spec) {
+    if !permits(call.caller.role(), spec) {
         return Outcome::Forbidden { needs: spec.needs };
+    }
+    let beyond = reach::beyond(call, spec, context);
+    if !beyond.is_empty() {
+        return Outcome::Refused(beyond);
     }
     (spec.run)(call, context).await
 }

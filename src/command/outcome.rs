@@ -1,5 +1,7 @@
 //! What came of a call, as data: each door renders it its own way.
 
+use serde_json::Value;
+
 use crate::ban::Role;
 
 /// What came of a call.
@@ -63,6 +65,9 @@ pub struct Row {
     pub label: String,
     /// What is the case.
     pub value: String,
+    /// The same for programs, where there is more to it than the value: names and RFC 3339 times that stay
+    /// (docs/terminal.md).
+    pub fact: Option<Value>,
 }
 
 impl Row {
@@ -72,7 +77,15 @@ impl Row {
             var: var.into(),
             label: label.into(),
             value: value.into(),
+            fact: None,
         }
+    }
+
+    /// With what programs read.
+    #[must_use]
+    pub fn with(mut self, fact: Value) -> Self {
+        self.fact = Some(fact);
+        self
     }
 }
 

@@ -6,21 +6,25 @@
 
 mod bans;
 mod doors;
+mod exchange;
 mod lists;
 mod login;
 mod rooms;
 mod show;
 mod status;
+mod terminal;
 mod watch;
 mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use exchange::*;
 pub use lists::*;
 pub use login::*;
 pub use rooms::*;
 pub use show::*;
 pub use status::*;
+pub use terminal::*;
 pub use watch::*;
 pub use wrong::*;
 
@@ -47,6 +51,15 @@ pub fn clean(text: &str) -> String {
 pub fn clean_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
     lines.join("\n").trim().to_owned()
+}
+
+/// The same for lines that somebody copies: the spaces in them stay.
+pub fn clean_verbatim(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line: String = line.chars().filter(|c| !is_trick(*c)).collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Control characters, marks of direction (they can make a line read backwards), zero-width

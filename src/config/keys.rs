@@ -71,11 +71,16 @@ pub fn key(section: &str, name: &str) -> Option<&'static Key> {
     all().find(|key| key.section == section && key.name == name)
 }
 
-/// The keys of the tables and those of the lists.
+/// The keys of the tables and those of the lists of tables.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(RULE_KEYS).chain(ROOM_KEYS)
+    KEYS.iter()
+        .chain(ROLE_KEYS)
+        .chain(ROOM_KEYS)
+        .chain(RULE_KEYS)
 }
 
+/// The section of the keys of one role.
+pub(super) const ROLES: &str = "[roles]";
 /// The section of the keys of one rule.
 pub(super) const RULES: &str = "[rules]";
 /// The section of the keys of a rule's growth.
@@ -132,6 +137,31 @@ const fn fixed(
     }
 }
 
+/// The keys of each of `[[roles]]`.
+pub const ROLE_KEYS: &[Key] = &[
+    live(
+        ROLES,
+        "role",
+        Kind::Text,
+        r#""admin", "moderator" or "viewer""#,
+        r#""moderator""#,
+    ),
+    live(
+        ROLES,
+        "accounts",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["mod@a.example"]"#,
+    ),
+    live(
+        ROLES,
+        "hosts",
+        Kind::Texts,
+        "a list of virtual hosts of the server",
+        r#"["a.example"]"#,
+    ),
+];
+
 /// The keys of each of `[[rooms]]`, and of what it grants.
 pub const ROOM_KEYS: &[Key] = &[
     live(
@@ -170,13 +200,13 @@ pub const ROOM_KEYS: &[Key] = &[
         r#"{ owner = "admin", admin = "moderator" }"#,
     ),
     live(ROOMS, "audit", Kind::Flag, "true or false", "true"),
-    live(GRANTS, "owner", Kind::Text, ROLES, r#""admin""#),
-    live(GRANTS, "admin", Kind::Text, ROLES, r#""moderator""#),
-    live(GRANTS, "member", Kind::Text, ROLES, r#""viewer""#),
+    live(GRANTS, "owner", Kind::Text, GRANTED, r#""admin""#),
+    live(GRANTS, "admin", Kind::Text, GRANTED, r#""moderator""#),
+    live(GRANTS, "member", Kind::Text, GRANTED, r#""viewer""#),
 ];
 
 /// What a room may grant.
-const ROLES: &str = r#""admin", "moderator", "viewer" or "none""#;
+const GRANTED: &str = r#""admin", "moderator", "viewer" or "none""#;
 
 /// The keys of each of `[[rules]]`, and of its growth.
 pub const RULE_KEYS: &[Key] = &[
@@ -254,6 +284,20 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "a list of accounts",
         r#"["mod@example.org"]"#,
+    ),
+    live(
+        "",
+        "viewers",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["helpdesk@example.org"]"#,
+    ),
+    live(
+        "",
+        "roles",
+        Kind::Tables,
+        "a list of roles",
+        r#"[{ role = "moderator", accounts = ["mod@a.example"], hosts = ["a.example"] }]"#,
     ),
     fixed(
         "component",

@@ -8,8 +8,8 @@ use xmpp_parsers::jid::{BareJid, DomainRef, Jid};
 use super::{
     keys::{GRANTS, ROOMS},
     meaning::{Place, Reader, check_secret, first},
-    nearest::nearest,
     raw,
+    rules::one_of,
 };
 use crate::{
     ban::{Account, Role},
@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// What a room may grant, by name.
-const ROLES: [(&str, Role); 3] = [
+const GRANTED: [(&str, Role); 4] = [
     ("admin", Role::Admin),
     ("moderator", Role::Moderator),
+    ("viewer", Role::Viewer),
     ("none", Role::Stranger),
 ];
 
@@ -29,7 +30,7 @@ impl Reader<'_, '_> {
     pub(super) fn rooms(
         &mut self,
         typed: Option<Vec<Spanned<raw::Room>>>,
-        people: &[&[Account]],
+        people: &[&Account],
         component: Option<&DomainRef>,
     ) -> Vec<Settings> {
         let mut seen = BTreeSet::new();
@@ -72,14 +73,13 @@ impl Reader<'_, '_> {
         &mut self,
         room: &BareJid,
         place: Place,
-        people: &[&[Account]],
+        people: &[&Account],
         component: Option<&DomainRef>,
     ) {
         let account = Account::from_jid(&Jid::from(room.clone()));
-        if let Some(account) = account.filter(|room| people.iter().any(|list| list.contains(room)))
-        {
+        if let Some(account) = account.filter(|room| people.contains(&room)) {
             let said = format!(
-                "{account} is a room, and stands among `admins` or `moderators`; name people there, and what the room grants in `grants`"
+                "{account} is a room, and has a role by its address; name people instead, and what the room grants in `grants`"
             );
             self.found.wrong(Some(place), said);
             return;
@@ -115,7 +115,7 @@ impl Reader<'_, '_> {
     fn grants(&mut self, typed: raw::Grants) -> Option<Grants> {
         let before = self.found.problems.len();
         let mut one = |name, typed| {
-            let granted = self.value(GRANTS, name, typed, role);
+            let granted = self.value(GRANTS, name, typed, |text| one_of(text, &GRANTED));
             granted.map_or(Role::Stranger, first)
         };
         let grants = Grants {
@@ -155,13 +155,4 @@ fn nick(room: &BareJid, text: &str) -> Result<String, String> {
         Ok(_) => Err(format!("{text:?} is empty, or has blanks around it")),
         Err(error) => Err(format!("{text:?} cannot be a nick ({error})")),
     }
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    if let Some((_, role)) = ROLES.iter().find(|(name, _)| *name == text) {
-        return Ok(*role);
-    }
-    let hint = nearest(text, ROLES.map(|(name, _)| name));
-    let hint = hint.map(|near| format!("; did you mean \"{near}\"?"));
-    Err(format!("{text:?} is no role{}", hint.unwrap_or_default()))
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, Deserializer},
+    de::{DeArray, DeTable, DeValue, Deserializer},
 };
 
 use super::{
-    keys::{GRANTS, GROWTH, KEYS, Key, Kind, ROOMS, RULES, all, key, sections, within},
+    keys::{GRANTS, GROWTH, KEYS, Key, Kind, ROLES, ROOMS, RULES, all, key, sections, within},
     nearest::nearest,
     problem::Found,
     raw::Raw,
@@ -31,26 +31,24 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) -> Option<Shaped> {
     };
     let mut taken_out = BTreeSet::new();
     check_table("", root.get_mut(), found, &mut taken_out);
-    let rules = check_list(&mut root, "rules", RULES, ("growth", GROWTH), found);
-    let rooms = check_list(&mut root, "rooms", ROOMS, ("grants", GRANTS), found);
+    let mut unusable = |name, section| match root.get_mut().get_mut(name).map(Spanned::get_mut) {
+        Some(DeValue::Array(list)) => check_list(section, list, found),
+        _ => BTreeSet::new(),
+    };
+    let rules = unusable("rules", RULES);
+    let roles = unusable("roles", ROLES);
+    let rooms = unusable("rooms", ROOMS);
     match Raw::deserialize(Deserializer::from(root)) {
         Ok(mut raw) => {
-            keep_usable(&mut raw.rules, &rules);
-            keep_usable(&mut raw.rooms, &rooms);
+            leave_out(&mut raw.rules, &rules);
+            leave_out(&mut raw.roles, &roles);
+            leave_out(&mut raw.rooms, &rooms);
             Some(Shaped { raw, taken_out })
         }
         Err(error) => {
             found.wrong(error.span(), error.message());
             None
         }
-    }
-}
-
-/// Takes the entries out that were emptied.
-fn keep_usable<T>(list: &mut Option<Vec<T>>, unusable: &BTreeSet<usize>) {
-    let mut place = 0..;
-    if let Some(list) = list {
-        list.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
     }
 }
 
@@ -119,30 +117,35 @@ fn check_table(
     }
 }
 
-/// Checks each entry of a list of tables by itself; one with a problem is emptied, and told by its place in the list.
+/// Takes out what stands at these places of a list.
+fn leave_out<T>(list: &mut Option<Vec<T>>, unusable: &BTreeSet<usize>) {
+    if let Some(list) = list {
+        let mut place = 0..;
+        list.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
+    }
+}
+
+/// Checks each table of a list by itself; one with a problem is emptied, and told by its place in the list.
 fn check_list(
-    root: &mut Spanned<DeTable<'_>>,
-    name: &str,
     section: &'static str,
-    (inner, inner_section): (&str, &'static str),
+    list: &mut DeArray<'_>,
     found: &mut Found<'_>,
 ) -> BTreeSet<usize> {
     let mut nothing = BTreeSet::new();
     let mut unusable = BTreeSet::new();
-    let Some(DeValue::Array(list)) = root.get_mut().get_mut(name).map(Spanned::get_mut) else {
-        return unusable;
-    };
-    for (place, entry) in list.iter_mut().enumerate() {
+    for (place, one) in list.iter_mut().enumerate() {
         let before = found.problems.len();
-        let DeValue::Table(entry) = entry.get_mut() else {
+        let DeValue::Table(one) = one.get_mut() else {
             continue;
         };
-        check_table(section, entry, found, &mut nothing);
-        if let Some(DeValue::Table(table)) = entry.get_mut(inner).map(Spanned::get_mut) {
-            check_table(inner_section, table, found, &mut nothing);
+        check_table(section, one, found, &mut nothing);
+        for (name, section) in [("growth", GROWTH), ("grants", GRANTS)] {
+            if let Some(DeValue::Table(inner)) = one.get_mut(name).map(Spanned::get_mut) {
+                check_table(section, inner, found, &mut nothing);
+            }
         }
         if found.problems.len() > before {
-            entry.clear();
+            one.clear();
             unusable.insert(place);
         }
     }

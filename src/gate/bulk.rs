@@ -165,7 +165,7 @@ fn touches(report: &Report) -> Touches<'_> {
             }
             _ => Touches::Others,
         },
-        Report::Recall { event, .. } => match event.change {
+        Report::Recall(event) => match event.change {
             Change::Allowed { .. } => Touches::Others,
             _ => Touches::Only(&event.subject),
         },

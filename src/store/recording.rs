@@ -316,7 +316,7 @@ fn line(report: &Report) -> Option<Line<'_>> {
                 ..Line::default()
             }
         }
-        Report::Recall { .. } | Report::Tick | Report::Review => return None,
+        Report::Recall(_) | Report::Tick | Report::Review => return None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::ban::{Account, Timestamp};
+use portcullis::ban::{Account, Rights, Role, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::{Gap, Standing};
@@ -41,7 +41,12 @@ pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
             .map(|text| Account::from_jid(&Jid::new(text).unwrap()).unwrap())
             .collect()
     };
-    Roles::new(jids(admins), jids(moderators))
+    let with = |role, texts| {
+        jids(texts)
+            .into_iter()
+            .map(move |who| (who, Rights::everywhere(role)))
+    };
+    Roles::new(with(Role::Admin, admins).chain(with(Role::Moderator, moderators)))
 }
 
 impl Bot {
@@ -644,7 +649,10 @@ async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places()
         instructions.starts_with("Error: ") && instructions.contains("5 what?"),
         "{instructions}"
     );
-    assert_eq!(note(&again), instructions);
+    assert!(
+        instructions.starts_with(&note(&again)),
+        "the note is not in {instructions}"
+    );
     assert_eq!(values(&again, "subject"), ["a@example.org", "nobody"]);
     assert_eq!(values(&again, "reason"), ["kept"]);
     assert_eq!(values(&again, "force"), ["1"]);
@@ -681,7 +689,7 @@ async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     assert_eq!(actions(&asked), "complete: prev complete");
     assert_eq!(
         form(&asked).get_child("title", NS_DATA).unwrap().text(),
-        "Really ban it?"
+        "Really ban 10.0.0.0/8?"
     );
     let with = |action: &str| {
         format!(

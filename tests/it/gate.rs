@@ -170,7 +170,7 @@ impl World {
         self.gate.submit(order(subject, what)).await.unwrap()
     }
 
-    async fn lift(&self, subject: &str) -> Ruling {
+    pub(crate) async fn lift(&self, subject: &str) -> Ruling {
         let what = What::Lift {
             reason: String::new(),
         };

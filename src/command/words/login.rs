@@ -342,8 +342,8 @@ pub fn log_stays(subject: &Subject) -> String {
 // Exemptions.
 
 /// Before a wide one.
-pub fn ask_allow_title() -> String {
-    String::from("Really exempt it?")
+pub fn ask_allow_title(subject: &Subject) -> String {
+    format!("Really exempt {subject}?")
 }
 
 /// What would be done.

@@ -40,8 +40,8 @@ pub fn deed(deed: &Deed) -> String {
     format!(
         "{} by {} ({}, {place}): {}",
         deed.command,
-        clean(caller.jid.as_str()),
-        caller.role,
+        clean(&caller.name(deed.door)),
+        caller.rights,
         clean(&deed.told)
     )
 }

@@ -33,7 +33,7 @@ pub struct Form {
     pub form_type: String,
     /// What it is about, in a few words.
     pub title: String,
-    /// What to do, one paragraph each.
+    /// What to do, sentence by sentence.
     pub instructions: Vec<String>,
     /// The fields. A form with a table has no others (XEP-0004, 3.4).
     pub body: Body,
@@ -120,8 +120,10 @@ impl From<Form> for Element {
         };
         let mut x = with("x", NS_DATA, &[("type", purpose)]);
         x.append_child(leaf("title", NS_DATA, &form.title));
-        for paragraph in &form.instructions {
-            x.append_child(leaf("instructions", NS_DATA, paragraph));
+        // COMPAT: of several `<instructions/>` profanity and Converse show the first alone, and
+        // XEP-0004, 3.1, wants no line ends within one.
+        if !form.instructions.is_empty() {
+            x.append_child(leaf("instructions", NS_DATA, &form.instructions.join(" ")));
         }
         let mut form_type = field("FORM_TYPE", &[&form.form_type]);
         set(&mut form_type, "type", "hidden");
