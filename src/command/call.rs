@@ -68,7 +68,7 @@ impl Caller {
             name: self.name(door),
             role: self.role(),
             door,
-            occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
+            occupant: self.occupant.as_ref().map(|one| one.jid.as_str().into()),
         }
     }
 

@@ -106,13 +106,10 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
     if let Some(deed) = Deed::of(call, &outcome) {
         context.deeds.tell(deed);
     }
-    let subject: String = call
-        .values
-        .words("subject")
-        .join(" ")
-        .chars()
-        .take(AUDITED)
-        .collect();
+    let quoted = |field| -> String {
+        let text = call.values.words(field).join(" ");
+        text.chars().take(AUDITED).collect()
+    };
     tracing::info!(
         target: "portcullis::audit",
         who = call.caller.name(call.door),
@@ -120,7 +117,8 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         door = %call.door,
         occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
         command = %words::clean(&call.name),
-        subject = %words::clean(&subject),
+        subject = %words::clean(&quoted("subject")),
+        filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
         "{}", words::audit(&outcome),
