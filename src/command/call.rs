@@ -1,5 +1,6 @@
 //! Who wants what, and what a command may reach for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -104,6 +105,18 @@ pub struct Context {
     pub seats: Seats,
     /// Where it is told what people did.
     pub deeds: Deeds,
+    /// Where what is weighed is recorded, if it is.
+    pub recording: Option<Recorded>,
+}
+
+/// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
+/// `FILE.keep`, older ones with higher numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The file that is written to.
+    pub file: PathBuf,
+    /// How many old ones are kept.
+    pub keep: u32,
 }
 
 impl Context {
@@ -114,7 +127,14 @@ impl Context {
             started,
             seats: Seats::default(),
             deeds: Deeds::default(),
+            recording: None,
         }
+    }
+
+    /// The same where what is weighed is recorded.
+    #[must_use]
+    pub fn recording(self, recording: Option<Recorded>) -> Self {
+        Context { recording, ..self }
     }
 }
 
