@@ -20,6 +20,7 @@ mod recording;
 mod rehearse;
 mod replies;
 mod rights;
+mod rooms;
 mod rules;
 mod scripted;
 mod store;
