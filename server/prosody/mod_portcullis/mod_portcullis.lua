@@ -455,6 +455,8 @@ local function watch_component()
 	local there = module:context(component);
 	there:hook("component-authenticated", function ()
 		sweep_due = true;
+		report_pause = 0;
+		pump(); -- before anybody is asked about
 		hello();
 	end);
 	there:hook("component-disconnected", function ()
