@@ -559,11 +559,12 @@ fn refused(refusal: Refusal) -> Box<Ruling> {
 
 fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {
     let role = order.actor.role;
-    permits_own(order)?;
+    permits_own_account(order)?;
     match order.what {
         What::BanExempt { .. } => policy.allows_insisting(role, term, now)?,
         _ => policy.allows(role, &order.subject, term, now)?,
     }
+    permits_own_address(order)?;
     let (reason, note) = match &order.what {
         What::Ban { reason, note, .. } | What::BanExempt { reason, note, .. } => {
             (reason.as_deref(), note.as_deref())
@@ -578,11 +579,20 @@ fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Re
 
 /// Nobody acts against themselves, by account or by the address they are connected from.
 fn permits_own(order: &Order) -> Result<(), Refusal> {
+    permits_own_account(order)?;
+    permits_own_address(order)
+}
+
+fn permits_own_account(order: &Order) -> Result<(), Refusal> {
     if let Some(own) = &order.own_account
         && order.subject.whose() == Some(own)
     {
         return Err(Refusal::OwnAccount(own.clone()));
     }
+    Ok(())
+}
+
+fn permits_own_address(order: &Order) -> Result<(), Refusal> {
     if let Some(net) = order.subject.net()
         && let Some(own) = order
             .own_addresses

@@ -295,6 +295,8 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         gate: Arc::clone(&world.gate),
         started: world.gate.now(),
         recording: None,
+        deeds: Default::default(),
+        seats: Default::default(),
     };
     let desk = Desk::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot { world, desk };
