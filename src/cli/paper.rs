@@ -69,7 +69,7 @@ impl Paper {
     fn told(&self, grade: Grade, lines: &[String], rows: &[Row]) -> Vec<String> {
         let style = match grade {
             Grade::Good => Style::new(),
-            Grade::Warning => AnsiColor::Yellow.on_default(),
+            Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
             Grade::Bad => AnsiColor::Red.on_default(),
         };
         let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();

@@ -15,6 +15,7 @@ pub mod ban;
 mod bans;
 pub mod call;
 pub mod check;
+pub mod facts;
 pub mod failures;
 pub mod filter;
 pub mod forget;

@@ -20,6 +20,7 @@ mod rights;
 mod rules;
 mod scripted;
 mod store;
+mod terminal;
 mod tries;
 mod watch;
 mod wire;
