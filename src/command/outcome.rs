@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::spec::Values;
 use crate::ban::Role;
 
 /// What came of a call.
@@ -130,6 +131,9 @@ pub struct Ask {
     pub lines: Vec<String>,
     /// Whom it would hit, one each.
     pub rows: Vec<Row>,
+    /// What to call with when the answer is yes, if not with the same as before: so that a yes is
+    /// for what was asked about, although more fits by then.
+    pub values: Option<Values>,
 }
 
 /// What is wrong with a field.

@@ -5,6 +5,7 @@
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
+mod bulk;
 mod doors;
 mod exchange;
 mod lists;
@@ -17,6 +18,7 @@ mod watch;
 mod wrong;
 
 pub use bans::*;
+pub use bulk::*;
 pub use doors::*;
 pub use exchange::*;
 pub use lists::*;

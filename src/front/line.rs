@@ -102,7 +102,25 @@ fn sort(spec: &Spec, mut words: Vec<Word>, mut values: Values) -> Result<Values,
             values.set(field.name, vec![String::from("1")]);
         }
     }
-    for field in at(Place::Subjects).chain(at(Place::Login)) {
+    let mut is_all = false;
+    for field in at(Place::All) {
+        let says_all = |word: &Word| !word.quoted && word.text.eq_ignore_ascii_case("all");
+        is_all = words.first().is_some_and(says_all);
+        if is_all {
+            let (quoted, plain): (Vec<Word>, Vec<Word>) =
+                words.drain(..).skip(1).partition(|word| word.quoted);
+            words = quoted;
+            let plain: Vec<String> = plain.into_iter().map(|word| word.text).collect();
+            // Nothing behind it is told as what it is: a filter that is missing.
+            let text = match plain.is_empty() {
+                true => String::from("all"),
+                false => plain.join(" "),
+            };
+            values.set(field.name, vec![text]);
+        }
+    }
+    let whom = at(Place::Subjects).chain(at(Place::Login));
+    for field in whom.filter(|_| !is_all) {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
@@ -281,6 +299,8 @@ mod tests {
         check("ban a@b bad. very bad.", "a@b||bad. very bad.|");
         check("ban a@b note: more", "a@b||note: more|");
         check("unban #17 sorry", "#17||sorry|");
+        check("unban all by:alice spam \"my mistake\"", "||my mistake|");
+        check("unban \"all\" x", "all||x|");
         check("ban", "|||");
     }
 
