@@ -101,7 +101,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
     };
     tracing::info!(
         target: "portcullis::audit",
-        who = call.caller.name(call.door),
+        who = %call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
         command = %words::clean(&call.name),

@@ -193,6 +193,11 @@ async fn the_socket_is_for_its_owner_alone_and_goes_with_the_program() {
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let mut idle = house.stream().await;
+    // Once it has an answer it is let in, and not only waiting to be.
+    idle.write_all(b"{\"v\":1,\"standing\":{}}\n")
+        .await
+        .unwrap();
+    assert_eq!(line(&mut idle).await["v"], 1);
     house.stop.cancel();
     house.serving.await.unwrap();
     assert!(!path.exists());
@@ -258,7 +263,11 @@ async fn what_the_terminal_does_is_seen_in_the_chat() {
         .await;
     told.says(
         0,
-        &["Banned #1 spam@example.org until ", ": spam in rooms."],
+        &[
+            "Banned #1 spam@example.org until ",
+            ": spam in rooms.",
+            "Undo: portcullis unban '#1'",
+        ],
         &[],
     );
     let text = house.bot.chat(ADMIN, "list").await;
@@ -332,7 +341,10 @@ async fn exit_codes_tell_how_it_went() {
         &[],
         &["needs a unit", "Nothing was done."],
     );
-    house.run(&["ban"]).await.says(2, &[], &["Say whom"]);
+    house
+        .run(&["ban"])
+        .await
+        .says(2, &[], &["Say whom", "'#17'"]);
     house
         .run(&["ban", "127.0.0.1"])
         .await
