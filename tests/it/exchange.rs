@@ -19,10 +19,7 @@ const ALL: Wanted = Wanted {
 };
 
 fn context(world: &World) -> Context {
-    Context {
-        gate: Arc::clone(&world.gate),
-        started: world.gate.now(),
-    }
+    Context::new(Arc::clone(&world.gate), world.gate.now())
 }
 
 async fn given(world: &World, wanted: Wanted) -> String {
