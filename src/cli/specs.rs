@@ -182,7 +182,8 @@ impl Call {
     pub(super) fn file(&self) -> Option<PathBuf> {
         let [word] = &self.words[..] else { return None };
         let path = PathBuf::from(word);
-        let is_meant = word == "-" || word.ends_with(".jsonl") || path.is_file();
+        let is_named = word == "-" || word.contains('/') || word.ends_with(".jsonl");
+        let is_meant = is_named || path.is_file();
         (is_meant && self.values.is_empty()).then_some(path)
     }
 
@@ -275,7 +276,9 @@ mod tests {
             };
             call.file().is_some()
         };
-        assert!(file(&["-"]) && file(&["events.jsonl"]) && file(&["Cargo.toml"]));
+        assert!(
+            file(&["-"]) && file(&["events.jsonl"]) && file(&["Cargo.toml"]) && file(&["/nowhere"])
+        );
         assert!(!file(&[]) && !file(&["address-failures", "limit=10"]) && !file(&["last=500"]));
         let both = with_file(typed("list").spec, &clap::Command::new("x").about("Alone"));
         let help = both.clone().render_long_help().to_string();

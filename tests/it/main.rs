@@ -18,6 +18,7 @@ mod many;
 mod recording;
 mod rehearse;
 mod rights;
+mod rooms;
 mod rules;
 mod scripted;
 mod store;
