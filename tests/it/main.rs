@@ -24,6 +24,7 @@ mod rooms;
 mod rules;
 mod scripted;
 mod store;
+mod terminal;
 mod tries;
 mod undo;
 mod watch;
