@@ -24,6 +24,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         exempt,
         rules,
         record_attempts,
+        notices,
         log,
         warnings: _,
     } = old;
@@ -80,6 +81,11 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             "record",
             "ejabberd_cookie_file",
             record.cookie != new.record.cookie,
+        ),
+        (
+            "record",
+            "check_every",
+            record.check_every != new.record.check_every,
         ),
         ("http", "listen", *http != new.http),
         ("http", "token", *http_token != new.http_token),
@@ -142,6 +148,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             record_attempts.as_ref().map(|to| to.keep)
                 != new.record_attempts.as_ref().map(|to| to.keep),
         ),
+        ("notices", "digest", notices.digest != new.notices.digest),
+        ("notices", "most", notices.most != new.notices.most),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),
     ]

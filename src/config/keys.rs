@@ -323,6 +323,13 @@ pub const KEYS: &[Key] = &[
         r#""/etc/portcullis/erlang.cookie""#,
     ),
     fixed(
+        "record",
+        "check_every",
+        Kind::Text,
+        "a duration",
+        r#""10m""#,
+    ),
+    fixed(
         "http",
         "listen",
         Kind::Text,
@@ -452,6 +459,20 @@ pub const KEYS: &[Key] = &[
         Kind::Number,
         "a whole number from 0 to 100",
         "5",
+    ),
+    live(
+        "notices",
+        "digest",
+        Kind::Text,
+        "a duration from 5 s to 1 d",
+        r#""10m""#,
+    ),
+    live(
+        "notices",
+        "most",
+        Kind::Number,
+        "a whole number from 1 to 20",
+        "3",
     ),
     fixed(
         "log",

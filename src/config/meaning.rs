@@ -62,6 +62,7 @@ pub(super) fn read(
         tracker,
         rules,
         record_attempts,
+        notices,
         log,
     } = shaped.raw;
 
@@ -78,6 +79,7 @@ pub(super) fn read(
     }
     let link = reader.link(component, tls_unusable);
     let cookie = reader.cookie(record.ejabberd_cookie_file);
+    let check_every = reader.span("record", "check_every", record.check_every);
     let http_token = reader
         .one_of(
             "http",
@@ -116,6 +118,7 @@ pub(super) fn read(
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
         record_attempts: reader.recording(record_attempts),
+        notices: reader.notices(notices),
         log: reader.log(log),
         component: Component {
             domain: domain?,
@@ -127,6 +130,7 @@ pub(super) fn read(
         record: Record {
             keyring: keyring?,
             cookie,
+            check_every: check_every.unwrap_or(super::CHECK_EVERY),
         },
         warnings: Vec::new(),
     };

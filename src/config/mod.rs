@@ -11,6 +11,7 @@ mod files;
 mod keys;
 mod meaning;
 mod nearest;
+mod notices;
 mod problem;
 mod raw;
 mod recording;
@@ -20,7 +21,9 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
@@ -28,6 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    front::notices::Settings as Notices,
     logs::{Format, Levels},
     store::recording::Settings as Recording,
 };
@@ -86,6 +90,8 @@ pub struct Config {
     pub rules: Arc<Rules>,
     /// Where what was weighed is recorded; `None`: nowhere.
     pub record_attempts: Option<Recording>,
+    /// How much is told at once.
+    pub notices: Notices,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.
@@ -143,7 +149,12 @@ pub struct Record {
     pub keyring: Keyring,
     /// ejabberd's cookie, which lets us write records the server itself obeys.
     pub cookie: Option<Secret>,
+    /// From one look at the server's records to the next.
+    pub check_every: Duration,
 }
+
+/// `check_every` in `[record]`, when nothing else is set.
+pub const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// `[ban]`. None of them is [`Term::Until`], and none is longer than `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,7 @@ pub(super) struct Raw {
     /// Instead of the default ones.
     pub(super) rules: Option<Vec<Spanned<Rule>>>,
     pub(super) record_attempts: RecordAttempts,
+    pub(super) notices: Notices,
     pub(super) log: Log,
 }
 
@@ -101,6 +102,8 @@ pub(super) struct Record {
     pub(super) seal_key_file: Text,
     /// ejabberd's Erlang cookie.
     pub(super) ejabberd_cookie_file: Text,
+    /// From one look at the server's records to the next.
+    pub(super) check_every: Text,
 }
 
 /// `[http]`: health checks, and questions of programs that do not speak XMPP.
@@ -216,6 +219,16 @@ pub(super) struct RecordAttempts {
     pub(super) max_size: Text,
     /// How many old ones are kept.
     pub(super) keep: Number,
+}
+
+/// `[notices]`: how much is told at once.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Notices {
+    /// From what is held back to the line that sums it up.
+    pub(super) digest: Text,
+    /// So many of one kind come at once within that time.
+    pub(super) most: Number,
 }
 
 /// `[log]`: what is written on standard error.

@@ -20,8 +20,10 @@ use super::adhoc::{Forms, Step};
 use super::chat;
 use super::disco::{self, Face, Question};
 use super::message::Line;
+use super::notices::Crier;
 use super::presence;
 use super::roles::Roles;
+use super::said::Said;
 use super::talk::{Admitted, Talks};
 use crate::ban::Role;
 use crate::command::{self, Caller, Context, Reference, words};
@@ -47,10 +49,13 @@ pub struct Reply {
 /// All that speaks for the bot.
 pub struct Desk {
     domain: BareJid,
-    bot: BareJid,
-    context: Context,
-    roles: ArcSwap<Roles>,
+    pub(super) bot: BareJid,
+    pub(super) context: Context,
+    pub(super) roles: ArcSwap<Roles>,
     forms: Forms,
+
+    pub(super) crier: Crier,
+    pub(super) said: Said,
     talks: Talks,
     room: Arc<Semaphore>,
 }
@@ -66,6 +71,9 @@ impl Desk {
             context,
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
+
+            crier: Crier::default(),
+            said: Said::default(),
             talks: Talks::default(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
@@ -79,6 +87,9 @@ impl Desk {
     /// Takes in a stanza. Never waits; results and errors of IQs are not for here.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
         let face = self.face(&received.header.to);
+        if !matches!(received.type_(), "error" | "unavailable") {
+            self.crier.seen(&received.header.from);
+        }
         match received.kind {
             Kind::Iq if received.is_request() => self.request(received, face),
             Kind::Iq => Reply::default(),
@@ -239,8 +250,16 @@ impl Desk {
                     let reference = Reference::fresh();
                     let failed = say(&line, words::broken(&reference)).now;
                     later(place, reference, failed, async move {
-                        let text = desk.talks.run(&line, turn, caller, &desk.context).await;
-                        say(&line, text).now
+                        let with = line.with(&caller);
+                        let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
+                        let replied = desk.said.replied(&with, id, quoted);
+                        let context = &desk.context;
+                        let speech = desk.talks.run(&line, turn, caller, replied, context).await;
+                        let answers = line.answer(&speech);
+                        for answer in &answers {
+                            desk.said.note_message(&with, answer, &speech.about);
+                        }
+                        answers.into_iter().map(Stanza::Message).collect()
                     })
                 }
             },
@@ -270,7 +289,7 @@ impl Desk {
 
 /// Answers a line at once.
 fn say(line: &Line, text: String) -> Reply {
-    let answers = line.answer(text).into_iter();
+    let answers = line.answer(&text.into()).into_iter();
     Reply {
         now: answers.map(Stanza::Message).collect(),
         later: None,
