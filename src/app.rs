@@ -135,6 +135,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     });
     let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
     let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
+    desk.rooms().configure(config.rooms.clone());
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -179,6 +180,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             let (gate, stop) = (Arc::clone(&gate), works.clone());
             async move { gate.keep_counters(stop).await }
         }),
+        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
     working.push(tokio::spawn({
@@ -305,10 +307,12 @@ async fn route(
         match arrived {
             Incoming::Up => {
                 host.link_up();
+                desk.rooms().link_up();
                 send(&wire, desk.greeting()).await;
             }
             Incoming::Down { why } => {
                 host.link_down();
+                desk.rooms().link_down();
                 tracing::warn!(%why, "the link to the server is down");
             }
             Incoming::Stanza(received) => {
