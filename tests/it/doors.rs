@@ -587,6 +587,7 @@ async fn lists_have_pages_filters_and_tables() {
     assert_eq!(bot.chat(ADMIN, "list").await, "No bans in force.");
 }
 
+// 050.2, 050.10, 004.1: the shortest path is fill and send; the same again is over.
 #[tokio::test(start_paused = true)]
 async fn a_form_is_filled_in_and_done_once() {
     let bot = Bot::new();
@@ -619,6 +620,7 @@ async fn a_form_is_filled_in_and_done_once() {
     assert_eq!(bot.world.server.done().len(), 2);
 }
 
+// 050.10
 #[tokio::test(start_paused = true)]
 async fn two_submits_at_once_do_the_work_once() {
     let bot = Bot::new();
@@ -639,6 +641,7 @@ async fn two_submits_at_once_do_the_work_once() {
     assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
 }
 
+// Clients show "completed" for an IQ error, and each shows another of title, instructions and note.
 #[tokio::test(start_paused = true)]
 async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places() {
     let bot = Bot::new();
@@ -684,6 +687,7 @@ async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places()
     assert!(note(&done).contains("(5 minutes)"), "{}", note(&done));
 }
 
+// 050.6, 050.12: two stages, and prev leads back with the values.
 #[tokio::test(start_paused = true)]
 async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     let bot = Bot::new();
@@ -730,6 +734,7 @@ async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     );
 }
 
+// 050.6, 050.7
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_form_changes_nothing_and_is_over() {
     let bot = Bot::new();
@@ -756,6 +761,7 @@ async fn a_cancelled_form_changes_nothing_and_is_over() {
     }
 }
 
+// 050.1, 050.3, 050.4
 #[tokio::test(start_paused = true)]
 async fn faults_of_protocol_have_the_conditions_of_the_standard() {
     let bot = Bot::new();
@@ -838,6 +844,7 @@ async fn faults_of_protocol_have_the_conditions_of_the_standard() {
     );
 }
 
+// 612.1, 612.2, 612.3, 612.9
 #[tokio::test(start_paused = true)]
 async fn every_request_is_answered_and_nothing_else() {
     let bot = Bot::new();
@@ -930,6 +937,7 @@ async fn every_request_is_answered_and_nothing_else() {
     }
 }
 
+// 030.2
 #[tokio::test(start_paused = true)]
 async fn commands_are_shown_to_those_who_may_run_them() {
     let bot = Bot::new();
@@ -1086,6 +1094,7 @@ async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
 
 /// Anything in any field of any form, and any line: one answer, no panic, and an error form or
 /// a result, never silence.
+// 004.2: no var, no type, unknown fields, repeated ones, far too long ones.
 #[test]
 fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     let runtime = tokio::runtime::Builder::new_current_thread()
