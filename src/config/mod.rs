@@ -157,7 +157,12 @@ pub struct Record {
     pub keyring: Keyring,
     /// ejabberd's cookie, which lets us write records the server itself obeys.
     pub cookie: Option<Secret>,
+    /// From one look at the server's records to the next.
+    pub check_every: Duration,
 }
+
+/// `check_every` in `[record]`, when nothing else is set.
+pub const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// `[ban]`. No term is [`Term::Until`], and none is longer than `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
