@@ -54,8 +54,10 @@ pub use settings::{Grants, NICK, Settings};
 
 use room::{Room, Step, Tell};
 
-/// How long a room may take to say what it is, and whether we are in it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a room may take to say what it is. Those that do not are entered all the same.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+/// How long one may take to say whether we are in it.
+const PING_WITHIN: Duration = Duration::from_secs(30);
 /// The clock may be set meanwhile: nothing is slept through for longer.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -315,12 +317,12 @@ impl Rooms {
         to: Jid,
         question: Question,
     ) -> (Question, Result<Reply, AskFault>) {
-        let payload = match question.1 {
-            Asked::Look => with("query", ns::DISCO_INFO, &[]),
-            Asked::Ping => with("ping", ns::PING, &[]),
+        let (payload, within) = match question.1 {
+            Asked::Look => (with("query", ns::DISCO_INFO, &[]), LOOK_WITHIN),
+            Asked::Ping => (with("ping", ns::PING, &[]), PING_WITHIN),
         };
         let me = Some(self.me.clone().into());
-        let answer = asker.ask(to, me, Ask::Get(payload), ANSWER_WITHIN).await;
+        let answer = asker.ask(to, me, Ask::Get(payload), within).await;
         (question, answer)
     }
 

@@ -289,7 +289,8 @@ impl Room {
                 "remote-server-not-found" | "remote-server-timeout" => Trouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
-            Err(AskFault::Timeout(_)) => Trouble::Silent,
+            // COMPAT: on ejabberd 24.12 with mod_privilege no answer to such a question reaches a component.
+            Err(AskFault::Timeout(_)) => return Some(self.enter(0, now)),
             Err(_) => Trouble::Unreachable,
         };
         self.fail(trouble, now, chance);

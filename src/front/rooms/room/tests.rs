@@ -362,6 +362,21 @@ fn a_room_that_is_not_there_is_not_made() {
 }
 
 #[test]
+fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
+    for fault in [
+        AskFault::Timeout(Duration::from_secs(5)),
+        refusal_of("forbidden"),
+    ] {
+        let mut room = room();
+        room.link_up(at(0));
+        steps(&mut room, 0);
+        let step = room.looked(1, Err(&fault), at(5), 0);
+        assert_eq!(step, Some(Step::Enter("portcullis".into())));
+        assert_eq!(room.seat().public, None);
+    }
+}
+
+#[test]
 fn no_answer_is_an_answer() {
     let mut room = entering("portcullis");
     assert_eq!(steps(&mut room, 29).1, Some(30));
