@@ -41,6 +41,7 @@ use super::presence;
 use crate::ban::Timestamp;
 use crate::command::{Context, Deed, words};
 use crate::gate::clock::fresh_id;
+use crate::gate::notices::News;
 use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};
 use crate::xmpp::payload::{muc, with};
 use crate::xmpp::stanza::{Kind, Received};
@@ -393,25 +394,35 @@ impl Rooms {
         part.with_from(self.me.clone()).with_to(to).into()
     }
 
-    /// Tells the operator what happened to the rooms.
+    /// Tells the operator, and who wants to hear it, what happened to the rooms.
     fn tell(&self) {
         let mut inner = self.inner();
         for room in &mut inner.rooms {
             let address = room.settings.room.clone();
             for tell in room.tell() {
-                match tell {
-                    Tell::Entered(nick) => {
+                let why = match tell {
+                    Tell::Entered { nick, after } => {
                         tracing::info!(room = %address, nick, "entered a room");
+                        if !after {
+                            continue;
+                        }
+                        None
                     }
                     Tell::Trouble(why) => {
                         let why = words::trouble(&why);
                         tracing::warn!(room = %address, "not in a room: {why}");
+                        Some(why)
                     }
                     Tell::Public => {
                         let why = words::public_room();
                         tracing::warn!(room = %address, "{why}");
+                        continue;
                     }
-                }
+                };
+                self.context.gate.announce(News::Room {
+                    room: address.to_string(),
+                    why,
+                });
             }
         }
     }
