@@ -12,7 +12,7 @@ use portcullis::ban::{
     Subject, Term, Timestamp, Verdict, What,
 };
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
 use tokio::sync::watch;
@@ -25,6 +25,9 @@ pub(crate) struct FakeServer {
     pub(crate) standing: watch::Sender<Arc<Standing>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+    /// Bans it itself made, or whose record somebody changed.
+    pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
+    pub(crate) changed: Mutex<Vec<Subject>>,
     held: AtomicBool,
 }
 
@@ -41,6 +44,8 @@ impl FakeServer {
             })),
             unknown: Mutex::default(),
             admin_addresses: Mutex::default(),
+            its_own: Mutex::default(),
+            changed: Mutex::default(),
             held: AtomicBool::new(false),
         })
     }
@@ -99,6 +104,23 @@ impl Server for FakeServer {
 
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.changed.lock().unwrap().contains(&ban.subject)) }.boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        let its_own = self.its_own.lock().unwrap();
+        let accounts = its_own.iter().map(|(account, _)| account.clone()).collect();
+        async move { accounts }.boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        let its_own = self.its_own.lock().unwrap();
+        let found = its_own.iter().find(|(own, _)| own == account);
+        let found = found.map(|(_, recorded)| recorded.clone());
+        async move { found }.boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Standing>> {
@@ -187,7 +209,7 @@ impl World {
         self.gate.submit(order(subject, what)).await.unwrap()
     }
 
-    async fn settled(&self, subject: &str) -> Settled {
+    pub(crate) async fn settled(&self, subject: &str) -> Settled {
         let subject = Subject::parse(subject).unwrap();
         self.gate.settled(&subject, Duration::from_secs(10)).await
     }

@@ -16,6 +16,7 @@ mod link;
 mod manual;
 mod many;
 mod notices;
+mod patrol;
 mod recording;
 mod rehearse;
 mod replies;
