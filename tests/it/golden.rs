@@ -310,6 +310,14 @@ const SCENES: &[Scene] = &[
         ],
     },
     Scene {
+        name: "end-user-session",
+        before: &[],
+        fills: &[
+            ("one", &[("accountjids", &["a@example.org/phone"])]),
+            ("wrong input", &[("accountjids", &["nobody"])]),
+        ],
+    },
+    Scene {
         name: "get-disabled-users-num",
         before: &["ban a@example.org 1d x", "ban 203.0.113.9 1d x"],
         fills: &[],
