@@ -41,6 +41,7 @@ use super::presence;
 use crate::ban::Timestamp;
 use crate::command::{Context, Deed, words};
 use crate::gate::clock::fresh_id;
+use crate::gate::notices::News;
 use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};
 use crate::xmpp::payload::{muc, with};
 use crate::xmpp::stanza::{Kind, Received};
@@ -198,6 +199,12 @@ impl Rooms {
         message.bodies.insert(Lang::new(), text);
         message.payloads = payloads;
         Some(message)
+    }
+
+    /// Whether we are in a room.
+    pub fn are_in(&self, room: &BareJid) -> bool {
+        self.find(room, |room| room.nick().is_some())
+            .unwrap_or_default()
     }
 
     /// The id of a message of ours that came from [`Rooms::say`] or answered somebody, by the id a reply names; `None`
@@ -404,6 +411,10 @@ impl Rooms {
                     Tell::Trouble(why) => {
                         let why = words::trouble(&why);
                         tracing::warn!(room = %address, "not in a room: {why}");
+                        self.context.gate.announce(News::Room {
+                            room: address.to_string(),
+                            why: Some(why),
+                        });
                     }
                     Tell::Public => {
                         let why = words::public_room();
