@@ -83,6 +83,11 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             "ejabberd_cookie_file",
             record.cookie != new.record.cookie,
         ),
+        (
+            "record",
+            "check_every",
+            record.check_every != new.record.check_every,
+        ),
         ("http", "listen", *http != new.http),
         ("http", "token", *http_token != new.http_token),
         ("hook", "hosts", *hook_hosts != new.hook_hosts),

@@ -378,6 +378,13 @@ pub const KEYS: &[Key] = &[
         r#""/etc/portcullis/erlang.cookie""#,
     ),
     fixed(
+        "record",
+        "check_every",
+        Kind::Text,
+        "a duration",
+        r#""10m""#,
+    ),
+    fixed(
         "http",
         "listen",
         Kind::Text,

@@ -80,6 +80,7 @@ pub(super) fn read(
     }
     let link = reader.link(component, tls_unusable);
     let cookie = reader.cookie(record.ejabberd_cookie_file);
+    let check_every = reader.span("record", "check_every", record.check_every);
     let http_token = reader
         .one_of(
             "http",
@@ -138,6 +139,7 @@ pub(super) fn read(
         record: Record {
             keyring: keyring?,
             cookie,
+            check_every: check_every.unwrap_or(super::CHECK_EVERY),
         },
         warnings: Vec::new(),
     };

@@ -22,7 +22,9 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
@@ -151,7 +153,12 @@ pub struct Record {
     pub keyring: Keyring,
     /// ejabberd's cookie, which lets us write records the server itself obeys.
     pub cookie: Option<Secret>,
+    /// From one look at the server's records to the next.
+    pub check_every: Duration,
 }
+
+/// `check_every` in `[record]`, when nothing else is set.
+pub const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// `[ban]`. None of them is [`Term::Until`], and none is longer than `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

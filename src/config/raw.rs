@@ -104,6 +104,8 @@ pub(super) struct Record {
     pub(super) seal_key_file: Text,
     /// ejabberd's Erlang cookie.
     pub(super) ejabberd_cookie_file: Text,
+    /// From one look at the server's records to the next.
+    pub(super) check_every: Text,
 }
 
 /// `[http]`: health checks, and questions of programs that do not speak XMPP.

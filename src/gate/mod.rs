@@ -19,6 +19,7 @@ mod desk;
 pub mod effects;
 pub mod notices;
 pub mod past;
+mod patrol;
 pub mod ports;
 mod tries;
 mod under_way;
@@ -371,6 +372,11 @@ impl Gate {
                 () = self.folded.notified() => {}
             }
         }
+    }
+
+    /// Looks every so often whether the server still says what the ledger says, until told to stop.
+    pub async fn patrol(self: Arc<Self>, every: Duration, stop: CancellationToken) {
+        patrol::run(self, every, stop).await;
     }
 
     /// Carries out unfinished work on the server until told to stop.

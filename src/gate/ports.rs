@@ -128,6 +128,17 @@ pub trait Server: Send + Sync + 'static {
         broadcast::channel(1).1
     }
 
+    /// Whether the server's record of a ban of an account is what it should be; `None` when it
+    /// keeps none or does not tell. What is there instead goes into [`Server::findings`].
+    fn holds<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// The accounts that the server itself counts as banned; empty when it does not tell.
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// The ban that the server's own record of an account holds; `None` when there is none, or the
     /// server keeps no records or does not tell.
     fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {

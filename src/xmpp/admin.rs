@@ -87,6 +87,19 @@ pub fn reenable_user(jid: &str) -> Element {
     command("reenable-user", "accountjids", jid)
 }
 
+/// Asks for the accounts that are banned: ejabberd answers at once, without a form (25.10 and later).
+pub fn disabled_users() -> Element {
+    let node = format!("{NS_ADMIN}#{DISABLED_USERS}");
+    with(
+        "command",
+        NS_COMMANDS,
+        &[("node", &node), ("action", "execute")],
+    )
+}
+
+/// The name of [`disabled_users`] in the list of commands.
+pub const DISABLED_USERS: &str = "get-disabled-users-list";
+
 /// Addresses and resources of an account.
 pub fn user_stats(jid: &str) -> Element {
     command("user-stats", "accountjid", jid)

@@ -1,7 +1,7 @@
 //! The gate with a store in memory and a server that does as it is told.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use portcullis::ban::{
     Subject, Term, Timestamp, Verdict, What,
 };
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
 use tokio::sync::watch;
@@ -25,6 +25,10 @@ pub(crate) struct FakeServer {
     pub(crate) standing: watch::Sender<Arc<Standing>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+    /// Bans it itself made, or whose record somebody changed.
+    pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
+    pub(crate) changed: Mutex<Vec<Subject>>,
+    held: AtomicBool,
 }
 
 impl FakeServer {
@@ -40,6 +44,9 @@ impl FakeServer {
             })),
             unknown: Mutex::default(),
             admin_addresses: Mutex::default(),
+            its_own: Mutex::default(),
+            changed: Mutex::default(),
+            held: AtomicBool::new(false),
         })
     }
 
@@ -50,6 +57,11 @@ impl FakeServer {
             level: 1,
             ..Standing::default()
         }));
+    }
+
+    /// From now on it takes bans and never says that it did.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
     }
 
     fn act(&self, what: String) -> Result<(), Undone> {
@@ -70,6 +82,9 @@ impl FakeServer {
 impl Server for FakeServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         async move {
+            if self.held.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             self.act(format!("ban {} {}", ban.id, ban.subject))?;
             Ok(match ban.subject {
                 Subject::Account(_) => Held::Enforced,
@@ -89,6 +104,23 @@ impl Server for FakeServer {
 
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.changed.lock().unwrap().contains(&ban.subject)) }.boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        let its_own = self.its_own.lock().unwrap();
+        let accounts = its_own.iter().map(|(account, _)| account.clone()).collect();
+        async move { accounts }.boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        let its_own = self.its_own.lock().unwrap();
+        let found = its_own.iter().find(|(own, _)| own == account);
+        let found = found.map(|(_, recorded)| recorded.clone());
+        async move { found }.boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Standing>> {
@@ -177,7 +209,7 @@ impl World {
         self.gate.submit(order(subject, what)).await.unwrap()
     }
 
-    async fn settled(&self, subject: &str) -> Settled {
+    pub(crate) async fn settled(&self, subject: &str) -> Settled {
         let subject = Subject::parse(subject).unwrap();
         self.gate.settled(&subject, Duration::from_secs(10)).await
     }
