@@ -98,6 +98,12 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             "moderator_longest",
             ban.moderator_longest != new.ban.moderator_longest,
         ),
+        (
+            "ban",
+            "moderators_change",
+            ban.moderators_change != new.ban.moderators_change,
+        ),
+        ("ban", "undo_for", ban.undo_for != new.ban.undo_for),
         ("ban", "grace", rules.grace != new.rules.grace),
         ("exempt", "loopback", exempt.loopback != new.exempt.loopback),
         ("exempt", "networks", exempt.networks != new.exempt.networks),

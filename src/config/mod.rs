@@ -31,7 +31,11 @@ use xmpp_parsers::jid::DomainPart;
 use zeroize::Zeroizing;
 
 use crate::{
-    ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    ban::{
+        Account, Policy, Rights, Role, Rules, Term,
+        policy::{LOOPBACK, Whose},
+        seal::Keyring,
+    },
     front::notices::Settings as Notices,
     front::rooms::Settings as RoomSettings,
     logs::{Format, Levels},
@@ -160,7 +164,7 @@ pub struct Record {
 /// `check_every` in `[record]`, when nothing else is set.
 pub const CHECK_EVERY: Duration = Duration::from_secs(600);
 
-/// `[ban]`. None of them is [`Term::Until`], and none is longer than `longest`.
+/// `[ban]`. No term is [`Term::Until`], and none is longer than `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// When a command names none.
@@ -169,6 +173,10 @@ pub struct Terms {
     pub longest: Term,
     /// The longest a moderator may give.
     pub moderator_longest: Term,
+    /// Whose bans moderators may end and change.
+    pub moderators_change: Whose,
+    /// How long something can be undone.
+    pub undo_for: Duration,
 }
 
 /// `[exempt]`, as configured; [`Config::policy`] has the whole of it.
@@ -322,6 +330,8 @@ fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>
         default_term: ban.default,
         longest: length(ban.longest),
         moderator_longest: length(ban.moderator_longest),
+        moderators_change: ban.moderators_change,
+        undo_for: ban.undo_for,
         exempt_networks: loopback.chain(exempt.networks.iter().copied()).collect(),
         exempt_accounts: admins.iter().chain(&exempt.accounts).cloned().collect(),
         rules: Arc::clone(rules),

@@ -138,6 +138,10 @@ pub(super) struct Ban {
     pub(super) longest: Text,
     /// The longest a moderator may give.
     pub(super) moderator_longest: Text,
+    /// `any` or `own`.
+    pub(super) moderators_change: Text,
+    /// How long something can be undone.
+    pub(super) undo_for: Text,
     /// How long rules leave alone whom somebody un-banned.
     pub(super) grace: Text,
 }

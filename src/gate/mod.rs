@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ban::outlook::bans_of;
 use crate::ban::{
-    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
+    Account, Attempt, Ban, Deed, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
     Report, Ruling, Seq, Subject, Timestamp, Verdict, outlook, subject, weigh,
 };
 use clock::Clock;
@@ -148,16 +148,22 @@ impl Gate {
             let (rulings, _) = self.attempt(&report).await?;
             return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
+        let mut rival = None;
         for _ in 0..STALE_RETRIES {
             let now = self.clock.now();
             let events = match self.propose(&report, now)?.0 {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
+            // What was ordered without knowing of it must not overturn what somebody else decided.
+            if let Some(deed) = rival {
+                return Ok(Ruling::Overtaken(Box::new(deed)));
+            }
+            let decided_on = events.last().map_or(Seq(0), |event| event.based_on);
             let last = events.last().map(|event| event.id);
             let ruled = self.append(events, last.into_iter().collect()).await?;
             match ruled.into_iter().next().unwrap_or(Ruling::Noted) {
-                Ruling::Stale => {}
+                Ruling::Stale => rival = self.rival(&report, decided_on),
                 ruling => {
                     self.teller.ordered(&report, &ruling, now);
                     return Ok(ruling);
@@ -165,6 +171,18 @@ impl Gate {
             }
         }
         Ok(Ruling::Stale)
+    }
+
+    /// What another person did to the subject of an order since a version of it.
+    fn rival(&self, report: &Report, since: Seq) -> Option<Deed> {
+        let Report::Order(order) = report else {
+            return None;
+        };
+        self.read(|ledger| {
+            let deed = ledger.undoable(&order.subject)?;
+            let is_anothers = deed.by.bare_name() != order.actor.bare_name();
+            (deed.seq > since && is_anothers).then(|| deed.clone())
+        })
     }
 
     /// Takes a login or an attempt by hand down the road, as [`Gate::submit`] does. Gives back all

@@ -116,6 +116,13 @@ pub trait Server: Send + Sync + 'static {
     /// Takes back what [`Server::enforce`] did for a subject.
     fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>>;
 
+    /// Ends the sessions of a subject that are open, without a ban; how many there were, where the server tells.
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
+
     /// Whether there is such an account; `None` when the server does not tell.
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
 

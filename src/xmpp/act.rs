@@ -5,6 +5,7 @@
 //! `ejabberd.rs` and `prosody.rs`, and with our own module there in `module.rs`.
 
 mod ejabberd;
+mod kick;
 mod module;
 mod prosody;
 #[cfg(test)]
@@ -687,6 +688,14 @@ impl Server for XmppServer {
                 std::future::ready(Ok(())).boxed()
             }
         }
+    }
+
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        self.end_sessions(subject, reason).boxed()
     }
 
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {

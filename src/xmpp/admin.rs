@@ -178,6 +178,13 @@ fn read_address(text: &str, with_port: bool) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
+/// How many open sessions an answer to [`user_stats`] shows; `None`: it does not say.
+pub fn sessions(stats: &Completed) -> Option<u64> {
+    let resources = stats.values("onlineresources")?;
+    let open = resources.iter().filter(|one| !one.trim().is_empty());
+    u64::try_from(open.count()).ok()
+}
+
 /// Whether an answer to [`user_stats`] shows an open session.
 pub fn is_online(stats: &Completed) -> bool {
     let resources = stats.values("onlineresources").unwrap_or_default();

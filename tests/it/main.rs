@@ -27,5 +27,6 @@ mod scripted;
 mod store;
 mod terminal;
 mod tries;
+mod undo;
 mod watch;
 mod wire;
