@@ -341,6 +341,7 @@ path = 'store'
 [record]
 seal_key_file = 'seal.key'
 ejabberd_cookie_file = 'cookie'
+check_every = '11m'
 [http]
 listen = '127.0.0.1:5380'
 token = 'sixteen-or-more-characters'
@@ -747,6 +748,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         check("path = 'store'", "path = 'store2'", "store.path", true),
         check("seal.key", "seal2.key", "record.seal_key_file", true),
         check("'cookie'", "'cookie2'", "record.ejabberd_cookie_file", true),
+        check("'11m'", "'12m'", "record.check_every", true),
         check(":5380", ":5381", "http.listen", true),
         check("sixteen-", "seventeen-", "http.token", true),
         check("Second.", "third.", "hook.hosts", false),

@@ -203,6 +203,12 @@ impl Rooms {
         Some(message)
     }
 
+    /// Whether we are in a room.
+    pub fn are_in(&self, room: &BareJid) -> bool {
+        self.find(room, |room| room.nick().is_some())
+            .unwrap_or_default()
+    }
+
     /// The id of a message of ours that came from [`Rooms::say`] or answered somebody, by the id a reply names; `None`
     /// when it is none of ours, or too long ago.
     pub fn ours(&self, room: &BareJid, id: &str) -> Option<String> {
