@@ -48,7 +48,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 class Converse:
     """Logged in as `user`."""
 
-    def __init__(self, server, user, width=900, height=900):
+    def __init__(self, server, user, width=700, height=1500):
         self.server, self.user, self.jid = server, user, server.jid(user)
         self.path = ground.throw_away(ground.folder() / f"converse-{server.c2s}-{user}")
         debug, driver, web = ground.ports(3)
@@ -116,9 +116,9 @@ class Converse:
         console = "\n".join(line["message"][:300] for line in self.x.get_log("browser"))
         return f"{self.x.find_element(By.TAG_NAME, 'body').text}\n\nconsole:\n{console}"
 
-    def picture(self, css):
-        """PNG of one element."""
-        return self.see(css).screenshot_as_png
+    def picture(self, css=None):
+        """PNG of one element, or of the page."""
+        return self.see(css).screenshot_as_png if css else self.x.get_screenshot_as_png()
 
     def click(self, css, text=None):
         def tried():
@@ -149,7 +149,7 @@ class Converse:
     def open(self, node):
         """Clicks on a command and waits for its form (or its answer, when it has none)."""
         link = f"{self.PANEL} a[data-command-node='{node}']"
-        if self.find(f"{self.PANEL} form form") or self.find(self.form_of(node)):
+        if self.find(self.form_of(node)):
             self.click(link)
             wait_for(lambda: not self.find(self.form_of(node)), 5, what="the old form is closed")
         self.click(link)
