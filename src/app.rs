@@ -410,8 +410,5 @@ fn server_settings(config: &Config) -> crate::xmpp::act::Settings {
 
 /// Who may do what.
 fn roles(config: &Config) -> Roles {
-    Roles::new(
-        config.admins.iter().cloned(),
-        config.moderators.iter().cloned(),
-    )
+    Roles::new(config.granted())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::spec::Values;
-use crate::ban::{Account, Actor, Door, Role, Timestamp};
+use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
 /// A person who wants something.
@@ -13,8 +13,8 @@ use crate::gate::Gate;
 pub struct Caller {
     /// Their full JID, as the server, or the room, vouches for it.
     pub jid: Jid,
-    /// What they may do, looked up when the call came in.
-    pub role: Role,
+    /// What they may do and where, looked up when the call came in.
+    pub rights: Rights,
     /// Whom they speak as, when they are in a room.
     pub occupant: Option<Occupant>,
 }
@@ -36,11 +36,25 @@ impl Occupant {
 }
 
 impl Caller {
-    /// As the log of decisions names them.
-    pub fn actor(&self, door: Door) -> Actor {
+    /// Their highest role: which commands they are offered.
+    pub fn role(&self) -> Role {
+        self.rights.highest()
+    }
+
+    /// As the log of decisions names them when they do something about a subject: with their role
+    /// over it, which is what the rules go by.
+    pub fn actor(&self, door: Door, subject: &Subject) -> Actor {
+        Actor {
+            role: self.rights.over(subject),
+            ..self.actor_for_self(door)
+        }
+    }
+
+    /// The same when it is about nobody but themselves: with their highest role.
+    pub fn actor_for_self(&self, door: Door) -> Actor {
         Actor {
             name: self.jid.to_string(),
-            role: self.role,
+            role: self.role(),
             door,
             occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
         }

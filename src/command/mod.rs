@@ -23,6 +23,7 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod reach;
 pub mod show;
 pub mod spec;
 pub mod status;
@@ -66,7 +67,8 @@ pub fn find(name: &str) -> Option<&'static Spec> {
     COMMANDS.iter().copied().find(|spec| spec.name == name)
 }
 
-/// Whether a role sees a command and may run it: the one place that says so.
+/// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
+/// run is said by [`reach`].
 pub fn permits(role: Role, spec: &Spec) -> bool {
     role >= spec.needs
 }
@@ -102,7 +104,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
     tracing::info!(
         target: "portcullis::audit",
         who = %call.caller.jid,
-        role = %call.caller.role,
+        role = %call.caller.rights,
         door = %call.door,
         command = %words::clean(&call.name),
         subject = %words::clean(&subject),
@@ -116,11 +118,15 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
     let Some(spec) = find(&call.name) else {
         return Outcome::Unknown {
-            nearest: nearest(call.caller.role, &call.name),
+            nearest: nearest(call.caller.role(), &call.name),
         };
     };
-    if !permits(call.caller.role, spec) {
+    if !permits(call.caller.role(), spec) {
         return Outcome::Forbidden { needs: spec.needs };
+    }
+    let beyond = reach::beyond(call, spec, context);
+    if !beyond.is_empty() {
+        return Outcome::Refused(beyond);
     }
     (spec.run)(call, context).await
 }

@@ -33,7 +33,7 @@ pub const SPEC: Spec = Spec {
             label: "Reason, for the history",
             kind: Kind::Line,
             required: false,
-            desc: "Admins and moderators see it with show.",
+            desc: "Those with a role here see it, with show.",
             place: Place::Rest,
         },
     ],
@@ -61,7 +61,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     let mut results = Vec::with_capacity(subjects.len());
     for subject in subjects {
         let order = Order {
-            actor: call.caller.actor(call.door),
+            actor: call.caller.actor(call.door, &subject),
             own_account: call.caller.account(),
             own_addresses: Vec::new(),
             subject: subject.clone(),

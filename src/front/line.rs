@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::ban::subject::BadSubject;
-use crate::ban::{Door, Subject, Term};
+use crate::ban::{Door, Role, Subject, Term};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
 
 /// From a line to a call, or to what is wrong with it.
@@ -15,12 +15,17 @@ pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, Stri
         name => name.to_owned(),
     };
     let permitted =
-        |name: &str| command::find(name).filter(|spec| command::permits(caller.role, spec));
+        |name: &str| command::find(name).filter(|spec| command::permits(caller.role(), spec));
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(words::command_first(&name));
         }
-        let text = words::no_such_command(&name, command::nearest(caller.role, &name));
+        // That there is such a command is no secret to those who work here.
+        if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
+            let text = words::forbidden(spec.needs);
+            return Err(format!("{text} {}", words::nothing_was_done(None)));
+        }
+        let text = words::no_such_command(&name, command::nearest(caller.role(), &name));
         return Err(format!("{text} {}", words::nothing_was_done(None)));
     };
     // A list of subjects may be pasted line by line; a second command may not hide in a reason.
@@ -65,7 +70,7 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
             values.set(field.name, vec![String::from("1")]);
         }
     }
-    for field in at(spec, Place::Subjects) {
+    for field in at(spec, Place::Subjects).chain(at(spec, Place::Login)) {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
@@ -198,7 +203,7 @@ fn names_somebody(word: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::ban::{Rights, Role};
     use crate::command::find;
     use proptest::prelude::*;
     use xmpp_parsers::jid::Jid;
@@ -289,7 +294,7 @@ mod tests {
     fn lines_become_calls_or_helpful_sentences() {
         let caller = Caller {
             jid: Jid::new("admin@example.org/phone").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
         let parse = |text| call(text, &caller, Door::Chat);
@@ -316,7 +321,7 @@ mod tests {
                 .contains("Nothing was done")
         );
         let mut stranger = caller.clone();
-        stranger.role = Role::Stranger;
+        stranger.rights = Rights::default();
         assert!(call("bann a@b", &stranger, Door::Chat).is_err_and(|text| !text.contains("mean")));
     }
 

@@ -302,7 +302,7 @@ fn door(caller: &Caller) -> Door {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::ban::{Rights, Role};
     use crate::command::{Occupant, Values};
     use crate::front::message::Way;
     use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
@@ -326,7 +326,7 @@ mod tests {
     fn caller() -> Caller {
         Caller {
             jid: Jid::new("admin@example.org/phone").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
             occupant: None,
         }
     }

@@ -16,6 +16,7 @@ mod manual;
 mod many;
 mod recording;
 mod rehearse;
+mod rights;
 mod rules;
 mod scripted;
 mod store;

@@ -1,8 +1,8 @@
 //! Sentences about wrong input: each says what to write instead.
 
 use super::{clean, sentence};
-use crate::ban::Account;
 use crate::ban::term::BadTerm;
+use crate::ban::{Account, Rights, Role, Subject};
 
 /// No subject at all.
 pub fn no_subject() -> String {
@@ -87,5 +87,26 @@ pub fn command_first(subject: &str) -> String {
     let subject = clean(subject);
     format!(
         "What about {subject}? Write show {subject}, ban {subject} or unban {subject}. Nothing was done."
+    )
+}
+
+/// A role that does not hold over a subject.
+pub fn beyond(subject: &Subject, needs: Role, rights: &Rights) -> String {
+    match subject.whose() {
+        Some(account) => format!(
+            "{subject}: that needs the role {needs} on {}. You are {rights}.",
+            account.domain()
+        ),
+        None => format!(
+            "{subject}: addresses and networks concern every host, so that needs the role {needs} everywhere. You are {rights}."
+        ),
+    }
+}
+
+/// The same for a number of which no more may be said.
+pub fn number_beyond(number: &str, needs: Role, rights: &Rights) -> String {
+    format!(
+        "{} is not about an account of your hosts; that needs the role {needs} there. You are {rights}.",
+        clean(number)
     )
 }
