@@ -74,6 +74,19 @@ impl Row {
             value: value.into(),
         }
     }
+
+    /// It as a line; `None` for what has several. A sentence that names its subject needs no
+    /// label in front.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        if self.value.contains('\n') {
+            None
+        } else if self.value.contains(&self.label) {
+            Some(self.value.clone())
+        } else {
+            Some(format!("{}: {}", self.label, self.value))
+        }
+    }
 }
 
 /// A page of a list.

@@ -3,7 +3,7 @@
 //! Real clients shape this (wrong input shown as an IQ error looks like "done" in one of them):
 //! wrong input brings the same form again, values kept, with the error in title, instructions
 //! and note. Only faults of protocol are IQ errors. There is one note, complete in itself; rows
-//! are single fields, and tables come on request.
+//! are lines to read, and tables come on request.
 //!
 //! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
 //! takes the session out before anything runs.
@@ -304,17 +304,23 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
     shown
 }
 
+/// COMPAT: a line to read is `fixed`, with its label in the value. As `text-single` Converse cuts it
+/// to the width of an input, and where the form before had an input in the same place it shows
+/// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
+/// alone, without the label; libraries tell them apart by `var`.
 fn row(row: Row) -> form::Field {
-    let several = row.value.contains('\n');
+    let (kind, label, values) = match row.line() {
+        Some(line) => (form::Kind::Fixed, String::new(), vec![line]),
+        None => {
+            let lines = row.value.lines().map(str::to_owned).collect();
+            (form::Kind::TextMulti, row.label, lines)
+        }
+    };
     form::Field {
         var: row.var,
-        kind: if several {
-            form::Kind::TextMulti
-        } else {
-            form::Kind::TextSingle
-        },
-        label: row.label,
-        values: row.value.lines().map(str::to_owned).collect(),
+        kind,
+        label,
+        values,
         ..form::Field::default()
     }
 }
@@ -388,6 +394,9 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
     let mut note = lines.join(". ");
     if !note.ends_with('.') {
         note.push('.');
+    }
+    if page.table && page.total > 0 {
+        note = format!("{note} {}", words::no_table());
     }
     over(session, (NoteKind::Info, note), form)
 }

@@ -47,14 +47,8 @@ fn rows(page: &Page) -> String {
 fn text(lines: &[String], rows: &[Row]) -> String {
     let mut all = lines.to_vec();
     all.extend(rows.iter().map(|row| {
-        if row.value.contains('\n') {
-            format!("{}:\n```\n{}\n```", row.label, row.value)
-        } else if row.value.contains(&row.label) {
-            // A sentence that names its subject needs no label in front.
-            row.value.clone()
-        } else {
-            format!("{}: {}", row.label, row.value)
-        }
+        row.line()
+            .unwrap_or_else(|| format!("{}:\n```\n{}\n```", row.label, row.value))
     }));
     all.join("\n")
 }

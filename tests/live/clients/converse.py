@@ -48,7 +48,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 class Converse:
     """Logged in as `user`."""
 
-    def __init__(self, server, user, width=700, height=1500):
+    def __init__(self, server, user, width=800, height=1400):
         self.server, self.user, self.jid = server, user, server.jid(user)
         self.path = ground.throw_away(ground.folder() / f"converse-{server.c2s}-{user}")
         debug, driver, web = ground.ports(3)
@@ -185,7 +185,11 @@ class Converse:
     def chat(self, jid):
         """Opens a conversation with `jid` (Converse insists on a name before the @)."""
         self.leave_commands()
-        self.click(".dropdown--contacts button")
+        def menu_is_open():
+            if not self.find("a.new-chat"):
+                self.click(".dropdown--contacts button")
+            return self.find("a.new-chat")
+        wait_for(menu_is_open, 10, every=0.5, what="the menu of contacts")
         self.click("a.new-chat")
         self.see("converse-new-chat-modal input[name=jid]").send_keys(jid, Keys.ENTER)
         self.see("converse-chat-content", within=20)
