@@ -201,6 +201,7 @@ fn question(allow: &Allow, context: &Context) -> Ask {
             words::kind(&allow.subject),
             words::reach(&allow.subject),
         )],
+        values: None,
     }
 }
 

@@ -306,6 +306,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
                 )
             })
             .collect(),
+        values: None,
     }
 }
 

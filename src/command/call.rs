@@ -11,7 +11,8 @@ use crate::gate::Gate;
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server, or the room, vouches for it.
+    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`Door::Terminal`] speaks as
+    /// the program itself: our own address, with the user of the machine for a resource.
     pub jid: Jid,
     /// What they may do and where, looked up when the call came in.
     pub rights: Rights,
@@ -36,6 +37,15 @@ impl Occupant {
 }
 
 impl Caller {
+    /// Who they are, as the log of decisions and the audit say it: their JID, or `unix:root`. No JID looks like the
+    /// latter: a colon is no letter of a domain (RFC 7622, 3.2).
+    pub fn name(&self, door: Door) -> String {
+        match (door, self.jid.resource()) {
+            (Door::Terminal, Some(user)) => format!("unix:{user}"),
+            _ => self.jid.to_string(),
+        }
+    }
+
     /// Their highest role: which commands they are offered.
     pub fn role(&self) -> Role {
         self.rights.highest()
@@ -53,7 +63,7 @@ impl Caller {
     /// The same when it is about nobody but themselves: with their highest role.
     pub fn actor_for_self(&self, door: Door) -> Actor {
         Actor {
-            name: self.jid.to_string(),
+            name: self.name(door),
             role: self.role(),
             door,
             occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
@@ -94,5 +104,29 @@ impl Context {
     /// What commands work with from now on.
     pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
         Context { gate, started }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::Subject;
+
+    #[test]
+    fn a_user_of_the_machine_is_no_account_and_cannot_be_taken_for_one() {
+        let caller = Caller {
+            jid: Jid::new("portcullis.example.org/root").unwrap(),
+            rights: Rights::everywhere(Role::Admin),
+            occupant: None,
+        };
+        assert_eq!(caller.account(), None);
+        let actor = caller.actor_for_self(Door::Terminal);
+        assert_eq!(
+            (actor.name.as_str(), actor.bare_name()),
+            ("unix:root", "unix:root")
+        );
+        assert!(Jid::new(&actor.name).is_err());
+        assert!(Subject::parse(&actor.name).is_err());
     }
 }

@@ -52,6 +52,7 @@ fn section(page: &mut String, spec: &Spec) {
         };
         let place = match field.place {
             Place::Subjects | Place::Login => "first words",
+            Place::All => "behind `all`",
             Place::Term => "behind whom",
             Place::Rest => "the rest of the line",
             Place::Last => "a number at the end",

@@ -94,20 +94,18 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
 /// it.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     let outcome = dispatch(call, context).await;
-    let subject: String = call
-        .values
-        .words("subject")
-        .join(" ")
-        .chars()
-        .take(AUDITED)
-        .collect();
+    let quoted = |field| -> String {
+        let text = call.values.words(field).join(" ");
+        text.chars().take(AUDITED).collect()
+    };
     tracing::info!(
         target: "portcullis::audit",
-        who = %call.caller.jid,
+        who = call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
         command = %words::clean(&call.name),
-        subject = %words::clean(&subject),
+        subject = %words::clean(&quoted("subject")),
+        filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
         "{}", words::audit(&outcome),

@@ -158,6 +158,16 @@ pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> Policy {
     policy_of(&every_admin(&admins, &roles), terms, &exempt, &rules)
 }
 
+/// Gives meaning to the place of the store, and to nothing else.
+pub(super) fn read_store(shaped: Shaped, folder: &Path, found: &mut Found<'_>) -> PathBuf {
+    let reader = Reader {
+        folder,
+        env: &|_: &str| None,
+        found,
+    };
+    reader.path(shaped.raw.store.path, DEFAULT_STORE)
+}
+
 pub(super) type Place = std::ops::Range<usize>;
 
 /// The part of [`Component`] that has no required value.

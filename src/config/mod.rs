@@ -225,6 +225,26 @@ impl Config {
         }
     }
 
+    /// Reads only where the store is, and with it the socket of the portcullis that runs: no secret need be readable.
+    ///
+    /// # Errors
+    /// Everything that is wrong in the file itself.
+    pub fn load_store(path: &Path) -> Result<PathBuf, Problems> {
+        let (text, _) = text_of(path)?;
+        let mut found = Found::new(&text);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = shape::read(&text, &mut found)
+            .map(|shaped| meaning::read_store(shaped, folder, &mut found));
+        let (problems, _) = found.sorted();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(Problems {
+                file: path.to_owned(),
+                list: problems,
+            }),
+        }
+    }
+
     /// What a reload from this configuration to `new` would change.
     pub fn changes(&self, new: &Config) -> Vec<&'static Key> {
         changes::between(self, new)

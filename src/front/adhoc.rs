@@ -123,6 +123,7 @@ impl Forms {
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {
                 session.stage = Stage::Confirm;
+                session.agreed.clone_from(&ask.values);
                 Ok(self.ask(session, ask, context))
             }
             Outcome::Invalid(problems) | Outcome::Refused(problems) => {
@@ -212,12 +213,13 @@ impl Forms {
     }
 }
 
-fn run(session: Session, caller: Caller, confirmed: bool) -> Step {
+fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
+    let agreed = session.agreed.take().filter(|_| confirmed);
     let call = Call {
         caller,
         door: Door::AdHoc,
         name: session.spec.name.to_owned(),
-        values: session.values.clone(),
+        values: agreed.unwrap_or_else(|| session.values.clone()),
         confirmed,
     };
     Step::Run(Box::new(Run { session, call }))

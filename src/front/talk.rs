@@ -250,10 +250,11 @@ impl Talks {
             let shown = Some((call.clone(), page.page));
             self.person(&call.caller.jid, |person| person.shown = shown);
         }
-        if let Outcome::Ask(_) = outcome {
+        if let Outcome::Ask(ask) = outcome {
             let who = call.caller.jid.clone();
+            let values = ask.values.unwrap_or_else(|| call.values.clone());
             let asked = Asked {
-                call,
+                call: Call { values, ..call },
                 until: context.gate.now().saturating_add(YES_WITHIN),
             };
             self.person(&who, |person| person.asked = Some(asked));

@@ -20,5 +20,6 @@ mod rights;
 mod rules;
 mod scripted;
 mod store;
+mod tries;
 mod watch;
 mod wire;

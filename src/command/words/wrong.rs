@@ -11,6 +11,30 @@ pub fn no_subject() -> String {
     )
 }
 
+/// Subjects and a filter at once.
+pub fn either_or() -> String {
+    String::from("Name subjects or give a filter, not both.")
+}
+
+/// A filter that lets everything through.
+pub fn all_of_what() -> String {
+    String::from(
+        "All of what? Write for example unban all origin:import by:alice; list shows what a filter matches. Every ban there is: unban all #1..",
+    )
+}
+
+/// A filter of bans that are over.
+pub fn only_in_force() -> String {
+    String::from("Only bans in force can be ended: leave out state:, or write state:pending.")
+}
+
+/// More bans than one call ends.
+pub fn too_many_match(total: usize, most: usize) -> String {
+    format!(
+        "{total} bans match; at most {most} at once. Narrow it, for example with numbers: #1..{most}"
+    )
+}
+
 /// More subjects than one call takes.
 pub fn too_many_subjects(number: usize, most: usize) -> String {
     format!("These are {number} subjects; at most {most} at once.")
