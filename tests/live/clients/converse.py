@@ -48,7 +48,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 class Converse:
     """Logged in as `user`."""
 
-    def __init__(self, server, user, width=800, height=1400):
+    def __init__(self, server, user, width=800, height=1800):
         self.server, self.user, self.jid = server, user, server.jid(user)
         self.path = ground.throw_away(ground.folder() / f"converse-{server.c2s}-{user}")
         debug, driver, web = ground.ports(3)

@@ -19,6 +19,7 @@ def web(server, bot):
 
 
 PANEL, WINDOW = Converse.PANEL, Converse.WINDOW
+FORM = f"{PANEL} li:has(form)"
 
 
 def test_the_menu_lists_what_an_admin_may(web, bot, admin, keep):
@@ -32,13 +33,13 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(web, server, bot, keep):
     web.open("ban")
     for label in ("Whom, one a line", "For how long", "Other duration", "Public reason", "Private note", "Even if no such account"):
         web.see(f"{PANEL} label", label)
-    keep("converse-form.png", web.picture(WINDOW))
+    keep("converse-form.png", web.picture(FORM))
     web.fill(subject=who, other_duration="5", reason="spam in three rooms", note="second time\nthis month")
     web.press("complete")
     web.shows(r"^Error: 5 what\? A duration needs a unit, for example 5m, 5h or 5d\.", f"{PANEL} .form-instructions")
     assert (web.value("subject"), web.value("other_duration"), web.value("reason"), web.value("note")) == \
         (who, "5", "spam in three rooms", "second time\nthis month")
-    keep("converse-wrong.png", web.picture(WINDOW))
+    keep("converse-wrong.png", web.picture(FORM))
     assert logs_in(server, "alice")
     web.fill(other_duration="", duration="3 days")
     web.press("complete")
@@ -55,7 +56,7 @@ def test_what_is_wide_asks_first_and_previous_leads_back(web, bot, admin, keep):
     web.press("complete")
     web.shows(r"Nothing is done yet\. Ban 198\.51\.0\.0/16 until .* UTC \(1 day\): a flood of joins\..* is wide: 65536 addresses\.",
               f"{PANEL} .form-instructions")
-    keep("converse-confirm.png", web.picture(WINDOW))
+    keep("converse-confirm.png", web.picture(FORM))
     said(NOT_BANNED, admin.ask(bot.jid, "show 198.51.0.0/16"), who="198.51.0.0/16")
     web.press("prev")
     wait_for(lambda: web.find(f"{PANEL} textarea[name=subject]"), what="the form is back")
@@ -83,7 +84,7 @@ def test_a_refusal_does_not_read_as_done(web, server, bot, keep):
     web.press("complete")
     web.shows("^Error: .*your own account", f"{PANEL} .form-instructions")
     assert "Completed" not in web.see(PANEL).text
-    keep("converse-refused.png", web.picture(WINDOW))
+    keep("converse-refused.png", web.picture(FORM))
 
 
 def test_the_list_is_readable_row_by_row(web, server, bot, admin, keep):
@@ -93,7 +94,7 @@ def test_the_list_is_readable_row_by_row(web, server, bot, admin, keep):
     web.press("complete")
     web.shows(r"^Completed Bans 1-\d+ of \d+\.", PANEL)
     web.shows(r"#\d+ {who}: until .* \(12 hours\), by admin2@.*: insults, again\.", f"{PANEL} li form", who=server.jid("dave"))
-    keep("converse-list.png", web.picture(WINDOW))
+    keep("converse-list.png", web.picture(FORM))
 
 
 def test_show_tells_one_thing_a_line(web, server, bot, keep):
@@ -103,14 +104,14 @@ def test_show_tells_one_thing_a_line(web, server, bot, keep):
     web.press("complete")
     web.shows(r"^Completed {who} is banned: #\d+ until .* insults, again\.", PANEL, who=server.jid("dave"))
     web.shows(r"Number: #\d+ Until: .* By: admin2@.* On the server: ", f"{PANEL} li form")
-    keep("converse-show.png", web.picture(WINDOW))
+    keep("converse-show.png", web.picture(FORM))
 
 
 def test_status_needs_no_form(web, bot, keep):
     web.commands(bot)
     web.open("status")
     web.shows(r"Level \d on ", f"{PANEL} li form")
-    keep("converse-status.png", web.picture(WINDOW))
+    keep("converse-status.png", web.picture(FORM))
 
 
 def test_chat_says_the_same(web, server, bot, keep):
