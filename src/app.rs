@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_xmpp::Stanza;
 
-use crate::command::Context;
+use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::front::hook::Hook;
 use crate::front::{Desk, Roles, terminal};
@@ -128,8 +128,14 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let context = Context::new(Arc::clone(&gate), gate.now());
+    let recorded = config.record_attempts.as_ref();
+    let recorded = recorded.map(|settings| Recorded {
+        file: settings.file.clone(),
+        keep: settings.keep,
+    });
+    let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
     let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
+    desk.rooms().configure(config.rooms.clone());
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -173,6 +179,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             let (gate, stop) = (Arc::clone(&gate), works.clone());
             async move { gate.keep_counters(stop).await }
         }),
+        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
     if let Some(settings) = config.record_attempts.clone()
@@ -284,10 +291,12 @@ async fn route(
         match arrived {
             Incoming::Up => {
                 host.link_up();
+                desk.rooms().link_up();
                 send(&wire, desk.greeting()).await;
             }
             Incoming::Down { why } => {
                 host.link_down();
+                desk.rooms().link_down();
                 tracing::warn!(%why, "the link to the server is down");
             }
             Incoming::Stanza(received) => {

@@ -143,7 +143,7 @@ pub struct Actor {
     /// The occupant they spoke as (`room@service/nick`), when they came in by a room. Stored beside the actor, in
     /// events that have one: see [`Event::to_bytes`].
     #[serde(skip)]
-    pub occupant: Option<String>,
+    pub occupant: Option<Box<str>>,
 }
 
 impl Actor {
@@ -329,7 +329,7 @@ enum Stored {
         subject: Subject,
         based_on: Version,
         change: Change,
-        occupant: String,
+        occupant: Box<str>,
     },
 }
 

@@ -1,9 +1,12 @@
 //! Who wants what, and what a command may reach for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::deed::Deeds;
+use super::seat::Seats;
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
@@ -66,7 +69,7 @@ impl Caller {
             name: self.name(door),
             role: self.role(),
             door,
-            occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
+            occupant: self.occupant.as_ref().map(|one| one.jid.as_str().into()),
         }
     }
 
@@ -98,12 +101,40 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+    /// The rooms we should be in.
+    pub seats: Seats,
+    /// Where it is told what people did.
+    pub deeds: Deeds,
+    /// Where what is weighed is recorded, if it is.
+    pub recording: Option<Recorded>,
+}
+
+/// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
+/// `FILE.keep`, older ones with higher numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The file that is written to.
+    pub file: PathBuf,
+    /// How many old ones are kept.
+    pub keep: u32,
 }
 
 impl Context {
     /// What commands work with from now on.
     pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
-        Context { gate, started }
+        Context {
+            gate,
+            started,
+            seats: Seats::default(),
+            deeds: Deeds::default(),
+            recording: None,
+        }
+    }
+
+    /// The same where what is weighed is recorded.
+    #[must_use]
+    pub fn recording(self, recording: Option<Recorded>) -> Self {
+        Context { recording, ..self }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod ban;
 mod bans;
 pub mod call;
 pub mod check;
+pub mod deed;
 pub mod failures;
 pub mod filter;
 pub mod forget;
@@ -23,9 +24,13 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod policy;
 pub mod reach;
+pub mod rehearse;
+pub mod seat;
 pub mod show;
 pub mod spec;
+pub mod standard;
 pub mod status;
 pub mod subjects;
 pub mod unallow;
@@ -33,8 +38,10 @@ pub mod unban;
 pub mod watch;
 pub mod words;
 
-pub use call::{Call, Caller, Context, Occupant};
+pub use call::{Call, Caller, Context, Occupant, Recorded};
+pub use deed::{Deed, Deeds};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
+pub use seat::{Seat, Seats, Trouble};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
 use crate::ban::Role;
@@ -53,6 +60,8 @@ pub const COMMANDS: &[&Spec] = &[
     &unallow::SPEC,
     &allowed::SPEC,
     &watch::SPEC,
+    &policy::SPEC,
+    &rehearse::SPEC,
     &status::SPEC,
     &help::SPEC,
 ];
@@ -65,6 +74,19 @@ const AUDITED: usize = 300;
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Spec> {
     COMMANDS.iter().copied().find(|spec| spec.name == name)
+}
+
+/// What is offered as a form under this node: one of our commands, or a node of XEP-0133.
+pub fn form(node: &str) -> Option<&'static Spec> {
+    let ours = find(node).filter(|spec| spec.form);
+    ours.or_else(|| standard::find(node))
+}
+
+/// The forms a role is offered.
+pub fn forms(role: Role) -> impl Iterator<Item = &'static Spec> {
+    let ours = COMMANDS.iter().filter(|spec| spec.form);
+    let all = ours.chain(standard::NODES).copied();
+    all.filter(move |spec| permits(role, spec))
 }
 
 /// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
@@ -90,10 +112,18 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
         .map(|(_, right)| right)
 }
 
+/// Whether a word is the name of a command, or a slip of one: whoever wrote it may have meant us.
+pub fn is_nearly(name: &str) -> bool {
+    find(name).is_some() || nearest(Role::Admin, name).is_some()
+}
+
 /// Runs a command for a caller, if they may, and writes down who wanted what and what came of
 /// it.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     let outcome = dispatch(call, context).await;
+    if let Some(deed) = Deed::of(call, &outcome) {
+        context.deeds.tell(deed);
+    }
     let quoted = |field| -> String {
         let text = call.values.words(field).join(" ");
         text.chars().take(AUDITED).collect()
@@ -103,8 +133,9 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         who = call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
+        occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
         command = %words::clean(&call.name),
-        subject = %words::clean(&quoted("subject")),
+        subject = %words::clean(&(quoted("subject") + &quoted("accountjids"))),
         filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
@@ -114,7 +145,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 }
 
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
-    let Some(spec) = find(&call.name) else {
+    let Some(spec) = find(&call.name).or_else(|| standard::find(&call.name)) else {
         return Outcome::Unknown {
             nearest: nearest(call.caller.role(), &call.name),
         };

@@ -52,7 +52,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
     let mut rows = vec![
         Row::new("level", "Level", words::level(&standing)),
         Row::new("server", "Server", words::server(&standing)),
-        Row::new("bans", "Bans in force", words::counts(&counts)),
+        Row::new("bans", words::BANS_IN_FORCE, words::counts(&counts)),
         Row::new("pending", "Unfinished work", words::pending(tasks.len())),
     ];
     for (place, task) in tasks.iter().take(NAMED).enumerate() {
@@ -82,20 +82,66 @@ fn run(call: &Call, context: &Context) -> Outcome {
             gap.remedy.trim_end(),
         ));
     }
+    let seats = context.seats.now();
+    for (place, seat) in seats.iter().enumerate() {
+        rows.push(Row::new(
+            format!("room{}", place + 1),
+            words::seat_label(seat),
+            words::seat(seat, now),
+        ));
+    }
     rows.extend(counting(context));
+    rows.extend(program(context));
     rows.push(Row::new(
         "uptime",
         "Running for",
         words::uptime(context.started, now),
     ));
     rows.push(Row::new("version", "Version", words::version()));
-    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty();
+    let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
+    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
     Outcome::Done(Answer {
         grade: if fine { Grade::Good } else { Grade::Warning },
         title: words::status_title(&standing),
-        lines: words::status(&standing, tasks.len()),
+        lines: words::status(&standing, tasks.len(), outside),
         rows,
     })
+}
+
+/// The program itself: what it decided, what it records, what it takes.
+fn program(context: &Context) -> Vec<Row> {
+    let (decisions, exemptions) = context.gate.read(|ledger| {
+        let now = context.gate.now();
+        let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
+        (ledger.folded().0, exemptions.count())
+    });
+    let mut rows = vec![
+        Row::new(
+            "exemptions",
+            words::exemptions_label(),
+            exemptions.to_string(),
+        ),
+        Row::new("decisions", words::decisions_label(), decisions.to_string()),
+        Row::new(
+            "recording",
+            words::recording_label(),
+            words::recording(context.recording.is_some()),
+        ),
+    ];
+    rows.extend(
+        memory().map(|bytes| Row::new("memory", words::memory_label(), words::memory(bytes))),
+    );
+    rows
+}
+
+/// Bytes of memory the program holds, as the kernel counts them (`VmRSS` of proc(5)).
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1_024)
 }
 
 /// The rules and how full their counters are.
@@ -107,8 +153,8 @@ fn counting(context: &Context) -> Vec<Row> {
         words::rule_names(names.map(|rule| rule.name.as_str()))
     };
     let mut rows = vec![
-        Row::new("rules", "Rules in force", named(false)),
-        Row::new("dry_run", "Rules in dry run", named(true)),
+        Row::new("rules", words::RULES_IN_FORCE, named(false)),
+        Row::new("dry_run", words::RULES_IN_DRY_RUN, named(true)),
     ];
     // One row a kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();

@@ -23,6 +23,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ban,
         exempt,
         rules,
+        rooms,
         record_attempts,
         log,
         warnings: _,
@@ -124,6 +125,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ),
         ("tracker", "max_keys", rules.bounds != new.rules.bounds),
         ("", "rules", rules.table != new.rules.table),
+        ("", "rooms", *rooms != new.rooms),
         (
             "record_attempts",
             "file",

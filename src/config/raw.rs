@@ -39,6 +39,8 @@ pub(super) struct Raw {
     pub(super) tracker: Tracker,
     /// Instead of the default ones.
     pub(super) rules: Option<Vec<Spanned<Rule>>>,
+    /// Where orders are taken and things are told.
+    pub(super) rooms: Option<Vec<Spanned<Room>>>,
     pub(super) record_attempts: RecordAttempts,
     pub(super) log: Log,
 }
@@ -204,6 +206,33 @@ pub(super) struct Growth {
     pub(super) known_bad_weight: Flag,
     pub(super) memory: Text,
     pub(super) decay: Text,
+}
+
+/// One of `[[rooms]]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Room {
+    /// Its address.
+    pub(super) jid: Text,
+    /// Our nick there.
+    pub(super) nick: Text,
+    /// Its password.
+    pub(super) password: Text,
+    /// Or the file it stands in.
+    pub(super) password_file: Text,
+    /// What its affiliations grant.
+    pub(super) grants: Option<Grants>,
+    /// Whether it is told what was done elsewhere.
+    pub(super) audit: Flag,
+}
+
+/// `grants` of a room: a role for each affiliation.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Grants {
+    pub(super) owner: Text,
+    pub(super) admin: Text,
+    pub(super) member: Text,
 }
 
 /// `[record_attempts]`: what was weighed, to be rehearsed.

@@ -55,9 +55,7 @@ impl Forms {
         context: &Context,
     ) -> Result<Step, Fault> {
         let now = context.gate.now();
-        let spec = command::find(&request.node)
-            .filter(|spec| spec.form)
-            .ok_or(Fault::NotFound)?;
+        let spec = command::form(&request.node).ok_or(Fault::NotFound)?;
         if !command::permits(caller.role(), spec) {
             return Err(Fault::Forbidden);
         }
@@ -176,7 +174,7 @@ impl Forms {
             note,
             form: Some(Form {
                 purpose: Purpose::Form,
-                form_type: FORM_TYPE.to_owned(),
+                form_type: form_type(spec),
                 title,
                 instructions,
                 body: Body::Fields(fields(&session, role, context)),
@@ -198,7 +196,7 @@ impl Forms {
             note: Some((NoteKind::Warn, instructions.join(" "))),
             form: Some(Form {
                 purpose: Purpose::Form,
-                form_type: FORM_TYPE.to_owned(),
+                form_type: form_type(session.spec),
                 title: ask.title,
                 instructions,
                 body: Body::Fields(ask.rows.into_iter().map(row).collect()),
@@ -306,6 +304,12 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
     shown
 }
 
+/// Each has its own, but for the nodes of XEP-0133.
+fn form_type(spec: &Spec) -> String {
+    let standard = command::standard::form_type(spec);
+    standard.unwrap_or(FORM_TYPE).to_owned()
+}
+
 /// COMPAT: a line to read is `fixed`, with its label in the value. As `text-single` Converse cuts it
 /// to the width of an input, and where the form before had an input in the same place it shows
 /// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
@@ -323,6 +327,22 @@ fn row(row: Row) -> form::Field {
         kind,
         label,
         values,
+        ..form::Field::default()
+    }
+}
+
+/// The standard's fields keep their types: programs read them (XEP-0133).
+fn standard_row(row: Row) -> form::Field {
+    let several = row.value.contains('\n');
+    form::Field {
+        kind: match several {
+            _ if row.var.ends_with("jids") => form::Kind::JidMulti,
+            true => form::Kind::TextMulti,
+            false => form::Kind::TextSingle,
+        },
+        var: row.var,
+        label: row.label,
+        values: row.value.lines().map(str::to_owned).collect(),
         ..form::Field::default()
     }
 }
@@ -356,12 +376,16 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
         Grade::Warning => NoteKind::Warn,
         Grade::Bad => NoteKind::Error,
     };
+    let shown = match command::standard::form_type(session.spec) {
+        Some(_) => standard_row,
+        None => row,
+    };
     let form = (!answer.rows.is_empty()).then(|| Form {
         purpose: Purpose::Result,
-        form_type: FORM_TYPE.to_owned(),
+        form_type: form_type(session.spec),
         title: answer.title,
         instructions: answer.lines.clone(),
-        body: Body::Fields(answer.rows.into_iter().map(row).collect()),
+        body: Body::Fields(answer.rows.into_iter().map(shown).collect()),
     });
     over(session, (kind, answer.lines.join(" ")), form)
 }
@@ -388,17 +412,13 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
     };
     let form = (page.total > 0).then(|| Form {
         purpose: Purpose::Result,
-        form_type: FORM_TYPE.to_owned(),
+        form_type: form_type(session.spec),
         title: page.title,
         instructions: lines[1..].to_vec(),
         body,
     });
-    let mut note = lines.join(". ");
-    if !note.ends_with('.') {
-        note.push('.');
-    }
-    if page.table && page.total > 0 {
-        note = format!("{note} {}", words::no_table());
-    }
+    let sentences = lines.iter().map(|line| words::sentence(line));
+    let hint = (page.table && page.total > 0).then(words::no_table);
+    let note = Vec::from_iter(sentences.chain(hint)).join(" ");
     over(session, (NoteKind::Info, note), form)
 }

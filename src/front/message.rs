@@ -25,7 +25,7 @@ pub(super) enum Way {
 }
 
 /// A message that may be a line of a person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     pub(super) way: Way,
     /// Who said it: a client, or an occupant of a room.

@@ -1,4 +1,4 @@
-//! The doors: forms, chat lines and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
+//! The doors: forms, chat lines, rooms and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
 //! of the server.
 //!
 //! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
@@ -14,6 +14,7 @@ pub mod line;
 mod message;
 pub mod presence;
 pub mod roles;
+pub mod rooms;
 pub mod route;
 pub mod sessions;
 pub mod talk;
@@ -21,4 +22,5 @@ pub mod terminal;
 mod text;
 
 pub use roles::Roles;
+pub use rooms::Rooms;
 pub use route::{Desk, Reply};

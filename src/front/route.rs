@@ -19,12 +19,13 @@ use xmpp_parsers::stanza_error::StanzaError;
 use super::adhoc::{Forms, Step};
 use super::chat;
 use super::disco::{self, Face, Question};
-use super::message::Line;
+use super::message::{Line, Way};
 use super::presence;
 use super::roles::Roles;
+use super::rooms::{self, Heard, Rooms, Taken};
 use super::talk::{Admitted, Talks};
-use crate::ban::Role;
-use crate::command::{self, Caller, Context, Reference, words};
+use crate::ban::{Rights, Role};
+use crate::command::{self, Caller, Context, Occupant, Reference, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
 use crate::xmpp::stanza::{Header, Kind, Received};
@@ -52,6 +53,7 @@ pub struct Desk {
     roles: ArcSwap<Roles>,
     forms: Forms,
     talks: Talks,
+    rooms: Arc<Rooms>,
     room: Arc<Semaphore>,
 }
 
@@ -60,6 +62,7 @@ impl Desk {
     pub fn new(domain: BareJid, context: Context, roles: Roles) -> Arc<Desk> {
         let bot = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
         let bot = BareJid::from_parts(Some(&bot), domain.domain());
+        let rooms = Rooms::new(&bot, context.clone());
         Arc::new(Desk {
             domain,
             bot,
@@ -67,6 +70,7 @@ impl Desk {
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
             talks: Talks::default(),
+            rooms,
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -76,8 +80,18 @@ impl Desk {
         self.roles.store(Arc::new(roles));
     }
 
+    /// The rooms we are in.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
     /// Takes in a stanza. Never waits; results and errors of IQs are not for here.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
+        match self.rooms.take(received) {
+            Taken::NotMine => {}
+            Taken::Kept => return Reply::default(),
+            Taken::Heard(heard) => return self.in_a_room(*heard),
+        }
         let face = self.face(&received.header.to);
         match received.kind {
             Kind::Iq if received.is_request() => self.request(received, face),
@@ -107,7 +121,9 @@ impl Desk {
     pub fn farewell(&self) -> Vec<Stanza> {
         let roles = self.roles.load();
         let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
-        roles.everybody().map(part).collect()
+        let mut stanzas = self.rooms.farewell();
+        stanzas.extend(roles.everybody().map(part));
+        stanzas
     }
 
     fn face(&self, to: &Jid) -> Option<Face> {
@@ -219,6 +235,52 @@ impl Desk {
                 return Reply::default();
             }
             return say(&line, words::stranger());
+        }
+        self.talk(line, caller)
+    }
+
+    /// What somebody says in a room, if it is said to us.
+    fn in_a_room(self: &Arc<Self>, heard: Heard) -> Reply {
+        let Heard {
+            mut line,
+            person,
+            grant,
+            ours,
+        } = heard;
+        let private = line.way == Way::Private;
+        let to_us = match private {
+            true => Some(line.text.clone()),
+            false => rooms::to_us(&line.text, &ours).map(str::to_owned),
+        };
+        let now = self.context.gate.now();
+        let Some(person) = person else {
+            // Whoever it is, it is a matter of the room: told there once in a while, not to each.
+            let room = line.from.to_bare();
+            let tells = to_us.is_some() && self.talks.admit_stranger(&room, now);
+            return match tells {
+                true => say(&line, words::faceless()),
+                false => Reply::default(),
+            };
+        };
+        let configured = self.roles.load().of(&person);
+        let caller = Caller {
+            jid: person,
+            rights: configured.join(Rights::everywhere(grant)),
+            occupant: Some(Occupant {
+                jid: line.from.clone(),
+                private,
+            }),
+        };
+        match to_us {
+            Some(text) => line.text = text,
+            None if self.talks.waits_for(&line.text, &caller, now) => {}
+            None => return Reply::default(),
+        }
+        if caller.role() == Role::Stranger {
+            return match self.talks.admit_stranger(&caller.jid.to_bare(), now) {
+                true => say(&line, words::stranger_in_room()),
+                false => Reply::default(),
+            };
         }
         self.talk(line, caller)
     }

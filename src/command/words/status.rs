@@ -104,7 +104,7 @@ pub fn version() -> String {
 }
 
 /// The status in short.
-pub fn status(standing: &Standing, pending: usize) -> Vec<String> {
+pub fn status(standing: &Standing, pending: usize, outside: usize) -> Vec<String> {
     let mut lines = vec![match standing.level {
         0 => String::from("NOTHING IS ENFORCED (level 0): the server does not let portcullis act."),
         level => format!("Level {level} on {}.", server(standing)),
@@ -122,5 +122,49 @@ pub fn status(standing: &Standing, pending: usize) -> Vec<String> {
     if pending > 0 {
         lines.push(format!("Unfinished work: {}.", self::pending(pending)));
     }
+    if outside > 0 {
+        let rooms = count(outside, "room");
+        lines.push(format!("I cannot enter {rooms}; why is below."));
+    }
     lines
 }
+
+/// How many exemptions `allow` gave.
+pub fn exemptions_label() -> &'static str {
+    "Exemptions given"
+}
+
+/// How many decisions there are in the log.
+pub fn decisions_label() -> &'static str {
+    "Decisions in the log"
+}
+
+/// Whether attempts are recorded.
+pub fn recording_label() -> &'static str {
+    "Recording"
+}
+
+/// Whether attempts are recorded.
+pub fn recording(is_on: bool) -> String {
+    String::from(match is_on {
+        true => "on; rehearse plays it",
+        false => "off",
+    })
+}
+
+/// Memory.
+pub fn memory_label() -> &'static str {
+    "Memory"
+}
+
+/// Memory, in MiB.
+pub fn memory(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+/// How many bans there are.
+pub const BANS_IN_FORCE: &str = "Bans in force";
+/// The rules that ban.
+pub const RULES_IN_FORCE: &str = "Rules in force";
+/// The rules that only tell.
+pub const RULES_IN_DRY_RUN: &str = "Rules in dry run";

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod form;
 pub mod hook;
+pub mod muc;
 
 use minidom::Element;
 use minidom::rxml::{Namespace, NcName};
