@@ -21,7 +21,7 @@ use tokio_xmpp::Stanza;
 use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::front::hook::Hook;
-use crate::front::{Desk, Roles, terminal};
+use crate::front::{Desk, Roles, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server, Standing};
@@ -182,6 +182,21 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
+    working.push(tokio::spawn({
+        let (gate, stop) = (Arc::clone(&gate), works.clone());
+        async move { gate.watch_the_server(stop).await }
+    }));
+    desk.set_notices(config.notices);
+    if let Some(hearing) = gate.hearing() {
+        working.push(tokio::spawn(notices::run(
+            Arc::clone(&desk),
+            Arc::clone(&gate),
+            hearing,
+            host.standing(),
+            wire.clone(),
+            works.clone(),
+        )));
+    }
     if let Some(settings) = config.record_attempts.clone()
         && let Some(weighings) = gate.weighings()
     {

@@ -16,6 +16,7 @@ mod bans;
 pub mod call;
 pub mod check;
 pub mod deed;
+pub mod facts;
 pub mod failures;
 pub mod filter;
 pub mod forget;
@@ -130,7 +131,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
     };
     tracing::info!(
         target: "portcullis::audit",
-        who = call.caller.name(call.door),
+        who = %call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
         occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),

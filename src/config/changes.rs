@@ -25,6 +25,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         rules,
         rooms,
         record_attempts,
+        notices,
         log,
         warnings: _,
     } = old;
@@ -144,6 +145,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             record_attempts.as_ref().map(|to| to.keep)
                 != new.record_attempts.as_ref().map(|to| to.keep),
         ),
+        ("notices", "digest", notices.digest != new.notices.digest),
+        ("notices", "most", notices.most != new.notices.most),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),
     ]

@@ -515,6 +515,20 @@ pub const KEYS: &[Key] = &[
         "a whole number from 0 to 100",
         "5",
     ),
+    live(
+        "notices",
+        "digest",
+        Kind::Text,
+        "a duration from 5 s to 1 d",
+        r#""10m""#,
+    ),
+    live(
+        "notices",
+        "most",
+        Kind::Number,
+        "a whole number from 1 to 20",
+        "3",
+    ),
     fixed(
         "log",
         "format",

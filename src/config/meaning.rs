@@ -63,6 +63,7 @@ pub(super) fn read(
         rules,
         rooms,
         record_attempts,
+        notices,
         log,
     } = shaped.raw;
 
@@ -125,6 +126,7 @@ pub(super) fn read(
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
         record_attempts: reader.recording(record_attempts),
+        notices: reader.notices(notices),
         log: reader.log(log),
         component: Component {
             domain: domain?,

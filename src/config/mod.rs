@@ -11,6 +11,7 @@ mod files;
 mod keys;
 mod meaning;
 mod nearest;
+mod notices;
 mod problem;
 mod raw;
 mod recording;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    front::notices::Settings as Notices,
     front::rooms::Settings as RoomSettings,
     logs::{Format, Levels},
     store::recording::Settings as Recording,
@@ -90,6 +92,8 @@ pub struct Config {
     pub rooms: Vec<RoomSettings>,
     /// Where what was weighed is recorded; `None`: nowhere.
     pub record_attempts: Option<Recording>,
+    /// How much is told at once.
+    pub notices: Notices,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.

@@ -42,6 +42,7 @@ pub(super) struct Raw {
     /// Where orders are taken and things are told.
     pub(super) rooms: Option<Vec<Spanned<Room>>>,
     pub(super) record_attempts: RecordAttempts,
+    pub(super) notices: Notices,
     pub(super) log: Log,
 }
 
@@ -245,6 +246,16 @@ pub(super) struct RecordAttempts {
     pub(super) max_size: Text,
     /// How many old ones are kept.
     pub(super) keep: Number,
+}
+
+/// `[notices]`: how much is told at once.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Notices {
+    /// From what is held back to the line that sums it up.
+    pub(super) digest: Text,
+    /// So many of one kind come at once within that time.
+    pub(super) most: Number,
 }
 
 /// `[log]`: what is written on standard error.

@@ -366,6 +366,9 @@ max_keys = 5000
 file = 'attempts.jsonl'
 max_size = '2 MiB'
 keep = 3
+[notices]
+digest = '5m'
+most = 4
 [log]
 format = 'json'
 level = 'debug'
@@ -793,6 +796,8 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         ),
         check("2 MiB", "2 MB", "record_attempts.max_size", true),
         check("keep = 3", "keep = 0", "record_attempts.keep", true),
+        check("digest = '5m'", "digest = '6m'", "notices.digest", false),
+        check("most = 4", "most = 5", "notices.most", false),
         check("'json'", "'text'", "log.format", true),
         check("'debug'", "'info'", "log.level", false),
     ];

@@ -20,9 +20,11 @@ use super::adhoc::{Forms, Step};
 use super::chat;
 use super::disco::{self, Face, Question};
 use super::message::{Line, Way};
+use super::notices::Crier;
 use super::presence;
 use super::roles::Roles;
 use super::rooms::{self, Heard, Rooms, Taken};
+use super::said::Said;
 use super::talk::{Admitted, Talks};
 use crate::ban::{Rights, Role};
 use crate::command::{self, Caller, Context, Occupant, Reference, words};
@@ -48,10 +50,13 @@ pub struct Reply {
 /// All that speaks for the bot.
 pub struct Desk {
     domain: BareJid,
-    bot: BareJid,
-    context: Context,
-    roles: ArcSwap<Roles>,
+    pub(super) bot: BareJid,
+    pub(super) context: Context,
+    pub(super) roles: ArcSwap<Roles>,
     forms: Forms,
+
+    pub(super) crier: Crier,
+    pub(super) said: Said,
     talks: Talks,
     rooms: Arc<Rooms>,
     room: Arc<Semaphore>,
@@ -69,6 +74,9 @@ impl Desk {
             context,
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
+
+            crier: Crier::default(),
+            said: Said::default(),
             talks: Talks::default(),
             rooms,
             room: Arc::new(Semaphore::new(AT_ONCE)),
@@ -93,6 +101,9 @@ impl Desk {
             Taken::Heard(heard) => return self.in_a_room(*heard),
         }
         let face = self.face(&received.header.to);
+        if !matches!(received.type_(), "error" | "unavailable") {
+            self.crier.seen(&received.header.from);
+        }
         match received.kind {
             Kind::Iq if received.is_request() => self.request(received, face),
             Kind::Iq => Reply::default(),
@@ -301,8 +312,16 @@ impl Desk {
                     let reference = Reference::fresh();
                     let failed = say(&line, words::broken(&reference)).now;
                     later(place, reference, failed, async move {
-                        let text = desk.talks.run(&line, turn, caller, &desk.context).await;
-                        say(&line, text).now
+                        let with = line.with(&caller);
+                        let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
+                        let replied = desk.said.replied(&with, id, quoted);
+                        let context = &desk.context;
+                        let speech = desk.talks.run(&line, turn, caller, replied, context).await;
+                        let answers = line.answer(&speech);
+                        for answer in &answers {
+                            desk.said.note_message(&with, answer, &speech.about);
+                        }
+                        answers.into_iter().map(Stanza::Message).collect()
                     })
                 }
             },
@@ -332,7 +351,7 @@ impl Desk {
 
 /// Answers a line at once.
 fn say(line: &Line, text: String) -> Reply {
-    let answers = line.answer(text).into_iter();
+    let answers = line.answer(&text.into()).into_iter();
     Reply {
         now: answers.map(Stanza::Message).collect(),
         later: None,

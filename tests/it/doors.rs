@@ -50,6 +50,13 @@ pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
     Roles::new(with(Role::Admin, admins).chain(with(Role::Moderator, moderators)))
 }
 
+fn context_of(world: &World) -> Context {
+    Context::new(
+        Arc::clone(&world.gate),
+        Timestamp::from_millis(START - 90_000_000),
+    )
+}
+
 impl Bot {
     pub(crate) fn new() -> Self {
         Self::with(FakeServer::new(true))
@@ -62,14 +69,18 @@ impl Bot {
     /// The same with a recording of attempts.
     pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<Recorded>) -> Self {
         let world = World::new(server);
-        let started = Timestamp::from_millis(START - 90_000_000);
-        let context = Context::new(Arc::clone(&world.gate), started).recording(recorded);
+        let context = context_of(&world).recording(recorded);
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
             roles(&["admin@example.org"], &["mod@example.org"]),
         );
         Bot { world, desk }
+    }
+
+    /// What commands work with in it.
+    pub(crate) fn context(&self) -> Context {
+        context_of(&self.world)
     }
 
     pub(crate) fn pass(&self, seconds: i64) {

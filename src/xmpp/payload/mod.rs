@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod form;
+pub mod hints;
 pub mod hook;
 pub mod muc;
 
