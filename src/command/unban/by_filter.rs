@@ -242,7 +242,9 @@ fn answer(
     match &tally.lifted[..] {
         [] => {}
         few if few.len() <= EXAMPLES => {
-            lines.extend(few.iter().map(|ban| words::ban_again(ban, now)));
+            let numbers: Vec<String> = few.iter().map(|ban| ban.id.to_string()).collect();
+            let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+            lines.push(words::undo(&numbers));
         }
         _ => lines.push(words::no_undo_for_many()),
     }
