@@ -130,6 +130,10 @@ pub enum What {
 
 /// What a report leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way from propose to the gate; a box would cost each order an allocation"
+)]
 pub enum Proposal {
     /// Append these; the fold will rule.
     Events(Vec<Event>),

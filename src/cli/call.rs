@@ -55,10 +55,14 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
             asked.values.insert(subjects::FIELD.to_owned(), portion);
         }
         let mut outcome = ask(&mut talk, asked.clone()).await?;
-        if let Outcome::Ask { .. } = &outcome
+        if let Outcome::Ask { values, .. } = &outcome
             && agree(&paper::question(&outcome), call.json)?
         {
             asked.confirmed = true;
+            if let Some(values) = values.clone() {
+                asked.words.clear();
+                asked.values = values;
+            }
             outcome = ask(&mut talk, asked.clone()).await?;
         }
         if call.all {

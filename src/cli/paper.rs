@@ -166,7 +166,10 @@ fn wrong(problems: &[Problem], last: String) -> Vec<String> {
 
 /// What is asked back.
 pub(super) fn question(outcome: &Outcome) -> String {
-    let Outcome::Ask { title, lines, rows } = outcome else {
+    let Outcome::Ask {
+        title, lines, rows, ..
+    } = outcome
+    else {
         return String::new();
     };
     let mut told = vec![words::clean(title)];

@@ -151,6 +151,11 @@ impl Values {
         self
     }
 
+    /// All fields and what was written into them.
+    pub fn into_fields(self) -> BTreeMap<String, Vec<String>> {
+        self.0
+    }
+
     /// The values of a field as they were written.
     pub fn raw(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)

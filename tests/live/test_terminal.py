@@ -53,7 +53,7 @@ def test_json_is_one_document_with_machine_fields(house, server, shell, fresh):
     listed = json.loads(shell("list", who, "--json").stdout)
     assert listed["rows"] == [ban]
     shown = json.loads(shell("show", who, "--json").stdout)
-    assert any(row["value"] == "seen by carol" for row in shown["rows"]), shown
+    assert any("seen by carol" in row["value"] for row in shown["rows"]), shown
     assert json.loads(shell("unban", who, "--json").stdout)["subjects"] == [{"subject": who, "ban": None, "pending": False}]
     assert shell("list", "--all", "--json").returncode == 0
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::command;
+use crate::command::{self, Values};
 use crate::exchange::give::{Piece, Wanted};
 use crate::exchange::take::Tally;
 use crate::gate::ports::Standing;
@@ -163,6 +163,10 @@ pub enum Outcome {
         lines: Vec<String>,
         /// Whom it would hit.
         rows: Vec<Row>,
+        /// The fields to call with, and no words, when the answer is yes: exactly what was asked about. The same
+        /// call as before, when they are not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        values: Option<BTreeMap<String, Vec<String>>>,
     },
     /// Nothing was done: these fields cannot be read.
     Invalid {
@@ -252,6 +256,7 @@ impl Outcome {
                 title: ask.title,
                 lines: ask.lines,
                 rows: rows(ask.rows),
+                values: ask.values.map(Values::into_fields),
             },
             From::Invalid(found) => Outcome::Invalid {
                 problems: problems(found),
