@@ -301,6 +301,14 @@ const SCENES: &[Scene] = &[
         ],
     },
     Scene {
+        name: "end-user-session",
+        before: &[],
+        fills: &[
+            ("one", &[("accountjids", &["a@example.org"])]),
+            ("oneself", &[("accountjids", &["admin@example.org"])]),
+        ],
+    },
+    Scene {
         name: "reenable-user",
         before: &["ban a@example.org 1d x"],
         fills: &[

@@ -13,7 +13,7 @@ use super::super::call::{Call, Context};
 use super::super::filter::{Filter, State};
 use super::super::list::KNOWN;
 use super::super::outcome::{Answer, Ask, Grade, Outcome, Row};
-use super::super::{bans, broken, words};
+use super::super::{bans, broken, subjects, words};
 use super::{lift, problem_of};
 use crate::ban::{Ban, BanId, EventId, Proposal, Report, Ruling, Subject, Timestamp, propose};
 use crate::gate::ports::LogFault;
@@ -246,6 +246,7 @@ fn answer(
             let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
             lines.push(words::undo(&numbers));
         }
+        some if some.len() <= subjects::MOST => lines.push(words::undo(&[])),
         _ => lines.push(words::no_undo_for_many()),
     }
     Answer {
