@@ -86,13 +86,14 @@ const REENABLE_USER: Spec = node(
     |call, context| through("unban", call, context).boxed(),
 );
 
-/// XEP-0133, 4.5.
+/// XEP-0133, 4.5. All sessions end, also where one was named by its resource: servers end sessions by
+/// account, and the answer says so.
 const END_USER_SESSION: Spec = node(
     "http://jabber.org/protocol/admin#end-user-session",
     "End User Session",
-    "Ends the sessions of accounts, as the command kick does.",
+    "Ends the sessions of accounts without a ban, as the command kick does.",
     kick::SPEC.needs,
-    &[accounts("The Jabber ID(s) to end")],
+    &[accounts("Whose sessions to end")],
     |call, context| through("kick", call, context).boxed(),
 );
 

@@ -301,20 +301,20 @@ const SCENES: &[Scene] = &[
         ],
     },
     Scene {
-        name: "end-user-session",
-        before: &[],
-        fills: &[
-            ("one", &[("accountjids", &["a@example.org"])]),
-            ("oneself", &[("accountjids", &["admin@example.org"])]),
-        ],
-    },
-    Scene {
         name: "reenable-user",
         before: &["ban a@example.org 1d x"],
         fills: &[
             ("one", &[("accountjids", &["a@example.org"])]),
             ("one that is free", &[("accountjids", &["a@example.org"])]),
             ("wrong input", &[("accountjids", &[""])]),
+        ],
+    },
+    Scene {
+        name: "end-user-session",
+        before: &[],
+        fills: &[
+            ("one", &[("accountjids", &["a@example.org/phone"])]),
+            ("wrong input", &[("accountjids", &["nobody"])]),
         ],
     },
     Scene {

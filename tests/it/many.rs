@@ -353,6 +353,20 @@ async fn an_unban_by_filter_goes_through_the_form_and_says_whom_one_may_not_unba
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unban_by_filter_of_up_to_200_is_taken_back_by_undo() {
+    let bot = Bot::new();
+    for n in 0..7 {
+        bot.chat(ADMIN, &format!("ban u{n}@example.org 1d x")).await;
+    }
+    bot.chat(ADMIN, "unban all x").await;
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.ends_with("Undo: undo"), "{text}");
+    bot.chat(ADMIN, "undo").await;
+    bot.chat(ADMIN, "yes").await;
+    assert_eq!(first(&bot, "list x").await, "Matching bans 1-7 of 7.");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_unbans_are_one_call_with_one_answer() {
     let bot = Bot::new();
     let reports = (0..3_000)

@@ -246,7 +246,7 @@ fn answer(
             let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
             lines.push(words::undo(&numbers));
         }
-        some if some.len() <= subjects::MOST => lines.push(words::undo(&[])),
+        some if some.len() <= subjects::MOST => lines.push(words::undo_all()),
         _ => lines.push(words::no_undo_for_many()),
     }
     Answer {

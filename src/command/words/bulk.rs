@@ -102,7 +102,12 @@ pub fn server_told(lifted: usize, pending: usize) -> String {
     }
 }
 
-/// How to take back what hit many.
+/// How to take back what one undo takes back.
+pub fn undo_all() -> String {
+    String::from("Undo: undo")
+}
+
+/// How to take back what hit more.
 pub fn no_undo_for_many() -> String {
     String::from(
         "Nothing takes this back at once: list state:ended shows what the bans were, undo #NUMBER brings one back, and the log keeps who gave this filter.",

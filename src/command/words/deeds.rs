@@ -5,11 +5,9 @@ use super::{because, by_then, by_then_counted, clean, count};
 use crate::ban::{Ban, Deed, Did, Exemption, Subject, Timestamp};
 use crate::gate::ports::Undone;
 
-/// The line that takes something back: by numbers, by whom it was about, or what one did last.
+/// The line that takes something back: by numbers, or by whom it was about.
 pub fn undo(whom: &[&str]) -> String {
     format!("Undo: undo {}", whom.join(" "))
-        .trim_end()
-        .to_owned()
 }
 
 /// What was taken back.
