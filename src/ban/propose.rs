@@ -115,14 +115,14 @@ pub fn propose(
                     change: Change::Lifted {
                         reason: String::from("exempt by the configuration now"),
                     },
-                    ..expire(ban, now, fresh())
+                    ..expire(ledger, ban, now, fresh())
                 })
                 .collect(),
         ),
         Report::Tick => Proposal::Events(
             ledger
                 .ended(now, ENDED_AT_ONCE)
-                .map(|ban| expire(ban, now, fresh()))
+                .map(|ban| expire(ledger, ban, now, fresh()))
                 .collect(),
         ),
         Report::Order(order) => match decide(ledger, policy, order, now) {
@@ -314,14 +314,15 @@ fn within(what: &'static str, text: Option<&str>, most: usize) -> Result<(), Ref
 }
 
 /// The event that writes down that a ban's time is over.
-fn expire(ban: &Ban, now: Timestamp, id: EventId) -> Event {
+fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
     Event {
         id,
         at: now,
         actor: Actor::clock(),
         origin: ban.origin.clone(),
         subject: ban.subject.clone(),
-        based_on: ban.version,
+        // Not the ban's: the subject may have been forgotten since.
+        based_on: ledger.version(&ban.subject),
         change: Change::Expired,
         personal: Personal::default(),
     }
@@ -418,6 +419,17 @@ mod tests {
             self.ledger
                 .check(account.account(), address.parse().ok(), || false, self.now)
         }
+    }
+
+    #[test]
+    fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
+        let mut world = World::new();
+        world.ban("spam@example.org", Some("1h"), None);
+        world.order(Role::Admin, "spam@example.org", What::Forget);
+        world.now = world.now.saturating_add(Duration::from_secs(3_600));
+        let ended = world.submit(&Report::Tick);
+        assert!(matches!(ended, Some(Ruling::Lifted(_))), "{ended:?}");
+        assert_eq!(world.ledger.next_end(), None);
     }
 
     #[test]

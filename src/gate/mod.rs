@@ -332,11 +332,14 @@ impl Gate {
             let next = self.read(Ledger::next_end);
             let sleep = match next {
                 Some(end) if end <= now => {
-                    if let Err(why) = self.submit(Report::Tick).await {
-                        tracing::error!(%why, "cannot write down that bans have ended; trying again");
-                        LONGEST_SLEEP
-                    } else {
-                        continue;
+                    match self.submit(Report::Tick).await {
+                        Ok(Ruling::Lifted(_)) => continue,
+                        // Nothing ended although it was time: never in a circle without a pause.
+                        Ok(_) => LONGEST_SLEEP,
+                        Err(why) => {
+                            tracing::error!(%why, "cannot write down that bans have ended; trying again");
+                            LONGEST_SLEEP
+                        }
                     }
                 }
                 Some(end) => end.since(now).min(LONGEST_SLEEP),
