@@ -34,7 +34,7 @@ pub struct Changes {
 }
 
 /// The bans by their version, and the last ends.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
     ended: VecDeque<(Seq, Subject)>,
@@ -55,6 +55,30 @@ impl Recent {
 
     pub(super) fn leave(&mut self, ban: &Ban) {
         self.standing.remove(&ban.version);
+    }
+
+    /// The ends that are remembered, and up to where none are: what a snapshot keeps. The bans
+    /// that stand are kept elsewhere.
+    pub(super) fn ends(&self) -> (&VecDeque<(Seq, Subject)>, Seq) {
+        let Recent {
+            standing: _,
+            ended,
+            forgotten,
+        } = self;
+        (ended, *forgotten)
+    }
+
+    /// Back from [`Recent::ends`] and the versions of the bans that stand.
+    pub(super) fn restore(
+        ended: VecDeque<(Seq, Subject)>,
+        forgotten: Seq,
+        standing: impl Iterator<Item = (Seq, BanId)>,
+    ) -> Self {
+        Recent {
+            standing: standing.collect(),
+            ended,
+            forgotten,
+        }
     }
 
     pub(super) fn end(&mut self, seq: Seq, subject: &Subject) {

@@ -1,11 +1,14 @@
 //! What is in force, and the one function that changes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod snapshot;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::{Changes, Recent};
+use super::dossier::Dossiers;
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -13,6 +16,8 @@ use super::record::{Ban, BanId, Past};
 use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
+
+pub use snapshot::{BadSnapshot, Ending, Taking};
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,32 +142,12 @@ pub struct Record {
     pub clean: Timestamp,
 }
 
-/// All we know of one subject.
-#[derive(Debug, Clone, Default)]
-struct Dossier {
-    version: Version,
-    bans: u32,
-    current: Option<BanId>,
-    last: Option<Past>,
-    trail: Vec<Seq>,
-    /// The bans that count, after memory and decay of the rule that decided last.
-    counted: u32,
-    length: Option<Duration>,
-    clean: Option<Timestamp>,
-    /// When it was un-banned by hand.
-    pardoned: Option<Timestamp>,
-    /// When its history was last forgotten.
-    forgotten: Option<Timestamp>,
-}
-
 /// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
-    next_id: u64,
     bans: BTreeMap<BanId, Arc<Ban>>,
-    dossiers: HashMap<Subject, Dossier>,
-    numbers: HashMap<BanId, Subject>,
+    dossiers: Dossiers,
     standing: Standing,
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
@@ -212,7 +197,7 @@ impl Ledger {
 
     /// Writes down that an event changed a subject.
     fn touch(&mut self, subject: &Subject, seq: Seq) {
-        let dossier = self.dossiers.entry(subject.clone()).or_default();
+        let dossier = self.dossiers.of(subject);
         dossier.version = seq;
         dossier.trail.push(seq);
     }
@@ -237,14 +222,14 @@ impl Ledger {
             // Its time was over and nobody had written that down yet.
             self.lift(seq, event);
         }
-        self.next_id += 1;
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let id = self.dossiers.next_number(&event.subject);
+        let dossier = self.dossiers.of(&event.subject);
         dossier.bans = dossier.bans.saturating_add(1);
         dossier.counted = ordinal.unwrap_or(dossier.counted.saturating_add(1));
         dossier.length = until.map(|end| end.since(event.at));
         dossier.clean = Some(event.at.saturating_add(Duration::from_millis(1)));
         let ban = Ban {
-            id: BanId(self.next_id),
+            id,
             subject: event.subject.clone(),
             reason: reason.to_owned(),
             by: event.actor.clone(),
@@ -255,7 +240,6 @@ impl Ledger {
             version: seq,
         };
         dossier.current = Some(ban.id);
-        self.numbers.insert(ban.id, ban.subject.clone());
         self.enter(ban.clone());
         Ruling::Banned(ban)
     }
@@ -291,7 +275,7 @@ impl Ledger {
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
         self.recent.end(seq, &ban.subject);
-        let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
+        let dossier = self.dossiers.of(&ban.subject);
         dossier.current = None;
         dossier.last = Some(Past {
             id: ban.id,
@@ -340,7 +324,7 @@ impl Ledger {
     }
 
     fn forget(&mut self, event: &Event) -> Ruling {
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let dossier = self.dossiers.of(&event.subject);
         let bans = std::mem::take(&mut dossier.counted);
         dossier.bans = 0;
         dossier.length = None;
@@ -551,7 +535,7 @@ impl Ledger {
 
     /// Whom a number names, in force or past.
     pub fn by_number(&self, id: BanId) -> Option<&Subject> {
-        self.numbers.get(&id)
+        self.dossiers.by_number(id)
     }
 
     /// The bans standing, newest first.

@@ -16,5 +16,6 @@ mod recording;
 mod rehearse;
 mod rules;
 mod scripted;
+mod snapshot;
 mod store;
 mod wire;
