@@ -21,12 +21,12 @@ demo *ARGS:
     @cargo build --locked
     @cd tests/live && {{ python }} demo.py "$@"
 
-# All tests: Rust, then real servers (`just test all` installs ejabberd 26.07 as well, in a Debian trixie below the lab's folder)
+# All tests: Rust, then real servers and clients (`just test all` installs ejabberd 26.07 as well, in a Debian trixie below the lab's folder)
 test WHAT="":
     #!/usr/bin/env bash
     set -euo pipefail
     case "{{ WHAT }}" in ""|all) ;; *) echo "usage: just test [all]" >&2; exit 2 ;; esac
-    parts=(build client ejabberd-24.12 prosody-13)
+    parts=(build client ejabberd-24.12 prosody-13 profanity converse)
     if [ "{{ WHAT }}" = all ] || [ -n "${CI:-}" ]; then parts+=(ejabberd-26.07); fi
     {{ install }} "${parts[@]}"
     cargo test --locked
@@ -36,6 +36,12 @@ test WHAT="":
 live *ARGS:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest "$@"
+
+# Renew docs/clients: what each real client shows of a portcullis beside ejabberd 24.12
+clients:
+    @{{ install }} client ejabberd-24.12 profanity converse
+    @cargo build --locked
+    @cd tests/live && {{ python }} -m pytest clients --server ejabberd-24.12 --screens {{ quote(justfile_directory() / "docs/clients") }}
 
 # Format, lints, documentation
 check:

@@ -128,10 +128,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let context = Context {
-        gate: Arc::clone(&gate),
-        started: gate.now(),
-    };
+    let context = Context::new(Arc::clone(&gate), gate.now());
     let desk = Desk::new(wire.domain().clone(), context, roles(&config));
     let hook = Hook::new(
         wire.domain().clone(),

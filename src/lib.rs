@@ -19,6 +19,7 @@ pub mod ban;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod exchange;
 pub mod front;
 pub mod gate;
 pub mod http;

@@ -367,6 +367,7 @@ fn actor() -> Actor {
         name: String::from("rehearsal"),
         role: Role::Admin,
         door: Door::Chat,
+        occupant: None,
     }
 }
 

@@ -67,7 +67,7 @@ fn bot() -> Bot {
         async move { gate.follow(stop).await }
     });
     tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
-    let context = Context { gate: Arc::clone(&gate), started: gate.now() };
+    let context = Context::new(Arc::clone(&gate), gate.now());
     let admin = Account::from_jid(&Jid::new("admin@example.org").expect("a JID")).expect("an account");
     let domain = BareJid::new("portcullis.example.org").expect("a domain");
     Bot { desk: Desk::new(domain, context, Roles::new([admin], [])), gate, stop }

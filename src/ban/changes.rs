@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Seq;
 use super::record::{Ban, BanId};
 use super::subject::Subject;
@@ -33,11 +35,22 @@ pub struct Changes {
     pub more: bool,
 }
 
+/// The end of a ban.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Where the log says how.
+    pub seq: Seq,
+    /// Whose.
+    pub subject: Subject,
+    /// The number it had.
+    pub id: BanId,
+}
+
 /// The bans by their version, and the last ends.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
-    ended: VecDeque<(Seq, Subject)>,
+    ended: VecDeque<Ended>,
     /// Ends up to here are no longer known.
     forgotten: Seq,
 }
@@ -45,8 +58,7 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn enter(&mut self, ban: &Ban) {
         // The event that ended the ban before, whose time was over, began this one: that it stands is all there is to say.
-        let replaced =
-            |(seq, subject): &(Seq, Subject)| *seq == ban.version && *subject == ban.subject;
+        let replaced = |end: &Ended| end.seq == ban.version && end.subject == ban.subject;
         if self.ended.back().is_some_and(replaced) {
             self.ended.pop_back();
         }
@@ -59,7 +71,7 @@ impl Recent {
 
     /// The ends that are remembered, and up to where none are: what a snapshot keeps. The bans
     /// that stand are kept elsewhere.
-    pub(super) fn ends(&self) -> (&VecDeque<(Seq, Subject)>, Seq) {
+    pub(super) fn ends(&self) -> (&VecDeque<Ended>, Seq) {
         let Recent {
             standing: _,
             ended,
@@ -70,7 +82,7 @@ impl Recent {
 
     /// Back from [`Recent::ends`] and the versions of the bans that stand.
     pub(super) fn restore(
-        ended: VecDeque<(Seq, Subject)>,
+        ended: VecDeque<Ended>,
         forgotten: Seq,
         standing: impl Iterator<Item = (Seq, BanId)>,
     ) -> Self {
@@ -81,13 +93,22 @@ impl Recent {
         }
     }
 
-    pub(super) fn end(&mut self, seq: Seq, subject: &Subject) {
+    pub(super) fn end(&mut self, seq: Seq, ban: &Ban) {
         if self.ended.len() >= LIFTS
-            && let Some((seq, _)) = self.ended.pop_front()
+            && let Some(oldest) = self.ended.pop_front()
         {
-            self.forgotten = seq;
+            self.forgotten = oldest.seq;
         }
-        self.ended.push_back((seq, subject.clone()));
+        self.ended.push_back(Ended {
+            seq,
+            subject: ban.subject.clone(),
+            id: ban.id,
+        });
+    }
+
+    /// The last ends, newest first.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().rev()
     }
 
     /// See [`Ledger::changes`](super::Ledger::changes).
@@ -108,7 +129,7 @@ impl Recent {
             .standing
             .range((Bound::Excluded(since), Bound::Unbounded))
             .peekable();
-        let first = self.ended.partition_point(|(seq, _)| *seq <= ends_since);
+        let first = self.ended.partition_point(|end| end.seq <= ends_since);
         let mut ends = self.ended.range(first..).peekable();
         let mut page = Changes {
             upto: since,
@@ -117,7 +138,7 @@ impl Recent {
         let mut used = 0;
         loop {
             let next_stands = stands.peek().map(|(seq, _)| **seq);
-            let next_ends = ends.peek().map(|(seq, _)| *seq);
+            let next_ends = ends.peek().map(|end| end.seq);
             let Some(seq) = next_stands.into_iter().chain(next_ends).min() else {
                 page.upto = head;
                 return Some(page);
@@ -125,9 +146,9 @@ impl Recent {
             // What one event changed is told together, or the place in the log could not be named.
             let mut group = Vec::new();
             while group.len() <= most
-                && let Some((_, subject)) = ends.next_if(|(at, _)| *at == seq)
+                && let Some(end) = ends.next_if(|end| end.seq == seq)
             {
-                group.push(Changed::Ended(subject.clone()));
+                group.push(Changed::Ended(end.subject.clone()));
             }
             if let Some((_, id)) = stands.next_if(|(at, _)| **at == seq) {
                 group.extend(ban(*id).cloned().map(Changed::Stands));
@@ -157,15 +178,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn subject(number: usize) -> Subject {
-        Subject::parse(&format!("a{number}@example.org")).unwrap()
+    fn ban(number: usize) -> Ban {
+        Ban {
+            id: BanId(number as u64 + 1),
+            subject: Subject::parse(&format!("a{number}@example.org")).unwrap(),
+            reason: String::new(),
+            by: crate::ban::Actor::clock(),
+            origin: crate::ban::Origin::Manual,
+            since: crate::ban::Timestamp::from_millis(0),
+            until: None,
+            ordinal: 1,
+            version: Seq(1),
+        }
     }
 
     #[test]
     fn who_missed_more_ends_than_are_remembered_begins_anew() {
         let mut recent = Recent::default();
         for number in 0..=LIFTS {
-            recent.end(Seq(number as u64 + 1), &subject(number));
+            recent.end(Seq(number as u64 + 1), &ban(number));
         }
         let after = |since, begun| recent.after(since, begun, 10, 1 << 20, Seq(30_000), |_| None);
         assert_eq!(after(Seq(0), Seq(0)), None);
@@ -177,9 +208,9 @@ mod tests {
     #[test]
     fn what_one_event_ended_is_told_together_or_not_at_all() {
         let mut recent = Recent::default();
-        recent.end(Seq(1), &subject(0));
+        recent.end(Seq(1), &ban(0));
         for number in 0..11 {
-            recent.end(Seq(2), &subject(number));
+            recent.end(Seq(2), &ban(number));
         }
         let after = |since, most| recent.after(since, since, most, 1 << 20, Seq(2), |_| None);
         let first = after(Seq(0), 11).unwrap();
@@ -195,7 +226,7 @@ mod tests {
     fn a_page_has_a_bound_in_bytes() {
         let mut recent = Recent::default();
         for number in 0..10 {
-            recent.end(Seq(number + 1), &subject(0));
+            recent.end(Seq(number + 1), &ban(0));
         }
         let page = recent
             .after(Seq(0), Seq(0), 100, 1_000, Seq(10), |_| None)

@@ -18,6 +18,8 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dossier {
     pub(super) version: Version,
+    /// When it changed last, by the event's own time.
+    pub(super) changed: Timestamp,
     pub(super) bans: u32,
     pub(super) current: Option<BanId>,
     pub(super) last: Option<Past>,

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::subject::Subject;
 use super::time::Timestamp;
+use super::watch::Watch;
 
 /// A place in the log, from 1. `Seq(0)` is before the first event.
 #[derive(
@@ -106,6 +107,10 @@ pub struct Actor {
     pub role: Role,
     /// The way they came in.
     pub door: Door,
+    /// The occupant they spoke as (`room@service/nick`), when they came in by a room. Stored beside the actor, in
+    /// events that have one: see [`Event::to_bytes`].
+    #[serde(skip)]
+    pub occupant: Option<String>,
 }
 
 impl Actor {
@@ -115,6 +120,7 @@ impl Actor {
             name: String::from("portcullis"),
             role: Role::Admin,
             door: Door::Clock,
+            occupant: None,
         }
     }
 
@@ -124,6 +130,7 @@ impl Actor {
             name: String::from("portcullis"),
             role: Role::Admin,
             door: Door::Hook,
+            occupant: None,
         }
     }
 
@@ -132,6 +139,39 @@ impl Actor {
         self.name
             .split_once('/')
             .map_or(&self.name, |parts| parts.0)
+    }
+}
+
+/// An actor with the occupant too, as snapshots keep it: `#[serde(with = "whole_actor")]`.
+pub(super) mod whole_actor {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Actor, Door, Role};
+
+    pub(in crate::ban) fn serialize<S: Serializer>(
+        actor: &Actor,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let Actor {
+            name,
+            role,
+            door,
+            occupant,
+        } = actor;
+        (name, role, door, occupant).serialize(to)
+    }
+
+    pub(in crate::ban) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Actor, D::Error> {
+        let (name, role, door, occupant) =
+            <(String, Role, Door, Option<String>)>::deserialize(from)?;
+        Ok(Actor {
+            name,
+            role,
+            door,
+            occupant,
+        })
     }
 }
 
@@ -220,6 +260,11 @@ pub enum Change {
     Unallowed,
     /// The subject's bans count no more: growth starts anew. A ban in force goes on.
     Forgotten,
+    /// The subject, a person or a room, hears other news from now on.
+    Watched {
+        /// Which; `None`: what everybody hears who expressed no wish.
+        watch: Option<Watch>,
+    },
 }
 
 /// What can be forgotten later without changing what is in force: kept apart from the event,
@@ -275,6 +320,17 @@ enum Stored {
         based_on: Version,
         change: Change,
     },
+    /// The same for an actor who spoke in a room.
+    V2 {
+        id: EventId,
+        at: Timestamp,
+        actor: Actor,
+        origin: Origin,
+        subject: Subject,
+        based_on: Version,
+        change: Change,
+        occupant: String,
+    },
 }
 
 /// Bytes that are no event of a version this program knows.
@@ -288,15 +344,36 @@ impl Event {
     /// # Errors
     /// None for events that fit in memory; the encoder's signature says otherwise.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadEvent> {
-        let event = self.clone();
-        Ok(postcard::to_stdvec(&Stored::V1 {
-            id: event.id,
-            at: event.at,
-            actor: event.actor,
-            origin: event.origin,
-            subject: event.subject,
-            based_on: event.based_on,
-            change: event.change,
+        let Event {
+            id,
+            at,
+            mut actor,
+            origin,
+            subject,
+            based_on,
+            change,
+            personal: _,
+        } = self.clone();
+        Ok(postcard::to_stdvec(&match actor.occupant.take() {
+            None => Stored::V1 {
+                id,
+                at,
+                actor,
+                origin,
+                subject,
+                based_on,
+                change,
+            },
+            Some(occupant) => Stored::V2 {
+                id,
+                at,
+                actor,
+                origin,
+                subject,
+                based_on,
+                change,
+                occupant,
+            },
         })?)
     }
 
@@ -305,24 +382,47 @@ impl Event {
     /// # Errors
     /// [`BadEvent`] for bytes of another kind or a newer version.
     pub fn from_bytes(bytes: &[u8], personal: Personal) -> Result<Self, BadEvent> {
-        let Stored::V1 {
-            id,
-            at,
-            actor,
-            origin,
-            subject,
-            based_on,
-            change,
-        } = postcard::from_bytes(bytes)?;
-        Ok(Event {
-            id,
-            at,
-            actor,
-            origin,
-            subject,
-            based_on,
-            change,
-            personal,
+        Ok(match postcard::from_bytes(bytes)? {
+            Stored::V1 {
+                id,
+                at,
+                actor,
+                origin,
+                subject,
+                based_on,
+                change,
+            } => Event {
+                id,
+                at,
+                actor,
+                origin,
+                subject,
+                based_on,
+                change,
+                personal,
+            },
+            Stored::V2 {
+                id,
+                at,
+                actor,
+                origin,
+                subject,
+                based_on,
+                change,
+                occupant,
+            } => Event {
+                id,
+                at,
+                actor: Actor {
+                    occupant: Some(occupant),
+                    ..actor
+                },
+                origin,
+                subject,
+                based_on,
+                change,
+                personal,
+            },
         })
     }
 }
@@ -356,6 +456,7 @@ impl fmt::Debug for Chain {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ban::watch::Topic;
 
     fn sample() -> Event {
         Event {
@@ -365,6 +466,7 @@ mod tests {
                 name: "admin@example.org/x".into(),
                 role: Role::Admin,
                 door: Door::Chat,
+                occupant: None,
             },
             origin: Origin::Manual,
             subject: Subject::parse("spam@example.org").unwrap(),
@@ -393,6 +495,20 @@ mod tests {
              02010000107370616d406578616d706c652e6f7267030004\
              7370616d00"
         );
+    }
+
+    /// The bytes on disk of version 2: those of version 1 and, behind them, the occupant.
+    #[test]
+    fn who_spoke_in_a_room_is_stored_behind_the_rest() {
+        let mut event = sample();
+        let before = event.to_bytes().unwrap();
+        event.actor.occupant = Some("ops@rooms.example.org/Al".into());
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(&bytes[1..before.len()], &before[1..]);
+        assert_eq!(&bytes[before.len()..], b"\x18ops@rooms.example.org/Al");
+        let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+        assert_eq!(back, event);
     }
 
     /// Later variants come behind the first ones, and stay where they are.
@@ -426,6 +542,10 @@ mod tests {
         assert!(ends("guard of a@b.c", allowed).ends_with("04056140622e630305017800"));
         assert!(ends("a@b.c", Change::Unallowed).ends_with("0306"));
         assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
+        let watched = |watch| ends("a@b.c", Change::Watched { watch });
+        assert!(watched(None).ends_with("030800"));
+        let watch = Watch::of([Topic::Guards, Topic::Bans]);
+        assert!(watched(Some(watch)).ends_with("03080102000200"));
     }
 
     #[test]

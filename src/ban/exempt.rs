@@ -22,6 +22,7 @@ pub struct Exemption {
     /// Why.
     pub comment: String,
     /// Who gave it.
+    #[serde(with = "super::event::whole_actor")]
     pub by: Actor,
     /// Since when.
     pub since: Timestamp,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Recent};
+use super::changes::{Changes, Ended, Recent};
 use super::dossier::Dossiers;
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
@@ -16,6 +16,7 @@ use super::record::{Ban, BanId, Past};
 use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
+use super::watch::Watch;
 
 pub use snapshot::{BadSnapshot, Ending, Taking};
 
@@ -58,6 +59,13 @@ pub enum Ruling {
         subject: Subject,
         /// How many bans counted until now.
         bans: u32,
+    },
+    /// A person or a room hears other news now.
+    Watched {
+        /// Who.
+        subject: Subject,
+        /// Which; `None`: what everybody hears who expressed no wish.
+        watch: Option<Watch>,
     },
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
@@ -152,6 +160,7 @@ pub struct Ledger {
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
+    watches: BTreeMap<Subject, Watch>,
 }
 
 impl Ledger {
@@ -179,6 +188,7 @@ impl Ledger {
                 None => Ruling::NotAllowed(event.subject.clone()),
             },
             Change::Forgotten => self.forget(event),
+            Change::Watched { watch } => self.watch(event, watch.clone()),
         };
         let effects = match &ruling {
             Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) => {
@@ -188,17 +198,18 @@ impl Ledger {
                 .iter()
                 .map(|ban| Effect::Settle(ban.subject.clone()))
                 .collect(),
-            Ruling::Unallowed(_) | Ruling::Forgotten { .. } => Vec::new(),
+            Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
-        self.touch(&event.subject, seq);
+        self.touch(&event.subject, seq, event.at);
         (ruling, effects)
     }
 
     /// Writes down that an event changed a subject.
-    fn touch(&mut self, subject: &Subject, seq: Seq) {
+    fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
         let dossier = self.dossiers.of(subject);
         dossier.version = seq;
+        dossier.changed = at;
         dossier.trail.push(seq);
     }
 
@@ -274,7 +285,7 @@ impl Ledger {
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
-        self.recent.end(seq, &ban.subject);
+        self.recent.end(seq, ban);
         let dossier = self.dossiers.of(&ban.subject);
         dossier.current = None;
         dossier.last = Some(Past {
@@ -315,7 +326,7 @@ impl Ledger {
             if let Some(ban) = self.take(&subject) {
                 self.close(&ban, seq, event.at, true);
                 if subject != event.subject {
-                    self.touch(&subject, seq);
+                    self.touch(&subject, seq, event.at);
                 }
                 lifted.push(ban);
             }
@@ -334,6 +345,15 @@ impl Ledger {
             subject: event.subject.clone(),
             bans,
         }
+    }
+
+    fn watch(&mut self, event: &Event, watch: Option<Watch>) -> Ruling {
+        let subject = event.subject.clone();
+        match watch.clone() {
+            Some(watch) => self.watches.insert(subject.clone(), watch),
+            None => self.watches.remove(&subject),
+        };
+        Ruling::Watched { subject, watch }
     }
 
     /// Puts a ban into every index.
@@ -493,6 +513,16 @@ impl Ledger {
             .map(|(other, dossier)| (other, dossier.counted))
     }
 
+    /// What a person or a room wants to hear, where a wish was expressed.
+    pub fn watch_of(&self, subject: &Subject) -> Option<&Watch> {
+        self.watches.get(subject)
+    }
+
+    /// All wishes there are.
+    pub fn watches(&self) -> impl ExactSizeIterator<Item = (&Subject, &Watch)> {
+        self.watches.iter()
+    }
+
     /// How far the log has been folded.
     pub fn folded(&self) -> Seq {
         self.folded
@@ -503,6 +533,14 @@ impl Ledger {
         self.dossiers
             .get(subject)
             .map_or(Seq(0), |dossier| dossier.version)
+    }
+
+    /// When the last event that changed a subject was decided; `None` for one never heard of.
+    pub fn changed(&self, subject: &Subject) -> Option<Timestamp> {
+        self.dossiers
+            .get(subject)
+            .filter(|dossier| dossier.version > Seq(0))
+            .map(|dossier| dossier.changed)
     }
 
     /// The ban recorded as standing for exactly this subject, ended or not.
@@ -541,6 +579,17 @@ impl Ledger {
     /// The bans standing, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
         self.bans.values().rev().map(|ban| &**ban)
+    }
+
+    /// The same from below a number on, for those who look through many a piece at a time.
+    pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
+        self.bans.range(..id).rev().map(|(_, ban)| &**ban)
+    }
+
+    /// The last ends of bans, newest first; only so many are remembered
+    /// ([`LIFTS`](super::changes::LIFTS)).
+    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+        self.recent.ended()
     }
 
     /// How many bans stand.

@@ -28,10 +28,11 @@ pub mod term;
 pub mod time;
 pub mod told;
 pub mod tracker;
+pub mod watch;
 pub mod weigh;
 
 pub use attempt::{Attempt, Outcome};
-pub use changes::{Changed, Changes};
+pub use changes::{Changed, Changes, Ended};
 pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
@@ -44,4 +45,5 @@ pub use subject::{Account, Subject};
 pub use term::Term;
 pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};
+pub use watch::{Quiet, Topic, Watch};
 pub use weigh::{Notice, Spared, weigh};

@@ -63,6 +63,8 @@ pub enum Refusal {
     TextTooLong(&'static str, usize),
     /// The role may not do this.
     NeedsRole(Role, &'static str),
+    /// So many wishes are kept already.
+    TooManyWatches(usize),
 }
 
 impl fmt::Display for Refusal {
@@ -100,6 +102,10 @@ impl fmt::Display for Refusal {
                 write!(f, "The {what} is too long: at most {most} characters.")
             }
             Refusal::NeedsRole(role, what) => write!(f, "{what} needs the role {role}."),
+            Refusal::TooManyWatches(most) => write!(
+                f,
+                "{most} people and rooms have chosen what they hear, which is the most that are kept. Give `watch usual` to some of them first."
+            ),
         }
     }
 }

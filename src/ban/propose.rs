@@ -8,6 +8,7 @@ use super::record::Ban;
 use super::subject::{Account, Subject};
 use super::term::Term;
 use super::time::Timestamp;
+use super::watch::{MOST_WATCHES, Watch};
 
 /// Something that happened, from any door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub enum Report {
         /// How many, at most [`ATTEMPTS_AT_ONCE`](super::weigh::ATTEMPTS_AT_ONCE) at once.
         times: u32,
     },
+    /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
+    /// author and terms; what it was based on there means nothing here. History only goes on: one
+    /// that is older than the last change of its subject here is [`Ruling::Stale`].
+    Recall(Box<Event>),
     /// Time went on.
     Tick,
     /// The configuration changed: bans by rules that it exempts now end.
@@ -58,6 +63,17 @@ pub enum What {
         /// Private note.
         note: Option<String>,
     },
+    /// Take over a ban made elsewhere. One that stands here is never shortened by it.
+    Adopt {
+        /// Public reason.
+        reason: String,
+        /// Private note.
+        note: Option<String>,
+        /// Its end; `None`: none.
+        until: Option<Timestamp>,
+        /// Where it comes from.
+        origin: Origin,
+    },
     /// Un-ban.
     Lift {
         /// Why, for the history.
@@ -75,6 +91,8 @@ pub enum What {
     /// Forget the history: growth starts anew and counters are cleared; of an account also those
     /// of its guard and pairs, of a network those of all in it.
     Forget,
+    /// Let a person or a room hear these news; `None`: what everybody hears who expressed no wish.
+    Watch(Option<Watch>),
 }
 
 /// What a report leads to.
@@ -125,14 +143,19 @@ pub fn propose(
                 .map(|ban| expire(ledger, ban, now, fresh()))
                 .collect(),
         ),
+        Report::Recall(event) => recall(ledger, policy, event, now),
         Report::Order(order) => match decide(ledger, policy, order, now) {
             Err(ruling) => Proposal::Answer(*ruling),
             Ok((change, personal)) => {
+                let origin = match &order.what {
+                    What::Adopt { origin, .. } => origin.clone(),
+                    _ => Origin::Manual,
+                };
                 let mut event = |subject: &Subject, change, personal| Event {
                     id: fresh(),
                     at: now,
                     actor: order.actor.clone(),
-                    origin: Origin::Manual,
+                    origin: origin.clone(),
                     subject: subject.clone(),
                     based_on: ledger.version(subject),
                     change,
@@ -181,6 +204,14 @@ fn decide(
             needs_admin(order, "Forgetting a history").map_err(Ruling::Refused)?;
             Ok((Change::Forgotten, Personal::default()))
         }
+        What::Watch(watch) => {
+            permits_watch(ledger, order).map_err(Ruling::Refused)?;
+            let watch = watch.clone();
+            match ledger.watch_of(&order.subject) == watch.as_ref() {
+                true => Err(Box::new(Ruling::Noted)),
+                false => Ok((Change::Watched { watch }, Personal::default())),
+            }
+        }
         What::Lift { reason } => {
             permits_lift(policy, order, standing, now).map_err(refused)?;
             match standing {
@@ -196,6 +227,42 @@ fn decide(
                 )),
             }
         }
+        What::Adopt {
+            reason,
+            note,
+            until,
+            ..
+        } => {
+            let term = until.map_or(Term::Forever, Term::Until);
+            permits_ban(policy, order, term, now).map_err(Ruling::Refused)?;
+            nobody_allowed(ledger, &order.subject, now)?;
+            let personal = Personal {
+                note: note.clone(),
+                ..Personal::default()
+            };
+            let until = *until;
+            match standing {
+                None => Ok((
+                    Change::Imposed {
+                        reason: reason.clone(),
+                        until,
+                    },
+                    personal,
+                )),
+                Some(ban)
+                    if ban
+                        .until
+                        .is_some_and(|end| until.is_none_or(|other| end < other)) =>
+                {
+                    let reason = match ban.reason.is_empty() {
+                        true => reason.clone(),
+                        false => ban.reason.clone(),
+                    };
+                    Ok((Change::Amended { reason, until }, personal))
+                }
+                Some(ban) => Err(Box::new(Ruling::Already(ban.clone()))),
+            }
+        }
         What::Ban { term, reason, note } => {
             let role = order.actor.role;
             let wanted = match (term, standing) {
@@ -204,10 +271,7 @@ fn decide(
                 (None, None) => policy.default_term_for(role, now),
             };
             permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
-            if let Some(exemption) = ledger.exemption(&order.subject, now) {
-                let by = exemption.to_string();
-                return Err(refused(Refusal::Allowed(order.subject.clone(), by)));
-            }
+            nobody_allowed(ledger, &order.subject, now)?;
             let personal = Personal {
                 note: note.clone(),
                 ..Personal::default()
@@ -222,6 +286,45 @@ fn decide(
                 return Err(Box::new(Ruling::Already(ban.clone())));
             }
             Ok((Change::Amended { reason, until }, personal))
+        }
+    }
+}
+
+/// A decision made elsewhere. What it did there cannot be undone by a policy here; a ban that would
+/// still stand must be one that may.
+fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
+    let subject = &event.subject;
+    // The clock here may have written down the end of a ban before its own event came.
+    if event.change == Change::Expired && ledger.current(subject).is_none() {
+        let last = ledger.last(subject).cloned();
+        return Proposal::Answer(Ruling::NotBanned(subject.clone(), last));
+    }
+    if ledger.changed(subject).is_some_and(|last| event.at < last) {
+        return Proposal::Answer(Ruling::Stale);
+    }
+    let stands_until = match &event.change {
+        Change::Imposed { until, .. } | Change::Amended { until, .. } => Some(*until),
+        Change::ImposedByRule { until, .. } => Some(Some(*until)),
+        _ => None,
+    };
+    if stands_until.is_some_and(|until| until.is_none_or(|end| now < end))
+        && let Some(by) = policy.exempts(subject)
+    {
+        return Proposal::Answer(Ruling::Refused(Refusal::Exempt(subject.clone(), by)));
+    }
+    Proposal::Events(vec![Event {
+        based_on: ledger.version(subject),
+        ..event.clone()
+    }])
+}
+
+/// No exemption given by `allow` stands against a ban.
+fn nobody_allowed(ledger: &Ledger, subject: &Subject, now: Timestamp) -> Result<(), Box<Ruling>> {
+    match ledger.exemption(subject, now) {
+        None => Ok(()),
+        Some(exemption) => {
+            let by = exemption.to_string();
+            Err(refused(Refusal::Allowed(subject.clone(), by)))
         }
     }
 }
@@ -246,10 +349,13 @@ fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Re
     {
         return Err(Refusal::OwnAddress(order.subject.clone(), own));
     }
-    if let What::Ban { reason, note, .. } = &order.what {
-        within("reason", reason.as_deref(), REASON_MAX)?;
-        within("note", note.as_deref(), NOTE_MAX)?;
-    }
+    let (reason, note) = match &order.what {
+        What::Ban { reason, note, .. } => (reason.as_deref(), note.as_deref()),
+        What::Adopt { reason, note, .. } => (Some(reason.as_str()), note.as_deref()),
+        _ => (None, None),
+    };
+    within("reason", reason, REASON_MAX)?;
+    within("note", note, NOTE_MAX)?;
     Ok(())
 }
 
@@ -258,6 +364,22 @@ fn needs_admin(order: &Order, what: &'static str) -> Result<(), Refusal> {
         Role::Admin => Ok(()),
         _ => Err(Refusal::NeedsRole(Role::Admin, what)),
     }
+}
+
+/// Everybody with a role chooses for themselves; for others and for rooms an admin does.
+fn permits_watch(ledger: &Ledger, order: &Order) -> Result<(), Refusal> {
+    let own = order.own_account.clone().map(Subject::Account);
+    if order.actor.role < Role::Moderator {
+        return Err(Refusal::NeedsRole(Role::Moderator, "Choosing what to hear"));
+    }
+    if own.as_ref() != Some(&order.subject) {
+        needs_admin(order, "Choosing what others hear")?;
+    }
+    let is_one_more = ledger.watch_of(&order.subject).is_none();
+    if is_one_more && ledger.watches().len() >= MOST_WATCHES {
+        return Err(Refusal::TooManyWatches(MOST_WATCHES));
+    }
+    Ok(())
 }
 
 fn permits_allow(order: &Order, now: Timestamp) -> Result<(), Refusal> {
@@ -368,6 +490,7 @@ mod tests {
                     name: "admin@example.org/x".into(),
                     role,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: Subject::parse("admin@example.org")
                     .unwrap()
@@ -630,6 +753,7 @@ mod tests {
                     name: "a@example.org".into(),
                     role: Role::Admin,
                     door: Door::Chat,
+                    occupant: None,
                 },
                 own_account: None,
                 own_addresses: vec![],
@@ -665,5 +789,79 @@ mod tests {
             world.ledger.current(&events[0].subject).unwrap().reason,
             "first"
         );
+    }
+
+    #[test]
+    fn a_ban_taken_over_from_elsewhere_says_so_and_never_shortens_one_that_stands() {
+        let mut world = World::new();
+        let adopt = |world: &mut World, subject: &str, until: Option<&str>| {
+            let what = What::Adopt {
+                reason: "from the list".into(),
+                note: None,
+                until: until.and_then(Timestamp::parse),
+                origin: Origin::Imported,
+            };
+            world.order(Role::Admin, subject, what)
+        };
+        let Ruling::Banned(ban) = adopt(&mut world, "a@b.c", Some("2026-12-01")) else {
+            panic!("not banned");
+        };
+        assert_eq!(ban.origin, Origin::Imported);
+        let again = adopt(&mut world, "a@b.c", Some("2026-12-01"));
+        assert!(matches!(again, Ruling::Already(_)));
+        let shorter = adopt(&mut world, "a@b.c", Some("2026-11-30"));
+        assert!(matches!(shorter, Ruling::Already(_)));
+        let longer = adopt(&mut world, "a@b.c", None);
+        assert!(matches!(longer, Ruling::Amended { ban, .. } if ban.until.is_none()));
+        let over = adopt(&mut world, "d@b.c", Some("2026-11-01"));
+        assert!(matches!(over, Ruling::Refused(Refusal::EndsInThePast(_))));
+        let exempt = adopt(&mut world, "127.0.0.9", None);
+        assert!(matches!(exempt, Ruling::Refused(Refusal::Exempt(..))));
+    }
+
+    #[test]
+    fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_at_all() {
+        let mut world = World::new();
+        let event = |byte, at: &str, change| Event {
+            id: EventId([byte; 16]),
+            at: Timestamp::parse(at).unwrap(),
+            actor: Actor {
+                name: "old@example.org/x".into(),
+                role: Role::Moderator,
+                door: Door::Chat,
+                occupant: None,
+            },
+            origin: Origin::Manual,
+            subject: Subject::parse("a@b.c").unwrap(),
+            based_on: Seq(77),
+            change,
+            personal: Personal::default(),
+        };
+        let recall =
+            |world: &mut World, event: Event| world.submit(&Report::Recall(Box::new(event)));
+        let imposed = |until| Change::Imposed {
+            reason: "then".into(),
+            until,
+        };
+        let then = event(200, "2025-01-01", imposed(Timestamp::parse("2025-01-09")));
+        let Some(Ruling::Banned(ban)) = recall(&mut world, then) else {
+            panic!("not taken in");
+        };
+        let since = Timestamp::parse("2025-01-01").unwrap();
+        assert_eq!(
+            (ban.since, ban.by.name.as_str()),
+            (since, "old@example.org/x")
+        );
+        let end = event(201, "2025-01-09", Change::Expired);
+        assert!(matches!(recall(&mut world, end), Some(Ruling::Lifted(_))));
+        assert_eq!(world.ledger.times_banned(&ban.subject), 1);
+        let between = event(203, "2025-01-05", Change::Forgotten);
+        assert_eq!(recall(&mut world, between), Some(Ruling::Stale));
+        world.policy.exempt_accounts = vec![ban.subject.account().unwrap().clone()];
+        let now = event(202, "2025-02-01", imposed(None));
+        assert!(matches!(
+            recall(&mut world, now),
+            Some(Ruling::Refused(Refusal::Exempt(..)))
+        ));
     }
 }

@@ -101,7 +101,7 @@ pub fn weigh(
             subject,
             times,
         } => scale.by_hand(actor, subject, *times, fresh),
-        Report::Order(_) | Report::Tick | Report::Review => {
+        Report::Order(_) | Report::Recall(_) | Report::Tick | Report::Review => {
             propose(ledger, policy, report, now, fresh)
         }
     };

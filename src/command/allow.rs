@@ -194,7 +194,7 @@ fn question(allow: &Allow, context: &Context) -> Ask {
     let now = context.gate.now();
     let until = allow.term.and_then(|term| term.ends(now));
     Ask {
-        title: words::ask_allow_title(),
+        title: words::ask_allow_title(&allow.subject),
         lines: words::ask_allow(&allow.subject, until, now, &allow.comment),
         rows: vec![Row::new(
             "subject1",

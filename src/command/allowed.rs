@@ -1,15 +1,15 @@
 //! `allowed`: who is exempt from bans, why, by whom and until when.
 
-use std::net::IpAddr;
-
 use futures::FutureExt;
+use ipnet::IpNet;
 
 use super::call::{Call, Context};
+use super::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
 use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, PAGE, TABLE};
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Kind, Spec};
 use super::words;
-use crate::ban::{Role, Subject, Timestamp};
+use crate::ban::{Account, Role, Subject, Timestamp};
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -19,14 +19,20 @@ pub const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
+        words_field(
+            "Any of: account, address, network, by:NAME, expiring:30d (ends within), an address to find what covers it, or words from subject and comment.",
+        ),
         Field {
-            name: "filter",
-            label: "Filter",
-            kind: Kind::Line,
-            required: false,
-            desc: "Any of: account, address, network, by:NAME, an address to find what covers it, or words from subject and comment.",
-            place: Place::Rest,
+            kind: Kind::Choice(&[
+                (ANY, "Any"),
+                ("account", "Accounts"),
+                ("address", "Addresses"),
+                ("network", "Networks"),
+            ]),
+            ..KIND
         },
+        BY,
+        EXPIRING,
         PAGE,
         TABLE,
     ],
@@ -54,67 +60,49 @@ struct Exempt {
     comment: String,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Test {
-    Kind(&'static str),
-    By(String),
-    Covers(IpAddr),
-    Text(String),
-}
+/// What a filter of exemptions knows.
+const KNOWN: &[Word] = &[Word::Kind, Word::Whom, Word::By, Word::Expiring];
 
-impl Test {
-    fn parse(word: &str) -> Result<Test, String> {
-        let lower = word.to_lowercase();
-        match lower.as_str() {
-            "account" | "accounts" => return Ok(Test::Kind("account")),
-            "address" | "addresses" => return Ok(Test::Kind("address")),
-            "network" | "networks" => return Ok(Test::Kind("network")),
-            _ => {}
-        }
-        if let Ok(address) = lower.parse::<IpAddr>() {
-            return Ok(Test::Covers(address.to_canonical()));
-        }
-        match lower.split_once(':') {
-            Some(("by", name)) if !name.is_empty() => Ok(Test::By(name.to_owned())),
-            Some((key, _)) if key.chars().all(char::is_alphabetic) && !key.is_empty() => {
-                Err(words::no_such_exempt_filter(word))
-            }
-            _ => Ok(Test::Text(lower)),
-        }
+impl Sifted for Exempt {
+    fn kind(&self) -> &str {
+        self.subject.kind()
     }
 
-    fn holds(&self, exempt: &Exempt) -> bool {
-        match self {
-            Test::Kind(kind) => exempt.subject.kind() == *kind,
-            Test::By(name) => {
-                let by = exempt.by.as_deref().unwrap_or(words::CONFIGURATION);
-                by.to_lowercase().contains(name)
-            }
-            Test::Covers(address) => exempt
-                .subject
-                .net()
-                .is_some_and(|net| net.contains(address)),
-            Test::Text(text) => {
-                exempt.subject.to_string().contains(text)
-                    || exempt.comment.to_lowercase().contains(text)
-            }
-        }
+    fn whose(&self) -> Option<&Account> {
+        self.subject.whose()
+    }
+
+    fn place(&self) -> Option<IpNet> {
+        self.subject.place()
+    }
+
+    fn by(&self) -> &str {
+        self.by.as_deref().unwrap_or(words::CONFIGURATION)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.subject.to_string().contains(text) || self.comment.to_lowercase().contains(text)
     }
 }
 
 fn run(call: &Call, context: &Context) -> Outcome {
-    let asked = match Asked::parse(&call.values, Test::parse) {
+    let now = context.gate.now();
+    let asked = match Asked::parse(&call.values, KNOWN, now) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let all = all(context);
-    let matching = all
-        .iter()
-        .filter(|exempt| asked.tests.iter().all(|test| test.holds(exempt)));
-    let (total, page) = asked.cut(matching);
-    let now = context.gate.now();
-    let rows = page.into_iter().map(|exempt| entry(exempt, now)).collect();
-    asked.page(SPEC.name, words::EXEMPTIONS, total, rows, COLUMNS)
+    let mut cut = asked.cut();
+    for exempt in all(context) {
+        if asked.filter.holds(&exempt) {
+            cut.take(|| exempt);
+        }
+    }
+    let rows = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
+    asked.page(SPEC.name, words::EXEMPTIONS, cut.total, rows, COLUMNS)
 }
 
 fn all(context: &Context) -> Vec<Exempt> {
@@ -160,20 +148,5 @@ fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
             words::clean(by),
             words::clean(&exempt.comment),
         ],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_read_or_refused_never_ignored() {
-        assert_eq!(Test::parse("networks"), Ok(Test::Kind("network")));
-        assert_eq!(Test::parse("by:Alice"), Ok(Test::By("alice".into())));
-        assert!(matches!(Test::parse("192.0.2.1"), Ok(Test::Covers(_))));
-        assert_eq!(Test::parse("office"), Ok(Test::Text("office".into())));
-        assert!(Test::parse("rule:x").is_err_and(|text| text.contains("by:NAME")));
-        assert!(Test::parse("by:").is_err());
     }
 }

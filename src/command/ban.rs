@@ -284,7 +284,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
         .term
         .unwrap_or_else(|| policy.default_term_for(call.caller.role, now));
     Ask {
-        title: words::ask_title(ban.subjects.len()),
+        title: words::ask_title(&ban.subjects),
         lines: words::ask(
             &ban.subjects,
             &|subject| policy.is_risky(subject),

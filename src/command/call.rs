@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use xmpp_parsers::jid::Jid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Role, Timestamp};
@@ -11,10 +11,28 @@ use crate::gate::Gate;
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server vouches for it.
+    /// Their full JID, as the server, or the room, vouches for it.
     pub jid: Jid,
     /// What they may do, looked up when the call came in.
     pub role: Role,
+    /// Whom they speak as, when they are in a room.
+    pub occupant: Option<Occupant>,
+}
+
+/// Somebody in a room, who speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupant {
+    /// `room@service/nick`
+    pub jid: Jid,
+    /// Whether only we can read it: a private message within the room.
+    pub private: bool,
+}
+
+impl Occupant {
+    /// The room.
+    pub fn room(&self) -> BareJid {
+        self.jid.to_bare()
+    }
 }
 
 impl Caller {
@@ -24,6 +42,7 @@ impl Caller {
             name: self.jid.to_string(),
             role: self.role,
             door,
+            occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
         }
     }
 
@@ -55,4 +74,11 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+}
+
+impl Context {
+    /// What commands work with from now on.
+    pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
+        Context { gate, started }
+    }
 }

@@ -1,14 +1,16 @@
 //! `failures`: the failed logins of late, newest first, page by page.
 
 use futures::FutureExt;
+use ipnet::IpNet;
 
 use super::call::{Call, Context};
+use super::filter::{ANY, Sifted, Word, words_field};
 use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec};
 use super::words;
 use crate::ban::rules::Key;
-use crate::ban::{Ban, Ledger, Policy, Role, Subject, Timestamp};
+use crate::ban::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
 use crate::gate::counters::Failure;
 
 /// The description.
@@ -19,13 +21,28 @@ pub const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
+        words_field(
+            "Any of: an account, an address, a network, rule:NAME (those whom this rule keeps out now), unknown (no such account), by-hand, or a part of the account's name.",
+        ),
         Field {
-            name: "filter",
-            label: "Filter",
+            name: "kind",
+            label: "What",
+            kind: Kind::Choice(&[
+                (ANY, "All failed logins"),
+                ("unknown", "Of accounts that are not there"),
+                ("by-hand", "Counted by hand"),
+            ]),
+            required: false,
+            desc: "What happened.",
+            place: Place::Nowhere,
+        },
+        Field {
+            name: "rule",
+            label: "Kept out by the rule",
             kind: Kind::Line,
             required: false,
-            desc: "Any of: an account, an address, a network, rule:NAME (those whom this rule keeps out now), unknown (no such account), by-hand, or a part of the account's name.",
-            place: Place::Rest,
+            desc: "A part of the name of the rule that keeps them out now.",
+            place: Place::Nowhere,
         },
         PAGE,
         TABLE,
@@ -51,72 +68,68 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rule", "Kept out by"),
 ];
 
-#[derive(Debug, PartialEq, Eq)]
-enum Test {
-    Subject(Subject),
-    Rule(String),
-    Unknown,
-    ByHand,
-    Text(String),
+/// What a filter of failures knows.
+const KNOWN: &[Word] = &[Word::Whom, Word::Rule, Word::Unknown, Word::ByHand];
+
+/// A failure, and the bans in force that keep out whoever failed there.
+struct Failed<'a> {
+    failure: &'a Failure,
+    kept_out: Vec<&'a Ban>,
 }
 
-impl Test {
-    fn parse(word: &str) -> Result<Test, String> {
-        if let Ok(subject) = Subject::parse(word) {
-            return Ok(Test::Subject(subject));
-        }
-        let lower = word.to_lowercase();
-        match (lower.as_str(), lower.split_once(':')) {
-            ("unknown", _) => Ok(Test::Unknown),
-            ("by-hand", _) => Ok(Test::ByHand),
-            (_, Some(("rule", name))) if !name.is_empty() => Ok(Test::Rule(name.to_owned())),
-            (_, Some((key, _))) if key.chars().all(char::is_alphabetic) && !key.is_empty() => {
-                Err(words::no_such_failure_filter(word))
-            }
-            _ => Ok(Test::Text(lower)),
-        }
+impl Sifted for Failed<'_> {
+    fn whose(&self) -> Option<&Account> {
+        self.failure.account.as_ref()
     }
 
-    fn holds(&self, failure: &Failure, kept_out: &[&Ban]) -> bool {
-        match self {
-            Test::Subject(subject) => match subject.net() {
-                None => failure.account.as_ref() == subject.whose(),
-                Some(net) => failure.place.is_some_and(|place| net.contains(&place)),
-            },
-            Test::Rule(name) => kept_out.iter().any(|ban| {
-                let rule = ban.origin.rule();
-                rule.is_some_and(|rule| rule.to_lowercase().contains(name))
-            }),
-            Test::Unknown => failure.unknown,
-            Test::ByHand => failure.by_hand,
-            Test::Text(text) => failure
-                .account
-                .as_ref()
-                .is_some_and(|account| account.as_str().contains(text)),
-        }
+    fn place(&self) -> Option<IpNet> {
+        self.failure.place
+    }
+
+    fn is_of_rule(&self, name: &str) -> bool {
+        let mut rules = self.kept_out.iter().filter_map(|ban| ban.origin.rule());
+        rules.any(|rule| rule.to_lowercase().contains(name))
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.failure.unknown
+    }
+
+    fn is_by_hand(&self) -> bool {
+        self.failure.by_hand
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.whose()
+            .is_some_and(|account| account.as_str().contains(text))
     }
 }
 
 fn run(call: &Call, context: &Context) -> Outcome {
-    let asked = match Asked::parse(&call.values, Test::parse) {
+    let (now, policy) = (context.gate.now(), context.gate.policy());
+    let asked = match Asked::parse(&call.values, KNOWN, now) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let (now, policy) = (context.gate.now(), context.gate.policy());
     let failures = context.gate.counters().failures();
     context.gate.read(|ledger| {
-        let matching = failures.iter().filter_map(|failure| {
-            let bans = kept_out(failure, ledger, &policy, now);
-            let holds = asked.tests.iter().all(|test| test.holds(failure, &bans));
-            holds.then_some((failure, bans))
-        });
-        let (total, page) = asked.cut(matching);
-        let rows = page
-            .into_iter()
+        let mut cut = asked.cut();
+        for failure in &failures {
+            let failed = Failed {
+                failure,
+                kept_out: kept_out(failure, ledger, &policy, now),
+            };
+            if asked.filter.holds(&failed) {
+                cut.take(|| failed);
+            }
+        }
+        let rows = cut
+            .page
+            .iter()
             .enumerate()
-            .map(|(place, (failure, bans))| entry(place + 1, failure, &bans))
+            .map(|(place, failed)| entry(place + 1, failed.failure, &failed.kept_out))
             .collect();
-        asked.page(SPEC.name, words::FAILURES, total, rows, COLUMNS)
+        asked.page(SPEC.name, words::FAILURES, cut.total, rows, COLUMNS)
     })
 }
 
@@ -165,22 +178,5 @@ fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
             words::kind_of_failure(failure),
             words::kept_out_by(bans),
         ],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_read_or_refused_never_ignored() {
-        assert!(matches!(Test::parse("a@example.org"), Ok(Test::Subject(_))));
-        assert!(matches!(Test::parse("192.0.2.0/24"), Ok(Test::Subject(_))));
-        assert_eq!(Test::parse("rule:Spray"), Ok(Test::Rule("spray".into())));
-        assert_eq!(Test::parse("Unknown"), Ok(Test::Unknown));
-        assert_eq!(Test::parse("by-hand"), Ok(Test::ByHand));
-        assert_eq!(Test::parse("alice"), Ok(Test::Text("alice".into())));
-        assert!(Test::parse("by:alice").is_err_and(|text| text.contains("rule:NAME")));
-        assert!(Test::parse("rule:").is_err());
     }
 }

@@ -44,6 +44,9 @@ fn section(page: &mut String, spec: &Spec) {
             Kind::Line => String::from("one line"),
             Kind::Term { .. } => words::manual_presets(),
             Kind::Flag => String::from("yes or no"),
+            Kind::Choice(choices) => words::manual_choices(choices),
+            Kind::Number { .. } => String::from("a number"),
+            Kind::Jids => String::from("bare JIDs"),
         };
         let place = match field.place {
             Place::Subjects => "first words",

@@ -12,9 +12,11 @@ pub mod allow;
 pub mod allowed;
 pub mod attempt;
 pub mod ban;
+mod bans;
 pub mod call;
 pub mod check;
 pub mod failures;
+pub mod filter;
 pub mod forget;
 pub mod help;
 pub mod list;
@@ -27,9 +29,10 @@ pub mod status;
 pub mod subjects;
 pub mod unallow;
 pub mod unban;
+pub mod watch;
 pub mod words;
 
-pub use call::{Call, Caller, Context};
+pub use call::{Call, Caller, Context, Occupant};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
@@ -48,6 +51,7 @@ pub const COMMANDS: &[&Spec] = &[
     &allow::SPEC,
     &unallow::SPEC,
     &allowed::SPEC,
+    &watch::SPEC,
     &status::SPEC,
     &help::SPEC,
 ];

@@ -81,6 +81,8 @@ impl Row {
 pub struct Page {
     /// Which page and how many there are, in words.
     pub title: String,
+    /// What else to know of the whole of it.
+    pub lines: Vec<String>,
     /// This page, from 1.
     pub page: usize,
     /// How many rows there are on all pages.

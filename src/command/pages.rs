@@ -1,17 +1,24 @@
-//! Lists page by page: what is asked for, and the page of it.
+//! Lists page by page: what is asked for, and the page of it. One shape for all lists.
 
+use super::filter::{Filter, Word};
 use super::outcome::{Entry, Outcome, Page, Problem};
 use super::spec::{Field, Kind, Place, Values};
 use super::words;
+use crate::ban::Timestamp;
 
 /// Rows on a page.
 pub const A_PAGE: usize = 10;
+/// The highest page that is shown.
+const LAST_PAGE: u32 = 1_000_000;
 
 /// The field for the page.
 pub const PAGE: Field = Field {
     name: "page",
     label: "Page",
-    kind: Kind::Line,
+    kind: Kind::Number {
+        from: 1,
+        to: LAST_PAGE,
+    },
     required: false,
     desc: "A number, from 1.",
     place: Place::Last,
@@ -27,43 +34,36 @@ pub const TABLE: Field = Field {
     place: Place::Nowhere,
 };
 
-/// What is asked for: tests that all must hold, and which page.
+/// What is asked for: what to leave out, and which page.
 #[derive(Debug)]
-pub(super) struct Asked<T> {
-    filter: String,
-    /// One a word of the filter.
-    pub(super) tests: Vec<T>,
+pub(super) struct Asked {
+    /// What to leave out.
+    pub(super) filter: Filter,
     page: usize,
     table: bool,
 }
 
-impl<T> Asked<T> {
-    /// Reads the fields `filter`, `page` and `table`; `test` reads one word of the filter.
+impl Asked {
+    /// Reads the fields of a list; `known` are the words its filter knows.
+    ///
+    /// # Errors
+    /// All that cannot be read.
     pub(super) fn parse(
         values: &Values,
-        test: impl Fn(&str) -> Result<T, String>,
+        known: &[Word],
+        now: Timestamp,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let filter = values
-            .line("filter")
-            .map(|text| words::clean(&text))
-            .unwrap_or_default();
-        let mut tests = Vec::new();
-        for word in filter.split_whitespace() {
-            match test(word) {
-                Ok(test) => tests.push(test),
-                Err(text) => problems.push(Problem {
-                    field: "filter",
-                    text,
-                }),
-            }
-        }
+        let filter = Filter::parse(values, known, now).unwrap_or_else(|mut wrong| {
+            problems.append(&mut wrong);
+            Filter::default()
+        });
         let page = match values.line("page") {
             None => 1,
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|page| *page > 0)
+                .filter(|page| (1..=LAST_PAGE as usize).contains(page))
                 .unwrap_or_else(|| {
                     problems.push(Problem {
                         field: "page",
@@ -84,23 +84,18 @@ impl<T> Asked<T> {
         }
         Ok(Asked {
             filter,
-            tests,
             page,
             table,
         })
     }
 
-    /// How many there are, and those on the page.
-    pub(super) fn cut<R>(&self, found: impl Iterator<Item = R>) -> (usize, Vec<R>) {
-        let (mut total, mut page) = (0, Vec::new());
-        let skipped = (self.page - 1).saturating_mul(A_PAGE);
-        for one in found {
-            if total >= skipped && page.len() < A_PAGE {
-                page.push(one);
-            }
-            total += 1;
+    /// Begins to cut the page out of what is found.
+    pub(super) fn cut<R>(&self) -> Cut<R> {
+        Cut {
+            skip: (self.page - 1).saturating_mul(A_PAGE),
+            total: 0,
+            page: Vec::new(),
         }
-        (total, page)
     }
 
     /// The page as an answer; `names` is what is listed.
@@ -121,7 +116,7 @@ impl<T> Asked<T> {
         }
         let next = (self.page < pages).then(|| {
             let page = (self.page + 1).to_string();
-            [command, &self.filter, &page]
+            [command, self.filter.words(), &page]
                 .into_iter()
                 .filter(|word| !word.is_empty())
                 .collect::<Vec<_>>()
@@ -129,7 +124,8 @@ impl<T> Asked<T> {
         });
         let first = (self.page - 1) * A_PAGE;
         Outcome::Rows(Page {
-            title: words::page_title(names, first, rows.len(), total, !self.tests.is_empty()),
+            title: words::page_title(names, first, rows.len(), total, !self.filter.is_empty()),
+            lines: Vec::new(),
             page: self.page,
             total,
             rows,
@@ -137,5 +133,25 @@ impl<T> Asked<T> {
             next,
             table: self.table,
         })
+    }
+}
+
+/// A page while it is cut out: everything is counted, and only its rows are kept.
+#[derive(Debug)]
+pub(super) struct Cut<R> {
+    skip: usize,
+    /// How many there were so far.
+    pub(super) total: usize,
+    /// Those on the page.
+    pub(super) page: Vec<R>,
+}
+
+impl<R> Cut<R> {
+    /// Takes in the next one that was found.
+    pub(super) fn take(&mut self, found: impl FnOnce() -> R) {
+        if self.total >= self.skip && self.page.len() < A_PAGE {
+            self.page.push(found());
+        }
+        self.total += 1;
     }
 }

@@ -69,6 +69,17 @@ pub enum Kind {
     },
     /// Yes or no, by default no.
     Flag,
+    /// One of these, the first when nothing is chosen: value and label.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// A whole number.
+    Number {
+        /// The least.
+        from: u32,
+        /// The most.
+        to: u32,
+    },
+    /// Bare JIDs, one each: only in the forms of XEP-0133, which name them so.
+    Jids,
 }
 
 /// Where a field stands in a chat line.

@@ -6,16 +6,24 @@
 
 mod bans;
 mod doors;
+mod exchange;
+mod lists;
 mod login;
+mod rooms;
 mod show;
 mod status;
+mod watch;
 mod wrong;
 
 pub use bans::*;
 pub use doors::*;
+pub use exchange::*;
+pub use lists::*;
 pub use login::*;
+pub use rooms::*;
 pub use show::*;
 pub use status::*;
+pub use watch::*;
 pub use wrong::*;
 
 use std::fmt::Write as _;

@@ -250,7 +250,19 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                     .flat_map(|value| value.lines());
                 (form::Kind::TextMulti, lines.map(str::to_owned).collect())
             }
-            Kind::Line => (form::Kind::TextSingle, line()),
+            Kind::Line | Kind::Number { .. } => (form::Kind::TextSingle, line()),
+            Kind::Jids => (form::Kind::JidMulti, values.raw(field.name).to_vec()),
+            Kind::Choice(choices) => {
+                let told = choices.iter().copied();
+                options = told
+                    .map(|(value, label)| (value.to_owned(), label.to_owned()))
+                    .collect();
+                let chosen = values.line(field.name);
+                let chosen =
+                    chosen.filter(|chosen| choices.iter().any(|(value, _)| value == chosen));
+                let first = choices.first().map(|(value, _)| (*value).to_owned());
+                (form::Kind::ListSingle, Vec::from_iter(chosen.or(first)))
+            }
             Kind::Flag => {
                 let flag = values.flag(field.name).unwrap_or(false);
                 (form::Kind::Boolean, vec![u8::from(flag).to_string()])
@@ -277,6 +289,10 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
             required: field.required,
             values: held,
             options,
+            range: match field.kind {
+                Kind::Number { from, to } => Some((from, to)),
+                _ => None,
+            },
         });
     }
     if let Some((other, term)) = typed
@@ -344,6 +360,7 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
 
 fn listed(session: &Session, page: Page) -> wire::Answer {
     let mut lines = vec![page.title.clone()];
+    lines.extend(page.lines);
     lines.extend(
         page.next
             .as_ref()

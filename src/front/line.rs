@@ -1,8 +1,44 @@
-//! A chat line to the values of a command: whom, how long, and the rest is the reason.
+//! A chat line to a call: which command, whom, how long, and the rest is the reason.
 
+use super::text;
 use crate::ban::subject::BadSubject;
-use crate::ban::{Subject, Term};
-use crate::command::{Field, Place, Problem, Spec, Values, words};
+use crate::ban::{Door, Subject, Term};
+use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
+
+/// From a line to a call, or to what is wrong with it.
+pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, String> {
+    let line = text.trim_start_matches(['/', '!']).trim();
+    let mut lines = line.lines().skip(1);
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let name = match name.to_lowercase().as_str() {
+        "?" => String::from("help"),
+        name => name.to_owned(),
+    };
+    let permitted =
+        |name: &str| command::find(name).filter(|spec| command::permits(caller.role, spec));
+    let Some(spec) = permitted(&name) else {
+        if Subject::parse(&name).is_ok() {
+            return Err(words::command_first(&name));
+        }
+        let text = words::no_such_command(&name, command::nearest(caller.role, &name));
+        return Err(format!("{text} {}", words::nothing_was_done(None)));
+    };
+    // A list of subjects may be pasted line by line; a second command may not hide in a reason.
+    if lines.any(|line| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        permitted(&first.trim_start_matches(['/', '!']).to_lowercase()).is_some()
+    }) {
+        return Err(words::one_command());
+    }
+    let values = read(spec, rest).map_err(|problems| text::wrong(&problems, Some(spec)))?;
+    Ok(Call {
+        caller: caller.clone(),
+        door,
+        name,
+        values,
+        confirmed: false,
+    })
+}
 
 /// A word, or several in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,8 +198,10 @@ fn names_somebody(word: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ban::Role;
     use crate::command::find;
     use proptest::prelude::*;
+    use xmpp_parsers::jid::Jid;
 
     /// `subjects | duration | reason | force`
     fn check(line: &str, expected: &str) {
@@ -245,6 +283,41 @@ mod tests {
         assert_eq!(values.line("filter").as_deref(), Some("account by:alice"));
         assert_eq!(values.line("page").as_deref(), Some("2"));
         assert!(read(find("status").unwrap(), "now").is_err());
+    }
+
+    #[test]
+    fn lines_become_calls_or_helpful_sentences() {
+        let caller = Caller {
+            jid: Jid::new("admin@example.org/phone").unwrap(),
+            role: Role::Admin,
+            occupant: None,
+        };
+        let parse = |text| call(text, &caller, Door::Chat);
+        assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
+        assert_eq!(parse("?").unwrap().name, "help");
+        assert_eq!(
+            parse("ban a@b\nc@d\n3d x")
+                .unwrap()
+                .values
+                .words("subject")
+                .len(),
+            2
+        );
+        assert!(parse("bann a@b").unwrap_err().contains("Did you mean ban?"));
+        assert!(parse("a@b").unwrap_err().contains("ban a@b"));
+        assert!(
+            parse("ban a@b\nban c@d")
+                .unwrap_err()
+                .contains("One command")
+        );
+        assert!(
+            parse("ban a@b 3 strikes")
+                .unwrap_err()
+                .contains("Nothing was done")
+        );
+        let mut stranger = caller.clone();
+        stranger.role = Role::Stranger;
+        assert!(call("bann a@b", &stranger, Door::Chat).is_err_and(|text| !text.contains("mean")));
     }
 
     proptest! {

@@ -11,11 +11,14 @@ pub mod chat;
 pub mod disco;
 pub mod hook;
 pub mod line;
+mod message;
 pub mod presence;
 pub mod roles;
 pub mod route;
 pub mod sessions;
+pub mod talk;
 pub mod terminal;
+mod text;
 
 pub use roles::Roles;
 pub use route::{Desk, Reply};

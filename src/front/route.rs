@@ -17,10 +17,12 @@ use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::adhoc::{Forms, Step};
-use super::chat::{self, Admitted, Chats, Line};
+use super::chat;
 use super::disco::{self, Face, Question};
+use super::message::Line;
 use super::presence;
 use super::roles::Roles;
+use super::talk::{Admitted, Talks};
 use crate::ban::Role;
 use crate::command::{Caller, Context, Reference, words};
 use crate::xmpp::fault::Fault;
@@ -49,7 +51,7 @@ pub struct Desk {
     context: Context,
     roles: ArcSwap<Roles>,
     forms: Forms,
-    chats: Chats,
+    talks: Talks,
     room: Arc<Semaphore>,
 }
 
@@ -64,7 +66,7 @@ impl Desk {
             context,
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
-            chats: Chats::default(),
+            talks: Talks::default(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -123,6 +125,7 @@ impl Desk {
         Caller {
             jid: header.from.clone(),
             role: self.roles.load().of(&header.from),
+            occupant: None,
         }
     }
 
@@ -186,56 +189,51 @@ impl Desk {
                 let desk = Arc::clone(self);
                 let reference = Reference::fresh();
                 let failed = Fault::Internal.with_text(words::broken(&reference));
-                let failed = asked.stanza(Err(failed));
+                let failed = vec![asked.stanza(Err(failed))];
                 later(place, reference, failed, async move {
                     let answer = desk.forms.run(*run, &desk.context).await;
-                    asked.stanza(answer.map(|answer| Some(answer.into())))
+                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
                 })
             }
         }
     }
 
     fn message(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
-        let Some(line) = Line::read(received) else {
+        let Some(line) = chat::read(received) else {
             return Reply::default();
         };
         if face.is_none() {
             return nobody_here(received);
         }
         let caller = self.caller(&received.header);
-        let now = self.context.gate.now();
-        let say = |text: String| vec![Stanza::Message(line.reply(text))];
         if caller.role < Role::Moderator {
-            if !self.chats.admit_stranger(&caller.jid, now) {
+            let now = self.context.gate.now();
+            if !self.talks.admit_stranger(&caller.jid.to_bare(), now) {
                 return Reply::default();
             }
-            return Reply {
-                now: say(words::stranger()),
-                later: None,
-            };
+            return say(&line, words::stranger());
         }
-        let receipt = chat::receipt(&line).map(Stanza::Message);
+        self.talk(line, caller)
+    }
+
+    /// Takes in a line of somebody with a role, through whichever door it came.
+    fn talk(self: &Arc<Self>, line: Line, caller: Caller) -> Reply {
+        let receipt = line.receipt().map(Stanza::Message);
         // Before the line gets its turn: one that cannot run must not let others pass.
         let place = self.place();
-        let mut reply = match self.chats.admit(&line, now) {
+        let now = self.context.gate.now();
+        let mut reply = match self.talks.admit(&line, &caller, now) {
             Admitted::Ignored => return Reply::default(),
-            Admitted::Answer(text) => Reply {
-                now: say(text),
-                later: None,
-            },
+            Admitted::Answer(text) => say(&line, text),
             Admitted::InTurn(turn) => match place {
-                None => Reply {
-                    now: say(words::busy()),
-                    later: None,
-                },
+                None => say(&line, words::busy()),
                 Some(place) => {
                     let desk = Arc::clone(self);
                     let reference = Reference::fresh();
-                    let failed = Stanza::Message(line.reply(words::broken(&reference)));
-                    let line = line.clone();
+                    let failed = say(&line, words::broken(&reference)).now;
                     later(place, reference, failed, async move {
-                        let chats = &desk.chats;
-                        Stanza::Message(chats.run(&line, turn, caller, &desk.context).await)
+                        let text = desk.talks.run(&line, turn, caller, &desk.context).await;
+                        say(&line, text).now
                     })
                 }
             },
@@ -263,23 +261,32 @@ impl Desk {
     }
 }
 
-/// Work that ends in one stanza, whatever happens in it.
+/// Answers a line at once.
+fn say(line: &Line, text: String) -> Reply {
+    let answers = line.answer(text).into_iter();
+    Reply {
+        now: answers.map(Stanza::Message).collect(),
+        later: None,
+    }
+}
+
+/// Work that ends in an answer, whatever happens in it.
 fn later(
     place: OwnedSemaphorePermit,
     reference: Reference,
-    failed: Stanza,
-    work: impl Future<Output = Stanza> + Send + 'static,
+    failed: Vec<Stanza>,
+    work: impl Future<Output = Vec<Stanza>> + Send + 'static,
 ) -> Reply {
     let work = async move {
         let _place = place;
         match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(stanza) => vec![stanza],
+            Ok(stanzas) => stanzas,
             Err(_) => {
                 tracing::error!(
                     reference = reference.0,
                     "a command panicked; this is a bug of portcullis"
                 );
-                vec![failed]
+                failed
             }
         }
     };

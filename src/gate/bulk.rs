@@ -8,7 +8,9 @@ use std::collections::{HashSet, VecDeque};
 use super::clock::Ids;
 use super::ports::LogFault;
 use super::{Gate, STALE_RETRIES};
-use crate::ban::{Event, EventId, Proposal, Report, Ruling, Subject, Timestamp, What, propose};
+use crate::ban::{
+    Change, Event, EventId, Proposal, Report, Ruling, Subject, Timestamp, What, propose,
+};
 
 /// After so many events an append takes no more orders.
 const APPENDED_AT_ONCE: usize = 4_096;
@@ -158,8 +160,14 @@ enum Touches<'a> {
 fn touches(report: &Report) -> Touches<'_> {
     match report {
         Report::Order(order) => match order.what {
-            What::Ban { .. } | What::Lift { .. } => Touches::Only(&order.subject),
+            What::Ban { .. } | What::Adopt { .. } | What::Lift { .. } => {
+                Touches::Only(&order.subject)
+            }
             _ => Touches::Others,
+        },
+        Report::Recall(event) => match event.change {
+            Change::Allowed { .. } => Touches::Others,
+            _ => Touches::Only(&event.subject),
         },
         Report::Login(_) | Report::Attempt { .. } => Touches::Counters,
         _ => Touches::Others,

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod counters;
 mod desk;
 pub mod effects;
+pub mod past;
 pub mod ports;
 mod under_way;
 pub mod weighed;
@@ -453,6 +454,18 @@ impl Gate {
         })
         .await
         .map_err(|why| LogFault::Broken(why.to_string()))?
+    }
+
+    /// Up to `most` entries of the log from `from` on, oldest first, those that changed nothing
+    /// among them.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the log cannot be read.
+    pub async fn entries(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
+        let log = Arc::clone(&self.log);
+        tokio::task::spawn_blocking(move || log.read(from, most))
+            .await
+            .map_err(|why| LogFault::Broken(why.to_string()))?
     }
 
     /// The unfinished work on the server for one subject.

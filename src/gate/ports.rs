@@ -122,6 +122,12 @@ pub trait Server: Send + Sync + 'static {
     /// The addresses an account is connected from; empty when the server does not tell.
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
 
+    /// The ban that the server's own record of an account holds; `None` when there is none, or the
+    /// server keeps no records or does not tell.
+    fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// What the server lets us do, as last seen. It changes when the link comes or goes and when
     /// grants are seen: the moment to try unfinished work again.
     fn standing(&self) -> watch::Receiver<Arc<Standing>>;
@@ -154,6 +160,17 @@ pub struct Gap {
     pub effect: String,
     /// The exact lines to paste, and where; several lines.
     pub remedy: String,
+}
+
+/// A ban as the server's own record tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Public reason.
+    pub reason: String,
+    /// Its end; only records under our seal tell one.
+    pub until: Option<Timestamp>,
+    /// The seal on it is ours.
+    pub is_ours: bool,
 }
 
 /// How a ban took hold.

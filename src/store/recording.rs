@@ -297,10 +297,16 @@ fn line(report: &Report) -> Option<Line<'_>> {
         Report::Order(order) => {
             let (kind, term, reason) = match &order.what {
                 What::Ban { term, reason, .. } => ("ban", *term, reason.as_deref()),
+                What::Adopt { reason, until, .. } => {
+                    let term = until.map_or(Term::Forever, Term::Until);
+                    ("ban", Some(term), Some(reason.as_str()))
+                }
                 What::Lift { reason } => ("unban", None, Some(reason.as_str())),
                 What::Allow { term, comment } => ("allow", *term, Some(comment.as_str())),
                 What::Unallow => ("unallow", None, None),
                 What::Forget => ("forget", None, None),
+                // Changes nothing that rules look at.
+                What::Watch(_) => return None,
             };
             Line {
                 kind,
@@ -310,7 +316,7 @@ fn line(report: &Report) -> Option<Line<'_>> {
                 ..Line::default()
             }
         }
-        Report::Tick | Report::Review => return None,
+        Report::Recall(_) | Report::Tick | Report::Review => return None,
     })
 }
 

@@ -34,7 +34,7 @@ use super::secret::Secret;
 use super::stanza::{Kind as Stanza, Received};
 use crate::ban::seal::Keyring;
 use crate::ban::{Account, Ban, Subject};
-use crate::gate::ports::{Held, Server, Standing, Undone};
+use crate::gate::ports::{Held, Recorded, Server, Standing, Undone};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
@@ -545,6 +545,15 @@ impl XmppServer {
         }
     }
 
+    async fn record_of(&self, account: &Account) -> Option<Recorded> {
+        let (host, jid) = self.host_of(account).ok()?;
+        if !host.keeps_records() {
+            return None;
+        }
+        let record = self.read(&host, &jid).await.ok()?;
+        record.tells(account, &self.keyring)
+    }
+
     async fn seen_at(&self, account: &Account) -> Vec<IpAddr> {
         let Ok((host, jid)) = self.host_of(account) else {
             return Vec::new();
@@ -641,6 +650,10 @@ impl Server for XmppServer {
 
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         self.seen_at(account).boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        self.record_of(account).boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Standing>> {

@@ -15,6 +15,7 @@ use minidom::Element;
 use super::payload::{leaf, one_line, text_of, with};
 use crate::ban::seal::{Fields, Keyring, Verified};
 use crate::ban::{Account, Ban, Timestamp};
+use crate::gate::ports::Recorded;
 
 /// Namespace of private storage (XEP-0049).
 pub const NS_PRIVATE: &str = "jabber:iq:private";
@@ -218,6 +219,33 @@ impl Record {
         }
     }
 
+    /// The ban it holds. Without a good seal of ours its reason is the server's, and it has no end.
+    pub fn tells(&self, account: &Account, keyring: &Keyring) -> Option<Recorded> {
+        if self.bandate.is_empty() || self.hash.is_empty() {
+            return None;
+        }
+        let sealed = self
+            .ours
+            .as_ref()
+            .filter(|_| self.is_sealed(account, keyring));
+        let until = sealed.and_then(|ours| ours.until.as_deref());
+        let mut reason = self.reason.clone();
+        if let Some(end) = until.and_then(Timestamp::parse) {
+            // `shown` put it there, for whoever is refused.
+            for suffix in [format!(" (until {end})"), format!("until {end}")] {
+                if let Some(bare) = reason.strip_suffix(&suffix) {
+                    reason = bare.to_owned();
+                    break;
+                }
+            }
+        }
+        Some(Recorded {
+            reason,
+            until: until.and_then(Timestamp::parse),
+            is_ours: sealed.is_some(),
+        })
+    }
+
     /// What this record, read back, is to the one that should be there. `native` is ejabberd's hash of the account, where
     /// it is known. Children of others do not count.
     pub fn judge(
@@ -361,6 +389,7 @@ mod tests {
                 name: "admin@localhost/phone".into(),
                 role: Role::Admin,
                 door: Door::Chat,
+                occupant: None,
             },
             origin: Origin::Manual,
             since: Timestamp::from_millis(1_795_320_000_123),

@@ -138,6 +138,7 @@ impl Lab {
                 name: "admin@example.org/x".into(),
                 role: Role::Admin,
                 door: Door::Chat,
+                occupant: None,
             },
             own_account: None,
             own_addresses: vec![],

@@ -294,7 +294,7 @@ async fn failures_are_listed_newest_first_and_filtered() {
         lines[3],
         "2026-11-22 04:00:11 UTC: wrong password, now kept out by #1 address-failures: u12@example.org from 203.0.113.7"
     );
-    assert_eq!(lines[11], "More: failures 2");
+    assert_eq!(lines[11], "More: next, or failures 2");
     for (line, first) in [
         ("failures 2", "Failed logins 11-14 of 14."),
         (

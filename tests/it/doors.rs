@@ -22,9 +22,9 @@ pub(crate) const DOMAIN: &str = "gate.example.org";
 pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
 /// All commands that are forms.
-const NODES: [&str; 12] = [
+const NODES: [&str; 13] = [
     "ban", "unban", "list", "show", "check", "failures", "attempt", "forget", "allow", "unallow",
-    "allowed", "status",
+    "allowed", "watch", "status",
 ];
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
@@ -51,10 +51,10 @@ impl Bot {
 
     pub(crate) fn with(server: Arc<FakeServer>) -> Self {
         let world = World::new(server);
-        let context = Context {
-            gate: Arc::clone(&world.gate),
-            started: Timestamp::from_millis(START - 90_000_000),
-        };
+        let context = Context::new(
+            Arc::clone(&world.gate),
+            Timestamp::from_millis(START - 90_000_000),
+        );
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
@@ -321,7 +321,7 @@ async fn all_faults_are_told_together_and_nothing_is_done() {
         ("ban #99", "There is no ban #99"),
         ("bann a@example.org", "Did you mean ban?"),
         ("a@example.org", "ban a@example.org"),
-        ("list origin:rule", "There is no filter"),
+        ("list origin:mars", "There is no filter"),
         ("list 9", "only one page"),
         ("help bann", "Did you mean ban?"),
         ("show a@b c@d", "One at a time"),
@@ -517,7 +517,7 @@ async fn lists_have_pages_filters_and_tables() {
         "{}",
         lines[1]
     );
-    assert_eq!(lines[11], "More: list 2");
+    assert_eq!(lines[11], "More: next, or list 2");
     let text = bot.chat(ADMIN, "list 2").await;
     assert!(text.starts_with("Bans 11-13 of 13."), "{text}");
     assert!(
@@ -644,7 +644,10 @@ async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places()
         instructions.starts_with("Error: ") && instructions.contains("5 what?"),
         "{instructions}"
     );
-    assert_eq!(note(&again), instructions);
+    assert!(
+        instructions.starts_with(&note(&again)),
+        "the note is not in {instructions}"
+    );
     assert_eq!(values(&again, "subject"), ["a@example.org", "nobody"]);
     assert_eq!(values(&again, "reason"), ["kept"]);
     assert_eq!(values(&again, "force"), ["1"]);
@@ -681,7 +684,7 @@ async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     assert_eq!(actions(&asked), "complete: prev complete");
     assert_eq!(
         form(&asked).get_child("title", NS_DATA).unwrap().text(),
-        "Really ban it?"
+        "Really ban 10.0.0.0/8?"
     );
     let with = |action: &str| {
         format!(
@@ -916,7 +919,7 @@ async fn commands_are_shown_to_those_who_may_run_them() {
     let info = |node: &str| {
         format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>")
     };
-    for (who, count) in [(ADMIN, 12), (MODERATOR, 8), (STRANGER, 0)] {
+    for (who, count) in [(ADMIN, 13), (MODERATOR, 9), (STRANGER, 0)] {
         let answer = bot.iq("get", who, DOMAIN, &items(NS_COMMANDS)).await;
         assert_eq!(
             answer.children().next().unwrap().children().count(),

@@ -170,7 +170,7 @@ impl World {
         self.gate.submit(order(subject, what)).await.unwrap()
     }
 
-    async fn lift(&self, subject: &str) -> Ruling {
+    pub(crate) async fn lift(&self, subject: &str) -> Ruling {
         let what = What::Lift {
             reason: String::new(),
         };
@@ -195,6 +195,7 @@ pub(crate) fn order(subject: &str, what: What) -> Report {
             name: "admin@example.org/x".into(),
             role: Role::Admin,
             door: Door::Chat,
+            occupant: None,
         },
         own_account: None,
         own_addresses: vec![],

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from left to right; an import may only go to the left, and not between those of one
 /// rank. `lib`, `app` and `main` join them.
-const RANKS: [&[&str]; 8] = [
+const RANKS: [&[&str]; 9] = [
     &["ban"],
     &["gate"],
     &["store", "xmpp", "command"],
+    &["exchange"],
     &["front"],
     &["http", "logs"],
     &["config"],

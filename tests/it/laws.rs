@@ -141,6 +141,7 @@ fn order(subject: Subject, role: Role, what: What) -> Report {
             name: "admin@example.org/x".into(),
             role,
             door: Door::Chat,
+            occupant: None,
         },
         own_account: Subject::parse("admin@example.org")
             .unwrap()

@@ -103,6 +103,7 @@ fn actor(role: Role) -> Actor {
         name: "somebody@example.org/x".into(),
         role,
         door: Door::Chat,
+        occupant: None,
     }
 }
 

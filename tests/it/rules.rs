@@ -163,6 +163,7 @@ fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
             name: "admin@example.org/x".into(),
             role: Role::Admin,
             door: Door::Chat,
+            occupant: None,
         },
         subject: Subject::parse(subject).unwrap(),
         times,

@@ -1,6 +1,7 @@
 //! A snapshot and what the log has behind it come to the ledger that the whole log comes to.
 
 use portcullis::ban::event::Chain;
+use portcullis::ban::watch::{Topic, Watch};
 use portcullis::ban::{
     Actor, Change, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
 };
@@ -50,7 +51,9 @@ fn change(kind: u8, at: i64) -> Change {
         },
         9 => Change::Unallowed,
         10 => Change::Forgotten,
-        _ => every(&Change::Expired),
+        _ => every(&Change::Watched {
+            watch: (kind > 50).then(|| Watch::of([Topic::Bans])),
+        }),
     }
 }
 
@@ -64,7 +67,8 @@ fn every(change: &Change) -> Change {
         | Change::ImposedByRule { .. }
         | Change::Allowed { .. }
         | Change::Unallowed
-        | Change::Forgotten => change.clone(),
+        | Change::Forgotten
+        | Change::Watched { .. } => change.clone(),
     }
 }
 
@@ -75,7 +79,10 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
         id: EventId([0; 16]),
         at: Timestamp::from_millis(at),
         actor: match step.1 % 2 {
-            0 => Actor::rules(),
+            0 => Actor {
+                occupant: Some(String::from("room@example.org/nick")),
+                ..Actor::rules()
+            },
             _ => Actor::clock(),
         },
         origin: match step.1 % 3 {

@@ -10,8 +10,7 @@ import pytest
 
 import lab
 from lab import ground
-
-missing = set()
+from parts import missing, need
 
 
 def pytest_addoption(parser):
@@ -24,17 +23,18 @@ def chosen(config):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Where tests run once per server, and how long a server lasts. Tests of a hook module alone choose their servers themselves.
+LASTS = {HERE: "session", HERE / "clients": "module"}
 
 
 def is_ours(item):
-    """Tests of a hook module alone stand in a folder of their own and choose their servers themselves."""
-    return item.path.parent == HERE
+    return item.path.parent in LASTS
 
 
 def pytest_generate_tests(metafunc):
     if is_ours(metafunc.definition) and "server" in metafunc.fixturenames:
         names = chosen(metafunc.config)
-        metafunc.parametrize("server", names, indirect=True, scope="session")
+        metafunc.parametrize("server", names, indirect=True, scope=LASTS[metafunc.definition.path.parent])
 
 
 def pytest_collection_modifyitems(config, items):
@@ -45,14 +45,14 @@ def pytest_collection_modifyitems(config, items):
             param = getattr(item, "callspec", None) and item.callspec.params.get("ej")
             return f"ejabberd-{param}" in names if param else item.path.parent.name != "hook_prosody" or "prosody-13" in names
         only = item.get_closest_marker("only")
-        return not only or item.callspec.params["server"].startswith(only.args[0])
+        return not only or item.callspec.params["server"].startswith(only.args)
     left_out = [item for item in items if not fits(item)]
     items[:] = [item for item in items if fits(item)]
     config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "only(prefix): only for servers whose name begins so")
+    config.addinivalue_line("markers", "only(prefix, …): only for servers whose name begins so")
     if config.option.collectonly:
         return
     unknown = set(chosen(config)) - set(lab.SERVERS)
@@ -76,11 +76,7 @@ def pytest_unconfigure():
 @pytest.fixture(scope="session")
 def server(request):
     name = request.param
-    if not ground.installed(name):
-        missing.add(name)
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed, and CI skips nothing")
-        pytest.skip(f"{name} is not installed")
+    need(name)
     one = lab.SERVERS[name]()
     one.start()
     yield one

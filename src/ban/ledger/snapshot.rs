@@ -13,18 +13,19 @@
 //! hash (32).
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::changes::Recent;
+use super::super::changes::{Ended, Recent};
 use super::super::dossier::{Dossier, Dossiers};
 use super::super::event::{Chain, Seq};
 use super::super::exempt::Exemptions;
 use super::super::record::Ban;
 use super::super::standing::{Standing, Stands};
 use super::super::subject::Subject;
+use super::super::watch::Watch;
 use super::Ledger;
 
 /// Raise it when the bytes change: a test below holds them.
@@ -59,8 +60,9 @@ struct Rest<'a> {
     folded: Seq,
     rows: usize,
     exemptions: Cow<'a, Exemptions>,
-    ended: Cow<'a, VecDeque<(Seq, Subject)>>,
+    ended: Cow<'a, VecDeque<Ended>>,
     forgotten: Seq,
+    watches: Cow<'a, BTreeMap<Subject, Watch>>,
 }
 
 /// A snapshot that is being taken. [`Ledger::end_snapshot`] must follow, also when it failed.
@@ -139,6 +141,7 @@ impl Ledger {
             exemptions,
             due: _,
             recent,
+            watches,
         } = &*self;
         let (ended, forgotten) = recent.ends();
         let rest = Rest {
@@ -147,6 +150,7 @@ impl Ledger {
             exemptions: Cow::Borrowed(exemptions),
             ended: Cow::Borrowed(ended),
             forgotten,
+            watches: Cow::Borrowed(watches),
         };
         let mut frame = taking.head(END).to_vec();
         frame = write(&(FORMAT, MADE_BY), frame);
@@ -243,6 +247,7 @@ impl Ledger {
             dossiers,
             standing,
             exemptions: rest.exemptions.into_owned(),
+            watches: rest.watches.into_owned(),
         }
     }
 }
@@ -314,6 +319,7 @@ fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ban::watch::Topic;
     use crate::ban::{Actor, Change, Event, EventId, Origin, Personal, Timestamp};
 
     /// A ledger with something in every field.
@@ -340,6 +346,9 @@ mod tests {
             until: None,
         };
         let lifted = Change::Lifted { reason: reason() };
+        let watched = Change::Watched {
+            watch: Some(Watch::of([Topic::Bans])),
+        };
         let story = [
             ("a@example.org", imposed()),
             ("a@example.org", changed),
@@ -349,6 +358,7 @@ mod tests {
             ("c@example.org from 198.51.100.1", by_rule),
             ("192.0.2.0/24", allowed),
             ("c@example.org", Change::Forgotten),
+            ("c@example.org", watched),
         ];
         for (seq, (subject, change)) in (1..).zip(story) {
             let subject = Subject::parse(subject).unwrap();
@@ -356,7 +366,10 @@ mod tests {
             let event = Event {
                 id: EventId([0; 16]),
                 at: at(1_000),
-                actor: Actor::rules(),
+                actor: Actor {
+                    occupant: Some(String::from("room@example.org/nick")),
+                    ..Actor::rules()
+                },
                 origin: Origin::Automatic {
                     rule: String::from("x"),
                 },

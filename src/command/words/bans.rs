@@ -239,11 +239,11 @@ pub fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<S
         .collect()
 }
 
-/// `Ban 6 subjects?`
-pub fn ask_title(number: usize) -> String {
-    match number {
-        1 => String::from("Really ban it?"),
-        _ => format!("Really ban {number} subjects?"),
+/// `Really ban 10.0.0.0/8?`, `Really ban 6 subjects?`; some clients show nothing else.
+pub fn ask_title(subjects: &[Subject]) -> String {
+    match subjects {
+        [one] => format!("Really ban {one}?"),
+        more => format!("Really ban {} subjects?", more.len()),
     }
 }
 

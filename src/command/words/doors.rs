@@ -17,6 +17,9 @@ pub fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
         "For example: ban spam@example.org 3d spam in rooms",
     ));
     lines.push(String::from(
+        "After a list: next and previous turn its pages.",
+    ));
+    lines.push(String::from(
         "The same as forms: your client's menu of commands, at this address.",
     ));
     lines
@@ -166,4 +169,13 @@ pub fn manual_presets() -> String {
         "`{DEFAULT_TERM}` or {}; any other duration is taken too",
         PRESETS.map(|preset| format!("`{preset}`")).join(", ")
     )
+}
+
+/// The values of a choice in the manual.
+pub fn manual_choices(choices: &[(&str, &str)]) -> String {
+    let values: Vec<String> = choices
+        .iter()
+        .map(|(value, _)| format!("`{value}`"))
+        .collect();
+    values.join(", ")
 }

@@ -1,26 +1,8 @@
 //! Sentences about logins: what is counted, what would be answered, and who is exempt.
 
-use super::{
-    Listed, because, by_then, by_then_counted, clean, count, in_words, named, reach, stop,
-};
+use super::{because, by_then, by_then_counted, clean, count, in_words, named, reach, stop};
 use crate::ban::{Ban, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict};
 use crate::gate::counters::Failure;
-
-/// Failed logins.
-pub const FAILURES: Listed = Listed {
-    all: "Failed logins",
-    matching: "Matching failed logins",
-    none: "No failed logins since the start",
-    no_match: "No failed login matches",
-};
-
-/// Exemptions.
-pub const EXEMPTIONS: Listed = Listed {
-    all: "Exemptions",
-    matching: "Matching exemptions",
-    none: "Nobody is exempt",
-    no_match: "No exemption matches",
-};
 
 /// Who gave an exemption that nobody gave.
 pub const CONFIGURATION: &str = "the configuration";
@@ -44,22 +26,6 @@ pub fn from_one_address() -> String {
 /// No number of attempts.
 pub fn no_times(most: u32) -> String {
     format!("How often is a number from 1 to {most}.")
-}
-
-/// A filter of exemptions we do not know.
-pub fn no_such_exempt_filter(word: &str) -> String {
-    format!(
-        "There is no filter “{}”. Filters are account, address, network, by:NAME, an address, or words.",
-        clean(word)
-    )
-}
-
-/// A filter of failures we do not know.
-pub fn no_such_failure_filter(word: &str) -> String {
-    format!(
-        "There is no filter “{}”. Filters are an account, an address, a network, rule:NAME, unknown, by-hand, or a part of an account's name.",
-        clean(word)
-    )
 }
 
 // Attempts.
@@ -376,8 +342,8 @@ pub fn log_stays(subject: &Subject) -> String {
 // Exemptions.
 
 /// Before a wide one.
-pub fn ask_allow_title() -> String {
-    String::from("Really exempt it?")
+pub fn ask_allow_title(subject: &Subject) -> String {
+    format!("Really exempt {subject}?")
 }
 
 /// What would be done.

@@ -1,69 +1,7 @@
-//! Sentences of lists, of `show` and of a history.
+//! Sentences of `show` and of a history.
 
-use super::{author, because, by_then, by_then_counted, clean, count};
-use crate::ban::{Ban, Change, Door, Event, Subject, Timestamp};
-
-/// What a list is of.
-#[derive(Debug, Clone, Copy)]
-pub struct Listed {
-    /// `Bans`
-    pub(super) all: &'static str,
-    /// `Matching bans`
-    pub(super) matching: &'static str,
-    /// `No bans in force`
-    pub(super) none: &'static str,
-    /// `No ban matches`
-    pub(super) no_match: &'static str,
-}
-
-/// Bans.
-pub const BANS: Listed = Listed {
-    all: "Bans",
-    matching: "Matching bans",
-    none: "No bans in force",
-    no_match: "No ban matches",
-};
-
-/// `Bans 11-20 of 35`
-pub fn page_title(
-    names: Listed,
-    first: usize,
-    shown: usize,
-    total: usize,
-    filtered: bool,
-) -> String {
-    let what = if filtered { names.matching } else { names.all };
-    match total {
-        0 if filtered => names.no_match.to_owned(),
-        0 => names.none.to_owned(),
-        _ => format!("{what} {}-{} of {total}", first + 1, first + shown),
-    }
-}
-
-/// A ban in a list, behind its number and subject.
-pub fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
-    let pending = if pending {
-        " (not carried out yet)"
-    } else {
-        ""
-    };
-    format!(
-        "{}{pending}, by {}{}",
-        by_then_counted(ban.until, now),
-        author(ban),
-        because(&ban.reason)
-    )
-}
-
-/// What follows a page.
-pub fn more(next: &str) -> String {
-    format!("More: {next}")
-}
-
-/// What follows a page, in a form.
-pub fn more_in_form(page: usize) -> String {
-    format!("More on page {page}.")
-}
+use super::{author, because, by_then, by_then_counted, clean, count, heard};
+use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
 
 /// `spam@host is banned (#17)`
 pub fn is_banned_title(ban: &Ban) -> String {
@@ -98,7 +36,7 @@ pub fn how_to_end(subject: &Subject) -> String {
 
 /// One event of a history.
 pub fn happened(event: &Event) -> String {
-    let who = format!("by {} ({})", clean(&event.actor.name), event.actor.door);
+    let who = by(&event.actor);
     match &event.change {
         Change::Imposed { reason, until } => {
             format!("banned {} {who}{}", by_then(*until), because(reason))
@@ -113,16 +51,16 @@ pub fn happened(event: &Event) -> String {
             until,
             ordinal,
         } => {
-            let by = match event.origin.rule() {
+            let rule = match event.origin.rule() {
                 Some(rule) => format!("by the rule {}", clean(rule)),
                 None => String::from("by a rule"),
             };
             format!(
-                "banned {} {by}{}, ban no. {ordinal} of it{}",
+                "banned {} {rule}{}, ban no. {ordinal} of it{}",
                 by_then(Some(*until)),
                 match event.actor.door {
                     Door::Hook => String::new(),
-                    door => format!(", called upon by {} ({door})", clean(&event.actor.name)),
+                    _ => format!(", called upon {}", by(&event.actor)),
                 },
                 because(reason)
             )
@@ -136,7 +74,17 @@ pub fn happened(event: &Event) -> String {
         }
         Change::Unallowed => format!("no longer exempt {who}."),
         Change::Forgotten => format!("its history counts no more {who}."),
+        Change::Watched { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
     }
+}
+
+/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+fn by(actor: &Actor) -> String {
+    let place = match &actor.occupant {
+        Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
+        None => actor.door.to_string(),
+    };
+    format!("by {} ({place})", clean(&actor.name))
 }
 
 /// What private notes are called.

@@ -65,14 +65,6 @@ pub fn too_few_pages(pages: usize) -> String {
     }
 }
 
-/// A filter we do not know.
-pub fn no_such_filter(word: &str) -> String {
-    format!(
-        "There is no filter “{}”. Filters are account, address, network, pair, guard, by:NAME, rule:NAME, #10.., an address, or words.",
-        clean(word)
-    )
-}
-
 /// A range we cannot read.
 pub fn no_range(word: &str) -> String {
     format!(

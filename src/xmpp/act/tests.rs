@@ -410,6 +410,7 @@ fn ban(whom: &str) -> Ban {
             name: "admin@localhost/x".into(),
             role: Role::Admin,
             door: Door::Chat,
+            occupant: None,
         },
         origin: Origin::Manual,
         since: Timestamp::from_millis(1_795_320_000_000),

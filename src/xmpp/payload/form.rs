@@ -9,6 +9,8 @@ use super::{leaf, set, with};
 
 /// Namespace of data forms.
 pub const NS_DATA: &str = "jabber:x:data";
+/// Namespace of hints what a field takes (XEP-0122).
+pub const NS_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// Fields of a submitted form that are looked at; ours have eight.
 const MOST_FIELDS: usize = 32;
 
@@ -31,7 +33,7 @@ pub struct Form {
     pub form_type: String,
     /// What it is about, in a few words.
     pub title: String,
-    /// What to do, one paragraph each.
+    /// What to do, sentence by sentence.
     pub instructions: Vec<String>,
     /// The fields. A form with a table has no others (XEP-0004, 3.4).
     pub body: Body,
@@ -77,6 +79,9 @@ pub struct Field {
     pub values: Vec<String>,
     /// What can be chosen: value and label.
     pub options: Vec<(String, String)>,
+    /// Set for a whole number: from and to. A hint for clients; what comes back is read all the
+    /// same.
+    pub range: Option<(u32, u32)>,
 }
 
 /// How a field is filled in (XEP-0004, 3.3).
@@ -91,6 +96,8 @@ pub enum Kind {
     ListSingle,
     /// `1` or `0`.
     Boolean,
+    /// JIDs, a value each.
+    JidMulti,
 }
 
 impl Kind {
@@ -100,6 +107,7 @@ impl Kind {
             Kind::TextMulti => "text-multi",
             Kind::ListSingle => "list-single",
             Kind::Boolean => "boolean",
+            Kind::JidMulti => "jid-multi",
         }
     }
 }
@@ -112,8 +120,10 @@ impl From<Form> for Element {
         };
         let mut x = with("x", NS_DATA, &[("type", purpose)]);
         x.append_child(leaf("title", NS_DATA, &form.title));
-        for paragraph in &form.instructions {
-            x.append_child(leaf("instructions", NS_DATA, paragraph));
+        // COMPAT: of several `<instructions/>` profanity and Converse show the first alone, and
+        // XEP-0004, 3.1, wants no line ends within one.
+        if !form.instructions.is_empty() {
+            x.append_child(leaf("instructions", NS_DATA, &form.instructions.join(" ")));
         }
         let mut form_type = field("FORM_TYPE", &[&form.form_type]);
         set(&mut form_type, "type", "hidden");
@@ -158,6 +168,12 @@ impl From<Field> for Element {
         }
         if !shown.desc.is_empty() {
             element.append_child(leaf("desc", NS_DATA, &shown.desc));
+        }
+        if let Some((from, to)) = shown.range {
+            let (from, to) = (from.to_string(), to.to_string());
+            let mut hint = with("validate", NS_VALIDATE, &[("datatype", "xs:integer")]);
+            hint.append_child(with("range", NS_VALIDATE, &[("min", &from), ("max", &to)]));
+            element.append_child(hint);
         }
         if shown.required {
             element.append_child(Element::bare("required", NS_DATA));

@@ -106,10 +106,12 @@ listen:
     module: ejabberd_http
     request_handlers:
       /api: mod_http_api
+      /ws: ejabberd_http_ws
 
 modules:
   mod_adhoc: {{}}
   mod_admin_extra: {{}}
+  mod_blocking: {{}}
   mod_caps: {{}}
   mod_carboncopy: {{}}
   mod_configure: {{}}
@@ -121,6 +123,7 @@ modules:
     access_admin:
       - allow: admin
   mod_ping: {{}}
+  mod_privacy: {{}}
   mod_private: {{}}
 {privilege}
   mod_roster: {{}}
@@ -171,6 +174,7 @@ class Ejabberd(Server):
         else:
             self.root, self.run = None, lab / f"{self.name}-{self.c2s}"
         self.path = self.root / self.run.relative_to("/") if self.root else self.run
+        self.websocket = f"ws://127.0.0.1:{self.http}/ws"
         self.fresh = True
 
     # -- life ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 #!/bin/bash
-# Installs what the live tests and the demo need, from Debian alone. Safe to run again: what is there is left alone.
+# Installs what the live tests and the demo need, from Debian; one client comes from npm. Safe to run again: what is
+# there is left alone.
 #
-#   install.sh [build] [client] [ejabberd-24.12] [prosody-13] [ejabberd-26.07]      (default: client ejabberd-24.12)
+#   install.sh [build] [client] [ejabberd-24.12] [prosody-13] [ejabberd-26.07] [profanity] [converse]
+#                               (default: client ejabberd-24.12)
 #   install.sh --where          prints the lab's folder
 #   install.sh --have NAME      exit code 0 when NAME is installed
 #
@@ -39,6 +41,10 @@ lab=$(where)
 # The hook module is compiled by the server itself; X-OAUTH2 is one of the ways in that it guards.
 for_the_module=(erlang-dev erlang-p1-oauth2)
 
+# The web client under test: one file from npm, pinned. A new version: `npm view converse.js@VERSION dist.integrity`.
+converse=14.0.0
+converse_integrity=sha512-LFUg030jDalV47vI/vyVPqYPZfJYXFbubq8v0cFDe2zXNeeGEk3Up0Fj/WTzT6t+6do+cAIToy73eAj7RNDj2Q==
+
 have() {
   case $1 in
     build) command -v cc >/dev/null && command -v pkg-config >/dev/null ;;
@@ -51,7 +57,11 @@ have() {
         dpkg-query -W -f '${Status}\n' prosody-modules 2>/dev/null | grep -q '^install ok installed' ;;
     ejabberd-26.07)
       [ -e "$lab/trixie/.complete" ] && chroot "$lab/trixie" dpkg-query -W "${for_the_module[@]}" >/dev/null 2>&1 ;;
-    *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07" ;;
+    profanity) command -v profanity >/dev/null && command -v tmux >/dev/null ;;
+    converse)
+      [ -e "$lab/converse-$converse/.complete" ] && command -v chromium >/dev/null && command -v chromedriver >/dev/null &&
+        /usr/bin/python3 -c 'import selenium' 2>/dev/null ;;
+    *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07 profanity converse" ;;
   esac
 }
 
@@ -70,7 +80,7 @@ for part in "${wanted[@]}"; do have "$part" || missing+=("$part"); done
 from=
 [ "$codename" != bookworm ] || from=" (from bookworm-backports)"
 announce() {
-  say "will be installed now, from this machine's Debian mirror:"
+  say "will be installed now, from this machine's Debian mirror and npm registry:"
   for part in "${missing[@]}"; do
     case $part in
       build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
@@ -78,6 +88,8 @@ announce() {
       ejabberd-24.12) say "  ejabberd (24.12), erlang-dev             its service stays off$from" ;;
       prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
       ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
+      profanity) say "  profanity, tmux                          a client for the terminal" ;;
+      converse) say "  chromium (450 MB), python3-selenium, npm if missing; Converse.js $converse from npm below $lab" ;;
     esac
   done
 }
@@ -189,6 +201,21 @@ install_ejabberd_26() {
   chroot "$root" apt-get clean
   touch "$root/.complete"
 }
+install_profanity() { update_once; "${apt[@]}" install --no-install-recommends profanity tmux >> "$log" 2>&1; }
+install_converse() { # only the files a browser loads are kept
+  local to=$lab/converse-$converse got
+  update_once
+  "${apt[@]}" install --no-install-recommends chromium chromium-driver python3-selenium fonts-dejavu-core openssl >> "$log" 2>&1
+  command -v npm >/dev/null || "${apt[@]}" install --no-install-recommends npm >> "$log" 2>&1
+  rm -rf --one-file-system "$to"
+  mkdir -p "$to"
+  (cd "$to" && npm pack --silent "converse.js@$converse" >> "$log" 2>&1) || fail "npm pack converse.js@$converse failed"
+  got=sha512-$(openssl dgst -sha512 -binary "$to/converse.js-$converse.tgz" | base64 -w0)
+  [ "$got" = "$converse_integrity" ] || fail "converse.js-$converse.tgz is not the file that was pinned: $got"
+  tar -xzf "$to/converse.js-$converse.tgz" -C "$to" --strip-components=1 --no-same-owner package/dist package/LICENSE
+  rm "$to/converse.js-$converse.tgz"
+  touch "$to/.complete"
+}
 
 for part in "${missing[@]}"; do
   have "$part" && continue
@@ -200,6 +227,8 @@ for part in "${missing[@]}"; do
     ejabberd-24.12) install_ejabberd_24 ;;
     prosody-13) install_prosody ;;
     ejabberd-26.07) install_ejabberd_26 ;;
+    profanity) install_profanity ;;
+    converse) install_converse ;;
   esac
   have "$part" || fail "$part was installed but is not usable; candidate versions: $(apt-cache policy ejabberd prosody | grep -E '^[a-z]|Candidate' | tr '\n' ' ')"
   say "$part installed in $((SECONDS - began)) s"

@@ -24,15 +24,19 @@ c2s_ports = {{ {c2s} }}
 c2s_direct_tls_ports = {{ }}
 component_ports = {{ {port} }}
 component_interfaces = {{ "127.0.0.1" }}
+http_ports = {{ {http} }}
+http_interfaces = {{ "127.0.0.1" }}
+https_ports = {{ }}
+consider_websocket_secure = true
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 admin_socket = "{run}/data/prosody.sock"
 
 admins = {{ "admin@{host}" }}
 modules_enabled = {{
-	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr";
+	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr"; "websocket"; "blocklist";
 }}
-modules_disabled = {{ "s2s"; "s2s_auth_certs"; "http"; "offline" }}
+modules_disabled = {{ "s2s"; "s2s_auth_certs"; "offline" }}
 allow_registration = true                   -- the lab makes its users over the wire
 authentication = "{authentication}"
 
@@ -71,7 +75,8 @@ class Prosody(Server):
         super().__init__()
         self.module, self.v6 = module, v6
         self.privilege, self.configure, self.authentication = privilege, configure, authentication
-        self.c2s, self.port, *_ = ground.ports()
+        self.c2s, self.port, self.http, *_ = ground.ports()
+        self.websocket = f"ws://127.0.0.1:{self.http}/xmpp-websocket"
         self.stranger_port = self.port
         self.path = ground.folder() / f"{self.name}-{self.c2s}"
         self.fresh = True
@@ -85,7 +90,7 @@ class Prosody(Server):
         rights = RIGHTS.format(component=self.component) if self.privilege and self.configure else ""
         (self.path / "prosody.cfg.lua").write_text(CONFIG.format(
             run=self.path, host=self.host, component=self.component, stranger=self.stranger, room_host=self.room_host,
-            c2s=self.c2s, port=self.port, secret=SECRET, authentication=self.authentication, rights=rights + (MODULE_ON.format(component=self.component) if self.module else ""),
+            c2s=self.c2s, port=self.port, http=self.http, secret=SECRET, authentication=self.authentication, rights=rights + (MODULE_ON.format(component=self.component) if self.module else ""),
             v6='; "::1"' if self.v6 else "", module='"portcullis"' if self.module else "",
             component_modules='\tmodules_enabled = { "privilege" }\n' if self.privilege else ""))
         user = pwd.getpwnam("prosody")
@@ -97,7 +102,7 @@ class Prosody(Server):
         self.process = ground.spawn(
             ["setpriv", "--reuid=prosody", "--regid=prosody", "--init-groups", "prosody", "--config", self.path / "prosody.cfg.lua", "-F"],
             self.path / "stdout.log", cwd="/", env={"HOME": str(self.path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"})
-        self.wait_open(self.c2s, self.port)
+        self.wait_open(self.c2s, self.port, self.http)
         took = time.time() - began
         if self.fresh:
             self.fresh = False

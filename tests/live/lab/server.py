@@ -21,6 +21,7 @@ class Server:
     stranger = "stranger.localhost"
     room_host = "conference.localhost"
     cookie = None  # ejabberd only
+    websocket = None  # where web clients connect
     gives_reason = False  # does a refused login carry the reason without a hook module?
 
     def __init__(self):

@@ -1,0 +1,114 @@
+//! Sentences about who hears what.
+
+use super::clean;
+use crate::ban::{Quiet, Subject, Topic, Watch};
+
+/// What is told under a topic.
+pub fn topic(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Bans => "a rule banned an address, or an account from one place",
+        Topic::Networks => "a rule banned a whole network",
+        Topic::Guards => "an account is under attack and its guard is up",
+        Topic::Orders => "somebody else banned or changed a ban",
+        Topic::Unbans => "somebody else un-banned or exempted",
+        Topic::Ends => "the time of a ban is over",
+        Topic::Adopted => "the server itself had banned somebody",
+        Topic::Records => "a ban record on the server was changed by others",
+        Topic::Rights => "the server took rights away, or gave them back",
+        Topic::Work => "something is not carried out on the server",
+        Topic::Link => "the link to the server was down",
+        Topic::Rooms => "a room cannot be joined",
+        Topic::DryRun => "a rule in dry run would have banned",
+        Topic::Spared => "a rule spared what is exempt or shared",
+    }
+}
+
+/// `guards, networks, not 22:00-07:00 UTC`, in a sentence.
+pub fn heard(watch: Option<&Watch>) -> String {
+    let Some(watch) = watch else {
+        return String::from("the usual");
+    };
+    let names: Vec<&str> = watch.topics().map(Topic::as_str).collect();
+    let names = match names.len() {
+        0 => return String::from("nothing"),
+        all if all == Topic::ALL.len() => String::from("everything"),
+        _ => names.join(", "),
+    };
+    match watch.quiet {
+        Some(quiet) => format!("{names}, not {quiet} UTC"),
+        None => names,
+    }
+}
+
+/// In a few words.
+pub fn watch_title(changed: bool) -> String {
+    String::from(if changed { "Changed" } else { "Notices" })
+}
+
+/// What somebody hears.
+pub fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
+    let who = match whom {
+        None => String::from("You hear of"),
+        Some(whom) => format!("{whom} hears of"),
+    };
+    let usual = match is_wish || watch.is_off() {
+        true => "",
+        false => " (the usual)",
+    };
+    format!("{who}: {}{usual}.", heard(Some(watch)))
+}
+
+/// What another one hears who expressed no wish.
+pub fn hears_by_role(whom: &Subject) -> String {
+    format!("{whom} has not chosen: an admin or a room hears the usual, others hear nothing.")
+}
+
+/// What is held back in which hours.
+pub fn quiet_hours(quiet: Quiet) -> String {
+    format!("Between {quiet} UTC nothing is told; what happened then is told at their end.")
+}
+
+/// How to change it.
+pub fn how_to_watch() -> String {
+    String::from(
+        "To change it: watch all, watch usual, watch off, watch bans guards, watch +bans, watch -spared, watch quiet 22-7",
+    )
+}
+
+/// Whether a topic is heard, in a row of its own.
+pub fn topic_row(is_heard: bool, topic: Topic) -> String {
+    let heard = if is_heard { "yes" } else { "no" };
+    format!("{heard}; {}", self::topic(topic))
+}
+
+/// A word that is no topic.
+pub fn no_topic(word: &str) -> String {
+    let names = Topic::ALL.map(Topic::as_str).join(", ");
+    format!(
+        "“{}” is nothing to hear of. There are {names}; and all, usual, off.",
+        clean(word)
+    )
+}
+
+/// All, usual or off beside other words.
+pub fn alone(word: &str) -> String {
+    format!("“{}” stands alone.", clean(word))
+}
+
+/// Plain topics beside those with a sign.
+pub fn no_mixture() -> String {
+    String::from("Name either what you hear of, or what comes (+bans) and goes (-bans).")
+}
+
+/// Hours that cannot be read.
+pub fn no_hours(text: &str) -> String {
+    format!(
+        "“{}” are no hours; write 22:00-07:00 (in UTC), or off.",
+        clean(text)
+    )
+}
+
+/// A person or room that is none.
+pub fn no_hearer() -> String {
+    String::from("Name one person or room by its address (room@conference.example.org).")
+}

@@ -1,0 +1,147 @@
+//! ejabberd's own bans.
+//!
+//! From 25.10 on `ejabberdctl list_banned HOST` prints one account a line, and
+//! `ejabberdctl get_ban_details USER HOST` what is known of one (seen with 26.07):
+//!
+//! ```text
+//! spam1@localhost
+//! reason <tab>Spam in rooms: lots of it
+//! bandate <tab>2026-11-27T09:21:35.346256Z
+//! ```
+//!
+//! Both may stand in one file, the details behind their account. The server's record of each says
+//! the same and is read where the server lets us, so names alone will do.
+//!
+//! Before 24.06 a ban was a password, `BANNED_ACCOUNT--20120229T12:34:56--random--reason`; a line
+//! with an account and such a password is read whatever stands between them. What the password was
+//! is lost: the private note says how to give a new one.
+
+use super::{Pile, Reading, Standing, account, said};
+use crate::ban::{Account, Origin, Subject};
+use crate::command::words;
+
+/// What a ban was before 24.06.
+const LEGACY: &str = "BANNED_ACCOUNT--";
+/// What `get_ban_details` tells.
+const DETAILS: [&str; 4] = ["reason", "bandate", "lastdate", "lastreason"];
+
+/// Whether a line can only be one of ejabberd's.
+pub(super) fn is_one(line: &str) -> bool {
+    line.contains(LEGACY) || detail(line).is_some()
+}
+
+fn detail(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once('\t')?;
+    DETAILS.contains(&name).then_some((name, value.trim()))
+}
+
+pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
+    let host = reading.host.as_deref();
+    let mut open: Option<(usize, Account, Standing)> = None;
+    for (number, line) in said(text) {
+        if let Some((name, value)) = detail(line) {
+            match (&mut open, name) {
+                (Some((_, _, ban)), "reason") => ban.reason = value.to_owned(),
+                (Some((_, _, ban)), "bandate") => ban.note = Some(words::banned_there(value)),
+                (Some(_), _) => {}
+                (None, _) => pile.bad(number, words::whose_details()),
+            }
+            continue;
+        }
+        close(&mut open, pile);
+        let found = match line.find(LEGACY) {
+            Some(at) => legacy(line, at, host),
+            None => account(line.trim(), host).map(|account| (account, recorded())),
+        };
+        match found {
+            Ok((account, ban)) => open = Some((number, account, ban)),
+            Err(why) => pile.bad(number, why),
+        }
+    }
+    close(&mut open, pile);
+}
+
+fn close(open: &mut Option<(usize, Account, Standing)>, pile: &mut Pile) {
+    if let Some((number, account, ban)) = open.take() {
+        pile.ban(number, Subject::Account(account), ban);
+    }
+}
+
+fn recorded() -> Standing {
+    Standing {
+        reason: String::new(),
+        note: None,
+        until: None,
+        origin: Origin::Server,
+        recorded: true,
+    }
+}
+
+/// An account and the password that was its ban; separated by anything, the host perhaps between.
+fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Standing), String> {
+    let (before, password) = line.split_at(at);
+    let names: Vec<&str> = before
+        .split(|c: char| c.is_whitespace() || matches!(c, '|' | ',' | ';' | '"' | '\'' | '{' | '}'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let account = match names[..] {
+        [name] => account(name, host)?,
+        [name, host] => account(&format!("{name}@{host}"), None)?,
+        _ => return Err(words::not_legacy()),
+    };
+    let password = password.trim_end_matches(['"', '\'', '|', ',', ';', '}', ' ', '\t']);
+    let mut parts = password.splitn(4, "--").skip(1);
+    let (date, _, reason) = (parts.next(), parts.next(), parts.next());
+    let note = words::password_is_lost(&account, date.unwrap_or_default());
+    Ok((
+        account,
+        Standing {
+            reason: reason.unwrap_or_default().replace('_', " "),
+            note: Some(note),
+            ..recorded()
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::told;
+
+    /// Printed by ejabberdctl 26.07: `list_banned`, with `get_ban_details` behind the first.
+    const PRINTED: &str = include_str!("../../tests/it/lists/ejabberd.txt");
+
+    #[test]
+    fn names_and_details_are_the_servers_own_bans() {
+        assert_eq!(
+            told(Format::Ejabberd, PRINTED),
+            [
+                "1 spam1@localhost | for ever, made by the server, recorded: Spam in rooms: lots of it",
+                "6 spam2@localhost | for ever, made by the server, recorded: ",
+            ]
+        );
+    }
+
+    #[test]
+    fn passwords_that_are_bans_are_read_whatever_stands_between() {
+        let text = "\
+alice@example.com BANNED_ACCOUNT--20120229T12:34:56--a1b2--spam_in_rooms
+bob | BANNED_ACCOUNT--20130101T00:00:00--c3--
+\"carol\",\"example.net\",\"BANNED_ACCOUNT--20140101T00:00:00--d4--x -- y\"
+BANNED_ACCOUNT--20140101T00:00:00--d4--nobody
+reason\tspam
+no such line
+";
+        assert_eq!(
+            told(Format::Ejabberd, text),
+            [
+                "1 alice@example.com | for ever, made by the server, recorded: spam in rooms",
+                "2 bob@example.org | for ever, made by the server, recorded: ",
+                "3 carol@example.net | for ever, made by the server, recorded: x -- y",
+                "bad 4: A line of an old ban names an account and its password BANNED_ACCOUNT--….",
+                "bad 5: These details belong to no account: put the line of list_banned with its name in front of them.",
+                "bad 6: \"no such line@example.org\" is not a valid JID: the name before the @ holds a character that no name may have.",
+            ]
+        );
+    }
+}

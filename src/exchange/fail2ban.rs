@@ -1,0 +1,124 @@
+//! What `fail2ban-client get JAIL banip --with-time` prints (seen with fail2ban 1.0.2):
+//!
+//! ```text
+//! 203.0.113.7 <tab>2026-11-27 09:19:13 + 3600 = 2026-11-27 10:19:13
+//! 192.0.2.9 <tab>2026-11-27 09:19:14 + -1 = 9999-12-31 23:59:59
+//! ```
+//!
+//! Times are local ones of the machine fail2ban runs on; `-1` is for ever.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{Pile, Standing, said, subject};
+use crate::ban::{Origin, Subject, Timestamp};
+use crate::command::words;
+
+/// Whether a line is one of fail2ban's.
+pub(super) fn is_one(line: &str) -> bool {
+    parts(line).is_some()
+}
+
+/// The address, the seconds (`-1`: for ever) and the end.
+fn parts(line: &str) -> Option<(&str, &str, &str)> {
+    let (address, rest) = line.trim().split_once(char::is_whitespace)?;
+    let (_, rest) = rest.split_once(" + ")?;
+    let (seconds, end) = rest.split_once(" = ")?;
+    Some((address, seconds.trim(), end.trim()))
+}
+
+pub(super) fn read(text: &str, pile: &mut Pile) {
+    let here = TimeZone::system();
+    for (number, line) in said(text) {
+        match one(line, &here) {
+            Ok((subject, ban)) => pile.ban(number, subject, ban),
+            Err(why) => pile.bad(number, why),
+        }
+    }
+}
+
+fn one(line: &str, zone: &TimeZone) -> Result<(Subject, Standing), String> {
+    let (address, seconds, end) = parts(line).ok_or_else(words::not_fail2ban)?;
+    let subject = subject(address, None)?;
+    let until = match seconds {
+        "-1" => None,
+        _ => Some(local(end, zone).ok_or_else(|| words::no_time(end))?),
+    };
+    Ok((
+        subject,
+        Standing {
+            reason: words::from_program("fail2ban"),
+            note: None,
+            until,
+            origin: Origin::Imported,
+            recorded: false,
+        },
+    ))
+}
+
+fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let civil: DateTime = text.parse().ok()?;
+    let zoned = civil.to_zoned(zone.clone()).ok()?;
+    Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Printed by fail2ban 1.0.2.
+    const PRINTED: &str = include_str!("../../tests/it/lists/fail2ban.txt");
+
+    #[test]
+    fn the_list_of_a_jail_is_read_with_its_ends() {
+        let zone = TimeZone::get("UTC").unwrap();
+        let all: Vec<_> = PRINTED
+            .lines()
+            .map(|line| one(line, &zone).unwrap())
+            .collect();
+        let shown: Vec<String> = all
+            .iter()
+            .map(|(subject, ban)| {
+                let end = ban.until.map_or("for ever".into(), Timestamp::to_exact);
+                format!("{subject} {end}")
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "203.0.113.7 2026-11-27T10:19:13Z",
+                "2001:db8::7 2026-11-27T10:19:13Z",
+                "198.51.100.0/24 2026-11-27T10:19:13Z",
+                "192.0.2.9 for ever",
+            ]
+        );
+    }
+
+    #[test]
+    fn times_are_local_ones() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let (_, ban) = one(
+            "192.0.2.9 \t2026-11-27 09:00:00 + 60 = 2026-11-27 09:01:00",
+            &zone,
+        )
+        .unwrap();
+        assert_eq!(ban.until.unwrap().to_xmpp(), "2026-11-27T07:01:00Z");
+    }
+
+    #[test]
+    fn other_lines_say_what_is_expected() {
+        let zone = TimeZone::UTC;
+        assert!(
+            one("203.0.113.7 203.0.113.8", &zone)
+                .unwrap_err()
+                .contains("--with-time")
+        );
+        assert!(
+            one("203.0.113.7 x + 1 = never", &zone)
+                .unwrap_err()
+                .contains("never")
+        );
+        assert!(one("http-bot x + 1 = 2026-11-27 09:01:00", &zone).is_err());
+    }
+}

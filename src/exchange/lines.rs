@@ -1,0 +1,426 @@
+//! Our own format: JSON Lines, one thing a line, in this order:
+//!
+//! ```json
+//! {"kind":"portcullis","version":1,"at":"2026-11-27T09:00:00Z"}
+//! {"kind":"event","id":"0f…","at":"…Z","subject":"spam@example.org","by":"admin@example.org/x","role":"Admin","door":"Chat","origin":"Manual","change":{"Imposed":{"reason":"spam","until":1795320000000}}}
+//! {"kind":"exemption","subject":"192.0.2.0/24","comment":"office","since":"…Z","until":null,"by":"admin@example.org"}
+//! {"kind":"ban","subject":"spam@example.org","reason":"spam","since":"…Z","until":"2030-01-01T12:00:00Z","by":"admin@example.org","origin":"hand","ordinal":1,"number":17}
+//! ```
+//!
+//! `ban` and `exemption` are for everybody: other programs may read and write them, only `subject`
+//! is needed. Times are RFC 3339; `until` null or left out is for ever. `origin` is `hand`, `rule`
+//! (then `rule` names it), `import` or `server`. An `event` is a decision as the log holds it; its
+//! `role`, `door`, `origin` and `change` are spelled as the program spells them, and are only for
+//! another portcullis. Fields and kinds that are not known are passed over, so that an older
+//! portcullis reads what a newer one wrote.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Exempt, Pile, Sheet, Standing, said};
+use crate::ban::{
+    Actor, Ban, Change, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq, Subject,
+    Timestamp,
+};
+use crate::command::words;
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Line {
+    /// The head of the file.
+    Portcullis {
+        /// [`VERSION`].
+        version: u32,
+        /// When it was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+    },
+    /// A decision of the log.
+    Event(Box<Decision>),
+    /// An exemption in force.
+    Exemption(Exempted),
+    /// A ban in force.
+    Ban(Banned),
+    /// A kind a newer portcullis knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A ban in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Banned {
+    /// Whom, as people write it.
+    pub subject: String,
+    /// Public reason.
+    pub reason: String,
+    /// Private note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When it began; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Its end; null: none.
+    pub until: Option<String>,
+    /// Who banned; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Where it comes from: `hand`, `rule`, `import`, `server`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub origin: String,
+    /// The name of the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The how-manieth of the subject; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u32>,
+    /// Its number there; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// The server keeps a record that says more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
+}
+
+/// An exemption in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exempted {
+    /// Whom, as people write it.
+    pub subject: String,
+    /// Why.
+    pub comment: String,
+    /// When it began; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Its end; null: none.
+    pub until: Option<String>,
+    /// Who gave it; only told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// A decision of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its name for ever, 32 hexadecimal digits.
+    pub id: String,
+    /// When it was decided.
+    pub at: String,
+    /// Whom it is about.
+    pub subject: String,
+    /// Who decided.
+    pub by: String,
+    /// What they might do.
+    pub role: Role,
+    /// The way they came in.
+    pub door: Door,
+    /// In a room: as whom they spoke there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupant: Option<String>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it changes.
+    pub change: Change,
+    /// Private note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What led to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+impl Line {
+    /// The head of a file written now.
+    pub fn head(now: Timestamp) -> Line {
+        Line::Portcullis {
+            version: VERSION,
+            at: Some(now.to_exact()),
+        }
+    }
+
+    /// A ban in force, with its private note.
+    pub fn ban(ban: &Ban, note: Option<String>) -> Line {
+        Line::Ban(Banned {
+            subject: ban.subject.to_string(),
+            reason: ban.reason.clone(),
+            note,
+            since: Some(ban.since.to_exact()),
+            until: ban.until.map(Timestamp::to_exact),
+            by: Some(ban.by.name.clone()),
+            origin: origin_word(&ban.origin).to_owned(),
+            rule: ban.origin.rule().map(str::to_owned),
+            ordinal: Some(ban.ordinal),
+            number: Some(ban.id.0),
+            recorded: false,
+        })
+    }
+
+    /// An exemption.
+    pub fn exemption(one: &Exemption) -> Line {
+        Line::Exemption(Exempted {
+            subject: one.subject.to_string(),
+            comment: one.comment.clone(),
+            since: Some(one.since.to_exact()),
+            until: one.until.map(Timestamp::to_exact),
+            by: Some(one.by.name.clone()),
+        })
+    }
+
+    /// A decision; without what is personal, if so wished.
+    pub fn event(event: &Event, with_personal: bool) -> Line {
+        let personal = |text: &Option<String>| text.clone().filter(|_| with_personal);
+        Line::Event(Box::new(Decision {
+            id: event
+                .id
+                .0
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            at: event.at.to_exact(),
+            subject: event.subject.to_string(),
+            by: event.actor.name.clone(),
+            role: event.actor.role,
+            door: event.actor.door,
+            occupant: event.actor.occupant.clone(),
+            origin: event.origin.clone(),
+            change: event.change.clone(),
+            note: personal(&event.personal.note),
+            evidence: personal(&event.personal.evidence),
+        }))
+    }
+
+    /// As it stands in a file, without the line end.
+    pub fn to_text(&self) -> String {
+        // Only a map with keys that are no strings could fail, and there is none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The word for an origin.
+fn origin_word(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Manual => "hand",
+        Origin::Automatic { .. } => "rule",
+        Origin::Imported => "import",
+        Origin::Server => "server",
+    }
+}
+
+/// What a sheet says, in our own lines: read again, they give the same sheet.
+pub fn of(sheet: &Sheet) -> Vec<Line> {
+    let exemption = sheet.exemption.as_ref().map(|exempt| {
+        Line::Exemption(Exempted {
+            subject: sheet.subject.to_string(),
+            comment: exempt.comment.clone(),
+            until: exempt.until.map(Timestamp::to_exact),
+            ..Exempted::default()
+        })
+    });
+    let ban = sheet.ban.as_ref().map(|ban| {
+        Line::Ban(Banned {
+            subject: sheet.subject.to_string(),
+            reason: ban.reason.clone(),
+            note: ban.note.clone(),
+            until: ban.until.map(Timestamp::to_exact),
+            origin: origin_word(&ban.origin).to_owned(),
+            rule: ban.origin.rule().map(str::to_owned),
+            recorded: ban.recorded,
+            ..Banned::default()
+        })
+    });
+    exemption.into_iter().chain(ban).collect()
+}
+
+pub(super) fn read(text: &str, pile: &mut Pile) {
+    for (number, line) in said(text) {
+        let line = match serde_json::from_str(line) {
+            Ok(line) => line,
+            Err(why) => {
+                pile.bad(number, words::not_our_line(&why.to_string()));
+                continue;
+            }
+        };
+        if let Err(why) = one(number, line, pile) {
+            pile.bad(number, why);
+        }
+    }
+}
+
+fn one(number: usize, line: Line, pile: &mut Pile) -> Result<(), String> {
+    match line {
+        Line::Portcullis { version, .. } if version > VERSION => {
+            return Err(words::newer_format(version, VERSION));
+        }
+        Line::Portcullis { .. } => {}
+        Line::Unknown => pile.leave_out(number, words::unknown_kind()),
+        Line::Event(decision) => pile.event(event(*decision)?),
+        Line::Exemption(exempted) => {
+            let subject = subject(&exempted.subject)?;
+            if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
+                return Err(words::cannot_be_exempt(&subject));
+            }
+            let exempt = Exempt {
+                comment: exempted.comment,
+                until: end(exempted.until.as_deref())?,
+            };
+            pile.exemption(number, subject, exempt);
+        }
+        Line::Ban(banned) => {
+            let origin = match (banned.origin.as_str(), banned.rule) {
+                ("rule", Some(rule)) => Origin::Automatic { rule },
+                ("server", _) => Origin::Server,
+                _ => Origin::Imported,
+            };
+            let ban = Standing {
+                reason: banned.reason,
+                note: banned.note,
+                until: end(banned.until.as_deref())?,
+                origin,
+                recorded: banned.recorded,
+            };
+            pile.ban(number, subject(&banned.subject)?, ban);
+        }
+    }
+    Ok(())
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    super::subject(text, None)
+}
+
+fn end(text: Option<&str>) -> Result<Option<Timestamp>, String> {
+    text.map(time).transpose()
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| words::no_time(text))
+}
+
+fn event(decision: Decision) -> Result<Event, String> {
+    Ok(Event {
+        id: id(&decision.id).ok_or_else(|| words::no_event_id(&decision.id))?,
+        at: time(&decision.at)?,
+        actor: Actor {
+            name: words::clean(&decision.by),
+            role: decision.role,
+            door: decision.door,
+            occupant: decision.occupant.map(|name| words::clean(&name)),
+        },
+        origin: decision.origin,
+        subject: subject(&decision.subject)?,
+        based_on: Seq(0),
+        change: decision.change,
+        personal: Personal {
+            key: 0,
+            note: decision.note,
+            evidence: decision.evidence,
+        },
+    })
+}
+
+fn id(hex: &str) -> Option<EventId> {
+    if hex.len() != 32 || !hex.is_ascii() {
+        return None;
+    }
+    let mut id = [0; 16];
+    for (byte, at) in id.iter_mut().zip((0..32).step_by(2)) {
+        *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
+    }
+    Some(EventId(id))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::tests::{now, told};
+    use super::super::{Format, Reading};
+    use super::*;
+
+    #[test]
+    fn bans_and_exemptions_need_nothing_but_a_subject() {
+        let text = r#"{"kind":"portcullis","version":1}
+{"kind":"ban","subject":"Spam@example.org"}
+{"kind":"ban","subject":"203.0.113.7","until":"2026-12-01T00:00:00Z","origin":"rule","rule":"pair-failures","reason":"5 failed logins","later":"field"}
+{"kind":"exemption","subject":"192.0.2.0/24","comment":"office"}
+{"kind":"watch","of":"something new"}
+{"kind":"ban"}
+{"kind":"ban","subject":"a@b.c","until":"soon"}
+{"kind":"exemption","subject":"guard of a@b.c"}
+{"kind":"portcullis","version":2}
+nonsense"#;
+        assert_eq!(
+            told(Format::Portcullis, text),
+            [
+                "2 spam@example.org | for ever, imported: ",
+                "3 203.0.113.7 | 2026-12-01T00:00:00Z, automatic (pair-failures): 5 failed logins",
+                "4 192.0.2.0/24 | exempt for ever: office",
+                "bad 6: Say whom: an account (spam@example.org), an address (203.0.113.7) or a network (203.0.113.0/24).",
+                "bad 7: \"soon\" is no time.",
+                "bad 8: Guard of a@b.c cannot be exempt.",
+                "bad 9: The file is of version 2; this portcullis reads up to 1.",
+                "bad 10: This is no line of an export: expected ident at line 1 column 2.",
+                "out 5: Of a kind this portcullis does not know.",
+            ]
+        );
+    }
+
+    /// The spelling of an event in files. If this fails, older files can no longer be read.
+    #[test]
+    fn the_spelling_of_events_stays_as_it_is() {
+        let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c from 192.0.2.0/24","by":"admin@b.c/x","role":"Admin","door":"AdHoc","origin":{"Automatic":{"rule":"r"}},"change":{"Imposed":{"reason":"spam","until":1795320000000}},"note":"n","evidence":"e"}"#;
+        let line: Line = serde_json::from_str(text).unwrap();
+        assert_eq!(line.to_text(), text);
+        for change in [
+            r#"{"Amended":{"reason":"","until":null}}"#,
+            r#"{"Lifted":{"reason":"x"}}"#,
+            r#""Expired""#,
+            r#"{"ImposedByRule":{"reason":"x","until":5,"ordinal":3}}"#,
+            r#"{"Allowed":{"comment":"x","until":null}}"#,
+            r#""Unallowed""#,
+            r#""Forgotten""#,
+        ] {
+            let read: Change = serde_json::from_str(change).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), change);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00.250Z","subject":"guard of a@b.c","by":"x","role":"Moderator","door":"Room","origin":"Manual","change":{"Lifted":{"reason":"y"}}}
+{"kind":"ban","subject":"guard of a@b.c","reason":"r","note":"two\nlines","until":"2027-01-01T00:00:00Z","origin":"server","recorded":true}
+{"kind":"exemption","subject":"a@b.c","comment":"c","until":"2027-01-01T00:00:00Z"}"#;
+        let reading = Reading {
+            now: now(),
+            host: None,
+        };
+        let first = super::super::read(Format::Portcullis, text, &reading);
+        assert_eq!(
+            (first.sheets.len(), first.history.len(), first.bad.len()),
+            (2, 1, 0),
+            "{first:?}"
+        );
+        let history = first.history.iter().map(|event| Line::event(event, true));
+        let again: Vec<String> = history
+            .chain(first.sheets.iter().flat_map(of))
+            .map(|line| line.to_text())
+            .collect();
+        let second = super::super::read(Format::Portcullis, &again.join("\n"), &reading);
+        assert_eq!(second, first);
+    }
+
+    #[test]
+    fn what_is_personal_can_be_left_out() {
+        let decision = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c","by":"x","role":"Admin","door":"Chat","origin":"Manual","change":"Expired","note":"secret","evidence":"203.0.113.7"}"#;
+        let Line::Event(decision) = serde_json::from_str(decision).unwrap() else {
+            panic!("no event");
+        };
+        let event = event(*decision).unwrap();
+        assert!(Line::event(&event, true).to_text().contains("secret"));
+        let without = Line::event(&event, false).to_text();
+        assert!(!without.contains("secret") && !without.contains("203.0.113.7"));
+    }
+}

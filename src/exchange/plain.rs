@@ -1,0 +1,83 @@
+//! A plain list: `SUBJECT [DURATION] [REASON…]`, one a line, as in a chat line behind `ban`.
+//!
+//! `#` begins a comment. Without a duration a ban stands until somebody lifts it.
+
+use super::{Pile, Reading, Standing, said, subject};
+use crate::ban::{Origin, Subject, Term};
+use crate::command::words;
+
+pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
+    for (number, line) in said(text) {
+        match one(line, reading) {
+            Ok((subject, ban)) => pile.ban(number, subject, ban),
+            Err(why) => pile.bad(number, why),
+        }
+    }
+}
+
+fn one(line: &str, reading: &Reading) -> Result<(Subject, Standing), String> {
+    // Spreadsheets and other lists put commas between.
+    let all: Vec<&str> = line
+        .split(|c: char| c.is_whitespace() || c == ',')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let (subject, used) = match Subject::take(&all) {
+        Ok(found) => found,
+        Err(_) => {
+            let first = all.first().copied().unwrap_or_default();
+            (subject(first, reading.host.as_deref())?, 1)
+        }
+    };
+    let rest = all.get(used..).unwrap_or_default();
+    let (term, used) = match Term::take(rest) {
+        Ok(found) => found.unwrap_or((Term::Forever, 0)),
+        Err(why) => return Err(words::bad_term_in_chat(&why)),
+    };
+    let reason = rest.get(used..).unwrap_or_default().join(" ");
+    Ok((
+        subject,
+        Standing {
+            reason,
+            note: None,
+            until: term.ends(reading.now),
+            origin: Origin::Imported,
+            recorded: false,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::told;
+
+    #[test]
+    fn a_line_is_a_subject_a_duration_and_a_reason() {
+        let text = "\
+# spam wave of October
+spam1@example.org
+Spam2@Example.org/res 3d, spam in rooms
+203.0.113.7,2 weeks,guessing
+198.51.100.9/24 until 2027-01-01
+spam3 forever
+alice@example.org from 203.0.113.9 1h pair
+2001:db8::1/129
+old@example.org until 2020-01-01
+five@example.org 5 strikes
+";
+        assert_eq!(
+            told(Format::Plain, text),
+            [
+                "2 spam1@example.org | for ever, imported: ",
+                "3 spam2@example.org | 2026-11-30T09:00:00Z, imported: spam in rooms",
+                "4 203.0.113.7 | 2026-12-11T09:00:00Z, imported: guessing",
+                "5 198.51.100.0/24 | 2027-01-01T00:00:00Z, imported: ",
+                "6 spam3@example.org | for ever, imported: ",
+                "7 alice@example.org from 203.0.113.9 | 2026-11-27T10:00:00Z, imported: pair",
+                "bad 8: \"2001:db8::1/129\" is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64.",
+                "bad 10: 5 what? A duration needs a unit, for example 5m, 5h or 5d. If it belongs to the reason, put the reason in quotes.",
+                "out 9: The ban of old@example.org is over.",
+            ]
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! Takes in what was read: each thing in it becomes a report like any other.
+//!
+//! History goes first; what stands at its end stands then here too, with a number of its own. A ban
+//! that stands here already is never shortened, and what is there already is not written again: the
+//! same file twice changes nothing.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
+
+use super::{Exempt, Read, Sheet, Standing};
+use crate::ban::{
+    Actor, Change, Event, EventId, Order, Proposal, Report, Ruling, Subject, Term, What, propose,
+};
+use crate::command::{Context, broken, words};
+use crate::gate::ports::LogFault;
+
+/// How many records are asked of the server at the same time.
+const ASKED_AT_ONCE: usize = 16;
+
+/// What came of it, or would come of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// New bans.
+    pub banned: usize,
+    /// Bans that stood, and end later now.
+    pub prolonged: usize,
+    /// Bans that stand already, with this end or a later one.
+    pub standing: usize,
+    /// New exemptions, or longer ones.
+    pub exempted: usize,
+    /// Exemptions that are there already.
+    pub exempt: usize,
+    /// Decisions made elsewhere that stand in the history now.
+    pub recalled: usize,
+    /// Those that are there already.
+    pub known: usize,
+    /// Those that are older than what was decided here about the same subject.
+    pub older: usize,
+    /// What was not taken, and why.
+    pub refused: Vec<Refused>,
+}
+
+/// What was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Whom it is about, as people write it.
+    pub subject: String,
+    /// Why, for people.
+    pub why: String,
+}
+
+impl Tally {
+    /// Counts another one in.
+    pub fn add(&mut self, other: Tally) {
+        self.banned += other.banned;
+        self.prolonged += other.prolonged;
+        self.standing += other.standing;
+        self.exempted += other.exempted;
+        self.exempt += other.exempt;
+        self.recalled += other.recalled;
+        self.known += other.known;
+        self.older += other.older;
+        self.refused.extend(other.refused);
+    }
+
+    /// Whether anything was changed, or would be.
+    pub fn changes(&self) -> bool {
+        self.banned + self.prolonged + self.exempted + self.recalled > 0
+    }
+
+    fn refuse(&mut self, subject: &Subject, why: String) {
+        self.refused.push(Refused {
+            subject: subject.to_string(),
+            why,
+        });
+    }
+}
+
+/// Takes it in as `actor`, who must be an admin; or, in a dry run, only says what would come of it.
+pub async fn take(read: Read, actor: &Actor, dry_run: bool, context: &Context) -> Tally {
+    let mut tally = Tally::default();
+    let Read {
+        history,
+        mut sheets,
+        ..
+    } = read;
+    recall(history, dry_run, context, &mut tally).await;
+    read_records(&mut sheets, context).await;
+    let mut orders: Vec<Report> = Vec::new();
+    for sheet in &sheets {
+        let mut order = |what| {
+            orders.push(Report::Order(Order {
+                actor: actor.clone(),
+                own_account: None,
+                own_addresses: Vec::new(),
+                subject: sheet.subject.clone(),
+                what,
+            }));
+        };
+        if let Some(exempt) = &sheet.exemption {
+            match is_exempt(&sheet.subject, exempt, context) {
+                true => tally.exempt += 1,
+                false => order(What::Allow {
+                    term: exempt.until.map(Term::Until),
+                    comment: exempt.comment.clone(),
+                }),
+            }
+        }
+        if let Some(ban) = &sheet.ban {
+            order(adopt(ban));
+        }
+    }
+    if dry_run {
+        for order in &orders {
+            foresee(order, context, &mut tally);
+        }
+        return tally;
+    }
+    let subjects: Vec<Subject> = orders.iter().filter_map(whom).cloned().collect();
+    let answers = context.gate.submit_all(orders).await;
+    for (subject, answer) in subjects.iter().zip(answers) {
+        count(subject, answer, &mut tally);
+    }
+    tally
+}
+
+fn adopt(ban: &Standing) -> What {
+    What::Adopt {
+        reason: ban.reason.clone(),
+        note: ban.note.clone(),
+        until: ban.until,
+        origin: ban.origin.clone(),
+    }
+}
+
+fn whom(report: &Report) -> Option<&Subject> {
+    match report {
+        Report::Order(order) => Some(&order.subject),
+        _ => None,
+    }
+}
+
+fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
+    match answer {
+        Ok(Ruling::Banned(_)) => tally.banned += 1,
+        Ok(Ruling::Amended { .. }) => tally.prolonged += 1,
+        Ok(Ruling::Already(_)) => tally.standing += 1,
+        Ok(Ruling::Allowed { .. }) => tally.exempted += 1,
+        Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
+        Ok(other) => tally.refuse(subject, words::not_done(subject, &other)),
+        Err(fault) => {
+            let reference = broken("take over a ban", &fault);
+            tally.refuse(subject, words::failed(subject, &fault, &reference));
+        }
+    }
+}
+
+/// Counts what an order would lead to now; nothing is done.
+fn foresee(order: &Report, context: &Context, tally: &mut Tally) {
+    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let proposal = context
+        .gate
+        .read(|ledger| propose(ledger, &policy, order, now, &mut || EventId([0; 16])));
+    match (proposal, whom(order)) {
+        (Proposal::Answer(ruling), Some(subject)) => count(subject, Ok(ruling), tally),
+        (Proposal::Answer(_), None) => {}
+        (Proposal::Events(events), _) => match events.last().map(|event| &event.change) {
+            Some(Change::Imposed { .. }) => tally.banned += 1,
+            Some(Change::Amended { .. }) => tally.prolonged += 1,
+            Some(Change::Allowed { .. }) => tally.exempted += 1,
+            _ => {}
+        },
+    }
+}
+
+/// An exemption that is there, as long or longer.
+fn is_exempt(subject: &Subject, exempt: &Exempt, context: &Context) -> bool {
+    let now = context.gate.now();
+    context.gate.read(|ledger| {
+        ledger.exemptions().any(|one| {
+            one.subject == *subject
+                && one.is_in_force(now)
+                && one
+                    .until
+                    .is_none_or(|end| exempt.until.is_some_and(|other| other <= end))
+        })
+    })
+}
+
+/// Fills in what the server's own records say of bans it made.
+async fn read_records(sheets: &mut [Sheet], context: &Context) {
+    let server = context.gate.server();
+    let asked = sheets.iter_mut().filter_map(|sheet| {
+        let account = sheet.subject.account()?.clone();
+        let ban = sheet.ban.as_mut().filter(|ban| ban.recorded)?;
+        Some(async move {
+            let Some(found) = server.recorded(&account).await else {
+                return;
+            };
+            if ban.reason.is_empty() {
+                ban.reason = words::clean(&found.reason);
+            }
+            // Ours, from before a store was lost: it had an end, which nobody else can set.
+            ban.until = ban.until.or(found.until);
+        })
+    });
+    stream::iter(asked)
+        .for_each_concurrent(ASKED_AT_ONCE, |asked| asked)
+        .await;
+}
+
+/// Takes decisions made elsewhere, in their order. One that is here already is passed over, and so
+/// is one that is older than what was decided here: two histories of one subject cannot become one.
+async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &mut Tally) {
+    let mut here = Here::default();
+    let mut new = Vec::with_capacity(history.len());
+    for event in history {
+        match here.knows(&event, context).await {
+            Ok(true) => tally.known += 1,
+            Ok(false) => new.push(event),
+            Err(fault) => {
+                let reference = broken("read a history", &fault);
+                let why = words::failed(&event.subject, &fault, &reference);
+                tally.refuse(&event.subject, why);
+            }
+        }
+    }
+    let subjects: Vec<Subject> = new.iter().map(|event| event.subject.clone()).collect();
+    let reports: Vec<Report> = new
+        .into_iter()
+        .map(|event| Report::Recall(Box::new(event)))
+        .collect();
+    if dry_run {
+        let (policy, now) = (context.gate.policy(), context.gate.now());
+        for (report, subject) in reports.iter().zip(&subjects) {
+            let proposal = context
+                .gate
+                .read(|ledger| propose(ledger, &policy, report, now, &mut || EventId([0; 16])));
+            match proposal {
+                Proposal::Events(_) => tally.recalled += 1,
+                Proposal::Answer(ruling) => recalled(subject, Ok(ruling), tally),
+            }
+        }
+        return;
+    }
+    let answers = context.gate.submit_all(reports).await;
+    for (subject, answer) in subjects.iter().zip(answers) {
+        recalled(subject, answer, tally);
+    }
+}
+
+fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
+    match answer {
+        Ok(Ruling::Stale) => tally.older += 1,
+        Ok(Ruling::NotBanned(..)) => tally.known += 1,
+        Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
+        Ok(_) => tally.recalled += 1,
+        Err(fault) => {
+            let reference = broken("take over a history", &fault);
+            tally.refuse(subject, words::failed(subject, &fault, &reference));
+        }
+    }
+}
+
+/// The decisions about a subject that are here, read once for each.
+#[derive(Default)]
+struct Here(HashMap<Subject, HashSet<EventId>>);
+
+impl Here {
+    async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
+        let last = context.gate.read(|ledger| ledger.changed(&event.subject));
+        if last.is_none_or(|last| last < event.at) {
+            return Ok(false);
+        }
+        if !self.0.contains_key(&event.subject) {
+            let entries = context.gate.history(&event.subject).await?;
+            let ids = entries.into_iter().map(|entry| entry.event.id).collect();
+            self.0.insert(event.subject.clone(), ids);
+        }
+        let here = self.0.get(&event.subject);
+        Ok(here.is_some_and(|ids| ids.contains(&event.id)))
+    }
+}

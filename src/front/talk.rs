@@ -1,0 +1,438 @@
+//! What the doors for lines share: who may go on, in which order, and what waits for a yes.
+//!
+//! Complete, not a side show: some clients refuse forms on principle. Nothing is guessed and run:
+//! a typo is answered with the nearest command. Lines of one person run in the order they came,
+//! and nobody can make the bot talk for ever: see [`Talks::admit`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use xmpp_parsers::jid::{BareJid, Jid};
+
+use super::message::Line;
+use super::{line, text};
+use crate::ban::{Door, Timestamp};
+use crate::command::outcome::Outcome;
+use crate::command::{self, Call, Caller, Context, words};
+
+/// How long a question waits for its yes.
+pub const YES_WITHIN: Duration = Duration::from_secs(120);
+/// This many lines within [`RATE_SPAN`] are answered.
+pub const RATE: usize = 20;
+/// The span of [`RATE`], and how long it must be quiet before a silenced person is heard again.
+pub const RATE_SPAN: Duration = Duration::from_secs(10);
+/// A stranger gets one sentence in so long.
+pub const STRANGER_SPAN: Duration = Duration::from_secs(3_600);
+/// How many strangers are remembered; while there are more, new ones get no answer.
+pub const STRANGERS: usize = 1_024;
+/// How many people with a role are remembered.
+const PEOPLE: usize = 1_024;
+
+/// What is known of the people who write.
+#[derive(Debug, Default)]
+pub(super) struct Talks(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    people: HashMap<BareJid, Person>,
+    strangers: HashMap<BareJid, Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Person {
+    /// When the last lines came, at most [`RATE`].
+    recent: VecDeque<Timestamp>,
+    silenced: bool,
+    /// Resolves when the line before is done with.
+    turn: Option<oneshot::Receiver<()>>,
+    asked: Option<Asked>,
+    /// The list that was shown last: the call for its page, and which page it is.
+    shown: Option<(Call, usize)>,
+    /// The last line that did nothing: it may be corrected and run then.
+    failed: Option<String>,
+}
+
+/// A question that waits for its yes: from whom it was put to, where it was put, for exactly this.
+#[derive(Debug)]
+struct Asked {
+    call: Call,
+    until: Timestamp,
+}
+
+impl Asked {
+    fn is_of(&self, caller: &Caller, now: Timestamp) -> bool {
+        let place = |caller: &Caller| {
+            let occupant = caller.occupant.as_ref();
+            occupant.map(|one| (one.room(), one.private))
+        };
+        let asked = &self.call.caller;
+        asked.jid == caller.jid && place(asked) == place(caller) && now < self.until
+    }
+}
+
+/// What becomes of a line.
+#[derive(Debug)]
+pub(super) enum Admitted {
+    /// Nothing.
+    Ignored,
+    /// A sentence, at once.
+    Answer(String),
+    /// It is taken in, in its turn.
+    InTurn(Turn),
+}
+
+/// One's place behind one's own earlier lines.
+#[derive(Debug)]
+pub(super) struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    /// Dropped when the line is done with, which lets the next one go.
+    _done: oneshot::Sender<()>,
+}
+
+impl Talks {
+    /// Whether a stranger gets a sentence now; or a room in which everybody is one.
+    pub(super) fn admit_stranger(&self, who: &BareJid, now: Timestamp) -> bool {
+        let mut known = self.known();
+        if known.strangers.len() >= STRANGERS {
+            known
+                .strangers
+                .retain(|_, told| now.since(*told) < STRANGER_SPAN);
+        }
+        match known.strangers.get(who) {
+            Some(told) if now.since(*told) < STRANGER_SPAN => false,
+            None if known.strangers.len() >= STRANGERS => false,
+            _ => {
+                known.strangers.insert(who.clone(), now);
+                true
+            }
+        }
+    }
+
+    /// Lets a line of somebody with a role in, or not: more than [`RATE`] lines within
+    /// [`RATE_SPAN`] silence the bot until that person has been quiet for as long.
+    pub(super) fn admit(&self, line: &Line, caller: &Caller, now: Timestamp) -> Admitted {
+        let mut known = self.known();
+        let who = caller.jid.to_bare();
+        if known.people.len() >= PEOPLE {
+            known.people.retain(|_, person| {
+                let last = person.recent.back();
+                last.is_some_and(|last| now.since(*last) < YES_WITHIN)
+            });
+        }
+        if known.people.len() >= PEOPLE && !known.people.contains_key(&who) {
+            return Admitted::Ignored;
+        }
+        let person = known.people.entry(who).or_default();
+        let was_quiet = person
+            .recent
+            .back()
+            .is_none_or(|last| now.since(*last) >= RATE_SPAN);
+        if person.recent.len() >= RATE {
+            person.recent.pop_front();
+        }
+        person.recent.push_back(now);
+        if person.silenced && !was_quiet {
+            return Admitted::Ignored;
+        }
+        person.silenced = person.recent.len() >= RATE
+            && person
+                .recent
+                .front()
+                .is_some_and(|first| now.since(*first) < RATE_SPAN);
+        if person.silenced {
+            return Admitted::Answer(words::too_fast());
+        }
+        if line.encrypted {
+            return Admitted::Answer(words::encrypted());
+        }
+        if let Some(corrected) = &line.corrects
+            && person
+                .failed
+                .take_if(|failed| failed == corrected)
+                .is_none()
+        {
+            return Admitted::Answer(words::corrected());
+        }
+        let (done, next) = oneshot::channel();
+        Admitted::InTurn(Turn {
+            before: person.turn.replace(next),
+            _done: done,
+        })
+    }
+
+    /// Runs a line when its turn comes.
+    pub(super) async fn run(
+        &self,
+        line: &Line,
+        turn: Turn,
+        caller: Caller,
+        context: &Context,
+    ) -> String {
+        if let Some(before) = turn.before {
+            // An error means that the line before is over too.
+            let _ = before.await;
+        }
+        let who = caller.jid.clone();
+        let asked = self.person(&who, |person| person.asked.take());
+        let now = context.gate.now();
+        let asked = asked.filter(|asked| asked.is_of(&caller, now));
+        let (text, failed) = match (Word::of(&line.text), asked) {
+            (Some(Word::Yes), Some(asked)) => {
+                let call = Call {
+                    // The role of now, not of when it was asked.
+                    caller,
+                    confirmed: true,
+                    ..asked.call
+                };
+                self.carry_out(call, context).await
+            }
+            (Some(Word::Yes), None) => (words::nothing_to_confirm(), false),
+            (Some(Word::No), Some(_)) => (words::dropped(), false),
+            (Some(Word::Next), _) => self.page(&caller, 1, context).await,
+            (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
+            _ => match line::call(&line.text, &caller, door(&caller)) {
+                Ok(call) => self.carry_out(call, context).await,
+                Err(text) => (text, true),
+            },
+        };
+        if failed {
+            // A correction of a correction names the first message again.
+            let id = line.corrects.clone().or_else(|| line.id.clone());
+            self.person(&who, |person| person.failed = id);
+        }
+        text
+    }
+
+    /// Whether a yes or no is waited for from whom, and where, this is. In a room these need not be addressed then.
+    pub(super) fn waits_for(&self, text: &str, caller: &Caller, now: Timestamp) -> bool {
+        let asked = |person: &Person| {
+            let asked = person.asked.as_ref();
+            asked.is_some_and(|asked| asked.is_of(caller, now))
+        };
+        matches!(Word::of(text), Some(Word::Yes | Word::No))
+            && self
+                .known()
+                .people
+                .get(&caller.jid.to_bare())
+                .is_some_and(asked)
+    }
+
+    /// Another page of the list that was shown last, with its filter.
+    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (String, bool) {
+        let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
+            return (words::no_list(), false);
+        };
+        let Some(page) = page.checked_add_signed(step).filter(|page| *page > 0) else {
+            return (words::no_page_before(), false);
+        };
+        let mut call = Call {
+            // The role and the door of now, not of when the list was asked for.
+            caller: caller.clone(),
+            door: door(caller),
+            ..call
+        };
+        call.values.set("page", vec![page.to_string()]);
+        match self.carry_out(call, context).await {
+            // The only thing that can be wrong with what was right before.
+            (_, true) => (words::no_next_page(), false),
+            answer => answer,
+        }
+    }
+
+    /// The answer, and whether nothing was done because the line was wrong.
+    async fn carry_out(&self, call: Call, context: &Context) -> (String, bool) {
+        let outcome = command::handle(&call, context).await;
+        let failed = matches!(outcome, Outcome::Invalid(_) | Outcome::Unknown { .. });
+        let text = text::render(&outcome, command::find(&call.name));
+        if let Outcome::Rows(page) = &outcome {
+            let shown = Some((call.clone(), page.page));
+            self.person(&call.caller.jid, |person| person.shown = shown);
+        }
+        if let Outcome::Ask(_) = outcome {
+            let who = call.caller.jid.clone();
+            let asked = Asked {
+                call,
+                until: context.gate.now().saturating_add(YES_WITHIN),
+            };
+            self.person(&who, |person| person.asked = Some(asked));
+        }
+        (text, failed)
+    }
+
+    fn person<R>(&self, jid: &Jid, look: impl FnOnce(&mut Person) -> R) -> R {
+        look(self.known().people.entry(jid.to_bare()).or_default())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said of what was said before: an answer to our question, or another page of a list.
+enum Word {
+    Yes,
+    No,
+    Next,
+    Previous,
+}
+
+impl Word {
+    fn of(text: &str) -> Option<Word> {
+        match text.to_lowercase().trim_end_matches(['.', '!']) {
+            "yes" | "y" => Some(Word::Yes),
+            "no" | "n" => Some(Word::No),
+            "next" | "more" => Some(Word::Next),
+            "previous" | "prev" | "back" => Some(Word::Previous),
+            _ => None,
+        }
+    }
+}
+
+/// The door a line of this caller came through.
+fn door(caller: &Caller) -> Door {
+    match caller.occupant {
+        Some(_) => Door::Room,
+        None => Door::Chat,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::Role;
+    use crate::command::{Occupant, Values};
+    use crate::front::message::Way;
+    use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
+
+    fn line(text: &str) -> Line {
+        let text = format!("<message xmlns='{NS_COMPONENT}'><body>{text}</body></message>");
+        let received = Received {
+            kind: Kind::Message,
+            header: Header {
+                from: Jid::new("admin@example.org/phone").unwrap(),
+                to: Jid::new("bot@gate.example.org").unwrap(),
+                id: Some("m1".into()),
+                type_: None,
+                lang: None,
+            },
+            element: text.parse().unwrap(),
+        };
+        Line::read(&received, Way::Private, received.header.to.clone()).unwrap()
+    }
+
+    fn caller() -> Caller {
+        Caller {
+            jid: Jid::new("admin@example.org/phone").unwrap(),
+            role: Role::Admin,
+            occupant: None,
+        }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_795_320_000_000 + millis)
+    }
+
+    #[test]
+    fn a_yes_counts_from_whom_and_where_the_question_was_put() {
+        let within = |room: &str, private| Caller {
+            occupant: Some(Occupant {
+                jid: Jid::new(room).unwrap(),
+                private,
+            }),
+            ..caller()
+        };
+        let here = within("ops@rooms.example.org/Al", false);
+        let talks = Talks::default();
+        talks.person(&here.jid, |person| {
+            person.asked = Some(Asked {
+                call: Call {
+                    caller: here.clone(),
+                    door: Door::Room,
+                    name: String::from("ban"),
+                    values: Values::new(),
+                    confirmed: false,
+                },
+                until: at(120_000),
+            });
+        });
+        let waits = |text: &str, caller: &Caller, millis| talks.waits_for(text, caller, at(millis));
+        assert!(waits("Yes!", &here, 0));
+        assert!(waits(
+            "no",
+            &within("ops@rooms.example.org/other nick", false),
+            0
+        ));
+        assert!(!waits("yes we can", &here, 0), "not said to us");
+        assert!(!waits("yes", &here, 120_000), "too late");
+        assert!(!waits("yes", &caller(), 0), "one to one");
+        assert!(!waits("yes", &within("ops@rooms.example.org/Al", true), 0));
+        assert!(!waits(
+            "yes",
+            &within("lobby@rooms.example.org/Al", false),
+            0
+        ));
+        let mut another = here.clone();
+        another.jid = Jid::new("admin@example.org/desk").unwrap();
+        assert!(!waits("yes", &another, 0), "another client");
+    }
+
+    #[test]
+    fn a_flood_is_answered_once_and_then_with_silence_until_it_is_quiet() {
+        let talks = Talks::default();
+        let heard = |millis| match talks.admit(&line("list"), &caller(), at(millis)) {
+            Admitted::InTurn(_) => "in",
+            Admitted::Answer(_) => "told",
+            Admitted::Ignored => "silent",
+        };
+        for n in 0..19 {
+            assert_eq!(heard(n * 10), "in", "{n}");
+        }
+        assert_eq!(heard(300), "told");
+        for n in 0..50 {
+            assert_eq!(heard(1_000 + n * 9_000), "silent", "{n}");
+        }
+        assert_eq!(heard(1_000 + 49 * 9_000 + 10_000), "in");
+        for n in 0..40 {
+            assert_eq!(
+                heard(1_000_000 + n * 1_000),
+                "in",
+                "a person types fast, {n}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stranger_gets_one_sentence_an_hour_and_there_are_only_so_many() {
+        let talks = Talks::default();
+        let jid = |n: usize| BareJid::new(&format!("s{n}@evil.example")).unwrap();
+        assert!(talks.admit_stranger(&jid(0), at(0)));
+        assert!(!talks.admit_stranger(&jid(0), at(3_599_000)));
+        assert!(talks.admit_stranger(&jid(0), at(3_600_000)));
+        for n in 1..5_000 {
+            talks.admit_stranger(&jid(n), at(3_600_001));
+        }
+        assert_eq!(talks.known().strangers.len(), STRANGERS);
+        assert!(!talks.admit_stranger(&jid(6_000), at(3_600_002)));
+        assert!(talks.admit_stranger(&jid(6_000), at(9_000_000)));
+    }
+
+    #[test]
+    fn only_a_line_that_did_nothing_can_be_corrected() {
+        let talks = Talks::default();
+        let mut corrected = line("ban a@b");
+        corrected.corrects = Some("m1".into());
+        let is_in = || {
+            matches!(
+                talks.admit(&corrected, &caller(), at(0)),
+                Admitted::InTurn(_)
+            )
+        };
+        assert!(!is_in());
+        talks.person(&corrected.from, |person| person.failed = Some("m1".into()));
+        assert!(is_in());
+        assert!(!is_in(), "not a second time");
+    }
+}

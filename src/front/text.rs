@@ -1,0 +1,60 @@
+//! An outcome as text: what a chat, a private message and a room say.
+//!
+//! Styled so that it reads well raw (XEP-0393): nothing but fences around what has several lines.
+
+use crate::command::outcome::{Outcome, Page, Problem, Row};
+use crate::command::{Spec, words};
+
+/// An outcome as text.
+pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
+    match outcome {
+        Outcome::Done(answer) => text(&answer.lines, &answer.rows),
+        Outcome::Rows(page) => rows(page),
+        Outcome::Ask(ask) => {
+            let mut lines = ask.lines.clone();
+            lines.push(words::confirm_chat());
+            lines.join("\n")
+        }
+        Outcome::Invalid(problems) => wrong(problems, spec),
+        Outcome::Refused(problems) => wrong(problems, None),
+        Outcome::Forbidden { needs } => words::forbidden(*needs),
+        Outcome::Unknown { .. } => words::nothing_was_done(None),
+        Outcome::Broken(reference) => words::broken(reference),
+    }
+}
+
+pub(super) fn wrong(problems: &[Problem], spec: Option<&Spec>) -> String {
+    let mut lines: Vec<String> = problems
+        .iter()
+        .map(|problem| problem.text.clone())
+        .collect();
+    lines.push(words::nothing_was_done(spec));
+    lines.join("\n")
+}
+
+fn rows(page: &Page) -> String {
+    let mut lines = vec![format!("{}.", page.title)];
+    lines.extend(page.lines.iter().cloned());
+    lines.extend(
+        page.rows
+            .iter()
+            .map(|entry| format!("{}: {}", entry.row.label, entry.row.value)),
+    );
+    lines.extend(page.next.as_deref().map(words::more));
+    lines.join("\n")
+}
+
+fn text(lines: &[String], rows: &[Row]) -> String {
+    let mut all = lines.to_vec();
+    all.extend(rows.iter().map(|row| {
+        if row.value.contains('\n') {
+            format!("{}:\n```\n{}\n```", row.label, row.value)
+        } else if row.value.contains(&row.label) {
+            // A sentence that names its subject needs no label in front.
+            row.value.clone()
+        } else {
+            format!("{}: {}", row.label, row.value)
+        }
+    }));
+    all.join("\n")
+}

@@ -1,0 +1,216 @@
+//! Bans in files: what one instance gives, another takes, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::ban::{Actor, Door, Origin, Role, Subject, Term, What};
+use portcullis::command::Context;
+use portcullis::exchange::give::{Giving, Wanted};
+use portcullis::exchange::take::{Tally, take};
+use portcullis::exchange::{Format, Reading, read};
+
+use crate::gate::{FakeServer, World, order};
+
+const ALL: Wanted = Wanted {
+    bans: true,
+    exemptions: true,
+    history: true,
+    personal: true,
+};
+
+fn context(world: &World) -> Context {
+    Context {
+        gate: Arc::clone(&world.gate),
+        started: world.gate.now(),
+    }
+}
+
+async fn given(world: &World, wanted: Wanted) -> String {
+    let context = context(world);
+    let mut giving = Giving::new(wanted);
+    let mut text = String::new();
+    while let Some(lines) = giving.next(&context).await.unwrap() {
+        for line in lines {
+            text += &line.to_text();
+            text.push('\n');
+        }
+    }
+    text
+}
+
+async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tally {
+    let reading = Reading {
+        now: world.gate.now(),
+        host: None,
+    };
+    let read = read(format, text, &reading);
+    assert_eq!(read.bad, []);
+    let actor = Actor {
+        name: "root".into(),
+        role: Role::Admin,
+        door: Door::Terminal,
+        occupant: None,
+    };
+    take(read, &actor, dry_run, &context(world)).await
+}
+
+/// What stands and what was, without numbers and places.
+async fn known(world: &World) -> Vec<String> {
+    let lines = given(world, ALL).await;
+    let mut lines: Vec<String> = lines
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line.as_object_mut().unwrap().remove("number");
+            // Each clock may write down the end of a ban itself.
+            if line["change"] == "Expired" {
+                line.as_object_mut().unwrap().remove("id");
+            }
+            line.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+async fn lived(world: &World) {
+    world.ban("a@example.org", Some("1d")).await;
+    world.ban("203.0.113.7", Some("1h")).await;
+    world.lift("a@example.org").await;
+    world.pass(Duration::from_secs(10));
+    world.ban("a@example.org", Some("3d")).await;
+    world.ban("b@example.org from 203.0.113.9", None).await;
+    world.pass(Duration::from_secs(7_200));
+    // The end of the ban of an hour is written down.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let allow = What::Allow {
+        term: Some(Term::For(Duration::from_secs(86_400))),
+        comment: "office".into(),
+    };
+    world
+        .gate
+        .submit(order("192.0.2.0/24", allow))
+        .await
+        .unwrap();
+    world.ban("a@example.org", Some("5d")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_instance_gives_another_takes_whole_and_once() {
+    let here = World::new(FakeServer::new(true));
+    lived(&here).await;
+    let text = given(&here, ALL).await;
+    let later = here.gate.now().as_millis();
+
+    let there = World::on(Arc::default(), FakeServer::new(true), later);
+    let foreseen = taken(&there, Format::Portcullis, &text, true).await;
+    assert!(
+        there.gate.read(|ledger| ledger.is_empty()),
+        "a dry run did something"
+    );
+    let tally = taken(&there, Format::Portcullis, &text, false).await;
+    assert_eq!(tally.recalled + tally.known, 8, "{tally:?}");
+    assert_eq!((tally.refused.len(), tally.older), (0, 0));
+    assert!(foreseen.recalled >= 7, "{foreseen:?}");
+    assert_eq!(known(&there).await, known(&here).await);
+    let a = Subject::parse("a@example.org").unwrap();
+    there.gate.read(|ledger| {
+        assert_eq!(ledger.times_banned(&a), 2);
+        assert_eq!(ledger.current(&a).unwrap().ordinal, 2);
+    });
+
+    let again = taken(&there, Format::Portcullis, &text, false).await;
+    assert!(!again.changes(), "{again:?}");
+    assert_eq!((again.known, again.standing, again.exempt), (8, 2, 1));
+    assert_eq!(known(&there).await, known(&here).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_here() {
+    let here = World::new(FakeServer::new(true));
+    lived(&here).await;
+    let text = given(&here, ALL).await;
+    let there = World::on(
+        Arc::default(),
+        FakeServer::new(true),
+        here.gate.now().as_millis(),
+    );
+    taken(&there, Format::Portcullis, &text, false).await;
+    here.pass(Duration::from_secs(5));
+    here.lift("a@example.org").await;
+    here.ban("c@example.org", None).await;
+    let more = given(&here, ALL).await;
+    there.pass(Duration::from_secs(9));
+    there.ban("c@example.org", Some("1d")).await;
+
+    let tally = taken(&there, Format::Portcullis, &more, false).await;
+    // The un-ban is new; the ban of c is older than the one decided there, and longer.
+    assert_eq!(
+        (tally.recalled, tally.older, tally.known),
+        (1, 1, 8),
+        "{tally:?}"
+    );
+    assert_eq!((tally.banned, tally.prolonged), (0, 1));
+    let stands = |world: &World, subject: &str| {
+        let subject = Subject::parse(subject).unwrap();
+        world.gate.read(|ledger| ledger.current(&subject).cloned())
+    };
+    assert_eq!(stands(&there, "a@example.org"), None);
+    assert_eq!(stands(&there, "c@example.org").unwrap().until, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_of_others_become_bans_with_their_origin_and_what_may_not_be_is_told() {
+    let world = World::new(FakeServer::new(true));
+    world.ban("203.0.113.7", Some("30d")).await;
+    let list = "203.0.113.7 1d shorter\n203.0.113.8 1d spam\n127.0.0.1 1d no\nspam@example.org";
+    let foreseen = taken(&world, Format::Plain, list, true).await;
+    let tally = taken(&world, Format::Plain, list, false).await;
+    assert_eq!(foreseen, tally);
+    assert_eq!(
+        (tally.banned, tally.standing, tally.refused.len()),
+        (2, 1, 1)
+    );
+    assert_eq!(tally.refused[0].subject, "127.0.0.1");
+    assert!(tally.refused[0].why.contains("exempt"), "{tally:?}");
+    world.gate.read(|ledger| {
+        let spam = Subject::parse("spam@example.org").unwrap();
+        assert_eq!(ledger.current(&spam).unwrap().origin, Origin::Imported);
+        let seven = Subject::parse("203.0.113.7").unwrap();
+        assert_eq!(ledger.current(&seven).unwrap().reason, "spam");
+    });
+    let again = taken(&world, Format::Plain, list, false).await;
+    assert_eq!((again.changes(), again.standing), (false, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_export_without_what_is_personal_holds_no_note() {
+    let world = World::new(FakeServer::new(true));
+    lived(&world).await;
+    assert!(given(&world, ALL).await.contains("\"note\":\"private\""));
+    let wanted = Wanted {
+        personal: false,
+        ..ALL
+    };
+    let text = given(&world, wanted).await;
+    assert!(!text.contains("private") && text.contains("\"kind\":\"event\""));
+    let only = Wanted {
+        history: false,
+        exemptions: false,
+        ..ALL
+    };
+    let text = given(&world, only).await;
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("\"note\":\"private\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_bans_are_taken_in_few_appends() {
+    let world = World::new(FakeServer::new(true));
+    let list: String = (0..5_000)
+        .map(|n| format!("10.1.{}.{} 1d\n", n / 250, n % 250))
+        .collect();
+    let tally = taken(&world, Format::Plain, &list, false).await;
+    assert_eq!(tally.banned, 5_000);
+}

@@ -1,0 +1,253 @@
+//! Commands that look at many bans: what lists are asked for, and their pages.
+
+use minidom::Element;
+
+use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
+
+/// The first line of an answer; slow enough to be heard.
+async fn first(bot: &Bot, line: &str) -> String {
+    bot.pass(1);
+    let text = bot.chat(ADMIN, line).await;
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Bans by hand of both admins and by a rule, some of them over.
+async fn some_bans() -> Bot {
+    let bot = Bot::new();
+    for line in [
+        "ban spam@example.org 1h spam",
+        "ban alice@example.org 3d loud",
+        "ban bob@example.org from 203.0.113.7 forever x",
+        "ban 203.0.113.0/24 1d flood",
+        "attempt 198.51.100.9 5",
+    ] {
+        bot.chat(ADMIN, line).await;
+    }
+    bot.chat(MODERATOR, "ban carol@example.org 2d spam again")
+        .await;
+    bot
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_shows_what_meets_all_of_its_filters() {
+    let bot = some_bans().await;
+    for (filter, found) in [
+        ("", "Bans 1-6 of 6."),
+        ("account", "Matching bans 1-3 of 3."),
+        ("pairs", "Matching bans 1-1 of 1."),
+        ("by:mod", "Matching bans 1-1 of 1."),
+        ("origin:hand", "Matching bans 1-5 of 5."),
+        ("origin:rule", "Matching bans 1-1 of 1."),
+        ("origin:import", "No ban matches."),
+        ("rule:address-failures", "Matching bans 1-1 of 1."),
+        ("expiring:2h", "Matching bans 1-2 of 2."),
+        ("expiring:1d", "Matching bans 1-3 of 3."),
+        ("account expiring:1d", "Matching bans 1-1 of 1."),
+        ("spam", "Matching bans 1-2 of 2."),
+        ("spam by:admin", "Matching bans 1-1 of 1."),
+        ("bob@example.org", "Matching bans 1-1 of 1."),
+        ("203.0.113.7", "Matching bans 1-2 of 2."),
+        ("203.0.0.0/16", "Matching bans 1-2 of 2."),
+        (
+            "bob@example.org from 203.0.113.7",
+            "Matching bans 1-1 of 1.",
+        ),
+        ("#2..4", "Matching bans 1-3 of 3."),
+        ("state:any", "Matching bans 1-6 of 6."),
+        ("state:ended", "No ban matches."),
+        ("state:pending", "No ban matches."),
+        ("state:ended state:in-force", "No ban matches."),
+    ] {
+        let line = format!("list {filter}");
+        assert_eq!(first(&bot, line.trim()).await, found, "{line}");
+    }
+    for wrong in [
+        "origin:mars",
+        "state:over",
+        "since:now",
+        "expiring:5",
+        "#a..b",
+    ] {
+        bot.pass(11);
+        let text = bot.chat(ADMIN, &format!("list {wrong}")).await;
+        assert!(
+            text.contains("Nothing was done. Write: list [FILTER] [PAGE]"),
+            "{text}"
+        );
+    }
+    let text = bot.chat(ADMIN, "list color:red shape:round").await;
+    assert!(
+        text.contains("“color:red”") && text.contains("“shape:round”"),
+        "all at once: {text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_was_not_told_can_be_listed() {
+    let server = crate::gate::FakeServer::new(true);
+    server
+        .failures
+        .store(1, std::sync::atomic::Ordering::SeqCst);
+    let bot = Bot::with(server);
+    bot.chat(ADMIN, "ban a@example.org 1h x").await;
+    bot.chat(ADMIN, "ban b@example.org 1h x").await;
+    let text = bot.chat(ADMIN, "list state:pending").await;
+    assert!(
+        text.starts_with("Matching bans 1-1 of 1.\n#1 a@example.org: until"),
+        "{text}"
+    );
+    assert!(text.contains("(not carried out yet)"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bans_that_ended_are_listed_with_how_they_ended_newest_end_first() {
+    let bot = some_bans().await;
+    bot.chat(ADMIN, "ban #2 4d louder").await;
+    bot.chat(ADMIN, "unban #2 sorry").await;
+    bot.pass(2 * 3_600);
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    bot.chat(ADMIN, "allow 203.0.113.0/24 office").await;
+    bot.chat(ADMIN, "ban alice@example.org 5d once more").await;
+    assert_eq!(
+        bot.chat(ADMIN, "list state:ended").await,
+        "Matching bans 1-5 of 5.\n\
+         #4 203.0.113.0/24: ended 2026-11-22 06:00 UTC, by admin@example.org; it was by admin@example.org: flood.\n\
+         #3 bob@example.org from 203.0.113.7: ended 2026-11-22 06:00 UTC, by admin@example.org; it was by admin@example.org: x.\n\
+         #1 spam@example.org: ended 2026-11-22 05:00 UTC, its time was over; it was by admin@example.org: spam.\n\
+         #5 198.51.100.9: ended 2026-11-22 04:30 UTC, its time was over; it was by the rule address-failures (called upon by admin@example.org): too many failed logins from this address.\n\
+         #2 alice@example.org: ended 2026-11-22 04:00 UTC, by admin@example.org; it was by admin@example.org: louder."
+    );
+    assert_eq!(
+        first(&bot, "list state:ended louder").await,
+        "Matching bans 1-1 of 1."
+    );
+    assert_eq!(
+        first(&bot, "list state:ended origin:rule").await,
+        "Matching bans 1-1 of 1."
+    );
+    assert_eq!(
+        first(&bot, "list state:any alice@example.org").await,
+        "Matching bans 1-2 of 2."
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn next_and_previous_turn_the_pages_of_ones_own_last_list() {
+    let bot = Bot::new();
+    for n in 1..=23 {
+        bot.chat(ADMIN, &format!("ban u{n}@example.org 1d x{}", n % 2))
+            .await;
+        bot.pass(11);
+    }
+    assert_eq!(
+        first(&bot, "next").await,
+        "There is no list to turn a page of. Write list, failures or allowed first."
+    );
+    let text = bot.chat(ADMIN, "list x1").await;
+    assert!(text.ends_with("More: next, or list x1 2"), "{text}");
+    assert_eq!(first(&bot, "next").await, "Matching bans 11-12 of 12.");
+    assert_eq!(first(&bot, "Next").await, "That was the last page.");
+    assert_eq!(first(&bot, "previous").await, "Matching bans 1-10 of 12.");
+    assert_eq!(first(&bot, "previous").await, "That was the first page.");
+    // Somebody else's list is theirs; another command in between does not matter.
+    assert!(
+        bot.chat(MODERATOR, "next")
+            .await
+            .contains("no list to turn")
+    );
+    bot.chat(ADMIN, "show #1").await;
+    assert_eq!(first(&bot, "next").await, "Matching bans 11-12 of 12.");
+    bot.pass(60);
+    bot.chat(ADMIN, "failures").await;
+    assert_eq!(first(&bot, "next").await, "That was the last page.");
+    // A role that is gone lists nothing.
+    bot.chat(ADMIN, "list").await;
+    bot.desk.set_roles(crate::doors::roles(&[], &[]));
+    assert!(
+        bot.chat(ADMIN, "next")
+            .await
+            .starts_with("This is portcullis")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fields_of_a_list_say_the_same_as_its_words() {
+    let bot = some_bans().await;
+    let shown = bot.command(ADMIN, "node='list'", "").await;
+    let fields: Vec<(String, String)> = form(&shown)
+        .children()
+        .filter(|child| child.name() == "field")
+        .map(|field| {
+            let attr = |name| field.attr(name).unwrap_or_default().to_owned();
+            (attr("var"), attr("type"))
+        })
+        .collect();
+    let expected = [
+        ("FORM_TYPE", "hidden"),
+        ("filter", "text-single"),
+        ("kind", "list-single"),
+        ("state", "list-single"),
+        ("origin", "list-single"),
+        ("by", "text-single"),
+        ("expiring", "text-single"),
+        ("page", "text-single"),
+        ("table", "boolean"),
+    ];
+    assert_eq!(
+        fields,
+        expected.map(|(var, kind)| (var.to_owned(), kind.to_owned()))
+    );
+    let list = async |fields: &[(&str, &[&str])]| {
+        note(&bot.command(ADMIN, "node='list'", &submit(fields)).await)
+    };
+    // As a client sends it that was not touched.
+    let untouched: &[(&str, &[&str])] = &[
+        ("filter", &[""]),
+        ("kind", &["any"]),
+        ("state", &["in-force"]),
+        ("origin", &["any"]),
+        ("by", &[]),
+        ("expiring", &[" "]),
+        ("page", &[]),
+        ("table", &["0"]),
+    ];
+    assert_eq!(list(untouched).await, "Bans 1-6 of 6.");
+    assert_eq!(
+        list(&[("kind", &["account"]), ("by", &["mod"])]).await,
+        "Matching bans 1-1 of 1."
+    );
+    assert_eq!(
+        list(&[("expiring", &["1 d"]), ("origin", &["hand"])]).await,
+        "Matching bans 1-2 of 2."
+    );
+    let wrong = bot
+        .command(
+            ADMIN,
+            "node='list'",
+            &submit(&[("kind", &["account"]), ("origin", &["mars"])]),
+        )
+        .await;
+    assert_eq!(wrong.attr("status"), Some("executing"));
+    assert!(
+        note(&wrong).contains("There is no filter “origin:mars”"),
+        "{}",
+        note(&wrong)
+    );
+    let kept: Vec<String> = form(&wrong)
+        .children()
+        .filter(|field| field.attr("var") == Some("kind"))
+        .flat_map(Element::children)
+        .filter(|value| value.name() == "value")
+        .map(Element::text)
+        .collect();
+    assert_eq!(kept, ["account"]);
+    let page = form(&shown)
+        .children()
+        .find(|field| field.attr("var") == Some("page"))
+        .unwrap();
+    let hint = page
+        .get_child("validate", "http://jabber.org/protocol/xdata-validate")
+        .unwrap();
+    assert_eq!(hint.attr("datatype"), Some("xs:integer"));
+    assert!(form(&shown).has_child("title", NS_DATA));
+}

@@ -1,0 +1,65 @@
+"""Clients nobody here wrote, each beside a server and a portcullis of its own: ban numbers begin at 1, as in the documents.
+
+`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients` so.
+"""
+import pathlib
+
+import pytest
+
+import lab
+from parts import need
+
+
+def pytest_addoption(parser):
+    parser.addoption("--screens", type=pathlib.Path, help="keep what the clients show in this folder")
+
+
+@pytest.fixture(scope="module")
+def server(request):
+    need(request.param)
+    one = lab.SERVERS[request.param](module=True)
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def bot(server):
+    server.add_user("admin2")
+    one = lab.Portcullis(server, admins=[server.jid("admin"), server.jid("admin2")])
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(server, bot):
+    """A second admin whose client is not under test."""
+    one = lab.Client(server, "admin2")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def keep(request, server):
+    """Keeps a screen: text for a name in .txt, bytes for one in .png. Only with `--screens`, and from one server."""
+    folder = request.config.getoption("--screens")
+
+    def write(name, screen):
+        if folder and server.name == "ejabberd-24.12":
+            folder.mkdir(parents=True, exist_ok=True)
+            if isinstance(screen, str):
+                (folder / name).write_text(screen + "\n")
+            else:
+                (folder / name).write_bytes(screen)
+    return write
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the client shows goes with a failure."""
+    report = (yield).get_result()
+    if report.failed:
+        for client in getattr(item, "funcargs", {}).values():
+            if hasattr(client, "screen"):
+                report.sections.append(("what the client shows", client.screen()))
