@@ -528,6 +528,11 @@ impl Ledger {
         self.folded
     }
 
+    /// How many subjects were ever heard of.
+    pub fn subjects(&self) -> usize {
+        self.dossiers.len()
+    }
+
     /// The version of a subject; `Seq(0)` for one never heard of.
     pub fn version(&self, subject: &Subject) -> Version {
         self.dossiers

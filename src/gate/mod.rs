@@ -18,6 +18,7 @@ mod desk;
 pub mod effects;
 pub mod past;
 pub mod ports;
+pub mod snapshots;
 mod under_way;
 pub mod weighed;
 
@@ -62,6 +63,9 @@ pub struct Gate {
     ledger: RwLock<Ledger>,
     waiting: WaitingRoom,
     desk: Desk,
+    outbox: Arc<dyn Outbox>,
+    /// The place of the snapshot it began with.
+    restored: Seq,
     counters: Counters,
     teller: Teller,
     folded: Notify,
@@ -78,7 +82,8 @@ pub enum Settled {
 }
 
 impl Gate {
-    /// Replays the log into a ledger and takes in the effects a crash left behind.
+    /// Brings the ledger back, from a snapshot and the log behind it, and takes in the effects a
+    /// crash left behind.
     ///
     /// Blocks on the disk; nothing is let in or refused before it returns.
     ///
@@ -94,8 +99,9 @@ impl Gate {
     ) -> Result<Arc<Gate>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
         let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
-        let desk = Desk::new(outbox, cursor, tasks);
-        let mut ledger = Ledger::default();
+        let desk = Desk::new(Arc::clone(&outbox), cursor, tasks);
+        let mut ledger = snapshots::restore(&*log, &*outbox, cursor)?;
+        let restored = ledger.folded();
         loop {
             let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
             if entries.is_empty() {
@@ -118,6 +124,8 @@ impl Gate {
             ledger: RwLock::new(ledger),
             waiting: Mutex::default(),
             desk,
+            outbox,
+            restored,
             counters,
             teller: Teller::default(),
             folded: Notify::new(),
@@ -507,6 +515,11 @@ impl Gate {
     /// Puts another policy in force; bans that stand are left as they are.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+    }
+
+    /// The place in the log of the snapshot it began with; 0: it folded the whole log.
+    pub fn began_with(&self) -> Seq {
+        self.restored
     }
 
     /// The server.

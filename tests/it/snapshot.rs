@@ -1,11 +1,17 @@
 //! A snapshot and what the log has behind it come to the ledger that the whole log comes to.
 
+use std::sync::Arc;
+
 use portcullis::ban::event::Chain;
 use portcullis::ban::watch::{Topic, Watch};
 use portcullis::ban::{
     Actor, Change, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
 };
+use portcullis::gate::ports::{EventLog, Outbox};
+use portcullis::store::{MemoryStore, Store};
 use proptest::prelude::*;
+
+use crate::gate::{FakeServer, START, World};
 
 /// One event: whom it is about, what it changes, how far behind its version it was decided, and
 /// how many pieces of the snapshot are taken after it.
@@ -97,6 +103,124 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
         change: change(step.1, at),
         personal: Personal::default(),
     }
+}
+
+fn replayed(log: &impl EventLog) -> Ledger {
+    let mut ledger = Ledger::default();
+    for entry in log.read(Seq(1), usize::MAX).unwrap() {
+        ledger.fold(entry.seq, &entry.event);
+    }
+    ledger
+}
+
+/// A world that begins anew on what another one left.
+fn again(store: &Arc<MemoryStore>) -> World {
+    World::on(Arc::clone(store), FakeServer::new(false), START)
+}
+
+/// Whether a world holds what its log says.
+fn is_whole(world: &World) -> bool {
+    let truth = replayed(&*world.store);
+    world.gate.read(|ledger| *ledger == truth)
+}
+
+async fn story(world: &World, names: std::ops::Range<usize>) {
+    for n in names {
+        world.ban(&format!("u{n}@example.org"), Some("1h")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_takes_the_snapshot_and_what_the_log_has_behind_it() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..5).await;
+    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+    story(&world, 5..7).await;
+    let later = again(&world.store);
+    assert_eq!(later.gate.began_with(), Seq(5));
+    assert!(is_whole(&later));
+    assert_eq!(later.gate.tasks().len(), 7, "no work is forgotten");
+    assert!(!is_let_in(&later, "u0@example.org") && !is_let_in(&later, "u6@example.org"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..5).await;
+    world.gate.take_snapshot().unwrap();
+    let frames = world.store.load_ledger().unwrap();
+    for at in 0..frames.len() {
+        let mut bad = frames.clone();
+        bad[at][3] ^= 0x40;
+        world
+            .store
+            .save_ledger(&mut bad.into_iter().map(Ok))
+            .unwrap();
+        let later = again(&world.store);
+        assert_eq!(later.gate.began_with(), Seq(0));
+        assert!(is_whole(&later));
+    }
+    let other = World::new(FakeServer::new(false));
+    story(&other, 10..16).await;
+    other
+        .store
+        .save_ledger(&mut frames.into_iter().map(Ok))
+        .unwrap();
+    let later = again(&other.store);
+    assert_eq!(later.gate.began_with(), Seq(0));
+    assert!(is_whole(&later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..3).await;
+    world.gate.take_snapshot().unwrap();
+    // As a crash leaves it that took the last seconds of the outbox.
+    let crashed = Arc::new(MemoryStore::new());
+    let log = world.store.read(Seq(1), 10).unwrap();
+    for entry in log {
+        crashed.append(vec![entry.event]).await.unwrap();
+    }
+    let frames = world.store.load_ledger().unwrap();
+    crashed
+        .save_ledger(&mut frames.into_iter().map(Ok))
+        .unwrap();
+    let later = again(&crashed);
+    assert_eq!(later.gate.began_with(), Seq(0));
+    assert_eq!(later.gate.tasks().len(), 3, "no work is forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_cannot_be_kept_changes_nothing() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..3).await;
+    world.gate.take_snapshot().unwrap();
+    story(&world, 3..5).await;
+    for nth in [1, 2] {
+        world.store.fail_on(nth);
+        assert!(world.gate.take_snapshot().is_err());
+    }
+    assert_eq!(again(&world.store).gate.began_with(), Seq(3));
+    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+}
+
+#[test]
+fn a_disk_keeps_it_beside_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let frames = [b"one".to_vec(), b"end".to_vec()];
+    store
+        .save_ledger(&mut frames.clone().into_iter().map(Ok))
+        .unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.load_ledger().unwrap(), frames);
+}
+
+fn is_let_in(world: &World, account: &str) -> bool {
+    let subject = Subject::parse(account).unwrap();
+    world.gate.check(subject.account(), None) == portcullis::ban::Verdict::LetIn
 }
 
 proptest! {
