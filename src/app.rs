@@ -130,7 +130,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         "the decisions made so far are loaded"
     );
     let context = Context::new(Arc::clone(&gate), gate.now());
-    let desk = Desk::new(wire.domain().clone(), context, roles(&config));
+    let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -149,7 +149,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let mut at_the_doors = vec![tokio::spawn(terminal::serve(
         socket,
         config.store.clone(),
-        Arc::clone(&gate),
+        wire.domain().clone(),
+        context,
         doors.clone(),
     ))];
     if let Some(http) = http {
@@ -412,8 +413,5 @@ fn server_settings(config: &Config) -> crate::xmpp::act::Settings {
 
 /// Who may do what.
 fn roles(config: &Config) -> Roles {
-    Roles::new(
-        config.admins.iter().cloned(),
-        config.moderators.iter().cloned(),
-    )
+    Roles::new(config.granted())
 }

@@ -11,7 +11,7 @@ use clap::Parser;
 use portcullis::{
     app,
     ban::seal::{KEY_BYTES, KeyId, generate_key_line},
-    cli::{Cli, Command, Output},
+    cli::{self, Cli, Command, Output, Program, handbook},
     config::{Config, Problem, Problems},
     rehearse::Stopped,
 };
@@ -27,12 +27,18 @@ fn main() -> ExitCode {
         config: file,
         command,
     } = Cli::parse();
-    match command {
-        Command::Keygen { id } => keygen(id),
-        Command::Rehearse { events } => rehearse(&file, &events),
-        Command::CheckConfig(output) => check_config(&file, output),
-        Command::Run => with_config(&file, |config| app::run(&file, config)),
-        Command::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
+    let program = match command {
+        Command::Call(call) => return cli::call::run(&file, call),
+        Command::Program(program) => program,
+    };
+    match program {
+        Program::Keygen { id } => keygen(id),
+        Program::Rehearse { events } => rehearse(&file, &events),
+        Program::CheckConfig(output) => check_config(&file, output),
+        Program::Run => with_config(&file, |config| app::run(&file, config)),
+        Program::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
+        Program::Completions { shell } => write(Ok(handbook::completions(shell))),
+        Program::Man => write(handbook::man()),
     }
 }
 
@@ -147,6 +153,23 @@ fn keygen(id: Option<KeyId>) -> ExitCode {
     match id.or_else(drawn) {
         Some(id) => print(&generate_key_line(&id, &random), ExitCode::SUCCESS),
         None => ExitCode::FAILURE,
+    }
+}
+
+/// Writes a page.
+fn write(page: io::Result<Vec<u8>>) -> ExitCode {
+    let written = page.and_then(|page| {
+        let mut out = io::stdout().lock();
+        out.write_all(&page).and_then(|()| out.flush())
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever stopped reading has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis: cannot write the answer: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use portcullis::ban::{Account, Ban, Policy, Subject, Term, Timestamp};
+use portcullis::ban::{Account, Ban, Policy, Rights, Role, Subject, Term, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::Gate;
@@ -70,7 +70,7 @@ fn bot() -> Bot {
     let context = Context::new(Arc::clone(&gate), gate.now());
     let admin = Account::from_jid(&Jid::new("admin@example.org").expect("a JID")).expect("an account");
     let domain = BareJid::new("portcullis.example.org").expect("a domain");
-    Bot { desk: Desk::new(domain, context, Roles::new([admin], [])), gate, stop }
+    Bot { desk: Desk::new(domain, context, Roles::new([(admin, Rights::everywhere(Role::Admin))])), gate, stop }
 }
 
 /// Hands a stanza to the doors and waits for what comes of it.

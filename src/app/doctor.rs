@@ -15,7 +15,8 @@ use super::{WRONG, link_settings, server_settings};
 use crate::ban::Timestamp;
 use crate::command::words;
 use crate::config::Config;
-use crate::front::terminal::{self, Answer, Question};
+use crate::front::terminal::Client;
+use crate::front::terminal::wire::{Answer, Question};
 use crate::gate::ports::{Server, Standing};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
@@ -52,16 +53,16 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
             };
         }
     };
-    if json {
-        match serde_json::to_string_pretty(&standing) {
-            Ok(text) => println!("{text}"),
-            Err(why) => {
-                eprintln!("portcullis: cannot write the answer: {why}");
-                return ExitCode::FAILURE;
-            }
-        }
+    let written = if json {
+        serde_json::to_string_pretty(&standing)
+            .map_err(std::io::Error::from)
+            .and_then(|text| crate::cli::print(&text))
     } else {
-        print!("{}", told(&standing));
+        crate::cli::print(told(&standing).trim_end())
+    };
+    if let Err(why) = written {
+        eprintln!("portcullis: cannot write the answer: {why}");
+        return ExitCode::FAILURE;
     }
     if standing.linked && standing.level > 0 {
         ExitCode::SUCCESS
@@ -71,15 +72,18 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
 }
 
 async fn examine(config: &Config) -> anyhow::Result<Standing> {
-    let running = terminal::ask(&config.store, &Question::Standing)
+    let silent = "a portcullis runs on this store but does not answer at its local socket";
+    let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
+        return probe(config).await;
+    };
+    match running
+        .ask(&Question::Standing {}, |_| {})
         .await
-        .context("a portcullis runs on this store but does not answer at its local socket")?;
-    match running {
-        Some(Answer::Standing(standing)) => Ok(standing),
-        Some(Answer::Wrong(why)) => {
-            anyhow::bail!("the running portcullis is another version: {why}")
-        }
-        None => probe(config).await,
+        .context(silent)?
+    {
+        Answer::Standing(standing) => Ok(standing),
+        Answer::Wrong(why) => anyhow::bail!("the running portcullis says: {why}"),
+        _ => anyhow::bail!("the running portcullis is another version"),
     }
 }
 

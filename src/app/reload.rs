@@ -88,6 +88,8 @@ impl Reload {
         // What waits for a restart is compared with what runs, not with what was read last.
         self.config.admins = new.admins;
         self.config.moderators = new.moderators;
+        self.config.viewers = new.viewers;
+        self.config.roles = new.roles;
         self.config.ban = new.ban;
         self.config.exempt = new.exempt;
         self.config.rules = new.rules;

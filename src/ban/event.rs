@@ -5,6 +5,7 @@
 //! was decided on, and the *fold* drops it when that version has moved: every instance drops
 //! the same events, so any ordered log will do (docs/adr/0003).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -44,21 +45,53 @@ impl fmt::Debug for EventId {
     }
 }
 
-/// What an actor may do. Later ones may do all that earlier ones may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What an actor may do. Greater ones may do all that lesser ones may.
+///
+/// Stored by position, so a new role comes last here, and [`Role::rank`] says where it belongs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Nothing.
+    #[default]
     Stranger,
     /// Accounts and single addresses, up to a longest term.
     Moderator,
     /// Everything.
     Admin,
+    /// Looks, and changes nothing.
+    Viewer,
+}
+
+impl Role {
+    /// Every role, the least first.
+    pub const ALL: [Role; 4] = [Role::Stranger, Role::Viewer, Role::Moderator, Role::Admin];
+
+    fn rank(self) -> u8 {
+        match self {
+            Role::Stranger => 0,
+            Role::Viewer => 1,
+            Role::Moderator => 2,
+            Role::Admin => 3,
+        }
+    }
+}
+
+impl PartialOrd for Role {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Role {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Role::Stranger => "stranger",
+            Role::Viewer => "viewer",
             Role::Moderator => "moderator",
             Role::Admin => "admin",
         })
@@ -495,6 +528,15 @@ mod tests {
              02010000107370616d406578616d706c652e6f7267030004\
              7370616d00"
         );
+    }
+
+    /// Roles are stored by position and compared by rank.
+    #[test]
+    fn the_numbers_of_roles_stay_as_they_are_and_their_order_is_another() {
+        let bytes = Role::ALL.map(|role| postcard::to_stdvec(&role).unwrap());
+        assert_eq!(bytes, [[0], [3], [1], [2]]);
+        assert!(Role::ALL.is_sorted());
+        assert!(Role::Viewer < Role::Moderator && Role::Viewer > Role::Stranger);
     }
 
     /// The bytes on disk of version 2: those of version 1 and, behind them, the occupant.

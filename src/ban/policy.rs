@@ -162,7 +162,7 @@ impl Policy {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             },
-            Role::Stranger => Some(Duration::ZERO),
+            Role::Stranger | Role::Viewer => Some(Duration::ZERO),
         }
     }
 

@@ -41,7 +41,7 @@ pub const SPEC: Spec = Spec {
             label: "Comment, for the list",
             kind: Kind::Line,
             required: false,
-            desc: "Why; admins and moderators see it with allowed.",
+            desc: "Why; those with a role here see it, with allowed.",
             place: Place::Rest,
         },
     ],
@@ -111,7 +111,7 @@ impl Allow {
 
     fn order(&self, call: &Call) -> Report {
         Report::Order(Order {
-            actor: call.caller.actor(call.door),
+            actor: call.caller.actor(call.door, &self.subject),
             own_account: call.caller.account(),
             own_addresses: Vec::new(),
             subject: self.subject.clone(),
@@ -201,6 +201,7 @@ fn question(allow: &Allow, context: &Context) -> Ask {
             words::kind(&allow.subject),
             words::reach(&allow.subject),
         )],
+        values: None,
     }
 }
 

@@ -27,7 +27,7 @@ pub const SPEC: Spec = Spec {
             kind: Kind::Line,
             required: true,
             desc: "Whose login failed, from where, or an account and an address with a space between them.",
-            place: Place::Subjects,
+            place: Place::Login,
         },
         Field {
             name: TIMES,
@@ -59,7 +59,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     let place = subject.place();
     let before = context.gate.outlook(subject.whose(), place);
     let report = Report::Attempt {
-        actor: call.caller.actor(call.door),
+        actor: call.caller.actor(call.door, &subject),
         subject: subject.clone(),
         times,
     };

@@ -63,7 +63,7 @@ pub const SPEC: Spec = Spec {
             label: "Private note",
             kind: Kind::Lines,
             required: false,
-            desc: "Only admins and moderators see it, with show. It is never sent to the server.",
+            desc: "Only those with a role here see it, with show. It is never sent to the server.",
             place: Place::Nowhere,
         },
         Field {
@@ -143,7 +143,7 @@ impl Ban {
 
     fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Report {
         Report::Order(Order {
-            actor: call.caller.actor(call.door),
+            actor: call.caller.actor(call.door, subject),
             own_account: call.caller.account(),
             own_addresses: own_addresses.to_vec(),
             subject: subject.clone(),
@@ -280,9 +280,11 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
 
 fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
     let (policy, now) = (context.gate.policy(), context.gate.now());
+    let roles = ban.subjects.iter().map(|one| call.caller.rights.over(one));
+    let role = roles.min().unwrap_or_default();
     let term = ban
         .term
-        .unwrap_or_else(|| policy.default_term_for(call.caller.role, now));
+        .unwrap_or_else(|| policy.default_term_for(role, now));
     Ask {
         title: words::ask_title(&ban.subjects),
         lines: words::ask(
@@ -304,6 +306,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
                 )
             })
             .collect(),
+        values: None,
     }
 }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::spec::Values;
-use crate::ban::{Account, Actor, Door, Role, Timestamp};
+use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server, or the room, vouches for it.
+    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`Door::Terminal`] speaks as
+    /// the program itself: our own address, with the user of the machine for a resource.
     pub jid: Jid,
-    /// What they may do, looked up when the call came in.
-    pub role: Role,
+    /// What they may do and where, looked up when the call came in.
+    pub rights: Rights,
     /// Whom they speak as, when they are in a room.
     pub occupant: Option<Occupant>,
 }
@@ -36,11 +37,34 @@ impl Occupant {
 }
 
 impl Caller {
-    /// As the log of decisions names them.
-    pub fn actor(&self, door: Door) -> Actor {
+    /// Who they are, as the log of decisions and the audit say it: their JID, or `unix:root`. No JID looks like the
+    /// latter: a colon is no letter of a domain (RFC 7622, 3.2).
+    pub fn name(&self, door: Door) -> String {
+        match (door, self.jid.resource()) {
+            (Door::Terminal, Some(user)) => format!("unix:{user}"),
+            _ => self.jid.to_string(),
+        }
+    }
+
+    /// Their highest role: which commands they are offered.
+    pub fn role(&self) -> Role {
+        self.rights.highest()
+    }
+
+    /// As the log of decisions names them when they do something about a subject: with their role
+    /// over it, which is what the rules go by.
+    pub fn actor(&self, door: Door, subject: &Subject) -> Actor {
         Actor {
-            name: self.jid.to_string(),
-            role: self.role,
+            role: self.rights.over(subject),
+            ..self.actor_for_self(door)
+        }
+    }
+
+    /// The same when it is about nobody but themselves: with their highest role.
+    pub fn actor_for_self(&self, door: Door) -> Actor {
+        Actor {
+            name: self.name(door),
+            role: self.role(),
             door,
             occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
         }
@@ -80,5 +104,29 @@ impl Context {
     /// What commands work with from now on.
     pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
         Context { gate, started }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::Subject;
+
+    #[test]
+    fn a_user_of_the_machine_is_no_account_and_cannot_be_taken_for_one() {
+        let caller = Caller {
+            jid: Jid::new("portcullis.example.org/root").unwrap(),
+            rights: Rights::everywhere(Role::Admin),
+            occupant: None,
+        };
+        assert_eq!(caller.account(), None);
+        let actor = caller.actor_for_self(Door::Terminal);
+        assert_eq!(
+            (actor.name.as_str(), actor.bare_name()),
+            ("unix:root", "unix:root")
+        );
+        assert!(Jid::new(&actor.name).is_err());
+        assert!(Subject::parse(&actor.name).is_err());
     }
 }

@@ -5,6 +5,7 @@ use futures::FutureExt;
 use super::attempt::evidence;
 use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::reach::visible;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{subjects, words};
 use crate::ban::{Outlook, Role, Subject, Verdict};
@@ -14,7 +15,7 @@ pub const SPEC: Spec = Spec {
     name: "check",
     title: "Check a login",
     summary: "Tells whether a login would be let in, and why: bans, exemptions, earlier logins, counters, guard.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[Field {
         name: subjects::FIELD,
@@ -22,7 +23,7 @@ pub const SPEC: Spec = Spec {
         kind: Kind::Line,
         required: true,
         desc: "Whose login, from where, or an account and an address with a space between them.",
-        place: Place::Subjects,
+        place: Place::Login,
     }],
     usage: "check ACCOUNT [ADDRESS] | ADDRESS",
     examples: &[
@@ -47,7 +48,9 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(subject) => subject,
         Err(problems) => return Outcome::Invalid(problems),
     };
+    let rights = &call.caller.rights;
     let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = visible(outlook, rights);
     let now = context.gate.now();
     let mut lines = Vec::new();
     let mut rows = Vec::new();
@@ -60,7 +63,9 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     if let Some(ban) = refusing {
         lines.push(words::is_banned(ban, now));
         lines.extend(words::meaning(&ban.subject));
-        rows.extend(evidence(ban, context).await);
+        if rights.see(&ban.subject) {
+            rows.extend(evidence(ban, context).await);
+        }
     }
     lines.extend(words::why_let_in(&subject, &outlook));
     lines.extend(words::nearest_limit(&outlook));

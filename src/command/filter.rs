@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::outcome::Problem;
 use super::spec::{Field, Kind, Place, Values};
 use super::words;
-use crate::ban::{Account, Origin, Subject, Term, Timestamp};
+use crate::ban::{Account, Origin, Rights, Role, Subject, Term, Timestamp};
 
 /// The words there are. A list of them is what one command knows; plain words are always known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,19 +211,25 @@ pub(super) struct Filter {
     /// As it is written in a chat line.
     words: String,
     tests: Vec<Test>,
+    /// Of whoever asks: what they may not see is not there.
+    rights: Rights,
 }
 
 impl Filter {
-    /// Reads the field `filter` and those beside it.
+    /// Reads the field `filter` and those beside it, for somebody with these rights.
     ///
     /// # Errors
     /// All words that are not known, each with those that are.
     pub(super) fn parse(
         values: &Values,
+        rights: &Rights,
         known: &[Word],
         now: Timestamp,
     ) -> Result<Filter, Vec<Problem>> {
-        let mut filter = Filter::default();
+        let mut filter = Filter {
+            rights: rights.clone(),
+            ..Filter::default()
+        };
         let mut problems = Vec::new();
         let typed = values.line("filter").unwrap_or_default();
         filter.take(&words::clean(&typed), "filter", known, now, &mut problems);
@@ -307,9 +313,10 @@ impl Filter {
         states.all(|other| other == first).then_some(first)
     }
 
-    /// Whether a row meets all conditions; the state is not among them.
+    /// Whether a row may be seen and meets all conditions; the state is not among them.
     pub(super) fn holds(&self, row: &impl Sifted) -> bool {
-        self.tests.iter().all(|test| test.holds(row))
+        self.rights.over_account(row.whose()) >= Role::Viewer
+            && self.tests.iter().all(|test| test.holds(row))
     }
 }
 
@@ -447,6 +454,10 @@ mod tests {
         Word::ByHand,
     ];
 
+    fn all_rights() -> Rights {
+        Rights::everywhere(Role::Viewer)
+    }
+
     fn now() -> Timestamp {
         Timestamp::from_millis(1_795_320_000_000)
     }
@@ -454,7 +465,7 @@ mod tests {
     /// The tests a filter is read as, or the first sentence about what is wrong.
     fn check(text: &str) -> Result<Vec<Test>, String> {
         let values = Values::new().with("filter", text);
-        match Filter::parse(&values, ALL, now()) {
+        match Filter::parse(&values, &all_rights(), ALL, now()) {
             Ok(filter) => Ok(filter.tests),
             Err(problems) => Err(problems[0].text.clone()),
         }
@@ -517,7 +528,7 @@ mod tests {
     fn what_a_list_does_not_know_is_an_error_there() {
         let parse = |text| {
             let values = Values::new().with("filter", text);
-            Filter::parse(&values, &[Word::Rule], now())
+            Filter::parse(&values, &all_rights(), &[Word::Rule], now())
         };
         let problems = parse("by:alice origin:hand").unwrap_err();
         assert_eq!(problems.len(), 2, "all at once");
@@ -538,17 +549,27 @@ mod tests {
             .with("origin", "any")
             .with("by", "alice")
             .with("expiring", "1d 12h");
-        let filter = Filter::parse(&values, ALL, now()).unwrap();
+        let filter = Filter::parse(&values, &all_rights(), ALL, now()).unwrap();
         assert_eq!(
             filter.words(),
             "spam account state:ended by:alice expiring:1d12h"
         );
-        let again = Filter::parse(&Values::new().with("filter", filter.words()), ALL, now());
+        let again = Filter::parse(
+            &Values::new().with("filter", filter.words()),
+            &all_rights(),
+            ALL,
+            now(),
+        );
         assert_eq!(again.unwrap(), filter);
         let values = Values::new().with("state", "in-force").with("kind", "any");
-        let filter = Filter::parse(&values, ALL, now()).unwrap();
+        let filter = Filter::parse(&values, &all_rights(), ALL, now()).unwrap();
         assert!(filter.is_empty());
-        let wrong = Filter::parse(&Values::new().with("origin", "mars"), ALL, now());
+        let wrong = Filter::parse(
+            &Values::new().with("origin", "mars"),
+            &all_rights(),
+            ALL,
+            now(),
+        );
         assert_eq!(wrong.unwrap_err()[0].field, "origin");
     }
 
@@ -556,7 +577,9 @@ mod tests {
     fn two_states_at_once_are_none() {
         let state = |text: &str| {
             let values = Values::new().with("filter", text);
-            Filter::parse(&values, ALL, now()).unwrap().state()
+            Filter::parse(&values, &all_rights(), ALL, now())
+                .unwrap()
+                .state()
         };
         assert_eq!(state("spam"), Some(State::InForce));
         assert_eq!(state("state:any"), Some(State::Any));

@@ -47,7 +47,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     });
     let before = context.gate.outlook(subject.whose(), subject.place());
     let order = Order {
-        actor: call.caller.actor(call.door),
+        actor: call.caller.actor(call.door, &subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
         subject: subject.clone(),

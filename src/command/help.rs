@@ -13,7 +13,7 @@ pub const SPEC: Spec = Spec {
     name: "help",
     title: "Help",
     summary: "Explains the commands, or one of them.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: false,
     fields: &[Field {
         name: "command",
@@ -29,7 +29,7 @@ pub const SPEC: Spec = Spec {
 };
 
 fn run(call: &Call, _: &Context) -> Outcome {
-    let role = call.caller.role;
+    let role = call.caller.role();
     let lines = match call.values.line("command") {
         None => words::help(permitted(role)),
         Some(name) => {

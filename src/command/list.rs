@@ -17,7 +17,7 @@ pub const SPEC: Spec = Spec {
     name: "list",
     title: "List bans",
     summary: "Shows the bans in force, newest first, ten on a page; also those that ended.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[
         words_field(
@@ -67,7 +67,7 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 async fn run(call: &Call, context: &Context) -> Outcome {
-    let asked = match Asked::parse(&call.values, KNOWN, context.gate.now()) {
+    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, context.gate.now()) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };

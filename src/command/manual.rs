@@ -13,7 +13,9 @@ pub fn commands_md() -> String {
          Every command can be written in a chat with the bot (its domain, or `bot@` its domain). Most are offered as\n\
          forms too: your client's menu of commands for the same address. Names of fields are what scripts fill in; a\n\
          filled form with the first `execute` or `complete` is carried out in one step, where it is not risky.\n\n\
-         Only admins and moderators see the commands and may run them.\n",
+         There are three roles: a viewer looks and changes nothing, a moderator bans accounts and single addresses for a\n\
+         limited time, an admin may do everything. Each sees the commands they may run, and no others. Whoever has a role\n\
+         on some virtual hosts only gives those commands for the accounts there, and sees what is about them.\n",
     );
     for spec in COMMANDS {
         section(&mut page, spec);
@@ -49,7 +51,8 @@ fn section(page: &mut String, spec: &Spec) {
             Kind::Jids => String::from("bare JIDs"),
         };
         let place = match field.place {
-            Place::Subjects => "first words",
+            Place::Subjects | Place::Login => "first words",
+            Place::All => "behind `all`",
             Place::Term => "behind whom",
             Place::Rest => "the rest of the line",
             Place::Last => "a number at the end",

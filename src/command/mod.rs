@@ -23,6 +23,7 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod reach;
 pub mod show;
 pub mod spec;
 pub mod status;
@@ -66,7 +67,8 @@ pub fn find(name: &str) -> Option<&'static Spec> {
     COMMANDS.iter().copied().find(|spec| spec.name == name)
 }
 
-/// Whether a role sees a command and may run it: the one place that says so.
+/// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
+/// run is said by [`reach`].
 pub fn permits(role: Role, spec: &Spec) -> bool {
     role >= spec.needs
 }
@@ -92,20 +94,18 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
 /// it.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     let outcome = dispatch(call, context).await;
-    let subject: String = call
-        .values
-        .words("subject")
-        .join(" ")
-        .chars()
-        .take(AUDITED)
-        .collect();
+    let quoted = |field| -> String {
+        let text = call.values.words(field).join(" ");
+        text.chars().take(AUDITED).collect()
+    };
     tracing::info!(
         target: "portcullis::audit",
-        who = %call.caller.jid,
-        role = %call.caller.role,
+        who = call.caller.name(call.door),
+        role = %call.caller.rights,
         door = %call.door,
         command = %words::clean(&call.name),
-        subject = %words::clean(&subject),
+        subject = %words::clean(&quoted("subject")),
+        filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
         "{}", words::audit(&outcome),
@@ -116,11 +116,15 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
     let Some(spec) = find(&call.name) else {
         return Outcome::Unknown {
-            nearest: nearest(call.caller.role, &call.name),
+            nearest: nearest(call.caller.role(), &call.name),
         };
     };
-    if !permits(call.caller.role, spec) {
+    if !permits(call.caller.role(), spec) {
         return Outcome::Forbidden { needs: spec.needs };
+    }
+    let beyond = reach::beyond(call, spec, context);
+    if !beyond.is_empty() {
+        return Outcome::Refused(beyond);
     }
     (spec.run)(call, context).await
 }

@@ -1,5 +1,8 @@
 //! What came of a call, as data: each door renders it its own way.
 
+use serde_json::Value;
+
+use super::spec::Values;
 use crate::ban::Role;
 
 /// What came of a call.
@@ -63,6 +66,9 @@ pub struct Row {
     pub label: String,
     /// What is the case.
     pub value: String,
+    /// The same for programs, where there is more to it than the value: names and RFC 3339 times that stay
+    /// (docs/terminal.md).
+    pub fact: Option<Value>,
 }
 
 impl Row {
@@ -72,7 +78,15 @@ impl Row {
             var: var.into(),
             label: label.into(),
             value: value.into(),
+            fact: None,
         }
+    }
+
+    /// With what programs read.
+    #[must_use]
+    pub fn with(mut self, fact: Value) -> Self {
+        self.fact = Some(fact);
+        self
     }
 }
 
@@ -115,6 +129,9 @@ pub struct Ask {
     pub lines: Vec<String>,
     /// Whom it would hit, one each.
     pub rows: Vec<Row>,
+    /// What to call with when the answer is yes, if not with the same as before: so that a yes is
+    /// for what was asked about, although more fits by then.
+    pub values: Option<Values>,
 }
 
 /// What is wrong with a field.

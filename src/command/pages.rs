@@ -4,7 +4,7 @@ use super::filter::{Filter, Word};
 use super::outcome::{Entry, Outcome, Page, Problem};
 use super::spec::{Field, Kind, Place, Values};
 use super::words;
-use crate::ban::Timestamp;
+use crate::ban::{Rights, Timestamp};
 
 /// Rows on a page.
 pub const A_PAGE: usize = 10;
@@ -44,17 +44,18 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads the fields of a list; `known` are the words its filter knows.
+    /// Reads the fields of a list for somebody with these rights; `known` are the words its filter knows.
     ///
     /// # Errors
     /// All that cannot be read.
     pub(super) fn parse(
         values: &Values,
+        rights: &Rights,
         known: &[Word],
         now: Timestamp,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let filter = Filter::parse(values, known, now).unwrap_or_else(|mut wrong| {
+        let filter = Filter::parse(values, rights, known, now).unwrap_or_else(|mut wrong| {
             problems.append(&mut wrong);
             Filter::default()
         });

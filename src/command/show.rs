@@ -5,10 +5,11 @@ use futures::FutureExt;
 use super::call::{Call, Context};
 use super::check::{counters, others};
 use super::outcome::{Answer, Grade, Outcome, Row};
+use super::reach::visible;
 use super::spec::{Field, Kind, Place, Spec};
 use super::unban::covering;
 use super::{broken, subjects, words};
-use crate::ban::{Role, Subject};
+use crate::ban::{Rights, Role, Subject};
 use crate::gate::ports::Entry;
 
 /// The description.
@@ -16,7 +17,7 @@ pub const SPEC: Spec = Spec {
     name: "show",
     title: "Show a ban",
     summary: "Shows one subject: its ban, what the server made of it, what is counted, and its history.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[Field {
         name: subjects::FIELD,
@@ -47,12 +48,12 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     match context.gate.history(&subject).await {
-        Ok(entries) => Outcome::Done(answer(&subject, &entries, context)),
+        Ok(entries) => Outcome::Done(answer(&subject, &entries, &call.caller.rights, context)),
         Err(fault) => Outcome::Broken(broken("read the history", &fault)),
     }
 }
 
-fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
+fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
     let now = context.gate.now();
     let (current, last, times) = context.gate.read(|ledger| {
         (
@@ -88,6 +89,7 @@ fn answer(subject: &Subject, entries: &[Entry], context: &Context) -> Answer {
         lines.push(words::still_covered(ban, now));
     }
     let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = visible(outlook, rights);
     rows.extend(others(
         &outlook,
         current.as_ref().map(|ban| ban.id),

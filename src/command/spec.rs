@@ -87,6 +87,10 @@ pub enum Kind {
 pub enum Place {
     /// The words at the front that name somebody.
     Subjects,
+    /// All words behind `all`, in place of subjects; what is in quotes there is the rest.
+    All,
+    /// The words at the front that name a login: an account, an address, or both.
+    Login,
     /// A duration behind them.
     Term,
     /// All that is left.

@@ -14,7 +14,7 @@ pub const SPEC: Spec = Spec {
     name: "status",
     title: "Status",
     summary: "Shows what is enforced, what is missing on the server and how to add it, unfinished work, and the rules with their counters.",
-    needs: Role::Moderator,
+    needs: Role::Viewer,
     form: true,
     fields: &[],
     usage: "status",
@@ -25,10 +25,12 @@ pub const SPEC: Spec = Spec {
 /// How much unfinished work is named.
 const NAMED: usize = 5;
 
-fn run(_: &Call, context: &Context) -> Outcome {
+fn run(call: &Call, context: &Context) -> Outcome {
+    let rights = &call.caller.rights;
     let now = context.gate.now();
     let standing = context.gate.server().standing().borrow().clone();
-    let tasks = context.gate.tasks();
+    let mut tasks = context.gate.tasks();
+    tasks.retain(|task| rights.see(&task.subject));
     let mut counts = [
         ("account", 0_usize),
         ("address", 0),
@@ -37,7 +39,8 @@ fn run(_: &Call, context: &Context) -> Outcome {
         ("guard", 0),
     ];
     context.gate.read(|ledger| {
-        for ban in ledger.newest_first().filter(|ban| ban.is_in_force(now)) {
+        let bans = ledger.newest_first().filter(|ban| ban.is_in_force(now));
+        for ban in bans.filter(|ban| rights.see(&ban.subject)) {
             if let Some(count) = counts
                 .iter_mut()
                 .find(|(kind, _)| *kind == ban.subject.kind())

@@ -22,15 +22,12 @@ pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Probl
     if words.is_empty() {
         return Err(vec![problem(words::no_subject())]);
     }
-    let mut rest = words;
-    while !rest.is_empty() {
-        let (named, used) = one(rest, context);
+    for (_, named) in each(words, context) {
         match named {
             Ok(subject) if found.contains(&subject) => {}
             Ok(subject) => found.push(subject),
             Err(text) => problems.push(problem(text)),
         }
-        rest = rest.get(used..).unwrap_or_default();
     }
     if problems.is_empty() {
         Ok(found)
@@ -67,6 +64,21 @@ pub fn read_login(words: &[&str], context: &Context) -> Result<Subject, Vec<Prob
         [one] => Ok(one.clone()),
         _ => Err(vec![problem(words::no_login())]),
     }
+}
+
+/// One after the other as written, with whom it means or what is wrong with it.
+pub(super) fn each<'w>(
+    words: &'w [&'w str],
+    context: &Context,
+) -> impl Iterator<Item = (&'w [&'w str], Result<Subject, String>)> {
+    let mut rest = words;
+    std::iter::from_fn(move || {
+        rest.first()?;
+        let (named, used) = one(rest, context);
+        let (written, behind) = rest.split_at_checked(used)?;
+        rest = behind;
+        Some((written, named))
+    })
 }
 
 /// The first of the words, and how many of them it took.

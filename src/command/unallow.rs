@@ -38,7 +38,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let order = Order {
-        actor: call.caller.actor(call.door),
+        actor: call.caller.actor(call.door, &subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
         subject: subject.clone(),

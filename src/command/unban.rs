@@ -1,4 +1,6 @@
-//! `unban`: lets somebody in again.
+//! `unban`: lets somebody in again, or all whom a filter names.
+
+mod by_filter;
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -24,31 +26,51 @@ pub const SPEC: Spec = Spec {
             name: subjects::FIELD,
             label: "Whom, or #number",
             kind: Kind::Line,
-            required: true,
+            required: false,
             desc: "An account, an address, a network or the number of a ban (#17); several with spaces between them.",
             place: Place::Subjects,
+        },
+        Field {
+            name: "filter",
+            label: "Or all that match",
+            kind: Kind::Line,
+            required: false,
+            desc: "A filter as list takes it, such as origin:import by:alice; every ban in force that meets it. You are asked first. In chat: unban all FILTER.",
+            place: Place::All,
         },
         Field {
             name: "reason",
             label: "Reason, for the history",
             kind: Kind::Line,
             required: false,
-            desc: "Admins and moderators see it with show.",
+            desc: "Those with a role here see it, with show. In chat, behind a filter, in quotes.",
             place: Place::Rest,
         },
     ],
-    usage: "unban SUBJECT… [REASON…]",
+    usage: "unban SUBJECT…|all FILTER [REASON…]",
     examples: &[
         ("unban #17", "the ban of this number"),
         (
             "unban spam@example.org it was a misunderstanding",
             "with a reason",
         ),
+        (
+            "unban all origin:import by:alice",
+            "what alice imported; you are told how many that are, and asked",
+        ),
     ],
     run: |call, context| run(call, context).boxed(),
 };
 
 async fn run(call: &Call, context: &Context) -> Outcome {
+    let is_named = !call.values.words(subjects::FIELD).is_empty();
+    match call.values.line("filter") {
+        None => {}
+        Some(_) if is_named => {
+            return Outcome::Invalid(vec![problem_of(words::either_or())]);
+        }
+        Some(_) => return by_filter::run(call, context).await,
+    }
     let subjects = match subjects::read(&call.values.words(subjects::FIELD), context) {
         Ok(subjects) => subjects,
         Err(problems) => return Outcome::Invalid(problems),
@@ -60,16 +82,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         .unwrap_or_default();
     let mut results = Vec::with_capacity(subjects.len());
     for subject in subjects {
-        let order = Order {
-            actor: call.caller.actor(call.door),
-            own_account: call.caller.account(),
-            own_addresses: Vec::new(),
-            subject: subject.clone(),
-            what: What::Lift {
-                reason: reason.clone(),
-            },
-        };
-        let ruling = context.gate.submit(Report::Order(order)).await;
+        let ruling = context.gate.submit(lift(call, &subject, &reason)).await;
         results.push((subject, ruling));
     }
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
@@ -89,6 +102,26 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         .map(|((subject, ruling), settled)| tell(&subject, ruling, settled, context))
         .collect();
     Outcome::Done(summary(told))
+}
+
+/// The order to end one ban.
+fn lift(call: &Call, subject: &Subject, reason: &str) -> Report {
+    Report::Order(Order {
+        actor: call.caller.actor(call.door, subject),
+        own_account: call.caller.account(),
+        own_addresses: Vec::new(),
+        subject: subject.clone(),
+        what: What::Lift {
+            reason: reason.to_owned(),
+        },
+    })
+}
+
+fn problem_of(text: String) -> Problem {
+    Problem {
+        field: "filter",
+        text,
+    }
 }
 
 fn tell(

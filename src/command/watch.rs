@@ -193,15 +193,18 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         .gate
         .read(|ledger| ledger.watch_of(&subject).cloned());
     if wish.is_question() {
-        return Outcome::Done(told(&subject, is_own, kept, call.caller.role, false));
+        return Outcome::Done(told(&subject, is_own, kept, call.caller.role(), false));
     }
     let usual = match is_own {
-        true => Watch::usual_for(call.caller.role),
+        true => Watch::usual_for(call.caller.role()),
         false => Watch::usual(),
     };
     let watch = wish.applied(&kept.unwrap_or(usual));
     let order = Order {
-        actor: call.caller.actor(call.door),
+        actor: match is_own {
+            true => call.caller.actor_for_self(call.door),
+            false => call.caller.actor(call.door, &subject),
+        },
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
         subject: subject.clone(),
@@ -209,7 +212,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     };
     match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Watched { .. } | Ruling::Noted) => {
-            Outcome::Done(told(&subject, is_own, watch, call.caller.role, true))
+            Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem("whose", why.to_string())]),
         Ok(ruling) => Outcome::Done(Answer {

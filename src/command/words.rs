@@ -5,6 +5,7 @@
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
+mod bulk;
 mod doors;
 mod exchange;
 mod lists;
@@ -12,10 +13,12 @@ mod login;
 mod rooms;
 mod show;
 mod status;
+mod terminal;
 mod watch;
 mod wrong;
 
 pub use bans::*;
+pub use bulk::*;
 pub use doors::*;
 pub use exchange::*;
 pub use lists::*;
@@ -23,6 +26,7 @@ pub use login::*;
 pub use rooms::*;
 pub use show::*;
 pub use status::*;
+pub use terminal::*;
 pub use watch::*;
 pub use wrong::*;
 
@@ -49,6 +53,15 @@ pub fn clean(text: &str) -> String {
 pub fn clean_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
     lines.join("\n").trim().to_owned()
+}
+
+/// The same for lines that somebody copies: the spaces in them stay.
+pub fn clean_verbatim(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line: String = line.chars().filter(|c| !is_trick(*c)).collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Control characters, marks of direction (they can make a line read backwards), zero-width

@@ -11,6 +11,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
     let Config {
         admins,
         moderators,
+        viewers,
+        roles,
         component,
         act_as,
         store,
@@ -30,6 +32,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
     [
         ("", "admins", *admins != new.admins),
         ("", "moderators", *moderators != new.moderators),
+        ("", "viewers", *viewers != new.viewers),
+        ("", "roles", *roles != new.roles),
         (
             "component",
             "domain",

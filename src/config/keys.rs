@@ -70,11 +70,13 @@ pub fn key(section: &str, name: &str) -> Option<&'static Key> {
     all().find(|key| key.section == section && key.name == name)
 }
 
-/// The keys of the tables and those of the list of rules.
+/// The keys of the tables and those of the lists of tables.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(RULE_KEYS)
+    KEYS.iter().chain(ROLE_KEYS).chain(RULE_KEYS)
 }
 
+/// The section of the keys of one role.
+pub(super) const ROLES: &str = "[roles]";
 /// The section of the keys of one rule.
 pub(super) const RULES: &str = "[rules]";
 /// The section of the keys of a rule's growth.
@@ -125,6 +127,31 @@ const fn fixed(
         restart: true,
     }
 }
+
+/// The keys of each of `[[roles]]`.
+pub const ROLE_KEYS: &[Key] = &[
+    live(
+        ROLES,
+        "role",
+        Kind::Text,
+        r#""admin", "moderator" or "viewer""#,
+        r#""moderator""#,
+    ),
+    live(
+        ROLES,
+        "accounts",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["mod@a.example"]"#,
+    ),
+    live(
+        ROLES,
+        "hosts",
+        Kind::Texts,
+        "a list of virtual hosts of the server",
+        r#"["a.example"]"#,
+    ),
+];
 
 /// The keys of each of `[[rules]]`, and of its growth.
 pub const RULE_KEYS: &[Key] = &[
@@ -202,6 +229,20 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "a list of accounts",
         r#"["mod@example.org"]"#,
+    ),
+    live(
+        "",
+        "viewers",
+        Kind::Texts,
+        "a list of accounts",
+        r#"["helpdesk@example.org"]"#,
+    ),
+    live(
+        "",
+        "roles",
+        Kind::Tables,
+        "a list of roles",
+        r#"[{ role = "moderator", accounts = ["mod@a.example"], hosts = ["a.example"] }]"#,
     ),
     fixed(
         "component",

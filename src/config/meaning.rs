@@ -14,7 +14,7 @@ use xmpp_parsers::jid::{DomainPart, Jid};
 
 use super::{
     Address, Component, Config, ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, ENV_TOKEN, Env, Exempt, Log,
-    Record, Secret, Terms, Tls, files,
+    Record, Secret, Terms, Tls, every_admin, files,
     keys::{Key, key},
     nearest::nearest,
     policy_of,
@@ -49,6 +49,8 @@ pub(super) fn read(
     let raw::Raw {
         admins,
         moderators,
+        viewers,
+        roles,
         component,
         server,
         store,
@@ -64,7 +66,13 @@ pub(super) fn read(
     } = shaped.raw;
 
     let admins = reader.accounts("", "admins", admins);
-    let moderators = reader.moderators(moderators, &admins);
+    let moderators = reader.lesser("moderators", moderators, &[("admins", &admins)]);
+    let viewers = reader.lesser(
+        "viewers",
+        viewers,
+        &[("admins", &admins), ("moderators", &moderators)],
+    );
+    let roles = reader.roles(roles);
     if admins.is_empty() && !admins_unusable {
         reader.found.odd(None, "there are no admins, so nobody can give commands; for example `admins = [\"admin@example.org\"]`");
     }
@@ -96,6 +104,8 @@ pub(super) fn read(
         rules,
         admins,
         moderators,
+        viewers,
+        roles,
         act_as: reader
             .value("server", "act_as", server.act_as, account)
             .map(first),
@@ -127,6 +137,7 @@ pub(super) fn read(
 pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> Policy {
     let raw::Raw {
         admins,
+        roles,
         ban,
         exempt,
         tracker,
@@ -140,10 +151,21 @@ pub(super) fn read_rules(shaped: Shaped, found: &mut Found<'_>) -> Policy {
         found,
     };
     let admins = reader.accounts("", "admins", admins);
+    let roles = reader.roles(roles);
     let rules = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
     let terms = reader.terms(ban);
     let exempt = reader.exempt(exempt);
-    policy_of(&admins, terms, &exempt, &rules)
+    policy_of(&every_admin(&admins, &roles), terms, &exempt, &rules)
+}
+
+/// Gives meaning to the place of the store, and to nothing else.
+pub(super) fn read_store(shaped: Shaped, folder: &Path, found: &mut Found<'_>) -> PathBuf {
+    let reader = Reader {
+        folder,
+        env: &|_: &str| None,
+        found,
+    };
+    reader.path(shaped.raw.store.path, DEFAULT_STORE)
 }
 
 pub(super) type Place = std::ops::Range<usize>;
@@ -387,7 +409,7 @@ impl Reader<'_, '_> {
             .ok()
     }
 
-    fn accounts(
+    pub(super) fn accounts(
         &mut self,
         section: &'static str,
         name: &'static str,
@@ -401,21 +423,6 @@ impl Reader<'_, '_> {
         accounts
             .filter(|account| seen.insert(account.clone()))
             .collect()
-    }
-
-    fn moderators(&mut self, typed: raw::Texts, admins: &[Account]) -> Vec<Account> {
-        let mut moderators: Vec<Account> = Vec::new();
-        for (account, place) in self.values("", "moderators", typed, account) {
-            if admins.contains(&account) {
-                self.found.odd(
-                    Some(place),
-                    format!("{account} is in `admins` too and stays an admin"),
-                );
-            } else if !moderators.contains(&account) {
-                moderators.push(account);
-            }
-        }
-        moderators
     }
 
     fn link(&mut self, typed: raw::Component, tls_unusable: bool) -> Link {
@@ -571,11 +578,11 @@ fn check_token(text: String) -> Result<Secret, String> {
     }
 }
 
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     domain(text).map(|domain| domain.to_string())
 }
 
-fn account(text: &str) -> Result<Account, String> {
+pub(super) fn account(text: &str) -> Result<Account, String> {
     let jid =
         Jid::new(text.trim()).map_err(|error| format!("{text:?} is not a valid JID ({error})"))?;
     if jid.resource().is_some() {

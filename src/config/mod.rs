@@ -14,6 +14,7 @@ mod nearest;
 mod problem;
 mod raw;
 mod recording;
+mod roles;
 mod rules;
 mod shape;
 #[cfg(test)]
@@ -26,13 +27,13 @@ use xmpp_parsers::jid::DomainPart;
 use zeroize::Zeroizing;
 
 use crate::{
-    ban::{Account, Policy, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
     logs::{Format, Levels},
     store::recording::Settings as Recording,
 };
 
 pub use crate::xmpp::secret::Secret;
-pub use keys::{KEYS, Key, Kind, RULE_KEYS, key};
+pub use keys::{KEYS, Key, Kind, ROLE_KEYS, RULE_KEYS, key};
 pub use problem::{Problem, Problems};
 
 use problem::Found;
@@ -59,6 +60,10 @@ pub struct Config {
     pub admins: Vec<Account>,
     /// Accounts that may ban accounts and single addresses for a limited time. None of them is in `admins`.
     pub moderators: Vec<Account>,
+    /// Accounts that may look and change nothing.
+    pub viewers: Vec<Account>,
+    /// `[[roles]]`: more roles, and those that hold on some virtual hosts only.
+    pub roles: Vec<Granted>,
     /// The link to the server.
     pub component: Component,
     /// ejabberd 24.12 only: the admin in whose name admin commands are sent.
@@ -85,6 +90,17 @@ pub struct Config {
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.
     pub warnings: Vec<Problem>,
+}
+
+/// One of `[[roles]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// To whom.
+    pub accounts: Vec<Account>,
+    /// Which role.
+    pub role: Role,
+    /// What it is worth: on which hosts.
+    pub rights: Rights,
 }
 
 /// `[component]`.
@@ -209,15 +225,65 @@ impl Config {
         }
     }
 
+    /// Reads only where the store is, and with it the socket of the portcullis that runs: no secret need be readable.
+    ///
+    /// # Errors
+    /// Everything that is wrong in the file itself.
+    pub fn load_store(path: &Path) -> Result<PathBuf, Problems> {
+        let (text, _) = text_of(path)?;
+        let mut found = Found::new(&text);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let read = shape::read(&text, &mut found)
+            .map(|shaped| meaning::read_store(shaped, folder, &mut found));
+        let (problems, _) = found.sorted();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(Problems {
+                file: path.to_owned(),
+                list: problems,
+            }),
+        }
+    }
+
     /// What a reload from this configuration to `new` would change.
     pub fn changes(&self, new: &Config) -> Vec<&'static Key> {
         changes::between(self, new)
     }
 
-    /// The rules for bans: admins are exempt, and loopback unless it was taken out.
+    /// The rules for bans: admins are exempt, those of single hosts too, and loopback unless it was taken out.
     pub fn policy(&self) -> Policy {
-        policy_of(&self.admins, self.ban, &self.exempt, &self.rules)
+        policy_of(
+            &every_admin(&self.admins, &self.roles),
+            self.ban,
+            &self.exempt,
+            &self.rules,
+        )
     }
+
+    /// Who has which rights; somebody may be named several times.
+    pub fn granted(&self) -> impl Iterator<Item = (Account, Rights)> {
+        let plain = [
+            (Role::Admin, &self.admins),
+            (Role::Moderator, &self.moderators),
+            (Role::Viewer, &self.viewers),
+        ];
+        let plain = plain.into_iter().flat_map(|(role, accounts)| {
+            let accounts = accounts.iter().cloned();
+            accounts.map(move |account| (account, Rights::everywhere(role)))
+        });
+        let listed = self.roles.iter().flat_map(|granted| {
+            let accounts = granted.accounts.iter().cloned();
+            accounts.map(|account| (account, granted.rights.clone()))
+        });
+        plain.chain(listed)
+    }
+}
+
+/// All admins, wherever.
+fn every_admin(admins: &[Account], roles: &[Granted]) -> Vec<Account> {
+    let listed = roles.iter().filter(|granted| granted.role == Role::Admin);
+    let listed = listed.flat_map(|granted| &granted.accounts);
+    admins.iter().chain(listed).cloned().collect()
 }
 
 fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>) -> Policy {

@@ -24,6 +24,10 @@ pub(super) struct Raw {
     pub(super) admins: Texts,
     /// Accounts that may ban accounts and single addresses, for a limited time.
     pub(super) moderators: Texts,
+    /// Accounts that may look.
+    pub(super) viewers: Texts,
+    /// Roles that hold on some virtual hosts only.
+    pub(super) roles: Option<Vec<Spanned<Role>>>,
     pub(super) component: Component,
     pub(super) server: Server,
     pub(super) store: Store,
@@ -37,6 +41,18 @@ pub(super) struct Raw {
     pub(super) rules: Option<Vec<Spanned<Rule>>>,
     pub(super) record_attempts: RecordAttempts,
     pub(super) log: Log,
+}
+
+/// One of `[[roles]]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Role {
+    /// Its name.
+    pub(super) role: Text,
+    /// Who has it.
+    pub(super) accounts: Texts,
+    /// Where; everywhere if it is left out.
+    pub(super) hosts: Texts,
 }
 
 /// `[component]`: the link to the XMPP server (XEP-0114).

@@ -175,16 +175,27 @@ impl Reader<'_, '_> {
         name: &'static str,
         place: &Place,
     ) -> Option<Spanned<T>> {
-        if typed.is_none()
-            && let Some(known) = key(RULES, name)
-        {
+        if typed.is_none() {
+            self.left_out(RULES, "rule", name, place);
+        }
+        typed.clone()
+    }
+
+    /// Says what is missing in one of a list of tables.
+    pub(super) fn left_out(
+        &mut self,
+        section: &'static str,
+        what: &str,
+        name: &'static str,
+        place: &Place,
+    ) {
+        if let Some(known) = key(section, name) {
             let said = format!(
-                "`{name}` of this rule is missing: {}; for example `{name} = {}`",
+                "`{name}` of this {what} is missing: {}; for example `{name} = {}`",
                 known.takes, known.example
             );
             self.found.wrong(Some(place.clone()), said);
         }
-        typed.clone()
     }
 
     /// A length of time: not for ever, not until a date.
@@ -258,7 +269,7 @@ fn rule_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result<T, String> {
     if let Some((_, value)) = names.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
     }

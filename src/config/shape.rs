@@ -10,7 +10,7 @@ use toml::{
 };
 
 use super::{
-    keys::{GROWTH, KEYS, Key, Kind, RULES, all, key, sections, within},
+    keys::{GROWTH, KEYS, Key, Kind, ROLES, RULES, all, key, sections, within},
     nearest::nearest,
     problem::Found,
     raw::Raw,
@@ -31,16 +31,15 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) -> Option<Shaped> {
     };
     let mut taken_out = BTreeSet::new();
     check_table("", root.get_mut(), found, &mut taken_out);
-    let unusable = match root.get_mut().get_mut("rules").map(Spanned::get_mut) {
-        Some(DeValue::Array(rules)) => check_rules(rules, found),
+    let mut unusable = |name, section| match root.get_mut().get_mut(name).map(Spanned::get_mut) {
+        Some(DeValue::Array(list)) => check_list(section, list, found),
         _ => BTreeSet::new(),
     };
+    let (rules, roles) = (unusable("rules", RULES), unusable("roles", ROLES));
     match Raw::deserialize(Deserializer::from(root)) {
         Ok(mut raw) => {
-            if let Some(rules) = &mut raw.rules {
-                let mut place = 0..;
-                rules.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
-            }
+            leave_out(&mut raw.rules, &rules);
+            leave_out(&mut raw.roles, &roles);
             Some(Shaped { raw, taken_out })
         }
         Err(error) => {
@@ -115,21 +114,33 @@ fn check_table(
     }
 }
 
-/// Checks each rule by itself; one with a problem is emptied, and told by its place in the list.
-fn check_rules(rules: &mut DeArray<'_>, found: &mut Found<'_>) -> BTreeSet<usize> {
+/// Takes out what stands at these places of a list.
+fn leave_out<T>(list: &mut Option<Vec<T>>, unusable: &BTreeSet<usize>) {
+    if let Some(list) = list {
+        let mut place = 0..;
+        list.retain(|_| place.next().is_some_and(|place| !unusable.contains(&place)));
+    }
+}
+
+/// Checks each table of a list by itself; one with a problem is emptied, and told by its place in the list.
+fn check_list(
+    section: &'static str,
+    list: &mut DeArray<'_>,
+    found: &mut Found<'_>,
+) -> BTreeSet<usize> {
     let mut nothing = BTreeSet::new();
     let mut unusable = BTreeSet::new();
-    for (place, rule) in rules.iter_mut().enumerate() {
+    for (place, one) in list.iter_mut().enumerate() {
         let before = found.problems.len();
-        let DeValue::Table(rule) = rule.get_mut() else {
+        let DeValue::Table(one) = one.get_mut() else {
             continue;
         };
-        check_table(RULES, rule, found, &mut nothing);
-        if let Some(DeValue::Table(growth)) = rule.get_mut("growth").map(Spanned::get_mut) {
+        check_table(section, one, found, &mut nothing);
+        if let Some(DeValue::Table(growth)) = one.get_mut("growth").map(Spanned::get_mut) {
             check_table(GROWTH, growth, found, &mut nothing);
         }
         if found.problems.len() > before {
-            rule.clear();
+            one.clear();
             unusable.insert(place);
         }
     }

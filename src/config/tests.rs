@@ -115,6 +115,19 @@ fn every_setting_arrives() {
         .write("ca.pem", "", 0o644);
     let config = place.load(EVERYTHING).unwrap();
     assert_eq!(config.moderators, [account("mod@example.org")]);
+    let granted: Vec<_> = config
+        .granted()
+        .map(|(who, rights)| format!("{who}: {rights}"))
+        .collect();
+    assert_eq!(
+        granted,
+        [
+            "admin@example.org: admin",
+            "mod@example.org: moderator",
+            "help@example.org: viewer",
+            "boss@a.example: admin on a.example",
+        ]
+    );
     assert_eq!(
         config.component.server,
         Address {
@@ -155,7 +168,11 @@ fn every_setting_arrives() {
     );
     assert_eq!(
         policy.exempt_accounts,
-        [account("admin@example.org"), account("bot@example.org")]
+        [
+            account("admin@example.org"),
+            account("boss@a.example"),
+            account("bot@example.org")
+        ]
     );
     assert_eq!(config.warnings, []);
     let minutes = |count: u64| Duration::from_secs(count * 60);
@@ -263,9 +280,49 @@ fn wrong_rules_are_told_what_is_allowed() {
     );
 }
 
+#[test]
+fn wrong_roles_are_told_what_is_allowed() {
+    let place = Place::new();
+    let role = |from: &str, to: &str| {
+        let good =
+            "[[roles]]\nrole = 'moderator'\naccounts = ['mod@a.example']\nhosts = ['a.example']\n";
+        assert!(good.contains(from), "{from}");
+        with(&good.replace(from, to))
+    };
+    assert!(place.load(&role("a.example'", "b.example'")).is_ok());
+    assert!(place.load(&role("hosts = ['a.example']\n", "")).is_ok());
+    place.refuses(&role("'moderator'", "'moderater'"), "8:8: `role` in [[roles]]: \"moderater\" is none of \"admin\", \"moderator\", \"viewer\"; did you mean \"moderator\"?");
+    place.refuses(
+        &role("role = 'moderator'\n", ""),
+        "7:1: `role` of this role is missing: \"admin\", \"moderator\" or \"viewer\"",
+    );
+    place.refuses(
+        &role("accounts = ['mod@a.example']\n", ""),
+        "`accounts` of this role is missing: a list of accounts",
+    );
+    place.refuses(
+        &role("hosts", "host"),
+        "unknown key `host` in [[roles]]; did you mean `hosts`?",
+    );
+    place.refuses(
+        &role("['a.example']", "[]"),
+        "`hosts` in [[roles]] is empty, so the role holds nowhere",
+    );
+    place.refuses(
+        &role("['a.example']", "['x@a.example']"),
+        "`hosts` in [[roles]]: \"x@a.example\" is not a bare domain",
+    );
+    place.refuses(
+        &role("['mod@a.example']", "['a.example']"),
+        "`accounts` in [[roles]]: \"a.example\" is a domain, not an account",
+    );
+}
+
 const EVERYTHING: &str = "\
 admins = ['admin@example.org']
 moderators = ['mod@example.org']
+viewers = ['help@example.org']
+roles = [{ role = 'admin', accounts = ['boss@a.example'], hosts = ['A.example'] }]
 [component]
 domain = 'portcullis.example.org'
 server = '[::1]:5348'
@@ -586,7 +643,14 @@ fn odd_settings_are_warned_about() {
             "[component]",
             "moderators = ['admin@example.org']\n[component]",
         ),
-        "is in `admins` too",
+        "is in `admins` too and stays an admin",
+    );
+    check(
+        &SHORT.replace(
+            "[component]",
+            "moderators = ['mod@a.b']\nviewers = ['mod@a.b']\n[component]",
+        ),
+        "mod@a.b is in `moderators` too and stays a moderator",
     );
     check(
         &SHORT.replace("[component]", "[component]\ntls_name = 'x.org'"),
@@ -646,6 +710,8 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
     let mut checked = vec![
         check("admins = ['admin@", "admins = ['boss@", "admins", false),
         check("'mod@", "'mod2@", "moderators", false),
+        check("'help@", "'help2@", "viewers", false),
+        check("'A.example'", "'b.example'", "roles", false),
         check("'portcullis.", "'ban.", "component.domain", true),
         check(":5348", ":5349", "component.server", true),
         check("'s3cr3t'", "'s3cr3t2'", "component.secret", true),

@@ -58,7 +58,7 @@ impl Forms {
         let spec = command::find(&request.node)
             .filter(|spec| spec.form)
             .ok_or(Fault::NotFound)?;
-        if !command::permits(caller.role, spec) {
+        if !command::permits(caller.role(), spec) {
             return Err(Fault::Forbidden);
         }
         let Some(id) = &request.session else {
@@ -73,7 +73,7 @@ impl Forms {
             }
             (Action::Prev, Stage::Confirm) => {
                 session.stage = Stage::Fill;
-                Ok(self.show(session, caller.role, context, &[]))
+                Ok(self.show(session, caller.role(), context, &[]))
             }
             // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it
             // means what the requester sees: this form, sent.
@@ -107,7 +107,7 @@ impl Forms {
         if is_filled || request.action == Action::Complete || spec.fields.is_empty() {
             return Ok(run(session, caller, false));
         }
-        Ok(self.show(session, caller.role, context, &[]))
+        Ok(self.show(session, caller.role(), context, &[]))
     }
 
     /// Runs it, and says what came of it.
@@ -117,12 +117,13 @@ impl Forms {
         context: &Context,
     ) -> Result<wire::Answer, StanzaError> {
         let Run { mut session, call } = run;
-        let role = call.caller.role;
+        let role = call.caller.role();
         match command::handle(&call, context).await {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {
                 session.stage = Stage::Confirm;
+                session.agreed.clone_from(&ask.values);
                 Ok(self.ask(session, ask, context))
             }
             Outcome::Invalid(problems) | Outcome::Refused(problems) => {
@@ -212,12 +213,13 @@ impl Forms {
     }
 }
 
-fn run(session: Session, caller: Caller, confirmed: bool) -> Step {
+fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
+    let agreed = session.agreed.take().filter(|_| confirmed);
     let call = Call {
         caller,
         door: Door::AdHoc,
         name: session.spec.name.to_owned(),
-        values: session.values.clone(),
+        values: agreed.unwrap_or_else(|| session.values.clone()),
         confirmed,
     };
     Step::Run(Box::new(Run { session, call }))

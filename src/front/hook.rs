@@ -1,7 +1,8 @@
 //! The door of the hook modules (docs/hook-protocol.md): hello, check, sync, report.
 //!
 //! Everything is answered where it arrives and in the order it came, from memory: a module asks while somebody waits to
-//! log in. Only a report that led to bans is answered when they are durable. Nobody but a module of this server is
+//! log in. Only a report that led to bans is answered when they are durable, and a check of one of many at the same
+//! moment when it is known what came of others. Nobody but a module of this server is
 //! heard; for everybody else this namespace does not exist.
 //!
 //! Start reading at [`Hook::receive`].
@@ -19,7 +20,7 @@ use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
 use crate::ban::{Account, Attempt, Changed, Seq};
-use crate::gate::{Gate, Wanted};
+use crate::gate::{Admission, Gate, Wanted};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
@@ -35,6 +36,8 @@ pub const PAGE: usize = 200;
 const PAGE_BYTES: usize = 160 * 1024;
 /// Reports whose bans are being made durable at the same time.
 const IMPOSING: usize = 256;
+/// Answers that are held back at the same time.
+const HOLDING: usize = 4_096;
 
 /// All that speaks with hook modules.
 pub struct Hook {
@@ -45,6 +48,7 @@ pub struct Hook {
     runs: Mutex<Runs>,
     seen: Mutex<Seen>,
     imposing: Arc<Semaphore>,
+    holding: Arc<Semaphore>,
 }
 
 impl Hook {
@@ -63,6 +67,7 @@ impl Hook {
             runs: Mutex::default(),
             seen: Mutex::default(),
             imposing: Arc::new(Semaphore::new(IMPOSING)),
+            holding: Arc::new(Semaphore::new(HOLDING)),
         })
     }
 
@@ -92,7 +97,7 @@ impl Hook {
             return None;
         }
         Some(match Request::read(payload, is_get, self.gate.now()) {
-            Ok(Request::Check(check)) => asked.now(Ok(Some(self.check(&check)))),
+            Ok(Request::Check(check)) => self.check(asked, check),
             Ok(Request::Report(report)) => self.report(asked, from, report),
             Ok(Request::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
             Ok(Request::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
@@ -120,13 +125,46 @@ impl Hook {
             None => None,
             Some(text) => Some(hook::address(text)?),
         };
-        let verdict = self.gate.check(account.as_ref(), address);
+        let verdict = match (&account, address, question.hold) {
+            (Some(account), Some(address), Some(_)) => match self.gate.admit(account, address) {
+                Admission::Now(verdict) => verdict,
+                Admission::Later => return None,
+            },
+            _ => self.gate.check(account.as_ref(), address),
+        };
         Some(quick::answer(&question, &verdict, self.head()))
     }
 
-    fn check(&self, check: &Check) -> Element {
-        let verdict = self.gate.check(check.account.as_ref(), check.address);
-        hook::verdict(&verdict, self.head())
+    fn check(self: &Arc<Self>, asked: Asked, check: Check) -> Reply {
+        let Check {
+            account,
+            address,
+            hold,
+        } = check;
+        let (account, address, hold) = match (account, address, hold) {
+            (Some(account), Some(address), Some(hold)) => (account, address, hold),
+            (account, address, _) => {
+                let verdict = self.gate.check(account.as_ref(), address);
+                return asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
+            }
+        };
+        let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
+        if let Admission::Now(verdict) = self.gate.admit(&account, address) {
+            return now(verdict);
+        }
+        let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
+            return now(self.gate.crowded());
+        };
+        let hook = Arc::clone(self);
+        let work = async move {
+            let _place = place;
+            let verdict = hook.gate.admit_within(&account, address, hold).await;
+            vec![asked.stanza(Ok(Some(hook::verdict(&verdict, hook.head()))))]
+        };
+        Reply {
+            now: Vec::new(),
+            later: Some(work.boxed()),
+        }
     }
 
     fn head(&self) -> Seq {

@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::ban::subject::BadSubject;
-use crate::ban::{Door, Subject, Term};
+use crate::ban::{Door, Role, Subject, Term};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
 
 /// From a line to a call, or to what is wrong with it.
@@ -15,12 +15,17 @@ pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, Stri
         name => name.to_owned(),
     };
     let permitted =
-        |name: &str| command::find(name).filter(|spec| command::permits(caller.role, spec));
+        |name: &str| command::find(name).filter(|spec| command::permits(caller.role(), spec));
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(words::command_first(&name));
         }
-        let text = words::no_such_command(&name, command::nearest(caller.role, &name));
+        // That there is such a command is no secret to those who work here.
+        if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
+            let text = words::forbidden(spec.needs);
+            return Err(format!("{text} {}", words::nothing_was_done(None)));
+        }
+        let text = words::no_such_command(&name, command::nearest(caller.role(), &name));
         return Err(format!("{text} {}", words::nothing_was_done(None)));
     };
     // A list of subjects may be pasted line by line; a second command may not hide in a reason.
@@ -55,17 +60,67 @@ const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), (
 /// # Errors
 /// What cannot be read, all at once.
 pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
-    let mut words = split(rest);
-    let mut values = Values::new();
+    sort(spec, split(rest), Values::new())
+}
+
+/// The same from the arguments of a shell, which has taken the quotes away already: an argument of
+/// several words stays together, unless all of it is a subject or a duration. What stands in `given`
+/// is not looked for among them.
+///
+/// # Errors
+/// What cannot be read, all at once.
+pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values, Vec<Problem>> {
+    let words = words.iter().flat_map(|argument| {
+        let quoted = argument.contains(char::is_whitespace) && !is_one(argument);
+        let one = || vec![argument.as_str()];
+        let apart = || argument.split_whitespace().collect();
+        let words: Vec<&str> = if quoted { one() } else { apart() };
+        words.into_iter().map(move |word| Word {
+            text: word.to_owned(),
+            quoted,
+        })
+    });
+    sort(spec, words.collect(), given)
+}
+
+/// Whether a text is a subject or a duration from end to end.
+fn is_one(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_term = matches!(Term::take(&words), Ok(Some((_, used))) if used == words.len());
+    is_term || Subject::parse(&words.join(" ")).is_ok()
+}
+
+/// Gives each word to a field, and what is left to the one that takes the rest.
+fn sort(spec: &Spec, mut words: Vec<Word>, mut values: Values) -> Result<Values, Vec<Problem>> {
     let mut problems = Vec::new();
-    for field in at(spec, Place::Option) {
+    let given = values.clone();
+    let at = |place| at(spec, place).filter(|field| given.raw(field.name).is_empty());
+    for field in at(Place::Option) {
         let before = words.len();
         words.retain(|word| word.quoted || !is_option(&word.text, field.name));
         if words.len() < before {
             values.set(field.name, vec![String::from("1")]);
         }
     }
-    for field in at(spec, Place::Subjects) {
+    let mut is_all = false;
+    for field in at(Place::All) {
+        let says_all = |word: &Word| !word.quoted && word.text.eq_ignore_ascii_case("all");
+        is_all = words.first().is_some_and(says_all);
+        if is_all {
+            let (quoted, plain): (Vec<Word>, Vec<Word>) =
+                words.drain(..).skip(1).partition(|word| word.quoted);
+            words = quoted;
+            let plain: Vec<String> = plain.into_iter().map(|word| word.text).collect();
+            // Nothing behind it is told as what it is: a filter that is missing.
+            let text = match plain.is_empty() {
+                true => String::from("all"),
+                false => plain.join(" "),
+            };
+            values.set(field.name, vec![text]);
+        }
+    }
+    let whom = at(Place::Subjects).chain(at(Place::Login));
+    for field in whom.filter(|_| !is_all) {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
@@ -76,7 +131,7 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
         let named = words.drain(..named).map(|word| word.text).collect();
         values.set(field.name, named);
     }
-    for field in at(spec, Place::Term) {
+    for field in at(Place::Term) {
         let plain: Vec<&str> = words
             .iter()
             .take_while(|word| !word.quoted)
@@ -95,13 +150,13 @@ pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
             }),
         }
     }
-    for field in at(spec, Place::Last) {
+    for field in at(Place::Last) {
         if let Some(last) = words.pop_if(|word| !word.quoted && is_number(&word.text)) {
             values.set(field.name, vec![last.text]);
         }
     }
     let rest: Vec<String> = words.into_iter().map(|word| word.text).collect();
-    match at(spec, Place::Rest).next() {
+    match at(Place::Rest).next() {
         Some(field) => values.set(field.name, vec![rest.join(" ")]),
         None if rest.is_empty() => {}
         None => problems.push(Problem {
@@ -198,7 +253,7 @@ fn names_somebody(word: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::ban::{Rights, Role};
     use crate::command::find;
     use proptest::prelude::*;
     use xmpp_parsers::jid::Jid;
@@ -244,6 +299,8 @@ mod tests {
         check("ban a@b bad. very bad.", "a@b||bad. very bad.|");
         check("ban a@b note: more", "a@b||note: more|");
         check("unban #17 sorry", "#17||sorry|");
+        check("unban all by:alice spam \"my mistake\"", "||my mistake|");
+        check("unban \"all\" x", "all||x|");
         check("ban", "|||");
     }
 
@@ -289,7 +346,7 @@ mod tests {
     fn lines_become_calls_or_helpful_sentences() {
         let caller = Caller {
             jid: Jid::new("admin@example.org/phone").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
         let parse = |text| call(text, &caller, Door::Chat);
@@ -316,7 +373,7 @@ mod tests {
                 .contains("Nothing was done")
         );
         let mut stranger = caller.clone();
-        stranger.role = Role::Stranger;
+        stranger.rights = Rights::default();
         assert!(call("bann a@b", &stranger, Door::Chat).is_err_and(|text| !text.contains("mean")));
     }
 

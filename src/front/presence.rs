@@ -16,7 +16,7 @@ pub(super) fn answer(
 ) -> Vec<Presence> {
     let to = Jid::from(theirs.to_bare());
     let say = |type_| plain(type_, ours, to.clone());
-    match (type_, role >= Role::Moderator) {
+    match (type_, role > Role::Stranger) {
         ("subscribe", true) => vec![say(Type::Subscribed), available(face, ours, to.clone())],
         ("subscribe" | "probe", false) => vec![say(Type::Unsubscribed)],
         ("probe", true) => vec![available(face, ours, theirs.clone())],

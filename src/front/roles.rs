@@ -1,44 +1,38 @@
-//! Who may do what.
+//! Who may do what, by configuration.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use crate::ban::{Account, Role};
+use crate::ban::{Account, Rights};
 
 /// The people with a role. Swapped as a whole when the configuration is read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roles {
-    admins: HashSet<Account>,
-    moderators: HashSet<Account>,
-}
+pub struct Roles(HashMap<Account, Rights>);
 
 impl Roles {
-    /// From accounts. An admin who is named among the moderators, too, is an admin.
-    pub fn new(
-        admins: impl IntoIterator<Item = Account>,
-        moderators: impl IntoIterator<Item = Account>,
-    ) -> Self {
-        Roles {
-            admins: admins.into_iter().collect(),
-            moderators: moderators.into_iter().collect(),
+    /// From what is granted to whom; who is named several times has all of it.
+    pub fn new(granted: impl IntoIterator<Item = (Account, Rights)>) -> Self {
+        let mut roles: HashMap<Account, Rights> = HashMap::new();
+        for (account, rights) in granted {
+            let has = roles.entry(account).or_default();
+            *has = std::mem::take(has).join(rights);
         }
+        Roles(roles)
     }
 
-    /// The role of whoever uses this JID. Resources have none of their own.
-    pub fn of(&self, jid: &Jid) -> Role {
-        match Account::from_jid(jid) {
-            Some(account) if self.admins.contains(&account) => Role::Admin,
-            Some(account) if self.moderators.contains(&account) => Role::Moderator,
-            _ => Role::Stranger,
-        }
+    /// The rights of whoever uses this JID. Resources have none of their own.
+    ///
+    /// What grants more (a room one speaks in) is joined to it: [`Rights::join`].
+    pub fn of(&self, jid: &Jid) -> Rights {
+        let account = Account::from_jid(jid);
+        let has = account.and_then(|account| self.0.get(&account));
+        has.cloned().unwrap_or_default()
     }
 
     /// Everybody with a role.
     pub fn everybody(&self) -> impl Iterator<Item = BareJid> + '_ {
-        self.admins
-            .union(&self.moderators)
-            .filter_map(Account::to_jid)
+        self.0.keys().filter_map(Account::to_jid)
     }
 }
 
@@ -46,21 +40,36 @@ impl Roles {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ban::Role;
 
     #[test]
     fn a_role_belongs_to_the_account_however_it_is_spelled() {
         let jid = |text: &str| Jid::new(text).unwrap();
         let account = |text: &str| Account::from_jid(&jid(text)).unwrap();
-        let roles = Roles::new(
-            [account("Admin@xn--bcher-kva.example")],
-            [account("mod@example.org")],
-        );
-        assert_eq!(roles.of(&jid("admin@bücher.example/phone")), Role::Admin);
-        assert_eq!(roles.of(&jid("mod@example.org")), Role::Moderator);
-        assert_eq!(roles.of(&jid("example.org")), Role::Stranger);
+        let roles = Roles::new([
+            (
+                account("Admin@xn--bcher-kva.example"),
+                Rights::everywhere(Role::Admin),
+            ),
+            (account("mod@example.org"), Rights::everywhere(Role::Viewer)),
+            (
+                account("mod@example.org"),
+                Rights::on(Role::Moderator, ["a.example"]),
+            ),
+        ]);
+        let of = |text| roles.of(&jid(text));
         assert_eq!(
-            roles.of(&jid("admin@example.org/admin@bücher.example")),
-            Role::Stranger
+            of("admin@bücher.example/phone"),
+            Rights::everywhere(Role::Admin)
+        );
+        assert_eq!(
+            of("mod@example.org").to_string(),
+            "viewer, moderator on a.example"
+        );
+        assert_eq!(of("example.org"), Rights::default());
+        assert_eq!(
+            of("admin@example.org/admin@bücher.example"),
+            Rights::default()
         );
         assert_eq!(roles.everybody().count(), 2);
     }

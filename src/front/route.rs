@@ -24,7 +24,7 @@ use super::presence;
 use super::roles::Roles;
 use super::talk::{Admitted, Talks};
 use crate::ban::Role;
-use crate::command::{Caller, Context, Reference, words};
+use crate::command::{self, Caller, Context, Reference, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
 use crate::xmpp::stanza::{Header, Kind, Received};
@@ -124,7 +124,7 @@ impl Desk {
     fn caller(&self, header: &Header) -> Caller {
         Caller {
             jid: header.from.clone(),
-            role: self.roles.load().of(&header.from),
+            rights: self.roles.load().of(&header.from),
             occupant: None,
         }
     }
@@ -149,7 +149,7 @@ impl Desk {
             face,
             asked: &received.header.to,
             bot: &self.bot,
-            role: self.caller(&received.header).role,
+            role: self.caller(&received.header).role(),
             now: self.context.gate.now(),
             started: self.context.started,
         };
@@ -182,7 +182,14 @@ impl Desk {
             return asked.now(Err(Fault::Busy.stanza_error()));
         };
         let caller = self.caller(&received.header);
+        // That there is such a command is no secret to those who work here.
+        let needs = command::find(&request.node).map(|spec| spec.needs);
+        let needs = needs.filter(|_| caller.role() > Role::Stranger);
         match self.forms.receive(request, caller, &self.context) {
+            Err(Fault::Forbidden) if let Some(needs) = needs => {
+                let text = words::forbidden(needs);
+                asked.now(Err(Fault::Forbidden.with_text(text)))
+            }
             Err(fault) => asked.now(Err(fault.stanza_error())),
             Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
             Ok(Step::Run(run)) => {
@@ -206,7 +213,7 @@ impl Desk {
             return nobody_here(received);
         }
         let caller = self.caller(&received.header);
-        if caller.role < Role::Moderator {
+        if caller.role() == Role::Stranger {
             let now = self.context.gate.now();
             if !self.talks.admit_stranger(&caller.jid.to_bare(), now) {
                 return Reply::default();
@@ -247,7 +254,7 @@ impl Desk {
             return Reply::default();
         };
         let header = &received.header;
-        let role = self.caller(header).role;
+        let role = self.caller(header).role();
         let ours = header.to.to_bare();
         let answers = presence::answer(received.type_(), role, face, &ours, &header.from);
         Reply {

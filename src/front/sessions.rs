@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) owner: Jid,
     pub(super) spec: &'static Spec,
     pub(super) values: Values,
+    /// What a yes is for, where that is not the values as they were filled in.
+    pub(super) agreed: Option<Values>,
     pub(super) stage: Stage,
     /// When it ends by itself.
     until: Timestamp,
@@ -62,6 +64,7 @@ impl Sessions {
             owner,
             spec,
             values: Values::new(),
+            agreed: None,
             stage: Stage::Fill,
             until: now.saturating_add(LIFETIME),
         })

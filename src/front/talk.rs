@@ -250,10 +250,11 @@ impl Talks {
             let shown = Some((call.clone(), page.page));
             self.person(&call.caller.jid, |person| person.shown = shown);
         }
-        if let Outcome::Ask(_) = outcome {
+        if let Outcome::Ask(ask) = outcome {
             let who = call.caller.jid.clone();
+            let values = ask.values.unwrap_or_else(|| call.values.clone());
             let asked = Asked {
-                call,
+                call: Call { values, ..call },
                 until: context.gate.now().saturating_add(YES_WITHIN),
             };
             self.person(&who, |person| person.asked = Some(asked));
@@ -302,7 +303,7 @@ fn door(caller: &Caller) -> Door {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::ban::{Rights, Role};
     use crate::command::{Occupant, Values};
     use crate::front::message::Way;
     use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
@@ -326,7 +327,7 @@ mod tests {
     fn caller() -> Caller {
         Caller {
             jid: Jid::new("admin@example.org/phone").unwrap(),
-            role: Role::Admin,
+            rights: Rights::everywhere(Role::Admin),
             occupant: None,
         }
     }

@@ -5,7 +5,8 @@
 //! one place ([`Gate::follow`]), ended bans are written down by [`Gate::watch_the_clock`], and
 //! what the server still has to learn is carried out by [`effects`].
 //!
-//! Failed logins are counted on the way, and the counters kept, by [`counters`]. Who wants to write
+//! Failed logins are counted on the way, and the counters kept, by [`counters`]; those whose
+//! outcome is not known yet are in `tries`. Who wants to write
 //! down what was weighed listens to [`weighed`].
 //!
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
@@ -19,6 +20,7 @@ pub mod effects;
 pub mod past;
 pub mod ports;
 pub mod snapshots;
+mod tries;
 mod under_way;
 pub mod weighed;
 
@@ -41,8 +43,10 @@ use clock::Clock;
 use counters::Counters;
 use desk::Desk;
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
+use tries::Tries;
 use weighed::{Teller, Weighings};
 
+pub use tries::Admission;
 pub use under_way::Wanted;
 
 /// How often a person's order is proposed again when somebody else changed the subject first.
@@ -67,6 +71,7 @@ pub struct Gate {
     /// The place of the snapshot it began with.
     restored: Seq,
     counters: Counters,
+    tries: Tries,
     teller: Teller,
     folded: Notify,
     news: watch::Sender<Seq>,
@@ -127,6 +132,7 @@ impl Gate {
             outbox,
             restored,
             counters,
+            tries: Tries::default(),
             teller: Teller::default(),
             folded: Notify::new(),
             news,
@@ -174,6 +180,9 @@ impl Gate {
             Proposal::Answer(ruling) => vec![ruling],
             Proposal::Events(events) => {
                 let wanted = self.counters.under_way().admit(events);
+                if let Report::Login(attempt) = report {
+                    self.through(std::slice::from_ref(attempt));
+                }
                 self.impose(wanted).await?
             }
         };
@@ -198,13 +207,15 @@ impl Gate {
     /// [`LogFault`] when the system gives no randomness.
     pub fn count(&self, attempts: Vec<Attempt>) -> Result<Wanted, LogFault> {
         let mut wanted = Vec::new();
-        for attempt in attempts {
-            let report = Report::Login(attempt);
+        for attempt in &attempts {
+            let report = Report::Login(attempt.clone());
             if let Proposal::Events(events) = self.propose(&report, self.clock.now())?.0 {
                 wanted.extend(events);
             }
         }
-        Ok(self.counters.under_way().admit(wanted))
+        let wanted = self.counters.under_way().admit(wanted);
+        self.through(&attempts);
+        Ok(wanted)
     }
 
     /// Makes the bans that rules ask for durable. It is not tried again when somebody else was

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -22,7 +23,7 @@ use subtle::ConstantTimeEq;
 use crate::ban::told::told;
 use crate::ban::{Account, Attempt, Timestamp, Verdict};
 use crate::gate::Gate;
-use crate::xmpp::payload::hook::{self, LOGINS, Login};
+use crate::xmpp::payload::hook::{self, HOLD, LOGINS, Login};
 use crate::xmpp::secret::Secret;
 
 /// Most bytes of one request: a report of [`LOGINS`] with long names fits.
@@ -124,6 +125,8 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Result<Bytes, BytesRejection>) -> Resu
 struct CheckIn {
     account: Option<String>,
     address: Option<String>,
+    /// Milliseconds, as in [`hook::Check`].
+    hold: Option<u32>,
 }
 
 async fn check(
@@ -132,7 +135,16 @@ async fn check(
 ) -> Result<Response, Wrong> {
     let asked: CheckIn = read(&body)?;
     let (account, address) = who("", asked.account.as_deref(), asked.address.as_deref())?;
-    let verdict = logins.gate.check(account.as_ref(), address);
+    let gate = &logins.gate;
+    let hold = asked
+        .hold
+        .map(|millis| Duration::from_millis(millis.into()));
+    let verdict = match (&account, address, hold) {
+        (Some(account), Some(address), Some(hold)) => {
+            gate.admit_within(account, address, hold.min(HOLD)).await
+        }
+        _ => gate.check(account.as_ref(), address),
+    };
     Ok(answer(StatusCode::OK, &verdict_in_json(&verdict)))
 }
 

@@ -24,6 +24,8 @@ pub struct Question<'a> {
     pub account: Option<&'a str>,
     /// From where.
     pub address: Option<&'a str>,
+    /// How long the answer may be held back.
+    pub hold: Option<&'a str>,
 }
 
 /// Reads a frame of the guard, if it is a check in its plain shape.
@@ -52,13 +54,14 @@ pub fn question(frame: &[u8]) -> Option<Question<'_>> {
         return None;
     }
     rest = rest.strip_prefix('>')?.strip_prefix("<check")?;
-    let [mut account, mut address, mut mechanism, mut xmlns] = [None; 4];
+    let [mut account, mut address, mut mechanism, mut hold, mut xmlns] = [None; 5];
     while let Some((name, value)) = attribute(&mut rest)? {
         once(
             match name {
                 "account" => &mut account,
                 "address" => &mut address,
                 "mechanism" => &mut mechanism,
+                "hold" => &mut hold,
                 "xmlns" => &mut xmlns,
                 _ => return None,
             },
@@ -78,6 +81,7 @@ pub fn question(frame: &[u8]) -> Option<Question<'_>> {
         id: id?,
         account,
         address,
+        hold,
     })
 }
 
@@ -264,7 +268,7 @@ mod tests {
                 Just(" id='q'"), Just(" type='get'"), Just(" type=\"get\""), Just(" from='a.example'"), Just(" to='b'"),
                 Just(" xmlns='jabber:component:accept'"), Just(" xml:lang='en'"), Just(">"), Just("<check"),
                 Just(" xmlns='urn:portcullis:hook:1'"), Just(" account='a@b'"), Just(" account='a&lt;@b'"),
-                Just(" address='192.0.2.1'"), Just("/>"), Just("></check>"), Just("</iq>"), Just(" "), Just("x"),
+                Just(" address='192.0.2.1'"), Just(" hold='250'"), Just("/>"), Just("></check>"), Just("</iq>"), Just(" "), Just("x"),
             ], 0..16),
             orderly in any::<bool>(),
         ) {
@@ -275,7 +279,7 @@ mod tests {
                         .filter(|part| names.iter().any(|name| part.trim_start().starts_with(name)))
                         .copied().collect::<String>();
                     format!("<iq xmlns='jabber:component:accept' type='get'{}><check xmlns='urn:portcullis:hook:1'{}/></iq>",
-                        of(&["id", "from", "to", "xml:lang"]), of(&["account", "address"]))
+                        of(&["id", "from", "to", "xml:lang"]), of(&["account", "address", "hold"]))
                 }
             };
             if let Some(quick) = question(text.as_bytes()) {
@@ -287,6 +291,7 @@ mod tests {
                 let payload = slow.payload().unwrap();
                 prop_assert_eq!(payload.attr("account"), quick.account);
                 prop_assert_eq!(payload.attr("address"), quick.address);
+                prop_assert_eq!(payload.attr("hold"), quick.hold);
                 if quick.account.is_some() || quick.address.is_some() {
                     let now = Timestamp::from_millis(0);
                     prop_assert!(matches!(Request::read(payload, true, now), Ok(Request::Check(_))));

@@ -598,7 +598,10 @@ async fn moderators_look_and_admins_change() {
             .await;
         assert_eq!(fault, "forbidden", "{name}");
         let text = bot.chat(MODERATOR, &format!("{name} 203.0.113.7")).await;
-        says(&text, &["There is no command", "Nothing was done."]);
+        says(
+            &text,
+            &["You need the role admin for that.", "Nothing was done."],
+        );
     }
     for name in ["check", "failures", "allowed"] {
         assert_eq!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::ban::{Account, Timestamp};
+use portcullis::ban::{Account, Rights, Role, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::{Gap, Standing};
@@ -41,7 +41,12 @@ pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
             .map(|text| Account::from_jid(&Jid::new(text).unwrap()).unwrap())
             .collect()
     };
-    Roles::new(jids(admins), jids(moderators))
+    let with = |role, texts| {
+        jids(texts)
+            .into_iter()
+            .map(move |who| (who, Rights::everywhere(role)))
+    };
+    Roles::new(with(Role::Admin, admins).chain(with(Role::Moderator, moderators)))
 }
 
 impl Bot {

@@ -251,3 +251,143 @@ async fn the_fields_of_a_list_say_the_same_as_its_words() {
     assert_eq!(hint.attr("datatype"), Some("xs:integer"));
     assert!(form(&shown).has_child("title", NS_DATA));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unban_by_filter_asks_with_a_count_and_ends_what_was_asked_about() {
+    let bot = some_bans().await;
+    assert_eq!(
+        bot.chat(ADMIN, "unban all account spam \"the list was wrong\"")
+            .await,
+        "Nothing is done yet. End 2 bans in force (2 accounts).\n\
+         The filter: “account spam”.\n\
+         These are: #6 carol@example.org, #1 spam@example.org\n\
+         Answer yes within 2 minutes to do it; anything else drops it."
+    );
+    // What begins before the yes is not what the question was about.
+    bot.chat(MODERATOR, "ban dave@example.org 1h spam").await;
+    assert_eq!(
+        bot.chat(ADMIN, "yes").await,
+        "Un-banned 2 of 2. The filter: “account spam #..6”.\n\
+         The server lets them in again.\n\
+         Undo: ban carol@example.org until 2026-11-24T04:00:00Z spam again\n\
+         Undo: ban spam@example.org until 2026-11-22T05:00:00Z spam"
+    );
+    assert_eq!(first(&bot, "list spam").await, "Matching bans 1-1 of 1.");
+    let text = bot.chat(ADMIN, "show carol@example.org").await;
+    assert!(
+        text.contains("un-banned by admin@example.org/desk (chat): the list was wrong."),
+        "{text}"
+    );
+    bot.pass(11);
+    for (line, part) in [
+        ("unban all", "All of what?"),
+        ("unban all state:ended", "Only bans in force can be ended"),
+        ("unban all origin:mars", "There is no filter “origin:mars”"),
+        ("unban all nobody", "No ban in force matches: nobody"),
+        ("unban", "Say whom"),
+    ] {
+        let text = bot.chat(ADMIN, line).await;
+        assert!(text.contains(part), "{line}: {text}");
+    }
+    let both = submit(&[("subject", &["#1"]), ("filter", &["spam"])]);
+    let again = bot.command(ADMIN, "node='unban'", &both).await;
+    assert!(note(&again).contains("not both"), "{}", note(&again));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unban_by_filter_goes_through_the_form_and_says_whom_one_may_not_unban() {
+    let bot = some_bans().await;
+    let filled = submit(&[("subject", &[""]), ("filter", &["#1..4"]), ("reason", &[])]);
+    let asked = bot.command(MODERATOR, "node='unban'", &filled).await;
+    assert_eq!(asked.attr("status"), Some("executing"));
+    let said = note(&asked);
+    assert!(
+        said.contains("End 4 bans in force (2 accounts, 1 network, 1 pair)."),
+        "{said}"
+    );
+    assert!(said.contains("2 of them will stay: "), "{said}");
+    assert!(said.contains("needs the role admin"), "{said}");
+    let id = asked.attr("sessionid").unwrap();
+    let back = bot
+        .command(
+            MODERATOR,
+            &format!("node='unban' sessionid='{id}' action='prev'"),
+            "",
+        )
+        .await;
+    let kept: Vec<String> = form(&back)
+        .children()
+        .filter(|field| field.attr("var") == Some("filter"))
+        .flat_map(Element::children)
+        .filter(|value| value.name() == "value")
+        .map(Element::text)
+        .collect();
+    assert_eq!(kept, ["#1..4"], "as it was filled in");
+    bot.command(
+        MODERATOR,
+        &format!("node='unban' sessionid='{id}' action='complete'"),
+        &filled,
+    )
+    .await;
+    let done = bot
+        .command(
+            MODERATOR,
+            &format!("node='unban' sessionid='{id}' action='complete'"),
+            "",
+        )
+        .await;
+    assert_eq!(done.attr("status"), Some("completed"));
+    let said = note(&done);
+    assert!(
+        said.starts_with("Un-banned 2 of 4. The filter: “#1..4 #..4”."),
+        "{said}"
+    );
+    assert!(
+        said.contains("1 FAILED (203.0.113.0/24): Un-banning a network needs the role admin."),
+        "{said}"
+    );
+    assert!(
+        said.contains("1 FAILED (bob@example.org from 203.0.113.7): "),
+        "{said}"
+    );
+    assert_eq!(first(&bot, "list").await, "Bans 1-4 of 4.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_unbans_are_one_call_with_one_answer() {
+    let bot = Bot::new();
+    let reports = (0..3_000)
+        .map(|n| {
+            let what = portcullis::ban::What::Ban {
+                term: None,
+                reason: Some("import".into()),
+                note: None,
+            };
+            crate::gate::order(&format!("u{n}@example.org"), what)
+        })
+        .collect();
+    bot.world.gate.submit_all(reports).await;
+    let text = bot.chat(ADMIN, "unban all import").await;
+    assert!(text.contains("End 3000 bans in force"), "{text}");
+    assert!(
+        text.contains("The newest of them: #3000 u2999@example.org, "),
+        "{text}"
+    );
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.starts_with("Un-banned 3000 of 3000"), "{text}");
+    assert!(
+        text.contains("Nothing takes this back at once: list state:ended"),
+        "{text}"
+    );
+    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    let text = bot.chat(ADMIN, "list state:ended").await;
+    assert!(
+        text.starts_with("Matching bans 1-10 of 2000.\nOf those that ended, only the last 2000"),
+        "{text}"
+    );
+    let text = bot.chat(ADMIN, "show u7@example.org").await;
+    assert!(
+        text.contains("one of 3000 un-banned by filter: import #..3000."),
+        "{text}"
+    );
+}

@@ -11,9 +11,9 @@ import pytest
 
 import lab
 import storm
-from field import (ACCOUNT_NETWORKS, ADDRESS, IN_CI, NETWORK, PAIR, PAUSE, Field, Prefix, address, end_of, has_v6, network, wrong)
+from field import (ACCOUNT_NETWORKS, ADDRESS, IN_CI, NETWORK, PAIR, Field, Prefix, address, end_of, has_v6, network, wrong)
 from lab import ground
-from lab.raw import RawClient
+from lab.raw import REPLY, RawClient
 
 
 def pytest_generate_tests(metafunc):
@@ -37,11 +37,6 @@ def field_of(request):
 def field(field_of):
     field_of.all_up()
     return field_of
-
-
-# A ban of an address by a rule also ends streams that are just being opened from there, a moment after it was made; see
-# test_a_rule_that_bans_an_address_leaves_live_sessions_of_known_people.
-SETTLED = 0.3
 
 
 def saw(**numbers):
@@ -73,7 +68,6 @@ def test_all_tries_on_one_kept_stream_are_counted_like_any(field):
         except (AssertionError, OSError):  # the server closed it after its last word: this guess was never sent
             client.closed = True
             continue
-        time.sleep(field.pause if ends[-1] == "wrong" else 0)
         if ends[-1] == "refused":
             client.close()
     client.close()
@@ -90,38 +84,54 @@ def test_streams_opened_before_the_ban_are_refused_at_the_check(field):
     for one in streams:
         ends.append(end_of(one.auth()))
         one.close()
-        time.sleep(field.pause if ends[-1] == "wrong" else 0)
     saw(looked_at=f"{ends.count('wrong')} of 18", right_password=ends[-2:])
     assert ends == ["wrong"] * PAIR + ["refused"] * 15
     assert field.knock(victim, guesser) == "refused", "the right password did not lift it"
     assert field.knock(victim, address()) == "in"
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["one_by_one", "at_once"])
-def test_guesses_without_a_pause_stop_at_the_limit(field, request, at_once):
-    if field.pause:
-        request.applymarker(pytest.mark.xfail(strict=False, reason="the module for ejabberd tells outcomes up to 100 ms later"))
-    assert all_guesses(field, at_once) == PAIR
-
-
-def all_guesses(field, at_once):
-    """As fast as they can be sent; fewer than make the account guarded. How many were looked at."""
+def test_guesses_as_fast_as_they_can_be_sent_stop_at_the_limit(field):
     [victim], guesser = field.people(1), address()
     streams = [RawClient(field.server, victim, wrong(), guesser) for _ in range(25)]
-    if at_once:
-        for one in streams:
-            one.send_plain()
-        ends = [end_of(one.until(lab.raw.REPLY)) for one in streams]
-    else:
-        ends = [end_of(one.auth()) for one in streams]
+    ends = [end_of(one.auth()) for one in streams]
     for one in streams:
         one.close()
     saw(looked_at=f"{ends.count('wrong')} of 25")
-    assert "in" not in ends
-    field.wait_banned(f"{field.server.jid(victim)} from {guesser}")
-    assert field.knock(victim, guesser) == "refused", "afterwards the door is shut"
+    assert ends == ["wrong"] * PAIR + ["refused"] * 20
     assert field.knock(victim, address()) == "in"
-    return ends.count("wrong")
+
+
+SHAPES = {
+    "one_account": (PAIR, lambda people: [(people[0], source) for source in [address()] * 25]),
+    "spray": (ADDRESS, lambda people: [(person, source) for source in [address()] for person in people[:25]]),
+    "network": (NETWORK, lambda people: [(person, f"{net}.{n + 1}") for net in [network()] for n, person in enumerate(people)]),
+    "botnet": (ACCOUNT_NETWORKS, lambda people: [(people[0], address()) for _ in range(30)]),
+    "unknown": (ADDRESS, lambda people: [(f"un{person}", source) for source in [address()] for person in people[:25]]),
+}
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_guesses_of_one_moment_stop_at_the_limit(field, shape, mechanism):
+    limit, tries = SHAPES[shape]
+    people = field.people(30)
+    streams = [RawClient(field.server, user, wrong(), source) for user, source in tries(people)]
+    for one in streams:
+        one.send_first(mechanism)
+    answers = [one.until(REPLY) for one in streams]
+    challenged = [n for n, answer in enumerate(answers) if "<challenge" in answer]
+    for n in challenged:
+        streams[n].send_proof(answers[n], mechanism)
+    for n in challenged:
+        answers[n] = streams[n].until(REPLY)
+    for one in streams:
+        one.close()
+    ends = [end_of(answer) for answer in answers]
+    saw(looked_at=f"{ends.count('wrong')} of {len(ends)}")
+    assert "in" not in ends
+    assert ends.count("wrong") == limit
+    if shape != "botnet":
+        assert field.knock(people[0], address()) == "in", "the owner, elsewhere"
 
 
 def test_an_account_of_his_own_forgives_only_its_own_slips(field):
@@ -137,7 +147,6 @@ def test_an_account_of_his_own_forgives_only_its_own_slips(field):
     ends = []
     for other in others * 2:
         ends.append(field.knock(other, guesser, wrong()))
-        time.sleep(SETTLED if ends.count("wrong") == ADDRESS - 1 and ends[-1] == "wrong" else 0)
         assert field.knock(own, guesser) == "in", f"who logged in there before is not touched by a rule about strangers; but: {field.said}"
     saw(many_victims=f"{ends.count('wrong')} of 20")
     # The first victim was one of those the address failed for.
@@ -188,8 +197,7 @@ def test_a_slow_walk_through_a_network_is_noticed_and_known_neighbours_stay(fiel
     known, stranger, elsewhere = field.people(3)
     assert field.knock(known, f"{net}.250") == "in"
     # One try each, no account more than a few times: nothing but the network is remarkable.
-    seen = field.looked_at([(victims[n % 15], f"{net}.{n + 1}") for n in range(60)],
-                           pause=PAUSE)
+    seen = field.looked_at([(victims[n % 15], f"{net}.{n + 1}") for n in range(60)])
     saw(looked_at=f"{seen} of 60")
     assert seen == NETWORK
     field.wait_banned(f"{net}.0/24")
@@ -212,13 +220,13 @@ def test_an_ipv6_customer_is_one_attacker_and_the_next_one_is_another(field, pre
         pytest.skip(f"!!! no IPv6 on this machine: {prefix.problem or 'no ::1'}")
     [one_victim, known, *victims] = field.people(12)
     first = [prefix.address(1, n) for n in range(1, 41)]
-    seen = field.looked_at([(one_victim, source) for source in first], pause=PAUSE)
+    seen = field.looked_at([(one_victim, source) for source in first])
     saw(one_account=f"{seen} of 40")
     assert seen == PAIR
     assert field.knock(one_victim, first[-1]) == "refused"
     assert field.knock(one_victim, prefix.address(2, 1)) == "in", "the next /64"
     assert field.knock(known, prefix.address(3, 1)) == "in"
-    seen = field.looked_at([(victims[n % 10], prefix.address(3, 2 + n)) for n in range(40)], pause=PAUSE)
+    seen = field.looked_at([(victims[n % 10], prefix.address(3, 2 + n)) for n in range(40)])
     saw(many_accounts=f"{seen} of 40")
     assert seen == ADDRESS
     assert field.knock(victims[0], prefix.address(3, 99)) == "refused", "a stranger in that /64"
@@ -269,7 +277,7 @@ def test_a_rule_that_bans_an_address_leaves_live_sessions_of_known_people(field)
     office = address()
     assert field.knock(colleague, office) == "in"
     alive = RawClient(field.server, colleague, source=office).login()
-    field.looked_at([(one, office) for one in sprayed], pause=PAUSE)
+    field.looked_at([(one, office) for one in sprayed])
     field.wait_banned(office)
     time.sleep(1)
     assert field.knock(colleague, office) == "in", "she may log in"
@@ -286,7 +294,7 @@ def test_honest_people_mistype_and_nobody_notices(field):
     ends, before = [], field.bans()
 
     def slip(person, source):
-        return field.knock(person, source, wrong(), pause=0)
+        return field.knock(person, source, wrong())
     for person, source in alone.items():
         for _ in range(3):
             ends += [slip(person, source) for _ in range(3)] + [field.knock(person, source)]
@@ -318,14 +326,24 @@ def test_honest_logins_do_not_fail_under_a_storm_of_guesses(field):
 
     async def both():
         return await asyncio.gather(storm.at_rate(honest_rate, seconds, honest), storm.at_rate(bad_rate, seconds, bad))
+
+    def summed(logins):
+        took = sorted(ms for _, ms in logins)
+        failed = [said for said, _ in logins if "<success" not in said]
+        saw(honest_failed=f"{len(failed)} of {len(logins)}", p50=f"{took[len(took) // 2]:.1f} ms", p99=f"{took[len(took) * 99 // 100]:.1f} ms")
+        return failed, took[len(took) // 2]
+    quiet, pace = summed(asyncio.run(storm.at_rate(honest_rate, seconds, honest)))
     logins, guesses = asyncio.run(both())
-    failed = [said for said, _ in logins if "<success" not in said]
-    ends = [end_of(said) for said, _ in guesses]
-    took = sorted(ms for _, ms in logins)
-    saw(honest_failed=f"{len(failed)} of {len(logins)}", looked_at=f"{ends.count('wrong')} of {len(ends)}",
-        p50=f"{took[len(took) // 2]:.1f} ms", p99=f"{took[len(took) * 99 // 100]:.1f} ms")
-    assert not failed, failed[:3]
+    failed, _ = summed(logins)
+    # Refused at the start, and our next words met a closed door; or the machine is too busy. No password was looked at.
+    ends = [end_of(said) for said, _ in guesses if not said.startswith(("ConnectionResetError", "TimeoutError"))]
+    saw(looked_at=f"{ends.count('wrong')} of {len(ends)}")
     assert "in" not in ends
+    assert not [said for said in failed if "<failure" in said or "policy-violation" in said], "nobody is refused"
+    if quiet or pace > 1000:
+        print(f"!!! this machine is too busy for {honest_rate} logins/s without any attack: time-outs say nothing")
+        return
+    assert not failed, failed[:3]
     assert ends.count("wrong") < len(ends) / 2
 
 
@@ -368,7 +386,6 @@ def test_neither_a_ban_nor_a_count_is_lost_when_something_starts_again(field, ag
     banned, pending = address(), address()
     assert field.looked_at([(victim, banned)] * 8) == PAIR
     assert field.looked_at([(other, pending)] * 3) == 3
-    time.sleep(0.5)  # outcomes are told a moment later
     field.hellos = field.bot.log().count("hook module is there")
     again(field)
     kept = field.knock(victim, banned)

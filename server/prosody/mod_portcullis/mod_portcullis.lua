@@ -33,12 +33,10 @@ local NS_RECORD = "jabber:ejabberd:banned";
 local MAX_IN_FLIGHT = 2000;   -- questions without an answer yet; more are decided by the held bans
 local MAX_REPORTS = 10000;    -- outcomes kept while portcullis is away, the newest
 local BATCH = 100;            -- outcomes in one report
-local BATCH_WAIT = 0.1;       -- seconds an outcome may wait for company
-local REPORTS_IN_FLIGHT = 8;
+local UNANSWERED = 4;         -- so many reports may be without an answer; what comes meanwhile goes together in the next
 local HEARTBEAT = 60;         -- seconds between hellos
 local RETRY = 5;              -- seconds until something that was not answered is tried again
 local PATIENCE = 10;          -- seconds to wait for an answer that no client waits for
-local ASK_AGAIN = 10;         -- how often one try is asked about when failures keep coming in meanwhile
 local VERDICT_KEEPS = 1;      -- seconds a verdict of the first SASL message is good for at the second
 local PASS_KEEPS = 60;        -- seconds between the password and the resource binding
 local BUCKETS_AT_ONCE = 8;     -- written at once; the rest one by one, with clients in between
@@ -211,10 +209,16 @@ end
 -- Report (4) ------------------------------------------------------------------------------------------------------
 
 local queue = { first = 1, last = 0 };
-local reports_out, last_sent, pump_timer, report_pause = 0, 0, nil, 0;
+local reports_out, report_pause = 0, 0;
 local failures = 0;                          -- a clock of failures: how many there were so far
-local last_failure = cache.new(REMEMBERED);  -- account or address -> that clock at its last failure
+local last_failure = cache.new(REMEMBERED);  -- account, address or network -> that clock at its last failure
 local pump;
+
+-- The network that portcullis sees around an address: a /24, a /48. Its bytes are no account and no address in text.
+local function network_of(address)
+	local packed = address and pack(address);
+	return packed and prefix(packed, #packed == 4 and 24 or 48);
+end
 
 local function queue_trim()
 	while queue.last - queue.first + 1 > MAX_REPORTS do
@@ -241,7 +245,6 @@ local function send_report()
 		logins[#logins+1] = login;
 		payload:tag("login", login):up();
 	end
-	last_sent = time_now();
 	reports_out = reports_out + 1;
 	tell("set", payload, PATIENCE, function (reply)
 		reports_out = math.max(0, reports_out - 1);
@@ -261,28 +264,12 @@ local function send_report()
 	end);
 end
 
--- Sends what is due; everything when `at_once`.
-function pump(at_once)
-	while queue.first <= queue.last and reports_out < REPORTS_IN_FLIGHT and link() do
-		local now = time_now();
-		if now < report_pause then return; end
-		local waiting = queue.last - queue.first + 1;
-		if not at_once and waiting < BATCH and now - last_sent < BATCH_WAIT then
-			if not pump_timer then
-				pump_timer = module:add_timer(BATCH_WAIT, function () pump_timer = nil; pump(); end);
-			end
-			return;
-		end
+-- At once, as long as the line is not busy: somebody may wait for what came of it. Under load the reports become
+-- longer, not more.
+function pump()
+	while queue.first <= queue.last and reports_out < UNANSWERED and time_now() >= report_pause and link() do
 		send_report();
 	end
-end
-
-local function is_waiting(account, address)
-	for i = queue.last, math.max(queue.first, queue.last - BATCH), -1 do
-		local login = queue[i];
-		if login and (login.address == address or account and login.account == account) then return true; end
-	end
-	return false;
 end
 
 local function report(login)
@@ -291,7 +278,9 @@ local function report(login)
 	login.condition, login.reason = login.condition and tostring(login.condition), login.reason and tostring(login.reason);
 	if login.outcome == "failure" then
 		failures = failures + 1;
+		local network = network_of(login.address);
 		if login.address then last_failure:set(login.address, failures); end
+		if network then last_failure:set(network, failures); end
 		if login.account then last_failure:set(login.account, failures); end
 	end
 	queue.last = queue.last + 1;
@@ -493,18 +482,19 @@ local function refusal_by(by, text, keep)
 end
 
 local function failed_since(mark, account, address)
-	return (address and last_failure:get(address) or 0) > mark or (account and last_failure:get(account) or 0) > mark;
+	local function failed(key) return key and (last_failure:get(key) or 0) > mark; end
+	return failed(address) or failed(account) or failed(network_of(address));
 end
 
-local function check_stanza(account, address, mechanism)
-	return st.stanza("check", { xmlns = NS, account = account, address = address, mechanism = mechanism });
+local function check_stanza(account, address, mechanism, hold)
+	return st.stanza("check", { xmlns = NS, account = account, address = address, mechanism = mechanism, hold = hold });
 end
 
 -- Only inside the client's own coroutine: waits for the verdict and stops nobody else.
-local function ask(account, address, mechanism)
+local function ask(account, address, mechanism, hold)
 	local wait_here, done = async.waiter();
 	local verdict;
-	tell("get", check_stanza(account, address, mechanism), wait, function (reply)
+	tell("get", check_stanza(account, address, mechanism, hold), wait, function (reply)
 		verdict = payload_of(reply, "verdict");
 		done();
 	end);
@@ -531,25 +521,28 @@ end
 local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
 local function can_wait() return async.ready() and is_yieldable(); end
 
--- Returns nil (let it go on), a refusal, or GONE.
-local function question(session, account, mechanism, at_start)
-	local address = session.ip;
+-- Half of the wait is left for the way there and back.
+local HOLD = ("%d"):format(math.floor(wait * 500));
+
+-- Returns nil (let it go on), a refusal, or GONE. `stage` is "start" (of a stream), "decides" (if the answer is yes, the
+-- password is looked at next, and what comes of it is reported) or nil.
+local function question(session, account, mechanism, stage)
+	local address, at_start = session.ip, stage == "start";
 	session.portcullis_account, session.portcullis_mark = nil, nil;
 	if not can_wait() then return by_held(account, address, at_start); end
-	local asked_seq, mark, action, verdict;
-	for _ = 1, ASK_AGAIN do
-		-- portcullis must know of every failure that came before, or many guesses at the same time are all let in
-		if is_waiting(account, address) then pump(true); end
-		mark, asked_seq = failures, seq;
-		action, verdict = ask(account, address, mechanism);
-		if session.destroyed then return GONE; end
-		if not action then
-			local refusal = by_held(account, address, at_start);
-			if refusal then return refusal; end
-			break;
+	local mark, asked_seq = failures, seq;
+	local action, verdict = ask(account, address, mechanism, stage == "decides" and HOLD or nil);
+	if session.destroyed then
+		if stage == "decides" and action == "allow" then -- nobody need wait for what comes of it
+			report({ account = account, address = address, mechanism = mechanism, outcome = "error", condition = "aborted" });
 		end
-		if action == "refuse" then return refusal_by(verdict.attr.by, verdict:get_child_text("text")); end
-		if not failed_since(mark, account, address) then break; end
+		return GONE;
+	end
+	if not action then
+		local refusal = by_held(account, address, at_start);
+		if refusal then return refusal; end
+	elseif action == "refuse" then
+		return refusal_by(verdict.attr.by, verdict:get_child_text("text"));
 	end
 	session.portcullis_at, session.portcullis_mark, session.portcullis_seq = time_now(), mark, asked_seq;
 	session.portcullis_account = account;
@@ -604,7 +597,7 @@ module:hook("stream-features", function (event)
 	filters.add_filter(session, "stanzas/in", shared.only_here, 1000);
 	local refusal = by_held(nil, session.ip, true);
 	if not refusal and ask_at_start and link() and not (session.portcullis_start and session.portcullis_start == seq) then
-		refusal = question(session, nil, nil, true);
+		refusal = question(session, nil, nil, "start");
 	end
 	if not refusal then
 		session.portcullis_start = seq;
@@ -684,12 +677,21 @@ local function refuse_sasl(session, xmlns, account, mechanism, refusal)
 	return true;
 end
 
+-- There is nobody of that name, as far as the server can tell.
+local function is_unknown(account)
+	if not account then return false; end
+	local ok, exists, err = pcall(usermanager.user_exists, jid.node(account), host);
+	return ok and not exists and err ~= "method not implemented";
+end
+
 -- The first message, before anything is done with it.
 local function first_message(session, xmlns, mechanism, text)
 	local message = text and text ~= "" and base64.decode(text) or nil;
 	local account = bare(name_in(session, mechanism, message));
 	session.portcullis_try = { account = account, mechanism = mechanism };
-	local refusal = question(session, account, known_mechanism(mechanism));
+	-- a mechanism with a challenge only tells at once that nobody has that name
+	local decides = not known_mechanism(mechanism) or not mechanism:match("^SCRAM%-") or tell_unknown and is_unknown(account);
+	local refusal = question(session, account, known_mechanism(mechanism), decides and "decides" or nil);
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
 end
 
@@ -700,7 +702,7 @@ local function next_message(session, xmlns)
 	local account = try.account or bare(handler and handler.username);
 	local mechanism = try.mechanism or handler and handler.selected;
 	if still_good(session, account, VERDICT_KEEPS) then return; end
-	local refusal = question(session, account, known_mechanism(mechanism));
+	local refusal = question(session, account, known_mechanism(mechanism), "decides");
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
 end
 
@@ -790,7 +792,7 @@ module:wrap_event("stanza/iq/jabber:iq:auth:query", function (handlers, event_na
 	local account = bare(name_of(username));
 	local address, mechanism = session.ip, "jabber:iq:auth";
 	session.portcullis_try = { account = account, mechanism = mechanism };
-	local refusal = question(session, account, mechanism);
+	local refusal = question(session, account, mechanism, "decides");
 	if refusal == GONE then return true; end
 	if refusal then
 		report_refused(session, account, mechanism, refusal);
@@ -851,10 +853,7 @@ module:hook("authentication-failure", function (event)
 	local banned = type(reason) == "string" and reason:match("^Account is banned");
 	if (condition == "not-authorized" or condition == nil) and not banned and is_guessable(mechanism) then
 		login.outcome = "failure";
-		if tell_unknown and account then
-			local ok, exists, err = pcall(usermanager.user_exists, jid.node(account), host);
-			if ok and not exists and err ~= "method not implemented" then login.unknown = "true"; end
-		end
+		if tell_unknown and is_unknown(account) then login.unknown = "true"; end
 	end
 	report(login);
 end);

@@ -1,13 +1,37 @@
 //! Sentences about wrong input: each says what to write instead.
 
 use super::{clean, sentence};
-use crate::ban::Account;
 use crate::ban::term::BadTerm;
+use crate::ban::{Account, Rights, Role, Subject};
 
 /// No subject at all.
 pub fn no_subject() -> String {
     String::from(
         "Say whom: an account (spam@example.org), an address (203.0.113.7), a network (203.0.113.0/24) or a number (#17).",
+    )
+}
+
+/// Subjects and a filter at once.
+pub fn either_or() -> String {
+    String::from("Name subjects or give a filter, not both.")
+}
+
+/// A filter that lets everything through.
+pub fn all_of_what() -> String {
+    String::from(
+        "All of what? Write for example unban all origin:import by:alice; list shows what a filter matches. Every ban there is: unban all #1..",
+    )
+}
+
+/// A filter of bans that are over.
+pub fn only_in_force() -> String {
+    String::from("Only bans in force can be ended: leave out state:, or write state:pending.")
+}
+
+/// More bans than one call ends.
+pub fn too_many_match(total: usize, most: usize) -> String {
+    format!(
+        "{total} bans match; at most {most} at once. Narrow it, for example with numbers: #1..{most}"
     )
 }
 
@@ -87,5 +111,26 @@ pub fn command_first(subject: &str) -> String {
     let subject = clean(subject);
     format!(
         "What about {subject}? Write show {subject}, ban {subject} or unban {subject}. Nothing was done."
+    )
+}
+
+/// A role that does not hold over a subject.
+pub fn beyond(subject: &Subject, needs: Role, rights: &Rights) -> String {
+    match subject.whose() {
+        Some(account) => format!(
+            "{subject}: that needs the role {needs} on {}. You are {rights}.",
+            account.domain()
+        ),
+        None => format!(
+            "{subject}: addresses and networks concern every host, so that needs the role {needs} everywhere. You are {rights}."
+        ),
+    }
+}
+
+/// The same for a number of which no more may be said.
+pub fn number_beyond(number: &str, needs: Role, rights: &Rights) -> String {
+    format!(
+        "{} is not about an account of your hosts; that needs the role {needs} there. You are {rights}.",
+        clean(number)
     )
 }

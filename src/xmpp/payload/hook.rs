@@ -2,6 +2,7 @@
 //! told to do.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use minidom::Element;
 use xmpp_parsers::jid::Jid;
@@ -14,6 +15,8 @@ use crate::ban::{ledger::By, told::told};
 pub const NS_HOOK: &str = "urn:portcullis:hook:1";
 /// Most logins of one report.
 pub const LOGINS: usize = 1_000;
+/// Longest time an answer is held back.
+pub const HOLD: Duration = Duration::from_secs(5);
 /// Longest words of a module about itself, in bytes.
 const WORDS: usize = 200;
 
@@ -65,6 +68,9 @@ pub struct Check {
     pub account: Option<Account>,
     /// From where.
     pub address: Option<IpAddr>,
+    /// The password is looked at next and its outcome reported: how long the answer may be held
+    /// back while others are looked at.
+    pub hold: Option<Duration>,
 }
 
 /// What came of logins.
@@ -152,11 +158,18 @@ fn check(element: &Element) -> Result<Check, Unreadable> {
     let check = Check {
         account: element.attr("account").and_then(account),
         address: element.attr("address").and_then(address),
+        hold: element.attr("hold").and_then(hold),
     };
     match (&check.account, check.address) {
         (None, None) => Err(Unreadable::Who),
         _ => Ok(check),
     }
+}
+
+/// Reads how long an answer may be held back, in milliseconds; never longer than [`HOLD`].
+pub fn hold(text: &str) -> Option<Duration> {
+    let millis: u32 = text.parse().ok()?;
+    Some(Duration::from_millis(u64::from(millis)).min(HOLD))
 }
 
 /// Reads an address; the zone of a link-local one is left out.

@@ -26,7 +26,7 @@ class Component:
         self.seq, self.log = 0, []  # log: (seq, subject key, attributes, text) of what is in force, or None when lifted
         self.state = {}  # key -> (seq, attributes, text or None)
         self.silent = set()  # kinds of questions that get no answer: check, hello, sync, report
-        self.late = 0.0  # seconds before a verdict is sent
+        self.late = {}  # what is answered so many seconds later
         self.hellos, self.checks, self.syncs, self.logins, self.reports = [], [], [], [], []
         self.given = []  # the numbers up to which a list was given to its end
         self.answers = {}
@@ -114,8 +114,8 @@ class Component:
         if name in self.silent:
             return
         reply = f"<iq type='result' id={quoteattr(stanza.get('id'))} from='{self.domain}' to={quoteattr(stanza.get('from'))}>{answer}</iq>"
-        if name == "check" and self.late:
-            threading.Timer(self.late, self._send, [reply]).start()
+        if name in self.late:
+            threading.Timer(self.late[name], self._send, [reply]).start()
         else:
             self._send(reply)
 

@@ -1,4 +1,5 @@
 """Every way in is asked about before the password is looked at, and refused in the words of the protocol."""
+import collections
 import uuid
 
 import pytest
@@ -74,6 +75,24 @@ def test_a_wrong_secret_is_reported_as_a_failure(way, component):
     login = component.reported(account="alice@localhost", mechanism=way.mechanism, outcome="failure")
     assert login["condition"] == "not-authorized" and login["address"] == "127.0.0.1" and "unknown" not in login
     assert login["at"].endswith("Z") and login["node"].endswith("@localhost")
+
+
+def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(way, component, door, pw):
+    way.open().go()
+    way.open().go(right=False)
+    if way.name in ("PLAIN", "SCRAM-SHA-1"):
+        Way(way.name, None, door, pw, user="nosuch").open().go(right=False)
+    if way.name == "PLAIN":  # two names
+        door().plain("bob", pw("bob"), authzid="alice@localhost")
+
+    def held():
+        return collections.Counter(c["account"] for c in component.checks if c.get("hold") == "250")
+
+    def came():
+        return collections.Counter(x["account"] for x in component.logins if x["outcome"] != "refused")
+    component.wait(lambda: came() == held())
+    named = [c for c in component.checks if c.get("account")]
+    assert held().total() >= 2 and all("hold" in c for c in named) == ("SCRAM" not in way.name)
 
 
 def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, component):

@@ -179,6 +179,7 @@ class Portcullis:
         self.silent, self.delay, self.page = False, 0, 200
         self.take_reports = True
         self.hellos, self.checks, self.syncs, self.batches, self.order, self.answers, self.strays = [], [], [], [], [], {}, []
+        self.holds = []  # of the checks that name an account, in their order
         self.socket, self.up, self.count = None, False, 0
         self.lock = threading.Lock()
 
@@ -275,6 +276,8 @@ class Portcullis:
     def _check(self, p):
         question = (p.get("account"), p.get("address"), p.get("mechanism"))
         self.checks.append(question)
+        if p.get("account"):
+            self.holds.append(p.get("hold"))
         verdict = self.decide(*question)
         if verdict == "allow":
             return f"<verdict xmlns='{NS}' action='allow' seq='{self.seq}'/>"

@@ -94,30 +94,34 @@ class RawClient:
                   f"to='{self.server.host}' version='1.0'>")
         self.features = self.until("</stream:features>|</stream:stream>")
 
-    def send_plain(self):
-        plain = base64.b64encode(f"\0{self.user}\0{self.pw}".encode()).decode()
-        self.send(f"<auth {SASL} mechanism='PLAIN'>{plain}</auth>")
-
-    def auth(self, mechanism="PLAIN"):
-        """The server's last word on a login: `<success…` or `<failure…` with condition and text, verbatim."""
+    def send_first(self, mechanism="PLAIN"):
+        """The first message of a login; for PLAIN the only one."""
         if mechanism == "PLAIN":
-            self.send_plain()
-            return self.until(REPLY)
+            text = f"\0{self.user}\0{self.pw}"
+        else:
+            self.bare = f"n={self.user},r={base64.b64encode(os.urandom(12)).decode()}"
+            text = "n,," + self.bare
+        self.send(f"<auth {SASL} mechanism='{mechanism}'>{base64.b64encode(text.encode()).decode()}</auth>")
+
+    def send_proof(self, challenge, mechanism):
+        """The second message of SCRAM, to the challenge in this text."""
         algorithm = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}[mechanism]
-        bare = f"n={self.user},r={base64.b64encode(os.urandom(12)).decode()}"
-        self.send(f"<auth {SASL} mechanism='{mechanism}'>{base64.b64encode(('n,,' + bare).encode()).decode()}</auth>")
-        answer = self.until(REPLY)
-        m = re.search(r"<challenge[^>]*>([^<]+)", answer)
-        if not m:
-            return answer
-        challenge = base64.b64decode(m.group(1)).decode()
+        challenge = base64.b64decode(re.search(r"<challenge[^>]*>([^<]+)", challenge).group(1)).decode()
         f = dict(x.split("=", 1) for x in challenge.split(","))
         salted = hashlib.pbkdf2_hmac(algorithm, self.pw.encode(), base64.b64decode(f["s"]), int(f["i"]))
         key = hmac.digest(salted, b"Client Key", algorithm)
         final = f"c=biws,r={f['r']}"
-        signature = hmac.digest(hashlib.new(algorithm, key).digest(), f"{bare},{challenge},{final}".encode(), algorithm)
+        signature = hmac.digest(hashlib.new(algorithm, key).digest(), f"{self.bare},{challenge},{final}".encode(), algorithm)
         proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature))).decode()
         self.send(f"<response {SASL}>{base64.b64encode((final + ',p=' + proof).encode()).decode()}</response>")
+
+    def auth(self, mechanism="PLAIN"):
+        """The server's last word on a login: `<success…` or `<failure…` with condition and text, verbatim."""
+        self.send_first(mechanism)
+        answer = self.until(REPLY)
+        if "<challenge" not in answer:
+            return answer
+        self.send_proof(answer, mechanism)
         return self.until(REPLY)
 
     def login(self, mechanism="PLAIN", resource="raw"):

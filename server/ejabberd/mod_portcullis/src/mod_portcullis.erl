@@ -69,7 +69,7 @@ depends(_Host, _Opts) -> [].
 
 mod_options(_Host) ->
     [{component, <<"portcullis.@HOST@">>}, {wait, 500}, {fail, open}, {ask_at_start, true}, {guard_record, true},
-     {max_held, 100000}, {max_reports, 10000}, {report_batch, 100}, {report_delay, 100}, {heartbeat, 60000}].
+     {max_held, 100000}, {max_reports, 10000}, {report_batch, 100}, {heartbeat, 60000}].
 
 mod_opt_type(component) -> econf:host();
 mod_opt_type(wait) -> econf:timeout(millisecond);
@@ -79,7 +79,6 @@ mod_opt_type(guard_record) -> econf:bool();
 mod_opt_type(max_held) -> econf:pos_int();
 mod_opt_type(max_reports) -> econf:pos_int();
 mod_opt_type(report_batch) -> econf:int(1, 100);
-mod_opt_type(report_delay) -> econf:timeout(millisecond);
 mod_opt_type(heartbeat) -> econf:timeout(second).
 
 mod_doc() ->
@@ -99,7 +98,6 @@ mod_doc() ->
            {max_reports, #{value => <<"pos_integer()">>,
                            desc => <<"At most so many outcomes wait for portcullis to come back. Default: 10000">>}},
            {report_batch, #{value => <<"1..100">>, desc => <<"At most so many outcomes in one report. Default: 100">>}},
-           {report_delay, #{value => <<"timeout()">>, desc => <<"How long outcomes are gathered. Default: 100 milliseconds">>}},
            {heartbeat, #{value => <<"timeout()">>,
                          desc => <<"How often portcullis is told that the module is there, and asked for news. Default: 60 seconds">>}}],
       example => ["modules:", "  mod_portcullis:", "    component: portcullis.example.org"]}.
@@ -113,7 +111,7 @@ stream_started(#{stream_authenticated := true} = State, _) -> State;
 stream_started(#{portcullis_started := true} = State, _) -> State;
 stream_started(#{lserver := Host} = State, _) ->
     Address = address(State),
-    case safely(Host, start, undefined, Address, fun() -> verdict(Host, start, undefined, Address, undefined) end) of
+    case safely(Host, start, undefined, Address, fun() -> verdict(Host, start, undefined, Address, undefined, undefined) end) of
         allow -> State#{portcullis_started => true};
         {refuse, _, Text} ->
             report(State, undefined, undefined, <<"refused">>, undefined, Text),
@@ -126,50 +124,64 @@ stream_started(#{lserver := Host} = State, _) ->
 %% that is twice, since many exchanges can be begun before a ban and finished after it.
 handle_recv(#{stream_authenticated := false, stream_state := At} = State, _, #sasl_auth{mechanism = Mech, text = Text})
   when At =:= wait_for_sasl_request; At =:= wait_for_sasl_response ->
-    check(sasl, Mech, mod_portcullis_name:first(Mech, Text), State);
+    first(sasl, Mech, Text, State);
 handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_request} = State, _,
             #sasl2_authenticate{mechanism = Mech, initial_response = Text}) ->
-    check(sasl2, Mech, mod_portcullis_name:first(Mech, Text), State);
+    first(sasl2, Mech, Text, State);
 handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_response, sasl_mech := Mech} = State, _,
             #sasl_response{text = Text}) ->
-    check(sasl, Mech, later(Mech, Text, State), State);
+    later(sasl, Mech, Text, State);
 handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl2_response, sasl_mech := Mech} = State, _,
             #sasl2_response{text = Text}) ->
-    check(sasl2, Mech, later(Mech, Text, State), State);
+    later(sasl2, Mech, Text, State);
 handle_recv(#{stream_authenticated := false} = State, _, #iq{type = set} = IQ) ->
     legacy(State, IQ);
 handle_recv(State, _, _) -> State.
 
-later(Mech, Text, State) ->
+%% The first message decides alone, but for mechanisms with a challenge: these only tell at once that nobody has that name.
+first(How, Mech, Text, #{lserver := Host} = State) ->
+    Names = mod_portcullis_name:first(Mech, Text),
+    Decides = case Mech of
+                  <<"SCRAM-", _/binary>> -> [N || N <- Names, unknown(N, Host) =/= undefined] =/= [];
+                  <<"DIGEST-MD5">> -> false;
+                  _ -> true
+              end,
+    check(How, Mech, Names, Decides, State).
+
+%% DIGEST-MD5 ends with a message that says nothing.
+later(How, Mech, Text, State) ->
     case mod_portcullis_name:later(Mech, Text) of
-        [] -> maps:get(portcullis_names, State, []);
-        Names -> Names
+        [] -> check(How, Mech, maps:get(portcullis_names, State, []), Mech =/= <<"DIGEST-MD5">>, State);
+        Names -> check(How, Mech, Names, true, State)
     end.
 
 %% XEP-0078 (mod_legacy_auth): there is no SASL failure to answer with, only the stream error.
 legacy(State, IQ) ->
     try xmpp:try_subtag(IQ, #legacy_auth{}) of
         #legacy_auth{username = User} ->
-            check(none, <<"legacy">>, [N || N <- [mod_portcullis_name:local(User)], N =/= error], State);
+            check(none, <<"legacy">>, [N || N <- [mod_portcullis_name:local(User)], N =/= error], true, State);
         false -> State
     catch _:_ -> State
     end.
 
-check(How, Mech, Names, #{lserver := Host} = State0) ->
-    State = State0#{portcullis_names => Names},
-    case ask(Host, Names, address(State), Mech) of
+%% `Decides`: if the answer is yes, the password is looked at next, and what comes of it is reported for each name.
+check(How, Mech, Names, Decides, #{lserver := Host} = State0) ->
+    State = State0#{portcullis_names => Names, portcullis_tried => case Decides of true -> Names; false -> [] end},
+    case ask(Host, Names, address(State), Mech, Decides) of
         allow -> State;
         {refuse, By, Text, Account} -> {stop, refuse(How, By, Text, Account, Mech, State)}
     end.
 
-ask(Host, Names, Address, Mech) ->
+ask(Host, Names, Address, Mech, Decides) ->
     Accounts = case Names of [] -> [undefined]; _ -> [<<N/binary, $@, Host/binary>> || N <- Names] end,
-    ask_each(Host, Accounts, Address, Mech).
+    %% Half of the wait is left for the way there and back.
+    Hold = case Decides of true -> integer_to_binary(opt(Host, wait) div 2); false -> undefined end,
+    ask_each(Host, Accounts, Address, Mech, Hold).
 
-ask_each(_, [], _, _) -> allow;
-ask_each(Host, [Account | More], Address, Mech) ->
-    case safely(Host, check, Account, Address, fun() -> verdict(Host, check, Account, Address, Mech) end) of
-        allow -> ask_each(Host, More, Address, Mech);
+ask_each(_, [], _, _, _) -> allow;
+ask_each(Host, [Account | More], Address, Mech, Hold) ->
+    case safely(Host, check, Account, Address, fun() -> verdict(Host, check, Account, Address, Mech, Hold) end) of
+        allow -> ask_each(Host, More, Address, Mech, Hold);
         {refuse, By, Text} -> {refuse, By, Text, Account}
     end.
 
@@ -192,12 +204,12 @@ stream_error(State, Text) ->
 %% --- one question
 
 %% portcullis' word if it gives one in time, else the bans held here, else the option `fail`.
-verdict(_, start, _, undefined, _) -> allow;
-verdict(Host, Stage, Account, Address, Mech) ->
+verdict(_, start, _, undefined, _, _) -> allow;
+verdict(Host, Stage, Account, Address, Mech, Hold) ->
     case ask_now(Host, Stage) andalso
         mod_portcullis_wire:ask(
           Host, mod_portcullis_wire:el(<<"check">>, [{<<"account">>, Account}, {<<"mechanism">>, Mech},
-                                                     {<<"address">>, mod_portcullis_wire:address_text(Address)}]),
+                                                     {<<"address">>, mod_portcullis_wire:address_text(Address)}, {<<"hold">>, Hold}]),
           opt(Host, wait)) of
         {ok, #xmlel{name = <<"verdict">>} = El} ->
             news(Host, mod_portcullis_wire:attr(<<"seq">>, El)),
@@ -287,7 +299,7 @@ auth_result(#{lserver := Host} = State, true, User) ->
     Mech = maps:get(sasl_mech, State, undefined),
     Name = mod_portcullis_name:local(User),
     Asked = lists:member(Name, maps:get(portcullis_names, State, [])) orelse Name =:= error orelse Mech =:= <<"ANONYMOUS">>,
-    case Asked orelse ask(Host, [Name], address(State), Mech) of
+    case Asked orelse ask(Host, [Name], address(State), Mech, false) of
         {refuse, By, Text, Account} ->
             How = case maps:is_key(sasl2_inline_els, State) of
                       true -> sasl2;
@@ -297,7 +309,7 @@ auth_result(#{lserver := Host} = State, true, User) ->
             {stop, refuse(How, By, Text, Account, Mech, State)};
         _ ->
             report(State, account(Name, Host), Mech, <<"success">>, undefined, undefined),
-            maps:remove(portcullis_names, State)
+            maps:remove(portcullis_names, done(Name, Mech, State))
     end;
 auth_result(#{lserver := Host} = State, {false, Reason}, User) ->
     Mech = maps:get(sasl_mech, State, undefined),
@@ -309,8 +321,14 @@ auth_result(#{lserver := Host} = State, {false, Reason}, User) ->
         false ->
             report(State, account(Name, Host), Mech, <<"error">>, condition(Text), Text)
     end,
-    State;
+    done(Name, Mech, State);
 auth_result(State, _, _) -> State.
+
+%% Who was asked about as well (PLAIN with two names) has no outcome of their own; portcullis need not wait for one.
+done(Name, Mech, #{lserver := Host} = State) ->
+    [report(State, account(N, Host), Mech, <<"error">>, <<"invalid-authzid">>, undefined)
+     || N <- maps:get(portcullis_tried, State, []), N =/= Name],
+    maps:remove(portcullis_tried, State).
 
 condition(<<"Aborted">>) -> <<"aborted">>;
 condition(<<"Unsupported mechanism">>) -> <<"invalid-mechanism">>;

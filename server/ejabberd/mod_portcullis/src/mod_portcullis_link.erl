@@ -14,6 +14,8 @@
 -define(SWEEP_TICKS, 60).
 %% Answers to hello, sync and report may take longer than a login can wait.
 -define(ANSWER_MS, 10000).
+%% So many reports may be without an answer; what comes meanwhile goes together in the next.
+-define(UNANSWERED, 4).
 %% A sync that failed is tried again after so many ticks.
 -define(SYNC_AGAIN_TICKS, 5).
 %% How long a sentence of trouble stays in `health`.
@@ -22,7 +24,7 @@
 -define(TROUBLES, 8).
 
 -record(state, {host, held, routes = unknown, ticks = 0, since_hello = infinity, hello, sync = idle, wanted = -1,
-                sync_rest = 0, sync_from = none, hold = 0, queue = queue:new(), queued = 0, lost = 0, sending, flush, last_report = 0,
+                sync_rest = 0, sync_from = none, hold = 0, queue = queue:new(), queued = 0, lost = 0, sending = #{},
                 batch = 0, run, dropped = 0, troubles = #{}}).
 
 %% --- called from the processes of clients and components: casts only
@@ -71,7 +73,6 @@ handle_info(tick, S) ->
 handle_info(look_at_sessions, #state{host = Host} = S) ->
     _ = spawn(fun() -> mod_portcullis_kick:held(Host) end),
     {noreply, S};
-handle_info(flush, S) -> {noreply, go_on(fun() -> flush(S#state{flush = undefined}) end, S#state{flush = undefined})};
 handle_info({iq_reply, Reply, Tag}, S) -> {noreply, go_on(fun() -> reply(Tag, Reply, S) end, forget(Tag, S))};
 handle_info(_, S) -> {noreply, S}.
 
@@ -84,8 +85,7 @@ go_on(Do, Otherwise) ->
 %% An answer that could not be worked with is as good as none.
 forget(Tag, #state{hello = Tag} = S) -> S#state{hello = undefined};
 forget(Tag, #state{sync = {Tag, _, _}} = S) -> failed(S);
-forget(Tag, #state{sending = {Tag, _}} = S) -> S#state{sending = undefined};
-forget(_, S) -> S.
+forget(Tag, #state{sending = Sending} = S) -> S#state{sending = maps:remove(Tag, Sending)}.
 
 told({report, Login}, S) -> flush(queued(Login, S));
 told({seen, Seq}, S) -> sync(wanted(Seq, S));
@@ -131,11 +131,8 @@ abandoned(#state{sending = Sending} = S) ->
              idle -> S;
              _ -> wanted(infinity, S#state{sync = idle})
          end,
-    S2 = S1#state{hello = undefined},
-    case Sending of
-        undefined -> S2;
-        {_, Logins} -> back(Logins, S2)
-    end.
+    lists:foldl(fun({_, Logins}, Acc) -> back(Logins, Acc) end, S1#state{hello = undefined, sending = #{}},
+                lists:reverse(lists:sort(maps:values(Sending)))).
 
 table(#state{held = Held, host = Host} = S) ->
     case mod_portcullis_held:missing(Held) of
@@ -297,36 +294,34 @@ queued(Login, #state{host = Host, queue = Q, queued = N} = S) ->
         false -> S#state{queue = queue:in(Login, Q), queued = N + 1}
     end.
 
-%% One report is under way at a time; what comes meanwhile makes the next batch.
+%% At once, as long as the line is not busy: somebody may wait for what came of it. Under load the reports become longer,
+%% not more.
 flush(#state{queued = 0} = S) -> S;
 flush(#state{routes = []} = S) -> S;
-flush(#state{sending = Sending} = S) when Sending =/= undefined -> S;
-flush(#state{host = Host, queued = N, last_report = Last} = S) ->
-    Delay = opt(Host, report_delay),
-    Now = mod_portcullis_wire:now_ms(),
-    Rest = max(Last + Delay, S#state.hold) - Now,
-    case Rest =< 0 orelse (N >= opt(Host, report_batch) andalso S#state.hold =< Now) of
+flush(#state{sending = Sending} = S) when map_size(Sending) >= ?UNANSWERED -> S;
+flush(#state{host = Host, queued = N} = S) ->
+    case S#state.hold =< mod_portcullis_wire:now_ms() of
         true ->
             {Batch, Q} = queue:split(min(N, opt(Host, report_batch)), S#state.queue),
-            deliver(queue:to_list(Batch), S#state{queue = Q, queued = N - queue:len(Batch), batch = S#state.batch + 1});
-        false when S#state.flush =:= undefined -> S#state{flush = erlang:send_after(Rest, self(), flush)};
-        false -> S
+            Number = S#state.batch + 1,
+            flush(deliver(Number, queue:to_list(Batch), S#state{queue = Q, queued = N - queue:len(Batch), batch = Number}));
+        false -> S      % the next tick is soon enough
     end.
 
 %% `batch` is the same when a report is sent again because no answer came: portcullis may have counted it already.
-deliver(Logins, #state{batch = Batch, run = Run} = S) ->
+deliver(Batch, Logins, #state{run = Run, sending = Sending} = S) ->
     El = mod_portcullis_wire:el(
            <<"report">>,
            [{<<"node">>, atom_to_binary(node(), utf8)}, {<<"batch">>, <<Run/binary, $-, (integer_to_binary(Batch))/binary>>}],
            [mod_portcullis_wire:child(<<"login">>, L) || L <- Logins]),
-    S#state{sending = {ask(S, set, El, report), Logins}, last_report = mod_portcullis_wire:now_ms()}.
+    S#state{sending = Sending#{ask(S, set, El, report) => {Batch, Logins}}}.
 
 %% Not delivered: back to the front, without passing the bound.
 back(Logins, #state{host = Host, queue = Q, queued = N, lost = Lost} = S) ->
     Full = N + length(Logins),
     Over = max(0, Full - opt(Host, max_reports)),
     {_, Rest} = queue:split(Over, lists:foldr(fun queue:in_r/2, Q, Logins)),
-    S#state{sending = undefined, queue = Rest, queued = Full - Over, lost = Lost + Over}.
+    S#state{queue = Rest, queued = Full - Over, lost = Lost + Over}.
 
 %% --- answers
 
@@ -352,13 +347,15 @@ reply(Tag, Reply, #state{sync = {Tag, _, _} = Run} = S) ->
         {ok, #xmlel{} = El} -> take(El, Run, S);
         _ -> failed(S)
     end;
-reply(Tag, Reply, #state{sending = {Tag, Logins}} = S) ->
+reply(Tag, Reply, #state{sending = Sending} = S0) when is_map_key(Tag, Sending) ->
+    {{Batch, Logins}, Rest} = maps:take(Tag, Sending),
+    S = S0#state{sending = Rest},
     case answer(Reply) of
-        {ok, _} -> flush(S#state{sending = undefined});
-        silent when S#state.routes =/= [] -> deliver(Logins, S);
+        {ok, _} -> flush(S);
+        silent when S#state.routes =/= [] -> deliver(Batch, Logins, S);
         {error, Condition} when Condition =/= 'remote-server-not-found', Condition =/= 'service-unavailable' ->
             %% It will not be taken the next time either.
-            flush(said(S#state{sending = undefined}, report, iolist_to_binary(io_lib:format("a report was refused: ~ts", [Condition]))));
+            flush(said(S, report, iolist_to_binary(io_lib:format("a report was refused: ~ts", [Condition]))));
         _ ->
             (back(Logins, S))#state{hold = mod_portcullis_wire:now_ms() + ?TICK_MS}
     end;

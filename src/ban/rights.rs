@@ -1,0 +1,142 @@
+//! What somebody may do, and on which virtual hosts: the answer to "whose word counts here?".
+//!
+//! A role may hold everywhere or on some hosts only. Whoever is limited to hosts has it over the
+//! accounts there, their guards and pairs; addresses and networks concern every host, so a role
+//! over them is one that holds everywhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::event::Role;
+use super::subject::{Account, Subject};
+
+/// A role everywhere, and higher ones on some virtual hosts. Built by [`Rights::join`] from all
+/// that grants something: configuration, rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    everywhere: Role,
+    /// By normalised domain, as [`Account::domain`] gives it.
+    on: BTreeMap<Box<str>, Role>,
+}
+
+/// `moderator`, `admin on a.example, b.example`, `viewer, admin on a.example`.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.everywhere > Role::Stranger || self.on.is_empty() {
+            parts.push(self.everywhere.to_string());
+        }
+        for role in [Role::Admin, Role::Moderator, Role::Viewer] {
+            let hosts = self.on.iter().filter(|(_, here)| **here == role);
+            let hosts: Vec<&str> = hosts.map(|(host, _)| &**host).collect();
+            if !hosts.is_empty() {
+                parts.push(format!("{role} on {}", hosts.join(", ")));
+            }
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
+impl Rights {
+    /// A role over everybody and everything.
+    pub fn everywhere(role: Role) -> Self {
+        Rights {
+            everywhere: role,
+            on: BTreeMap::new(),
+        }
+    }
+
+    /// A role over the accounts of these hosts; each is a normalised domain
+    /// ([`Account::domain`]).
+    pub fn on(role: Role, hosts: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        Rights {
+            everywhere: Role::Stranger,
+            on: hosts.into_iter().map(|host| (host.into(), role)).collect(),
+        }
+    }
+
+    /// Both together: on each host the higher of the two roles.
+    #[must_use]
+    pub fn join(mut self, other: Rights) -> Self {
+        self.everywhere = self.everywhere.max(other.everywhere);
+        for (host, role) in other.on {
+            let here = self.on.entry(host).or_default();
+            *here = role.max(*here);
+        }
+        let everywhere = self.everywhere;
+        self.on.retain(|_, role| *role > everywhere);
+        self
+    }
+
+    /// The highest role they have anywhere: what decides which commands they are offered.
+    pub fn highest(&self) -> Role {
+        let on_hosts = self.on.values().copied();
+        on_hosts.fold(self.everywhere, Role::max)
+    }
+
+    /// The role over a subject: what decides what they may do to it, and whether they may see it.
+    pub fn over(&self, subject: &Subject) -> Role {
+        self.over_account(subject.whose())
+    }
+
+    /// The role over what has to do with an account, or with none.
+    pub fn over_account(&self, account: Option<&Account>) -> Role {
+        let here = account.and_then(|account| self.on.get(account.domain()));
+        here.map_or(self.everywhere, |role| self.everywhere.max(*role))
+    }
+
+    /// Whether they may see what is said of a subject.
+    pub fn see(&self, subject: &Subject) -> bool {
+        self.over(subject) >= Role::Viewer
+    }
+
+    /// Whether they may see everything.
+    pub fn see_all(&self) -> bool {
+        self.everywhere >= Role::Viewer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn over(rights: &Rights, subject: &str) -> Role {
+        rights.over(&Subject::parse(subject).unwrap())
+    }
+
+    #[test]
+    fn a_role_on_hosts_is_one_over_their_accounts_and_nothing_else() {
+        let rights = Rights::on(Role::Moderator, ["a.example"]);
+        assert_eq!(rights.highest(), Role::Moderator);
+        assert_eq!(over(&rights, "x@a.example"), Role::Moderator);
+        assert_eq!(over(&rights, "guard of x@A.example"), Role::Moderator);
+        assert_eq!(over(&rights, "x@a.example from 192.0.2.1"), Role::Moderator);
+        for other in ["x@b.example", "x@sub.a.example", "192.0.2.1", "::/0"] {
+            assert_eq!(over(&rights, other), Role::Stranger, "{other}");
+        }
+        assert!(!rights.see_all());
+    }
+
+    #[test]
+    fn joined_rights_are_the_higher_ones_on_each_host_in_any_order() {
+        let one = Rights::everywhere(Role::Viewer);
+        let two = Rights::on(Role::Admin, ["a.example"]);
+        let three = Rights::on(Role::Moderator, ["a.example", "b.example"]);
+        let four = Rights::on(Role::Viewer, ["c.example"]);
+        let all = one
+            .clone()
+            .join(two.clone())
+            .join(three.clone())
+            .join(four.clone());
+        assert_eq!(all, four.join(three).join(two).join(one));
+        assert_eq!(over(&all, "x@a.example"), Role::Admin);
+        assert_eq!(over(&all, "x@b.example"), Role::Moderator);
+        assert_eq!(over(&all, "192.0.2.1"), Role::Viewer);
+        assert_eq!(
+            all.to_string(),
+            "viewer, admin on a.example, moderator on b.example"
+        );
+        assert_eq!(Rights::default().to_string(), "stranger");
+    }
+}

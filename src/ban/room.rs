@@ -1,0 +1,65 @@
+//! How many more failures the rules take before they answer: as many tries may be under way at
+//! once. Nothing is counted and nothing decided by looking.
+
+use std::net::IpAddr;
+
+use super::ledger::Ledger;
+use super::policy::Policy;
+use super::rules::{Counts, Key};
+use super::subject::{Account, Subject};
+use super::time::Timestamp;
+use super::tracker::{Tracker, Who};
+use super::weigh::{bans_that_count, clean_since};
+
+/// Whom rules would ban for failures of this login, and how many more of them that takes, should
+/// each count as much as one can; never 0. Empty where no rule would answer.
+pub fn room(
+    ledger: &Ledger,
+    tracker: &mut Tracker,
+    policy: &Policy,
+    account: &Account,
+    address: IpAddr,
+    now: Timestamp,
+) -> Vec<(Subject, u32)> {
+    tracker.follow(&policy.rules);
+    let rules = &policy.rules;
+    let mut found: Vec<(Subject, u32)> = Vec::new();
+    if policy.is_exempt(address) || ledger.is_exempt(address, now) {
+        return found;
+    }
+    let who = Who {
+        account: Some(account),
+        address: Some(address.to_canonical()),
+        ..Who::default()
+    };
+    let trace = tracker.trace_of(&who, now, now);
+    // As the tracker counts: whom it knows by the pair alone, and what many share not by the place.
+    let only_pair = rules.pairs_answer() && tracker.is_known(&trace, now);
+    let is_shared = tracker.is_shared(address.to_canonical());
+    for (number, rule) in rules.table.iter().enumerate() {
+        let counts_here = match rule.key {
+            Key::Pair => true,
+            Key::Account => !only_pair,
+            Key::Address | Key::Network => !only_pair && !is_shared,
+        };
+        let subject = rules.subject(rule.key, who.account, who.address);
+        let Some(subject) = subject.filter(|_| counts_here && !rule.dry_run) else {
+            continue;
+        };
+        let since = now.saturating_sub(rule.window);
+        let since = clean_since(ledger, policy, &subject, now).max(since);
+        let (bans, _) = bans_that_count(ledger, rule, &subject, now);
+        let limit = rule.limit.div_ceil(rule.weight(bans).max(1));
+        let left = limit.saturating_sub(tracker.amount(number, &trace, since));
+        let each = match rule.counts {
+            Counts::Accounts => rules.unknown_weight.max(1),
+            _ => 1,
+        };
+        let left = left.div_ceil(each).max(1);
+        match found.iter_mut().find(|(other, _)| *other == subject) {
+            Some((_, least)) => *least = left.min(*least),
+            None => found.push((subject, left)),
+        }
+    }
+    found
+}

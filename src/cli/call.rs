@@ -1,0 +1,288 @@
+//! A command for the portcullis that runs: asks it, asks back, prints, and says how it went by the exit code.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::paper::{self, Paper};
+use super::{Call, print};
+use crate::command::subjects;
+use crate::command::words;
+use crate::config::Config;
+use crate::front::terminal::Client;
+use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Progress, Question};
+
+/// Exit code of wrong usage and configuration.
+const WRONG: u8 = 2;
+/// How many subjects standard input may hold.
+const MOST: usize = 100_000;
+
+/// Carries it out. 0: done. 1: refused, failed, or nobody there. 2: wrong usage or configuration.
+pub fn run(file: &Path, call: Call) -> ExitCode {
+    let store = match Config::load_store(file) {
+        Ok(store) => store,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let went = match runtime {
+        Ok(runtime) => runtime.block_on(carry_out(&store, call)),
+        Err(why) => Err(Stopped::failed(words::cannot_start(&why))),
+    };
+    match went {
+        Ok(code) => ExitCode::from(code),
+        Err(Stopped { sentence, code }) => {
+            eprintln!("portcullis: {sentence}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// There is no answer.
+struct Stopped {
+    sentence: String,
+    code: u8,
+}
+
+impl Stopped {
+    fn failed(sentence: String) -> Self {
+        Stopped { sentence, code: 1 }
+    }
+
+    fn wrong(sentence: String) -> Self {
+        Stopped {
+            sentence,
+            code: WRONG,
+        }
+    }
+}
+
+async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
+    let named = if call.takes_input() {
+        Some(read_subjects(io::stdin().lock())?)
+    } else {
+        None
+    };
+    let portions: Vec<Option<Vec<String>>> = match named {
+        None => vec![None],
+        Some(named) => named
+            .chunks(subjects::MOST)
+            .map(|portion| Some(portion.to_vec()))
+            .collect(),
+    };
+    let talk = Client::connect(store).await;
+    let mut talk = Talk {
+        client: talk
+            .map_err(|why| Stopped::failed(words::no_way_in(store, &why)))?
+            .ok_or_else(|| Stopped::failed(words::not_running(store)))?,
+    };
+    let several = portions.len() > 1;
+    let mut confirmed = call.yes;
+    if several && !confirmed {
+        let number = portions.iter().flatten().map(Vec::len).sum();
+        confirmed = agree(&words::ask_portions(number), &call)?;
+        if !confirmed {
+            return Ok(1);
+        }
+    }
+    let paper = Paper::of(&io::stdout());
+    let mut outcomes = Vec::new();
+    for portion in portions {
+        let mut asked = wire::Call {
+            command: call.spec.name.to_owned(),
+            words: call.words.clone(),
+            values: call.values.clone(),
+            confirmed,
+        };
+        if let Some(portion) = portion {
+            asked.values.insert(subjects::FIELD.to_owned(), portion);
+        }
+        let mut outcome = talk.ask(asked.clone()).await?;
+        if let Outcome::Ask { .. } = &outcome
+            && agree(&paper::question(&outcome), &call)?
+        {
+            asked.confirmed = true;
+            outcome = talk.ask(asked.clone()).await?;
+        }
+        if call.all {
+            outcome = talk.all_pages(asked, outcome).await?;
+        }
+        if !call.json {
+            show(&outcome, &call, &paper)?;
+        }
+        outcomes.push(outcome);
+    }
+    if call.json {
+        put(&paper::json(&outcomes))?;
+    }
+    Ok(outcomes.iter().map(code).max().unwrap_or(0))
+}
+
+/// One subject a line; empty lines and comments (`# …`) name nobody, `#17` does.
+fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stopped> {
+    let mut named = Vec::new();
+    for line in input.lines() {
+        let line = line.map_err(|why| Stopped::wrong(words::cannot_read_input(&why)))?;
+        let line = line.trim();
+        if line.is_empty() || line == "#" || line.starts_with("# ") {
+            continue;
+        }
+        if named.len() == MOST {
+            return Err(Stopped::wrong(words::too_much_input(MOST)));
+        }
+        named.push(line.to_owned());
+    }
+    if named.is_empty() {
+        return Err(Stopped::wrong(words::empty_input()));
+    }
+    Ok(named)
+}
+
+struct Talk {
+    client: Client,
+}
+
+impl Talk {
+    async fn ask(&mut self, call: wire::Call) -> Result<Outcome, Stopped> {
+        let watched = io::stderr().is_terminal();
+        let mut told = false;
+        let question = Question::Call(call);
+        let answer = self.client.ask(&question, |how_far| {
+            if watched {
+                told = true;
+                tell(how_far);
+            }
+        });
+        let answer = answer.await;
+        if told {
+            eprint!("\r\u{1b}[K");
+        }
+        match answer {
+            Ok(Answer::Outcome(outcome)) => Ok(outcome),
+            Ok(Answer::Wrong(sentence)) => Err(Stopped::failed(sentence)),
+            Ok(_) => Err(Stopped::failed(words::another_version())),
+            Err(why) => Err(Stopped::failed(words::no_answer(&why))),
+        }
+    }
+
+    /// The pages behind this one, added to it.
+    async fn all_pages(
+        &mut self,
+        mut asked: wire::Call,
+        mut first: Outcome,
+    ) -> Result<Outcome, Stopped> {
+        while let Outcome::Rows {
+            rows,
+            cells,
+            next: next @ Some(_),
+            total,
+            title,
+            page,
+            ..
+        } = &mut first
+        {
+            *page += 1;
+            asked
+                .values
+                .insert(String::from("page"), vec![page.to_string()]);
+            match self.ask(asked.clone()).await? {
+                Outcome::Rows {
+                    rows: more,
+                    cells: more_cells,
+                    next: then,
+                    total: now,
+                    ..
+                } => {
+                    rows.extend(more);
+                    cells.extend(more_cells);
+                    (*next, *total) = (then, now);
+                    *title = words::all_of_a_list(rows.len());
+                }
+                // It became shorter meanwhile.
+                _ => *next = None,
+            }
+        }
+        if let Outcome::Rows { page, .. } = &mut first {
+            *page = 1;
+        }
+        Ok(first)
+    }
+}
+
+/// How far it is, over and over on one line.
+fn tell(how_far: Progress) {
+    let _ = write!(
+        io::stderr(),
+        "\r\u{1b}[K{}",
+        words::progress(how_far.done, how_far.of)
+    );
+}
+
+/// Asks a person; without one the answer is no, and how to say yes is told.
+fn agree(question: &str, call: &Call) -> Result<bool, Stopped> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !call.json {
+            eprintln!("{question}\n{}", words::say_yes());
+        }
+        return Ok(false);
+    }
+    eprint!("{question}\n{} ", words::do_it());
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|why| Stopped::failed(words::cannot_read_input(&why)))?;
+    let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if !agreed {
+        eprintln!("{}", words::dropped());
+    }
+    Ok(agreed)
+}
+
+/// Answers go to standard output, what went wrong to the other one.
+fn show(outcome: &Outcome, call: &Call, paper: &Paper) -> Result<(), Stopped> {
+    match outcome {
+        Outcome::Done { .. } | Outcome::Rows { .. } => put(&paper.answer(outcome, call)),
+        // It was shown when it was asked.
+        Outcome::Ask { .. } => Ok(()),
+        _ => {
+            eprintln!("{}", Paper::of(&io::stderr()).answer(outcome, call));
+            Ok(())
+        }
+    }
+}
+
+fn put(text: &str) -> Result<(), Stopped> {
+    print(text).map_err(|why| Stopped::failed(words::cannot_write(&why)))
+}
+
+/// 0 done, 1 refused or failed, 2 wrong usage.
+fn code(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Done { grade, .. } => u8::from(*grade == Grade::Bad),
+        Outcome::Rows { .. } => 0,
+        Outcome::Invalid { .. } | Outcome::Unknown { .. } => WRONG,
+        Outcome::Ask { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Forbidden { .. }
+        | Outcome::Broken { .. } => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_read_one_a_line() {
+        let read = |text: &'static str| read_subjects(text.as_bytes()).ok();
+        let text = "# from the report of monday\na@b\r\n\n #17\na@b from 192.0.2.1\n#\n";
+        let named = read(text).unwrap_or_default();
+        assert_eq!(named, ["a@b", "#17", "a@b from 192.0.2.1"]);
+        assert_eq!(read("# nobody\n\n"), None);
+    }
+}

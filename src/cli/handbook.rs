@@ -1,0 +1,83 @@
+//! Shell completions and the manual page, written from the same definitions the command line is read with.
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::Cli;
+use crate::command::words;
+
+/// What a shell needs to complete our commands.
+pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
+    script
+}
+
+/// `portcullis(8)`: one page with every command.
+///
+/// # Errors
+/// None: it is written into memory. The writer's signature says otherwise.
+pub fn man() -> std::io::Result<Vec<u8>> {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    let whole = Man::new(command.clone()).section("8");
+    whole.render_title(&mut page)?;
+    whole.render_name_section(&mut page)?;
+    whole.render_synopsis_section(&mut page)?;
+    whole.render_description_section(&mut page)?;
+    whole.render_options_section(&mut page)?;
+    let mut roff = Roff::new();
+    roff.control("SH", ["COMMANDS"]);
+    for own in command.get_subcommands() {
+        section(&mut roff, own);
+    }
+    for (title, paragraphs) in words::manual_sections() {
+        roff.control("SH", [title]);
+        for paragraph in paragraphs {
+            roff.control("PP", []);
+            roff.text([roman(*paragraph)]);
+        }
+    }
+    roff.to_writer(&mut page)?;
+    Ok(page)
+}
+
+fn section(roff: &mut Roff, command: &clap::Command) {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").trim().to_owned();
+    roff.control("SS", [command.get_name()]);
+    roff.text([bold(usage)]);
+    for said in command.get_about().into_iter() {
+        roff.control("PP", []);
+        roff.text([roman(format!("{said}."))]);
+    }
+    for arg in command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set() && !arg.is_global_set())
+    {
+        let name = arg.get_long();
+        if arg.get_id() == "help" {
+            continue;
+        }
+        let value = || arg.get_value_names().map(|names| names.join(" "));
+        roff.control("TP", []);
+        match name {
+            Some(name) if arg.get_action().takes_values() => roff.text([
+                bold(format!("--{name}")),
+                roman(format!(" {}", value().unwrap_or_default())),
+            ]),
+            Some(name) => roff.text([bold(format!("--{name}"))]),
+            None => roff.text([roman(value().unwrap_or_default())]),
+        };
+        let help = arg.get_help().map(ToString::to_string);
+        roff.text([roman(help.unwrap_or_default())]);
+    }
+    if let Some(after) = command.get_after_help() {
+        roff.control("PP", []);
+        roff.control("nf", []);
+        roff.text([roman(after.to_string())]);
+        roff.control("fi", []);
+    }
+}

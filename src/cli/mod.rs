@@ -1,0 +1,160 @@
+//! The command line: what may be typed, and how an answer is printed.
+//!
+//! Two kinds of commands: those of the program itself (`run`, `doctor`, …) stand in [`Program`]; those of the
+//! running portcullis (`ban`, `list`, …) are made from their [`Spec`](crate::command::Spec)s by [`specs`] and
+//! carried out over its local socket by [`call`]. Start reading at [`Command`].
+
+pub mod call;
+pub mod handbook;
+mod paper;
+mod specs;
+mod table;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+
+use crate::ban::seal::KeyId;
+use crate::command;
+use crate::config::DEFAULT_FILE;
+
+pub use specs::Call;
+
+/// What was typed.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "portcullis", version, about)]
+#[command(after_help = "\
+Commands from ban on speak with the portcullis that runs; they take what a chat line takes.
+Exit code: 0 done, 1 refused or failed, 2 wrong usage or configuration.")]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(short, long, global = true, value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = DEFAULT_FILE)]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// By itself.
+    Program(Program),
+    /// Through the portcullis that runs.
+    Call(Call),
+}
+
+/// What the program does by itself.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Program {
+    /// Join the XMPP server and guard it until SIGTERM
+    Run,
+    /// Check the configuration and the files it names
+    CheckConfig(Output),
+    /// Look at the server and say what is missing, with the lines to paste
+    Doctor(Output),
+    /// Run the rules over recorded or invented events and print what they would have done
+    #[command(after_help = "\
+One event a line: {\"at\": seconds or RFC 3339, \"kind\": \"failure|success|attempt|ban|unban|forget|allow|unallow|restart|tick\",
+\"account\", \"address\", \"subject\", \"times\", \"duration\", \"reason\"}.
+One line a change: {\"kind\": \"ban\", \"subject\", \"from\", \"until\", \"ordinal\", \"rule\"} or {\"kind\": \"lift\", \"subject\", \"at\", \"why\"}.
+Nothing is kept, and no server is asked. Exit code 2: a line is no event.")]
+    Rehearse {
+        /// A file of events, one JSON object a line; `-` for standard input
+        #[arg(value_name = "EVENTS.jsonl")]
+        events: PathBuf,
+    },
+    /// Print a new line for the seal key file on standard output
+    Keygen {
+        /// Name of the key: letters, digits, `-`, `_` [default: a random one]
+        #[arg(long, value_name = "ID")]
+        id: Option<KeyId>,
+    },
+    /// Print what a shell needs to complete these commands
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+}
+
+/// How the answer looks.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// Answer in JSON, for other programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Subcommand for Command {
+    fn augment_subcommands(own: clap::Command) -> clap::Command {
+        let own = Program::augment_subcommands(own);
+        own.subcommands(specs::offered().map(specs::subcommand))
+    }
+
+    fn augment_subcommands_for_update(own: clap::Command) -> clap::Command {
+        Self::augment_subcommands(own)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Program::has_subcommand(name) || specs::offered().any(|spec| spec.name == name)
+    }
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        if let Some((name, typed)) = matches.subcommand()
+            && !Program::has_subcommand(name)
+            && let Some(spec) = command::find(name)
+        {
+            return Ok(Command::Call(Call::read(spec, typed)));
+        }
+        Program::from_arg_matches(matches).map(Command::Program)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Writes a text and a line end on standard output. Whoever stopped reading (`| head`) has read enough:
+/// that is no failure.
+///
+/// # Errors
+/// When it cannot be written: a full disk, mostly.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_be_named_before_and_after_the_command() {
+        for args in [
+            ["portcullis", "-c", "a.toml", "run"],
+            ["portcullis", "run", "--config", "a.toml"],
+        ] {
+            let cli = Cli::try_parse_from(args).unwrap();
+            assert_eq!(cli.config, PathBuf::from("a.toml"));
+            assert!(matches!(cli.command, Command::Program(Program::Run)));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Answers as people read them on a terminal, and as programs do.
+
+use std::io::IsTerminal;
+
+use clap::builder::styling::{AnsiColor, Style};
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
+
+use super::Call;
+use super::table;
+use crate::command::words;
+use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
+
+/// The widest label that values stand beside; behind a wider one they begin on the next line.
+const LABEL: usize = 28;
+
+/// What is written on.
+pub(super) struct Paper {
+    /// In columns; `None`: nobody looks at it.
+    width: Option<usize>,
+    colours: bool,
+}
+
+impl Paper {
+    /// A terminal is as wide as it is, and coloured unless `NO_COLOR` is set; all else is plain.
+    pub(super) fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Paper {
+        let is_terminal = stream.is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+        let width = || terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
+        Paper {
+            width: if is_terminal { width() } else { None },
+            colours: is_terminal && !plain,
+        }
+    }
+
+    /// The whole answer, without a line end.
+    pub(super) fn answer(&self, outcome: &Outcome, call: &Call) -> String {
+        let lines = match outcome {
+            Outcome::Done {
+                grade, lines, rows, ..
+            } => self.told(*grade, lines, rows),
+            Outcome::Rows {
+                title,
+                lines: more,
+                columns,
+                cells,
+                next,
+                page,
+                ..
+            } => {
+                let mut lines = vec![format!("{}.", words::clean(title))];
+                lines.extend(more.iter().map(|line| words::clean(line)));
+                if !cells.is_empty() {
+                    lines.extend(self.table(columns, cells));
+                }
+                lines.extend(next.as_ref().map(|_| words::next_page(page + 1)));
+                lines
+            }
+            Outcome::Ask { .. } => vec![question(outcome)],
+            Outcome::Invalid { problems } => wrong(problems, words::see_help(call.spec)),
+            Outcome::Refused { problems } => wrong(problems, words::nothing_was_done(None)),
+            Outcome::Forbidden { text, .. }
+            | Outcome::Unknown { text, .. }
+            | Outcome::Broken { text, .. } => vec![words::clean(text)],
+        };
+        lines.join("\n")
+    }
+
+    fn told(&self, grade: Grade, lines: &[String], rows: &[Row]) -> Vec<String> {
+        let style = match grade {
+            Grade::Good => Style::new(),
+            Grade::Warning => AnsiColor::Yellow.on_default(),
+            Grade::Bad => AnsiColor::Red.on_default(),
+        };
+        let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();
+        if let Some(first) = told.first_mut() {
+            *first = self.painted(first, style);
+        }
+        let labels = rows.iter().filter(|row| !is_sentence(row));
+        let widest = labels
+            .map(|row| row.label.width() + 1)
+            .filter(|width| *width <= LABEL)
+            .max()
+            .unwrap_or(0);
+        for row in rows {
+            told.extend(self.detail(row, widest));
+        }
+        told
+    }
+
+    /// `Label:  value`; a value of several lines keeps its lines, to be copied.
+    fn detail(&self, row: &Row, widest: usize) -> Vec<String> {
+        if is_sentence(row) {
+            return vec![words::clean(&row.value)];
+        }
+        let label = format!("{}:", words::clean(&row.label));
+        let value = words::clean_verbatim(&row.value);
+        let indent = widest + 1;
+        let mut values: Vec<String> = if value.contains('\n') {
+            value.lines().map(str::to_owned).collect()
+        } else {
+            let room = self.width.map(|width| width.saturating_sub(indent));
+            match room.filter(|room| *room > LABEL) {
+                Some(room) => table::fold(&value, room),
+                None => vec![value],
+            }
+        };
+        let mut lines = Vec::new();
+        if label.width() > widest || values.len() > 1 && value_is_block(row) {
+            lines.push(label);
+        } else {
+            let first = if values.is_empty() {
+                String::new()
+            } else {
+                values.remove(0)
+            };
+            let padding = " ".repeat(indent.saturating_sub(label.width()));
+            lines.push(format!("{label}{padding}{first}").trim_end().to_owned());
+        }
+        let indent = " ".repeat(indent);
+        lines.extend(values.into_iter().map(|line| format!("{indent}{line}")));
+        lines
+    }
+
+    fn table(&self, columns: &[String], cells: &[Vec<String>]) -> Vec<String> {
+        let clean = |cells: &[String]| cells.iter().map(|cell| words::clean(cell)).collect();
+        let cells: Vec<Vec<String>> = cells.iter().map(|row| clean(row)).collect();
+        let heads: Vec<String> = clean(columns);
+        let mut lines = table::lines(&heads, &cells, self.width);
+        if let Some(heads) = lines.first_mut() {
+            *heads = self.painted(heads, Style::new().bold());
+        }
+        lines
+    }
+
+    fn painted(&self, text: &str, style: Style) -> String {
+        if self.colours {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A sentence that names its subject needs no label in front.
+fn is_sentence(row: &Row) -> bool {
+    !row.value.contains('\n') && row.value.contains(&row.label)
+}
+
+fn value_is_block(row: &Row) -> bool {
+    row.value.contains('\n')
+}
+
+fn wrong(problems: &[Problem], last: String) -> Vec<String> {
+    let texts = problems.iter().map(|problem| words::clean(&problem.text));
+    texts.chain([last]).collect()
+}
+
+/// What is asked back.
+pub(super) fn question(outcome: &Outcome) -> String {
+    let Outcome::Ask { title, lines, rows } = outcome else {
+        return String::new();
+    };
+    let mut told = vec![words::clean(title)];
+    told.extend(lines.iter().map(|line| words::clean(line)));
+    told.extend(rows.iter().map(|row| {
+        format!(
+            "  {}: {}",
+            words::clean(&row.label),
+            words::clean(&row.value)
+        )
+    }));
+    told.join("\n")
+}
+
+/// One document: the outcome, or all of them when it took several. Of a list, what people read is left out.
+pub(super) fn json(outcomes: &[Outcome]) -> String {
+    let mut all: Vec<Value> = outcomes.iter().map(one).collect();
+    let document = match (all.len(), all.pop()) {
+        (1, Some(one)) => one,
+        (_, last) => {
+            all.extend(last);
+            json!({ "kind": "several", "outcomes": all })
+        }
+    };
+    format!("{document:#}")
+}
+
+fn one(outcome: &Outcome) -> Value {
+    let mut document = serde_json::to_value(outcome).unwrap_or_default();
+    if let (Outcome::Rows { .. }, Some(fields)) = (outcome, document.as_object_mut()) {
+        fields.remove("cells");
+        fields.remove("columns");
+    }
+    document
+}

@@ -1,0 +1,240 @@
+//! The commands of the running portcullis as subcommands, each made from its [`Spec`].
+//!
+//! What a chat line takes is taken as it is (`ban spam@example.org 3d spam in rooms`); each field that can stand in
+//! it, and those that cannot, have an option as well (`--duration 3d`). The words are sorted out where those of a
+//! chat line are: in [`front::line`](crate::front::line), by the portcullis that runs.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+use super::Program;
+use crate::command::{COMMANDS, Field, Kind, Place, Spec, pages, words};
+
+/// The words behind the command.
+const WORDS: &str = "words";
+/// Answer in JSON.
+const JSON: &str = "json";
+/// Yes to what it asks back.
+const YES: &str = "yes";
+/// Every page of a list.
+const ALL: &str = "all";
+
+/// A command for the portcullis that runs, as it was typed.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which.
+    pub spec: &'static Spec,
+    /// What stands behind its name.
+    pub words: Vec<String>,
+    /// What the options say, by field.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// Answer in JSON.
+    pub json: bool,
+    /// Do it without asking back.
+    pub yes: bool,
+    /// Every page of a list.
+    pub all: bool,
+}
+
+/// The commands that become subcommands: all but `help`, which the command line has of its own, and those the
+/// program does by itself.
+pub(super) fn offered() -> impl Iterator<Item = &'static Spec> {
+    use clap::Subcommand;
+    let is_own = |name: &str| name == "help" || Program::has_subcommand(name);
+    COMMANDS
+        .iter()
+        .copied()
+        .filter(move |spec| !is_own(spec.name))
+}
+
+/// The fields with an option. Those of forms alone have none: here any duration fits the first field for it, and
+/// lists are tables anyway.
+pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Field> {
+    let is_other = |name: &str| {
+        let mut fields = spec.fields.iter();
+        fields.any(|field| matches!(field.kind, Kind::Term { other } if other == name))
+    };
+    spec.fields.iter().filter(move |field| {
+        !names_somebody(field) && field.name != pages::TABLE.name && !is_other(field.name)
+    })
+}
+
+/// Whether the first words are its.
+fn names_somebody(field: &Field) -> bool {
+    matches!(field.place, Place::Subjects | Place::Login)
+}
+
+/// `--other-duration`, for the field `other_duration`.
+fn long(field: &Field) -> String {
+    field.name.replace('_', "-")
+}
+
+fn has_pages(spec: &Spec) -> bool {
+    let mut fields = spec.fields.iter();
+    fields.any(|field| field.name == pages::PAGE.name)
+}
+
+fn takes_words(spec: &Spec) -> bool {
+    let mut fields = spec.fields.iter();
+    fields.any(|field| !matches!(field.place, Place::Nowhere | Place::Option))
+}
+
+/// The subcommand of a command.
+pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
+    let mut command = clap::Command::new(spec.name)
+        .about(spec.summary.trim_end_matches('.'))
+        .override_usage(format!("portcullis {} [OPTIONS]", spec.usage))
+        .after_help(words::shell_examples(spec));
+    if takes_words(spec) {
+        command = command.arg(
+            Arg::new(WORDS)
+                .num_args(0..)
+                .value_name("WORDS")
+                .help(words::shell_words(spec)),
+        );
+    }
+    command = command.args(options(spec).map(option));
+    if has_pages(spec) {
+        command = command.arg(flag(ALL, words::option_all()));
+    }
+    command
+        .arg(flag(JSON, words::option_json()))
+        .arg(flag(YES, words::option_yes()))
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+fn option(field: &'static Field) -> Arg {
+    let arg = Arg::new(field.name).long(long(field)).help(format!(
+        "{}. {}",
+        field.label,
+        field.desc.trim_end_matches('.')
+    ));
+    match field.kind {
+        Kind::Flag => arg.action(ArgAction::SetTrue),
+        Kind::Lines => arg
+            .action(ArgAction::Append)
+            .value_name(field.name.to_uppercase()),
+        _ => arg
+            .action(ArgAction::Set)
+            .value_name(field.name.to_uppercase()),
+    }
+}
+
+impl Call {
+    /// What was typed behind the name of a command.
+    pub(super) fn read(spec: &'static Spec, typed: &ArgMatches) -> Self {
+        let is_set = |name: &str| matches!(typed.try_get_one::<bool>(name), Ok(Some(true)));
+        let all_of = |name: &str| -> Vec<String> {
+            match typed.try_get_many::<String>(name) {
+                Ok(Some(values)) => values.cloned().collect(),
+                _ => Vec::new(),
+            }
+        };
+        let mut values = BTreeMap::new();
+        for field in options(spec) {
+            let written = match field.kind {
+                Kind::Flag if is_set(field.name) => vec![String::from("true")],
+                Kind::Flag => Vec::new(),
+                _ => all_of(field.name),
+            };
+            if !written.is_empty() {
+                values.insert(field.name.to_owned(), written);
+            }
+        }
+        Call {
+            spec,
+            words: all_of(WORDS),
+            values,
+            json: is_set(JSON),
+            yes: is_set(YES),
+            all: is_set(ALL),
+        }
+    }
+
+    /// Whether `-` stands for subjects on standard input, and the words without it.
+    pub(super) fn takes_input(&mut self) -> bool {
+        let names_somebody = self.spec.fields.iter().any(names_somebody);
+        match self.words.iter().position(|word| word == "-") {
+            Some(place) if names_somebody => {
+                self.words.remove(place);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn typed(line: &str) -> Call {
+        let words = ["portcullis"].into_iter().chain(line.split('|'));
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Call(call) => call,
+            Command::Program(own) => panic!("{own:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_is_offered_with_its_fields_and_its_examples_are_taken() {
+        for spec in offered() {
+            for (line, _) in spec.examples {
+                let call = typed(&line.replace(' ', "|"));
+                assert_eq!(call.spec.name, spec.name);
+                let words: Vec<&str> = line.split(' ').skip(1).collect();
+                assert_eq!(
+                    call.words,
+                    words
+                        .iter()
+                        .filter(|word| !word.starts_with("--"))
+                        .copied()
+                        .collect::<Vec<_>>()
+                );
+            }
+            for field in options(spec) {
+                assert!(
+                    ![WORDS, JSON, YES, ALL, "config"].contains(&field.name),
+                    "{}",
+                    field.name
+                );
+            }
+        }
+        assert!(offered().any(|spec| spec.name == "ban"));
+        assert!(offered().all(|spec| spec.name != "help"));
+    }
+
+    #[test]
+    fn options_may_stand_anywhere() {
+        let call = typed(
+            "ban|a@b|--duration|3d|c@d|--reason=spam in rooms|--force|--note|x|--note|y|--json",
+        );
+        assert_eq!(call.words, ["a@b", "c@d"]);
+        assert_eq!(call.values["duration"], ["3d"]);
+        assert_eq!(call.values["reason"], ["spam in rooms"]);
+        assert_eq!(call.values["note"], ["x", "y"]);
+        assert_eq!(call.values["force"], ["true"]);
+        assert!(call.json && !call.yes && !call.all);
+        assert!(typed("list|--all").all);
+        assert!(Cli::try_parse_from(["portcullis", "ban", "a@b", "--table"]).is_err());
+    }
+
+    #[test]
+    fn a_dash_is_standard_input_where_somebody_is_named() {
+        let mut ban = typed("ban|-|3d|spam");
+        assert!(ban.takes_input());
+        assert_eq!(ban.words, ["3d", "spam"]);
+        assert!(!typed("list|-").takes_input());
+    }
+}

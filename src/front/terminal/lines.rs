@@ -1,0 +1,56 @@
+//! Lines of bounded length.
+
+use std::io;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+
+/// Why there is no line.
+#[derive(Debug)]
+pub(super) enum Cut {
+    /// It is longer than it may be. What follows cannot be read: nobody knows where it begins.
+    TooLong,
+    /// The other side is gone.
+    Io(io::Error),
+}
+
+/// Reads up to the next line end, which is not part of it; `None` at the end of all. Lines end with a line
+/// feed, the last one may do without.
+pub(super) async fn read(
+    from: &mut (impl AsyncBufRead + Unpin),
+    longest: usize,
+) -> Result<Option<Vec<u8>>, Cut> {
+    let mut line = Vec::new();
+    let most = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bounded = from.take(most);
+    bounded
+        .read_until(b'\n', &mut line)
+        .await
+        .map_err(Cut::Io)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.is_empty() {
+        return Ok(None);
+    } else if line.len() > longest {
+        return Err(Cut::TooLong);
+    }
+    Ok(Some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_are_read_one_by_one_and_too_long_ones_are_not() {
+        let mut text: &[u8] = b"one\n\nfour\nlast";
+        let mut next = async || read(&mut text, 4).await.unwrap();
+        assert_eq!(next().await.unwrap(), b"one");
+        assert_eq!(next().await.unwrap(), b"");
+        assert_eq!(next().await.unwrap(), b"four");
+        assert_eq!(next().await.unwrap(), b"last");
+        assert_eq!(next().await, None);
+        let mut text: &[u8] = b"lasts\nx\n";
+        assert!(matches!(read(&mut text, 4).await, Err(Cut::TooLong)));
+    }
+}

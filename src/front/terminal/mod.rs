@@ -1,0 +1,309 @@
+//! The local socket of a running portcullis: one JSON line in ([`wire`]), JSON lines out.
+//!
+//! Whoever may open it is the program's own user or root, and an admin: they own the store. The
+//! folder it lies in, its mode and the peer's credentials all say so. `portcullis doctor` asks here
+//! first, because a second component stream beside the running one would cost that one its privileges on
+//! ejabberd (reference: two connections of one host, the grant goes with the first to close).
+//!
+//! A connection may ask any number of questions, one behind the other; [`Client`] is its other end.
+
+mod client;
+mod lines;
+pub mod wire;
+
+pub use client::Client;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::{BareJid, ResourcePart};
+
+use self::lines::Cut;
+use self::wire::{Answer, Line, Outcome, Progress, Question, VERSION};
+use super::line;
+use crate::ban::{Door, Rights, Role};
+use crate::command::{self, Call, Caller, Context, Reference, Values, words};
+
+/// The name of the socket in the store's folder.
+pub const SOCKET: &str = "control.sock";
+/// The longest question, in bytes: a batch of many subjects.
+pub const LONGEST_QUESTION: usize = 1024 * 1024;
+/// How often long work says that it goes on.
+pub const BEAT: Duration = Duration::from_secs(1);
+/// How long a connection may be silent.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long the other side may take to read an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many may be connected at the same time.
+const AT_ONCE: usize = 16;
+/// The user id of root.
+const ROOT: u32 = 0;
+/// How much progress may wait to be told.
+const UNTOLD: usize = 16;
+
+/// Opens the socket in `folder`. An old one is removed: who holds the store's lock is the only
+/// one who may be there.
+///
+/// # Errors
+/// When the folder cannot be written to, or its path is too long for a socket (108 bytes).
+pub fn open(folder: &Path) -> io::Result<UnixListener> {
+    let path = folder.join(SOCKET);
+    match std::fs::remove_file(&path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until told to stop, then removes the socket. What is being answered is answered to its end.
+pub async fn serve(
+    listener: UnixListener,
+    folder: PathBuf,
+    domain: BareJid,
+    context: Context,
+    stop: CancellationToken,
+) {
+    let ours = uzers::get_effective_uid();
+    let mut talks = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = talks.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(why) => {
+                tracing::warn!(%why, "the local socket cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let uid = stream.peer_cred().map(|peer| peer.uid()).ok();
+        let Some(uid) = uid.filter(|uid| *uid == ROOT || *uid == ours) else {
+            tracing::warn!(?uid, "refused a stranger at the local socket");
+            send_away(&stream, words::not_your_socket());
+            continue;
+        };
+        if talks.len() >= AT_ONCE {
+            send_away(&stream, words::busy());
+            continue;
+        }
+        let (domain, context, stop) = (domain.clone(), context.clone(), stop.clone());
+        talks.spawn(async move {
+            let caller = caller(uid, domain).await;
+            if let Err(why) = talk(stream, &caller, &context, &stop).await {
+                tracing::debug!(%why, "a caller at the local socket went away");
+            }
+        });
+    }
+    let _ = std::fs::remove_file(folder.join(SOCKET));
+    while talks.join_next().await.is_some() {}
+}
+
+/// One sentence, if there is room for it without waiting.
+fn send_away(stream: &UnixStream, sentence: String) {
+    if let Ok(bytes) = bytes(Answer::Wrong(sentence)) {
+        let _ = stream.try_write(&bytes);
+    }
+}
+
+fn bytes(said: Answer) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(&Line { v: VERSION, said })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A user of this machine: by name, or by number when there is none.
+async fn caller(uid: u32, domain: BareJid) -> Caller {
+    // It may have to ask a directory server.
+    let asked = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid));
+    let user = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(Some(user))) => ResourcePart::new(&user.name().to_string_lossy()).map(Into::into),
+        _ => ResourcePart::new(&uid.to_string()).map(Into::into),
+    };
+    let user: Option<ResourcePart> = user.ok();
+    Caller {
+        jid: match user {
+            Some(user) => domain.with_resource(&user).into(),
+            None => domain.into(),
+        },
+        rights: Rights::everywhere(Role::Admin),
+        occupant: None,
+    }
+}
+
+async fn talk(
+    stream: UnixStream,
+    caller: &Caller,
+    context: &Context,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    let (lines, out) = stream.into_split();
+    let mut talk = Talk {
+        lines: BufReader::new(lines),
+        out,
+    };
+    loop {
+        let line = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(IDLE) => return Ok(()),
+            line = lines::read(&mut talk.lines, LONGEST_QUESTION) => line,
+        };
+        let line = match line {
+            Ok(None) => return Ok(()),
+            Ok(Some(line)) => line,
+            Err(Cut::Io(why)) => return Err(why),
+            Err(Cut::TooLong) => {
+                return talk
+                    .say(Answer::Wrong(words::line_too_long(LONGEST_QUESTION)))
+                    .await;
+            }
+        };
+        match read(&line) {
+            Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
+            Ok(question) => talk.answer(question, caller, context).await?,
+        }
+    }
+}
+
+/// The question of a line, or a sentence about what is wrong with it.
+fn read(line: &[u8]) -> Result<Question, String> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Version { v: VERSION }) => {}
+        Ok(Version { v }) => return Err(words::other_version(v, VERSION)),
+        Err(why) => return Err(words::no_question(&why)),
+    }
+    let line: Line<Question> =
+        serde_json::from_slice(line).map_err(|why| words::no_question(&why))?;
+    Ok(line.said)
+}
+
+struct Talk {
+    lines: BufReader<OwnedReadHalf>,
+    out: OwnedWriteHalf,
+}
+
+impl Talk {
+    /// Answers, and says every [`BEAT`] that it goes on. The work is done to its end, also when
+    /// nobody listens any more.
+    async fn answer(
+        &mut self,
+        question: Question,
+        caller: &Caller,
+        context: &Context,
+    ) -> io::Result<()> {
+        let (tell, mut told) = mpsc::channel(UNTOLD);
+        let reference = Reference::fresh();
+        let work = AssertUnwindSafe(answer(question, caller, context, tell)).catch_unwind();
+        let mut work = std::pin::pin!(work);
+        let mut how_far = Progress::default();
+        let mut heard = Ok(());
+        let answer = loop {
+            tokio::select! {
+                answer = &mut work => break answer,
+                Some(news) = told.recv() => how_far = news,
+                () = tokio::time::sleep(BEAT) => {}
+            }
+            if heard.is_ok() {
+                heard = self.say(Answer::Progress(how_far)).await;
+            }
+        };
+        heard?;
+        self.say(answer.unwrap_or_else(|_| {
+            tracing::error!(
+                reference = reference.0,
+                "a command panicked; this is a bug of portcullis"
+            );
+            let outcome = command::Outcome::Broken(reference);
+            Answer::Outcome(Outcome::of(outcome, ""))
+        }))
+        .await
+    }
+
+    async fn say(&mut self, answer: Answer) -> io::Result<()> {
+        let bytes = bytes(answer)?;
+        tokio::time::timeout(PATIENCE, self.out.write_all(&bytes)).await?
+    }
+}
+
+/// The answer to a question. What takes long says into `_tell` how far it is.
+async fn answer(
+    question: Question,
+    caller: &Caller,
+    context: &Context,
+    _tell: mpsc::Sender<Progress>,
+) -> Answer {
+    match question {
+        Question::Standing {} => {
+            Answer::Standing((**context.gate.server().standing().borrow()).clone())
+        }
+        Question::Call(asked) => Answer::Outcome(call(asked, caller, context).await),
+    }
+}
+
+async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome {
+    let wire::Call {
+        command: name,
+        words,
+        values,
+        confirmed,
+    } = asked;
+    let values = match values_of(&name, &words, values) {
+        Ok(values) => values,
+        Err(problems) => return Outcome::Invalid { problems },
+    };
+    let call = Call {
+        caller: caller.clone(),
+        door: Door::Terminal,
+        name,
+        values,
+        confirmed,
+    };
+    Outcome::of(command::handle(&call, context).await, &call.name)
+}
+
+/// What was written into the fields: those named, and the words sorted into the others. A command that
+/// there is not has none, and is answered as such.
+fn values_of(
+    name: &str,
+    words: &[String],
+    named: std::collections::BTreeMap<String, Vec<String>>,
+) -> Result<Values, Vec<wire::Problem>> {
+    let Some(spec) = command::find(name) else {
+        return Ok(Values::new());
+    };
+    let mut values = Values::new();
+    let mut problems = Vec::new();
+    for (field, written) in named {
+        if spec.fields.iter().any(|known| known.name == field) {
+            values.set(&field, written);
+        } else {
+            problems.push(wire::Problem {
+                text: words::no_such_field(spec, &field),
+                field,
+            });
+        }
+    }
+    if problems.is_empty() {
+        line::read_words(spec, words, values).map_err(wire::problems)
+    } else {
+        Err(problems)
+    }
+}

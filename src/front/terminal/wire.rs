@@ -1,0 +1,386 @@
+//! What is said over the local socket: one JSON object a line, each with its version (docs/terminal.md).
+//!
+//! Scripts rely on these names. They stand here, apart from the types of the program, so that those can
+//! change and these stay. What is added later is a new name; a name that changes its meaning is a new
+//! [`VERSION`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::command;
+use crate::gate::ports::Standing;
+
+/// The version of the language.
+pub const VERSION: u32 = 1;
+
+/// One line, either way: `{"v":1,"call":{…}}`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line<T> {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What is said.
+    #[serde(flatten)]
+    pub said: T,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// What the server lets us do; for `doctor`.
+    Standing {},
+    /// A command.
+    Call(Call),
+}
+
+/// A command, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Its name.
+    pub command: String,
+    /// What stands behind the name, as in a chat line. A word with spaces in it is one word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+    /// Fields by name; these are not looked for among the words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Vec<String>>,
+    /// Yes to the question it would ask back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
+}
+
+/// What is answered: any number of [`Answer::Progress`], then one of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It goes on.
+    Progress(Progress),
+    /// To [`Question::Standing`].
+    Standing(Standing),
+    /// To [`Question::Call`].
+    Outcome(Outcome),
+    /// It was no question, or there is no time for it; a sentence says which.
+    Wrong(String),
+}
+
+/// How far long work is. It is said at least every [`BEAT`](super::BEAT), also when nothing can be counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// How many are done.
+    pub done: u64,
+    /// Of how many, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+}
+
+/// What came of a call: [`command::Outcome`] for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was done, or part of it.
+    Done {
+        /// How good the news is.
+        grade: Grade,
+        /// The whole of it in a few words.
+        title: String,
+        /// Sentences.
+        lines: Vec<String>,
+        /// Details.
+        rows: Vec<Row>,
+    },
+    /// A page of a list.
+    Rows {
+        /// Which page of how many, in words.
+        title: String,
+        /// What else to know of the whole of it.
+        lines: Vec<String>,
+        /// This page, from 1.
+        page: usize,
+        /// How many rows there are on all pages.
+        total: usize,
+        /// What programs read: one object a row.
+        rows: Vec<Value>,
+        /// What people read: the heads of the columns.
+        columns: Vec<String>,
+        /// One list a row, as long as `columns`.
+        cells: Vec<Vec<String>>,
+        /// The chat line for the next page, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
+    /// Nothing was done yet: call again with `confirmed`.
+    Ask {
+        /// The action, in a few words.
+        title: String,
+        /// What would be done and why that is asked.
+        lines: Vec<String>,
+        /// Whom it would hit.
+        rows: Vec<Row>,
+    },
+    /// Nothing was done: these fields cannot be read.
+    Invalid {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// Nothing was done: the rules do not allow it.
+    Refused {
+        /// For these reasons.
+        problems: Vec<Problem>,
+    },
+    /// Nothing was done: the role is missing.
+    Forbidden {
+        /// The role it needs.
+        needs: String,
+        /// The same as a sentence.
+        text: String,
+    },
+    /// Nothing was done: there is no such command.
+    Unknown {
+        /// The one that may be meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nearest: Option<String>,
+        /// The same as a sentence.
+        text: String,
+    },
+    /// Something of ours failed.
+    Broken {
+        /// Where the log says more.
+        reference: String,
+        /// The same as a sentence.
+        text: String,
+    },
+}
+
+/// How good the news is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// All of it was done and holds.
+    Good,
+    /// Something is missing: nothing enforces it yet, or it has to be done again.
+    Warning,
+    /// None of it was done.
+    Bad,
+}
+
+/// One detail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its name, unique in its answer.
+    pub var: String,
+    /// What it is.
+    pub label: String,
+    /// What is the case, for people; may have several lines.
+    pub value: String,
+    /// The same for programs, where there is more to it than the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact: Option<Value>,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its name.
+    pub field: String,
+    /// A sentence that says what to write instead.
+    pub text: String,
+}
+
+impl Outcome {
+    /// What came of a call for the command `name`.
+    pub(super) fn of(outcome: command::Outcome, name: &str) -> Outcome {
+        use command::{Outcome as From, words};
+        match outcome {
+            From::Done(answer) => Outcome::Done {
+                grade: answer.grade.into(),
+                title: answer.title,
+                lines: answer.lines,
+                rows: rows(answer.rows),
+            },
+            From::Rows(page) => listed(page),
+            From::Ask(ask) => Outcome::Ask {
+                title: ask.title,
+                lines: ask.lines,
+                rows: rows(ask.rows),
+            },
+            From::Invalid(found) => Outcome::Invalid {
+                problems: problems(found),
+            },
+            From::Refused(found) => Outcome::Refused {
+                problems: problems(found),
+            },
+            From::Forbidden { needs } => Outcome::Forbidden {
+                needs: needs.to_string(),
+                text: words::forbidden(needs),
+            },
+            From::Unknown { nearest } => Outcome::Unknown {
+                nearest: nearest.map(str::to_owned),
+                text: words::no_such_command(name, nearest),
+            },
+            From::Broken(reference) => Outcome::Broken {
+                text: words::broken(&reference),
+                reference: reference.0,
+            },
+        }
+    }
+}
+
+fn rows(rows: Vec<command::Row>) -> Vec<Row> {
+    let wire = |row: command::Row| Row {
+        var: row.var,
+        label: row.label,
+        value: row.value,
+        fact: row.fact,
+    };
+    rows.into_iter().map(wire).collect()
+}
+
+pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
+    let wire = |problem: command::Problem| Problem {
+        field: problem.field.to_owned(),
+        text: problem.text,
+    };
+    problems.into_iter().map(wire).collect()
+}
+
+/// A row without facts of its own is read from its cells, by the names of the columns.
+fn listed(page: command::Page) -> Outcome {
+    let columns = page.columns;
+    let (mut facts, mut cells) = (Vec::new(), Vec::new());
+    for entry in page.rows {
+        facts.push(entry.row.fact.unwrap_or_else(|| {
+            let names = columns.iter().map(|(name, _)| (*name).to_owned());
+            let values = entry.cells.iter().cloned().map(Value::String);
+            Value::Object(names.zip(values).collect())
+        }));
+        cells.push(entry.cells);
+    }
+    Outcome::Rows {
+        title: page.title,
+        lines: page.lines,
+        page: page.page,
+        total: page.total,
+        rows: facts,
+        columns: columns
+            .iter()
+            .map(|(_, label)| (*label).to_owned())
+            .collect(),
+        cells,
+        next: page.next,
+    }
+}
+
+impl From<command::Grade> for Grade {
+    fn from(grade: command::Grade) -> Self {
+        match grade {
+            command::Grade::Good => Grade::Good,
+            command::Grade::Warning => Grade::Warning,
+            command::Grade::Bad => Grade::Bad,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[track_caller]
+    fn is_written<T>(said: T, text: &str)
+    where
+        T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug,
+    {
+        let line = Line { v: VERSION, said };
+        assert_eq!(serde_json::to_string(&line).unwrap(), text);
+        let back: Line<T> = serde_json::from_str(text).unwrap();
+        assert_eq!(back.said, line.said);
+    }
+
+    /// If one of these fails, scripts fail too: add a name, do not change one.
+    #[test]
+    fn the_lines_of_version_1_stay_as_they_are() {
+        is_written(Question::Standing {}, r#"{"v":1,"standing":{}}"#);
+        let call = Call {
+            command: "ban".into(),
+            words: vec!["a@b".into(), "3d".into()],
+            values: [("note".into(), vec!["x".into()])].into(),
+            confirmed: true,
+        };
+        is_written(
+            Question::Call(call),
+            r#"{"v":1,"call":{"command":"ban","words":["a@b","3d"],"values":{"note":["x"]},"confirmed":true}}"#,
+        );
+        is_written(
+            Answer::Progress(Progress {
+                done: 2,
+                of: Some(7),
+            }),
+            r#"{"v":1,"progress":{"done":2,"of":7}}"#,
+        );
+        is_written(Answer::Wrong("No.".into()), r#"{"v":1,"wrong":"No."}"#);
+        let row = command::Row::new("until", "Until", "for ever").with(Value::Null);
+        let done = command::Outcome::Done(command::Answer {
+            grade: command::Grade::Warning,
+            title: "Done".into(),
+            lines: vec!["Banned.".into()],
+            rows: vec![command::Row::new("by", "By", "me"), row],
+        });
+        let text = r#"{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"},{"var":"until","label":"Until","value":"for ever","fact":null}]}"#;
+        let done = Outcome::of(done, "ban");
+        assert_eq!(serde_json::to_string(&done).unwrap(), text);
+        let refused = command::Outcome::Refused(vec![command::Problem {
+            field: "subject",
+            text: "No.".into(),
+        }]);
+        is_written(
+            Answer::Outcome(Outcome::of(refused, "ban")),
+            r#"{"v":1,"outcome":{"kind":"refused","problems":[{"field":"subject","text":"No."}]}}"#,
+        );
+        let unknown = command::Outcome::Unknown {
+            nearest: Some("ban"),
+        };
+        is_written(
+            Answer::Outcome(Outcome::of(unknown, "bann")),
+            r#"{"v":1,"outcome":{"kind":"unknown","nearest":"ban","text":"There is no command “bann”. Did you mean ban?"}}"#,
+        );
+    }
+
+    #[test]
+    fn rows_without_facts_are_read_from_their_cells() {
+        let entry = |fact: Option<Value>| command::Entry {
+            row: command::Row {
+                fact,
+                ..command::Row::new("x", "x", "x")
+            },
+            cells: vec!["1".into(), "a@b".into()],
+        };
+        let page = command::Page {
+            title: "Bans 1-2 of 2".into(),
+            lines: Vec::new(),
+            page: 1,
+            total: 2,
+            rows: vec![entry(None), entry(Some(serde_json::json!({"number": 1})))],
+            columns: &[("number", "Number"), ("subject", "Subject")],
+            next: None,
+            table: false,
+        };
+        let Outcome::Rows {
+            rows,
+            columns,
+            cells,
+            ..
+        } = listed(page)
+        else {
+            panic!("no list");
+        };
+        assert_eq!(
+            rows[0],
+            serde_json::json!({"number": "1", "subject": "a@b"})
+        );
+        assert_eq!(rows[1], serde_json::json!({"number": 1}));
+        assert_eq!((columns.len(), cells.len()), (2, 2));
+    }
+}

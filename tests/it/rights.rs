@@ -1,0 +1,212 @@
+//! Who may do what, over whom: every command for every role, through the doors.
+
+use portcullis::ban::{Account, Attempt, Outcome, Report, Rights, Role, Subject};
+use portcullis::command::{COMMANDS, Place, Spec, permitted};
+use portcullis::front::Roles;
+use xmpp_parsers::jid::Jid;
+
+use crate::doors::{Bot, DOMAIN, NS_COMMANDS, note, submit};
+
+const SOMEBODY: &str = "somebody@a.example/phone";
+
+/// The bot, with one person who has these rights.
+fn bot(rights: Rights) -> Bot {
+    let bot = Bot::new();
+    let account = |text| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+    let admin = (account(ROOT), Rights::everywhere(Role::Admin));
+    bot.desk
+        .set_roles(Roles::new([admin, (account(SOMEBODY), rights)]));
+    bot
+}
+
+const ROOT: &str = "root@root.example/x";
+
+fn whom(spec: &Spec) -> Option<&'static str> {
+    let places = [Place::Subjects, Place::Login];
+    let field = spec
+        .fields
+        .iter()
+        .find(|field| places.contains(&field.place));
+    field.map(|field| field.name)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_commands_and_their_execution_agree_for_every_role() {
+    for role in Role::ALL {
+        let bot = bot(Rights::everywhere(role));
+        let query =
+            format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{NS_COMMANDS}'/>");
+        let items = bot.iq("get", SOMEBODY, DOMAIN, &query).await;
+        let query = items.children().next().unwrap();
+        let listed: Vec<&str> = query
+            .children()
+            .filter_map(|item| item.attr("node"))
+            .collect();
+        let help = bot.chat(SOMEBODY, "help").await;
+        for spec in COMMANDS {
+            let may = role >= spec.needs;
+            assert_eq!(permitted(role).any(|one| one.name == spec.name), may);
+            assert_eq!(
+                listed.contains(&spec.name),
+                may && spec.form,
+                "{} for a {role}",
+                spec.name
+            );
+            let node = format!("node='{}'", spec.name);
+            if spec.form {
+                let fault = bot.command_fault(SOMEBODY, &node, "").await;
+                let wanted = if may { "" } else { "forbidden" };
+                assert_eq!(fault, wanted, "{} for a {role}", spec.name);
+            }
+            // A stranger got the one sentence for strangers already.
+            let said = bot.chat(SOMEBODY, spec.name).await;
+            let forbidden = format!(
+                "You need the role {} for that. Nothing was done.",
+                spec.needs
+            );
+            match (role, may) {
+                (Role::Stranger, _) => assert_eq!(said, ""),
+                (_, true) => assert_ne!(said, forbidden, "{}", spec.name),
+                (_, false) => assert_eq!(said, forbidden, "{}", spec.name),
+            }
+            let told = help
+                .lines()
+                .any(|line| line.starts_with(&format!("{}:", spec.usage)));
+            assert_eq!(told, may, "help of {} for a {role}", spec.name);
+            bot.pass(11);
+        }
+        assert_eq!(bot.world.gate.read(|ledger| ledger.folded().0), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_limited_to_hosts_acts_on_nobody_else_by_any_command() {
+    for role in [Role::Viewer, Role::Moderator, Role::Admin] {
+        let bot = bot(Rights::on(role, ["a.example"]));
+        bot.chat(ROOT, "ban 203.0.113.7 1d secret").await;
+        bot.chat(ROOT, "ban x@b.example 1d secret").await;
+        let before = bot.world.gate.read(|ledger| ledger.folded());
+        let specs = permitted(role).filter_map(|spec| Some((spec, whom(spec)?)));
+        for (spec, field) in specs {
+            let name = spec.name;
+            for (whom, why) in [
+                (
+                    "x@b.example",
+                    format!(
+                        "x@b.example: that needs the role {} on b.example. You are {role} on a.example.",
+                        spec.needs
+                    ),
+                ),
+                (
+                    "203.0.113.7",
+                    format!(
+                        "203.0.113.7: addresses and networks concern every host, so that needs the role {} everywhere.",
+                        spec.needs
+                    ),
+                ),
+                ("203.0.113.0/24", String::from("concern every host")),
+                (
+                    "#1",
+                    format!(
+                        "#1 is not about an account of your hosts; that needs the role {} there.",
+                        spec.needs
+                    ),
+                ),
+                (
+                    "y@b.example from 203.0.113.7",
+                    String::from("needs the role"),
+                ),
+            ] {
+                bot.pass(11);
+                let said = bot.chat(SOMEBODY, &format!("{name} {whom}")).await;
+                assert!(said.contains(&why), "{name} {whom}:\n{said}");
+                assert!(!said.contains("secret"), "{said}");
+                let node = format!("node='{name}' action='complete'");
+                let again = bot
+                    .command(SOMEBODY, &node, &submit(&[(field, &[whom])]))
+                    .await;
+                assert_eq!(again.attr("status"), Some("executing"), "{name}");
+                assert!(note(&again).contains(&why), "{}", note(&again));
+            }
+            // Their own host's accounts are theirs.
+            bot.pass(11);
+            let said = bot.chat(SOMEBODY, &format!("{name} z@a.example")).await;
+            assert!(!said.contains("needs the role"), "{name}: {said}");
+        }
+        if role < Role::Moderator {
+            assert_eq!(bot.world.gate.read(|ledger| ledger.folded()), before);
+        }
+        bot.world.gate.read(|ledger| {
+            for ban in ledger.newest_first().filter(|ban| ban.id.0 > 2) {
+                assert_eq!(ban.subject.whose().unwrap().domain(), "a.example");
+            }
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_limited_to_hosts_counts_by_hand_counts_toward_no_address() {
+    let bot = bot(Rights::on(Role::Admin, ["a.example"]));
+    for line in [
+        "attempt x@a.example 203.0.113.7 9",
+        "attempt x@a.example from 203.0.113.7 9",
+    ] {
+        let said = bot.chat(SOMEBODY, line).await;
+        assert!(
+            said.contains("203.0.113.7: addresses and networks concern every host"),
+            "{said}"
+        );
+    }
+    let said = bot.chat(SOMEBODY, "attempt x@a.example 2").await;
+    assert!(said.starts_with("Counted 2 failed logins"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_show_what_is_about_ones_hosts() {
+    let bot = bot(Rights::on(Role::Viewer, ["a.example"]));
+    for line in [
+        "ban x@a.example 1d here",
+        "ban x@b.example 1d elsewhere",
+        "ban 203.0.113.7 1d elsewhere",
+        "ban x@a.example from 198.51.100.0/24 1d here",
+        "allow ok@a.example here",
+        "allow ok@b.example elsewhere",
+    ] {
+        bot.chat(ROOT, line).await;
+    }
+    for (account, address) in [("x@a.example", "192.0.2.1"), ("x@b.example", "192.0.2.1")] {
+        let attempt = Attempt {
+            account: Subject::parse(account).unwrap().account().cloned(),
+            address: address.parse().ok(),
+            outcome: Outcome::Failure,
+            unknown: false,
+            at: bot.world.gate.now(),
+        };
+        bot.world.gate.submit(Report::Login(attempt)).await.unwrap();
+    }
+    bot.chat(ROOT, "attempt y@a.example 192.0.2.9").await;
+    bot.chat(ROOT, "attempt y@b.example 192.0.2.9").await;
+    for (line, first) in [
+        ("list", "Bans 1-2 of 2."),
+        ("list 203.0.113.7", "No ban matches."),
+        ("failures", "Failed logins 1-2 of 2."),
+        ("allowed", "Exemptions 1-1 of 1."),
+    ] {
+        let said = bot.chat(SOMEBODY, line).await;
+        assert!(said.starts_with(first), "{line}: {said}");
+        assert!(
+            !said.contains("b.example") && !said.contains("elsewhere"),
+            "{said}"
+        );
+    }
+    let said = bot.chat(SOMEBODY, "status").await;
+    assert!(
+        said.contains("Bans in force: 1 account, 0 addresses, 0 networks, 1 pair"),
+        "{said}"
+    );
+    // Who may not log in is told why, as the user is; what else is there is for others.
+    let said = bot.chat(SOMEBODY, "check y@a.example 203.0.113.7").await;
+    assert!(said.contains("203.0.113.7 is banned: #3"), "{said}");
+    let said = bot.chat(SOMEBODY, "show x@a.example").await;
+    assert!(said.contains("x@a.example is banned: #1"), "{said}");
+}

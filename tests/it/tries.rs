@@ -1,0 +1,162 @@
+//! Many guesses at the same moment: as many are let in to the password as may fail, the others wait for what comes of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::ban::{Account, Attempt, Outcome, Subject, Verdict};
+use portcullis::gate::{Admission, Gate};
+use tokio::task::JoinHandle;
+
+use crate::gate::{FakeServer, World};
+
+/// The limits of the rules as shipped.
+const PAIR: usize = 5;
+const HOLD: Duration = Duration::from_millis(250);
+
+fn account(name: &str) -> Account {
+    let subject = Subject::parse(&format!("{name}@example.org")).unwrap();
+    subject.account().unwrap().clone()
+}
+
+fn came(world: &World, name: &str, address: &str, outcome: Outcome) -> Attempt {
+    Attempt {
+        account: Some(account(name)),
+        address: Some(address.parse().unwrap()),
+        outcome,
+        unknown: false,
+        at: world.gate.now(),
+    }
+}
+
+fn asks(world: &World, name: &str, address: &str) -> JoinHandle<Verdict> {
+    let (gate, name, address) = (Arc::clone(&world.gate), account(name), address.parse());
+    tokio::spawn(async move { gate.admit_within(&name, address.unwrap(), HOLD).await })
+}
+
+/// How many of them have their answer, and how many of those are let in.
+async fn answered(all: &mut Vec<JoinHandle<Verdict>>) -> (usize, usize) {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    let (done, waiting): (Vec<_>, Vec<_>) = all.drain(..).partition(JoinHandle::is_finished);
+    *all = waiting;
+    let mut let_in = 0;
+    let answers = done.len();
+    for one in done {
+        let_in += usize::from(one.await.unwrap() == Verdict::LetIn);
+    }
+    (answers, let_in)
+}
+
+fn now(gate: &Gate, name: &str, address: &str) -> Option<Verdict> {
+    match gate.admit(&account(name), address.parse().unwrap()) {
+        Admission::Now(verdict) => Some(verdict),
+        Admission::Later => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_of_one_moment_stop_at_the_limit() {
+    let world = World::new(FakeServer::new(true));
+    // One account from one address; many accounts from one address; one account from many
+    // networks; many accounts from many addresses of one network.
+    let victim = |_| (String::from("alice"), String::from("198.51.100.7"));
+    let spray = |n| (format!("s{n}"), String::from("198.51.100.8"));
+    let botnet = |n| (String::from("bob"), format!("10.{n}.0.1"));
+    let walk = |n| (format!("w{n}"), format!("203.0.113.{n}"));
+    let tries = |attack: fn(usize) -> (String, String)| (1..=60).map(attack).collect::<Vec<_>>();
+    let attacks = [
+        (tries(victim), PAIR),
+        (tries(spray), PAIR),
+        (tries(botnet), 10),
+        (tries(walk), 20),
+    ];
+    for (tries, limit) in attacks {
+        let mut all: Vec<_> = tries
+            .iter()
+            .map(|(who, at)| asks(&world, who, at))
+            .collect();
+        assert_eq!(answered(&mut all).await, (limit, limit), "{:?}", tries[0]);
+        for (who, at) in tries.iter().take(limit) {
+            assert_eq!(answered(&mut all).await, (0, 0), "before the last outcome");
+            let failed = came(&world, who, at, Outcome::Failure);
+            world.gate.report(vec![failed]).await.unwrap();
+        }
+        assert_eq!(answered(&mut all).await, (60 - limit, 0), "{:?}", tries[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_good_login_makes_room_for_one_more() {
+    let world = World::new(FakeServer::new(true));
+    let office = "203.0.113.7";
+    let people: Vec<_> = (0..30).map(|n| format!("u{n}")).collect();
+    let mut all: Vec<_> = people.iter().map(|who| asks(&world, who, office)).collect();
+    let mut let_in = answered(&mut all).await.1;
+    assert_eq!(let_in, PAIR);
+    for who in &people {
+        let success = came(&world, who, office, Outcome::Success);
+        world.gate.report(vec![success]).await.unwrap();
+        let_in += answered(&mut all).await.1;
+    }
+    assert_eq!((let_in, all.len()), (30, 0));
+    // Whoever is known waits for nobody but himself, and a shared address for nobody.
+    for who in &people {
+        assert_eq!(now(&world.gate, who, office), Some(Verdict::LetIn));
+    }
+    assert_eq!(now(&world.gate, "new", office), Some(Verdict::LetIn));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_asked() {
+    let world = World::new(FakeServer::new(true));
+    let ask = |n: usize| asks(&world, &format!("u{n}"), "203.0.113.8");
+    let mut all: Vec<_> = (0..9).map(ask).collect();
+    assert_eq!(answered(&mut all).await, (5, 5));
+    tokio::time::sleep(HOLD).await;
+    assert_eq!(answered(&mut all).await, (4, 0));
+    let told = world.gate.crowded();
+    assert!(matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.gate.now()));
+    // No outcome for so long: there is none.
+    let ninth = || now(&world.gate, "u9", "203.0.113.8");
+    assert_eq!(ninth(), None);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(ninth(), Some(Verdict::LetIn));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_no_try_and_an_error_does() {
+    let world = World::new(FakeServer::new(true));
+    let at = "203.0.113.7";
+    for _ in 0..5 {
+        assert!(now(&world.gate, "alice", at).is_some());
+    }
+    let refused = came(&world, "alice", at, Outcome::Refused);
+    world.gate.report(vec![refused]).await.unwrap();
+    assert_eq!(now(&world.gate, "alice", at), None);
+    let error = came(&world, "alice", at, Outcome::Error);
+    world.gate.report(vec![error]).await.unwrap();
+    assert!(now(&world.gate, "alice", at).is_some());
+    assert_eq!(now(&world.gate, "alice", at), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_before_leave_less_room() {
+    let world = World::new(FakeServer::new(true));
+    let at = "203.0.113.7";
+    let failures = (0..3).map(|_| came(&world, "alice", at, Outcome::Failure));
+    world.gate.report(failures.collect()).await.unwrap();
+    assert!(now(&world.gate, "alice", at).is_some());
+    assert!(now(&world.gate, "alice", at).is_some());
+    assert_eq!(now(&world.gate, "alice", at), None);
+    // Out of their window they count no more.
+    world.pass(Duration::from_secs(601));
+    for _ in 0..5 {
+        assert!(now(&world.gate, "alice", at).is_some());
+    }
+    assert_eq!(now(&world.gate, "alice", at), None);
+    // An exempt address knows no such bound.
+    for _ in 0..50 {
+        assert!(now(&world.gate, "alice", "127.0.0.1").is_some());
+    }
+}
