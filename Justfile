@@ -43,6 +43,11 @@ clients:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest clients --server ejabberd-24.12 --screens {{ quote(justfile_directory() / "docs/clients") }}
 
+# Added login time with a real server, the hook module and 100 k bans (`just measure --server prosody-13 --seconds 30`)
+measure *ARGS:
+    @cargo build --release --locked
+    @cd tests/live && PORTCULLIS_BIN={{ quote(justfile_directory() / "target/release/portcullis") }} {{ python }} measure.py "$@"
+
 # Format, lints, documentation
 check:
     cargo fmt --check

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_xmpp::Stanza;
 
-use crate::command::Context;
+use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::front::hook::Hook;
 use crate::front::{Desk, Roles, terminal};
@@ -129,7 +129,12 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
-    let context = Context::new(Arc::clone(&gate), gate.now());
+    let recorded = config.record_attempts.as_ref();
+    let recorded = recorded.map(|settings| Recorded {
+        file: settings.file.clone(),
+        keep: settings.keep,
+    });
+    let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
     let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
     let hook = Hook::new(
         wire.domain().clone(),

@@ -11,7 +11,7 @@
 //!
 //! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
 //! only go to the left:
-//! `ban ← gate ← {store, xmpp, command} ← front ← http ← config ← app ← main`
+//! `ban ← gate ← {store, xmpp, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod app;

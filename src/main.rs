@@ -38,6 +38,8 @@ fn main() -> ExitCode {
         Program::Run => with_config(&file, |config| app::run(&file, config)),
         Program::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
         Program::Completions { shell } => write(Ok(handbook::completions(shell))),
+        Program::Import(typed) => cli::import::run(&file, typed),
+        Program::Export(typed) => cli::export::run(&file, typed),
         Program::Man => write(handbook::man()),
     }
 }

@@ -4,6 +4,7 @@ mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -595,6 +596,12 @@ impl Ledger {
     /// ([`LIFTS`](super::changes::LIFTS)).
     pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
         self.recent.ended()
+    }
+
+    /// The bans standing with a number behind this one, oldest first.
+    pub fn behind(&self, id: BanId) -> impl Iterator<Item = &Ban> {
+        let behind = (Bound::Excluded(id), Bound::Unbounded);
+        self.bans.range(behind).map(|(_, ban)| &**ban)
     }
 
     /// How many bans stand.

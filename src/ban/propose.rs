@@ -69,8 +69,9 @@ pub enum What {
         reason: String,
         /// Private note.
         note: Option<String>,
-        /// Its end; `None`: none.
-        until: Option<Timestamp>,
+        /// How long. A length counts from when it is taken over first: taken over again, it changes
+        /// nothing.
+        term: Term,
         /// Where it comes from.
         origin: Origin,
     },
@@ -228,19 +229,15 @@ fn decide(
             }
         }
         What::Adopt {
-            reason,
-            note,
-            until,
-            ..
+            reason, note, term, ..
         } => {
-            let term = until.map_or(Term::Forever, Term::Until);
-            permits_ban(policy, order, term, now).map_err(Ruling::Refused)?;
+            permits_ban(policy, order, *term, now).map_err(Ruling::Refused)?;
             nobody_allowed(ledger, &order.subject, now)?;
             let personal = Personal {
                 note: note.clone(),
                 ..Personal::default()
             };
-            let until = *until;
+            let until = term.ends(now);
             match standing {
                 None => Ok((
                     Change::Imposed {
@@ -249,11 +246,7 @@ fn decide(
                     },
                     personal,
                 )),
-                Some(ban)
-                    if ban
-                        .until
-                        .is_some_and(|end| until.is_none_or(|other| end < other)) =>
-                {
+                Some(ban) if lasts_longer(*term, ban, now) => {
                     let reason = match ban.reason.is_empty() {
                         true => reason.clone(),
                         false => ban.reason.clone(),
@@ -286,6 +279,19 @@ fn decide(
                 return Err(Box::new(Ruling::Already(ban.clone())));
             }
             Ok((Change::Amended { reason, until }, personal))
+        }
+    }
+}
+
+/// Whether a ban taken over lasts longer than the one that stands. A length is compared with the
+/// length, or the same list would make its bans longer each time.
+fn lasts_longer(term: Term, ban: &Ban, now: Timestamp) -> bool {
+    match (ban.until, term) {
+        (None, _) => false,
+        (Some(_), Term::Forever) => true,
+        (Some(end), Term::Until(other)) => end < other,
+        (Some(end), Term::For(span)) => {
+            end.since(ban.since) < span && end < now.saturating_add(span)
         }
     }
 }
@@ -798,7 +804,7 @@ mod tests {
             let what = What::Adopt {
                 reason: "from the list".into(),
                 note: None,
-                until: until.and_then(Timestamp::parse),
+                term: until.map_or(Term::Forever, |until| Term::parse(until).unwrap()),
                 origin: Origin::Imported,
             };
             world.order(Role::Admin, subject, what)
@@ -813,6 +819,16 @@ mod tests {
         assert!(matches!(shorter, Ruling::Already(_)));
         let longer = adopt(&mut world, "a@b.c", None);
         assert!(matches!(longer, Ruling::Amended { ban, .. } if ban.until.is_none()));
+        let span = adopt(&mut world, "e@b.c", Some("2d"));
+        assert!(matches!(span, Ruling::Banned(_)));
+        world.now = world.now.saturating_add(Duration::from_secs(3_600));
+        let again = adopt(&mut world, "e@b.c", Some("2d"));
+        assert!(
+            matches!(again, Ruling::Already(_)),
+            "each time it became longer"
+        );
+        let longer = adopt(&mut world, "e@b.c", Some("3d"));
+        assert!(matches!(longer, Ruling::Amended { .. }));
         let over = adopt(&mut world, "d@b.c", Some("2026-11-01"));
         assert!(matches!(over, Ruling::Refused(Refusal::EndsInThePast(_))));
         let exempt = adopt(&mut world, "127.0.0.9", None);

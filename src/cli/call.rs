@@ -1,64 +1,22 @@
 //! A command for the portcullis that runs: asks it, asks back, prints, and says how it went by the exit code.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::Call;
 use super::paper::{self, Paper};
-use super::{Call, print};
+use super::talk::{self, Stopped, Talk, WRONG, agree, put};
 use crate::command::subjects;
 use crate::command::words;
-use crate::config::Config;
-use crate::front::terminal::Client;
-use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Progress, Question};
+use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
 
-/// Exit code of wrong usage and configuration.
-const WRONG: u8 = 2;
 /// How many subjects standard input may hold.
 const MOST: usize = 100_000;
 
 /// Carries it out. 0: done. 1: refused, failed, or nobody there. 2: wrong usage or configuration.
 pub fn run(file: &Path, call: Call) -> ExitCode {
-    let store = match Config::load_store(file) {
-        Ok(store) => store,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(WRONG);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let went = match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(&store, call)),
-        Err(why) => Err(Stopped::failed(words::cannot_start(&why))),
-    };
-    match went {
-        Ok(code) => ExitCode::from(code),
-        Err(Stopped { sentence, code }) => {
-            eprintln!("portcullis: {sentence}");
-            ExitCode::from(code)
-        }
-    }
-}
-
-/// There is no answer.
-struct Stopped {
-    sentence: String,
-    code: u8,
-}
-
-impl Stopped {
-    fn failed(sentence: String) -> Self {
-        Stopped { sentence, code: 1 }
-    }
-
-    fn wrong(sentence: String) -> Self {
-        Stopped {
-            sentence,
-            code: WRONG,
-        }
-    }
+    talk::with_store(file, async |store| carry_out(&store, call).await)
 }
 
 async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
@@ -74,17 +32,12 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
             .map(|portion| Some(portion.to_vec()))
             .collect(),
     };
-    let talk = Client::connect(store).await;
-    let mut talk = Talk {
-        client: talk
-            .map_err(|why| Stopped::failed(words::no_way_in(store, &why)))?
-            .ok_or_else(|| Stopped::failed(words::not_running(store)))?,
-    };
+    let mut talk = Talk::connect(store).await?;
     let several = portions.len() > 1;
     let mut confirmed = call.yes;
     if several && !confirmed {
         let number = portions.iter().flatten().map(Vec::len).sum();
-        confirmed = agree(&words::ask_portions(number), &call)?;
+        confirmed = agree(&words::ask_portions(number), call.json)?;
         if !confirmed {
             return Ok(1);
         }
@@ -101,15 +54,15 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
         if let Some(portion) = portion {
             asked.values.insert(subjects::FIELD.to_owned(), portion);
         }
-        let mut outcome = talk.ask(asked.clone()).await?;
+        let mut outcome = ask(&mut talk, asked.clone()).await?;
         if let Outcome::Ask { .. } = &outcome
-            && agree(&paper::question(&outcome), &call)?
+            && agree(&paper::question(&outcome), call.json)?
         {
             asked.confirmed = true;
-            outcome = talk.ask(asked.clone()).await?;
+            outcome = ask(&mut talk, asked.clone()).await?;
         }
         if call.all {
-            outcome = talk.all_pages(asked, outcome).await?;
+            outcome = all_pages(&mut talk, asked, outcome).await?;
         }
         if !call.json {
             show(&outcome, &call, &paper)?;
@@ -142,105 +95,55 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stopped> {
     Ok(named)
 }
 
-struct Talk {
-    client: Client,
+/// What came of a command.
+async fn ask(talk: &mut Talk, call: wire::Call) -> Result<Outcome, Stopped> {
+    match talk.ask(&Question::Call(call)).await? {
+        Answer::Outcome(outcome) => Ok(outcome),
+        _ => Err(Stopped::failed(words::another_version())),
+    }
 }
 
-impl Talk {
-    async fn ask(&mut self, call: wire::Call) -> Result<Outcome, Stopped> {
-        let watched = io::stderr().is_terminal();
-        let mut told = false;
-        let question = Question::Call(call);
-        let answer = self.client.ask(&question, |how_far| {
-            if watched {
-                told = true;
-                tell(how_far);
+/// The pages behind this one, added to it.
+async fn all_pages(
+    talk: &mut Talk,
+    mut asked: wire::Call,
+    mut first: Outcome,
+) -> Result<Outcome, Stopped> {
+    while let Outcome::Rows {
+        rows,
+        cells,
+        next: next @ Some(_),
+        total,
+        title,
+        page,
+        ..
+    } = &mut first
+    {
+        *page += 1;
+        asked
+            .values
+            .insert(String::from("page"), vec![page.to_string()]);
+        match ask(talk, asked.clone()).await? {
+            Outcome::Rows {
+                rows: more,
+                cells: more_cells,
+                next: then,
+                total: now,
+                ..
+            } => {
+                rows.extend(more);
+                cells.extend(more_cells);
+                (*next, *total) = (then, now);
+                *title = words::all_of_a_list(rows.len());
             }
-        });
-        let answer = answer.await;
-        if told {
-            eprint!("\r\u{1b}[K");
-        }
-        match answer {
-            Ok(Answer::Outcome(outcome)) => Ok(outcome),
-            Ok(Answer::Wrong(sentence)) => Err(Stopped::failed(sentence)),
-            Ok(_) => Err(Stopped::failed(words::another_version())),
-            Err(why) => Err(Stopped::failed(words::no_answer(&why))),
+            // It became shorter meanwhile.
+            _ => *next = None,
         }
     }
-
-    /// The pages behind this one, added to it.
-    async fn all_pages(
-        &mut self,
-        mut asked: wire::Call,
-        mut first: Outcome,
-    ) -> Result<Outcome, Stopped> {
-        while let Outcome::Rows {
-            rows,
-            cells,
-            next: next @ Some(_),
-            total,
-            title,
-            page,
-            ..
-        } = &mut first
-        {
-            *page += 1;
-            asked
-                .values
-                .insert(String::from("page"), vec![page.to_string()]);
-            match self.ask(asked.clone()).await? {
-                Outcome::Rows {
-                    rows: more,
-                    cells: more_cells,
-                    next: then,
-                    total: now,
-                    ..
-                } => {
-                    rows.extend(more);
-                    cells.extend(more_cells);
-                    (*next, *total) = (then, now);
-                    *title = words::all_of_a_list(rows.len());
-                }
-                // It became shorter meanwhile.
-                _ => *next = None,
-            }
-        }
-        if let Outcome::Rows { page, .. } = &mut first {
-            *page = 1;
-        }
-        Ok(first)
+    if let Outcome::Rows { page, .. } = &mut first {
+        *page = 1;
     }
-}
-
-/// How far it is, over and over on one line.
-fn tell(how_far: Progress) {
-    let _ = write!(
-        io::stderr(),
-        "\r\u{1b}[K{}",
-        words::progress(how_far.done, how_far.of)
-    );
-}
-
-/// Asks a person; without one the answer is no, and how to say yes is told.
-fn agree(question: &str, call: &Call) -> Result<bool, Stopped> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        if !call.json {
-            eprintln!("{question}\n{}", words::say_yes());
-        }
-        return Ok(false);
-    }
-    eprint!("{question}\n{} ", words::do_it());
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|why| Stopped::failed(words::cannot_read_input(&why)))?;
-    let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
-    if !agreed {
-        eprintln!("{}", words::dropped());
-    }
-    Ok(agreed)
+    Ok(first)
 }
 
 /// Answers go to standard output, what went wrong to the other one.
@@ -254,10 +157,6 @@ fn show(outcome: &Outcome, call: &Call, paper: &Paper) -> Result<(), Stopped> {
             Ok(())
         }
     }
-}
-
-fn put(text: &str) -> Result<(), Stopped> {
-    print(text).map_err(|why| Stopped::failed(words::cannot_write(&why)))
 }
 
 /// 0 done, 1 refused or failed, 2 wrong usage.

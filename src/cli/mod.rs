@@ -5,10 +5,13 @@
 //! carried out over its local socket by [`call`]. Start reading at [`Command`].
 
 pub mod call;
+pub mod export;
 pub mod handbook;
+pub mod import;
 mod paper;
 mod specs;
 mod table;
+mod talk;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -71,6 +74,16 @@ Nothing is kept, and no server is asked. Exit code 2: a line is no event.")]
         #[arg(long, value_name = "ID")]
         id: Option<KeyId>,
     },
+    /// Take over bans, exemptions and history from a file, after a summary of what would come of it
+    #[command(after_help = "\
+Formats, known by their look: portcullis (what export writes), fail2ban (fail2ban-client get JAIL banip
+--with-time), crowdsec (cscli decisions list -o json), plain (SUBJECT [DURATION] [REASON] a line), ejabberd
+(ejabberdctl list_banned HOST, get_ban_details, and passwords BANNED_ACCOUNT--...; names alone need --from ejabberd).
+Taking the same file twice changes nothing. Nothing that stands is made shorter.
+Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not be read.")]
+    Import(import::Typed),
+    /// Write bans, exemptions and history as JSON Lines
+    Export(export::Typed),
     /// Print what a shell needs to complete these commands
     Completions {
         /// The shell

@@ -1,5 +1,6 @@
 //! Who wants what, and what a command may reach for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -98,12 +99,34 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+    /// Where what is weighed is recorded, if it is.
+    pub recording: Option<Recorded>,
+}
+
+/// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
+/// `FILE.keep`, older ones with higher numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The file that is written to.
+    pub file: PathBuf,
+    /// How many old ones are kept.
+    pub keep: u32,
 }
 
 impl Context {
     /// What commands work with from now on.
     pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
-        Context { gate, started }
+        Context {
+            gate,
+            started,
+            recording: None,
+        }
+    }
+
+    /// The same where what is weighed is recorded.
+    #[must_use]
+    pub fn recording(self, recording: Option<Recorded>) -> Self {
+        Context { recording, ..self }
     }
 }
 

@@ -65,7 +65,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("place", "From"),
     ("times", "How often"),
     ("kind", "Kind"),
-    ("rule", "Kept out by"),
+    ("rule", words::KEPT_OUT_BY),
 ];
 
 /// What a filter of failures knows.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::spec::{Kind, Place, Spec};
+use super::standard::NODES;
 use super::{COMMANDS, words};
 
 /// The whole page, as it must be in the repository (a test compares).
@@ -20,6 +21,7 @@ pub fn commands_md() -> String {
     for spec in COMMANDS {
         section(&mut page, spec);
     }
+    standard_nodes(&mut page);
     page
 }
 
@@ -74,5 +76,29 @@ fn section(page: &mut String, spec: &Spec) {
     page.push('\n');
     for (line, what) in spec.examples {
         let _ = writeln!(page, "- `{line}`: {what}");
+    }
+}
+
+fn standard_nodes(page: &mut String) {
+    page.push_str(
+        "\n## The nodes of XEP-0133\n\n\
+         For clients and scripts that know the standard's names (Service Administration), at the same address. They take the same\n\
+         road and obey the same rules; servers have nodes of these names too, on their own domain, without ends, reasons and history.\n\n\
+         | node, behind `http://jabber.org/protocol/admin#` | field | needs | |\n| --- | --- | --- | --- |\n",
+    );
+    for spec in NODES {
+        let fields: Vec<String> = spec
+            .fields
+            .iter()
+            .map(|field| format!("`{}`", field.name))
+            .collect();
+        let (_, name) = spec.name.split_once('#').unwrap_or(("", spec.name));
+        let _ = writeln!(
+            page,
+            "| `{name}` | {} | {} | {} |",
+            fields.join(", "),
+            spec.needs,
+            spec.summary
+        );
     }
 }

@@ -23,9 +23,12 @@ pub mod list;
 pub mod manual;
 pub mod outcome;
 pub mod pages;
+pub mod policy;
 pub mod reach;
+pub mod rehearse;
 pub mod show;
 pub mod spec;
+pub mod standard;
 pub mod status;
 pub mod subjects;
 pub mod unallow;
@@ -33,7 +36,7 @@ pub mod unban;
 pub mod watch;
 pub mod words;
 
-pub use call::{Call, Caller, Context, Occupant};
+pub use call::{Call, Caller, Context, Occupant, Recorded};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
@@ -53,6 +56,8 @@ pub const COMMANDS: &[&Spec] = &[
     &unallow::SPEC,
     &allowed::SPEC,
     &watch::SPEC,
+    &policy::SPEC,
+    &rehearse::SPEC,
     &status::SPEC,
     &help::SPEC,
 ];
@@ -65,6 +70,19 @@ const AUDITED: usize = 300;
 /// The command of this name.
 pub fn find(name: &str) -> Option<&'static Spec> {
     COMMANDS.iter().copied().find(|spec| spec.name == name)
+}
+
+/// What is offered as a form under this node: one of our commands, or a node of XEP-0133.
+pub fn form(node: &str) -> Option<&'static Spec> {
+    let ours = find(node).filter(|spec| spec.form);
+    ours.or_else(|| standard::find(node))
+}
+
+/// The forms a role is offered.
+pub fn forms(role: Role) -> impl Iterator<Item = &'static Spec> {
+    let ours = COMMANDS.iter().filter(|spec| spec.form);
+    let all = ours.chain(standard::NODES).copied();
+    all.filter(move |spec| permits(role, spec))
 }
 
 /// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
@@ -104,7 +122,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         role = %call.caller.rights,
         door = %call.door,
         command = %words::clean(&call.name),
-        subject = %words::clean(&quoted("subject")),
+        subject = %words::clean(&(quoted("subject") + &quoted("accountjids"))),
         filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
@@ -114,7 +132,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 }
 
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
-    let Some(spec) = find(&call.name) else {
+    let Some(spec) = find(&call.name).or_else(|| standard::find(&call.name)) else {
         return Outcome::Unknown {
             nearest: nearest(call.caller.role(), &call.name),
         };

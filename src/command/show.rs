@@ -104,7 +104,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
         if task.is_some() || level == 0 {
             lines.push(server.clone());
         }
-        rows.push(Row::new("server", "On the server", server));
+        rows.push(Row::new("server", words::ON_THE_SERVER, server));
     }
     if current.is_some() {
         lines.extend(words::meaning(subject));

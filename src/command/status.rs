@@ -52,7 +52,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
     let mut rows = vec![
         Row::new("level", "Level", words::level(&standing)),
         Row::new("server", "Server", words::server(&standing)),
-        Row::new("bans", "Bans in force", words::counts(&counts)),
+        Row::new("bans", words::BANS_IN_FORCE, words::counts(&counts)),
         Row::new("pending", "Unfinished work", words::pending(tasks.len())),
     ];
     for (place, task) in tasks.iter().take(NAMED).enumerate() {
@@ -83,6 +83,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
         ));
     }
     rows.extend(counting(context));
+    rows.extend(program(context));
     rows.push(Row::new(
         "uptime",
         "Running for",
@@ -98,6 +99,42 @@ fn run(call: &Call, context: &Context) -> Outcome {
     })
 }
 
+/// The program itself: what it decided, what it records, what it takes.
+fn program(context: &Context) -> Vec<Row> {
+    let (decisions, exemptions) = context.gate.read(|ledger| {
+        let now = context.gate.now();
+        let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
+        (ledger.folded().0, exemptions.count())
+    });
+    let mut rows = vec![
+        Row::new(
+            "exemptions",
+            words::exemptions_label(),
+            exemptions.to_string(),
+        ),
+        Row::new("decisions", words::decisions_label(), decisions.to_string()),
+        Row::new(
+            "recording",
+            words::recording_label(),
+            words::recording(context.recording.is_some()),
+        ),
+    ];
+    rows.extend(
+        memory().map(|bytes| Row::new("memory", words::memory_label(), words::memory(bytes))),
+    );
+    rows
+}
+
+/// Bytes of memory the program holds, as the kernel counts them (`VmRSS` of proc(5)).
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
 /// The rules and how full their counters are.
 fn counting(context: &Context) -> Vec<Row> {
     let policy = context.gate.policy();
@@ -107,8 +144,8 @@ fn counting(context: &Context) -> Vec<Row> {
         words::rule_names(names.map(|rule| rule.name.as_str()))
     };
     let mut rows = vec![
-        Row::new("rules", "Rules in force", named(false)),
-        Row::new("dry_run", "Rules in dry run", named(true)),
+        Row::new("rules", words::RULES_IN_FORCE, named(false)),
+        Row::new("dry_run", words::RULES_IN_DRY_RUN, named(true)),
     ];
     // One row a kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Pile, Standing, subject};
-use crate::ban::{Origin, Subject};
+use crate::ban::{Origin, Subject, Term};
 use crate::command::words;
 
 /// An alert, or a decision that stands by itself.
@@ -78,15 +78,15 @@ fn one(number: usize, decision: &Decision, pile: &mut Pile) {
         Ok(subject) => subject,
         Err(why) => return pile.leave_out(number, why),
     };
-    let until = match left(&decision.duration) {
-        Some(Some(left)) => pile.now.saturating_add(left),
+    let term = match left(&decision.duration) {
+        Some(Some(left)) => Term::For(left),
         Some(None) => return pile.leave_out(number, words::is_over(&subject)),
         None => return pile.bad(number, words::no_go_duration(&decision.duration)),
     };
     let ban = Standing {
         reason: words::from_program_because("CrowdSec", &decision.scenario),
         note: None,
-        until: Some(until),
+        term,
         origin: Origin::Imported,
         recorded: false,
     };

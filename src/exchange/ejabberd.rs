@@ -17,7 +17,7 @@
 //! is lost: the private note says how to give a new one.
 
 use super::{Pile, Reading, Standing, account, said};
-use crate::ban::{Account, Origin, Subject};
+use crate::ban::{Account, Origin, Subject, Term};
 use crate::command::words;
 
 /// What a ban was before 24.06.
@@ -71,7 +71,7 @@ fn recorded() -> Standing {
     Standing {
         reason: String::new(),
         note: None,
-        until: None,
+        term: Term::Forever,
         origin: Origin::Server,
         recorded: true,
     }

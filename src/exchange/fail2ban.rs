@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::{Pile, Standing, said, subject};
-use crate::ban::{Origin, Subject, Timestamp};
+use crate::ban::{Origin, Subject, Term, Timestamp};
 use crate::command::words;
 
 /// Whether a line is one of fail2ban's.
@@ -40,16 +40,16 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 fn one(line: &str, zone: &TimeZone) -> Result<(Subject, Standing), String> {
     let (address, seconds, end) = parts(line).ok_or_else(words::not_fail2ban)?;
     let subject = subject(address, None)?;
-    let until = match seconds {
-        "-1" => None,
-        _ => Some(local(end, zone).ok_or_else(|| words::no_time(end))?),
+    let term = match seconds {
+        "-1" => Term::Forever,
+        _ => Term::Until(local(end, zone).ok_or_else(|| words::no_time(end))?),
     };
     Ok((
         subject,
         Standing {
             reason: words::from_program("fail2ban"),
             note: None,
-            until,
+            term,
             origin: Origin::Imported,
             recorded: false,
         },
@@ -80,7 +80,10 @@ mod tests {
         let shown: Vec<String> = all
             .iter()
             .map(|(subject, ban)| {
-                let end = ban.until.map_or("for ever".into(), Timestamp::to_exact);
+                let end = match ban.term {
+                    Term::Until(end) => end.to_exact(),
+                    other => other.to_string(),
+                };
                 format!("{subject} {end}")
             })
             .collect();
@@ -103,7 +106,8 @@ mod tests {
             &zone,
         )
         .unwrap();
-        assert_eq!(ban.until.unwrap().to_xmpp(), "2026-11-27T07:01:00Z");
+        let end = Timestamp::parse("2026-11-27T07:01:00Z").unwrap();
+        assert_eq!(ban.term, Term::Until(end));
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! Writes what is here in our own lines, piece by piece: a log may be larger than memory.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::lines::Line;
-use crate::ban::{Seq, Subject};
+use crate::ban::{Ban, BanId, Exemption, Seq};
 use crate::command::Context;
 use crate::gate::ports::LogFault;
 
-/// How many decisions are read at once.
+/// How many lines there are in a piece, about.
 const AT_ONCE: usize = 1_024;
 
 /// What to write.
@@ -25,119 +23,104 @@ pub struct Wanted {
     pub personal: bool,
 }
 
-/// An export under way: ask for pieces until there is none.
-#[derive(Debug)]
-pub struct Giving {
-    wanted: Wanted,
-    next: Step,
-    /// The private note a standing ban has, as far as the log was read.
-    notes: HashMap<Subject, String>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Step {
+/// Where a piece begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Piece {
+    /// The first one: the head of the file.
+    #[default]
     Head,
-    Log(Seq),
+    /// Decisions from this place in the log on.
+    History(u64),
+    /// Exemptions.
     Exemptions,
-    Bans,
-    Over,
+    /// Bans behind this number.
+    Bans(u64),
 }
 
-impl Giving {
-    /// An export of what is wanted.
-    pub fn new(wanted: Wanted) -> Self {
-        Giving {
-            wanted,
-            next: Step::Head,
-            notes: HashMap::new(),
+/// The lines of one piece, perhaps none, and where the next begins; `None` when it was the last.
+///
+/// # Errors
+/// [`LogFault`] when the log cannot be read; what was written so far is not all.
+pub async fn give(
+    wanted: Wanted,
+    piece: Piece,
+    context: &Context,
+) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+    Ok(match piece {
+        Piece::Head => {
+            let next = match wanted.history {
+                true => Piece::History(1),
+                false => Piece::Exemptions,
+            };
+            (vec![Line::head(context.gate.now())], Some(next))
         }
-    }
+        Piece::History(from) => history(wanted, Seq(from), context).await?,
+        Piece::Exemptions => {
+            let lines = match wanted.exemptions {
+                true => exemptions(context),
+                false => Vec::new(),
+            };
+            (lines, wanted.bans.then_some(Piece::Bans(0)))
+        }
+        Piece::Bans(behind) => bans(wanted, BanId(behind), context).await?,
+    })
+}
 
-    /// The next lines; `None` when all is written. A piece may be empty.
-    ///
-    /// # Errors
-    /// [`LogFault`] when the log cannot be read; what was written so far is not all.
-    pub async fn next(&mut self, context: &Context) -> Result<Option<Vec<Line>>, LogFault> {
-        let now = context.gate.now();
-        let Wanted {
-            bans,
-            exemptions,
-            history,
-            personal,
-        } = self.wanted;
-        let lines = match self.next {
-            Step::Head => {
-                // Notes stand in the log alone.
-                let reads_log = history || (bans && personal);
-                self.next = if reads_log {
-                    Step::Log(Seq(1))
-                } else {
-                    Step::Exemptions
-                };
-                vec![Line::head(now)]
-            }
-            Step::Log(from) => {
-                let entries = context.gate.entries(from, AT_ONCE).await?;
-                self.next = match entries.last() {
-                    Some(last) => Step::Log(last.seq.next()),
-                    None => Step::Exemptions,
-                };
-                let mut lines = Vec::new();
-                for entry in entries {
-                    let event = &entry.event;
-                    // One that came too late changed nothing and is no history.
-                    let counts = context.gate.read(|ledger| {
-                        ledger
-                            .trail(&event.subject)
-                            .binary_search(&entry.seq)
-                            .is_ok()
-                    });
-                    if !counts {
-                        continue;
-                    }
-                    if let Some(note) = event.personal.note.as_ref().filter(|_| personal && bans) {
-                        self.notes.insert(event.subject.clone(), note.clone());
-                    }
-                    if history {
-                        lines.push(Line::event(event, personal));
-                    }
-                }
-                lines
-            }
-            Step::Exemptions => {
-                self.next = Step::Bans;
-                let all = |ledger: &crate::ban::Ledger| {
-                    let all = ledger.exemptions().filter(|one| one.is_in_force(now));
-                    all.map(Line::exemption).collect()
-                };
-                if exemptions {
-                    context.gate.read(all)
-                } else {
-                    Vec::new()
-                }
-            }
-            Step::Bans => {
-                self.next = Step::Over;
-                let notes = std::mem::take(&mut self.notes);
-                let all = |ledger: &crate::ban::Ledger| {
-                    let mut all: Vec<_> = ledger
-                        .newest_first()
-                        .filter(|ban| ban.is_in_force(now))
-                        .collect();
-                    all.reverse();
-                    let note = |subject| notes.get(subject).cloned();
-                    all.iter()
-                        .map(|ban| Line::ban(ban, note(&ban.subject)))
-                        .collect()
-                };
-                if bans {
-                    context.gate.read(all)
-                } else {
-                    Vec::new()
-                }
-            }
-            Step::Over => return Ok(None),
-        };
-        Ok(Some(lines))
+async fn history(
+    wanted: Wanted,
+    from: Seq,
+    context: &Context,
+) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+    let entries = context.gate.entries(from, AT_ONCE).await?;
+    let next = match entries.last() {
+        Some(last) => Piece::History(last.seq.next().0),
+        None => Piece::Exemptions,
+    };
+    let lines = context.gate.read(|ledger| {
+        // One that came too late changed nothing and is no history.
+        let counts = |subject, seq| ledger.trail(subject).binary_search(seq).is_ok();
+        entries
+            .iter()
+            .filter(|entry| counts(&entry.event.subject, &entry.seq))
+            .map(|entry| Line::event(&entry.event, wanted.personal))
+            .collect()
+    });
+    Ok((lines, Some(next)))
+}
+
+fn exemptions(context: &Context) -> Vec<Line> {
+    let now = context.gate.now();
+    let in_force = |one: &&Exemption| one.is_in_force(now);
+    context.gate.read(|ledger| {
+        let all = ledger.exemptions().filter(in_force);
+        all.map(Line::exemption).collect()
+    })
+}
+
+async fn bans(
+    wanted: Wanted,
+    behind: BanId,
+    context: &Context,
+) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+    let now = context.gate.now();
+    let bans: Vec<Ban> = context.gate.read(|ledger| {
+        let bans = ledger.behind(behind).take(AT_ONCE);
+        bans.cloned().collect()
+    });
+    let next = bans.last().map(|ban| Piece::Bans(ban.id.0));
+    let mut lines = Vec::with_capacity(bans.len());
+    for ban in bans.iter().filter(|ban| ban.is_in_force(now)) {
+        let mut note = None;
+        if wanted.personal {
+            // Notes stand in the log alone; the last one counts.
+            let history = context.gate.history(&ban.subject).await?;
+            let mut notes = history
+                .into_iter()
+                .filter_map(|entry| entry.event.personal.note);
+            note = notes.next_back();
+        }
+        lines.push(Line::ban(ban, note));
     }
+    Ok((lines, next))
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{Exempt, Pile, Sheet, Standing, said};
 use crate::ban::{
     Actor, Ban, Change, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq, Subject,
-    Timestamp,
+    Term, Timestamp,
 };
 use crate::command::words;
 
@@ -65,6 +65,9 @@ pub struct Banned {
     pub since: Option<String>,
     /// Its end; null: none.
     pub until: Option<String>,
+    /// How long from now on, as in a chat line; instead of an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
     /// Who banned; only told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -150,6 +153,7 @@ impl Line {
             note,
             since: Some(ban.since.to_exact()),
             until: ban.until.map(Timestamp::to_exact),
+            duration: None,
             by: Some(ban.by.name.clone()),
             origin: origin_word(&ban.origin).to_owned(),
             rule: ban.origin.rule().map(str::to_owned),
@@ -225,7 +229,14 @@ pub fn of(sheet: &Sheet) -> Vec<Line> {
             subject: sheet.subject.to_string(),
             reason: ban.reason.clone(),
             note: ban.note.clone(),
-            until: ban.until.map(Timestamp::to_exact),
+            until: match ban.term {
+                Term::Until(end) => Some(end.to_exact()),
+                Term::For(_) | Term::Forever => None,
+            },
+            duration: match ban.term {
+                Term::For(span) => Some(format!("{}s", span.as_secs().max(1))),
+                Term::Until(_) | Term::Forever => None,
+            },
             origin: origin_word(&ban.origin).to_owned(),
             rule: ban.origin.rule().map(str::to_owned),
             recorded: ban.recorded,
@@ -278,7 +289,11 @@ fn one(number: usize, line: Line, pile: &mut Pile) -> Result<(), String> {
             let ban = Standing {
                 reason: banned.reason,
                 note: banned.note,
-                until: end(banned.until.as_deref())?,
+                term: match (end(banned.until.as_deref())?, &banned.duration) {
+                    (Some(end), _) => Term::Until(end),
+                    (None, Some(span)) => Term::parse(span).map_err(|why| why.to_string())?,
+                    (None, None) => Term::Forever,
+                },
                 origin,
                 recorded: banned.recorded,
             };
@@ -392,6 +407,7 @@ nonsense"#;
     fn what_is_written_is_read_as_it_was() {
         let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00.250Z","subject":"guard of a@b.c","by":"x","role":"Moderator","door":"Room","origin":"Manual","change":{"Lifted":{"reason":"y"}}}
 {"kind":"ban","subject":"guard of a@b.c","reason":"r","note":"two\nlines","until":"2027-01-01T00:00:00Z","origin":"server","recorded":true}
+{"kind":"ban","subject":"203.0.113.7","duration":"3600s","origin":"import"}
 {"kind":"exemption","subject":"a@b.c","comment":"c","until":"2027-01-01T00:00:00Z"}"#;
         let reading = Reading {
             now: now(),
@@ -400,7 +416,7 @@ nonsense"#;
         let first = super::super::read(Format::Portcullis, text, &reading);
         assert_eq!(
             (first.sheets.len(), first.history.len(), first.bad.len()),
-            (2, 1, 0),
+            (3, 1, 0),
             "{first:?}"
         );
         let history = first.history.iter().map(|event| Line::event(event, true));

@@ -29,7 +29,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use crate::ban::policy::{NOTE_MAX, REASON_MAX};
-use crate::ban::{Account, Event, Origin, Subject, Timestamp};
+use crate::ban::{Account, Event, Origin, Subject, Term, Timestamp};
 use crate::command::words;
 
 /// What a file may be.
@@ -106,8 +106,8 @@ pub struct Standing {
     pub reason: String,
     /// Private note.
     pub note: Option<String>,
-    /// Its end; `None`: none.
-    pub until: Option<Timestamp>,
+    /// How long; a length counts from now.
+    pub term: Term,
     /// Where it comes from.
     pub origin: Origin,
     /// The server keeps a record of it, which says more: reason and end are read from there.
@@ -204,19 +204,22 @@ impl Pile {
 
     /// A ban. Of several of one subject the one that ends last counts.
     fn ban(&mut self, line: usize, subject: Subject, mut ban: Standing) {
-        if ban.until.is_some_and(|end| end <= self.now) {
+        let end = ban.term.ends(self.now);
+        if end.is_some_and(|end| end <= self.now) {
             return self.leave_out(line, words::is_over(&subject));
         }
         ban.reason = cut(&words::clean(&ban.reason), REASON_MAX);
         ban.note = ban
             .note
             .map(|note| cut(&words::clean_lines(&note), NOTE_MAX));
+        let now = self.now;
         let sheet = self.sheet(line, subject);
         let lasts_longer = match &sheet.ban {
             None => true,
             Some(before) => before
-                .until
-                .is_some_and(|end| ban.until.is_none_or(|other| end < other)),
+                .term
+                .ends(now)
+                .is_some_and(|before| end.is_none_or(|end| before < end)),
         };
         if lasts_longer {
             sheet.ban = Some(ban);
@@ -315,7 +318,7 @@ pub(crate) mod tests {
         };
         if let Some(ban) = &sheet.ban {
             let recorded = if ban.recorded { ", recorded" } else { "" };
-            let (until, origin) = (end(ban.until), &ban.origin);
+            let (until, origin) = (end(ban.term.ends(now())), &ban.origin);
             text += &format!(" | {until}, {origin}{recorded}: {}", ban.reason);
         }
         if let Some(exempt) = &sheet.exemption {

@@ -39,7 +39,7 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, Standing), String> {
         Standing {
             reason,
             note: None,
-            until: term.ends(reading.now),
+            term,
             origin: Origin::Imported,
             recorded: false,
         },

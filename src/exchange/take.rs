@@ -85,8 +85,16 @@ pub async fn take(read: Read, actor: &Actor, dry_run: bool, context: &Context) -
     let Read {
         history,
         mut sheets,
-        ..
+        bad,
+        left_out,
     } = read;
+    // Whoever sent it read it already; what is wrong now became so in between, or is of another version.
+    for bad in bad.into_iter().chain(left_out) {
+        tally.refused.push(Refused {
+            subject: String::new(),
+            why: bad.why,
+        });
+    }
     recall(history, dry_run, context, &mut tally).await;
     read_records(&mut sheets, context).await;
     let mut orders: Vec<Report> = Vec::new();
@@ -131,7 +139,7 @@ fn adopt(ban: &Standing) -> What {
     What::Adopt {
         reason: ban.reason.clone(),
         note: ban.note.clone(),
-        until: ban.until,
+        term: ban.term,
         origin: ban.origin.clone(),
     }
 }
@@ -204,7 +212,9 @@ async fn read_records(sheets: &mut [Sheet], context: &Context) {
                 ban.reason = words::clean(&found.reason);
             }
             // Ours, from before a store was lost: it had an end, which nobody else can set.
-            ban.until = ban.until.or(found.until);
+            if let Some(end) = found.until {
+                ban.term = Term::Until(end);
+            }
         })
     });
     stream::iter(asked)

@@ -55,9 +55,7 @@ impl Forms {
         context: &Context,
     ) -> Result<Step, Fault> {
         let now = context.gate.now();
-        let spec = command::find(&request.node)
-            .filter(|spec| spec.form)
-            .ok_or(Fault::NotFound)?;
+        let spec = command::form(&request.node).ok_or(Fault::NotFound)?;
         if !command::permits(caller.role(), spec) {
             return Err(Fault::Forbidden);
         }
@@ -176,7 +174,7 @@ impl Forms {
             note,
             form: Some(Form {
                 purpose: Purpose::Form,
-                form_type: FORM_TYPE.to_owned(),
+                form_type: form_type(spec),
                 title,
                 instructions,
                 body: Body::Fields(fields(&session, role, context)),
@@ -198,7 +196,7 @@ impl Forms {
             note: Some((NoteKind::Warn, instructions.join(" "))),
             form: Some(Form {
                 purpose: Purpose::Form,
-                form_type: FORM_TYPE.to_owned(),
+                form_type: form_type(session.spec),
                 title: ask.title,
                 instructions,
                 body: Body::Fields(ask.rows.into_iter().map(row).collect()),
@@ -306,6 +304,12 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
     shown
 }
 
+/// Each has its own, but for the nodes of XEP-0133.
+fn form_type(spec: &Spec) -> String {
+    let standard = command::standard::form_type(spec);
+    standard.unwrap_or(FORM_TYPE).to_owned()
+}
+
 fn row(row: Row) -> form::Field {
     let several = row.value.contains('\n');
     form::Field {
@@ -350,12 +354,21 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
         Grade::Warning => NoteKind::Warn,
         Grade::Bad => NoteKind::Error,
     };
+    let is_standard = command::standard::form_type(session.spec).is_some();
+    let shown = |told: Row| {
+        let mut field = row(told);
+        // The standard's names say what they hold (XEP-0133, 9.2).
+        if is_standard && field.var.ends_with("jids") {
+            field.kind = form::Kind::JidMulti;
+        }
+        field
+    };
     let form = (!answer.rows.is_empty()).then(|| Form {
         purpose: Purpose::Result,
-        form_type: FORM_TYPE.to_owned(),
+        form_type: form_type(session.spec),
         title: answer.title,
         instructions: answer.lines.clone(),
-        body: Body::Fields(answer.rows.into_iter().map(row).collect()),
+        body: Body::Fields(answer.rows.into_iter().map(shown).collect()),
     });
     over(session, (kind, answer.lines.join(" ")), form)
 }
@@ -382,14 +395,12 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
     };
     let form = (page.total > 0).then(|| Form {
         purpose: Purpose::Result,
-        form_type: FORM_TYPE.to_owned(),
+        form_type: form_type(session.spec),
         title: page.title,
         instructions: lines[1..].to_vec(),
         body,
     });
-    let mut note = lines.join(". ");
-    if !note.ends_with('.') {
-        note.push('.');
-    }
+    let sentences: Vec<String> = lines.iter().map(|line| words::sentence(line)).collect();
+    let note = sentences.join(" ");
     over(session, (NoteKind::Info, note), form)
 }

@@ -100,7 +100,7 @@ fn info(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> {
     if node == NS_COMMANDS {
         return Ok(command("command-list", "Commands").into());
     }
-    if let Some(spec) = command::find(node).filter(|spec| spec.form) {
+    if let Some(spec) = command::form(node) {
         return if command::permits(question.role, spec) {
             Ok(command("command-node", spec.title).into())
         } else {
@@ -131,15 +131,14 @@ fn items(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> 
             name: Some(String::from("portcullis")),
         }],
         None => Vec::new(),
-        Some(NS_COMMANDS) => command::permitted(question.role)
-            .filter(|spec| spec.form)
+        Some(NS_COMMANDS) => command::forms(question.role)
             .map(|spec| Item {
                 jid: question.asked.clone(),
                 node: Some(spec.name.to_owned()),
                 name: Some(spec.title.to_owned()),
             })
             .collect(),
-        Some(node) => match command::find(node).filter(|spec| spec.form) {
+        Some(node) => match command::form(node) {
             Some(spec) if command::permits(question.role, spec) => Vec::new(),
             Some(_) => return Err(Fault::Forbidden),
             None => return Err(Fault::NotFound),

@@ -297,10 +297,7 @@ fn line(report: &Report) -> Option<Line<'_>> {
         Report::Order(order) => {
             let (kind, term, reason) = match &order.what {
                 What::Ban { term, reason, .. } => ("ban", *term, reason.as_deref()),
-                What::Adopt { reason, until, .. } => {
-                    let term = until.map_or(Term::Forever, Term::Until);
-                    ("ban", Some(term), Some(reason.as_str()))
-                }
+                What::Adopt { reason, term, .. } => ("ban", Some(*term), Some(reason.as_str())),
                 What::Lift { reason } => ("unban", None, Some(reason.as_str())),
                 What::Allow { term, comment } => ("allow", *term, Some(comment.as_str())),
                 What::Unallow => ("unallow", None, None),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use minidom::Element;
 use portcullis::ban::{Account, Rights, Role, Timestamp};
-use portcullis::command::Context;
+use portcullis::command::{Context, Recorded};
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::{Gap, Standing};
 use portcullis::xmpp::stanza::{Received, Top, parse};
@@ -21,11 +21,12 @@ pub(crate) const STRANGER: &str = "eve@evil.example/x";
 pub(crate) const DOMAIN: &str = "gate.example.org";
 pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
-/// All commands that are forms.
-const NODES: [&str; 13] = [
-    "ban", "unban", "list", "show", "check", "failures", "attempt", "forget", "allow", "unallow",
-    "allowed", "watch", "status",
-];
+/// All that are offered as forms.
+fn nodes() -> Vec<&'static str> {
+    portcullis::command::forms(portcullis::ban::Role::Admin)
+        .map(|spec| spec.name)
+        .collect()
+}
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
 /// The bot, as seen from outside.
@@ -55,11 +56,14 @@ impl Bot {
     }
 
     pub(crate) fn with(server: Arc<FakeServer>) -> Self {
+        Self::recording(server, None)
+    }
+
+    /// The same with a recording of attempts.
+    pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<Recorded>) -> Self {
         let world = World::new(server);
-        let context = Context::new(
-            Arc::clone(&world.gate),
-            Timestamp::from_millis(START - 90_000_000),
-        );
+        let started = Timestamp::from_millis(START - 90_000_000);
+        let context = Context::new(Arc::clone(&world.gate), started).recording(recorded);
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
@@ -924,13 +928,28 @@ async fn commands_are_shown_to_those_who_may_run_them() {
     let info = |node: &str| {
         format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>")
     };
-    for (who, count) in [(ADMIN, 13), (MODERATOR, 9), (STRANGER, 0)] {
+    for (who, role) in [
+        (ADMIN, Role::Admin),
+        (MODERATOR, Role::Moderator),
+        (STRANGER, Role::Stranger),
+    ] {
         let answer = bot.iq("get", who, DOMAIN, &items(NS_COMMANDS)).await;
-        assert_eq!(
-            answer.children().next().unwrap().children().count(),
-            count,
-            "{who}"
-        );
+        let shown: Vec<String> = answer
+            .children()
+            .flat_map(Element::children)
+            .filter_map(|item| item.attr("node").map(str::to_owned))
+            .collect();
+        let all = portcullis::command::forms(Role::Admin);
+        let may: Vec<&str> = all
+            .filter(|spec| spec.needs <= role)
+            .map(|spec| spec.name)
+            .collect();
+        assert_eq!(shown, may, "{who}");
+        // The other way round: what is not shown is not run.
+        for node in nodes().into_iter().filter(|node| !may.contains(node)) {
+            let fault = bot.command_fault(who, &format!("node='{node}'"), "").await;
+            assert_eq!(fault, "forbidden", "{who} {node}");
+        }
     }
     assert_eq!(bot.fault("get", ADMIN, DOMAIN, &info("ban")).await, "");
     assert_eq!(
@@ -1075,6 +1094,12 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
         "table",
         "times",
         "comment",
+        "kind",
+        "state",
+        "origin",
+        "change",
+        "accountjids",
+        "max_items",
         "FORM_TYPE",
         "",
     ];
@@ -1090,7 +1115,7 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     ];
     let field = (0..vars.len(), prop::collection::vec(value.clone(), 0..4));
     let call = (
-        0..NODES.len(),
+        0..nodes().len(),
         prop::collection::vec(field, 0..8),
         0..6_usize,
         value,
@@ -1099,7 +1124,7 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     runner
         .run(&call, |(node, fields, action, line)| {
             let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
-            let node = NODES[node];
+            let node = nodes()[node];
             let action = ["", "action='execute'", "action='complete'", "action='next'", "action='prev'", "action='cancel'"][action];
             let fields: String = fields
                 .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::ban::{Actor, Door, Origin, Role, Subject, Term, What};
 use portcullis::command::Context;
-use portcullis::exchange::give::{Giving, Wanted};
+use portcullis::exchange::give::{Piece, Wanted, give};
 use portcullis::exchange::take::{Tally, take};
 use portcullis::exchange::{Format, Reading, read};
 
@@ -19,21 +19,20 @@ const ALL: Wanted = Wanted {
 };
 
 fn context(world: &World) -> Context {
-    Context {
-        gate: Arc::clone(&world.gate),
-        started: world.gate.now(),
-    }
+    Context::new(Arc::clone(&world.gate), world.gate.now())
 }
 
 async fn given(world: &World, wanted: Wanted) -> String {
     let context = context(world);
-    let mut giving = Giving::new(wanted);
     let mut text = String::new();
-    while let Some(lines) = giving.next(&context).await.unwrap() {
+    let mut piece = Some(Piece::Head);
+    while let Some(this) = piece {
+        let (lines, next) = give(wanted, this, &context).await.unwrap();
         for line in lines {
             text += &line.to_text();
             text.push('\n');
         }
+        piece = next;
     }
     text
 }

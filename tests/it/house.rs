@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 /// rank. `lib`, `app` and `main` join them.
 const RANKS: [&[&str]; 9] = [
     &["ban"],
-    &["gate"],
+    &["gate", "rehearse"],
     &["store", "xmpp", "command"],
     &["exchange"],
     &["front"],
     &["http", "logs"],
     &["config"],
-    &["app", "cli", "rehearse"],
+    &["app", "cli"],
     &["main", "lib"],
 ];
 
@@ -125,4 +125,102 @@ fn no_test_file_is_forgotten() {
             "tests/it/{name} is not part of tests/it/main.rs"
         );
     }
+}
+
+/// What people read stands in `command/words/`, and in the Spec of its command, so that another
+/// language is another set of these. A sentence is a text with two spaces between letters.
+#[test]
+fn sentences_for_people_stand_where_words_belong() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root.join("front"), &mut files);
+    sources(&root.join("command"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        // The manual is a page of its own; a word of an outcome is for the audit log.
+        let words = [
+            "command/words",
+            "command/words.rs",
+            "command/manual.rs",
+            "command/outcome.rs",
+        ];
+        if words.iter().any(|place| inside.starts_with(place)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for line in strays(&text) {
+            wrong.push(format!("{}: {line}", inside.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "move these to command/words/:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Who reads it instead: the log, a programmer, or nobody, for a Spec is words already and the
+/// manual is a page of its own.
+const NOT_FOR_PEOPLE: [&str; 8] = [
+    "tracing::",
+    "expect(",
+    "broken(",
+    "panic!(",
+    "#[error(",
+    "reason = \"",
+    "#[allow(",
+    "debug_assert",
+];
+
+/// The sentences in a source that are neither in a test nor in a Spec nor for the log.
+fn strays(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = Vec::new();
+    let mut in_spec = false;
+    // Open brackets of a call whose text is not for people.
+    let mut in_log = 0_i32;
+    for line in code.lines() {
+        if line.trim_start().starts_with("//") {
+            continue;
+        }
+        let is_words = [": Spec = ", ": Field = ", "-> Field {"]
+            .iter()
+            .any(|mark| line.contains(mark));
+        in_spec |= is_words && !line.ends_with(';');
+        let is_log = NOT_FOR_PEOPLE.iter().any(|mark| line.contains(mark));
+        if !in_spec && !is_log && in_log <= 0 {
+            let texts = line.split('"').skip(1).step_by(2);
+            found.extend(texts.filter(|text| is_sentence(text)).map(str::to_owned));
+        }
+        if is_log || in_log > 0 {
+            let count = |bracket| i32::try_from(line.matches(bracket).count()).unwrap();
+            in_log = in_log.max(0) + count('(') - count(')');
+        }
+        in_spec &= !(line == "};" || line == ");" || line == "}");
+    }
+    found
+}
+
+fn is_sentence(text: &str) -> bool {
+    // A setting is called what it is called in the file.
+    if text.starts_with('[') {
+        return false;
+    }
+    let words = text
+        .split(' ')
+        .filter(|word| word.chars().filter(char::is_ascii_alphabetic).count() > 1);
+    words.count() > 2
+}
+
+#[test]
+fn the_words_check_sees_a_sentence() {
+    assert_eq!(
+        strays("let x = \"this is a sentence\";"),
+        ["this is a sentence"]
+    );
+    assert!(strays("let x = \"two words\";").is_empty());
+    assert!(strays("tracing::info!(\"this is for the log\");").is_empty());
+    let spec = "pub const SPEC: Spec = Spec {\n    title: \"one of the titles\",\n};\nfn x() { \"and this is not\" }";
+    assert_eq!(strays(spec), ["and this is not"]);
 }

@@ -8,6 +8,7 @@ mod desk;
 mod doors;
 mod exchange;
 mod gate;
+mod golden;
 mod hook;
 mod house;
 mod laws;

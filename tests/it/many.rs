@@ -391,3 +391,210 @@ async fn many_unbans_are_one_call_with_one_answer() {
         "{text}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_nodes_of_the_standard_take_the_road_of_our_commands() {
+    const NODE: &str = "http://jabber.org/protocol/admin#";
+    let bot = Bot::new();
+    let run = async |who, name: &str, fields: &[(&str, &[&str])]| {
+        bot.command(who, &format!("node='{NODE}{name}'"), &submit(fields))
+            .await
+    };
+    let shown = bot
+        .command(ADMIN, &format!("node='{NODE}disable-user'"), "")
+        .await;
+    let asked = form(&shown)
+        .children()
+        .find(|field| field.attr("var") == Some("accountjids"))
+        .unwrap();
+    assert_eq!(asked.attr("type"), Some("jid-multi"));
+    assert!(asked.has_child("required", NS_DATA));
+    assert_eq!(
+        field_of(&shown, "FORM_TYPE"),
+        ["http://jabber.org/protocol/admin"]
+    );
+
+    let two: &[&str] = &["spam@example.org", "Eve@Example.org/phone"];
+    let done = run(ADMIN, "disable-user", &[("accountjids", two)]).await;
+    assert_eq!(done.attr("status"), Some("completed"));
+    assert!(
+        note(&done).ends_with(
+            "The whole account is meant; the resource was left out of Eve@Example.org/phone"
+        ),
+        "{}",
+        note(&done)
+    );
+    assert_eq!(
+        bot.world.server.done(),
+        ["ban #1 spam@example.org", "ban #2 eve@example.org"]
+    );
+    let number = run(MODERATOR, "get-disabled-users-num", &[]).await;
+    assert_eq!(field_of(&number, "disabledusersnum"), ["2"]);
+    let list = run(
+        MODERATOR,
+        "get-disabled-users-list",
+        &[("max_items", &["none"])],
+    )
+    .await;
+    assert_eq!(
+        field_of(&list, "disableduserjids"),
+        ["eve@example.org", "spam@example.org"]
+    );
+    let jids = form(&list)
+        .children()
+        .find(|field| field.attr("var") == Some("disableduserjids"))
+        .unwrap();
+    assert_eq!(jids.attr("type"), Some("jid-multi"));
+    let done = run(ADMIN, "reenable-user", &[("accountjids", two)]).await;
+    assert!(note(&done).starts_with("2 of 2 done."), "{}", note(&done));
+    let list = run(ADMIN, "get-disabled-users-list", &[]).await;
+    assert_eq!(field_of(&list, "disableduserjids"), Vec::<String>::new());
+
+    // What our commands refuse is refused here: exempt, oneself, beyond the role, no account.
+    for (who, jid, said) in [
+        (ADMIN, "admin@example.org", "your own account"),
+        (ADMIN, "203.0.113.7", "only accounts are taken"),
+        (ADMIN, "example.org", "is a whole domain"),
+        (ADMIN, "", "Say whom"),
+    ] {
+        let again = run(who, "disable-user", &[("accountjids", &[jid])]).await;
+        assert_eq!(again.attr("status"), Some("executing"), "{jid}");
+        assert!(note(&again).contains(said), "{jid}: {}", note(&again));
+    }
+    let done = run(
+        MODERATOR,
+        "disable-user",
+        &[("accountjids", &["b@example.org"])],
+    )
+    .await;
+    assert!(
+        note(&done).contains("(30 days)"),
+        "no longer than a moderator may: {}",
+        note(&done)
+    );
+    let payload = format!("node='{NODE}get-disabled-users-num'");
+    assert_eq!(
+        bot.command_fault(crate::doors::STRANGER, &payload, "")
+            .await,
+        "forbidden"
+    );
+    assert_eq!(
+        bot.command_fault(ADMIN, &format!("node='{NODE}shutdown'"), "")
+            .await,
+        "item-not-found"
+    );
+    // They are forms only.
+    assert!(
+        bot.chat(ADMIN, &format!("{NODE}disable-user a@example.org"))
+            .await
+            .contains("no command")
+    );
+}
+
+fn field_of(command: &Element, var: &str) -> Vec<String> {
+    let field = form(command)
+        .children()
+        .find(|field| field.attr("var") == Some(var));
+    let values = field
+        .expect(var)
+        .children()
+        .filter(|child| child.name() == "value");
+    values.map(Element::text).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn policy_tells_what_is_in_force_in_words() {
+    let bot = Bot::new();
+    let text = bot.chat(ADMIN, "policy").await;
+    for line in [
+        "6 rules in force.",
+        "Your role: admin",
+        "[ban] moderator_longest: of 30 days at most",
+        "address-failures: 5 failures from one address within 10 minutes: strangers there are refused for 30 minutes, then 1 hour, 2 hours, 4 hours, … 7 days at most; failures of the known bad weigh more; half of the bans forgotten each 30 days; all 90 days after the last",
+        "[exempt] networks, loopback: 127.0.0.0/8, ::1/128",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}\n--\n{text}");
+    }
+    assert!(
+        !bot.chat(MODERATOR, "policy")
+            .await
+            .contains("An admin also")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("attempts.jsonl");
+    let line = |n: u32, kind: &str| {
+        format!(
+            "{{\"at\":\"2026-11-22T04:00:{n:02}Z\",\"kind\":\"{kind}\",\"account\":\"u{n}@example.org\",\"address\":\"203.0.113.7\"}}\n"
+        )
+    };
+    std::fs::write(
+        folder.path().join("attempts.jsonl.1"),
+        (0..4).map(|n| line(n, "failure")).collect::<String>(),
+    )
+    .unwrap();
+    std::fs::write(
+        &file,
+        (4..8).map(|n| line(n, "failure")).collect::<String>(),
+    )
+    .unwrap();
+    let recorded = portcullis::command::Recorded {
+        file: file.clone(),
+        keep: 5,
+    };
+    let bot = Bot::recording(crate::gate::FakeServer::new(true), Some(recorded));
+    assert_eq!(
+        bot.chat(ADMIN, "rehearse").await,
+        "Rehearsed bans 1-1 of 1.\n\
+         Played 8 lines of the recording, from 2026-11-22T04:00:00Z to 2026-11-22T04:00:07Z.\n\
+         The rules would have made 1 ban of 1 subject (address-failures 1).\n\
+         203.0.113.7: from 2026-11-22T04:00:04Z until 2026-11-22T04:30:04Z, by the rule address-failures, ban no. 1 of it."
+    );
+    let text = bot
+        .chat(ADMIN, "rehearse address-failures limit=8 last=8")
+        .await;
+    assert!(
+        text.contains("1 ban of 1 subject (address-failures 1); without the change 1 ban."),
+        "{text}"
+    );
+    assert!(text.contains("from 2026-11-22T04:00:07Z"), "{text}");
+    let text = bot.chat(ADMIN, "rehearse address-failures limit=9").await;
+    assert!(
+        text.starts_with("No ban would have been.") && text.contains("without the change 1 ban."),
+        "{text}"
+    );
+    let text = bot.chat(ADMIN, "rehearse last=3").await;
+    assert!(text.contains("Played the newest 3 lines"), "{text}");
+    for (line, said) in [
+        ("rehearse limit=9", "Say of which rule"),
+        ("rehearse address-failures", "what should be other"),
+        (
+            "rehearse nobody limit=9",
+            "The rules are pair-failures, address-failures",
+        ),
+    ] {
+        let text = bot.chat(ADMIN, line).await;
+        assert!(text.contains(said), "{line}: {text}");
+    }
+    // Nothing came of it.
+    assert_eq!(
+        bot.chat(ADMIN, "failures").await,
+        "No failed logins since the start."
+    );
+    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    std::fs::write(&file, "nonsense\n").unwrap();
+    let text = bot.chat(ADMIN, "rehearse").await;
+    assert!(
+        text.contains("The recording holds a line that is no event"),
+        "{text}"
+    );
+    let text = Bot::new().chat(ADMIN, "rehearse").await;
+    assert!(text.contains("Set [record_attempts] file"), "{text}");
+    assert!(
+        bot.chat(MODERATOR, "rehearse").await.contains("role admin"),
+        "admins only"
+    );
+}

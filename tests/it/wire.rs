@@ -108,7 +108,7 @@ fn conversation() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn server() -> Arc<FakeServer> {
+pub(crate) fn server() -> Arc<FakeServer> {
     let server = FakeServer::new(true);
     server.standing.send_replace(Arc::new(Standing {
         linked: true,
@@ -141,7 +141,7 @@ async fn the_answers_are_the_golden_ones() {
             }
             let mut text = String::new();
             write(&answer, 0, "", &mut text);
-            let _ = writeln!(told, "{}", text.replace(&session, "SESSION"));
+            let _ = writeln!(told, "{}", steady(&text.replace(&session, "SESSION")));
         }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/golden.txt");
@@ -155,8 +155,21 @@ async fn the_answers_are_the_golden_ones() {
     assert_eq!(kept.lines().count(), told.lines().count());
 }
 
+/// Without what no two runs have in common: how much memory there is.
+pub(crate) fn steady(text: &str) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    for place in 1..words.len() {
+        if words[place].starts_with("MiB") {
+            let number = words[place - 1];
+            let kept = number.trim_end_matches(|c: char| c.is_ascii_digit());
+            words[place - 1] = if kept.is_empty() { "N" } else { kept };
+        }
+    }
+    words.join(" ")
+}
+
 /// An element, one line each with its attributes in order, children indented.
-fn write(element: &Element, depth: usize, outer: &str, text: &mut String) {
+pub(crate) fn write(element: &Element, depth: usize, outer: &str, text: &mut String) {
     let indent = "  ".repeat(depth);
     let _ = write!(text, "{indent}<{}", element.name());
     let ns = element.ns();

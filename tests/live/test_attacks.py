@@ -1,6 +1,6 @@
 """Attacks on real servers with the hook module, portcullis and the rules as shipped; each asserts what a perfect guard does.
 
-A guesser alone, terms that grow, an owner at home while strangers guess, and kill -9 are in test_guard.py.
+Terms that grow, and bans by hand and by rules over kill -9, are in test_guard.py; two nodes in hook_ejabberd/test_cluster_guarded.py.
 """
 import asyncio
 import os
@@ -380,7 +380,21 @@ def restart_portcullis_slowly(field):
     assert field.looked_at([(victim, guesser)] * 10) == PAIR - 3, "but they were told afterwards"
 
 
-@pytest.mark.parametrize("again", [restart_server, restart_module, unload_and_load_module, restart_portcullis, restart_portcullis_slowly])
+def kill_portcullis(field):
+    """kill -9 with failures that are not kept yet: these may be forgotten, those of 5 seconds before are not."""
+    time.sleep(6)
+    [victim], guesser = field.people(1), address()
+    assert field.looked_at([(victim, guesser)] * 3) == 3
+    field.bot.kill9()
+    field.bot.start()
+    field.wait_level_2()
+    seen = field.looked_at([(victim, guesser)] * 10)
+    saw(looked_at_after_3_just_before=f"{seen} of 10")
+    assert PAIR - 3 <= seen <= PAIR, "begins anew at worst"
+
+
+@pytest.mark.parametrize("again", [restart_server, restart_module, unload_and_load_module, restart_portcullis, restart_portcullis_slowly,
+                                   kill_portcullis])
 def test_neither_a_ban_nor_a_count_is_lost_when_something_starts_again(field, again):
     victim, other, innocent = field.people(3)
     banned, pending = address(), address()

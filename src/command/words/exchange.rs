@@ -1,6 +1,8 @@
 //! Sentences about files of bans: what cannot be read, what is left out, what was taken.
 
-use super::clean;
+use std::path::Path;
+
+use super::{clean, count};
 use crate::ban::{Account, Subject};
 
 /// A term that has ended.
@@ -127,4 +129,144 @@ pub fn no_event_id(text: &str) -> String {
         "{:?} is no id of an event: 32 hexadecimal digits.",
         clean(text)
     )
+}
+
+/// What a file holds, and what came of it, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported<'a> {
+    /// The format.
+    pub format: &'a str,
+    /// Subjects in it.
+    pub subjects: usize,
+    /// Decisions in it.
+    pub decisions: usize,
+    /// Bans that began.
+    pub banned: usize,
+    /// Bans that became longer.
+    pub prolonged: usize,
+    /// Exemptions that began.
+    pub exempted: usize,
+    /// Decisions that were taken over.
+    pub recalled: usize,
+    /// What was there already.
+    pub there: usize,
+    /// Decisions left out for newer ones.
+    pub older: usize,
+    /// What was not taken.
+    pub refused: usize,
+    /// Lines left out on purpose.
+    pub left_out: usize,
+    /// Lines that cannot be read.
+    pub bad: usize,
+}
+
+/// What came of a file, or would come of it.
+pub fn import_summary(file: &Imported<'_>, dry_run: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut head = format!(
+        "{} in the file ({})",
+        count(file.subjects, "subject"),
+        file.format
+    );
+    if file.decisions > 0 {
+        head.push_str(&format!(", and {}", count(file.decisions, "decision")));
+    }
+    lines.push(format!("{head}."));
+    let would = |done: &str, would: &str| String::from(if dry_run { would } else { done });
+    let mut tell = |number: usize, text: String| {
+        if number > 0 {
+            lines.push(format!("{text}."));
+        }
+    };
+    let n = file.banned;
+    tell(
+        n,
+        format!("{} {}", count(n, "ban"), would("began", "would begin")),
+    );
+    let n = file.prolonged;
+    tell(
+        n,
+        format!(
+            "{} {}",
+            count(n, "ban"),
+            would("became longer", "would become longer")
+        ),
+    );
+    let n = file.exempted;
+    tell(
+        n,
+        format!(
+            "{} {}",
+            count(n, "exemption"),
+            would("began", "would begin")
+        ),
+    );
+    let n = file.recalled;
+    let text = would(
+        "stand in the history now",
+        "would stand in the history, with the bans they end in",
+    );
+    tell(n, format!("{} made elsewhere {text}", count(n, "decision")));
+    let n = file.there;
+    tell(n, format!("{n} are here already"));
+    let n = file.older;
+    tell(
+        n,
+        format!(
+            "{} made elsewhere left out: something newer was decided here",
+            count(n, "decision")
+        ),
+    );
+    let n = file.refused;
+    tell(
+        n,
+        format!("{n} {}", would("were not taken", "would not be taken")),
+    );
+    let n = file.left_out;
+    tell(n, format!("{n} left out"));
+    let n = file.bad;
+    tell(n, format!("{} cannot be read", count(n, "line")));
+    if file.banned + file.prolonged + file.exempted + file.recalled == 0 {
+        lines.push(would("Nothing was changed.", "Nothing would be changed."));
+    }
+    lines
+}
+
+/// What was not taken.
+pub fn refused(subject: &str, why: &str) -> String {
+    match why.contains(subject) {
+        true => String::from(why),
+        false => format!("{}: {why}", clean(subject)),
+    }
+}
+
+/// `list.txt:7: …`
+pub fn line_and_why(file: &Path, line: usize, why: &str) -> String {
+    match line {
+        0 => format!("{}: {why}", file.display()),
+        line => format!("{}:{line}: {why}", file.display()),
+    }
+}
+
+/// The rest of a long list.
+pub fn and_more(number: usize) -> String {
+    format!("… and {number} more")
+}
+
+/// A file that cannot be opened.
+pub fn cannot_open(file: &Path, why: &std::io::Error) -> String {
+    format!("cannot open {}: {why}", file.display())
+}
+
+/// A file beyond what is read.
+pub fn file_too_large(most: u64) -> String {
+    format!(
+        "the file is too large: at most {} MiB are read; split it.",
+        most >> 20
+    )
+}
+
+/// A file that is no text.
+pub fn not_utf8(file: &Path) -> String {
+    format!("{} is no text in UTF-8.", file.display())
 }

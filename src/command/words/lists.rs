@@ -154,3 +154,6 @@ pub fn no_next_page() -> String {
 pub fn no_page_before() -> String {
     String::from("That was the first page.")
 }
+
+/// Which bans keep out whoever failed.
+pub const KEPT_OUT_BY: &str = "Kept out by";

@@ -101,3 +101,6 @@ pub fn older_label() -> &'static str {
 pub fn older(number: usize) -> String {
     format!("{} more", count(number, "event"))
 }
+
+/// What the server made of a ban.
+pub const ON_THE_SERVER: &str = "On the server";

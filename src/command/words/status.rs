@@ -124,3 +124,43 @@ pub fn status(standing: &Standing, pending: usize) -> Vec<String> {
     }
     lines
 }
+
+/// How many exemptions `allow` gave.
+pub fn exemptions_label() -> &'static str {
+    "Exemptions given"
+}
+
+/// How many decisions there are in the log.
+pub fn decisions_label() -> &'static str {
+    "Decisions in the log"
+}
+
+/// Whether attempts are recorded.
+pub fn recording_label() -> &'static str {
+    "Recording"
+}
+
+/// Whether attempts are recorded.
+pub fn recording(is_on: bool) -> String {
+    String::from(match is_on {
+        true => "on; rehearse plays it",
+        false => "off",
+    })
+}
+
+/// Memory.
+pub fn memory_label() -> &'static str {
+    "Memory"
+}
+
+/// Memory, in MiB.
+pub fn memory(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+/// How many bans there are.
+pub const BANS_IN_FORCE: &str = "Bans in force";
+/// The rules that ban.
+pub const RULES_IN_FORCE: &str = "Rules in force";
+/// The rules that only tell.
+pub const RULES_IN_DRY_RUN: &str = "Rules in dry run";

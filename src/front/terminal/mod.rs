@@ -29,10 +29,13 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::{BareJid, ResourcePart};
 
 use self::lines::Cut;
-use self::wire::{Answer, Line, Outcome, Progress, Question, VERSION};
+use self::wire::{Answer, Export, Exported, Import, Line, Outcome, Progress, Question, VERSION};
 use super::line;
 use crate::ban::{Door, Rights, Role};
 use crate::command::{self, Call, Caller, Context, Reference, Values, words};
+use crate::exchange::give::give;
+use crate::exchange::take::{Tally, take};
+use crate::exchange::{self, Format, Reading};
 
 /// The name of the socket in the store's folder.
 pub const SOCKET: &str = "control.sock";
@@ -255,7 +258,41 @@ async fn answer(
             Answer::Standing((**context.gate.server().standing().borrow()).clone())
         }
         Question::Call(asked) => Answer::Outcome(call(asked, caller, context).await),
+        Question::Import(asked) => Answer::Imported(import(asked, caller, context).await),
+        Question::Export(Export { wanted, piece }) => match give(wanted, piece, context).await {
+            Ok((lines, next)) => Answer::Exported(Exported {
+                lines: lines.iter().map(exchange::lines::Line::to_text).collect(),
+                next,
+            }),
+            Err(why) => Answer::Wrong(words::broken(&command::broken("write an export", &why))),
+        },
     }
+}
+
+async fn import(asked: Import, caller: &Caller, context: &Context) -> Tally {
+    let reading = Reading {
+        now: context.gate.now(),
+        host: None,
+    };
+    let read = exchange::read(Format::Portcullis, &asked.lines.join("\n"), &reading);
+    let actor = caller.actor_for_self(Door::Terminal);
+    let lines = asked.lines.len();
+    let tally = take(read, &actor, asked.dry_run, context).await;
+    tracing::info!(
+        target: "portcullis::audit",
+        who = actor.name,
+        door = %Door::Terminal,
+        command = "import",
+        lines,
+        dry_run = asked.dry_run,
+        banned = tally.banned,
+        prolonged = tally.prolonged,
+        exempted = tally.exempted,
+        recalled = tally.recalled,
+        refused = tally.refused.len(),
+        "took over lines of a file",
+    );
+    tally
 }
 
 async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command;
+use crate::exchange::give::{Piece, Wanted};
+use crate::exchange::take::Tally;
 use crate::gate::ports::Standing;
 
 /// The version of the language.
@@ -33,6 +35,41 @@ pub enum Question {
     Standing {},
     /// A command.
     Call(Call),
+    /// Take over what stands in some lines of an export.
+    Import(Import),
+    /// A piece of an export.
+    Export(Export),
+}
+
+/// Lines of an export (docs/exchange.md) to take over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// The lines; no more than fit into a question.
+    pub lines: Vec<String>,
+    /// Only say what would come of it.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A piece of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// What to write.
+    pub wanted: Wanted,
+    /// Which piece; what the answer before named as the next one.
+    #[serde(default)]
+    pub piece: Piece,
+}
+
+/// A piece of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Its lines, perhaps none.
+    pub lines: Vec<String>,
+    /// The piece behind it; null behind the last.
+    pub next: Option<Piece>,
 }
 
 /// A command, as it was typed.
@@ -62,6 +99,10 @@ pub enum Answer {
     Standing(Standing),
     /// To [`Question::Call`].
     Outcome(Outcome),
+    /// To [`Question::Import`].
+    Imported(Tally),
+    /// To [`Question::Export`].
+    Exported(Exported),
     /// It was no question, or there is no time for it; a sentence says which.
     Wrong(String),
 }

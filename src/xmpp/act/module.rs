@@ -14,6 +14,7 @@ use super::XmppServer;
 use crate::ban::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
 use crate::xmpp::courier::{Unanswered, Verb};
+use crate::xmpp::modules::Node;
 use crate::xmpp::payload::hook::{self, Hello};
 use crate::xmpp::privilege::domain_key;
 
@@ -63,7 +64,8 @@ impl XmppServer {
         let (is_new, taken) = {
             let mut state = self.state();
             let is_new = state.modules.address(&vhost).is_none();
-            if is_new {
+            let is_known = |node: &Node| node.hello.node == hello.node;
+            if !state.modules.nodes(&vhost).any(is_known) {
                 tracing::info!(%from, software = hello.software, version = hello.version,
                     module = hello.module, node = hello.node, "a hook module is there");
             }

@@ -29,6 +29,13 @@ class Node(Ejabberd):
         self.tls = lab.ground.ports(1)[0]  # c2s that asks for a client's certificate
 
     @property
+    def way_in(self):
+        """How another Erlang finds this one: arguments."""
+        return ["-erl_epmd_port", str(self.dist)]
+
+    way_env = {}
+
+    @property
     def erlang_name(self):
         return f"lab{self.c2s}@localhost"
 
@@ -120,8 +127,8 @@ class Node(Ejabberd):
         env = {"HOME": f"{self.run}/home", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
         done = subprocess.run(
             [*map(str, self._as_ejabberd()), "/usr/bin/erl", "-noinput", "-sname", f"ask{self.dist}@localhost", "-setcookie", COOKIE,
-             "-erl_epmd_port", str(self.dist), "-start_epmd", "false", "-dist_listen", "false", "-eval", text],
-            env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+             *self.way_in, "-start_epmd", "false", "-dist_listen", "false", "-eval", text],
+            env={**env, **self.way_env}, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         assert "badrpc" not in done.stdout, done.stdout
         return done.stdout.strip()
 

@@ -16,6 +16,9 @@ class Member(Node):
     def __init__(self, version, epmd):
         super().__init__(version)
         self.epmd = epmd
+        self.way_in, self.way_env = [], {"ERL_EPMD_PORT": str(epmd)}
+
+    way_in = None
 
     def write_config(self):
         super().write_config()

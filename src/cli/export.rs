@@ -1,0 +1,95 @@
+//! `export`: everything the portcullis that runs knows, as JSON Lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::talk::{self, Stopped, Talk};
+use crate::command::words;
+use crate::exchange::give::{Piece, Wanted};
+use crate::front::terminal::wire::{Answer, Export, Progress, Question};
+
+/// What was typed.
+#[derive(Clone, Debug, Args)]
+pub struct Typed {
+    /// What to write; all of it, when this is left out
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    only: Vec<Part>,
+    /// Leave out private notes and the evidence of rules
+    #[arg(long)]
+    no_personal: bool,
+    /// The file to write, readable by its owner alone; standard output without it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// A part of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Bans,
+    Exemptions,
+    History,
+}
+
+/// Writes it. 0: all of it is written. 1: it is not.
+pub fn run(file: &Path, typed: Typed) -> ExitCode {
+    talk::with_store(file, async |store| write(&store, &typed).await)
+}
+
+async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
+    let has = |part| typed.only.is_empty() || typed.only.contains(&part);
+    let wanted = Wanted {
+        bans: has(Part::Bans),
+        exemptions: has(Part::Exemptions),
+        history: has(Part::History),
+        personal: !typed.no_personal,
+    };
+    let mut talk = Talk::connect(store).await?;
+    let mut out: Box<dyn Write> = match &typed.output {
+        Some(file) => Box::new(BufWriter::new(create(file)?)),
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    };
+    let watched = typed.output.is_some() && io::stderr().is_terminal();
+    let (mut piece, mut done) = (Some(Piece::Head), 0);
+    while let Some(this) = piece {
+        let question = Question::Export(Export {
+            wanted,
+            piece: this,
+        });
+        let Answer::Exported(exported) = talk.ask(&question).await? else {
+            return Err(Stopped::failed(words::another_version()));
+        };
+        for line in &exported.lines {
+            match writeln!(out, "{line}") {
+                Ok(()) => {}
+                // Whoever stopped reading has read enough.
+                Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+                Err(why) => return Err(Stopped::failed(words::cannot_write(&why))),
+            }
+        }
+        done += exported.lines.len() as u64;
+        if watched {
+            talk::tell(Progress { done, of: None });
+        }
+        piece = exported.next;
+    }
+    if watched {
+        talk::wipe();
+    }
+    out.flush()
+        .map_err(|why| Stopped::failed(words::cannot_write(&why)))?;
+    Ok(0)
+}
+
+/// Notes and addresses are in it.
+fn create(file: &Path) -> Result<File, Stopped> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(file)
+        .map_err(|why| Stopped::failed(words::cannot_open(file, &why)))
+}

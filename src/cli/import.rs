@@ -1,0 +1,222 @@
+//! `import`: bans, exemptions and history from a file, carried down the one road.
+//!
+//! The file is read here, so that whoever types needs no more than to read it; what was understood goes
+//! to the portcullis that runs in batches of our own lines. First everything is tried without doing it.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, builder::TypedValueParser as _};
+use serde_json::json;
+
+use super::talk::{self, Stopped, Talk, agree, put};
+use crate::ban::Subject;
+use crate::command::words;
+use crate::exchange::lines::{self, Line};
+use crate::exchange::take::Tally;
+use crate::exchange::{Bad, Format, Read, Reading, read};
+use crate::front::terminal::wire::{Answer, Import, Progress, Question};
+use crate::gate::clock::Clock;
+
+/// The largest file, in bytes.
+const LARGEST: u64 = 1 << 30;
+/// How many lines go to the portcullis that runs at once.
+const BATCH: usize = 1_000;
+/// How many bytes; a question may have 1 MiB, and quotes take room.
+const BATCH_BYTES: usize = 256 * 1024;
+/// How many lines that were not taken are named on a terminal.
+const NAMED: usize = 20;
+
+/// What was typed.
+#[derive(Clone, Debug, Args)]
+pub struct Typed {
+    /// The file; `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// What the file is; looked at, when this is left out
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    from: Option<Format>,
+    /// The domain of names without one
+    #[arg(long, value_name = "DOMAIN")]
+    host: Option<String>,
+    /// Only say what would come of it
+    #[arg(long)]
+    dry_run: bool,
+    /// Do it without asking
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Answer in JSON, for other programs
+    #[arg(long)]
+    json: bool,
+}
+
+fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)).map(|typed| {
+        let named = Format::ALL.iter().find(|(name, _)| *name == typed);
+        named.map_or(Format::Plain, |(_, format)| *format)
+    })
+}
+
+/// Carries it out. 0: everything that could be read was taken, or stood already. 1: something was not
+/// taken. 2: a line could not be read.
+pub fn run(file: &Path, typed: Typed) -> ExitCode {
+    talk::with_store(file, async |store| carry_out(&store, &typed).await)
+}
+
+async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
+    let text = text_of(&typed.file)?;
+    let format = typed.from.unwrap_or_else(|| Format::guess(&text));
+    let reading = Reading {
+        now: Clock::system().now(),
+        host: typed.host.clone(),
+    };
+    let read = read(format, &text, &reading);
+    drop(text);
+    let mut talk = Talk::connect(store).await?;
+    let foreseen = send(&mut talk, &read, true).await?;
+    if typed.dry_run {
+        return tell(typed, format, &read, &foreseen, true);
+    }
+    if !typed.yes && foreseen.changes() {
+        let summary =
+            words::import_summary(&counted(&format.to_string(), &read, &foreseen), true).join("\n");
+        if !agree(&summary, typed.json)? {
+            return Ok(1);
+        }
+    }
+    let tally = match foreseen.changes() {
+        true => send(&mut talk, &read, false).await?,
+        false => foreseen,
+    };
+    tell(typed, format, &read, &tally, false)
+}
+
+fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> words::Imported<'a> {
+    words::Imported {
+        format,
+        subjects: read.sheets.len(),
+        decisions: read.history.len(),
+        banned: tally.banned,
+        prolonged: tally.prolonged,
+        exempted: tally.exempted,
+        recalled: tally.recalled,
+        there: tally.standing + tally.exempt + tally.known,
+        older: tally.older,
+        refused: tally.refused.len(),
+        left_out: read.left_out.len(),
+        bad: read.bad.len(),
+    }
+}
+
+fn text_of(file: &Path) -> Result<String, Stopped> {
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|why| Stopped::wrong(words::cannot_open(file, &why)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Stopped::wrong(words::file_too_large(LARGEST)));
+    }
+    String::from_utf8(bytes).map_err(|_| Stopped::wrong(words::not_utf8(file)))
+}
+
+/// Sends everything, batch by batch, and adds up what came of it.
+async fn send(talk: &mut Talk, read: &Read, dry_run: bool) -> Result<Tally, Stopped> {
+    let history = read.history.iter().map(|event| Line::event(event, true));
+    // What a file tells of a past ends in what stands now. Where nothing is done the ban would count twice.
+    let past: HashSet<&Subject> = match dry_run {
+        true => read.history.iter().map(|event| &event.subject).collect(),
+        false => HashSet::new(),
+    };
+    let sheets = read
+        .sheets
+        .iter()
+        .filter(|sheet| !past.contains(&sheet.subject));
+    let mut left = history.chain(sheets.flat_map(lines::of)).peekable();
+    let of = (read.history.len() + read.sheets.len()) as u64;
+    let watched = io::stderr().is_terminal();
+    let (mut tally, mut done) = (Tally::default(), 0);
+    while left.peek().is_some() {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(line) = left.next() else { break };
+            let line = line.to_text();
+            bytes += line.len();
+            batch.push(line);
+        }
+        done += batch.len() as u64;
+        let question = Question::Import(Import {
+            lines: batch,
+            dry_run,
+        });
+        let Answer::Imported(taken) = talk.ask(&question).await? else {
+            return Err(Stopped::failed(words::another_version()));
+        };
+        tally.add(taken);
+        if watched {
+            talk::tell(Progress {
+                done: done.min(of),
+                of: Some(of),
+            });
+        }
+    }
+    if watched {
+        talk::wipe();
+    }
+    Ok(tally)
+}
+
+fn tell(
+    typed: &Typed,
+    format: Format,
+    read: &Read,
+    tally: &Tally,
+    dry_run: bool,
+) -> Result<u8, Stopped> {
+    let lines: HashMap<String, usize> = read
+        .sheets
+        .iter()
+        .map(|sheet| (sheet.subject.to_string(), sheet.line))
+        .collect();
+    let refused = tally.refused.iter().map(|one| Bad {
+        line: lines.get(&one.subject).copied().unwrap_or_default(),
+        why: words::refused(&one.subject, &one.why),
+    });
+    let refused: Vec<Bad> = refused.collect();
+    if typed.json {
+        let list = |bad: &[Bad]| -> Vec<_> {
+            let one = |bad: &Bad| json!({ "line": bad.line, "why": bad.why });
+            bad.iter().map(one).collect()
+        };
+        let said = json!({
+            "format": format.to_string(),
+            "dry_run": dry_run,
+            "taken": tally,
+            "bad": list(&read.bad),
+            "left_out": list(&read.left_out),
+        });
+        put(&said.to_string())?;
+    } else {
+        put(
+            &words::import_summary(&counted(&format.to_string(), read, tally), dry_run).join("\n"),
+        )?;
+        for bad in [&read.bad, &refused, &read.left_out] {
+            for one in bad.iter().take(NAMED) {
+                eprintln!("{}", words::line_and_why(&typed.file, one.line, &one.why));
+            }
+            if bad.len() > NAMED {
+                eprintln!("{}", words::and_more(bad.len() - NAMED));
+            }
+        }
+    }
+    Ok(match (read.bad.is_empty(), refused.is_empty()) {
+        (false, _) => talk::WRONG,
+        (true, false) => 1,
+        (true, true) => 0,
+    })
+}

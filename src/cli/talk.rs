@@ -1,0 +1,136 @@
+//! Speaking with the portcullis that runs, and with the person in front of the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::print;
+use crate::command::words;
+use crate::config::Config;
+use crate::front::terminal::Client;
+use crate::front::terminal::wire::{Answer, Progress, Question};
+
+/// Exit code of wrong usage and configuration.
+pub(super) const WRONG: u8 = 2;
+
+/// Goes to work with the store that a configuration names; the exit code is what it gives back.
+pub(super) fn with_store(
+    file: &Path,
+    go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stopped>,
+) -> ExitCode {
+    let store = match Config::load_store(file) {
+        Ok(store) => store,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let went = match runtime {
+        Ok(runtime) => runtime.block_on(go(store)),
+        Err(why) => Err(Stopped::failed(words::cannot_start(&why))),
+    };
+    match went {
+        Ok(code) => ExitCode::from(code),
+        Err(Stopped { sentence, code }) => {
+            eprintln!("portcullis: {sentence}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// There is no answer.
+pub(super) struct Stopped {
+    sentence: String,
+    code: u8,
+}
+
+impl Stopped {
+    pub(super) fn failed(sentence: String) -> Self {
+        Stopped { sentence, code: 1 }
+    }
+
+    pub(super) fn wrong(sentence: String) -> Self {
+        Stopped {
+            sentence,
+            code: WRONG,
+        }
+    }
+}
+
+/// A conversation with the portcullis that runs on a store.
+pub(super) struct Talk {
+    client: Client,
+}
+
+impl Talk {
+    pub(super) async fn connect(store: &Path) -> Result<Self, Stopped> {
+        match Client::connect(store).await {
+            Ok(Some(client)) => Ok(Talk { client }),
+            Ok(None) => Err(Stopped::failed(words::not_running(store))),
+            Err(why) => Err(Stopped::failed(words::no_way_in(store, &why))),
+        }
+    }
+
+    /// The answer to a question; how far it is stands on the terminal meanwhile.
+    pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, Stopped> {
+        let watched = io::stderr().is_terminal();
+        let mut told = false;
+        let answer = self.client.ask(question, |how_far| {
+            if watched {
+                told = true;
+                tell(how_far);
+            }
+        });
+        let answer = answer.await;
+        if told {
+            wipe();
+        }
+        match answer {
+            Ok(Answer::Wrong(sentence)) => Err(Stopped::failed(sentence)),
+            Ok(answer) => Ok(answer),
+            Err(why) => Err(Stopped::failed(words::no_answer(&why))),
+        }
+    }
+}
+
+/// How far it is, over and over on one line.
+pub(super) fn tell(how_far: Progress) {
+    let _ = write!(
+        io::stderr(),
+        "\r\u{1b}[K{}",
+        words::progress(how_far.done, how_far.of)
+    );
+}
+
+/// Takes that line away.
+pub(super) fn wipe() {
+    eprint!("\r\u{1b}[K");
+}
+
+/// Asks a person; without one the answer is no, and, unless programs read along, how to say yes is told.
+pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stopped> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !for_programs {
+            eprintln!("{question}\n{}", words::say_yes());
+        }
+        return Ok(false);
+    }
+    eprint!("{question}\n{} ", words::do_it());
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|why| Stopped::failed(words::cannot_read_input(&why)))?;
+    let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if !agreed {
+        eprintln!("{}", words::dropped());
+    }
+    Ok(agreed)
+}
+
+pub(super) fn put(text: &str) -> Result<(), Stopped> {
+    print(text).map_err(|why| Stopped::failed(words::cannot_write(&why)))
+}

@@ -1,0 +1,201 @@
+//! Sentences of `policy`. Labels name the setting, as it stands in the configuration.
+
+use std::time::Duration;
+
+use super::{NAMED, clean, count, in_words};
+use crate::ban::rules::{Growth, Key};
+use crate::ban::{Role, Rule, Term};
+
+/// The whole of it.
+pub fn policy(rules: &[Rule]) -> Vec<String> {
+    let dry = rules.iter().filter(|rule| rule.dry_run).count();
+    let all = rules.len() - dry;
+    let dry = match dry {
+        0 => String::new(),
+        dry => format!(", {dry} more in dry run"),
+    };
+    vec![
+        format!("{} in force{dry}.", count(all, "rule")),
+        String::from(
+            "What stands in [brackets] is set in the configuration file; systemctl reload portcullis takes changes over.",
+        ),
+    ]
+}
+
+/// The role of who asks.
+pub fn own_role_label() -> &'static str {
+    "Your role"
+}
+
+/// A role.
+pub fn role_label(role: Role) -> String {
+    match role {
+        Role::Viewer => String::from("A viewer may"),
+        Role::Moderator => String::from("A moderator also"),
+        Role::Admin => String::from("An admin also"),
+        Role::Stranger => String::from("A stranger"),
+    }
+}
+
+/// What a role may: commands and the longest term.
+pub fn role_may(commands: &[&str], longest: Option<Option<Duration>>, is_limited: bool) -> String {
+    let term = match longest {
+        None => String::new(),
+        Some(longest) => format!("; bans {}", self::longest(longest)),
+    };
+    let limit = if is_limited { "; no networks" } else { "" };
+    format!("{}{term}{limit}", commands.join(", "))
+}
+
+/// The term of a ban that names none.
+pub fn default_duration(term: Term) -> String {
+    format!("{term}, where a ban names no duration")
+}
+
+/// The longest term.
+pub fn longest(longest: Option<Duration>) -> String {
+    match longest {
+        None => String::from("of any length, also for ever"),
+        Some(most) => format!("of {} at most", in_words(most)),
+    }
+}
+
+/// The time after an un-ban.
+pub fn grace(span: Duration) -> String {
+    format!(
+        "{} after an un-ban, in which no rule bans the same again",
+        in_words(span)
+    )
+}
+
+/// A rule.
+pub fn rule_label(rule: &Rule) -> String {
+    let dry = if rule.dry_run { " (DRY RUN)" } else { "" };
+    format!("{}{dry}", clean(&rule.name))
+}
+
+/// `5 failures from one address within 10 minutes: the address is banned for 30 minutes, …`
+pub fn rule(rule: &Rule) -> String {
+    let (by, whom) = match rule.key {
+        Key::Address => ("from one address", "strangers there are refused"),
+        Key::Network => ("from one network", "strangers there are refused"),
+        Key::Account => ("for one account", "its guard goes up"),
+        Key::Pair => (
+            "for one account from one address",
+            "that account is refused from there",
+        ),
+    };
+    let mut text = format!(
+        "{} {} {by} within {}: {whom} for {}{}",
+        rule.limit,
+        rule.counts,
+        in_words(rule.window),
+        in_words(rule.term(0, None, 0)),
+        match &rule.growth {
+            None => String::from(", each time"),
+            Some(growth) => self::growth(rule, growth),
+        }
+    );
+    if rule.dry_run {
+        text.push_str("; DRY RUN: it only tells");
+    }
+    text
+}
+
+fn growth(rule: &Rule, growth: &Growth) -> String {
+    let later: Vec<String> = (1..4)
+        .map(|before| in_words(rule.term(before, None, 0)))
+        .collect();
+    let mut text = format!(
+        ", then {}, … {} at most",
+        later.join(", "),
+        in_words(growth.cap)
+    );
+    if !growth.jitter.is_zero() {
+        text.push_str(&format!(
+            ", up to {} more by chance",
+            in_words(growth.jitter)
+        ));
+    }
+    if growth.known_bad_weight {
+        text.push_str("; failures of the known bad weigh more");
+    }
+    if let Some(decay) = growth.decay {
+        text.push_str(&format!(
+            "; half of the bans forgotten each {}",
+            in_words(decay)
+        ));
+    }
+    if let Some(memory) = growth.memory {
+        text.push_str(&format!("; all {} after the last", in_words(memory)));
+    }
+    text
+}
+
+/// Names, or that there are none.
+pub fn exempt_list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMED).map(|name| clean(name)).collect();
+    match names.len() {
+        0 => String::from("none"),
+        all if all > NAMED => format!(
+            "{} and {} more; allowed lists them",
+            shown.join(", "),
+            all - NAMED
+        ),
+        _ => shown.join(", "),
+    }
+}
+
+/// Exemptions given by command.
+pub fn allowed_number(number: usize) -> String {
+    match number {
+        0 => String::from("nobody; the command allow exempts somebody"),
+        _ => format!("{}; allowed lists them", count(number, "exemption")),
+    }
+}
+
+/// The pause of a stale password.
+pub fn quiet(span: Duration) -> String {
+    format!(
+        "failures of one account from one address count once toward the address until they pause for {}",
+        in_words(span)
+    )
+}
+
+/// How much unknown accounts weigh.
+pub fn unknown_weight(weight: u32) -> String {
+    format!("an account that does not exist counts as {weight} different ones")
+}
+
+/// How long logins are remembered.
+pub fn known_for(span: Duration) -> String {
+    format!(
+        "who logged in from a place is known there for {}",
+        in_words(span)
+    )
+}
+
+/// When a source is shared.
+pub fn shared_accounts(number: u32) -> String {
+    format!("an address from which {number} accounts logged in is shared, and not banned by rules")
+}
+
+/// What one source is.
+pub fn reach_of_sources(ipv6: u8, ranges: &[String]) -> String {
+    match ranges.is_empty() {
+        true => format!("one IPv6 source is a /{ipv6}"),
+        false => format!("one IPv6 source is a /{ipv6}; else {}", ranges.join(", ")),
+    }
+}
+
+/// What is asked about once.
+pub fn asked_label() -> &'static str {
+    "Asked about once"
+}
+
+/// Which bans and un-bans.
+pub fn asked_about(many: usize) -> String {
+    format!(
+        "bans of networks wider than a /24 or an IPv6 /48, of more than {many} at once, and un-bans by filter"
+    )
+}

@@ -1,0 +1,141 @@
+//! Sentences of `rehearse`.
+
+use super::{Listed, clean, count};
+
+/// Bans that would have been.
+pub const REHEARSED: Listed = Listed {
+    all: "Rehearsed bans",
+    matching: "Rehearsed bans",
+    none: "No ban would have been",
+    no_match: "No ban would have been",
+};
+
+/// Nothing is recorded.
+pub fn nothing_recorded() -> String {
+    String::from(
+        "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.",
+    )
+}
+
+/// Another rehearsal is not done yet.
+pub fn rehearsal_runs() -> String {
+    String::from("Another rehearsal is running; try again in a moment.")
+}
+
+/// A line of the recording is no event.
+pub fn bad_recording(why: &str) -> String {
+    format!(
+        "The recording holds a line that is no event: {}.",
+        clean(why)
+    )
+}
+
+/// A rule without a change.
+pub fn change_of_what(rule: &str) -> String {
+    format!(
+        "Say what should be other of {}: limit=10, window=5m, ban=1h or dry_run=no.",
+        clean(rule)
+    )
+}
+
+/// A change without a rule.
+pub fn which_rule(word: &str) -> String {
+    format!(
+        "Say of which rule: RULE {}; policy lists the rules.",
+        clean(word)
+    )
+}
+
+/// No key that can be changed.
+pub fn no_such_change(word: &str) -> String {
+    format!(
+        "“{}” is nothing that can be changed here: write limit=, window=, ban=, dry_run= or last=.",
+        clean(word)
+    )
+}
+
+/// No rule of this name.
+pub fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>) -> String {
+    let rules: Vec<String> = rules.map(clean).collect();
+    format!(
+        "There is no rule “{}”. The rules are {}.",
+        clean(name),
+        rules.join(", ")
+    )
+}
+
+/// No limit.
+pub fn no_limit(text: &str, most: u32) -> String {
+    format!("“{}” is no limit: a number from 1 to {most}.", clean(text))
+}
+
+/// No number of lines.
+pub fn no_last(text: &str, most: usize) -> String {
+    format!("“{}” is no number of lines: from 1 to {most}.", clean(text))
+}
+
+/// A time that is no length.
+pub fn no_span(text: &str) -> String {
+    format!(
+        "“{}” is no length of time; write for example 10m.",
+        clean(text)
+    )
+}
+
+/// What was played.
+pub fn played(lines: usize, most: usize, span: Option<&(String, String)>) -> String {
+    let newest = if lines == most { "the newest " } else { "" };
+    match span {
+        None => String::from("The recording is empty."),
+        Some((first, last)) => format!(
+            "Played {newest}{} of the recording, from {} to {}.",
+            count(lines, "line"),
+            clean(first),
+            clean(last)
+        ),
+    }
+}
+
+/// What the rules would have made of it.
+pub fn would_have(
+    bans: usize,
+    subjects: usize,
+    rules: &[(&str, usize)],
+    unchanged: Option<usize>,
+) -> String {
+    let of = match bans {
+        0 => String::new(),
+        _ => {
+            let rules: Vec<String> = rules
+                .iter()
+                .map(|(rule, number)| format!("{} {number}", clean(rule)))
+                .collect();
+            format!(" of {} ({})", count(subjects, "subject"), rules.join(", "))
+        }
+    };
+    let beside = match unchanged {
+        None => String::new(),
+        Some(number) => format!("; without the change {}", count(number, "ban")),
+    };
+    format!(
+        "The rules would have made {}{of}{beside}.",
+        count(bans, "ban")
+    )
+}
+
+/// What they would only have told.
+pub fn would_have_told(notices: usize) -> Option<String> {
+    let notices = (notices > 0).then(|| count(notices, "notice"))?;
+    Some(format!(
+        "They would have told {notices}: of dry runs, shared sources, or what is exempt."
+    ))
+}
+
+/// One ban that would have been, behind its subject.
+pub fn played_ban(from: &str, until: &str, rule: &str, ordinal: u32) -> String {
+    format!(
+        "from {} until {}, by the rule {rule}, ban no. {ordinal} of it.",
+        clean(from),
+        clean(until)
+    )
+}
