@@ -63,7 +63,8 @@ async fn one_by_one(folder: &Path, bans: usize) {
         for from in (0..count).step_by(width) {
             let orders = (from..count.min(from + width)).map(|n| {
                 let account = format!("w{width}n{n}@example.org");
-                async {
+                let house = &house;
+                async move {
                     let began = Instant::now();
                     house.gate.submit(ban(&account)).await.unwrap();
                     let subject = Subject::parse(&account).unwrap();
