@@ -21,7 +21,7 @@ use tokio_xmpp::Stanza;
 use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::front::hook::Hook;
-use crate::front::{Desk, Roles, terminal};
+use crate::front::{Desk, Roles, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server, Standing};
@@ -136,6 +136,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     });
     let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
     let desk = Desk::new(wire.domain().clone(), context.clone(), roles(&config));
+    desk.rooms().configure(config.rooms.clone());
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -180,8 +181,24 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             async move { gate.keep_counters(stop).await }
         }),
         tokio::spawn(Arc::clone(&gate).keep_snapshots(works.clone())),
+        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];
+    working.push(tokio::spawn({
+        let (gate, stop) = (Arc::clone(&gate), works.clone());
+        async move { gate.watch_the_server(stop).await }
+    }));
+    desk.set_notices(config.notices);
+    if let Some(hearing) = gate.hearing() {
+        working.push(tokio::spawn(notices::run(
+            Arc::clone(&desk),
+            Arc::clone(&gate),
+            hearing,
+            host.standing(),
+            wire.clone(),
+            works.clone(),
+        )));
+    }
     if let Some(settings) = config.record_attempts.clone()
         && let Some(weighings) = gate.weighings()
     {
@@ -291,10 +308,12 @@ async fn route(
         match arrived {
             Incoming::Up => {
                 host.link_up();
+                desk.rooms().link_up();
                 send(&wire, desk.greeting()).await;
             }
             Incoming::Down { why } => {
                 host.link_down();
+                desk.rooms().link_down();
                 tracing::warn!(%why, "the link to the server is down");
             }
             Incoming::Stanza(received) => {

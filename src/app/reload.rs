@@ -66,6 +66,8 @@ impl Reload {
         }
         self.gate.set_policy(new.policy());
         self.desk.set_roles(super::roles(&new));
+        self.desk.set_notices(new.notices);
+        self.desk.rooms().configure(new.rooms.clone());
         self.server.set_admins(
             new.admins.clone(),
             self.config.act_as.clone(),
@@ -93,7 +95,9 @@ impl Reload {
         self.config.ban = new.ban;
         self.config.exempt = new.exempt;
         self.config.rules = new.rules;
+        self.config.rooms = new.rooms;
         self.config.hook_hosts = new.hook_hosts;
+        self.config.notices = new.notices;
         self.config.log.levels = new.log.levels;
     }
 }

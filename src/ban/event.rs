@@ -143,7 +143,7 @@ pub struct Actor {
     /// The occupant they spoke as (`room@service/nick`), when they came in by a room. Stored beside the actor, in
     /// events that have one: see [`Event::to_bytes`].
     #[serde(skip)]
-    pub occupant: Option<String>,
+    pub occupant: Option<Box<str>>,
 }
 
 impl Actor {
@@ -198,7 +198,7 @@ pub(super) mod whole_actor {
         from: D,
     ) -> Result<Actor, D::Error> {
         let (name, role, door, occupant) =
-            <(String, Role, Door, Option<String>)>::deserialize(from)?;
+            <(String, Role, Door, Option<Box<str>>)>::deserialize(from)?;
         Ok(Actor {
             name,
             role,
@@ -362,7 +362,7 @@ enum Stored {
         subject: Subject,
         based_on: Version,
         change: Change,
-        occupant: String,
+        occupant: Box<str>,
     },
 }
 

@@ -162,7 +162,7 @@ fn show(outcome: &Outcome, call: &Call, paper: &Paper) -> Result<(), Stopped> {
 /// 0 done, 1 refused or failed, 2 wrong usage.
 fn code(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Done { grade, .. } => u8::from(*grade == Grade::Bad),
+        Outcome::Done { grade, .. } => u8::from(*grade >= Grade::Part),
         Outcome::Rows { .. } => 0,
         Outcome::Invalid { .. } | Outcome::Unknown { .. } => WRONG,
         Outcome::Ask { .. }

@@ -93,6 +93,10 @@ Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not
     Man,
 }
 
+/// The command with two faces: a file of events is played by the program itself, anything else is asked of the
+/// portcullis that runs.
+const REHEARSE: &str = "rehearse";
+
 /// How the answer looks.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
@@ -103,7 +107,10 @@ pub struct Output {
 
 impl Subcommand for Command {
     fn augment_subcommands(own: clap::Command) -> clap::Command {
-        let own = Program::augment_subcommands(own);
+        let mut own = Program::augment_subcommands(own);
+        if let Some(spec) = command::find(REHEARSE) {
+            own = own.mut_subcommand(REHEARSE, |own| specs::with_file(spec, &own));
+        }
         own.subcommands(specs::offered().map(specs::subcommand))
     }
 
@@ -119,10 +126,14 @@ impl Subcommand for Command {
 impl FromArgMatches for Command {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         if let Some((name, typed)) = matches.subcommand()
-            && !Program::has_subcommand(name)
+            && (name == REHEARSE || !Program::has_subcommand(name))
             && let Some(spec) = command::find(name)
         {
-            return Ok(Command::Call(Call::read(spec, typed)));
+            let call = Call::read(spec, typed);
+            return Ok(match call.file().filter(|_| name == REHEARSE) {
+                Some(events) => Command::Program(Program::Rehearse { events }),
+                None => Command::Call(call),
+            });
         }
         Program::from_arg_matches(matches).map(Command::Program)
     }

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Call;
 use super::table;
-use crate::command::words;
+use crate::command::{subjects, words};
 use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 
 /// The widest label that values stand beside; behind a wider one they begin on the next line.
@@ -57,7 +57,14 @@ impl Paper {
                 lines
             }
             Outcome::Ask { .. } => vec![question(outcome)],
-            Outcome::Invalid { problems } => wrong(problems, words::see_help(call.spec)),
+            Outcome::Invalid { problems } => {
+                let mut lines = wrong(problems, words::see_help(call.spec));
+                if call.words.is_empty() && problems.iter().any(|one| one.field == subjects::FIELD)
+                {
+                    lines.insert(1, words::quote_numbers());
+                }
+                lines
+            }
             Outcome::Refused { problems } => wrong(problems, words::nothing_was_done(None)),
             Outcome::Forbidden { text, .. }
             | Outcome::Unknown { text, .. }
@@ -69,10 +76,11 @@ impl Paper {
     fn told(&self, grade: Grade, lines: &[String], rows: &[Row]) -> Vec<String> {
         let style = match grade {
             Grade::Good => Style::new(),
-            Grade::Warning => AnsiColor::Yellow.on_default(),
+            Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
             Grade::Bad => AnsiColor::Red.on_default(),
         };
-        let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();
+        let lines = lines.iter().map(|line| words::clean(line));
+        let mut told: Vec<String> = lines.map(|line| words::line_in_a_shell(&line)).collect();
         if let Some(first) = told.first_mut() {
             *first = self.painted(first, style);
         }

@@ -5,6 +5,7 @@
 //! chat line are: in [`front::line`](crate::front::line), by the portcullis that runs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -103,6 +104,22 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
         .arg(flag(YES, words::option_yes()))
 }
 
+/// The same for a command that also takes a file, which the program reads `alone`.
+pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Command {
+    let about = alone.get_about().map(ToString::to_string);
+    let more = alone.get_after_help().map(ToString::to_string);
+    subcommand(spec)
+        .override_usage(format!(
+            "portcullis {} EVENTS.jsonl\n       portcullis {} [OPTIONS]",
+            spec.name, spec.usage
+        ))
+        .after_help(format!(
+            "{}\n\n{}",
+            words::shell_examples(spec),
+            words::with_a_file(&about.unwrap_or_default(), &more.unwrap_or_default())
+        ))
+}
+
 fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name)
         .long(name)
@@ -117,6 +134,9 @@ fn option(field: &'static Field) -> Arg {
         field.desc.trim_end_matches('.')
     ));
     match field.kind {
+        Kind::Choice(choices) => arg
+            .value_name(field.name.to_uppercase())
+            .value_parser(choices.iter().map(|(value, _)| *value).collect::<Vec<_>>()),
         Kind::Flag => arg.action(ArgAction::SetTrue),
         Kind::Lines => arg
             .action(ArgAction::Append)
@@ -156,6 +176,15 @@ impl Call {
             yes: is_set(YES),
             all: is_set(ALL),
         }
+    }
+
+    /// The file that is meant, when all that was typed is one: it is there, or is called as such, or is standard input.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let [word] = &self.words[..] else { return None };
+        let path = PathBuf::from(word);
+        let is_named = word == "-" || word.contains('/') || word.ends_with(".jsonl");
+        let is_meant = is_named || path.is_file();
+        (is_meant && self.values.is_empty()).then_some(path)
     }
 
     /// Whether `-` stands for subjects on standard input, and the words without it.
@@ -236,5 +265,26 @@ mod tests {
         assert!(ban.takes_input());
         assert_eq!(ban.words, ["3d", "spam"]);
         assert!(!typed("list|-").takes_input());
+    }
+
+    #[test]
+    fn a_file_of_events_is_told_from_a_question() {
+        let file = |words: &[&str]| {
+            let call = Call {
+                words: words.iter().map(|word| (*word).to_owned()).collect(),
+                ..typed("list")
+            };
+            call.file().is_some()
+        };
+        assert!(
+            file(&["-"]) && file(&["events.jsonl"]) && file(&["Cargo.toml"]) && file(&["/nowhere"])
+        );
+        assert!(!file(&[]) && !file(&["address-failures", "limit=10"]) && !file(&["last=500"]));
+        let both = with_file(typed("list").spec, &clap::Command::new("x").about("Alone"));
+        let help = both.clone().render_long_help().to_string();
+        assert!(
+            help.contains("EVENTS.jsonl") && help.contains("Alone"),
+            "{help}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
 use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Spec};
-use super::words;
+use super::{facts, words};
 use crate::ban::{Account, Role, Subject, Timestamp};
 
 /// The description.
@@ -141,7 +141,13 @@ fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
             exempt.subject.to_string(),
             exempt.subject.to_string(),
             words::exempt_in_a_list(exempt.until, by, &exempt.comment, now),
-        ),
+        )
+        .with(facts::exemption(
+            &exempt.subject,
+            exempt.until,
+            exempt.by.as_deref(),
+            &exempt.comment,
+        )),
         cells: vec![
             exempt.subject.to_string(),
             words::until(exempt.until),

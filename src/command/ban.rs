@@ -391,7 +391,7 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
     let all = told.len();
     let done = told.iter().filter(|told| told.done).count();
     let grade = match told.iter().map(|told| told.grade).max() {
-        Some(Grade::Bad) if done > 0 => Grade::Warning,
+        Some(Grade::Bad) if done > 0 => Grade::Part,
         worst => worst.unwrap_or(Grade::Good),
     };
     let undo: Vec<&str> = told

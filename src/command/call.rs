@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::deed::Deeds;
+use super::seat::Seats;
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
@@ -67,7 +69,7 @@ impl Caller {
             name: self.name(door),
             role: self.role(),
             door,
-            occupant: self.occupant.as_ref().map(|one| one.jid.to_string()),
+            occupant: self.occupant.as_ref().map(|one| one.jid.as_str().into()),
         }
     }
 
@@ -99,6 +101,10 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+    /// The rooms we should be in.
+    pub seats: Seats,
+    /// Where it is told what people did.
+    pub deeds: Deeds,
     /// Where what is weighed is recorded, if it is.
     pub recording: Option<Recorded>,
 }
@@ -119,6 +125,8 @@ impl Context {
         Context {
             gate,
             started,
+            seats: Seats::default(),
+            deeds: Deeds::default(),
             recording: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 use ipnet::IpNet;
+use serde_json::{Value, json};
 
 use super::call::{Call, Context};
 use super::filter::{ANY, Sifted, Word, words_field};
@@ -159,6 +160,18 @@ fn kept_out<'a>(
     bans
 }
 
+fn fact(failure: &Failure, bans: &[&Ban]) -> Value {
+    json!({
+        "at": failure.at.to_xmpp(),
+        "account": failure.account.as_ref().map(ToString::to_string),
+        "place": failure.place.map(|net| Subject::network(net).to_string()),
+        "times": failure.times,
+        "unknown": failure.unknown,
+        "by_hand": failure.by_hand,
+        "bans": bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(),
+    })
+}
+
 fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
     let text = |text: Option<String>| text.map(|text| words::clean(&text)).unwrap_or_default();
     Entry {
@@ -166,7 +179,8 @@ fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
             format!("failure{number}"),
             failure.at.to_string(),
             words::failure(failure, bans),
-        ),
+        )
+        .with(fact(failure, bans)),
         cells: vec![
             failure.at.to_string(),
             text(failure.account.as_ref().map(ToString::to_string)),

@@ -7,7 +7,7 @@ use super::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, Word, words_field};
 use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, Cut, PAGE, TABLE};
 use super::spec::Spec;
-use super::{bans, broken, words};
+use super::{bans, broken, facts, words};
 use crate::ban::{Ban, Role};
 use crate::gate::past::{ENDS, PastBan};
 use crate::gate::ports::LogFault;
@@ -110,20 +110,27 @@ enum Listed {
 fn entry(listed: &Listed, context: &Context) -> Entry {
     let now = context.gate.now();
     let is_pending = |ban: &Ban| context.gate.task(&ban.subject).is_some();
-    let (ban, end, value) = match listed {
+    let (ban, fact, end, value) = match listed {
         Listed::Stands(ban) => (
             ban,
+            facts::ban(ban),
             words::until(ban.until),
             words::in_a_list(ban, is_pending(ban), now),
         ),
-        Listed::Ended(past) => (&past.ban, words::ended(past), words::ended_in_a_list(past)),
+        Listed::Ended(past) => (
+            &past.ban,
+            facts::past(past),
+            words::ended(past),
+            words::ended_in_a_list(past),
+        ),
     };
     Entry {
         row: Row::new(
             format!("ban{}", ban.id.0),
             format!("{} {}", ban.id, ban.subject),
             value,
-        ),
+        )
+        .with(fact),
         cells: vec![
             ban.id.0.to_string(),
             ban.subject.to_string(),

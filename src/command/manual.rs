@@ -14,6 +14,9 @@ pub fn commands_md() -> String {
          Every command can be written in a chat with the bot (its domain, or `bot@` its domain). Most are offered as\n\
          forms too: your client's menu of commands for the same address. Names of fields are what scripts fill in; a\n\
          filled form with the first `execute` or `complete` is carried out in one step, where it is not risky.\n\n\
+         In the shell of the server each is a subcommand of the program, taken as in a chat line, and each field below, but the\n\
+         first words, is an option as well: `portcullis ban spam@example.org 3d spam` is `portcullis ban spam@example.org\n\
+         --duration 3d --reason spam`. See [operator.md](operator.md#from-the-shell); scripts read [terminal.md](terminal.md).\n\n\
          There are three roles: a viewer looks and changes nothing, a moderator bans accounts and single addresses for a\n\
          limited time, an admin may do everything. Each sees the commands they may run, and no others. Whoever has a role\n\
          on some virtual hosts only gives those commands for the accounts there, and sees what is about them.\n",

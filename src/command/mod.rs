@@ -15,6 +15,8 @@ pub mod ban;
 mod bans;
 pub mod call;
 pub mod check;
+pub mod deed;
+pub mod facts;
 pub mod failures;
 pub mod filter;
 pub mod forget;
@@ -26,6 +28,7 @@ pub mod pages;
 pub mod policy;
 pub mod reach;
 pub mod rehearse;
+pub mod seat;
 pub mod show;
 pub mod spec;
 pub mod standard;
@@ -37,7 +40,9 @@ pub mod watch;
 pub mod words;
 
 pub use call::{Call, Caller, Context, Occupant, Recorded};
+pub use deed::{Deed, Deeds};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
+pub use seat::{Seat, Seats, Trouble};
 pub use spec::{Field, Kind, Place, Spec, Values};
 
 use crate::ban::Role;
@@ -108,19 +113,28 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
         .map(|(_, right)| right)
 }
 
+/// Whether a word is the name of a command, or a slip of one: whoever wrote it may have meant us.
+pub fn is_nearly(name: &str) -> bool {
+    find(name).is_some() || nearest(Role::Admin, name).is_some()
+}
+
 /// Runs a command for a caller, if they may, and writes down who wanted what and what came of
 /// it.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     let outcome = dispatch(call, context).await;
+    if let Some(deed) = Deed::of(call, &outcome) {
+        context.deeds.tell(deed);
+    }
     let quoted = |field| -> String {
         let text = call.values.words(field).join(" ");
         text.chars().take(AUDITED).collect()
     };
     tracing::info!(
         target: "portcullis::audit",
-        who = call.caller.name(call.door),
+        who = %call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
+        occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
         command = %words::clean(&call.name),
         subject = %words::clean(&(quoted("subject") + &quoted("accountjids"))),
         filter = %words::clean(&quoted("filter")),

@@ -37,8 +37,10 @@ pub enum Outcome {
 pub enum Grade {
     /// All of it was done and holds.
     Good,
-    /// Something is missing: part failed, or nothing enforces it yet.
+    /// All of it was done, and something is missing: nothing enforces it yet.
     Warning,
+    /// Part of it was not done.
+    Part,
     /// None of it was done.
     Bad,
 }
@@ -164,6 +166,7 @@ impl Outcome {
             Outcome::Done(answer) => match answer.grade {
                 Grade::Good => "done",
                 Grade::Warning => "done, with a warning",
+                Grade::Part => "done in part",
                 Grade::Bad => "not done",
             },
             Outcome::Rows(_) => "shown",

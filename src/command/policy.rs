@@ -115,7 +115,11 @@ fn exempt(policy: &Policy, allowed: usize) -> Vec<Row> {
             accounts.collect(),
         ),
         list("proxies", "[exempt] proxies", text(&policy.rules.proxies)),
-        Row::new("allowed", "allow", words::allowed_number(allowed)),
+        Row::new(
+            "allowed",
+            words::allowed_label(),
+            words::allowed_number(allowed),
+        ),
     ]
 }
 

@@ -451,6 +451,6 @@ mod tests {
         assert_eq!(lines(5, 100).matches("at").count(), 6);
         assert_eq!(lines(5, 3), "{\"at\":4}\n{\"at\":5}\n{\"at\":6}\n");
         assert_eq!(lines(0, 3), "{\"at\":5}\n{\"at\":6}\n");
-        assert_eq!(tail(&file, 14).unwrap(), b"{\"at\":6}\n");
+        assert_eq!(tail(&file, 16).unwrap(), b"{\"at\":6}\n");
     }
 }

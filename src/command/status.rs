@@ -82,6 +82,14 @@ fn run(call: &Call, context: &Context) -> Outcome {
             gap.remedy.trim_end(),
         ));
     }
+    let seats = context.seats.now();
+    for (place, seat) in seats.iter().enumerate() {
+        rows.push(Row::new(
+            format!("room{}", place + 1),
+            words::seat_label(seat),
+            words::seat(seat, now),
+        ));
+    }
     rows.extend(counting(context));
     rows.extend(program(context));
     rows.push(Row::new(
@@ -90,11 +98,12 @@ fn run(call: &Call, context: &Context) -> Outcome {
         words::uptime(context.started, now),
     ));
     rows.push(Row::new("version", "Version", words::version()));
-    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty();
+    let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
+    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
     Outcome::Done(Answer {
         grade: if fine { Grade::Good } else { Grade::Warning },
         title: words::status_title(&standing),
-        lines: words::status(&standing, tasks.len()),
+        lines: words::status(&standing, tasks.len(), outside),
         rows,
     })
 }

@@ -23,7 +23,9 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ban,
         exempt,
         rules,
+        rooms,
         record_attempts,
+        notices,
         log,
         warnings: _,
     } = old;
@@ -124,6 +126,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
         ),
         ("tracker", "max_keys", rules.bounds != new.rules.bounds),
         ("", "rules", rules.table != new.rules.table),
+        ("", "rooms", *rooms != new.rooms),
         (
             "record_attempts",
             "file",
@@ -142,6 +145,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<&'static Key> {
             record_attempts.as_ref().map(|to| to.keep)
                 != new.record_attempts.as_ref().map(|to| to.keep),
         ),
+        ("notices", "digest", notices.digest != new.notices.digest),
+        ("notices", "most", notices.most != new.notices.most),
         ("log", "format", log.format != new.log.format),
         ("log", "level", log.levels != new.log.levels),
     ]

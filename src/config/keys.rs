@@ -61,6 +61,7 @@ pub(super) fn within(section: &str) -> String {
     match section {
         "" => " at the top of the file".to_owned(),
         GROWTH => " in `growth` of [[rules]]".to_owned(),
+        GRANTS => " in `grants` of [[rooms]]".to_owned(),
         section => format!(" in [{section}]"),
     }
 }
@@ -72,7 +73,10 @@ pub fn key(section: &str, name: &str) -> Option<&'static Key> {
 
 /// The keys of the tables and those of the lists of tables.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(ROLE_KEYS).chain(RULE_KEYS)
+    KEYS.iter()
+        .chain(ROLE_KEYS)
+        .chain(ROOM_KEYS)
+        .chain(RULE_KEYS)
 }
 
 /// The section of the keys of one role.
@@ -81,6 +85,11 @@ pub(super) const ROLES: &str = "[roles]";
 pub(super) const RULES: &str = "[rules]";
 /// The section of the keys of a rule's growth.
 pub(super) const GROWTH: &str = "growth";
+
+/// The section of the keys of one room.
+pub(super) const ROOMS: &str = "[rooms]";
+/// The section of the keys of what a room grants.
+pub(super) const GRANTS: &str = "grants";
 
 /// The names of the tables, in the order of [`KEYS`].
 pub(super) fn sections() -> Vec<&'static str> {
@@ -152,6 +161,52 @@ pub const ROLE_KEYS: &[Key] = &[
         r#"["a.example"]"#,
     ),
 ];
+
+/// The keys of each of `[[rooms]]`, and of what it grants.
+pub const ROOM_KEYS: &[Key] = &[
+    live(
+        ROOMS,
+        "jid",
+        Kind::Text,
+        "the address of a room",
+        r#""ops@conference.example.org""#,
+    ),
+    live(
+        ROOMS,
+        "nick",
+        Kind::Text,
+        "a nick, without blanks around it",
+        r#""portcullis""#,
+    ),
+    live(
+        ROOMS,
+        "password",
+        Kind::Text,
+        "the password of the room",
+        r#""…""#,
+    ),
+    live(
+        ROOMS,
+        "password_file",
+        Kind::Text,
+        "the path of a file",
+        r#""/etc/portcullis/room.password""#,
+    ),
+    live(
+        ROOMS,
+        "grants",
+        Kind::Table,
+        "a table",
+        r#"{ owner = "admin", admin = "moderator" }"#,
+    ),
+    live(ROOMS, "audit", Kind::Flag, "true or false", "true"),
+    live(GRANTS, "owner", Kind::Text, GRANTED, r#""admin""#),
+    live(GRANTS, "admin", Kind::Text, GRANTED, r#""moderator""#),
+    live(GRANTS, "member", Kind::Text, GRANTED, r#""viewer""#),
+];
+
+/// What a room may grant.
+const GRANTED: &str = r#""admin", "moderator", "viewer" or "none""#;
 
 /// The keys of each of `[[rules]]`, and of its growth.
 pub const RULE_KEYS: &[Key] = &[
@@ -432,6 +487,13 @@ pub const KEYS: &[Key] = &[
         "a list of rules",
         r#"[{ name = "address-failures", key = "address", counts = "failures", limit = 5, window = "10m", ban = "30m" }]"#,
     ),
+    live(
+        "",
+        "rooms",
+        Kind::Tables,
+        "a list of rooms",
+        r#"[{ jid = "ops@conference.example.org" }]"#,
+    ),
     fixed(
         "record_attempts",
         "file",
@@ -452,6 +514,20 @@ pub const KEYS: &[Key] = &[
         Kind::Number,
         "a whole number from 0 to 100",
         "5",
+    ),
+    live(
+        "notices",
+        "digest",
+        Kind::Text,
+        "a duration from 5 s to 1 d",
+        r#""10m""#,
+    ),
+    live(
+        "notices",
+        "most",
+        Kind::Number,
+        "a whole number from 1 to 20",
+        "3",
     ),
     fixed(
         "log",

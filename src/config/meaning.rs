@@ -15,7 +15,7 @@ use xmpp_parsers::jid::{DomainPart, Jid};
 use super::{
     Address, Component, Config, ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, ENV_TOKEN, Env, Exempt, Log,
     Record, Secret, Terms, Tls, every_admin, files,
-    keys::{Key, key},
+    keys::{Key, key, within},
     nearest::nearest,
     policy_of,
     problem::Found,
@@ -61,7 +61,9 @@ pub(super) fn read(
         exempt,
         tracker,
         rules,
+        rooms,
         record_attempts,
+        notices,
         log,
     } = shaped.raw;
 
@@ -100,8 +102,16 @@ pub(super) fn read(
         reader.found.odd(Some(place.clone()), odd);
     }
     let rules = reader.rules(rules, tracker, &exempt.proxies, &ban.grace);
+    let rooms = {
+        let lists = [&admins, &moderators, &viewers].into_iter().flatten();
+        let people: Vec<_> = lists
+            .chain(roles.iter().flat_map(|one| &one.accounts))
+            .collect();
+        reader.rooms(rooms, &people, domain.as_deref())
+    };
     let config = Config {
         rules,
+        rooms,
         admins,
         moderators,
         viewers,
@@ -116,6 +126,7 @@ pub(super) fn read(
         ban: reader.terms(ban),
         exempt: reader.exempt(exempt),
         record_attempts: reader.recording(record_attempts),
+        notices: reader.notices(notices),
         log: reader.log(log),
         component: Component {
             domain: domain?,
@@ -319,16 +330,33 @@ impl Reader<'_, '_> {
                 check(text).map_err(|said| self.found.wrong(None, format!("{variable}: {said}")));
             return Some(checked.ok());
         }
+        self.written(section, [name, file_name], secret, secret_file, check)
+    }
+
+    /// The same without the environment.
+    pub(super) fn written(
+        &mut self,
+        section: &'static str,
+        [name, file_name]: [&'static str; 2],
+        secret: &raw::Text,
+        secret_file: &raw::Text,
+        check: fn(String) -> Result<Secret, String>,
+    ) -> Option<Option<Secret>> {
         let read = match (secret, secret_file) {
             (Some(secret), Some(_)) => {
                 let said = format!(
-                    "`{name}` and `{file_name}` in [{section}] are both set; keep `{file_name}` and take `{name}` out"
+                    "`{name}` and `{file_name}`{} are both set; keep `{file_name}` and take `{name}` out",
+                    within(section)
                 );
                 self.found.wrong(Some(secret.span()), said);
                 return Some(None);
             }
-            (Some(secret), None) => check(secret.get_ref().clone())
-                .map_err(|said| (secret.span(), format!("`{name}` in [{section}]: {said}"))),
+            (Some(secret), None) => check(secret.get_ref().clone()).map_err(|said| {
+                (
+                    secret.span(),
+                    format!("`{name}`{}: {said}", within(section)),
+                )
+            }),
             (None, Some(file)) => {
                 let path = self.folder.join(file.get_ref());
                 files::read_private(&path, files::hand_over)
@@ -336,7 +364,12 @@ impl Reader<'_, '_> {
                         check(text.trim_end_matches(['\r', '\n']).to_owned())
                             .map_err(|said| format!("{}: {said}", path.display()))
                     })
-                    .map_err(|said| (file.span(), format!("`{file_name}` in [{section}]: {said}")))
+                    .map_err(|said| {
+                        (
+                            file.span(),
+                            format!("`{file_name}`{}: {said}", within(section)),
+                        )
+                    })
             }
             (None, None) => return None,
         };
@@ -551,7 +584,7 @@ fn copy_cookie(path: &Path) -> String {
     )
 }
 
-fn check_secret(text: String) -> Result<Secret, String> {
+pub(super) fn check_secret(text: String) -> Result<Secret, String> {
     let secret = Secret::new(text);
     let problem = match secret.expose() {
         text if text.trim().is_empty() => "it is empty",

@@ -11,10 +11,12 @@ mod files;
 mod keys;
 mod meaning;
 mod nearest;
+mod notices;
 mod problem;
 mod raw;
 mod recording;
 mod roles;
+mod rooms;
 mod rules;
 mod shape;
 #[cfg(test)]
@@ -28,12 +30,14 @@ use zeroize::Zeroizing;
 
 use crate::{
     ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    front::notices::Settings as Notices,
+    front::rooms::Settings as RoomSettings,
     logs::{Format, Levels},
     store::recording::Settings as Recording,
 };
 
 pub use crate::xmpp::secret::Secret;
-pub use keys::{KEYS, Key, Kind, ROLE_KEYS, RULE_KEYS, key};
+pub use keys::{KEYS, Key, Kind, ROLE_KEYS, ROOM_KEYS, RULE_KEYS, key};
 pub use problem::{Problem, Problems};
 
 use problem::Found;
@@ -84,8 +88,12 @@ pub struct Config {
     pub exempt: Exempt,
     /// The rules for automatic bans and what they know of sources.
     pub rules: Arc<Rules>,
+    /// The rooms to be in.
+    pub rooms: Vec<RoomSettings>,
     /// Where what was weighed is recorded; `None`: nowhere.
     pub record_attempts: Option<Recording>,
+    /// How much is told at once.
+    pub notices: Notices,
     /// The log.
     pub log: Log,
     /// What is odd about it, for the log and `check-config`.
@@ -187,8 +195,13 @@ impl Config {
         let mut found = Found::new(&text);
         let folder = path.parent().unwrap_or(Path::new(""));
         let config = shape::read(&text, &mut found).and_then(|shaped| {
-            let secrets = [&shaped.raw.component.secret, &shaped.raw.http.token];
-            for secret in secrets.into_iter().flatten() {
+            let raw = &shaped.raw;
+            let rooms = raw.rooms.iter().flatten();
+            let passwords = rooms.map(|room| &room.get_ref().password);
+            let secrets = [&raw.component.secret, &raw.http.token]
+                .into_iter()
+                .chain(passwords);
+            for secret in secrets.flatten() {
                 if let Err(said) = files::refuse_open(path, &metadata) {
                     found.wrong(Some(secret.span()), said);
                 }

@@ -39,7 +39,10 @@ pub(super) struct Raw {
     pub(super) tracker: Tracker,
     /// Instead of the default ones.
     pub(super) rules: Option<Vec<Spanned<Rule>>>,
+    /// Where orders are taken and things are told.
+    pub(super) rooms: Option<Vec<Spanned<Room>>>,
     pub(super) record_attempts: RecordAttempts,
+    pub(super) notices: Notices,
     pub(super) log: Log,
 }
 
@@ -206,6 +209,33 @@ pub(super) struct Growth {
     pub(super) decay: Text,
 }
 
+/// One of `[[rooms]]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Room {
+    /// Its address.
+    pub(super) jid: Text,
+    /// Our nick there.
+    pub(super) nick: Text,
+    /// Its password.
+    pub(super) password: Text,
+    /// Or the file it stands in.
+    pub(super) password_file: Text,
+    /// What its affiliations grant.
+    pub(super) grants: Option<Grants>,
+    /// Whether it is told what was done elsewhere.
+    pub(super) audit: Flag,
+}
+
+/// `grants` of a room: a role for each affiliation.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Grants {
+    pub(super) owner: Text,
+    pub(super) admin: Text,
+    pub(super) member: Text,
+}
+
 /// `[record_attempts]`: what was weighed, to be rehearsed.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -216,6 +246,16 @@ pub(super) struct RecordAttempts {
     pub(super) max_size: Text,
     /// How many old ones are kept.
     pub(super) keep: Number,
+}
+
+/// `[notices]`: how much is told at once.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Notices {
+    /// From what is held back to the line that sums it up.
+    pub(super) digest: Text,
+    /// So many of one kind come at once within that time.
+    pub(super) most: Number,
 }
 
 /// `[log]`: what is written on standard error.

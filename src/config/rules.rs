@@ -199,7 +199,7 @@ impl Reader<'_, '_> {
     }
 
     /// A length of time: not for ever, not until a date.
-    fn span(
+    pub(super) fn span(
         &mut self,
         section: &'static str,
         name: &'static str,

@@ -10,7 +10,7 @@ use toml::{
 };
 
 use super::{
-    keys::{GROWTH, KEYS, Key, Kind, ROLES, RULES, all, key, sections, within},
+    keys::{GRANTS, GROWTH, KEYS, Key, Kind, ROLES, ROOMS, RULES, all, key, sections, within},
     nearest::nearest,
     problem::Found,
     raw::Raw,
@@ -35,11 +35,14 @@ pub(super) fn read(text: &str, found: &mut Found<'_>) -> Option<Shaped> {
         Some(DeValue::Array(list)) => check_list(section, list, found),
         _ => BTreeSet::new(),
     };
-    let (rules, roles) = (unusable("rules", RULES), unusable("roles", ROLES));
+    let rules = unusable("rules", RULES);
+    let roles = unusable("roles", ROLES);
+    let rooms = unusable("rooms", ROOMS);
     match Raw::deserialize(Deserializer::from(root)) {
         Ok(mut raw) => {
             leave_out(&mut raw.rules, &rules);
             leave_out(&mut raw.roles, &roles);
+            leave_out(&mut raw.rooms, &rooms);
             Some(Shaped { raw, taken_out })
         }
         Err(error) => {
@@ -136,8 +139,10 @@ fn check_list(
             continue;
         };
         check_table(section, one, found, &mut nothing);
-        if let Some(DeValue::Table(growth)) = one.get_mut("growth").map(Spanned::get_mut) {
-            check_table(GROWTH, growth, found, &mut nothing);
+        for (name, section) in [("growth", GROWTH), ("grants", GRANTS)] {
+            if let Some(DeValue::Table(inner)) = one.get_mut(name).map(Spanned::get_mut) {
+                check_table(section, inner, found, &mut nothing);
+            }
         }
         if found.problems.len() > before {
             one.clear();
@@ -193,11 +198,11 @@ fn unknown(section: &str, name: &str, is_table: bool) -> String {
         .find(|(_, key)| here.contains(key) && nearest(name, other_words(key)).is_some());
     let hint = match (nearest(name, here.iter().copied()), elsewhere, meant) {
         (Some(near), ..) => format!("; did you mean `{near}`?"),
+        (None, _, Some((_, key))) => format!("; did you mean `{key}`?"),
         (None, Some(key), _) if key.section.is_empty() => {
             "; it belongs at the top of the file, above the first [table];".to_owned()
         }
         (None, Some(key), _) => format!("; it belongs{};", within(key.section)),
-        (None, None, Some((_, key))) => format!("; did you mean `{key}`?"),
         (None, None, None) => ";".to_owned(),
     };
     let list: Vec<_> = here.iter().map(|name| format!("`{name}`")).collect();
@@ -314,7 +319,9 @@ mod tests {
         );
         check(
             "[log]\npassword = \"x\"\n",
-            &["unknown key `password` in [log]; known keys: `format`, `level`"],
+            &[
+                "unknown key `password` in [log]; it belongs in [[rooms]]; known keys: `format`, `level`",
+            ],
         );
     }
 
@@ -391,6 +398,23 @@ mod tests {
     }
 
     #[test]
+    fn rooms_are_checked_one_by_one() {
+        check(
+            "[[rooms]]\njid = 'a@b'\nnik = 'x'\n[[rooms]]\ngrants = { owner = 1, visitor = 'viewer' }\n[[rooms]]\naudit = 'yes'\n",
+            &[
+                "3:1: unknown key `nik` in [[rooms]]; did you mean `nick`? known keys: `jid`, `nick`, ",
+                "`owner` in `grants` of [[rooms]] must be \"admin\", \"moderator\", \"viewer\" or \"none\", in quotes, not a number",
+                "unknown key `visitor` in `grants` of [[rooms]]; known keys: `owner`, `admin`, `member`",
+                "`audit` in [[rooms]] must be true or false, not a text",
+            ],
+        );
+        check(
+            "[rooms]\njid = 'a@b'\n",
+            &["must be a list of rooms, each a table under a line [[rooms]]"],
+        );
+    }
+
+    #[test]
     fn all_problems_are_reported_together() {
         check(
             "adminz = []\n[component]\ndomain = 1\nsecret = 2\nfoo = 3\n[web]\nx = 1\n",
@@ -430,10 +454,14 @@ mod tests {
     #[test]
     fn the_typed_structs_know_exactly_the_keys_of_the_list() {
         // serde names all fields it knows when it refuses one.
-        for section in sections().into_iter().chain(["", RULES, GROWTH]) {
+        for section in sections()
+            .into_iter()
+            .chain(["", RULES, GROWTH, ROOMS, GRANTS])
+        {
             let text = match section {
                 "" => "nobody_knows_this = 1".to_owned(),
                 GROWTH => "[[rules]]\ngrowth = { nobody_knows_this = 1 }".to_owned(),
+                GRANTS => "[[rooms]]\ngrants = { nobody_knows_this = 1 }".to_owned(),
                 section => format!("[{section}]\nnobody_knows_this = 1"),
             };
             let error = toml::from_str::<Raw>(&text).err().unwrap();

@@ -8,6 +8,7 @@ use super::*;
 use crate::ban::rules::{self, Growth, Milli};
 use crate::ban::seal::{KEY_BYTES, generate_key_line};
 use crate::ban::{Rule, Rules};
+use crate::front::rooms::Grants;
 
 /// A folder with a configuration and the files it names, all closed to others.
 struct Place {
@@ -365,9 +366,18 @@ max_keys = 5000
 file = 'attempts.jsonl'
 max_size = '2 MiB'
 keep = 3
+[notices]
+digest = '5m'
+most = 4
 [log]
 format = 'json'
 level = 'debug'
+[[rooms]]
+jid = 'Ops@Conference.example.org'
+nick = 'Guard'
+password = 'let me in'
+grants = { owner = 'admin', member = 'viewer' }
+audit = true
 [[rules]]
 name = 'mine'
 key = 'network'
@@ -777,6 +787,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
             true,
         ),
         check("limit = 7", "limit = 8", "rules", false),
+        check("audit = true", "audit = false", "rooms", false),
         check(
             "attempts.jsonl",
             "attempts2.jsonl",
@@ -785,6 +796,8 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         ),
         check("2 MiB", "2 MB", "record_attempts.max_size", true),
         check("keep = 3", "keep = 0", "record_attempts.keep", true),
+        check("digest = '5m'", "digest = '6m'", "notices.digest", false),
+        check("most = 4", "most = 5", "notices.most", false),
         check("'json'", "'text'", "log.format", true),
         check("'debug'", "'info'", "log.level", false),
     ];
@@ -833,6 +846,93 @@ fn nothing_is_recorded_unless_a_file_is_named() {
         let wrong = place.load(&with(&format!("[record_attempts]\n{text}")));
         let said = place.said(&wrong.unwrap_err());
         assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn a_room_is_read_with_what_it_grants() {
+    let place = Place::new();
+    place.write("ca.pem", "", 0o644).write("cookie", "x", 0o400);
+    let rooms = place.load(EVERYTHING).unwrap().rooms;
+    let [room] = &rooms[..] else {
+        panic!("{rooms:?}")
+    };
+    assert_eq!(room.room.as_str(), "ops@conference.example.org");
+    assert_eq!((room.nick.as_str(), room.audit), ("Guard", true));
+    let granted = (room.grants.owner, room.grants.admin, room.grants.member);
+    assert_eq!(granted, (Role::Admin, Role::Stranger, Role::Viewer));
+    assert_eq!(room.password.as_ref().unwrap().expose(), "let me in");
+    assert!(!format!("{rooms:?}").contains("let me in"));
+    place.write("room.password", "out of a file\n", 0o600);
+    let plain = "[[rooms]]\njid = 'ops@conference.example.org'\npassword_file = 'room.password'\n";
+    let room = place.load(&with(plain)).unwrap().rooms.remove(0);
+    assert_eq!(room.password.unwrap().expose(), "out of a file");
+    assert_eq!((room.nick.as_str(), room.audit), ("portcullis", false));
+    assert_eq!(room.grants, Grants::default());
+}
+
+#[test]
+fn a_room_that_cannot_be_is_refused() {
+    let place = Place::new();
+    for (text, says) in [
+        ("nick = 'x'", "one of [[rooms]] has no `jid`; for example"),
+        (
+            "jid = 'ops@conference.example.org/portcullis'",
+            "leave out the / and what follows, and set `nick` instead",
+        ),
+        (
+            "jid = 'conference.example.org'",
+            "is a domain, not a room; a room is written name@conference.domain",
+        ),
+        (
+            "jid = 'ops@c.example.org'\n[[rooms]]\njid = 'OPS@c.example.org'",
+            "two of [[rooms]] are ops@c.example.org",
+        ),
+        (
+            "jid = 'ops@c.example.org'\nnick = ' x'",
+            "`nick` in [[rooms]]: \" x\" is empty, or has blanks around it",
+        ),
+        (
+            "jid = 'ops@c.example.org'\ngrants = { owner = 'admn' }",
+            "`owner` in `grants` of [[rooms]]: \"admn\" is none of",
+        ),
+        (
+            "jid = 'ops@c.example.org'\npassword = 'x'\npassword_file = 'y'",
+            "`password` and `password_file` in [[rooms]] are both set",
+        ),
+        (
+            "jid = 'ops@c.example.org'\npassword_file = 'nowhere'",
+            "`password_file` in [[rooms]]: nowhere does not exist",
+        ),
+        (
+            "jid = 'admin@example.org'",
+            "admin@example.org is a room, and has a role by its address",
+        ),
+    ] {
+        place.refuses(&with(&format!("[[rooms]]\n{text}\n")), says);
+    }
+}
+
+#[test]
+fn a_room_of_somebody_else_is_warned_of() {
+    let place = Place::new();
+    let warned = |room: &str| {
+        let text = format!("[[rooms]]\njid = '{room}'\n");
+        let config = place.load(&with(&text)).unwrap();
+        assert_eq!(config.rooms.len(), 1);
+        config
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+    };
+    let said = warned("ops@rooms.elsewhere.example");
+    assert!(
+        said.contains("whoever runs rooms.elsewhere.example decides who speaks"),
+        "{said}"
+    );
+    for ours in ["ops@conference.example.org", "ops@example.org"] {
+        assert_eq!(warned(ours), "", "{ours}");
     }
 }
 

@@ -351,7 +351,7 @@ fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire
 fn done(session: &Session, answer: Answer) -> wire::Answer {
     let kind = match answer.grade {
         Grade::Good => NoteKind::Info,
-        Grade::Warning => NoteKind::Warn,
+        Grade::Warning | Grade::Part => NoteKind::Warn,
         Grade::Bad => NoteKind::Error,
     };
     let is_standard = command::standard::form_type(session.spec).is_some();

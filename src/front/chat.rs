@@ -88,7 +88,7 @@ mod tests {
             "<body>list</body><thread>t1</thread><request xmlns='urn:xmpp:receipts'/>",
         );
         let line = read(&asked).unwrap();
-        let answer = line.answer("No bans.".into()).remove(0);
+        let answer = line.answer(&String::from("No bans.").into()).remove(0);
         assert_eq!(answer.type_, MessageType::Normal);
         assert_eq!(
             answer.to,

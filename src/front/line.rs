@@ -1,12 +1,19 @@
 //! A chat line to a call: which command, whom, how long, and the rest is the reason.
 
+use super::said::{About, Replied};
 use super::text;
 use crate::ban::subject::BadSubject;
 use crate::ban::{Door, Role, Subject, Term};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
 
-/// From a line to a call, or to what is wrong with it.
-pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, String> {
+/// From a line to a call, or to what is wrong with it. What a line leaves out, the message it replies to fills in: whom
+/// it is about, and that a mere duration is the new term of that ban.
+pub(super) fn call(
+    text: &str,
+    caller: &Caller,
+    door: Door,
+    replied: Option<&Replied>,
+) -> Result<Call, String> {
     let line = text.trim_start_matches(['/', '!']).trim();
     let mut lines = line.lines().skip(1);
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -16,6 +23,13 @@ pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, Stri
     };
     let permitted =
         |name: &str| command::find(name).filter(|spec| command::permits(caller.role(), spec));
+    let term = replied
+        .and_then(|_| permitted(TERM))
+        .filter(|_| is_term(line));
+    let (name, rest) = match term {
+        Some(spec) => (spec.name.to_owned(), line),
+        None => (name, rest),
+    };
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(words::command_first(&name));
@@ -35,7 +49,23 @@ pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, Stri
     }) {
         return Err(words::one_command());
     }
-    let values = read(spec, rest).map_err(|problems| text::wrong(&problems, Some(spec)))?;
+    let mut values = read_line(spec, rest, replied.is_some())
+        .map_err(|problems| text::wrong(&problems, Some(spec)))?;
+    let takes_all = at(spec, Place::All).next().is_some();
+    if let (Some(field), Some(replied)) = (at(spec, Place::Subjects).next(), replied)
+        && values.words(field.name).is_empty()
+        && !at(spec, Place::All).any(|all| values.line(all.name).is_some())
+    {
+        let needs_whom = field.required || takes_all;
+        match replied {
+            Replied::To(About::One(whom)) => values.set(field.name, vec![whom.clone()]),
+            Replied::To(About::Nobody) if needs_whom => {
+                return Err(words::reply_to_nobody(spec));
+            }
+            Replied::Unknown if needs_whom => return Err(words::reply_to_unknown(spec)),
+            _ => {}
+        }
+    }
     Ok(Call {
         caller: caller.clone(),
         door,
@@ -43,6 +73,14 @@ pub(super) fn call(text: &str, caller: &Caller, door: Door) -> Result<Call, Stri
         values,
         confirmed: false,
     })
+}
+
+/// The command that a mere duration means in a reply.
+const TERM: &str = "ban";
+
+fn is_term(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    matches!(Term::take(&words), Ok(Some(_)))
 }
 
 /// A word, or several in quotes.
@@ -60,7 +98,12 @@ const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), (
 /// # Errors
 /// What cannot be read, all at once.
 pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
-    sort(spec, split(rest), Values::new())
+    read_line(spec, rest, false)
+}
+
+/// The same; in a reply the first word need not name anybody.
+fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
+    sort(spec, split(rest), Values::new(), is_reply)
 }
 
 /// The same from the arguments of a shell, which has taken the quotes away already: an argument of
@@ -80,7 +123,7 @@ pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values
             quoted,
         })
     });
-    sort(spec, words.collect(), given)
+    sort(spec, words.collect(), given, false)
 }
 
 /// Whether a text is a subject or a duration from end to end.
@@ -91,7 +134,12 @@ fn is_one(text: &str) -> bool {
 }
 
 /// Gives each word to a field, and what is left to the one that takes the rest.
-fn sort(spec: &Spec, mut words: Vec<Word>, mut values: Values) -> Result<Values, Vec<Problem>> {
+fn sort(
+    spec: &Spec,
+    mut words: Vec<Word>,
+    mut values: Values,
+    is_reply: bool,
+) -> Result<Values, Vec<Problem>> {
     let mut problems = Vec::new();
     let given = values.clone();
     let at = |place| at(spec, place).filter(|field| given.raw(field.name).is_empty());
@@ -124,7 +172,9 @@ fn sort(spec: &Spec, mut words: Vec<Word>, mut values: Values) -> Result<Values,
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
-            && (named == 0 || length > 1 || (!word.quoted && names_somebody(&word.text)))
+            && ((named == 0 && !is_reply)
+                || length > 1
+                || (!word.quoted && names_somebody(&word.text)))
         {
             named += length;
         }
@@ -349,7 +399,7 @@ mod tests {
             rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
-        let parse = |text| call(text, &caller, Door::Chat);
+        let parse = |text| call(text, &caller, Door::Chat, None);
         assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
         assert_eq!(parse("?").unwrap().name, "help");
         assert_eq!(
@@ -374,7 +424,9 @@ mod tests {
         );
         let mut stranger = caller.clone();
         stranger.rights = Rights::default();
-        assert!(call("bann a@b", &stranger, Door::Chat).is_err_and(|text| !text.contains("mean")));
+        assert!(
+            call("bann a@b", &stranger, Door::Chat, None).is_err_and(|text| !text.contains("mean"))
+        );
     }
 
     proptest! {

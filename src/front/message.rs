@@ -1,13 +1,14 @@
 //! A message as a line of a person, whichever door it comes through, and the way back for what answers it.
 
 use minidom::Element;
-use xmpp_parsers::jid::Jid;
+use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::message::{Id, Lang, Message, MessageType, Thread};
 use xmpp_parsers::muc::MucUser;
 use xmpp_parsers::ns;
 
-use crate::command::words;
-use crate::gate::clock::fresh_id;
+use super::said::{About, fresh_id};
+use crate::command::{Caller, words};
+use crate::xmpp::payload::hints;
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
 /// So many lines of an answer are said in a room; longer ones go to the asker alone.
@@ -24,8 +25,29 @@ pub(super) enum Way {
     Open(String),
 }
 
-/// A message that may be a line of a person.
+/// What is said to somebody, and what goes along with it.
 #[derive(Debug, Clone)]
+pub(super) struct Speech {
+    /// Complete in itself.
+    pub(super) text: String,
+    /// What a reply to it is about.
+    pub(super) about: About,
+    /// Lines to answer with at a touch.
+    pub(super) quick: Vec<String>,
+}
+
+impl From<String> for Speech {
+    fn from(text: String) -> Self {
+        Speech {
+            text,
+            about: About::Nobody,
+            quick: Vec::new(),
+        }
+    }
+}
+
+/// A message that may be a line of a person.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
     pub(super) way: Way,
     /// Who said it: a client, or an occupant of a room.
@@ -37,6 +59,10 @@ pub(super) struct Line {
     pub(super) text: String,
     /// The message it corrects (XEP-0308).
     pub(super) corrects: Option<String>,
+    /// The message it replies to (XEP-0461).
+    pub(super) replies_to: Option<String>,
+    /// What it quotes in front of its text.
+    pub(super) quoted: Option<String>,
     pub(super) encrypted: bool,
     wants_receipt: bool,
 }
@@ -58,7 +84,7 @@ impl Line {
         }
         let encrypted = has("encryption", ns::EME)
             || message.children().any(|child| child.name() == "encrypted");
-        let text = body(message);
+        let (quoted, text) = body(message);
         if text.is_empty() && !encrypted {
             return None;
         }
@@ -79,30 +105,48 @@ impl Line {
                 .get_child("replace", ns::MESSAGE_CORRECT)
                 .and_then(|replace| replace.attr("id"))
                 .map(str::to_owned),
+            replies_to: message
+                .get_child("reply", hints::NS_REPLY)
+                .and_then(|reply| reply.attr("id"))
+                .map(str::to_owned),
+            quoted,
             encrypted,
             wants_receipt: has("request", ns::RECEIPTS),
         })
     }
 
     /// The answer to it: one message, and one more for the asker alone when it is too long for a room.
-    pub(super) fn answer(&self, text: String) -> Vec<Message> {
+    pub(super) fn answer(&self, speech: &Speech) -> Vec<Message> {
+        let text = &speech.text;
         let Way::Open(nick) = &self.way else {
-            return vec![self.one(&self.way, text)];
+            return vec![self.one(&self.way, text.clone(), &speech.quick)];
         };
         let lines = text.lines().count();
-        let here = |text: &str| self.one(&self.way, words::to_nick(nick, text));
+        let here = |text: &str| self.one(&self.way, words::to_nick(nick, text), &speech.quick);
         if lines <= MOST_LINES {
-            return vec![here(&text)];
+            return vec![here(text)];
         }
         let short = words::rest_in_private(text.lines().next().unwrap_or_default(), lines);
-        vec![here(&short), self.one(&Way::Private, text)]
+        let rest = self.one(&Way::Private, text.clone(), &speech.quick);
+        vec![here(&short), rest]
     }
 
-    fn one(&self, way: &Way, text: String) -> Message {
+    fn one(&self, way: &Way, text: String, quick: &[String]) -> Message {
         let mut message = self.blank(way);
+        message.id = Some(Id(fresh_id()));
         message.thread.clone_from(&self.thread);
+        message.payloads.extend(hints::quick(quick));
+        message.payloads.extend(hints::unless_fenced(&text));
         message.bodies.insert(Lang::new(), text);
         message
+    }
+
+    /// Whom we talk with: a person, or all in a room.
+    pub(super) fn with(&self, caller: &Caller) -> BareJid {
+        match self.way {
+            Way::Open(_) => self.from.to_bare(),
+            Way::Chat(_) | Way::Private => caller.jid.to_bare(),
+        }
     }
 
     /// The receipt it asks for (XEP-0184, 5.3: not in rooms).
@@ -127,15 +171,12 @@ impl Line {
         if *way == Way::Private {
             message.payloads = vec![MucUser::new().into()];
         }
-        if !matches!(way, Way::Chat(_)) {
-            message.id = fresh_id().ok().map(|id| Id(format!("{id:?}")));
-        }
         message
     }
 }
 
-/// The body without the lines it quotes (XEP-0428, 0461): a reply does not run what it answers.
-fn body(message: &Element) -> String {
+/// What the body quotes in front (XEP-0428, 0461), and the rest of it: a reply does not run what it answers.
+fn body(message: &Element) -> (Option<String>, String) {
     let bodies = || {
         message
             .children()
@@ -143,11 +184,55 @@ fn body(message: &Element) -> String {
     };
     let plain = bodies().find(|body| body.attrs().is_empty());
     let Some(body) = plain.or_else(|| bodies().next()) else {
-        return String::new();
+        return (None, String::new());
     };
     let text = body.text();
-    let lines = text.lines().skip_while(|line| line.starts_with('>'));
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    let (quoted, said) = match fallback(message, &text) {
+        Some((start, end)) => (&text[start..end], [&text[..start], &text[end..]].concat()),
+        None => ("", text.clone()),
+    };
+    // Clients that mark nothing, or the wrong part.
+    let (marks, rest): (Vec<&str>, Vec<&str>) = {
+        let number = said
+            .trim_start()
+            .lines()
+            .take_while(|line| line.starts_with('>'));
+        let number = number.count();
+        let lines = || said.trim_start().lines();
+        (
+            lines().take(number).collect(),
+            lines().skip(number).collect(),
+        )
+    };
+    let unquoted = |line: &str| {
+        let line = line.strip_prefix('>').unwrap_or(line);
+        line.strip_prefix(' ').unwrap_or(line).to_owned()
+    };
+    let quoted = quoted.lines().chain(marks).map(unquoted);
+    let quoted = quoted.collect::<Vec<_>>().join("\n").trim().to_owned();
+    let text = rest.join("\n").trim().to_owned();
+    ((!quoted.is_empty()).then_some(quoted), text)
+}
+
+/// The part of the body that is there for clients without replies, in bytes. Characters are counted as code points
+/// (XEP-0428, 3).
+fn fallback(message: &Element, text: &str) -> Option<(usize, usize)> {
+    let is_fallback = |one: &&Element| {
+        one.name() == "fallback"
+            && (one.has_ns(hints::NS_FALLBACK) || one.has_ns(hints::NS_FALLBACK_OLD))
+            && one.attr("for") == Some(hints::NS_REPLY)
+    };
+    let fallback = message.children().find(is_fallback)?;
+    let body = fallback.children().find(|one| one.name() == "body")?;
+    let place = |name| -> Option<usize> {
+        let number: usize = body.attr(name)?.parse().ok()?;
+        let mut places = text.char_indices().map(|(place, _)| place);
+        places
+            .nth(number)
+            .or((number >= text.chars().count()).then_some(text.len()))
+    };
+    let (start, end) = (place("start")?, place("end")?);
+    (start <= end).then_some((start, end))
 }
 
 #[cfg(test)]
@@ -181,6 +266,39 @@ mod tests {
     fn quoted_lines_are_not_run() {
         let quoted = line(Way::Private, "<body>&gt; ban a@b\n&gt; now\nshow #1</body>");
         assert_eq!(quoted.text, "show #1");
+        assert_eq!(quoted.quoted.as_deref(), Some("ban a@b\nnow"));
+        assert_eq!(quoted.replies_to, None);
+    }
+
+    #[test]
+    fn what_a_reply_repeats_for_old_clients_is_taken_out_where_it_is_marked() {
+        let reply = "<reply xmlns='urn:xmpp:reply:0' id='n1' to='bot@gate.example.org'/>";
+        let marked = |ns: &str, body: &str, start: usize, end: usize| {
+            let mark = format!(
+                "<fallback xmlns='{ns}' for='urn:xmpp:reply:0'><body start='{start}' end='{end}'/></fallback>"
+            );
+            line(Way::Private, &format!("<body>{body}</body>{reply}{mark}"))
+        };
+        for ns in [hints::NS_FALLBACK, hints::NS_FALLBACK_OLD] {
+            // 15 code points, more bytes.
+            let one = marked(ns, "&gt; bön wrote: x\n#\nunban", 0, 15);
+            assert_eq!(one.replies_to.as_deref(), Some("n1"));
+            assert_eq!(one.text, "#\nunban");
+            let all = marked(ns, "Banned #17\nunban", 0, 11);
+            assert_eq!(
+                (all.text.as_str(), all.quoted.as_deref()),
+                ("unban", Some("Banned #17"))
+            );
+        }
+        for (start, end) in [(9, 3), (100, 200), (2, 2)] {
+            assert_eq!(
+                marked(hints::NS_FALLBACK, "ünban", start, end).text,
+                "ünban"
+            );
+        }
+        // Marked wrongly: what is quoted is still not run.
+        let wrong = marked(hints::NS_FALLBACK, "&gt; ban a@b\nunban", 0, 0);
+        assert_eq!(wrong.text, "unban");
     }
 
     #[test]
@@ -189,7 +307,7 @@ mod tests {
             Way::Open("Al".into()),
             "<body>list</body><request xmlns='urn:xmpp:receipts'/>",
         );
-        let answers = asked.answer("No bans.".into());
+        let answers = asked.answer(&String::from("No bans.").into());
         assert_eq!(bodies(&answers), ["Al: No bans."]);
         assert_eq!(answers[0].type_, MessageType::Groupchat);
         assert_eq!(
@@ -202,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_private_message_is_answered_in_private() {
-        let answers = line(Way::Private, "<body>list</body>").answer("No bans.".into());
+        let answers =
+            line(Way::Private, "<body>list</body>").answer(&String::from("No bans.").into());
         assert_eq!(bodies(&answers), ["No bans."]);
         assert_eq!(answers[0].type_, MessageType::Chat);
         assert_eq!(
@@ -216,8 +335,8 @@ mod tests {
     fn a_wall_goes_to_the_asker_alone() {
         let asked = line(Way::Open("Al".into()), "<body>help</body>");
         let long = |lines| vec!["x"; lines].join("\n");
-        assert_eq!(asked.answer(long(MOST_LINES)).len(), 1);
-        let answers = asked.answer(long(MOST_LINES + 1));
+        assert_eq!(asked.answer(&long(MOST_LINES).into()).len(), 1);
+        let answers = asked.answer(&long(MOST_LINES + 1).into());
         assert_eq!(answers[0].type_, MessageType::Groupchat);
         assert_eq!(bodies(&answers)[0].lines().count(), 2);
         assert_eq!(answers[1].type_, MessageType::Chat);

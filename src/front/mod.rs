@@ -1,4 +1,4 @@
-//! The doors: forms, chat lines and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
+//! The doors: forms, chat lines, rooms and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
 //! of the server.
 //!
 //! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
@@ -12,13 +12,17 @@ pub mod disco;
 pub mod hook;
 pub mod line;
 mod message;
+pub mod notices;
 pub mod presence;
 pub mod roles;
+pub mod rooms;
 pub mod route;
+mod said;
 pub mod sessions;
 pub mod talk;
 pub mod terminal;
 mod text;
 
 pub use roles::Roles;
+pub use rooms::Rooms;
 pub use route::{Desk, Reply};

@@ -19,12 +19,15 @@ use xmpp_parsers::stanza_error::StanzaError;
 use super::adhoc::{Forms, Step};
 use super::chat;
 use super::disco::{self, Face, Question};
-use super::message::Line;
+use super::message::{Line, Way};
+use super::notices::Crier;
 use super::presence;
 use super::roles::Roles;
+use super::rooms::{self, Heard, Rooms, Taken};
+use super::said::Said;
 use super::talk::{Admitted, Talks};
-use crate::ban::Role;
-use crate::command::{self, Caller, Context, Reference, words};
+use crate::ban::{Rights, Role};
+use crate::command::{self, Caller, Context, Occupant, Reference, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
 use crate::xmpp::stanza::{Header, Kind, Received};
@@ -47,11 +50,15 @@ pub struct Reply {
 /// All that speaks for the bot.
 pub struct Desk {
     domain: BareJid,
-    bot: BareJid,
-    context: Context,
-    roles: ArcSwap<Roles>,
+    pub(super) bot: BareJid,
+    pub(super) context: Context,
+    pub(super) roles: ArcSwap<Roles>,
     forms: Forms,
+
+    pub(super) crier: Crier,
+    pub(super) said: Said,
     talks: Talks,
+    rooms: Arc<Rooms>,
     room: Arc<Semaphore>,
 }
 
@@ -60,13 +67,18 @@ impl Desk {
     pub fn new(domain: BareJid, context: Context, roles: Roles) -> Arc<Desk> {
         let bot = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
         let bot = BareJid::from_parts(Some(&bot), domain.domain());
+        let rooms = Rooms::new(&bot, context.clone());
         Arc::new(Desk {
             domain,
             bot,
             context,
             roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
+
+            crier: Crier::default(),
+            said: Said::default(),
             talks: Talks::default(),
+            rooms,
             room: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -76,9 +88,22 @@ impl Desk {
         self.roles.store(Arc::new(roles));
     }
 
+    /// The rooms we are in.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
     /// Takes in a stanza. Never waits; results and errors of IQs are not for here.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
+        match self.rooms.take(received) {
+            Taken::NotMine => {}
+            Taken::Kept => return Reply::default(),
+            Taken::Heard(heard) => return self.in_a_room(*heard),
+        }
         let face = self.face(&received.header.to);
+        if !matches!(received.type_(), "error" | "unavailable") {
+            self.crier.seen(&received.header.from);
+        }
         match received.kind {
             Kind::Iq if received.is_request() => self.request(received, face),
             Kind::Iq => Reply::default(),
@@ -107,7 +132,9 @@ impl Desk {
     pub fn farewell(&self) -> Vec<Stanza> {
         let roles = self.roles.load();
         let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
-        roles.everybody().map(part).collect()
+        let mut stanzas = self.rooms.farewell();
+        stanzas.extend(roles.everybody().map(part));
+        stanzas
     }
 
     fn face(&self, to: &Jid) -> Option<Face> {
@@ -223,6 +250,52 @@ impl Desk {
         self.talk(line, caller)
     }
 
+    /// What somebody says in a room, if it is said to us.
+    fn in_a_room(self: &Arc<Self>, heard: Heard) -> Reply {
+        let Heard {
+            mut line,
+            person,
+            grant,
+            ours,
+        } = heard;
+        let private = line.way == Way::Private;
+        let to_us = match private {
+            true => Some(line.text.clone()),
+            false => rooms::to_us(&line.text, &ours).map(str::to_owned),
+        };
+        let now = self.context.gate.now();
+        let Some(person) = person else {
+            // Whoever it is, it is a matter of the room: told there once in a while, not to each.
+            let room = line.from.to_bare();
+            let tells = to_us.is_some() && self.talks.admit_stranger(&room, now);
+            return match tells {
+                true => say(&line, words::faceless()),
+                false => Reply::default(),
+            };
+        };
+        let configured = self.roles.load().of(&person);
+        let caller = Caller {
+            jid: person,
+            rights: configured.join(Rights::everywhere(grant)),
+            occupant: Some(Occupant {
+                jid: line.from.clone(),
+                private,
+            }),
+        };
+        match to_us {
+            Some(text) => line.text = text,
+            None if self.talks.waits_for(&line.text, &caller, now) => {}
+            None => return Reply::default(),
+        }
+        if caller.role() == Role::Stranger {
+            return match self.talks.admit_stranger(&caller.jid.to_bare(), now) {
+                true => say(&line, words::stranger_in_room()),
+                false => Reply::default(),
+            };
+        }
+        self.talk(line, caller)
+    }
+
     /// Takes in a line of somebody with a role, through whichever door it came.
     fn talk(self: &Arc<Self>, line: Line, caller: Caller) -> Reply {
         let receipt = line.receipt().map(Stanza::Message);
@@ -239,8 +312,16 @@ impl Desk {
                     let reference = Reference::fresh();
                     let failed = say(&line, words::broken(&reference)).now;
                     later(place, reference, failed, async move {
-                        let text = desk.talks.run(&line, turn, caller, &desk.context).await;
-                        say(&line, text).now
+                        let with = line.with(&caller);
+                        let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
+                        let replied = desk.said.replied(&with, id, quoted);
+                        let context = &desk.context;
+                        let speech = desk.talks.run(&line, turn, caller, replied, context).await;
+                        let answers = line.answer(&speech);
+                        for answer in &answers {
+                            desk.said.note_message(&with, answer, &speech.about);
+                        }
+                        answers.into_iter().map(Stanza::Message).collect()
                     })
                 }
             },
@@ -270,7 +351,7 @@ impl Desk {
 
 /// Answers a line at once.
 fn say(line: &Line, text: String) -> Reply {
-    let answers = line.answer(text).into_iter();
+    let answers = line.answer(&text.into()).into_iter();
     Reply {
         now: answers.map(Stanza::Message).collect(),
         later: None,

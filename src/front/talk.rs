@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::message::Line;
+use super::message::{Line, Speech};
+use super::said::{About, Replied};
 use super::{line, text};
 use crate::ban::{Door, Timestamp};
 use crate::command::outcome::Outcome;
-use crate::command::{self, Call, Caller, Context, words};
+use crate::command::{self, Call, Caller, Context, subjects, words};
 
 /// How long a question waits for its yes.
 pub const YES_WITHIN: Duration = Duration::from_secs(120);
@@ -51,7 +52,15 @@ struct Person {
     /// The list that was shown last: the call for its page, and which page it is.
     shown: Option<(Call, usize)>,
     /// The last line that did nothing: it may be corrected and run then.
-    failed: Option<String>,
+    failed: Option<Failed>,
+}
+
+/// A line that did nothing.
+#[derive(Debug, Clone)]
+struct Failed {
+    id: String,
+    /// What it replied to: so does its correction.
+    replied: Option<Replied>,
 }
 
 /// A question that waits for its yes: from whom it was put to, where it was put, for exactly this.
@@ -59,6 +68,8 @@ struct Person {
 struct Asked {
     call: Call,
     until: Timestamp,
+    /// The line that led to it, which may be corrected as long as nothing is done.
+    line: Option<Failed>,
 }
 
 impl Asked {
@@ -86,6 +97,8 @@ pub(super) enum Admitted {
 /// One's place behind one's own earlier lines.
 #[derive(Debug)]
 pub(super) struct Turn {
+    /// What the line replies to that this one corrects.
+    replied: Option<Replied>,
     before: Option<oneshot::Receiver<()>>,
     /// Dropped when the line is done with, which lets the next one go.
     _done: oneshot::Sender<()>,
@@ -147,16 +160,16 @@ impl Talks {
         if line.encrypted {
             return Admitted::Answer(words::encrypted());
         }
-        if let Some(corrected) = &line.corrects
-            && person
-                .failed
-                .take_if(|failed| failed == corrected)
-                .is_none()
-        {
-            return Admitted::Answer(words::corrected());
+        let mut replied = None;
+        if let Some(corrected) = &line.corrects {
+            match person.undone(corrected) {
+                Some(failed) => replied = failed.replied,
+                None => return Admitted::Answer(words::corrected()),
+            }
         }
         let (done, next) = oneshot::channel();
         Admitted::InTurn(Turn {
+            replied,
             before: person.turn.replace(next),
             _done: done,
         })
@@ -168,8 +181,9 @@ impl Talks {
         line: &Line,
         turn: Turn,
         caller: Caller,
+        replied: Option<Replied>,
         context: &Context,
-    ) -> String {
+    ) -> Speech {
         if let Some(before) = turn.before {
             // An error means that the line before is over too.
             let _ = before.await;
@@ -178,7 +192,14 @@ impl Talks {
         let asked = self.person(&who, |person| person.asked.take());
         let now = context.gate.now();
         let asked = asked.filter(|asked| asked.is_of(&caller, now));
-        let (text, failed) = match (Word::of(&line.text), asked) {
+        let replied = replied.or(turn.replied);
+        // A correction of a correction names the first message again.
+        let id = line.corrects.clone().or_else(|| line.id.clone());
+        let this = id.map(|id| Failed {
+            id,
+            replied: replied.clone(),
+        });
+        let (speech, failed) = match (Word::of(&line.text), asked) {
             (Some(Word::Yes), Some(asked)) => {
                 let call = Call {
                     // The role of now, not of when it was asked.
@@ -186,23 +207,21 @@ impl Talks {
                     confirmed: true,
                     ..asked.call
                 };
-                self.carry_out(call, context).await
+                self.carry_out(call, None, context).await
             }
-            (Some(Word::Yes), None) => (words::nothing_to_confirm(), false),
-            (Some(Word::No), Some(_)) => (words::dropped(), false),
+            (Some(Word::Yes), None) => (words::nothing_to_confirm().into(), false),
+            (Some(Word::No), Some(_)) => (words::dropped().into(), false),
             (Some(Word::Next), _) => self.page(&caller, 1, context).await,
             (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
-            _ => match line::call(&line.text, &caller, door(&caller)) {
-                Ok(call) => self.carry_out(call, context).await,
-                Err(text) => (text, true),
+            _ => match line::call(&line.text, &caller, door(&caller), replied.as_ref()) {
+                Ok(call) => self.carry_out(call, this.clone(), context).await,
+                Err(text) => (text.into(), true),
             },
         };
         if failed {
-            // A correction of a correction names the first message again.
-            let id = line.corrects.clone().or_else(|| line.id.clone());
-            self.person(&who, |person| person.failed = id);
+            self.person(&who, |person| person.failed = this);
         }
-        text
+        speech
     }
 
     /// Whether a yes or no is waited for from whom, and where, this is. In a room these need not be addressed then.
@@ -220,12 +239,12 @@ impl Talks {
     }
 
     /// Another page of the list that was shown last, with its filter.
-    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (String, bool) {
+    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (Speech, bool) {
         let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
-            return (words::no_list(), false);
+            return (words::no_list().into(), false);
         };
         let Some(page) = page.checked_add_signed(step).filter(|page| *page > 0) else {
-            return (words::no_page_before(), false);
+            return (words::no_page_before().into(), false);
         };
         let mut call = Call {
             // The role and the door of now, not of when the list was asked for.
@@ -234,18 +253,33 @@ impl Talks {
             ..call
         };
         call.values.set("page", vec![page.to_string()]);
-        match self.carry_out(call, context).await {
+        match self.carry_out(call, None, context).await {
             // The only thing that can be wrong with what was right before.
-            (_, true) => (words::no_next_page(), false),
+            (_, true) => (words::no_next_page().into(), false),
             answer => answer,
         }
     }
 
-    /// The answer, and whether nothing was done because the line was wrong.
-    async fn carry_out(&self, call: Call, context: &Context) -> (String, bool) {
+    /// The answer, and whether nothing was done nor will be: the line may be corrected then.
+    async fn carry_out(
+        &self,
+        call: Call,
+        line: Option<Failed>,
+        context: &Context,
+    ) -> (Speech, bool) {
         let outcome = command::handle(&call, context).await;
-        let failed = matches!(outcome, Outcome::Invalid(_) | Outcome::Unknown { .. });
-        let text = text::render(&outcome, command::find(&call.name));
+        let failed = matches!(
+            outcome,
+            Outcome::Invalid(_)
+                | Outcome::Unknown { .. }
+                | Outcome::Refused(_)
+                | Outcome::Forbidden { .. }
+        );
+        let speech = Speech {
+            text: text::render(&outcome, command::find(&call.name)),
+            about: about(&call, context),
+            quick: text::quick(&outcome),
+        };
         if let Outcome::Rows(page) = &outcome {
             let shown = Some((call.clone(), page.page));
             self.person(&call.caller.jid, |person| person.shown = shown);
@@ -256,10 +290,11 @@ impl Talks {
             let asked = Asked {
                 call: Call { values, ..call },
                 until: context.gate.now().saturating_add(YES_WITHIN),
+                line,
             };
             self.person(&who, |person| person.asked = Some(asked));
         }
-        (text, failed)
+        (speech, failed)
     }
 
     fn person<R>(&self, jid: &Jid, look: impl FnOnce(&mut Person) -> R) -> R {
@@ -268,6 +303,32 @@ impl Talks {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Person {
+    /// The line of this id, if it did nothing yet. A question it led to is dropped.
+    fn undone(&mut self, id: &str) -> Option<Failed> {
+        if let Some(failed) = self.failed.take_if(|failed| failed.id == id) {
+            return Some(failed);
+        }
+        let is_it = |asked: &mut Asked| asked.line.as_ref().is_some_and(|line| line.id == id);
+        self.asked.take_if(is_it)?.line
+    }
+}
+
+/// Whom a call was about, if it was about one.
+fn about(call: &Call, context: &Context) -> About {
+    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
+    match named {
+        Ok(subject) => {
+            let number = context.gate.read(|ledger| {
+                let ban = ledger.current(&subject);
+                ban.map(|ban| ban.id.to_string())
+            });
+            About::One(number.unwrap_or_else(|| subject.to_string()))
+        }
+        Err(_) => About::Nobody,
     }
 }
 
@@ -357,6 +418,7 @@ mod tests {
                     confirmed: false,
                 },
                 until: at(120_000),
+                line: None,
             });
         });
         let waits = |text: &str, caller: &Caller, millis| talks.waits_for(text, caller, at(millis));
@@ -432,8 +494,31 @@ mod tests {
             )
         };
         assert!(!is_in());
-        talks.person(&corrected.from, |person| person.failed = Some("m1".into()));
+        let failed = |id: &str| {
+            Some(Failed {
+                id: id.into(),
+                replied: None,
+            })
+        };
+        talks.person(&corrected.from, |person| person.failed = failed("m1"));
         assert!(is_in());
         assert!(!is_in(), "not a second time");
+        // One that waits for its yes has done nothing either; its question is dropped.
+        talks.person(&corrected.from, |person| {
+            person.asked = Some(Asked {
+                call: Call {
+                    caller: caller(),
+                    door: Door::Chat,
+                    name: String::from("ban"),
+                    values: Values::new(),
+                    confirmed: false,
+                },
+                until: at(120_000),
+                line: failed("m1"),
+            });
+        });
+        assert!(is_in());
+        assert!(talks.person(&corrected.from, |person| person.asked.is_none()));
+        assert!(!is_in());
     }
 }

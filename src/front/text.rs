@@ -4,6 +4,7 @@
 
 use crate::command::outcome::{Outcome, Page, Problem, Row};
 use crate::command::{Spec, words};
+use crate::xmpp::payload::hints::FENCE;
 
 /// An outcome as text.
 pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
@@ -20,6 +21,15 @@ pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
         Outcome::Forbidden { needs } => words::forbidden(*needs),
         Outcome::Unknown { .. } => words::nothing_was_done(None),
         Outcome::Broken(reference) => words::broken(reference),
+    }
+}
+
+/// Lines that answer an outcome, for clients that offer them.
+pub(super) fn quick(outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Ask(_) => words::YES_OR_NO.map(String::from).to_vec(),
+        Outcome::Rows(page) => page.next.iter().cloned().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -48,7 +58,13 @@ fn text(lines: &[String], rows: &[Row]) -> String {
     let mut all = lines.to_vec();
     all.extend(rows.iter().map(|row| {
         if row.value.contains('\n') {
-            format!("{}:\n```\n{}\n```", row.label, row.value)
+            // A line of a user's may not end the block.
+            let value = row.value.replace("\n```", "\n ```");
+            let value = match value.starts_with(FENCE) {
+                true => format!(" {value}"),
+                false => value,
+            };
+            format!("{}:\n{FENCE}\n{value}\n{FENCE}", row.label)
         } else if row.value.contains(&row.label) {
             // A sentence that names its subject needs no label in front.
             row.value.clone()

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::lock;
@@ -40,7 +39,6 @@ pub struct Counters {
     under_way: Arc<UnderWay>,
     shown: Mutex<VecDeque<Failure>>,
     given: Mutex<HashMap<(String, Subject), Timestamp>>,
-    notices: broadcast::Sender<Notice>,
     kept: Mutex<Kept>,
 }
 
@@ -101,7 +99,6 @@ impl Counters {
             under_way: Arc::default(),
             shown: Mutex::default(),
             given: Mutex::default(),
-            notices: broadcast::Sender::new(64),
             kept: Mutex::default(),
         })
     }
@@ -116,19 +113,15 @@ impl Counters {
         lock(&self.shown).iter().rev().cloned().collect()
     }
 
-    /// What admins should hear of although nothing was done; the same once an hour.
-    pub fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
-    }
-
-    /// Takes note of what was weighed.
-    pub(super) fn saw(
+    /// Takes note of what was weighed; gives back what admins should hear of although nothing was
+    /// done, the same once an hour.
+    pub(super) fn saw<'a>(
         &self,
         report: &Report,
         proposal: &Proposal,
-        notices: &[Notice],
+        notices: &'a [Notice],
         now: Timestamp,
-    ) {
+    ) -> Vec<&'a Notice> {
         if let Some(failure) = failure(report, proposal, now) {
             let mut shown = lock(&self.shown);
             if shown.len() >= SHOWN {
@@ -136,13 +129,12 @@ impl Counters {
             }
             shown.push_back(failure);
         }
-        for notice in notices {
-            if self.is_new(notice, now) {
-                tracing::warn!(rule = notice.rule, subject = %notice.subject, "{notice}");
-                // Nobody listens: it is in the log.
-                let _ = self.notices.send(notice.clone());
-            }
+        let new = notices.iter().filter(|notice| self.is_new(notice, now));
+        let new: Vec<&Notice> = new.collect();
+        for notice in &new {
+            tracing::warn!(rule = notice.rule, subject = %notice.subject, "{notice}");
         }
+        new
     }
 
     fn is_new(&self, notice: &Notice, now: Timestamp) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::notices::News;
 use super::ports::{LogFault, Outbox, Task, Undone};
 use super::{lock, subject_of};
 use crate::ban::{Effect, Seq, Subject, Timestamp};
@@ -15,6 +16,11 @@ use crate::ban::{Effect, Seq, Subject, Timestamp};
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// The longest wait between two tries.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// People hear of work that was tried so often in vain, which takes half a minute and more.
+const STUCK: u32 = 5;
+/// And again after so many tries more, which is about a day.
+const STILL_STUCK: u32 = 288;
 
 /// The table of unfinished work.
 pub(super) struct Desk {
@@ -185,19 +191,30 @@ impl Desk {
     }
 
     /// Writes down how a try went. A task renewed in the meantime stays.
-    pub(super) fn finish(&self, tried: &Task, outcome: Result<(), Undone>, now: Timestamp) {
+    ///
+    /// Gives back what people should hear of it: that it does not get done, after so many tries and then
+    /// about once a day, and that it is done after all.
+    pub(super) fn finish(
+        &self,
+        tried: &Task,
+        outcome: Result<(), Undone>,
+        now: Timestamp,
+    ) -> Option<News> {
+        let mut news = None;
         {
             let mut table = lock(&self.table);
-            let Some(mut task) = table.remove(&tried.subject) else {
-                return;
-            };
+            let mut task = table.remove(&tried.subject)?;
             match outcome {
                 _ if task.since != tried.since => table.put(task),
+                Ok(()) if task.tries >= STUCK => news = Some(News::Unstuck(task)),
                 Ok(()) => {}
                 Err(Undone(fault)) => {
                     task.tries = task.tries.saturating_add(1);
                     task.next = now.saturating_add(wait_after(task.tries));
                     task.fault = Some(fault);
+                    if task.tries == STUCK || task.tries.is_multiple_of(STILL_STUCK) {
+                        news = Some(News::Stuck(task.clone()));
+                    }
                     table.put(task);
                 }
             }
@@ -205,6 +222,7 @@ impl Desk {
         }
         self.save_here();
         self.changed.send_modify(|count| *count += 1);
+        news
     }
 
     /// Says why nothing is tried at present, or that it is: told of tasks nobody has tried yet.

@@ -78,7 +78,9 @@ fn finish(
                 tracing::warn!(subject = %task.subject, tries = task.tries + 1, %why,
                     "the server has not carried out a decision yet; trying again");
             }
-            gate.desk.finish(&task, outcome, gate.clock.now());
+            if let Some(news) = gate.desk.finish(&task, outcome, gate.clock.now()) {
+                gate.announce(news);
+            }
         }
         Err(why) => {
             // Cannot happen: a try catches its own panics and is never aborted before the end.

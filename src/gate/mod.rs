@@ -7,7 +7,7 @@
 //!
 //! Failed logins are counted on the way, and the counters kept, by [`counters`]; those whose
 //! outcome is not known yet are in `tries`. Who wants to write
-//! down what was weighed listens to [`weighed`].
+//! down what was weighed listens to [`weighed`]; what people should hear of leaves by [`notices`].
 //!
 //! The gate never waits for a disk or a network to answer [`Gate::check`], and knows nothing of
 //! XML. Start reading at [`Gate::submit`].
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod counters;
 mod desk;
 pub mod effects;
+pub mod notices;
 pub mod past;
 pub mod ports;
 pub mod snapshots;
@@ -42,6 +43,7 @@ use crate::ban::{
 use clock::Clock;
 use counters::Counters;
 use desk::Desk;
+use notices::{Herald, News};
 use ports::{Entry, EventLog, Held, LogFault, Outbox, Server, Task};
 use tries::Tries;
 use weighed::{Teller, Weighings};
@@ -73,6 +75,7 @@ pub struct Gate {
     counters: Counters,
     tries: Tries,
     teller: Teller,
+    herald: Herald,
     folded: Notify,
     news: watch::Sender<Seq>,
 }
@@ -107,14 +110,16 @@ impl Gate {
         let desk = Desk::new(Arc::clone(&outbox), cursor, tasks);
         let mut ledger = snapshots::restore(&*log, &*outbox, cursor)?;
         let restored = ledger.folded();
+        let herald = Herald::default();
         loop {
             let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
             if entries.is_empty() {
                 break;
             }
             for Entry { seq, event, .. } in &entries {
-                let (_, effects) = ledger.fold(*seq, event);
+                let (ruling, effects) = ledger.fold(*seq, event);
                 if *seq > cursor {
+                    herald.keep(event, &ruling, clock.now());
                     desk.take_in(*seq, event.at, effects);
                 }
             }
@@ -134,6 +139,7 @@ impl Gate {
             counters,
             tries: Tries::default(),
             teller: Teller::default(),
+            herald,
             folded: Notify::new(),
             news,
         }))
@@ -247,7 +253,9 @@ impl Gate {
             let mut tracker = self.counters.tracker();
             weigh(ledger, &mut tracker, &policy, report, now, &mut fresh)
         });
-        self.counters.saw(report, &proposal, &notices, now);
+        for notice in self.counters.saw(report, &proposal, &notices, now) {
+            self.announce(News::Spared(notice.clone()));
+        }
         self.teller.weighed(report, &proposal, now);
         match no_chance {
             Some(why) => Err(LogFault::Broken(format!("no randomness: {why}"))),
@@ -325,6 +333,9 @@ impl Gate {
         }
         if let Some(seq) = news {
             self.news.send_replace(seq);
+        }
+        for (entry, (_, ruling)) in entries.iter().zip(&rulings) {
+            self.herald.ruled(&entry.event, ruling);
         }
         self.tell(rulings);
         self.desk.wake();

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::ban::event::Chain;
-use crate::ban::{Account, Ban, Event, Seq, Subject, Timestamp};
+use crate::ban::{Account, Ban, BanId, Event, Seq, Subject, Timestamp};
 
 /// An ordered, durable log of decisions. Embedded it is sled; a distributed engine serves the
 /// same trait.
@@ -141,6 +141,12 @@ pub trait Server: Send + Sync + 'static {
     /// The addresses an account is connected from; empty when the server does not tell.
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
 
+    /// Follows what turns out to be changed in the records on the server.
+    fn findings(&self) -> broadcast::Receiver<Finding> {
+        // One whose other end is gone: nothing is ever found.
+        broadcast::channel(1).1
+    }
+
     /// The ban that the server's own record of an account holds; `None` when there is none, or the
     /// server keeps no records or does not tell.
     fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
@@ -179,6 +185,32 @@ pub struct Gap {
     pub effect: String,
     /// The exact lines to paste, and where; several lines.
     pub remedy: String,
+}
+
+/// Somebody else had their hands in the record of a ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whose record.
+    pub account: Account,
+    /// The ban it is of, where one stands.
+    pub ban: Option<BanId>,
+    /// What was there instead.
+    pub found: Found,
+}
+
+/// What was found in the place of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// One of ours for other terms, put back.
+    Older,
+    /// Ours, but changed.
+    Changed,
+    /// One that claims to be ours and is not, or whose key was removed too early.
+    Forged,
+    /// Something else.
+    Other,
 }
 
 /// A ban as the server's own record tells it.

@@ -229,3 +229,59 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn enter(table: &mut Table, number: usize, now: Timestamp) -> Who {
+        let account = Subject::parse(&format!("u{number}@example.org")).unwrap();
+        let who = (
+            account.account().unwrap().clone(),
+            "203.0.113.7".parse().unwrap(),
+        );
+        let place = Subject::parse("203.0.113.7").unwrap();
+        table.enter(who.clone(), vec![account, place], now);
+        who
+    }
+
+    fn is_empty(table: &Table) -> bool {
+        table.slots.is_empty() && table.open.is_empty()
+    }
+
+    #[test]
+    fn what_is_over_leaves_nothing_behind() {
+        let (mut table, now) = (Table::default(), Timestamp::from_millis(1_000_000));
+        let (one, two) = (enter(&mut table, 1, now), enter(&mut table, 2, now));
+        assert_eq!(table.slots.len(), 3);
+        table.leave(&one);
+        table.leave(&one);
+        table.leave(&two);
+        assert!(is_empty(&table));
+        // Its end was noted, and does not take a later try of the same away.
+        enter(&mut table, 1, now.saturating_add(LASTS / 2));
+        table.tidy(now.saturating_add(LASTS));
+        assert_eq!(table.open.len(), 1);
+        table.tidy(now.saturating_add(LASTS * 2));
+        assert!(is_empty(&table) && table.ends.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_frees_them_all() {
+        let mut table = Table::default();
+        enter(&mut table, 1, Timestamp::from_millis(1_000_000));
+        table.tidy(Timestamp::from_millis(0));
+        assert!(is_empty(&table));
+    }
+
+    #[test]
+    fn the_table_has_a_bound() {
+        let mut table = Table::default();
+        for number in 0..MOST + 10 {
+            enter(&mut table, number, Timestamp::from_millis(0));
+        }
+        assert_eq!((table.ends.len(), table.open.len()), (MOST, MOST));
+        assert_eq!(table.slots.len(), MOST + 1);
+    }
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -33,14 +33,16 @@ use super::remedy::{Names, standing};
 use super::secret::Secret;
 use super::stanza::{Kind as Stanza, Received};
 use crate::ban::seal::Keyring;
-use crate::ban::{Account, Ban, Subject};
-use crate::gate::ports::{Held, Recorded, Server, Standing, Undone};
+use crate::ban::{Account, Ban, BanId, Subject};
+use crate::gate::ports::{Finding, Found, Held, Recorded, Server, Standing, Undone};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
 const GRANT_WINDOW: Duration = Duration::from_secs(10);
 /// Grants come in a burst; this long without another one, it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
+/// Findings that may wait to be heard of.
+const FINDINGS: usize = 64;
 
 /// What this side of the program needs to know.
 #[derive(Debug, Clone)]
@@ -112,6 +114,8 @@ pub struct XmppServer {
     believed: ArcSwap<HashSet<String>>,
     /// Those that were named as not believed.
     doubted: Mutex<BTreeSet<String>>,
+    /// What others did to records.
+    findings: broadcast::Sender<Finding>,
 }
 
 #[derive(Debug)]
@@ -158,6 +162,7 @@ impl XmppServer {
             doubt: Notify::new(),
             reconnect: Notify::new(),
             greeted: Notify::new(),
+            findings: broadcast::Sender::new(FINDINGS),
         })
     }
 
@@ -501,6 +506,17 @@ impl XmppServer {
         Undone(format!("{doing}: {why}."))
     }
 
+    /// Tells of a record that is not what it should be; the same again and again is for the gate to leave out.
+    fn found(&self, account: &Account, ban: Option<BanId>, found: Found) {
+        tracing::warn!(%account, ?found, "the record of a ban was changed by somebody else");
+        // Nobody listens: it is in the log.
+        let _ = self.findings.send(Finding {
+            account: account.clone(),
+            ban,
+            found,
+        });
+    }
+
     async fn enforce_account(&self, ban: &Ban, account: &Account) -> Result<Held, Undone> {
         let (host, jid) = self.host_of(account)?;
         let module = self.module_at(&host.vhost);
@@ -533,7 +549,7 @@ impl XmppServer {
             Kind::Ejabberd | Kind::Unknown if by_module_alone && host.record != Right::Both => {
                 Ok(())
             }
-            Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid).await,
+            Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid, account).await,
         }
     }
 
@@ -650,6 +666,10 @@ impl Server for XmppServer {
 
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         self.seen_at(account).boxed()
+    }
+
+    fn findings(&self) -> broadcast::Receiver<Finding> {
+        self.findings.subscribe()
     }
 
     fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {

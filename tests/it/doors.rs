@@ -50,6 +50,13 @@ pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
     Roles::new(with(Role::Admin, admins).chain(with(Role::Moderator, moderators)))
 }
 
+fn context_of(world: &World) -> Context {
+    Context::new(
+        Arc::clone(&world.gate),
+        Timestamp::from_millis(START - 90_000_000),
+    )
+}
+
 impl Bot {
     pub(crate) fn new() -> Self {
         Self::with(FakeServer::new(true))
@@ -62,14 +69,18 @@ impl Bot {
     /// The same with a recording of attempts.
     pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<Recorded>) -> Self {
         let world = World::new(server);
-        let started = Timestamp::from_millis(START - 90_000_000);
-        let context = Context::new(Arc::clone(&world.gate), started).recording(recorded);
+        let context = context_of(&world).recording(recorded);
         let desk = Desk::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
             roles(&["admin@example.org"], &["mod@example.org"]),
         );
         Bot { world, desk }
+    }
+
+    /// What commands work with in it.
+    pub(crate) fn context(&self) -> Context {
+        context_of(&self.world)
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
@@ -576,6 +587,7 @@ async fn lists_have_pages_filters_and_tables() {
     assert_eq!(bot.chat(ADMIN, "list").await, "No bans in force.");
 }
 
+// 050.2, 050.10, 004.1: the shortest path is fill and send; the same again is over.
 #[tokio::test(start_paused = true)]
 async fn a_form_is_filled_in_and_done_once() {
     let bot = Bot::new();
@@ -608,6 +620,7 @@ async fn a_form_is_filled_in_and_done_once() {
     assert_eq!(bot.world.server.done().len(), 2);
 }
 
+// 050.10
 #[tokio::test(start_paused = true)]
 async fn two_submits_at_once_do_the_work_once() {
     let bot = Bot::new();
@@ -628,6 +641,7 @@ async fn two_submits_at_once_do_the_work_once() {
     assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
 }
 
+// Clients show "completed" for an IQ error, and each shows another of title, instructions and note.
 #[tokio::test(start_paused = true)]
 async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places() {
     let bot = Bot::new();
@@ -673,6 +687,7 @@ async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places()
     assert!(note(&done).contains("(5 minutes)"), "{}", note(&done));
 }
 
+// 050.6, 050.12: two stages, and prev leads back with the values.
 #[tokio::test(start_paused = true)]
 async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     let bot = Bot::new();
@@ -719,6 +734,7 @@ async fn one_step_takes_any_duration_and_asks_when_it_is_risky() {
     );
 }
 
+// 050.6, 050.7
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_form_changes_nothing_and_is_over() {
     let bot = Bot::new();
@@ -745,6 +761,7 @@ async fn a_cancelled_form_changes_nothing_and_is_over() {
     }
 }
 
+// 050.1, 050.3, 050.4
 #[tokio::test(start_paused = true)]
 async fn faults_of_protocol_have_the_conditions_of_the_standard() {
     let bot = Bot::new();
@@ -827,6 +844,7 @@ async fn faults_of_protocol_have_the_conditions_of_the_standard() {
     );
 }
 
+// 612.1, 612.2, 612.3, 612.9
 #[tokio::test(start_paused = true)]
 async fn every_request_is_answered_and_nothing_else() {
     let bot = Bot::new();
@@ -919,6 +937,7 @@ async fn every_request_is_answered_and_nothing_else() {
     }
 }
 
+// 030.2
 #[tokio::test(start_paused = true)]
 async fn commands_are_shown_to_those_who_may_run_them() {
     let bot = Bot::new();
@@ -1075,6 +1094,7 @@ async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
 
 /// Anything in any field of any form, and any line: one answer, no panic, and an error form or
 /// a result, never silence.
+// 004.2: no var, no type, unknown fields, repeated ones, far too long ones.
 #[test]
 fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
     let runtime = tokio::runtime::Builder::new_current_thread()

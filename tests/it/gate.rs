@@ -1,7 +1,7 @@
 //! The gate with a store in memory and a server that does as it is told.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(crate) struct FakeServer {
     pub(crate) standing: watch::Sender<Arc<Standing>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+    held: AtomicBool,
 }
 
 impl FakeServer {
@@ -40,6 +41,7 @@ impl FakeServer {
             })),
             unknown: Mutex::default(),
             admin_addresses: Mutex::default(),
+            held: AtomicBool::new(false),
         })
     }
 
@@ -50,6 +52,11 @@ impl FakeServer {
             level: 1,
             ..Standing::default()
         }));
+    }
+
+    /// From now on it takes bans and never says that it did.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
     }
 
     fn act(&self, what: String) -> Result<(), Undone> {
@@ -70,6 +77,9 @@ impl FakeServer {
 impl Server for FakeServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         async move {
+            if self.held.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             self.act(format!("ban {} {}", ban.id, ban.subject))?;
             Ok(match ban.subject {
                 Subject::Account(_) => Held::Enforced,

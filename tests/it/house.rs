@@ -145,7 +145,8 @@ fn sentences_for_people_stand_where_words_belong() {
             "command/manual.rs",
             "command/outcome.rs",
         ];
-        if words.iter().any(|place| inside.starts_with(place)) {
+        let is_test = inside.file_name().is_some_and(|name| name == "tests.rs");
+        if is_test || words.iter().any(|place| inside.starts_with(place)) {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();

@@ -86,7 +86,7 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
         at: Timestamp::from_millis(at),
         actor: match step.1 % 2 {
             0 => Actor {
-                occupant: Some(String::from("room@example.org/nick")),
+                occupant: Some(Box::from("room@example.org/nick")),
                 ..Actor::rules()
             },
             _ => Actor::clock(),

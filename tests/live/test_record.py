@@ -82,3 +82,20 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
     time.sleep(1)
     assert refused(server, user), "and it stays so"
     assert re.search("fights", server.record(user)), server.record(user)
+
+
+def test_admins_hear_of_a_record_that_others_changed(house, server, admin, fresh):
+    if not server.name.startswith("ejabberd"):
+        pytest.skip("the record is only an export there")
+    user = fresh()
+    ban(house, server.jid(user), "1d spam in rooms")
+    forged = server.record(user).replace("spam in rooms", "all is forgiven")
+    assert "forgiven" in forged
+    server.ctl("private_set", user=user, host=server.host, element=forged)
+    while not admin.messages.empty():
+        admin.messages.get_nowait()
+    house.say(f"ban {server.jid(user)} 2d", "admin2")
+    notice = admin.next_message(f"bot@{house.jid}")["body"]
+    print(notice)
+    assert notice.startswith(f"The ban record of {server.jid(user)}") and "had been forged" in notice, notice
+    assert "spam in rooms" in server.record(user), "and it is right again"

@@ -456,6 +456,8 @@ local function watch_component()
 	there:hook("component-authenticated", function ()
 		sweep_due = true;
 		hello();
+		report_pause = 0;
+		pump(); -- before anybody is asked about
 	end);
 	there:hook("component-disconnected", function ()
 		module:add_timer(0, function () -- mod_component notices after this event

@@ -367,7 +367,7 @@ mod tests {
                 id: EventId([0; 16]),
                 at: at(1_000),
                 actor: Actor {
-                    occupant: Some(String::from("room@example.org/nick")),
+                    occupant: Some(Box::from("room@example.org/nick")),
                     ..Actor::rules()
                 },
                 origin: Origin::Automatic {

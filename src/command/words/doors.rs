@@ -87,6 +87,25 @@ pub fn confirm_chat() -> String {
     String::from("Answer yes within 2 minutes to do it; anything else drops it.")
 }
 
+/// What a question is answered with.
+pub const YES_OR_NO: [&str; 2] = ["yes", "no"];
+
+/// A reply to a message of ours that was about several, or about nobody.
+pub fn reply_to_nobody(spec: &Spec) -> String {
+    format!(
+        "That message is about several, or about nobody in particular: name whom you mean. Nothing was done. Write: {}",
+        spec.usage
+    )
+}
+
+/// A reply to a message we do not remember.
+pub fn reply_to_unknown(spec: &Spec) -> String {
+    format!(
+        "I no longer know what that message was about: name whom you mean. Nothing was done. Write: {}",
+        spec.usage
+    )
+}
+
 /// A question was dropped.
 pub fn dropped() -> String {
     String::from("Dropped; nothing was done.")

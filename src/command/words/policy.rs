@@ -147,9 +147,14 @@ pub fn exempt_list(names: &[String]) -> String {
 }
 
 /// Exemptions given by command.
+pub fn allowed_label() -> &'static str {
+    "Exempt by command"
+}
+
+/// Exemptions given by command.
 pub fn allowed_number(number: usize) -> String {
     match number {
-        0 => String::from("nobody; the command allow exempts somebody"),
+        0 => String::from("nobody; allow exempts somebody"),
         _ => format!("{}; allowed lists them", count(number, "exemption")),
     }
 }

@@ -1,6 +1,10 @@
 //! Sentences said in rooms and about them.
 
-use super::clean;
+use super::super::deed::Deed;
+use super::super::seat::{Seat, Trouble};
+use super::{clean, count, sentence};
+use crate::ban::Timestamp;
+use crate::ban::time::in_words;
 
 /// What is said to one occupant for all to read.
 pub fn to_nick(nick: &str, text: &str) -> String {
@@ -10,4 +14,120 @@ pub fn to_nick(nick: &str, text: &str) -> String {
 /// An answer that is too long for a room, in its place.
 pub fn rest_in_private(first: &str, lines: usize) -> String {
     format!("{first}\nThe whole answer has {lines} lines; I sent it to you in private.")
+}
+
+/// In a room that does not show us who anybody is.
+pub fn faceless() -> String {
+    String::from(
+        "I cannot see who you are, so I take no orders here. Let the room show real JIDs to everybody, or make me a moderator of it. Nothing was done.",
+    )
+}
+
+/// To an occupant without a role.
+pub fn stranger_in_room() -> String {
+    String::from(
+        "I take orders from the server's admins and from those to whom this room grants a role; you are neither.",
+    )
+}
+
+/// What was done through another door, for the room that is told all of it.
+pub fn deed(deed: &Deed) -> String {
+    let caller = &deed.caller;
+    let place = match &caller.occupant {
+        Some(occupant) => format!("{} {}", deed.door, clean(occupant.jid.as_str())),
+        None => deed.door.to_string(),
+    };
+    format!(
+        "{} by {} ({}, {place}): {}",
+        deed.command,
+        clean(&caller.name(deed.door)),
+        caller.rights,
+        clean(&deed.told)
+    )
+}
+
+/// What was done faster than the room could be told.
+pub fn deeds_missed(number: u64) -> String {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    format!(
+        "{} more were carried out than I could tell here; the log has them all.",
+        count(number, "order")
+    )
+}
+
+/// A room, in front of what is the case with it.
+pub fn seat_label(seat: &Seat) -> String {
+    match seat.nick {
+        Some(_) => format!("Room {}", clean(&seat.room)),
+        None => format!("NOT IN ROOM {}", clean(&seat.room)),
+    }
+}
+
+/// What is the case with a room.
+pub fn seat(seat: &Seat, now: Timestamp) -> String {
+    let Some(nick) = &seat.nick else {
+        let why = match &seat.trouble {
+            Some(trouble) => sentence(&self::trouble(trouble)),
+            None => String::from("Not entered yet."),
+        };
+        let next = seat.again.filter(|again| now < *again);
+        return match next {
+            Some(again) => format!("{why} Next try in {}.", in_words(again.since(now))),
+            None => why,
+        };
+    };
+    let others = match seat.others {
+        1 => String::from("1 other is"),
+        number => format!("{number} others are"),
+    };
+    let mut said = format!("I am {}, {others} there.", clean(nick));
+    if seat.faceless > 0 {
+        said.push_str(&format!(
+            " I cannot see who {} of them are: let the room show real JIDs to everybody, or make me a moderator of it.",
+            seat.faceless
+        ));
+    }
+    if seat.public == Some(true) {
+        said.push(' ');
+        said.push_str(&public_room());
+    }
+    said
+}
+
+/// About a room that has no door.
+pub fn public_room() -> String {
+    String::from(
+        "ANYBODY CAN ENTER IT and read what is said there of accounts and addresses: make it members-only or give it a password.",
+    )
+}
+
+/// Why we are not in a room, and what to do.
+pub fn trouble(trouble: &Trouble) -> String {
+    let by = |who: &Option<String>, why: &Option<String>| {
+        let who = who.as_ref().map(|who| format!(" by {}", clean(who)));
+        let why = why.as_ref().map(|why| format!(": {}", clean(why)));
+        format!("{}{}", who.unwrap_or_default(), why.unwrap_or_default())
+    };
+    match trouble {
+        Trouble::Missing => String::from(
+            "there is no such room; create it with your client, members-only, persistent, showing real JIDs to everybody",
+        ),
+        Trouble::Destroyed(why) => format!("the room was closed{}", by(&None, why)),
+        Trouble::NickTaken => String::from(
+            "somebody else has my nick there, and those I tried instead; set another `nick`",
+        ),
+        Trouble::Password => {
+            String::from("it wants a password, or another one; set `password_file` of the room")
+        }
+        Trouble::MembersOnly => {
+            String::from("it is for members only; make this component's bot a member of it")
+        }
+        Trouble::Banned(who, why) => format!("I am banned from it{}", by(who, why)),
+        Trouble::Kicked(who, why) => format!("I was kicked out{}", by(who, why)),
+        Trouble::Full => String::from("it is full"),
+        Trouble::Unreachable => String::from("its server is out of reach, or just starting"),
+        Trouble::Silent => String::from("it does not answer"),
+        Trouble::Lost => String::from("I was no longer in it, and nobody had told me"),
+        Trouble::Refused(why) => format!("it refuses me: {}", clean(why)),
+    }
 }

@@ -104,7 +104,7 @@ pub fn version() -> String {
 }
 
 /// The status in short.
-pub fn status(standing: &Standing, pending: usize) -> Vec<String> {
+pub fn status(standing: &Standing, pending: usize, outside: usize) -> Vec<String> {
     let mut lines = vec![match standing.level {
         0 => String::from("NOTHING IS ENFORCED (level 0): the server does not let portcullis act."),
         level => format!("Level {level} on {}.", server(standing)),
@@ -121,6 +121,10 @@ pub fn status(standing: &Standing, pending: usize) -> Vec<String> {
     }
     if pending > 0 {
         lines.push(format!("Unfinished work: {}.", self::pending(pending)));
+    }
+    if outside > 0 {
+        let rooms = count(outside, "room");
+        lines.push(format!("I cannot enter {rooms}; why is below."));
     }
     lines
 }

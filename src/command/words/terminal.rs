@@ -90,6 +90,25 @@ pub fn shell_words(spec: &Spec) -> String {
     }
 }
 
+/// What a command does with a file, without the portcullis that runs.
+pub fn with_a_file(about: &str, more: &str) -> String {
+    format!("With a file of events (or - for standard input), by itself: {about}.\n{more}")
+}
+
+/// A line of an answer: what takes it back is written as a shell needs it.
+pub fn line_in_a_shell(line: &str) -> String {
+    const UNDO: &str = "Undo: ";
+    match line.strip_prefix(UNDO) {
+        Some(command) => format!("{UNDO}portcullis {}", for_a_shell(command)),
+        None => line.to_owned(),
+    }
+}
+
+/// Below a complaint that nobody was named.
+pub fn quote_numbers() -> String {
+    String::from("A number needs quotes in a shell, which takes # for a comment: '#17'.")
+}
+
 /// `--all`
 pub fn option_all() -> &'static str {
     "Every page"
@@ -126,12 +145,12 @@ pub fn no_way_in(store: &Path, why: &std::io::Error) -> String {
 
 /// The portcullis that runs went away, or is stuck.
 pub fn no_answer(why: &std::io::Error) -> String {
-    use std::io::ErrorKind::{TimedOut, UnexpectedEof};
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof};
     match why.kind() {
         TimedOut => String::from(
             "the portcullis that runs does not answer; its log may say why. Whether it was done: portcullis list, later.",
         ),
-        UnexpectedEof => String::from(
+        UnexpectedEof | ConnectionReset | BrokenPipe => String::from(
             "the portcullis that runs hung up, or was stopped. Whether it was done: portcullis list, once it runs again.",
         ),
         _ => format!("the portcullis that runs gives no answer that can be read: {why}"),

@@ -32,7 +32,7 @@ use self::lines::Cut;
 use self::wire::{Answer, Export, Exported, Import, Line, Outcome, Progress, Question, VERSION};
 use super::line;
 use crate::ban::{Door, Rights, Role};
-use crate::command::{self, Call, Caller, Context, Reference, Values, words};
+use crate::command::{self, Call, Caller, Context, Reference, Values, facts, subjects, words};
 use crate::exchange::give::give;
 use crate::exchange::take::{Tally, take};
 use crate::exchange::{self, Format, Reading};
@@ -313,7 +313,19 @@ async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome 
         values,
         confirmed,
     };
-    Outcome::of(command::handle(&call, context).await, &call.name)
+    let mut outcome = Outcome::of(command::handle(&call, context).await, &call.name);
+    if let Outcome::Done { subjects, .. } = &mut outcome {
+        *subjects = standings(&call, context);
+    }
+    outcome
+}
+
+/// Where those stand whom a call named.
+fn standings(call: &Call, context: &Context) -> Vec<serde_json::Value> {
+    let named = call.values.words(subjects::FIELD);
+    let named = subjects::read(&named, context).unwrap_or_default();
+    let standing = |subject| facts::standing(subject, context);
+    named.iter().map(standing).collect()
 }
 
 /// What was written into the fields: those named, and the words sorted into the others. A command that

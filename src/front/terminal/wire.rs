@@ -131,6 +131,9 @@ pub enum Outcome {
         lines: Vec<String>,
         /// Details.
         rows: Vec<Row>,
+        /// Where those stand now that the call named: [`command::facts::standing`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        subjects: Vec<Value>,
     },
     /// A page of a list.
     Rows {
@@ -196,13 +199,15 @@ pub enum Outcome {
 }
 
 /// How good the news is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// All of it was done and holds.
     Good,
-    /// Something is missing: nothing enforces it yet, or it has to be done again.
+    /// All of it was done, and something is missing: nothing enforces it yet.
     Warning,
+    /// Part of it was not done.
+    Part,
     /// None of it was done.
     Bad,
 }
@@ -240,6 +245,7 @@ impl Outcome {
                 title: answer.title,
                 lines: answer.lines,
                 rows: rows(answer.rows),
+                subjects: Vec::new(),
             },
             From::Rows(page) => listed(page),
             From::Ask(ask) => Outcome::Ask {
@@ -319,6 +325,7 @@ impl From<command::Grade> for Grade {
         match grade {
             command::Grade::Good => Grade::Good,
             command::Grade::Warning => Grade::Warning,
+            command::Grade::Part => Grade::Part,
             command::Grade::Bad => Grade::Bad,
         }
     }

@@ -10,8 +10,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
 use crate::ban::native_hash::native_hash;
-use crate::ban::{Account, Ban};
-use crate::gate::ports::Undone;
+use crate::ban::{Account, Ban, BanId};
+use crate::gate::ports::{Found, Undone};
 use crate::xmpp::admin;
 use crate::xmpp::courier::Unanswered;
 use crate::xmpp::payload::hook;
@@ -50,6 +50,7 @@ impl XmppServer {
             )));
         }
         let old = self.read(host, jid).await?;
+        self.look_for_strangers(&old, account, Some(ban.id));
         let mut hash = self.hash(host, account, &old, module).await;
         let mut kept = old.foreign;
         let mut unknown_account = false;
@@ -87,7 +88,8 @@ impl XmppServer {
                     )));
                 }
                 judgement => {
-                    tracing::warn!(%jid, round, ?judgement, "the record of a ban was changed right after it was written")
+                    tracing::debug!(%jid, round, ?judgement, "the record was changed right after it was written");
+                    self.found(account, Some(ban.id), found(judgement));
                 }
             }
         }
@@ -102,6 +104,7 @@ impl XmppServer {
         &self,
         host: &Capabilities,
         jid: &BareJid,
+        account: &Account,
     ) -> Result<(), Undone> {
         if !host.keeps_records() {
             return Err(Undone(format!(
@@ -113,6 +116,7 @@ impl XmppServer {
         if record.is_empty() {
             return Ok(());
         }
+        self.look_for_strangers(&record, account, None);
         // 25.10 and later: deletes the row, where an emptied one would go on being counted as a ban.
         if host.offers("reenable-user") {
             match self
@@ -192,6 +196,13 @@ impl XmppServer {
             .await
             .ok()?;
         admin::has_been_there(&answer)
+    }
+
+    /// Tells of a record that claims to be ours and is not. One for earlier terms is ours all the same.
+    fn look_for_strangers(&self, record: &Record, account: &Account, ban: Option<BanId>) {
+        if record.ours.is_some() && !record.is_sealed(account, &self.keyring) {
+            self.found(account, ban, Found::Forged);
+        }
     }
 
     /// The best hash there is for an account.
@@ -365,6 +376,17 @@ impl XmppServer {
             .await;
         written
             .map_err(|why| self.undone(&format!("The record of {jid} could not be written"), &why))
+    }
+}
+
+/// What a record is that is not what we wrote a moment ago.
+fn found(judgement: Judgement) -> Found {
+    match judgement {
+        Judgement::Empty => Found::Nothing,
+        Judgement::Ours | Judgement::Outdated => Found::Older,
+        Judgement::Altered => Found::Changed,
+        Judgement::Forged => Found::Forged,
+        Judgement::ServerMade | Judgement::Junk => Found::Other,
     }
 }
 

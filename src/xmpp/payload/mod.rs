@@ -5,7 +5,9 @@
 
 pub mod command;
 pub mod form;
+pub mod hints;
 pub mod hook;
+pub mod muc;
 
 use minidom::Element;
 use minidom::rxml::{Namespace, NcName};

@@ -118,7 +118,7 @@ routes(#state{host = Host, routes = Before} = S) ->
                          [mod_portcullis_wire:component(Host), Host, mod_portcullis_held:count(S#state.held)]),
             abandoned(S#state{routes = []});
         Now ->
-            S1 = S#state{routes = Now, since_hello = infinity},
+            S1 = S#state{routes = Now, since_hello = infinity, hold = 0},
             case Before =:= unknown orelse Before -- Now =:= [] of
                 true -> S1;
                 false -> abandoned(S1)

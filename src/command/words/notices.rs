@@ -1,0 +1,370 @@
+//! Sentences that people read without having asked.
+
+use super::{
+    author, banned, banned_by_rule, because, by_then_counted, clean, count, in_words, sentence,
+};
+use crate::ban::{Ban, BanId, Event, Notice, Past, Ruling, Subject, Timestamp, Topic};
+use crate::gate::ports::{Finding, Found, Gap, Task};
+
+/// In front of news that could not be told when they were new.
+pub fn notice_late(at: Timestamp) -> String {
+    format!("From {at}:")
+}
+
+/// A rule banned.
+pub fn notice_banned(ban: &Ban, now: Timestamp) -> String {
+    match &ban.subject {
+        Subject::Guard(account) => format!(
+            "{account} is UNDER ATTACK: its guard {} is up {} by the rule {}, time no. {}. Only sources that logged in to it before are let in.",
+            ban.id,
+            by_then_counted(ban.until, now),
+            clean(ban.origin.rule().unwrap_or("?")),
+            ban.ordinal,
+        ),
+        _ => banned_by_rule(ban, now),
+    }
+}
+
+/// How often it was banned before.
+pub fn notice_past(times: u32, last: Option<&Past>) -> String {
+    match (times, last) {
+        (0 | 1, None) => String::from("It was never banned before."),
+        (times, Some(past)) => format!(
+            "Banned {} in all; the ban before, {}, ended {}.",
+            many_times(times),
+            past.id,
+            past.ended
+        ),
+        (times, None) => format!("Banned {} in all.", many_times(times)),
+    }
+}
+
+fn many_times(times: u32) -> String {
+    match times {
+        1 => String::from("once"),
+        times => format!("{times} times"),
+    }
+}
+
+/// What led to it.
+pub fn notice_evidence(evidence: &str) -> String {
+    format!("Evidence: {}", clean(evidence))
+}
+
+/// The server had banned somebody by itself.
+pub fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
+    format!(
+        "The server itself had banned {}; portcullis took that over as {} {}{}",
+        ban.subject,
+        ban.id,
+        by_then_counted(ban.until, now),
+        because(&ban.reason)
+    )
+}
+
+/// Who decided what follows.
+pub fn notice_by(event: &Event) -> String {
+    let who = clean(event.actor.bare_name());
+    match event.origin.rule() {
+        Some(rule) => format!(
+            "By {who} ({}), who ended what the rule {} began.",
+            event.actor.door,
+            clean(rule)
+        ),
+        None => format!("By {who} ({}).", event.actor.door),
+    }
+}
+
+/// Somebody banned.
+pub fn notice_ban(ban: &Ban, now: Timestamp) -> String {
+    banned(ban, now)
+}
+
+/// A ban ended at its time.
+pub fn notice_ended(ban: &Ban) -> String {
+    let reason = match ban.reason.is_empty() {
+        true => String::from("."),
+        false => because(&ban.reason),
+    };
+    format!(
+        "{} {} is over, since {}; it was by {}{reason}",
+        ban.id,
+        ban.subject,
+        ban.since,
+        author(ban),
+    )
+}
+
+/// A history was forgotten.
+pub fn notice_forgotten(subject: &Subject) -> String {
+    format!("The history of {subject} counts no more.")
+}
+
+/// A rule spared somebody, or is in dry run.
+pub fn notice_spared(notice: &Notice) -> String {
+    sentence(&notice.to_string())
+}
+
+/// Work that does not get done.
+pub fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
+    let what = match standing {
+        Some(ban) => format!("The ban {} of {}", ban.id, task.subject),
+        None => format!("The end of the ban of {}", task.subject),
+    };
+    let why = task.fault.as_deref().map(sentence).unwrap_or_default();
+    format!(
+        "{what} is NOT carried out on the server after {}, since {}; I keep trying. {why}",
+        match task.tries {
+            1 => String::from("1 try"),
+            tries => format!("{tries} tries"),
+        },
+        task.asked
+    )
+}
+
+/// Work that was stuck.
+pub fn notice_unstuck(task: &Task) -> String {
+    format!(
+        "Carried out at last: the server is in line with what was decided about {} at {}.",
+        task.subject, task.asked
+    )
+}
+
+/// A record that others changed.
+pub fn notice_found(finding: &Finding) -> String {
+    let Finding {
+        account,
+        ban,
+        found,
+    } = finding;
+    let what = match found {
+        Found::Nothing => "had been emptied",
+        Found::Older => "had been put back to an older one",
+        Found::Changed => "had been changed",
+        Found::Forged => "had been forged, or a seal key was removed too early",
+        Found::Other => "had been replaced by something else",
+    };
+    let whose = match ban {
+        Some(id) => format!("The ban record of {account} ({id})"),
+        None => format!("The ban record of {account}"),
+    };
+    format!(
+        "{whose} on the server {what}, most likely by its owner. What was decided holds; the record is written anew."
+    )
+}
+
+/// The server lets us do less, or more again.
+pub fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<String> {
+    let mut lines = vec![match (before, now) {
+        (_, 0) if before > 0 => String::from(
+            "The server took ALL RIGHTS away: nothing is enforced (level 0) until they are back.",
+        ),
+        (before, now) if now < before => {
+            format!(
+                "The server lets portcullis do LESS than before: level {now} instead of {before}."
+            )
+        }
+        (before, now) if now > before => {
+            format!("The server lets portcullis do more again: level {now} instead of {before}.")
+        }
+        _ if !lost.is_empty() => String::from("Something is MISSING on the server that was there."),
+        _ => String::from("What was missing on the server is there again."),
+    }];
+    lines.extend(lost.iter().map(super::gap));
+    lines.extend(
+        back.iter()
+            .map(|what| format!("No longer so: {}", sentence(what))),
+    );
+    lines
+}
+
+/// The link was down.
+pub fn notice_outage(since: Timestamp, until: Timestamp) -> String {
+    format!(
+        "The link to the server was down for {}, from {since} to {until}. What was decided meanwhile is being carried out.",
+        in_words(until.since(since))
+    )
+}
+
+/// A room.
+pub fn notice_room(room: &str, why: Option<&str>) -> String {
+    let room = clean(room);
+    match why {
+        Some(why) => format!("The room {room} cannot be joined: {}", sentence(why)),
+        None => format!("The room {room} is joined again."),
+    }
+}
+
+/// How to act on it with a reply.
+pub fn notice_reply() -> String {
+    String::from("Reply with a command without the name, or write:")
+}
+
+/// What is counted: of which topic, by whom or which rule, how often, in how many networks, in which time.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// The topic.
+    pub topic: Topic,
+    /// The rule.
+    pub rule: Option<&'a str>,
+    /// The person.
+    pub by: Option<&'a str>,
+    /// How many.
+    pub number: u64,
+    /// In how many networks, and whether there may be more.
+    pub networks: Option<(usize, bool)>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// `41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures`
+pub fn notice_sum(counted: Counted<'_>) -> String {
+    let Counted {
+        topic,
+        rule,
+        by,
+        number,
+        networks,
+        since,
+        until,
+    } = counted;
+    let one_or = |one: &str, many: &str| match number {
+        1 => format!("1 more {one}"),
+        _ => format!("{number} more {many}"),
+    };
+    let what = match topic {
+        Topic::Bans => one_or("ban", "bans"),
+        Topic::Networks => one_or("ban of a whole network", "bans of whole networks"),
+        Topic::Guards => one_or("account under attack", "accounts under attack"),
+        Topic::Orders => one_or("order", "orders"),
+        Topic::Unbans => one_or("un-ban or exemption", "un-bans and exemptions"),
+        Topic::Ends => one_or("ban is over", "bans are over"),
+        Topic::Adopted => one_or("ban of the server's own", "bans of the server's own"),
+        Topic::Records => one_or("changed record", "changed records"),
+        Topic::Rights => one_or("change of rights", "changes of rights"),
+        Topic::Work => one_or("decision not carried out", "decisions not carried out"),
+        Topic::Link => one_or("outage of the link", "outages of the link"),
+        Topic::Rooms => one_or("change of a room", "changes of rooms"),
+        Topic::DryRun => one_or("ban in dry run", "bans in dry run"),
+        Topic::Spared => one_or("spared source", "spared sources"),
+    };
+    let who = match (rule, by) {
+        (Some(rule), _) => format!(" by the rule {}", clean(rule)),
+        (None, Some(by)) => format!(" by {}", clean(by)),
+        (None, None) => String::new(),
+    };
+    let from = match networks {
+        Some((number, true)) => format!(" from more than {number} networks"),
+        Some((number @ 1.., false)) => format!(" from {}", count(number, "network")),
+        _ => String::new(),
+    };
+    let look = match (topic, rule) {
+        (Topic::Guards, _) => String::from("list guard"),
+        (Topic::Networks, _) => String::from("list network"),
+        (Topic::Bans, Some(rule)) => format!("list rule:{}", clean(rule)),
+        (Topic::Bans | Topic::Orders | Topic::Adopted, _) => match by {
+            Some(by) => format!("list by:{}", clean(by)),
+            None => String::from("list"),
+        },
+        (Topic::Unbans, _) => String::from("allowed"),
+        (Topic::Spared, _) => String::from("failures"),
+        (Topic::Work | Topic::Rights | Topic::DryRun, _) => String::from("status"),
+        (Topic::Ends | Topic::Records | Topic::Link | Topic::Rooms, _) => {
+            return format!("{what}{who}{from} in {}.", span(since, until));
+        }
+    };
+    format!("{what}{who}{from} in {}: {look}", span(since, until))
+}
+
+fn span(since: Timestamp, until: Timestamp) -> String {
+    in_words(until.since(since).max(std::time::Duration::from_secs(1)))
+}
+
+// What can be done, as lines that work.
+
+/// Ends a ban.
+pub fn do_unban(id: BanId) -> String {
+    format!("unban {id}")
+}
+
+/// Looks.
+pub fn do_show(whom: &str) -> String {
+    format!("show {whom}")
+}
+
+/// Gives a ban another week.
+pub fn do_extend(id: BanId) -> String {
+    format!("ban {id} 1w")
+}
+
+/// Bans.
+pub fn do_ban(whom: &str) -> String {
+    format!("ban {whom} 1d")
+}
+
+/// Bans with the terms it had.
+pub fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
+    let undo = super::ban_again(ban, now);
+    undo.strip_prefix("Undo: ").unwrap_or(&undo).to_owned()
+}
+
+/// Exempts.
+pub fn do_allow(whom: &str) -> String {
+    format!("allow {whom}")
+}
+
+/// Takes an exemption back.
+pub fn do_unallow(whom: &str) -> String {
+    format!("unallow {whom}")
+}
+
+/// Looks at everything.
+pub fn do_status() -> String {
+    String::from("status")
+}
+
+/// What a ruling that needs no more than its own sentence says.
+pub fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
+    Some(match ruling {
+        Ruling::Amended { ban, before, .. } => super::amended(ban, *before, now),
+        Ruling::Lifted(ban) => super::lifted(ban),
+        Ruling::Allowed { exemption, .. } => super::allowed(exemption, None, now),
+        Ruling::Unallowed(exemption) => super::unallowed(exemption),
+        Ruling::Forgotten { subject, .. } => notice_forgotten(subject),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_one_line_that_says_how_to_see_it_all() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let counted = Counted {
+            topic: Topic::Bans,
+            rule: Some("pair-failures"),
+            by: None,
+            number: 41,
+            networks: Some((3, false)),
+            since: at(0),
+            until: at(600),
+        };
+        assert_eq!(
+            notice_sum(counted),
+            "41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures"
+        );
+        let one = Counted {
+            topic: Topic::Ends,
+            rule: None,
+            number: 1,
+            networks: None,
+            until: at(0),
+            ..counted
+        };
+        assert_eq!(notice_sum(one), "1 more ban is over in 1 second.");
+    }
+}

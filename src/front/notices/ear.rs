@@ -1,0 +1,279 @@
+//! What one person or room is told now, what is held back, and when that is told in sum.
+//!
+//! Of each topic the first few come at once. What comes behind them is counted and told in one line when the window is
+//! over; as long as it goes on, one line a window. When a window passes with nothing in it, it is quiet, and the next
+//! one comes at once again. Topics do not stand in one another's way: a storm of bans holds back no lost right.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::tally::Tally;
+use crate::ban::{Timestamp, Topic};
+use crate::gate::notices::Told;
+
+/// `[notices]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// From what is held back to the line that sums it up.
+    pub digest: Duration,
+    /// So many of one topic come at once within that time.
+    pub most: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            digest: Duration::from_secs(600),
+            most: 3,
+        }
+    }
+}
+
+/// A person without a sign of life gets so many messages within [`UNSEEN_SPAN`]; the server keeps them for her.
+pub const UNSEEN: u32 = 20;
+/// The span of [`UNSEEN`].
+pub const UNSEEN_SPAN: Duration = Duration::from_secs(86_400);
+
+/// What to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Out {
+    /// This, with everything there is to it.
+    One(Told),
+    /// So much more.
+    Sum(Topic, Tally),
+}
+
+/// One who listens.
+#[derive(Debug, Default)]
+pub(super) struct Ear {
+    streams: BTreeMap<Topic, Stream>,
+    /// Messages since the last sign of life, and when the first of them was.
+    unseen: u32,
+    unseen_since: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// When single ones were told, within the window.
+    told: VecDeque<Timestamp>,
+    /// Single ones that wait until anything can be told.
+    whole: Vec<Told>,
+    held: Tally,
+    /// When what is held is summed up.
+    due: Option<Timestamp>,
+    /// It is a storm until then.
+    storm: Option<Timestamp>,
+}
+
+impl Ear {
+    /// Hears something: it is told now, or held. `can` says whether anything can be told now.
+    pub(super) fn hear(
+        &mut self,
+        told: &Told,
+        topic: Topic,
+        now: Timestamp,
+        settings: Settings,
+        can: bool,
+        count: impl FnOnce(&mut Tally),
+    ) -> Option<Out> {
+        let stream = self.streams.entry(topic).or_default();
+        stream.refresh(now, settings);
+        let is_calm = stream.storm.is_none() && stream.held.is_empty();
+        if is_calm && stream.told.len() + stream.whole.len() < settings.most {
+            if can && stream.whole.is_empty() {
+                stream.told.push_back(now);
+                return Some(Out::One(told.clone()));
+            }
+            stream.whole.push(told.clone());
+            return None;
+        }
+        stream.hold(now, settings, count);
+        None
+    }
+
+    /// Counts what nobody saw.
+    pub(super) fn miss(&mut self, topic: Topic, number: u64, now: Timestamp, settings: Settings) {
+        let stream = self.streams.entry(topic).or_default();
+        stream.hold(now, settings, |held| held.add_unseen(number, now));
+    }
+
+    /// What can be told by now, for somebody to whom something can be told; at the end, all there is.
+    pub(super) fn due(&mut self, now: Timestamp, settings: Settings, is_end: bool) -> Vec<Out> {
+        let mut all = Vec::new();
+        for (topic, stream) in &mut self.streams {
+            stream.refresh(now, settings);
+            let was_held_up = !stream.whole.is_empty();
+            for told in std::mem::take(&mut stream.whole) {
+                stream.told.push_back(now);
+                all.push(Out::One(told));
+            }
+            let is_due = is_end || was_held_up || stream.due.is_some_and(|due| due <= now);
+            if is_due && !stream.held.is_empty() {
+                stream.due = None;
+                stream.storm = Some(now.saturating_add(settings.digest));
+                all.push(Out::Sum(*topic, std::mem::take(&mut stream.held)));
+            }
+        }
+        all
+    }
+
+    /// When [`Ear::due`] has something next.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.streams.values().filter_map(|stream| stream.due).min()
+    }
+
+    /// Forgets what is held of topics nobody wants any more.
+    pub(super) fn keep(&mut self, wanted: impl Fn(Topic) -> bool) {
+        self.streams.retain(|topic, _| wanted(*topic));
+    }
+
+    /// Whether the person gets more without a sign of life.
+    pub(super) fn may_get_more(&mut self, now: Timestamp) -> bool {
+        let since = self.unseen_since;
+        if since.is_some_and(|since| now.since(since) >= UNSEEN_SPAN) {
+            self.seen();
+        }
+        self.unseen < UNSEEN
+    }
+
+    /// A message leaves.
+    pub(super) fn sent(&mut self, now: Timestamp) {
+        self.unseen = self.unseen.saturating_add(1);
+        self.unseen_since.get_or_insert(now);
+    }
+
+    /// The person is there.
+    pub(super) fn seen(&mut self) {
+        self.unseen = 0;
+        self.unseen_since = None;
+    }
+}
+
+impl Stream {
+    fn refresh(&mut self, now: Timestamp, settings: Settings) {
+        while (self.told.front()).is_some_and(|told| now.since(*told) >= settings.digest) {
+            self.told.pop_front();
+        }
+        if self.storm.is_some_and(|until| until <= now) && self.held.is_empty() {
+            self.storm = None;
+        }
+    }
+
+    fn hold(&mut self, now: Timestamp, settings: Settings, count: impl FnOnce(&mut Tally)) {
+        count(&mut self.held);
+        let end = now.saturating_add(settings.digest);
+        self.due.get_or_insert(self.storm.unwrap_or(end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::notices::News;
+
+    const SETTINGS: Settings = Settings {
+        digest: Duration::from_secs(600),
+        most: 2,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_795_320_000_000 + seconds * 1_000)
+    }
+
+    fn told(seconds: i64) -> Told {
+        Told {
+            at: at(seconds),
+            news: News::Outage { since: at(0) },
+        }
+    }
+
+    fn hear(ear: &mut Ear, seconds: i64, can: bool) -> bool {
+        let (told, now) = (told(seconds), at(seconds));
+        let out = ear.hear(&told, Topic::Bans, now, SETTINGS, can, |held| {
+            held.add(&told.news, now, Some);
+        });
+        out.is_some()
+    }
+
+    fn sums(ear: &mut Ear, seconds: i64) -> Vec<u64> {
+        let all = ear.due(at(seconds), SETTINGS, false).into_iter();
+        all.map(|out| match out {
+            Out::One(_) => 0,
+            Out::Sum(_, tally) => tally.groups.values().map(|count| count.number).sum(),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_first_come_at_once_and_a_storm_is_one_line_a_window() {
+        let mut ear = Ear::default();
+        assert!(hear(&mut ear, 0, true) && hear(&mut ear, 1, true));
+        for second in 2..500 {
+            assert!(!hear(&mut ear, second, true));
+        }
+        assert_eq!(ear.next(), Some(at(602)));
+        assert!(sums(&mut ear, 601).is_empty());
+        assert_eq!(sums(&mut ear, 602), [498]);
+        // It goes on: the next line is a window later, and nothing comes in between.
+        assert!(!hear(&mut ear, 700, true));
+        assert_eq!(ear.next(), Some(at(1_202)));
+        assert_eq!(sums(&mut ear, 1_202), [1]);
+        assert_eq!(ear.next(), None);
+        // Quiet for a window: the next one comes at once again.
+        assert!(hear(&mut ear, 1_803, true));
+    }
+
+    #[test]
+    fn one_now_and_then_always_comes_at_once() {
+        let mut ear = Ear::default();
+        for round in 0..50 {
+            assert!(hear(&mut ear, round * 301, true), "{round}");
+        }
+        assert_eq!(ear.next(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_told_waits_and_comes_together() {
+        let mut ear = Ear::default();
+        for second in 0..10 {
+            assert!(!hear(&mut ear, second, false));
+        }
+        assert_eq!(sums(&mut ear, 60), [0, 0, 8]);
+        assert!(sums(&mut ear, 10_000).is_empty());
+    }
+
+    #[test]
+    fn nobody_s_mailbox_is_filled_while_away() {
+        let mut ear = Ear::default();
+        for _ in 0..UNSEEN {
+            assert!(ear.may_get_more(at(0)));
+            ear.sent(at(0));
+        }
+        assert!(!ear.may_get_more(at(80_000)));
+        ear.seen();
+        assert!(ear.may_get_more(at(80_000)));
+        for _ in 0..UNSEEN {
+            ear.sent(at(80_000));
+        }
+        assert!(!ear.may_get_more(at(90_000)));
+        assert!(ear.may_get_more(at(80_000 + 86_400)), "a day later");
+    }
+
+    #[test]
+    fn topics_do_not_stand_in_one_another_s_way() {
+        let mut ear = Ear::default();
+        for second in 0..100 {
+            hear(&mut ear, second, true);
+        }
+        let news = told(100);
+        let out = ear.hear(&news, Topic::Rights, at(100), SETTINGS, true, |_| {});
+        assert_eq!(out, Some(Out::One(news)));
+        ear.miss(Topic::Bans, 9, at(101), SETTINGS);
+        assert_eq!(sums(&mut ear, 700), [98 + 9]);
+        ear.keep(|topic| topic == Topic::Rights);
+        assert_eq!(ear.next(), None);
+        ear.miss(Topic::Rights, 1, at(702), SETTINGS);
+        assert!(sums(&mut ear, 702).is_empty());
+        assert_eq!(ear.due(at(702), SETTINGS, true).len(), 1, "at the end");
+    }
+}

@@ -1,0 +1,275 @@
+//! Tells people what happened without being asked, and never more than they can read.
+//!
+//! What happened arrives as values from [`gate::notices`](crate::gate::notices); who wants to hear it stands in the
+//! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`ear`]; words are found in [`render`].
+//! Nothing here changes anything, and nobody waits for it.
+//!
+//! **To whom.** To the bare address of everybody with a role who watches the topic, as a chat message that the server
+//! keeps for who is away: an admin wants to find it in the morning. So that no mailbox overflows, somebody without a
+//! sign of life (a receipt, a line, a presence, a form) gets at most [`UNSEEN`](ear::UNSEEN) messages a day; the rest is
+//! told in sum with the first sign of life. What happens while the link is down, or in quiet hours, is told in sum
+//! behind it.
+
+pub mod ear;
+mod render;
+mod tally;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::jid::{BareJid, Jid};
+use xmpp_parsers::message::{Id, Lang, Message, MessageType};
+
+use super::Desk;
+use super::said::{self, About};
+use crate::ban::{Account, Rights, Subject, Timestamp, Topic, Watch};
+use crate::gate::Gate;
+use crate::gate::notices::{Hearing, News, Told};
+use crate::gate::ports::Standing;
+use crate::xmpp::payload::hints;
+use crate::xmpp::wire::Wire;
+use ear::{Ear, Out};
+use render::Notice;
+
+pub use ear::Settings;
+
+/// How many pieces of news are looked at before something is said.
+const AT_ONCE: usize = 256;
+/// The longest pause between two looks at quiet hours and at who is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Everybody who listens.
+#[derive(Debug, Default)]
+pub(super) struct Crier {
+    settings: ArcSwap<Settings>,
+    ears: Mutex<HashMap<BareJid, Ear>>,
+    /// Somebody is there again to whom something is owed.
+    back: Notify,
+}
+
+/// One who may be told something.
+struct Hearer {
+    jid: BareJid,
+    rights: Rights,
+    watch: Watch,
+}
+
+impl Crier {
+    pub(super) fn set(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// A stanza of somebody with a role came: they are there.
+    pub(super) fn seen(&self, jid: &Jid) {
+        if let Some(ear) = self.ears().get_mut(&jid.to_bare()) {
+            ear.seen();
+            self.back.notify_one();
+        }
+    }
+
+    fn ears(&self) -> MutexGuard<'_, HashMap<BareJid, Ear>> {
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    /// How much is told at once from now on.
+    pub fn set_notices(&self, settings: Settings) {
+        self.crier.set(settings);
+    }
+
+    /// Takes in what happened; gives back what is told now. `can`: the link is up.
+    pub fn hear(&self, news: &[Told], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
+        let gate = &self.context.gate;
+        let (now, settings) = (gate.now(), **self.crier.settings.load());
+        let hearers = self.hearers();
+        let mut out = Vec::new();
+        let mut ears = self.crier.ears();
+        ears.retain(|jid, _| hearers.iter().any(|hearer| hearer.jid == *jid));
+        for hearer in &hearers {
+            let ear = ears.entry(hearer.jid.clone()).or_default();
+            ear.keep(|topic| hearer.watch.wants(topic));
+            let can = can && can_hear(ear, hearer, now);
+            for told in news {
+                let topic = told.news.topic();
+                let Some(topic) = topic.filter(|topic| hearer.watch.wants(*topic)) else {
+                    continue;
+                };
+                if is_own(&told.news, &hearer.jid) || !may_see(&hearer.rights, &told.news) {
+                    continue;
+                }
+                let network = |net: IpNet| gate.policy().rules.reach.network(net.addr());
+                let told = ear.hear(told, topic, now, settings, can, |held| {
+                    held.add(&told.news, now, network);
+                });
+                out.extend(told.map(|one| self.notice(hearer, ear, &[one], now)));
+            }
+            for (topic, number) in missed {
+                // What was on which virtual host, nobody knows any more.
+                if hearer.watch.wants(*topic) && hearer.rights.see_all() {
+                    ear.miss(*topic, *number, now, settings);
+                }
+            }
+        }
+        out
+    }
+
+    /// What is told because its time has come, or the program ends, and when to ask again.
+    pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
+        let (now, settings) = (self.context.gate.now(), **self.crier.settings.load());
+        let mut out = Vec::new();
+        let mut ears = self.crier.ears();
+        for hearer in self.hearers() {
+            let Some(ear) = ears.get_mut(&hearer.jid) else {
+                continue;
+            };
+            ear.keep(|topic| hearer.watch.wants(topic));
+            if !can || !can_hear(ear, &hearer, now) {
+                continue;
+            }
+            let (ones, sums): (Vec<Out>, Vec<Out>) = ear
+                .due(now, settings, is_end)
+                .into_iter()
+                .partition(|out| matches!(out, Out::One(_)));
+            for one in ones {
+                out.push(self.notice(&hearer, ear, &[one], now));
+            }
+            if !sums.is_empty() {
+                out.push(self.notice(&hearer, ear, &sums, now));
+            }
+        }
+        (out, ears.values().filter_map(Ear::next).min())
+    }
+
+    /// Everybody with a role who wants to hear anything.
+    fn hearers(&self) -> Vec<Hearer> {
+        let roles = self.roles.load();
+        let people = roles.everybody().map(|jid| {
+            let rights = roles.of(&Jid::from(jid.clone()));
+            (jid, rights)
+        });
+        self.context.gate.read(|ledger| {
+            let with_watch = |(jid, rights): (BareJid, Rights)| {
+                let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
+                let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
+                let watch = wish.unwrap_or_else(|| Watch::usual_for(rights.highest()));
+                Hearer { jid, rights, watch }
+            };
+            let all = people.map(with_watch);
+            all.filter(|hearer| !hearer.watch.is_off()).collect()
+        })
+    }
+
+    fn notice(&self, hearer: &Hearer, ear: &mut Ear, out: &[Out], now: Timestamp) -> Stanza {
+        ear.sent(now);
+        let notice = match out {
+            [Out::One(told)] => {
+                let subject = told.news.subject();
+                let role = subject.map_or(hearer.rights.highest(), |one| hearer.rights.over(&one));
+                render::one(told, &self.context.gate).for_role(role)
+            }
+            sums => Notice {
+                lines: sums
+                    .iter()
+                    .flat_map(|out| match out {
+                        Out::Sum(topic, tally) => render::sum(*topic, tally, now),
+                        Out::One(_) => Vec::new(),
+                    })
+                    .collect(),
+                actions: Vec::new(),
+                about: About::Nobody,
+            },
+        };
+        let (text, id) = (notice.text(), said::fresh_id());
+        self.said.note(&hearer.jid, &id, &text, notice.about);
+        let mut message =
+            Message::new_with_type(MessageType::Chat, Some(Jid::from(hearer.jid.clone())));
+        message.from = Some(self.bot.clone().into());
+        message.id = Some(Id(id));
+        message.bodies.insert(Lang::new(), text);
+        message.payloads = hints::quick(&notice.actions);
+        message.payloads.extend([
+            xmpp_parsers::receipts::Request.into(),
+            hints::store(),
+            hints::unstyled(),
+        ]);
+        Stanza::Message(message)
+    }
+}
+
+/// Whether anything can be told to somebody now.
+fn can_hear(ear: &mut Ear, hearer: &Hearer, now: Timestamp) -> bool {
+    const MINUTE: i64 = 60_000;
+    let minute = now.as_millis().div_euclid(MINUTE).rem_euclid(24 * 60);
+    let minute = u16::try_from(minute).unwrap_or_default();
+    let quiet = hearer.watch.quiet;
+    quiet.is_none_or(|quiet| quiet.left(minute).is_none()) && ear.may_get_more(now)
+}
+
+/// Whether somebody may hear of it: what is on their virtual hosts; what is of the whole server, who sees everything.
+fn may_see(rights: &Rights, news: &News) -> bool {
+    match news.subject() {
+        Some(subject) => rights.see(&subject),
+        None => rights.see_all(),
+    }
+}
+
+/// What somebody decided was answered where they decided it.
+fn is_own(news: &News, jid: &BareJid) -> bool {
+    match news {
+        News::Ruled { event, .. } => {
+            event.actor.bare_name() == jid.as_str() && event.change != crate::ban::Change::Expired
+        }
+        _ => false,
+    }
+}
+
+/// Tells what happens until told to stop; what is held then is told in sum first.
+pub async fn run(
+    desk: Arc<Desk>,
+    gate: Arc<Gate>,
+    mut hearing: Hearing,
+    mut standing: watch::Receiver<Arc<Standing>>,
+    wire: Wire,
+    stop: CancellationToken,
+) {
+    loop {
+        let can = standing.borrow_and_update().linked;
+        let (stanzas, next) = desk.due(can, false);
+        send(&wire, stanzas).await;
+        let pause = next.map_or(LONGEST_PAUSE, |next| next.since(gate.now()));
+        let mut news = Vec::new();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            more = hearing.next(&mut news, AT_ONCE) => {
+                if more == 0 {
+                    break;
+                }
+                let missed: Vec<_> = hearing.missed().collect();
+                send(&wire, desk.hear(&news, &missed, can)).await;
+            }
+            _ = standing.changed() => {}
+            () = desk.crier.back.notified() => {}
+            () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
+        }
+    }
+    let news: Vec<Told> = std::iter::from_fn(|| hearing.now()).collect();
+    let missed: Vec<_> = hearing.missed().collect();
+    let can = standing.borrow().linked;
+    send(&wire, desk.hear(&news, &missed, can)).await;
+    send(&wire, desk.due(can, true).0).await;
+}
+
+async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
+    for stanza in stanzas {
+        if let Err(why) = wire.send(stanza).await {
+            tracing::warn!(%why, "a notice was not sent");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! News as text: what happened, with all that helps to decide, and the lines that act on it.
+
+use std::time::Duration;
+
+use super::tally::{Count, Group, NETWORKS, Tally};
+use crate::ban::{Change, Origin, Role, Ruling, Subject, Timestamp, Topic};
+use crate::command::{self, words};
+use crate::front::said::About;
+use crate::gate::Gate;
+use crate::gate::notices::{News, Told};
+
+/// News so old are told with their time.
+const LATE: Duration = Duration::from_secs(60);
+
+/// A message to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Notice {
+    /// What happened, a sentence a line.
+    pub(super) lines: Vec<String>,
+    /// Lines that can be sent back as they are.
+    pub(super) actions: Vec<String>,
+    /// What a reply is about.
+    pub(super) about: About,
+}
+
+impl Notice {
+    pub(super) fn text(&self) -> String {
+        let mut lines = self.lines.clone();
+        lines.extend(self.actions.iter().cloned());
+        lines.join("\n")
+    }
+
+    /// Without the actions of commands a role may not give.
+    pub(super) fn for_role(mut self, role: Role) -> Self {
+        self.actions.retain(|line| {
+            let name = line.split(' ').next().unwrap_or_default();
+            command::find(name).is_some_and(|spec| command::permits(role, spec))
+        });
+        self
+    }
+}
+
+/// One piece of news.
+pub(super) fn one(told: &Told, gate: &Gate) -> Notice {
+    let mut notice = at_its_time(told, gate);
+    if gate.now().since(told.at) >= LATE {
+        notice.lines.insert(0, words::notice_late(told.at));
+    }
+    notice
+}
+
+fn at_its_time(told: &Told, gate: &Gate) -> Notice {
+    let now = told.at;
+    let (lines, actions, about) = match &told.news {
+        News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
+        News::Spared(notice) => {
+            let whom = notice.subject.to_string();
+            let actions = vec![words::do_show(&whom), words::do_ban(&whom)];
+            (
+                vec![words::notice_spared(notice)],
+                actions,
+                About::One(whom),
+            )
+        }
+        News::Stuck(task) => {
+            let standing = gate.read(|ledger| ledger.current(&task.subject).cloned());
+            let whom = task.subject.to_string();
+            let lines = vec![words::notice_stuck(task, standing.as_ref())];
+            let actions = vec![words::do_show(&whom), words::do_status()];
+            (lines, actions, About::One(whom))
+        }
+        News::Unstuck(task) => {
+            let whom = task.subject.to_string();
+            let lines = vec![words::notice_unstuck(task)];
+            (lines, vec![words::do_show(&whom)], About::One(whom))
+        }
+        News::Found(finding) => {
+            let whom = match finding.ban {
+                Some(id) => id.to_string(),
+                None => finding.account.to_string(),
+            };
+            let lines = vec![words::notice_found(finding)];
+            (lines, vec![words::do_show(&whom)], About::One(whom))
+        }
+        News::Rights {
+            before,
+            now,
+            lost,
+            back,
+        } => (
+            words::notice_rights(*before, *now, lost, back),
+            vec![words::do_status()],
+            About::Nobody,
+        ),
+        News::Outage { since } => (
+            vec![words::notice_outage(*since, now)],
+            vec![words::do_status()],
+            About::Nobody,
+        ),
+        News::Room { room, why } => (
+            vec![words::notice_room(room, why.as_deref())],
+            vec![words::do_status()],
+            About::Nobody,
+        ),
+    };
+    Notice {
+        lines,
+        actions,
+        about,
+    }
+}
+
+fn ruled(event: &crate::ban::Event, ruling: &Ruling, gate: &Gate, now: Timestamp) -> Notice {
+    let whom = event.subject.to_string();
+    let mut lines: Vec<String> = words::notice_ruled(ruling, now).into_iter().collect();
+    let (actions, about) = match ruling {
+        Ruling::Banned(ban) => {
+            let (times, last) = gate.read(|ledger| {
+                // Told late, this one may be the last itself.
+                let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
+                let last = last.cloned();
+                (ledger.times_banned(&ban.subject), last)
+            });
+            let by_rule = ban.origin.rule().is_some();
+            lines.push(match ban.origin {
+                Origin::Automatic { .. } => words::notice_banned(ban, now),
+                Origin::Server => words::notice_adopted(ban, now),
+                Origin::Manual | Origin::Imported => words::notice_ban(ban, now),
+            });
+            if !by_rule || event.actor.door != crate::ban::Door::Hook {
+                lines.push(words::notice_by(event));
+            }
+            let evidence = event.personal.evidence.as_deref();
+            lines.extend(evidence.map(words::notice_evidence));
+            lines.push(words::notice_past(times, last.as_ref()));
+            let id = ban.id.to_string();
+            let mut actions = vec![words::do_unban(ban.id), words::do_show(&id)];
+            match &ban.subject {
+                Subject::Guard(_) => {}
+                _ => actions.push(words::do_extend(ban.id)),
+            }
+            (actions, About::One(id))
+        }
+        Ruling::Amended { ban, .. } => {
+            lines.push(words::notice_by(event));
+            let id = ban.id.to_string();
+            let actions = vec![words::do_unban(ban.id), words::do_show(&id)];
+            (actions, About::One(id))
+        }
+        Ruling::Lifted(ban) => {
+            let id = ban.id.to_string();
+            let mut actions = vec![words::do_show(&id)];
+            if event.change == Change::Expired {
+                lines = vec![words::notice_ended(ban)];
+            } else {
+                lines.push(words::notice_by(event));
+                actions.push(words::do_ban_again(ban, now));
+            }
+            (actions, About::One(id))
+        }
+        Ruling::Allowed { lifted, .. } => {
+            lines.push(words::notice_by(event));
+            if !lifted.is_empty() {
+                lines.push(words::lifted_by_it(lifted));
+            }
+            let actions = vec![words::do_show(&whom), words::do_unallow(&whom)];
+            (actions, About::One(whom))
+        }
+        Ruling::Unallowed(_) => {
+            lines.push(words::notice_by(event));
+            let actions = vec![words::do_show(&whom), words::do_allow(&whom)];
+            (actions, About::One(whom))
+        }
+        _ => {
+            lines.push(words::notice_by(event));
+            (vec![words::do_show(&whom)], About::One(whom))
+        }
+    };
+    Notice {
+        lines,
+        actions,
+        about,
+    }
+}
+
+/// What was counted of one topic, a line a group.
+pub(super) fn sum(topic: Topic, tally: &Tally, now: Timestamp) -> Vec<String> {
+    let since = tally.since.unwrap_or(now);
+    let line = |(group, count): (&Group, &Count)| {
+        let (rule, by) = match group {
+            Group::Rule(rule) => (Some(rule.as_str()), None),
+            Group::By(by) => (None, Some(by.as_str())),
+            Group::Other => (None, None),
+        };
+        let networks = count.networks.len();
+        words::notice_sum(words::Counted {
+            topic,
+            rule,
+            by,
+            number: count.number,
+            networks: (networks > 0).then_some((networks, networks >= NETWORKS)),
+            since,
+            until: now,
+        })
+    };
+    tally.groups.iter().map(line).collect()
+}

@@ -1,0 +1,93 @@
+//! What is counted instead of told one by one.
+
+use std::collections::{BTreeMap, HashSet};
+
+use ipnet::IpNet;
+
+use crate::ban::{Subject, Timestamp};
+use crate::gate::notices::News;
+
+/// Counted apart: so many rules, or people, of one topic. The others share a line.
+const GROUPS: usize = 8;
+/// Told apart: so many networks. More are "more than".
+pub(crate) const NETWORKS: usize = 1_000;
+
+/// What a held piece of news is counted with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    /// A rule decided.
+    Rule(String),
+    /// A person did.
+    By(String),
+    /// All else.
+    Other,
+}
+
+/// How many of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) number: u64,
+    pub(super) networks: HashSet<IpNet>,
+}
+
+/// What is held of one topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) since: Option<Timestamp>,
+    pub(super) groups: BTreeMap<Group, Count>,
+}
+
+impl Tally {
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Counts one; `network` says which network a place belongs to.
+    pub(super) fn add(
+        &mut self,
+        news: &News,
+        now: Timestamp,
+        network: impl Fn(IpNet) -> Option<IpNet>,
+    ) {
+        let (group, subject) = sort(news);
+        let count = self.count(group, now);
+        count.number += 1;
+        if count.networks.len() < NETWORKS {
+            let place = subject.and_then(Subject::place);
+            count
+                .networks
+                .extend(place.map(|place| network(place).unwrap_or(place)));
+        }
+    }
+
+    /// Counts what nobody saw.
+    pub(super) fn add_unseen(&mut self, number: u64, now: Timestamp) {
+        self.count(Group::Other, now).number += number;
+    }
+
+    fn count(&mut self, group: Group, now: Timestamp) -> &mut Count {
+        self.since.get_or_insert(now);
+        let is_one_more = !self.groups.contains_key(&group);
+        let group = match is_one_more && self.groups.len() >= GROUPS {
+            true => Group::Other,
+            false => group,
+        };
+        self.groups.entry(group).or_default()
+    }
+}
+
+fn sort(news: &News) -> (Group, Option<&Subject>) {
+    match news {
+        News::Ruled { event, .. } => {
+            let group = match event.origin.rule() {
+                // The clock ends what rules began, too.
+                _ if event.change == crate::ban::Change::Expired => Group::Other,
+                Some(rule) => Group::Rule(rule.to_owned()),
+                None => Group::By(event.actor.bare_name().to_owned()),
+            };
+            (group, Some(&event.subject))
+        }
+        News::Spared(notice) => (Group::Rule(notice.rule.clone()), Some(&notice.subject)),
+        _ => (Group::Other, None),
+    }
+}

@@ -1,0 +1,456 @@
+//! The rooms we are in (XEP-0045): entering, staying, and what is said there to us.
+//!
+//! [`Rooms`] holds all of them. The router hands it every stanza that comes from one ([`Rooms::take`]) and gets back
+//! the lines that may be meant for us; [`Rooms::run`] is the life of the rest: entering, asking whether we are still
+//! in, telling a room for the audit what was done elsewhere.
+//!
+//! Whoever has something to say to a room asks [`Rooms::say`] for the message and sends it like any other stanza; it
+//! is `None` for a room we are not in. The message has an id; somebody who replies to it (XEP-0461) names the id that
+//! the room gave it, and [`Rooms::ours`] leads back.
+//!
+//! ```text
+//! settings ─► Room (state, occupants) ─ Step ─► run ─► wire
+//!                  ▲ presence, message           │ asks (disco, self-ping) ─► looked, pinged
+//! ```
+//!
+//! Never here: deciding what somebody may do beyond what the room grants (that is [`Roles`](super::Roles)), or
+//! carrying anything out.
+
+mod address;
+mod occupants;
+mod room;
+mod settings;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use minidom::Element;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::jid::{BareJid, FullJid, Jid, ResourcePart};
+use xmpp_parsers::message::{Id, Lang, Message, MessageType};
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Type};
+
+use super::disco::Face;
+use super::presence;
+use crate::ban::Timestamp;
+use crate::command::{Context, Deed, words};
+use crate::gate::clock::fresh_id;
+use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};
+use crate::xmpp::payload::{muc, with};
+use crate::xmpp::stanza::{Kind, Received};
+use crate::xmpp::wire::Wire;
+
+pub(super) use address::to_us;
+pub use occupants::OCCUPANTS;
+pub(super) use room::Heard;
+pub use room::SILENCE;
+pub use settings::{Grants, NICK, Settings};
+
+use room::{Room, Step, Tell};
+
+/// How long a room may take to say what it is, and whether we are in it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The clock may be set meanwhile: nothing is slept through for longer.
+const NAP: Duration = Duration::from_secs(60);
+
+/// What becomes of a stanza.
+pub(super) enum Taken {
+    /// It is not from one of our rooms.
+    NotMine,
+    /// It was for us alone.
+    Kept,
+    /// Somebody says something.
+    Heard(Box<Heard>),
+}
+
+/// All our rooms.
+pub struct Rooms {
+    /// The address we are in them with.
+    me: FullJid,
+    context: Context,
+    rooms: Mutex<Inner>,
+    /// There is something to do.
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    rooms: Vec<Room>,
+    linked: bool,
+    /// Presences that leave rooms which are in the list no more.
+    parting: Vec<Stanza>,
+}
+
+/// A question to a room: which, what, and under which number the answer is expected.
+type Question = (BareJid, Asked, u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Look,
+    Ping,
+}
+
+impl Rooms {
+    /// No rooms yet. `bot` is the account we are in them with.
+    pub(super) fn new(bot: &BareJid, context: Context) -> Arc<Rooms> {
+        let resource = ResourcePart::new(NICK);
+        let resource = resource.expect("the nick is a literal without anything forbidden");
+        Arc::new(Rooms {
+            me: bot.with_resource(&resource),
+            context,
+            rooms: Mutex::default(),
+            wake: Notify::new(),
+        })
+    }
+
+    /// The rooms to be in from now on. Those that are there already stay as they are, as far as their settings do.
+    pub fn configure(&self, settings: Vec<Settings>) {
+        let now = self.context.gate.now();
+        let mut inner = self.inner();
+        let mut before = std::mem::take(&mut inner.rooms);
+        for new in settings {
+            let known = before
+                .iter()
+                .position(|room| room.settings.room == new.room);
+            let room = match known.map(|place| before.swap_remove(place)) {
+                Some(mut room) => {
+                    let enters_anew =
+                        room.settings.nick != new.nick || room.settings.password != new.password;
+                    room.settings = new;
+                    if enters_anew {
+                        room.anew(now);
+                        room.hurry(now);
+                    }
+                    room
+                }
+                None => {
+                    let mut room = Room::new(new);
+                    if inner.linked {
+                        room.link_up(now);
+                    }
+                    room
+                }
+            };
+            inner.rooms.push(room);
+        }
+        for mut gone in before {
+            let nick = gone.leave();
+            inner
+                .parting
+                .extend(nick.map(|nick| self.part(&gone.settings.room, &nick)));
+        }
+        self.changed(&inner);
+    }
+
+    /// The link is there: all rooms are entered.
+    pub fn link_up(&self) {
+        let now = self.context.gate.now();
+        let mut inner = self.inner();
+        inner.linked = true;
+        for room in &mut inner.rooms {
+            room.link_up(now);
+        }
+        self.changed(&inner);
+    }
+
+    /// The link is gone, and we from all rooms.
+    pub fn link_down(&self) {
+        let mut inner = self.inner();
+        inner.linked = false;
+        inner.parting.clear();
+        for room in &mut inner.rooms {
+            room.link_down();
+        }
+        self.changed(&inner);
+    }
+
+    /// Leaves all rooms for good: what to send before the link goes down.
+    pub(super) fn farewell(&self) -> Vec<Stanza> {
+        let mut inner = self.inner();
+        inner.linked = false;
+        let mut stanzas = std::mem::take(&mut inner.parting);
+        for room in &mut inner.rooms {
+            let nick = room.leave();
+            stanzas.extend(nick.map(|nick| self.part(&room.settings.room, &nick)));
+        }
+        stanzas
+    }
+
+    /// The rooms we are in.
+    pub fn joined(&self) -> Vec<BareJid> {
+        let inner = self.inner();
+        let joined = inner.rooms.iter().filter(|room| room.nick().is_some());
+        joined.map(|room| room.settings.room.clone()).collect()
+    }
+
+    /// A message to all in a room, with payloads beside its text, ready to be sent; `None` when we are not in.
+    pub fn say(&self, room: &BareJid, text: String, payloads: Vec<Element>) -> Option<Message> {
+        self.find(room, |room| room.nick().map(drop))??;
+        let mut message = Message::new_with_type(MessageType::Groupchat, Jid::from(room.clone()));
+        message.from = Some(self.me.clone().into());
+        message.id = fresh_id().ok().map(|id| Id(format!("{id:?}")));
+        message.bodies.insert(Lang::new(), text);
+        message.payloads = payloads;
+        Some(message)
+    }
+
+    /// The id of a message of ours that came from [`Rooms::say`] or answered somebody, by the id a reply names; `None`
+    /// when it is none of ours, or too long ago.
+    pub fn ours(&self, room: &BareJid, id: &str) -> Option<String> {
+        self.find(room, |room| room.ours(id).map(str::to_owned))?
+    }
+
+    /// Takes in what comes from a room. Never waits.
+    pub(super) fn take(&self, received: &Received) -> Taken {
+        let (now, chance) = (self.context.gate.now(), chance());
+        let mut inner = self.inner();
+        let from = received.header.from.to_bare();
+        let Some(room) = inner
+            .rooms
+            .iter_mut()
+            .find(|room| room.settings.room == from)
+        else {
+            return Taken::NotMine;
+        };
+        let heard = match received.kind {
+            // Whoever in there asks is told who we are like everybody; answers find who asked by themselves.
+            Kind::Iq => return Taken::NotMine,
+            Kind::Presence => {
+                room.presence(received, now, chance);
+                self.changed(&inner);
+                None
+            }
+            Kind::Message => {
+                let before = room.nick().is_some();
+                let heard = room.message(received, now, chance);
+                if heard.is_none() || room.nick().is_some() != before {
+                    self.changed(&inner);
+                }
+                heard
+            }
+        };
+        drop(inner);
+        self.tell();
+        match heard {
+            Some(heard) => Taken::Heard(Box::new(heard)),
+            None => Taken::Kept,
+        }
+    }
+
+    /// Stays in all rooms until told to stop.
+    pub async fn run(self: Arc<Self>, wire: Wire, asker: Asker, stop: CancellationToken) {
+        let mut deeds = self.context.deeds.listen();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            let (stanzas, questions, until) = self.steps();
+            self.tell();
+            for stanza in stanzas {
+                send(&wire, stanza).await;
+            }
+            for (to, question) in questions {
+                asked.push(self.ask(&asker, to, question));
+            }
+            let nap = until.map_or(NAP, |until| until.since(self.context.gate.now()).min(NAP));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(nap) => {}
+                Some((question, answer)) = asked.next(), if !asked.is_empty() => {
+                    if let Some(stanza) = self.answered(&question, &answer) {
+                        send(&wire, stanza).await;
+                    }
+                }
+                deed = deeds.recv() => {
+                    for message in self.audit(&deed) {
+                        send(&wire, message.into()).await;
+                    }
+                    if deed == Err(RecvError::Closed) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to send and to ask now, and when to look again.
+    fn steps(&self) -> (Vec<Stanza>, Vec<(Jid, Question)>, Option<Timestamp>) {
+        let now = self.context.gate.now();
+        let mut inner = self.inner();
+        let (mut stanzas, mut questions) = (std::mem::take(&mut inner.parting), Vec::new());
+        let mut until: Option<Timestamp> = None;
+        for room in &mut inner.rooms {
+            let address = room.settings.room.clone();
+            loop {
+                match room.step(now, chance()) {
+                    Step::Wait(next) => {
+                        until = [until, next].into_iter().flatten().min();
+                        break;
+                    }
+                    Step::Enter(nick) => stanzas.extend(self.entry(room, &nick)),
+                    Step::Leave(nick) => stanzas.push(self.part(&address, &nick)),
+                    Step::Look(round) => {
+                        let question = (address.clone(), Asked::Look, round);
+                        questions.push((address.clone().into(), question));
+                    }
+                    Step::Ping(nick, round) => {
+                        let question = (address.clone(), Asked::Ping, round);
+                        questions.extend(occupant(&address, &nick).map(|jid| (jid, question)));
+                    }
+                }
+            }
+        }
+        self.show(&inner);
+        (stanzas, questions, until)
+    }
+
+    async fn ask(
+        &self,
+        asker: &Asker,
+        to: Jid,
+        question: Question,
+    ) -> (Question, Result<Reply, AskFault>) {
+        let payload = match question.1 {
+            Asked::Look => with("query", ns::DISCO_INFO, &[]),
+            Asked::Ping => with("ping", ns::PING, &[]),
+        };
+        let me = Some(self.me.clone().into());
+        let answer = asker.ask(to, me, Ask::Get(payload), ANSWER_WITHIN).await;
+        (question, answer)
+    }
+
+    fn answered(
+        &self,
+        (room, asked, round): &Question,
+        answer: &Result<Reply, AskFault>,
+    ) -> Option<Stanza> {
+        let (now, chance) = (self.context.gate.now(), chance());
+        let nothing = Element::bare("query", ns::DISCO_INFO);
+        let answer = answer.as_ref();
+        let mut inner = self.inner();
+        let room = inner
+            .rooms
+            .iter_mut()
+            .find(|one| one.settings.room == *room)?;
+        match asked {
+            Asked::Ping => {
+                room.pinged(*round, answer.map(drop), now, chance);
+                None
+            }
+            Asked::Look => {
+                let query = answer.map(|reply| reply.payload().unwrap_or(&nothing));
+                match room.looked(*round, query, now, chance)? {
+                    Step::Enter(nick) => self.entry(room, &nick),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// What the rooms for the audit are told of a deed: those it was not done in before everybody's eyes.
+    fn audit(&self, deed: &Result<Arc<Deed>, RecvError>) -> Vec<Message> {
+        let (text, seen_in) = match deed {
+            Ok(deed) => {
+                let occupant = deed.caller.occupant.as_ref();
+                let seen = occupant.filter(|one| !one.private);
+                (words::deed(deed), seen.map(|one| one.room()))
+            }
+            Err(RecvError::Lagged(number)) => (words::deeds_missed(*number), None),
+            Err(RecvError::Closed) => return Vec::new(),
+        };
+        let rooms: Vec<BareJid> = {
+            let inner = self.inner();
+            let rooms = inner.rooms.iter().filter(|room| room.settings.audit);
+            rooms.map(|room| room.settings.room.clone()).collect()
+        };
+        let rooms = rooms.iter().filter(|room| seen_in.as_ref() != Some(*room));
+        rooms
+            .filter_map(|room| self.say(room, text.clone(), Vec::new()))
+            .collect()
+    }
+
+    fn entry(&self, room: &Room, nick: &str) -> Option<Stanza> {
+        let to = occupant(&room.settings.room, nick)?;
+        let mut presence = presence::available(Face::Bot, &self.me.to_bare(), to);
+        presence.from = Some(self.me.clone().into());
+        let password = room.settings.password.as_ref();
+        presence
+            .payloads
+            .push(muc::entry(password.map(|secret| secret.expose())));
+        Some(presence.into())
+    }
+
+    fn part(&self, room: &BareJid, nick: &str) -> Stanza {
+        let to = occupant(room, nick).unwrap_or_else(|| room.clone().into());
+        let part = Presence::new(Type::Unavailable);
+        part.with_from(self.me.clone()).with_to(to).into()
+    }
+
+    /// Tells the operator what happened to the rooms.
+    fn tell(&self) {
+        let mut inner = self.inner();
+        for room in &mut inner.rooms {
+            let address = room.settings.room.clone();
+            for tell in room.tell() {
+                match tell {
+                    Tell::Entered(nick) => {
+                        tracing::info!(room = %address, nick, "entered a room");
+                    }
+                    Tell::Trouble(why) => {
+                        let why = words::trouble(&why);
+                        tracing::warn!(room = %address, "not in a room: {why}");
+                    }
+                    Tell::Public => {
+                        let why = words::public_room();
+                        tracing::warn!(room = %address, "{why}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn find<R>(&self, room: &BareJid, look: impl FnOnce(&Room) -> R) -> Option<R> {
+        let inner = self.inner();
+        inner
+            .rooms
+            .iter()
+            .find(|one| one.settings.room == *room)
+            .map(look)
+    }
+
+    fn changed(&self, inner: &Inner) {
+        self.show(inner);
+        self.wake.notify_one();
+    }
+
+    fn show(&self, inner: &Inner) {
+        self.context
+            .seats
+            .set(inner.rooms.iter().map(Room::seat).collect());
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody in a room; `None` when the nick cannot be one. The configuration has been looked at for that.
+fn occupant(room: &BareJid, nick: &str) -> Option<Jid> {
+    Some(room.with_resource_str(nick).ok()?.into())
+}
+
+async fn send(wire: &Wire, stanza: Stanza) {
+    if let Err(why) = wire.send(stanza).await {
+        tracing::debug!(%why, "nothing was sent to a room");
+    }
+}
+
+/// Jitter needs no secrecy; without randomness it is the middle.
+fn chance() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
+}

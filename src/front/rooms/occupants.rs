@@ -1,0 +1,87 @@
+//! Who is in a room.
+
+use std::collections::HashMap;
+
+use xmpp_parsers::jid::Jid;
+
+use crate::xmpp::payload::muc::{Affiliation, Told};
+
+/// So many are known in a room; from others no order is taken.
+pub const OCCUPANTS: usize = 2_000;
+
+/// Who is in a room, by nick, without ourselves.
+#[derive(Debug, Default)]
+pub(super) struct Occupants(HashMap<String, Occupant>);
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Occupant {
+    /// Who it really is, if the room lets us see it.
+    pub(super) jid: Option<Jid>,
+    pub(super) affiliation: Affiliation,
+}
+
+impl Occupants {
+    /// Somebody came in, or is something else now.
+    pub(super) fn put(&mut self, nick: &str, told: &Told) {
+        if self.0.len() < OCCUPANTS || self.0.contains_key(nick) {
+            let occupant = Occupant {
+                jid: told.jid.clone(),
+                affiliation: told.affiliation,
+            };
+            self.0.insert(nick.to_owned(), occupant);
+        }
+    }
+
+    /// Somebody left, or has another nick.
+    pub(super) fn remove(&mut self, nick: &str) {
+        self.0.remove(nick);
+    }
+
+    pub(super) fn find(&self, nick: &str) -> Option<&Occupant> {
+        self.0.get(nick)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = HashMap::new();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many hide who they are.
+    pub(super) fn faceless(&self) -> usize {
+        let hidden = |one: &&Occupant| one.jid.is_none();
+        self.0.values().filter(hidden).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_room_is_known_up_to_a_bound_and_those_inside_may_change() {
+        let mut occupants = Occupants::default();
+        for n in 0..OCCUPANTS + 5 {
+            occupants.put(&format!("n{n}"), &Told::default());
+        }
+        assert_eq!(occupants.len(), OCCUPANTS);
+        assert!(occupants.find(&format!("n{OCCUPANTS}")).is_none());
+        let owner = Told {
+            affiliation: Affiliation::Owner,
+            jid: Some(Jid::new("al@example.org/x").unwrap()),
+            ..Told::default()
+        };
+        occupants.put("n1", &owner);
+        assert_eq!(
+            occupants.find("n1").unwrap().affiliation,
+            Affiliation::Owner
+        );
+        assert_eq!(occupants.faceless(), OCCUPANTS - 1);
+        occupants.remove("n1");
+        assert!(occupants.find("n1").is_none());
+    }
+}

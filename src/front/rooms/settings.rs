@@ -1,0 +1,58 @@
+//! What is configured about a room: `[[rooms]]`.
+
+use xmpp_parsers::jid::BareJid;
+
+use crate::ban::Role;
+use crate::xmpp::payload::muc::Affiliation;
+use crate::xmpp::secret::Secret;
+
+/// Our nick where the configuration names none.
+pub const NICK: &str = "portcullis";
+
+/// A room to be in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its address.
+    pub room: BareJid,
+    /// The nick we ask for.
+    pub nick: String,
+    /// Its password, if it has one.
+    pub password: Option<Secret>,
+    /// What it makes of its own people.
+    pub grants: Grants,
+    /// Whether it is told what was done anywhere else.
+    pub audit: bool,
+}
+
+/// The role that each affiliation of a room grants, to those whose real JID we see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grants {
+    /// To owners.
+    pub owner: Role,
+    /// To admins of the room.
+    pub admin: Role,
+    /// To members.
+    pub member: Role,
+}
+
+impl Default for Grants {
+    fn default() -> Self {
+        Grants {
+            owner: Role::Stranger,
+            admin: Role::Stranger,
+            member: Role::Stranger,
+        }
+    }
+}
+
+impl Grants {
+    /// The role somebody has by what they are to the room.
+    pub fn to(&self, affiliation: Affiliation) -> Role {
+        match affiliation {
+            Affiliation::Owner => self.owner,
+            Affiliation::Admin => self.admin,
+            Affiliation::Member => self.member,
+            Affiliation::None => Role::Stranger,
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! What people should hear of without asking: every fact of that kind, as a value, where it becomes known.
+//!
+//! Nothing here decides who hears it, when, or in which words; that is [`front::notices`](crate::front::notices). The
+//! queue to there has a bound and never makes anybody wait: what does not fit is counted by its topic.
+
+use std::array;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Gate;
+use super::ports::{Finding, Found, Gap, Standing, Task};
+use crate::ban::{Account, Change, Event, Notice, Origin, Ruling, Subject, Timestamp, Topic};
+
+/// How much may wait to be told.
+const WAITING: usize = 1_024;
+/// How much of what happened before anybody listened is kept, and from how long ago.
+const KEPT: usize = 256;
+const KEPT_FOR: Duration = Duration::from_secs(3_600);
+/// An outage shorter than this is not worth a word.
+const OUTAGE: Duration = Duration::from_secs(10);
+/// Rights that come back within this time were never away: a new connection brings them.
+const GRACE: Duration = Duration::from_secs(40);
+/// The same finding is told once in this time; and how many are remembered.
+const FINDING_PAUSE: Duration = Duration::from_secs(3_600);
+const FINDINGS: usize = 1_000;
+
+/// One piece of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// When it became known.
+    pub at: Timestamp,
+    /// What.
+    pub news: News,
+}
+
+/// The kinds of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A decision changed something.
+    Ruled {
+        /// The decision.
+        event: Box<Event>,
+        /// What came of it.
+        ruling: Box<Ruling>,
+    },
+    /// A rule reached its limit and did nothing.
+    Spared(Notice),
+    /// The server does not carry something out.
+    Stuck(Task),
+    /// It did after all.
+    Unstuck(Task),
+    /// Somebody else had their hands in a record.
+    Found(Finding),
+    /// The server lets us do less than before, or more again.
+    Rights {
+        /// The level before.
+        before: u8,
+        /// The level now.
+        now: u8,
+        /// What is missing that was there.
+        lost: Vec<Gap>,
+        /// What was missing and is there again.
+        back: Vec<String>,
+    },
+    /// The link is back.
+    Outage {
+        /// Since when it was down.
+        since: Timestamp,
+    },
+    /// A room.
+    Room {
+        /// Its address.
+        room: String,
+        /// Why it cannot be joined; `None`: it can, again.
+        why: Option<String>,
+    },
+}
+
+impl News {
+    /// Whom it is about; `None`: the server as a whole.
+    pub fn subject(&self) -> Option<Subject> {
+        Some(match self {
+            News::Ruled { event, .. } => event.subject.clone(),
+            News::Spared(notice) => notice.subject.clone(),
+            News::Stuck(task) | News::Unstuck(task) => task.subject.clone(),
+            News::Found(finding) => Subject::Account(finding.account.clone()),
+            News::Rights { .. } | News::Outage { .. } | News::Room { .. } => return None,
+        })
+    }
+
+    /// What it is about; `None`: nothing anybody needs to hear.
+    pub fn topic(&self) -> Option<Topic> {
+        Some(match self {
+            News::Ruled { event, ruling } => return topic(event, ruling),
+            News::Spared(notice) => match notice.spared {
+                crate::ban::Spared::DryRun => Topic::DryRun,
+                _ => Topic::Spared,
+            },
+            News::Stuck(_) | News::Unstuck(_) => Topic::Work,
+            News::Found(_) => Topic::Records,
+            News::Rights { .. } => Topic::Rights,
+            News::Outage { .. } => Topic::Link,
+            News::Room { .. } => Topic::Rooms,
+        })
+    }
+}
+
+fn topic(event: &Event, ruling: &Ruling) -> Option<Topic> {
+    Some(match ruling {
+        Ruling::Banned(ban) => match (&ban.origin, &ban.subject) {
+            (Origin::Automatic { .. }, Subject::Guard(_)) => Topic::Guards,
+            (Origin::Automatic { .. }, Subject::Network(_)) => Topic::Networks,
+            (Origin::Automatic { .. }, _) => Topic::Bans,
+            (Origin::Server, _) => Topic::Adopted,
+            (Origin::Manual | Origin::Imported, _) => Topic::Orders,
+        },
+        Ruling::Amended { .. } | Ruling::Forgotten { .. } => Topic::Orders,
+        Ruling::Lifted(_) if event.change == Change::Expired => Topic::Ends,
+        Ruling::Lifted(_) | Ruling::Allowed { .. } | Ruling::Unallowed(_) => Topic::Unbans,
+        _ => return None,
+    })
+}
+
+/// How much was not told, by topic.
+type Missed = [AtomicU64; Topic::ALL.len()];
+
+/// The gate's end. Costs next to nothing while nobody listens.
+#[derive(Default)]
+pub(super) struct Herald {
+    tell: OnceLock<(mpsc::Sender<Told>, Arc<Missed>)>,
+    /// What happened before.
+    kept: Mutex<Vec<Told>>,
+}
+
+/// The listener's end.
+#[derive(Debug)]
+pub struct Hearing {
+    queue: mpsc::Receiver<Told>,
+    missed: Arc<Missed>,
+}
+
+impl Hearing {
+    /// Waits for news and appends all that wait to `batch`, at most `most`. 0: no more will come.
+    pub async fn next(&mut self, batch: &mut Vec<Told>, most: usize) -> usize {
+        self.queue.recv_many(batch, most).await
+    }
+
+    /// What is there already, without waiting.
+    pub fn now(&mut self) -> Option<Told> {
+        self.queue.try_recv().ok()
+    }
+
+    /// How much of each topic did not fit into the queue since this was last asked.
+    pub fn missed(&self) -> impl Iterator<Item = (Topic, u64)> + use<> {
+        let missed = array::from_fn::<_, { Topic::ALL.len() }, _>(|place| {
+            let number = self.missed[place].swap(0, Ordering::Relaxed);
+            (Topic::ALL[place], number)
+        });
+        missed.into_iter().filter(|(_, number)| *number > 0)
+    }
+}
+
+impl Herald {
+    /// The other end; only the first who asks gets it.
+    pub(super) fn listen(&self) -> Option<Hearing> {
+        let (tell, queue) = mpsc::channel(WAITING);
+        let missed: Arc<Missed> = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
+        self.tell.set((tell, Arc::clone(&missed))).ok()?;
+        for told in std::mem::take(&mut *self.kept()) {
+            self.tell(told);
+        }
+        Some(Hearing { queue, missed })
+    }
+
+    /// Keeps what was decided shortly before the program last ended and may not have been told.
+    pub(super) fn keep(&self, event: &Event, ruling: &Ruling, now: Timestamp) {
+        if now.since(event.at) > KEPT_FOR || topic(event, ruling).is_none() {
+            return;
+        }
+        let mut kept = self.kept();
+        if kept.len() < KEPT {
+            kept.push(ruled(event, ruling));
+        }
+    }
+
+    /// Tells what a decision led to.
+    pub(super) fn ruled(&self, event: &Event, ruling: &Ruling) {
+        if let Some(topic) = topic(event, ruling) {
+            self.tell_as(topic, || ruled(event, ruling));
+        }
+    }
+
+    /// Tells.
+    pub(super) fn tell(&self, told: Told) {
+        if let Some(topic) = told.news.topic() {
+            self.tell_as(topic, || told);
+        }
+    }
+
+    fn tell_as(&self, topic: Topic, told: impl FnOnce() -> Told) {
+        let Some((tell, missed)) = self.tell.get() else {
+            return;
+        };
+        match tell.try_reserve() {
+            Ok(room) => room.send(told()),
+            Err(mpsc::error::TrySendError::Full(())) => {
+                let place = Topic::ALL.iter().position(|one| *one == topic);
+                if let Some(missed) = place.and_then(|place| missed.get(place)) {
+                    missed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            // The program is stopping.
+            Err(mpsc::error::TrySendError::Closed(())) => {}
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Told>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ruled(event: &Event, ruling: &Ruling) -> Told {
+    Told {
+        at: event.at,
+        news: News::Ruled {
+            event: Box::new(event.clone()),
+            ruling: Box::new(ruling.clone()),
+        },
+    }
+}
+
+/// What is known of the server from one look to the next.
+#[derive(Debug, Default)]
+struct Watched {
+    linked: bool,
+    down_since: Option<Timestamp>,
+    /// The server as it was last told, or first seen.
+    told: Option<Arc<Standing>>,
+    worse_since: Option<Timestamp>,
+}
+
+impl Watched {
+    /// Takes a look; gives back what is worth telling.
+    fn look(&mut self, standing: &Arc<Standing>, now: Timestamp) -> Vec<News> {
+        let mut news = Vec::new();
+        match (self.linked, standing.linked) {
+            (true, false) => self.down_since = Some(now),
+            (false, true) => {
+                let since = self.down_since.take();
+                let since = since.filter(|since| now.since(*since) >= OUTAGE);
+                news.extend(since.map(|since| News::Outage { since }));
+            }
+            _ => {}
+        }
+        self.linked = standing.linked;
+        if !standing.linked || !standing.probed {
+            return news;
+        }
+        let Some(before) = &self.told else {
+            self.told = Some(Arc::clone(standing));
+            return news;
+        };
+        let (lost, back) = (gaps_beyond(standing, before), gaps_beyond(before, standing));
+        let is_worse = standing.level < before.level || !lost.is_empty();
+        if is_worse {
+            let since = *self.worse_since.get_or_insert(now);
+            if now.since(since) < GRACE {
+                return news;
+            }
+        }
+        self.worse_since = None;
+        if is_worse || standing.level > before.level || !back.is_empty() {
+            news.push(News::Rights {
+                before: before.level,
+                now: standing.level,
+                lost,
+                back: back.into_iter().map(|gap| gap.what).collect(),
+            });
+        }
+        self.told = Some(Arc::clone(standing));
+        news
+    }
+}
+
+/// What is missing in `one` and not in `other`.
+fn gaps_beyond(one: &Standing, other: &Standing) -> Vec<Gap> {
+    let is_new = |gap: &&Gap| !other.gaps.iter().any(|old| old.what == gap.what);
+    one.gaps.iter().filter(is_new).cloned().collect()
+}
+
+impl Gate {
+    /// What people should hear of from now on; only the first who asks gets it.
+    pub fn hearing(&self) -> Option<Hearing> {
+        self.herald.listen()
+    }
+
+    /// Tells what became known outside of here, such as a room that cannot be joined.
+    pub fn announce(&self, news: News) {
+        let at = self.now();
+        self.herald.tell(Told { at, news });
+    }
+
+    /// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.
+    pub async fn watch_the_server(&self, stop: CancellationToken) {
+        let mut standing = self.server.standing();
+        let mut findings = self.server.findings();
+        let mut watched = Watched::default();
+        let mut given: HashMap<(Account, Found), Timestamp> = HashMap::new();
+        let mut no_findings = false;
+        loop {
+            let seen = Arc::clone(&standing.borrow_and_update());
+            for news in watched.look(&seen, self.now()) {
+                self.announce(news);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = standing.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(GRACE), if watched.worse_since.is_some() => {}
+                found = findings.recv(), if !no_findings => match found {
+                    Ok(finding) => {
+                        let (key, now) = ((finding.account.clone(), finding.found), self.now());
+                        let before = given.get(&key);
+                        if before.is_none_or(|before| now.since(*before) >= FINDING_PAUSE) {
+                            if given.len() >= FINDINGS {
+                                given.clear();
+                            }
+                            given.insert(key, now);
+                            self.announce(News::Found(finding));
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => no_findings = true,
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_795_320_000_000 + seconds * 1_000)
+    }
+
+    fn standing(linked: bool, level: u8, gaps: &[&str]) -> Arc<Standing> {
+        Arc::new(Standing {
+            linked,
+            probed: linked,
+            level,
+            gaps: gaps
+                .iter()
+                .map(|what| Gap {
+                    what: (*what).into(),
+                    effect: String::new(),
+                    remedy: String::new(),
+                })
+                .collect(),
+            ..Standing::default()
+        })
+    }
+
+    #[test]
+    fn an_outage_is_told_once_when_it_is_over_and_a_short_one_not_at_all() {
+        let mut watched = Watched::default();
+        let (up, down) = (standing(true, 2, &[]), standing(false, 0, &[]));
+        assert_eq!(watched.look(&down, at(0)), []);
+        assert_eq!(watched.look(&up, at(9)), [], "the first link is no outage");
+        assert_eq!(watched.look(&down, at(20)), []);
+        assert_eq!(watched.look(&down, at(30)), []);
+        let outage = News::Outage { since: at(20) };
+        assert_eq!(watched.look(&up, at(95)), [outage]);
+        assert_eq!(watched.look(&up, at(96)), []);
+        assert_eq!(watched.look(&down, at(100)), []);
+        assert_eq!(watched.look(&up, at(109)), []);
+    }
+
+    #[test]
+    fn rights_are_told_when_they_stay_away_and_when_they_are_back() {
+        let mut watched = Watched::default();
+        let (full, less) = (standing(true, 2, &[]), standing(true, 1, &["no module"]));
+        assert_eq!(watched.look(&full, at(0)), []);
+        assert_eq!(watched.look(&less, at(10)), []);
+        assert_eq!(watched.look(&full, at(20)), [], "they were back at once");
+        assert_eq!(watched.look(&less, at(30)), []);
+        let told = watched.look(&less, at(70));
+        assert!(
+            matches!(&told[..], [News::Rights { before: 2, now: 1, lost, back }]
+                if lost[0].what == "no module" && back.is_empty()),
+            "{told:?}"
+        );
+        assert_eq!(watched.look(&less, at(200)), []);
+        let told = watched.look(&full, at(300));
+        assert!(
+            matches!(&told[..], [News::Rights { before: 1, now: 2, lost, back }]
+                if lost.is_empty() && back == &["no module"]),
+            "{told:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_loses_and_counts_by_topic_and_does_not_wait() {
+        let herald = Herald::default();
+        let room = |name: &str| Told {
+            at: at(0),
+            news: News::Room {
+                room: name.into(),
+                why: None,
+            },
+        };
+        herald.tell(room("before anybody listens"));
+        let mut hearing = herald.listen().unwrap();
+        assert!(herald.listen().is_none(), "there is one listener");
+        for _ in 0..WAITING + 3 {
+            herald.tell(room("ops"));
+        }
+        let missed: Vec<_> = hearing.missed().collect();
+        assert_eq!(missed, [(Topic::Rooms, 3)]);
+        assert_eq!(hearing.missed().count(), 0);
+        let mut all = Vec::new();
+        assert_eq!(hearing.next(&mut all, usize::MAX).await, WAITING);
+    }
+}

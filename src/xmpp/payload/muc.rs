@@ -1,0 +1,164 @@
+//! Rooms (XEP-0045), as an occupant reads and writes them.
+//!
+//! By hand and not with `xmpp_parsers::muc`: one unknown status or one item without a role must not hide who somebody is.
+
+use minidom::Element;
+use xmpp_parsers::jid::Jid;
+use xmpp_parsers::ns;
+
+use super::{leaf, text_of, with};
+
+/// What somebody is to a room, whether they are there or not (XEP-0045, 5.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Affiliation {
+    /// Nothing, or an outcast.
+    #[default]
+    None,
+    /// May enter a room that is for members only.
+    Member,
+    /// May ban and make members.
+    Admin,
+    /// May do everything with the room.
+    Owner,
+}
+
+/// What a presence out of a room says beside itself (`<x xmlns='http://jabber.org/protocol/muc#user'/>`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// What the one who sends it is.
+    pub affiliation: Affiliation,
+    /// Whether they hold the room's own role of a moderator, and so see the addresses of others.
+    pub moderator: bool,
+    /// Their real JID, if we may see it. With several clients behind one nick, the first that is named.
+    pub jid: Option<Jid>,
+    /// Their nick from now on, with status 303.
+    pub nick: Option<String>,
+    /// Why they were kicked or banned, in the words of who did it.
+    pub reason: Option<String>,
+    /// Who did it, by nick or JID.
+    pub actor: Option<String>,
+    /// The status codes.
+    pub statuses: Vec<u16>,
+    /// The room is no more: why, if that is said.
+    pub destroyed: Option<Option<String>>,
+}
+
+impl Told {
+    /// Reads it from a presence; one that does not have it says nothing.
+    pub fn read(presence: &Element) -> Told {
+        let Some(x) = presence.get_child("x", ns::MUC_USER) else {
+            return Told::default();
+        };
+        let said = |element: &Element| {
+            Some(text_of(element, "reason", ns::MUC_USER)).filter(|text| !text.is_empty())
+        };
+        let item = x.get_child("item", ns::MUC_USER);
+        let attr = |name| item.and_then(|item| item.attr(name));
+        let actor = item.and_then(|item| item.get_child("actor", ns::MUC_USER));
+        Told {
+            affiliation: match attr("affiliation") {
+                Some("owner") => Affiliation::Owner,
+                Some("admin") => Affiliation::Admin,
+                Some("member") => Affiliation::Member,
+                _ => Affiliation::None,
+            },
+            moderator: attr("role") == Some("moderator"),
+            jid: attr("jid").and_then(|jid| Jid::new(jid).ok()),
+            nick: attr("nick").map(str::to_owned),
+            reason: item.and_then(said),
+            actor: actor
+                .and_then(|actor| actor.attr("nick").or_else(|| actor.attr("jid")))
+                .map(str::to_owned),
+            statuses: codes(x),
+            destroyed: x.get_child("destroy", ns::MUC_USER).map(said),
+        }
+    }
+
+    /// Whether a status code is among them.
+    pub fn has(&self, code: u16) -> bool {
+        self.statuses.contains(&code)
+    }
+}
+
+/// The status codes a message out of a room carries: what changed about it.
+pub fn statuses(message: &Element) -> Vec<u16> {
+    let x = message.get_child("x", ns::MUC_USER);
+    x.map(codes).unwrap_or_default()
+}
+
+fn codes(x: &Element) -> Vec<u16> {
+    x.children()
+        .filter(|child| child.is("status", ns::MUC_USER))
+        .filter_map(|status| status.attr("code")?.parse().ok())
+        .collect()
+}
+
+/// Whether a message is an invitation that the room passes on (7.8.2).
+pub fn is_invitation(message: &Element) -> bool {
+    let x = message.get_child("x", ns::MUC_USER);
+    x.is_some_and(|x| x.has_child("invite", ns::MUC_USER))
+}
+
+/// What a presence needs to enter a room: no history wanted (7.2.15), and the password, if there is one.
+pub fn entry(password: Option<&str>) -> Element {
+    let mut x = Element::bare("x", ns::MUC);
+    x.append_child(with("history", ns::MUC, &[("maxstanzas", "0")]));
+    if let Some(password) = password {
+        x.append_child(leaf("password", ns::MUC, password));
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn told(inside: &str) -> Told {
+        let text = format!("<presence xmlns='jabber:component:accept'>{inside}</presence>");
+        Told::read(&text.parse().unwrap())
+    }
+
+    #[test]
+    fn who_is_there_is_read_in_whatever_order_it_comes() {
+        let read = told(
+            "<show>away</show><x xmlns='http://jabber.org/protocol/muc#user'><status code='100'/>\
+             <item jid='al@example.org/desk' role='moderator' affiliation='owner'/><status code='110'/>\
+             <status code='4294967296'/><new xmlns='urn:x'/></x>",
+        );
+        assert_eq!(read.affiliation, Affiliation::Owner);
+        assert_eq!(read.jid, Some(Jid::new("al@example.org/desk").unwrap()));
+        assert!(read.moderator && read.has(110) && !read.has(201));
+        assert_eq!(told("<x xmlns='vcard-temp:x:update'/>"), Told::default());
+        let odd = told(
+            "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='@' affiliation='king'/></x>",
+        );
+        assert_eq!(odd, Told::default());
+    }
+
+    #[test]
+    fn who_did_it_and_why_is_read() {
+        let read = told(
+            "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'>\
+             <actor nick='Eve'/><reason>no bots</reason></item><status code='307'/></x>",
+        );
+        assert_eq!(read.actor.as_deref(), Some("Eve"));
+        assert_eq!(read.reason.as_deref(), Some("no bots"));
+        let gone = told(
+            "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><destroy/></x>",
+        );
+        assert_eq!(gone.destroyed, Some(None));
+    }
+
+    #[test]
+    fn nothing_of_what_was_said_before_is_asked_for() {
+        let x = entry(Some("a<b"));
+        let text = String::from(&x);
+        assert!(
+            text.contains("maxstanzas='0'") || text.contains("maxstanzas=\"0\""),
+            "{text}"
+        );
+        assert_eq!(text_of(&x, "password", ns::MUC), "a<b");
+        assert!(!entry(None).has_child("password", ns::MUC));
+    }
+}

@@ -1,0 +1,394 @@
+//! What people hear without asking: through the gate, the desk and as stanzas.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use minidom::Element;
+use portcullis::ban::{
+    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Personal, Policy, Report, Seq,
+    Subject, Timestamp, Topic,
+};
+use portcullis::front::notices::Settings;
+use portcullis::gate::notices::{Hearing, News};
+use portcullis::gate::ports::{EventLog, Finding, Found, Gap};
+
+use crate::doors::{ADMIN, Bot, MODERATOR, element};
+use crate::gate::{FakeServer, START, World};
+
+const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
+
+/// A bot and what it hears.
+struct Tower {
+    bot: Bot,
+    hearing: Hearing,
+}
+
+/// A message of ours.
+struct Notice {
+    to: String,
+    text: String,
+    quick: Vec<String>,
+    element: Element,
+}
+
+impl Tower {
+    fn new() -> Self {
+        let bot = Bot::new();
+        bot.desk.set_notices(Settings {
+            digest: Duration::from_secs(600),
+            most: 3,
+        });
+        let hearing = bot.world.gate.hearing().unwrap();
+        Tower { bot, hearing }
+    }
+
+    /// What is said now, the link being up or not.
+    fn told(&mut self, can: bool) -> Vec<Notice> {
+        let news: Vec<_> = std::iter::from_fn(|| self.hearing.now()).collect();
+        let missed: Vec<_> = self.hearing.missed().collect();
+        let mut stanzas = self.bot.desk.hear(&news, &missed, can);
+        stanzas.extend(self.bot.desk.due(can, false).0);
+        stanzas.into_iter().map(|one| read(element(one))).collect()
+    }
+
+    async fn fail(&self, account: &str, address: &str, times: u32) {
+        for _ in 0..times {
+            let attempt = Attempt {
+                account: Subject::parse(account).unwrap().account().cloned(),
+                address: address.parse().ok(),
+                outcome: Outcome::Failure,
+                unknown: false,
+                at: self.bot.world.gate.now(),
+            };
+            let report = Report::Login(attempt);
+            self.bot.world.gate.submit(report).await.unwrap();
+        }
+    }
+}
+
+fn read(element: Element) -> Notice {
+    let ns = "jabber:component:accept";
+    let quick = element
+        .children()
+        .filter(|one| one.is("response", NS_QUICK));
+    Notice {
+        to: element.attr("to").unwrap().to_owned(),
+        text: element.get_child("body", ns).unwrap().text(),
+        quick: quick
+            .filter_map(|one| one.attr("value").map(str::to_owned))
+            .collect(),
+        element,
+    }
+}
+
+#[track_caller]
+fn only(mut all: Vec<Notice>) -> Notice {
+    let texts: Vec<_> = all.iter().map(|one| one.text.clone()).collect();
+    assert_eq!(all.len(), 1, "{texts:#?}");
+    all.remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guesser_is_told_with_all_there_is_to_know_and_what_to_do() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch all").await;
+    tower.fail("alice@example.org", "203.0.113.7", 5).await;
+    let notice = only(tower.told(true));
+    assert_eq!(notice.to, "admin@example.org");
+    assert_eq!(
+        notice.text,
+        "Banned #1 alice@example.org from 203.0.113.7 until 2026-11-22 04:10 UTC (10 minutes) by the rule pair-failures, ban no. 1 of it: too many failed logins.\n\
+         Evidence: 5 failures within 10 minutes (limit 5); the last at 2026-11-22 04:00 UTC: alice@example.org from 203.0.113.7\n\
+         It was never banned before.\n\
+         unban #1\nshow #1\nban #1 1w"
+    );
+    assert_eq!(notice.quick, ["unban #1", "show #1", "ban #1 1w"]);
+    let message = &notice.element;
+    assert_eq!(message.attr("type"), Some("chat"));
+    assert_eq!(message.attr("from"), Some("bot@gate.example.org"));
+    assert!(message.attr("id").is_some_and(|id| id.len() == 16));
+    assert!(message.has_child("request", "urn:xmpp:receipts"));
+    assert!(message.has_child("unstyled", "urn:xmpp:styling:0"));
+    assert!(message.has_child("store", "urn:xmpp:hints"));
+    // The next one knows of the first.
+    tower.bot.pass(601);
+    tower.fail("alice@example.org", "203.0.113.7", 5).await;
+    let all = tower.told(true);
+    assert!(
+        all[0].text.contains("(20 minutes)")
+            && all[0]
+                .text
+                .contains("Banned 2 times in all; the ban before, #1, ended 2026-11-22 04:10 UTC."),
+        "{}",
+        all[0].text
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_chose_nothing_hears_what_is_important_and_moderators_nothing() {
+    let mut tower = Tower::new();
+    tower.fail("alice@example.org", "203.0.113.7", 5).await;
+    assert_eq!(tower.told(true).len(), 0, "a single guesser is no news");
+    for network in 0..10 {
+        let address = format!("198.{network}.1.1");
+        tower.fail("alice@example.org", &address, 1).await;
+    }
+    let guard = only(tower.told(true));
+    assert!(
+        guard
+            .text
+            .starts_with("alice@example.org is UNDER ATTACK: its guard #2 is up until "),
+        "{}",
+        guard.text
+    );
+    tower.bot.chat(MODERATOR, "watch unbans orders").await;
+    tower.bot.chat(ADMIN, "ban eve@example.org 1d spam").await;
+    let order = only(tower.told(true));
+    assert_eq!(order.to, "mod@example.org", "who did it is not told");
+    assert!(order.text.starts_with("Banned #3 eve@example.org until 2026-11-23 04:00 UTC (1 day): spam.\nBy admin@example.org (chat).\nIt was never banned before.\nunban #3"), "{}", order.text);
+    tower.bot.chat(MODERATOR, "unban #3 sorry").await;
+    let undone = only(tower.told(true));
+    assert_eq!(undone.to, "admin@example.org");
+    assert!(
+        undone
+            .text
+            .starts_with("Un-banned #3 eve@example.org.\nBy mod@example.org (chat)."),
+        "{}",
+        undone.text
+    );
+    assert!(
+        undone
+            .quick
+            .contains(&"ban eve@example.org until 2026-11-23T04:00:00Z spam".to_owned()),
+        "{:?}",
+        undone.quick
+    );
+    tower.bot.chat(ADMIN, "allow 198.51.100.0/24 office").await;
+    let allowed = only(tower.told(true));
+    assert!(
+        allowed
+            .text
+            .starts_with("Exempt from bans: 198.51.100.0/24 for ever: office."),
+        "{}",
+        allowed.text
+    );
+    assert_eq!(
+        allowed.quick,
+        ["show 198.51.100.0/24"],
+        "not what a moderator may not do"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_a_few_notices_and_then_one_line() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch bans").await;
+    for network in 0..3 {
+        for host in 1..15 {
+            let address = format!("198.51.{network}.{host}");
+            tower
+                .fail(&format!("u{host}@example.org"), &address, 5)
+                .await;
+        }
+    }
+    let all = tower.told(true);
+    assert_eq!(all.len(), 3, "the first ones at once");
+    assert_eq!(tower.told(true).len(), 0);
+    tower.bot.pass(599);
+    assert_eq!(tower.told(true).len(), 0);
+    tower.bot.pass(1);
+    let sum = only(tower.told(true));
+    let bans = tower
+        .bot
+        .world
+        .gate
+        .read(|ledger| ledger.newest_first().count());
+    assert_eq!(
+        sum.text,
+        format!(
+            "{} more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures",
+            bans - 3
+        )
+    );
+    assert!(sum.quick.is_empty());
+    tower.bot.pass(1_200);
+    tower.fail("x@example.org", "192.0.2.1", 5).await;
+    assert_eq!(only(tower.told(true)).quick.len(), 3, "quiet again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_told_to_whom_it_cannot_be_told_and_nothing_is_lost_by_that() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch bans quiet 3-5").await;
+    tower.fail("a@example.org", "203.0.113.7", 5).await;
+    assert_eq!(tower.told(true).len(), 0, "it is four in the morning");
+    tower.bot.pass(3_600);
+    assert!(
+        only(tower.told(true)).text.contains("\nBanned #1"),
+        "five o'clock"
+    );
+    tower.fail("b@example.org", "203.0.113.8", 5).await;
+    assert_eq!(tower.told(false).len(), 0, "there is no link");
+    assert!(only(tower.told(true)).text.starts_with("Banned #2"));
+    tower.bot.chat(ADMIN, "watch off").await;
+    tower.fail("c@example.org", "203.0.113.9", 5).await;
+    tower.bot.pass(86_400);
+    assert_eq!(tower.told(true).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_is_not_filled_and_a_sign_of_life_brings_the_rest() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch bans").await;
+    let mut told = 0;
+    for n in 0..60 {
+        tower
+            .fail(&format!("u{n}@example.org"), &format!("198.{n}.1.1"), 5)
+            .await;
+        told += tower.told(true).len();
+        tower.bot.pass(600);
+        told += tower.told(true).len();
+    }
+    assert_eq!(told, 20);
+    let receipt = "<message type='chat' from='admin@example.org/desk' to='bot@gate.example.org'><received xmlns='urn:xmpp:receipts' id='1'/></message>";
+    assert_eq!(tower.bot.all(receipt).await.len(), 0);
+    let rest = tower.told(true);
+    assert!(
+        rest.iter()
+            .any(|one| one.text.contains("37 more bans by the rule pair-failures")),
+        "{:?}",
+        rest.iter().map(|one| &one.text).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch all").await;
+    let mut policy = Policy::clone(&tower.bot.world.gate.policy());
+    let rules = std::sync::Arc::make_mut(&mut policy.rules);
+    rules.table.retain(|rule| rule.name == "address-failures");
+    rules.table[0].dry_run = true;
+    tower.bot.world.gate.set_policy(policy);
+    tower.bot.chat(ADMIN, "attempt 203.0.113.9 5").await;
+    let dry = only(tower.told(true));
+    assert!(
+        dry.text
+            .starts_with("Dry run of address-failures: 203.0.113.9 would be banned until"),
+        "{}",
+        dry.text
+    );
+    assert_eq!(dry.quick, ["show 203.0.113.9", "ban 203.0.113.9 1d"]);
+    let gate = std::sync::Arc::clone(&tower.bot.world.gate);
+    let account = Subject::parse("eve@example.org")
+        .unwrap()
+        .account()
+        .cloned()
+        .unwrap();
+    gate.announce(News::Found(Finding {
+        account,
+        ban: None,
+        found: Found::Forged,
+    }));
+    gate.announce(News::Rights {
+        before: 2,
+        now: 1,
+        lost: vec![Gap {
+            what: "no hook module answers".into(),
+            effect: "logins are not asked about".into(),
+            remedy: String::new(),
+        }],
+        back: Vec::new(),
+    });
+    gate.announce(News::Room {
+        room: "ops@rooms.example.org".into(),
+        why: Some("it is members-only".into()),
+    });
+    let texts: Vec<String> = tower.told(true).into_iter().map(|one| one.text).collect();
+    assert!(
+        texts[0].starts_with("The ban record of eve@example.org on the server had been forged"),
+        "{texts:?}"
+    );
+    assert!(texts[1].starts_with("The server lets portcullis do LESS than before: level 1 instead of 2.\nNo hook module answers."), "{texts:?}");
+    assert_eq!(
+        texts[2],
+        "The room ops@rooms.example.org cannot be joined: It is members-only.\nstatus"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_does_not_get_done_is_told_once_and_so_is_its_end() {
+    let mut tower = Tower::new();
+    let server = std::sync::Arc::clone(&tower.bot.world.server);
+    server.failures.store(7, Ordering::SeqCst);
+    tower.bot.chat(ADMIN, "ban eve@example.org 1d spam").await;
+    for second in 0..400 {
+        tower.bot.pass(1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if second == 20 {
+            assert_eq!(tower.told(true).len(), 0, "not yet");
+        }
+    }
+    let all = tower.told(true);
+    let texts: Vec<_> = all.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    assert!(texts[0].contains("\nThe ban #1 of eve@example.org is NOT carried out on the server after 5 tries, since 2026-11-22 04:00 UTC; I keep trying. The server said no.\nshow eve@example.org\nstatus"), "{texts:#?}");
+    assert!(texts[1].contains("\nCarried out at last"), "{texts:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_told_once_it_is_over() {
+    let mut tower = Tower::new();
+    let gate = std::sync::Arc::clone(&tower.bot.world.gate);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let watching = tokio::spawn({
+        let stop = stop.clone();
+        async move { gate.watch_the_server(stop).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tower.bot.world.server.set_linked(false);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tower.bot.pass(125);
+    assert_eq!(tower.told(false).len(), 0);
+    tower.bot.world.server.set_linked(true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let outage = only(tower.told(true));
+    assert!(outage.text.starts_with("The link to the server was down for 2 minutes 5 seconds, from 2026-11-22 04:00 UTC to 2026-11-22 04:02:05 UTC."), "{}", outage.text);
+    stop.cancel();
+    watching.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
+    let tower = Tower::new();
+    tower.bot.chat(ADMIN, "ban eve@example.org 1d spam").await;
+    let store = std::sync::Arc::clone(&tower.bot.world.store);
+    // All of it was folded and saved: nothing is told again.
+    let again = World::on(store, FakeServer::new(true), START);
+    let mut hearing = again.gate.hearing().unwrap();
+    assert!(hearing.now().is_none());
+    // One that reached the log and nobody: the program was killed.
+    let store = std::sync::Arc::new(portcullis::store::MemoryStore::new());
+    let killed = Event {
+        id: EventId([1; 16]),
+        at: Timestamp::from_millis(START),
+        actor: Actor::rules(),
+        origin: Origin::Automatic {
+            rule: "account-networks".into(),
+        },
+        subject: Subject::parse("guard of alice@example.org").unwrap(),
+        based_on: Seq(0),
+        change: Change::ImposedByRule {
+            reason: String::new(),
+            until: Timestamp::from_millis(START + 60_000),
+            ordinal: 1,
+        },
+        personal: Personal::default(),
+    };
+    store.append(vec![killed]).await.unwrap();
+    let again = World::on(store, FakeServer::new(true), START + 1_000);
+    let mut hearing = again.gate.hearing().unwrap();
+    let told = hearing.now().unwrap();
+    assert_eq!(told.news.topic(), Some(Topic::Guards));
+    assert!(hearing.now().is_none());
+}

@@ -1,0 +1,595 @@
+//! A room played by the test, over a link that is a pipe: what an occupant sees of us. Time is paused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minidom::Element;
+use portcullis::ban::{Role, Timestamp};
+use portcullis::command::Context;
+use portcullis::front::Desk;
+use portcullis::front::rooms::{Grants, SILENCE, Settings};
+use portcullis::xmpp::iq::{Asker, Routed};
+use portcullis::xmpp::link::{Incoming, Link};
+use portcullis::xmpp::wire::Wire;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use xmpp_parsers::jid::BareJid;
+
+use crate::doors::roles;
+use crate::gate::{FakeServer, START, World};
+use crate::scripted::{DOMAIN, Peer, Scripted, settings};
+
+const ROOM: &str = "ops@conference.example.org";
+const ME: &str = "bot@portcullis.example.org/portcullis";
+const NS_INFO: &str = "http://jabber.org/protocol/disco#info";
+const NS_MUC: &str = "http://jabber.org/protocol/muc";
+const NS_USER: &str = "http://jabber.org/protocol/muc#user";
+const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/// The bot with one room and the server that has it.
+struct Stage {
+    world: World,
+    desk: Arc<Desk>,
+    server: Scripted,
+    peer: Peer,
+    began: Instant,
+    stop: CancellationToken,
+    ids: u32,
+}
+
+fn ops(audit: bool) -> Settings {
+    Settings {
+        room: BareJid::new(ROOM).unwrap(),
+        nick: "portcullis".into(),
+        password: None,
+        grants: Grants {
+            owner: Role::Admin,
+            admin: Role::Moderator,
+            member: Role::Viewer,
+        },
+        audit,
+    }
+}
+
+impl Stage {
+    /// Up to the moment when the room was asked what it is.
+    async fn new(rooms: Vec<Settings>) -> Stage {
+        let (mut server, dial) = Scripted::pipes();
+        let (link, wire, mut incoming) = Link::over(settings(), dial);
+        let asker = Asker::new(wire.clone());
+        let world = World::new(FakeServer::new(true));
+        let started = Timestamp::from_millis(START);
+        let context = Context::new(Arc::clone(&world.gate), started);
+        let roles = roles(&["admin@example.org"], &["mod@example.org"]);
+        let desk = Desk::new(DOMAIN.parse().unwrap(), context, roles);
+        desk.rooms().configure(rooms);
+        let stop = CancellationToken::new();
+        tokio::spawn(link.run(stop.clone()));
+        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), stop.clone()));
+        tokio::spawn({
+            let desk = Arc::clone(&desk);
+            async move {
+                while let Some(arrived) = incoming.recv().await {
+                    match arrived {
+                        Incoming::Up => desk.rooms().link_up(),
+                        Incoming::Down { .. } => desk.rooms().link_down(),
+                        Incoming::Stanza(received) => {
+                            if let Routed::NotMine(received) = asker.route(received) {
+                                let reply = desk.receive(&received);
+                                send(&wire, reply.now).await;
+                                if let Some(later) = reply.later {
+                                    send(&wire, later.await).await;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        });
+        let peer = server.admit().await;
+        Stage {
+            world,
+            desk,
+            server,
+            peer,
+            began: Instant::now(),
+            stop,
+            ids: 0,
+        }
+    }
+
+    /// The next stanza to a room. The bot's clock goes with the paused one while we wait.
+    async fn hear(&mut self) -> Element {
+        loop {
+            let heard = timeout(Duration::from_millis(500), self.peer.element()).await;
+            let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap();
+            let now = START + passed;
+            self.world
+                .time
+                .store(now, std::sync::atomic::Ordering::SeqCst);
+            match heard {
+                // Pings of the link to itself.
+                Ok(heard) if heard.attr("to").is_some_and(|to| to.contains("nobody")) => {}
+                Ok(heard) if heard.attr("id") == Some("ping") => {
+                    let answer = format!(
+                        "<iq type='result' id='ping' from='{}' to='{}'/>",
+                        heard.attr("to").unwrap(),
+                        heard.attr("from").unwrap()
+                    );
+                    self.peer.say(&answer).await;
+                }
+                Ok(heard) => return heard,
+                Err(_) if passed < 4_000_000 => {}
+                Err(_) => panic!("nothing was said for an hour"),
+            }
+        }
+    }
+
+    /// Nothing more comes for a while.
+    async fn quiet(&mut self) {
+        let heard = timeout(Duration::from_secs(1), self.peer.element()).await;
+        assert!(heard.is_err(), "{heard:?}");
+    }
+
+    /// The question what the room is, answered.
+    async fn looked_at(&mut self, features: &[&str]) {
+        let asked = self.hear().await;
+        assert!(asked.has_child("query", NS_INFO), "{asked:?}");
+        assert_eq!(asked.attr("to"), Some(ROOM));
+        assert_eq!(asked.attr("from"), Some(ME));
+        let id = asked.attr("id").unwrap();
+        let features: String = features
+            .iter()
+            .map(|name| format!("<feature var='{name}'/>"))
+            .collect();
+        let answer = format!(
+            "<iq type='result' id='{id}' from='{ROOM}' to='{ME}'><query xmlns='{NS_INFO}'>{features}</query></iq>"
+        );
+        self.peer.say(&answer).await;
+    }
+
+    /// The presence that enters; the nick it asks for.
+    async fn knocks(&mut self) -> String {
+        let presence = self.hear().await;
+        assert_eq!(presence.name(), "presence", "{presence:?}");
+        assert_eq!(presence.attr("type"), None, "{presence:?}");
+        assert_eq!(presence.attr("from"), Some(ME));
+        let x = presence.get_child("x", NS_MUC).unwrap();
+        let history = x.get_child("history", NS_MUC).unwrap();
+        assert_eq!(history.attr("maxstanzas"), Some("0"));
+        let to = presence.attr("to").unwrap();
+        to.strip_prefix(&format!("{ROOM}/")).unwrap().to_owned()
+    }
+
+    async fn presence(&mut self, nick: &str, type_: &str, inside: &str) {
+        let type_ = if type_.is_empty() {
+            String::new()
+        } else {
+            format!(" type='{type_}'")
+        };
+        let stanza = format!("<presence from='{ROOM}/{nick}' to='{ME}'{type_}>{inside}</presence>");
+        self.peer.say(&stanza).await;
+    }
+
+    async fn occupant(&mut self, nick: &str, jid: &str, affiliation: &str) {
+        let jid = if jid.is_empty() {
+            String::new()
+        } else {
+            format!(" jid='{jid}'")
+        };
+        let x = format!(
+            "<x xmlns='{NS_USER}'><item affiliation='{affiliation}' role='participant'{jid}/></x>"
+        );
+        self.presence(nick, "", &x).await;
+    }
+
+    async fn self_presence(&mut self, nick: &str) {
+        let x = format!(
+            "<x xmlns='{NS_USER}'><item affiliation='member' role='participant'/><status code='110'/></x>"
+        );
+        self.presence(nick, "", &x).await;
+    }
+
+    /// A room with an admin by configuration, an owner, a member, a stranger and somebody who hides.
+    async fn inside(audit: bool) -> Stage {
+        let mut stage = Stage::new(vec![ops(audit)]).await;
+        stage.looked_at(&["muc_membersonly"]).await;
+        assert_eq!(stage.knocks().await, "portcullis");
+        stage
+            .occupant("Ada", "admin@example.org/desk", "none")
+            .await;
+        stage
+            .occupant("Olaf", "olaf@elsewhere.example/x", "owner")
+            .await;
+        stage
+            .occupant("Mia", "mia@elsewhere.example/x", "member")
+            .await;
+        stage.occupant("Eve", "eve@evil.example/x", "none").await;
+        stage.occupant("Ghost", "", "owner").await;
+        stage.self_presence("portcullis").await;
+        stage
+    }
+
+    async fn says(&mut self, nick: &str, type_: &str, text: &str) {
+        self.ids += 1;
+        let stanza = format!(
+            "<message from='{ROOM}/{nick}' to='{ME}' type='{type_}' id='m{}'><body>{text}</body></message>",
+            self.ids
+        );
+        self.peer.say(&stanza).await;
+    }
+
+    /// The text of the next message: to whom, of which type.
+    async fn told(&mut self) -> (String, String, String) {
+        let message = self.hear().await;
+        assert_eq!(message.name(), "message", "{message:?}");
+        let from = message.attr("from").unwrap();
+        let one_to_one = !message.attr("to").unwrap().starts_with(ROOM);
+        assert_eq!(from == ME, !one_to_one, "{message:?}");
+        let body = message
+            .children()
+            .find(|child| child.name() == "body")
+            .unwrap();
+        let attr = |name| message.attr(name).unwrap_or_default().to_owned();
+        (attr("type"), attr("to"), body.text())
+    }
+
+    /// What the room is told.
+    async fn room_told(&mut self) -> String {
+        let (type_, to, text) = self.told().await;
+        assert_eq!((type_.as_str(), to.as_str()), ("groupchat", ROOM));
+        text
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn send(wire: &Wire, stanzas: Vec<tokio_xmpp::Stanza>) {
+    for stanza in stanzas {
+        wire.send(stanza).await.unwrap();
+    }
+}
+
+fn error(condition: &str) -> String {
+    format!("<error type='cancel'><{condition} xmlns='{NS_STANZAS}'/></error>")
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
+    let mut stage = Stage::inside(false).await;
+    stage
+        .says(
+            "Ada",
+            "groupchat",
+            "portcullis: ban spam@example.org 3d spam",
+        )
+        .await;
+    let text = stage.room_told().await;
+    assert!(
+        text.starts_with("Ada: Banned #1 spam@example.org"),
+        "{text}"
+    );
+    stage
+        .says("Olaf", "groupchat", "!unban #1 my mistake")
+        .await;
+    let text = stage.room_told().await;
+    assert!(
+        text.starts_with("Olaf: Un-banned #1 spam@example.org"),
+        "{text}"
+    );
+    // A member may look, and is told what is missing for more.
+    stage.says("Mia", "groupchat", "@portcullis list").await;
+    let text = stage.room_told().await;
+    assert!(text.starts_with("Mia: No bans in force"), "{text}");
+    stage
+        .says("Mia", "groupchat", "portcullis, ban spam@example.org")
+        .await;
+    let text = stage.room_told().await;
+    assert!(
+        text.starts_with("Mia: ") && text.contains("Nothing was done"),
+        "{text}"
+    );
+    // The log has who it really was, and as whom they spoke.
+    stage.says("Ada", "chat", "show spam@example.org").await;
+    let (type_, to, text) = stage.told().await;
+    assert_eq!((type_.as_str(), to), ("chat", format!("{ROOM}/Ada")));
+    assert!(
+        text.contains("by admin@example.org/desk (room ops@conference.example.org/Ada)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("by olaf@elsewhere.example/x (room ops@conference.example.org/Olaf)"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_is_told_so_once_and_talk_is_left_alone() {
+    let mut stage = Stage::inside(false).await;
+    for text in [
+        "ban spam@example.org",
+        "portcullis is great",
+        "yes",
+        "!weather",
+    ] {
+        stage.says("Ada", "groupchat", text).await;
+    }
+    stage.quiet().await;
+    stage
+        .says("Eve", "groupchat", "portcullis: ban admin@example.org")
+        .await;
+    let text = stage.room_told().await;
+    assert!(text.starts_with("Eve: I take orders from"), "{text}");
+    stage.says("Eve", "groupchat", "portcullis: help").await;
+    stage
+        .says("Ghost", "groupchat", "portcullis: ban spam@example.org")
+        .await;
+    let text = stage.room_told().await;
+    assert!(
+        text.starts_with("Ghost: I cannot see who you are"),
+        "{text}"
+    );
+    stage
+        .says("Ghost", "groupchat", "portcullis: ban spam@example.org")
+        .await;
+    stage
+        .says("Nobody", "groupchat", "portcullis: ban spam@example.org")
+        .await;
+    stage.quiet().await;
+    assert_eq!(stage.world.gate.read(|ledger| ledger.len()), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_was_asked_can_say_yes_and_only_there() {
+    let mut stage = Stage::inside(false).await;
+    stage
+        .says("Ada", "groupchat", "portcullis: ban 198.51.0.0/16 1h")
+        .await;
+    let text = stage.room_told().await;
+    assert!(text.contains("Answer yes within"), "{text}");
+    stage.says("Olaf", "groupchat", "yes").await;
+    stage.quiet().await;
+    stage.says("Olaf", "groupchat", "portcullis: yes").await;
+    let text = stage.room_told().await;
+    assert!(
+        text.starts_with("Olaf: There is nothing to say yes to"),
+        "{text}"
+    );
+    stage.says("Ada", "groupchat", "let me think").await;
+    stage.says("Ada", "groupchat", "yes").await;
+    let text = stage.room_told().await;
+    assert!(text.starts_with("Ada: Banned #1 198.51.0.0/16"), "{text}");
+    // Asked in the room, a yes in private is none.
+    stage
+        .says("Ada", "groupchat", "portcullis: ban 198.52.0.0/16 1h")
+        .await;
+    stage.room_told().await;
+    stage.says("Ada", "chat", "yes").await;
+    let (_, _, text) = stage.told().await;
+    assert!(text.starts_with("There is nothing to say yes to"), "{text}");
+    assert_eq!(stage.world.gate.read(|ledger| ledger.len()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_correction_runs_only_when_the_first_line_did_nothing() {
+    let mut stage = Stage::inside(false).await;
+    stage
+        .says("Ada", "groupchat", "portcullis: bann spam@example.org")
+        .await;
+    assert!(stage.room_told().await.contains("Did you mean ban?"));
+    let corrected = |id: &str| {
+        format!(
+            "<message from='{ROOM}/Ada' to='{ME}' type='groupchat' id='c'><body>portcullis: ban spam@example.org</body>\
+             <replace xmlns='urn:xmpp:message-correct:0' id='{id}'/></message>"
+        )
+    };
+    stage.peer.say(&corrected("m1")).await;
+    assert!(stage.room_told().await.starts_with("Ada: Banned #1"));
+    stage.peer.say(&corrected("m1")).await;
+    let text = stage.room_told().await;
+    assert!(text.contains("corrected"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_is_sent_to_the_asker_alone() {
+    let mut stage = Stage::inside(false).await;
+    stage.says("Ada", "groupchat", "portcullis: help").await;
+    let text = stage.room_told().await;
+    assert!(
+        text.lines().count() <= 3 && text.contains("in private"),
+        "{text}"
+    );
+    let (type_, to, text) = stage.told().await;
+    assert_eq!((type_.as_str(), to), ("chat", format!("{ROOM}/Ada")));
+    assert!(text.lines().count() > 12, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_elsewhere_is_told_where_that_is_wanted() {
+    let mut stage = Stage::inside(true).await;
+    let chat = format!(
+        "<message from='mod@example.org/phone' to='bot@{DOMAIN}' type='chat'><body>ban spam@example.org 1d spam</body></message>"
+    );
+    stage.peer.say(&chat).await;
+    let (first, second) = (stage.told().await, stage.told().await);
+    let (direct, told) = if first.0 == "chat" {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    assert_eq!(direct.1, "mod@example.org/phone");
+    assert_eq!((told.0.as_str(), told.1.as_str()), ("groupchat", ROOM));
+    assert!(
+        told.2.starts_with(
+            "ban by mod@example.org/phone (moderator, chat): Banned #1 spam@example.org"
+        ),
+        "{}",
+        told.2
+    );
+    // Looking changes nothing, and what is done here is seen here.
+    stage
+        .peer
+        .say(&chat.replace("ban spam@example.org 1d spam", "list"))
+        .await;
+    assert_eq!(stage.told().await.0, "chat");
+    stage.says("Ada", "groupchat", "!unban #1").await;
+    assert!(stage.room_told().await.starts_with("Ada: Un-banned #1"));
+    stage.quiet().await;
+    // A private message in the same room is not seen by the others.
+    stage
+        .says("Ada", "chat", "ban spam@example.org 1d again")
+        .await;
+    let (one, other) = (stage.told().await, stage.told().await);
+    let told = if one.0 == "chat" { other } else { one };
+    assert!(
+        told.2.contains(
+            "by admin@example.org/desk (admin, room ops@conference.example.org/Ada): Banned #2"
+        ),
+        "{}",
+        told.2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taken_nick_makes_another_and_a_kick_no_end() {
+    let mut stage = Stage::new(vec![ops(false)]).await;
+    stage.looked_at(&["muc_membersonly"]).await;
+    assert_eq!(stage.knocks().await, "portcullis");
+    stage
+        .presence("portcullis", "error", &error("conflict"))
+        .await;
+    assert_eq!(stage.knocks().await, "portcullis-2");
+    stage.self_presence("portcullis-2").await;
+    stage
+        .occupant("Ada", "admin@example.org/desk", "owner")
+        .await;
+    stage.says("Ada", "groupchat", "portcullis: list").await;
+    stage.quiet().await;
+    stage.says("Ada", "groupchat", "portcullis-2: list").await;
+    assert!(stage.room_told().await.starts_with("Ada: No bans"));
+    let kicked = format!(
+        "<x xmlns='{NS_USER}'><item affiliation='none' role='none'/><status code='110'/><status code='307'/></x>"
+    );
+    let before = stage.began.elapsed();
+    stage.presence("portcullis-2", "unavailable", &kicked).await;
+    stage.looked_at(&["muc_membersonly"]).await;
+    assert!(
+        stage.began.elapsed() - before > Duration::from_secs(10),
+        "not at once"
+    );
+    assert_eq!(stage.knocks().await, "portcullis");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_loss_is_found_and_a_new_link_enters_again() {
+    let mut stage = Stage::inside(false).await;
+    let ping = stage.hear().await;
+    assert!(stage.began.elapsed() >= SILENCE);
+    assert!(ping.has_child("ping", "urn:xmpp:ping"), "{ping:?}");
+    assert_eq!(ping.attr("to"), Some(format!("{ROOM}/portcullis").as_str()));
+    let id = ping.attr("id").unwrap();
+    let answer = format!(
+        "<iq type='error' id='{id}' from='{ROOM}/portcullis' to='{ME}'>{}</iq>",
+        error("not-acceptable")
+    );
+    stage.peer.say(&answer).await;
+    stage.looked_at(&[]).await;
+    stage.knocks().await;
+    stage.self_presence("portcullis").await;
+    stage.peer = {
+        let gone = std::mem::replace(&mut stage.peer, Peer::new(tokio::io::duplex(64).0));
+        drop(gone);
+        stage.server.admit().await
+    };
+    stage.looked_at(&[]).await;
+    stage.knocks().await;
+    let rooms = stage.desk.rooms();
+    assert_eq!(
+        rooms.joined(),
+        [] as [BareJid; 0],
+        "not before the room says so"
+    );
+    stage.self_presence("portcullis").await;
+    stage
+        .occupant("Ada", "admin@example.org/desk", "none")
+        .await;
+    stage.says("Ada", "groupchat", "!list").await;
+    stage.room_told().await;
+    assert_eq!(stage.desk.rooms().joined(), [BareJid::new(ROOM).unwrap()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_stands_in_the_status_and_other_settings_take_hold_at_once() {
+    let mut stage = Stage::new(vec![ops(false)]).await;
+    stage.looked_at(&["muc_membersonly"]).await;
+    stage.knocks().await;
+    stage
+        .presence("portcullis", "error", &error("registration-required"))
+        .await;
+    let status = format!(
+        "<message from='admin@example.org/x' to='bot@{DOMAIN}' type='chat'><body>status</body></message>"
+    );
+    stage.peer.say(&status).await;
+    let (_, _, text) = stage.told().await;
+    assert!(text.contains("I cannot enter 1 room"), "{text}");
+    assert!(text.contains("NOT IN ROOM ops@conference.example.org: It is for members only; make this component's bot a member of it. Next try in"), "{text}");
+    // Another room in its place: the old one is forgotten, the new one is entered at once.
+    let mut other = ops(false);
+    other.room = BareJid::new("desk@conference.example.org").unwrap();
+    stage.desk.rooms().configure(vec![other]);
+    let asked = stage.hear().await;
+    assert_eq!(asked.attr("to"), Some("desk@conference.example.org"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() {
+    let mut stage = Stage::inside(false).await;
+    stage.says("Ada", "groupchat", "!list").await;
+    stage.room_told().await;
+    stage.desk.rooms().configure(Vec::new());
+    let presence = stage.hear().await;
+    assert_eq!(presence.attr("type"), Some("unavailable"));
+    assert_eq!(
+        presence.attr("to"),
+        Some(format!("{ROOM}/portcullis").as_str())
+    );
+    let mut stage = Stage::inside(false).await;
+    stage.says("Ada", "groupchat", "!list").await;
+    stage.room_told().await;
+    let farewell: Vec<Element> = stage
+        .desk
+        .farewell()
+        .into_iter()
+        .map(crate::doors::element)
+        .collect();
+    let left = farewell
+        .iter()
+        .find(|presence| presence.attr("to") == Some(format!("{ROOM}/portcullis").as_str()));
+    assert_eq!(left.unwrap().attr("type"), Some("unavailable"));
+    assert_eq!(stage.desk.rooms().joined(), [] as [BareJid; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_of_the_same_name_outside_of_the_room_has_not_its_rights() {
+    let mut stage = Stage::inside(false).await;
+    // The room's owner, one to one: a stranger.
+    let chat = format!(
+        "<message from='olaf@elsewhere.example/x' to='bot@{DOMAIN}' type='chat'><body>list</body></message>"
+    );
+    stage.peer.say(&chat).await;
+    let (_, _, text) = stage.told().await;
+    assert!(
+        text.contains("takes orders from the server's admins only"),
+        "{text}"
+    );
+    // A command of the forms through the room: the room is nobody.
+    stage.peer.say(&format!(
+        "<iq type='set' id='f1' from='{ROOM}/Olaf' to='{ME}'><command xmlns='http://jabber.org/protocol/commands' node='list'/></iq>"
+    )).await;
+    let answer = stage.hear().await;
+    assert_eq!(answer.attr("type"), Some("error"), "{answer:?}");
+}

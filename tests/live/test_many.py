@@ -1,0 +1,106 @@
+"""Commands that look at many bans, and the standard's own nodes (XEP-0133), from a real client."""
+from lab.client import DATA
+from steps import ban, logs_in, must_be_refused, must_log_in
+from words import UNBANNED, did_not_say, said
+
+NODE = "http://jabber.org/protocol/admin#"
+
+
+def values(step, var):
+    """All values of a field of an answer."""
+    field = step.xml.find(f".//{{{DATA}}}field[@var='{var}']")
+    return [value.text for value in field.findall(f"{{{DATA}}}value")]
+
+
+def kind(step, var):
+    return step.xml.find(f".//{{{DATA}}}field[@var='{var}']").get("type")
+
+
+def test_the_standard_nodes_ban_and_let_in_again(house, server, admin, fresh):
+    one, two = fresh(), fresh()
+    nodes = admin.nodes(house.jid)
+    for name in ("disable-user", "reenable-user", "get-disabled-users-num", "get-disabled-users-list"):
+        assert NODE + name in nodes, nodes
+    before = int(values(admin.command(house.jid, NODE + "get-disabled-users-num"), "disabledusersnum")[0])
+    form = admin.command(house.jid, NODE + "disable-user")
+    assert form.status == "executing" and kind(form, "accountjids") == "jid-multi", form
+    assert values(form, "FORM_TYPE") == ["http://jabber.org/protocol/admin"]
+    done = admin.go_on(house.jid, form, "complete", {"accountjids": [server.jid(one), server.jid(two).upper() + "/Phone"]})
+    assert done.status == "completed", done
+    said(r"2 of 2 done", done.note)
+    said(r"the resource was left out of", done.note)
+    must_be_refused(server, one)
+    must_be_refused(server, two)
+    number = admin.command(house.jid, NODE + "get-disabled-users-num")
+    assert int(values(number, "disabledusersnum")[0]) == before + 2, number
+    listed = admin.command(house.jid, NODE + "get-disabled-users-list", "complete", values={"max_items": "none"})
+    assert {server.jid(one), server.jid(two)} <= set(values(listed, "disableduserjids")), listed
+    assert kind(listed, "disableduserjids") == "jid-multi"
+    done = admin.command(house.jid, NODE + "reenable-user", "complete",
+                         values={"accountjids": [server.jid(one), server.jid(two)]})
+    said(r"2 of 2 done", done.note)
+    must_log_in(server, one)
+    must_log_in(server, two)
+
+
+def test_the_standard_nodes_obey_the_same_rules(house, server, admin, moderator):
+    for who, jid, why in [(admin, server.jid("admin"), "your own account|exempt"), (moderator, server.jid("carol"), "exempt"),
+                          (admin, server.jid("nobody-at-all"), "no account")]:
+        again = who.command(house.jid, NODE + "disable-user", "complete", values={"accountjids": jid})
+        assert again.status == "executing", again
+        said(why, again.text)
+        assert values(again, "accountjids") == [jid]
+
+
+def test_an_unban_by_filter_counts_asks_and_lets_them_in(house, server, admin, fresh):
+    users = [fresh() for _ in range(3)]
+    for user in users[:2]:
+        ban(house, server.jid(user), "1h wrongly-listed", "admin2")
+    ban(house, server.jid(users[2]), "1h rightly", "admin2")
+    asked = admin.ask(house.jid, "unban all account wrongly-listed")
+    said(r"Nothing is done yet\. End 2 bans in force \(2 accounts\)", asked)
+    assert not logs_in(server, users[0])
+    said(r"Un-banned 2 of 2", admin.ask(house.jid, "yes"))
+    must_log_in(server, users[0])
+    must_log_in(server, users[1])
+    must_be_refused(server, users[2], "rightly")
+    said(r"No ban in force matches", admin.ask(house.jid, "unban all wrongly-listed"))
+    # The same by form: what was filled in is kept, the question has a way back.
+    form = admin.command(house.jid, "unban")
+    ask = admin.go_on(house.jid, form, "complete", {"subject": "", "filter": "account rightly", "reason": ""})
+    assert ask.status == "executing" and {"prev", "complete"} <= set(ask.actions), ask
+    back = admin.go_on(house.jid, ask, "prev")
+    assert back.fields["filter"] == "account rightly", back
+    ask = admin.go_on(house.jid, back, "complete", {"subject": "", "filter": "account rightly", "reason": "a slip"})
+    done = admin.go_on(house.jid, ask, "complete")
+    assert done.status == "completed", done
+    said(r"Un-banned 1 of 1", done.note)
+    must_log_in(server, users[2])
+
+
+def test_lists_are_filtered_by_fields_and_words_and_turned_by_next(house, server, admin, fresh):
+    user = fresh()
+    number = ban(house, server.jid(user), "2h leaf-turner", "admin2")
+    rows = admin.command(house.jid, "list", "complete", values={"filter": "leaf-turner", "kind": "account", "expiring": "3h"})
+    assert f"ban{number}" in rows.fields, rows
+    rows = admin.command(house.jid, "list", "complete", values={"filter": "leaf-turner", "kind": "network"})
+    said(r"No ban matches", rows.note)
+    wrong = admin.command(house.jid, "list", "complete", values={"filter": "color:red"})
+    assert wrong.status == "executing", wrong
+    said(r"There is no filter “color:red”\. Filters are ", wrong.text)
+    said(UNBANNED, house.say(f"unban #{number}"), who=server.jid(user))
+    said(r"#{n} {who}: ended .*, by ", house.say("list state:ended leaf-turner"), n=number, who=server.jid(user))
+    for n in range(12):
+        house.say(f"ban 198.19.{n}.1 1h page-turner")
+    said(r"Matching bans 1-10 of 12\..*More: next, or list page-turner 2", admin.ask(house.jid, "list page-turner"))
+    said(r"Matching bans 11-12 of 12\.", admin.ask(house.jid, "next"))
+    said(r"Matching bans 1-10 of 12\.", admin.ask(house.jid, "previous"))
+    said(r"End 12 bans in force \(12 addresses\)", admin.ask(house.jid, "unban all page-turner"))
+    said(r"Un-banned 12 of 12", admin.ask(house.jid, "yes"))
+    did_not_say(r"page-turner", admin.ask(house.jid, "list"))
+
+
+def test_policy_and_rehearse_answer_everybody_who_may_ask(house, admin, moderator):
+    said(r"rules in force.*\[ban\] moderator_longest", house.say("policy"))
+    said(r"Nothing is recorded", admin.ask(house.jid, "rehearse"))
+    said(r"role admin", moderator.ask(house.jid, "rehearse"))

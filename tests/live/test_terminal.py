@@ -1,0 +1,149 @@
+"""The shell of the server: the same commands as subcommands, through the socket of the portcullis that runs."""
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import termios
+
+import pytest
+
+from steps import logs_in, must_be_refused
+from words import BANNED_UNTIL, ROW, said
+
+USER = "unix:root"
+
+
+@pytest.fixture
+def shell(house):
+    """Runs the program; standard output and the other one apart."""
+    def run(*args, input="", **more):
+        return subprocess.run([house.bot.binary, *args, "-c", house.bot.config], text=True, input=input,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, **more)
+    return run
+
+
+def test_a_ban_from_the_shell_holds_and_is_seen_in_the_chat(house, server, shell, fresh):
+    user = fresh()
+    who = server.jid(user)
+    done = shell("ban", who, "3d", "spam", "in", "rooms")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    number = said(r"^Banned #(\d+) {who} until .* \(3 days\): spam in rooms\.", done.stdout, who=who)[1]
+    must_be_refused(server, user, "spam in rooms")
+    text = house.say(f"list {who}")
+    said(ROW, text, who=who, number=number)
+    said(rf"by {USER}: spam in rooms", text)
+    said(rf"by {USER} \(terminal\)", house.say(f"show #{number}"))
+    undone = shell("unban", f"#{number}", "a mistake")
+    assert undone.returncode == 0, undone
+    assert logs_in(server, user)
+
+
+def test_json_is_one_document_with_machine_fields(house, server, shell, fresh):
+    who = server.jid(fresh())
+    done = json.loads(shell("ban", who, "--duration", "2h", "--reason", "spam", "--note", "seen by carol", "--json").stdout)
+    assert done["kind"] == "done" and done["grade"] == "good", done
+    ban = done["subjects"][0]["ban"]
+    assert (ban["subject"], ban["reason"], ban["by"], ban["origin"]) == (who, "spam", USER, "hand")
+    listed = json.loads(shell("list", who, "--json").stdout)
+    assert listed["rows"] == [ban]
+    shown = json.loads(shell("show", who, "--json").stdout)
+    assert any(row["value"] == "seen by carol" for row in shown["rows"]), shown
+    assert json.loads(shell("unban", who, "--json").stdout)["subjects"] == [{"subject": who, "ban": None, "pending": False}]
+    assert shell("list", "--all", "--json").returncode == 0
+
+
+def test_exit_codes_questions_and_standard_input(house, server, shell, fresh):
+    wrong = shell("ban", "a@b", "3", "strikes")
+    assert wrong.returncode == 2 and wrong.stdout == "", wrong
+    said(r"needs a unit", wrong.stderr)
+    refused = shell("ban", server.jid("carol"))
+    assert refused.returncode == 1, refused
+    said(r"exempt", refused.stderr)
+    asked = shell("ban", "10.0.0.0/8", "1h")
+    assert asked.returncode == 1, asked
+    said(r"--yes", asked.stderr)
+    many = [server.jid(fresh()) for _ in range(6)]
+    done = shell("ban", "-", "1h", "a list", "--yes", input="# from a report\n" + "\n".join(many) + "\n")
+    assert done.returncode == 0, done
+    said(r"^6 of 6 done", done.stdout)
+    assert shell("unban", "-", "--yes", input="\n".join(many)).returncode == 0
+    # `head` reads one line and goes.
+    piped = subprocess.run(["bash", "-c", '"$0" list --all -c "$1" | head -1; exit ${PIPESTATUS[0]}', house.bot.binary, house.bot.config],
+                           text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    assert (piped.returncode, piped.stderr) == (0, ""), piped
+
+
+def on_a_terminal(house, *args, answer="", columns=70):
+    """The program on a terminal of its own; what is shown there, and the exit code."""
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execve(house.bot.binary, ["portcullis", *map(str, args), "-c", str(house.bot.config)], {"TERM": "xterm"})
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    shown = b""
+    while True:
+        try:
+            part = os.read(screen, 4096)
+        except OSError:  # the program is gone
+            break
+        if not part:
+            break
+        shown += part
+        if answer and b"[y/N]" in shown:
+            os.write(screen, answer.encode())
+            answer = ""
+    return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_person_is_asked_and_sees_a_table_that_fits(house):
+    shown, code = on_a_terminal(house, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="n\n")
+    said(r"10\.0\.0\.0/8 is wide.*Do it\? \[y/N\]", shown)
+    assert code == 1, shown
+    shown, code = on_a_terminal(house, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="y\n")
+    said(BANNED_UNTIL, shown, who="10.0.0.0/8")
+    assert code == 0, shown
+    shown, code = on_a_terminal(house, "list", "10.0.0.0/8")
+    table = [line for line in shown.splitlines() if "10.0.0.0/8" in line]
+    assert len(table) == 1 and len(table[0]) <= 70 and table[0].endswith("…"), shown
+    assert "\x1b[1mNumber" in shown, shown
+    on_a_terminal(house, "unban", "10.0.0.0/8")
+
+
+def test_another_user_of_the_machine_is_refused(house, server):
+    """`nobody` with a configuration it can read finds the socket, and may not open it."""
+    nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    store = house.bot.settings["store"]["path"]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        binary = shutil.copy(house.bot.binary, pathlib.Path(folder) / "portcullis")
+        config = pathlib.Path(folder) / "readable.toml"
+        text = house.bot.config.read_text()
+        config.write_text("\n".join(line for line in text.splitlines() if not line.startswith("secret")) + "\n")
+        config.chmod(0o644)
+        done = subprocess.run([*nobody, binary, "ban", server.jid("alice"), "1d", "-c", config], text=True, cwd="/",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+        assert done.returncode == 1, done
+        said(r"you may not speak with the portcullis .* only root and the user it runs as", done.stderr)
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect({store + '/control.sock'!r})"
+    done = subprocess.run([*nobody, "/usr/bin/python3", "-c", connect], text=True, cwd="/", stderr=subprocess.PIPE)
+    assert done.returncode != 0 and "PermissionError" in done.stderr, done
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(store + "/control.sock")  # we are root
+
+
+def test_nobody_there_is_told_with_what_to_do(house, shell):
+    house.bot.stop()
+    try:
+        done = shell("list")
+        assert done.returncode == 1, done
+        said(r"no portcullis runs on the store .* Start it", done.stderr)
+    finally:
+        house.bot.start()
+    assert shell("status").returncode == 0
+    assert shell("check-config").returncode == 0
+    said(r"Level:", shell("doctor").stdout)
