@@ -108,6 +108,8 @@ fn policy(rules: Rules) -> Policy {
         default_term: Term::Forever,
         longest: None,
         moderator_longest: None,
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         exempt_accounts: vec![],
         rules: Arc::new(rules),

@@ -170,6 +170,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             async move { gate.watch_the_clock(stop).await }
         }),
         tokio::spawn(Arc::clone(&gate).carry_out(works.clone())),
+        tokio::spawn(Arc::clone(&gate).patrol(config.record.check_every, works.clone())),
         tokio::spawn(Arc::clone(&host).run(works.clone())),
         tokio::spawn(Arc::clone(&host).tell_news(
             hook.epoch().to_owned(),

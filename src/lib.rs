@@ -3,7 +3,7 @@
 //! ```text
 //!  ad-hoc form ──► front::adhoc ─┐                        ┌──────┐ ────────► ┌────────────┐
 //!                                ├─ Call ─► command ────► │ gate │  Report   │ ban (pure) │
-//!  chat line ────► front::chat ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
+//!  line, room ───► front::talk ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
 //!                  renders it                     Ruling     │       Events
 //!                                                            └─ events, effects ─┬─► store  append, then tail and fold
 //!                                                                                └─► xmpp   record, kick, read back

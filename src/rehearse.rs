@@ -481,6 +481,8 @@ mod tests {
             default_term: Term::Forever,
             longest: None,
             moderator_longest: None,
+            moderators_change: Default::default(),
+            undo_for: Duration::from_secs(86_400),
             exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
             exempt_accounts: vec![],
             rules: Arc::new(Rules {

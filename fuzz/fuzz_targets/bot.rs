@@ -30,6 +30,9 @@ impl Server for Obedient {
     fn release<'a>(&'a self, _: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
         async { Ok(()) }.boxed()
     }
+    fn kick<'a>(&'a self, _: &'a Subject, _: &'a str) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async { Ok(None) }.boxed()
+    }
     fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
         async { Some(true) }.boxed()
     }
@@ -54,6 +57,8 @@ fn bot() -> Bot {
         default_term: Term::Forever,
         longest: None,
         moderator_longest: None,
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         exempt_networks: Vec::new(),
         exempt_accounts: Vec::new(),
         rules: Default::default(),

@@ -106,6 +106,11 @@ impl Recent {
         });
     }
 
+    /// A ban that had ended is back: its end is no end any more.
+    pub(super) fn stands_again(&mut self, id: BanId) {
+        self.ended.retain(|end| end.id != id);
+    }
+
     /// The last ends, newest first.
     pub(super) fn ended(&self) -> impl Iterator<Item = &Ended> {
         self.ended.iter().rev()

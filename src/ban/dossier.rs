@@ -34,6 +34,16 @@ pub(super) struct Dossier {
     pub(super) forgotten: Option<Timestamp>,
 }
 
+impl Dossier {
+    pub(super) fn without_trail(&self) -> Dossier {
+        Dossier {
+            trail: Vec::new(),
+            last: self.last.clone(),
+            ..*self
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Dossiers {

@@ -298,6 +298,25 @@ pub enum Change {
         /// Which; `None`: what everybody hears who expressed no wish.
         watch: Option<Watch>,
     },
+    /// The change before this one, which it is based on, is taken back: the subject is as it was.
+    Undone,
+    /// There is a private note (in [`Personal`]) to add to those there are.
+    Annotated {
+        /// The notes before it count no more; without a note of its own, none is left.
+        replaces: bool,
+    },
+    /// A ban of somebody exempt begins, because an admin insists.
+    ImposedOnExempt {
+        /// Public reason.
+        reason: String,
+        /// Its end; `None`: none.
+        until: Option<Timestamp>,
+    },
+    /// The subject's sessions were ended, without a ban.
+    Kicked {
+        /// Public reason.
+        reason: String,
+    },
 }
 
 /// What can be forgotten later without changing what is in force: kept apart from the event,
@@ -586,6 +605,16 @@ mod tests {
         assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
         let watched = |watch| ends("a@b.c", Change::Watched { watch });
         assert!(watched(None).ends_with("030800"));
+        assert!(ends("a@b.c", Change::Undone).ends_with("0309"));
+        let annotated = Change::Annotated { replaces: true };
+        assert!(ends("a@b.c", annotated).ends_with("030a01"));
+        let despite = Change::ImposedOnExempt {
+            reason: "x".into(),
+            until: None,
+        };
+        assert!(ends("a@b.c", despite).ends_with("030b017800"));
+        let kicked = Change::Kicked { reason: "x".into() };
+        assert!(ends("a@b.c", kicked).ends_with("030c0178"));
         let watch = Watch::of([Topic::Guards, Topic::Bans]);
         assert!(watched(Some(watch)).ends_with("03080102000200"));
     }

@@ -77,6 +77,10 @@ impl Exemptions {
         self.0.remove(subject)
     }
 
+    pub(super) fn of(&self, subject: &Subject) -> Option<&Exemption> {
+        self.0.get(subject)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Exemption> {
         self.0.values()
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::{Changes, Ended, Recent};
-use super::dossier::Dossiers;
+use super::dossier::{Dossier, Dossiers};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -17,6 +17,7 @@ use super::record::{Ban, BanId, Past};
 use super::standing::{Standing, Stands};
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
+use super::undo::{Before, Deed, Deeds, Did, WIDEST};
 use super::watch::Watch;
 
 pub use snapshot::{BadSnapshot, Ending, Taking};
@@ -68,6 +69,23 @@ pub enum Ruling {
         /// Which; `None`: what everybody hears who expressed no wish.
         watch: Option<Watch>,
     },
+    /// What was done last is taken back.
+    Undone {
+        /// What that was.
+        deed: Box<Deed>,
+        /// The ban that stood until now.
+        stood: Option<Ban>,
+        /// The ban that stands again, or with its earlier terms.
+        ban: Option<Ban>,
+    },
+    /// Somebody else was first with this; nothing changed.
+    Overtaken(Box<Deed>),
+    /// What was to be taken back is not the last change of the subject any more.
+    ChangedSince(Subject),
+    /// There is a note more, or less.
+    Annotated(Subject),
+    /// Its sessions were to be ended.
+    Kicked(Subject),
     /// Somebody else changed the subject in between; nothing changed.
     Stale,
     /// There was nothing to do.
@@ -162,6 +180,7 @@ pub struct Ledger {
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
     watches: BTreeMap<Subject, Watch>,
+    deeds: Deeds,
 }
 
 impl Ledger {
@@ -174,8 +193,11 @@ impl Ledger {
         if self.version(&event.subject) != event.based_on {
             return (Ruling::Stale, Vec::new());
         }
+        let before = Deeds::is_one(event).then(|| self.before(&event.subject));
         let ruling = match &event.change {
-            Change::Imposed { reason, until } => self.impose(seq, event, reason, *until, None),
+            Change::Imposed { reason, until } | Change::ImposedOnExempt { reason, until } => {
+                self.impose(seq, event, reason, *until, None)
+            }
             Change::ImposedByRule {
                 reason,
                 until,
@@ -190,19 +212,36 @@ impl Ledger {
             },
             Change::Forgotten => self.forget(event),
             Change::Watched { watch } => self.watch(event, watch.clone()),
+            Change::Annotated { .. } => Ruling::Annotated(event.subject.clone()),
+            Change::Undone => self.undo(seq, event),
+            Change::Kicked { .. } => {
+                // It stands in the history, and changes nothing.
+                let dossier = self.dossiers.of(&event.subject);
+                dossier.trail.push(seq);
+                return (Ruling::Kicked(event.subject.clone()), Vec::new());
+            }
         };
         let effects = match &ruling {
-            Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) => {
+            Ruling::Banned(_)
+            | Ruling::Amended { .. }
+            | Ruling::Lifted(_)
+            | Ruling::Undone { .. } => {
                 vec![Effect::Settle(event.subject.clone())]
             }
             Ruling::Allowed { lifted, .. } => lifted
                 .iter()
                 .map(|ban| Effect::Settle(ban.subject.clone()))
                 .collect(),
-            Ruling::Unallowed(_) | Ruling::Forgotten { .. } | Ruling::Watched { .. } => Vec::new(),
+            Ruling::Unallowed(_)
+            | Ruling::Forgotten { .. }
+            | Ruling::Watched { .. }
+            | Ruling::Annotated(_) => Vec::new(),
             _ => return (ruling, Vec::new()),
         };
         self.touch(&event.subject, seq, event.at);
+        if let (Some(before), Some(did)) = (before, Did::of(&event.change)) {
+            self.did(seq, event, &event.subject, did, before);
+        }
         (ruling, effects)
     }
 
@@ -223,7 +262,10 @@ impl Ledger {
         ordinal: Option<u32>,
     ) -> Ruling {
         // Allowed after this was decided.
-        if let Some(exemption) = self.exemptions.covering(&event.subject, event.at) {
+        let insists = matches!(event.change, Change::ImposedOnExempt { .. });
+        if let Some(exemption) = self.exemptions.covering(&event.subject, event.at)
+            && !insists
+        {
             let by = exemption.to_string();
             return Ruling::Refused(Refusal::Allowed(event.subject.clone(), by));
         }
@@ -315,6 +357,7 @@ impl Ledger {
             since: event.at,
             until,
         };
+        let is_a_deed = Deeds::is_one(event);
         self.exemptions.insert(exemption.clone());
         let covered: Vec<Subject> = self
             .bans
@@ -323,11 +366,16 @@ impl Ledger {
             .map(|ban| ban.subject.clone())
             .collect();
         let mut lifted = Vec::with_capacity(covered.len());
+        let may_come_back = is_a_deed && covered.len() <= WIDEST;
         for subject in covered {
+            let before = may_come_back.then(|| self.before(&subject));
             if let Some(ban) = self.take(&subject) {
                 self.close(&ban, seq, event.at, true);
                 if subject != event.subject {
                     self.touch(&subject, seq, event.at);
+                    if let Some(before) = before {
+                        self.did(seq, event, &subject, Did::Lifted, before);
+                    }
                 }
                 lifted.push(ban);
             }
@@ -355,6 +403,99 @@ impl Ledger {
             None => self.watches.remove(&subject),
         };
         Ruling::Watched { subject, watch }
+    }
+
+    /// A subject as it is now.
+    fn before(&self, subject: &Subject) -> Before {
+        let dossier = self.dossiers.get(subject).map(Dossier::without_trail);
+        Before {
+            dossier: dossier.unwrap_or_default(),
+            ban: self.current(subject).cloned(),
+            exemption: self.exemptions.of(subject).cloned(),
+        }
+    }
+
+    /// Writes down that somebody did something, so that it can be taken back.
+    fn did(&mut self, seq: Seq, event: &Event, subject: &Subject, did: Did, mut before: Before) {
+        let is_over = |ban: &Ban| !ban.is_in_force(event.at);
+        if did == Did::Banned && before.ban.take_if(|ban| is_over(ban)).is_some() {
+            // Its end was written down on the way.
+            before.dossier.current = None;
+            before.dossier.last = self.last(subject).cloned();
+        }
+        let now = self.current(subject).map(|ban| ban.id);
+        let last = before.ban.as_ref().map(|ban| ban.id);
+        self.deeds.keep(Deed {
+            seq,
+            at: event.at,
+            by: event.actor.clone(),
+            subject: subject.clone(),
+            did,
+            number: now.or(last),
+            before,
+        });
+    }
+
+    /// Takes back what the event is based on: dossier, ban and exemption are as they were before.
+    fn undo(&mut self, seq: Seq, event: &Event) -> Ruling {
+        let subject = &event.subject;
+        let Some(deed) = self.undoable(subject).cloned() else {
+            return Ruling::ChangedSince(subject.clone());
+        };
+        let Before {
+            dossier,
+            ban,
+            exemption,
+        } = deed.before.clone();
+        if let Some(ban) = &ban {
+            if let Some(end) = ban.until.filter(|end| *end <= event.at) {
+                return Ruling::Refused(Refusal::OverByNow(ban.id, end));
+            }
+            // Somebody may have exempted what covers it since. What this very deed exempted goes.
+            let stands = self.exemptions.covering(subject, event.at);
+            let since = stands.filter(|one| one.since != deed.at || one.by != deed.by);
+            if let Some(other) = since.filter(|_| self.current(subject).is_none()) {
+                let by = other.to_string();
+                return Ruling::Refused(Refusal::Allowed(subject.clone(), by));
+            }
+        }
+        match exemption {
+            Some(exemption) => self.exemptions.insert(exemption),
+            None => {
+                self.exemptions.remove(subject);
+            }
+        }
+        let stood = self.take(subject);
+        if let Some(stood) = stood.as_ref().filter(|_| ban.is_none()) {
+            self.recent.end(seq, stood);
+        }
+        let trail = self.trail(subject).to_vec();
+        let dossier = Dossier { trail, ..dossier };
+        *self.dossiers.of(subject) = dossier;
+        let ban = ban.map(|ban| Ban {
+            version: seq,
+            ..ban
+        });
+        if let Some(ban) = &ban {
+            self.recent.stands_again(ban.id);
+            self.enter(ban.clone());
+        }
+        Ruling::Undone {
+            deed: Box::new(deed),
+            stood,
+            ban,
+        }
+    }
+
+    /// The last change of a subject, if it is one that can be taken back.
+    pub fn undoable(&self, subject: &Subject) -> Option<&Deed> {
+        let deed = self.deeds.about(subject)?;
+        (deed.seq == self.version(subject)).then_some(deed)
+    }
+
+    /// What people did, newest first: the last deed about each subject, changed since or not.
+    pub fn deeds(&self) -> impl Iterator<Item = &Deed> {
+        self.deeds.newest_first()
     }
 
     /// Puts a ban into every index.

@@ -30,6 +30,7 @@ pub mod term;
 pub mod time;
 pub mod told;
 pub mod tracker;
+pub mod undo;
 pub mod watch;
 pub mod weigh;
 
@@ -49,5 +50,6 @@ pub use subject::{Account, Subject};
 pub use term::Term;
 pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};
+pub use undo::{Deed, Did};
 pub use watch::{Quiet, Topic, Watch};
 pub use weigh::{Notice, Spared, weigh};

@@ -158,6 +158,8 @@ mod tests {
                 default_term: Term::Forever,
                 longest: None,
                 moderator_longest: None,
+                moderators_change: Default::default(),
+                undo_for: Duration::from_secs(86_400),
                 exempt_networks: Vec::new(),
                 exempt_accounts: Vec::new(),
                 rules: Default::default(),

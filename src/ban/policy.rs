@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::event::Role;
+use super::record::BanId;
 use super::rules::Rules;
 use super::subject::{Account, Subject, overlaps};
 use super::term::Term;
@@ -27,10 +28,26 @@ pub struct Policy {
     pub exempt_networks: Vec<IpNet>,
     /// Accounts that are never banned: admins and what the configuration names.
     pub exempt_accounts: Vec<Account>,
+    /// What moderators may do to bans that others made.
+    pub moderators_change: Whose,
+    /// For so long something that was done can be undone.
+    pub undo_for: Duration,
     /// The rules for automatic bans, and declared proxies.
     pub rules: Arc<Rules>,
 }
 
+/// Whose bans somebody may end or change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// Anybody's, as far as their own could be as long.
+    #[default]
+    Any,
+    /// Their own.
+    Own,
+}
+
+/// For so long something can be undone, where the configuration does not say.
+pub const UNDO_FOR: Duration = Duration::from_secs(86_400);
 /// The longest public reason, in characters: it must fit in a SASL failure and on a phone.
 pub const REASON_MAX: usize = 500;
 /// The longest private note, in characters.
@@ -63,6 +80,18 @@ pub enum Refusal {
     TextTooLong(&'static str, usize),
     /// The role may not do this.
     NeedsRole(Role, &'static str),
+    /// A moderator may do this to their own bans only.
+    NotYours(BanId, String),
+    /// What somebody else did is for them or an admin to take back.
+    NotYourDeed(Subject, String),
+    /// It was done too long ago to be undone.
+    TooLate(Timestamp, Duration),
+    /// A ban that would come back has ended meanwhile.
+    OverByNow(BanId, Timestamp),
+    /// A ban cannot be made longer this way.
+    NotLonger(BanId, Option<Timestamp>),
+    /// Sessions of these cannot be ended.
+    NoSessions(Subject),
     /// So many wishes are kept already.
     TooManyWatches(usize),
 }
@@ -80,7 +109,7 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Exempt(subject, by) => write!(
                 f,
-                "{subject} is exempt from bans ({by}). Take it out of [exempt] first if you mean it."
+                "{subject} is exempt from bans ({by}). An admin who means it adds --force (in the form: “Even if unknown or exempt”)."
             ),
             Refusal::Allowed(subject, by) => write!(
                 f,
@@ -102,6 +131,37 @@ impl fmt::Display for Refusal {
                 write!(f, "The {what} is too long: at most {most} characters.")
             }
             Refusal::NeedsRole(role, what) => write!(f, "{what} needs the role {role}."),
+            Refusal::NotYours(ban, by) => write!(
+                f,
+                "Ban {ban} was made by {by}. Moderators end and change their own bans only; that needs the role admin."
+            ),
+            Refusal::NotYourDeed(subject, by) => write!(
+                f,
+                "What was done last to {subject} was done by {by}. To undo what others did needs the role admin."
+            ),
+            Refusal::TooLate(at, within) => write!(
+                f,
+                "That was done {at}; things can be undone for {} only.",
+                in_words(*within)
+            ),
+            Refusal::OverByNow(ban, end) => write!(
+                f,
+                "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to. unban {ban} ends what stands."
+            ),
+            Refusal::NotLonger(ban, until) => match until {
+                None => write!(
+                    f,
+                    "Ban {ban} is for ever already. To shorten it: ban {ban} DURATION"
+                ),
+                Some(end) => write!(
+                    f,
+                    "That is no later than {end}, when ban {ban} ends now, and extend never shortens. To shorten it: ban {ban} DURATION"
+                ),
+            },
+            Refusal::NoSessions(subject) => write!(
+                f,
+                "{subject} has no sessions to end; name the account, the address or the network."
+            ),
             Refusal::TooManyWatches(most) => write!(
                 f,
                 "{most} people and rooms have chosen what they hear, which is the most that are kept. Give `watch usual` to some of them first."
@@ -132,6 +192,17 @@ impl Policy {
         }
         if let Some(by) = self.exempts(subject) {
             return Err(Refusal::Exempt(subject.clone(), by));
+        }
+        self.allows_term(role, term, now)
+    }
+
+    /// The same of an admin who insists though the subject is exempt by configuration.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to show.
+    pub fn allows_insisting(&self, role: Role, term: Term, now: Timestamp) -> Result<(), Refusal> {
+        if role < Role::Admin {
+            return Err(Refusal::NeedsRole(Role::Admin, "Banning the exempt"));
         }
         self.allows_term(role, term, now)
     }

@@ -1,13 +1,14 @@
 //! From a report to the events to append, or to an answer when there is nothing to append.
 
 use super::attempt::Attempt;
-use super::event::{Actor, Change, Event, EventId, Origin, Personal, Role};
+use super::event::{Actor, Change, Event, EventId, Origin, Personal, Role, Seq};
 use super::ledger::{Ledger, Ruling};
-use super::policy::{NOTE_MAX, Policy, REASON_MAX, Refusal};
+use super::policy::{NOTE_MAX, Policy, REASON_MAX, Refusal, Whose};
 use super::record::Ban;
 use super::subject::{Account, Subject};
 use super::term::Term;
 use super::time::Timestamp;
+use super::undo::{Deed, Did};
 use super::watch::{MOST_WATCHES, Watch};
 
 /// Something that happened, from any door.
@@ -92,6 +93,37 @@ pub enum What {
     /// Forget the history: growth starts anew and counters are cleared; of an account also those
     /// of its guard and pairs, of a network those of all in it.
     Forget,
+    /// Ban somebody who is exempt, because an admin insists. Otherwise as [`What::Ban`].
+    BanExempt {
+        /// For how long; `None`: the default, or as it is.
+        term: Option<Term>,
+        /// Public reason; `None`: none, or as it is.
+        reason: Option<String>,
+        /// Private note.
+        note: Option<String>,
+    },
+    /// Make the ban in force longer: by a length, or to a later end. Never shorter.
+    Extend {
+        /// A length is added to the end it has.
+        by: Term,
+    },
+    /// Add a private note, or let none or only this one be left.
+    Annotate {
+        /// The note.
+        note: Option<String>,
+        /// The notes there are count no more.
+        replaces: bool,
+    },
+    /// Take back the last change of the subject.
+    Undo {
+        /// Which one that was when it was asked for. Is it another by now, nothing is done.
+        deed: Seq,
+    },
+    /// End the sessions that are open, without a ban. What does it is the server.
+    Kick {
+        /// Public reason.
+        reason: String,
+    },
     /// Let a person or a room hear these news; `None`: what everybody hears who expressed no wish.
     Watch(Option<Watch>),
 }
@@ -168,6 +200,12 @@ pub fn propose(
                     events.extend(with.take(FORGOTTEN_AT_ONCE).map(|(subject, _)| {
                         event(subject, Change::Forgotten, Personal::default())
                     }));
+                }
+                if change == Change::Undone {
+                    let with = undone_with(ledger, &order.subject);
+                    events.extend(
+                        with.map(|subject| event(subject, Change::Undone, Personal::default())),
+                    );
                 }
                 // Last: what is told of the order is what came of its own subject.
                 events.push(event(&order.subject, change, personal));
@@ -256,7 +294,38 @@ fn decide(
                 Some(ban) => Err(Box::new(Ruling::Already(ban.clone()))),
             }
         }
-        What::Ban { term, reason, note } => {
+        What::Extend { by } => extend(policy, order, standing, *by, now),
+        What::Annotate { note, replaces } => {
+            needs_moderator(order, "Writing notes").map_err(refused)?;
+            within("note", note.as_deref(), NOTE_MAX).map_err(refused)?;
+            if let Some(ban) = standing.filter(|_| policy.moderators_change == Whose::Own) {
+                permits_change(policy, order, ban, now).map_err(refused)?;
+            }
+            let personal = Personal {
+                note: note.clone(),
+                ..Personal::default()
+            };
+            let replaces = *replaces;
+            Ok((Change::Annotated { replaces }, personal))
+        }
+        What::Undo { deed } => undo(ledger, policy, order, *deed, now),
+        What::Kick { reason } => {
+            needs_moderator(order, "Ending sessions").map_err(refused)?;
+            within("reason", Some(reason), REASON_MAX).map_err(refused)?;
+            match &order.subject {
+                Subject::Network(_) => needs_admin(order, "Ending the sessions of a network"),
+                Subject::Pair(..) | Subject::Guard(_) => {
+                    Err(Refusal::NoSessions(order.subject.clone()))
+                }
+                Subject::Account(_) | Subject::Address(_) => Ok(()),
+            }
+            .map_err(refused)?;
+            permits_own(order).map_err(refused)?;
+            let reason = reason.clone();
+            Ok((Change::Kicked { reason }, Personal::default()))
+        }
+        What::Ban { term, reason, note } | What::BanExempt { term, reason, note } => {
+            let insists = matches!(order.what, What::BanExempt { .. });
             let role = order.actor.role;
             let wanted = match (term, standing) {
                 (Some(term), _) => *term,
@@ -264,7 +333,10 @@ fn decide(
                 (None, None) => policy.default_term_for(role, now),
             };
             permits_ban(policy, order, wanted, now).map_err(Ruling::Refused)?;
-            nobody_allowed(ledger, &order.subject, now)?;
+            // An exempt address or network is let in whatever ban there is: `unallow` comes first.
+            if !insists || order.subject.whose().is_none() {
+                nobody_allowed(ledger, &order.subject, now)?;
+            }
             let personal = Personal {
                 note: note.clone(),
                 ..Personal::default()
@@ -272,15 +344,161 @@ fn decide(
             let until = wanted.ends(now);
             let Some(ban) = standing else {
                 let reason = reason.clone().unwrap_or_default();
-                return Ok((Change::Imposed { reason, until }, personal));
+                let change = match insists {
+                    true => Change::ImposedOnExempt { reason, until },
+                    false => Change::Imposed { reason, until },
+                };
+                return Ok((change, personal));
             };
             let reason = reason.clone().unwrap_or_else(|| ban.reason.clone());
             if until == ban.until && reason == ban.reason && note.is_none() {
                 return Err(Box::new(Ruling::Already(ban.clone())));
             }
+            permits_change(policy, order, ban, now).map_err(refused)?;
             Ok((Change::Amended { reason, until }, personal))
         }
     }
+}
+
+/// A ban made longer. A length is added to the end it has; an end is set.
+fn extend(
+    policy: &Policy,
+    order: &Order,
+    standing: Option<&Ban>,
+    by: Term,
+    now: Timestamp,
+) -> Result<(Change, Personal), Box<Ruling>> {
+    needs_moderator(order, "Extending a ban").map_err(refused)?;
+    let Some(ban) = standing else {
+        return Err(Box::new(Ruling::NotBanned(order.subject.clone(), None)));
+    };
+    let Some(end) = ban.until else {
+        return Err(refused(Refusal::NotLonger(ban.id, None)));
+    };
+    let until = match by {
+        Term::For(length) => Some(end.saturating_add(length)),
+        other => other.ends(now),
+    };
+    if until.is_some_and(|until| until <= end) {
+        return Err(refused(Refusal::NotLonger(ban.id, Some(end))));
+    }
+    permits_change(policy, order, ban, now).map_err(refused)?;
+    let term = until.map_or(Term::Forever, Term::Until);
+    policy
+        .allows_term(order.actor.role, term, now)
+        .map_err(refused)?;
+    let reason = ban.reason.clone();
+    Ok((Change::Amended { reason, until }, Personal::default()))
+}
+
+/// What was done last to a subject, taken back: by who did it, or by an admin.
+fn undo(
+    ledger: &Ledger,
+    policy: &Policy,
+    order: &Order,
+    deed: Seq,
+    now: Timestamp,
+) -> Result<(Change, Personal), Box<Ruling>> {
+    needs_moderator(order, "Undoing").map_err(refused)?;
+    let subject = &order.subject;
+    let Some(deed) = ledger.undoable(subject).filter(|last| last.seq == deed) else {
+        return Err(Box::new(Ruling::ChangedSince(subject.clone())));
+    };
+    let is_own = deed.by.bare_name() == order.actor.bare_name();
+    let is_admins = matches!(deed.did, Did::Allowed | Did::Unallowed | Did::Forgot);
+    if order.actor.role < Role::Admin {
+        if !is_own {
+            let by = deed.by.bare_name().to_owned();
+            return Err(refused(Refusal::NotYourDeed(subject.clone(), by)));
+        }
+        if is_admins || matches!(subject, Subject::Network(_)) {
+            return Err(refused(Refusal::NeedsRole(Role::Admin, "Undoing this")));
+        }
+    }
+    if now.since(deed.at) > policy.undo_for {
+        return Err(refused(Refusal::TooLate(deed.at, policy.undo_for)));
+    }
+    if let Some(ban) = deed.ban_before() {
+        permits_own(order).map_err(refused)?;
+        let stands = ledger.current(subject).is_some();
+        if let Some(by) = policy.exempts(subject).filter(|_| !stands) {
+            return Err(refused(Refusal::Exempt(subject.clone(), by)));
+        }
+        let term = ban.until.map_or(Term::Forever, Term::Until);
+        if let Some(end) = ban.until.filter(|end| *end <= now) {
+            return Err(refused(Refusal::OverByNow(ban.id, end)));
+        }
+        // A role may have become less since.
+        policy
+            .allows_term(order.actor.role.max(ban.by.role), term, now)
+            .map_err(refused)?;
+    }
+    Ok((Change::Undone, Personal::default()))
+}
+
+/// Who else was changed by the same order and goes back with a subject: those whose histories were
+/// forgotten with it, and the bans that its exemption lifted.
+fn undone_with<'a>(ledger: &'a Ledger, subject: &Subject) -> impl Iterator<Item = &'a Subject> {
+    let first = ledger.undoable(subject);
+    let same = move |other: &&Deed| {
+        first.is_some_and(|first| {
+            other.subject != first.subject
+                && other.by == first.by
+                && match first.did {
+                    Did::Allowed => other.seq == first.seq,
+                    Did::Forgot => other.did == Did::Forgot && other.at == first.at,
+                    // What was undone with others is undone again with them.
+                    Did::Undid => other.did == Did::Undid && other.at == first.at,
+                    _ => false,
+                }
+                && ledger.undoable(&other.subject).is_some()
+        })
+    };
+    let with = ledger.deeds().filter(same).take(FORGOTTEN_AT_ONCE);
+    with.map(|deed| &deed.subject)
+}
+
+fn needs_moderator(order: &Order, what: &'static str) -> Result<(), Refusal> {
+    match order.actor.role >= Role::Moderator {
+        true => Ok(()),
+        false => Err(Refusal::NeedsRole(Role::Moderator, what)),
+    }
+}
+
+/// May a moderator end this ban or give it other terms? None of a network, none an admin made
+/// longer than a moderator could, and where so configured none but their own.
+fn permits_change(
+    policy: &Policy,
+    order: &Order,
+    ban: &Ban,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let role = order.actor.role;
+    if role == Role::Admin {
+        return Ok(());
+    }
+    if matches!(ban.subject, Subject::Network(_)) {
+        return Err(Refusal::NeedsRole(
+            Role::Admin,
+            "Ending or changing the ban of a network",
+        ));
+    }
+    let is_own = ban.origin == Origin::Manual && ban.by.bare_name() == order.actor.bare_name();
+    if policy.moderators_change == Whose::Own && !is_own {
+        let by = match ban.origin.rule() {
+            Some(rule) => format!("the rule {rule}"),
+            None => ban.by.bare_name().to_owned(),
+        };
+        return Err(Refusal::NotYours(ban.id, by));
+    }
+    let term = ban.until.map_or(Term::Forever, Term::Until);
+    if ban.by.role > role && policy.allows_term(role, term, now).is_err() {
+        return Err(Refusal::NeedsRole(
+            Role::Admin,
+            "Ending or changing what an admin banned for longer than a moderator may",
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a ban taken over lasts longer than the one that stands. A length is compared with the
@@ -340,12 +558,41 @@ fn refused(refusal: Refusal) -> Box<Ruling> {
 }
 
 fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Result<(), Refusal> {
+    let role = order.actor.role;
+    permits_own_account(order)?;
+    match order.what {
+        What::BanExempt { .. } => policy.allows_insisting(role, term, now)?,
+        _ => policy.allows(role, &order.subject, term, now)?,
+    }
+    permits_own_address(order)?;
+    let (reason, note) = match &order.what {
+        What::Ban { reason, note, .. } | What::BanExempt { reason, note, .. } => {
+            (reason.as_deref(), note.as_deref())
+        }
+        What::Adopt { reason, note, .. } => (Some(reason.as_str()), note.as_deref()),
+        _ => (None, None),
+    };
+    within("reason", reason, REASON_MAX)?;
+    within("note", note, NOTE_MAX)?;
+    Ok(())
+}
+
+/// Nobody acts against themselves, by account or by the address they are connected from.
+fn permits_own(order: &Order) -> Result<(), Refusal> {
+    permits_own_account(order)?;
+    permits_own_address(order)
+}
+
+fn permits_own_account(order: &Order) -> Result<(), Refusal> {
     if let Some(own) = &order.own_account
         && order.subject.whose() == Some(own)
     {
         return Err(Refusal::OwnAccount(own.clone()));
     }
-    policy.allows(order.actor.role, &order.subject, term, now)?;
+    Ok(())
+}
+
+fn permits_own_address(order: &Order) -> Result<(), Refusal> {
     if let Some(net) = order.subject.net()
         && let Some(own) = order
             .own_addresses
@@ -355,13 +602,6 @@ fn permits_ban(policy: &Policy, order: &Order, term: Term, now: Timestamp) -> Re
     {
         return Err(Refusal::OwnAddress(order.subject.clone(), own));
     }
-    let (reason, note) = match &order.what {
-        What::Ban { reason, note, .. } => (reason.as_deref(), note.as_deref()),
-        What::Adopt { reason, note, .. } => (Some(reason.as_str()), note.as_deref()),
-        _ => (None, None),
-    };
-    within("reason", reason, REASON_MAX)?;
-    within("note", note, NOTE_MAX)?;
     Ok(())
 }
 
@@ -403,8 +643,6 @@ fn permits_allow(order: &Order, now: Timestamp) -> Result<(), Refusal> {
     }
 }
 
-/// A moderator lifts what a moderator may impose: no networks, and no ban an admin made longer
-/// than a moderator could.
 fn permits_lift(
     policy: &Policy,
     order: &Order,
@@ -415,23 +653,8 @@ fn permits_lift(
         return Ok(());
     };
     within("reason", Some(reason), REASON_MAX)?;
-    if order.actor.role < Role::Moderator {
-        return Err(Refusal::NeedsRole(Role::Moderator, "Un-banning"));
-    }
-    let Some(ban) = standing.filter(|_| order.actor.role < Role::Admin) else {
-        return Ok(());
-    };
-    if matches!(order.subject, Subject::Network(_)) {
-        return Err(Refusal::NeedsRole(Role::Admin, "Un-banning a network"));
-    }
-    let term = ban.until.map_or(Term::Forever, Term::Until);
-    if ban.by.role > order.actor.role && policy.allows_term(order.actor.role, term, now).is_err() {
-        return Err(Refusal::NeedsRole(
-            Role::Admin,
-            "Un-banning what an admin banned for longer than a moderator may",
-        ));
-    }
-    Ok(())
+    needs_moderator(order, "Un-banning")?;
+    standing.map_or(Ok(()), |ban| permits_change(policy, order, ban, now))
 }
 
 fn within(what: &'static str, text: Option<&str>, most: usize) -> Result<(), Refusal> {
@@ -449,7 +672,7 @@ fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
         actor: Actor::clock(),
         origin: ban.origin.clone(),
         subject: ban.subject.clone(),
-        // Not the ban's: the subject may have been forgotten since.
+        // Not the ban's own: what left its terms as they are changed the subject, too.
         based_on: ledger.version(&ban.subject),
         change: Change::Expired,
         personal: Personal::default(),
@@ -481,6 +704,8 @@ mod tests {
                     default_term: Term::Forever,
                     longest: None,
                     moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+                    moderators_change: Default::default(),
+                    undo_for: Duration::from_secs(86_400),
                     exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
                     exempt_accounts: vec![],
                     rules: Default::default(),

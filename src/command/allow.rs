@@ -227,10 +227,7 @@ async fn told(
         ));
     }
     lines.extend(words::what_exempt_means(&exemption.subject));
-    lines.push(match before {
-        Some(before) => words::allow_again(before, now),
-        None => words::undo_allow(&exemption.subject),
-    });
+    lines.push(words::undo(&[&exemption.subject.to_string()]));
     Answer {
         grade: grade.unwrap_or(Grade::Good),
         title: words::summary_title(1, 1),

@@ -68,10 +68,10 @@ pub const SPEC: Spec = Spec {
         },
         Field {
             name: "force",
-            label: "Even if no such account",
+            label: "Even if unknown or exempt",
             kind: Kind::Flag,
             required: false,
-            desc: "Bans a name of this server before anybody registers it.",
+            desc: "Bans a name of this server before anybody registers it; and, by an admin who is asked once more, somebody exempt.",
             place: Place::Option,
         },
     ],
@@ -102,6 +102,8 @@ struct Ban {
     reason: Option<String>,
     note: Option<String>,
     force: bool,
+    /// Who of them is exempt and banned all the same, and why they are.
+    insisted: Vec<(Subject, String)>,
 }
 
 impl Ban {
@@ -138,6 +140,7 @@ impl Ban {
                 .map(|text| words::clean_lines(&text))
                 .filter(|text| !text.is_empty()),
             force,
+            insisted: Vec::new(),
         })
     }
 
@@ -147,24 +150,43 @@ impl Ban {
             own_account: call.caller.account(),
             own_addresses: own_addresses.to_vec(),
             subject: subject.clone(),
-            what: What::Ban {
-                term: self.term,
-                reason: self.reason.clone(),
-                note: self.note.clone(),
-            },
+            what: self.what(subject),
         })
     }
 
+    fn what(&self, subject: &Subject) -> What {
+        let (term, reason, note) = (self.term, self.reason.clone(), self.note.clone());
+        match self.insisted.iter().any(|(exempt, _)| exempt == subject) {
+            true => What::BanExempt { term, reason, note },
+            false => What::Ban { term, reason, note },
+        }
+    }
+
     /// What would be said of each subject if it were done now; nothing is done.
-    fn rehearse(&self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
+    ///
+    /// Who is exempt is insisted upon from here on, where an admin does.
+    fn rehearse(&mut self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let (policy, now) = (context.gate.policy(), context.gate.now());
-        let mut problems: Vec<Problem> = Vec::new();
-        for subject in &self.subjects {
-            let report = self.order(call, subject, own);
-            let proposal = context
+        let refused = |report: &Report| {
+            let ruled = context
                 .gate
-                .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
-            if let Proposal::Answer(Ruling::Refused(why)) = proposal {
+                .read(|ledger| propose(ledger, &policy, report, now, &mut || EventId([0; 16])));
+            match ruled {
+                Proposal::Answer(Ruling::Refused(why)) => Some(why),
+                _ => None,
+            }
+        };
+        let mut problems: Vec<Problem> = Vec::new();
+        for subject in self.subjects.clone() {
+            let mut refusal = refused(&self.order(call, &subject, own));
+            if let Some(Refusal::Exempt(_, by) | Refusal::Allowed(_, by)) = &refusal
+                && self.force
+                && call.caller.rights.over(&subject) == Role::Admin
+            {
+                self.insisted.push((subject.clone(), by.clone()));
+                refusal = refused(&self.order(call, &subject, own));
+            }
+            if let Some(why) = refusal {
                 let problem = Problem {
                     field: blame(&why),
                     text: why.to_string(),
@@ -178,8 +200,18 @@ impl Ban {
     }
 
     fn is_risky(&self, policy: &Policy) -> bool {
-        self.subjects.len() > MANY || self.subjects.iter().any(|subject| policy.is_risky(subject))
+        self.subjects.len() > MANY
+            || !self.insisted.is_empty()
+            || self.subjects.iter().any(|subject| policy.is_risky(subject))
     }
+}
+
+/// Whether a term is asked about: one without an end, where less is what one gets without a word.
+/// Where the configuration bans for ever by default, saying it is no surprise.
+pub(super) fn asks_about(term: Option<Term>, call: &Call, context: &Context) -> bool {
+    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let default = policy.default_term_for(call.caller.role(), now);
+    term == Some(Term::Forever) && default != Term::Forever
 }
 
 /// `other_duration` counts before `duration`; any term may be typed into either.
@@ -209,17 +241,18 @@ fn blame(why: &Refusal) -> &'static str {
 }
 
 async fn run(call: &Call, context: &Context) -> Outcome {
-    let ban = match Ban::parse(&call.values, context) {
+    let mut ban = match Ban::parse(&call.values, context) {
         Ok(ban) => ban,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let own = own_addresses(&ban, call, context).await;
+    let own = own_addresses(&ban.subjects, call, context).await;
     let mut problems = ban.rehearse(call, context, &own);
     problems.extend(strangers(&ban, context).await);
     if !problems.is_empty() {
         return Outcome::Refused(problems);
     }
-    if ban.is_risky(&context.gate.policy()) && !call.confirmed {
+    let is_for_ever = asks_about(ban.term, call, context);
+    if (ban.is_risky(&context.gate.policy()) || is_for_ever) && !call.confirmed {
         return Outcome::Ask(question(&ban, call, context));
     }
     let mut results = Vec::with_capacity(ban.subjects.len());
@@ -243,11 +276,15 @@ async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 /// The caller's own addresses, where a ban could cover them.
-async fn own_addresses(ban: &Ban, call: &Call, context: &Context) -> Vec<IpAddr> {
+pub(super) async fn own_addresses(
+    subjects: &[Subject],
+    call: &Call,
+    context: &Context,
+) -> Vec<IpAddr> {
     let account = call.caller.account();
     let (Some(account), true) = (
         account,
-        ban.subjects.iter().any(|subject| subject.net().is_some()),
+        subjects.iter().any(|subject| subject.net().is_some()),
     ) else {
         return Vec::new();
     };
@@ -285,15 +322,21 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
     let term = ban
         .term
         .unwrap_or_else(|| policy.default_term_for(role, now));
+    let mut lines = words::ask(
+        &ban.subjects,
+        &|subject| policy.is_risky(subject),
+        term,
+        now,
+        ban.reason.as_deref(),
+    );
+    let exempt = ban.insisted.iter();
+    lines.extend(exempt.map(|(subject, why)| words::ask_exempt(subject, why)));
+    if asks_about(ban.term, call, context) {
+        lines.push(words::ask_forever());
+    }
     Ask {
         title: words::ask_title(&ban.subjects),
-        lines: words::ask(
-            &ban.subjects,
-            &|subject| policy.is_risky(subject),
-            term,
-            now,
-            ban.reason.as_deref(),
-        ),
+        lines,
         rows: ban
             .subjects
             .iter()
@@ -314,7 +357,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
 pub(super) struct Told {
     /// Whether it is as asked for now.
     pub(super) done: bool,
-    /// The number of a ban that began, to undo it by.
+    /// The number of the ban it is about, to undo it by.
     pub(super) undo: Option<String>,
     /// How good the news is.
     pub(super) grade: Grade,
@@ -365,8 +408,7 @@ fn tell(
             if before_reason != ban.reason {
                 told.own.push(words::reason_was(&before_reason));
             }
-            told.own
-                .push(words::back_to(ban.id, before, &before_reason, now));
+            told.undo = Some(ban.id.to_string());
         }
         Ok(Ruling::Already(ban)) => {
             told.line = words::already(&ban, now);

@@ -84,7 +84,10 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            ["ban", "unban", "attempt", "forget", "allow", "unallow"]
+            [
+                "ban", "unban", "extend", "note", "undo", "kick", "attempt", "forget", "allow",
+                "unallow"
+            ]
         );
     }
 }

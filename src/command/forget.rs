@@ -83,6 +83,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         lines.push(words::goes_on(&ban, now));
     }
     lines.push(words::log_stays(&subject));
+    lines.push(words::undo(&[&subject.to_string()]));
     Outcome::Done(Answer {
         grade: Grade::Good,
         title: words::forgotten_title(),

@@ -56,7 +56,7 @@ fn section(page: &mut String, spec: &Spec) {
             Kind::Jids => String::from("bare JIDs"),
         };
         let place = match field.place {
-            Place::Subjects | Place::Login => "first words",
+            Place::Subjects | Place::Subject | Place::Login => "first words",
             Place::All => "behind `all`",
             Place::Term => "behind whom",
             Place::Rest => "the rest of the line",

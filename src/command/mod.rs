@@ -16,13 +16,17 @@ mod bans;
 pub mod call;
 pub mod check;
 pub mod deed;
+pub mod extend;
 pub mod facts;
 pub mod failures;
 pub mod filter;
 pub mod forget;
 pub mod help;
+pub mod kick;
 pub mod list;
 pub mod manual;
+pub mod note;
+mod notes;
 pub mod outcome;
 pub mod pages;
 pub mod policy;
@@ -36,6 +40,7 @@ pub mod status;
 pub mod subjects;
 pub mod unallow;
 pub mod unban;
+pub mod undo;
 pub mod watch;
 pub mod words;
 
@@ -53,6 +58,10 @@ pub const COMMANDS: &[&Spec] = &[
     &unban::SPEC,
     &list::SPEC,
     &show::SPEC,
+    &extend::SPEC,
+    &note::SPEC,
+    &undo::SPEC,
+    &kick::SPEC,
     &check::SPEC,
     &failures::SPEC,
     &attempt::SPEC,

@@ -84,6 +84,19 @@ impl Row {
         }
     }
 
+    /// It as a line; `None` for what has several. A sentence that names its subject needs no
+    /// label in front.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        if self.value.contains('\n') {
+            None
+        } else if self.value.contains(&self.label) {
+            Some(self.value.clone())
+        } else {
+            Some(format!("{}: {}", self.label, self.value))
+        }
+    }
+
     /// With what programs read.
     #[must_use]
     pub fn with(mut self, fact: Value) -> Self {

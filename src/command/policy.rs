@@ -84,6 +84,16 @@ fn terms(policy: &Policy) -> Vec<Row> {
             words::longest(policy.moderator_longest),
         ),
         Row::new("grace", "[ban] grace", words::grace(policy.rules.grace)),
+        Row::new(
+            "undo_for",
+            "[ban] undo_for",
+            words::undo_for(policy.undo_for),
+        ),
+        Row::new(
+            "moderators_change",
+            "[ban] moderators_change",
+            words::moderators_change(policy.moderators_change),
+        ),
     ]
 }
 

@@ -13,7 +13,8 @@ use crate::ban::{Outlook, Rights, Role, Subject, Verdict};
 pub(super) fn beyond(call: &Call, spec: &Spec, context: &Context) -> Vec<Problem> {
     let rights = &call.caller.rights;
     let at = |place| spec.fields.iter().find(move |field| field.place == place);
-    let Some(field) = at(Place::Subjects).or(at(Place::Login)) else {
+    let whom = [Place::Subjects, Place::Subject, Place::Login];
+    let Some(field) = whom.into_iter().find_map(at) else {
         return Vec::new();
     };
     let words = call.values.words(field.name);

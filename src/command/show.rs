@@ -8,7 +8,7 @@ use super::outcome::{Answer, Grade, Outcome, Row};
 use super::reach::visible;
 use super::spec::{Field, Kind, Place, Spec};
 use super::unban::covering;
-use super::{broken, subjects, words};
+use super::{broken, notes, subjects, words};
 use crate::ban::{Rights, Role, Subject};
 use crate::gate::ports::Entry;
 
@@ -114,6 +114,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
         rows.extend(counters(&outlook));
     }
     rows.push(Row::new("times", "Times banned", times.to_string()));
+    rows.extend(noted(entries));
     rows.extend(history(entries));
     Answer {
         grade: if task.is_some() {
@@ -127,7 +128,21 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     }
 }
 
-/// What happened, newest first, each private note with what it was written to.
+/// The private notes there are, newest first.
+fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
+    let notes = notes::standing(entries).into_iter().rev().take(REMEMBERED);
+    notes.filter_map(|entry| {
+        let event = &entry.event;
+        let note = event.personal.note.as_ref()?;
+        Some(Row::new(
+            format!("note{}", entry.seq.0),
+            words::note_label(),
+            words::note_by(note, event.actor.bare_name(), event.at),
+        ))
+    })
+}
+
+/// What happened, newest first.
 fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
     let older = entries.len().saturating_sub(REMEMBERED);
     let shown = entries.iter().rev().take(REMEMBERED).flat_map(|entry| {
@@ -137,13 +152,6 @@ fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
             event.at.to_string(),
             words::happened(event),
         );
-        let note = event.personal.note.as_ref().map(|note| {
-            Row::new(
-                format!("note{}", entry.seq.0),
-                words::note_label(),
-                words::clean_lines(note),
-            )
-        });
         let evidence = event.personal.evidence.as_ref().map(|evidence| {
             Row::new(
                 format!("evidence{}", entry.seq.0),
@@ -151,7 +159,7 @@ fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
                 words::clean(evidence),
             )
         });
-        std::iter::once(happened).chain(evidence).chain(note)
+        std::iter::once(happened).chain(evidence)
     });
     let more = (older > 0).then(|| Row::new("older", words::older_label(), words::older(older)));
     shown.chain(more)

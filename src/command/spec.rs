@@ -87,6 +87,8 @@ pub enum Kind {
 pub enum Place {
     /// The words at the front that name somebody.
     Subjects,
+    /// The first word or words, which name one.
+    Subject,
     /// All words behind `all`, in place of subjects; what is in quotes there is the rest.
     All,
     /// The words at the front that name a login: an account, an address, or both.

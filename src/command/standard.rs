@@ -1,8 +1,8 @@
 //! The nodes of XEP-0133 (Service Administration): the same commands under the names and with the
 //! fields of the standard, for clients and scripts that know those.
 //!
-//! They are forms only, and no second road: what is filled in becomes a call of `ban`, `unban` or
-//! `list`, which is allowed or refused as one of those. Ours differ from those that servers have
+//! They are forms only, and no second road: what is filled in becomes a call of `ban`, `unban`,
+//! `kick` or `list`, which is allowed or refused as one of those. Ours differ from those that servers have
 //! on their own domain: bans have ends, reasons and a history.
 
 use futures::FutureExt;
@@ -13,7 +13,7 @@ use super::call::{Call, Context};
 use super::filter::Filter;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
-use super::{ban, bans, broken, dispatch, list, subjects, unban, words};
+use super::{ban, bans, broken, dispatch, kick, list, subjects, unban, words};
 use crate::ban::{Role, Subject};
 use crate::gate::ports::LogFault;
 
@@ -21,7 +21,13 @@ use crate::gate::ports::LogFault;
 pub const NS_ADMIN: &str = "http://jabber.org/protocol/admin";
 
 /// The nodes, in the order of the standard.
-pub const NODES: &[&Spec] = &[&DISABLE_USER, &REENABLE_USER, &DISABLED_NUM, &DISABLED_LIST];
+pub const NODES: &[&Spec] = &[
+    &DISABLE_USER,
+    &REENABLE_USER,
+    &END_USER_SESSION,
+    &DISABLED_NUM,
+    &DISABLED_LIST,
+];
 
 /// The accounts of a form: XEP-0133, 9.2.
 const ACCOUNTS: &str = "accountjids";
@@ -78,6 +84,17 @@ const REENABLE_USER: Spec = node(
     unban::SPEC.needs,
     &[accounts("The Jabber ID(s) to re-enable")],
     |call, context| through("unban", call, context).boxed(),
+);
+
+/// XEP-0133, 4.5. All sessions end, also where one was named by its resource: servers end sessions by
+/// account, and the answer says so.
+const END_USER_SESSION: Spec = node(
+    "http://jabber.org/protocol/admin#end-user-session",
+    "End User Session",
+    "Ends the sessions of accounts without a ban, as the command kick does.",
+    kick::SPEC.needs,
+    &[accounts("Whose sessions to end")],
+    |call, context| through("kick", call, context).boxed(),
 );
 
 /// XEP-0133, 4.14.

@@ -44,13 +44,12 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         subject: subject.clone(),
         what: What::Unallow,
     };
-    let now = context.gate.now();
     let (grade, mut lines) = match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Unallowed(exemption)) => (
             Grade::Good,
             vec![
                 words::unallowed(&exemption),
-                words::allow_again(&exemption, now),
+                words::undo(&[&exemption.subject.to_string()]),
             ],
         ),
         Ok(Ruling::NotAllowed(subject)) => (Grade::Good, vec![words::not_allowed(&subject)]),

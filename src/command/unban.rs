@@ -152,7 +152,7 @@ fn tell(
     match ruling {
         Ok(Ruling::Lifted(ban)) => {
             told.line = words::lifted(&ban);
-            told.own.push(words::ban_again(&ban, now));
+            told.undo = Some(ban.id.to_string());
         }
         Ok(Ruling::NotBanned(subject, last)) => {
             told.line = words::not_banned(&subject, last.as_ref());

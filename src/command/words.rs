@@ -6,6 +6,7 @@
 
 mod bans;
 mod bulk;
+mod deeds;
 mod doors;
 mod exchange;
 mod lists;
@@ -23,6 +24,7 @@ mod wrong;
 
 pub use bans::*;
 pub use bulk::*;
+pub use deeds::*;
 pub use doors::*;
 pub use exchange::*;
 pub use lists::*;

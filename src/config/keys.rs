@@ -378,6 +378,13 @@ pub const KEYS: &[Key] = &[
         r#""/etc/portcullis/erlang.cookie""#,
     ),
     fixed(
+        "record",
+        "check_every",
+        Kind::Text,
+        "a duration",
+        r#""10m""#,
+    ),
+    fixed(
         "http",
         "listen",
         Kind::Text,
@@ -420,6 +427,14 @@ pub const KEYS: &[Key] = &[
         "a duration",
         r#""30d""#,
     ),
+    live(
+        "ban",
+        "moderators_change",
+        Kind::Text,
+        r#""any" or "own""#,
+        r#""any""#,
+    ),
+    live("ban", "undo_for", Kind::Text, "a duration", r#""24h""#),
     live("ban", "grace", Kind::Text, "a duration", r#""5m""#),
     live("exempt", "loopback", Kind::Flag, "true or false", "true"),
     live(

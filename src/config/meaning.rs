@@ -20,10 +20,15 @@ use super::{
     policy_of,
     problem::Found,
     raw,
+    rules::one_of,
     shape::Shaped,
 };
 use crate::{
-    ban::{Account, Policy, Subject, Term, seal::Keyring},
+    ban::{
+        Account, Policy, Subject, Term,
+        policy::{UNDO_FOR, Whose},
+        seal::Keyring,
+    },
     logs::{Format, Levels},
 };
 
@@ -80,6 +85,7 @@ pub(super) fn read(
     }
     let link = reader.link(component, tls_unusable);
     let cookie = reader.cookie(record.ejabberd_cookie_file);
+    let check_every = reader.span("record", "check_every", record.check_every);
     let http_token = reader
         .one_of(
             "http",
@@ -138,6 +144,7 @@ pub(super) fn read(
         record: Record {
             keyring: keyring?,
             cookie,
+            check_every: check_every.unwrap_or(super::CHECK_EVERY),
         },
         warnings: Vec::new(),
     };
@@ -531,10 +538,20 @@ impl Reader<'_, '_> {
             typed.moderator_longest,
             DEFAULT_MODERATOR,
         );
+        let names = [("any", Whose::Any), ("own", Whose::Own)];
+        let moderators_change = self.value(
+            "ban",
+            "moderators_change",
+            typed.moderators_change,
+            |text| one_of(text, &names),
+        );
+        let undo_for = self.span("ban", "undo_for", typed.undo_for);
         Terms {
             default,
             longest,
             moderator_longest,
+            moderators_change: moderators_change.map(first).unwrap_or_default(),
+            undo_for: undo_for.unwrap_or(UNDO_FOR),
         }
     }
 

@@ -22,14 +22,20 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use ipnet::IpNet;
 use xmpp_parsers::jid::DomainPart;
 use zeroize::Zeroizing;
 
 use crate::{
-    ban::{Account, Policy, Rights, Role, Rules, Term, policy::LOOPBACK, seal::Keyring},
+    ban::{
+        Account, Policy, Rights, Role, Rules, Term,
+        policy::{LOOPBACK, Whose},
+        seal::Keyring,
+    },
     front::notices::Settings as Notices,
     front::rooms::Settings as RoomSettings,
     logs::{Format, Levels},
@@ -151,9 +157,14 @@ pub struct Record {
     pub keyring: Keyring,
     /// ejabberd's cookie, which lets us write records the server itself obeys.
     pub cookie: Option<Secret>,
+    /// From one look at the server's records to the next.
+    pub check_every: Duration,
 }
 
-/// `[ban]`. None of them is [`Term::Until`], and none is longer than `longest`.
+/// `check_every` in `[record]`, when nothing else is set.
+pub const CHECK_EVERY: Duration = Duration::from_secs(600);
+
+/// `[ban]`. No term is [`Term::Until`], and none is longer than `longest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// When a command names none.
@@ -162,6 +173,10 @@ pub struct Terms {
     pub longest: Term,
     /// The longest a moderator may give.
     pub moderator_longest: Term,
+    /// Whose bans moderators may end and change.
+    pub moderators_change: Whose,
+    /// How long something can be undone.
+    pub undo_for: Duration,
 }
 
 /// `[exempt]`, as configured; [`Config::policy`] has the whole of it.
@@ -315,6 +330,8 @@ fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>
         default_term: ban.default,
         longest: length(ban.longest),
         moderator_longest: length(ban.moderator_longest),
+        moderators_change: ban.moderators_change,
+        undo_for: ban.undo_for,
         exempt_networks: loopback.chain(exempt.networks.iter().copied()).collect(),
         exempt_accounts: admins.iter().chain(&exempt.accounts).cloned().collect(),
         rules: Arc::clone(rules),

@@ -104,6 +104,8 @@ pub(super) struct Record {
     pub(super) seal_key_file: Text,
     /// ejabberd's Erlang cookie.
     pub(super) ejabberd_cookie_file: Text,
+    /// From one look at the server's records to the next.
+    pub(super) check_every: Text,
 }
 
 /// `[http]`: health checks, and questions of programs that do not speak XMPP.
@@ -136,6 +138,10 @@ pub(super) struct Ban {
     pub(super) longest: Text,
     /// The longest a moderator may give.
     pub(super) moderator_longest: Text,
+    /// `any` or `own`.
+    pub(super) moderators_change: Text,
+    /// How long something can be undone.
+    pub(super) undo_for: Text,
     /// How long rules leave alone whom somebody un-banned.
     pub(super) grace: Text,
 }

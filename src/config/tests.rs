@@ -158,6 +158,8 @@ fn every_setting_arrives() {
     assert_eq!(policy.default_term, Term::parse("1d12h").unwrap());
     assert_eq!(policy.longest.unwrap().as_secs(), 90 * 86_400);
     assert_eq!(policy.moderator_longest.unwrap().as_secs(), 7 * 86_400);
+    assert_eq!(policy.moderators_change, Whose::Own);
+    assert_eq!(policy.undo_for.as_secs(), 7_200);
     let networks: Vec<_> = policy
         .exempt_networks
         .iter()
@@ -339,6 +341,7 @@ path = 'store'
 [record]
 seal_key_file = 'seal.key'
 ejabberd_cookie_file = 'cookie'
+check_every = '11m'
 [http]
 listen = '127.0.0.1:5380'
 token = 'sixteen-or-more-characters'
@@ -349,6 +352,8 @@ default_duration = '1d12h'
 longest = '90d'
 moderator_longest = '7 days'
 grace = '1m'
+moderators_change = 'own'
+undo_for = '2h'
 [exempt]
 loopback = false
 networks = ['192.0.2.9/24', '::ffff:203.0.113.7', '2001:db8::/64', '192.0.2.0/24']
@@ -743,6 +748,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         check("path = 'store'", "path = 'store2'", "store.path", true),
         check("seal.key", "seal2.key", "record.seal_key_file", true),
         check("'cookie'", "'cookie2'", "record.ejabberd_cookie_file", true),
+        check("'11m'", "'12m'", "record.check_every", true),
         check(":5380", ":5381", "http.listen", true),
         check("sixteen-", "seventeen-", "http.token", true),
         check("Second.", "third.", "hook.hosts", false),
@@ -758,6 +764,8 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         ),
         check("bot@", "bot2@", "exempt.accounts", false),
         check("'1m'", "'2m'", "ban.grace", false),
+        check("'own'", "'any'", "ban.moderators_change", false),
+        check("'2h'", "'3h'", "ban.undo_for", false),
         check("10.0.0.5", "10.0.0.6", "exempt.proxies", false),
         check("'30m'", "'31m'", "tracker.quiet", false),
         check(

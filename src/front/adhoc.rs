@@ -3,7 +3,7 @@
 //! Real clients shape this (wrong input shown as an IQ error looks like "done" in one of them):
 //! wrong input brings the same form again, values kept, with the error in title, instructions
 //! and note. Only faults of protocol are IQ errors. There is one note, complete in itself; rows
-//! are single fields, and tables come on request.
+//! are lines to read, and tables come on request.
 //!
 //! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
 //! takes the session out before anything runs.
@@ -310,15 +310,37 @@ fn form_type(spec: &Spec) -> String {
     standard.unwrap_or(FORM_TYPE).to_owned()
 }
 
+/// COMPAT: a line to read is `fixed`, with its label in the value. As `text-single` Converse cuts it
+/// to the width of an input, and where the form before had an input in the same place it shows
+/// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
+/// alone, without the label; libraries tell them apart by `var`.
 fn row(row: Row) -> form::Field {
-    let several = row.value.contains('\n');
+    let (kind, label, values) = match row.line() {
+        Some(line) => (form::Kind::Fixed, String::new(), vec![line]),
+        None => {
+            let lines = row.value.lines().map(str::to_owned).collect();
+            (form::Kind::TextMulti, row.label, lines)
+        }
+    };
     form::Field {
         var: row.var,
-        kind: if several {
-            form::Kind::TextMulti
-        } else {
-            form::Kind::TextSingle
+        kind,
+        label,
+        values,
+        ..form::Field::default()
+    }
+}
+
+/// The standard's fields keep their types: programs read them (XEP-0133).
+fn standard_row(row: Row) -> form::Field {
+    let several = row.value.contains('\n');
+    form::Field {
+        kind: match several {
+            _ if row.var.ends_with("jids") => form::Kind::JidMulti,
+            true => form::Kind::TextMulti,
+            false => form::Kind::TextSingle,
         },
+        var: row.var,
         label: row.label,
         values: row.value.lines().map(str::to_owned).collect(),
         ..form::Field::default()
@@ -354,14 +376,9 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
         Grade::Warning | Grade::Part => NoteKind::Warn,
         Grade::Bad => NoteKind::Error,
     };
-    let is_standard = command::standard::form_type(session.spec).is_some();
-    let shown = |told: Row| {
-        let mut field = row(told);
-        // The standard's names say what they hold (XEP-0133, 9.2).
-        if is_standard && field.var.ends_with("jids") {
-            field.kind = form::Kind::JidMulti;
-        }
-        field
+    let shown = match command::standard::form_type(session.spec) {
+        Some(_) => standard_row,
+        None => row,
     };
     let form = (!answer.rows.is_empty()).then(|| Form {
         purpose: Purpose::Result,
@@ -400,7 +417,8 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
         instructions: lines[1..].to_vec(),
         body,
     });
-    let sentences: Vec<String> = lines.iter().map(|line| words::sentence(line)).collect();
-    let note = sentences.join(" ");
+    let sentences = lines.iter().map(|line| words::sentence(line));
+    let hint = (page.table && page.total > 0).then(words::no_table);
+    let note = Vec::from_iter(sentences.chain(hint)).join(" ");
     over(session, (NoteKind::Info, note), form)
 }

@@ -167,11 +167,14 @@ fn sort(
             values.set(field.name, vec![text]);
         }
     }
-    let whom = at(Place::Subjects).chain(at(Place::Login));
+    let whom = at(Place::Subjects)
+        .chain(at(Place::Subject))
+        .chain(at(Place::Login));
     for field in whom.filter(|_| !is_all) {
         let mut named = 0;
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
+            && (named == 0 || field.place != Place::Subject)
             && ((named == 0 && !is_reply)
                 || length > 1
                 || (!word.quoted && names_somebody(&word.text)))

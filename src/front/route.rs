@@ -58,7 +58,7 @@ pub struct Desk {
     pub(super) crier: Crier,
     pub(super) said: Said,
     talks: Talks,
-    rooms: Arc<Rooms>,
+    pub(super) rooms: Arc<Rooms>,
     room: Arc<Semaphore>,
 }
 
@@ -261,7 +261,14 @@ impl Desk {
         let private = line.way == Way::Private;
         let to_us = match private {
             true => Some(line.text.clone()),
-            false => rooms::to_us(&line.text, &ours).map(str::to_owned),
+            false => {
+                let named = rooms::to_us(&line.text, &ours).map(str::to_owned);
+                let room = line.from.to_bare();
+                let id = line.replies_to.as_deref();
+                let to_ours = id.and_then(|id| self.rooms.ours(&room, id));
+                // Who replies to us need not name us.
+                named.or_else(|| to_ours.map(|_| line.text.clone()))
+            }
         };
         let now = self.context.gate.now();
         let Some(person) = person else {
@@ -314,6 +321,12 @@ impl Desk {
                     later(place, reference, failed, async move {
                         let with = line.with(&caller);
                         let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
+                        // A room gives messages an id of its own.
+                        let given = id.and_then(|id| match line.way {
+                            Way::Open(_) => desk.rooms.ours(&with, id),
+                            Way::Chat(_) | Way::Private => None,
+                        });
+                        let id = given.as_deref().or(id);
                         let replied = desk.said.replied(&with, id, quoted);
                         let context = &desk.context;
                         let speech = desk.talks.run(&line, turn, caller, replied, context).await;

@@ -57,20 +57,25 @@ fn rows(page: &Page) -> String {
 fn text(lines: &[String], rows: &[Row]) -> String {
     let mut all = lines.to_vec();
     all.extend(rows.iter().map(|row| {
-        if row.value.contains('\n') {
+        row.line().unwrap_or_else(|| {
             // A line of a user's may not end the block.
-            let value = row.value.replace("\n```", "\n ```");
+            let value = row.value.replace(
+                "
+```", "
+ ```",
+            );
             let value = match value.starts_with(FENCE) {
                 true => format!(" {value}"),
                 false => value,
             };
-            format!("{}:\n{FENCE}\n{value}\n{FENCE}", row.label)
-        } else if row.value.contains(&row.label) {
-            // A sentence that names its subject needs no label in front.
-            row.value.clone()
-        } else {
-            format!("{}: {}", row.label, row.value)
-        }
+            format!(
+                "{}:
+{FENCE}
+{value}
+{FENCE}",
+                row.label
+            )
+        })
     }));
     all.join("\n")
 }

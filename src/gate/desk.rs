@@ -168,6 +168,24 @@ impl Desk {
         }
     }
 
+    /// Work for a subject that nobody decided on anew: the server forgot it.
+    pub(super) fn again(&self, subject: &Subject, since: Seq, now: Timestamp) {
+        {
+            let mut table = lock(&self.table);
+            table.put(Task {
+                subject: subject.clone(),
+                since,
+                asked: now,
+                tries: 0,
+                next: now,
+                fault: None,
+            });
+            table.unsaved.insert(subject.clone());
+        }
+        self.save_here();
+        self.wake();
+    }
+
     /// Tasks to try now, at most `most`, not those in flight; and when the next one is due.
     pub(super) fn due(
         &self,

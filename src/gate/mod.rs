@@ -19,6 +19,7 @@ mod desk;
 pub mod effects;
 pub mod notices;
 pub mod past;
+mod patrol;
 pub mod ports;
 pub mod snapshots;
 mod tries;
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ban::outlook::bans_of;
 use crate::ban::{
-    Account, Attempt, Ban, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
+    Account, Attempt, Ban, Deed, Effect, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
     Report, Ruling, Seq, Subject, Timestamp, Verdict, outlook, subject, weigh,
 };
 use clock::Clock;
@@ -155,16 +156,22 @@ impl Gate {
             let (rulings, _) = self.attempt(&report).await?;
             return Ok(rulings.into_iter().next().unwrap_or(Ruling::Noted));
         }
+        let mut rival = None;
         for _ in 0..STALE_RETRIES {
             let now = self.clock.now();
             let events = match self.propose(&report, now)?.0 {
                 Proposal::Answer(ruling) => return Ok(ruling),
                 Proposal::Events(events) => events,
             };
+            // What was ordered without knowing of it must not overturn what somebody else decided.
+            if let Some(deed) = rival {
+                return Ok(Ruling::Overtaken(Box::new(deed)));
+            }
+            let decided_on = events.last().map_or(Seq(0), |event| event.based_on);
             let last = events.last().map(|event| event.id);
             let ruled = self.append(events, last.into_iter().collect()).await?;
             match ruled.into_iter().next().unwrap_or(Ruling::Noted) {
-                Ruling::Stale => {}
+                Ruling::Stale => rival = self.rival(&report, decided_on),
                 ruling => {
                     self.teller.ordered(&report, &ruling, now);
                     return Ok(ruling);
@@ -172,6 +179,18 @@ impl Gate {
             }
         }
         Ok(Ruling::Stale)
+    }
+
+    /// What another person did to the subject of an order since a version of it.
+    fn rival(&self, report: &Report, since: Seq) -> Option<Deed> {
+        let Report::Order(order) = report else {
+            return None;
+        };
+        self.read(|ledger| {
+            let deed = ledger.undoable(&order.subject)?;
+            let is_anothers = deed.by.bare_name() != order.actor.bare_name();
+            (deed.seq > since && is_anothers).then(|| deed.clone())
+        })
     }
 
     /// Takes a login or an attempt by hand down the road, as [`Gate::submit`] does. Gives back all
@@ -382,6 +401,11 @@ impl Gate {
                 () = self.folded.notified() => {}
             }
         }
+    }
+
+    /// Looks every so often whether the server still says what the ledger says, until told to stop.
+    pub async fn patrol(self: Arc<Self>, every: Duration, stop: CancellationToken) {
+        patrol::run(self, every, stop).await;
     }
 
     /// Carries out unfinished work on the server until told to stop.

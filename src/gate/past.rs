@@ -56,12 +56,27 @@ fn put_together(
     let mut found: HashMap<(Subject, Seq), PastBan> = HashMap::new();
     for (subject, trail) in trails {
         let mut open: Option<Ban> = None;
+        // As it was before the last event: an undo goes back there.
+        let mut before: Option<Ban> = None;
         for seq in trail {
             let entries = log.read(*seq, 1)?;
             let Some(Entry { event, .. }) = entries.first() else {
                 continue;
             };
-            if let Some(past) = play(&mut open, subject, *seq, event) {
+            let here = open.clone();
+            match event.change {
+                Change::Undone => open = before.take(),
+                Change::Kicked { .. } => continue,
+                _ => {}
+            }
+            before = here;
+            if event.change == Change::Undone {
+                if let Some(ban) = before.clone().filter(|_| open.is_none()) {
+                    let by = Some(event.actor.clone());
+                    let ended = event.at;
+                    found.insert((subject.clone(), *seq), PastBan { ban, ended, by });
+                }
+            } else if let Some(past) = play(&mut open, subject, *seq, event) {
                 found.insert((subject.clone(), *seq), past);
             }
         }
@@ -78,7 +93,9 @@ fn put_together(
 /// something.
 fn play(open: &mut Option<Ban>, subject: &Subject, seq: Seq, event: &Event) -> Option<PastBan> {
     let (reason, until, count) = match &event.change {
-        Change::Imposed { reason, until } => (reason, *until, None),
+        Change::Imposed { reason, until } | Change::ImposedOnExempt { reason, until } => {
+            (reason, *until, None)
+        }
         Change::ImposedByRule {
             reason,
             until,

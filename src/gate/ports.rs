@@ -135,6 +135,13 @@ pub trait Server: Send + Sync + 'static {
     /// Takes back what [`Server::enforce`] did for a subject.
     fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>>;
 
+    /// Ends the sessions of a subject that are open, without a ban; how many there were, where the server tells.
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
+
     /// Whether there is such an account; `None` when the server does not tell.
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
 
@@ -145,6 +152,17 @@ pub trait Server: Send + Sync + 'static {
     fn findings(&self) -> broadcast::Receiver<Finding> {
         // One whose other end is gone: nothing is ever found.
         broadcast::channel(1).1
+    }
+
+    /// Whether the server's record of a ban of an account is what it should be; `None` when it
+    /// keeps none or does not tell. What is there instead goes into [`Server::findings`].
+    fn holds<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// The accounts that the server itself counts as banned; empty when it does not tell.
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     /// The ban that the server's own record of an account holds; `None` when there is none, or the

@@ -84,6 +84,8 @@ impl Teller {
             return;
         };
         let until = match ruling {
+            Ruling::Undone { ban: Some(ban), .. } => ban.until,
+            Ruling::Undone { stood: Some(_), .. } => None,
             Ruling::Banned(ban) | Ruling::Amended { ban, .. } => ban.until,
             Ruling::Lifted(_)
             | Ruling::Allowed { .. }
@@ -93,6 +95,23 @@ impl Teller {
         };
         self.tell(now, || {
             let mut order: Order = order.clone();
+            // What stands now is what was ordered, as far as rules are concerned.
+            match (&order.what, ruling) {
+                (What::Extend { .. }, Ruling::Amended { ban, .. })
+                | (What::Undo { .. }, Ruling::Undone { ban: Some(ban), .. }) => {
+                    order.what = What::Ban {
+                        term: None,
+                        reason: Some(ban.reason.clone()),
+                        note: None,
+                    };
+                }
+                (What::Undo { .. }, Ruling::Undone { .. }) => {
+                    order.what = What::Lift {
+                        reason: String::new(),
+                    };
+                }
+                _ => {}
+            }
             if let What::Ban { term, note, .. } = &mut order.what {
                 // The default depends on who ordered, which is not written down.
                 term.get_or_insert(until.map_or(Term::Forever, Term::Until));

@@ -302,8 +302,13 @@ fn line(report: &Report) -> Option<Line<'_>> {
                 What::Allow { term, comment } => ("allow", *term, Some(comment.as_str())),
                 What::Unallow => ("unallow", None, None),
                 What::Forget => ("forget", None, None),
-                // Changes nothing that rules look at.
-                What::Watch(_) => return None,
+                What::BanExempt { term, reason, .. } => ("ban", *term, reason.as_deref()),
+                // Told by what came of them, or they change nothing that rules look at.
+                What::Extend { .. }
+                | What::Undo { .. }
+                | What::Annotate { .. }
+                | What::Kick { .. }
+                | What::Watch(_) => return None,
             };
             Line {
                 kind,

@@ -5,6 +5,7 @@
 //! `ejabberd.rs` and `prosody.rs`, and with our own module there in `module.rs`.
 
 mod ejabberd;
+mod kick;
 mod module;
 mod prosody;
 #[cfg(test)]
@@ -561,6 +562,35 @@ impl XmppServer {
         }
     }
 
+    async fn record_holds(&self, ban: &Ban) -> Option<bool> {
+        let account = ban.subject.account()?;
+        let (host, jid) = self.host_of(account).ok()?;
+        if !host.keeps_records() {
+            return None;
+        }
+        self.is_in_line(&host, &jid, ban, account).await
+    }
+
+    async fn banned_by_the_server(&self) -> Vec<Account> {
+        let hosts: Vec<Capabilities> = {
+            let state = self.state();
+            let offering = |host: &&Capabilities| {
+                host.kind != Kind::Prosody && host.offers(admin::DISABLED_USERS)
+            };
+            state.hosts.values().filter(offering).cloned().collect()
+        };
+        let mut all = Vec::new();
+        for host in hosts {
+            let Ok(listed) = self.run_command(&host, admin::disabled_users()).await else {
+                continue;
+            };
+            let names = listed.values("disableduserjids").unwrap_or_default();
+            let accounts = names.iter().filter_map(|name| Jid::new(name).ok());
+            all.extend(accounts.filter_map(|jid| Account::from_jid(&jid)));
+        }
+        all
+    }
+
     async fn record_of(&self, account: &Account) -> Option<Recorded> {
         let (host, jid) = self.host_of(account).ok()?;
         if !host.keeps_records() {
@@ -660,6 +690,14 @@ impl Server for XmppServer {
         }
     }
 
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        self.end_sessions(subject, reason).boxed()
+    }
+
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
         self.find(account).boxed()
     }
@@ -670,6 +708,14 @@ impl Server for XmppServer {
 
     fn findings(&self) -> broadcast::Receiver<Finding> {
         self.findings.subscribe()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        self.record_holds(ban).boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        self.banned_by_the_server().boxed()
     }
 
     fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {

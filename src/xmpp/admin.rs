@@ -87,6 +87,19 @@ pub fn reenable_user(jid: &str) -> Element {
     command("reenable-user", "accountjids", jid)
 }
 
+/// Asks for the accounts that are banned: ejabberd answers at once, without a form (25.10 and later).
+pub fn disabled_users() -> Element {
+    let node = format!("{NS_ADMIN}#{DISABLED_USERS}");
+    with(
+        "command",
+        NS_COMMANDS,
+        &[("node", &node), ("action", "execute")],
+    )
+}
+
+/// The name of [`disabled_users`] in the list of commands.
+pub const DISABLED_USERS: &str = "get-disabled-users-list";
+
 /// Addresses and resources of an account.
 pub fn user_stats(jid: &str) -> Element {
     command("user-stats", "accountjid", jid)
@@ -163,6 +176,13 @@ fn read_address(text: &str, with_port: bool) -> Option<IpAddr> {
     bare.parse()
         .ok()
         .map(|address: IpAddr| address.to_canonical())
+}
+
+/// How many open sessions an answer to [`user_stats`] shows; `None`: it does not say.
+pub fn sessions(stats: &Completed) -> Option<u64> {
+    let resources = stats.values("onlineresources")?;
+    let open = resources.iter().filter(|one| !one.trim().is_empty());
+    u64::try_from(open.count()).ok()
 }
 
 /// Whether an answer to [`user_stats`] shows an open session.

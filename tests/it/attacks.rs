@@ -40,6 +40,8 @@ pub(crate) fn policy(rules: Rules) -> Policy {
         default_term: Term::Forever,
         longest: None,
         moderator_longest: None,
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec![],
         exempt_accounts: vec![],
         rules: Arc::new(rules),

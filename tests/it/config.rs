@@ -175,7 +175,7 @@ fn check_config_names_every_problem_with_exit_code_2() {
     let (_folder, path) = installed();
     let text = fs::read_to_string(&path).unwrap();
     let wrong = text
-        .replace("moderators", "moderaters")
+        .replace("moderators =", "moderaters =")
         .replace("level = \"info\"", "level = \"inof\"");
     fs::write(&path, &wrong).unwrap();
     let (code, out, err) = check(&path, &[]);

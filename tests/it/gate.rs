@@ -12,7 +12,7 @@ use portcullis::ban::{
     Subject, Term, Timestamp, Verdict, What,
 };
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
 use tokio::sync::watch;
@@ -25,6 +25,11 @@ pub(crate) struct FakeServer {
     pub(crate) standing: watch::Sender<Arc<Standing>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+    /// How many sessions there are to end.
+    pub(crate) sessions: Mutex<Option<u64>>,
+    /// Bans it itself made, or whose record somebody changed.
+    pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
+    pub(crate) changed: Mutex<Vec<Subject>>,
     held: AtomicBool,
 }
 
@@ -41,6 +46,9 @@ impl FakeServer {
             })),
             unknown: Mutex::default(),
             admin_addresses: Mutex::default(),
+            sessions: Mutex::new(Some(0)),
+            its_own: Mutex::default(),
+            changed: Mutex::default(),
             held: AtomicBool::new(false),
         })
     }
@@ -93,12 +101,41 @@ impl Server for FakeServer {
         async move { self.act(format!("free {subject}")) }.boxed()
     }
 
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async move {
+            self.act(format!("kick {subject}"))?;
+            Ok(*self.sessions.lock().unwrap())
+        }
+        .boxed()
+    }
+
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
         async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
     }
 
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.changed.lock().unwrap().contains(&ban.subject)) }.boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        let its_own = self.its_own.lock().unwrap();
+        let accounts = its_own.iter().map(|(account, _)| account.clone()).collect();
+        async move { accounts }.boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        let its_own = self.its_own.lock().unwrap();
+        let found = its_own.iter().find(|(own, _)| own == account);
+        let found = found.map(|(_, recorded)| recorded.clone());
+        async move { found }.boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Standing>> {
@@ -122,6 +159,8 @@ pub(crate) fn policy() -> Policy {
         default_term: Term::Forever,
         longest: None,
         moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         exempt_accounts: vec![],
         rules: Default::default(),
@@ -187,7 +226,7 @@ impl World {
         self.gate.submit(order(subject, what)).await.unwrap()
     }
 
-    async fn settled(&self, subject: &str) -> Settled {
+    pub(crate) async fn settled(&self, subject: &str) -> Settled {
         let subject = Subject::parse(subject).unwrap();
         self.gate.settled(&subject, Duration::from_secs(10)).await
     }
@@ -382,29 +421,87 @@ async fn what_the_store_did_not_take_did_not_happen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_admins_at_once_get_one_clear_outcome() {
-    let world = World::new(FakeServer::new(true));
-    world.store.delay_appends(Some(Duration::from_millis(50)));
-    let ban = |term: &'static str| {
-        let gate = Arc::clone(&world.gate);
-        async move {
-            let what = What::Ban {
-                term: Some(Term::parse(term).unwrap()),
-                reason: None,
-                note: None,
-            };
-            gate.submit(order("spam@example.org", what)).await.unwrap()
-        }
+async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
+    let by = |name: &str, what: What| {
+        let Report::Order(mut order) = order("spam@example.org", what) else {
+            unreachable!()
+        };
+        order.actor.name = name.into();
+        Report::Order(order)
     };
-    let (one, two) = tokio::join!(ban("1h"), ban("2h"));
-    let mut kinds = [&one, &two].map(|ruling| match ruling {
-        Ruling::Banned(_) => "banned",
-        Ruling::Amended { .. } => "amended",
-        _ => "other",
-    });
-    kinds.sort_unstable();
-    assert_eq!(kinds, ["amended", "banned"]);
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    let ban = |term| What::Ban {
+        term: Some(Term::parse(term).unwrap()),
+        reason: Some(term.into()),
+        note: None,
+    };
+    for first in 0..2 {
+        let world = World::new(FakeServer::new(true));
+        world.store.delay_appends(Some(Duration::from_millis(50)));
+        let orders = [
+            by("a@example.org/x", ban("1h")),
+            by("b@example.org/y", ban("2h")),
+        ];
+        let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
+        let (won, lost) = tokio::join!(world.gate.submit(winner), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            world.gate.submit(loser).await
+        });
+        let Ruling::Banned(ban) = won.unwrap() else {
+            panic!("the first one bans")
+        };
+        let Ruling::Overtaken(deed) = lost.unwrap() else {
+            panic!("the second one is told")
+        };
+        assert_eq!((deed.number, &deed.by), (Some(ban.id), &ban.by));
+        assert_eq!(deed.at, ban.since);
+        world.gate.read(|ledger| {
+            let stands = ledger.current(&ban.subject).unwrap();
+            assert_eq!((stands.until, &stands.reason), (ban.until, &ban.reason));
+            assert_eq!(
+                ledger.trail(&ban.subject).len(),
+                1,
+                "the stale one changed nothing"
+            );
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
+    for first in 0..2 {
+        let world = World::new(FakeServer::new(true));
+        world.ban("spam@example.org", Some("1h")).await;
+        world.store.delay_appends(Some(Duration::from_millis(50)));
+        let lift = What::Lift {
+            reason: String::new(),
+        };
+        let extend = What::Extend {
+            by: Term::parse("1d").unwrap(),
+        };
+        let orders = [("a@example.org/x", lift), ("b@example.org/y", extend)];
+        let orders = orders.map(|(name, what)| {
+            let Report::Order(mut order) = order("spam@example.org", what) else {
+                unreachable!()
+            };
+            order.actor.name = name.into();
+            Report::Order(order)
+        });
+        let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
+        let (won, lost) = tokio::join!(world.gate.submit(winner), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            world.gate.submit(loser).await
+        });
+        match (first, won.unwrap(), lost.unwrap()) {
+            (0, Ruling::Lifted(_), Ruling::NotBanned(..)) => {
+                assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
+            }
+            (1, Ruling::Amended { .. }, Ruling::Overtaken(deed)) => {
+                assert_eq!(deed.by.name, "b@example.org/y");
+                assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn login(name: &str, address: &str, outcome: Outcome, world: &World) -> Attempt {

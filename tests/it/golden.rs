@@ -114,6 +114,54 @@ const SCENES: &[Scene] = &[
         ],
     },
     Scene {
+        name: "extend",
+        before: &["ban a@example.org 1d x"],
+        fills: &[
+            ("longer", &[("subject", &["#1"]), ("duration", &["3d"])]),
+            (
+                "sooner",
+                &[("subject", &["#1"]), ("duration", &["until 2026-11-23"])],
+            ),
+            ("wrong input", &[("subject", &["#1"]), ("duration", &["3"])]),
+        ],
+    },
+    Scene {
+        name: "note",
+        before: &["ban a@example.org 1d x"],
+        fills: &[
+            (
+                "one more",
+                &[("subject", &["#1"]), ("note", &["ask alice"])],
+            ),
+            ("none", &[("subject", &["#1"])]),
+            ("taken away", &[("subject", &["#1"]), ("remove", &["1"])]),
+        ],
+    },
+    Scene {
+        name: "undo",
+        before: &["ban a@example.org 1d x"],
+        fills: &[
+            ("the last", &[]),
+            ("the undo", &[("subject", &["#1"])]),
+            ("nobody's", &[("subject", &["b@example.org"])]),
+        ],
+    },
+    Scene {
+        name: "kick",
+        before: &[],
+        fills: &[
+            (
+                "an account",
+                &[
+                    ("subject", &["a@example.org"]),
+                    ("reason", &["log in again"]),
+                ],
+            ),
+            ("oneself", &[("subject", &["admin@example.org"])]),
+            ("wide", &[("subject", &["10.0.0.0/8"])]),
+        ],
+    },
+    Scene {
         name: "check",
         before: &["ban 203.0.113.7 1d x"],
         fills: &[
@@ -259,6 +307,14 @@ const SCENES: &[Scene] = &[
             ("one", &[("accountjids", &["a@example.org"])]),
             ("one that is free", &[("accountjids", &["a@example.org"])]),
             ("wrong input", &[("accountjids", &[""])]),
+        ],
+    },
+    Scene {
+        name: "end-user-session",
+        before: &[],
+        fills: &[
+            ("one", &[("accountjids", &["a@example.org/phone"])]),
+            ("wrong input", &[("accountjids", &["nobody"])]),
         ],
     },
     Scene {

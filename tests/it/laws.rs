@@ -45,6 +45,8 @@ fn policy() -> Policy {
         default_term: Term::Forever,
         longest: None,
         moderator_longest: Some(Duration::from_secs(3_600)),
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
         rules: Default::default(),
         exempt_accounts: vec![

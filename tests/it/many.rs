@@ -269,8 +269,7 @@ async fn an_unban_by_filter_asks_with_a_count_and_ends_what_was_asked_about() {
         bot.chat(ADMIN, "yes").await,
         "Un-banned 2 of 2. The filter: “account spam #..6”.\n\
          The server lets them in again.\n\
-         Undo: ban carol@example.org until 2026-11-24T04:00:00Z spam again\n\
-         Undo: ban spam@example.org until 2026-11-22T05:00:00Z spam"
+         Undo: undo #6 #1"
     );
     assert_eq!(first(&bot, "list spam").await, "Matching bans 1-1 of 1.");
     let text = bot.chat(ADMIN, "show carol@example.org").await;
@@ -343,7 +342,7 @@ async fn an_unban_by_filter_goes_through_the_form_and_says_whom_one_may_not_unba
         "{said}"
     );
     assert!(
-        said.contains("1 FAILED (203.0.113.0/24): Un-banning a network needs the role admin."),
+        said.contains("1 FAILED (203.0.113.0/24): Ending or changing the ban of a network needs the role admin."),
         "{said}"
     );
     assert!(
@@ -351,6 +350,20 @@ async fn an_unban_by_filter_goes_through_the_form_and_says_whom_one_may_not_unba
         "{said}"
     );
     assert_eq!(first(&bot, "list").await, "Bans 1-4 of 4.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unban_by_filter_of_up_to_200_is_taken_back_by_undo() {
+    let bot = Bot::new();
+    for n in 0..7 {
+        bot.chat(ADMIN, &format!("ban u{n}@example.org 1d x")).await;
+    }
+    bot.chat(ADMIN, "unban all x").await;
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.ends_with("Undo: undo"), "{text}");
+    bot.chat(ADMIN, "undo").await;
+    bot.chat(ADMIN, "yes").await;
+    assert_eq!(first(&bot, "list x").await, "Matching bans 1-7 of 7.");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis::ban::event::Chain;
 use portcullis::ban::watch::{Topic, Watch};
 use portcullis::ban::{
-    Actor, Change, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
+    Actor, Change, Door, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
 };
 use portcullis::gate::ports::{EventLog, Outbox};
 use portcullis::store::{MemoryStore, Store};
@@ -35,7 +35,7 @@ const SUBJECTS: [&str; 12] = [
 fn change(kind: u8, at: i64) -> Change {
     let until = Timestamp::from_millis(at + i64::from(kind) * 1_500);
     let reason = || format!("reason {}", kind % 3);
-    match kind % 12 {
+    match kind % 17 {
         0 | 1 => Change::Imposed {
             reason: reason(),
             until: (kind > 100).then_some(until),
@@ -57,6 +57,14 @@ fn change(kind: u8, at: i64) -> Change {
         },
         9 => Change::Unallowed,
         10 => Change::Forgotten,
+        11 => Change::Undone,
+        12 => Change::Undone,
+        13 => Change::Annotated { replaces: true },
+        14 => Change::ImposedOnExempt {
+            reason: reason(),
+            until: None,
+        },
+        15 => Change::Kicked { reason: reason() },
         _ => every(&Change::Watched {
             watch: (kind > 50).then(|| Watch::of([Topic::Bans])),
         }),
@@ -74,7 +82,11 @@ fn every(change: &Change) -> Change {
         | Change::Allowed { .. }
         | Change::Unallowed
         | Change::Forgotten
-        | Change::Watched { .. } => change.clone(),
+        | Change::Watched { .. }
+        | Change::Undone
+        | Change::Annotated { .. }
+        | Change::ImposedOnExempt { .. }
+        | Change::Kicked { .. } => change.clone(),
     }
 }
 
@@ -87,6 +99,7 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
         actor: match step.1 % 2 {
             0 => Actor {
                 occupant: Some(Box::from("room@example.org/nick")),
+                door: Door::Chat,
                 ..Actor::rules()
             },
             _ => Actor::clock(),

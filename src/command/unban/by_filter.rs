@@ -13,7 +13,7 @@ use super::super::call::{Call, Context};
 use super::super::filter::{Filter, State};
 use super::super::list::KNOWN;
 use super::super::outcome::{Answer, Ask, Grade, Outcome, Row};
-use super::super::{bans, broken, words};
+use super::super::{bans, broken, subjects, words};
 use super::{lift, problem_of};
 use crate::ban::{Ban, BanId, EventId, Proposal, Report, Ruling, Subject, Timestamp, propose};
 use crate::gate::ports::LogFault;
@@ -242,8 +242,11 @@ fn answer(
     match &tally.lifted[..] {
         [] => {}
         few if few.len() <= EXAMPLES => {
-            lines.extend(few.iter().map(|ban| words::ban_again(ban, now)));
+            let numbers: Vec<String> = few.iter().map(|ban| ban.id.to_string()).collect();
+            let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+            lines.push(words::undo(&numbers));
         }
+        some if some.len() <= subjects::MOST => lines.push(words::undo_all()),
         _ => lines.push(words::no_undo_for_many()),
     }
     Answer {

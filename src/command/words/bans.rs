@@ -2,7 +2,7 @@
 
 use super::super::outcome::{Grade, Reference};
 use super::{NAMED, because, by_then, by_then_counted, clean, named, task};
-use crate::ban::{Ban, BanId, Door, Past, Ruling, Subject, Term, Timestamp};
+use crate::ban::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
 use crate::gate::Settled;
 use crate::gate::ports::{Held, LogFault, Task};
 use ipnet::IpNet;
@@ -93,32 +93,6 @@ pub fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     }
 }
 
-/// The line that takes a ban back.
-pub fn undo(numbers: &[&str]) -> String {
-    format!("Undo: unban {}", numbers.join(" "))
-}
-
-/// The line that restores a ban.
-pub fn ban_again(ban: &Ban, now: Timestamp) -> String {
-    undo_by_ban(&ban.subject.to_string(), ban.until, &ban.reason, now)
-}
-
-/// The line that takes a change back.
-pub fn back_to(id: BanId, before: Option<Timestamp>, reason: &str, now: Timestamp) -> String {
-    undo_by_ban(&id.to_string(), before, reason, now)
-}
-
-fn undo_by_ban(whom: &str, until: Option<Timestamp>, reason: &str, now: Timestamp) -> String {
-    let term = match until {
-        Some(end) if end > now => format!("until {}", end.to_xmpp()),
-        Some(_) => String::from("DURATION"),
-        None => String::from("forever"),
-    };
-    format!("Undo: ban {whom} {term} {}", clean(reason))
-        .trim_end()
-        .to_owned()
-}
-
 /// What the server did about a ban that began or, else, was changed or there already.
 pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Grade, String) {
     let text = match (settled, subject) {
@@ -197,6 +171,7 @@ pub fn still_covered(ban: &Ban, now: Timestamp) -> String {
 pub fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     match ruling {
         Ruling::Refused(why) => format!("{subject}: {why}"),
+        Ruling::Overtaken(deed) => super::overtaken(deed),
         Ruling::Stale => format!("{subject}: somebody else is changing it; try again."),
         _ => format!("{subject}: nothing was changed."),
     }

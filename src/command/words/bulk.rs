@@ -102,9 +102,14 @@ pub fn server_told(lifted: usize, pending: usize) -> String {
     }
 }
 
-/// How to take back what hit many.
+/// How to take back what one undo takes back.
+pub fn undo_all() -> String {
+    String::from("Undo: undo")
+}
+
+/// How to take back what hit more.
 pub fn no_undo_for_many() -> String {
     String::from(
-        "Nothing takes this back at once: list state:ended shows what the bans were, ban #NUMBER makes one again, and the log keeps who gave this filter.",
+        "Nothing takes this back at once: list state:ended shows what the bans were, undo #NUMBER brings one back, and the log keeps who gave this filter.",
     )
 }

@@ -79,7 +79,7 @@ pub fn instructions(spec: &Spec, minutes: u64) -> String {
 
 /// Below a question in a form.
 pub fn confirm_form() -> String {
-    String::from("Complete does it; back changes it; cancel drops it.")
+    String::from("Complete does it; previous changes it; cancel drops it.")
 }
 
 /// Below a question in chat.

@@ -109,6 +109,11 @@ pub fn more_in_form(page: usize) -> String {
     format!("More on page {page}.")
 }
 
+/// Beside a table, for whom the client shows nothing.
+pub fn no_table() -> String {
+    String::from("If you see no rows, your client draws no tables here: ask again without.")
+}
+
 /// A word no list knows, or not this one.
 pub fn no_such_filter(word: &str, known: &[Word]) -> String {
     let known: Vec<&str> = known.iter().map(|word| written(*word)).collect();

@@ -423,27 +423,6 @@ pub fn what_exempt_means(subject: &Subject) -> Option<String> {
     }
 }
 
-/// The way back.
-pub fn undo_allow(subject: &Subject) -> String {
-    format!("Undo: unallow {subject}")
-}
-
-/// The line that gives an exemption again.
-pub fn allow_again(exemption: &Exemption, now: Timestamp) -> String {
-    let term = match exemption.until {
-        Some(end) if end > now => format!("until {}", end.to_xmpp()),
-        Some(_) => String::from("DURATION"),
-        None => String::from("forever"),
-    };
-    format!(
-        "Undo: allow {} {term} {}",
-        exemption.subject,
-        clean(&exemption.comment)
-    )
-    .trim_end()
-    .to_owned()
-}
-
 /// An exemption ended.
 pub fn unallowed(exemption: &Exemption) -> String {
     format!("No longer exempt: {}.", exemption.subject)

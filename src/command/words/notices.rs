@@ -306,8 +306,13 @@ pub fn do_ban(whom: &str) -> String {
 
 /// Bans with the terms it had.
 pub fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
-    let undo = super::ban_again(ban, now);
-    undo.strip_prefix("Undo: ").unwrap_or(&undo).to_owned()
+    let term = match ban.until {
+        Some(end) if end > now => format!("until {}", end.to_xmpp()),
+        Some(_) => String::from("1d"),
+        None => String::from("forever"),
+    };
+    let line = format!("ban {} {term} {}", ban.subject, super::clean(&ban.reason));
+    line.trim_end().to_owned()
 }
 
 /// Exempts.

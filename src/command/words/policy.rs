@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{NAMED, clean, count, in_words};
+use crate::ban::policy::Whose;
 use crate::ban::rules::{Growth, Key};
 use crate::ban::{Role, Rule, Term};
 
@@ -66,6 +67,21 @@ pub fn grace(span: Duration) -> String {
         "{} after an un-ban, in which no rule bans the same again",
         in_words(span)
     )
+}
+
+/// For how long something can be undone.
+pub fn undo_for(span: Duration) -> String {
+    format!("undo takes back what is not older than {}", in_words(span))
+}
+
+/// Whose bans moderators may end or change.
+pub fn moderators_change(whose: Whose) -> String {
+    String::from(match whose {
+        Whose::Any => {
+            "moderators end and change anybody's bans, as far as their own could be as long"
+        }
+        Whose::Own => "moderators end and change their own bans only",
+    })
 }
 
 /// A rule.

@@ -41,6 +41,17 @@ pub fn happened(event: &Event) -> String {
         Change::Imposed { reason, until } => {
             format!("banned {} {who}{}", by_then(*until), because(reason))
         }
+        Change::ImposedOnExempt { reason, until } => format!(
+            "banned though exempt, {} {who}{}",
+            by_then(*until),
+            because(reason)
+        ),
+        Change::Annotated { replaces: false } => format!("noted something {who}."),
+        Change::Annotated { replaces: true } => {
+            format!("took the notes away or replaced them {who}.")
+        }
+        Change::Kicked { reason } => format!("sessions ended {who}{}", because(reason)),
+        Change::Undone => format!("what is told below was undone {who}."),
         Change::Amended { reason, until } => {
             format!("changed: {} {who}{}", by_then(*until), because(reason))
         }

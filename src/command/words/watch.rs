@@ -60,7 +60,9 @@ pub fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
 
 /// What another one hears who expressed no wish.
 pub fn hears_by_role(whom: &Subject) -> String {
-    format!("{whom} has not chosen: an admin or a room hears the usual, others hear nothing.")
+    format!(
+        "Nothing is chosen for {whom}: an admin hears the usual then, others and rooms hear nothing."
+    )
 }
 
 /// What is held back in which hours.

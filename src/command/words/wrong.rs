@@ -48,7 +48,7 @@ pub fn no_such_number(word: &str) -> String {
 /// An account the server does not know.
 pub fn no_such_account(account: &Account) -> String {
     format!(
-        "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if no such account”)."
+        "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
     )
 }
 

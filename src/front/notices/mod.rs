@@ -4,7 +4,7 @@
 //! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`ear`]; words are found in [`render`].
 //! Nothing here changes anything, and nobody waits for it.
 //!
-//! **To whom.** To the bare address of everybody with a role who watches the topic, as a chat message that the server
+//! **To whom.** To rooms that an admin has chosen topics for, as long as we are in. And to the bare address of everybody with a role who watches the topic, as a chat message that the server
 //! keeps for who is away: an admin wants to find it in the morning. So that no mailbox overflows, somebody without a
 //! sign of life (a receipt, a line, a presence, a form) gets at most [`UNSEEN`](ear::UNSEEN) messages a day; the rest is
 //! told in sum with the first sign of life. What happens while the link is down, or in quiet hours, is told in sum
@@ -28,7 +28,7 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
 use super::Desk;
 use super::said::{self, About};
-use crate::ban::{Account, Rights, Subject, Timestamp, Topic, Watch};
+use crate::ban::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::gate::Gate;
 use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
@@ -56,6 +56,7 @@ pub(super) struct Crier {
 /// One who may be told something.
 struct Hearer {
     jid: BareJid,
+    is_room: bool,
     rights: Rights,
     watch: Watch,
 }
@@ -108,7 +109,7 @@ impl Desk {
                 let told = ear.hear(told, topic, now, settings, can, |held| {
                     held.add(&told.news, now, network);
                 });
-                out.extend(told.map(|one| self.notice(hearer, ear, &[one], now)));
+                out.extend(told.and_then(|one| self.notice(hearer, ear, &[one], now)));
             }
             for (topic, number) in missed {
                 // What was on which virtual host, nobody knows any more.
@@ -138,10 +139,10 @@ impl Desk {
                 .into_iter()
                 .partition(|out| matches!(out, Out::One(_)));
             for one in ones {
-                out.push(self.notice(&hearer, ear, &[one], now));
+                out.extend(self.notice(&hearer, ear, &[one], now));
             }
             if !sums.is_empty() {
-                out.push(self.notice(&hearer, ear, &sums, now));
+                out.extend(self.notice(&hearer, ear, &sums, now));
             }
         }
         (out, ears.values().filter_map(Ear::next).min())
@@ -159,15 +160,36 @@ impl Desk {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
                 let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
                 let watch = wish.unwrap_or_else(|| Watch::usual_for(rights.highest()));
-                Hearer { jid, rights, watch }
+                Hearer {
+                    jid,
+                    is_room: false,
+                    rights,
+                    watch,
+                }
             };
-            let all = people.map(with_watch);
+            // An admin has chosen for it, and knows who is in there.
+            let rooms = ledger.watches().filter_map(|(subject, watch)| {
+                let jid = subject.account()?.to_jid()?;
+                self.rooms.are_in(&jid).then(|| Hearer {
+                    jid,
+                    is_room: true,
+                    rights: Rights::everywhere(Role::Admin),
+                    watch: watch.clone(),
+                })
+            });
+            let all = people.map(with_watch).chain(rooms);
             all.filter(|hearer| !hearer.watch.is_off()).collect()
         })
     }
 
-    fn notice(&self, hearer: &Hearer, ear: &mut Ear, out: &[Out], now: Timestamp) -> Stanza {
-        ear.sent(now);
+    /// The message; `None`: we have left the room.
+    fn notice(
+        &self,
+        hearer: &Hearer,
+        ear: &mut Ear,
+        out: &[Out],
+        now: Timestamp,
+    ) -> Option<Stanza> {
         let notice = match out {
             [Out::One(told)] => {
                 let subject = told.news.subject();
@@ -186,7 +208,14 @@ impl Desk {
                 about: About::Nobody,
             },
         };
-        let (text, id) = (notice.text(), said::fresh_id());
+        let text = notice.text();
+        if hearer.is_room {
+            let message = self.rooms.say(&hearer.jid, text, vec![hints::unstyled()])?;
+            self.said.note_message(&hearer.jid, &message, &notice.about);
+            return Some(Stanza::Message(message));
+        }
+        ear.sent(now);
+        let id = said::fresh_id();
         self.said.note(&hearer.jid, &id, &text, notice.about);
         let mut message =
             Message::new_with_type(MessageType::Chat, Some(Jid::from(hearer.jid.clone())));
@@ -199,7 +228,7 @@ impl Desk {
             hints::store(),
             hints::unstyled(),
         ]);
-        Stanza::Message(message)
+        Some(Stanza::Message(message))
     }
 }
 

@@ -41,6 +41,7 @@ use super::presence;
 use crate::ban::Timestamp;
 use crate::command::{Context, Deed, words};
 use crate::gate::clock::fresh_id;
+use crate::gate::notices::News;
 use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};
 use crate::xmpp::payload::{muc, with};
 use crate::xmpp::stanza::{Kind, Received};
@@ -54,8 +55,10 @@ pub use settings::{Grants, NICK, Settings};
 
 use room::{Room, Step, Tell};
 
-/// How long a room may take to say what it is, and whether we are in it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a room may take to say what it is. Those that do not are entered all the same.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+/// How long one may take to say whether we are in it.
+const PING_WITHIN: Duration = Duration::from_secs(30);
 /// The clock may be set meanwhile: nothing is slept through for longer.
 const NAP: Duration = Duration::from_secs(60);
 
@@ -200,6 +203,12 @@ impl Rooms {
         Some(message)
     }
 
+    /// Whether we are in a room.
+    pub fn are_in(&self, room: &BareJid) -> bool {
+        self.find(room, |room| room.nick().is_some())
+            .unwrap_or_default()
+    }
+
     /// The id of a message of ours that came from [`Rooms::say`] or answered somebody, by the id a reply names; `None`
     /// when it is none of ours, or too long ago.
     pub fn ours(&self, room: &BareJid, id: &str) -> Option<String> {
@@ -315,12 +324,12 @@ impl Rooms {
         to: Jid,
         question: Question,
     ) -> (Question, Result<Reply, AskFault>) {
-        let payload = match question.1 {
-            Asked::Look => with("query", ns::DISCO_INFO, &[]),
-            Asked::Ping => with("ping", ns::PING, &[]),
+        let (payload, within) = match question.1 {
+            Asked::Look => (with("query", ns::DISCO_INFO, &[]), LOOK_WITHIN),
+            Asked::Ping => (with("ping", ns::PING, &[]), PING_WITHIN),
         };
         let me = Some(self.me.clone().into());
-        let answer = asker.ask(to, me, Ask::Get(payload), ANSWER_WITHIN).await;
+        let answer = asker.ask(to, me, Ask::Get(payload), within).await;
         (question, answer)
     }
 
@@ -391,25 +400,35 @@ impl Rooms {
         part.with_from(self.me.clone()).with_to(to).into()
     }
 
-    /// Tells the operator what happened to the rooms.
+    /// Tells the operator, and who wants to hear it, what happened to the rooms.
     fn tell(&self) {
         let mut inner = self.inner();
         for room in &mut inner.rooms {
             let address = room.settings.room.clone();
             for tell in room.tell() {
-                match tell {
-                    Tell::Entered(nick) => {
+                let why = match tell {
+                    Tell::Entered { nick, after } => {
                         tracing::info!(room = %address, nick, "entered a room");
+                        if !after {
+                            continue;
+                        }
+                        None
                     }
                     Tell::Trouble(why) => {
                         let why = words::trouble(&why);
                         tracing::warn!(room = %address, "not in a room: {why}");
+                        Some(why)
                     }
                     Tell::Public => {
                         let why = words::public_room();
                         tracing::warn!(room = %address, "{why}");
+                        continue;
                     }
-                }
+                };
+                self.context.gate.announce(News::Room {
+                    room: address.to_string(),
+                    why,
+                });
             }
         }
     }

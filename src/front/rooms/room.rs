@@ -40,6 +40,8 @@ const UNDECIDED: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(120);
 /// Between leaving a room and entering it anew, to see who everybody is.
 const ANEW: Duration = Duration::from_secs(1);
+/// What mends itself is told only when it has not after so many tries.
+const MENDS: u32 = 3;
 /// So many of our own lines are remembered by the id the room gave them.
 const SAID: usize = 64;
 
@@ -74,8 +76,13 @@ pub(super) enum Step {
 /// What there is to tell of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// We are in, under this nick.
-    Entered(String),
+    /// We are in.
+    Entered {
+        /// Under this nick.
+        nick: String,
+        /// After it was told that we were not.
+        after: bool,
+    },
     /// We are not, and why.
     Trouble(Trouble),
     /// Anybody can come in and read.
@@ -114,6 +121,10 @@ pub(super) struct Room {
     round: u64,
     tries: u32,
     trouble: Option<Trouble>,
+    /// It has been told.
+    told: bool,
+    /// Some trouble has been told since we were in.
+    complained: bool,
     public: Option<bool>,
     /// To be asked what room it is, while we are in.
     look: bool,
@@ -131,6 +142,8 @@ impl Room {
             round: 0,
             tries: 0,
             trouble: None,
+            told: false,
+            complained: false,
             public: None,
             look: false,
             said: VecDeque::new(),
@@ -289,7 +302,8 @@ impl Room {
                 "remote-server-not-found" | "remote-server-timeout" => Trouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
-            Err(AskFault::Timeout(_)) => Trouble::Silent,
+            // COMPAT: on ejabberd 24.12 with mod_privilege no answer to such a question reaches a component.
+            Err(AskFault::Timeout(_)) => return Some(self.enter(0, now)),
             Err(_) => Trouble::Unreachable,
         };
         self.fail(trouble, now, chance);
@@ -425,7 +439,11 @@ impl Room {
             }
             State::Entering { .. } => {
                 self.trouble = None;
-                self.tell.push(Tell::Entered(nick.clone()));
+                self.told = false;
+                self.tell.push(Tell::Entered {
+                    nick: nick.clone(),
+                    after: take(&mut self.complained),
+                });
                 self.state = State::Inside(Inside {
                     nick,
                     since: now,
@@ -567,7 +585,13 @@ impl Room {
         };
         self.tries = self.tries.saturating_add(1);
         let is_known = |known: &Trouble| discriminant(known) == discriminant(&trouble);
-        if !self.trouble.as_ref().is_some_and(is_known) {
+        self.told &= self.trouble.as_ref().is_some_and(is_known);
+        let mends = matches!(
+            trouble,
+            Trouble::Unreachable | Trouble::Lost | Trouble::Silent
+        );
+        if !self.told && (!mends || self.tries > MENDS) {
+            (self.told, self.complained) = (true, true);
             self.tell.push(Tell::Trouble(trouble.clone()));
         }
         self.trouble = Some(trouble);

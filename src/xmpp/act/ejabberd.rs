@@ -356,6 +356,26 @@ impl XmppServer {
         )))
     }
 
+    /// Whether the record of a ban is there as we wrote it; what is there instead is told. Whatever hash is in it: the
+    /// seal covers it.
+    pub(super) async fn is_in_line(
+        &self,
+        host: &Capabilities,
+        jid: &BareJid,
+        ban: &Ban,
+        account: &Account,
+    ) -> Option<bool> {
+        let record = self.read(host, jid).await.ok()?;
+        let expected = Record::of(ban, account, record.hash.clone(), &self.keyring);
+        match record.judge(&expected, account, &self.keyring, None) {
+            Judgement::Ours => Some(true),
+            judgement => {
+                self.found(account, Some(ban.id), found(judgement));
+                Some(false)
+            }
+        }
+    }
+
     pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {
         let read = self
             .errands

@@ -94,16 +94,19 @@ impl XmppServer {
         self.state().modules.address(vhost).cloned()
     }
 
+    /// Where all modules listen.
+    pub(super) fn all_modules(&self) -> Vec<Jid> {
+        let state = self.state();
+        let modules = state.modules.addresses();
+        modules.map(|(_, address)| address.clone()).collect()
+    }
+
     /// Ends the streams of whom a ban is about, on every virtual host that has a module.
     ///
     /// A rule judges strangers only: among those who are in from a place it bans there are people it does not touch, and
     /// who is no such person is refused at the next check. So nobody is thrown out by a rule.
     pub(super) async fn enforce_by_module(&self, ban: &Ban) -> Result<Held, Undone> {
-        let modules: Vec<Jid> = {
-            let state = self.state();
-            let modules = state.modules.addresses();
-            modules.map(|(_, address)| address.clone()).collect()
-        };
+        let modules = self.all_modules();
         if modules.is_empty() {
             return Ok(Held::NeedsModule);
         }
@@ -117,15 +120,15 @@ impl XmppServer {
         Ok(Held::Enforced)
     }
 
-    /// Ends streams with the reason. Pairs and guards leave those alone who are in.
+    /// Ends streams with the reason; how many, where the module tells. Pairs and guards leave those alone who are in.
     pub(super) async fn kick_by_module(
         &self,
         module: &Jid,
         subject: &Subject,
         text: &str,
-    ) -> Result<(), Undone> {
+    ) -> Result<Option<u64>, Undone> {
         let Some(kick) = hook::kick(subject, text) else {
-            return Ok(());
+            return Ok(Some(0));
         };
         let limit = self.limits.answer;
         match self
@@ -136,7 +139,7 @@ impl XmppServer {
             Ok(answer) => {
                 let count = answer.as_ref().and_then(hook::kicked);
                 tracing::debug!(%module, %subject, ?count, "streams were ended");
-                Ok(())
+                Ok(count)
             }
             Err(why) => Err(self.no_answer(module, "could not end streams", &why)),
         }

@@ -98,6 +98,8 @@ pub enum Kind {
     Boolean,
     /// JIDs, a value each.
     JidMulti,
+    /// Not at all: a line to read.
+    Fixed,
 }
 
 impl Kind {
@@ -108,6 +110,7 @@ impl Kind {
             Kind::ListSingle => "list-single",
             Kind::Boolean => "boolean",
             Kind::JidMulti => "jid-multi",
+            Kind::Fixed => "fixed",
         }
     }
 }
@@ -160,7 +163,9 @@ impl From<Field> for Element {
         let values: Vec<&str> = shown.values.iter().map(String::as_str).collect();
         let mut element = field(&shown.var, &values);
         set(&mut element, "type", shown.kind.name());
-        set(&mut element, "label", &shown.label);
+        if !shown.label.is_empty() {
+            set(&mut element, "label", &shown.label);
+        }
         for (value, label) in &shown.options {
             let mut option = with("option", NS_DATA, &[("label", label)]);
             option.append_child(leaf("value", NS_DATA, value));

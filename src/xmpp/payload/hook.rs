@@ -346,6 +346,14 @@ pub fn text_for(ban: &Ban) -> String {
     told(By::of(&ban.subject), &ban.reason, ban.until)
 }
 
+/// The public text for whose sessions are ended without a ban.
+pub fn text_for_kick(reason: &str) -> String {
+    match reason {
+        "" => String::from("An admin ended this session."),
+        reason => format!("An admin ended this session: {reason}"),
+    }
+}
+
 /// `<changes/>`
 pub fn changes(
     epoch: &str,

@@ -1,8 +1,9 @@
 """Clients nobody here wrote, each beside a server and a portcullis of its own: ban numbers begin at 1, as in the documents.
 
-`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients` so.
+`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients`, and the texts in `docs/clients.md`, so.
 """
 import pathlib
+import re
 
 import pytest
 
@@ -49,10 +50,22 @@ def keep(request, server):
         if folder and server.name == "ejabberd-24.12":
             folder.mkdir(parents=True, exist_ok=True)
             if isinstance(screen, str):
-                (folder / name).write_text(screen + "\n")
+                (folder / name).write_text(re.sub(r"\n{3,}", "\n\n", screen) + "\n")
             else:
                 (folder / name).write_bytes(screen)
     return write
+
+
+# A screen in a page: its file's name in a comment, then the text in a fence.
+SHOWN = re.compile(r"(<!-- (\S+\.txt) -->\n```text\n).*?(^```$)", re.S | re.M)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Renews the texts in the page beside the folder of screens."""
+    folder = session.config.getoption("--screens")
+    page = folder and folder.with_suffix(".md")
+    if folder and page.exists() and exitstatus == 0:
+        page.write_text(SHOWN.sub(lambda m: m[1] + (folder / m[2]).read_text() + m[3], page.read_text()))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -48,7 +48,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 class Converse:
     """Logged in as `user`."""
 
-    def __init__(self, server, user, width=900, height=900):
+    def __init__(self, server, user, width=800, height=1800):
         self.server, self.user, self.jid = server, user, server.jid(user)
         self.path = ground.throw_away(ground.folder() / f"converse-{server.c2s}-{user}")
         debug, driver, web = ground.ports(3)
@@ -116,9 +116,9 @@ class Converse:
         console = "\n".join(line["message"][:300] for line in self.x.get_log("browser"))
         return f"{self.x.find_element(By.TAG_NAME, 'body').text}\n\nconsole:\n{console}"
 
-    def picture(self, css):
-        """PNG of one element."""
-        return self.see(css).screenshot_as_png
+    def picture(self, css=None):
+        """PNG of one element, or of the page."""
+        return self.see(css).screenshot_as_png if css else self.x.get_screenshot_as_png()
 
     def click(self, css, text=None):
         def tried():
@@ -149,7 +149,7 @@ class Converse:
     def open(self, node):
         """Clicks on a command and waits for its form (or its answer, when it has none)."""
         link = f"{self.PANEL} a[data-command-node='{node}']"
-        if self.find(f"{self.PANEL} form form") or self.find(self.form_of(node)):
+        if self.find(self.form_of(node)):
             self.click(link)
             wait_for(lambda: not self.find(self.form_of(node)), 5, what="the old form is closed")
         self.click(link)
@@ -185,7 +185,11 @@ class Converse:
     def chat(self, jid):
         """Opens a conversation with `jid` (Converse insists on a name before the @)."""
         self.leave_commands()
-        self.click(".dropdown--contacts button")
+        def menu_is_open():
+            if not self.find("a.new-chat"):
+                self.click(".dropdown--contacts button")
+            return self.find("a.new-chat")
+        wait_for(menu_is_open, 10, every=0.5, what="the menu of contacts")
         self.click("a.new-chat")
         self.see("converse-new-chat-modal input[name=jid]").send_keys(jid, Keys.ENTER)
         self.see("converse-chat-content", within=20)

@@ -10,6 +10,7 @@ from .ejabberd import Ejabberd
 from .portcullis import Portcullis, wait_for
 from .prosody import Prosody
 from .raw import RawClient
+from .room import Room
 
 SERVERS = {
     "ejabberd-24.12": lambda **more: Ejabberd("24.12", **more),
@@ -17,4 +18,4 @@ SERVERS = {
     "prosody-13": lambda **more: Prosody(**more),
 }
 
-__all__ = ["Client", "LoginRefused", "StanzaRefused", "Ejabberd", "Portcullis", "Prosody", "RawClient", "SERVERS", "wait_for"]
+__all__ = ["Client", "LoginRefused", "StanzaRefused", "Ejabberd", "Portcullis", "Prosody", "RawClient", "Room", "SERVERS", "wait_for"]

@@ -125,6 +125,7 @@ modules:
   mod_ping: {{}}
   mod_privacy: {{}}
   mod_private: {{}}
+  mod_offline: {{}}
 {privilege}
   mod_roster: {{}}
   mod_stats: {{}}

@@ -88,6 +88,13 @@ fn user(item: &str, codes: &[u16]) -> String {
 
 const MEMBER: &str = "<item affiliation='member' role='participant'/>";
 
+fn entered(after: bool) -> Tell {
+    Tell::Entered {
+        nick: "portcullis".into(),
+        after,
+    }
+}
+
 /// A room that waits for the consent to our presence.
 fn entering(nick: &str) -> Room {
     let mut room = room();
@@ -116,7 +123,7 @@ fn inside() -> Room {
     assert_eq!(room.nick(), None, "not before our own presence");
     presence(&mut room, 1, "portcullis", "", &user(MEMBER, &[110]));
     assert_eq!(room.nick(), Some("portcullis"));
-    assert_eq!(room.tell(), [Tell::Entered("portcullis".into())]);
+    assert_eq!(room.tell(), [entered(false)]);
     room
 }
 
@@ -362,6 +369,21 @@ fn a_room_that_is_not_there_is_not_made() {
 }
 
 #[test]
+fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
+    for fault in [
+        AskFault::Timeout(Duration::from_secs(5)),
+        refusal_of("forbidden"),
+    ] {
+        let mut room = room();
+        room.link_up(at(0));
+        steps(&mut room, 0);
+        let step = room.looked(1, Err(&fault), at(5), 0);
+        assert_eq!(step, Some(Step::Enter("portcullis".into())));
+        assert_eq!(room.seat().public, None);
+    }
+}
+
+#[test]
 fn no_answer_is_an_answer() {
     let mut room = entering("portcullis");
     assert_eq!(steps(&mut room, 29).1, Some(30));
@@ -414,6 +436,33 @@ fn whoever_throws_us_out_is_named_and_we_come_back() {
         trouble(&mut room, 2).0,
         Trouble::Destroyed(Some("moved".into()))
     );
+}
+
+#[test]
+fn what_mends_itself_is_told_only_when_it_does_not() {
+    let mut room = inside();
+    let restart = user("<item affiliation='none' role='none'/>", &[110, 332]);
+    presence(&mut room, 5, "portcullis", "unavailable", &restart);
+    let mut now = 5;
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        now += trouble(&mut room, now).1;
+        let (asked, _) = steps(&mut room, now);
+        let Step::Look(round) = asked[0] else {
+            panic!("{asked:?}")
+        };
+        told.push(room.tell().len());
+        room.looked(round, Err(&refusal_of("remote-server-timeout")), at(now), 0);
+    }
+    assert_eq!(told, [0, 0, 0, 1, 0]);
+    now += trouble(&mut room, now).1;
+    let (asked, _) = steps(&mut room, now);
+    let Step::Look(round) = asked[0] else {
+        panic!("{asked:?}")
+    };
+    room.looked(round, Ok(&features(&[])), at(now), 0);
+    presence(&mut room, now, "portcullis", "", &user(MEMBER, &[110]));
+    assert_eq!(room.tell(), [entered(true)]);
 }
 
 #[test]

@@ -1,0 +1,124 @@
+"""Converse.js in Chromium: a client for the web. It shows labels, descriptions and the actions that are offered; of a
+finished command the note and the fields, and a table only when the command had no form before it."""
+import pytest
+
+from converse import Converse
+from parts import need
+from steps import logs_in, must_be_refused, wait_for
+from words import ALREADY, NOT_BANNED, said
+
+pytestmark = pytest.mark.only("ejabberd-24.12", "prosody-13")
+
+
+@pytest.fixture(scope="module")
+def web(server, bot):
+    need("converse")
+    one = Converse(server, "admin")
+    yield one
+    one.close()
+
+
+PANEL, WINDOW = Converse.PANEL, Converse.WINDOW
+FORM = f"{PANEL} li:has(form)"
+
+
+def test_the_menu_lists_what_an_admin_may(web, bot, admin, keep):
+    assert web.commands(bot) == admin.nodes(bot.jid)
+    keep("converse-commands.png", web.picture(WINDOW))
+
+
+def test_a_wrong_form_comes_back_and_the_right_one_bans(web, server, bot, keep):
+    who = server.jid("alice")
+    web.commands(bot)
+    web.open("ban")
+    for label in ("Whom, one a line", "For how long", "Other duration", "Public reason", "Private note", "Even if no such account"):
+        web.see(f"{PANEL} label", label)
+    keep("converse-form.png", web.picture(FORM))
+    web.fill(subject=who, other_duration="5", reason="spam in three rooms", note="second time\nthis month")
+    web.press("complete")
+    web.shows(r"^Error: 5 what\? A duration needs a unit, for example 5m, 5h or 5d\.", f"{PANEL} .form-instructions")
+    assert (web.value("subject"), web.value("other_duration"), web.value("reason"), web.value("note")) == \
+        (who, "5", "spam in three rooms", "second time\nthis month")
+    keep("converse-wrong.png", web.picture(FORM))
+    assert logs_in(server, "alice")
+    web.fill(other_duration="", duration="3 days")
+    web.press("complete")
+    web.shows(r"^Completed Banned #1 {who} until .* UTC \(3 days\): spam in three rooms\..* Undo: ", PANEL, who=who)
+    keep("converse-done.png", web.picture(WINDOW))
+    failure = must_be_refused(server, "alice")
+    assert not server.gives_reason or "spam in three rooms" in failure
+
+
+def test_what_is_wide_asks_first_and_previous_leads_back(web, bot, admin, keep):
+    web.commands(bot)
+    web.open("ban")
+    web.fill(subject="198.51.0.0/16", duration="1 day", reason="a flood of joins")
+    web.press("complete")
+    web.shows(r"Nothing is done yet\. Ban 198\.51\.0\.0/16 until .* UTC \(1 day\): a flood of joins\..* is wide: 65536 addresses\.",
+              f"{PANEL} .form-instructions")
+    keep("converse-confirm.png", web.picture(FORM))
+    said(NOT_BANNED, admin.ask(bot.jid, "show 198.51.0.0/16"), who="198.51.0.0/16")
+    web.press("prev")
+    wait_for(lambda: web.find(f"{PANEL} textarea[name=subject]"), what="the form is back")
+    assert (web.value("subject"), web.value("duration"), web.value("reason")) == ("198.51.0.0/16", "1d", "a flood of joins")
+    web.fill(reason="a flood")
+    web.press("complete")
+    web.shows(r"\(1 day\): a flood\.", f"{PANEL} .form-instructions")
+    web.press("complete")
+    web.shows(r"^Completed Banned #\d+ 198\.51\.0\.0/16 until", PANEL)
+
+
+def test_a_form_that_is_cancelled_changes_nothing(web, server, bot):
+    web.commands(bot)
+    web.open("ban")
+    web.fill(subject=server.jid("carol"))
+    web.click(f"{PANEL} li form .button-cancel")
+    wait_for(lambda: not web.find(f"{PANEL} li form"), what="the form is closed")
+    assert logs_in(server, "carol")
+
+
+def test_a_refusal_does_not_read_as_done(web, server, bot, keep):
+    web.commands(bot)
+    web.open("ban")
+    web.fill(subject=server.jid("admin"))
+    web.press("complete")
+    web.shows("^Error: .*your own account", f"{PANEL} .form-instructions")
+    assert "Completed" not in web.see(PANEL).text
+    keep("converse-refused.png", web.picture(FORM))
+
+
+def test_the_list_is_readable_row_by_row(web, server, bot, admin, keep):
+    admin.ask(bot.jid, f"ban {server.jid('dave')} 12h \"insults, again\"")
+    web.commands(bot)
+    web.open("list")
+    web.press("complete")
+    web.shows(r"^Completed Bans 1-\d+ of \d+\.", PANEL)
+    web.shows(r"#\d+ {who}: until .* \(12 hours\), by admin2@.*: insults, again\.", f"{PANEL} li form", who=server.jid("dave"))
+    keep("converse-list.png", web.picture(FORM))
+
+
+def test_show_tells_one_thing_a_line(web, server, bot, keep):
+    web.commands(bot)
+    web.open("show")
+    web.fill(subject=server.jid("dave"))
+    web.press("complete")
+    web.shows(r"^Completed {who} is banned: #\d+ until .* insults, again\.", PANEL, who=server.jid("dave"))
+    web.shows(r"Number: #\d+ Until: .* By: admin2@.* On the server: ", f"{PANEL} li form")
+    keep("converse-show.png", web.picture(FORM))
+
+
+def test_status_needs_no_form(web, bot):
+    web.commands(bot)
+    web.open("status")
+    web.shows(r"Level \d on ", f"{PANEL} li form")
+
+
+def test_chat_says_the_same(web, server, bot, keep):
+    who = server.jid("mallory")
+    web.chat(f"bot@{bot.jid}")
+    said(r"Banned #\d+ {who} until .* \(1 day\): spam\.", web.say(f"ban {who} 1d spam"), who=who)
+    said(ALREADY, web.say(f"ban {who}"), who=who)
+    said(r"Nothing is done yet\..*Answer yes", web.say("ban 10.0.0.0/8 1d flood"))
+    said(r"Dropped", web.say("no"))
+    said(r"Un-banned #\d+ {who}", web.say(f"unban {who}"), who=who)
+    keep("converse-chat.png", web.picture())

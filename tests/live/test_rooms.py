@@ -1,0 +1,192 @@
+"""Rooms: joined, left, entered again; orders by whom the room shows, and nobody else."""
+import itertools
+
+import pytest
+
+from lab import Client, Portcullis, Room, wait_for
+from steps import must_be_refused, must_log_in
+from words import BANNED, UNBANNED, did_not_say, said
+
+_numbers = itertools.count(1)
+
+
+class Stage:
+    """A portcullis of its own beside the server, one room, an admin in it who owns it, and others to come."""
+
+    def __init__(self, server, joins=True, options=None, **settings):
+        self.server, self.clients = server, []
+        self.admin = self.client("admin")
+        self.room = Room(self.admin, f"ops{next(_numbers)}", **(options or {}))
+        self.bot = Portcullis(server)
+        if (options or {}).get("membersonly", True):
+            self.room.affiliate(f"bot@{self.bot.jid}", "member")
+        self.bot.change(rooms=[{"jid": self.room.jid, **settings}])
+        self.bot.start()
+        if joins:
+            self.wait_for("portcullis")
+
+    def client(self, user):
+        one = Client(self.server, user)
+        self.clients.append(one)
+        return one
+
+    def guest(self, user, affiliation=None):
+        """Somebody in the room under the name of the account, with this affiliation."""
+        if affiliation:
+            self.room.affiliate(self.server.jid(user), affiliation)
+        one = self.client(user)
+        self.room.enter(one, user)
+        return one
+
+    def wait_for(self, nick, within=20):
+        wait_for(lambda: nick in self.room.nicks(), within, every=0.2, what=f"{nick} in {self.room.jid}; {self.bot.log()[-2000:]}")
+
+    def status(self):
+        return self.admin.ask(self.bot.jid, "status")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bot.stop()
+        for one in self.clients:
+            one.close()
+
+
+@pytest.fixture
+def stage(house, server):
+    """Makes a stage; the other portcullis rests meanwhile, for there is only one of that name."""
+    house.bot.stop()
+    made = []
+
+    def make(*args, **settings):
+        made.append(Stage(server, *args, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.__exit__()
+
+
+def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
+    with stage(options={"membersonly": False}, grants={"admin": "moderator"}) as s:
+        moderator, stranger = s.guest("dave", "admin"), s.guest("mallory")
+        spammer = server.jid(fresh())
+        said(f"^admin: {BANNED}", s.room.ask(s.admin, f"portcullis: ban {spammer} 3d spam in rooms"), who=spammer)
+        must_be_refused(server, spammer.partition("@")[0], "spam in rooms")
+        said(f"^dave: {UNBANNED}", s.room.ask(moderator, f"!unban {spammer} a mistake"), who=spammer)
+        must_log_in(server, spammer.partition("@")[0])
+        said("^dave: .*role", s.room.ask(moderator, "@portcullis allow 192.0.2.77"))
+        said("^mallory: I take orders from", s.room.ask(stranger, f"portcullis: ban {spammer}"))
+        s.room.forget(s.admin)
+        stranger.say(s.room.jid, f"portcullis: ban {spammer}", kind="groupchat")
+        s.admin.say(s.room.jid, f"ban {spammer}", kind="groupchat")
+        s.room.silent(s.admin)
+        shown = s.admin.ask(s.bot.jid, f"show {spammer}")
+        said(r"by {who}/lab \(room {room}/admin\)", shown, who=server.jid("admin"), room=s.room.jid)
+        said(r"by {who}/lab \(room {room}/dave\)", shown, who=server.jid("dave"), room=s.room.jid)
+        # Privately within the room, and a wall.
+        s.admin.say(f"{s.room.jid}/portcullis", "list")
+        said("No bans", s.room.heard(s.admin, kind="chat"))
+        said("in private", s.room.ask(s.admin, "portcullis: help"))
+        said("unban", s.room.heard(s.admin, kind="chat"))
+        if server.name != "ejabberd-24.12":  # whose answer to disco does not reach a component
+            said("ANYBODY CAN ENTER", s.status())
+
+
+def test_a_question_waits_for_who_was_asked(stage, server):
+    with stage(grants={"owner": "admin", "member": "admin"}) as s:
+        other = s.guest("bob", "member")
+        said("Answer yes", s.room.ask(s.admin, "portcullis: ban 198.51.0.0/16 1h"))
+        s.room.forget(s.admin)
+        other.say(s.room.jid, "yes", kind="groupchat")
+        s.room.silent(s.admin)
+        said("^admin: Banned #", s.room.ask(s.admin, "yes"))
+        said("^admin: Un-banned #", s.room.ask(s.admin, "!unban 198.51.0.0/16"))
+
+
+def test_a_taken_nick_a_kick_and_a_room_that_is_closed(stage, server):
+    with stage(joins=False, nick="admin") as s:  # the owner has that one
+        s.wait_for("admin-2")
+        s.room.kick("admin-2")
+        wait_for(lambda: "admin-2" not in s.room.nicks(), 5)
+        said("kicked out by admin: no bots", s.status())
+        s.wait_for("admin-2", within=40)
+        s.room.destroy("moving")
+        said("closed: moving", wait_for(lambda: (t := s.status()) and "closed" in t and t, 10, every=1))
+
+
+def test_what_was_said_before_is_not_done_again(stage, server, fresh):
+    with stage(options={"membersonly": False}) as s:
+        victim = server.jid(fresh())
+        s.bot.stop()
+        wait_for(lambda: "portcullis" not in s.room.nicks(), 10, what="it left when it stopped")
+        s.admin.say(s.room.jid, f"portcullis: ban {victim} 1h while away", kind="groupchat")
+        s.bot.start()
+        s.wait_for("portcullis")
+        s.room.silent(s.admin)
+        said("not banned", s.admin.ask(s.bot.jid, f"show {victim}"))
+
+
+def test_a_room_that_hides_who_is_who(stage, server):
+    with stage(options={"whois": "moderators"}) as s:
+        said("^admin: I cannot see who you are", s.room.ask(s.admin, "portcullis: list"))
+        said("I cannot see who", s.status())
+        s.room.change(whois="anyone")
+        s.wait_for("portcullis")
+        wait_for(lambda: "No bans" in ask_or_nothing(s, "portcullis: list"), 15, every=1)
+
+
+def ask_or_nothing(s, line):
+    try:
+        return s.room.ask(s.admin, line, within=2)
+    except AssertionError:
+        return ""
+
+
+def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh):
+    with stage(audit=True) as s:
+        victim = server.jid(fresh())
+        moderator = s.client("moderator")
+        said(BANNED, moderator.ask(s.bot.jid, f"ban {victim} 1d by chat"), who=victim)
+        said(r"^ban by {mod}/lab \(moderator, chat\): Banned #\d+ {who}", s.room.heard(s.admin), mod=server.jid("moderator"), who=victim)
+        moderator.command(s.bot.jid, "unban", values={"subject": victim})
+        said(r"^unban by {mod}/lab \(moderator, form\): Un-banned", s.room.heard(s.admin), mod=server.jid("moderator"))
+        moderator.ask(s.bot.jid, "list")
+        s.room.ask(s.admin, f"!ban {victim} 1h here")
+        s.room.silent(s.admin)
+        s.room.ask(s.admin, f"!unban {victim}")
+
+
+def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, server):
+    with stage(joins=False, options={"passwordprotectedroom": True, "roomsecret": "sesame", "membersonly": False}) as s:
+        said("wants a password", wait_for(lambda: (t := s.status()) and "password" in t and t, 10, every=1))
+        rooms = s.bot.settings["rooms"]
+        s.bot.change(rooms=[{**rooms[0], "password": "sesame"}])
+        s.bot.reload()
+        s.wait_for("portcullis")
+        closed = Room(s.admin, f"closed{next(_numbers)}")
+        nowhere = f"nowhere@{server.room_host}"
+        s.bot.change(rooms=[{"jid": closed.jid}, {"jid": nowhere}])
+        s.bot.reload()
+        wait_for(lambda: "portcullis" not in s.room.nicks(), 5, what="it left the room that is no longer configured")
+        text = wait_for(lambda: (t := s.status()) and t.count("NOT IN ROOM") == 2 and "Next try" in t and t, 10, every=1)
+        said("for members only", text)
+        said("there is no such room", text)
+        invite = (f"<message xmlns='jabber:client' to='{closed.jid}'><x xmlns='http://jabber.org/protocol/muc#user'>"
+                  f"<invite to='bot@{s.bot.jid}'/></x></message>")
+        closed.affiliate(f"bot@{s.bot.jid}", "member")
+        s.admin.send_raw(invite)
+        wait_for(lambda: "portcullis" in closed.nicks(), 15, every=0.3, what=f"an invitation is taken; {s.bot.log()[-1500:]}")
+
+
+def test_a_restart_of_the_server_and_it_is_back(stage, server):
+    with stage() as s:
+        server.stop()
+        server.start()
+        s.bot.wait_ready(40)
+        admin = s.client("admin")
+        s.room.owner = s.admin = admin
+        s.room.enter(admin, "admin")
+        s.wait_for("portcullis", within=40)
+        said("^admin: No bans", s.room.ask(admin, "portcullis: list"))
