@@ -266,7 +266,7 @@ async fn what_the_terminal_does_is_seen_in_the_chat() {
         &[
             "Banned #1 spam@example.org until ",
             ": spam in rooms.",
-            "Undo: portcullis unban '#1'",
+            "Undo: portcullis undo '#1'",
         ],
         &[],
     );

@@ -276,6 +276,30 @@ async fn one_command_is_undone_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_un_ban_of_many_is_undone_at_once() {
+    let bot = bot();
+    for number in 1..=12 {
+        bot.chat(
+            ADMIN,
+            &format!("ban buyer{number}@example.org 7d bought list"),
+        )
+        .await;
+        bot.pass(11);
+    }
+    let before = known(&bot, "buyer3@example.org");
+    says(
+        &bot.chat(ADMIN, "unban all account bought").await,
+        &["End 12 bans"],
+    );
+    let done = bot.chat(ADMIN, "yes").await;
+    assert!(done.ends_with("\nUndo: undo"), "{done}");
+    bot.pass(1);
+    says(&bot.chat(ADMIN, "undo").await, &["Undo 12 things?"]);
+    says(&bot.chat(ADMIN, "yes").await, &["12 of 12 done."]);
+    assert_eq!(known(&bot, "buyer3@example.org"), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
     let bot = bot();
     bot.chat(ADMIN, "ban x@example.org 3d spam").await;

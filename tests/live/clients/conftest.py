@@ -2,17 +2,12 @@
 
 `--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients`, and the texts in `docs/clients.md`, so.
 """
-import pathlib
 import re
 
 import pytest
 
 import lab
 from parts import need
-
-
-def pytest_addoption(parser):
-    parser.addoption("--screens", type=pathlib.Path, help="keep what the clients show in this folder")
 
 
 @pytest.fixture(scope="module")
