@@ -130,6 +130,8 @@ pub enum What {
 
 /// What a report leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+// One at a time, made and matched: a box would only cost an allocation for each order.
+#[expect(clippy::large_enum_variant)]
 pub enum Proposal {
     /// Append these; the fold will rule.
     Events(Vec<Event>),

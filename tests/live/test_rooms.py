@@ -90,7 +90,7 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
         said("No bans", s.room.heard(s.admin, kind="chat"))
         said("in private", s.room.ask(s.admin, "portcullis: help"))
         said("unban", s.room.heard(s.admin, kind="chat"))
-        if server.name != "ejabberd-24.12":  # whose answer to disco does not reach a component
+        if not server.name.startswith("ejabberd"):  # whose answer to disco does not reach a component
             said("ANYBODY CAN ENTER", s.status())
 
 

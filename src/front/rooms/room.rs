@@ -302,7 +302,7 @@ impl Room {
                 "remote-server-not-found" | "remote-server-timeout" => Trouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
-            // COMPAT: on ejabberd 24.12 with mod_privilege no answer to such a question reaches a component.
+            // COMPAT: on ejabberd (24.12, 26.07) no answer to a question of disco reaches a component.
             Err(AskFault::Timeout(_)) => return Some(self.enter(0, now)),
             Err(_) => Trouble::Unreachable,
         };
