@@ -59,6 +59,14 @@ check:
 deny:
     cargo deny --config .ci/deny.toml check
 
+# How fast it is, beside reference loops of the same run (`just bench store`); docs/measured.md says what came of it
+bench *NAMES:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    names=("$@")
+    if [ $# -eq 0 ]; then names=(tracker store hook); fi
+    for name in "${names[@]}"; do cargo bench --locked --bench "$name"; done
+
 # Feed a fuzz target for a while
 fuzz TARGET="stanza" SECONDS="60":
     @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz

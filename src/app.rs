@@ -125,6 +125,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     };
     tracing::info!(
         bans = gate.read(|ledger| ledger.len()),
+        snapshot = gate.began_with().0,
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
@@ -180,6 +181,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             let (gate, stop) = (Arc::clone(&gate), works.clone());
             async move { gate.keep_counters(stop).await }
         }),
+        tokio::spawn(Arc::clone(&gate).keep_snapshots(works.clone())),
         tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
     ];

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Seq;
 use super::record::{Ban, BanId};
 use super::subject::Subject;
@@ -34,7 +36,7 @@ pub struct Changes {
 }
 
 /// The end of a ban.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Where the log says how.
     pub seq: Seq,
@@ -45,7 +47,7 @@ pub struct Ended {
 }
 
 /// The bans by their version, and the last ends.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
     ended: VecDeque<Ended>,
@@ -65,6 +67,30 @@ impl Recent {
 
     pub(super) fn leave(&mut self, ban: &Ban) {
         self.standing.remove(&ban.version);
+    }
+
+    /// The ends that are remembered, and up to where none are: what a snapshot keeps. The bans
+    /// that stand are kept elsewhere.
+    pub(super) fn ends(&self) -> (&VecDeque<Ended>, Seq) {
+        let Recent {
+            standing: _,
+            ended,
+            forgotten,
+        } = self;
+        (ended, *forgotten)
+    }
+
+    /// Back from [`Recent::ends`] and the versions of the bans that stand.
+    pub(super) fn restore(
+        ended: VecDeque<Ended>,
+        forgotten: Seq,
+        standing: impl Iterator<Item = (Seq, BanId)>,
+    ) -> Self {
+        Recent {
+            standing: standing.collect(),
+            ended,
+            forgotten,
+        }
     }
 
     pub(super) fn end(&mut self, seq: Seq, ban: &Ban) {

@@ -175,6 +175,39 @@ impl Actor {
     }
 }
 
+/// An actor with the occupant too, as snapshots keep it: `#[serde(with = "whole_actor")]`.
+pub(super) mod whole_actor {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Actor, Door, Role};
+
+    pub(in crate::ban) fn serialize<S: Serializer>(
+        actor: &Actor,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let Actor {
+            name,
+            role,
+            door,
+            occupant,
+        } = actor;
+        (name, role, door, occupant).serialize(to)
+    }
+
+    pub(in crate::ban) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Actor, D::Error> {
+        let (name, role, door, occupant) =
+            <(String, Role, Door, Option<Box<str>>)>::deserialize(from)?;
+        Ok(Actor {
+            name,
+            role,
+            door,
+            occupant,
+        })
+    }
+}
+
 /// Where a ban comes from.
 ///
 /// Only [`Origin::Automatic`] ones are a judgement about strangers: they do not touch an account

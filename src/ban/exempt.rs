@@ -8,18 +8,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Actor;
 use super::subject::{Subject, overlaps};
 use super::time::Timestamp;
 
 /// One exemption.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
     /// Whom it is about: an account, an address or a network.
     pub subject: Subject,
     /// Why.
     pub comment: String,
     /// Who gave it.
+    #[serde(with = "super::event::whole_actor")]
     pub by: Actor,
     /// Since when.
     pub since: Timestamp,
@@ -62,7 +65,7 @@ impl fmt::Display for Exemption {
 }
 
 /// All of them. People make them one by one, so they are few, and looked through.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exemptions(BTreeMap<Subject, Exemption>);
 
 impl Exemptions {

@@ -1,12 +1,15 @@
 //! What is in force, and the one function that changes it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod snapshot;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::{Changes, Ended, Recent};
+use super::dossier::{Dossier, Dossiers};
 use super::event::{Change, Event, Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::policy::Refusal;
@@ -16,6 +19,8 @@ use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::undo::{Before, Deed, Deeds, Did, WIDEST};
 use super::watch::Watch;
+
+pub use snapshot::{BadSnapshot, Ending, Taking};
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,49 +169,17 @@ pub struct Record {
     pub clean: Timestamp,
 }
 
-/// All we know of one subject.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Dossier {
-    version: Version,
-    /// When it changed last, by the event's own time.
-    changed: Timestamp,
-    bans: u32,
-    current: Option<BanId>,
-    last: Option<Past>,
-    trail: Vec<Seq>,
-    /// The bans that count, after memory and decay of the rule that decided last.
-    counted: u32,
-    length: Option<Duration>,
-    clean: Option<Timestamp>,
-    /// When it was un-banned by hand.
-    pardoned: Option<Timestamp>,
-    /// When its history was last forgotten.
-    forgotten: Option<Timestamp>,
-}
-
-impl Dossier {
-    fn without_trail(&self) -> Dossier {
-        Dossier {
-            trail: Vec::new(),
-            last: self.last.clone(),
-            ..*self
-        }
-    }
-}
-
 /// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
-    next_id: u64,
     bans: BTreeMap<BanId, Arc<Ban>>,
-    dossiers: HashMap<Subject, Dossier>,
-    numbers: HashMap<BanId, Subject>,
+    dossiers: Dossiers,
     standing: Standing,
     exemptions: Exemptions,
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
-    watches: HashMap<Subject, Watch>,
+    watches: BTreeMap<Subject, Watch>,
     deeds: Deeds,
 }
 
@@ -243,7 +216,7 @@ impl Ledger {
             Change::Undone => self.undo(seq, event),
             Change::Kicked { .. } => {
                 // It stands in the history, and changes nothing.
-                let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+                let dossier = self.dossiers.of(&event.subject);
                 dossier.trail.push(seq);
                 return (Ruling::Kicked(event.subject.clone()), Vec::new());
             }
@@ -274,7 +247,7 @@ impl Ledger {
 
     /// Writes down that an event changed a subject.
     fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
-        let dossier = self.dossiers.entry(subject.clone()).or_default();
+        let dossier = self.dossiers.of(subject);
         dossier.version = seq;
         dossier.changed = at;
         dossier.trail.push(seq);
@@ -303,14 +276,14 @@ impl Ledger {
             // Its time was over and nobody had written that down yet.
             self.lift(seq, event);
         }
-        self.next_id += 1;
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let id = self.dossiers.next_number(&event.subject);
+        let dossier = self.dossiers.of(&event.subject);
         dossier.bans = dossier.bans.saturating_add(1);
         dossier.counted = ordinal.unwrap_or(dossier.counted.saturating_add(1));
         dossier.length = until.map(|end| end.since(event.at));
         dossier.clean = Some(event.at.saturating_add(Duration::from_millis(1)));
         let ban = Ban {
-            id: BanId(self.next_id),
+            id,
             subject: event.subject.clone(),
             reason: reason.to_owned(),
             by: event.actor.clone(),
@@ -321,7 +294,6 @@ impl Ledger {
             version: seq,
         };
         dossier.current = Some(ban.id);
-        self.numbers.insert(ban.id, ban.subject.clone());
         self.enter(ban.clone());
         Ruling::Banned(ban)
     }
@@ -357,7 +329,7 @@ impl Ledger {
 
     fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
         self.recent.end(seq, ban);
-        let dossier = self.dossiers.entry(ban.subject.clone()).or_default();
+        let dossier = self.dossiers.of(&ban.subject);
         dossier.current = None;
         dossier.last = Some(Past {
             id: ban.id,
@@ -412,7 +384,7 @@ impl Ledger {
     }
 
     fn forget(&mut self, event: &Event) -> Ruling {
-        let dossier = self.dossiers.entry(event.subject.clone()).or_default();
+        let dossier = self.dossiers.of(&event.subject);
         let bans = std::mem::take(&mut dossier.counted);
         dossier.bans = 0;
         dossier.length = None;
@@ -499,7 +471,7 @@ impl Ledger {
         }
         let trail = self.trail(subject).to_vec();
         let dossier = Dossier { trail, ..dossier };
-        self.dossiers.insert(subject.clone(), dossier);
+        *self.dossiers.of(subject) = dossier;
         let ban = ban.map(|ban| Ban {
             version: seq,
             ..ban
@@ -698,6 +670,11 @@ impl Ledger {
         self.folded
     }
 
+    /// How many subjects were ever heard of.
+    pub fn subjects(&self) -> usize {
+        self.dossiers.len()
+    }
+
     /// The version of a subject; `Seq(0)` for one never heard of.
     pub fn version(&self, subject: &Subject) -> Version {
         self.dossiers
@@ -743,7 +720,7 @@ impl Ledger {
 
     /// Whom a number names, in force or past.
     pub fn by_number(&self, id: BanId) -> Option<&Subject> {
-        self.numbers.get(&id)
+        self.dossiers.by_number(id)
     }
 
     /// The bans standing, newest first.

@@ -9,6 +9,7 @@
 
 pub mod attempt;
 pub mod changes;
+mod dossier;
 pub mod event;
 pub mod exempt;
 pub mod ledger;

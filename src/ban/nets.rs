@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::sieve::Sieved;
 
 /// A value for each network.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Nets<V> {
     v4: Sieved<u32, V>,
     v6: Sieved<u128, V>,
@@ -53,8 +53,11 @@ impl<V> Nets<V> {
                 if bucket.is_empty() {
                     self.in_use[usize::from(net.addr().is_ipv4())][step] += 1;
                 }
-                bucket.retain(|(other, _)| *other != net);
-                bucket.push((net, value));
+                // In order, so that of two that hold equally long the same one is found always.
+                match bucket.binary_search_by(|(other, _)| other.cmp(&net)) {
+                    Ok(at) => bucket[at].1 = value,
+                    Err(at) => bucket.insert(at, (net, value)),
+                }
             }
         }
     }

@@ -778,6 +778,17 @@ mod tests {
     }
 
     #[test]
+    fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
+        let mut world = World::new();
+        world.ban("spam@example.org", Some("1h"), None);
+        world.order(Role::Admin, "spam@example.org", What::Forget);
+        world.now = world.now.saturating_add(Duration::from_secs(3_600));
+        let ended = world.submit(&Report::Tick);
+        assert!(matches!(ended, Some(Ruling::Lifted(_))), "{ended:?}");
+        assert_eq!(world.ledger.next_end(), None);
+    }
+
+    #[test]
     fn a_ban_holds_until_it_is_lifted_and_history_counts_on() {
         let mut world = World::new();
         let Ruling::Banned(ban) = world.ban("spam@example.org", None, Some("spam")) else {

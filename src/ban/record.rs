@@ -29,7 +29,7 @@ impl fmt::Display for BanId {
 ///
 /// The private note is not here: the fold may not depend on what can be forgotten. It is read
 /// from the log where it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     /// Its short number.
     pub id: BanId,
@@ -38,6 +38,7 @@ pub struct Ban {
     /// Public reason; the banned user sees it. May be empty.
     pub reason: String,
     /// Who imposed it, or who changed its terms last.
+    #[serde(with = "super::event::whole_actor")]
     pub by: Actor,
     /// Where it came from.
     pub origin: Origin,
@@ -61,7 +62,7 @@ impl Ban {
 }
 
 /// The last ban of a subject that is free now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Its short number.
     pub id: BanId,

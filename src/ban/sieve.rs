@@ -30,6 +30,15 @@ impl<K, V> Default for Sieved<K, V> {
     }
 }
 
+/// The same keys and values; the sieve follows from them.
+impl<K: Hash + Eq, V: PartialEq> PartialEq for Sieved<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.map == other.map
+    }
+}
+
+impl<K: Hash + Eq, V: Eq> Eq for Sieved<K, V> {}
+
 impl<K: Hash + Eq, V> Sieved<K, V> {
     pub(super) fn is_empty(&self) -> bool {
         self.map.is_empty()

@@ -15,7 +15,7 @@ use super::subject::{Account, Subject};
 use super::time::Timestamp;
 
 /// A ban, with what the question needs first of it close at hand.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stands {
     until: i64,
     by_rule: bool,
@@ -37,7 +37,7 @@ impl Stands {
 }
 
 /// The bans that stand, by whom they are about.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     accounts: Sieved<Account, Stands>,
     guards: Sieved<Account, Stands>,

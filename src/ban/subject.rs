@@ -3,18 +3,19 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xmpp_parsers::jid::{BareJid, Jid};
 
 /// An account of the server: a bare JID with a localpart, normalised (RFC 7622: case folded,
 /// IDNA domain, no resource).
 ///
 /// Kept as the normalised text, so that reading it back from the log cannot fail when the rules
-/// of normalisation change under it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Account(Box<str>);
+/// of normalisation change under it, and shared: the same account stands in many places.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account(Arc<str>);
 
 impl Account {
     /// From a JID; the resource is dropped. `None` for a domain without a localpart.
@@ -67,6 +68,18 @@ impl Account {
     /// As a JID; `None` only if the rules for JIDs changed since it was stored.
     pub fn to_jid(&self) -> Option<BareJid> {
         BareJid::new(&self.0).ok()
+    }
+}
+
+impl Serialize for Account {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<str>::deserialize(deserializer).map(|text| Account(text.into()))
     }
 }
 

@@ -3,12 +3,14 @@
 //! Part of the fold: every instance keeps the same. Only the last change of a subject can be
 //! taken back, and taking back is a change like any other, so it can be taken back too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use super::dossier::Dossier;
 use super::event::{Actor, Change, Door, Event, Seq};
 use super::exempt::Exemption;
-use super::ledger::Dossier;
 use super::record::{Ban, BanId};
 use super::subject::Subject;
 use super::time::Timestamp;
@@ -20,13 +22,14 @@ pub const DEEDS: usize = 10_000;
 pub const WIDEST: usize = 1_000;
 
 /// What somebody did to a subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     /// Its place in the log.
     pub seq: Seq,
     /// When.
     pub at: Timestamp,
     /// Who.
+    #[serde(with = "super::event::whole_actor")]
     pub by: Actor,
     /// To whom.
     pub subject: Subject,
@@ -55,7 +58,7 @@ impl Deed {
 }
 
 /// The kinds of deed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Did {
     /// Banned.
     Banned,
@@ -111,7 +114,7 @@ impl Did {
 }
 
 /// A subject as it was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Before {
     /// Without its trail, which only grows.
     pub(super) dossier: Dossier,
@@ -120,9 +123,9 @@ pub(super) struct Before {
 }
 
 /// The last deed about each subject, of the last [`DEEDS`] there were.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Deeds {
-    last: HashMap<Subject, Deed>,
+    last: BTreeMap<Subject, Deed>,
     order: VecDeque<(Seq, Subject)>,
 }
 

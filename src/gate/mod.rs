@@ -21,6 +21,7 @@ pub mod notices;
 pub mod past;
 mod patrol;
 pub mod ports;
+pub mod snapshots;
 mod tries;
 mod under_way;
 pub mod weighed;
@@ -69,6 +70,9 @@ pub struct Gate {
     ledger: RwLock<Ledger>,
     waiting: WaitingRoom,
     desk: Desk,
+    outbox: Arc<dyn Outbox>,
+    /// The place of the snapshot it began with.
+    restored: Seq,
     counters: Counters,
     tries: Tries,
     teller: Teller,
@@ -87,7 +91,8 @@ pub enum Settled {
 }
 
 impl Gate {
-    /// Replays the log into a ledger and takes in the effects a crash left behind.
+    /// Brings the ledger back, from a snapshot and the log behind it, and takes in the effects a
+    /// crash left behind.
     ///
     /// Blocks on the disk; nothing is let in or refused before it returns.
     ///
@@ -103,8 +108,9 @@ impl Gate {
     ) -> Result<Arc<Gate>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
         let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
-        let desk = Desk::new(outbox, cursor, tasks);
-        let mut ledger = Ledger::default();
+        let desk = Desk::new(Arc::clone(&outbox), cursor, tasks);
+        let mut ledger = snapshots::restore(&*log, &*outbox, cursor)?;
+        let restored = ledger.folded();
         let herald = Herald::default();
         loop {
             let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
@@ -129,6 +135,8 @@ impl Gate {
             ledger: RwLock::new(ledger),
             waiting: Mutex::default(),
             desk,
+            outbox,
+            restored,
             counters,
             tries: Tries::default(),
             teller: Teller::default(),
@@ -374,11 +382,14 @@ impl Gate {
             let next = self.read(Ledger::next_end);
             let sleep = match next {
                 Some(end) if end <= now => {
-                    if let Err(why) = self.submit(Report::Tick).await {
-                        tracing::error!(%why, "cannot write down that bans have ended; trying again");
-                        LONGEST_SLEEP
-                    } else {
-                        continue;
+                    match self.submit(Report::Tick).await {
+                        Ok(Ruling::Lifted(_)) => continue,
+                        // Nothing ended although it was time: never in a circle without a pause.
+                        Ok(_) => LONGEST_SLEEP,
+                        Err(why) => {
+                            tracing::error!(%why, "cannot write down that bans have ended; trying again");
+                            LONGEST_SLEEP
+                        }
                     }
                 }
                 Some(end) => end.since(now).min(LONGEST_SLEEP),
@@ -550,6 +561,11 @@ impl Gate {
     /// Puts another policy in force; bans that stand are left as they are.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+    }
+
+    /// The place in the log of the snapshot it began with; 0: it folded the whole log.
+    pub fn began_with(&self) -> Seq {
+        self.restored
     }
 
     /// The server.

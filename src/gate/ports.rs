@@ -106,6 +106,25 @@ pub trait Outbox: Send + Sync + 'static {
     /// [`LogFault`] when the disk fails. What is damaged is given as it is: the counters have a
     /// checksum of their own.
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault>;
+
+    /// Keeps a snapshot of the ledger, frame by frame (hundreds of megabytes for a million bans),
+    /// in the place of the one before, in one step: after a crash the old one or the new one is
+    /// there, whole. Everything saved by [`Outbox::save`] before the last frame came is durable
+    /// before the snapshot is.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the disk fails, and the one a frame is; the snapshot before stays.
+    fn save_ledger(
+        &self,
+        frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
+    ) -> Result<(), LogFault>;
+
+    /// The frames of the last snapshot; nothing when none was ever kept.
+    ///
+    /// # Errors
+    /// [`LogFault`] when the disk fails. What is damaged is given as it is: frames have checksums
+    /// of their own.
+    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault>;
 }
 
 /// The XMPP server, as far as bans are concerned.

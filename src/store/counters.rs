@@ -5,7 +5,7 @@
 //! file, which takes the old one's place when it is complete; what follows is appended. A torn end
 //! is left out when it is read; the parts' own checksums find the rest.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -105,9 +105,9 @@ impl CounterFile {
     }
 }
 
-fn write_part(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_part(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     let length = u32::try_from(bytes.len())
-        .map_err(|_| io::Error::other("they are larger than 4 GiB; set max_keys lower"))?;
+        .map_err(|_| io::Error::other("a part is larger than 4 GiB; set max_keys lower"))?;
     file.write_all(&length.to_be_bytes())?;
     file.write_all(bytes)
 }

@@ -29,6 +29,7 @@ struct Kept {
     cursor: Seq,
     tasks: BTreeMap<Subject, Task>,
     counters: Vec<Vec<u8>>,
+    ledger: Vec<Vec<u8>>,
     /// Writes until one fails; 0: none will.
     fails_in: usize,
     delay: Option<Duration>,
@@ -173,5 +174,21 @@ impl Outbox for MemoryStore {
 
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         Ok(self.kept().counters.clone())
+    }
+
+    fn save_ledger(
+        &self,
+        frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
+    ) -> Result<(), LogFault> {
+        // Not under the lock: who makes the last frame saves first.
+        let frames = frames.collect::<Result<_, _>>()?;
+        let mut kept = self.kept();
+        kept.count_a_write()?;
+        kept.ledger = frames;
+        Ok(())
+    }
+
+    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+        Ok(self.kept().ledger.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! Where decisions outlive the program: [`memory`] and [`sled`] are each an [`EventLog`](crate::gate::ports::EventLog)
 //! and an [`Outbox`](crate::gate::ports::Outbox), held to one contract (`tests/it/store.rs`).
-//! Beside them, and worth less: [`counters`], and [`recording`] of what was weighed.
+//! Beside them, and worth less: [`counters`], a snapshot of the [`ledger`], and [`recording`] of what was weighed.
 //!
 //! This room never decides anything: it keeps bytes in order and says so when it cannot. It
 //! never repairs by deleting what was acknowledged. Nothing of the storage engine is seen
@@ -10,11 +10,13 @@
 //! same on a disk.
 
 pub mod counters;
+pub mod ledger;
 pub mod memory;
 pub mod recording;
 pub mod sled;
 
 pub use self::counters::CounterFile;
+pub use self::ledger::LedgerFile;
 pub use self::memory::MemoryStore;
 pub use self::sled::{OpenFault, Store};
 

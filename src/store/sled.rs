@@ -23,7 +23,7 @@ use self::codec::LogValue;
 use self::engine::{Engine, Failure, guarded};
 use self::mark::Mark;
 use self::writer::{Append, State, Writer};
-use super::{APPENDS_WAITING, CounterFile, bounded, parts};
+use super::{APPENDS_WAITING, CounterFile, LedgerFile, bounded, parts};
 use crate::ban::event::Chain;
 use crate::ban::{Event, Personal, Seq, Subject};
 use crate::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
@@ -52,6 +52,7 @@ struct Shared {
     head: watch::Sender<Seq>,
     mark: Mark,
     counters: CounterFile,
+    ledger: LedgerFile,
     /// Held, not read: the lock ends with it.
     _lock: File,
 }
@@ -138,6 +139,7 @@ impl Store {
             head: watch::Sender::new(seq),
             mark,
             counters: CounterFile::new(&path),
+            ledger: LedgerFile::new(&path),
             _lock: lock,
         });
         let (sender, queue) = mpsc::channel(APPENDS_WAITING);
@@ -472,6 +474,18 @@ impl Outbox for Store {
 
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         self.shared.counters.load()
+    }
+
+    fn save_ledger(
+        &self,
+        frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
+    ) -> Result<(), LogFault> {
+        let outbox_first = || self.shared.call(Engine::sync);
+        self.shared.ledger.save(frames, outbox_first)
+    }
+
+    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+        self.shared.ledger.load()
     }
 }
 

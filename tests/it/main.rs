@@ -24,6 +24,7 @@ mod rights;
 mod rooms;
 mod rules;
 mod scripted;
+mod snapshot;
 mod store;
 mod terminal;
 mod tries;

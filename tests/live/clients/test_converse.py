@@ -31,7 +31,7 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(web, server, bot, keep):
     who = server.jid("alice")
     web.commands(bot)
     web.open("ban")
-    for label in ("Whom, one a line", "For how long", "Other duration", "Public reason", "Private note", "Even if no such account"):
+    for label in ("Whom, one a line", "For how long", "Other duration", "Public reason", "Private note", "Even if unknown or exempt"):
         web.see(f"{PANEL} label", label)
     keep("converse-form.png", web.picture(FORM))
     web.fill(subject=who, other_duration="5", reason="spam in three rooms", note="second time\nthis month")

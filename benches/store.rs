@@ -1,0 +1,283 @@
+//! What is durable: bans made many at a time, an un-ban of very many, and a start with a million
+//! bans, with the whole program's gate on a real disk. Beside it, in the same run, what the disk
+//! gives: appends of the same size to a plain file, each synced.
+//!
+//! `cargo bench --bench store [BANS]`
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use portcullis::ban::{
+    Account, Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Verdict, What,
+};
+use portcullis::gate::Gate;
+use portcullis::gate::clock::Clock;
+use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::store::Store;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+fn main() {
+    let is_real = std::env::args().any(|arg| arg == "--bench");
+    let number = std::env::args().find_map(|arg| arg.parse::<usize>().ok());
+    let bans = number.unwrap_or(if is_real { 1_000_000 } else { 1_000 });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    println!(
+        "plain file, append and sync: {:.0} /s",
+        syncs(folder.path())
+    );
+    runtime.block_on(one_by_one(folder.path(), bans / 20));
+    runtime.block_on(by_filter(folder.path(), bans / 10));
+    starts(&runtime, folder.path(), bans);
+}
+
+/// 200 bytes at a time.
+fn syncs(folder: &Path) -> f64 {
+    let mut file = File::create(folder.join("plain")).unwrap();
+    let began = Instant::now();
+    for _ in 0..300 {
+        file.write_all(&[7; 200]).unwrap();
+        file.sync_data().unwrap();
+    }
+    300.0 / began.elapsed().as_secs_f64()
+}
+
+/// Bans by single orders, so many waiting at a time, and when a login is refused by them.
+async fn one_by_one(folder: &Path, bans: usize) {
+    let house = House::open(&folder.join("single"));
+    for width in [1, 64, 1_024] {
+        let count = bans.min(width * 100);
+        let began = Instant::now();
+        let mut longest = Duration::ZERO;
+        for from in (0..count).step_by(width) {
+            let orders = (from..count.min(from + width)).map(|n| {
+                let account = format!("w{width}n{n}@example.org");
+                let house = &house;
+                async move {
+                    let began = Instant::now();
+                    house.gate.submit(ban(&account)).await.unwrap();
+                    let subject = Subject::parse(&account).unwrap();
+                    let verdict = house.gate.check(subject.account(), None);
+                    assert_ne!(verdict, Verdict::LetIn, "acknowledged and not in force");
+                    began.elapsed()
+                }
+            });
+            longest = join_all(orders)
+                .await
+                .into_iter()
+                .max()
+                .unwrap_or(longest)
+                .max(longest);
+        }
+        println!(
+            "durable bans, {width} at a time: {:.0} /s; the slowest is refused after {:.1} ms",
+            count as f64 / began.elapsed().as_secs_f64(),
+            longest.as_secs_f64() * 1e3,
+        );
+    }
+    house.close().await;
+}
+
+/// Very many bans made and un-banned in one go.
+async fn by_filter(folder: &Path, bans: usize) {
+    let house = House::open(&folder.join("many"));
+    let all = |report: fn(&str) -> Report| (0..bans).map(|n| report(&name(n))).collect::<Vec<_>>();
+    for (what, reports) in [("made", all(ban)), ("lifted", all(lift))] {
+        let began = Instant::now();
+        let answers = house.gate.submit_all(reports).await;
+        let took = began.elapsed();
+        let is_done = |answer| matches!(answer, &Ok(Ruling::Banned(_) | Ruling::Lifted(_)));
+        assert!(answers.iter().all(is_done));
+        println!("{bans} bans {what} in one go: {:.3} s", took.as_secs_f64());
+    }
+    house.close().await;
+}
+
+/// Starts with the log alone, and with a snapshot.
+fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
+    let path = folder.join("large");
+    runtime.block_on(async {
+        let house = House::open(&path);
+        for from in (0..bans).step_by(50_000) {
+            let part = (from..bans.min(from + 50_000)).map(|n| ban(&name(n)));
+            house.gate.submit_all(part.collect()).await;
+        }
+        house.close().await;
+    });
+    for with in ["the log alone", "a snapshot"] {
+        for _ in 0..3 {
+            let _inside = runtime.enter();
+            let began = Instant::now();
+            let store = Store::open(&path).unwrap();
+            let opened = began.elapsed();
+            let gate = gate(&Arc::new(store));
+            println!(
+                "start with {} bans from {with}: {:.2} s, of which the store {:.2} s; from entry {} on",
+                gate.read(|ledger| ledger.len()),
+                began.elapsed().as_secs_f64(),
+                opened.as_secs_f64(),
+                gate.began_with().0 + 1,
+            );
+            let began = Instant::now();
+            if with == "the log alone" {
+                gate.take_snapshot().unwrap();
+                println!(
+                    "a snapshot is taken in {:.2} s",
+                    began.elapsed().as_secs_f64()
+                );
+            }
+            drop(gate);
+            if with == "the log alone" && bans > 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn name(n: usize) -> String {
+    let spread = (n as u32).wrapping_mul(2_654_435_761);
+    let address = Ipv4Addr::from_bits(spread);
+    match n % 20 {
+        0 => format!("{address}/24"),
+        1 => format!("{address}/28"),
+        n if n < 11 => address.to_string(),
+        _ => format!("user{n}@example.org", n = spread),
+    }
+}
+
+fn order(subject: &str, what: What) -> Report {
+    Report::Order(Order {
+        actor: Actor {
+            name: String::from("admin@example.org/x"),
+            role: Role::Admin,
+            door: Door::Chat,
+            occupant: None,
+        },
+        own_account: None,
+        own_addresses: vec![],
+        subject: Subject::parse(subject).unwrap(),
+        what,
+    })
+}
+
+fn ban(subject: &str) -> Report {
+    let what = What::Ban {
+        term: Some(Term::For(Duration::from_secs(86_400))),
+        reason: Some(String::from("spam")),
+        note: None,
+    };
+    order(subject, what)
+}
+
+fn lift(subject: &str) -> Report {
+    let reason = String::from("a mistake");
+    order(subject, What::Lift { reason })
+}
+
+fn gate(store: &Arc<Store>) -> Arc<Gate> {
+    let policy = Policy {
+        default_term: Term::Forever,
+        longest: None,
+        moderator_longest: None,
+        exempt_networks: vec![],
+        exempt_accounts: vec![],
+        rules: Default::default(),
+    };
+    Gate::open(
+        Arc::clone(store) as Arc<dyn EventLog>,
+        Arc::clone(store) as Arc<dyn Outbox>,
+        Arc::new(Nobody::new()) as Arc<dyn Server>,
+        Clock::system(),
+        policy,
+    )
+    .unwrap()
+}
+
+/// A gate that runs on a store of its own.
+struct House {
+    gate: Arc<Gate>,
+    store: Arc<Store>,
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl House {
+    fn open(path: &Path) -> House {
+        let store = Arc::new(Store::open(path).unwrap());
+        let gate = gate(&store);
+        let stop = CancellationToken::new();
+        let tasks = vec![
+            tokio::spawn({
+                let (gate, stop) = (Arc::clone(&gate), stop.clone());
+                async move { gate.follow(stop).await.unwrap() }
+            }),
+            tokio::spawn(Arc::clone(&gate).carry_out(stop.clone())),
+        ];
+        House {
+            gate,
+            store,
+            stop,
+            tasks,
+        }
+    }
+
+    async fn close(self) {
+        // What is carried out is not what is measured.
+        while !self.gate.tasks().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.stop.cancel();
+        join_all(self.tasks).await;
+        let store = self.store;
+        tokio::task::spawn_blocking(move || store.close())
+            .await
+            .unwrap();
+    }
+}
+
+/// A server that does everything at once.
+struct Nobody(watch::Sender<Arc<Standing>>);
+
+impl Nobody {
+    fn new() -> Self {
+        Nobody(watch::Sender::new(Arc::new(Standing {
+            linked: true,
+            probed: true,
+            level: 2,
+            ..Standing::default()
+        })))
+    }
+}
+
+impl Server for Nobody {
+    fn enforce<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
+        async { Ok(Held::Enforced) }.boxed()
+    }
+
+    fn release<'a>(&'a self, _: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
+        async { None }.boxed()
+    }
+
+    fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
+        async { Vec::new() }.boxed()
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.0.subscribe()
+    }
+}

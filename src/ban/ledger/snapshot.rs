@@ -1,0 +1,441 @@
+//! The ledger as bytes, taken in pieces while it goes on changing: it spares a start the replay
+//! of the whole log.
+//!
+//! A snapshot is a row of frames: subjects in the order of their places, numbers, and at the end
+//! what changed while the pieces were taken, with all that is not of one subject. The end names
+//! the place in the log that all of it together belongs to, and the hash of the log there.
+//!
+//! It is a copy and never the truth: whatever is wrong with it, or if another version of the
+//! program made it (which may fold differently), it is left aside and the log is folded anew.
+//!
+//! A frame: kind (1 byte), its number (4, big-endian), content, CRC-32C (4, big-endian). Content
+//! is postcard; the end's is behind [`FORMAT`] and the version of the program, and before the
+//! hash (32).
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::changes::{Ended, Recent};
+use super::super::dossier::{Dossier, Dossiers};
+use super::super::event::{Chain, Seq};
+use super::super::exempt::Exemptions;
+use super::super::record::Ban;
+use super::super::standing::{Standing, Stands};
+use super::super::subject::Subject;
+use super::super::undo::Deeds;
+use super::super::watch::Watch;
+use super::Ledger;
+
+/// Raise it when the bytes change: a test below holds them.
+const FORMAT: u32 = 1;
+const MADE_BY: &str = env!("CARGO_PKG_VERSION");
+
+const ROWS: u8 = b'R';
+const NUMBERS: u8 = b'N';
+const END: u8 = b'E';
+
+/// Rows room is made for before they are read: what the bytes say may be anything.
+const ROOM: usize = 1 << 20;
+/// Numbers in one piece for each subject in one: they are small.
+const NUMBERS_A_ROW: usize = 64;
+
+/// All that is kept of one subject.
+#[derive(Serialize, Deserialize)]
+struct Row<'a> {
+    whose: Whose<'a>,
+    dossier: Cow<'a, Dossier>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Whose<'a> {
+    Free(Cow<'a, Subject>),
+    Banned(Cow<'a, Ban>),
+}
+
+/// All that is not of one subject.
+#[derive(Serialize, Deserialize)]
+struct Rest<'a> {
+    folded: Seq,
+    rows: usize,
+    exemptions: Cow<'a, Exemptions>,
+    ended: Cow<'a, VecDeque<Ended>>,
+    forgotten: Seq,
+    watches: Cow<'a, BTreeMap<Subject, Watch>>,
+    deeds: Cow<'a, Deeds>,
+}
+
+/// A snapshot that is being taken. [`Ledger::end_snapshot`] must follow, also when it failed.
+#[derive(Debug)]
+pub struct Taking {
+    /// Subjects in one piece.
+    at_once: usize,
+    frames: u32,
+    rows: usize,
+    numbers: usize,
+}
+
+/// The end of a snapshot, without the hash of the log.
+#[derive(Debug)]
+pub struct Ending {
+    /// The place in the log that the snapshot belongs to.
+    pub folded: Seq,
+    frame: Vec<u8>,
+}
+
+/// Bytes that are no snapshot of this version of the program. Nothing is lost: the log has it all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadSnapshot(&'static str);
+
+const SHORT: BadSnapshot = BadSnapshot("it is cut off");
+const UNREADABLE: BadSnapshot = BadSnapshot("its content cannot be read");
+
+impl Ledger {
+    /// Begins a snapshot, in pieces of so many subjects.
+    pub fn begin_snapshot(&mut self, at_once: usize) -> Taking {
+        self.dossiers.note_changes();
+        Taking {
+            at_once: at_once.max(1),
+            frames: 0,
+            rows: 0,
+            numbers: 0,
+        }
+    }
+
+    /// The next piece; `None` when only the end is left. The ledger may change between pieces.
+    pub fn next_piece(&self, taking: &mut Taking) -> Option<Vec<u8>> {
+        let mut frame = Vec::new();
+        let most = taking.at_once.saturating_mul(NUMBERS_A_ROW);
+        let numbers = self.dossiers.numbers(taking.numbers, most);
+        if taking.rows < self.dossiers.len() {
+            frame.extend(taking.head(ROWS));
+            let upto = self
+                .dossiers
+                .len()
+                .min(taking.rows.saturating_add(taking.at_once));
+            for place in taking.rows..upto {
+                frame = self.write_row(place, frame);
+            }
+            taking.rows = upto;
+        } else if numbers.len() == most {
+            frame.extend(taking.head(NUMBERS));
+            frame = write(&numbers, frame);
+            taking.numbers += numbers.len();
+        } else {
+            return None;
+        }
+        Some(sealed(frame))
+    }
+
+    /// Ends a snapshot: takes what changed since it began.
+    pub fn end_snapshot(&mut self, mut taking: Taking) -> Ending {
+        let changed = self.dossiers.changes();
+        // Everything is named, so that whoever adds to the ledger must decide here what becomes
+        // of it: what follows from the rest (`_`) is built anew by `restore`.
+        let Ledger {
+            folded,
+            bans: _,
+            dossiers,
+            standing: _,
+            exemptions,
+            due: _,
+            recent,
+            watches,
+            deeds,
+        } = &*self;
+        let (ended, forgotten) = recent.ends();
+        let rest = Rest {
+            folded: *folded,
+            rows: dossiers.len(),
+            exemptions: Cow::Borrowed(exemptions),
+            ended: Cow::Borrowed(ended),
+            forgotten,
+            watches: Cow::Borrowed(watches),
+            deeds: Cow::Borrowed(deeds),
+        };
+        let mut frame = taking.head(END).to_vec();
+        frame = write(&(FORMAT, MADE_BY), frame);
+        frame = write(&rest, frame);
+        frame = write(&dossiers.numbers(taking.numbers, usize::MAX), frame);
+        // What was never taken, then what changed after it was.
+        for place in (taking.rows..dossiers.len()).chain(changed.range(..taking.rows).copied()) {
+            frame = self.write_row(place, frame);
+        }
+        Ending {
+            folded: *folded,
+            frame,
+        }
+    }
+
+    fn write_row(&self, place: usize, frame: Vec<u8>) -> Vec<u8> {
+        let Some((subject, dossier)) = self.dossiers.at(place) else {
+            return frame;
+        };
+        let ban = dossier.current.and_then(|id| self.bans.get(&id));
+        let row = Row {
+            whose: match ban {
+                Some(ban) => Whose::Banned(Cow::Borrowed(ban)),
+                None => Whose::Free(Cow::Borrowed(subject)),
+            },
+            dossier: Cow::Borrowed(dossier),
+        };
+        write(&(place, row), frame)
+    }
+
+    /// Back from all frames of a snapshot, in their order; with it comes the hash that the log
+    /// must have at the place that is folded.
+    ///
+    /// # Errors
+    /// [`BadSnapshot`] when a frame is missing or damaged, or another version made it.
+    pub fn restore(frames: &[Vec<u8>]) -> Result<(Ledger, Chain), BadSnapshot> {
+        let (end, pieces) = frames.split_last().ok_or(SHORT)?;
+        let (kind, end) = opened(end, pieces.len())?;
+        if kind != END {
+            return Err(SHORT);
+        }
+        let (end, chain) = end.split_last_chunk::<32>().ok_or(SHORT)?;
+        let chain = Chain(*chain);
+        let ((format, made_by), end) = read::<(u32, &str)>(end)?;
+        if (format, made_by) != (FORMAT, MADE_BY) {
+            return Err(BadSnapshot("another version of portcullis made it"));
+        }
+        let (rest, end) = read::<Rest<'_>>(end)?;
+        let (last_numbers, last_rows) = read::<Vec<u32>>(end)?;
+        let mut rows = Vec::with_capacity(rest.rows.min(ROOM));
+        let mut numbers = Vec::new();
+        for (number, piece) in pieces.iter().enumerate() {
+            match opened(piece, number)? {
+                (ROWS, content) => read_rows(content, &mut rows)?,
+                (NUMBERS, content) => numbers.extend(read::<Vec<u32>>(content)?.0),
+                _ => return Err(UNREADABLE),
+            }
+        }
+        read_rows(last_rows, &mut rows)?;
+        numbers.extend(last_numbers);
+        if rows.len() != rest.rows {
+            return Err(BadSnapshot("subjects are missing"));
+        }
+        Ok((Ledger::assemble(rest, rows, numbers), chain))
+    }
+
+    fn assemble(rest: Rest<'_>, rows: Vec<Row<'static>>, numbers: Vec<u32>) -> Ledger {
+        let mut bans = Vec::new();
+        let mut standing = Standing::default();
+        let rows = rows.into_iter().map(|row| {
+            let subject = match row.whose {
+                Whose::Free(subject) => subject.into_owned(),
+                Whose::Banned(ban) => {
+                    let ban = Arc::new(ban.into_owned());
+                    let subject = ban.subject.clone();
+                    standing.insert(Stands::new(Arc::clone(&ban)));
+                    bans.push(ban);
+                    subject
+                }
+            };
+            (subject, row.dossier.into_owned())
+        });
+        let dossiers = Dossiers::restore(rows, numbers);
+        let due = bans.iter().filter_map(|ban| Some((ban.until?, ban.id)));
+        Ledger {
+            folded: rest.folded,
+            due: due.collect(),
+            recent: Recent::restore(
+                rest.ended.into_owned(),
+                rest.forgotten,
+                bans.iter().map(|ban| (ban.version, ban.id)),
+            ),
+            bans: bans.into_iter().map(|ban| (ban.id, ban)).collect(),
+            dossiers,
+            standing,
+            exemptions: rest.exemptions.into_owned(),
+            watches: rest.watches.into_owned(),
+            deeds: rest.deeds.into_owned(),
+        }
+    }
+}
+
+impl Taking {
+    fn head(&mut self, kind: u8) -> [u8; 5] {
+        let [a, b, c, d] = self.frames.to_be_bytes();
+        self.frames = self.frames.saturating_add(1);
+        [kind, a, b, c, d]
+    }
+}
+
+impl Ending {
+    /// The last frame; `chain` is the hash of the log at [`Ending::folded`].
+    pub fn seal(self, chain: Chain) -> Vec<u8> {
+        let mut frame = self.frame;
+        frame.extend_from_slice(&chain.0);
+        sealed(frame)
+    }
+}
+
+fn write<T: Serialize>(value: &T, frame: Vec<u8>) -> Vec<u8> {
+    // Fails only where a type cannot be written at all, which every test would show; the frame is
+    // then empty, and no snapshot.
+    postcard::to_extend(value, frame).unwrap_or_default()
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), BadSnapshot> {
+    postcard::take_from_bytes(bytes).map_err(|_| UNREADABLE)
+}
+
+/// Reads rows; one whose place is taken replaces the one there.
+fn read_rows(mut content: &[u8], rows: &mut Vec<Row<'static>>) -> Result<(), BadSnapshot> {
+    while !content.is_empty() {
+        let ((place, row), behind) = read::<(usize, Row<'static>)>(content)?;
+        if place == rows.len() {
+            rows.push(row);
+        } else {
+            *rows
+                .get_mut(place)
+                .ok_or(BadSnapshot("a subject is missing"))? = row;
+        }
+        content = behind;
+    }
+    Ok(())
+}
+
+fn sealed(mut frame: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&frame);
+    frame.extend_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+/// The kind and the content of a frame that must have this number.
+fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
+    let (body, sum) = frame.split_last_chunk::<4>().ok_or(SHORT)?;
+    if crc32c::crc32c(body) != u32::from_be_bytes(*sum) {
+        return Err(BadSnapshot("its checksum is wrong"));
+    }
+    match body.split_first_chunk::<5>() {
+        Some(([kind, place @ ..], content)) if u32::from_be_bytes(*place) as usize == number => {
+            Ok((*kind, content))
+        }
+        _ => Err(BadSnapshot("a piece is missing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::watch::Topic;
+    use crate::ban::{Actor, Change, Event, EventId, Origin, Personal, Timestamp};
+
+    /// A ledger with something in every field.
+    fn sample() -> Ledger {
+        let mut ledger = Ledger::default();
+        let at = Timestamp::from_millis;
+        let reason = || String::from("spam");
+        let until = Some(at(90_000));
+        let by_rule = Change::ImposedByRule {
+            reason: reason(),
+            until: at(70_000),
+            ordinal: 3,
+        };
+        let allowed = Change::Allowed {
+            comment: String::from("office"),
+            until,
+        };
+        let imposed = || Change::Imposed {
+            reason: reason(),
+            until,
+        };
+        let changed = Change::Amended {
+            reason: String::from("ads"),
+            until: None,
+        };
+        let lifted = Change::Lifted { reason: reason() };
+        let watched = Change::Watched {
+            watch: Some(Watch::of([Topic::Bans])),
+        };
+        let story = [
+            ("a@example.org", imposed()),
+            ("a@example.org", changed),
+            ("b@example.org", imposed()),
+            ("b@example.org", lifted),
+            ("192.0.2.7", by_rule.clone()),
+            ("c@example.org from 198.51.100.1", by_rule),
+            ("192.0.2.0/24", allowed),
+            ("c@example.org", Change::Forgotten),
+            ("c@example.org", watched),
+        ];
+        for (seq, (subject, change)) in (1..).zip(story) {
+            let subject = Subject::parse(subject).unwrap();
+            let based_on = ledger.version(&subject);
+            let event = Event {
+                id: EventId([0; 16]),
+                at: at(1_000),
+                actor: Actor {
+                    occupant: Some(Box::from("room@example.org/nick")),
+                    door: crate::ban::Door::Chat,
+                    ..Actor::rules()
+                },
+                origin: Origin::Automatic {
+                    rule: String::from("x"),
+                },
+                subject,
+                based_on,
+                change,
+                personal: Personal::default(),
+            };
+            ledger.fold(Seq(seq), &event);
+        }
+        ledger
+    }
+
+    fn frames(ledger: &mut Ledger) -> Vec<Vec<u8>> {
+        let mut taking = ledger.begin_snapshot(2);
+        let mut frames = Vec::new();
+        while let Some(piece) = ledger.next_piece(&mut taking) {
+            frames.push(piece);
+        }
+        frames.push(ledger.end_snapshot(taking).seal(Chain([7; 32])));
+        frames
+    }
+
+    #[test]
+    fn the_bytes_stay_as_they_are() {
+        let frames = frames(&mut sample());
+        let (end, pieces) = frames.split_last().unwrap();
+        let made_by = postcard::to_stdvec(&(FORMAT, MADE_BY)).unwrap();
+        let content = [&pieces.concat(), &end[5 + made_by.len()..end.len() - 4]].concat();
+        assert_eq!(
+            (FORMAT, crc32c::crc32c(&content)),
+            (1, 1_133_112_562),
+            "the ledger holds something else now: raise FORMAT by one and put the new pair here"
+        );
+    }
+
+    #[test]
+    fn nothing_damaged_missing_or_made_by_another_version_is_taken_for_a_snapshot() {
+        let mut ledger = sample();
+        let whole = frames(&mut ledger);
+        assert_eq!(Ledger::restore(&whole), Ok((ledger, Chain([7; 32]))));
+        for (at, frame) in whole.iter().enumerate() {
+            let mut less = whole.clone();
+            less.remove(at);
+            assert!(Ledger::restore(&less).is_err(), "without frame {at}");
+            for byte in 0..frame.len() {
+                let mut bad = whole.clone();
+                bad[at][byte] ^= 1;
+                assert!(Ledger::restore(&bad).is_err(), "byte {byte} of frame {at}");
+                bad[at].truncate(byte);
+                assert!(Ledger::restore(&bad).is_err(), "frame {at} cut at {byte}");
+            }
+        }
+        assert_eq!(Ledger::restore(&[]), Err(SHORT));
+        let mut other = whole.clone();
+        let end = other.last_mut().unwrap();
+        end.truncate(end.len() - 4);
+        end[5] += 1;
+        *end = sealed(std::mem::take(end));
+        let why = Ledger::restore(&other).unwrap_err();
+        assert_eq!(why, BadSnapshot("another version of portcullis made it"));
+    }
+}

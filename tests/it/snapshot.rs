@@ -1,0 +1,292 @@
+//! A snapshot and what the log has behind it come to the ledger that the whole log comes to.
+
+use std::sync::Arc;
+
+use portcullis::ban::event::Chain;
+use portcullis::ban::watch::{Topic, Watch};
+use portcullis::ban::{
+    Actor, Change, Door, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
+};
+use portcullis::gate::ports::{EventLog, Outbox};
+use portcullis::store::{MemoryStore, Store};
+use proptest::prelude::*;
+
+use crate::gate::{FakeServer, START, World};
+
+/// One event: whom it is about, what it changes, how far behind its version it was decided, and
+/// how many pieces of the snapshot are taken after it.
+type Step = (usize, u8, bool, u8);
+
+const SUBJECTS: [&str; 12] = [
+    "a@example.org",
+    "b@example.org",
+    "a@example.org from 192.0.2.1",
+    "b@example.org from 2001:db8::/64",
+    "guard of a@example.org",
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.2.0/24",
+    "192.0.2.0/23",
+    "2001:db8::1",
+    "2001:db8::/64",
+    "::/0",
+];
+
+fn change(kind: u8, at: i64) -> Change {
+    let until = Timestamp::from_millis(at + i64::from(kind) * 1_500);
+    let reason = || format!("reason {}", kind % 3);
+    match kind % 17 {
+        0 | 1 => Change::Imposed {
+            reason: reason(),
+            until: (kind > 100).then_some(until),
+        },
+        2 => Change::Amended {
+            reason: reason(),
+            until: (kind > 50).then_some(until),
+        },
+        3 | 4 => Change::Lifted { reason: reason() },
+        5 => Change::Expired,
+        6 | 7 => Change::ImposedByRule {
+            reason: reason(),
+            until,
+            ordinal: u32::from(kind),
+        },
+        8 => Change::Allowed {
+            comment: reason(),
+            until: (kind > 50).then_some(until),
+        },
+        9 => Change::Unallowed,
+        10 => Change::Forgotten,
+        11 => Change::Undone,
+        12 => Change::Undone,
+        13 => Change::Annotated { replaces: true },
+        14 => Change::ImposedOnExempt {
+            reason: reason(),
+            until: None,
+        },
+        15 => Change::Kicked { reason: reason() },
+        _ => every(&Change::Watched {
+            watch: (kind > 50).then(|| Watch::of([Topic::Bans])),
+        }),
+    }
+}
+
+/// A new kind of change must be in the story above too.
+fn every(change: &Change) -> Change {
+    match change {
+        Change::Imposed { .. }
+        | Change::Amended { .. }
+        | Change::Lifted { .. }
+        | Change::Expired
+        | Change::ImposedByRule { .. }
+        | Change::Allowed { .. }
+        | Change::Unallowed
+        | Change::Forgotten
+        | Change::Watched { .. }
+        | Change::Undone
+        | Change::Annotated { .. }
+        | Change::ImposedOnExempt { .. }
+        | Change::Kicked { .. } => change.clone(),
+    }
+}
+
+fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
+    let subject = Subject::parse(SUBJECTS[step.0]).unwrap();
+    let version = ledger.version(&subject);
+    Event {
+        id: EventId([0; 16]),
+        at: Timestamp::from_millis(at),
+        actor: match step.1 % 2 {
+            0 => Actor {
+                occupant: Some(Box::from("room@example.org/nick")),
+                door: Door::Chat,
+                ..Actor::rules()
+            },
+            _ => Actor::clock(),
+        },
+        origin: match step.1 % 3 {
+            0 => Origin::Automatic {
+                rule: String::from("x"),
+            },
+            1 => Origin::Manual,
+            _ => Origin::Imported,
+        },
+        based_on: if step.2 { Seq(version.0 / 2) } else { version },
+        subject,
+        change: change(step.1, at),
+        personal: Personal::default(),
+    }
+}
+
+fn replayed(log: &impl EventLog) -> Ledger {
+    let mut ledger = Ledger::default();
+    for entry in log.read(Seq(1), usize::MAX).unwrap() {
+        ledger.fold(entry.seq, &entry.event);
+    }
+    ledger
+}
+
+/// A world that begins anew on what another one left.
+fn again(store: &Arc<MemoryStore>) -> World {
+    World::on(Arc::clone(store), FakeServer::new(false), START)
+}
+
+/// Whether a world holds what its log says.
+fn is_whole(world: &World) -> bool {
+    let truth = replayed(&*world.store);
+    world.gate.read(|ledger| *ledger == truth)
+}
+
+async fn story(world: &World, names: std::ops::Range<usize>) {
+    for n in names {
+        world.ban(&format!("u{n}@example.org"), Some("1h")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_takes_the_snapshot_and_what_the_log_has_behind_it() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..5).await;
+    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+    story(&world, 5..7).await;
+    let later = again(&world.store);
+    assert_eq!(later.gate.began_with(), Seq(5));
+    assert!(is_whole(&later));
+    assert_eq!(later.gate.tasks().len(), 7, "no work is forgotten");
+    assert!(!is_let_in(&later, "u0@example.org") && !is_let_in(&later, "u6@example.org"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..5).await;
+    world.gate.take_snapshot().unwrap();
+    let frames = world.store.load_ledger().unwrap();
+    for at in 0..frames.len() {
+        let mut bad = frames.clone();
+        bad[at][3] ^= 0x40;
+        world
+            .store
+            .save_ledger(&mut bad.into_iter().map(Ok))
+            .unwrap();
+        let later = again(&world.store);
+        assert_eq!(later.gate.began_with(), Seq(0));
+        assert!(is_whole(&later));
+    }
+    let other = World::new(FakeServer::new(false));
+    story(&other, 10..16).await;
+    other
+        .store
+        .save_ledger(&mut frames.into_iter().map(Ok))
+        .unwrap();
+    let later = again(&other.store);
+    assert_eq!(later.gate.began_with(), Seq(0));
+    assert!(is_whole(&later));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..3).await;
+    world.gate.take_snapshot().unwrap();
+    // As a crash leaves it that took the last seconds of the outbox.
+    let crashed = Arc::new(MemoryStore::new());
+    let log = world.store.read(Seq(1), 10).unwrap();
+    for entry in log {
+        crashed.append(vec![entry.event]).await.unwrap();
+    }
+    let frames = world.store.load_ledger().unwrap();
+    crashed
+        .save_ledger(&mut frames.into_iter().map(Ok))
+        .unwrap();
+    let later = again(&crashed);
+    assert_eq!(later.gate.began_with(), Seq(0));
+    assert_eq!(later.gate.tasks().len(), 3, "no work is forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_cannot_be_kept_changes_nothing() {
+    let world = World::new(FakeServer::new(false));
+    story(&world, 0..3).await;
+    world.gate.take_snapshot().unwrap();
+    story(&world, 3..5).await;
+    for nth in [1, 2] {
+        world.store.fail_on(nth);
+        assert!(world.gate.take_snapshot().is_err());
+    }
+    assert_eq!(again(&world.store).gate.began_with(), Seq(3));
+    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+}
+
+#[test]
+fn a_disk_keeps_it_beside_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let frames = [b"one".to_vec(), b"end".to_vec()];
+    store
+        .save_ledger(&mut frames.clone().into_iter().map(Ok))
+        .unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.load_ledger().unwrap(), frames);
+}
+
+fn is_let_in(world: &World, account: &str) -> bool {
+    let subject = Subject::parse(account).unwrap();
+    world.gate.check(subject.account(), None) == portcullis::ban::Verdict::LetIn
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn it_is_what_a_full_replay_gives(
+        before in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..1_u8), 0..60),
+        during in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..4_u8), 0..40),
+        behind in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..1_u8), 0..40),
+        at_once in 1..5usize,
+    ) {
+        let mut ledger = Ledger::default();
+        let mut log = Vec::new();
+        let fold = |ledger: &mut Ledger, log: &mut Vec<Event>, step: &Step| {
+            let seq = log.len() + 1;
+            let event = event(ledger, seq as i64 * 1_000, step);
+            ledger.fold(Seq(seq as u64), &event);
+            log.push(event);
+        };
+        before.iter().for_each(|step| fold(&mut ledger, &mut log, step));
+        let mut frames = Vec::new();
+        let mut taking = ledger.begin_snapshot(at_once);
+        for step in &during {
+            fold(&mut ledger, &mut log, step);
+            for _ in 0..step.3 {
+                frames.extend(ledger.next_piece(&mut taking));
+            }
+        }
+        while let Some(piece) = ledger.next_piece(&mut taking) {
+            frames.push(piece);
+        }
+        let ending = ledger.end_snapshot(taking);
+        prop_assert_eq!(ending.folded, Seq(log.len() as u64));
+        frames.push(ending.seal(Chain([1; 32])));
+        behind.iter().for_each(|step| fold(&mut ledger, &mut log, step));
+
+        let (mut restored, chain) = Ledger::restore(&frames).unwrap();
+        prop_assert_eq!(chain, Chain([1; 32]));
+        let mut replayed = Ledger::default();
+        for (seq, event) in (1..).zip(&log) {
+            let ruling = replayed.fold(Seq(seq), event);
+            if Seq(seq) > restored.folded() {
+                prop_assert_eq!(restored.fold(Seq(seq), event), ruling);
+            }
+        }
+        prop_assert_eq!(&restored, &ledger);
+        prop_assert_eq!(&restored, &replayed);
+        // Also where it does not show in a comparison: in the order of subjects.
+        let bytes = |ledger: &mut Ledger| {
+            let taking = ledger.begin_snapshot(1);
+            ledger.end_snapshot(taking).seal(Chain::default())
+        };
+        prop_assert_eq!(bytes(&mut restored), bytes(&mut replayed));
+    }
+}
