@@ -192,6 +192,8 @@ fn gate(store: &Arc<Store>) -> Arc<Gate> {
         moderator_longest: None,
         exempt_networks: vec![],
         exempt_accounts: vec![],
+        moderators_change: Default::default(),
+        undo_for: Duration::from_secs(86_400),
         rules: Default::default(),
     };
     Gate::open(
@@ -267,6 +269,14 @@ impl Server for Nobody {
 
     fn release<'a>(&'a self, _: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn kick<'a>(
+        &'a self,
+        _: &'a Subject,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async { Ok(None) }.boxed()
     }
 
     fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
