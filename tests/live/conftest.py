@@ -14,7 +14,6 @@ from parts import missing, need
 
 
 def pytest_addoption(parser):
-    parser.addoption("--screens", type=pathlib.Path, help="keep what the outside clients show in this folder (clients/)")
     parser.addoption("--server", action="append", choices=sorted(lab.SERVERS), help="only this server (may be repeated)")
     parser.addoption("--screens", type=pathlib.Path, help="keep what the clients show in this folder (tests in clients/)")
 
