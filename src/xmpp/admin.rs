@@ -72,9 +72,14 @@ impl Completed {
     }
 }
 
-/// Ends all sessions of an account, or one when the JID is full.
+/// Ends all sessions of an account, or one when the JID is full, as ejabberd spells the field.
 pub fn end_user_session(jid: &str) -> Element {
     command("end-user-session", "accountjid", jid)
+}
+
+/// The same as XEP-0133 (4.5) and Prosody spell it.
+pub fn end_user_sessions(jid: &str) -> Element {
+    command("end-user-session", "accountjids", jid)
 }
 
 /// Disables an account.

@@ -5,6 +5,7 @@ use crate::ban::{Account, Subject};
 use crate::gate::ports::Undone;
 use crate::xmpp::admin;
 use crate::xmpp::payload::hook;
+use crate::xmpp::probe::Kind;
 
 impl XmppServer {
     pub(super) async fn end_sessions(
@@ -45,7 +46,11 @@ impl XmppServer {
         };
         let before = before.as_ref().and_then(admin::sessions);
         let doing = format!("The sessions of {jid} could not be closed");
-        let done = self.run_command(&host, admin::end_user_session(jid.as_str()));
+        let command = match host.kind {
+            Kind::Prosody => admin::end_user_sessions(jid.as_str()),
+            Kind::Ejabberd | Kind::Unknown => admin::end_user_session(jid.as_str()),
+        };
+        let done = self.run_command(&host, command);
         match done.await {
             Ok(done) => match done.complaint() {
                 None => Ok(before),

@@ -36,7 +36,7 @@ admins = {{ "admin@{host}" }}
 modules_enabled = {{
 	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix"; "carbons"; "admin_shell"; "register_ibr"; "websocket"; "blocklist";
 }}
-modules_disabled = {{ "s2s"; "s2s_auth_certs"; "offline" }}
+modules_disabled = {{ "s2s"; "s2s_auth_certs" }}
 allow_registration = true                   -- the lab makes its users over the wire
 authentication = "{authentication}"
 
