@@ -219,15 +219,16 @@ impl Record {
         }
     }
 
-    /// The ban it holds. Without a good seal of ours its reason is the server's, and it has no end.
+    /// The ban it holds: one under a good seal of ours, or one the server made itself, which has no end. What claims to
+    /// be ours under another seal (of another portcullis, forged, or its key was removed) tells nothing to believe.
     pub fn tells(&self, account: &Account, keyring: &Keyring) -> Option<Recorded> {
         if self.bandate.is_empty() || self.hash.is_empty() {
             return None;
         }
-        let sealed = self
-            .ours
-            .as_ref()
-            .filter(|_| self.is_sealed(account, keyring));
+        if self.ours.is_some() && !self.is_sealed(account, keyring) {
+            return None;
+        }
+        let sealed = self.ours.as_ref();
         let until = sealed.and_then(|ours| ours.until.as_deref());
         let mut reason = self.reason.clone();
         if let Some(end) = until.and_then(Timestamp::parse) {
@@ -414,6 +415,29 @@ mod tests {
 
     fn written(record: &Record) -> String {
         String::from(&record.to_element())
+    }
+
+    #[test]
+    fn a_record_tells_its_ban_only_under_a_seal_of_ours_or_as_the_servers_own() {
+        let ours = expected();
+        let told = ours.tells(&alice(), &ring(1)).unwrap();
+        assert!(told.is_ours && !told.reason.contains("until"), "{told:?}");
+        assert_eq!(
+            told.until.map(Timestamp::to_xmpp),
+            ours.ours.clone().unwrap().until
+        );
+        assert_eq!(
+            ours.tells(&alice(), &ring(2)),
+            None,
+            "of another portcullis"
+        );
+        let server = Record {
+            ours: None,
+            ..ours.clone()
+        };
+        let told = server.tells(&alice(), &ring(1)).unwrap();
+        assert_eq!((told.is_ours, told.until), (false, None));
+        assert_eq!(Record::default().tells(&alice(), &ring(1)), None);
     }
 
     #[test]
