@@ -77,7 +77,6 @@ def quiet(house, seconds):
 def reply(house, to, text):
     """A reply as slixmpp makes it (XEP-0461); the answer's text."""
     x = house.admin.x
-    x.register_plugin("xep_0461")
 
     def send():
         message = x.make_message(mto=bot(house), mbody=text, mtype="chat")

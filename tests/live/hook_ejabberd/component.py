@@ -51,6 +51,13 @@ class Component:
         with self.lock:
             self.sock.sendall(text.encode())
 
+    def _send_late(self, text):
+        try:
+            self._send(text)
+        except OSError:
+            if self.open:
+                raise
+
     def _feed(self):
         data = self.sock.recv(65536)
         if not data:
@@ -115,7 +122,7 @@ class Component:
             return
         reply = f"<iq type='result' id={quoteattr(stanza.get('id'))} from='{self.domain}' to={quoteattr(stanza.get('from'))}>{answer}</iq>"
         if name in self.late:
-            threading.Timer(self.late[name], self._send, [reply]).start()
+            threading.Timer(self.late[name], self._send_late, [reply]).start()
         else:
             self._send(reply)
 

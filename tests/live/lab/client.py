@@ -124,7 +124,8 @@ class _Xmpp(slixmpp.ClientXMPP):
     def __init__(self, jid, pw, mechanism):
         clear = {"feature_mechanisms": {"unencrypted_plain": True, "unencrypted_scram": True}}  # loopback; 1.10 wants to be told
         super().__init__(jid, pw, plugin_config=clear, sasl_mech=mechanism)
-        for plugin in ("xep_0004", "xep_0030", "xep_0050", "xep_0092", "xep_0115", "xep_0184", "xep_0199", "xep_0202"):
+        # All here, in slixmpp's own thread: a plugin that registers elsewhere finds no event loop.
+        for plugin in ("xep_0004", "xep_0030", "xep_0045", "xep_0050", "xep_0092", "xep_0115", "xep_0184", "xep_0199", "xep_0202", "xep_0461"):
             self.register_plugin(plugin)
 
 

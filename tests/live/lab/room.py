@@ -25,7 +25,6 @@ class Room:
                                        f"<value>{CONFIG}</value></field>{fields}</x></query>")
 
     def enter(self, client, nick, password=None):
-        client.x.register_plugin("xep_0045")
         client.plugin("xep_0045", "join_muc_wait", self.jid, nick, password=password, maxstanzas=0)
 
     def leave(self, client, nick):
