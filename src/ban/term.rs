@@ -107,6 +107,11 @@ impl Term {
         }
     }
 
+    /// The term of what ends there; `None`: of what has no end.
+    pub fn up_to(end: Option<Timestamp>) -> Term {
+        end.map_or(Term::Forever, Term::Until)
+    }
+
     /// When a ban of this term that starts now ends; `None` for one that does not.
     pub fn ends(self, now: Timestamp) -> Option<Timestamp> {
         match self {

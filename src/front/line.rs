@@ -7,12 +7,13 @@ use crate::ban::{Door, Role, Subject, Term};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
 
 /// From a line to a call, or to what is wrong with it. What a line leaves out, the message it replies to fills in: whom
-/// it is about, and that a mere duration is the new term of that ban.
+/// it is about, and what a duration without a command means. `stands` says whether somebody so named is banned now.
 pub(super) fn call(
     text: &str,
     caller: &Caller,
     door: Door,
     replied: Option<&Replied>,
+    stands: impl Fn(&str) -> bool,
 ) -> Result<Call, String> {
     let line = text.trim_start_matches(['/', '!']).trim();
     let mut lines = line.lines().skip(1);
@@ -23,12 +24,9 @@ pub(super) fn call(
     };
     let permitted =
         |name: &str| command::find(name).filter(|spec| command::permits(caller.role(), spec));
-    let term = replied
-        .and_then(|_| permitted(TERM))
-        .filter(|_| is_term(line));
-    let (name, rest) = match term {
-        Some(spec) => (spec.name.to_owned(), line),
-        None => (name, rest),
+    let (name, rest) = match replied.and_then(|replied| meant_by_term(line, replied, stands)) {
+        Some(name) if permitted(name).is_some() => (name.to_owned(), line),
+        _ => (name, rest),
     };
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
@@ -75,12 +73,21 @@ pub(super) fn call(
     })
 }
 
-/// The command that a mere duration means in a reply.
-const TERM: &str = "ban";
-
-fn is_term(line: &str) -> bool {
+/// The command that a duration means in a reply, if the line begins with one. A duration and no more makes a ban that
+/// stands so much longer, as the line under a notice does; with a reason behind it, it is a ban in new terms.
+fn meant_by_term(
+    line: &str,
+    replied: &Replied,
+    stands: impl Fn(&str) -> bool,
+) -> Option<&'static str> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    matches!(Term::take(&words), Ok(Some(_)))
+    let Ok(Some((_, used))) = Term::take(&words) else {
+        return None;
+    };
+    match replied {
+        Replied::To(About::One(whom)) if used == words.len() && stands(whom) => Some("extend"),
+        _ => Some("ban"),
+    }
 }
 
 /// A word, or several in quotes.
@@ -402,7 +409,7 @@ mod tests {
             rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
-        let parse = |text| call(text, &caller, Door::Chat, None);
+        let parse = |text| call(text, &caller, Door::Chat, None, |_| false);
         assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
         assert_eq!(parse("?").unwrap().name, "help");
         assert_eq!(
@@ -428,7 +435,8 @@ mod tests {
         let mut stranger = caller.clone();
         stranger.rights = Rights::default();
         assert!(
-            call("bann a@b", &stranger, Door::Chat, None).is_err_and(|text| !text.contains("mean"))
+            call("bann a@b", &stranger, Door::Chat, None, |_| false)
+                .is_err_and(|text| !text.contains("mean"))
         );
     }
 

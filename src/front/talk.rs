@@ -14,7 +14,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::message::{Line, Speech};
 use super::said::{About, Replied};
 use super::{line, text};
-use crate::ban::{Door, Timestamp};
+use crate::ban::{Door, Ledger, Timestamp};
 use crate::command::outcome::Outcome;
 use crate::command::{self, Call, Caller, Context, subjects, words};
 
@@ -213,10 +213,14 @@ impl Talks {
             (Some(Word::No), Some(_)) => (words::dropped().into(), false),
             (Some(Word::Next), _) => self.page(&caller, 1, context).await,
             (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
-            _ => match line::call(&line.text, &caller, door(&caller), replied.as_ref()) {
-                Ok(call) => self.carry_out(call, this.clone(), context).await,
-                Err(text) => (text.into(), true),
-            },
+            _ => {
+                let stands = |whom: &str| stands(whom, context);
+                let door = door(&caller);
+                match line::call(&line.text, &caller, door, replied.as_ref(), stands) {
+                    Ok(call) => self.carry_out(call, this.clone(), context).await,
+                    Err(text) => (text.into(), true),
+                }
+            }
         };
         if failed {
             self.person(&who, |person| person.failed = this);
@@ -330,6 +334,21 @@ fn about(call: &Call, context: &Context) -> About {
         }
         Err(_) => About::Nobody,
     }
+}
+
+/// Whether somebody, named as messages of ours name them, is banned now.
+fn stands(whom: &str, context: &Context) -> bool {
+    let named: Vec<&str> = whom.split(' ').collect();
+    let subject = subjects::read_one(&named, context);
+    subject.is_ok_and(|subject| {
+        let now = context.gate.now();
+        let ban = |ledger: &Ledger| {
+            ledger
+                .current(&subject)
+                .is_some_and(|ban| ban.is_in_force(now))
+        };
+        context.gate.read(ban)
+    })
 }
 
 /// What is said of what was said before: an answer to our question, or another page of a list.

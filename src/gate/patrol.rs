@@ -161,7 +161,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
                 .collect(),
             note: None,
             // Only one of ours tells an end: the store it was in is lost.
-            term: until.map_or(Term::Forever, Term::Until),
+            term: Term::up_to(until),
             origin: Origin::Server,
         },
     };

@@ -114,7 +114,7 @@ impl Teller {
             }
             if let What::Ban { term, note, .. } = &mut order.what {
                 // The default depends on who ordered, which is not written down.
-                term.get_or_insert(until.map_or(Term::Forever, Term::Until));
+                term.get_or_insert(Term::up_to(until));
                 *note = None;
             }
             Report::Order(order)

@@ -100,9 +100,9 @@ async fn a_guesser_is_told_with_all_there_is_to_know_and_what_to_do() {
         "Banned #1 alice@example.org from 203.0.113.7 until 2026-11-22 04:10 UTC (10 minutes) by the rule pair-failures, ban no. 1 of it: too many failed logins.\n\
          Evidence: 5 failures within 10 minutes (limit 5); the last at 2026-11-22 04:00 UTC: alice@example.org from 203.0.113.7\n\
          It was never banned before.\n\
-         unban #1\nshow #1\nban #1 1w"
+         unban #1\nshow #1\nextend #1 1w"
     );
-    assert_eq!(notice.quick, ["unban #1", "show #1", "ban #1 1w"]);
+    assert_eq!(notice.quick, ["unban #1", "show #1", "extend #1 1w"]);
     let message = &notice.element;
     assert_eq!(message.attr("type"), Some("chat"));
     assert_eq!(message.attr("from"), Some("bot@gate.example.org"));

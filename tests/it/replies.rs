@@ -75,6 +75,14 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
         text.starts_with("Changed #1 alice@example.org from 203.0.113.7: was until 2026-11-22 04:10 UTC, now until 2026-11-29 04:00 UTC (7 days): guessing again."),
         "{text}"
     );
+    // A duration and no more does what the line under the notice does.
+    assert_eq!(notice.quick[2], "extend #1 1w");
+    let longer = "Extended #1 alice@example.org from 203.0.113.7: was until 2026-11-29 04:00 UTC, now until 2026-12-06 04:00 UTC (14 days): guessing again.";
+    let text = reply(&bot, ADMIN, &notice, "1 week").await;
+    assert!(text.starts_with(longer), "{text}");
+    bot.chat(ADMIN, "undo").await;
+    let text = bot.chat(ADMIN, &notice.quick[2]).await;
+    assert!(text.starts_with(longer), "{text}");
     let text = reply(&bot, ADMIN, &notice, "ban 2d").await;
     assert!(text.contains("now until 2026-11-24 04:00 UTC"), "{text}");
     let text = reply(&bot, ADMIN, &notice, "unban sorry, her phone").await;
@@ -82,6 +90,12 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
         text.starts_with("Un-banned #1 alice@example.org from 203.0.113.7."),
         "{text}"
     );
+    let text = reply(&bot, ADMIN, &notice, "1d").await;
+    assert!(
+        text.starts_with("Banned #2 alice@example.org from 203.0.113.7"),
+        "there is nothing to make longer: {text}"
+    );
+    bot.chat(ADMIN, "undo").await;
     let text = reply(&bot, ADMIN, &notice, "allow").await;
     assert!(
         text.contains("cannot be exempt"),
@@ -89,7 +103,7 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
     );
     // Whom the line names counts before the message it replies to.
     let text = reply(&bot, ADMIN, &notice, "ban eve@example.org 1d").await;
-    assert!(text.starts_with("Banned #2 eve@example.org"), "{text}");
+    assert!(text.starts_with("Banned #3 eve@example.org"), "{text}");
     let text = reply(&bot, ADMIN, &notice, "3").await;
     assert!(text.contains("Nothing was done"), "{text}");
 }

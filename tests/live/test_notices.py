@@ -102,11 +102,19 @@ def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(house, fresh):
     number = re.search(rf"^Banned (#\d+) {re.escape(pair)} until .* by the rule pair-failures, ban no\. 1 of it", text).group(1)
     assert "Evidence: 4 failures within 1 minute (limit 4)" in text and "It was never banned before." in text, text
     lines = text.splitlines()
-    assert lines[-3:] == [f"unban {number}", f"show {number}", lines[-1]], text
+    assert lines[-3:] == [f"unban {number}", f"show {number}", f"extend {number} 1w"], text
     assert [one.get("value") for one in notice.xml.findall(QUICK)] == lines[-3:]
     answer = reply(house, notice, "1 hour guessing")
     print(answer)
     assert f"Changed {number}" in answer and "guessing" in answer, answer
+    until = re.search(r"now until (\S+ \S+) UTC", answer).group(1)
+    answer = reply(house, notice, "1 week")
+    print(answer)
+    assert f"Extended {number} {pair}: was until {until} UTC" in answer and "(7 days" in answer, answer
+    longest = re.search(r"now until (\S+ \S+) UTC", answer).group(1)
+    house.admin.say(bot(house), lines[-1])
+    answer = heard(house)["body"]
+    assert f"Extended {number} {pair}: was until {longest} UTC" in answer, answer
     assert attempt(house, victim, guesser) != ""
     answer = reply(house, notice, "unban")
     print(answer)

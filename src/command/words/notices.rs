@@ -294,9 +294,9 @@ pub fn do_show(whom: &str) -> String {
     format!("show {whom}")
 }
 
-/// Gives a ban another week.
+/// Makes a ban a week longer.
 pub fn do_extend(id: BanId) -> String {
-    format!("ban {id} 1w")
+    format!("extend {id} 1w")
 }
 
 /// Bans.

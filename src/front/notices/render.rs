@@ -135,10 +135,8 @@ fn ruled(event: &crate::ban::Event, ruling: &Ruling, gate: &Gate, now: Timestamp
             lines.push(words::notice_past(times, last.as_ref()));
             let id = ban.id.to_string();
             let mut actions = vec![words::do_unban(ban.id), words::do_show(&id)];
-            match &ban.subject {
-                Subject::Guard(_) => {}
-                _ => actions.push(words::do_extend(ban.id)),
-            }
+            let can_be_longer = ban.until.is_some() && !matches!(ban.subject, Subject::Guard(_));
+            actions.extend(can_be_longer.then(|| words::do_extend(ban.id)));
             (actions, About::One(id))
         }
         Ruling::Amended { ban, .. } => {

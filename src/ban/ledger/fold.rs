@@ -1,0 +1,268 @@
+//! The one function that changes the ledger, and what it does with each kind of change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Effect, Ledger, Ruling};
+use crate::ban::event::{Change, Event, Seq};
+use crate::ban::exempt::Exemption;
+use crate::ban::policy::Refusal;
+use crate::ban::record::{Ban, Past};
+use crate::ban::standing::Stands;
+use crate::ban::subject::Subject;
+use crate::ban::time::Timestamp;
+use crate::ban::undo::{Deeds, Did, WIDEST};
+use crate::ban::watch::Watch;
+
+impl Ledger {
+    /// Takes one event of the log. Deterministic: no clock, no chance.
+    ///
+    /// An event decided on another version of its subject than the one reached here is stale
+    /// and changes nothing.
+    pub fn fold(&mut self, seq: Seq, event: &Event) -> (Ruling, Vec<Effect>) {
+        self.folded = seq;
+        if self.version(&event.subject) != event.based_on {
+            return (Ruling::Stale, Vec::new());
+        }
+        let before = Deeds::is_one(event).then(|| self.before(&event.subject));
+        let ruling = self.apply(seq, event);
+        let Some(effects) = effects_of(&ruling, &event.subject) else {
+            return (ruling, Vec::new());
+        };
+        self.touch(&event.subject, seq, event.at);
+        if let (Some(before), Some(did)) = (before, Did::of(&event.change)) {
+            self.did(seq, event, &event.subject, did, before);
+        }
+        (ruling, effects)
+    }
+
+    fn apply(&mut self, seq: Seq, event: &Event) -> Ruling {
+        match &event.change {
+            Change::Imposed { reason, until } | Change::ImposedOnExempt { reason, until } => {
+                self.impose(seq, event, reason, *until, None)
+            }
+            Change::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            } => self.impose(seq, event, reason, Some(*until), Some(*ordinal)),
+            Change::Amended { reason, until } => self.amend(seq, event, reason, *until),
+            Change::Lifted { .. } | Change::Expired => self.lift(seq, event),
+            Change::Allowed { comment, until } => self.allow(seq, event, comment, *until),
+            Change::Unallowed => match self.exemptions.remove(&event.subject) {
+                Some(exemption) => Ruling::Unallowed(exemption),
+                None => Ruling::NotAllowed(event.subject.clone()),
+            },
+            Change::Forgotten => self.forget(event),
+            Change::Watched { watch } => self.watch(event, watch.clone()),
+            Change::Annotated { .. } => Ruling::Annotated(event.subject.clone()),
+            Change::Undone => self.undo(seq, event),
+            Change::Kicked { .. } => {
+                // It stands in the history, and changes nothing: the version stays.
+                self.dossiers.of(&event.subject).trail.push(seq);
+                Ruling::Kicked(event.subject.clone())
+            }
+        }
+    }
+
+    /// Writes down that an event changed a subject.
+    fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
+        let dossier = self.dossiers.of(subject);
+        dossier.version = seq;
+        dossier.changed = at;
+        dossier.trail.push(seq);
+    }
+
+    fn impose(
+        &mut self,
+        seq: Seq,
+        event: &Event,
+        reason: &str,
+        until: Option<Timestamp>,
+        ordinal: Option<u32>,
+    ) -> Ruling {
+        // Allowed after this was decided.
+        let insists = matches!(event.change, Change::ImposedOnExempt { .. });
+        if let Some(exemption) = self.exemptions.covering(&event.subject, event.at)
+            && !insists
+        {
+            let by = exemption.to_string();
+            return Ruling::Refused(Refusal::Allowed(event.subject.clone(), by));
+        }
+        if let Some(ban) = self.current(&event.subject) {
+            if ban.is_in_force(event.at) {
+                return Ruling::Already(ban.clone());
+            }
+            // Its time was over and nobody had written that down yet.
+            self.lift(seq, event);
+        }
+        let id = self.dossiers.next_number(&event.subject);
+        let dossier = self.dossiers.of(&event.subject);
+        dossier.bans = dossier.bans.saturating_add(1);
+        dossier.counted = ordinal.unwrap_or(dossier.counted.saturating_add(1));
+        dossier.length = until.map(|end| end.since(event.at));
+        dossier.clean = Some(event.at.saturating_add(Duration::from_millis(1)));
+        let ban = Ban {
+            id,
+            subject: event.subject.clone(),
+            reason: reason.to_owned(),
+            by: event.actor.clone(),
+            origin: event.origin.clone(),
+            since: event.at,
+            until,
+            ordinal: dossier.counted,
+            version: seq,
+        };
+        dossier.current = Some(ban.id);
+        self.enter(ban.clone());
+        Ruling::Banned(ban)
+    }
+
+    fn amend(&mut self, seq: Seq, event: &Event, reason: &str, until: Option<Timestamp>) -> Ruling {
+        let Some(mut ban) = self.take(&event.subject) else {
+            return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
+        };
+        let before = ban.until;
+        let before_reason = std::mem::replace(&mut ban.reason, reason.to_owned());
+        ban.until = until;
+        ban.by = event.actor.clone();
+        ban.version = seq;
+        if let Some(dossier) = self.dossiers.get_mut(&event.subject) {
+            dossier.length = until.map(|end| end.since(ban.since));
+        }
+        self.enter(ban.clone());
+        Ruling::Amended {
+            ban,
+            before,
+            before_reason,
+        }
+    }
+
+    fn lift(&mut self, seq: Seq, event: &Event) -> Ruling {
+        let Some(ban) = self.take(&event.subject) else {
+            return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
+        };
+        let by_hand = matches!(event.change, Change::Lifted { .. });
+        self.close(&ban, seq, event.at, by_hand);
+        Ruling::Lifted(ban)
+    }
+
+    fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
+        self.recent.end(seq, ban);
+        let dossier = self.dossiers.of(&ban.subject);
+        dossier.current = None;
+        dossier.last = Some(Past {
+            id: ban.id,
+            // A ban ends at its second, whenever that is written down.
+            ended: ban.until.map_or(at, |end| end.min(at)),
+            seq,
+        });
+        if by_hand {
+            dossier.clean = Some(at);
+            dossier.pardoned = Some(at);
+        }
+    }
+
+    fn allow(
+        &mut self,
+        seq: Seq,
+        event: &Event,
+        comment: &str,
+        until: Option<Timestamp>,
+    ) -> Ruling {
+        let exemption = Exemption {
+            subject: event.subject.clone(),
+            comment: comment.to_owned(),
+            by: event.actor.clone(),
+            since: event.at,
+            until,
+        };
+        let is_a_deed = Deeds::is_one(event);
+        self.exemptions.insert(exemption.clone());
+        let covered: Vec<Subject> = self
+            .bans
+            .values()
+            .filter(|ban| exemption.covers(&ban.subject))
+            .map(|ban| ban.subject.clone())
+            .collect();
+        let mut lifted = Vec::with_capacity(covered.len());
+        let may_come_back = is_a_deed && covered.len() <= WIDEST;
+        for subject in covered {
+            let before = may_come_back.then(|| self.before(&subject));
+            if let Some(ban) = self.take(&subject) {
+                self.close(&ban, seq, event.at, true);
+                if subject != event.subject {
+                    self.touch(&subject, seq, event.at);
+                    if let Some(before) = before {
+                        self.did(seq, event, &subject, Did::Lifted, before);
+                    }
+                }
+                lifted.push(ban);
+            }
+        }
+        Ruling::Allowed { exemption, lifted }
+    }
+
+    fn forget(&mut self, event: &Event) -> Ruling {
+        let dossier = self.dossiers.of(&event.subject);
+        let bans = std::mem::take(&mut dossier.counted);
+        dossier.bans = 0;
+        dossier.length = None;
+        dossier.clean = Some(event.at);
+        dossier.forgotten = Some(event.at);
+        Ruling::Forgotten {
+            subject: event.subject.clone(),
+            bans,
+        }
+    }
+
+    fn watch(&mut self, event: &Event, watch: Option<Watch>) -> Ruling {
+        let subject = event.subject.clone();
+        match watch.clone() {
+            Some(watch) => self.watches.insert(subject.clone(), watch),
+            None => self.watches.remove(&subject),
+        };
+        Ruling::Watched { subject, watch }
+    }
+
+    /// Puts a ban into every index.
+    pub(super) fn enter(&mut self, ban: Ban) {
+        self.recent.enter(&ban);
+        let ban = Arc::new(ban);
+        self.standing.insert(Stands::new(Arc::clone(&ban)));
+        if let Some(end) = ban.until {
+            self.due.insert((end, ban.id));
+        }
+        self.bans.insert(ban.id, ban);
+    }
+
+    /// Takes a ban out of every index.
+    pub(super) fn take(&mut self, subject: &Subject) -> Option<Ban> {
+        let id = self.dossiers.get(subject)?.current?;
+        let ban = self.bans.remove(&id)?;
+        self.standing.remove(subject);
+        self.recent.leave(&ban);
+        if let Some(end) = ban.until {
+            self.due.remove(&(end, id));
+        }
+        Some(Arc::unwrap_or_clone(ban))
+    }
+}
+
+/// What a ruling asks of the world; `None` when nothing was changed.
+fn effects_of(ruling: &Ruling, subject: &Subject) -> Option<Vec<Effect>> {
+    match ruling {
+        Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) | Ruling::Undone { .. } => {
+            Some(vec![Effect::Settle(subject.clone())])
+        }
+        Ruling::Allowed { lifted, .. } => {
+            let subjects = lifted.iter().map(|ban| ban.subject.clone());
+            Some(subjects.map(Effect::Settle).collect())
+        }
+        Ruling::Unallowed(_)
+        | Ruling::Forgotten { .. }
+        | Ruling::Watched { .. }
+        | Ruling::Annotated(_) => Some(Vec::new()),
+        _ => None,
+    }
+}

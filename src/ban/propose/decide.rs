@@ -1,0 +1,231 @@
+//! What an order changes, or the answer when it changes nothing. One function a kind of order.
+
+use super::{Order, What};
+use crate::ban::event::{Change, Personal, Role};
+use crate::ban::ledger::{Ledger, Ruling};
+use crate::ban::policy::{Policy, Refusal};
+use crate::ban::record::Ban;
+use crate::ban::subject::Subject;
+use crate::ban::term::Term;
+use crate::ban::time::Timestamp;
+use crate::ban::watch::Watch;
+
+/// The change an order leads to, or the answer when it leads to none.
+pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;
+
+/// An order beside all that decides about it.
+pub(super) struct Case<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) policy: &'a Policy,
+    pub(super) order: &'a Order,
+    /// The ban of exactly this subject that is in force.
+    pub(super) standing: Option<&'a Ban>,
+    pub(super) now: Timestamp,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(
+        ledger: &'a Ledger,
+        policy: &'a Policy,
+        order: &'a Order,
+        now: Timestamp,
+    ) -> Self {
+        let standing = ledger.current(&order.subject);
+        Case {
+            ledger,
+            policy,
+            order,
+            standing: standing.filter(|ban| ban.is_in_force(now)),
+            now,
+        }
+    }
+
+    pub(super) fn decide(&self) -> Decision {
+        match &self.order.what {
+            What::Ban { term, reason, note } | What::BanExempt { term, reason, note } => {
+                self.ban(*term, reason.as_deref(), note.as_deref())
+            }
+            What::Adopt {
+                reason, note, term, ..
+            } => self.adopt(reason, note.as_deref(), *term),
+            What::Extend { by } => self.extend(*by),
+            What::Lift { reason } => self.lift(reason),
+            What::Annotate { note, replaces } => self.annotate(note.as_deref(), *replaces),
+            What::Kick { reason } => self.kick(reason),
+            What::Allow { term, comment } => self.allow(*term, comment),
+            What::Unallow => self.unallow(),
+            What::Forget => self.forget(),
+            What::Watch(watch) => self.watch(watch.as_ref()),
+            What::Undo { deed } => self.undo(*deed),
+        }
+    }
+
+    /// A ban, or other terms for the one in force. What is not said stays as it is.
+    fn ban(&self, term: Option<Term>, reason: Option<&str>, note: Option<&str>) -> Decision {
+        let insists = matches!(self.order.what, What::BanExempt { .. });
+        let wanted = match (term, self.standing) {
+            (Some(term), _) => term,
+            (None, Some(ban)) => Term::up_to(ban.until),
+            (None, None) => self
+                .policy
+                .default_term_for(self.order.actor.role, self.now),
+        };
+        self.permits_ban(wanted, reason, note)?;
+        // An exempt address or network is let in whatever ban there is: `unallow` comes first.
+        if !insists || self.order.subject.whose().is_none() {
+            self.nobody_allowed()?;
+        }
+        let until = wanted.ends(self.now);
+        let Some(ban) = self.standing else {
+            let reason = reason.unwrap_or_default().to_owned();
+            let change = match insists {
+                true => Change::ImposedOnExempt { reason, until },
+                false => Change::Imposed { reason, until },
+            };
+            return Ok((change, noted(note)));
+        };
+        let reason = reason.unwrap_or(&ban.reason).to_owned();
+        if until == ban.until && reason == ban.reason && note.is_none() {
+            return Err(Box::new(Ruling::Already(ban.clone())));
+        }
+        self.permits_change(ban)?;
+        Ok((Change::Amended { reason, until }, noted(note)))
+    }
+
+    /// A ban taken over. The one that stands may become longer by it, and keeps its reason.
+    fn adopt(&self, reason: &str, note: Option<&str>, term: Term) -> Decision {
+        self.permits_ban(term, Some(reason), note)?;
+        self.nobody_allowed()?;
+        let reason = reason.to_owned();
+        let until = term.ends(self.now);
+        match self.standing {
+            None => Ok((Change::Imposed { reason, until }, noted(note))),
+            Some(ban) if lasts_longer(term, ban, self.now) => {
+                let reason = match ban.reason.is_empty() {
+                    true => reason,
+                    false => ban.reason.clone(),
+                };
+                Ok((Change::Amended { reason, until }, noted(note)))
+            }
+            Some(ban) => Err(Box::new(Ruling::Already(ban.clone()))),
+        }
+    }
+
+    /// A ban made longer. A length is added to the end it has; an end is set.
+    fn extend(&self, by: Term) -> Decision {
+        self.needs(Role::Moderator, "Extending a ban")?;
+        let Some(ban) = self.standing else {
+            return Err(Box::new(Ruling::NotBanned(
+                self.order.subject.clone(),
+                None,
+            )));
+        };
+        let Some(end) = ban.until else {
+            return Err(Refusal::NotLonger(ban.id, None).into());
+        };
+        let until = match by {
+            Term::For(length) => Some(end.saturating_add(length)),
+            other => other.ends(self.now),
+        };
+        if until.is_some_and(|until| until <= end) {
+            return Err(Refusal::NotLonger(ban.id, Some(end)).into());
+        }
+        self.permits_change(ban)?;
+        let term = Term::up_to(until);
+        self.policy
+            .allows_term(self.order.actor.role, term, self.now)?;
+        let reason = ban.reason.clone();
+        alone(Change::Amended { reason, until })
+    }
+
+    fn lift(&self, reason: &str) -> Decision {
+        self.permits_lift(reason)?;
+        let subject = &self.order.subject;
+        match self.standing {
+            None => Err(Box::new(Ruling::NotBanned(
+                subject.clone(),
+                self.ledger.last(subject).cloned(),
+            ))),
+            Some(_) => alone(Change::Lifted {
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    fn annotate(&self, note: Option<&str>, replaces: bool) -> Decision {
+        self.permits_note(note)?;
+        Ok((Change::Annotated { replaces }, noted(note)))
+    }
+
+    fn kick(&self, reason: &str) -> Decision {
+        self.permits_kick(reason)?;
+        alone(Change::Kicked {
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn allow(&self, term: Option<Term>, comment: &str) -> Decision {
+        let until = term.and_then(|term| term.ends(self.now));
+        self.permits_allow(until, comment)?;
+        let comment = comment.to_owned();
+        alone(Change::Allowed { comment, until })
+    }
+
+    fn unallow(&self) -> Decision {
+        self.needs(Role::Admin, "Taking an exemption back")?;
+        let subject = &self.order.subject;
+        match self.ledger.exemptions().any(|one| one.subject == *subject) {
+            true => alone(Change::Unallowed),
+            false => Err(Box::new(Ruling::NotAllowed(subject.clone()))),
+        }
+    }
+
+    fn forget(&self) -> Decision {
+        self.needs(Role::Admin, "Forgetting a history")?;
+        alone(Change::Forgotten)
+    }
+
+    fn watch(&self, watch: Option<&Watch>) -> Decision {
+        self.permits_watch()?;
+        match self.ledger.watch_of(&self.order.subject) == watch {
+            true => Err(Box::new(Ruling::Noted)),
+            false => alone(Change::Watched {
+                watch: watch.cloned(),
+            }),
+        }
+    }
+
+    /// No exemption given by `allow` stands against a ban.
+    fn nobody_allowed(&self) -> Result<(), Refusal> {
+        let subject: &Subject = &self.order.subject;
+        match self.ledger.exemption(subject, self.now) {
+            None => Ok(()),
+            Some(by) => Err(Refusal::Allowed(subject.clone(), by.to_string())),
+        }
+    }
+}
+
+/// Whether a ban taken over lasts longer than the one that stands. A length is compared with the
+/// length, or the same list would make its bans longer each time.
+fn lasts_longer(term: Term, ban: &Ban, now: Timestamp) -> bool {
+    match (ban.until, term) {
+        (None, _) => false,
+        (Some(_), Term::Forever) => true,
+        (Some(end), Term::Until(other)) => end < other,
+        (Some(end), Term::For(span)) => {
+            end.since(ban.since) < span && end < now.saturating_add(span)
+        }
+    }
+}
+
+/// A change without anything personal beside it.
+pub(super) fn alone(change: Change) -> Decision {
+    Ok((change, Personal::default()))
+}
+
+fn noted(note: Option<&str>) -> Personal {
+    Personal {
+        note: note.map(str::to_owned),
+        ..Personal::default()
+    }
+}

@@ -1,0 +1,126 @@
+//! What may be reported: what somebody wants done, what the server saw, and that time went on.
+
+use std::net::IpAddr;
+
+use crate::ban::attempt::Attempt;
+use crate::ban::event::{Actor, Event, Origin, Seq};
+use crate::ban::subject::{Account, Subject};
+use crate::ban::term::Term;
+use crate::ban::watch::Watch;
+
+/// Something that happened, from any door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Somebody wants something done.
+    Order(Order),
+    /// A login the server reports.
+    Login(Attempt),
+    /// Failed logins by hand: counted as reported ones are, with all that follows.
+    Attempt {
+        /// Who.
+        actor: Actor,
+        /// Of whom.
+        subject: Subject,
+        /// How many, at most [`ATTEMPTS_AT_ONCE`](crate::ban::weigh::ATTEMPTS_AT_ONCE) at once.
+        times: u32,
+    },
+    /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
+    /// author and terms; what it was based on there means nothing here. History only goes on: one
+    /// that is older than the last change of its subject here is [`Ruling::Stale`](crate::ban::Ruling::Stale).
+    Recall(Box<Event>),
+    /// Time went on.
+    Tick,
+    /// The configuration changed: bans by rules that it exempts now end.
+    Review,
+}
+
+/// What somebody wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Who.
+    pub actor: Actor,
+    /// The actor's own account, which may not be banned by them.
+    pub own_account: Option<Account>,
+    /// The addresses the actor is connected from, as far as the server tells.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Ban, or change the terms of the ban in force.
+    Ban {
+        /// For how long; `None`: the default, or as it is.
+        term: Option<Term>,
+        /// Public reason; `None`: none, or as it is.
+        reason: Option<String>,
+        /// Private note.
+        note: Option<String>,
+    },
+    /// Take over a ban made elsewhere. One that stands here is never shortened by it.
+    Adopt {
+        /// Public reason.
+        reason: String,
+        /// Private note.
+        note: Option<String>,
+        /// How long. A length counts from when it is taken over first: taken over again, it changes
+        /// nothing.
+        term: Term,
+        /// Where it comes from.
+        origin: Origin,
+    },
+    /// Un-ban.
+    Lift {
+        /// Why, for the history.
+        reason: String,
+    },
+    /// Exempt from bans, or change comment and end of the exemption.
+    Allow {
+        /// For how long; `None`: until somebody takes it back.
+        term: Option<Term>,
+        /// Why.
+        comment: String,
+    },
+    /// Take an exemption back.
+    Unallow,
+    /// Forget the history: growth starts anew and counters are cleared; of an account also those
+    /// of its guard and pairs, of a network those of all in it.
+    Forget,
+    /// Ban somebody who is exempt, because an admin insists. Otherwise as [`What::Ban`].
+    BanExempt {
+        /// For how long; `None`: the default, or as it is.
+        term: Option<Term>,
+        /// Public reason; `None`: none, or as it is.
+        reason: Option<String>,
+        /// Private note.
+        note: Option<String>,
+    },
+    /// Make the ban in force longer: by a length, or to a later end. Never shorter.
+    Extend {
+        /// A length is added to the end it has.
+        by: Term,
+    },
+    /// Add a private note, or let none or only this one be left.
+    Annotate {
+        /// The note.
+        note: Option<String>,
+        /// The notes there are count no more.
+        replaces: bool,
+    },
+    /// Take back the last change of the subject.
+    Undo {
+        /// Which one that was when it was asked for. Is it another by now, nothing is done.
+        deed: Seq,
+    },
+    /// End the sessions that are open, without a ban. What does it is the server.
+    Kick {
+        /// Public reason.
+        reason: String,
+    },
+    /// Let a person or a room hear these news; `None`: what everybody hears who expressed no wish.
+    Watch(Option<Watch>),
+}

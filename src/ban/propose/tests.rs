@@ -1,0 +1,425 @@
+//! Orders and what came of them, folded as they would be.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use super::*;
+use crate::ban::event::{Door, Role, Seq};
+use crate::ban::ledger::{Effect, Verdict};
+use crate::ban::term::Term;
+
+/// A little world: one ledger, one policy, a clock that stands still until told.
+struct World {
+    ledger: Ledger,
+    policy: Policy,
+    now: Timestamp,
+    seq: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        World {
+            ledger: Ledger::default(),
+            policy: Policy {
+                default_term: Term::Forever,
+                longest: None,
+                moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+                moderators_change: Default::default(),
+                undo_for: Duration::from_secs(86_400),
+                exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
+                exempt_accounts: vec![],
+                rules: Default::default(),
+            },
+            now: Timestamp::parse("2026-11-22T12:00Z").unwrap(),
+            seq: 0,
+        }
+    }
+
+    fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
+        let order = Order {
+            actor: Actor {
+                name: "admin@example.org/x".into(),
+                role,
+                door: Door::Chat,
+                occupant: None,
+            },
+            own_account: Subject::parse("admin@example.org")
+                .unwrap()
+                .account()
+                .cloned(),
+            own_addresses: vec!["198.51.100.9".parse().unwrap()],
+            subject: Subject::parse(subject).unwrap(),
+            what,
+        };
+        self.submit(&Report::Order(order)).unwrap()
+    }
+
+    fn submit(&mut self, report: &Report) -> Option<Ruling> {
+        let mut n = self.seq as u8;
+        let mut fresh = || {
+            n += 1;
+            EventId([n; 16])
+        };
+        match propose(&self.ledger, &self.policy, report, self.now, &mut fresh) {
+            Proposal::Answer(ruling) => Some(ruling),
+            Proposal::Events(events) => events
+                .iter()
+                .map(|event| {
+                    self.seq += 1;
+                    self.ledger.fold(Seq(self.seq), event).0
+                })
+                .next_back(),
+        }
+    }
+
+    fn ban(&mut self, subject: &str, term: Option<&str>, reason: Option<&str>) -> Ruling {
+        let what = What::Ban {
+            term: term.map(|term| Term::parse(term).unwrap()),
+            reason: reason.map(str::to_owned),
+            note: None,
+        };
+        self.order(Role::Admin, subject, what)
+    }
+
+    fn lift(&mut self, subject: &str) -> Ruling {
+        let what = What::Lift {
+            reason: String::new(),
+        };
+        self.order(Role::Admin, subject, what)
+    }
+
+    fn verdict(&self, account: &str, address: &str) -> Verdict {
+        let account = Subject::parse(account).unwrap();
+        self.ledger
+            .check(account.account(), address.parse().ok(), || false, self.now)
+    }
+}
+
+#[test]
+fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
+    let mut world = World::new();
+    world.ban("spam@example.org", Some("1h"), None);
+    world.order(Role::Admin, "spam@example.org", What::Forget);
+    world.now = world.now.saturating_add(Duration::from_secs(3_600));
+    let ended = world.submit(&Report::Tick);
+    assert!(matches!(ended, Some(Ruling::Lifted(_))), "{ended:?}");
+    assert_eq!(world.ledger.next_end(), None);
+}
+
+#[test]
+fn a_ban_holds_until_it_is_lifted_and_history_counts_on() {
+    let mut world = World::new();
+    let Ruling::Banned(ban) = world.ban("spam@example.org", None, Some("spam")) else {
+        panic!()
+    };
+    assert_eq!((ban.id.0, ban.ordinal, ban.until), (1, 1, None));
+    assert!(matches!(
+        world.verdict("spam@example.org", "192.0.2.1"),
+        Verdict::Refuse { .. }
+    ));
+    assert!(matches!(world.lift("spam@example.org"), Ruling::Lifted(_)));
+    assert_eq!(
+        world.verdict("spam@example.org", "192.0.2.1"),
+        Verdict::LetIn
+    );
+    let Ruling::NotBanned(_, Some(past)) = world.lift("spam@example.org") else {
+        panic!()
+    };
+    assert_eq!(past.id.0, 1);
+    let Ruling::Banned(again) = world.ban("spam@example.org", None, None) else {
+        panic!()
+    };
+    assert_eq!((again.id.0, again.ordinal), (2, 2));
+}
+
+#[test]
+fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
+    let mut world = World::new();
+    world.ban("spam@example.org", Some("10s"), None);
+    world.now = world.now.saturating_add(Duration::from_millis(9_999));
+    assert!(matches!(
+        world.verdict("spam@example.org", "192.0.2.1"),
+        Verdict::Refuse { .. }
+    ));
+    assert_eq!(world.submit(&Report::Tick), None);
+    world.now = world.now.saturating_add(Duration::from_millis(1));
+    assert_eq!(
+        world.verdict("spam@example.org", "192.0.2.1"),
+        Verdict::LetIn
+    );
+    // Banned anew before the clock wrote down the end: a second ban, not a change of the first.
+    let Ruling::Banned(ban) = world.ban("spam@example.org", Some("1h"), None) else {
+        panic!()
+    };
+    assert_eq!(ban.ordinal, 2);
+    world.now = ban.until.unwrap();
+    assert!(matches!(
+        world.submit(&Report::Tick),
+        Some(Ruling::Lifted(_))
+    ));
+    assert_eq!(world.ledger.next_end(), None);
+}
+
+#[test]
+fn other_terms_change_the_ban_and_the_same_terms_do_not() {
+    let mut world = World::new();
+    world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam"));
+    assert!(matches!(
+        world.ban("spam@example.org", None, None),
+        Ruling::Already(_)
+    ));
+    assert!(matches!(
+        world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam")),
+        Ruling::Already(_)
+    ));
+    let Ruling::Amended { ban, before, .. } = world.ban("spam@example.org", Some("forever"), None)
+    else {
+        panic!()
+    };
+    assert_eq!((ban.id.0, ban.ordinal, ban.until), (1, 1, None));
+    assert_eq!(
+        (ban.reason.as_str(), before),
+        ("spam", Timestamp::parse("2030-01-01"))
+    );
+    world.now = Timestamp::parse("2031-01-01").unwrap();
+    assert!(matches!(
+        world.verdict("spam@example.org", "192.0.2.1"),
+        Verdict::Refuse { .. }
+    ));
+}
+
+#[test]
+fn addresses_and_networks_cover_what_lies_in_them() {
+    let mut world = World::new();
+    world.ban("203.0.113.0/24", Some("1h"), None);
+    world.ban("203.0.113.7", Some("2h"), None);
+    world.ban("2001:db8::/64", None, None);
+    let refused = |world: &World, address: &str| match world.verdict("a@example.org", address) {
+        Verdict::Refuse { ban, .. } => Some(ban.0),
+        Verdict::LetIn => None,
+    };
+    assert_eq!(
+        refused(&world, "203.0.113.7"),
+        Some(2),
+        "the longest one is told"
+    );
+    assert_eq!(refused(&world, "::ffff:203.0.113.8"), Some(1));
+    assert_eq!(refused(&world, "203.0.114.1"), None);
+    assert_eq!(refused(&world, "2001:db8::ffff"), Some(3));
+    assert_eq!(refused(&world, "2001:db8:0:1::1"), None);
+    world.lift("203.0.113.0/24");
+    assert_eq!(refused(&world, "203.0.113.8"), None);
+    assert_eq!(refused(&world, "203.0.113.7"), Some(2));
+}
+
+#[test]
+fn nobody_bans_themselves_or_what_is_exempt() {
+    let mut world = World::new();
+    let refusal = |ruling| match ruling {
+        Ruling::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(
+        refusal(world.ban("Admin@example.org/x", None, None)),
+        Refusal::OwnAccount(_)
+    ));
+    assert!(matches!(
+        refusal(world.ban("198.51.100.0/24", None, None)),
+        Refusal::OwnAddress(..)
+    ));
+    assert!(matches!(
+        refusal(world.ban("127.0.0.1", None, None)),
+        Refusal::Exempt(..)
+    ));
+    assert!(matches!(
+        refusal(world.ban("0.0.0.0/0", None, None)),
+        Refusal::Exempt(..)
+    ));
+    assert!(matches!(
+        refusal(world.ban("spam@example.org", Some("until 2020-01-01"), None)),
+        Refusal::EndsInThePast(_)
+    ));
+}
+
+#[test]
+fn a_moderator_has_a_longest_term_and_no_networks() {
+    let mut world = World::new();
+    let ban = |term: Option<&str>| What::Ban {
+        term: term.map(|term| Term::parse(term).unwrap()),
+        reason: None,
+        note: None,
+    };
+    let lift = || What::Lift {
+        reason: String::new(),
+    };
+    let refused = |ruling| matches!(ruling, Ruling::Refused(_));
+    let role = Role::Moderator;
+    assert!(refused(world.order(
+        role,
+        "spam@example.org",
+        ban(Some("31d"))
+    )));
+    assert!(refused(world.order(
+        role,
+        "spam@example.org",
+        ban(Some("forever"))
+    )));
+    assert!(refused(world.order(
+        role,
+        "203.0.113.0/24",
+        ban(Some("1d"))
+    )));
+    let Ruling::Banned(ban_) = world.order(role, "spam@example.org", ban(None)) else {
+        panic!()
+    };
+    assert_eq!(
+        ban_.until.unwrap().since(world.now),
+        Duration::from_secs(30 * 86_400)
+    );
+    assert!(matches!(
+        world.order(role, "spam@example.org", lift()),
+        Ruling::Lifted(_)
+    ));
+    world.ban("other@example.org", None, None);
+    assert!(refused(world.order(role, "other@example.org", lift())));
+    assert!(refused(world.order(
+        Role::Stranger,
+        "third@example.org",
+        ban(Some("1m"))
+    )));
+}
+
+#[test]
+fn an_event_decided_on_an_old_version_changes_nothing() {
+    let mut world = World::new();
+    let mut ids = 0;
+    let mut fresh = || {
+        ids += 1;
+        EventId([ids; 16])
+    };
+    let order = |reason: &str| {
+        Report::Order(Order {
+            actor: Actor {
+                name: "a@example.org".into(),
+                role: Role::Admin,
+                door: Door::Chat,
+                occupant: None,
+            },
+            own_account: None,
+            own_addresses: vec![],
+            subject: Subject::parse("spam@example.org").unwrap(),
+            what: What::Ban {
+                term: None,
+                reason: Some(reason.into()),
+                note: None,
+            },
+        })
+    };
+    let mut events = Vec::new();
+    for reason in ["first", "second"] {
+        match propose(
+            &world.ledger,
+            &world.policy,
+            &order(reason),
+            world.now,
+            &mut fresh,
+        ) {
+            Proposal::Events(mut proposed) => events.append(&mut proposed),
+            Proposal::Answer(answer) => panic!("{answer:?}"),
+        }
+    }
+    let (ruling, effects) = world.ledger.fold(Seq(1), &events[0]);
+    assert!(matches!(ruling, Ruling::Banned(_)));
+    assert_eq!(effects, [Effect::Settle(events[0].subject.clone())]);
+    assert_eq!(
+        world.ledger.fold(Seq(2), &events[1]),
+        (Ruling::Stale, vec![])
+    );
+    assert_eq!(
+        world.ledger.current(&events[0].subject).unwrap().reason,
+        "first"
+    );
+}
+
+#[test]
+fn a_ban_taken_over_from_elsewhere_says_so_and_never_shortens_one_that_stands() {
+    let mut world = World::new();
+    let adopt = |world: &mut World, subject: &str, until: Option<&str>| {
+        let what = What::Adopt {
+            reason: "from the list".into(),
+            note: None,
+            term: until.map_or(Term::Forever, |until| Term::parse(until).unwrap()),
+            origin: Origin::Imported,
+        };
+        world.order(Role::Admin, subject, what)
+    };
+    let Ruling::Banned(ban) = adopt(&mut world, "a@b.c", Some("2026-12-01")) else {
+        panic!("not banned");
+    };
+    assert_eq!(ban.origin, Origin::Imported);
+    let again = adopt(&mut world, "a@b.c", Some("2026-12-01"));
+    assert!(matches!(again, Ruling::Already(_)));
+    let shorter = adopt(&mut world, "a@b.c", Some("2026-11-30"));
+    assert!(matches!(shorter, Ruling::Already(_)));
+    let longer = adopt(&mut world, "a@b.c", None);
+    assert!(matches!(longer, Ruling::Amended { ban, .. } if ban.until.is_none()));
+    let span = adopt(&mut world, "e@b.c", Some("2d"));
+    assert!(matches!(span, Ruling::Banned(_)));
+    world.now = world.now.saturating_add(Duration::from_secs(3_600));
+    let again = adopt(&mut world, "e@b.c", Some("2d"));
+    assert!(
+        matches!(again, Ruling::Already(_)),
+        "each time it became longer"
+    );
+    let longer = adopt(&mut world, "e@b.c", Some("3d"));
+    assert!(matches!(longer, Ruling::Amended { .. }));
+    let over = adopt(&mut world, "d@b.c", Some("2026-11-01"));
+    assert!(matches!(over, Ruling::Refused(Refusal::EndsInThePast(_))));
+    let exempt = adopt(&mut world, "127.0.0.9", None);
+    assert!(matches!(exempt, Ruling::Refused(Refusal::Exempt(..))));
+}
+
+#[test]
+fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_at_all() {
+    let mut world = World::new();
+    let event = |byte, at: &str, change| Event {
+        id: EventId([byte; 16]),
+        at: Timestamp::parse(at).unwrap(),
+        actor: Actor {
+            name: "old@example.org/x".into(),
+            role: Role::Moderator,
+            door: Door::Chat,
+            occupant: None,
+        },
+        origin: Origin::Manual,
+        subject: Subject::parse("a@b.c").unwrap(),
+        based_on: Seq(77),
+        change,
+        personal: Personal::default(),
+    };
+    let recall = |world: &mut World, event: Event| world.submit(&Report::Recall(Box::new(event)));
+    let imposed = |until| Change::Imposed {
+        reason: "then".into(),
+        until,
+    };
+    let then = event(200, "2025-01-01", imposed(Timestamp::parse("2025-01-09")));
+    let Some(Ruling::Banned(ban)) = recall(&mut world, then) else {
+        panic!("not taken in");
+    };
+    let since = Timestamp::parse("2025-01-01").unwrap();
+    assert_eq!(
+        (ban.since, ban.by.name.as_str()),
+        (since, "old@example.org/x")
+    );
+    let end = event(201, "2025-01-09", Change::Expired);
+    assert!(matches!(recall(&mut world, end), Some(Ruling::Lifted(_))));
+    assert_eq!(world.ledger.times_banned(&ban.subject), 1);
+    let between = event(203, "2025-01-05", Change::Forgotten);
+    assert_eq!(recall(&mut world, between), Some(Ruling::Stale));
+    world.policy.exempt_accounts = vec![ban.subject.account().unwrap().clone()];
+    let now = event(202, "2025-02-01", imposed(None));
+    assert!(matches!(
+        recall(&mut world, now),
+        Some(Ruling::Refused(Refusal::Exempt(..)))
+    ));
+}

@@ -1,0 +1,88 @@
+//! What was done last to a subject, taken back: by who did it, or by an admin.
+
+use super::FORGOTTEN_AT_ONCE;
+use super::decide::{Case, Decision, alone};
+use crate::ban::event::{Change, Role, Seq};
+use crate::ban::ledger::{Ledger, Ruling};
+use crate::ban::policy::Refusal;
+use crate::ban::record::Ban;
+use crate::ban::subject::Subject;
+use crate::ban::term::Term;
+use crate::ban::undo::{Deed, Did};
+
+impl Case<'_> {
+    /// `deed` is what was last when the order was given: another one since is not taken back.
+    pub(super) fn undo(&self, deed: Seq) -> Decision {
+        self.needs(Role::Moderator, "Undoing")?;
+        let subject = &self.order.subject;
+        let last = self.ledger.undoable(subject);
+        let Some(deed) = last.filter(|last| last.seq == deed) else {
+            return Err(Box::new(Ruling::ChangedSince(subject.clone())));
+        };
+        self.permits_undo(deed)?;
+        if let Some(ban) = deed.ban_before() {
+            self.permits_return(ban)?;
+        }
+        alone(Change::Undone)
+    }
+
+    fn permits_undo(&self, deed: &Deed) -> Result<(), Refusal> {
+        let (actor, subject) = (&self.order.actor, &self.order.subject);
+        if actor.role < Role::Admin {
+            let by = deed.by.bare_name();
+            if by != actor.bare_name() {
+                return Err(Refusal::NotYourDeed(subject.clone(), by.to_owned()));
+            }
+            let is_admins = matches!(deed.did, Did::Allowed | Did::Unallowed | Did::Forgot);
+            if is_admins || matches!(subject, Subject::Network(_)) {
+                return Err(Refusal::NeedsRole(Role::Admin, "Undoing this"));
+            }
+        }
+        match self.now.since(deed.at) > self.policy.undo_for {
+            true => Err(Refusal::TooLate(deed.at, self.policy.undo_for)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a ban may stand again, or with its earlier terms.
+    fn permits_return(&self, ban: &Ban) -> Result<(), Refusal> {
+        let subject = &self.order.subject;
+        self.permits_own()?;
+        let stands = self.ledger.current(subject).is_some();
+        if let Some(by) = self.policy.exempts(subject).filter(|_| !stands) {
+            return Err(Refusal::Exempt(subject.clone(), by));
+        }
+        if let Some(end) = ban.until.filter(|end| *end <= self.now) {
+            return Err(Refusal::OverByNow(ban.id, end));
+        }
+        // A role may have become less since.
+        let role = self.order.actor.role.max(ban.by.role);
+        self.policy
+            .allows_term(role, Term::up_to(ban.until), self.now)
+    }
+}
+
+/// Who else was changed by the same order and goes back with a subject: those whose histories were
+/// forgotten with it, and the bans that its exemption lifted.
+pub(super) fn undone_with<'a>(
+    ledger: &'a Ledger,
+    subject: &Subject,
+) -> impl Iterator<Item = &'a Subject> {
+    let first = ledger.undoable(subject);
+    let same = move |other: &&Deed| {
+        first.is_some_and(|first| {
+            other.subject != first.subject
+                && other.by == first.by
+                && match first.did {
+                    Did::Allowed => other.seq == first.seq,
+                    Did::Forgot => other.did == Did::Forgot && other.at == first.at,
+                    // What was undone with others is undone again with them.
+                    Did::Undid => other.did == Did::Undid && other.at == first.at,
+                    _ => false,
+                }
+                && ledger.undoable(&other.subject).is_some()
+        })
+    };
+    let with = ledger.deeds().filter(same).take(FORGOTTEN_AT_ONCE);
+    with.map(|deed| &deed.subject)
+}
