@@ -271,7 +271,9 @@ impl Watched {
         let (lost, back) = (gaps_beyond(standing, before), gaps_beyond(before, standing));
         let is_worse = standing.level < before.level || !lost.is_empty();
         // The hook module reports some time after we came: nobody had been told that it was missing.
-        let is_new = self.first_seen.is_some_and(|first| now.since(first) < GRACE);
+        let is_new = self
+            .first_seen
+            .is_some_and(|first| now.since(first) < GRACE);
         if is_new && !is_worse {
             self.worse_since = None;
             self.told = Some(Arc::clone(standing));

@@ -33,7 +33,8 @@ def admin(server):
 def bot(server, admin):
     """Takes orders in a room, too, which `admin` made: a moderator is a member there, and one who has no role."""
     room = lab.Room(admin, "ops")
-    for user in "moderator", "mallory":  # server admins own every room as it is
+    room.affiliate(server.jid("admin"), "owner")
+    for user in "moderator", "mallory":
         room.affiliate(server.jid(user), "member")
     room.affiliate(f"bot@{server.component}", "member")
     one = lab.Portcullis(server, admins=[server.jid("admin"), server.jid("admin2")], exempt={"loopback": False},

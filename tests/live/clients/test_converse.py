@@ -144,7 +144,7 @@ def test_a_notice_comes_by_itself_and_a_reply_acts_on_it(web, server, bot, guess
     web.chat(f"bot@{bot.jid}")
     said("You hear of: bans", web.say("watch bans"))
     guess("erin", "127.77.7.8")
-    number = web.hears(r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nban \1 1w$", pair=pair).group(1)
+    number = web.hears(r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nextend \1 1w$", pair=pair).group(1)
     said(r"Changed {number} {pair}: .* \(1 hour\): guessing", web.reply("1 hour guessing"), number=number, pair=pair)
     said(r"Un-banned {number} {pair}\.", web.reply("unban"), number=number, pair=pair)
     keep("converse-notice.png", web.page(1250))

@@ -125,7 +125,7 @@ def test_a_notice_comes_by_itself_and_its_last_lines_work(prof, server, bot, gue
     prof.shows("You hear of: bans")
     prof.type("/clear")
     guess("erin", "127.77.7.7")
-    number = prof.shows(r"Banned (#\d+) {pair} until .* by the rule pair-failures.*Evidence: 5 failures .*It was never banned before\. unban \1 show \1 ban \1 1w",
+    number = prof.shows(r"Banned (#\d+) {pair} until .* by the rule pair-failures.*Evidence: 5 failures .*It was never banned before\. unban \1 show \1 extend \1 1w",
                         pair=pair).group(1)
     prof.type(f"unban {number}")
     prof.shows(r"Un-banned {number} {pair}\.", number=number, pair=pair)
