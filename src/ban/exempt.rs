@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Actor;
+use super::actor::Actor;
 use super::subject::{Subject, overlaps};
 use super::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct Exemption {
     /// Why.
     pub comment: String,
     /// Who gave it.
-    #[serde(with = "super::event::whole_actor")]
+    #[serde(with = "super::actor::whole")]
     pub by: Actor,
     /// Since when.
     pub since: Timestamp,

@@ -7,6 +7,7 @@
 //! Start reading at [`event`] (what can happen and what it changes), then [`mod@propose`] (what a
 //! request leads to) and [`mod@weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
+pub mod actor;
 pub mod attempt;
 pub mod changes;
 mod dossier;
@@ -34,9 +35,10 @@ pub mod undo;
 pub mod watch;
 pub mod weigh;
 
+pub use actor::{Actor, Door, Role};
 pub use attempt::{Attempt, Outcome};
 pub use changes::{Changed, Changes, Ended};
-pub use event::{Actor, Change, Door, Event, EventId, Origin, Personal, Role, Seq, Version};
+pub use event::{Change, Event, EventId, Origin, Personal, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
 pub use outlook::{Counting, Outlook, outlook};

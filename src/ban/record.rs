@@ -38,7 +38,7 @@ pub struct Ban {
     /// Public reason; the banned user sees it. May be empty.
     pub reason: String,
     /// Who imposed it, or who changed its terms last.
-    #[serde(with = "super::event::whole_actor")]
+    #[serde(with = "super::actor::whole")]
     pub by: Actor,
     /// Where it came from.
     pub origin: Origin,

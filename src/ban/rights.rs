@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::event::Role;
+use super::actor::Role;
 use super::subject::{Account, Subject};
 
 /// A role everywhere, and higher ones on some virtual hosts. Built by [`Rights::join`] from all

@@ -29,7 +29,7 @@ pub struct Deed {
     /// When.
     pub at: Timestamp,
     /// Who.
-    #[serde(with = "super::event::whole_actor")]
+    #[serde(with = "super::actor::whole")]
     pub by: Actor,
     /// To whom.
     pub subject: Subject,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Role;
+use super::actor::Role;
 
 /// The wishes that are kept; one more for somebody new is refused.
 pub const MOST_WATCHES: usize = 1_000;

@@ -2,15 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use minidom::Element;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::ban::native_hash::native_hash;
 use crate::ban::seal::{KEY_BYTES, generate_key_line};
-use crate::ban::{Actor, BanId, Door, Origin, Role, Seq, Timestamp};
+use crate::ban::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
+use crate::gate::ports::{Held, Server};
 use crate::xmpp::courier::{Question, Verb};
+use crate::xmpp::payload::hook;
 use crate::xmpp::privilege::{NS_PRIVILEGE, Refused};
 use crate::xmpp::record::{NS_BANNED, Record};
 use crate::xmpp::stanza::{Header, Received};

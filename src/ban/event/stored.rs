@@ -1,0 +1,252 @@
+//! An event as bytes: what the log keeps of it and hashes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Change, Event, EventId, Origin, Personal, Seq, Version};
+use crate::ban::actor::Actor;
+use crate::ban::subject::Subject;
+use crate::ban::time::Timestamp;
+
+/// New versions are new variants: postcard numbers them by position, so they are only ever added
+/// at the end.
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    V1(Decided),
+    /// The same for an actor who spoke in a room, with the occupant.
+    V2(Decided, Box<str>),
+}
+
+/// An event without its personal part, field by field. A new field needs a new version.
+#[derive(Serialize, Deserialize)]
+struct Decided {
+    id: EventId,
+    at: Timestamp,
+    actor: Actor,
+    origin: Origin,
+    subject: Subject,
+    based_on: Version,
+    change: Change,
+}
+
+/// Bytes that are no event of a version this program knows.
+#[derive(Debug, thiserror::Error)]
+#[error("the bytes of an event are damaged or from a newer portcullis: {0}")]
+pub struct BadEvent(#[from] postcard::Error);
+
+impl Event {
+    /// The bytes the log keeps and hashes: everything but [`Personal`].
+    ///
+    /// # Errors
+    /// None for events that fit in memory; the encoder's signature says otherwise.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BadEvent> {
+        let Event {
+            id,
+            at,
+            mut actor,
+            origin,
+            subject,
+            based_on,
+            change,
+            personal: _,
+        } = self.clone();
+        let occupant = actor.occupant.take();
+        let decided = Decided {
+            id,
+            at,
+            actor,
+            origin,
+            subject,
+            based_on,
+            change,
+        };
+        Ok(postcard::to_stdvec(&match occupant {
+            None => Stored::V1(decided),
+            Some(occupant) => Stored::V2(decided, occupant),
+        })?)
+    }
+
+    /// Reads [`Event::to_bytes`]; the personal part is added by whoever keeps it.
+    ///
+    /// # Errors
+    /// [`BadEvent`] for bytes of another kind or a newer version.
+    pub fn from_bytes(bytes: &[u8], personal: Personal) -> Result<Self, BadEvent> {
+        let (decided, occupant) = match postcard::from_bytes(bytes)? {
+            Stored::V1(decided) => (decided, None),
+            Stored::V2(decided, occupant) => (decided, Some(occupant)),
+        };
+        let Decided {
+            id,
+            at,
+            actor,
+            origin,
+            subject,
+            based_on,
+            change,
+        } = decided;
+        Ok(Event {
+            id,
+            at,
+            actor: Actor { occupant, ..actor },
+            origin,
+            subject,
+            based_on,
+            change,
+            personal,
+        })
+    }
+}
+
+/// The hash of the log up to a place: two instances that agree on it hold the same history.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain(pub [u8; 32]);
+
+impl Chain {
+    /// The hash one event further: SHA-256 over the hash before, the place and the bytes.
+    #[must_use]
+    pub fn extend(self, seq: Seq, bytes: &[u8]) -> Chain {
+        let mut hasher = Sha256::new();
+        hasher.update(self.0);
+        hasher.update(seq.0.to_be_bytes());
+        hasher.update(bytes);
+        Chain(hasher.finalize().into())
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in &self.0[..8] {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("…")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ban::actor::{Door, Role};
+    use crate::ban::watch::{Topic, Watch};
+
+    fn sample() -> Event {
+        Event {
+            id: EventId([7; 16]),
+            at: Timestamp::from_millis(1_795_320_000_000),
+            actor: Actor {
+                name: "admin@example.org/x".into(),
+                role: Role::Admin,
+                door: Door::Chat,
+                occupant: None,
+            },
+            origin: Origin::Manual,
+            subject: Subject::parse("spam@example.org").unwrap(),
+            based_on: Seq(3),
+            change: Change::Imposed {
+                reason: "spam".into(),
+                until: None,
+            },
+            personal: Personal {
+                key: 0,
+                note: Some("secret".into()),
+                evidence: None,
+            },
+        }
+    }
+
+    /// The bytes on disk of version 1. If this fails, the format changed: add a version.
+    #[test]
+    fn the_stored_bytes_of_version_1_stay_as_they_are() {
+        let bytes = sample().to_bytes().unwrap();
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "0007070707070707070707070707070707\
+             80b8c996c0681361646d696e406578616d706c652e6f72672f78\
+             02010000107370616d406578616d706c652e6f7267030004\
+             7370616d00"
+        );
+    }
+
+    /// The bytes on disk of version 2: those of version 1 and, behind them, the occupant.
+    #[test]
+    fn who_spoke_in_a_room_is_stored_behind_the_rest() {
+        let mut event = sample();
+        let before = event.to_bytes().unwrap();
+        event.actor.occupant = Some("ops@rooms.example.org/Al".into());
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(&bytes[1..before.len()], &before[1..]);
+        assert_eq!(&bytes[before.len()..], b"\x18ops@rooms.example.org/Al");
+        let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+        assert_eq!(back, event);
+    }
+
+    /// Later variants come behind the first ones, and stay where they are.
+    #[test]
+    fn the_numbers_of_later_variants_stay_as_they_are() {
+        let ends = |subject: &str, change: Change| {
+            let event = Event {
+                subject: Subject::parse(subject).unwrap(),
+                change,
+                ..sample()
+            };
+            let bytes = event.to_bytes().unwrap();
+            let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+            assert_eq!(back, event);
+            let hex: String = bytes[45..].iter().map(|b| format!("{b:02x}")).collect();
+            hex
+        };
+        let imposed = Change::ImposedByRule {
+            reason: String::new(),
+            until: Timestamp::from_millis(1),
+            ordinal: 2,
+        };
+        assert_eq!(
+            ends("a@b.c from 192.0.2.1", imposed),
+            "0003056140622e6300c0000201200304000202"
+        );
+        let allowed = Change::Allowed {
+            comment: "x".into(),
+            until: None,
+        };
+        assert!(ends("guard of a@b.c", allowed).ends_with("04056140622e630305017800"));
+        assert!(ends("a@b.c", Change::Unallowed).ends_with("0306"));
+        assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
+        let watched = |watch| ends("a@b.c", Change::Watched { watch });
+        assert!(watched(None).ends_with("030800"));
+        assert!(ends("a@b.c", Change::Undone).ends_with("0309"));
+        let annotated = Change::Annotated { replaces: true };
+        assert!(ends("a@b.c", annotated).ends_with("030a01"));
+        let despite = Change::ImposedOnExempt {
+            reason: "x".into(),
+            until: None,
+        };
+        assert!(ends("a@b.c", despite).ends_with("030b017800"));
+        let kicked = Change::Kicked { reason: "x".into() };
+        assert!(ends("a@b.c", kicked).ends_with("030c0178"));
+        let watch = Watch::of([Topic::Guards, Topic::Bans]);
+        assert!(watched(Some(watch)).ends_with("03080102000200"));
+    }
+
+    #[test]
+    fn what_is_personal_is_not_in_the_stored_bytes() {
+        let event = sample();
+        let bytes = event.to_bytes().unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"secret"));
+        let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+        assert_eq!(back, event);
+        assert!(Event::from_bytes(&bytes[..9], Personal::default()).is_err());
+        assert!(Event::from_bytes(&[9, 9], Personal::default()).is_err());
+    }
+
+    #[test]
+    fn the_chain_depends_on_every_byte_and_place() {
+        let one = Chain::default().extend(Seq(1), b"a");
+        assert_ne!(one, Chain::default().extend(Seq(2), b"a"));
+        assert_ne!(one, Chain::default().extend(Seq(1), b"b"));
+        assert_ne!(one.extend(Seq(2), b"c"), one);
+    }
+}

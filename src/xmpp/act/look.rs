@@ -1,0 +1,193 @@
+//! Finds out what the server lets us do: when the link comes up, every few minutes, and when something does not fit what
+//! was found. Whether rights were lost that only a new connection brings back shows here, too.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{XmppServer, parent};
+use crate::xmpp::probe::{Capabilities, probe, still_answers};
+
+/// Grants come in a burst; this long without another one, it is over.
+const GRANT_PAUSE: Duration = Duration::from_millis(200);
+
+impl XmppServer {
+    /// Resolves when only a new connection can bring our rights back: ejabberd takes them away without a word, for example
+    /// when a second connection of the same component ends.
+    pub async fn reconnect_wanted(&self) {
+        self.reconnect.notified().await;
+    }
+
+    /// Probes the server whenever the link comes up, and every few minutes.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            () = self.keep_looking() => {}
+        }
+    }
+
+    async fn keep_looking(&self) {
+        let mut sessions = self.session.subscribe();
+        loop {
+            let session = match sessions.wait_for(|session| *session != 0).await {
+                Ok(session) => *session,
+                Err(_) => return,
+            };
+            let mut other = self.session.subscribe();
+            tokio::select! {
+                _ = other.wait_for(|now| *now != session) => {}
+                () = self.look_all_the_time(session) => {}
+            }
+        }
+    }
+
+    async fn look_all_the_time(&self, session: u64) {
+        self.wait_for_grants().await;
+        loop {
+            self.look(session).await;
+            let worse = self.is_worse_off();
+            let pause = if worse {
+                self.limits.regrant
+            } else {
+                self.limits.again
+            };
+            tokio::select! {
+                () = self.doubt.notified() => {}
+                () = sleep(pause) => if worse {
+                    tracing::warn!("rights that were granted before are missing; asking for a new connection");
+                    self.reconnect.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Whether there were grants on an earlier connection and there are none on this one. ejabberd takes the grants of a
+    /// new connection away when the old one ends after it began, and only a newer one brings them back.
+    fn is_worse_off(&self) -> bool {
+        let mut state = self.state();
+        let granted = state.grants.vhosts().next().is_some();
+        state.ever_granted |= granted;
+        state.ever_granted && !granted
+    }
+
+    async fn wait_for_grants(&self) {
+        let end = Instant::now() + self.limits.grants;
+        let mut until = end;
+        loop {
+            if self.state().grants.vhosts().next().is_some() {
+                until = end.min(Instant::now() + GRANT_PAUSE);
+            }
+            tokio::select! {
+                () = self.granted.notified() => {}
+                () = sleep_until(until) => return,
+            }
+        }
+    }
+
+    /// Probes every virtual host we know of.
+    async fn look(&self, session: u64) {
+        if self.has_lost_answers(session).await {
+            tracing::warn!(
+                "the server no longer answers requests it had allowed; asking for a new connection"
+            );
+            self.publish();
+            self.reconnect.notify_one();
+            return;
+        }
+        let found = self.probe_all().await;
+        {
+            let mut state = self.state();
+            if *self.session.borrow() != session {
+                return;
+            }
+            for mut host in found {
+                if let Some(old) = state.hosts.get(&host.vhost) {
+                    host.disables = host.disables.or(old.disables);
+                    host.cookie = host.cookie.or(old.cookie);
+                }
+                state.hosts.insert(host.vhost.clone(), host);
+            }
+            state.probed = true;
+        }
+        self.publish();
+    }
+
+    /// Whether a virtual host that answered before is silent now. ejabberd takes rights away without a word, and then drops
+    /// our ordinary requests as well: only a new connection helps.
+    async fn has_lost_answers(&self, session: u64) -> bool {
+        let asked: Vec<_> = {
+            let state = self.state();
+            let answering = state.hosts.values().filter(|host| host.answers);
+            answering
+                .map(|host| (host.clone(), state.borrowed(&host.vhost)))
+                .collect()
+        };
+        let checks = asked.iter().map(|(host, admin)| {
+            let admin = admin.as_ref().map(|(admin, _)| admin);
+            still_answers(&self.errands, host, admin, self.limits.answer)
+        });
+        let answers = join_all(checks).await;
+        let mut state = self.state();
+        if *self.session.borrow() != session {
+            return false;
+        }
+        let silent = asked.iter().zip(&answers).filter(|(_, answers)| !**answers);
+        let silent: Vec<&str> = silent.map(|((host, _), _)| host.vhost.as_str()).collect();
+        for vhost in &silent {
+            if let Some(host) = state.hosts.get_mut(*vhost) {
+                host.answers = false;
+            }
+        }
+        !silent.is_empty()
+    }
+
+    async fn probe_all(&self) -> Vec<Capabilities> {
+        let asked = {
+            let state = self.state();
+            let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
+            let named = state
+                .admins
+                .iter()
+                .chain(&state.act_as)
+                .map(|admin| admin.domain().to_owned());
+            let parent = parent(&self.component);
+            let with_module = state.modules.addresses();
+            let with_module = with_module.map(|(vhost, _)| vhost.to_owned());
+            let vhosts: BTreeSet<String> = granted
+                .into_iter()
+                .chain(named)
+                .chain(parent)
+                .chain(with_module)
+                .collect();
+            vhosts
+                .into_iter()
+                .map(|vhost| {
+                    let grant = state.grants.of(&vhost).cloned();
+                    let admin = state.borrowed(&vhost);
+                    (vhost, grant, admin)
+                })
+                .collect::<Vec<_>>()
+        };
+        let probes = asked.iter().map(|(vhost, grant, admin)| {
+            let admin = admin.as_ref().map(|(admin, right)| (admin, *right));
+            probe(
+                &self.errands,
+                vhost,
+                grant.as_ref(),
+                admin,
+                self.limits.probe,
+            )
+        });
+        // A link that goes down ends this from outside.
+        join_all(probes)
+            .await
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect()
+    }
+}

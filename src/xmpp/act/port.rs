@@ -1,0 +1,171 @@
+//! What the gate asks of the server, [`Server`] method by method, and which make of server it is asked in which way.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use tokio::sync::{broadcast, watch};
+use xmpp_parsers::jid::Jid;
+
+use super::XmppServer;
+use crate::ban::{Account, Ban, Subject};
+use crate::gate::ports::{Finding, Held, Recorded, Server, Standing, Undone};
+use crate::xmpp::admin;
+use crate::xmpp::payload::hook;
+use crate::xmpp::privilege::Right;
+use crate::xmpp::probe::{Capabilities, Kind};
+
+impl Server for XmppServer {
+    fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
+        match &ban.subject {
+            Subject::Account(account) => self.enforce_account(ban, account).boxed(),
+            Subject::Address(_) | Subject::Network(_) | Subject::Pair(..) | Subject::Guard(_) => {
+                self.enforce_by_module(ban).boxed()
+            }
+        }
+    }
+
+    fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
+        match subject {
+            Subject::Account(account) => self.release_account(account).boxed(),
+            Subject::Address(_) | Subject::Network(_) | Subject::Pair(..) | Subject::Guard(_) => {
+                std::future::ready(Ok(())).boxed()
+            }
+        }
+    }
+
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        self.end_sessions(subject, reason).boxed()
+    }
+
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
+        self.find(account).boxed()
+    }
+
+    fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
+        self.seen_at(account).boxed()
+    }
+
+    fn findings(&self) -> broadcast::Receiver<Finding> {
+        self.findings.subscribe()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        self.record_holds(ban).boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        self.banned_by_the_server().boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        self.record_of(account).boxed()
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.subscribe()
+    }
+}
+
+impl XmppServer {
+    async fn enforce_account(&self, ban: &Ban, account: &Account) -> Result<Held, Undone> {
+        let (host, jid) = self.host_of(account)?;
+        let module = self.module_at(&host.vhost);
+        if let Some(module) = &module {
+            // Out first, with the reason; the module lets nobody in again.
+            self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
+                .await?;
+        }
+        match host.kind {
+            Kind::Prosody if module.is_some() => self.export(&host, &jid, ban, account).await,
+            Kind::Prosody => self.disable(&host, &jid, ban, account).await?,
+            Kind::Ejabberd | Kind::Unknown if module.is_some() && host.record != Right::Both => {}
+            Kind::Ejabberd | Kind::Unknown => {
+                let module = module.as_ref();
+                self.write_ban(&host, &jid, ban, account, module).await?;
+            }
+        }
+        Ok(Held::Enforced)
+    }
+
+    async fn release_account(&self, account: &Account) -> Result<(), Undone> {
+        let (host, jid) = self.host_of(account)?;
+        let by_module_alone = self.module_at(&host.vhost).is_some();
+        match host.kind {
+            Kind::Prosody if by_module_alone && !host.offers("reenable-user") => {
+                self.clear_export(&host, &jid).await;
+                Ok(())
+            }
+            Kind::Prosody => self.reenable(&host, &jid, account).await,
+            Kind::Ejabberd | Kind::Unknown if by_module_alone && host.record != Right::Both => {
+                Ok(())
+            }
+            Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid, account).await,
+        }
+    }
+
+    async fn find(&self, account: &Account) -> Option<bool> {
+        let (host, jid) = self.host_of(account).ok()?;
+        match host.kind {
+            Kind::Prosody => self.find_on_prosody(&host, &jid).await,
+            Kind::Ejabberd | Kind::Unknown => self.find_on_ejabberd(&host, &jid).await,
+        }
+    }
+
+    async fn record_holds(&self, ban: &Ban) -> Option<bool> {
+        let account = ban.subject.account()?;
+        let (host, jid) = self.host_of(account).ok()?;
+        if !host.keeps_records() {
+            return None;
+        }
+        self.is_in_line(&host, &jid, ban, account).await
+    }
+
+    async fn banned_by_the_server(&self) -> Vec<Account> {
+        let hosts: Vec<Capabilities> = {
+            let state = self.state();
+            let offering = |host: &&Capabilities| {
+                host.kind != Kind::Prosody && host.offers(admin::DISABLED_USERS)
+            };
+            state.hosts.values().filter(offering).cloned().collect()
+        };
+        let mut all = Vec::new();
+        for host in hosts {
+            let Ok(listed) = self.run_command(&host, admin::disabled_users()).await else {
+                continue;
+            };
+            let names = listed.values("disableduserjids").unwrap_or_default();
+            let accounts = names.iter().filter_map(|name| Jid::new(name).ok());
+            all.extend(accounts.filter_map(|jid| Account::from_jid(&jid)));
+        }
+        all
+    }
+
+    async fn record_of(&self, account: &Account) -> Option<Recorded> {
+        let (host, jid) = self.host_of(account).ok()?;
+        if !host.keeps_records() {
+            return None;
+        }
+        let record = self.read(&host, &jid).await.ok()?;
+        record.tells(account, &self.keyring)
+    }
+
+    async fn seen_at(&self, account: &Account) -> Vec<IpAddr> {
+        let Ok((host, jid)) = self.host_of(account) else {
+            return Vec::new();
+        };
+        if !host.offers("user-stats") {
+            return Vec::new();
+        }
+        let stats = self
+            .run_command(&host, admin::user_stats(jid.as_str()))
+            .await;
+        stats
+            .map(|stats| admin::read_addresses(&stats, host.kind == Kind::Ejabberd))
+            .unwrap_or_default()
+    }
+}
