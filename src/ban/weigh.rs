@@ -3,6 +3,10 @@
 //! One chain for both: exemptions, what is refused already, counting, rules, growth. What would
 //! have been refused anyway is not counted, so a ban does not feed on itself.
 
+mod notice;
+mod past;
+mod wanted;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,69 +16,16 @@ use super::ledger::{Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
 use super::propose::{Proposal, Report, propose};
 use super::rules::{Key, Rule};
-use super::subject::{Account, Subject};
-use super::time::{Timestamp, in_words};
+use super::subject::Subject;
+use super::time::Timestamp;
 use super::tracker::{Trace, Tracker, Who};
+use wanted::{Wanted, chance, evidence, without_the_covered};
+
+pub use notice::{Notice, Spared};
+pub(super) use past::{bans_that_count, clean_since};
 
 /// How many attempts by hand are taken at once.
 pub const ATTEMPTS_AT_ONCE: u32 = 1_000;
-
-/// Something an admin should hear of although nothing was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// The rule whose limit was reached.
-    pub rule: String,
-    /// Whom it would have banned.
-    pub subject: Subject,
-    /// Until when.
-    pub until: Timestamp,
-    /// What led to it, for admins.
-    pub evidence: String,
-    /// Why it was not.
-    pub spared: Spared,
-}
-
-/// Why a rule did not ban.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spared {
-    /// The rule only tells.
-    DryRun,
-    /// Many accounts log in from there, or it is a declared proxy: pairs answer.
-    Shared {
-        /// How many accounts did.
-        accounts: u32,
-    },
-    /// It is exempt, or a ban would hit what is.
-    Exempt(String),
-}
-
-/// `dry run of address-failures: 203.0.113.7 would be banned until …: …`.
-impl std::fmt::Display for Notice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Notice {
-            rule,
-            subject,
-            until,
-            evidence,
-            spared,
-        } = self;
-        match spared {
-            Spared::DryRun => write!(
-                f,
-                "dry run of {rule}: {subject} would be banned until {until}: {evidence}"
-            ),
-            Spared::Shared { accounts } => write!(
-                f,
-                "{subject} is not banned by {rule}, because {accounts} accounts log in from there \
-                 or it is a proxy; guessers there are refused account by account: {evidence}"
-            ),
-            Spared::Exempt(by) => write!(
-                f,
-                "{subject} is not banned by {rule}, because it is exempt ({by}): {evidence}"
-            ),
-        }
-    }
-}
 
 /// From any report to events, or to an answer when there is nothing to append; and what admins
 /// should hear of. Pure, as [`propose`] is, which decides what needs no counting.
@@ -116,14 +67,15 @@ struct Scale<'a> {
     notices: Vec<Notice>,
 }
 
-/// A ban a rule asks for.
-struct Wanted<'a> {
-    rule: &'a Rule,
+/// A rule whose limit is reached.
+struct Over {
     subject: Subject,
-    until: Timestamp,
-    ordinal: u32,
-    id: EventId,
-    evidence: String,
+    /// What was counted, not weighed.
+    amount: u32,
+    /// The bans before it that count.
+    count: u32,
+    /// How long the last one was meant to be, where that is a floor.
+    before: Option<Duration>,
 }
 
 impl<'a> Scale<'a> {
@@ -238,7 +190,12 @@ impl<'a> Scale<'a> {
             let Some(over) = self.over(number, rule, &who, &trace) else {
                 continue;
             };
-            let (subject, amount, count, before) = over;
+            let Over {
+                subject,
+                amount,
+                count,
+                before,
+            } = over;
             let id = fresh();
             let term = rule.term(count, before, chance(id));
             let until = at.saturating_add(term);
@@ -270,16 +227,8 @@ impl<'a> Scale<'a> {
         without_the_covered(wanted)
     }
 
-    /// Whom a rule would ban now: with what it counted, the bans that count, and the length of the
-    /// last one.
-    #[allow(clippy::type_complexity)]
-    fn over(
-        &self,
-        number: usize,
-        rule: &Rule,
-        who: &Who<'_>,
-        trace: &Trace,
-    ) -> Option<(Subject, u32, u32, Option<Duration>)> {
+    /// Whom a rule would ban now, if anybody.
+    fn over(&self, number: usize, rule: &Rule, who: &Who<'_>, trace: &Trace) -> Option<Over> {
         let long_ago = Timestamp::from_millis(i64::MIN);
         let most = self.tracker.amount(number, trace, long_ago);
         // Weighed by the worst record there can be: spares the look at the real one.
@@ -307,7 +256,12 @@ impl<'a> Scale<'a> {
         let weighed = amount.saturating_mul(weight);
         let stands = self.ledger.current(&subject);
         let is_over = weighed >= rule.limit && !stands.is_some_and(|ban| ban.is_in_force(self.now));
-        is_over.then_some((subject, amount, count, before))
+        is_over.then_some(Over {
+            subject,
+            amount,
+            count,
+            before,
+        })
     }
 
     fn spared(&self, rule: &Rule, subject: &Subject, who: &Who<'_>) -> Option<Spared> {
@@ -356,105 +310,6 @@ impl<'a> Scale<'a> {
             })
             .collect()
     }
-}
-
-/// Failures before this do not count for a subject: since then there was a ban of it, or it, its
-/// account or its source was un-banned by hand (with a time of grace) or forgotten.
-pub(super) fn clean_since(
-    ledger: &Ledger,
-    policy: &Policy,
-    subject: &Subject,
-    now: Timestamp,
-) -> Timestamp {
-    let account = subject.whose().cloned().map(Subject::Account);
-    let guard = subject.whose().cloned().map(Subject::Guard);
-    let place = subject.place().map(Subject::network);
-    let network = subject
-        .place()
-        .and_then(|net| policy.rules.reach.network(net.addr()))
-        .map(Subject::network);
-    let own = ledger.record(subject, now).map(|record| record.clean);
-    [Some(subject.clone()), account, guard, place, network]
-        .into_iter()
-        .flatten()
-        .flat_map(|subject| {
-            let pardoned = ledger.pardoned(&subject);
-            let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
-            [pardoned, ledger.forgotten(&subject)]
-        })
-        .chain([own])
-        .flatten()
-        .max()
-        .unwrap_or(Timestamp::from_millis(i64::MIN))
-}
-
-/// How many bans of a subject count for a rule, and how long the last one was meant to be.
-pub(super) fn bans_that_count(
-    ledger: &Ledger,
-    rule: &Rule,
-    subject: &Subject,
-    now: Timestamp,
-) -> (u32, Option<Duration>) {
-    let Some(record) = ledger.record(subject, now) else {
-        return (0, None);
-    };
-    let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
-    let count = rule.remembered(record.count, quiet);
-    // After decay the term is smaller again: the last one is no floor any more.
-    (count, record.length.filter(|_| count == record.count))
-}
-
-/// One ban a subject, the longest; and none for what another one covers as long.
-fn without_the_covered(mut wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
-    if wanted.len() < 2 {
-        return wanted;
-    }
-    // Wide ones first, so that the narrow ones are compared with what is kept.
-    let width = |wanted: &Wanted<'_>| match wanted.rule.key {
-        Key::Network => 0,
-        Key::Address => 1,
-        Key::Pair => 2,
-        Key::Account => 3,
-    };
-    wanted.sort_by_key(|one| (width(one), std::cmp::Reverse(one.until)));
-    let mut kept: Vec<Wanted<'_>> = Vec::with_capacity(wanted.len());
-    for one in wanted {
-        let covered = kept.iter().any(|other| {
-            let covers = match (other.subject.net(), one.subject.place()) {
-                (Some(net), Some(place)) => net.contains(&place),
-                _ => false,
-            };
-            other.subject == one.subject || (covers && other.until >= one.until)
-        });
-        if !covered {
-            kept.push(one);
-        }
-    }
-    kept
-}
-
-/// The chance in a term comes from the event's id, which is nothing but chance.
-fn chance(id: EventId) -> u64 {
-    id.0.iter()
-        .skip(8)
-        .fold(0, |chance, byte| chance << 8 | u64::from(*byte))
-}
-
-fn evidence(rule: &Rule, amount: u32, who: &Who<'_>, at: Timestamp) -> String {
-    let shown = |account: Option<&Account>| account.map_or("?".to_owned(), ToString::to_string);
-    let from = match (who.address, who.network) {
-        (Some(address), _) => address.to_string(),
-        (None, Some(net)) => net.to_string(),
-        (None, None) => "?".to_owned(),
-    };
-    let by_hand = if who.by_hand { ", by hand" } else { "" };
-    format!(
-        "{amount} {} within {} (limit {}); the last at {at}: {} from {from}{by_hand}",
-        rule.counts,
-        in_words(rule.window),
-        rule.limit,
-        shown(who.account),
-    )
 }
 
 fn permits_attempt(

@@ -103,6 +103,7 @@ pub(super) fn sections() -> Vec<&'static str> {
     names
 }
 
+/// A key that a reload puts in force.
 const fn live(
     section: &'static str,
     name: &'static str,
@@ -120,6 +121,7 @@ const fn live(
     }
 }
 
+/// A key that needs a restart.
 const fn fixed(
     section: &'static str,
     name: &'static str,
@@ -128,12 +130,8 @@ const fn fixed(
     example: &'static str,
 ) -> Key {
     Key {
-        section,
-        name,
-        kind,
-        takes,
-        example,
         restart: true,
+        ..live(section, name, kind, takes, example)
     }
 }
 

@@ -9,18 +9,22 @@
 mod changes;
 mod files;
 mod keys;
+mod link;
 mod meaning;
 mod nearest;
 mod notices;
 mod problem;
 mod raw;
+mod reader;
 mod recording;
 mod roles;
 mod rooms;
 mod rules;
+mod secrets;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::{
     ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration,
@@ -223,14 +227,8 @@ impl Config {
             }
             meaning::read(shaped, folder, env, &mut found)
         });
-        let (problems, warnings) = found.sorted();
-        match config {
-            Some(config) if problems.is_empty() => Ok(Config { warnings, ..config }),
-            _ => Err(Problems {
-                file: path.to_owned(),
-                list: problems,
-            }),
-        }
+        let (config, warnings) = found.unless_wrong(path, config)?;
+        Ok(Config { warnings, ..config })
     }
 
     /// Reads only what decides about bans: no secret and no file beside it need be there. For `rehearse`, which may
@@ -243,14 +241,7 @@ impl Config {
         let mut found = Found::new(&text);
         let read =
             shape::read(&text, &mut found).map(|shaped| meaning::read_rules(shaped, &mut found));
-        let (problems, _) = found.sorted();
-        match read {
-            Some(read) if problems.is_empty() => Ok(read),
-            _ => Err(Problems {
-                file: path.to_owned(),
-                list: problems,
-            }),
-        }
+        found.unless_wrong(path, read).map(|(read, _)| read)
     }
 
     /// Reads only where the store is, and with it the socket of the portcullis that runs: no secret need be readable.
@@ -263,14 +254,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let read = shape::read(&text, &mut found)
             .map(|shaped| meaning::read_store(shaped, folder, &mut found));
-        let (problems, _) = found.sorted();
-        match read {
-            Some(read) if problems.is_empty() => Ok(read),
-            _ => Err(Problems {
-                file: path.to_owned(),
-                list: problems,
-            }),
-        }
+        found.unless_wrong(path, read).map(|(read, _)| read)
     }
 
     /// What a reload from this configuration to `new` would change.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{meaning::Reader, raw};
+use super::{raw, reader::Reader};
 use crate::front::notices::Settings;
 
 /// Sooner would be no sum, later nobody's evening.

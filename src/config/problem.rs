@@ -1,6 +1,10 @@
 //! What is wrong with a configuration, said to a person: where it is and what to write instead.
 
-use std::{fmt, ops::Range, path::PathBuf};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 /// One thing that is wrong, or (among [`super::Config::warnings`]) odd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +81,22 @@ impl<'t> Found<'t> {
             place,
             message: message.into(),
         });
+    }
+
+    /// What was read, with the warnings, if nothing of the file is wrong.
+    pub(super) fn unless_wrong<T>(
+        self,
+        file: &Path,
+        read: Option<T>,
+    ) -> Result<(T, Vec<Problem>), Problems> {
+        let (problems, warnings) = self.sorted();
+        match read {
+            Some(read) if problems.is_empty() => Ok((read, warnings)),
+            _ => Err(Problems {
+                file: file.to_owned(),
+                list: problems,
+            }),
+        }
     }
 
     /// Problems and warnings in the order of the file, those without a place last.

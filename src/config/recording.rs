@@ -1,8 +1,8 @@
 //! `[record_attempts]`: where what was weighed is recorded, and how much of it is kept.
 
 use super::{
-    meaning::{Reader, first},
     raw,
+    reader::{Reader, first},
 };
 use crate::store::recording::{KEEP_MOST, Settings};
 

@@ -7,9 +7,9 @@ use toml::Spanned;
 use super::{
     Granted,
     keys::ROLES,
-    meaning::{Reader, account, first, host},
     raw,
-    rules::one_of,
+    reader::{Reader, first},
+    values::{account, host, one_of},
 };
 use crate::ban::{Account, Rights, Role};
 

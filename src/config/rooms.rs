@@ -7,9 +7,10 @@ use xmpp_parsers::jid::{BareJid, DomainRef, Jid};
 
 use super::{
     keys::{GRANTS, ROOMS},
-    meaning::{Place, Reader, check_secret, first},
     raw,
-    rules::one_of,
+    reader::{Place, Reader, first},
+    secrets::check_secret,
+    values::one_of,
 };
 use crate::{
     ban::{Account, Role},

@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use super::{
-    keys::{GROWTH, RULES, key},
-    meaning::{Place, Reader, first, network, term},
-    nearest::nearest,
+    keys::{GROWTH, RULES},
     raw,
+    reader::{Place, Reader, first},
+    values::{network, one_of},
 };
 use crate::ban::{
     Bounds, Rule, Rules, Term,
@@ -181,57 +181,6 @@ impl Reader<'_, '_> {
         typed.clone()
     }
 
-    /// Says what is missing in one of a list of tables.
-    pub(super) fn left_out(
-        &mut self,
-        section: &'static str,
-        what: &str,
-        name: &'static str,
-        place: &Place,
-    ) {
-        if let Some(known) = key(section, name) {
-            let said = format!(
-                "`{name}` of this {what} is missing: {}; for example `{name} = {}`",
-                known.takes, known.example
-            );
-            self.found.wrong(Some(place.clone()), said);
-        }
-    }
-
-    /// A length of time: not for ever, not until a date.
-    pub(super) fn span(
-        &mut self,
-        section: &'static str,
-        name: &'static str,
-        typed: raw::Text,
-    ) -> Option<Duration> {
-        let finite = |text: &str| match term(text)? {
-            Term::For(span) => Ok(span),
-            _ => Err(format!("{text:?} has no end; here a length is needed")),
-        };
-        self.value(section, name, typed, finite).map(first)
-    }
-
-    pub(super) fn whole(
-        &mut self,
-        section: &'static str,
-        name: &'static str,
-        typed: raw::Number,
-        least: u32,
-        most: u32,
-    ) -> Option<u32> {
-        let typed = typed?;
-        let number = *typed.get_ref();
-        if number.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&number) {
-            // The range makes the cast exact.
-            return Some(number as u32);
-        }
-        let takes = key(section, name).map_or("another number", |key| key.takes);
-        let said = format!("{number} cannot be; it is {takes}");
-        self.wrong(section, name, typed.span(), &said);
-        None
-    }
-
     fn milli(&mut self, name: &'static str, typed: &Spanned<f64>) -> Option<Milli> {
         let number = *typed.get_ref();
         let milli = Milli::from_f64(number);
@@ -267,20 +216,6 @@ fn rule_name(text: &str) -> Result<String, String> {
         true => Err(format!("a name has 1 to {NAME_MAX} letters")),
         false => Ok(name.to_owned()),
     }
-}
-
-pub(super) fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result<T, String> {
-    if let Some((_, value)) = names.iter().find(|(name, _)| *name == text) {
-        return Ok(*value);
-    }
-    let hint = nearest(text, names.iter().map(|(name, _)| *name))
-        .map(|near| format!("; did you mean \"{near}\"?"));
-    let list: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
-    Err(format!(
-        "{text:?} is none of {}{}",
-        list.join(", "),
-        hint.unwrap_or_default()
-    ))
 }
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {

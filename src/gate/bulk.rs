@@ -5,9 +5,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use super::Gate;
 use super::clock::Ids;
 use super::ports::LogFault;
-use super::{Gate, STALE_RETRIES};
+use super::road::STALE_RETRIES;
 use crate::ban::{
     Change, Event, EventId, Proposal, Report, Ruling, Subject, Timestamp, What, propose,
 };

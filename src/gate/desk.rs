@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::lock;
 use super::notices::News;
 use super::ports::{LogFault, Outbox, Task, Undone};
-use super::{lock, subject_of};
 use crate::ban::{Effect, Seq, Subject, Timestamp};
 
 /// The wait after the first failure; it doubles with each further one.
@@ -84,8 +84,7 @@ impl Desk {
     /// Takes in what a folded event asks for.
     pub(super) fn take_in(&self, seq: Seq, at: Timestamp, effects: Vec<Effect>) {
         let mut table = lock(&self.table);
-        for effect in effects {
-            let subject = subject_of(&effect).clone();
+        for Effect::Settle(subject) in effects {
             table.unsaved.insert(subject.clone());
             table.put(Task {
                 subject,

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)]
+use super::machine::{SPLICE, SPLICE_STREAM};
 use super::*;
 use proptest::prelude::*;
 

@@ -1,0 +1,73 @@
+//! What rules ask for at once, and which of it is needed.
+
+use std::cmp::Reverse;
+
+use crate::ban::event::EventId;
+use crate::ban::rules::{Key, Rule};
+use crate::ban::subject::{Account, Subject};
+use crate::ban::time::{Timestamp, in_words};
+use crate::ban::tracker::Who;
+
+/// A ban a rule asks for.
+pub(super) struct Wanted<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) subject: Subject,
+    pub(super) until: Timestamp,
+    pub(super) ordinal: u32,
+    pub(super) id: EventId,
+    pub(super) evidence: String,
+}
+
+/// One ban a subject, the longest; and none for what another one covers as long.
+pub(super) fn without_the_covered(mut wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+    if wanted.len() < 2 {
+        return wanted;
+    }
+    // Wide ones first, so that the narrow ones are compared with what is kept.
+    let width = |wanted: &Wanted<'_>| match wanted.rule.key {
+        Key::Network => 0,
+        Key::Address => 1,
+        Key::Pair => 2,
+        Key::Account => 3,
+    };
+    wanted.sort_by_key(|one| (width(one), Reverse(one.until)));
+    let mut kept: Vec<Wanted<'_>> = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let covered = kept.iter().any(|other| {
+            let covers = match (other.subject.net(), one.subject.place()) {
+                (Some(net), Some(place)) => net.contains(&place),
+                _ => false,
+            };
+            other.subject == one.subject || (covers && other.until >= one.until)
+        });
+        if !covered {
+            kept.push(one);
+        }
+    }
+    kept
+}
+
+/// The chance in a term comes from the event's id, which is nothing but chance.
+pub(super) fn chance(id: EventId) -> u64 {
+    id.0.iter()
+        .skip(8)
+        .fold(0, |chance, byte| chance << 8 | u64::from(*byte))
+}
+
+/// What led to a ban, for admins: how many, in which time, and the last one.
+pub(super) fn evidence(rule: &Rule, amount: u32, who: &Who<'_>, at: Timestamp) -> String {
+    let shown = |account: Option<&Account>| account.map_or("?".to_owned(), ToString::to_string);
+    let from = match (who.address, who.network) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(net)) => net.to_string(),
+        (None, None) => "?".to_owned(),
+    };
+    let by_hand = if who.by_hand { ", by hand" } else { "" };
+    format!(
+        "{amount} {} within {} (limit {}); the last at {at}: {} from {from}{by_hand}",
+        rule.counts,
+        in_words(rule.window),
+        rule.limit,
+        shown(who.account),
+    )
+}

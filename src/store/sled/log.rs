@@ -1,0 +1,110 @@
+//! The store as the event log: appends wait for the writer, reads look at every link of the chain.
+
+use std::sync::PoisonError;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Store;
+use super::codec::{self, LogValue};
+use super::engine::Engine;
+use super::writer::{Append, State};
+use crate::ban::event::Chain;
+use crate::ban::{Event, Personal, Seq};
+use crate::gate::ports::{Entry, EventLog, LogFault};
+use crate::store::parts;
+
+impl EventLog for Store {
+    fn append(&self, events: Vec<Event>) -> BoxFuture<'_, Result<Seq, LogFault>> {
+        async move {
+            let new = parts(events)?;
+            if new.is_empty() {
+                return Ok(*self.shared.head.borrow());
+            }
+            let (tell, told) = oneshot::channel();
+            let append = Append { new, tell };
+            {
+                let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                let sent = match &*queue {
+                    Some(queue) => queue.try_send(append),
+                    None => return Err(State::Closed.fault()),
+                };
+                sent.map_err(|why| match why {
+                    mpsc::error::TrySendError::Full(_) => LogFault::Busy,
+                    mpsc::error::TrySendError::Closed(_) => writer_gone(),
+                })?;
+            }
+            told.await.unwrap_or_else(|_| Err(writer_gone()))
+        }
+        .boxed()
+    }
+
+    fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
+        // Never beyond the head: what is not durable yet may still fail.
+        let head = *self.shared.head.borrow();
+        let from = from.max(Seq(1));
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        let upto = Seq(head.0.min(from.0.saturating_add(most).saturating_sub(1)));
+        if from > upto || most == 0 {
+            return Ok(Vec::new());
+        }
+        self.shared.call(|engine| Ok(read(engine, from, upto)))?
+    }
+
+    fn head(&self) -> watch::Receiver<Seq> {
+        self.shared.head.subscribe()
+    }
+}
+
+fn writer_gone() -> LogFault {
+    LogFault::Broken(String::from("its writer is gone; restart portcullis"))
+}
+
+/// The entries `from..=upto`, each link looked at.
+fn read(engine: &Engine, from: Seq, upto: Seq) -> Result<Vec<Entry>, LogFault> {
+    let broken = |why: ::sled::Error| LogFault::Broken(why.to_string());
+    let damaged = |seq: Seq, why: &dyn std::fmt::Display| LogFault::Damaged {
+        seq,
+        why: why.to_string(),
+    };
+    let before = Seq(from.0 - 1);
+    let mut chain = Chain::default();
+    if before > Seq(0) {
+        let value = engine.log.get(codec::seq_key(before)).map_err(broken)?;
+        let value = value.ok_or_else(|| damaged(before, &"it is missing"))?;
+        chain = LogValue::from_bytes(&value)
+            .map_err(|why| damaged(before, &why))?
+            .chain;
+    }
+    let keys = codec::seq_key(from)..=codec::seq_key(upto);
+    let mut personals = engine.personal.range(keys.clone()).peekable();
+    let mut entries = Vec::with_capacity(usize::try_from(upto.0 - before.0).unwrap_or(0));
+    let mut seq = from;
+    for item in engine.log.range(keys) {
+        let (key, value) = item.map_err(broken)?;
+        if codec::seq_of(&key) != Ok(seq) {
+            return Err(damaged(seq, &"it is missing"));
+        }
+        let entry = LogValue::from_bytes(&value).map_err(|why| damaged(seq, &why))?;
+        if chain.extend(seq, entry.event) != entry.chain {
+            return Err(damaged(seq, &"it does not follow from the entry before it"));
+        }
+        chain = entry.chain;
+        let mut personal = Personal::default();
+        if let Some(item) =
+            personals.next_if(|item| item.as_ref().map_or(true, |(at, _)| *at == key))
+        {
+            let (_, value) = item.map_err(broken)?;
+            personal = codec::personal_from_bytes(&value)
+                .map_err(|why| damaged(seq, &format!("its personal part: {why}")))?;
+        }
+        let event = Event::from_bytes(entry.event, personal).map_err(|why| damaged(seq, &why))?;
+        entries.push(Entry { seq, event, chain });
+        seq = seq.next();
+    }
+    if seq <= upto {
+        return Err(damaged(seq, &"it is missing"));
+    }
+    Ok(entries)
+}

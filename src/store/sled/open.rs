@@ -1,0 +1,205 @@
+//! Opening the store: one program at a time, of a version that knows it, and with all that was acknowledged in it.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::engine::{self, Engine, Failure, guarded};
+use super::mark::{self, Mark};
+use super::writer::{State, Writer};
+use super::{ENGINE_FOLDER, Shared, Store};
+use crate::ban::Seq;
+use crate::ban::event::Chain;
+use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
+
+/// The file that is locked while a program runs on the store.
+const LOCK: &str = "lock";
+/// How often the lock is tried, and the pause between: together a second.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a store cannot be opened. Nothing is ever deleted to make it work.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// The folder cannot be made, entered or written.
+    #[error("cannot use {} for the store: {why}; check its owner and rights", .path.display())]
+    Folder {
+        /// The store's folder.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// Another process has it open.
+    #[error(
+        "another portcullis runs on this store ({}); stop it first, or give this one a store of its own",
+        .path.display()
+    )]
+    Locked {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// Written by a later portcullis.
+    #[error(
+        "the store in {} has format {found}, this portcullis knows formats up to {known}; \
+         install the newer portcullis again",
+        .path.display()
+    )]
+    Newer {
+        /// The store's folder.
+        path: PathBuf,
+        /// The version on the disk.
+        found: u64,
+        /// The highest version this program reads.
+        known: u64,
+    },
+    /// The content is not what was written.
+    #[error(
+        "the store in {0} is damaged: {why}. Keep a copy of the folder as it is \
+         (cp -a {0} {0}.damaged), check the disk, then put a backup in its place; with no \
+         backup, move the folder away and portcullis starts with no bans",
+        .path.display()
+    )]
+    Damaged {
+        /// The store's folder.
+        path: PathBuf,
+        /// What is wrong, as far as it can be told.
+        why: String,
+    },
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made (for its owner only) when it is not there.
+    /// Blocks: about half a second for a million entries.
+    ///
+    /// # Errors
+    /// [`OpenFault`] says what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Store, OpenFault> {
+        let path = path.as_ref().to_path_buf();
+        let folder = |why| OpenFault::Folder {
+            path: path.clone(),
+            why,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path.join(ENGINE_FOLDER))
+            .map_err(folder)?;
+        let lock = lock(&path)?;
+        let (mark, says) = Mark::open(&path).map_err(folder)?;
+        let fault = |why: Failure| open_fault(&path, why);
+        let (engine, seq, chain) =
+            guarded(|| Engine::open(&path.join(ENGINE_FOLDER), None)).map_err(fault)?;
+        if let Some((marked, hash)) = says {
+            guarded(|| compare(&engine, marked, hash, seq, &path)).map_err(fault)?;
+        }
+        mark.set(seq, chain).map_err(folder)?;
+        let id = engine.id;
+        let shared = Arc::new(Shared {
+            path: path.clone(),
+            state: RwLock::new(State::Running(Arc::new(engine))),
+            head: watch::Sender::new(seq),
+            mark,
+            counters: CounterFile::new(&path),
+            ledger: LedgerFile::new(&path),
+            _lock: lock,
+        });
+        let (sender, queue) = mpsc::channel(APPENDS_WAITING);
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            queue,
+            end: (seq, chain),
+        };
+        let thread = thread::Builder::new()
+            .name(String::from("store"))
+            .spawn(move || writer.run())
+            .map_err(folder)?;
+        Ok(Store {
+            shared,
+            queue: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(thread)),
+            id,
+        })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenFault> {
+    let folder = |why| OpenFault::Folder {
+        path: path.to_path_buf(),
+        why,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))
+        .map_err(folder)?;
+    // The one before may be ending at this moment; and a program started by this one holds every
+    // open file between fork and exec, the lock of a store closed meanwhile among them.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => pause(),
+            Err(TryLockError::Error(why)) => return Err(folder(why)),
+        }
+    }
+    Err(OpenFault::Locked {
+        path: path.to_path_buf(),
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "opening blocks anyway: it is done on a thread of its own, before anything is served"
+)]
+fn pause() {
+    thread::sleep(LOCK_PAUSE);
+}
+
+fn open_fault(path: &Path, why: Failure) -> OpenFault {
+    let path = path.to_path_buf();
+    match why {
+        Failure::Newer(found) => OpenFault::Newer {
+            path,
+            found,
+            known: engine::STORE_VERSION,
+        },
+        Failure::Io(why) | Failure::Sled(::sled::Error::Io(why)) => OpenFault::Folder { path, why },
+        other => OpenFault::Damaged {
+            path,
+            why: other.to_string(),
+        },
+    }
+}
+
+/// Compares the log with the mark: it must go at least that far, and be the same log there.
+fn compare(
+    engine: &Engine,
+    marked: Seq,
+    hash: Chain,
+    end: Seq,
+    path: &Path,
+) -> Result<(), Failure> {
+    if end < marked {
+        return Err(Failure::Damaged(format!(
+            "the log ends with entry {}, but entry {} had been acknowledged; to go on without \
+             the entries between, delete {}",
+            end.0,
+            marked.0,
+            path.join(mark::NAME).display()
+        )));
+    }
+    if engine.chain_at(marked)? != Some(hash) {
+        return Err(Failure::Damaged(format!(
+            "entry {} of the log is not the one that was acknowledged",
+            marked.0
+        )));
+    }
+    Ok(())
+}

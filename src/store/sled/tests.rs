@@ -1,0 +1,166 @@
+//! A store whose engine, files or disk do what they should not.
+#![allow(clippy::unwrap_used)]
+use futures::executor::block_on;
+
+use super::codec::LogValue;
+use super::*;
+use crate::ban::{Actor, Change, Event, EventId, Origin, Personal, Subject, Timestamp};
+use crate::gate::ports::EventLog;
+
+fn event(number: u8) -> Event {
+    Event {
+        id: EventId([number; 16]),
+        at: Timestamp::from_millis(0),
+        actor: Actor::clock(),
+        origin: Origin::Manual,
+        subject: Subject::parse("spam@example.org").unwrap(),
+        based_on: Seq(0),
+        change: Change::Expired,
+        personal: Personal {
+            key: 0,
+            note: Some(format!("note {number}")),
+            evidence: None,
+        },
+    }
+}
+
+/// A store with five entries, changed behind its back.
+fn spoilt(spoil: impl FnOnce(&Engine)) -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for number in 1..=5 {
+        block_on(store.append(vec![event(number)])).unwrap();
+    }
+    spoil(&store.shared.engine().unwrap());
+    (folder, store)
+}
+
+fn damage(store: &Store, from: u64) -> (u64, String) {
+    match store.read(Seq(from), 9) {
+        Err(LogFault::Damaged { seq, why }) => (seq.0, why),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_entry_is_named() {
+    let (_folder, store) = spoilt(|engine| {
+        let key = codec::seq_key(Seq(3));
+        let mut value = engine.log.get(key).unwrap().unwrap().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        engine.log.insert(key, value).unwrap();
+    });
+    let why = String::from("its checksum does not match");
+    assert_eq!(damage(&store, 1), (3, why.clone()));
+    assert_eq!(damage(&store, 4), (3, why));
+    assert_eq!(store.read(Seq(1), 2).unwrap().len(), 2);
+    assert_eq!(store.read(Seq(5), 2).unwrap().len(), 1);
+}
+
+#[test]
+fn entries_in_another_order_are_noticed() {
+    let (folder, store) = spoilt(|engine| {
+        let keys = [Seq(3), Seq(4)].map(codec::seq_key);
+        let values = keys.map(|key| engine.log.get(key).unwrap().unwrap());
+        engine.log.insert(keys[0], &values[1]).unwrap();
+        engine.log.insert(keys[1], &values[0]).unwrap();
+    });
+    let why = String::from("it does not follow from the entry before it");
+    assert_eq!(damage(&store, 1), (3, why.clone()));
+    assert_eq!(damage(&store, 4), (4, why));
+    drop(store);
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+}
+
+#[test]
+fn a_hole_and_a_damaged_note_are_noticed() {
+    let (_folder, store) = spoilt(|engine| {
+        engine.log.remove(codec::seq_key(Seq(2))).unwrap();
+        engine
+            .personal
+            .insert(codec::seq_key(Seq(4)), b"?")
+            .unwrap();
+    });
+    assert_eq!(damage(&store, 1), (2, "it is missing".into()));
+    assert_eq!(damage(&store, 3), (2, "it is missing".into()));
+    assert_eq!(
+        damage(&store, 4),
+        (4, "its personal part: it is cut off".into())
+    );
+}
+
+#[test]
+fn a_forgotten_note_leaves_its_event_readable() {
+    let (_folder, store) = spoilt(|engine| {
+        engine.personal.remove(codec::seq_key(Seq(2))).unwrap();
+    });
+    let entries = store.read(Seq(1), 9).unwrap();
+    assert_eq!(entries[1].event.personal, Personal::default());
+    assert_eq!(entries[2].event.personal, event(3).personal);
+}
+
+#[test]
+fn an_append_that_a_crash_tore_is_dropped_when_it_opens() {
+    let (folder, store) = spoilt(|engine| {
+        let chain = engine.chain_at(Seq(5)).unwrap().unwrap();
+        let bytes = event(6).to_bytes().unwrap();
+        let torn = LogValue {
+            last: false,
+            chain: chain.extend(Seq(6), &bytes),
+            event: &bytes,
+        };
+        engine
+            .log
+            .insert(codec::seq_key(Seq(6)), torn.to_bytes())
+            .unwrap();
+        engine
+            .personal
+            .insert(codec::seq_key(Seq(6)), b"stray")
+            .unwrap();
+    });
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(*store.head().borrow(), Seq(5));
+    let mut plain = event(7);
+    plain.personal = Personal::default();
+    assert_eq!(block_on(store.append(vec![plain.clone()])).unwrap(), Seq(6));
+    assert_eq!(store.read(Seq(6), 9).unwrap()[0].event, plain);
+}
+
+#[test]
+fn a_panic_of_the_engine_is_an_error_and_the_last_word() {
+    let (_folder, store) = spoilt(|_| ());
+    let fault = store
+        .shared
+        .call::<()>(|_| panic!("pid {}", 7))
+        .unwrap_err();
+    assert!(fault.to_string().contains("it panicked: pid 7"), "{fault}");
+    assert!(store.read(Seq(1), 1).is_ok());
+    store.shared.failed(&Failure::Panicked("in a write".into()));
+    let fault = block_on(store.append(vec![event(6)])).unwrap_err();
+    assert!(fault.to_string().contains("restart portcullis"), "{fault}");
+}
+
+#[test]
+fn a_store_of_a_newer_portcullis_is_refused() {
+    let (folder, store) = spoilt(|_| ());
+    drop(store);
+    let db = engine::open_db(&folder.path().join(ENGINE_FOLDER)).unwrap();
+    let meta = db.open_tree("meta").unwrap();
+    meta.insert("version", codec::number_to_bytes(2)).unwrap();
+    db.flush().unwrap();
+    drop((meta, db));
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(
+        matches!(
+            fault,
+            OpenFault::Newer {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{fault}"
+    );
+}

@@ -1,0 +1,464 @@
+//! The state machine that cuts: one step a run of bytes, nothing looked at twice.
+
+use super::head::{Part, Raw};
+use super::{Excess, Fatal, Frame, Limits};
+
+/// Longest stream header, XML declaration or both.
+const PROLOG_BYTES: usize = 16 * 1024;
+
+const CDATA: &[u8] = b"[CDATA[";
+pub(super) const SPLICE: &[u8] = b" xmlns='jabber:component:accept'";
+pub(super) const SPLICE_STREAM: &[u8] = b" xmlns:stream='http://etherx.jabber.org/streams'";
+
+/// The state machine. Feed it with [`Guard::next`]; one guard a stream.
+#[derive(Debug)]
+pub struct Guard {
+    limits: Limits,
+    at: At,
+    /// The stream header has been read.
+    open: bool,
+    closed: bool,
+    /// Open elements below the stream, at most `limits.depth` of them stored but all of them counted.
+    depth: usize,
+    elements: usize,
+    attributes: usize,
+    value_bytes: usize,
+    /// The current attribute is worth remembering.
+    part: Option<Part>,
+    raw: Raw,
+    /// The stanza so far, or the XML declaration; nothing of a stanza that was rejected.
+    pub(super) stored: Vec<u8>,
+    /// Bytes of the stanza, or of the prolog, so far.
+    seen: usize,
+    excess: Option<Excess>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Character data, or nothing between stanzas.
+    Text,
+    /// After `<`.
+    Less,
+    /// In the start tag of an inner element, where only its end and its quotes matter; true after a `/`.
+    Inner(bool),
+    /// In the name of a root tag. This and the following know every attribute.
+    Name,
+    /// Between attributes.
+    Tag,
+    /// In the name of an attribute.
+    Attribute,
+    /// After the name of an attribute, up to its quote.
+    Equals,
+    /// In a value, with its quote.
+    Value(u8),
+    /// After `/` in a start tag.
+    Slash,
+    /// In an end tag.
+    EndTag,
+    /// After `<!`, with so many bytes of `[CDATA[` seen.
+    Bang(usize),
+    /// In a CDATA section, with so many `]` seen in a row.
+    CData(u8),
+    /// In the XML declaration; true after a `?`.
+    Declaration(bool),
+}
+
+/// What a single step found; becomes a [`Frame`].
+enum Found {
+    Open,
+    Element,
+    Close,
+}
+
+impl Guard {
+    /// A guard at the start of a stream.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Guard {
+            limits,
+            at: At::Text,
+            open: false,
+            closed: false,
+            depth: 0,
+            elements: 0,
+            attributes: 0,
+            value_bytes: 0,
+            part: None,
+            raw: Raw::default(),
+            stored: Vec::new(),
+            seen: 0,
+            excess: None,
+        }
+    }
+
+    /// A guard behind the stream header.
+    pub(super) fn in_stream(limits: Limits) -> Self {
+        Guard {
+            open: true,
+            ..Guard::new(limits)
+        }
+    }
+
+    /// Consumes bytes from the front of `input` up to the end of the next frame. `None`: all consumed, no frame yet.
+    ///
+    /// # Errors
+    /// [`Fatal`] ends the stream; the guard is of no use any more.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, Fatal> {
+        let Some(found) = self.step(input)? else {
+            return Ok(None);
+        };
+        Ok(Some(match found {
+            Found::Open => Frame::Open(self.raw.opening()),
+            Found::Close => Frame::Close,
+            Found::Element => match self.excess {
+                Some(why) => Frame::Rejected {
+                    head: self.raw.head(),
+                    why,
+                },
+                None => Frame::Whole(&self.stored),
+            },
+        }))
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Fatal> {
+        let bytes = *input;
+        // Everything before `kept` is stored or dropped already.
+        let mut kept = 0;
+        let mut i = 0;
+        while i < bytes.len() {
+            if self.closed {
+                i = bytes.len();
+                break;
+            }
+            let byte = bytes[i];
+            match self.at {
+                At::Text => {
+                    let rest = &bytes[i..];
+                    let less = memchr::memchr(b'<', rest);
+                    let text = &rest[..less.unwrap_or(rest.len())];
+                    if !self.open {
+                        if !text.iter().all(u8::is_ascii_whitespace) {
+                            return Err(Fatal::NotAStream);
+                        }
+                        self.count_prolog(text.len())?;
+                    }
+                    i += text.len();
+                    if less.is_some() {
+                        if self.depth == 0 {
+                            kept = i;
+                        }
+                        self.at = At::Less;
+                        i += 1;
+                    }
+                    continue;
+                }
+                At::Less => match byte {
+                    b'/' if self.open => self.at = At::EndTag,
+                    b'/' => return Err(Fatal::NotAStream),
+                    b'!' if self.open => self.at = At::Bang(0),
+                    b'?' if !self.open && self.seen == 0 => self.at = At::Declaration(false),
+                    b'!' | b'?' => return Err(Fatal::Restricted),
+                    _ => {
+                        if self.depth == 0 {
+                            self.begin();
+                            kept = i;
+                        }
+                        self.enter();
+                        self.at = if self.depth > 1 {
+                            At::Inner(false)
+                        } else {
+                            At::Name
+                        };
+                        continue;
+                    }
+                },
+                At::Inner(slash) => {
+                    let rest = &bytes[i..];
+                    let stop = memchr::memchr3(b'>', b'"', b'\'', rest);
+                    let run = &rest[..stop.unwrap_or(rest.len())];
+                    let slash = run.last().map_or(slash, |last| *last == b'/');
+                    i += run.len();
+                    match stop.map(|stop| rest[stop]) {
+                        None => self.at = At::Inner(slash),
+                        Some(b'>') => {
+                            i += 1;
+                            self.at = At::Text;
+                            // The root is still open: no frame ends here.
+                            self.depth -= usize::from(slash);
+                        }
+                        Some(quote) => {
+                            i += 1;
+                            self.count_attribute();
+                            self.begin_value(None, quote);
+                        }
+                    }
+                    continue;
+                }
+                At::Name => {
+                    let run = name_at(&bytes[i..]);
+                    self.raw.push_name(run);
+                    i += run.len();
+                    if i < bytes.len() {
+                        self.at = At::Tag;
+                    }
+                    continue;
+                }
+                At::Tag => match byte {
+                    b'/' => self.at = At::Slash,
+                    b'>' => {
+                        i += 1;
+                        if let Some(found) = self.end_root_tag(false, bytes, &mut kept, i)? {
+                            *input = &bytes[i..];
+                            return Ok(Some(found));
+                        }
+                        continue;
+                    }
+                    b' ' | b'\t' | b'\r' | b'\n' => {}
+                    _ => {
+                        self.count_attribute();
+                        self.raw.begin_attribute();
+                        self.at = At::Attribute;
+                        continue;
+                    }
+                },
+                At::Attribute => {
+                    let run = name_at(&bytes[i..]);
+                    self.raw.push_attribute(run);
+                    i += run.len();
+                    if i < bytes.len() {
+                        self.at = At::Equals;
+                    }
+                    continue;
+                }
+                At::Equals => match byte {
+                    b'"' | b'\'' => {
+                        let part = self.raw.begin_value(self.open);
+                        self.begin_value(part, byte);
+                    }
+                    // No value at all: ill-formed, which the parser will say.
+                    b'>' | b'/' => {
+                        self.at = At::Tag;
+                        continue;
+                    }
+                    _ => {}
+                },
+                At::Value(quote) => {
+                    let rest = &bytes[i..];
+                    let end = memchr::memchr(quote, rest);
+                    let run = &rest[..end.unwrap_or(rest.len())];
+                    self.value_bytes = self.value_bytes.saturating_add(run.len());
+                    if self.value_bytes > self.limits.attribute_bytes {
+                        self.reject(Excess::AttributeBytes);
+                    }
+                    if let Some(part) = self.part {
+                        self.raw.push_value(part, run);
+                    }
+                    i += run.len();
+                    if end.is_some() {
+                        self.at = if self.depth > 1 {
+                            At::Inner(false)
+                        } else {
+                            At::Tag
+                        };
+                        i += 1;
+                    }
+                    continue;
+                }
+                At::Slash => {
+                    if byte == b'>' {
+                        i += 1;
+                        if let Some(found) = self.end_root_tag(true, bytes, &mut kept, i)? {
+                            *input = &bytes[i..];
+                            return Ok(Some(found));
+                        }
+                    } else {
+                        self.at = At::Tag;
+                    }
+                    continue;
+                }
+                At::EndTag => {
+                    let Some(end) = memchr::memchr(b'>', &bytes[i..]) else {
+                        i = bytes.len();
+                        break;
+                    };
+                    i += end + 1;
+                    self.at = At::Text;
+                    if self.depth == 0 {
+                        self.closed = true;
+                        *input = &bytes[i..];
+                        return Ok(Some(Found::Close));
+                    }
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        self.keep(&bytes[kept..i]);
+                        *input = &bytes[i..];
+                        return Ok(Some(Found::Element));
+                    }
+                    continue;
+                }
+                At::Bang(seen) => {
+                    if byte != CDATA[seen] {
+                        return Err(Fatal::Restricted);
+                    }
+                    self.at = if seen + 1 == CDATA.len() {
+                        At::CData(0)
+                    } else {
+                        At::Bang(seen + 1)
+                    };
+                }
+                At::CData(0) => match memchr::memchr(b']', &bytes[i..]) {
+                    Some(at) => {
+                        i += at;
+                        self.at = At::CData(1);
+                    }
+                    None => {
+                        i = bytes.len();
+                        break;
+                    }
+                },
+                At::CData(brackets) => {
+                    self.at = match byte {
+                        b']' => At::CData(2),
+                        b'>' if brackets == 2 => At::Text,
+                        _ => At::CData(0),
+                    }
+                }
+                At::Declaration(question) => {
+                    self.count_prolog(1)?;
+                    if question && byte == b'>' {
+                        let is_xml = self.stored.strip_prefix(b"xml").and_then(<[u8]>::first);
+                        if !is_xml.is_some_and(u8::is_ascii_whitespace) {
+                            return Err(Fatal::Restricted);
+                        }
+                        self.stored.clear();
+                        self.at = At::Text;
+                    } else {
+                        self.stored.push(byte);
+                        self.at = At::Declaration(byte == b'?');
+                    }
+                }
+            }
+            i += 1;
+        }
+        *input = &bytes[i..];
+        if self.depth > 0 {
+            self.keep(&bytes[kept..i]);
+        } else if !self.open && !matches!(self.at, At::Text | At::Less | At::Declaration(_)) {
+            self.count_prolog(i - kept)?;
+        }
+        Ok(None)
+    }
+
+    /// The name of a top-level element, or of the stream itself, begins.
+    fn begin(&mut self) {
+        self.raw.clear();
+        self.elements = 0;
+        self.excess = None;
+        self.stored.clear();
+        if self.open {
+            self.seen = 0;
+            self.keep(b"<");
+        }
+    }
+
+    /// A start tag begins.
+    fn enter(&mut self) {
+        self.attributes = 0;
+        if !self.open {
+            return;
+        }
+        self.depth += 1;
+        self.elements = self.elements.saturating_add(1);
+        if self.depth > self.limits.depth {
+            self.reject(Excess::Depth);
+        }
+        if self.elements > self.limits.elements {
+            self.reject(Excess::Elements);
+        }
+    }
+
+    fn count_attribute(&mut self) {
+        self.attributes += 1;
+        if self.attributes > self.limits.attributes {
+            self.reject(Excess::Attributes);
+        }
+    }
+
+    fn begin_value(&mut self, part: Option<Part>, quote: u8) {
+        self.part = part;
+        self.value_bytes = 0;
+        self.at = At::Value(quote);
+    }
+
+    /// A root tag, or the stream header, ends before `bytes[end]`.
+    fn end_root_tag(
+        &mut self,
+        empty: bool,
+        bytes: &[u8],
+        kept: &mut usize,
+        end: usize,
+    ) -> Result<Option<Found>, Fatal> {
+        self.at = At::Text;
+        if !self.open {
+            self.count_prolog(end - *kept)?;
+            if empty || !self.raw.is_stream() {
+                return Err(Fatal::NotAStream);
+            }
+            self.open = true;
+            return Ok(Some(Found::Open));
+        }
+        self.keep(&bytes[*kept..end]);
+        *kept = end;
+        self.splice(empty);
+        self.depth -= usize::from(empty);
+        Ok(empty.then_some(Found::Element))
+    }
+
+    /// Writes the inherited namespaces into the root tag, so that the frame stands by itself.
+    fn splice(&mut self, empty: bool) {
+        if self.excess.is_some() {
+            return;
+        }
+        let tail: &[u8] = if empty { b"/>" } else { b">" };
+        // An ill-formed tag such as `<a /b>` may not end so; the parser refuses it with or without the splice.
+        self.stored.truncate(self.stored.len() - tail.len());
+        if !self.raw.has_xmlns() {
+            self.stored.extend_from_slice(SPLICE);
+        }
+        if self.raw.needs_stream_prefix() {
+            self.stored.extend_from_slice(SPLICE_STREAM);
+        }
+        self.stored.extend_from_slice(tail);
+    }
+
+    /// Stores bytes of the current stanza, unless it is rejected.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.seen = self.seen.saturating_add(bytes.len());
+        if self.seen > self.limits.stanza_bytes {
+            self.reject(Excess::Bytes);
+        }
+        if self.excess.is_none() {
+            self.stored.extend_from_slice(bytes);
+        }
+    }
+
+    fn count_prolog(&mut self, bytes: usize) -> Result<(), Fatal> {
+        self.seen = self.seen.saturating_add(bytes);
+        if self.seen > PROLOG_BYTES {
+            Err(Fatal::LongHeader)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn reject(&mut self, why: Excess) {
+        self.excess.get_or_insert(why);
+        self.stored.clear();
+    }
+}
+
+/// The front of `bytes` up to what ends a name. Ill-formed input may end it early or late; the parser will say so.
+fn name_at(bytes: &[u8]) -> &[u8] {
+    let ends = |byte: &u8| matches!(byte, b'=' | b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n');
+    &bytes[..bytes.iter().position(ends).unwrap_or(bytes.len())]
+}
