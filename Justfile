@@ -43,6 +43,12 @@ clients:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest clients --server ejabberd-24.12 --screens {{ quote(justfile_directory() / "docs/clients") }}
 
+# Renew what docs/admin-guide.md pastes, from one run beside ejabberd 24.12
+guide:
+    @{{ install }} client ejabberd-24.12
+    @cargo build --locked
+    @cd tests/live && {{ python }} guide.py {{ quote(justfile_directory() / "docs/admin-guide.md") }}
+
 # Added login time with a real server, the hook module and 100 k bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:
     @cargo build --release --locked
@@ -59,13 +65,18 @@ check:
 deny:
     cargo deny --config .ci/deny.toml check
 
-# How fast it is, beside reference loops of the same run (`just bench store`); docs/measured.md says what came of it
+# How fast it is, beside reference loops and peers of the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md says what came of it
 bench *NAMES:
     #!/usr/bin/env bash
     set -euo pipefail
     names=("$@")
     if [ $# -eq 0 ]; then names=(tracker store hook); fi
-    for name in "${names[@]}"; do cargo bench --locked --bench "$name"; done
+    for name in "${names[@]}"; do
+        cargo bench --locked --bench "$name"
+        [ "$name" = tracker ] || continue
+        if command -v escript >/dev/null; then escript benches/peers/ets.escript; else echo "SKIPPED: ejabberd's table is not measured, Erlang is not here" >&2; fi
+        /usr/bin/python3 -B benches/peers/jail.py || true
+    done
 
 # Feed a fuzz target for a while
 fuzz TARGET="stanza" SECONDS="60":
