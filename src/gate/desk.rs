@@ -123,7 +123,12 @@ impl Desk {
         saved
     }
 
-    fn save_here(&self) {
+    /// Whether something changed since the last time it was saved.
+    pub(super) fn is_unsaved(&self) -> bool {
+        !lock(&self.table).unsaved.is_empty()
+    }
+
+    pub(super) fn save_here(&self) {
         let cursor = lock(&self.table).cursor;
         if let Err(why) = self.save(cursor) {
             tracing::error!(%why, "cannot save unfinished work; it is kept in memory");
@@ -207,7 +212,7 @@ impl Desk {
         (due, idle.peek().map(|(next, ..)| *next))
     }
 
-    /// Writes down how a try went. A task renewed in the meantime stays.
+    /// Notes how a try went; [`Desk::save_here`] writes it down. A task renewed in the meantime stays.
     ///
     /// Gives back what people should hear of it: that it does not get done, after so many tries and then
     /// about once a day, and that it is done after all.
@@ -237,7 +242,6 @@ impl Desk {
             }
             table.unsaved.insert(tried.subject.clone());
         }
-        self.save_here();
         self.changed.send_modify(|count| *count += 1);
         news
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Gate;
@@ -21,6 +22,9 @@ use crate::ban::Subject;
 /// How many subjects are worked on at the same time: Prosody is one thread, and a flood of
 /// privileged requests delays everybody's logins (reference: prosody.md 6).
 const AT_ONCE: usize = 8;
+/// How long what was carried out may stay unwritten, so that much of it is written at once. After a
+/// crash it is carried out again, which changes nothing.
+const WRITTEN_EVERY: Duration = Duration::from_millis(50);
 /// The longest one try may take before it counts as failed.
 const TRY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,6 +33,8 @@ pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
     let mut standing = gate.server.standing();
     let mut in_flight: HashSet<Subject> = HashSet::new();
     let mut tries: JoinSet<(Task, Result<(), Undone>)> = JoinSet::new();
+    let mut written = tokio::time::interval(WRITTEN_EVERY);
+    written.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = gate.clock.now();
         let linked = {
@@ -60,10 +66,17 @@ pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
                 }
                 gate.desk.all_due(gate.clock.now());
             }
-            Some(done) = tries.join_next() => finish(&gate, &mut in_flight, done),
+            Some(done) = tries.join_next() => {
+                finish(&gate, &mut in_flight, done);
+                while let Some(done) = tries.try_join_next() {
+                    finish(&gate, &mut in_flight, done);
+                }
+            }
+            _ = written.tick(), if gate.desk.is_unsaved() => gate.desk.save_here(),
         }
     }
     tries.abort_all();
+    gate.desk.save_here();
 }
 
 fn finish(
