@@ -2,7 +2,8 @@
 
 use super::decide::Case;
 use crate::ban::What;
-use crate::ban::event::{Origin, Role};
+use crate::ban::actor::Role;
+use crate::ban::event::Origin;
 use crate::ban::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
 use crate::ban::record::Ban;
 use crate::ban::subject::Subject;
