@@ -114,7 +114,10 @@ pub fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
         (Settled::Done(_), Subject::Account(_)) => {
             (Grade::Good, String::from("They can log in again."))
         }
-        (Settled::Done(_), _) => (Grade::Good, String::from("It is let in again.")),
+        (Settled::Done(_), _) => (
+            Grade::Good,
+            String::from("Logins that were refused are let in again."),
+        ),
         (Settled::Pending(why), _) => (Grade::Warning, not_yet(why.as_deref())),
     }
 }
