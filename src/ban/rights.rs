@@ -68,6 +68,18 @@ impl Rights {
         self
     }
 
+    /// The role everywhere, if there is one, and behind it the higher ones with their hosts.
+    pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, Role)> {
+        let everywhere = (self.everywhere > Role::Stranger).then_some((None, self.everywhere));
+        let on = self.on.iter().map(|(host, role)| (Some(&**host), *role));
+        everywhere.into_iter().chain(on)
+    }
+
+    /// Whether they have a role on a host, or everywhere.
+    pub fn reach(&self, host: &str) -> bool {
+        self.see_all() || self.on.get(host).is_some_and(|role| *role >= Role::Viewer)
+    }
+
     /// The highest role they have anywhere: what decides which commands they are offered.
     pub fn highest(&self) -> Role {
         let on_hosts = self.on.values().copied();

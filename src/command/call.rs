@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::deed::Deeds;
+use super::roles::Roles;
 use super::seat::Seats;
 use super::spec::Values;
 use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
@@ -101,6 +103,8 @@ pub struct Context {
     pub gate: Arc<Gate>,
     /// Since when the program runs.
     pub started: Timestamp,
+    /// Who has which role by configuration. One for all who hold a context, as read last.
+    pub roles: Arc<ArcSwap<Roles>>,
     /// The rooms we should be in.
     pub seats: Seats,
     /// Where it is told what people did.
@@ -125,6 +129,7 @@ impl Context {
         Context {
             gate,
             started,
+            roles: Arc::default(),
             seats: Seats::default(),
             deeds: Deeds::default(),
             recording: None,

@@ -5,14 +5,14 @@ use futures::FutureExt;
 use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Row};
 use super::spec::Spec;
-use super::{COMMANDS, words};
+use super::{COMMANDS, holders, words};
 use crate::ban::{Policy, Role, Rules};
 
 /// The description.
 pub const SPEC: Spec = Spec {
     name: "policy",
     title: "Policy",
-    summary: "Shows what is in force: terms, roles, rules with their growth, exemptions; and where each is set.",
+    summary: "Shows what is in force: terms, roles and, to admins, who holds them, rules with their growth, exemptions; and where each is set.",
     needs: Role::Viewer,
     form: true,
     fields: &[],
@@ -36,6 +36,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
         call.caller.rights.to_string(),
     )];
     rows.extend(roles(call, &policy));
+    rows.extend(holders::rows(&call.caller, context));
     rows.extend(terms(&policy));
     rows.extend(rules(&policy.rules));
     rows.extend(exempt(&policy, allowed));

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::ban::Timestamp;
+use xmpp_parsers::jid::BareJid;
+
+use crate::ban::{Role, Timestamp};
+
+/// So many people whom a room gives a role are told by name.
+pub const HOLDERS: usize = 50;
 
 /// All of them. Cheap to clone; whoever holds it sees the newest.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +38,10 @@ pub struct Seat {
     pub others: usize,
     /// Of how many of them we see no real JID.
     pub faceless: usize,
+    /// What it makes of its owners, admins and members.
+    pub grants: [Role; 3],
+    /// Who is there and has a role by that, sorted; at most [`HOLDERS`].
+    pub holders: Vec<(BareJid, Role)>,
     /// Whether anybody can enter and read; `None`: the room does not tell.
     pub public: Option<bool>,
     /// Why we are not in.

@@ -86,14 +86,16 @@ const REENABLE_USER: Spec = node(
     |call, context| through("unban", call, context).boxed(),
 );
 
-/// XEP-0133, 4.5. All sessions end, also where one was named by its resource: servers end sessions by
-/// account, and the answer says so.
+/// XEP-0133, 4.5: all sessions of an account, or the one whose full JID is given.
 const END_USER_SESSION: Spec = node(
     "http://jabber.org/protocol/admin#end-user-session",
     "End User Session",
     "Ends the sessions of accounts without a ban, as the command kick does.",
     kick::SPEC.needs,
-    &[accounts("Whose sessions to end")],
+    &[Field {
+        desc: "Accounts, one a line, or single sessions of theirs: name@domain/resource.",
+        ..accounts("Whose sessions to end")
+    }],
     |call, context| through("kick", call, context).boxed(),
 );
 
@@ -157,7 +159,12 @@ async fn through(command: &str, call: &Call, context: &Context) -> Outcome {
         match Subject::parse(typed) {
             _ if typed.is_empty() => {}
             Ok(Subject::Account(account)) => {
-                if Jid::new(typed).is_ok_and(|jid| jid.resource().is_some()) {
+                let has_resource = Jid::new(typed).is_ok_and(|jid| jid.resource().is_some());
+                if has_resource && command == kick::SPEC.name {
+                    named.push(typed.to_owned());
+                    continue;
+                }
+                if has_resource {
                     resources.push(words::clean(typed));
                 }
                 named.push(account.to_string());

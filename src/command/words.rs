@@ -178,11 +178,11 @@ pub fn summary(done: usize, all: usize, failed: &[&Subject]) -> String {
     text
 }
 
-fn named<'a>(subjects: impl ExactSizeIterator<Item = &'a Subject>) -> String {
-    let all = subjects.len();
-    let mut names: Vec<String> = subjects.take(NAMED).map(ToString::to_string).collect();
-    if all > NAMED {
-        names.push(format!("and {} more", all - NAMED));
+fn named(all: impl ExactSizeIterator<Item = impl ToString>) -> String {
+    let number = all.len();
+    let mut names: Vec<String> = all.take(NAMED).map(|one| one.to_string()).collect();
+    if number > NAMED {
+        names.push(format!("and {} more", number - NAMED));
     }
     names.join(", ")
 }

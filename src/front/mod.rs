@@ -14,7 +14,6 @@ pub mod line;
 mod message;
 pub mod notices;
 pub mod presence;
-pub mod roles;
 pub mod rooms;
 pub mod route;
 mod said;
@@ -23,6 +22,6 @@ pub mod talk;
 pub mod terminal;
 mod text;
 
-pub use roles::Roles;
+pub use crate::command::Roles;
 pub use rooms::Rooms;
 pub use route::{Desk, Reply};

@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use minidom::Element;
@@ -22,12 +21,11 @@ use super::disco::{self, Face, Question};
 use super::message::{Line, Way};
 use super::notices::Crier;
 use super::presence;
-use super::roles::Roles;
 use super::rooms::{self, Heard, Rooms, Taken};
 use super::said::Said;
 use super::talk::{Admitted, Talks};
 use crate::ban::{Rights, Role};
-use crate::command::{self, Caller, Context, Occupant, Reference, words};
+use crate::command::{self, Caller, Context, Occupant, Reference, Roles, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
 use crate::xmpp::stanza::{Header, Kind, Received};
@@ -52,7 +50,6 @@ pub struct Desk {
     domain: BareJid,
     pub(super) bot: BareJid,
     pub(super) context: Context,
-    pub(super) roles: ArcSwap<Roles>,
     forms: Forms,
 
     pub(super) crier: Crier,
@@ -68,11 +65,11 @@ impl Desk {
         let bot = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
         let bot = BareJid::from_parts(Some(&bot), domain.domain());
         let rooms = Rooms::new(&bot, context.clone());
+        context.roles.store(Arc::new(roles));
         Arc::new(Desk {
             domain,
             bot,
             context,
-            roles: ArcSwap::from_pointee(roles),
             forms: Forms::default(),
 
             crier: Crier::default(),
@@ -85,7 +82,7 @@ impl Desk {
 
     /// Puts other roles in force, also for forms that are open.
     pub fn set_roles(&self, roles: Roles) {
-        self.roles.store(Arc::new(roles));
+        self.context.roles.store(Arc::new(roles));
     }
 
     /// The rooms we are in.
@@ -123,14 +120,14 @@ impl Desk {
 
     /// What to send when the link comes up: everybody with a role may see that we are there.
     pub fn greeting(&self) -> Vec<Stanza> {
-        let roles = self.roles.load();
+        let roles = self.context.roles.load();
         let greet = |jid: BareJid| presence::available(Face::Bot, &self.bot, jid.into()).into();
         roles.everybody().map(greet).collect()
     }
 
     /// What to send before the link goes down for good.
     pub fn farewell(&self) -> Vec<Stanza> {
-        let roles = self.roles.load();
+        let roles = self.context.roles.load();
         let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.bot, jid.into()).into();
         let mut stanzas = self.rooms.farewell();
         stanzas.extend(roles.everybody().map(part));
@@ -151,7 +148,7 @@ impl Desk {
     fn caller(&self, header: &Header) -> Caller {
         Caller {
             jid: header.from.clone(),
-            rights: self.roles.load().of(&header.from),
+            rights: self.context.roles.load().of(&header.from),
             occupant: None,
         }
     }
@@ -280,7 +277,7 @@ impl Desk {
                 false => Reply::default(),
             };
         };
-        let configured = self.roles.load().of(&person);
+        let configured = self.context.roles.load().of(&person);
         let caller = Caller {
             jid: person,
             rights: configured.join(Rights::everywhere(grant)),

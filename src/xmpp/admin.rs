@@ -190,6 +190,13 @@ pub fn sessions(stats: &Completed) -> Option<u64> {
     u64::try_from(open.count()).ok()
 }
 
+/// Whether an answer to [`user_stats`] shows a session of this resource; `None`: it does not say.
+pub fn has_session(stats: &Completed, resource: &str) -> Option<bool> {
+    let resources = stats.values("onlineresources")?;
+    let mut open = resources.iter().flat_map(|value| value.lines());
+    Some(open.any(|one| one.trim() == resource.trim()))
+}
+
 /// Whether an answer to [`user_stats`] shows an open session.
 pub fn is_online(stats: &Completed) -> bool {
     let resources = stats.values("onlineresources").unwrap_or_default();

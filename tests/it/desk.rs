@@ -681,3 +681,48 @@ async fn pairs_and_guards_are_banned_shown_and_freed_by_name() {
         &["your own account"],
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_session_is_ended_alone_through_every_door() {
+    let bot = Bot::new();
+    let ended = |bot: &Bot| -> Vec<String> {
+        let mut log = bot.world.server.done.lock().unwrap();
+        std::mem::take(&mut *log)
+    };
+    let told = bot
+        .chat(ADMIN, "kick Alice@Example.org/phone please log in again")
+        .await;
+    assert!(
+        told.starts_with("alice@example.org/phone: 1 session was ended."),
+        "{told}"
+    );
+    assert_eq!(ended(&bot), ["kick alice@example.org/phone"]);
+    // A resource with spaces: in quotes, or on a line of its own.
+    bot.chat(
+        ADMIN,
+        "kick \"alice@example.org/my phone\" bob@example.org/desk",
+    )
+    .await;
+    assert_eq!(
+        ended(&bot),
+        [
+            "kick alice@example.org/my phone",
+            "kick bob@example.org/desk"
+        ]
+    );
+    // All of an account includes the one.
+    bot.chat(ADMIN, "kick alice@example.org/phone alice@example.org")
+        .await;
+    assert_eq!(ended(&bot), ["kick alice@example.org"]);
+    let history = bot.chat(ADMIN, "show alice@example.org").await;
+    assert!(
+        history.contains("sessions ended by admin@example.org/desk (chat): only the session phone: please log in again."),
+        "{history}"
+    );
+    let told = bot.chat(ADMIN, "kick admin@example.org/phone").await;
+    assert!(
+        told.contains("your own account"),
+        "the same rules as always: {told}"
+    );
+    assert_eq!(ended(&bot), Vec::<String>::new());
+}

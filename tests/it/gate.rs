@@ -113,6 +113,18 @@ impl Server for FakeServer {
         .boxed()
     }
 
+    fn end_session<'a>(
+        &'a self,
+        account: &'a Account,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async move {
+            self.act(format!("kick {account}/{resource}"))?;
+            Ok(Some(1))
+        }
+        .boxed()
+    }
+
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
         async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
     }

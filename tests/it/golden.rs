@@ -313,7 +313,11 @@ const SCENES: &[Scene] = &[
         name: "end-user-session",
         before: &[],
         fills: &[
-            ("one", &[("accountjids", &["a@example.org/phone"])]),
+            ("one", &[("accountjids", &["a@example.org"])]),
+            (
+                "one session",
+                &[("accountjids", &["a@example.org/my phone"])],
+            ),
             ("wrong input", &[("accountjids", &["nobody"])]),
         ],
     },

@@ -210,3 +210,57 @@ async fn lists_show_what_is_about_ones_hosts() {
     let said = bot.chat(SOMEBODY, "show x@a.example").await;
     assert!(said.contains("x@a.example is banned: #1"), "{said}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_is_told_who_holds_which_role_and_nobody_else_is() {
+    let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+    let granted = |limited: Rights| {
+        Roles::new([
+            (account(ROOT), Rights::everywhere(Role::Admin)),
+            (
+                account("mod@a.example"),
+                Rights::everywhere(Role::Moderator),
+            ),
+            (
+                account("ann@a.example"),
+                Rights::on(Role::Moderator, ["a.example", "b.example"]),
+            ),
+            (
+                account("ben@b.example"),
+                Rights::on(Role::Viewer, ["b.example"]),
+            ),
+            (account(SOMEBODY), limited),
+        ])
+    };
+    let bot = Bot::new();
+    bot.desk
+        .set_roles(granted(Rights::everywhere(Role::Viewer)));
+    let told = bot.chat(ROOT, "policy").await;
+    for line in [
+        "Admins: root@root.example\n",
+        "Moderators: mod@a.example\n",
+        "Moderators on a.example: ann@a.example\n",
+        "Moderators on b.example: ann@a.example\n",
+        "Viewers: somebody@a.example\n",
+        "Viewers on b.example: ben@b.example\n",
+    ] {
+        assert!(told.contains(line), "{line}{told}");
+    }
+    let told = bot.chat(SOMEBODY, "policy").await;
+    assert!(
+        told.contains("A viewer may") && !told.contains("root@"),
+        "{told}"
+    );
+    // Of other hosts than theirs, admins of some hosts hear nothing. Roles that are read again are the ones told.
+    bot.desk
+        .set_roles(granted(Rights::on(Role::Admin, ["a.example"])));
+    let told = bot.chat(SOMEBODY, "policy").await;
+    for line in [
+        "Admins: root@root.example\n",
+        "Admins on a.example: somebody@a.example\n",
+        "Moderators on a.example: ann@a.example\n",
+    ] {
+        assert!(told.contains(line), "{line}{told}");
+    }
+    assert!(!told.contains("b.example"), "{told}");
+}

@@ -305,6 +305,15 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
         text.contains("by olaf@elsewhere.example/x (room ops@conference.example.org/Olaf)"),
         "{text}"
     );
+    // Who has a role by the room, for those who ask who may ban here.
+    stage.says("Ada", "chat", "policy").await;
+    let (_, _, text) = stage.told().await;
+    assert!(text.contains("Moderators: mod@example.org\n"), "{text}");
+    assert!(
+        text.contains("By the room ops@conference.example.org: its owners are admins here, its admins are moderators here, its members are viewers here; now there: "),
+        "{text}"
+    );
+    assert!(text.contains("olaf@elsewhere.example (admin)"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

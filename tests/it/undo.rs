@@ -319,6 +319,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         gate: Arc::clone(&world.gate),
         started: world.gate.now(),
         recording: None,
+        roles: Default::default(),
         deeds: Default::default(),
         seats: Default::default(),
     };

@@ -53,6 +53,22 @@ def test_end_user_session_ends_them_and_bans_nobody(house, server, admin, fresh)
     assert logs_in(server, user)
 
 
+def test_end_user_session_with_a_full_jid_ends_that_session_alone(house, server, admin, fresh):
+    user = fresh()
+    with Client(server, user, resource="my phone") as phone, Client(server, user, resource="desk") as desk:
+        done = admin.command(house.jid, NODE + "end-user-session", "complete", values={"accountjids": phone.jid})
+        assert done.status == "completed", done
+        said(rf"{phone.jid}: 1 session was ended", done.note)
+        phone.wait_closed()
+        assert not desk.ended.wait(1), "the other session was ended too"
+        done = admin.command(house.jid, "kick", "complete", values={"subject": phone.jid})
+        said(r"nobody was connected", done.note)
+        assert not desk.ended.wait(1), "the other session was ended too"
+        said(r"sessions ended by .*only the session my phone", house.say(f"show {server.jid(user)}"))
+        said(r"1 session was ended", house.say(f"kick {desk.jid}"))
+        desk.wait_closed()
+
+
 def test_the_standard_nodes_obey_the_same_rules(house, server, admin, moderator):
     for who, jid, why in [(admin, server.jid("admin"), "your own account|exempt"), (moderator, server.jid("carol"), "exempt"),
                           (admin, server.jid("nobody-at-all"), "no account")]:
@@ -110,7 +126,9 @@ def test_lists_are_filtered_by_fields_and_words_and_turned_by_next(house, server
     did_not_say(r"page-turner", admin.ask(house.jid, "list"))
 
 
-def test_policy_and_rehearse_answer_everybody_who_may_ask(house, admin, moderator):
-    said(r"rules in force.*\[ban\] moderator_longest", house.say("policy"))
+def test_policy_and_rehearse_answer_everybody_who_may_ask(house, server, admin, moderator):
+    policy = house.say("policy")
+    said(r"rules in force.*\[ban\] moderator_longest", policy)
+    said(r"(?m)^Admins: (.*, )?{who}", policy, who=server.jid("admin"))
     said(r"Nothing is recorded", admin.ask(house.jid, "rehearse"))
     said(r"role admin", moderator.ask(house.jid, "rehearse"))

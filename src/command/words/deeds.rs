@@ -184,7 +184,7 @@ pub fn note_by(note: &str, by: &str, at: Timestamp) -> String {
 }
 
 /// What came of ending sessions.
-pub fn kicked(subject: &Subject, outcome: &Result<Option<u64>, Undone>) -> (Grade, String) {
+pub fn kicked(subject: &str, outcome: &Result<Option<u64>, Undone>) -> (Grade, String) {
     match outcome {
         Ok(Some(0)) => (
             Grade::Good,
@@ -243,9 +243,28 @@ pub fn ask_kick_title(number: usize) -> String {
 }
 
 /// What would be ended.
-pub fn ask_kick(subjects: &[Subject]) -> String {
+pub fn ask_kick(whom: &[String]) -> String {
     format!(
         "Nothing is done yet. End the sessions of {}?",
-        super::named(subjects.iter())
+        super::named(whom.iter())
     )
+}
+
+/// `Session alice@example.org/phone`
+pub fn session(jid: &str) -> String {
+    format!("Session {jid}")
+}
+
+/// How much that is.
+pub fn one_session() -> String {
+    String::from("this one and no other")
+}
+
+/// In front of the reason, where one session was ended and others not: for the history.
+pub fn only_the_session(resource: &str, reason: &str) -> String {
+    let resource: String = clean(resource).chars().take(60).collect();
+    match reason {
+        "" => format!("only the session {resource}"),
+        reason => format!("only the session {resource}: {reason}"),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::seat::{HOLDERS, Seat};
 use super::{NAMED, clean, count, in_words};
 use crate::ban::policy::Whose;
 use crate::ban::rules::{Growth, Key};
@@ -46,6 +47,68 @@ pub fn role_may(commands: &[&str], longest: Option<Option<Duration>>, is_limited
     };
     let limit = if is_limited { "; no networks" } else { "" };
     format!("{}{term}{limit}", commands.join(", "))
+}
+
+/// Those with a role: `Admins`, `Moderators on a.example`.
+pub fn holders_label(role: Role, host: Option<&str>) -> String {
+    let who = match role {
+        Role::Admin => "Admins",
+        Role::Moderator => "Moderators",
+        Role::Viewer => "Viewers",
+        Role::Stranger => "Strangers",
+    };
+    match host {
+        Some(host) => format!("{who} on {}", clean(host)),
+        None => String::from(who),
+    }
+}
+
+/// Who they are.
+pub fn holders(who: &[String], most: usize) -> String {
+    let shown: Vec<String> = who.iter().take(most).map(|name| clean(name)).collect();
+    match who.len().checked_sub(most) {
+        _ if who.is_empty() => String::from("nobody"),
+        Some(more @ 1..) => format!(
+            "{} and {more} more; the configuration has them all",
+            shown.join(", ")
+        ),
+        _ => shown.join(", "),
+    }
+}
+
+/// Roles on more hosts than are told.
+pub fn holders_more_label() -> &'static str {
+    "More"
+}
+
+/// How many were left out.
+pub fn holders_left_out(number: usize) -> String {
+    format!("{number} more roles on virtual hosts; [[roles]] in the configuration has them all")
+}
+
+/// A room that gives its people roles.
+pub fn room_label(seat: &Seat) -> String {
+    format!("By the room {}", clean(&seat.room))
+}
+
+/// Which roles, and who is there and has one of them now.
+pub fn room_holders(seat: &Seat) -> String {
+    let people = ["owners", "admins", "members"].into_iter().zip(seat.grants);
+    let grants: Vec<String> = people
+        .filter(|(_, role)| *role > Role::Stranger)
+        .map(|(who, role)| format!("its {who} are {role}s here"))
+        .collect();
+    let there: Vec<String> = seat
+        .holders
+        .iter()
+        .map(|(who, role)| format!("{} ({role})", clean(who.as_str())))
+        .collect();
+    let there = match (there.is_empty(), there.len() < HOLDERS) {
+        (true, _) => String::from("nobody"),
+        (false, true) => there.join(", "),
+        (false, false) => format!("{} and maybe more", there.join(", ")),
+    };
+    format!("{}; now there: {there}", grants.join(", "))
 }
 
 /// The term of a ban that names none.

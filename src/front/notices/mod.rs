@@ -150,7 +150,7 @@ impl Desk {
 
     /// Everybody with a role who wants to hear anything.
     fn hearers(&self) -> Vec<Hearer> {
-        let roles = self.roles.load();
+        let roles = self.context.roles.load();
         let people = roles.everybody().map(|jid| {
             let rights = roles.of(&Jid::from(jid.clone()));
             (jid, rights)

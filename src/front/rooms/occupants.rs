@@ -1,9 +1,12 @@
 //! Who is in a room.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use xmpp_parsers::jid::Jid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::settings::Grants;
+use crate::ban::Role;
+use crate::command::HOLDERS;
 use crate::xmpp::payload::muc::{Affiliation, Told};
 
 /// So many are known in a room; from others no order is taken.
@@ -50,6 +53,19 @@ impl Occupants {
         self.0.len()
     }
 
+    /// Who has a role by what the room grants, each once with the highest; the first [`HOLDERS`] of the alphabet.
+    pub(super) fn holders(&self, grants: Grants) -> Vec<(BareJid, Role)> {
+        let mut holders: BTreeMap<BareJid, Role> = BTreeMap::new();
+        for occupant in self.0.values() {
+            let role = grants.to(occupant.affiliation);
+            if let Some(jid) = occupant.jid.as_ref().filter(|_| role > Role::Stranger) {
+                let has = holders.entry(jid.to_bare()).or_default();
+                *has = role.max(*has);
+            }
+        }
+        holders.into_iter().take(HOLDERS).collect()
+    }
+
     /// How many hide who they are.
     pub(super) fn faceless(&self) -> usize {
         let hidden = |one: &&Occupant| one.jid.is_none();
@@ -81,6 +97,13 @@ mod tests {
             Affiliation::Owner
         );
         assert_eq!(occupants.faceless(), OCCUPANTS - 1);
+        let grants = Grants {
+            owner: Role::Admin,
+            ..Grants::default()
+        };
+        let al = BareJid::new("al@example.org").unwrap();
+        assert_eq!(occupants.holders(grants), [(al, Role::Admin)]);
+        assert_eq!(occupants.holders(Grants::default()), []);
         occupants.remove("n1");
         assert!(occupants.find("n1").is_none());
     }

@@ -174,6 +174,8 @@ impl Room {
             nick: self.nick().map(str::to_owned),
             others: self.occupants.len(),
             faceless: self.occupants.faceless(),
+            grants: self.settings.grants.all(),
+            holders: self.occupants.holders(self.settings.grants),
             public: self.public,
             trouble: self.trouble.clone().filter(|_| self.nick().is_none()),
             again,

@@ -46,6 +46,11 @@ impl Default for Grants {
 }
 
 impl Grants {
+    /// What owners, admins and members get.
+    pub fn all(&self) -> [Role; 3] {
+        [self.owner, self.admin, self.member]
+    }
+
     /// The role somebody has by what they are to the room.
     pub fn to(&self, affiliation: Affiliation) -> Role {
         match affiliation {

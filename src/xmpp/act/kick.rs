@@ -1,11 +1,16 @@
 //! Sessions that are ended without a ban: by the module with the reason, or an account's by the server's own command.
 
+use xmpp_parsers::jid::BareJid;
+
 use super::XmppServer;
 use crate::ban::{Account, Subject};
 use crate::gate::ports::Undone;
-use crate::xmpp::admin;
+use crate::xmpp::admin::{self, Completed};
 use crate::xmpp::payload::hook;
-use crate::xmpp::probe::Kind;
+use crate::xmpp::probe::{Capabilities, Kind};
+
+/// The server's own command that ends sessions (XEP-0133, 4.5).
+const COMMAND: &str = "end-user-session";
 
 impl XmppServer {
     pub(super) async fn end_sessions(
@@ -30,28 +35,67 @@ impl XmppServer {
             let text = hook::text_for_kick(reason);
             return self.kick_by_module(&module, &subject, &text).await;
         }
-        if !host.offers("end-user-session") {
+        if !host.offers(COMMAND) {
             return Err(Undone(format!(
                 "{} does not let portcullis close open sessions. `status` shows the lines to add.",
                 host.vhost
             )));
         }
         // The command itself does not tell how many there were.
-        let before = match host.offers("user-stats") {
-            true => self
-                .run_command(&host, admin::user_stats(jid.as_str()))
-                .await
-                .ok(),
-            false => None,
-        };
+        let before = self.open_sessions(&host, &jid).await;
         let before = before.as_ref().and_then(admin::sessions);
+        self.end_by_command(&host, jid.as_str(), before).await
+    }
+
+    /// One session, by the server's own command, which takes a full JID for one: a module ends all of an account.
+    pub(super) async fn end_session_of(
+        &self,
+        account: &Account,
+        resource: &str,
+    ) -> Result<Option<u64>, Undone> {
+        let (host, jid) = self.host_of(account)?;
+        let Ok(full) = jid.with_resource_str(resource) else {
+            return Ok(Some(0));
+        };
+        if !host.offers(COMMAND) {
+            return Err(Undone(format!(
+                "{} does not let portcullis end single sessions: that takes its command {COMMAND}. Without the resource all sessions of {jid} are meant. `status` shows the lines to add.",
+                host.vhost
+            )));
+        }
+        let before = self.open_sessions(&host, &jid).await;
+        let before = before.and_then(|stats| admin::has_session(&stats, full.resource().as_str()));
+        match before {
+            Some(false) => Ok(Some(0)),
+            before => {
+                let before = before.map(u64::from);
+                self.end_by_command(&host, full.as_str(), before).await
+            }
+        }
+    }
+
+    /// What the server tells of an account's sessions, if it does.
+    async fn open_sessions(&self, host: &Capabilities, jid: &BareJid) -> Option<Completed> {
+        if !host.offers("user-stats") {
+            return None;
+        }
+        let command = admin::user_stats(jid.as_str());
+        self.run_command(host, command).await.ok()
+    }
+
+    /// `before`: how many sessions there were, which the command does not tell.
+    async fn end_by_command(
+        &self,
+        host: &Capabilities,
+        jid: &str,
+        before: Option<u64>,
+    ) -> Result<Option<u64>, Undone> {
         let doing = format!("The sessions of {jid} could not be closed");
         let command = match host.kind {
-            Kind::Prosody => admin::end_user_sessions(jid.as_str()),
-            Kind::Ejabberd | Kind::Unknown => admin::end_user_session(jid.as_str()),
+            Kind::Prosody => admin::end_user_sessions(jid),
+            Kind::Ejabberd | Kind::Unknown => admin::end_user_session(jid),
         };
-        let done = self.run_command(&host, command);
-        match done.await {
+        match self.run_command(host, command).await {
             Ok(done) => match done.complaint() {
                 None => Ok(before),
                 Some(_) if before == Some(0) => Ok(before),

@@ -42,6 +42,14 @@ impl Server for XmppServer {
         self.end_sessions(subject, reason).boxed()
     }
 
+    fn end_session<'a>(
+        &'a self,
+        account: &'a Account,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        self.end_session_of(account, resource).boxed()
+    }
+
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
         self.find(account).boxed()
     }

@@ -42,6 +42,8 @@ struct Fake {
     /// Her last overwrite is carried out this many looks after the kick was acknowledged.
     lingering: Option<u32>,
     can_disable: bool,
+    /// Whether the server offers us the command that ends sessions.
+    can_end: bool,
     deaf: bool,
     log: Vec<String>,
 }
@@ -65,6 +67,7 @@ fn fake(make: Make) -> Shared {
         stubborn: false,
         lingering: None,
         can_disable: true,
+        can_end: true,
         deaf: false,
         log: Vec::new(),
     }))
@@ -179,6 +182,7 @@ impl Fake {
             if self.make != Make::Prosody {
                 nodes.push("get-user-lastlogin");
             }
+            nodes.retain(|node| self.can_end || *node != "end-user-session");
             let items: String = nodes
                 .iter()
                 .map(|node| {
@@ -981,4 +985,53 @@ async fn news_reach_a_module_at_once_and_a_burst_of_them_as_one() {
         .filter(|step| step.starts_with("news"))
         .count();
     assert_eq!(again, told + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_session_is_ended_by_its_full_jid_and_never_all_instead() {
+    for make in [Make::Ejabberd26, Make::Prosody] {
+        let fake = fake(make);
+        let server = ready(&fake, None).await;
+        // A module ends all sessions of an account, so it is not asked.
+        hello(&server, None);
+        let alice = account("alice@localhost");
+        locked(&fake).log.clear();
+        assert_eq!(server.end_session(&alice, "my phone").await, Ok(None));
+        let log = std::mem::take(&mut locked(&fake).log);
+        let ended: Vec<&String> = log
+            .iter()
+            .filter(|step| !step.starts_with("user-stats"))
+            .collect();
+        assert_eq!(
+            ended,
+            ["end-user-session alice@localhost/my phone"],
+            "{log:?}"
+        );
+        // The server tells who is there: nothing is ended for a session that is not.
+        locked(&fake).lingering = Some(100);
+        assert_eq!(server.end_session(&alice, "my phone").await, Ok(Some(0)));
+        assert_eq!(server.end_session(&alice, "phone").await, Ok(Some(1)));
+        let log = std::mem::take(&mut locked(&fake).log);
+        let ended: Vec<&String> = log
+            .iter()
+            .filter(|step| !step.starts_with("user-stats"))
+            .collect();
+        assert_eq!(ended, ["end-user-session alice@localhost/phone"], "{log:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_server_has_no_command_for_it_one_session_stays_and_that_is_told() {
+    let fake = fake(Make::Ejabberd26);
+    locked(&fake).can_end = false;
+    let server = ready(&fake, None).await;
+    hello(&server, None);
+    locked(&fake).log.clear();
+    let alice = account("alice@localhost");
+    let told = server.end_session(&alice, "phone").await.unwrap_err().0;
+    assert!(
+        told.contains("does not let portcullis end single sessions"),
+        "{told}"
+    );
+    assert_eq!(locked(&fake).log, Vec::<String>::new());
 }

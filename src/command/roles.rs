@@ -34,6 +34,11 @@ impl Roles {
     pub fn everybody(&self) -> impl Iterator<Item = BareJid> + '_ {
         self.0.keys().filter_map(Account::to_jid)
     }
+
+    /// The same with what they may do, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (&Account, &Rights)> {
+        self.0.iter()
+    }
 }
 
 #[cfg(test)]
