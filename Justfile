@@ -59,13 +59,18 @@ check:
 deny:
     cargo deny --config .ci/deny.toml check
 
-# How fast it is, beside reference loops of the same run (`just bench store`); docs/measured.md says what came of it
+# How fast it is, beside reference loops and peers of the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md says what came of it
 bench *NAMES:
     #!/usr/bin/env bash
     set -euo pipefail
     names=("$@")
     if [ $# -eq 0 ]; then names=(tracker store hook); fi
-    for name in "${names[@]}"; do cargo bench --locked --bench "$name"; done
+    for name in "${names[@]}"; do
+        cargo bench --locked --bench "$name"
+        [ "$name" = tracker ] || continue
+        if command -v escript >/dev/null; then escript benches/peers/ets.escript; else echo "SKIPPED: ejabberd's table is not measured, Erlang is not here" >&2; fi
+        /usr/bin/python3 -B benches/peers/jail.py || true
+    done
 
 # Feed a fuzz target for a while
 fuzz TARGET="stanza" SECONDS="60":

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ impl Dossier {
 /// All of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Dossiers {
-    all: IndexMap<Subject, Dossier>,
+    all: IndexMap<Subject, Dossier, RandomState>,
     /// The place of the subject of each ban there ever was, by number: #1 comes first.
     numbers: Vec<u32>,
     /// The places that may have changed, while a snapshot is being taken.

@@ -2,8 +2,9 @@
 //! number.
 //!
 //! Single addresses are looked up as they are. A network lies in a bucket with those that share its
-//! bits up to the step its length is on (for IPv4 0, 8, 16, 24), so a look-up is one probe for each
-//! step in use, and a bucket holds no more than lie between two steps.
+//! bits up to the step its length is on, so a look-up is one probe for each step in use. Steps are
+//! close together where networks are given out and banned: a bucket then is found by few but those
+//! it covers.
 
 use std::net::IpAddr;
 
@@ -18,13 +19,25 @@ pub(super) struct Nets<V> {
     v6: Sieved<u128, V>,
     buckets: Sieved<(u8, u128), Vec<(IpNet, V)>>,
     /// How many buckets each step has, for IPv6 and IPv4.
-    in_use: [[usize; STEPS.len()]; 2],
+    in_use: [[usize; STEPS]; 2],
 }
 
-/// Lengths of IPv6 prefixes; IPv4 is from the second half on: 96 and on.
-const STEPS: [u8; 16] = [
-    0, 16, 24, 32, 40, 48, 56, 64, 80, 96, 104, 112, 120, 122, 124, 126,
+/// How many steps there are for each family: a look-up is never more probes.
+const STEPS: usize = 16;
+const V6: [u8; STEPS] = [
+    0, 16, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 80, 96, 112,
 ];
+/// Counted from the front of an IPv6 address that holds one of IPv4: 96 is /0, 120 is /24.
+const V4: [u8; STEPS] = [
+    96, 104, 106, 108, 110, 112, 114, 115, 116, 117, 118, 119, 120, 122, 124, 126,
+];
+
+fn steps(address: IpAddr) -> &'static [u8; STEPS] {
+    match address {
+        IpAddr::V4(_) => &V4,
+        IpAddr::V6(_) => &V6,
+    }
+}
 
 impl<V> Default for Nets<V> {
     fn default() -> Self {
@@ -32,7 +45,7 @@ impl<V> Default for Nets<V> {
             v4: Sieved::default(),
             v6: Sieved::default(),
             buckets: Sieved::default(),
-            in_use: [[0; STEPS.len()]; 2],
+            in_use: [[0; STEPS]; 2],
         }
     }
 }
@@ -95,7 +108,7 @@ impl<V> Nets<V> {
         }
         let all = bits(address);
         let in_use = &self.in_use[usize::from(address.is_ipv4())];
-        for (step, length) in STEPS.iter().enumerate() {
+        for (step, length) in steps(address).iter().enumerate() {
             if in_use[step] == 0 {
                 continue;
             }
@@ -131,8 +144,9 @@ fn home(net: IpNet) -> (usize, u128) {
         IpNet::V4(v4) => v4.prefix_len() + 96,
         IpNet::V6(v6) => v6.prefix_len(),
     };
-    let step = STEPS.partition_point(|step| *step <= length) - 1;
-    (step, masked(bits(net.addr()), STEPS[step]))
+    let steps = steps(net.addr());
+    let step = steps.partition_point(|step| *step <= length) - 1;
+    (step, masked(bits(net.addr()), steps[step]))
 }
 
 #[cfg(test)]

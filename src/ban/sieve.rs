@@ -3,10 +3,16 @@
 //! Nearly every login is of somebody no ban is about. The sieve in front of the map has eight bits
 //! a key, so that even a million bans leave it in the processor's cache, and lets one in twenty of the
 //! others through to the map.
+//!
+//! Keys are hashed with a secret of this process by a hash that is quick rather than cryptographic:
+//! a question asks for five of them. Who found keys that meet would have to be banned for each, and
+//! would make some look-ups longer, never wrong.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::quality::RandomState;
 
 /// A `HashMap` behind a sieve.
 #[derive(Debug, Clone)]

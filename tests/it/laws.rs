@@ -17,6 +17,11 @@ const START: i64 = 1_795_320_000_000;
 enum Step {
     Ban(usize, Option<u32>, Role),
     Lift(usize, Role),
+    Extend(usize, u32, Role),
+    Undo(usize, Role),
+    Allow(usize, Option<u32>, Role),
+    Unallow(usize, Role),
+    Forget(usize, Role),
     Wait(u32),
     Tick,
 }
@@ -68,7 +73,14 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..10usize, proptest::option::of(1..7_200u32), role.clone())
             .prop_map(|(who, term, role)| Step::Ban(who, term, role)),
-        2 => (0..10usize, role).prop_map(|(who, role)| Step::Lift(who, role)),
+        2 => (0..10usize, role.clone()).prop_map(|(who, role)| Step::Lift(who, role)),
+        1 => (0..10usize, 1..7_200u32, role.clone())
+            .prop_map(|(who, by, role)| Step::Extend(who, by, role)),
+        1 => (0..10usize, role.clone()).prop_map(|(who, role)| Step::Undo(who, role)),
+        1 => (0..10usize, proptest::option::of(1..7_200u32), role.clone())
+            .prop_map(|(who, term, role)| Step::Allow(who, term, role)),
+        1 => (0..10usize, role.clone()).prop_map(|(who, role)| Step::Unallow(who, role)),
+        1 => (0..10usize, role).prop_map(|(who, role)| Step::Forget(who, role)),
         2 => (0..4_000_000u32).prop_map(Step::Wait),
         1 => Just(Step::Tick),
     ]
@@ -91,6 +103,7 @@ impl World {
 
     fn take(&mut self, step: &Step) {
         let all = subjects();
+        let seconds = |seconds: &u32| Term::For(Duration::from_secs(u64::from(*seconds)));
         let report = match step {
             Step::Wait(millis) => {
                 self.now = self
@@ -103,7 +116,7 @@ impl World {
                 all[*who].clone(),
                 *role,
                 What::Ban {
-                    term: term.map(|seconds| Term::For(Duration::from_secs(u64::from(seconds)))),
+                    term: term.as_ref().map(seconds),
                     reason: None,
                     note: None,
                 },
@@ -115,6 +128,23 @@ impl World {
                     reason: String::new(),
                 },
             ),
+            Step::Extend(who, by, role) => {
+                order(all[*who].clone(), *role, What::Extend { by: seconds(by) })
+            }
+            Step::Undo(who, role) => {
+                let deed = self.ledger.version(&all[*who]);
+                order(all[*who].clone(), *role, What::Undo { deed })
+            }
+            Step::Allow(who, term, role) => order(
+                all[*who].clone(),
+                *role,
+                What::Allow {
+                    term: term.as_ref().map(seconds),
+                    comment: String::from("office"),
+                },
+            ),
+            Step::Unallow(who, role) => order(all[*who].clone(), *role, What::Unallow),
+            Step::Forget(who, role) => order(all[*who].clone(), *role, What::Forget),
         };
         let mut count = self.log.len() as u64;
         let proposal = propose(&self.ledger, &policy(), &report, self.now, &mut || {
@@ -172,6 +202,16 @@ proptest! {
                 prop_assert_ne!(ban.subject.to_string(), "admin@example.org");
                 let own: IpAddr = "2001:db8::1".parse().unwrap();
                 prop_assert!(ban.subject.net().is_none_or(|net| !net.contains(&own)));
+                // What `allow` covers has no ban, or is let in whatever ban there is.
+                if let Some(exemption) = world.ledger.exemption(&ban.subject, world.now) {
+                    prop_assert!(exemption.subject.net().is_some(), "{}", ban.subject);
+                }
+            }
+            for exemption in world.ledger.exemptions().filter(|one| one.is_in_force(world.now)) {
+                if let Some(net) = exemption.subject.net() {
+                    let verdict = world.ledger.check(None, Some(net.addr()), || false, world.now);
+                    prop_assert_eq!(verdict, Verdict::LetIn);
+                }
             }
         }
     }
@@ -193,6 +233,12 @@ proptest! {
         for subject in subjects() {
             prop_assert_eq!(again.version(&subject), world.ledger.version(&subject));
             prop_assert_eq!(again.times_banned(&subject), world.ledger.times_banned(&subject));
+            prop_assert_eq!(again.record(&subject, world.now), world.ledger.record(&subject, world.now));
+            prop_assert_eq!(again.forgotten(&subject), world.ledger.forgotten(&subject));
+            prop_assert_eq!(
+                again.exemption(&subject, world.now),
+                world.ledger.exemption(&subject, world.now)
+            );
         }
     }
 
@@ -213,7 +259,8 @@ proptest! {
                 let expected = world.ledger.newest_first().any(|ban| {
                     ban.is_in_force(world.now)
                         && (ban.subject == account
-                            || ban.subject.net().is_some_and(|net| net.contains(&address)))
+                            || ban.subject.net().is_some_and(|net| net.contains(&address))
+                                && !world.ledger.is_exempt(address, world.now))
                 });
                 let verdict = world.ledger.check(account.account(), Some(address), || false, world.now);
                 prop_assert_eq!(verdict != Verdict::LetIn, expected);

@@ -68,6 +68,9 @@ enum Step {
     Login(u8, u8, bool),
     ByHand(u8, u32),
     Forget(u8),
+    /// Whom, and for how many seconds.
+    Allow(u8, Option<u64>),
+    Unallow(u8),
     Lift(u8),
     Ban(u8),
     Wait(u64),
@@ -101,6 +104,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         12 => (0..6u8, 0..9u8, proptest::bool::weighted(0.2)).prop_map(|(who, from, right)| Step::Login(who, from, right)),
         1 => (0..7u8, 1..9u32).prop_map(|(whom, times)| Step::ByHand(whom, times)),
         1 => (0..7u8).prop_map(Step::Forget),
+        1 => (0..7u8, proptest::option::of(1..600u64)).prop_map(|(whom, term)| Step::Allow(whom, term)),
+        1 => (0..7u8).prop_map(Step::Unallow),
         1 => (0..7u8).prop_map(Step::Lift),
         1 => (0..7u8).prop_map(Step::Ban),
         3 => (0..700_000u64).prop_map(Step::Wait),
@@ -140,6 +145,14 @@ fn take(lab: &mut Lab, step: &Step) {
         }
         Step::Forget(whom) => {
             lab.order(SUBJECTS[*whom as usize], What::Forget);
+        }
+        Step::Allow(whom, term) => {
+            let term = term.map(|seconds| Term::For(Duration::from_secs(seconds)));
+            let comment = "office".into();
+            lab.order(SUBJECTS[*whom as usize], What::Allow { term, comment });
+        }
+        Step::Unallow(whom) => {
+            lab.order(SUBJECTS[*whom as usize], What::Unallow);
         }
         Step::Lift(whom) => {
             let reason = String::new();
@@ -187,6 +200,7 @@ proptest! {
         policy.exempt_networks = vec!["192.0.2.0/24".parse().unwrap()];
         let mut lab = Lab::with(policy, Bounds::default());
         lab.order("198.51.100.7", What::Allow { term: None, comment: "office".into() });
+        let mut seen = lab.log.len();
         for step in &steps {
             take(&mut lab, step);
             for ban in lab.bans() {
@@ -195,6 +209,13 @@ proptest! {
                     prop_assert!(!ban.subject.place().is_some_and(|net| net.contains(&exempt)), "{}", ban.subject);
                 }
             }
+            // Those of `allow` that come and go: no rule bans what is exempt at that moment.
+            for event in &lab.log[seen..] {
+                let Change::ImposedByRule { .. } = event.change else { continue };
+                let hit = lab.ledger.exemption(&event.subject, lab.now);
+                prop_assert!(hit.is_none_or(|by| by.subject.net().is_none()), "{}", event.subject);
+            }
+            seen = lab.log.len();
             let who = account("nobody@example.org");
             prop_assert_eq!(lab.verdict(&who, "198.51.100.7".parse().unwrap()), Verdict::LetIn);
         }
