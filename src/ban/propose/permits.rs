@@ -1,7 +1,8 @@
 //! Who may give which order: roles, terms, whose ban it is, and that nobody shuts themselves out.
 
+use super::What;
 use super::decide::Case;
-use crate::ban::What;
+
 use crate::ban::actor::Role;
 use crate::ban::event::Origin;
 use crate::ban::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
