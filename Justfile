@@ -43,6 +43,12 @@ clients:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest clients --server ejabberd-24.12 --screens {{ quote(justfile_directory() / "docs/clients") }}
 
+# Renew what docs/admin-guide.md pastes, from one run beside ejabberd 24.12
+guide:
+    @{{ install }} client ejabberd-24.12
+    @cargo build --locked
+    @cd tests/live && {{ python }} guide.py {{ quote(justfile_directory() / "docs/admin-guide.md") }}
+
 # Added login time with a real server, the hook module and 100 k bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:
     @cargo build --release --locked

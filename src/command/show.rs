@@ -73,7 +73,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
             rows.push(Row::new("number", "Number", ban.id.to_string()));
             rows.push(Row::new("until", "Until", words::until_and_left(ban, now)));
             rows.push(Row::new("since", "Since", ban.since.to_string()));
-            rows.push(Row::new("by", "By", words::clean(&ban.by.name)));
+            rows.push(Row::new("by", "By", words::giver(&ban.by)));
             rows.push(Row::new("origin", "Origin", ban.origin.to_string()));
             (
                 words::is_banned_title(ban),

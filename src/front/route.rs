@@ -293,7 +293,11 @@ impl Desk {
         }
         if caller.role() == Role::Stranger {
             return match self.talks.admit_stranger(&caller.jid.to_bare(), now) {
-                true => say(&line, words::stranger_in_room()),
+                true => {
+                    let name = line.text.split_whitespace().next().unwrap_or_default();
+                    let needs = command::find(&name.to_lowercase()).map(|spec| spec.needs);
+                    say(&line, words::stranger_in_room(needs))
+                }
                 false => Reply::default(),
             };
         }

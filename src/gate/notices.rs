@@ -242,6 +242,7 @@ struct Watched {
     down_since: Option<Timestamp>,
     /// The server as it was last told, or first seen.
     told: Option<Arc<Standing>>,
+    first_seen: Option<Timestamp>,
     worse_since: Option<Timestamp>,
 }
 
@@ -264,10 +265,20 @@ impl Watched {
         }
         let Some(before) = &self.told else {
             self.told = Some(Arc::clone(standing));
+            self.first_seen = Some(now);
             return news;
         };
         let (lost, back) = (gaps_beyond(standing, before), gaps_beyond(before, standing));
         let is_worse = standing.level < before.level || !lost.is_empty();
+        // The hook module reports some time after we came: nobody had been told that it was missing.
+        let is_new = self
+            .first_seen
+            .is_some_and(|first| now.since(first) < GRACE);
+        if is_new && !is_worse {
+            self.worse_since = None;
+            self.told = Some(Arc::clone(standing));
+            return news;
+        }
         if is_worse {
             let since = *self.worse_since.get_or_insert(now);
             if now.since(since) < GRACE {
@@ -404,6 +415,19 @@ mod tests {
                 if lost.is_empty() && back == &["no module"]),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_module_that_reports_after_the_start_was_never_missed() {
+        let mut watched = Watched::default();
+        let (full, less) = (standing(true, 2, &[]), standing(true, 1, &["no module"]));
+        assert_eq!(watched.look(&less, at(0)), []);
+        assert_eq!(watched.look(&full, at(5)), []);
+        assert_eq!(watched.look(&less, at(10)), []);
+        assert_eq!(watched.look(&less, at(50)).len(), 1, "it is missed now");
+        let mut watched = Watched::default();
+        assert_eq!(watched.look(&less, at(0)), []);
+        assert_eq!(watched.look(&full, at(41)).len(), 1, "it is news by then");
     }
 
     #[tokio::test]

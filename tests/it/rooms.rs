@@ -332,7 +332,10 @@ async fn who_may_not_is_told_so_once_and_talk_is_left_alone() {
         .says("Eve", "groupchat", "portcullis: ban admin@example.org")
         .await;
     let text = stage.room_told().await;
-    assert!(text.starts_with("Eve: I take orders from"), "{text}");
+    assert!(
+        text.starts_with("Eve: You need the role moderator for that. I take orders from"),
+        "{text}"
+    );
     stage.says("Eve", "groupchat", "portcullis: help").await;
     stage
         .says("Ghost", "groupchat", "portcullis: ban spam@example.org")

@@ -28,25 +28,30 @@ HERE = pathlib.Path(__file__).resolve().parent
 LASTS = {HERE: "session", HERE / "clients": "module"}
 
 
-def is_ours(item):
-    return item.path.parent in LASTS
-
-
 def pytest_generate_tests(metafunc):
-    if is_ours(metafunc.definition) and "server" in metafunc.fixturenames:
+    if metafunc.definition.path.parent in LASTS and "server" in metafunc.fixturenames:
         names = chosen(metafunc.config)
         metafunc.parametrize("server", names, indirect=True, scope=LASTS[metafunc.definition.path.parent])
 
 
+def server_of(item):
+    """The server a test was made for, whichever fixture starts it; None: it starts none."""
+    if item.path.parent.name == "hook_prosody":
+        return "prosody-13"
+    for param in item.callspec.params.values() if hasattr(item, "callspec") else ():
+        for name in (param, f"ejabberd-{param}") if isinstance(param, str) else ():
+            if name in lab.SERVERS:
+                return name
+    return None
+
+
 def pytest_collection_modifyitems(config, items):
-    """A test that concerns one kind of server is not made for the others."""
+    """A test that concerns one kind of server is not made for the others, nor one of a server that was not chosen."""
     names = chosen(config)
+
     def fits(item):
-        if not is_ours(item):
-            param = getattr(item, "callspec", None) and item.callspec.params.get("ej")
-            return f"ejabberd-{param}" in names if param else item.path.parent.name != "hook_prosody" or "prosody-13" in names
-        only = item.get_closest_marker("only")
-        return not only or item.callspec.params["server"].startswith(only.args)
+        server, only = server_of(item), item.get_closest_marker("only")
+        return server is None or server in names and (not only or server.startswith(only.args))
     left_out = [item for item in items if not fits(item)]
     items[:] = [item for item in items if fits(item)]
     config.hook.pytest_deselected(items=left_out)

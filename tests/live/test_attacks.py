@@ -12,8 +12,8 @@ import pytest
 import lab
 import storm
 from field import (ACCOUNT_NETWORKS, ADDRESS, IN_CI, NETWORK, PAIR, Field, Prefix, address, end_of, has_v6, network, wrong)
-from lab import ground
 from lab.raw import REPLY, RawClient
+from parts import need
 
 
 def pytest_generate_tests(metafunc):
@@ -24,10 +24,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="module")
 def field_of(request):
-    if not ground.installed(request.param):
-        if IN_CI:
-            pytest.fail(f"{request.param} is not installed, and CI skips nothing")
-        pytest.skip(f"{request.param} is not installed")
+    need(request.param)
     one = Field(request.param, v6=has_v6())
     yield one
     one.close()

@@ -45,6 +45,7 @@ def test_a_list_bans_after_a_summary_and_twice_is_once(house, server, shell, fre
     again = shell("import", "--yes", text=text, code=1)
     assert "4 are here already." in again and "Nothing was changed." in again, again
     said = house.say(f"show {names[0]}")
+    print(said)
     assert "imported" in said and "unix:root" in said, said
 
 
@@ -56,6 +57,7 @@ def test_the_servers_own_bans_are_adopted_with_their_reason(house, server, shell
     did = taken(shell, "--from", "ejabberd", text=f"{who}\n")
     assert (did["banned"], did["refused"]) == (1, []), did
     said = house.say(f"show {who}")
+    print(said)
     assert "made by the server" in said, said
     must_be_refused(server, user, "made by the server")
     again = taken(shell, "--from", "ejabberd", text=f"{who}\n")

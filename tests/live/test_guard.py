@@ -9,8 +9,8 @@ import time
 import pytest
 
 import lab
-from lab import ground
 from lab.raw import RawClient
+from parts import need
 
 PAIR_BAN = 4
 RULES = [
@@ -62,11 +62,7 @@ class Guarded:
 
 @pytest.fixture(scope="session", params=list(lab.SERVERS))
 def guarded(request):
-    chosen = request.config.getoption("server")
-    if chosen and request.param not in chosen:
-        pytest.skip("not chosen")
-    if not ground.installed(request.param):
-        pytest.skip(f"{request.param} is not installed")
+    need(request.param)
     one = Guarded(request.param)
     yield one
     one.close()
@@ -225,11 +221,10 @@ def test_status_shows_the_module(house):
     assert "hook module 1.0.0 answers" in status, status
 
 
-def test_on_prosody_the_module_needs_no_right_beside_it(request):
-    chosen = request.config.getoption("server")
-    if chosen and "prosody-13" not in chosen or not ground.installed("prosody-13"):
-        pytest.skip("not chosen, or not installed")
-    house = Guarded("prosody-13", privilege=False, configure=False)
+@pytest.mark.parametrize("name", ["prosody-13"])
+def test_on_prosody_the_module_needs_no_right_beside_it(name):
+    need(name)
+    house = Guarded(name, privilege=False, configure=False)
     try:
         inside = RawClient(house.server, "alice", source=address())
         inside.login()

@@ -6,8 +6,8 @@ import time
 import pytest
 
 import lab
-from lab import ground
 from lab.client import loop
+from parts import need
 from test_guard import Guarded, address, attempt, wait_banned
 
 QUICK = "{urn:xmpp:tmp:quick-response}response"
@@ -16,13 +16,9 @@ DIGEST = 6
 
 @pytest.fixture(scope="module", params=list(lab.SERVERS))
 def guarded(request):
-    chosen = request.config.getoption("server")
-    if chosen and request.param not in chosen:
-        pytest.skip("not chosen")
-    if not ground.installed(request.param):
-        pytest.skip(f"{request.param} is not installed")
+    need(request.param)
     one = Guarded(request.param)
-    one.bot.change(notices={"digest": f"{DIGEST}s", "most": 3})
+    one.bot.change(notices={"digest": f"{DIGEST}s", "most": 3}, record={"check_every": "1s"})
     one.bot.restart()
     one.wait_level_2()
     yield one
@@ -130,6 +126,45 @@ def test_a_quick_response_is_a_line_that_works(house, fresh):
     assert line.startswith("unban #")
     house.admin.say(bot(house), line)
     assert heard(house)["body"].startswith("Un-banned")
+
+
+def test_a_room_hears_what_was_chosen_for_it_and_ends_it(house, fresh):
+    room = lab.Room(house.admin, "heralds")
+    room.affiliate(bot(house), "member")
+    house.bot.change(rooms=[{"jid": room.jid}])
+    house.bot.reload()
+    lab.wait_for(lambda: "portcullis" in room.nicks(), 20, every=0.2, what=f"portcullis in its room; {house.bot.log()[-2000:]}")
+    assert f"{room.jid} hears of: bans" in house.say(f"watch {room.jid} bans")
+    victim, guesser = fresh(), address()
+    fail(house, victim, guesser)
+    text = room.heard(house.admin)
+    print(text)
+    pair = f"{house.server.jid(victim)} from {guesser}"
+    number = re.search(rf"^Banned (#\d+) {re.escape(pair)} until .* by the rule pair-failures", text).group(1)
+    assert text.splitlines()[-3:] == [f"!unban {number}", f"!show {number}", f"!extend {number} 1w"], text
+    assert room.ask(house.admin, text.splitlines()[-3]).startswith(f"admin: Un-banned {number} {pair}.")
+    lab.wait_for(lambda: attempt(house, victim, guesser) == "", 10, what="the pair is free")
+    assert "nothing" in house.say(f"watch {room.jid} off")
+    fail(house, fresh(), address())
+    room.silent(house.admin)
+
+
+@pytest.mark.only("ejabberd-26")
+def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(house, fresh):
+    user = fresh()
+    who = house.server.jid(user)
+    house.say("watch adopted")
+    house.server.ctl("ban_account", user=user, host=house.server.host, reason="by the operator")
+    notice = heard(house, 15)
+    text = notice["body"]
+    print(text)
+    number = re.search(rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) for ever: by the operator\.$", text, re.M).group(1)
+    assert f"\nunban {number}\n" in text, text
+    shown = house.say(f"show {number}")
+    print(shown)
+    assert f"{who} is banned: {number} for ever, by the server: by the operator." in shown, shown
+    assert reply(house, notice, "unban").startswith(f"Un-banned {number} {who}.")
+    lab.wait_for(lambda: attempt(house, user, address()) == "", 10, what="the account is free")
 
 
 def test_a_storm_is_a_few_notices_and_then_a_line(house, fresh):

@@ -77,7 +77,7 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
         said(f"^dave: {UNBANNED}", s.room.ask(moderator, f"!unban {spammer} a mistake"), who=spammer)
         must_log_in(server, spammer.partition("@")[0])
         said("^dave: .*role", s.room.ask(moderator, "@portcullis allow 192.0.2.77"))
-        said("^mallory: I take orders from", s.room.ask(stranger, f"portcullis: ban {spammer}"))
+        said("^mallory: You need the role moderator for that. I take orders from", s.room.ask(stranger, f"portcullis: ban {spammer}"))
         s.room.forget(s.admin)
         stranger.say(s.room.jid, f"portcullis: ban {spammer}", kind="groupchat")
         s.admin.say(s.room.jid, f"ban {spammer}", kind="groupchat")

@@ -67,10 +67,11 @@ pub fn how_to_change(ban: &Ban) -> String {
     )
 }
 
-/// Who decided: a person, or `the rule pair-failures`, which a person may have called upon.
+/// Who decided: a person, the server, or `the rule pair-failures`, which a person may have called upon.
 pub fn author(ban: &Ban) -> String {
     let name = clean(ban.by.bare_name());
     match (ban.origin.rule(), ban.by.door) {
+        (None, Door::Server) => String::from("the server"),
         (None, _) => name,
         (Some(rule), Door::Hook) => format!("the rule {}", clean(rule)),
         (Some(rule), _) => format!("the rule {} (called upon by {name})", clean(rule)),

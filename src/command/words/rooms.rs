@@ -2,7 +2,8 @@
 
 use super::super::deed::Deed;
 use super::super::seat::{Seat, Trouble};
-use super::{clean, count, sentence};
+use super::{clean, count, forbidden, sentence};
+use crate::ban::Role;
 use crate::ban::Timestamp;
 use crate::ban::time::in_words;
 
@@ -23,11 +24,13 @@ pub fn faceless() -> String {
     )
 }
 
-/// To an occupant without a role.
-pub fn stranger_in_room() -> String {
-    String::from(
-        "I take orders from the server's admins and from those to whom this room grants a role; you are neither.",
-    )
+/// To an occupant without a role; `needs`: what the command they gave takes, if it was one.
+pub fn stranger_in_room(needs: Option<Role>) -> String {
+    let whose = "I take orders from the server's admins and from those to whom this room grants a role; you are neither.";
+    match needs {
+        Some(needs) => format!("{} {whose}", forbidden(needs)),
+        None => String::from(whose),
+    }
 }
 
 /// What was done through another door, for the room that is told all of it.

@@ -89,13 +89,25 @@ pub fn happened(event: &Event) -> String {
     }
 }
 
+/// Who gave a ban, in full.
+pub fn giver(actor: &Actor) -> String {
+    let name = clean(&actor.name);
+    match actor.door {
+        Door::Server => format!("the server ({name})"),
+        _ => name,
+    }
+}
+
 /// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
 fn by(actor: &Actor) -> String {
     let place = match &actor.occupant {
         Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
         None => actor.door.to_string(),
     };
-    format!("by {} ({place})", clean(&actor.name))
+    match actor.door {
+        Door::Server => format!("by {}", giver(actor)),
+        _ => format!("by {} ({place})", giver(actor)),
+    }
 }
 
 /// What private notes are called.

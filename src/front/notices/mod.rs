@@ -208,12 +208,14 @@ impl Desk {
                 about: About::Nobody,
             },
         };
-        let text = notice.text();
         if hearer.is_room {
+            let about = notice.about.clone();
+            let text = notice.in_a_room().text();
             let message = self.rooms.say(&hearer.jid, text, vec![hints::unstyled()])?;
-            self.said.note_message(&hearer.jid, &message, &notice.about);
+            self.said.note_message(&hearer.jid, &message, &about);
             return Some(Stanza::Message(message));
         }
+        let text = notice.text();
         ear.sent(now);
         let id = said::fresh_id();
         self.said.note(&hearer.jid, &id, &text, notice.about);

@@ -30,6 +30,14 @@ impl Notice {
         lines.join("\n")
     }
 
+    /// With actions that are addressed to us, as lines in a room must be.
+    pub(super) fn in_a_room(mut self) -> Self {
+        for line in &mut self.actions {
+            line.insert(0, '!');
+        }
+        self
+    }
+
     /// Without the actions of commands a role may not give.
     pub(super) fn for_role(mut self, role: Role) -> Self {
         self.actions.retain(|line| {
@@ -127,7 +135,8 @@ fn ruled(event: &crate::ban::Event, ruling: &Ruling, gate: &Gate, now: Timestamp
                 Origin::Server => words::notice_adopted(ban, now),
                 Origin::Manual | Origin::Imported => words::notice_ban(ban, now),
             });
-            if !by_rule || event.actor.door != crate::ban::Door::Hook {
+            let is_servers = ban.origin == Origin::Server;
+            if !is_servers && (!by_rule || event.actor.door != crate::ban::Door::Hook) {
                 lines.push(words::notice_by(event));
             }
             let evidence = event.personal.evidence.as_deref();

@@ -15,25 +15,61 @@ def server(request):
     need(request.param)
     one = lab.SERVERS[request.param](module=True)
     one.start()
+    for user in "admin2", "erin", "frank", "grace":
+        one.add_user(user)
     yield one
     one.stop()
 
 
 @pytest.fixture(scope="module")
-def bot(server):
-    server.add_user("admin2")
-    one = lab.Portcullis(server, admins=[server.jid("admin"), server.jid("admin2")])
+def admin(server):
+    """A second admin whose client is not under test."""
+    one = lab.Client(server, "admin2")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def bot(server, admin):
+    """Takes orders in a room, too, which `admin` made: a moderator is a member there, and one who has no role."""
+    room = lab.Room(admin, "ops")
+    room.affiliate(server.jid("admin"), "owner")
+    for user in "moderator", "mallory":
+        room.affiliate(server.jid(user), "member")
+    room.affiliate(f"bot@{server.component}", "member")
+    one = lab.Portcullis(server, admins=[server.jid("admin"), server.jid("admin2")], exempt={"loopback": False},
+                         rooms=[{"jid": room.jid}])
+    one.room = room
     one.start()
     yield one
     one.stop()
 
 
-@pytest.fixture(scope="module")
-def admin(server, bot):
-    """A second admin whose client is not under test."""
-    one = lab.Client(server, "admin2")
+@pytest.fixture
+def room(bot):
+    lab.wait_for(lambda: "portcullis" in bot.room.nicks(), 20, every=0.2, what="portcullis in its room")
+    return bot.room
+
+
+@pytest.fixture
+def stranger(server, room):
+    """Somebody in the room who has no role."""
+    one = lab.Client(server, "mallory")
+    room.enter(one, "mallory")
     yield one
     one.close()
+
+
+@pytest.fixture
+def guess(server, bot):
+    """Guesses passwords of an account from one address until a rule as shipped bans the two; the address."""
+    def run(user, source):
+        lab.wait_for(lambda: "hook module is there" in bot.log_since_start(), 30, what="a hello of the module")
+        for n in range(5):
+            client = lab.RawClient(server, user, f"guess-{n}", source)
+            client.auth("PLAIN")
+            client.close()
+    return run
 
 
 @pytest.fixture

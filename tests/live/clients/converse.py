@@ -50,6 +50,7 @@ class Converse:
 
     def __init__(self, server, user, width=800, height=1800):
         self.server, self.user, self.jid = server, user, server.jid(user)
+        self.width, self.height = width, height
         self.path = ground.throw_away(ground.folder() / f"converse-{server.c2s}-{user}")
         debug, driver, web = ground.ports(3)
         settings = {"authentication": "login", "auto_login": True, "jid": f"{self.jid}/converse", "password": password(user),
@@ -119,6 +120,14 @@ class Converse:
     def picture(self, css=None):
         """PNG of one element, or of the page."""
         return self.see(css).screenshot_as_png if css else self.x.get_screenshot_as_png()
+
+    def page(self, height):
+        """PNG of the page in a window of this height."""
+        self.x.set_window_size(self.width, height)
+        try:
+            return self.picture()
+        finally:
+            self.x.set_window_size(self.width, self.height)
 
     def click(self, css, text=None):
         def tried():
@@ -194,6 +203,40 @@ class Converse:
         self.see("converse-new-chat-modal input[name=jid]").send_keys(jid, Keys.ENTER)
         self.see("converse-chat-content", within=20)
         wait_for(lambda: not self.find(".modal"), 5, what="the window is closed")
+
+    def join(self, room):
+        """Enters a room, under the name of the account."""
+        self.leave_commands()
+        def menu_is_open():
+            if not self.find("a.show-add-muc-modal"):
+                self.click("#chatrooms converse-dropdown button")
+            return self.find("a.show-add-muc-modal")
+        wait_for(menu_is_open, 10, every=0.5, what="the menu of rooms")
+        self.click("a.show-add-muc-modal")
+        self.see("converse-add-muc-modal input[name=chatroom]").send_keys(room)
+        self.click("converse-add-muc-modal input[name=join]")
+        self.see("converse-muc textarea.chat-textarea", within=20)
+        wait_for(lambda: not self.find(".modal"), 5, what="the window is closed")
+
+    def hears(self, pattern, within=15, **parts):
+        """Waits until the newest message is like this; the match."""
+        full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
+        def look():
+            return re.search(full, (self.messages() or [""])[-1], re.S)
+        try:
+            return wait_for(look, within)
+        except AssertionError:
+            raise AssertionError(f"not the newest message within {within} s: /{full}/\n{self.screen()}") from None
+
+    def reply(self, line):
+        """A reply to the newest message (XEP-0461), as its menu offers it; the answer."""
+        def menu_is_open():
+            if not self.find("button.chat-msg__action-reply"):
+                self.x.find_elements(By.CSS_SELECTOR, "converse-message-actions button.dropdown-toggle")[-1].click()
+            return self.find("button.chat-msg__action-reply")
+        wait_for(menu_is_open, 10, every=0.5, what="the menu of the newest message")
+        self.click("button.chat-msg__action-reply")
+        return self.say(line)
 
     def say(self, line):
         """One line, and the answer to it: the next message that is not ours."""

@@ -27,6 +27,7 @@ password={password}
 resource=profanity
 presence.last=online
 presence.login=online
+muc.nick={user}
 """
 
 

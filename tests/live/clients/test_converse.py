@@ -10,6 +10,9 @@ from words import ALREADY, NOT_BANNED, said
 pytestmark = pytest.mark.only("ejabberd-24.12", "prosody-13")
 
 
+ADMIN = "http://jabber.org/protocol/admin#"
+
+
 @pytest.fixture(scope="module")
 def web(server, bot):
     need("converse")
@@ -122,3 +125,57 @@ def test_chat_says_the_same(web, server, bot, keep):
     said(r"Dropped", web.say("no"))
     said(r"Un-banned #\d+ {who}", web.say(f"unban {who}"), who=who)
     keep("converse-chat.png", web.picture())
+
+
+def test_a_yes_does_it_and_undo_takes_it_back(web, server, bot, admin, keep):
+    web.chat(f"bot@{bot.jid}")
+    said(r"Nothing is done yet\..*Answer yes", web.say("ban 198.18.0.0/16 1d a flood"))
+    number = said(r"Banned (#\d+) 198\.18\.0\.0/16 until", web.say("yes")).group(1)
+    web.commands(bot)
+    web.open("undo")
+    web.press("complete")
+    web.shows(r"^Completed Undone: ban {number} 198\.18\.0\.0/16", PANEL, number=number)
+    keep("converse-undo.png", web.picture(WINDOW))
+    said(NOT_BANNED, admin.ask(bot.jid, "show 198.18.0.0/16"), who="198.18.0.0/16")
+
+
+def test_a_notice_comes_by_itself_and_a_reply_acts_on_it(web, server, bot, guess, keep):
+    pair = f"{server.jid('erin')} from 127.77.7.8"
+    web.chat(f"bot@{bot.jid}")
+    said("You hear of: bans", web.say("watch bans"))
+    guess("erin", "127.77.7.8")
+    number = web.hears(r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nextend \1 1w$", pair=pair).group(1)
+    said(r"Changed {number} {pair}: .* \(1 hour\): guessing", web.reply("1 hour guessing"), number=number, pair=pair)
+    said(r"Un-banned {number} {pair}\.", web.reply("unban"), number=number, pair=pair)
+    keep("converse-notice.png", web.page(1250))
+    said("the usual", web.say("watch usual"))
+
+
+def test_the_nodes_of_the_standard_lead_to_the_same_bans(web, server, bot, keep):
+    who = server.jid("carol")
+    web.commands(bot)
+    web.open(f"{ADMIN}disable-user")
+    web.fill(accountjids=who)
+    keep("converse-disable.png", web.picture(FORM))
+    web.press("complete")
+    web.shows(r"^Completed Banned #\d+ {who} for ever\.", PANEL, who=who)
+    must_be_refused(server, "carol")
+    web.open(f"{ADMIN}get-disabled-users-list")
+    web.press("complete")
+    web.shows("{who}", f"{PANEL} li form", who=who)
+    keep("converse-disabled-list.png", web.picture(FORM))
+    web.open(f"{ADMIN}reenable-user")
+    web.fill(accountjids=who)
+    web.press("complete")
+    web.shows(r"^Completed Un-banned #\d+ {who}", PANEL, who=who)
+    wait_for(lambda: logs_in(server, "carol"), 8, what="carol may log in")
+
+
+def test_in_a_room_an_admin_is_answered_and_others_read_which_role_is_missing(web, server, bot, room, stranger, keep):
+    who = server.jid("frank")
+    web.join(room.jid)
+    said(r"^admin: Banned #\d+ {who} until .*Undo: ", web.say(f"portcullis: ban {who} 2h insults"), who=who)
+    stranger.say(room.jid, f"portcullis: unban {who}", kind="groupchat")
+    web.hears(r"^mallory: You need the role moderator for that\. I take orders from")
+    said(r"^admin: Undone: ban #\d+ {who}", web.say("!undo"), who=who)
+    keep("converse-room.png", web.page(1150))

@@ -8,6 +8,9 @@ from steps import logs_in, must_be_refused, wait_for
 from words import NOT_BANNED, said
 
 
+ADMIN = "http://jabber.org/protocol/admin#"
+
+
 @pytest.fixture(scope="module")
 def prof(server, bot):
     need("profanity")
@@ -100,15 +103,89 @@ def test_chat_says_the_same(prof, server, bot, keep):
     keep("profanity-chat.txt", prof.screen())
 
 
-def test_a_moderator_reads_why_not(server, bot, keep):
+def test_a_yes_does_it_and_undo_takes_it_back(prof, server, bot, admin, keep):
+    who = server.jid("grace")
+    prof.home()
+    prof.type(f"/msg {bot.jid} ban {who} 198.18.0.0/16 1d a flood")
+    prof.shows(r"Nothing is done yet\..*Answer yes within 2 minutes")
+    prof.type("yes")
+    prof.shows(r"2 of 2 done\..*Undo: undo #\d+ #\d+ Banned #\d+ {who} until .* Banned #\d+ 198\.18\.0\.0/16 until ", who=who)
+    must_be_refused(server, "grace")
+    prof.type("undo")
+    prof.shows(r"me: undo .*2 of 2 done\..*Undone: ban #\d+ 198\.18\.0\.0/16.*Undone: ban #\d+ {who}", who=who)
+    wait_for(lambda: logs_in(server, "grace"), 8, what="grace may log in")
+    said(NOT_BANNED, admin.ask(bot.jid, "show 198.18.0.0/16"), who="198.18.0.0/16")
+    keep("profanity-undo.txt", prof.screen())
+
+
+def test_a_notice_comes_by_itself_and_its_last_lines_work(prof, server, bot, guess, keep):
+    pair = f"{server.jid('erin')} from 127.77.7.7"
+    prof.home()
+    prof.type(f"/msg bot@{bot.jid} watch bans")
+    prof.shows("You hear of: bans")
+    prof.type("/clear")
+    guess("erin", "127.77.7.7")
+    number = prof.shows(r"Banned (#\d+) {pair} until .* by the rule pair-failures.*Evidence: 5 failures .*It was never banned before\. unban \1 show \1 extend \1 1w",
+                        pair=pair).group(1)
+    prof.type(f"unban {number}")
+    prof.shows(r"Un-banned {number} {pair}\.", number=number, pair=pair)
+    keep("profanity-notice.txt", prof.screen())
+    prof.type("watch usual")
+    prof.shows("You hear of: .*the usual")
+
+
+def test_the_nodes_of_the_standard_lead_to_the_same_bans(prof, server, bot, keep):
+    who = server.jid("carol")
+    prof.execute(bot, f"{ADMIN}disable-user")
+    prof.shows(r"Form title: Disable User .*\[field1\] The Jabber ID\(s\) to disable \(required\):")
+    prof.type(f"/field1 add {who}/phone")
+    keep("profanity-disable.txt", prof.screen())
+    prof.submit()
+    prof.shows(r"disable-user completed Banned #\d+ {who} for ever\..*undo #\d+", who=who)
+    must_be_refused(server, "carol")
+    prof.execute(bot, f"{ADMIN}get-disabled-users-list")
+    prof.shows(r"Form title: Get List of Disabled Users .*Maximum number to show")
+    prof.submit()
+    prof.shows(r"Form title: .*{who}", who=who)
+    keep("profanity-disabled-list.txt", prof.screen())
+    prof.execute(bot, f"{ADMIN}reenable-user")
+    prof.shows(r"Form title: Re-Enable User ")
+    prof.type(f"/field1 add {who}", "/form submit")
+    prof.shows(r"reenable-user completed Un-banned #\d+ {who}", who=who)
+    wait_for(lambda: logs_in(server, "carol"), 8, what="carol may log in")
+
+
+@pytest.fixture(scope="module")
+def mod(server, bot):
     need("profanity")
-    prof = Profanity(server, "moderator")
-    try:
-        prof.type(f"/cmd list {bot.jid}")
-        prof.shows("Ad hoc commands:.* ban .* list ")
-        assert " allow " not in prof.flat(), prof.screen()
-        prof.execute(bot, "allow")
-        prof.shows(r"Error executing command allow: You .*role")
-        keep("profanity-forbidden.txt", prof.screen())
-    finally:
-        prof.close()
+    one = Profanity(server, "moderator")
+    yield one
+    one.close()
+
+
+def test_a_moderator_reads_why_not(mod, bot, keep):
+    mod.type(f"/cmd list {bot.jid}")
+    mod.shows("Ad hoc commands:.* ban .* list ")
+    assert " allow " not in mod.flat(), mod.screen()
+    mod.execute(bot, "allow")
+    mod.shows(r"Error executing command allow: You .*role")
+    keep("profanity-forbidden.txt", mod.screen())
+
+
+def test_in_a_room_a_moderator_is_answered_and_others_read_which_role_is_missing(mod, server, bot, room, stranger, keep):
+    who = server.jid("frank")
+    mod.home()
+    mod.type(f"/join {room.jid}")
+    mod.shows("portcullis")
+    mod.type("/clear", f"portcullis: ban {who} 2h \"insults, again\"")
+    mod.shows(r"portcullis: moderator: Banned #\d+ {who} until .* \(2 hours\): insults, again\.", who=who)
+    must_be_refused(server, "frank")
+    mod.type("!allow 192.0.2.1")
+    mod.shows(r"portcullis: moderator: You need the role admin for that\. Nothing was done\.")
+    stranger.say(room.jid, f"portcullis: unban {who}", kind="groupchat")
+    mod.shows(r"portcullis: mallory: You need the role moderator for that\.")
+    assert not logs_in(server, "frank")
+    mod.type("!undo")
+    mod.shows(r"portcullis: moderator: Undone: ban #\d+ {who}", who=who)
+    wait_for(lambda: logs_in(server, "frank"), 8, what="dave may log in")
+    keep("profanity-room.txt", mod.screen())
