@@ -2,7 +2,6 @@
 
 use super::What;
 use super::decide::Case;
-
 use crate::ban::actor::Role;
 use crate::ban::event::Origin;
 use crate::ban::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
