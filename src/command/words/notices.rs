@@ -138,19 +138,19 @@ pub fn notice_found(finding: &Finding) -> String {
         found,
     } = finding;
     let what = match found {
-        Found::Nothing => "had been emptied",
-        Found::Older => "had been put back to an older one",
-        Found::Changed => "had been changed",
-        Found::Forged => "had been forged, or a seal key was removed too early",
-        Found::Other => "had been replaced by something else",
+        Found::Nothing => "had been emptied, most likely by its owner",
+        Found::Older => "had been put back to an older one, most likely by its owner",
+        Found::Changed => "had been changed, most likely by its owner",
+        Found::Forged => {
+            "had been forged, most likely by its owner; or a seal key was removed too early"
+        }
+        Found::Other => "had been replaced by something else, most likely by its owner",
     };
     let whose = match ban {
         Some(id) => format!("The ban record of {account} ({id})"),
         None => format!("The ban record of {account}"),
     };
-    format!(
-        "{whose} on the server {what}, most likely by its owner. What was decided holds; the record is written anew."
-    )
+    format!("{whose} on the server {what}. What was decided holds; the record is written anew.")
 }
 
 /// The server lets us do less, or more again.

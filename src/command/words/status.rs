@@ -60,7 +60,7 @@ pub fn pending(number: usize) -> String {
 /// One piece of unfinished work.
 pub fn task(task: &Task) -> String {
     let tries = match task.tries {
-        0 => String::from("not tried yet"),
+        0 => String::from("the first try is under way"),
         tries => format!(
             "{} in vain, next {}",
             count(tries as usize, "try").replace("trys", "tries"),
