@@ -94,6 +94,8 @@ pub enum Refusal {
     NoSessions(Subject),
     /// So many wishes are kept already.
     TooManyWatches(usize),
+    /// A place of the server's own, by configuration: no force moves that.
+    Protected(Subject, String),
 }
 
 impl fmt::Display for Refusal {
@@ -113,7 +115,15 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Allowed(subject, by) => write!(
                 f,
-                "{subject} is exempt from bans ({by}). Give the command unallow first if you mean it."
+                "{subject} is exempt from bans ({by}). Give the command unallow first if you mean it{}.",
+                match subject {
+                    Subject::Account(_) | Subject::Address(_) => ", or add --force",
+                    _ => "",
+                }
+            ),
+            Refusal::Protected(subject, by) => write!(
+                f,
+                "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."
             ),
             Refusal::NoExemption(subject) => write!(
                 f,
@@ -196,13 +206,23 @@ impl Policy {
         self.allows_term(role, term, now)
     }
 
-    /// The same of an admin who insists though the subject is exempt by configuration.
+    /// The same of an admin who insists though the subject is exempt. Of what is exempt by configuration these are
+    /// accounts only: its networks are loopback, proxies and what else the server itself lives from.
     ///
     /// # Errors
     /// The [`Refusal`] to show.
-    pub fn allows_insisting(&self, role: Role, term: Term, now: Timestamp) -> Result<(), Refusal> {
+    pub fn allows_insisting(
+        &self,
+        role: Role,
+        subject: &Subject,
+        term: Term,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if role < Role::Admin {
             return Err(Refusal::NeedsRole(Role::Admin, "Banning the exempt"));
+        }
+        if let Some(by) = self.exempts(subject).filter(|_| subject.net().is_some()) {
+            return Err(Refusal::Protected(subject.clone(), by));
         }
         self.allows_term(role, term, now)
     }

@@ -10,6 +10,7 @@ use super::deed::Deeds;
 use super::roles::Roles;
 use super::seat::Seats;
 use super::spec::Values;
+use super::undelivered::Undelivered;
 use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
@@ -107,6 +108,8 @@ pub struct Context {
     pub roles: Arc<ArcSwap<Roles>>,
     /// The rooms we should be in.
     pub seats: Seats,
+    /// What of our messages came back.
+    pub undelivered: Undelivered,
     /// Where it is told what people did.
     pub deeds: Deeds,
     /// Where what is weighed is recorded, if it is.
@@ -131,6 +134,7 @@ impl Context {
             started,
             roles: Arc::default(),
             seats: Seats::default(),
+            undelivered: Undelivered::default(),
             deeds: Deeds::default(),
             recording: None,
         }

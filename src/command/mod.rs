@@ -42,6 +42,7 @@ pub mod status;
 pub mod subjects;
 pub mod unallow;
 pub mod unban;
+mod undelivered;
 pub mod undo;
 pub mod watch;
 pub mod words;
@@ -52,6 +53,7 @@ pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, 
 pub use roles::Roles;
 pub use seat::{HOLDERS, Seat, Seats, Trouble};
 pub use spec::{Field, Kind, Place, Spec, Values};
+pub use undelivered::Undelivered;
 
 use crate::ban::Role;
 

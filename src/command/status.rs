@@ -90,6 +90,14 @@ fn run(call: &Call, context: &Context) -> Outcome {
             words::seat(seat, now),
         ));
     }
+    let undelivered = context.undelivered.now();
+    if let Some((whom, at)) = undelivered.last.filter(|_| rights.see_all()) {
+        rows.push(Row::new(
+            "undelivered",
+            words::undelivered_label(),
+            words::undelivered(undelivered.number, whom.as_str(), at),
+        ));
+    }
     rows.extend(counting(context));
     rows.extend(program(context));
     rows.push(Row::new(

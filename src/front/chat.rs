@@ -5,6 +5,15 @@ use xmpp_parsers::message::MessageType;
 use super::message::{Line, Way};
 use crate::xmpp::stanza::Received;
 
+/// Direct invitations to rooms.
+const NS_INVITATION: &str = "jabber:x:conference";
+
+/// The room a message invites to (XEP-0249), as it is written there: what invites is no line of a person.
+pub(super) fn invitation(received: &Received) -> Option<&str> {
+    let invitation = received.element.get_child("x", NS_INVITATION)?;
+    Some(invitation.attr("jid").unwrap_or_default())
+}
+
 /// `None` for everything that is no line of a person or must not be answered.
 pub(super) fn read(received: &Received) -> Option<Line> {
     let type_ = match received.type_() {

@@ -230,6 +230,19 @@ impl Desk {
     }
 
     fn message(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
+        if received.type_() == "error" {
+            self.sent_back(&received.header);
+            return Reply::default();
+        }
+        if let Some(room) = chat::invitation(received) {
+            let from = &received.header.from;
+            // Where we should be is configured; a stranger cannot make us try again and again.
+            let may = self.caller(&received.header).role() > Role::Stranger;
+            let named = |room: BareJid| self.rooms.invited(&room);
+            let taken = may && BareJid::new(room).is_ok_and(named);
+            tracing::debug!(%from, %room, taken, "invited to a room");
+            return Reply::default();
+        }
         let Some(line) = chat::read(received) else {
             return Reply::default();
         };
@@ -245,6 +258,17 @@ impl Desk {
             return say(&line, words::stranger());
         }
         self.talk(line, caller)
+    }
+
+    /// A message of ours came back. Whoever it was for reads it nowhere, and did not ask: `status` tells.
+    fn sent_back(&self, header: &Header) {
+        let whom = header.from.to_bare();
+        let id = header.id.as_deref().unwrap_or_default();
+        if self.said.knows(&whom, id) {
+            tracing::warn!(%whom, "a message came back undelivered");
+            let now = self.context.gate.now();
+            self.context.undelivered.note(whom, now);
+        }
     }
 
     /// What somebody says in a room, if it is said to us.

@@ -82,6 +82,11 @@ impl Said {
         }
     }
 
+    /// Whether we sent this person a message of this id.
+    pub(super) fn knows(&self, to: &BareJid, id: &str) -> bool {
+        self.by_id(to, id).is_some()
+    }
+
     /// What the message of this id to this person was about; `None`: never heard of it.
     fn by_id(&self, to: &BareJid, id: &str) -> Option<About> {
         let all = self.all();

@@ -392,3 +392,39 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
     assert_eq!(told.news.topic(), Some(Topic::Guards));
     assert!(hearing.now().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_comes_back_is_counted_where_an_admin_looks() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch all").await;
+    let status = tower.bot.chat(ADMIN, "status").await;
+    assert!(!status.contains("Came back unread"), "{status}");
+    tower.fail("alice@example.org", "203.0.113.7", 5).await;
+    let notice = only(tower.told(true));
+    let id = notice.element.attr("id").unwrap();
+    let back = |from: &str, id: &str| {
+        format!(
+            "<message type='error' id='{id}' from='{from}' to='bot@gate.example.org'><body>x</body><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+    };
+    // What we never sent, or not to them, is nobody's business.
+    for (from, id) in [("admin@example.org", "other"), ("eve@evil.example", id)] {
+        assert!(tower.bot.all(&back(from, id)).await.is_empty());
+    }
+    let status = tower.bot.chat(ADMIN, "status").await;
+    assert!(!status.contains("Came back unread"), "{status}");
+    assert!(
+        tower
+            .bot
+            .all(&back("admin@example.org", id))
+            .await
+            .is_empty()
+    );
+    let status = tower.bot.chat(ADMIN, "status").await;
+    assert!(
+        status.contains(
+            "Came back unread: 1 message, the last for admin@example.org at 2026-11-22 04:00 UTC"
+        ),
+        "{status}"
+    );
+}

@@ -405,6 +405,43 @@ async fn a_correction_runs_only_when_the_first_line_did_nothing() {
     stage.peer.say(&corrected("m1")).await;
     let text = stage.room_told().await;
     assert!(text.contains("corrected"), "{text}");
+    // A line that was said to others is not run by making it one to us.
+    stage.says("Ada", "groupchat", "ban bob@example.org").await;
+    stage.quiet().await;
+    let aimed = corrected("m2").replace("spam@", "bob@");
+    stage.peer.say(&aimed).await;
+    let text = stage.room_told().await;
+    assert!(text.contains("was not said to me"), "{text}");
+    stage.says("Ada", "chat", "list").await;
+    let (_, _, text) = stage.told().await;
+    assert!(!text.contains("bob@example.org"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_with_a_role_invites_to_a_configured_room_and_to_no_other() {
+    let mut stage = Stage::new(vec![ops(false)]).await;
+    stage.looked_at(&["muc_membersonly"]).await;
+    stage.knocks().await;
+    stage
+        .presence("portcullis", "error", &error("registration-required"))
+        .await;
+    let invites = |from: &str, room: &str| {
+        format!(
+            "<message from='{from}' to='bot@{DOMAIN}'><body>come in</body><x xmlns='jabber:x:conference' jid='{room}'/></message>"
+        )
+    };
+    for (from, room) in [
+        ("eve@evil.example/x", ROOM),
+        ("admin@example.org/x", "other@conference.example.org"),
+        ("admin@example.org/x", "no room@"),
+    ] {
+        stage.peer.say(&invites(from, room)).await;
+        stage.quiet().await;
+    }
+    stage.peer.say(&invites("admin@example.org/x", ROOM)).await;
+    let asked = stage.hear().await;
+    assert!(asked.has_child("query", NS_INFO), "{asked:?}");
+    assert_eq!(asked.attr("to"), Some(ROOM));
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,6 +320,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         started: world.gate.now(),
         recording: None,
         roles: Default::default(),
+        undelivered: Default::default(),
         deeds: Default::default(),
         seats: Default::default(),
     };
@@ -631,19 +632,67 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
         &["banned though exempt, until"],
     );
     says(&bot.chat(ADMIN, "undo").await, &["is not banned"]);
-    // Those exempt by command: the account can be insisted on, an address is let in anyway.
+    // Those exempt by command: one account or address can be insisted on, a network that covers them cannot.
     bot.chat(ADMIN, "allow ok@example.org fine").await;
-    bot.chat(ADMIN, "allow 203.0.113.7 fine").await;
+    bot.chat(ADMIN, "allow 203.0.113.0/28 fine").await;
     bot.pass(11);
     says(
-        &bot.chat(ADMIN, "ban 203.0.113.7 1d --force").await,
-        &["Give the command unallow first"],
+        &bot.chat(ADMIN, "ban 203.0.113.0/24 1d --force").await,
+        &["Give the command unallow first if you mean it."],
+    );
+    says(
+        &bot.chat(ADMIN, "ban 203.0.113.7 1d").await,
+        &["unallow first if you mean it, or add --force."],
     );
     bot.chat(ADMIN, "ban ok@example.org 1d --force").await;
     says(&bot.chat(ADMIN, "yes").await, &["Banned #2 ok@example.org"]);
     let who = Subject::parse("ok@example.org").unwrap();
     let verdict = bot.world.gate.check(who.account(), None);
     assert!(matches!(verdict, portcullis::ban::Verdict::Refuse { .. }));
+    let is_refused = |address: &str| {
+        let verdict = bot.world.gate.check(None, address.parse().ok());
+        matches!(verdict, portcullis::ban::Verdict::Refuse { .. })
+    };
+    bot.pass(11);
+    says(
+        &bot.chat(ADMIN, "ban 203.0.113.7 1d --force").await,
+        &["203.0.113.7 is EXEMPT from bans (203.0.113.0/28, allowed by"],
+    );
+    says(&bot.chat(ADMIN, "yes").await, &["Banned #3 203.0.113.7"]);
+    assert!(is_refused("203.0.113.7"), "the ban holds");
+    assert!(!is_refused("203.0.113.8"), "its neighbours stay allowed");
+    bot.pass(11);
+    // Allowing again is the later word.
+    bot.chat(ADMIN, "allow 203.0.113.7 fine after all").await;
+    assert!(!is_refused("203.0.113.7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_force_bans_loopback_proxies_and_what_else_the_server_lives_from() {
+    let bot = bot();
+    change_policy(&bot, |policy| {
+        let net = |text: &str| text.parse().unwrap();
+        policy.exempt_networks = vec![net("127.0.0.0/8"), net("192.0.2.0/24")];
+        std::sync::Arc::make_mut(&mut policy.rules).proxies = vec![net("198.51.100.1/32")];
+    });
+    for whom in [
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+        "192.0.2.9",
+        "192.0.0.0/16",
+        "198.51.100.1",
+    ] {
+        let text = bot.chat(ADMIN, &format!("ban {whom} 1d --force")).await;
+        says(
+            &text,
+            &[
+                "exempt from bans by the configuration",
+                "Take it out of [exempt]",
+            ],
+        );
+        bot.pass(11);
+    }
+    says(&bot.chat(ADMIN, "list").await, &["No bans in force."]);
 }
 
 #[tokio::test(start_paused = true)]

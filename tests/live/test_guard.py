@@ -200,6 +200,19 @@ def test_an_address_banned_by_hand_is_refused_at_the_door_and_out(house, fresh):
     lab.wait_for(lambda: attempt(house, user, bad) == "", 10, what="the address is free")
 
 
+def test_an_allowed_address_is_refused_when_an_admin_insists(house, fresh):
+    user, source, neighbour = fresh(), address(), address()
+    assert f"Exempt from bans: {source}" in house.say(f"allow {source} office")
+    assert "unallow first if you mean it, or add --force" in house.say(f"ban {source} 1h x")
+    assert attempt(house, user, source) == ""
+    assert f"{source} is EXEMPT from bans" in house.say(f"ban {source} 1h stolen laptop --force")
+    assert f"{source} until" in house.say("yes")
+    assert "stolen laptop" in attempt(house, user, source)
+    assert attempt(house, user, neighbour) == ""
+    assert "Un-banned" in house.say(f"unban {source}")
+    lab.wait_for(lambda: attempt(house, user, source) == "", 10, what="it is let in again")
+
+
 def test_a_banned_account_hears_the_reason_and_is_out(house, fresh):
     user = fresh()
     inside = RawClient(house.server, user, source=address())

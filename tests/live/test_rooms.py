@@ -178,6 +178,13 @@ def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, serv
         closed.affiliate(f"bot@{s.bot.jid}", "member")
         s.admin.send_raw(invite)
         wait_for(lambda: "portcullis" in closed.nicks(), 15, every=0.3, what=f"an invitation is taken; {s.bot.log()[-1500:]}")
+        direct = Room(s.admin, f"closed{next(_numbers)}")
+        s.bot.change(rooms=[{"jid": direct.jid}])
+        s.bot.reload()
+        wait_for(lambda: "NOT IN ROOM" in s.status(), 10, every=1, what="it cannot enter")
+        direct.affiliate(f"bot@{s.bot.jid}", "member")
+        s.admin.send_raw(f"<message xmlns='jabber:client' to='bot@{s.bot.jid}'><x xmlns='jabber:x:conference' jid='{direct.jid}'/></message>")
+        wait_for(lambda: "portcullis" in direct.nicks(), 15, every=0.3, what=f"a direct invitation is taken; {s.bot.log()[-1500:]}")
 
 
 def test_a_restart_of_the_server_and_it_is_back(stage, server):

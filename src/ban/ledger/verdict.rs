@@ -95,8 +95,11 @@ impl Ledger {
         let Some((worst, touches_known)) = found else {
             return Verdict::LetIn;
         };
-        if address.is_some_and(|address| self.exemptions.is_exempt(address, now)) {
-            return Verdict::LetIn;
+        if let Some(address) = address.filter(|one| self.exemptions.is_exempt(*one, now)) {
+            // An exemption ends the ban of an address inside of it, and only who insists bans it again.
+            let insisted = self.current(&Subject::Address(address));
+            let insisted = insisted.filter(|ban| ban.is_in_force(now));
+            return insisted.map_or(Verdict::LetIn, refusal);
         }
         if !touches_known && known() {
             return Verdict::LetIn;

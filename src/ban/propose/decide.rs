@@ -71,8 +71,13 @@ impl<'a> Case<'a> {
                 .default_term_for(self.order.actor.role, self.now),
         };
         self.permits_ban(wanted, reason, note)?;
-        // An exempt address or network is let in whatever ban there is: `unallow` comes first.
-        if !insists || self.order.subject.whose().is_none() {
+        // One account or address can be insisted on. What covers or concerns more than was allowed stays let in
+        // whatever ban there is (`Ledger::check`): `unallow` comes first.
+        let is_one = matches!(
+            self.order.subject,
+            Subject::Account(_) | Subject::Address(_)
+        );
+        if !(insists && is_one) {
             self.nobody_allowed()?;
         }
         let until = wanted.ends(self.now);

@@ -28,7 +28,10 @@ impl Case<'_> {
         let (role, subject) = (self.order.actor.role, &self.order.subject);
         self.permits_own_account()?;
         match self.order.what {
-            What::BanExempt { .. } => self.policy.allows_insisting(role, term, self.now)?,
+            What::BanExempt { .. } => {
+                self.policy
+                    .allows_insisting(role, subject, term, self.now)?;
+            }
             _ => self.policy.allows(role, subject, term, self.now)?,
         }
         self.permits_own_address()?;

@@ -137,10 +137,10 @@ pub fn encrypted() -> String {
     )
 }
 
-/// To a corrected line that had been carried out.
+/// To a corrected line that had been carried out, or had not been said to us.
 pub fn corrected() -> String {
     String::from(
-        "A corrected line does not run again, since the first one did. Send it as a new message if you mean it.",
+        "A corrected line does not run again: the first one did run, or was not said to me. Send it as a new message if you mean it.",
     )
 }
 

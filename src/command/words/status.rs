@@ -152,6 +152,21 @@ pub fn recording(is_on: bool) -> String {
     })
 }
 
+/// Messages of ours that came back.
+pub fn undelivered_label() -> &'static str {
+    "Came back unread"
+}
+
+/// How many, and which was the last.
+pub fn undelivered(number: u64, whom: &str, at: Timestamp) -> String {
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    format!(
+        "{}, the last for {} at {at}: is there such an account, and does the server keep messages for who is away?",
+        count(number, "message"),
+        clean(whom)
+    )
+}
+
 /// Memory.
 pub fn memory_label() -> &'static str {
     "Memory"

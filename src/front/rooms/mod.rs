@@ -215,6 +215,22 @@ impl Rooms {
         self.find(room, |room| room.ours(id).map(str::to_owned))?
     }
 
+    /// Somebody invites us to a room (XEP-0249): one that is configured is tried at once. Whether it is.
+    pub(super) fn invited(&self, room: &BareJid) -> bool {
+        let now = self.context.gate.now();
+        let mut inner = self.inner();
+        let Some(room) = inner
+            .rooms
+            .iter_mut()
+            .find(|one| one.settings.room == *room)
+        else {
+            return false;
+        };
+        room.hurry(now);
+        self.changed(&inner);
+        true
+    }
+
     /// Takes in what comes from a room. Never waits.
     pub(super) fn take(&self, received: &Received) -> Taken {
         let (now, chance) = (self.context.gate.now(), chance());
