@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG, link_settings, server_settings};
+use super::{WRONG, settings};
 use crate::ban::Timestamp;
 use crate::command::words;
 use crate::config::Config;
@@ -89,9 +89,9 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
 
 /// Connects by itself, for as long as the probes take.
 async fn probe(config: &Config) -> anyhow::Result<Standing> {
-    let (link, wire, mut incoming) = Link::new(link_settings(config)?);
+    let (link, wire, mut incoming) = Link::new(settings::link(config));
     let asker = Asker::new(wire.clone());
-    let host = XmppServer::new(asker.clone().into(), server_settings(config));
+    let host = XmppServer::new(asker.clone().into(), settings::server(config));
     let mut standing = host.standing();
     let stop = CancellationToken::new();
     let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));

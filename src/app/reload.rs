@@ -65,7 +65,7 @@ impl Reload {
             list.push(key.to_string());
         }
         self.gate.set_policy(new.policy());
-        self.desk.set_roles(super::roles(&new));
+        self.desk.set_roles(super::settings::roles(&new));
         self.desk.set_notices(new.notices);
         self.desk.rooms().configure(new.rooms.clone());
         self.server.set_admins(

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::House;
+use super::house::House;
 use super::reload::Reload;
 
 /// The signals that are heard. Taken before anything else starts: one that came earlier would end the program.

@@ -12,11 +12,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::actor::Actor;
 use super::subject::Subject;
 use super::time::Timestamp;
 use super::watch::Watch;
 
-pub use super::actor::{Actor, Door, Role};
 pub use stored::{BadEvent, Chain};
 
 /// A place in the log, from 1. `Seq(0)` is before the first event.

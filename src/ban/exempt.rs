@@ -90,13 +90,13 @@ impl Exemptions {
             .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
     }
 
-    pub(super) fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.all().any(|exemption| {
-            exemption.is_in_force(now)
-                && exemption
-                    .subject
-                    .net()
-                    .is_some_and(|net| net.contains(&address))
-        })
+    /// Since when an address is exempt: since the last of those in force that hold it began.
+    pub(super) fn since(&self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
+        let holds = |exemption: &&Exemption| {
+            let net = exemption.subject.net();
+            exemption.is_in_force(now) && net.is_some_and(|net| net.contains(&address))
+        };
+        let since = self.all().filter(holds).map(|exemption| exemption.since);
+        since.max()
     }
 }

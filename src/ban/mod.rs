@@ -7,6 +7,7 @@
 //! Start reading at [`event`] (what can happen and what it changes), then [`mod@propose`] (what a
 //! request leads to) and [`mod@weigh`] (what a login leads to), then [`ledger`] (what is in force).
 
+pub mod account;
 pub mod actor;
 pub mod attempt;
 pub mod changes;
@@ -35,6 +36,7 @@ pub mod undo;
 pub mod watch;
 pub mod weigh;
 
+pub use account::Account;
 pub use actor::{Actor, Door, Role};
 pub use attempt::{Attempt, Outcome};
 pub use changes::{Changed, Changes, Ended};
@@ -48,7 +50,7 @@ pub use record::{Ban, BanId, Past};
 pub use rights::Rights;
 pub use room::room;
 pub use rules::{Rule, Rules};
-pub use subject::{Account, Subject};
+pub use subject::Subject;
 pub use term::Term;
 pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};

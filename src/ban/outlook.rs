@@ -141,7 +141,8 @@ pub fn outlook(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::event::{Actor, EventId, Seq};
+    use crate::ban::actor::Actor;
+    use crate::ban::event::{EventId, Seq};
     use crate::ban::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
 
     struct World {

@@ -11,7 +11,8 @@ mod report;
 mod tests;
 mod undo;
 
-use super::event::{Actor, Change, Event, EventId, Origin, Personal};
+use super::actor::Actor;
+use super::event::{Change, Event, EventId, Origin, Personal};
 use super::ledger::{Ledger, Ruling};
 use super::policy::{Policy, Refusal};
 use super::record::Ban;

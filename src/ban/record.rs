@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::event::{Actor, Origin, Seq, Version};
+use super::actor::Actor;
+use super::event::{Origin, Seq, Version};
 use super::subject::Subject;
 use super::time::Timestamp;
 

@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::actor::{Actor, Door};
 use super::dossier::Dossier;
-use super::event::{Actor, Change, Door, Event, Seq};
+use super::event::{Change, Event, Seq};
 use super::exempt::Exemption;
 use super::record::{Ban, BanId};
 use super::subject::Subject;

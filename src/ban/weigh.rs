@@ -10,8 +10,9 @@ mod wanted;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::actor::{Actor, Role};
 use super::attempt::{Attempt, Outcome};
-use super::event::{Actor, Change, Event, EventId, Origin, Personal, Role};
+use super::event::{Change, Event, EventId, Origin, Personal};
 use super::ledger::{Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
 use super::propose::{Proposal, Report, propose};

@@ -7,8 +7,9 @@ use futures::FutureExt;
 use futures::future::join_all;
 
 use super::call::{Call, Context};
-use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
+use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec, Values};
+use super::told::{Told, summary};
 use super::{broken, subjects, words};
 use crate::ban::{
     EventId, Order, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
@@ -353,24 +354,6 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
     }
 }
 
-/// What came of one subject.
-pub(super) struct Told {
-    /// Whether it is as asked for now.
-    pub(super) done: bool,
-    /// The number of the ban it is about, to undo it by.
-    pub(super) undo: Option<String>,
-    /// How good the news is.
-    pub(super) grade: Grade,
-    /// Whom.
-    pub(super) subject: Subject,
-    /// What happened.
-    pub(super) line: String,
-    /// What the server did: likely the same for several.
-    pub(super) server: Option<String>,
-    /// What else to know of this one, such as the way back.
-    pub(super) own: Vec<String>,
-}
-
 fn tell(
     subject: &Subject,
     ruling: Result<Ruling, LogFault>,
@@ -379,15 +362,7 @@ fn tell(
 ) -> Told {
     let now = context.gate.now();
     let level = context.gate.server().standing().borrow().level;
-    let mut told = Told {
-        done: true,
-        undo: None,
-        grade: Grade::Good,
-        subject: subject.clone(),
-        line: String::new(),
-        server: None,
-        own: Vec::new(),
-    };
+    let mut told = Told::of(subject);
     if let Some(settled) = &settled {
         let began = matches!(ruling, Ok(Ruling::Banned(_)));
         let (grade, line) = words::held(subject, settled, level, began);
@@ -414,73 +389,12 @@ fn tell(
             told.line = words::already(&ban, now);
             told.own.push(words::how_to_change(&ban));
         }
-        Ok(ruling) => {
-            told.done = false;
-            told.grade = Grade::Bad;
-            told.line = words::not_done(subject, &ruling);
-        }
-        Err(fault) => {
-            told.done = false;
-            told.grade = Grade::Bad;
-            told.line = words::failed(subject, &fault, &broken("store a ban", &fault));
-        }
+        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
+        Err(fault) => told.failed(words::failed(
+            subject,
+            &fault,
+            &broken("store a ban", &fault),
+        )),
     }
     told
-}
-
-/// One answer for all subjects: told in full for one, counted with a row each for several.
-pub(super) fn summary(told: Vec<Told>) -> Answer {
-    let all = told.len();
-    let done = told.iter().filter(|told| told.done).count();
-    let grade = match told.iter().map(|told| told.grade).max() {
-        Some(Grade::Bad) if done > 0 => Grade::Part,
-        worst => worst.unwrap_or(Grade::Good),
-    };
-    let undo: Vec<&str> = told
-        .iter()
-        .filter_map(|told| told.undo.as_deref())
-        .collect();
-    let undo = (!undo.is_empty()).then(|| words::undo(&undo));
-    let title = words::summary_title(done, all);
-    if let [one] = &told[..] {
-        let mut lines = vec![one.line.clone()];
-        lines.extend(one.server.iter().chain(&one.own).cloned().chain(undo));
-        return Answer {
-            grade,
-            title,
-            lines,
-            rows: Vec::new(),
-        };
-    }
-    let failed: Vec<&Subject> = told
-        .iter()
-        .filter(|told| !told.done)
-        .map(|told| &told.subject)
-        .collect();
-    let mut lines = vec![words::summary(done, all, &failed)];
-    lines.extend(words::shared(
-        told.iter().filter_map(|told| told.server.as_deref()),
-        all,
-    ));
-    lines.extend(undo);
-    Answer {
-        grade,
-        title,
-        lines,
-        rows: told
-            .into_iter()
-            .enumerate()
-            .map(|(place, told)| {
-                let mut value = told.line;
-                for more in told.own {
-                    value = format!("{value} {more}");
-                }
-                Row::new(
-                    format!("result{}", place + 1),
-                    told.subject.to_string(),
-                    value,
-                )
-            })
-            .collect(),
-    }
 }

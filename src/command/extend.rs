@@ -3,10 +3,11 @@
 use futures::FutureExt;
 use futures::future::join_all;
 
-use super::ban::{Told, WAIT, summary};
+use super::ban::WAIT;
 use super::call::{Call, Context};
-use super::outcome::{Ask, Grade, Outcome, Problem, Row};
+use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
+use super::told::{Told, summary};
 use super::{broken, subjects, words};
 use crate::ban::{Order, Report, Role, Ruling, Subject, Term, What};
 use crate::gate::ports::LogFault;
@@ -135,26 +136,20 @@ fn question(subjects: &[Subject]) -> Ask {
 
 fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) -> Told {
     let now = context.gate.now();
-    let mut told = Told {
-        done: false,
-        undo: None,
-        grade: Grade::Bad,
-        subject: subject.clone(),
-        line: String::new(),
-        server: None,
-        own: Vec::new(),
-    };
-    told.line = match ruling {
+    let mut told = Told::of(subject);
+    match ruling {
         Ok(Ruling::Amended { ban, before, .. }) => {
-            told.done = true;
-            told.grade = Grade::Good;
             told.undo = Some(ban.id.to_string());
-            words::extended(&ban, before, now)
+            told.line = words::extended(&ban, before, now);
         }
-        Ok(Ruling::NotBanned(subject, _)) => words::nothing_to_extend(&subject),
-        Ok(ruling) => words::not_done(subject, &ruling),
-        Err(fault) => words::failed(subject, &fault, &broken("store a longer ban", &fault)),
-    };
+        Ok(Ruling::NotBanned(subject, _)) => told.failed(words::nothing_to_extend(&subject)),
+        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
+        Err(fault) => told.failed(words::failed(
+            subject,
+            &fault,
+            &broken("store a longer ban", &fault),
+        )),
+    }
     told
 }
 

@@ -40,6 +40,7 @@ pub mod spec;
 pub mod standard;
 pub mod status;
 pub mod subjects;
+mod told;
 pub mod unallow;
 pub mod unban;
 mod undelivered;

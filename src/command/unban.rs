@@ -5,10 +5,11 @@ mod by_filter;
 use futures::FutureExt;
 use futures::future::join_all;
 
-use super::ban::{Told, WAIT, summary};
+use super::ban::WAIT;
 use super::call::{Call, Context};
 use super::outcome::{Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
+use super::told::{Told, summary};
 use super::{broken, subjects, words};
 use crate::ban::{Order, Report, Role, Ruling, Subject, What};
 use crate::gate::Settled;
@@ -131,15 +132,7 @@ fn tell(
     context: &Context,
 ) -> Told {
     let now = context.gate.now();
-    let mut told = Told {
-        done: true,
-        undo: None,
-        grade: Grade::Good,
-        subject: subject.clone(),
-        line: String::new(),
-        server: None,
-        own: Vec::new(),
-    };
+    let mut told = Told::of(subject);
     if let Some(settled) = &settled {
         let (grade, line) = words::released(subject, settled);
         told.grade = grade;
@@ -157,16 +150,12 @@ fn tell(
         Ok(Ruling::NotBanned(subject, last)) => {
             told.line = words::not_banned(&subject, last.as_ref());
         }
-        Ok(ruling) => {
-            told.done = false;
-            told.grade = Grade::Bad;
-            told.line = words::not_done(subject, &ruling);
-        }
-        Err(fault) => {
-            told.done = false;
-            told.grade = Grade::Bad;
-            told.line = words::failed(subject, &fault, &broken("store an un-ban", &fault));
-        }
+        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
+        Err(fault) => told.failed(words::failed(
+            subject,
+            &fault,
+            &broken("store an un-ban", &fault),
+        )),
     }
     told
 }

@@ -160,7 +160,7 @@ impl Forms {
         if let Some(first) = wrong.first() {
             // Clients show one of the three each, and none shows all.
             let all: Vec<&str> = wrong.iter().map(|problem| problem.text.as_str()).collect();
-            let all = words::error_title(&all.join(" "));
+            let all = words::error_title(&form::run_on(&all));
             title = words::error_title(&first.text);
             note = Some((NoteKind::Error, all.clone()));
             instructions.push(all);
@@ -193,7 +193,7 @@ impl Forms {
             session: session.id.clone(),
             status: Status::Executing,
             actions: &[Action::Complete, Action::Prev],
-            note: Some((NoteKind::Warn, instructions.join(" "))),
+            note: Some((NoteKind::Warn, form::run_on(&instructions))),
             form: Some(Form {
                 purpose: Purpose::Form,
                 form_type: form_type(session.spec),
@@ -387,7 +387,7 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
         instructions: answer.lines.clone(),
         body: Body::Fields(answer.rows.into_iter().map(shown).collect()),
     });
-    over(session, (kind, answer.lines.join(" ")), form)
+    over(session, (kind, form::run_on(&answer.lines)), form)
 }
 
 fn listed(session: &Session, page: Page) -> wire::Answer {

@@ -13,24 +13,7 @@ use super::iq::{Ask, AskFault, Asker};
 use super::privilege::Refused;
 use super::wire::Unsent;
 
-/// The type of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// `get`
-    Get,
-    /// `set`
-    Set,
-}
-
-impl Verb {
-    /// As the attribute has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verb::Get => "get",
-            Verb::Set => "set",
-        }
-    }
-}
+pub use super::iq::Verb;
 
 /// One IQ request from the component's own address.
 #[derive(Debug, Clone, PartialEq)]

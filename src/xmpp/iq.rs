@@ -23,6 +23,25 @@ pub const IN_FLIGHT: usize = 256;
 const NS_PRIVILEGE: &str = "urn:xmpp:privilege:2";
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
+/// The type of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `get`
+    Get,
+    /// `set`
+    Set,
+}
+
+impl Verb {
+    /// As the attribute has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Set => "set",
+        }
+    }
+}
+
 /// What to ask.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::courier::Verb;
+use super::iq::Verb;
 use super::payload::{text_of, with};
 
 /// Namespace of grants and wrapped requests.

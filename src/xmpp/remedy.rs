@@ -1,4 +1,6 @@
-//! What is missing on the server, and the exact lines that mend it.
+//! What is missing on the server, what follows from that, and the lines that mend it (`lines.rs`).
+
+mod lines;
 
 use super::modules::Modules;
 use super::privilege::Right;
@@ -124,7 +126,7 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: format!(
                 "Bans of accounts at {vhost} are kept here and are not in force on the server."
             ),
-            remedy: lines_for(host.kind, vhost, names),
+            remedy: lines::rights(host.kind, vhost, names.component),
         });
     } else if !host.answers {
         gaps.push(Gap {
@@ -142,7 +144,7 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: format!(
                 "Bans of accounts at {vhost} wait: open sessions cannot be closed, and a user who is connected could undo the ban."
             ),
-            remedy: lines_for(host.kind, vhost, names),
+            remedy: lines::rights(host.kind, vhost, names.component),
         });
     }
     if host.keeps_records() && !makes_hashes(host, names.has_cookie) {
@@ -151,7 +153,7 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: format!(
                 "Bans of accounts at {vhost} are written and sessions closed, but the server lets the user in again."
             ),
-            remedy: cookie_lines(),
+            remedy: lines::cookie(),
         });
     }
     if host.cookie == Some(false) {
@@ -160,7 +162,7 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: String::from(
                 "portcullis learns each account's hash from the server instead, which works for existing accounts only.",
             ),
-            remedy: cookie_lines(),
+            remedy: lines::cookie(),
         });
     }
     gaps
@@ -175,7 +177,7 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: format!(
                 "Bans of accounts at {vhost} are kept here and are not in force on the server."
             ),
-            remedy: prosody_lines(vhost, names.component),
+            remedy: lines::prosody_rights(vhost, names.component),
         });
     }
     if host.disables == Some(false) {
@@ -193,7 +195,7 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
             effect: String::from(
                 "Bans work; their reason and end are not kept on the server as well.",
             ),
-            remedy: prosody_lines(vhost, names.component),
+            remedy: lines::prosody_rights(vhost, names.component),
         });
     }
     gaps
@@ -217,7 +219,7 @@ fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
         effect: String::from(
             "Nothing is enforced: bans are kept, listed and wait until the server lets portcullis act.",
         ),
-        remedy: lines_for(kind, vhost, names),
+        remedy: lines::rights(kind, vhost, names.component),
     }
 }
 
@@ -250,7 +252,7 @@ fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standi
             effect: format!(
                 "Bans of accounts at {vhost} are in force by the hook module alone, and not while it is switched off."
             ),
-            remedy: lines_for(host.kind, vhost, names),
+            remedy: lines::rights(host.kind, vhost, names.component),
         });
     }
 }
@@ -261,139 +263,8 @@ fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
         effect: String::from(
             "No login is asked about or reported: bans of addresses and networks refuse nobody there, and guessers are not noticed.",
         ),
-        remedy: match kind {
-            Kind::Ejabberd => ejabberd_module(names.component),
-            Kind::Prosody => prosody_module(vhost, names.component),
-            Kind::Unknown => format!(
-                "{}\n\n{}",
-                ejabberd_module(names.component),
-                prosody_module(vhost, names.component)
-            ),
-        },
+        remedy: lines::module(kind, vhost, names.component),
     }
-}
-
-fn ejabberd_module(component: &str) -> String {
-    format!(
-        r#"ejabberd (each node of a cluster), as root with the server running; the folder server/ejabberd/mod_portcullis
-comes with portcullis:
-
-apt install erlang-dev
-install -d -o ejabberd -g ejabberd /var/lib/ejabberd/.ejabberd-modules/sources
-cp -r server/ejabberd/mod_portcullis /var/lib/ejabberd/.ejabberd-modules/sources/
-chown -R ejabberd: /var/lib/ejabberd/.ejabberd-modules
-ejabberdctl started && ejabberdctl module_install mod_portcullis
-
-Only then, in /etc/ejabberd/modules.d/mod_portcullis.yml, and `ejabberdctl reload_config`:
-
-modules:
-  mod_portcullis:
-    component: {component}"#
-    )
-}
-
-fn prosody_module(vhost: &str, component: &str) -> String {
-    format!(
-        r#"Prosody 13; the folder server/prosody/mod_portcullis comes with portcullis:
-
-cp -r server/prosody/mod_portcullis /usr/local/lib/prosody/modules/
-
-In prosody.cfg.lua, then restart Prosody:
-
-VirtualHost "{vhost}"
-	modules_enabled = {{ "portcullis" }}   -- besides what is there already
-	portcullis_component = "{component}""#
-    )
-}
-
-/// The lines for a kind of server; for an unknown one those of both.
-fn lines_for(kind: Kind, vhost: &str, names: &Names<'_>) -> String {
-    match kind {
-        Kind::Ejabberd => ejabberd_lines(names.component),
-        Kind::Prosody => prosody_lines(vhost, names.component),
-        Kind::Unknown => {
-            format!(
-                "{}\n\n{}",
-                ejabberd_lines(names.component),
-                prosody_lines(vhost, names.component)
-            )
-        }
-    }
-}
-
-/// The same lines for 24.12 and 26.07. mod_privilege takes the name of an access *rule*: with the name of an acl the file
-/// loads and nothing is granted.
-fn ejabberd_lines(component: &str) -> String {
-    format!(
-        r#"ejabberd (24.06 or later), in ejabberd.yml; add to the sections that are there, then restart ejabberd or
-reload its configuration and restart portcullis (grants are given when it connects):
-
-acl:
-  portcullis:
-    server: {component}
-
-access_rules:
-  portcullis_rule:
-    allow: portcullis
-  configure:
-    allow: admin
-    allow: portcullis
-
-listen:
-  - port: 5347
-    ip: "127.0.0.1"
-    module: ejabberd_service
-    access: all
-    global_routes: false
-    hosts:
-      {component}:
-        password: "THE SECRET OF portcullis.toml"
-
-modules:
-  mod_adhoc: {{}}
-  mod_configure: {{}}
-  mod_last: {{}}
-  mod_private: {{}}
-  mod_privilege:
-    iq:
-      "jabber:iq:private":
-        both: portcullis_rule
-      "http://jabber.org/protocol/commands":   # needed up to 24.12 only
-        both: portcullis_rule
-
-Up to 24.12 admin commands are run in the name of an admin: name one of this server's in `admins` of portcullis.toml."#
-    )
-}
-
-fn prosody_lines(vhost: &str, component: &str) -> String {
-    format!(
-        r#"Prosody (13 or later), in prosody.cfg.lua; mod_privilege is in the package prosody-modules. Then restart Prosody:
-
-modules_enabled = {{
-	-- and what is there already
-	"private"; "privilege"; "adhoc"; "admin_adhoc";
-}}
-
-VirtualHost "{vhost}"
-	admins = {{ "{component}" }}   -- and the global ones, which this line replaces for this host
-	privileged_entities = {{
-		["{component}"] = {{ iq = {{ ["jabber:iq:private"] = "both" }} }};
-	}}
-
-Component "{component}"
-	component_secret = "THE SECRET OF portcullis.toml"
-	component_conflict_resolve = "kick_old"
-	modules_enabled = {{ "privilege" }}   -- needed here too, else nothing is granted"#
-    )
-}
-
-fn cookie_lines() -> String {
-    String::from(
-        r#"In portcullis.toml; the file must be readable for portcullis alone:
-
-[record]
-ejabberd_cookie_file = "/var/lib/ejabberd/.erlang.cookie"   # or a copy of it"#,
-    )
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ async fn an_attempt_by_hand_counts_with_reported_ones_and_tells_what_it_led_to()
         &text,
         &[
             "Counted 1 failed login of alice@example.org from 203.0.113.7; no limit is reached.",
-            "pair-failures: 4 of 5 failures within 10 minutes; then this is banned for 10 minutes: alice@example.org from 203.0.113.7",
+            "pair-failures: 4 of 5 failures within 10 minutes; at the limit alice@example.org from 203.0.113.7 is banned for 10 minutes",
         ],
     );
     let text = bot
@@ -159,7 +159,7 @@ async fn a_rule_in_dry_run_tells_what_it_would_have_done() {
     let text = bot.chat(ADMIN, "attempt 203.0.113.9 4").await;
     says(
         &text,
-        &["4 of 5 failures within 10 minutes (dry run); then this would be banned"],
+        &["4 of 5 failures within 10 minutes (dry run); at the limit "],
     );
     let text = bot.chat(ADMIN, "attempt 203.0.113.9").await;
     says(
@@ -516,7 +516,7 @@ async fn forget_lets_growth_start_anew_and_clears_counters() {
     says(
         &text,
         &[
-            "Forgotten: 203.0.113.9; 1 ban no longer counts, and its next ban by a rule is a first one.",
+            "Forgotten: 203.0.113.9; 1 ban no longer counts, and its next ban by a rule is its first.",
             "Counters cleared: address-failures (1 of 3), address-spray (1 of 5).",
             "What happened stays on record; to read it: show 203.0.113.9",
         ],
@@ -566,7 +566,7 @@ async fn forget_lets_growth_start_anew_and_clears_counters() {
         &note(&done),
         &[
             "Forgotten: bob@example.org; no earlier ban counted",
-            "With it 2 bans of ",
+            "Forgotten with it: 2 bans of ",
         ],
     );
     says(

@@ -95,10 +95,12 @@ impl Ledger {
         let Some((worst, touches_known)) = found else {
             return Verdict::LetIn;
         };
-        if let Some(address) = address.filter(|one| self.exemptions.is_exempt(*one, now)) {
-            // An exemption ends the ban of an address inside of it, and only who insists bans it again.
+        if let Some(address) = address
+            && let Some(exempt_since) = self.exemptions.since(address, now)
+        {
+            // Who bans the address itself after it was exempt has insisted. What was there before is let in.
             let insisted = self.current(&Subject::Address(address));
-            let insisted = insisted.filter(|ban| ban.is_in_force(now));
+            let insisted = insisted.filter(|ban| ban.is_in_force(now) && ban.since > exempt_since);
             return insisted.map_or(Verdict::LetIn, refusal);
         }
         if !touches_known && known() {
@@ -125,7 +127,7 @@ impl Ledger {
 
     /// Whether an address is exempt.
     pub fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.exemptions.is_exempt(address.to_canonical(), now)
+        self.exemptions.since(address.to_canonical(), now).is_some()
     }
 }
 

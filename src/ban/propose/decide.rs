@@ -1,7 +1,8 @@
 //! What an order changes, or the answer when it changes nothing. One function a kind of order.
 
 use super::{Order, What};
-use crate::ban::event::{Change, Personal, Role};
+use crate::ban::actor::Role;
+use crate::ban::event::{Change, Personal};
 use crate::ban::ledger::{Ledger, Ruling};
 use crate::ban::policy::{Policy, Refusal};
 use crate::ban::record::Ban;

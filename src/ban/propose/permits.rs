@@ -1,8 +1,9 @@
 //! Who may give which order: roles, terms, whose ban it is, and that nobody shuts themselves out.
 
+use super::What;
 use super::decide::Case;
-use crate::ban::What;
-use crate::ban::event::{Origin, Role};
+use crate::ban::actor::Role;
+use crate::ban::event::Origin;
 use crate::ban::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
 use crate::ban::record::Ban;
 use crate::ban::subject::Subject;

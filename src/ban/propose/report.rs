@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::ban::actor::Actor;
 use crate::ban::attempt::Attempt;
-use crate::ban::event::{Actor, Event, Origin, Seq};
+use crate::ban::event::{Event, Origin, Seq};
 use crate::ban::subject::{Account, Subject};
 use crate::ban::term::Term;
 use crate::ban::watch::Watch;

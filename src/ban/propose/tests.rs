@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::ban::event::{Door, Role, Seq};
+use crate::ban::actor::{Door, Role};
+use crate::ban::event::Seq;
 use crate::ban::ledger::{Effect, Verdict};
 use crate::ban::term::Term;
 

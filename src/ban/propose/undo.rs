@@ -2,7 +2,8 @@
 
 use super::FORGOTTEN_AT_ONCE;
 use super::decide::{Case, Decision, alone};
-use crate::ban::event::{Change, Role, Seq};
+use crate::ban::actor::Role;
+use crate::ban::event::{Change, Seq};
 use crate::ban::ledger::{Ledger, Ruling};
 use crate::ban::policy::Refusal;
 use crate::ban::record::Ban;

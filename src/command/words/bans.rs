@@ -94,6 +94,11 @@ pub fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     }
 }
 
+/// Of one that is no account; of several, [`shared`] says it.
+const ENFORCED: &str = "The server enforces it.";
+/// The same when it is free.
+const LET_IN: &str = "It is let in again.";
+
 /// What the server did about a ban that began or, else, was changed or there already.
 pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Grade, String) {
     let text = match (settled, subject) {
@@ -104,7 +109,7 @@ pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Gr
             "Their sessions were ended."
         }
         (Settled::Done(Held::Enforced), Subject::Account(_)) => "The server refuses them.",
-        (Settled::Done(Held::Enforced), _) => "The server enforces it.",
+        (Settled::Done(Held::Enforced), _) => ENFORCED,
     };
     (Grade::Good, String::from(text))
 }
@@ -115,7 +120,7 @@ pub fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
         (Settled::Done(_), Subject::Account(_)) => {
             (Grade::Good, String::from("They can log in again."))
         }
-        (Settled::Done(_), _) => (Grade::Good, String::from("It is let in again.")),
+        (Settled::Done(_), _) => (Grade::Good, String::from(LET_IN)),
         (Settled::Pending(why), _) => (Grade::Warning, not_yet(why.as_deref())),
     }
 }
@@ -153,7 +158,7 @@ pub fn on_the_server(subject: &Subject, task: Option<&Task>, level: u8) -> Strin
         _ if level == 0 => nothing_enforced(),
         (None, Subject::Account(_)) => String::from("The server refuses them."),
         (None, _) if level < 2 => needs_module(subject),
-        (None, _) => String::from("The server enforces it."),
+        (None, _) => String::from(ENFORCED),
     }
 }
 
@@ -206,6 +211,12 @@ pub fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<S
     told.into_iter()
         .take(NAMED)
         .map(|(sentence, times)| {
+            let sentence = match (times, sentence) {
+                (1, one) => one,
+                (_, LET_IN) => "They are let in again.",
+                (_, ENFORCED) => "The server enforces them.",
+                (_, same) => same,
+            };
             if times == all {
                 sentence.to_owned()
             } else {

@@ -165,7 +165,7 @@ pub fn annotated(subject: &Subject, note: Option<&str>, replaces: bool) -> Strin
 
 /// No note.
 pub fn no_note() -> String {
-    String::from("Write the note behind the number. To take the notes away: note #17 --remove")
+    String::from("Write the note after the number. To take the notes away: note #17 --remove")
 }
 
 /// A note and its removal.

@@ -25,7 +25,7 @@ pub fn from_one_address() -> String {
 
 /// No number of attempts.
 pub fn no_times(most: u32) -> String {
-    format!("How often is a number from 1 to {most}.")
+    format!("“How often” is a number from 1 to {most}.")
 }
 
 // Attempts.
@@ -102,7 +102,7 @@ pub fn counter_label(counting: Option<&Counting>) -> String {
     }
 }
 
-/// `3 of 5 failures within 10 minutes; then 203.0.113.7 is banned for 30 minutes.`
+/// `3 of 5 failures within 10 minutes; at the limit 203.0.113.7 is banned for 30 minutes`
 pub fn counter(counting: &Counting) -> String {
     let Counting {
         rule,
@@ -112,13 +112,14 @@ pub fn counter(counting: &Counting) -> String {
         term,
     } = counting;
     let dry_run = if rule.dry_run { " (dry run)" } else { "" };
-    let then = if rule.dry_run {
-        "would be banned"
-    } else {
-        "is banned"
+    let then = match (subject, rule.dry_run) {
+        (Subject::Guard(_), false) => format!("the {subject} goes up"),
+        (Subject::Guard(_), true) => format!("the {subject} would go up"),
+        (_, false) => format!("{subject} is banned"),
+        (_, true) => format!("{subject} would be banned"),
     };
     format!(
-        "{amount} of {limit} {} within {}{dry_run}; then this {then} for {}: {subject}",
+        "{amount} of {limit} {} within {}{dry_run}; at the limit {then} for {}",
         rule.counts,
         in_words(rule.window),
         in_words(*term),
@@ -289,13 +290,13 @@ pub fn forgotten(subject: &Subject, bans: u32, with: &[(Subject, u32)]) -> Strin
         _ => {
             let names = with.iter().map(|(other, _)| other).collect::<Vec<_>>();
             format!(
-                " With it {} of {}.",
+                " Forgotten with it: {} of {}.",
                 count(more as usize, "ban"),
                 named(names.into_iter())
             )
         }
     };
-    format!("Forgotten: {subject}; {own}, and its next ban by a rule is a first one.{with}")
+    format!("Forgotten: {subject}; {own}, and its next ban by a rule is its first.{with}")
 }
 
 fn counts(number: u32) -> &'static str {

@@ -14,6 +14,21 @@ pub const NS_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// Fields of a submitted form that are looked at; ours have eight.
 const MOST_FIELDS: usize = 32;
 
+/// Several lines in the place of one. A line that ends with something to copy, and so without a
+/// full stop, is kept apart from the next by more than a space.
+pub fn run_on(lines: &[impl AsRef<str>]) -> String {
+    let mut all = String::new();
+    for line in lines {
+        match all.chars().next_back() {
+            None => {}
+            Some('.' | '!' | '?' | ':' | ';' | ',') => all.push(' '),
+            Some(_) => all.push_str(" · "),
+        }
+        all.push_str(line.as_ref());
+    }
+    all
+}
+
 /// A filled form: its `FORM_TYPE` and the fields with their values.
 pub fn submit(form_type: &str, fields: &[(&str, &[&str])]) -> Element {
     let mut form = with("x", NS_DATA, &[("type", "submit")]);
@@ -126,7 +141,7 @@ impl From<Form> for Element {
         // COMPAT: of several `<instructions/>` profanity and Converse show the first alone, and
         // XEP-0004, 3.1, wants no line ends within one.
         if !form.instructions.is_empty() {
-            x.append_child(leaf("instructions", NS_DATA, &form.instructions.join(" ")));
+            x.append_child(leaf("instructions", NS_DATA, &run_on(&form.instructions)));
         }
         let mut form_type = field("FORM_TYPE", &[&form.form_type]);
         set(&mut form_type, "type", "hidden");

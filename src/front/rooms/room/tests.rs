@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::ban::Role;
+use crate::front::message::Way;
 use crate::front::rooms::settings::Grants;
-use crate::xmpp::stanza::{Top, parse};
-use xmpp_parsers::jid::BareJid;
+use crate::xmpp::stanza::{Received, Top, parse};
+use xmpp_parsers::jid::{BareJid, Jid};
 
 const ROOM: &str = "ops@rooms.example.org";
 const NS_USER: &str = "http://jabber.org/protocol/muc#user";

@@ -1,0 +1,134 @@
+//! The tasks that are of no room alone: from the link to the doors, a new link, and telling that we are ready.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
+
+use crate::front::Desk;
+use crate::front::hook::Hook;
+use crate::gate::ports::Standing;
+use crate::http::{Grants, Readiness};
+use crate::xmpp::act::XmppServer;
+use crate::xmpp::iq::{Asker, Routed};
+use crate::xmpp::link::Incoming;
+use crate::xmpp::wire::Wire;
+
+/// How long systemd is asked to wait for the server, again and again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Hands on what the link brings.
+pub(super) async fn route(
+    mut incoming: mpsc::Receiver<Incoming>,
+    asker: Asker,
+    host: Arc<XmppServer>,
+    desk: Arc<Desk>,
+    hook: Arc<Hook>,
+    wire: Wire,
+    stop: CancellationToken,
+) {
+    // The receiver must be emptied to the end: a link that nobody listens to stops.
+    while let Some(arrived) = incoming.recv().await {
+        match arrived {
+            Incoming::Up => {
+                host.link_up();
+                desk.rooms().link_up();
+                send(&wire, desk.greeting()).await;
+            }
+            Incoming::Down { why } => {
+                host.link_down();
+                desk.rooms().link_down();
+                tracing::warn!(%why, "the link to the server is down");
+            }
+            Incoming::Stanza(received) => {
+                if let Routed::NotMine(received) = asker.route(received)
+                    && !host.take(&received)
+                    && !stop.is_cancelled()
+                {
+                    let reply = match hook.receive(&received) {
+                        Some(reply) => reply,
+                        None => desk.receive(&received),
+                    };
+                    send(&wire, reply.now).await;
+                    if let Some(later) = reply.later {
+                        let wire = wire.clone();
+                        tokio::spawn(async move { send(&wire, later.await).await });
+                    }
+                }
+                wire.handled();
+            }
+        }
+    }
+}
+
+pub(super) async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
+    for stanza in stanzas {
+        if let Err(why) = wire.send(stanza).await {
+            tracing::warn!(%why, "an answer was not sent");
+        }
+    }
+}
+
+/// Opens a new connection when the server has dropped our rights without a word.
+pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = host.reconnect_wanted() => wire.renew(),
+        }
+    }
+}
+
+/// Tells the world once that we are ready, and `/readyz` at every change.
+pub(super) async fn announce(
+    mut standing: watch::Receiver<Arc<Standing>>,
+    ready: watch::Sender<Readiness>,
+    stop: CancellationToken,
+) {
+    let mut told = false;
+    loop {
+        let now = Arc::clone(&standing.borrow_and_update());
+        let readiness = readiness(&now);
+        if readiness.is_ready() && !told {
+            told = true;
+            tracing::info!(server = %now.server, level = now.level, "portcullis is ready");
+            notify(&[sd_notify::NotifyState::Ready]);
+        }
+        ready.send_replace(readiness);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = standing.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep(PATIENCE / 2), if !told => {
+                // A server that starts later is no reason for systemd to give up on us.
+                let more = u32::try_from(PATIENCE.as_micros()).unwrap_or(u32::MAX);
+                notify(&[
+                    sd_notify::NotifyState::ExtendTimeoutUsec(more),
+                    sd_notify::NotifyState::Status("waiting for the XMPP server"),
+                ]);
+            }
+        }
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(why) = sd_notify::notify(states) {
+        tracing::debug!(%why, "cannot tell systemd");
+    }
+}
+
+fn readiness(standing: &Standing) -> Readiness {
+    Readiness {
+        link: standing.linked,
+        grants: match (standing.probed, standing.level) {
+            (false, _) => Grants::Unknown,
+            (true, 0) => Grants::Missing,
+            (true, _) => Grants::Seen,
+        },
+        // Nothing listens before the ledger is there.
+        ledger: true,
+        detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
+    }
+}

@@ -1,0 +1,198 @@
+//! One condition: how it is written, and whether a row meets it.
+
+use ipnet::IpNet;
+
+use super::{State, Word};
+use crate::ban::subject::overlaps;
+use crate::ban::{Account, Origin, Subject, Term, Timestamp};
+use crate::command::words;
+
+/// The states with the word for each.
+const STATES: [(&str, State); 4] = [
+    ("in-force", State::InForce),
+    ("pending", State::Pending),
+    ("ended", State::Ended),
+    ("any", State::Any),
+];
+
+/// One row as filters see it. What a row does not have, no filter finds in it.
+pub(in crate::command) trait Sifted {
+    /// What it is about, in one word.
+    fn kind(&self) -> &str {
+        ""
+    }
+    /// The account it has to do with.
+    fn whose(&self) -> Option<&Account> {
+        None
+    }
+    /// Where it has to do with.
+    fn place(&self) -> Option<IpNet> {
+        None
+    }
+    /// Who gave it.
+    fn by(&self) -> &str {
+        ""
+    }
+    /// Where it comes from.
+    fn origin(&self) -> Option<&Origin> {
+        None
+    }
+    /// Whether a rule whose name holds this (in small letters) has to do with it.
+    fn is_of_rule(&self, _name: &str) -> bool {
+        false
+    }
+    /// Its number.
+    fn number(&self) -> u64 {
+        0
+    }
+    /// Its end.
+    fn until(&self) -> Option<Timestamp> {
+        None
+    }
+    /// Whether it is about an account there is not.
+    fn is_unknown(&self) -> bool {
+        false
+    }
+    /// Whether somebody counted it by hand.
+    fn is_by_hand(&self) -> bool {
+        false
+    }
+    /// Whether its words hold this (in small letters).
+    fn says(&self, text: &str) -> bool;
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Test {
+    Kind(&'static str),
+    Whose(Account),
+    /// It covers this or lies in it.
+    Place(IpNet),
+    By(String),
+    Origin(&'static str),
+    Rule(String),
+    State(State),
+    EndsBy(Timestamp),
+    Numbers(u64, u64),
+    Unknown,
+    ByHand,
+    Text(String),
+}
+
+impl Test {
+    pub(super) fn holds(&self, row: &impl Sifted) -> bool {
+        match self {
+            Test::Kind(kind) => row.kind() == *kind,
+            Test::Whose(account) => row.whose() == Some(account),
+            Test::Place(net) => row.place().is_some_and(|place| overlaps(&place, net)),
+            Test::By(name) => row.by().to_lowercase().contains(name),
+            Test::Origin(name) => row
+                .origin()
+                .is_some_and(|origin| origin_word(origin) == *name),
+            Test::Rule(name) => row.is_of_rule(name),
+            Test::State(_) => true,
+            Test::EndsBy(end) => row.until().is_some_and(|until| until <= *end),
+            Test::Numbers(from, to) => (*from..=*to).contains(&row.number()),
+            Test::Unknown => row.is_unknown(),
+            Test::ByHand => row.is_by_hand(),
+            Test::Text(text) => row.says(text),
+        }
+    }
+}
+
+/// The word filters have for an origin.
+fn origin_word(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Manual => "hand",
+        Origin::Automatic { .. } => "rule",
+        Origin::Imported => "import",
+        Origin::Server => "server",
+    }
+}
+
+/// What the words begin with, and how many of them that takes.
+pub(super) fn read(
+    all: &[&str],
+    known: &[Word],
+    now: Timestamp,
+) -> Result<(Vec<Test>, usize), String> {
+    let knows = |word| known.contains(&word);
+    let word = all.first().copied().unwrap_or_default();
+    let lower = word.to_lowercase();
+    let one = |test| Ok((vec![test], 1));
+    if knows(Word::Whom)
+        && let Ok((subject, used)) = Subject::take(all)
+    {
+        let guard = matches!(subject, Subject::Guard(_)).then_some(Test::Kind("guard"));
+        let whose = subject.whose().cloned().map(Test::Whose);
+        let place = subject.place().map(Test::Place);
+        return Ok((guard.into_iter().chain(whose).chain(place).collect(), used));
+    }
+    if knows(Word::Kind)
+        && let Some(kind) = kind(&lower)
+    {
+        return one(Test::Kind(kind));
+    }
+    match lower.as_str() {
+        "unknown" if knows(Word::Unknown) => return one(Test::Unknown),
+        "by-hand" if knows(Word::ByHand) => return one(Test::ByHand),
+        _ => {}
+    }
+    if knows(Word::Numbers)
+        && let Some(range) = lower.strip_prefix('#')
+    {
+        let (from, to) = numbers(range).ok_or_else(|| words::no_range(word))?;
+        return one(Test::Numbers(from, to));
+    }
+    let unknown = || words::no_such_filter(word, known);
+    let Some((key, value)) = lower.split_once(':') else {
+        return one(Test::Text(lower));
+    };
+    match (key, value) {
+        ("by" | "origin" | "rule" | "state" | "expiring", "") => Err(unknown()),
+        ("by", name) if knows(Word::By) => one(Test::By(name.to_owned())),
+        ("rule", name) if knows(Word::Rule) => one(Test::Rule(name.to_owned())),
+        ("origin", name) if knows(Word::Origin) => {
+            let origins = ["hand", "rule", "import", "server"];
+            let found = origins.into_iter().find(|known| *known == name);
+            one(Test::Origin(found.ok_or_else(unknown)?))
+        }
+        ("state", name) if knows(Word::State) => {
+            let found = STATES.iter().find(|(known, _)| *known == name);
+            one(Test::State(found.ok_or_else(unknown)?.1))
+        }
+        ("expiring", span) if knows(Word::Expiring) => match Term::parse(span) {
+            Ok(term @ (Term::For(_) | Term::Until(_))) => {
+                one(Test::EndsBy(term.ends(now).unwrap_or(now)))
+            }
+            Ok(Term::Forever) => Err(words::no_end_of_forever()),
+            Err(why) => Err(words::sentence(&why.to_string())),
+        },
+        (key, _) if !key.is_empty() && key.chars().all(char::is_alphabetic) => Err(unknown()),
+        _ => one(Test::Text(lower)),
+    }
+}
+
+fn kind(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "account" | "accounts" => "account",
+        "address" | "addresses" => "address",
+        "network" | "networks" => "network",
+        "pair" | "pairs" => "pair",
+        "guard" | "guards" => "guard",
+        _ => return None,
+    })
+}
+
+/// `10..20`, `10..`, `..20`, `7`.
+fn numbers(range: &str) -> Option<(u64, u64)> {
+    let Some((from, to)) = range.split_once("..") else {
+        let one = range.parse().ok()?;
+        return Some((one, one));
+    };
+    let end = |text: &str, open| match text.trim_start_matches('#') {
+        "" => Some(open),
+        number => number.parse().ok(),
+    };
+    Some((end(from, 0)?, end(to, u64::MAX)?))
+}

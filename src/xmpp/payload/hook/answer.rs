@@ -1,0 +1,172 @@
+//! What a module is answered, and what it is told to do; and what it answers to that.
+
+use minidom::Element;
+
+use super::NS_HOOK;
+use crate::ban::{Account, Ban, Changed, Seq, Subject, Verdict};
+use crate::ban::{ledger::By, told::told};
+use crate::xmpp::payload::{leaf, set, text_of, with};
+
+/// `<welcome/>`
+pub fn welcome(epoch: &str, seq: Seq) -> Element {
+    let attributes = [
+        ("version", "1"),
+        ("epoch", epoch),
+        ("seq", &seq.0.to_string()),
+    ];
+    with("welcome", NS_HOOK, &attributes)
+}
+
+/// `<verdict/>`
+pub fn verdict(verdict: &Verdict, seq: Seq) -> Element {
+    let mut element = Element::bare("verdict", NS_HOOK);
+    match verdict {
+        Verdict::LetIn => set(&mut element, "action", "allow"),
+        Verdict::Refuse {
+            ban,
+            by,
+            reason,
+            until,
+        } => {
+            set(&mut element, "action", "refuse");
+            set(&mut element, "by", by.as_str());
+            if ban.0 != 0 {
+                set(&mut element, "ban", &ban.0.to_string());
+            }
+            if let Some(until) = until {
+                set(&mut element, "until", &until.to_xmpp());
+            }
+            let text = told(*by, reason, *until);
+            element.append_child(leaf("text", NS_HOOK, &text));
+        }
+    }
+    set(&mut element, "seq", &seq.0.to_string());
+    element
+}
+
+/// What a module is told of one change; `None` for what it cannot hold by itself. `at_start`: the ban may refuse at the
+/// start of a stream.
+pub fn change(changed: &Changed, at_start: bool) -> Option<Element> {
+    match changed {
+        Changed::Ended(subject) => Some(subject_element("lift", subject)?),
+        Changed::Stands(ban) => {
+            let mut element = subject_element("ban", &ban.subject)?;
+            set(&mut element, "id", &ban.id.0.to_string());
+            if let Some(until) = ban.until {
+                set(&mut element, "until", &until.to_xmpp());
+            }
+            if at_start {
+                set(&mut element, "door", "start");
+            }
+            element.append_child(leaf("text", NS_HOOK, &text_for(ban)));
+            Some(element)
+        }
+    }
+}
+
+fn subject_element(name: &str, subject: &Subject) -> Option<Element> {
+    let (text, other_half) = match subject {
+        Subject::Account(_) | Subject::Address(_) | Subject::Network(_) => {
+            (subject.to_string(), None)
+        }
+        Subject::Pair(account, net) => (
+            account.to_string(),
+            Some(Subject::network(*net).to_string()),
+        ),
+        // Needs to know who logged in before from where.
+        Subject::Guard(_) => return None,
+    };
+    let mut element = with(
+        name,
+        NS_HOOK,
+        &[("subject", &text), ("kind", subject.kind())],
+    );
+    if let Some(address) = other_half {
+        set(&mut element, "address", &address);
+    }
+    Some(element)
+}
+
+/// The public text of a ban.
+pub fn text_for(ban: &Ban) -> String {
+    told(By::of(&ban.subject), &ban.reason, ban.until)
+}
+
+/// The public text for whose sessions are ended without a ban.
+pub fn text_for_kick(reason: &str) -> String {
+    match reason {
+        "" => String::from("An admin ended this session."),
+        reason => format!("An admin ended this session: {reason}"),
+    }
+}
+
+/// `<changes/>`
+pub fn changes(
+    epoch: &str,
+    seq: u64,
+    more: bool,
+    fresh: bool,
+    list: impl IntoIterator<Item = Element>,
+) -> Element {
+    let flag = |flag| if flag { "true" } else { "false" };
+    let mut element = with(
+        "changes",
+        NS_HOOK,
+        &[
+            ("epoch", epoch),
+            ("seq", &seq.to_string()),
+            ("more", flag(more)),
+            ("fresh", flag(fresh)),
+        ],
+    );
+    for change in list {
+        element.append_child(change);
+    }
+    element
+}
+
+/// `<news/>`
+pub fn news(epoch: &str, seq: Seq) -> Element {
+    with(
+        "news",
+        NS_HOOK,
+        &[("epoch", epoch), ("seq", &seq.0.to_string())],
+    )
+}
+
+/// `<kick/>`; `None` for a subject nobody can be kicked by.
+pub fn kick(subject: &Subject, text: &str) -> Option<Element> {
+    let by = match subject {
+        Subject::Account(_) => "account",
+        Subject::Address(_) => "address",
+        Subject::Network(_) => "network",
+        Subject::Pair(..) | Subject::Guard(_) => return None,
+    };
+    let mut element = with("kick", NS_HOOK, &[(by, &subject.to_string())]);
+    element.append_child(leaf("text", NS_HOOK, text));
+    Some(element)
+}
+
+/// How many streams a `<kicked/>` says were ended.
+pub fn kicked(answer: &Element) -> Option<u64> {
+    if !answer.is("kicked", NS_HOOK) {
+        return None;
+    }
+    answer.attr("count")?.parse().ok()
+}
+
+/// `<hash/>`, the question.
+pub fn hash(account: &Account) -> Element {
+    with("hash", NS_HOOK, &[("account", account.as_str())])
+}
+
+/// The value of a `<hash/>`.
+pub fn hash_value(answer: &Element) -> Option<String> {
+    let value = answer.is("hash", NS_HOOK).then(|| answer.attr("value"))??;
+    (!value.is_empty() && value.len() <= 1_000).then(|| value.to_owned())
+}
+
+/// The text of a kick or verdict, `""` when there is none.
+pub fn text(element: &Element) -> String {
+    text_of(element, "text", NS_HOOK)
+}
