@@ -5,6 +5,7 @@ use futures::future::join_all;
 
 use super::ban::WAIT;
 use super::call::{Call, Context};
+use super::fields::WHOM;
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
@@ -21,12 +22,8 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
-            label: "Whom, or #number",
-            kind: Kind::Line,
-            required: true,
             desc: "An account, an address, a network, or the number of the ban that hit them (#17).",
-            place: Place::Subjects,
+            ..WHOM
         },
         Field {
             name: "duration",

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 
 use super::call::{Call, Context};
+use super::fields::{NOTE, REASON, WHOM};
 use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec, Values};
 use super::told::{Told, summary};
@@ -26,12 +27,10 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
             label: "Whom, one a line",
             kind: Kind::Lines,
-            required: true,
             desc: "Accounts (spam@example.org), addresses (203.0.113.7), networks (203.0.113.0/24), an account from one place (spam@example.org from 203.0.113.7) or numbers of bans (#17).",
-            place: Place::Subjects,
+            ..WHOM
         },
         Field {
             name: "duration",
@@ -51,21 +50,10 @@ pub const SPEC: Spec = Spec {
             desc: "Counts before the choice above: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever.",
             place: Place::Nowhere,
         },
+        REASON,
         Field {
-            name: "reason",
-            label: "Public reason",
-            kind: Kind::Line,
-            required: false,
-            desc: "The banned user sees it.",
-            place: Place::Rest,
-        },
-        Field {
-            name: "note",
-            label: "Private note",
-            kind: Kind::Lines,
-            required: false,
-            desc: "Only those with a role here see it, with show. It is never sent to the server.",
             place: Place::Nowhere,
+            ..NOTE
         },
         Field {
             name: "force",

@@ -5,6 +5,7 @@ use futures::future::join_all;
 
 use super::ban::WAIT;
 use super::call::{Call, Context};
+use super::fields::WHOM;
 use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::told::{Told, summary};
@@ -21,12 +22,8 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
-            label: "Whom, or #number",
-            kind: Kind::Line,
-            required: true,
             desc: "Who is banned, or the number of the ban (#17); several with spaces between them.",
-            place: Place::Subjects,
+            ..WHOM
         },
         Field {
             name: DURATION,

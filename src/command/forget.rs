@@ -3,8 +3,9 @@
 use futures::FutureExt;
 
 use super::call::{Call, Context};
+use super::fields::WHOM;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Spec};
 use super::{broken, subjects, words};
 use crate::ban::propose::FORGOTTEN_AT_ONCE;
 use crate::ban::{Order, Report, Role, Ruling, Subject, What};
@@ -17,12 +18,8 @@ pub const SPEC: Spec = Spec {
     needs: Role::Admin,
     form: true,
     fields: &[Field {
-        name: subjects::FIELD,
-        label: "Whom, or #number",
-        kind: Kind::Line,
-        required: true,
         desc: "An account (with its guard and what it did from anywhere), an address or a network (with all in it). A ban in force goes on.",
-        place: Place::Subjects,
+        ..WHOM
     }],
     usage: "forget SUBJECT",
     examples: &[

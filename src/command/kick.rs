@@ -8,8 +8,9 @@ use xmpp_parsers::jid::Jid;
 
 use super::ban::{MANY, own_addresses};
 use super::call::{Call, Context};
+use super::fields::{REASON, WHOM};
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Kind, Spec};
 use super::{broken, subjects, words};
 use crate::ban::{Account, Order, Report, Role, Ruling, Subject, What};
 
@@ -22,20 +23,14 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
             label: "Whom, one a line",
             kind: Kind::Lines,
-            required: true,
             desc: "Accounts, or single sessions of theirs (alice@example.org/phone); with the hook module on the server addresses and networks, too.",
-            place: Place::Subjects,
+            ..WHOM
         },
         Field {
-            name: "reason",
-            label: "Public reason",
-            kind: Kind::Line,
-            required: false,
             desc: "Whose session it was sees it, where the hook module ends it.",
-            place: Place::Rest,
+            ..REASON
         },
     ],
     usage: "kick SUBJECT… [REASON…]",

@@ -19,6 +19,7 @@ pub mod deed;
 pub mod extend;
 pub mod facts;
 pub mod failures;
+mod fields;
 pub mod filter;
 pub mod forget;
 pub mod help;

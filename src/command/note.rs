@@ -3,6 +3,7 @@
 use futures::FutureExt;
 
 use super::call::{Call, Context};
+use super::fields::{NOTE, WHOM};
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, notes, subjects, words};
@@ -17,21 +18,11 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
-            label: "Whom, or #number",
-            kind: Kind::Line,
-            required: true,
             desc: "An account, an address, a network or the number of a ban (#17).",
             place: Place::Subject,
+            ..WHOM
         },
-        Field {
-            name: NOTE,
-            label: "Private note",
-            kind: Kind::Lines,
-            required: false,
-            desc: "Only those with a role here see it, with show. It is never sent to the server.",
-            place: Place::Rest,
-        },
+        NOTE,
         Field {
             name: "replace",
             label: "In place of those there are",
@@ -58,8 +49,6 @@ pub const SPEC: Spec = Spec {
     run: |call, context| run(call, context).boxed(),
 };
 
-const NOTE: &str = "note";
-
 async fn run(call: &Call, context: &Context) -> Outcome {
     let words = call.values.words(subjects::FIELD);
     let subject = match subjects::read_one(&words, context) {
@@ -68,7 +57,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let note = call
         .values
-        .text(NOTE)
+        .text(NOTE.name)
         .map(|text| words::clean_lines(&text))
         .filter(|text| !text.is_empty());
     let flag = |name| call.values.flag(name).unwrap_or(false);
@@ -79,7 +68,10 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         _ => None,
     };
     if let Some(text) = wrong {
-        return Outcome::Invalid(vec![Problem { field: NOTE, text }]);
+        return Outcome::Invalid(vec![Problem {
+            field: NOTE.name,
+            text,
+        }]);
     }
     if removes {
         match context.gate.history(&subject).await {
@@ -109,7 +101,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             ],
         ),
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![Problem {
-            field: NOTE,
+            field: NOTE.name,
             text: why.to_string(),
         }]),
         Ok(ruling) => done(Grade::Bad, vec![words::not_done(&subject, &ruling)]),

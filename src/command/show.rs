@@ -4,9 +4,10 @@ use futures::FutureExt;
 
 use super::call::{Call, Context};
 use super::check::{counters, others};
+use super::fields::WHOM;
 use super::outcome::{Answer, Grade, Outcome, Row};
 use super::reach::visible;
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Spec};
 use super::unban::covering;
 use super::{broken, notes, subjects, words};
 use crate::ban::{Rights, Role, Subject};
@@ -20,12 +21,8 @@ pub const SPEC: Spec = Spec {
     needs: Role::Viewer,
     form: true,
     fields: &[Field {
-        name: subjects::FIELD,
-        label: "Whom, or #number",
-        kind: Kind::Line,
-        required: true,
         desc: "An account, an address, a network, one from the other (alice@example.org from 203.0.113.7), or the number of a ban (#17), also of one that is over.",
-        place: Place::Subjects,
+        ..WHOM
     }],
     usage: "show SUBJECT|#N",
     examples: &[

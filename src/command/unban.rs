@@ -7,6 +7,7 @@ use futures::future::join_all;
 
 use super::ban::WAIT;
 use super::call::{Call, Context};
+use super::fields::{REASON, WHOM};
 use super::outcome::{Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::told::{Told, summary};
@@ -24,12 +25,8 @@ pub const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field {
-            name: subjects::FIELD,
-            label: "Whom, or #number",
-            kind: Kind::Line,
             required: false,
-            desc: "An account, an address, a network or the number of a ban (#17); several with spaces between them.",
-            place: Place::Subjects,
+            ..WHOM
         },
         Field {
             name: "filter",
@@ -40,12 +37,9 @@ pub const SPEC: Spec = Spec {
             place: Place::All,
         },
         Field {
-            name: "reason",
             label: "Reason, for the history",
-            kind: Kind::Line,
-            required: false,
             desc: "Those with a role here see it, with show. In chat, behind a filter, in quotes.",
-            place: Place::Rest,
+            ..REASON
         },
     ],
     usage: "unban SUBJECT…|all FILTER [REASON…]",

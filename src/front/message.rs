@@ -122,7 +122,15 @@ impl Line {
             return vec![self.one(&self.way, text.clone(), &speech.quick)];
         };
         let lines = text.lines().count();
-        let here = |text: &str| self.one(&self.way, words::to_nick(nick, text), &speech.quick);
+        let quick = &speech.quick;
+        let offers: Vec<String> = quick
+            .iter()
+            .map(|line| words::offer_in_a_room(line))
+            .collect();
+        let here = |text: &str| {
+            let text = words::to_nick(nick, &words::in_a_room(text));
+            self.one(&self.way, text, &offers)
+        };
         if lines <= MOST_LINES {
             return vec![here(text)];
         }

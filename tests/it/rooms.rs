@@ -273,6 +273,7 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
         text.starts_with("Ada: Banned #1 spam@example.org"),
         "{text}"
     );
+    assert!(text.ends_with("\nUndo: !undo #1"), "works here: {text}");
     stage
         .says("Olaf", "groupchat", "!unban #1 my mistake")
         .await;

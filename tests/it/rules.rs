@@ -170,6 +170,34 @@ fn take(lab: &mut Lab, step: &Step) {
     lab.submit(&Report::Tick);
 }
 
+/// Found by [`an_owner_who_is_known_is_never_locked_out_by_strangers`].
+#[test]
+fn a_clock_put_back_makes_no_ban_of_a_rule_one_that_was_insisted_on() {
+    let rule = Rule {
+        name: "address-failures".into(),
+        key: Key::Address,
+        counts: Counts::Failures,
+        limit: 1,
+        window: Duration::from_secs(9),
+        ban: Duration::from_secs(60),
+        growth: None,
+        dry_run: false,
+    };
+    let mut lab = Lab::with(policy(rules(vec![rule])), Bounds::default());
+    lab.login("u1", "203.0.113.1", true);
+    for step in [
+        Step::Allow(0, Some(22)),
+        Step::Wait(22_000),
+        Step::Login(2, 0, false),
+        Step::Back(21),
+    ] {
+        take(&mut lab, &step);
+    }
+    assert_eq!(lab.bans().len(), 1);
+    let home = lab.verdict(&account("u1@example.org"), "203.0.113.1".parse().unwrap());
+    assert_eq!(home, Verdict::LetIn);
+}
+
 fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
     let report = Report::Attempt {
         actor: Actor {

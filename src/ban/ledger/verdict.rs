@@ -98,9 +98,12 @@ impl Ledger {
         if let Some(address) = address
             && let Some(exempt_since) = self.exemptions.since(address, now)
         {
-            // Who bans the address itself after it was exempt has insisted. What was there before is let in.
+            // Who bans the address itself after it was exempt has insisted. What was there before is let in, and what a
+            // rule did once the exemption was over, if the clock was put back since: rules do not insist.
             let insisted = self.current(&Subject::Address(address));
-            let insisted = insisted.filter(|ban| ban.is_in_force(now) && ban.since > exempt_since);
+            let insisted = insisted.filter(|ban| {
+                ban.is_in_force(now) && ban.since > exempt_since && ban.origin.rule().is_none()
+            });
             return insisted.map_or(Verdict::LetIn, refusal);
         }
         if !touches_known && known() {

@@ -33,7 +33,7 @@ impl Notice {
     /// With actions that are addressed to us, as lines in a room must be.
     pub(super) fn in_a_room(mut self) -> Self {
         for line in &mut self.actions {
-            line.insert(0, '!');
+            *line = words::offer_in_a_room(line);
         }
         self
     }
