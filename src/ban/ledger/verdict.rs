@@ -74,7 +74,8 @@ impl Ledger {
     /// holds for strangers: `known` says whether this account logged in from there before (without
     /// an account: whether anybody did), and is asked only when that matters.
     ///
-    /// An exemption of the address keeps off everything but a ban of the account.
+    /// An exemption of the address keeps off everything but a ban of the account, and of this very
+    /// address when a person insisted on it after it was exempt.
     pub fn check(
         &self,
         account: Option<&Account>,
