@@ -134,16 +134,22 @@ impl Dossiers {
         let noted = self.noted.take().unwrap_or_default();
         noted.into_iter().map(|place| place as usize).collect()
     }
-
-    pub(super) fn restore(
-        rows: impl Iterator<Item = (Subject, Dossier)>,
-        numbers: Vec<u32>,
-    ) -> Self {
+    /// Room for so many, which come back from a snapshot with [`Dossiers::push`].
+    pub(super) fn with_room(rows: usize) -> Self {
         Dossiers {
-            all: rows.collect(),
-            numbers,
-            noted: None,
+            all: IndexMap::with_capacity_and_hasher(rows, RandomState::default()),
+            ..Dossiers::default()
         }
+    }
+
+    /// The dossier of the next place.
+    pub(super) fn push(&mut self, subject: Subject, dossier: Dossier) {
+        self.all.insert(subject, dossier);
+    }
+
+    /// Whom each number names, by place.
+    pub(super) fn give_numbers(&mut self, numbers: Vec<u32>) {
+        self.numbers = numbers;
     }
 }
 

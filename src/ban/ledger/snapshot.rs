@@ -204,40 +204,76 @@ impl Ledger {
         }
         let (rest, end) = read::<Rest<'_>>(end)?;
         let (last_numbers, last_rows) = read::<Vec<u32>>(end)?;
-        let mut rows = Vec::with_capacity(rest.rows.min(ROOM));
+        // Rows that changed after their piece was taken, and those that were never taken.
+        let mut late = rows(last_rows).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let mut built = Built::with_room(rest.rows.min(ROOM));
         let mut numbers = Vec::new();
         for (number, piece) in pieces.iter().enumerate() {
             match opened(piece, number)? {
-                (ROWS, content) => read_rows(content, &mut rows)?,
+                (ROWS, content) => {
+                    for row in rows(content) {
+                        let (place, row) = row?;
+                        built.add(place, late.remove(&place).unwrap_or(row))?;
+                    }
+                }
                 (NUMBERS, content) => numbers.extend(read::<Vec<u32>>(content)?.0),
                 _ => return Err(UNREADABLE),
             }
         }
-        read_rows(last_rows, &mut rows)?;
+        for (place, row) in late {
+            built.add(place, row)?;
+        }
         numbers.extend(last_numbers);
-        if rows.len() != rest.rows {
+        if built.dossiers.len() != rest.rows {
             return Err(BadSnapshot("subjects are missing"));
         }
-        Ok((Ledger::assemble(rest, rows, numbers), chain))
+        Ok((built.finish(rest, numbers), chain))
+    }
+}
+
+/// A ledger while its rows are read: each goes to where it belongs at once, or a million of them
+/// would be moved once more.
+struct Built {
+    dossiers: Dossiers,
+    bans: Vec<Arc<Ban>>,
+    standing: Standing,
+}
+
+impl Built {
+    fn with_room(rows: usize) -> Self {
+        Built {
+            dossiers: Dossiers::with_room(rows),
+            bans: Vec::with_capacity(rows),
+            standing: Standing::default(),
+        }
     }
 
-    fn assemble(rest: Rest<'_>, rows: Vec<Row<'static>>, numbers: Vec<u32>) -> Ledger {
-        let mut bans = Vec::new();
-        let mut standing = Standing::default();
-        let rows = rows.into_iter().map(|row| {
-            let subject = match row.whose {
-                Whose::Free(subject) => subject.into_owned(),
-                Whose::Banned(ban) => {
-                    let ban = Arc::new(ban.into_owned());
-                    let subject = ban.subject.clone();
-                    standing.insert(Stands::new(Arc::clone(&ban)));
-                    bans.push(ban);
-                    subject
-                }
-            };
-            (subject, row.dossier.into_owned())
-        });
-        let dossiers = Dossiers::restore(rows, numbers);
+    /// Adds the row of the next place.
+    fn add(&mut self, place: usize, row: Row<'static>) -> Result<(), BadSnapshot> {
+        if place != self.dossiers.len() {
+            return Err(BadSnapshot("a subject is missing"));
+        }
+        let subject = match row.whose {
+            Whose::Free(subject) => subject.into_owned(),
+            Whose::Banned(ban) => {
+                let ban = Arc::new(ban.into_owned());
+                let subject = ban.subject.clone();
+                self.standing.insert(Stands::new(Arc::clone(&ban)));
+                self.bans.push(ban);
+                subject
+            }
+        };
+        self.dossiers.push(subject, row.dossier.into_owned());
+        Ok(())
+    }
+
+    fn finish(self, rest: Rest<'_>, numbers: Vec<u32>) -> Ledger {
+        let Built {
+            mut dossiers,
+            bans,
+            standing,
+        } = self;
+        dossiers.give_numbers(numbers);
         let due = bans.iter().filter_map(|ban| Some((ban.until?, ban.id)));
         Ledger {
             folded: rest.folded,
@@ -284,20 +320,16 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), BadSna
     postcard::take_from_bytes(bytes).map_err(|_| UNREADABLE)
 }
 
-/// Reads rows; one whose place is taken replaces the one there.
-fn read_rows(mut content: &[u8], rows: &mut Vec<Row<'static>>) -> Result<(), BadSnapshot> {
-    while !content.is_empty() {
-        let ((place, row), behind) = read::<(usize, Row<'static>)>(content)?;
-        if place == rows.len() {
-            rows.push(row);
-        } else {
-            *rows
-                .get_mut(place)
-                .ok_or(BadSnapshot("a subject is missing"))? = row;
+/// The rows of a piece, each with its place.
+fn rows(mut content: &[u8]) -> impl Iterator<Item = Result<(usize, Row<'static>), BadSnapshot>> {
+    std::iter::from_fn(move || {
+        if content.is_empty() {
+            return None;
         }
-        content = behind;
-    }
-    Ok(())
+        let row = read(content);
+        content = row.as_ref().map_or(&[], |(_, behind)| behind);
+        Some(row.map(|(row, _)| row))
+    })
 }
 
 fn sealed(mut frame: Vec<u8>) -> Vec<u8> {
