@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Read, Sheet, Standing};
 use crate::ban::{
-    Actor, Change, Event, EventId, Order, Proposal, Report, Ruling, Subject, Term, What, propose,
+    Actor, Change, Event, EventId, Ledger, Order, Proposal, Report, Ruling, Subject, Term, What,
+    propose,
 };
 use crate::command::{Context, broken, words};
 use crate::gate::ports::LogFault;
@@ -281,8 +282,9 @@ struct Here(HashMap<Subject, HashSet<EventId>>);
 
 impl Here {
     async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
-        let last = context.gate.read(|ledger| ledger.changed(&event.subject));
-        if last.is_none_or(|last| last < event.at) {
+        // Not by when it changed last: a kick stands in the history and changes nothing.
+        let is_unheard_of = |ledger: &Ledger| ledger.trail(&event.subject).is_empty();
+        if context.gate.read(is_unheard_of) {
             return Ok(false);
         }
         if !self.0.contains_key(&event.subject) {

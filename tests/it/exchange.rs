@@ -125,6 +125,22 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     assert_eq!(known(&there).await, known(&here).await);
 }
 
+/// A kick stands in the history and changes nothing about its subject.
+#[tokio::test(start_paused = true)]
+async fn a_kick_that_is_here_already_is_not_taken_again() {
+    let here = World::new(FakeServer::new(true));
+    here.ban("a@example.org", Some("1d")).await;
+    here.pass(Duration::from_secs(10));
+    for whom in ["a@example.org", "b@example.org"] {
+        let reason = String::from("log in again");
+        let kick = What::Kick { reason };
+        here.gate.submit(order(whom, kick)).await.unwrap();
+    }
+    let text = given(&here, ALL).await;
+    let again = taken(&here, Format::Portcullis, &text, false).await;
+    assert_eq!((again.known, again.recalled), (3, 0), "{again:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_here() {
     let here = World::new(FakeServer::new(true));
