@@ -76,6 +76,16 @@ impl Origin {
             Origin::Manual | Origin::Imported | Origin::Server => None,
         }
     }
+
+    /// Its kind in one word, as filters and exported lines have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Origin::Manual => "hand",
+            Origin::Automatic { .. } => "rule",
+            Origin::Imported => "import",
+            Origin::Server => "server",
+        }
+    }
 }
 
 impl fmt::Display for Origin {

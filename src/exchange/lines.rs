@@ -155,7 +155,7 @@ impl Line {
             until: ban.until.map(Timestamp::to_exact),
             duration: None,
             by: Some(ban.by.name.clone()),
-            origin: origin_word(&ban.origin).to_owned(),
+            origin: ban.origin.word().to_owned(),
             rule: ban.origin.rule().map(str::to_owned),
             ordinal: Some(ban.ordinal),
             number: Some(ban.id.0),
@@ -204,16 +204,6 @@ impl Line {
     }
 }
 
-/// The word for an origin.
-fn origin_word(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::Manual => "hand",
-        Origin::Automatic { .. } => "rule",
-        Origin::Imported => "import",
-        Origin::Server => "server",
-    }
-}
-
 /// What a sheet says, in our own lines: read again, they give the same sheet.
 pub fn of(sheet: &Sheet) -> Vec<Line> {
     let exemption = sheet.exemption.as_ref().map(|exempt| {
@@ -237,7 +227,7 @@ pub fn of(sheet: &Sheet) -> Vec<Line> {
                 Term::For(span) => Some(format!("{}s", span.as_secs().max(1))),
                 Term::Until(_) | Term::Forever => None,
             },
-            origin: origin_word(&ban.origin).to_owned(),
+            origin: ban.origin.word().to_owned(),
             rule: ban.origin.rule().map(str::to_owned),
             recorded: ban.recorded,
             ..Banned::default()

@@ -86,9 +86,7 @@ impl Test {
             Test::Whose(account) => row.whose() == Some(account),
             Test::Place(net) => row.place().is_some_and(|place| overlaps(&place, net)),
             Test::By(name) => row.by().to_lowercase().contains(name),
-            Test::Origin(name) => row
-                .origin()
-                .is_some_and(|origin| origin_word(origin) == *name),
+            Test::Origin(name) => row.origin().is_some_and(|origin| origin.word() == *name),
             Test::Rule(name) => row.is_of_rule(name),
             Test::State(_) => true,
             Test::EndsBy(end) => row.until().is_some_and(|until| until <= *end),
@@ -97,16 +95,6 @@ impl Test {
             Test::ByHand => row.is_by_hand(),
             Test::Text(text) => row.says(text),
         }
-    }
-}
-
-/// The word filters have for an origin.
-fn origin_word(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::Manual => "hand",
-        Origin::Automatic { .. } => "rule",
-        Origin::Imported => "import",
-        Origin::Server => "server",
     }
 }
 
