@@ -164,10 +164,6 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             gate.news(),
             works.clone(),
         )),
-        tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), works.clone());
-            async move { gate.keep_counters(stop).await }
-        }),
         tokio::spawn(Arc::clone(&gate).keep_snapshots(works.clone())),
         tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
         tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
@@ -197,6 +193,10 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             works.clone(),
         )));
     }
+    let counting = tokio::spawn({
+        let (gate, stop) = (Arc::clone(&gate), log.clone());
+        async move { gate.keep_counters(stop).await }
+    });
     let following = tokio::spawn({
         let (gate, stop) = (Arc::clone(&gate), log.clone());
         async move {
@@ -215,6 +215,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     ));
     let house = House {
         routing,
+        counting,
         linked: tokio::spawn(link.run(linking.clone())),
         doors,
         works,

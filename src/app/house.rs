@@ -21,6 +21,7 @@ pub(super) struct House {
     pub(super) at_the_doors: Vec<JoinHandle<()>>,
     pub(super) working: Vec<JoinHandle<()>>,
     pub(super) routing: JoinHandle<()>,
+    pub(super) counting: JoinHandle<()>,
     pub(super) linked: JoinHandle<Result<(), Fatal>>,
     pub(super) following: JoinHandle<anyhow::Result<()>>,
     pub(super) store: Arc<Store>,
@@ -60,6 +61,8 @@ impl House {
         // Ends with the link, whose last stanzas it takes.
         finish(vec![self.routing]).await;
         self.log.cancel();
+        // After the last login that a module was told we have counted.
+        finish(vec![self.counting]).await;
         if !self.following.is_finished() {
             let _ = tokio::time::timeout(LAST_WORK, self.following).await;
         }

@@ -14,6 +14,9 @@ from lab.raw import RawClient, socket_from
 
 # Where nobody logged in before; portcullis is told that proxies are here.
 PROXIES = "127.90.0.0/16"
+# A login waits so long for an answer, in seconds. More than the modules' half a second: where this machine stands still for a
+# moment, a guess that nobody judged (`fail` is open) would look like one too many.
+WAIT = 2
 PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS = 5, 5, 20, 10  # the limits of the rules as shipped
 _third, _wrong, _names = itertools.count(1), itertools.count(1), itertools.count(1)
 
@@ -46,11 +49,16 @@ def end_of(answer):
 
 class Field:
     def __init__(self, name, v6):
-        self.server = lab.SERVERS[name](module=True, v6=v6)
+        self.server = lab.SERVERS[name](module=True, v6=v6, wait=WAIT)
         self.server.start()
         self.bot = lab.Portcullis(self.server, exempt={"loopback": False, "proxies": [PROXIES]}, log_level="info,portcullis=debug")
         self.bot.start()
         self.wait_level_2()
+
+    def last_told(self):
+        """The last lines of portcullis, and those of the server about the module."""
+        lines = [line for line in self.server.log().splitlines() if "portcullis" in line][-40:]
+        return "\n".join([*lines, *self.bot.log().splitlines()[-80:]])
 
     def wait_level_2(self, within=30):
         lab.wait_for(lambda: "hook module is there" in self.bot.log_since_start(), within, what="a hello of the module")

@@ -33,7 +33,8 @@ def field_of(request):
 @pytest.fixture
 def field(field_of):
     field_of.all_up()
-    return field_of
+    yield field_of
+    print(field_of.last_told())  # shown where the test failed
 
 
 def saw(**numbers):

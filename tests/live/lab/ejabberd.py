@@ -160,10 +160,10 @@ COMMANDS = """\
 class Ejabberd(Server):
     gives_reason = True
 
-    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info", module=False, v6=False):
-        """`module`: with our hook module, installed as an operator does. `v6`: clients may also come to ::1."""
+    def __init__(self, version="24.12", privilege=True, configure=True, loglevel="info", module=False, v6=False, wait=None):
+        """`module`: with our hook module, installed as an operator does; `wait` is its option, in seconds. `v6`: clients may also come to ::1."""
         super().__init__()
-        self.module, self.v6 = module, v6
+        self.module, self.v6, self.wait = module, v6, wait
         self.version, self.name = version, f"ejabberd-{version}"
         self.privilege, self.configure, self.loglevel = privilege, configure, loglevel
         self.cookie = COOKIE
@@ -256,7 +256,8 @@ class Ejabberd(Server):
         sources = self.path / "contrib" / "sources" / MODULE.name
         shutil.rmtree(sources, ignore_errors=True)
         shutil.copytree(MODULE, sources)
-        (sources / "conf" / "mod_portcullis.yml").write_text(f"modules:\n  mod_portcullis:\n    component: {self.component}\n")
+        wait = f"    wait: {self.wait * 1000:.0f} milliseconds\n" if self.wait else ""
+        (sources / "conf" / "mod_portcullis.yml").write_text(f"modules:\n  mod_portcullis:\n    component: {self.component}\n{wait}")
         self._own()
         env = {"HOME": f"{self.run}/home", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
         done = subprocess.run([*map(str, self._as_ejabberd()), "/usr/sbin/ejabberdctl", *self._folders(), "module_install", MODULE.name],

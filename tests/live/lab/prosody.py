@@ -70,10 +70,10 @@ MODULE_ON = """\
 class Prosody(Server):
     name = "prosody-13"
 
-    def __init__(self, privilege=True, configure=True, authentication="internal_hashed", module=False, v6=False):
-        """`module`: with our hook module. `v6`: clients may also come to ::1."""
+    def __init__(self, privilege=True, configure=True, authentication="internal_hashed", module=False, v6=False, wait=None):
+        """`module`: with our hook module; `wait` is its option, in seconds. `v6`: clients may also come to ::1."""
         super().__init__()
-        self.module, self.v6 = module, v6
+        self.module, self.v6, self.wait = module, v6, wait
         self.privilege, self.configure, self.authentication = privilege, configure, authentication
         self.c2s, self.port, self.http, *_ = ground.ports()
         self.websocket = f"ws://127.0.0.1:{self.http}/xmpp-websocket"
@@ -90,7 +90,7 @@ class Prosody(Server):
         rights = RIGHTS.format(component=self.component) if self.privilege and self.configure else ""
         (self.path / "prosody.cfg.lua").write_text(CONFIG.format(
             run=self.path, host=self.host, component=self.component, stranger=self.stranger, room_host=self.room_host,
-            c2s=self.c2s, port=self.port, http=self.http, secret=SECRET, authentication=self.authentication, rights=rights + (MODULE_ON.format(component=self.component) if self.module else ""),
+            c2s=self.c2s, port=self.port, http=self.http, secret=SECRET, authentication=self.authentication, rights=rights + self._module_on(),
             v6='; "::1"' if self.v6 else "", module='"portcullis"' if self.module else "",
             component_modules='\tmodules_enabled = { "privilege" }\n' if self.privilege else ""))
         user = pwd.getpwnam("prosody")
@@ -109,6 +109,11 @@ class Prosody(Server):
             for name in USERS:
                 self.add_user(name)
         return took
+
+    def _module_on(self):
+        if not self.module:
+            return ""
+        return MODULE_ON.format(component=self.component) + (f"\tportcullis_wait = {self.wait}\n" if self.wait else "")
 
     def stop(self):
         if self.process:
