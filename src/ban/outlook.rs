@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::ledger::{Ledger, Verdict};
 use super::policy::Policy;
 use super::record::Ban;
-use super::rules::{Key, Rule};
+use super::rules::Rule;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{Tracker, Who};
@@ -86,31 +86,23 @@ pub fn outlook(
         net.prefix_len() == net.max_prefix_len() || policy.rules.reach.source(net.addr()) == *net
     });
     let address = one_source.map(|net| net.addr());
-    let who = Who {
-        account,
-        address,
-        network: place.filter(|_| one_source.is_none()),
-        ..Who::default()
-    };
+    let mut who = Who::at(&policy.rules.reach, account, address);
+    who.network = who.network.or(place.filter(|_| one_source.is_none()));
     let is_known = match (account, address) {
         (Some(account), Some(address)) => tracker.knows(account, address, now),
         (None, Some(address)) => tracker.knows_source(address),
         _ => false,
     };
     let is_let_in = || is_known || address.is_some_and(|address| policy.is_exempt(address));
-    let subject = |rule: &Rule| match (rule.key, who.network) {
-        (Key::Network, Some(net)) => Some(Subject::network(net)),
-        _ => policy.rules.subject(rule.key, account, address),
-    };
     let since = |rule: &Rule| {
         let window = now.saturating_sub(rule.window);
-        subject(rule).map_or(window, |subject| {
+        who.subject(rule.key).map_or(window, |subject| {
             clean_since(ledger, policy, &subject, now).max(window)
         })
     };
     let counting = tracker.tally(&who, since).into_iter();
     let counting = counting.filter_map(|(rule, amount)| {
-        let subject = subject(rule)?;
+        let subject = who.subject(rule.key)?;
         let (count, before) = bans_that_count(ledger, rule, &subject, now);
         Some(Counting {
             rule: rule.clone(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::ledger::Ledger;
 use super::policy::Policy;
-use super::rules::{Counts, Key};
+use super::rules::Key;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{Tracker, Who};
@@ -27,11 +27,7 @@ pub fn room(
     if policy.is_exempt(address) || ledger.is_exempt(address, now) {
         return found;
     }
-    let who = Who {
-        account: Some(account),
-        address: Some(address.to_canonical()),
-        ..Who::default()
-    };
+    let who = Who::at(&rules.reach, Some(account), Some(address));
     let trace = tracker.trace_of(&who, now, now);
     // As the tracker counts: whom it knows by the pair alone, and what many share not by the place.
     let only_pair = rules.pairs_answer() && tracker.is_known(&trace, now);
@@ -42,7 +38,7 @@ pub fn room(
             Key::Account => !only_pair,
             Key::Address | Key::Network => !only_pair && !is_shared,
         };
-        let subject = rules.subject(rule.key, who.account, who.address);
+        let subject = who.subject(rule.key);
         let Some(subject) = subject.filter(|_| counts_here && !rule.dry_run) else {
             continue;
         };
@@ -51,11 +47,7 @@ pub fn room(
         let (bans, _) = bans_that_count(ledger, rule, &subject, now);
         let limit = rule.limit.div_ceil(rule.weight(bans).max(1));
         let left = limit.saturating_sub(tracker.amount(number, &trace, since));
-        let each = match rule.counts {
-            Counts::Accounts => rules.unknown_weight.max(1),
-            _ => 1,
-        };
-        let left = left.div_ceil(each).max(1);
+        let left = left.div_ceil(rules.heaviest(rule.counts)).max(1);
         match found.iter_mut().find(|(other, _)| *other == subject) {
             Some((_, least)) => *least = left.min(*least),
             None => found.push((subject, left)),

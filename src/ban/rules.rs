@@ -19,7 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::subject::{Account, Subject};
-use super::tracker::Bounds;
+use super::tracker::{Bounds, Who};
 
 pub use growth::{CAP, Growth, Milli};
 pub use reach::Reach;
@@ -194,6 +194,14 @@ impl Rules {
         self.proxies.iter().any(|proxy| proxy.contains(&address))
     }
 
+    /// How much one mark can count for: an account that does not exist is worth several.
+    pub(super) fn heaviest(&self, counts: Counts) -> u32 {
+        match counts {
+            Counts::Accounts => self.unknown_weight.max(1),
+            Counts::Failures | Counts::Addresses | Counts::Networks => 1,
+        }
+    }
+
     /// Whom a rule by `key` bans.
     pub fn subject(
         &self,
@@ -201,11 +209,6 @@ impl Rules {
         account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Option<Subject> {
-        Some(match key {
-            Key::Address => Subject::network(self.reach.source(address?)),
-            Key::Network => Subject::network(self.reach.network(address?)?),
-            Key::Account => Subject::Guard(account?.clone()),
-            Key::Pair => Subject::Pair(account?.clone(), self.reach.source(address?)),
-        })
+        Who::at(&self.reach, account, address).subject(key)
     }
 }

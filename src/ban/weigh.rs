@@ -81,13 +81,9 @@ struct Over {
 
 impl<'a> Scale<'a> {
     fn login(&mut self, attempt: &Attempt, fresh: &mut dyn FnMut() -> EventId) -> Vec<Event> {
-        let address = attempt.address.map(|address| address.to_canonical());
-        let who = Who {
-            account: attempt.account.as_ref(),
-            address,
-            unknown: attempt.unknown,
-            ..Who::default()
-        };
+        let reach = &self.policy.rules.reach;
+        let mut who = Who::at(reach, attempt.account.as_ref(), attempt.address);
+        who.unknown = attempt.unknown;
         let at = attempt.at.min(self.now);
         match attempt.outcome {
             Outcome::Refused | Outcome::Error => Vec::new(),
@@ -99,7 +95,7 @@ impl<'a> Scale<'a> {
                 Vec::new()
             }
             Outcome::Failure => {
-                if self.is_exempt(address) {
+                if self.is_exempt(who.address) {
                     return Vec::new();
                 }
                 let trace = self.tracker.trace_of(&who, at, self.now);
@@ -107,6 +103,9 @@ impl<'a> Scale<'a> {
                     return Vec::new();
                 }
                 let wanted = self.count(who, trace, at, fresh);
+                if wanted.is_empty() {
+                    return Vec::new();
+                }
                 self.events(&Actor::rules(), wanted)
             }
         }
@@ -122,20 +121,16 @@ impl<'a> Scale<'a> {
         if let Err(refusal) = permits_attempt(self.ledger, self.policy, actor, subject, self.now) {
             return Proposal::Answer(Ruling::Refused(refusal));
         }
+        let reach = &self.policy.rules.reach;
         let place = subject.place();
         // A whole IPv6 source is written as a network.
         let one_source = place.filter(|net| {
             let addr = net.addr();
-            matches!(subject, Subject::Pair(..) | Subject::Address(_))
-                || self.policy.rules.reach.source(addr) == *net
+            matches!(subject, Subject::Pair(..) | Subject::Address(_)) || reach.source(addr) == *net
         });
-        let who = Who {
-            account: subject.whose(),
-            address: one_source.map(|net| net.addr()),
-            network: place.filter(|_| one_source.is_none()),
-            by_hand: true,
-            ..Who::default()
-        };
+        let mut who = Who::at(reach, subject.whose(), one_source.map(|net| net.addr()));
+        who.network = who.network.or(place.filter(|_| one_source.is_none()));
+        who.by_hand = true;
         // What stands against it: a ban of exactly this, or one that refuses such a login.
         let trace = self.tracker.trace_of(&who, self.now, self.now);
         let refused_by = match self.verdict(&who, &trace) {
@@ -228,24 +223,22 @@ impl<'a> Scale<'a> {
         without_the_covered(wanted)
     }
 
-    /// Whom a rule would ban now, if anybody.
+    /// Whom a rule would ban now, if anybody. Nearly every failure is far from every limit, so
+    /// what costs little is asked first.
     fn over(&self, number: usize, rule: &Rule, who: &Who<'_>, trace: &Trace) -> Option<Over> {
-        let long_ago = Timestamp::from_millis(i64::MIN);
-        let most = self.tracker.amount(number, trace, long_ago);
+        let at_most = self.tracker.at_most(number, trace);
         // Weighed by the worst record there can be: spares the look at the real one.
-        let worst = rule.weight(u32::MAX);
-        if most == 0 || most.saturating_mul(worst) < rule.limit {
+        if at_most == 0 || at_most.saturating_mul(rule.weight(u32::MAX)) < rule.limit {
             return None;
         }
-        let subject = match (rule.key, who.network) {
-            (Key::Network, Some(net)) => Subject::network(net),
-            _ => self
-                .policy
-                .rules
-                .subject(rule.key, who.account, who.address)?,
-        };
+        let subject = who.subject(rule.key)?;
         let (count, before) = bans_that_count(self.ledger, rule, &subject, self.now);
         let weight = rule.weight(count);
+        if at_most.saturating_mul(weight) < rule.limit {
+            return None;
+        }
+        let long_ago = Timestamp::from_millis(i64::MIN);
+        let most = self.tracker.amount(number, trace, long_ago);
         if most.saturating_mul(weight) < rule.limit {
             return None;
         }

@@ -1,11 +1,11 @@
 //! Which account logged in from where, and how many accounts did from one source.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::table::{Gone, Row, Table};
+use super::table::{Row, Table};
 
 /// When an account last logged in from a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +43,19 @@ impl Known {
 
     /// Writes down a good login; `pair` is the hashed key.
     pub(super) fn note(&mut self, pair: u64, home: u128, at: u64) {
+        if let Some(seen) = self.table.get_mut(pair) {
+            seen.at = seen.at.max(at);
+            return;
+        }
         let oldest = at.saturating_sub(self.lasts);
-        let is_new = self.table.get(pair).is_none();
-        let fresh = || Seen {
+        let homes = &mut self.homes;
+        *homes.entry(home).or_default() += 1;
+        let seen = Seen {
             home: [(home >> 64) as u64, home as u64],
             at,
         };
-        let (seen, gone) = self.table.row(pair, fresh, |seen| seen.at < oldest);
-        seen.at = seen.at.max(at);
-        if is_new {
-            *self.homes.entry(home).or_default() += 1;
-        }
-        self.left(gone);
+        let gone = |seen: Seen| leave(homes, seen.home());
+        self.table.add(pair, seen, |seen| seen.at < oldest, gone);
     }
 
     /// Whether that login is known and not over.
@@ -80,16 +81,13 @@ impl Known {
         const HOME: usize = (size_of::<u128>() + size_of::<u32>()) * 3 / 2;
         self.table.bytes() + self.homes.len() * HOME
     }
+}
 
-    fn left(&mut self, gone: Gone<Seen>) {
-        for seen in gone.swept.into_iter().flatten().chain(gone.evicted) {
-            let home = seen.home();
-            if let Some(count) = self.homes.get_mut(&home) {
-                *count -= 1;
-                if *count == 0 {
-                    self.homes.remove(&home);
-                }
-            }
+fn leave(homes: &mut BTreeMap<u128, u32>, home: u128) {
+    if let Some(count) = homes.get_mut(&home) {
+        *count -= 1;
+        if *count == 0 {
+            homes.remove(&home);
         }
     }
 }
@@ -102,11 +100,10 @@ impl Seen {
 
 /// An address as a number, IPv4 as `::ffff:a.b.c.d`.
 pub(super) fn bits(address: IpAddr) -> u128 {
-    let v6: Ipv6Addr = match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    };
-    v6.to_bits()
+    match address {
+        IpAddr::V4(v4) => 0xffff << 32 | u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
 }
 
 #[cfg(test)]

@@ -44,15 +44,23 @@ pub(super) enum Marks {
     Many(Vec<u64>),
 }
 
-impl Marks {
-    pub(super) fn new() -> Self {
+impl Default for Marks {
+    fn default() -> Self {
         Marks::Few([0; INSIDE])
     }
+}
 
+impl From<Mark> for Marks {
+    fn from(mark: Mark) -> Self {
+        Marks::Few([mark.0, 0, 0, 0])
+    }
+}
+
+impl Marks {
     pub(super) fn all(&self) -> &[u64] {
         match self {
             Marks::Few(few) => {
-                let count = few.iter().position(|mark| *mark == 0).unwrap_or(INSIDE);
+                let count = few.iter().filter(|mark| **mark != 0).count();
                 &few[..count]
             }
             Marks::Many(many) => many,
@@ -60,14 +68,18 @@ impl Marks {
     }
 
     /// The marks from `start` on.
-    pub(super) fn from(&self, start: u64) -> impl DoubleEndedIterator<Item = Mark> + Clone {
+    pub(super) fn since(&self, start: u64) -> impl DoubleEndedIterator<Item = Mark> + Clone {
         let all = self.all();
         let old = all.partition_point(|mark| Mark(*mark).at() < start);
         all[old..].iter().map(|mark| Mark(*mark))
     }
 
     pub(super) fn newest(&self) -> u64 {
-        self.all().last().map_or(0, |mark| Mark(*mark).at())
+        let newest = match self {
+            Marks::Few([a, b, c, d]) => *a.max(b).max(c.max(d)),
+            Marks::Many(many) => many.last().copied().unwrap_or(0),
+        };
+        Mark(newest).at()
     }
 
     /// Adds a mark in its place; of more than `cap` the oldest goes.
@@ -76,7 +88,9 @@ impl Marks {
         match self {
             Marks::Few(few) if count < INSIDE => {
                 few[count] = mark.0;
-                few[..=count].sort_unstable();
+                if count > 0 && few[count - 1] > mark.0 {
+                    few[..=count].sort_unstable();
+                }
             }
             Marks::Few(few) if cap <= INSIDE => {
                 if mark.0 > few[0] {
@@ -133,8 +147,22 @@ impl Marks {
         }
     }
 
+    /// Drops the marks before `start`.
+    pub(super) fn no_earlier_than(&mut self, start: u64) {
+        let oldest = match self {
+            Marks::Few(few) => few[0],
+            Marks::Many(many) => many.first().copied().unwrap_or(0),
+        };
+        if oldest != 0 && Mark(oldest).at() < start {
+            self.keep(|mark| mark.at() >= start);
+        }
+    }
+
     /// Takes marks of the future for marks of now: a clock that was wrong for a while.
     pub(super) fn no_later_than(&mut self, now: u64) {
+        if self.newest() <= now {
+            return;
+        }
         let all = match self {
             Marks::Few(few) => &mut few[..],
             Marks::Many(many) => &mut many[..],
@@ -180,7 +208,7 @@ mod tests {
         ) {
             // A ring of fewer than fit inside is cut by whoever counts.
             let cap = cap.max(INSIDE);
-            let mut marks = Marks::new();
+            let mut marks = Marks::default();
             let mut plain: Vec<u64> = Vec::new();
             for at in times {
                 let mark = Mark::new(at, at % 3 == 0, at * 7);

@@ -15,10 +15,11 @@
 
 mod known;
 mod marks;
+mod secret;
 mod snapshot;
 mod table;
+mod trace;
 
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,9 +31,12 @@ use super::subject::Account;
 use super::time::Timestamp;
 use known::Known;
 use marks::{INSIDE, LAST, Mark, Marks};
+use secret::Secret;
 use table::{Row, Table};
+use trace::{BY_HAND, KNOWN, SHARED, SUCCESS, UNKNOWN};
 
 pub use snapshot::{BadSnapshot, Recent};
+pub(super) use trace::{Trace, Who};
 
 /// How much a tracker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +92,35 @@ struct Lane {
     table: Table<Marks>,
 }
 
+impl Lane {
+    /// Adds a mark to those of a key; of marks that tell the same the last one stays, unless
+    /// `alike_count`.
+    fn add(&mut self, key: u64, mark: Mark, alike_count: bool, latest: u64) {
+        let oldest = latest.saturating_sub(self.span);
+        let Some(marks) = self.table.get_mut(key) else {
+            let over = |marks: &Marks| marks.newest() < oldest;
+            return self.table.add(key, Marks::from(mark), over, drop);
+        };
+        let before = marks.outside();
+        marks.no_later_than(latest);
+        marks.no_earlier_than(oldest);
+        if !alike_count && marks.all().iter().any(|old| Mark(*old).tag() == mark.tag()) {
+            marks.keep(|old| old.tag() != mark.tag());
+        }
+        marks.add(mark, self.cap);
+        let now = marks.outside();
+        if now != before {
+            self.table.moved_outside(before, now);
+        }
+    }
+}
+
 /// Failed logins by every key, and good ones.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     rules: Arc<Rules>,
     bounds: Bounds,
-    secret: [u64; 2],
+    secret: Secret,
     /// The point in time that lies in the middle of what a mark can tell.
     base: i64,
     lanes: Vec<Lane>,
@@ -106,65 +133,14 @@ pub struct Tracker {
     journal: snapshot::Journal,
 }
 
-/// One outcome, as the tracker sees it: hashes and a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Trace {
-    /// 0: none.
-    account: u64,
-    /// 0: none.
-    source: u64,
-    /// 0: none.
-    network: u64,
-    /// 0: none. Of account and source.
-    pair: u64,
-    /// The first address of the source, of successes.
-    home: u128,
-    at: u64,
-    flags: u8,
-}
-
-impl Trace {
-    /// Many come from there: it says nothing about the network.
-    pub(super) fn share(&mut self) {
-        self.flags |= SHARED;
-    }
-}
-
-const UNKNOWN: u8 = 1;
-/// A good login before: only the pair is judged.
-const KNOWN: u8 = 2;
-/// A shared source says nothing about its network.
-const SHARED: u8 = 4;
-const SUCCESS: u8 = 8;
-/// By hand: what is not named is somebody else each time.
-const BY_HAND: u8 = 16;
-
-/// Where and for whom an attempt was, and what is known of it already.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Who<'a> {
-    pub(super) account: Option<&'a Account>,
-    pub(super) address: Option<IpAddr>,
-    /// Instead of an address, by hand.
-    pub(super) network: Option<IpNet>,
-    pub(super) unknown: bool,
-    pub(super) shared: bool,
-    pub(super) by_hand: bool,
-}
-
 impl Tracker {
     /// An empty one. `secret` is chance nobody else knows.
     pub fn new(rules: Arc<Rules>, bounds: Bounds, secret: [u8; 16], now: Timestamp) -> Self {
-        let (low, high) = secret.split_at(8);
-        let word = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte))
-        };
         let mut tracker = Tracker {
             known: Known::new(bounds.known, 0),
             rules: Arc::clone(&rules),
             bounds,
-            secret: [word(low), word(high)],
+            secret: Secret::new(secret),
             base: now.as_millis(),
             lanes: Vec::new(),
             routes: Vec::new(),
@@ -231,7 +207,7 @@ impl Tracker {
     /// Whether this account logged in from there before. Reads only.
     pub fn knows(&self, account: &Account, address: IpAddr, now: Timestamp) -> bool {
         let source = self.rules.reach.source(address.to_canonical());
-        let pair = self.pair(self.hash_account(account), self.hash_net(source));
+        let pair = (self.secret).pair(self.secret.account(account), self.secret.net(source));
         self.known.is_good(pair, self.millis(now))
     }
 
@@ -260,7 +236,7 @@ impl Tracker {
 
     /// An attempt as it is counted. Its time is no later than now.
     pub(super) fn trace_of(&self, who: &Who<'_>, at: Timestamp, now: Timestamp) -> Trace {
-        self.trace(who, at.min(now))
+        who.trace(&self.secret, self.millis(at.min(now)))
     }
 
     /// Whether an attempt is of an account that logged in from there before.
@@ -320,19 +296,18 @@ impl Tracker {
         let has = |flag| trace.flags & flag != 0;
         let only_pair = has(KNOWN) && self.pairs_answer;
         let repeated = self.pairs_answer && self.is_repeated(trace);
-        for at in 0..self.lanes.len() {
-            let (key, tells) = (self.lanes[at].key, self.lanes[at].tells);
-            let skip = match key {
+        for lane in &mut self.lanes {
+            let skip = match lane.key {
                 Key::Pair => false,
                 Key::Address => only_pair || repeated,
                 Key::Network => only_pair || has(SHARED),
                 Key::Account => only_pair,
             };
-            let row = Self::key(key, trace);
-            if skip || row == 0 {
+            let key = trace.key(lane.key);
+            if skip || key == 0 {
                 continue;
             }
-            let told = match (tells, key) {
+            let told = match (lane.tells, lane.key) {
                 (Tells::Each, Key::Pair) => 1,
                 (Tells::Each, Key::Account) | (Tells::Addresses, _) => trace.source,
                 (Tells::Each, _) | (Tells::Accounts, _) => trace.account,
@@ -341,47 +316,29 @@ impl Tracker {
             let told = match told {
                 // Failures that name no account count one by one; what names no address does not
                 // count as coming from many.
-                0 if has(BY_HAND) || tells == Tells::Each || key == Key::Address => {
+                0 if has(BY_HAND) || lane.tells == Tells::Each || lane.key == Key::Address => {
                     self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     self.serial >> 13 | 1
                 }
                 0 => continue,
                 told => told,
             };
-            let mark = Mark::new(trace.at, has(UNKNOWN), told);
-            let lane = &mut self.lanes[at];
-            let oldest = latest.saturating_sub(lane.span);
-            let over = |marks: &Marks| marks.newest() < oldest;
-            let (marks, _) = lane.table.row(row, Marks::new, over);
-            let before = marks.outside();
-            if marks.newest() > latest {
-                marks.no_later_than(latest);
-            }
-            if marks
-                .all()
-                .first()
-                .is_some_and(|first| Mark(*first).at() < oldest)
-            {
-                marks.keep(|mark| mark.at() >= oldest);
-            }
-            if tells != Tells::Each && marks.all().iter().any(|old| Mark(*old).tag() == mark.tag())
-                // Repeats after a pause count again as failures of an address.
-                && !(key == Key::Address && self.pairs_answer)
-            {
-                marks.keep(|old| old.tag() != mark.tag());
-            }
-            marks.add(mark, lane.cap);
-            let now = marks.outside();
-            if now != before {
-                lane.table.moved_outside(before, now);
-            }
+            // Repeats after a pause count again as failures of an address.
+            let alike_count =
+                lane.tells == Tells::Each || (lane.key == Key::Address && self.pairs_answer);
+            lane.add(
+                key,
+                Mark::new(trace.at, has(UNKNOWN), told),
+                alike_count,
+                latest,
+            );
         }
     }
 
     /// Whether the pair failed before without a pause: a stale saved password, or a guesser whom
     /// the rule by pair answers.
     fn is_repeated(&self, trace: &Trace) -> bool {
-        let pair = Self::key(Key::Pair, trace);
+        let pair = trace.pair;
         let quiet = whole_millis(self.rules.quiet);
         pair != 0
             && self
@@ -394,6 +351,17 @@ impl Tracker {
                 })
     }
 
+    /// More than this a rule does not count for the key of an attempt: a quick look before [`Tracker::amount`].
+    pub(super) fn at_most(&self, rule: usize, trace: &Trace) -> u32 {
+        let (Some(known), Some(lane)) = (self.rules.table.get(rule), self.routes.get(rule)) else {
+            return 0;
+        };
+        let lane = &self.lanes[*lane];
+        let marks = lane.table.get(trace.key(lane.key));
+        let count = marks.map_or(0, |marks| marks.all().len() as u32);
+        count.saturating_mul(self.rules.heaviest(known.counts))
+    }
+
     /// How much a rule counts for the key of an attempt, since a point in time. Marks before it
     /// do not count, nor do those outside of the window that ends with the newest one.
     pub(super) fn amount(&self, rule: usize, trace: &Trace, since: Timestamp) -> u32 {
@@ -401,7 +369,7 @@ impl Tracker {
             return 0;
         };
         let lane = &self.lanes[*lane];
-        let Some(marks) = lane.table.get(Self::key(lane.key, trace)) else {
+        let Some(marks) = lane.table.get(trace.key(lane.key)) else {
             return 0;
         };
         let window = whole_millis(known.window);
@@ -409,12 +377,11 @@ impl Tracker {
             .newest()
             .saturating_sub(window)
             .max(self.millis(since));
-        let marks = marks.from(start);
-        let weight = match known.counts {
-            Counts::Failures => return u32::try_from(marks.count()).unwrap_or(u32::MAX),
-            Counts::Accounts => self.rules.unknown_weight.max(1),
-            Counts::Addresses | Counts::Networks => 1,
-        };
+        let marks = marks.since(start);
+        if known.counts == Counts::Failures {
+            return u32::try_from(marks.count()).unwrap_or(u32::MAX);
+        }
+        let weight = self.rules.heaviest(known.counts);
         let mut amount: u32 = 0;
         for (at, mark) in marks.clone().enumerate() {
             if !marks
@@ -432,7 +399,7 @@ impl Tracker {
     /// Starts to count anew for one rule's key.
     pub(super) fn clear(&mut self, rule: usize, trace: &Trace) {
         if let Some(lane) = self.routes.get(rule).copied() {
-            let key = Self::key(self.lanes[lane].key, trace);
+            let key = trace.key(self.lanes[lane].key);
             self.lanes[lane]
                 .table
                 .change(key, |marks| marks.keep(|_| false));
@@ -446,7 +413,7 @@ impl Tracker {
         who: &Who<'_>,
         since: impl Fn(&Rule) -> Timestamp,
     ) -> Vec<(&Rule, u32)> {
-        let trace = self.trace(who, Timestamp::from_millis(self.base));
+        let trace = who.trace(&self.secret, 1);
         let rules = self.rules.table.iter().enumerate();
         rules
             .map(|(at, rule)| (rule, self.amount(at, &trace, since(rule))))
@@ -474,74 +441,6 @@ impl Tracker {
             bytes: self.known.bytes(),
         };
         lanes.chain([known]).collect()
-    }
-
-    fn trace(&self, who: &Who<'_>, at: Timestamp) -> Trace {
-        let address = who.address.map(|address| address.to_canonical());
-        let source = address.map(|address| self.rules.reach.source(address));
-        let network = match address {
-            Some(address) => self.rules.reach.network(address),
-            None => who.network,
-        };
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        let account = who.account.map_or(0, |account| self.hash_account(account));
-        let source_hash = source.map_or(0, |net| self.hash_net(net));
-        Trace {
-            account,
-            source: source_hash,
-            network: network.map_or(0, |net| self.hash_net(net)),
-            pair: self.pair(account, source_hash),
-            home: source.map_or(0, |net| known::bits(net.addr())),
-            at: self.millis(at),
-            flags: flag(who.unknown, UNKNOWN) | flag(who.by_hand, BY_HAND),
-        }
-    }
-
-    /// 0 when the attempt has no such key.
-    fn key(key: Key, trace: &Trace) -> u64 {
-        match key {
-            Key::Address => trace.source,
-            Key::Network => trace.network,
-            Key::Account => trace.account,
-            Key::Pair => trace.pair,
-        }
-    }
-
-    fn pair(&self, account: u64, source: u64) -> u64 {
-        match account == 0 || source == 0 {
-            true => 0,
-            false => self.mix(account, source) | 1 << 63,
-        }
-    }
-
-    fn hash_account(&self, account: &Account) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write(account.as_str().as_bytes());
-        hasher.finish() | 1 << 63
-    }
-
-    fn hash_net(&self, net: IpNet) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write_u128(known::bits(net.addr()));
-        hasher.write_u64(u64::from(net.prefix_len()) + 1);
-        hasher.finish() | 1 << 63
-    }
-
-    /// Both words in one, so that it cannot be foreseen without the secret.
-    fn mix(&self, a: u64, b: u64) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write_u64(a);
-        hasher.write_u64(b);
-        hasher.finish()
-    }
-
-    /// SipHash with our secret: nothing weaker keeps two keys apart whatever they look like.
-    #[allow(
-        deprecated,
-        reason = "std has no other keyed hash; should it change, only the counters start anew"
-    )]
-    fn hasher(&self) -> impl Hasher + use<> {
-        std::hash::SipHasher::new_with_keys(self.secret[0], self.secret[1])
     }
 
     fn millis(&self, at: Timestamp) -> u64 {

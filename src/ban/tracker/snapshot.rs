@@ -1,9 +1,9 @@
 //! The tracker as bytes: whole, or what it took in since the last time.
 //!
 //! Both begin with a magic that names the version and end with a CRC-32C; numbers are big-endian.
-//! Whole: `PTW1`, secret (16), base (8), serial (8), number of lanes (1); for each: key, told apart (1 each),
+//! Whole: `PTW2`, secret (16), base (8), serial (8), number of lanes (1); for each: key, told apart (1 each),
 //! rows (4); for each: key (8), marks (2), marks (8 each); then good logins (4); for each: pair (8),
-//! home (16), at (8). Part: `PTP1`, secret hashed (8), base (8), traces (4); each 49 bytes.
+//! home (16), at (8). Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::{Bounds, SUCCESS, Tells, Trace, Tracker};
 use crate::ban::rules::{Key, Rules};
 use crate::ban::time::Timestamp;
 
-const WHOLE: &[u8; 4] = b"PTW1";
-const PART: &[u8; 4] = b"PTP1";
+const WHOLE: &[u8; 4] = b"PTW2";
+const PART: &[u8; 4] = b"PTP2";
 /// How many outcomes are kept for the next part; more make the next one a whole.
 const JOURNAL: usize = 65_536;
 /// A clock that is this far off the one of the snapshot (8 years) makes its times useless.
@@ -61,9 +61,7 @@ impl Tracker {
         let rows: usize = self.lanes.iter().map(|lane| lane.table.len()).sum();
         let mut bytes = Vec::with_capacity(rows * 24 + self.known.table.len() * 32 + 64);
         bytes.extend_from_slice(WHOLE);
-        for word in self.secret {
-            bytes.extend_from_slice(&word.to_be_bytes());
-        }
+        bytes.extend_from_slice(&self.secret.bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&self.serial.to_be_bytes());
         bytes.push(self.lanes.len() as u8);
@@ -100,7 +98,7 @@ impl Tracker {
         }
         let mut bytes = Vec::with_capacity(traces.len() * 49 + 32);
         bytes.extend_from_slice(PART);
-        bytes.extend_from_slice(&self.mix(1, 2).to_be_bytes());
+        bytes.extend_from_slice(&self.secret.token().to_be_bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&(traces.len() as u32).to_be_bytes());
         for trace in &traces {
@@ -171,16 +169,17 @@ impl Tracker {
         let mut lane = self.lanes.iter_mut().find(same);
         for _ in 0..u32::from_be_bytes(from.take()?) {
             let key = u64::from_be_bytes(from.take()?);
-            let mut marks = Marks::new();
+            let mut marks = Marks::default();
             let cap = lane.as_ref().map_or(1, |lane| lane.cap);
             for _ in 0..u16::from_be_bytes(from.take()?) {
                 marks.add(Mark(u64::from_be_bytes(from.take()?)), cap);
             }
             let Some(lane) = &mut lane else { continue };
             marks.no_later_than(latest);
-            if marks.newest() != 0 && marks.newest() >= latest.saturating_sub(lane.span) {
+            let is_over = marks.newest() < latest.saturating_sub(lane.span).max(1);
+            if !is_over && lane.table.get(key).is_none() {
                 let outside = marks.outside();
-                lane.table.row(key, || marks, |_| false);
+                lane.table.add(key, marks, |_| false, drop);
                 lane.table.moved_outside(0, outside);
             }
         }
@@ -189,7 +188,7 @@ impl Tracker {
 
     fn restore_part(&mut self, part: &[u8]) -> Result<(), BadSnapshot> {
         let mut from = opened(part, PART)?;
-        let ours = (self.mix(1, 2), self.base);
+        let ours = (self.secret.token(), self.base);
         let theirs = (
             u64::from_be_bytes(from.take()?),
             i64::from_be_bytes(from.take()?),
@@ -203,7 +202,7 @@ impl Tracker {
             let trace = Trace {
                 account,
                 source,
-                pair: self.pair(account, source),
+                pair: self.secret.pair(account, source),
                 network: u64::from_be_bytes(from.take()?),
                 home: u128::from_be_bytes(from.take()?),
                 at: u64::from_be_bytes(from.take()?),

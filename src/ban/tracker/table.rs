@@ -34,6 +34,8 @@ pub(super) struct Table<R> {
     rows: Vec<(u64, R)>,
     most: usize,
     hand: usize,
+    /// The place of the row that was touched last: it is asked for again at once.
+    last: usize,
     outside: usize,
     /// Rows that had to make room although they were not over.
     pub(super) evicted: u64,
@@ -47,6 +49,7 @@ impl<R: Row> Table<R> {
             // A place has 32 bits.
             most: most.clamp(1, u32::MAX as usize / 2),
             hand: 0,
+            last: 0,
             outside: 0,
             evicted: 0,
         }
@@ -66,48 +69,44 @@ impl<R: Row> Table<R> {
     }
 
     pub(super) fn get(&self, key: u64) -> Option<&R> {
-        self.find(key).map(|at| &self.rows[self.place(at)].1)
+        match self.rows.get(self.last) {
+            Some((last, row)) if *last == key => Some(row),
+            _ => self.find(key).map(|at| &self.rows[self.place(at)].1),
+        }
     }
 
-    /// The row of a key, made by `fresh` if there is none; `over` says which rows may go at once.
-    /// With it comes the row that had to make room, for whoever counts what rows stand for.
-    pub(super) fn row(
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut R> {
+        self.last = self.place(self.find(key)?);
+        Some(&mut self.rows[self.last].1)
+    }
+
+    /// Adds a row for a key that has none; `over` says which rows may go at once. Whoever counts
+    /// what rows stand for is told in `gone` of those that made room.
+    pub(super) fn add(
         &mut self,
         key: u64,
-        fresh: impl FnOnce() -> R,
+        row: R,
         over: impl Fn(&R) -> bool,
-    ) -> (&mut R, Gone<R>) {
-        if let Some(at) = self.find(key) {
-            let place = self.place(at);
-            return (&mut self.rows[place].1, Gone::default());
-        }
-        let mut gone = Gone::default();
-        let is_full = self.rows.len() >= self.most;
-        for slot in gone.swept.iter_mut().filter(|_| !is_full) {
-            if self.rows.is_empty() {
-                break;
+        mut gone: impl FnMut(R),
+    ) {
+        if self.rows.len() < self.most {
+            for _ in 0..SWEPT.min(self.rows.len()) {
+                let hand = self.turn();
+                if over(&self.rows[hand].1) {
+                    gone(self.remove_at(hand));
+                }
             }
-            self.hand += 1;
-            if self.hand >= self.rows.len() {
-                self.hand = 0;
-            }
-            if over(&self.rows[self.hand].1) {
-                *slot = Some(self.remove_at(self.hand));
-            }
-        }
-        if self.rows.len() >= self.most
-            && let Some(place) = self.victim(|_| true, &over)
-        {
+        } else if let Some(place) = self.victim(|_| true, &over) {
             // The new row takes the place at once.
             self.evicted += u64::from(!over(&self.rows[place].1));
             if let Some(at) = self.find(self.rows[place].0) {
                 self.close(at);
             }
-            let old = std::mem::replace(&mut self.rows[place], (key, fresh()));
-            self.outside = self.outside.saturating_sub(old.1.outside());
+            let (_, old) = std::mem::replace(&mut self.rows[place], (key, row));
+            self.outside = self.outside.saturating_sub(old.outside());
             self.enter(key, place);
-            gone.evicted = Some(old.1);
-            return (&mut self.rows[place].1, gone);
+            self.last = place;
+            return gone(old);
         }
         if (self.rows.len() + 1) * 10 > self.index.len() * 7 {
             self.grow();
@@ -118,10 +117,18 @@ impl<R: Row> Table<R> {
             self.rows
                 .reserve_exact(more.min(self.most - self.rows.len()).max(1));
         }
-        self.rows.push((key, fresh()));
-        let place = self.rows.len() - 1;
-        self.enter(key, place);
-        (&mut self.rows[place].1, gone)
+        self.last = self.rows.len();
+        self.rows.push((key, row));
+        self.enter(key, self.last);
+    }
+
+    /// Moves the hand on by one row, of which there must be some.
+    fn turn(&mut self) -> usize {
+        self.hand += 1;
+        if self.hand >= self.rows.len() {
+            self.hand = 0;
+        }
+        self.hand
     }
 
     /// Tells that a row has another number of words outside now, and makes room when that is
@@ -154,20 +161,17 @@ impl<R: Row> Table<R> {
     fn victim(&mut self, fits: impl Fn(&R) -> bool, over: impl Fn(&R) -> bool) -> Option<usize> {
         let mut victim = None;
         for _ in 0..LOOKED_AT.min(self.rows.len()) {
-            self.hand += 1;
-            if self.hand >= self.rows.len() {
-                self.hand = 0;
-            }
-            let row = &self.rows[self.hand].1;
+            let hand = self.turn();
+            let row = &self.rows[hand].1;
             if !fits(row) {
                 continue;
             }
             if row.is_least() || over(row) {
-                return Some(self.hand);
+                return Some(hand);
             }
             let danger = row.danger();
             if victim.is_none_or(|(_, least)| danger < least) {
-                victim = Some((self.hand, danger));
+                victim = Some((hand, danger));
             }
         }
         victim.map(|(place, _)| place)
@@ -254,24 +258,6 @@ impl<R: Row> Table<R> {
     }
 }
 
-/// What was removed while a row was added.
-#[derive(Debug)]
-pub(super) struct Gone<R> {
-    /// Over.
-    pub(super) swept: [Option<R>; SWEPT],
-    /// Not over, but there was no room.
-    pub(super) evicted: Option<R>,
-}
-
-impl<R> Default for Gone<R> {
-    fn default() -> Self {
-        Gone {
-            swept: [None, None],
-            evicted: None,
-        }
-    }
-}
-
 fn entry(key: u64, place: usize) -> u64 {
     (key >> 32) << 32 | (place as u64 + 1)
 }
@@ -324,11 +310,14 @@ mod tests {
                         map.remove(&n);
                     }
                     _ => {
-                        table.row(key(n), || n, |_| false);
+                        if table.get_mut(key(n)).is_none() {
+                            table.add(key(n), n, |_| false, drop);
+                        }
                         map.entry(n).or_insert(n);
                     }
                 }
                 prop_assert_eq!(table.len(), map.len());
+                prop_assert_eq!(table.get(key(n)), map.get(&n));
             }
             for n in 0..200 {
                 prop_assert_eq!(table.get(key(n)), map.get(&n));
@@ -339,9 +328,9 @@ mod tests {
     #[test]
     fn the_dangerous_stay_when_it_is_full() {
         let mut table = Table::<u64>::new(100);
-        table.row(key(1), || 9, |_| false);
+        table.add(key(1), 9, |_| false, drop);
         for n in 2..10_000 {
-            table.row(key(n), || 1, |_| false);
+            table.add(key(n), 1, |_| false, drop);
         }
         assert_eq!(table.len(), 100);
         assert_eq!(table.evicted, 9_899);
@@ -352,10 +341,10 @@ mod tests {
     fn what_is_over_makes_room_first_however_dangerous_it_was() {
         let mut table = Table::<u64>::new(100);
         for n in 0..100 {
-            table.row(key(n), || 1_000 + n, |_| false);
+            table.add(key(n), 1_000 + n, |_| false, drop);
         }
         for n in 100..200 {
-            table.row(key(n), || 1, |row| *row >= 1_000);
+            table.add(key(n), 1, |row| *row >= 1_000, drop);
         }
         assert!((100..200).all(|n| table.get(key(n)).is_some()));
         assert_eq!((table.len(), table.evicted), (100, 0));
@@ -365,10 +354,10 @@ mod tests {
     fn what_is_over_goes_while_others_come() {
         let mut table = Table::<u64>::new(1_000);
         for n in 0..500 {
-            table.row(key(n), || 0, |_| false);
+            table.add(key(n), 0, |_| false, drop);
         }
         for n in 500..1_000 {
-            table.row(key(n), || 1, |row| *row == 0);
+            table.add(key(n), 1, |row| *row == 0, drop);
         }
         assert!(table.len() < 600, "{}", table.len());
         assert_eq!(table.evicted, 0);

@@ -1,0 +1,65 @@
+//! From names to keys: 64 bits that nobody can foresee who does not hold the secret.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use siphasher::sip::SipHasher13;
+
+use super::known;
+use crate::ban::subject::Account;
+
+/// Chance nobody else knows, and the keys that follow from it; no name's key is 0.
+#[derive(Clone, Copy)]
+pub(super) struct Secret {
+    keys: [u64; 2],
+}
+
+impl Secret {
+    pub(super) fn new(secret: [u8; 16]) -> Self {
+        let (low, high) = SipHasher13::new_with_key(&secret).keys();
+        Secret { keys: [low, high] }
+    }
+
+    pub(super) fn bytes(&self) -> [u8; 16] {
+        SipHasher13::new_with_keys(self.keys[0], self.keys[1]).key()
+    }
+
+    pub(super) fn account(&self, account: &Account) -> u64 {
+        self.hash(account.as_str().as_bytes())
+    }
+
+    pub(super) fn net(&self, net: IpNet) -> u64 {
+        let mut bytes = [net.prefix_len() + 1; 17];
+        bytes[..16].copy_from_slice(&known::bits(net.addr()).to_le_bytes());
+        self.hash(&bytes)
+    }
+
+    /// The key of both keys together, 0 when one is. They are secret already, so that mixing them
+    /// is enough.
+    pub(super) fn pair(&self, account: u64, source: u64) -> u64 {
+        if account == 0 || source == 0 {
+            return 0;
+        }
+        let product = u128::from(account ^ self.keys[0]) * u128::from(source ^ self.keys[1]);
+        ((product >> 64) as u64 ^ product as u64) | NOT_ZERO
+    }
+
+    /// The same of two trackers whose keys are the same.
+    pub(super) fn token(&self) -> u64 {
+        self.hash(b"the same secret")
+    }
+
+    /// SipHash with our secret: nothing weaker keeps two keys apart whatever they look like. 1-3
+    /// is what Rust's own maps use against whoever chooses keys.
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        SipHasher13::new_with_keys(self.keys[0], self.keys[1]).hash(bytes) | NOT_ZERO
+    }
+}
+
+const NOT_ZERO: u64 = 1 << 63;
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}

@@ -1,0 +1,111 @@
+//! An attempt, before and after its names are hashed.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::known;
+use super::secret::Secret;
+use crate::ban::rules::{Key, Reach};
+use crate::ban::subject::{Account, Subject};
+
+/// Where and for whom an attempt was, and what is known of it already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::ban) struct Who<'a> {
+    pub(in crate::ban) account: Option<&'a Account>,
+    pub(in crate::ban) address: Option<IpAddr>,
+    /// What counts as one source with the address.
+    source: Option<IpNet>,
+    /// The network around the address, or by hand one instead of an address.
+    pub(in crate::ban) network: Option<IpNet>,
+    pub(in crate::ban) unknown: bool,
+    pub(in crate::ban) shared: bool,
+    pub(in crate::ban) by_hand: bool,
+}
+
+impl<'a> Who<'a> {
+    /// Who is at an address, as far as that reaches.
+    pub(in crate::ban) fn at(
+        reach: &Reach,
+        account: Option<&'a Account>,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let address = address.map(|address| address.to_canonical());
+        Who {
+            account,
+            address,
+            source: address.map(|address| reach.source(address)),
+            network: address.and_then(|address| reach.network(address)),
+            ..Who::default()
+        }
+    }
+
+    /// Whom a rule by `key` bans.
+    pub(in crate::ban) fn subject(&self, key: Key) -> Option<Subject> {
+        Some(match key {
+            Key::Address => Subject::network(self.source?),
+            Key::Network => Subject::network(self.network?),
+            Key::Account => Subject::Guard(self.account?.clone()),
+            Key::Pair => Subject::Pair(self.account?.clone(), self.source?),
+        })
+    }
+
+    /// With every name hashed.
+    pub(super) fn trace(&self, secret: &Secret, at: u64) -> Trace {
+        let account = self.account.map_or(0, |account| secret.account(account));
+        let source = self.source.map_or(0, |net| secret.net(net));
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        Trace {
+            account,
+            source,
+            network: self.network.map_or(0, |net| secret.net(net)),
+            pair: secret.pair(account, source),
+            home: self.source.map_or(0, |net| known::bits(net.addr())),
+            at,
+            flags: flag(self.unknown, UNKNOWN) | flag(self.by_hand, BY_HAND),
+        }
+    }
+}
+
+/// One outcome, as the tracker sees it: hashes and a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::ban) struct Trace {
+    /// 0: none.
+    pub(super) account: u64,
+    /// 0: none.
+    pub(super) source: u64,
+    /// 0: none.
+    pub(super) network: u64,
+    /// 0: none. Of account and source.
+    pub(super) pair: u64,
+    /// The first address of the source, of successes.
+    pub(super) home: u128,
+    pub(super) at: u64,
+    pub(super) flags: u8,
+}
+
+impl Trace {
+    /// Many come from there: it says nothing about the network.
+    pub(in crate::ban) fn share(&mut self) {
+        self.flags |= SHARED;
+    }
+
+    /// 0 when the attempt has no such key.
+    pub(super) fn key(&self, key: Key) -> u64 {
+        match key {
+            Key::Address => self.source,
+            Key::Network => self.network,
+            Key::Account => self.account,
+            Key::Pair => self.pair,
+        }
+    }
+}
+
+pub(super) const UNKNOWN: u8 = 1;
+/// A good login before: only the pair is judged.
+pub(super) const KNOWN: u8 = 2;
+/// A shared source says nothing about its network.
+pub(super) const SHARED: u8 = 4;
+pub(super) const SUCCESS: u8 = 8;
+/// By hand: what is not named is somebody else each time.
+pub(super) const BY_HAND: u8 = 16;
