@@ -79,8 +79,7 @@ impl Paper {
             Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
             Grade::Bad => AnsiColor::Red.on_default(),
         };
-        let lines = lines.iter().map(|line| words::clean(line));
-        let mut told: Vec<String> = lines.map(|line| words::line_in_a_shell(&line)).collect();
+        let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();
         if let Some(first) = told.first_mut() {
             *first = self.painted(first, style);
         }

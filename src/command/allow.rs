@@ -127,13 +127,13 @@ impl Allow {
             .gate
             .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
         match proposal {
-            Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why)),
+            Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why, call.caller.role())),
             _ => None,
         }
     }
 }
 
-fn problem(why: &crate::ban::Refusal) -> Problem {
+fn problem(why: &crate::ban::Refusal, role: Role) -> Problem {
     use crate::ban::Refusal;
     Problem {
         field: match why {
@@ -141,7 +141,7 @@ fn problem(why: &crate::ban::Refusal) -> Problem {
             Refusal::TextTooLong(..) => "comment",
             _ => subjects::FIELD,
         },
-        text: why.to_string(),
+        text: words::refusal(why, role),
     }
 }
 
@@ -167,7 +167,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 .collect();
             Outcome::Done(told(&exemption, allow.before.as_ref(), &lifted, context).await)
         }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why)]),
+        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why, call.caller.role())]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
             title: words::summary_title(0, 1),

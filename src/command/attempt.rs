@@ -71,7 +71,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     match &rulings[..] {
         [Ruling::Refused(why)] => Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: why.to_string(),
+            text: words::refusal(why, call.caller.role()),
         }]),
         [Ruling::Already(ban)] => Outcome::Done(Answer {
             grade: Grade::Good,

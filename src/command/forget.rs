@@ -60,7 +60,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,
-                text: why.to_string(),
+                text: words::refusal(&why, call.caller.role()),
             }]);
         }
         Ok(ruling) => {

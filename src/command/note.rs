@@ -102,7 +102,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         ),
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![Problem {
             field: NOTE.name,
-            text: why.to_string(),
+            text: words::refusal(&why, call.caller.role()),
         }]),
         Ok(ruling) => done(Grade::Bad, vec![words::not_done(&subject, &ruling)]),
         Err(fault) => {

@@ -173,6 +173,35 @@ impl Reference {
 }
 
 impl Outcome {
+    /// With every text written as its reader needs it ([`words::typed`](super::words::typed)).
+    #[must_use]
+    pub fn written(mut self, how: impl Fn(&str) -> String) -> Outcome {
+        let all = |texts: &mut [String]| texts.iter_mut().for_each(|text| *text = how(text));
+        let rows = |rows: &mut [Row]| {
+            for row in rows {
+                row.value = how(&row.value);
+            }
+        };
+        match &mut self {
+            Outcome::Done(answer) => {
+                all(&mut answer.lines);
+                rows(&mut answer.rows);
+            }
+            Outcome::Rows(page) => all(&mut page.lines),
+            Outcome::Ask(ask) => {
+                all(&mut ask.lines);
+                rows(&mut ask.rows);
+            }
+            Outcome::Invalid(problems) | Outcome::Refused(problems) => {
+                for problem in problems {
+                    problem.text = how(&problem.text);
+                }
+            }
+            Outcome::Forbidden { .. } | Outcome::Unknown { .. } | Outcome::Broken(_) => {}
+        }
+        self
+    }
+
     /// One word for the audit log.
     pub fn in_a_word(&self) -> &'static str {
         match self {

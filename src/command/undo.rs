@@ -82,7 +82,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             Ok(Ruling::Refused(why)) if all == 1 => {
                 return Outcome::Refused(vec![Problem {
                     field: subjects::FIELD,
-                    text: why.to_string(),
+                    text: words::refusal(&why, call.caller.rights.over(&subject)),
                 }]);
             }
             Ok(Ruling::Undone { deed, stood, ban }) => {

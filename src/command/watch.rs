@@ -214,7 +214,10 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Watched { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem("whose", why.to_string())]),
+        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(
+            "whose",
+            words::refusal(&why, call.caller.role()),
+        )]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
             title: words::summary_title(0, 1),

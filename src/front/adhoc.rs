@@ -116,7 +116,8 @@ impl Forms {
     ) -> Result<wire::Answer, StanzaError> {
         let Run { mut session, call } = run;
         let role = call.caller.role();
-        match command::handle(&call, context).await {
+        let outcome = command::handle(&call, context).await;
+        match outcome.written(words::plain) {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {

@@ -28,7 +28,7 @@ pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
 pub(super) fn quick(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Ask(_) => words::YES_OR_NO.map(String::from).to_vec(),
-        Outcome::Rows(page) => page.next.iter().cloned().collect(),
+        Outcome::Rows(page) => page.next.iter().map(words::typed).collect(),
         _ => Vec::new(),
     }
 }

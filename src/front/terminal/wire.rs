@@ -243,7 +243,7 @@ impl Outcome {
     /// What came of a call for the command `name`.
     pub(super) fn of(outcome: command::Outcome, name: &str) -> Outcome {
         use command::{Outcome as From, words};
-        match outcome {
+        match outcome.written(words::in_a_shell) {
             From::Done(answer) => Outcome::Done {
                 grade: answer.grade.into(),
                 title: answer.title,
@@ -270,7 +270,7 @@ impl Outcome {
             },
             From::Unknown { nearest } => Outcome::Unknown {
                 nearest: nearest.map(str::to_owned),
-                text: words::no_such_command(name, nearest),
+                text: words::in_a_shell(&words::no_such_command(name, nearest)),
             },
             From::Broken(reference) => Outcome::Broken {
                 text: words::broken(&reference),
@@ -293,7 +293,7 @@ fn rows(rows: Vec<command::Row>) -> Vec<Row> {
 pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
     let wire = |problem: command::Problem| Problem {
         field: problem.field.to_owned(),
-        text: problem.text,
+        text: command::words::in_a_shell(&problem.text),
     };
     problems.into_iter().map(wire).collect()
 }
