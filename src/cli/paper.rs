@@ -37,8 +37,16 @@ impl Paper {
     pub(super) fn answer(&self, outcome: &Outcome, call: &Call) -> String {
         let lines = match outcome {
             Outcome::Done {
-                grade, lines, rows, ..
-            } => self.told(*grade, lines, rows),
+                grade,
+                lines,
+                rows,
+                undo,
+                ..
+            } => {
+                let mut lines = self.told(*grade, lines, rows);
+                lines.extend(undo.as_deref().map(words::clean));
+                lines
+            }
             Outcome::Rows {
                 title,
                 lines: more,

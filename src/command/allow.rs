@@ -173,6 +173,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             title: words::summary_title(0, 1),
             lines: vec![words::not_done(&allow.subject, &ruling)],
             rows: Vec::new(),
+            undo: None,
         }),
         Err(fault) => Outcome::Done(Answer {
             grade: Grade::Bad,
@@ -183,6 +184,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 &broken("store an exemption", &fault),
             )],
             rows: Vec::new(),
+            undo: None,
         }),
     }
 }
@@ -224,7 +226,6 @@ async fn told(
         ));
     }
     lines.extend(words::what_exempt_means(&exemption.subject));
-    lines.push(words::undo(&[&exemption.subject.to_string()]));
     Answer {
         grade: grade.unwrap_or(Grade::Good),
         title: words::summary_title(1, 1),
@@ -240,5 +241,6 @@ async fn told(
                 )
             })
             .collect(),
+        undo: Some(words::undo(&[&exemption.subject.to_string()])),
     }
 }

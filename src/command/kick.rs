@@ -135,6 +135,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title: words::summary_title(done, all),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }
 

@@ -121,5 +121,6 @@ fn done(grade: Grade, lines: Vec<String>) -> Outcome {
         title: words::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }

@@ -52,11 +52,12 @@ pub struct Answer {
     pub grade: Grade,
     /// The whole of it in a few words.
     pub title: String,
-    /// Complete in itself: what happened, how many, which number, how to undo. What users
-    /// supplied stands last on its line.
+    /// Complete in itself: what happened, how many, which number. What users supplied stands last on its line.
     pub lines: Vec<String>,
     /// Details, for those who look.
     pub rows: Vec<Row>,
+    /// How to take it back; the last line of all.
+    pub undo: Option<String>,
 }
 
 /// One detail. The value may have several lines.
@@ -186,6 +187,7 @@ impl Outcome {
             Outcome::Done(answer) => {
                 all(&mut answer.lines);
                 rows(&mut answer.rows);
+                all(answer.undo.as_mut_slice());
             }
             Outcome::Rows(page) => all(&mut page.lines),
             Outcome::Ask(ask) => {

@@ -77,6 +77,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title: words::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }
 

@@ -223,6 +223,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             title: words::summary_title(0, 1),
             lines: vec![words::not_done(&subject, &ruling)],
             rows: Vec::new(),
+            undo: None,
         }),
         Err(fault) => Outcome::Broken(broken("store what somebody hears", &fault)),
     }
@@ -264,6 +265,7 @@ fn told(
         title: words::watch_title(has_changed),
         lines,
         rows,
+        undo: None,
     }
 }
 

@@ -131,6 +131,9 @@ pub enum Outcome {
         lines: Vec<String>,
         /// Details.
         rows: Vec<Row>,
+        /// How to take it back, as typed in a shell: the last line of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<String>,
         /// Where those stand now that the call named: [`command::facts::standing`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         subjects: Vec<Value>,
@@ -249,6 +252,7 @@ impl Outcome {
                 title: answer.title,
                 lines: answer.lines,
                 rows: rows(answer.rows),
+                undo: answer.undo,
                 subjects: Vec::new(),
             },
             From::Rows(page) => listed(page),
@@ -380,6 +384,7 @@ mod tests {
             title: "Done".into(),
             lines: vec!["Banned.".into()],
             rows: vec![command::Row::new("by", "By", "me"), row],
+            undo: None,
         });
         let text = r#"{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"},{"var":"until","label":"Until","value":"for ever","fact":null}]}"#;
         let done = Outcome::of(done, "ban");
