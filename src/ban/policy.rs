@@ -59,7 +59,7 @@ pub const WIDE_V6: u8 = 48;
 /// The addresses of this machine.
 pub const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// Why the rules do not allow something. `Display` is a sentence that helps.
+/// Why the rules do not allow something. `Display` is what stands in the way; what to do about it is said where commands are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// One's own account.
@@ -109,18 +109,9 @@ impl fmt::Display for Refusal {
                 f,
                 "{subject} covers {address}, where you are connected from; you would lock yourself out."
             ),
-            Refusal::Exempt(subject, by) => write!(
-                f,
-                "{subject} is exempt from bans ({by}). An admin who means it adds --force (in the form: “Even if unknown or exempt”)."
-            ),
-            Refusal::Allowed(subject, by) => write!(
-                f,
-                "{subject} is exempt from bans ({by}). Give the command unallow first if you mean it{}.",
-                match subject {
-                    Subject::Account(_) | Subject::Address(_) => ", or add --force",
-                    _ => "",
-                }
-            ),
+            Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
+                write!(f, "{subject} is exempt from bans ({by}).")
+            }
             Refusal::Protected(subject, by) => write!(
                 f,
                 "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."
@@ -156,16 +147,13 @@ impl fmt::Display for Refusal {
             ),
             Refusal::OverByNow(ban, end) => write!(
                 f,
-                "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to. unban {ban} ends what stands."
+                "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to."
             ),
             Refusal::NotLonger(ban, until) => match until {
-                None => write!(
-                    f,
-                    "Ban {ban} is for ever already. To shorten it: ban {ban} DURATION"
-                ),
+                None => write!(f, "Ban {ban} is for ever already."),
                 Some(end) => write!(
                     f,
-                    "That is no later than {end}, when ban {ban} ends now, and extend never shortens. To shorten it: ban {ban} DURATION"
+                    "That is no later than {end}, when ban {ban} ends now, and extend never shortens."
                 ),
             },
             Refusal::NoSessions(subject) => write!(
@@ -174,7 +162,7 @@ impl fmt::Display for Refusal {
             ),
             Refusal::TooManyWatches(most) => write!(
                 f,
-                "{most} people and rooms have chosen what they hear, which is the most that are kept. Give `watch usual` to some of them first."
+                "{most} people and rooms have chosen what they hear, which is the most that are kept."
             ),
         }
     }

@@ -37,8 +37,16 @@ impl Paper {
     pub(super) fn answer(&self, outcome: &Outcome, call: &Call) -> String {
         let lines = match outcome {
             Outcome::Done {
-                grade, lines, rows, ..
-            } => self.told(*grade, lines, rows),
+                grade,
+                lines,
+                rows,
+                undo,
+                ..
+            } => {
+                let mut lines = self.told(*grade, lines, rows);
+                lines.extend(undo.as_deref().map(words::clean));
+                lines
+            }
             Outcome::Rows {
                 title,
                 lines: more,
@@ -79,8 +87,7 @@ impl Paper {
             Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
             Grade::Bad => AnsiColor::Red.on_default(),
         };
-        let lines = lines.iter().map(|line| words::clean(line));
-        let mut told: Vec<String> = lines.map(|line| words::line_in_a_shell(&line)).collect();
+        let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();
         if let Some(first) = told.first_mut() {
             *first = self.painted(first, style);
         }

@@ -127,13 +127,13 @@ impl Allow {
             .gate
             .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
         match proposal {
-            Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why)),
+            Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why, call.caller.role())),
             _ => None,
         }
     }
 }
 
-fn problem(why: &crate::ban::Refusal) -> Problem {
+fn problem(why: &crate::ban::Refusal, role: Role) -> Problem {
     use crate::ban::Refusal;
     Problem {
         field: match why {
@@ -141,7 +141,7 @@ fn problem(why: &crate::ban::Refusal) -> Problem {
             Refusal::TextTooLong(..) => "comment",
             _ => subjects::FIELD,
         },
-        text: why.to_string(),
+        text: words::refusal(why, role),
     }
 }
 
@@ -167,12 +167,13 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 .collect();
             Outcome::Done(told(&exemption, allow.before.as_ref(), &lifted, context).await)
         }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why)]),
+        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why, call.caller.role())]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
             title: words::summary_title(0, 1),
             lines: vec![words::not_done(&allow.subject, &ruling)],
             rows: Vec::new(),
+            undo: None,
         }),
         Err(fault) => Outcome::Done(Answer {
             grade: Grade::Bad,
@@ -183,6 +184,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 &broken("store an exemption", &fault),
             )],
             rows: Vec::new(),
+            undo: None,
         }),
     }
 }
@@ -224,7 +226,6 @@ async fn told(
         ));
     }
     lines.extend(words::what_exempt_means(&exemption.subject));
-    lines.push(words::undo(&[&exemption.subject.to_string()]));
     Answer {
         grade: grade.unwrap_or(Grade::Good),
         title: words::summary_title(1, 1),
@@ -240,5 +241,6 @@ async fn told(
                 )
             })
             .collect(),
+        undo: Some(words::undo(&[&exemption.subject.to_string()])),
     }
 }

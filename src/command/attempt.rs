@@ -71,7 +71,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     match &rulings[..] {
         [Ruling::Refused(why)] => Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: why.to_string(),
+            text: words::refusal(why, call.caller.role()),
         }]),
         [Ruling::Already(ban)] => Outcome::Done(Answer {
             grade: Grade::Good,
@@ -82,6 +82,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 words::how_to_end(&ban.subject),
             ],
             rows: Vec::new(),
+            undo: None,
         }),
         [Ruling::Noted] if let Verdict::Refuse { ban, .. } = &before.verdict => {
             let mut lines = vec![words::not_counted(&subject)];
@@ -93,6 +94,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 title: words::not_counted_title(),
                 lines,
                 rows: Vec::new(),
+                undo: None,
             })
         }
         _ => Outcome::Done(told(&subject, times, &rulings, &notices, context).await),
@@ -156,6 +158,7 @@ async fn told(
         title: words::counted_title(rulings),
         lines: Vec::new(),
         rows: Vec::new(),
+        undo: None,
     };
     let mut undo = Vec::new();
     for (ruling, settled) in rulings.iter().zip(settled) {
@@ -188,7 +191,7 @@ async fn told(
     );
     if !undo.is_empty() {
         let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
-        answer.lines.push(words::undo(&undo));
+        answer.undo = Some(words::undo(&undo));
     }
     answer
 }

@@ -178,7 +178,7 @@ impl Ban {
             if let Some(why) = refusal {
                 let problem = Problem {
                     field: blame(&why),
-                    text: why.to_string(),
+                    text: words::refusal_to_ban(&why, call.caller.rights.over(&subject)),
                 };
                 if !problems.contains(&problem) {
                     problems.push(problem);

@@ -80,6 +80,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title,
         lines,
         rows,
+        undo: None,
     })
 }
 

@@ -102,7 +102,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: DURATION,
-            text: why.to_string(),
+            text: words::refusal(why, call.caller.role()),
         }]);
     }
     let told = results.into_iter().map(async |(subject, ruling)| {

@@ -60,7 +60,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,
-                text: why.to_string(),
+                text: words::refusal(&why, call.caller.role()),
             }]);
         }
         Ok(ruling) => {
@@ -69,6 +69,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 title: words::summary_title(0, 1),
                 lines: vec![words::not_done(&subject, &ruling)],
                 rows: Vec::new(),
+                undo: None,
             });
         }
         Err(fault) => return Outcome::Broken(broken("forget a history", &fault)),
@@ -80,7 +81,6 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         lines.push(words::goes_on(&ban, now));
     }
     lines.push(words::log_stays(&subject));
-    lines.push(words::undo(&[&subject.to_string()]));
     Outcome::Done(Answer {
         grade: Grade::Good,
         title: words::forgotten_title(),
@@ -97,6 +97,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
                 )
             })
             .collect(),
+        undo: Some(words::undo(&[&subject.to_string()])),
     })
 }
 

@@ -50,5 +50,6 @@ fn run(call: &Call, _: &Context) -> Outcome {
         title: String::from(SPEC.title),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }

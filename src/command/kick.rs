@@ -90,7 +90,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     if let [Ok(Ruling::Refused(why))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: why.to_string(),
+            text: words::refusal(why, call.caller.role()),
         }]);
     }
     // Written down first, then done: what the server did not do is told at once and not tried again.
@@ -135,6 +135,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title: words::summary_title(done, all),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }
 

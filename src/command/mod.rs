@@ -156,7 +156,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         filter = %words::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
-        "{}", words::audit(&outcome),
+        "{}", words::plain(&words::audit(&outcome)),
     );
     outcome
 }

@@ -102,7 +102,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         ),
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![Problem {
             field: NOTE.name,
-            text: why.to_string(),
+            text: words::refusal(&why, call.caller.role()),
         }]),
         Ok(ruling) => done(Grade::Bad, vec![words::not_done(&subject, &ruling)]),
         Err(fault) => {
@@ -121,5 +121,6 @@ fn done(grade: Grade, lines: Vec<String>) -> Outcome {
         title: words::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }

@@ -52,11 +52,12 @@ pub struct Answer {
     pub grade: Grade,
     /// The whole of it in a few words.
     pub title: String,
-    /// Complete in itself: what happened, how many, which number, how to undo. What users
-    /// supplied stands last on its line.
+    /// Complete in itself: what happened, how many, which number. What users supplied stands last on its line.
     pub lines: Vec<String>,
     /// Details, for those who look.
     pub rows: Vec<Row>,
+    /// How to take it back; the last line of all.
+    pub undo: Option<String>,
 }
 
 /// One detail. The value may have several lines.
@@ -173,6 +174,36 @@ impl Reference {
 }
 
 impl Outcome {
+    /// With every text written as its reader needs it ([`words::typed`](super::words::typed)).
+    #[must_use]
+    pub fn written(mut self, how: impl Fn(&str) -> String) -> Outcome {
+        let all = |texts: &mut [String]| texts.iter_mut().for_each(|text| *text = how(text));
+        let rows = |rows: &mut [Row]| {
+            for row in rows {
+                row.value = how(&row.value);
+            }
+        };
+        match &mut self {
+            Outcome::Done(answer) => {
+                all(&mut answer.lines);
+                rows(&mut answer.rows);
+                all(answer.undo.as_mut_slice());
+            }
+            Outcome::Rows(page) => all(&mut page.lines),
+            Outcome::Ask(ask) => {
+                all(&mut ask.lines);
+                rows(&mut ask.rows);
+            }
+            Outcome::Invalid(problems) | Outcome::Refused(problems) => {
+                for problem in problems {
+                    problem.text = how(&problem.text);
+                }
+            }
+            Outcome::Forbidden { .. } | Outcome::Unknown { .. } | Outcome::Broken(_) => {}
+        }
+        self
+    }
+
     /// One word for the audit log.
     pub fn in_a_word(&self) -> &'static str {
         match self {

@@ -51,6 +51,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
         title: String::from(SPEC.title),
         lines: words::policy(&policy.rules.table),
         rows,
+        undo: None,
     })
 }
 

@@ -122,6 +122,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
         title,
         lines,
         rows,
+        undo: None,
     }
 }
 

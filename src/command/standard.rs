@@ -276,6 +276,7 @@ fn done(line: String, row: Row) -> Outcome {
         title: line.clone(),
         lines: vec![line],
         rows: vec![row],
+        undo: None,
     })
 }
 

@@ -113,6 +113,7 @@ fn run(call: &Call, context: &Context) -> Outcome {
         title: words::status_title(&standing),
         lines: words::status(&standing, tasks.len(), outside),
         rows,
+        undo: None,
     })
 }
 

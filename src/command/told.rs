@@ -60,12 +60,13 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
     let title = words::summary_title(done, all);
     if let [one] = &told[..] {
         let mut lines = vec![one.line.clone()];
-        lines.extend(one.server.iter().chain(&one.own).cloned().chain(undo));
+        lines.extend(one.server.iter().chain(&one.own).cloned());
         return Answer {
             grade,
             title,
             lines,
             rows: Vec::new(),
+            undo,
         };
     }
     let failed: Vec<&Subject> = told
@@ -78,7 +79,6 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
         told.iter().filter_map(|told| told.server.as_deref()),
         all,
     ));
-    lines.extend(undo);
     Answer {
         grade,
         title,
@@ -98,5 +98,6 @@ pub(super) fn summary(told: Vec<Told>) -> Answer {
                 )
             })
             .collect(),
+        undo,
     }
 }

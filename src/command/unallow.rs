@@ -56,7 +56,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,
-                text: why.to_string(),
+                text: words::refusal(&why, call.caller.role()),
             }]);
         }
         Ok(ruling) => (Grade::Bad, vec![words::not_done(&subject, &ruling)]),
@@ -77,6 +77,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title: words::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
+        undo: None,
     })
 }
 

@@ -83,7 +83,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: why.to_string(),
+            text: words::refusal(why, call.caller.role()),
         }]);
     }
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {

@@ -72,6 +72,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         title: String::new(),
         lines: Vec::new(),
         rows: Vec::new(),
+        undo: None,
     };
     let mut done = 0;
     let mut again = Vec::new();
@@ -82,7 +83,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             Ok(Ruling::Refused(why)) if all == 1 => {
                 return Outcome::Refused(vec![Problem {
                     field: subjects::FIELD,
-                    text: why.to_string(),
+                    text: words::refusal(&why, call.caller.rights.over(&subject)),
                 }]);
             }
             Ok(Ruling::Undone { deed, stood, ban }) => {
@@ -120,7 +121,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     }
     if !again.is_empty() {
         let again: Vec<&str> = again.iter().map(String::as_str).collect();
-        answer.lines.push(words::undo(&again));
+        answer.undo = Some(words::undo(&again));
     }
     Outcome::Done(answer)
 }
@@ -289,5 +290,6 @@ fn bad(line: String) -> Outcome {
         title: words::summary_title(0, 1),
         lines: vec![line],
         rows: Vec::new(),
+        undo: None,
     })
 }

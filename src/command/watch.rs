@@ -214,12 +214,16 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Watched { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem("whose", why.to_string())]),
+        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(
+            "whose",
+            words::refusal(&why, call.caller.role()),
+        )]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
             title: words::summary_title(0, 1),
             lines: vec![words::not_done(&subject, &ruling)],
             rows: Vec::new(),
+            undo: None,
         }),
         Err(fault) => Outcome::Broken(broken("store what somebody hears", &fault)),
     }
@@ -261,6 +265,7 @@ fn told(
         title: words::watch_title(has_changed),
         lines,
         rows,
+        undo: None,
     }
 }
 

@@ -13,12 +13,14 @@ mod lists;
 mod login;
 mod notices;
 mod policy;
+mod refusals;
 mod rehearse;
 mod rooms;
 mod show;
 mod standard;
 mod status;
 mod terminal;
+mod typed;
 mod watch;
 mod wrong;
 
@@ -31,12 +33,14 @@ pub use lists::*;
 pub use login::*;
 pub use notices::*;
 pub use policy::*;
+pub use refusals::*;
 pub use rehearse::*;
 pub use rooms::*;
 pub use show::*;
 pub use standard::*;
 pub use status::*;
 pub use terminal::*;
+pub use typed::*;
 pub use watch::*;
 pub use wrong::*;
 
@@ -75,9 +79,10 @@ pub fn clean_verbatim(text: &str) -> String {
 }
 
 /// Control characters, marks of direction (they can make a line read backwards), zero-width
-/// characters (they make two names look the same) and what XML cannot carry.
+/// characters (they make two names look the same), what XML cannot carry, and marks that are ours to set.
 fn is_trick(c: char) -> bool {
     c.is_control()
+        || typed::is_mark(c)
         || matches!(c,
             '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')

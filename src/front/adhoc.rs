@@ -116,7 +116,8 @@ impl Forms {
     ) -> Result<wire::Answer, StanzaError> {
         let Run { mut session, call } = run;
         let role = call.caller.role();
-        match command::handle(&call, context).await {
+        let outcome = command::handle(&call, context).await;
+        match outcome.written(words::plain) {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {
@@ -376,18 +377,31 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
         Grade::Warning | Grade::Part => NoteKind::Warn,
         Grade::Bad => NoteKind::Error,
     };
-    let shown = match command::standard::form_type(session.spec) {
-        Some(_) => standard_row,
-        None => row,
-    };
-    let form = (!answer.rows.is_empty()).then(|| Form {
+    let mut lines = answer.lines;
+    let undo = answer.undo;
+    let mut note = lines.clone();
+    note.extend(undo.clone());
+    let mut fields: Vec<form::Field> = Vec::new();
+    match command::standard::form_type(session.spec) {
+        // No field beside those of the standard.
+        Some(_) => {
+            lines.extend(undo);
+            fields.extend(answer.rows.into_iter().map(standard_row));
+        }
+        None => {
+            let undo = undo.filter(|_| !answer.rows.is_empty());
+            let undo = undo.map(|undo| Row::new("undo", "Undo", undo));
+            fields.extend(answer.rows.into_iter().chain(undo).map(row));
+        }
+    }
+    let form = (!fields.is_empty()).then(|| Form {
         purpose: Purpose::Result,
         form_type: form_type(session.spec),
         title: answer.title,
-        instructions: answer.lines.clone(),
-        body: Body::Fields(answer.rows.into_iter().map(shown).collect()),
+        instructions: lines,
+        body: Body::Fields(fields),
     });
-    over(session, (kind, form::run_on(&answer.lines)), form)
+    over(session, (kind, form::run_on(&note)), form)
 }
 
 fn listed(session: &Session, page: Page) -> wire::Answer {

@@ -202,5 +202,5 @@ pub(super) fn capabilities(face: Face) -> Vec<Element> {
 
 /// The status in lists of contacts.
 pub(super) fn status() -> String {
-    words::presence()
+    words::plain(&words::presence())
 }

@@ -119,31 +119,30 @@ impl Line {
     pub(super) fn answer(&self, speech: &Speech) -> Vec<Message> {
         let text = &speech.text;
         let Way::Open(nick) = &self.way else {
-            return vec![self.one(&self.way, text.clone(), &speech.quick)];
+            return vec![self.one(&self.way, text, &speech.quick)];
         };
         let lines = text.lines().count();
-        let quick = &speech.quick;
-        let offers: Vec<String> = quick
-            .iter()
-            .map(|line| words::offer_in_a_room(line))
-            .collect();
-        let here = |text: &str| {
-            let text = words::to_nick(nick, &words::in_a_room(text));
-            self.one(&self.way, text, &offers)
-        };
+        let here = |text: &str| self.one(&self.way, &words::to_nick(nick, text), &speech.quick);
         if lines <= MOST_LINES {
             return vec![here(text)];
         }
         let short = words::rest_in_private(text.lines().next().unwrap_or_default(), lines);
-        let rest = self.one(&Way::Private, text.clone(), &speech.quick);
+        let rest = self.one(&Way::Private, text, &speech.quick);
         vec![here(&short), rest]
     }
 
-    fn one(&self, way: &Way, text: String, quick: &[String]) -> Message {
+    /// Texts are marked ([`words::typed`]) up to here, where it is known which way they go.
+    fn one(&self, way: &Way, text: &str, quick: &[String]) -> Message {
+        let written = match way {
+            Way::Open(_) => words::in_a_room,
+            Way::Chat(_) | Way::Private => words::plain,
+        };
+        let text = written(text);
+        let quick: Vec<String> = quick.iter().map(|line| written(line)).collect();
         let mut message = self.blank(way);
         message.id = Some(Id(fresh_id()));
         message.thread.clone_from(&self.thread);
-        message.payloads.extend(hints::quick(quick));
+        message.payloads.extend(hints::quick(&quick));
         message.payloads.extend(hints::unless_fenced(&text));
         message.bodies.insert(Lang::new(), text);
         message

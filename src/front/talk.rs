@@ -74,10 +74,6 @@ struct Asked {
 
 impl Asked {
     fn is_of(&self, caller: &Caller, now: Timestamp) -> bool {
-        let place = |caller: &Caller| {
-            let occupant = caller.occupant.as_ref();
-            occupant.map(|one| (one.room(), one.private))
-        };
         let asked = &self.call.caller;
         asked.jid == caller.jid && place(asked) == place(caller) && now < self.until
     }
@@ -228,18 +224,24 @@ impl Talks {
         speech
     }
 
-    /// Whether a yes or no is waited for from whom, and where, this is. In a room these need not be addressed then.
+    /// Whether this is said of what we said to whom, and where, it is: a yes or no to a question, which in a room need
+    /// not be addressed, or `!next` behind a list, which other bots may know, too.
     pub(super) fn waits_for(&self, text: &str, caller: &Caller, now: Timestamp) -> bool {
-        let asked = |person: &Person| {
-            let asked = person.asked.as_ref();
-            asked.is_some_and(|asked| asked.is_of(caller, now))
+        let known = self.known();
+        let Some(person) = known.people.get(&caller.jid.to_bare()) else {
+            return false;
         };
-        matches!(Word::of(text), Some(Word::Yes | Word::No))
-            && self
-                .known()
-                .people
-                .get(&caller.jid.to_bare())
-                .is_some_and(asked)
+        match Word::of(text) {
+            Some(Word::Yes | Word::No) => {
+                let asked = person.asked.as_ref();
+                asked.is_some_and(|asked| asked.is_of(caller, now))
+            }
+            Some(Word::Next | Word::Previous) if text.starts_with('!') => {
+                let shown = person.shown.as_ref();
+                shown.is_some_and(|(call, _)| place(&call.caller) == place(caller))
+            }
+            _ => false,
+        }
     }
 
     /// Another page of the list that was shown last, with its filter.
@@ -361,7 +363,8 @@ enum Word {
 
 impl Word {
     fn of(text: &str) -> Option<Word> {
-        match text.to_lowercase().trim_end_matches(['.', '!']) {
+        let word = text.trim_start_matches(['/', '!']).to_lowercase();
+        match word.trim_end_matches(['.', '!']) {
             "yes" | "y" => Some(Word::Yes),
             "no" | "n" => Some(Word::No),
             "next" | "more" => Some(Word::Next),
@@ -369,6 +372,12 @@ impl Word {
             _ => None,
         }
     }
+}
+
+/// Where somebody speaks with us.
+fn place(caller: &Caller) -> Option<(BareJid, bool)> {
+    let occupant = caller.occupant.as_ref();
+    occupant.map(|one| (one.room(), one.private))
 }
 
 /// The door a line of this caller came through.

@@ -2,14 +2,14 @@
 //!
 //! Styled so that it reads well raw (XEP-0393): nothing but fences around what has several lines.
 
-use crate::command::outcome::{Outcome, Page, Problem, Row};
+use crate::command::outcome::{Answer, Outcome, Page, Problem};
 use crate::command::{Spec, words};
 use crate::xmpp::payload::hints::FENCE;
 
 /// An outcome as text.
 pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
     match outcome {
-        Outcome::Done(answer) => text(&answer.lines, &answer.rows),
+        Outcome::Done(answer) => text(answer),
         Outcome::Rows(page) => rows(page),
         Outcome::Ask(ask) => {
             let mut lines = ask.lines.clone();
@@ -28,7 +28,7 @@ pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
 pub(super) fn quick(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Ask(_) => words::YES_OR_NO.map(String::from).to_vec(),
-        Outcome::Rows(page) => page.next.iter().cloned().collect(),
+        Outcome::Rows(page) => page.next.iter().map(words::typed).collect(),
         _ => Vec::new(),
     }
 }
@@ -54,9 +54,9 @@ fn rows(page: &Page) -> String {
     lines.join("\n")
 }
 
-fn text(lines: &[String], rows: &[Row]) -> String {
-    let mut all = lines.to_vec();
-    all.extend(rows.iter().map(|row| {
+fn text(answer: &Answer) -> String {
+    let mut all = answer.lines.clone();
+    all.extend(answer.rows.iter().map(|row| {
         row.line().unwrap_or_else(|| {
             // A line of a user's may not end the block.
             let value = row.value.replace(
@@ -77,5 +77,6 @@ fn text(lines: &[String], rows: &[Row]) -> String {
             )
         })
     }));
+    all.extend(answer.undo.clone());
     all.join("\n")
 }

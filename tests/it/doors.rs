@@ -281,10 +281,10 @@ async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
         .await,
         "3 of 3 done.\n2 of 3: Their sessions were ended.\n\
          1 of 3: Stored and checked, but on this server only the hook module can enforce address bans; it is not installed.\n\
-         Undo: undo #1 #2 #3\n\
          Banned #1 a@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
          Banned #2 b@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
-         Banned #3 203.0.113.7 until 2026-11-22 05:00 UTC (1 hour): flood."
+         Banned #3 203.0.113.7 until 2026-11-22 05:00 UTC (1 hour): flood.\n\
+         Undo: undo #1 #2 #3"
     );
     assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 3);
     bot.chat(ADMIN, "unban #1 #2 #3").await;

@@ -432,7 +432,7 @@ async fn the_nodes_of_the_standard_take_the_road_of_our_commands() {
     assert_eq!(done.attr("status"), Some("completed"));
     assert!(
         note(&done).ends_with(
-            "The whole account is meant; the resource was left out of Eve@Example.org/phone"
+            "The whole account is meant; the resource was left out of Eve@Example.org/phone · Undo: undo #1 #2"
         ),
         "{}",
         note(&done)

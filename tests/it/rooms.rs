@@ -318,6 +318,77 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
+    let mut stage = Stage::inside(false).await;
+    // Behind nothing it is for whichever bot turns pages here.
+    stage.says("Ada", "groupchat", "!next").await;
+    for names in [
+        ["a1", "a2", "a3", "a4"],
+        ["b1", "b2", "b3", "b4"],
+        ["c1", "c2", "c3", "c4"],
+    ] {
+        let whom = names.map(|name| format!("{name}@example.org")).join(" ");
+        stage
+            .says("Ada", "groupchat", &format!("!ban {whom} 1d x"))
+            .await;
+        let text = stage.room_told().await;
+        assert!(text.starts_with("Ada: 4 of 4 done."), "{text}");
+    }
+    let said = [
+        ("!list", "\nMore: !next, or !list 2"),
+        (
+            "!next",
+            "\n#1 a1@example.org: until 2026-11-23 04:00 UTC (1 day), by admin@example.org: x.",
+        ),
+        (
+            "!show #99",
+            "There is no ban #99; !list shows the numbers.\nNothing was done. Write: !show SUBJECT|#N",
+        ),
+        (
+            "!ban a1@example.org 1d x",
+            "\nTo change it: !ban #1 DURATION REASON. To end it: !unban #1",
+        ),
+        (
+            "!extend #1 until 2026-11-23",
+            "To shorten it: !ban #1 DURATION\nNothing was done.",
+        ),
+        (
+            "!unban all",
+            "Every ban there is: !unban all #1..\nNothing was done. Write: !unban SUBJECT…|all FILTER [REASON…]",
+        ),
+        (
+            "portcullis: a1@example.org",
+            "Write !show a1@example.org, !ban a1@example.org or !unban a1@example.org. Nothing was done.",
+        ),
+        (
+            "portcullis: what",
+            "There is no command “what”. !help lists them. Nothing was done.",
+        ),
+        (
+            "!undo #99 --others",
+            "!list shows the numbers.\nNothing was done. Write: !undo [#N|SUBJECT…]",
+        ),
+    ];
+    for (line, end) in said {
+        stage.says("Ada", "groupchat", line).await;
+        let text = stage.room_told().await;
+        assert!(
+            text.starts_with("Ada: ") && text.ends_with(end),
+            "{line}: {text}"
+        );
+    }
+    stage.says("Ada", "chat", "list").await;
+    let (_, _, text) = stage.told().await;
+    assert!(text.ends_with("\nMore: next, or list 2"), "{text}");
+    // The way to all of them, in private because it is long, is for that place.
+    stage.says("Ada", "groupchat", "!help").await;
+    let text = stage.room_told().await;
+    assert!(text.starts_with("Ada: !ban SUBJECT"), "{text}");
+    let (_, _, text) = stage.told().await;
+    assert!(text.starts_with("ban SUBJECT"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_may_not_is_told_so_once_and_talk_is_left_alone() {
     let mut stage = Stage::inside(false).await;
     for text in [

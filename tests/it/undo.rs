@@ -606,14 +606,16 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
         policy.exempt_accounts = vec![exempt("boss@example.org"), exempt("admin@example.org")];
     });
     let text = bot.chat(ADMIN, "ban boss@example.org 1d x").await;
-    says(&text, &["is exempt from bans (account)", "adds --force"]);
-    let text = bot
-        .chat(MODERATOR, "ban boss@example.org 1d x --force")
-        .await;
-    says(
-        &text,
-        &["is exempt from bans (account)", "Nothing was done."],
-    );
+    says(&text, &["is exempt from bans (account)", "add --force"]);
+    for line in [
+        "ban boss@example.org 1d x",
+        "ban boss@example.org 1d x --force",
+    ] {
+        assert_eq!(
+            bot.chat(MODERATOR, line).await,
+            "boss@example.org is exempt from bans (account). Only an admin can change that; policy names them.\nNothing was done."
+        );
+    }
     let text = bot.chat(ADMIN, "ban admin@example.org 1d x --force").await;
     says(&text, &["your own account"]);
     let text = bot.chat(ADMIN, "ban boss@example.org 1d x --force").await;
@@ -642,7 +644,7 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
     );
     says(
         &bot.chat(ADMIN, "ban 203.0.113.7 1d").await,
-        &["unallow first if you mean it, or add --force."],
+        &["unallow first if you mean it, or add --force (in the form:"],
     );
     bot.chat(ADMIN, "ban ok@example.org 1d --force").await;
     says(&bot.chat(ADMIN, "yes").await, &["Banned #2 ok@example.org"]);

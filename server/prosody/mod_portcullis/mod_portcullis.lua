@@ -21,7 +21,7 @@ local timer = require "prosody.util.timer";
 local usermanager = require "prosody.core.usermanager";
 
 local books = module:require "held";
-local in_force, pack, pack_network, prefix, bucket_of = books.in_force, books.pack, books.pack_network, books.prefix, books.bucket_of;
+local pack, pack_network, prefix, bucket_of = books.pack, books.pack_network, books.prefix, books.bucket_of;
 
 local VERSION = "1.0.0";
 local NS = "urn:portcullis:hook:1";
@@ -39,6 +39,7 @@ local RETRY = 5;              -- seconds until something that was not answered i
 local PATIENCE = 10;          -- seconds to wait for an answer that no client waits for
 local VERDICT_KEEPS = 1;      -- seconds a verdict of the first SASL message is good for at the second
 local PASS_KEEPS = 60;        -- seconds between the password and the resource binding
+local SWEEP = 1;              -- seconds between looks for held bans that are over, at a part of the book each time
 local BUCKETS_AT_ONCE = 8;     -- written at once; the rest one by one, with clients in between
 local REMEMBERED = 4096;      -- addresses and accounts whose last failure is remembered
 
@@ -95,8 +96,7 @@ local dirty = {}; -- buckets that differ from what is on disk
 local writing = false;
 
 local function write_bucket(bucket)
-	local list = {};
-	for _, ban in pairs(held.buckets[bucket] or {}) do list[#list+1] = books.line_of(ban); end
+	local list = books.lines_of(held, bucket);
 	local ok, err = store:set(("@held-%03d"):format(bucket), list[1] and list or nil);
 	if ok then
 		dirty[bucket] = nil;
@@ -296,13 +296,14 @@ function shared.requeue(logins) queue_back(logins); pump(); end
 local syncing, sync_again, sync_then;
 local sweep;
 
+local swept = 0; -- the page looked at last
+
+-- Comes round once a heartbeat.
 local function drop_expired()
 	local now = time_now();
-	for key, ban in pairs(held.all) do
-		if not in_force(ban, now) then
-			dirty[bucket_of(key)] = true;
-			books.remove(held, key);
-		end
+	for _ = 1, math.ceil(books.PAGES * SWEEP / HEARTBEAT) do
+		swept = (swept + 1) % books.PAGES;
+		if books.drop_expired(held, swept, now) then dirty[swept % books.BUCKETS] = true; end
 	end
 end
 
@@ -365,7 +366,9 @@ local function sync(after)
 		syncing = false;
 		if ok then
 			if book then
-				for bucket in pairs(held.buckets) do dirty[bucket] = true; end
+				for bucket = 0, books.BUCKETS - 1 do
+					if books.lines_of(held, bucket)[1] then dirty[bucket] = true; end
+				end
 				held = book;
 			end
 			epoch, seq = at_epoch, at_seq;
@@ -443,10 +446,14 @@ local function hello()
 end
 
 module:add_timer(HEARTBEAT, function ()
-	drop_expired();
-	write_soon();
 	hello();
 	return HEARTBEAT;
+end);
+
+module:add_timer(SWEEP, function ()
+	drop_expired();
+	write_soon();
+	return SWEEP;
 end);
 
 -- The component may be activated before or after this host, and again later.
@@ -881,8 +888,8 @@ end);
 module:hook("authentication-failure", function (event)
 	if (event.condition or event.message) ~= "account-disabled" then return; end
 	local handler = event.session and event.session.sasl_handler;
-	local ban = handler and handler.username and held.accounts[bare(handler.username)];
-	if in_force(ban, time_now()) and ban.text then
+	local ban = handler and handler.username and books.find_account(held, bare(handler.username), time_now());
+	if ban and ban.text then
 		event.text, event.error_text = ban.text, ban.text;
 	end
 end, -1001);
@@ -1022,17 +1029,15 @@ end
 
 function module.save()
 	write_all();
-	local bans = {};
-	for _, ban in pairs(held.all) do bans[#bans+1] = ban; end
 	local logins = {};
 	for i = queue.first, queue.last do logins[#logins+1] = queue[i]; end
-	return { version = 1, epoch = epoch, seq = seq, bans = bans, logins = logins };
+	return { version = 2, epoch = epoch, seq = seq, held = held, logins = logins };
 end
 
 function module.restore(saved)
-	if saved.version == 1 then
+	if saved.version == 2 then
 		epoch, seq = saved.epoch, saved.seq;
-		for _, ban in ipairs(saved.bans) do books.add(held, ban, max_held); end
+		held = saved.held;
 		queue_back(saved.logins);
 	else
 		read_all();

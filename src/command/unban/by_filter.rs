@@ -61,6 +61,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             title: words::summary_title(0, 0),
             lines: vec![words::none_matches(filter.words())],
             rows: Vec::new(),
+            undo: None,
         }),
         total if total > MOST => {
             Outcome::Refused(vec![problem_of(words::too_many_match(total, MOST))])
@@ -258,5 +259,6 @@ fn answer(
         title: words::summary_title(done, total),
         lines,
         rows: Vec::new(),
+        undo: None,
     }
 }

@@ -1,7 +1,7 @@
 //! Sentences about what was done to bans, and the questions before it is done.
 
 use super::super::outcome::{Grade, Reference};
-use super::{NAMED, because, by_then, by_then_counted, clean, named, task};
+use super::{NAMED, because, by_then, by_then_counted, clean, named, task, typed};
 use crate::ban::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
 use crate::gate::Settled;
 use crate::gate::ports::{Held, LogFault, Task};
@@ -62,8 +62,9 @@ pub fn already(ban: &Ban, now: Timestamp) -> String {
 /// How to give a ban other terms.
 pub fn how_to_change(ban: &Ban) -> String {
     format!(
-        "To change it: ban {0} DURATION REASON. To end it: unban {0}",
-        ban.id
+        "To change it: {}. To end it: {}",
+        typed(format_args!("ban {} DURATION REASON", ban.id)),
+        typed(format_args!("unban {}", ban.id))
     )
 }
 
@@ -134,8 +135,9 @@ fn not_yet(why: Option<&str>) -> String {
 
 /// Level 0, loudly.
 fn nothing_enforced() -> String {
-    String::from(
-        "NOT ENFORCED: the server does not let portcullis act yet (level 0). It is stored and will be carried out; `status` shows the missing lines.",
+    format!(
+        "NOT ENFORCED: the server does not let portcullis act yet (level 0). It is stored and will be carried out; {} shows the missing lines.",
+        typed("status")
     )
 }
 

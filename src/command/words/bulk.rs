@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{clean, count, counts, in_words, named};
+use super::{clean, count, counts, in_words, named, typed};
 use crate::ban::{Ban, Subject};
 
 /// `Really un-ban 3?`
@@ -96,20 +96,23 @@ pub fn server_told(lifted: usize, pending: usize) -> String {
     match pending {
         0 => String::from("The server lets them in again."),
         pending => format!(
-            "The server has been told of {} of them; the rest follows, and status counts it down.",
-            lifted.saturating_sub(pending)
+            "The server has been told of {} of them; the rest follows, and {} counts it down.",
+            lifted.saturating_sub(pending),
+            typed("status")
         ),
     }
 }
 
 /// How to take back what one undo takes back.
 pub fn undo_all() -> String {
-    String::from("Undo: undo")
+    format!("Undo: {}", typed("undo"))
 }
 
 /// How to take back what hit more.
 pub fn no_undo_for_many() -> String {
-    String::from(
-        "Nothing takes this back at once: list state:ended shows what the bans were, undo #NUMBER brings one back, and the log keeps who gave this filter.",
+    format!(
+        "Nothing takes this back at once: {} shows what the bans were, {} brings one back, and the log keeps who gave this filter.",
+        typed("list state:ended"),
+        typed("undo #NUMBER")
     )
 }

@@ -1,13 +1,13 @@
 //! Sentences about what people did: taking it back, notes, sessions ended, and who was first.
 
 use super::super::outcome::Grade;
-use super::{because, by_then, by_then_counted, clean, count};
+use super::{because, by_then, by_then_counted, clean, count, typed};
 use crate::ban::{Ban, Deed, Did, Exemption, Subject, Timestamp};
 use crate::gate::ports::Undone;
 
 /// The line that takes something back: by numbers, or by whom it was about.
 pub fn undo(whom: &[&str]) -> String {
-    format!("Undo: undo {}", whom.join(" "))
+    format!("Undo: {}", typed(format_args!("undo {}", whom.join(" "))))
 }
 
 /// What was taken back.
@@ -80,25 +80,28 @@ pub fn changed_since(subject: &Subject, last: Option<(Timestamp, &str)>) -> Stri
 /// Somebody else did the last thing, and the caller something before it.
 pub fn others_did(deed: &Deed, name: &str) -> String {
     format!(
-        "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: undo {name} --others",
+        "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: {}",
         deed.subject,
         clean(deed.by.bare_name()),
         deed.did,
-        deed.at
+        deed.at,
+        typed(format_args!("undo {name} --others"))
     )
 }
 
 /// The caller did nothing that could be undone.
 pub fn nothing_to_undo() -> String {
-    String::from(
-        "There is nothing of yours to undo. What others did is undone by number or name: undo #17",
+    format!(
+        "There is nothing of yours to undo. What others did is undone by number or name: {}",
+        typed("undo #17")
     )
 }
 
 /// One command did more than can be taken back at once.
 pub fn too_many_to_undo(most: usize) -> String {
     format!(
-        "What you did last was more than {most} things at once; nothing was undone. Name what to undo: undo #17 #18"
+        "What you did last was more than {most} things at once; nothing was undone. Name what to undo: {}",
+        typed("undo #17 #18")
     )
 }
 
@@ -116,12 +119,12 @@ pub fn ask_undo(number: usize) -> String {
 pub fn overtaken(deed: &Deed) -> String {
     let number = deed.number.map(|id| format!(" {id}")).unwrap_or_default();
     format!(
-        "{}: NOT done: {} was first, with the {}{number} {}. Look with show {}, then say it again if you still mean it.",
+        "{}: NOT done: {} was first, with the {}{number} {}. Look with {}, then say it again if you still mean it.",
         deed.subject,
         clean(deed.by.bare_name()),
         deed.did,
         deed.at,
-        deed.subject
+        typed(format_args!("show {}", deed.subject))
     )
 }
 
@@ -140,7 +143,8 @@ pub fn extended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> String 
 /// A ban that is not there cannot be made longer.
 pub fn nothing_to_extend(subject: &Subject) -> String {
     format!(
-        "{subject} is not banned, so there is nothing to extend. To ban: ban {subject} DURATION REASON"
+        "{subject} is not banned, so there is nothing to extend. To ban: {}",
+        typed(format_args!("ban {subject} DURATION REASON"))
     )
 }
 
@@ -165,7 +169,10 @@ pub fn annotated(subject: &Subject, note: Option<&str>, replaces: bool) -> Strin
 
 /// No note.
 pub fn no_note() -> String {
-    String::from("Write the note after the number. To take the notes away: note #17 --remove")
+    format!(
+        "Write the note after the number. To take the notes away: {}",
+        typed("note #17 --remove")
+    )
 }
 
 /// A note and its removal.

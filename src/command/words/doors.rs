@@ -2,22 +2,25 @@
 
 use super::super::outcome::Outcome;
 use super::super::spec::{DEFAULT_TERM, Kind, PRESETS, Place, Spec};
-use super::{NAMED, broken};
+use super::{NAMED, broken, typed};
 use crate::ban::Role;
 
 /// All commands, a line each.
 pub fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
     let mut lines: Vec<String> = specs
-        .map(|spec| format!("{}: {}", spec.usage, spec.summary))
+        .map(|spec| format!("{}: {}", typed(spec.usage), spec.summary))
         .collect();
     lines.push(String::from(
         "Durations: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever. Without one the configuration decides.",
     ));
-    lines.push(String::from(
-        "For example: ban spam@example.org 3d spam in rooms",
+    lines.push(format!(
+        "For example: {}",
+        typed("ban spam@example.org 3d spam in rooms")
     ));
-    lines.push(String::from(
-        "After a list: next and previous turn its pages.",
+    lines.push(format!(
+        "After a list: {} and {} turn its pages.",
+        typed("next"),
+        typed("previous")
     ));
     lines.push(String::from(
         "The same as forms: your client's menu of commands, at this address.",
@@ -27,7 +30,10 @@ pub fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
 
 /// One command.
 pub fn help_for(spec: &Spec) -> Vec<String> {
-    let mut lines = vec![spec.summary.to_owned(), format!("Write: {}", spec.usage)];
+    let mut lines = vec![
+        spec.summary.to_owned(),
+        format!("Write: {}", typed(spec.usage)),
+    ];
     for field in spec.fields {
         let how = match field.place {
             Place::Nowhere => continue,
@@ -46,7 +52,7 @@ pub fn help_for(spec: &Spec) -> Vec<String> {
         ));
     }
     for (line, what) in spec.examples {
-        lines.push(format!("`{line}`: {what}"));
+        lines.push(format!("`{}`: {what}", typed(line)));
     }
     lines
 }
@@ -64,7 +70,7 @@ pub fn error_title(text: &str) -> String {
 /// Below what is wrong in a chat line.
 pub fn nothing_was_done(spec: Option<&Spec>) -> String {
     match spec {
-        Some(spec) => format!("Nothing was done. Write: {}", spec.usage),
+        Some(spec) => format!("Nothing was done. Write: {}", typed(spec.usage)),
         None => String::from("Nothing was done."),
     }
 }
@@ -94,7 +100,7 @@ pub const YES_OR_NO: [&str; 2] = ["yes", "no"];
 pub fn reply_to_nobody(spec: &Spec) -> String {
     format!(
         "That message is about several, or about nobody in particular: name whom you mean. Nothing was done. Write: {}",
-        spec.usage
+        typed(spec.usage)
     )
 }
 
@@ -102,7 +108,7 @@ pub fn reply_to_nobody(spec: &Spec) -> String {
 pub fn reply_to_unknown(spec: &Spec) -> String {
     format!(
         "I no longer know what that message was about: name whom you mean. Nothing was done. Write: {}",
-        spec.usage
+        typed(spec.usage)
     )
 }
 
@@ -161,7 +167,7 @@ pub fn busy() -> String {
 
 /// Who we are, in lists of contacts.
 pub fn presence() -> String {
-    String::from("Write help")
+    format!("Write {}", typed("help"))
 }
 
 /// What came of a call, for the audit log.

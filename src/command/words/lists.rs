@@ -1,7 +1,7 @@
 //! Sentences of lists and of what they are asked for.
 
 use super::super::filter::Word;
-use super::{author, because, by_then_counted, clean};
+use super::{author, because, by_then_counted, clean, typed};
 use crate::ban::{Ban, Timestamp};
 use crate::gate::past::PastBan;
 
@@ -95,13 +95,14 @@ pub fn ended_in_a_list(past: &PastBan) -> String {
 /// More has ended than is looked through.
 pub fn only_the_last(most: usize) -> String {
     format!(
-        "Of those that ended, only the last {most} are looked through; show tells all of one subject."
+        "Of those that ended, only the last {most} are looked through; {} tells all of one.",
+        typed("show SUBJECT")
     )
 }
 
 /// What follows a page.
 pub fn more(next: &str) -> String {
-    format!("More: next, or {next}")
+    format!("More: {}, or {}", typed("next"), typed(next))
 }
 
 /// What follows a page, in a form.
@@ -147,7 +148,12 @@ pub fn no_end_of_forever() -> String {
 
 /// There is no list to turn a page of.
 pub fn no_list() -> String {
-    String::from("There is no list to turn a page of. Write list, failures or allowed first.")
+    format!(
+        "There is no list to turn a page of. Write {}, {} or {} first.",
+        typed("list"),
+        typed("failures"),
+        typed("allowed")
+    )
 }
 
 /// Behind the last page.

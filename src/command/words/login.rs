@@ -1,6 +1,6 @@
 //! Sentences about logins: what is counted, what would be answered, and who is exempt.
 
-use super::{because, by_then, by_then_counted, clean, count, in_words, named, reach, stop};
+use super::{because, by_then, by_then_counted, clean, count, in_words, named, reach, stop, typed};
 use crate::ban::{Ban, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict};
 use crate::gate::counters::Failure;
 
@@ -328,16 +328,19 @@ pub fn counters_cleared(subject: &Subject, before: &Outlook) -> Option<String> {
 /// A ban in force stays.
 pub fn goes_on(ban: &Ban, now: Timestamp) -> String {
     format!(
-        "The ban in force goes on: {} {}; to end it: unban {}",
+        "The ban in force goes on: {} {}; to end it: {}",
         ban.id,
         by_then_counted(ban.until, now),
-        ban.id
+        typed(format_args!("unban {}", ban.id))
     )
 }
 
 /// What is not forgotten.
 pub fn log_stays(subject: &Subject) -> String {
-    format!("What happened stays on record; to read it: show {subject}")
+    format!(
+        "What happened stays on record; to read it: {}",
+        typed(format_args!("show {subject}"))
+    )
 }
 
 // Exemptions.
@@ -431,7 +434,10 @@ pub fn unallowed(exemption: &Exemption) -> String {
 
 /// There was none.
 pub fn not_allowed(subject: &Subject) -> String {
-    format!("There is no exemption of {subject}; allowed lists them.")
+    format!(
+        "There is no exemption of {subject}; {} lists them.",
+        typed("allowed")
+    )
 }
 
 /// Something else exempts it.

@@ -2,6 +2,7 @@
 
 use super::{
     author, banned, banned_by_rule, because, by_then_counted, clean, count, in_words, sentence,
+    typed,
 };
 use crate::ban::{Ban, BanId, Event, Notice, Past, Ruling, Subject, Timestamp, Topic};
 use crate::gate::ports::{Finding, Found, Gap, Task};
@@ -275,7 +276,11 @@ pub fn notice_sum(counted: Counted<'_>) -> String {
             return format!("{what}{who}{from} in {}.", span(since, until));
         }
     };
-    format!("{what}{who}{from} in {}: {look}", span(since, until))
+    format!(
+        "{what}{who}{from} in {}: {}",
+        span(since, until),
+        typed(look)
+    )
 }
 
 fn span(since: Timestamp, until: Timestamp) -> String {
@@ -359,7 +364,7 @@ mod tests {
             until: at(600),
         };
         assert_eq!(
-            notice_sum(counted),
+            crate::command::words::plain(&notice_sum(counted)),
             "41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures"
         );
         let one = Counted {

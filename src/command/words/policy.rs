@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::seat::{HOLDERS, Seat};
-use super::{NAMED, clean, count, in_words};
+use super::{NAMED, clean, count, in_words, typed};
 use crate::ban::policy::Whose;
 use crate::ban::rules::{Growth, Key};
 use crate::ban::{Role, Rule, Term};
@@ -217,9 +217,10 @@ pub fn exempt_list(names: &[String]) -> String {
     match names.len() {
         0 => String::from("none"),
         all if all > NAMED => format!(
-            "{} and {} more; allowed lists them",
+            "{} and {} more; {} lists them",
             shown.join(", "),
-            all - NAMED
+            all - NAMED,
+            typed("allowed")
         ),
         _ => shown.join(", "),
     }
@@ -233,8 +234,12 @@ pub fn allowed_label() -> &'static str {
 /// Exemptions given by command.
 pub fn allowed_number(number: usize) -> String {
     match number {
-        0 => String::from("nobody; allow exempts somebody"),
-        _ => format!("{}; allowed lists them", count(number, "exemption")),
+        0 => format!("nobody; {} exempts somebody", typed("allow")),
+        _ => format!(
+            "{}; {} lists them",
+            count(number, "exemption"),
+            typed("allowed")
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::deed::Deed;
 use super::super::seat::{Seat, Trouble};
-use super::{YES_OR_NO, clean, count, forbidden, sentence};
+use super::{clean, count, forbidden, in_a_room, sentence};
 use crate::ban::Role;
 use crate::ban::Timestamp;
 use crate::ban::time::in_words;
@@ -10,29 +10,6 @@ use crate::ban::time::in_words;
 /// What is said to one occupant for all to read.
 pub fn to_nick(nick: &str, text: &str) -> String {
     format!("{}: {text}", clean(nick))
-}
-
-/// An answer for all to read: what takes it back or ends it is addressed to us, as lines in a room must be.
-pub fn in_a_room(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(line_in_a_room).collect();
-    lines.join("\n")
-}
-
-fn line_in_a_room(line: &str) -> String {
-    for what in ["Undo: ", "To end it: "] {
-        if let Some(command) = line.strip_prefix(what) {
-            return format!("{what}!{command}");
-        }
-    }
-    line.to_owned()
-}
-
-/// A line that is offered below it. Who was asked says yes or no without our name.
-pub fn offer_in_a_room(line: &str) -> String {
-    match YES_OR_NO.contains(&line) {
-        true => line.to_owned(),
-        false => format!("!{line}"),
-    }
 }
 
 /// An answer that is too long for a room, in its place.
@@ -68,7 +45,7 @@ pub fn deed(deed: &Deed) -> String {
         deed.command,
         clean(&caller.name(deed.door)),
         caller.rights,
-        clean(&deed.told)
+        in_a_room(&deed.told)
     )
 }
 

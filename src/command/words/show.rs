@@ -1,6 +1,6 @@
 //! Sentences of `show` and of a history.
 
-use super::{author, because, by_then, by_then_counted, clean, count, heard};
+use super::{author, because, by_then, by_then_counted, clean, count, heard, typed};
 use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
 
 /// `spam@host is banned (#17)`
@@ -31,7 +31,7 @@ pub fn is_banned(ban: &Ban, now: Timestamp) -> String {
 
 /// How to end what is shown.
 pub fn how_to_end(subject: &Subject) -> String {
-    format!("To end it: unban {subject}")
+    format!("To end it: {}", typed(format_args!("unban {subject}")))
 }
 
 /// One event of a history.

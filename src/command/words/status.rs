@@ -1,6 +1,6 @@
 //! Sentences of `status`.
 
-use super::{clean, count, sentence};
+use super::{clean, count, sentence, typed};
 use crate::ban::Timestamp;
 use crate::ban::time::in_words;
 use crate::gate::ports::{Gap, Standing, Task};
@@ -146,10 +146,10 @@ pub fn recording_label() -> &'static str {
 
 /// Whether attempts are recorded.
 pub fn recording(is_on: bool) -> String {
-    String::from(match is_on {
-        true => "on; rehearse plays it",
-        false => "off",
-    })
+    match is_on {
+        true => format!("on; {} plays it", typed("rehearse")),
+        false => String::from("off"),
+    }
 }
 
 /// Messages of ours that came back.

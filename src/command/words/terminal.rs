@@ -95,16 +95,6 @@ pub fn with_a_file(about: &str, more: &str) -> String {
     format!("With a file of events (or - for standard input), by itself: {about}.\n{more}")
 }
 
-/// A line of an answer: what takes it back or ends it is written as a shell needs it.
-pub fn line_in_a_shell(line: &str) -> String {
-    for what in ["Undo: ", "To end it: "] {
-        if let Some(command) = line.strip_prefix(what) {
-            return format!("{what}portcullis {}", for_a_shell(command));
-        }
-    }
-    line.to_owned()
-}
-
 /// Below a complaint that nobody was named.
 pub fn quote_numbers() -> String {
     String::from("A number needs quotes in a shell, which takes # for a comment: '#17'.")
@@ -258,24 +248,4 @@ pub fn manual_sections() -> [(&'static str, &'static [&'static str]); 4] {
             ],
         ),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_to_copy_survive_the_shell() {
-        let check = |line, expected| assert_eq!(line_in_a_shell(line), expected);
-        check("Undo: unban #1 #2", "Undo: portcullis unban '#1' '#2'");
-        check(
-            "Undo: ban a@b.c until 2030-01-01T00:00:00Z it's $HOME",
-            r"Undo: portcullis ban a@b.c until 2030-01-01T00:00:00Z 'it'\''s' '$HOME'",
-        );
-        check(
-            "To end it: unban a@b.c",
-            "To end it: portcullis unban a@b.c",
-        );
-        check("Banned #1 a@b.c.", "Banned #1 a@b.c.");
-    }
 }

@@ -1,6 +1,6 @@
 //! Sentences about who hears what.
 
-use super::clean;
+use super::{clean, typed};
 use crate::ban::{Quiet, Subject, Topic, Watch};
 
 /// What is told under a topic.
@@ -72,9 +72,16 @@ pub fn quiet_hours(quiet: Quiet) -> String {
 
 /// How to change it.
 pub fn how_to_watch() -> String {
-    String::from(
-        "To change it: watch all, watch usual, watch off, watch bans guards, watch +bans, watch -spared, watch quiet 22-7",
-    )
+    let ways = [
+        "watch all",
+        "watch usual",
+        "watch off",
+        "watch bans guards",
+        "watch +bans",
+        "watch -spared",
+        "watch quiet 22-7",
+    ];
+    format!("To change it: {}", ways.map(typed).join(", "))
 }
 
 /// Whether a topic is heard, in a row of its own.

@@ -1,6 +1,6 @@
 //! Sentences about wrong input: each says what to write instead.
 
-use super::{clean, sentence};
+use super::{clean, sentence, typed};
 use crate::ban::term::BadTerm;
 use crate::ban::{Account, Rights, Role, Subject};
 
@@ -18,8 +18,11 @@ pub fn either_or() -> String {
 
 /// A filter that lets everything through.
 pub fn all_of_what() -> String {
-    String::from(
-        "All of what? Write for example unban all origin:import by:alice; list shows what a filter matches. Every ban there is: unban all #1..",
+    format!(
+        "All of what? Write for example: {}. What a filter matches: {}. Every ban there is: {}",
+        typed("unban all origin:import by:alice"),
+        typed("list origin:import by:alice"),
+        typed("unban all #1..")
     )
 }
 
@@ -42,7 +45,11 @@ pub fn too_many_subjects(number: usize, most: usize) -> String {
 
 /// A number that no ban has.
 pub fn no_such_number(word: &str) -> String {
-    format!("There is no ban {}; list shows the numbers.", clean(word))
+    format!(
+        "There is no ban {}; {} shows the numbers.",
+        clean(word),
+        typed("list")
+    )
 }
 
 /// An account the server does not know.
@@ -102,16 +109,19 @@ pub fn no_such_command(name: &str, nearest: Option<&str>) -> String {
     let name: String = clean(name).chars().take(40).collect();
     match nearest {
         Some(right) => format!("There is no command “{name}”. Did you mean {right}?"),
-        None => format!("There is no command “{name}”. help lists them."),
+        None => format!(
+            "There is no command “{name}”. {} lists them.",
+            typed("help")
+        ),
     }
 }
 
 /// A subject without a command.
 pub fn command_first(subject: &str) -> String {
     let subject = clean(subject);
-    format!(
-        "What about {subject}? Write show {subject}, ban {subject} or unban {subject}. Nothing was done."
-    )
+    let [show, ban, unban] =
+        ["show", "ban", "unban"].map(|name| typed(format_args!("{name} {subject}")));
+    format!("What about {subject}? Write {show}, {ban} or {unban}. Nothing was done.")
 }
 
 /// A role that does not hold over a subject.

@@ -29,6 +29,7 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 use super::Desk;
 use super::said::{self, About};
 use crate::ban::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
+use crate::command::words;
 use crate::gate::Gate;
 use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
@@ -210,12 +211,14 @@ impl Desk {
         };
         if hearer.is_room {
             let about = notice.about.clone();
-            let text = notice.in_a_room().text();
-            let message = self.rooms.say(&hearer.jid, text, vec![hints::unstyled()])?;
+            let text = notice.text();
+            let message = self
+                .rooms
+                .say(&hearer.jid, &text, vec![hints::unstyled()])?;
             self.said.note_message(&hearer.jid, &message, &about);
             return Some(Stanza::Message(message));
         }
-        let text = notice.text();
+        let text = words::plain(&notice.text());
         ear.sent(now);
         let id = said::fresh_id();
         self.said.note(&hearer.jid, &id, &text, notice.about);

@@ -24,18 +24,11 @@ pub(super) struct Notice {
 }
 
 impl Notice {
+    /// The whole of it, its lines to type marked ([`words::typed`]).
     pub(super) fn text(&self) -> String {
         let mut lines = self.lines.clone();
-        lines.extend(self.actions.iter().cloned());
+        lines.extend(self.actions.iter().map(words::typed));
         lines.join("\n")
-    }
-
-    /// With actions that are addressed to us, as lines in a room must be.
-    pub(super) fn in_a_room(mut self) -> Self {
-        for line in &mut self.actions {
-            *line = words::offer_in_a_room(line);
-        }
-        self
     }
 
     /// Without the actions of commands a role may not give.

@@ -193,12 +193,12 @@ impl Rooms {
     }
 
     /// A message to all in a room, with payloads beside its text, ready to be sent; `None` when we are not in.
-    pub fn say(&self, room: &BareJid, text: String, payloads: Vec<Element>) -> Option<Message> {
+    pub fn say(&self, room: &BareJid, text: &str, payloads: Vec<Element>) -> Option<Message> {
         self.find(room, |room| room.nick().map(drop))??;
         let mut message = Message::new_with_type(MessageType::Groupchat, Jid::from(room.clone()));
         message.from = Some(self.me.clone().into());
         message.id = fresh_id().ok().map(|id| Id(format!("{id:?}")));
-        message.bodies.insert(Lang::new(), text);
+        message.bodies.insert(Lang::new(), words::in_a_room(text));
         message.payloads = payloads;
         Some(message)
     }
@@ -395,7 +395,7 @@ impl Rooms {
         };
         let rooms = rooms.iter().filter(|room| seen_in.as_ref() != Some(*room));
         rooms
-            .filter_map(|room| self.say(room, text.clone(), Vec::new()))
+            .filter_map(|room| self.say(room, &text, Vec::new()))
             .collect()
     }
 
@@ -403,6 +403,8 @@ impl Rooms {
         let to = occupant(&room.settings.room, nick)?;
         let mut presence = presence::available(Face::Bot, &self.me.to_bare(), to);
         presence.from = Some(self.me.clone().into());
+        let status = words::in_a_room(&words::presence());
+        presence.statuses = [(Lang::new(), status)].into();
         let password = room.settings.password.as_ref();
         presence
             .payloads

@@ -131,6 +131,9 @@ pub enum Outcome {
         lines: Vec<String>,
         /// Details.
         rows: Vec<Row>,
+        /// How to take it back, as typed in a shell: the last line of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<String>,
         /// Where those stand now that the call named: [`command::facts::standing`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         subjects: Vec<Value>,
@@ -243,12 +246,13 @@ impl Outcome {
     /// What came of a call for the command `name`.
     pub(super) fn of(outcome: command::Outcome, name: &str) -> Outcome {
         use command::{Outcome as From, words};
-        match outcome {
+        match outcome.written(words::in_a_shell) {
             From::Done(answer) => Outcome::Done {
                 grade: answer.grade.into(),
                 title: answer.title,
                 lines: answer.lines,
                 rows: rows(answer.rows),
+                undo: answer.undo,
                 subjects: Vec::new(),
             },
             From::Rows(page) => listed(page),
@@ -270,7 +274,7 @@ impl Outcome {
             },
             From::Unknown { nearest } => Outcome::Unknown {
                 nearest: nearest.map(str::to_owned),
-                text: words::no_such_command(name, nearest),
+                text: words::in_a_shell(&words::no_such_command(name, nearest)),
             },
             From::Broken(reference) => Outcome::Broken {
                 text: words::broken(&reference),
@@ -293,7 +297,7 @@ fn rows(rows: Vec<command::Row>) -> Vec<Row> {
 pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
     let wire = |problem: command::Problem| Problem {
         field: problem.field.to_owned(),
-        text: problem.text,
+        text: command::words::in_a_shell(&problem.text),
     };
     problems.into_iter().map(wire).collect()
 }
@@ -380,6 +384,7 @@ mod tests {
             title: "Done".into(),
             lines: vec!["Banned.".into()],
             rows: vec![command::Row::new("by", "By", "me"), row],
+            undo: None,
         });
         let text = r#"{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"},{"var":"until","label":"Until","value":"for ever","fact":null}]}"#;
         let done = Outcome::of(done, "ban");

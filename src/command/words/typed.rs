@@ -1,0 +1,83 @@
+//! Lines to type, in the middle of what people read: marked where a sentence is made, and written as the place needs
+//! it where it is read. In a chat the line is enough, in a room it must be addressed to us, in a shell it begins with
+//! the name of the program.
+//!
+//! The marks are noncharacters of Unicode. [`clean`](super::clean) takes them out of all that comes from outside, so
+//! nobody else can set them.
+
+use super::for_a_shell;
+
+const OPEN: char = '\u{fdd0}';
+const CLOSE: char = '\u{fdd1}';
+
+/// Marks a line to type.
+pub fn typed(line: impl std::fmt::Display) -> String {
+    format!("{OPEN}{line}{CLOSE}")
+}
+
+/// What only we may write.
+pub(super) fn is_mark(c: char) -> bool {
+    matches!(c, OPEN | CLOSE)
+}
+
+/// As chats, forms and logs show it.
+pub fn plain(text: &str) -> String {
+    written(text, str::to_owned)
+}
+
+/// As a room shows it, where lines must be addressed to us.
+pub fn in_a_room(text: &str) -> String {
+    written(text, |line| format!("!{line}"))
+}
+
+/// As a terminal shows it, to be copied into a shell.
+pub fn in_a_shell(text: &str) -> String {
+    written(text, |line| format!("portcullis {}", for_a_shell(line)))
+}
+
+fn written(text: &str, how: impl Fn(&str) -> String) -> String {
+    let mut parts = text.split(OPEN);
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (line, rest) = part.split_once(CLOSE).unwrap_or((part, ""));
+        all.push_str(&how(line));
+        all.push_str(rest);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_written_as_its_place_needs_it() {
+        let text = format!("To end it: {}. Or {}.", typed("unban #1"), typed("list"));
+        assert_eq!(plain(&text), "To end it: unban #1. Or list.");
+        assert_eq!(in_a_room(&text), "To end it: !unban #1. Or !list.");
+        assert_eq!(
+            in_a_shell(&text),
+            "To end it: portcullis unban '#1'. Or portcullis list."
+        );
+        assert_eq!(in_a_room("Banned #1 a@b."), "Banned #1 a@b.");
+    }
+
+    #[test]
+    fn lines_to_copy_survive_the_shell() {
+        let check = |line, expected| assert_eq!(in_a_shell(&typed(line)), expected);
+        check("unban #1 #2", "portcullis unban '#1' '#2'");
+        check(
+            "ban a@b.c until 2030-01-01T00:00:00Z it's $HOME",
+            r"portcullis ban a@b.c until 2030-01-01T00:00:00Z 'it'\''s' '$HOME'",
+        );
+        check("unban a@b.c", "portcullis unban a@b.c");
+    }
+
+    #[test]
+    fn nobody_else_can_mark_a_line() {
+        let reason = super::super::clean(&format!("x {} y", typed("unban all #1..")));
+        assert_eq!(in_a_room(&reason), "x unban all #1.. y");
+        assert_eq!(plain(&typed("")), "");
+        assert_eq!(plain(&format!("{CLOSE}a{OPEN}b")), format!("{CLOSE}ab"));
+    }
+}
