@@ -48,6 +48,14 @@ pub(super) struct Standing {
     count: usize,
 }
 
+impl FromIterator<Stands> for Standing {
+    fn from_iter<T: IntoIterator<Item = Stands>>(all: T) -> Self {
+        let mut standing = Standing::default();
+        all.into_iter().for_each(|stands| standing.insert(stands));
+        standing
+    }
+}
+
 impl Standing {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0

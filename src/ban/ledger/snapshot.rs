@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use serde::{Deserialize, Serialize};
 
@@ -208,26 +208,42 @@ impl Ledger {
         let mut late = rows(last_rows).collect::<Result<BTreeMap<_, _>, _>>()?;
         let mut built = Built::with_room(rest.rows.min(ROOM));
         let mut numbers = Vec::new();
-        for (number, piece) in pieces.iter().enumerate() {
-            match opened(piece, number)? {
-                (ROWS, content) => {
-                    for row in rows(content) {
-                        let (place, row) = row?;
-                        built.add(place, late.remove(&place).unwrap_or(row))?;
+        // What a login is looked up with is put together beside the reading, or it would make a
+        // third of the time.
+        let standing = std::thread::scope(|scope| {
+            let (read_so_far, bans) = mpsc::channel();
+            let put_together = || bans.into_iter().flatten().map(Stands::new).collect();
+            let standing = std::thread::Builder::new()
+                .spawn_scoped(scope, put_together)
+                .map_err(|_| BadSnapshot("no thread can be had to read it with"))?;
+            for (number, piece) in pieces.iter().enumerate() {
+                match opened(piece, number)? {
+                    (ROWS, content) => {
+                        let before = built.bans.len();
+                        for row in rows(content) {
+                            let (place, row) = row?;
+                            built.add(place, late.remove(&place).unwrap_or(row))?;
+                        }
+                        // Whether the other end is still there is seen when it is joined.
+                        let _ = read_so_far.send(built.bans[before..].to_vec());
                     }
+                    (NUMBERS, content) => numbers.extend(read::<Vec<u32>>(content)?.0),
+                    _ => return Err(UNREADABLE),
                 }
-                (NUMBERS, content) => numbers.extend(read::<Vec<u32>>(content)?.0),
-                _ => return Err(UNREADABLE),
             }
-        }
-        for (place, row) in late {
-            built.add(place, row)?;
-        }
+            let before = built.bans.len();
+            for (place, row) in late {
+                built.add(place, row)?;
+            }
+            let _ = read_so_far.send(built.bans[before..].to_vec());
+            drop(read_so_far);
+            standing.join().map_err(|_| UNREADABLE)
+        })?;
         numbers.extend(last_numbers);
         if built.dossiers.len() != rest.rows {
             return Err(BadSnapshot("subjects are missing"));
         }
-        Ok((built.finish(rest, numbers), chain))
+        Ok((built.finish(rest, numbers, standing), chain))
     }
 }
 
@@ -236,7 +252,6 @@ impl Ledger {
 struct Built {
     dossiers: Dossiers,
     bans: Vec<Arc<Ban>>,
-    standing: Standing,
 }
 
 impl Built {
@@ -244,7 +259,6 @@ impl Built {
         Built {
             dossiers: Dossiers::with_room(rows),
             bans: Vec::with_capacity(rows),
-            standing: Standing::default(),
         }
     }
 
@@ -258,7 +272,6 @@ impl Built {
             Whose::Banned(ban) => {
                 let ban = Arc::new(ban.into_owned());
                 let subject = ban.subject.clone();
-                self.standing.insert(Stands::new(Arc::clone(&ban)));
                 self.bans.push(ban);
                 subject
             }
@@ -267,12 +280,8 @@ impl Built {
         Ok(())
     }
 
-    fn finish(self, rest: Rest<'_>, numbers: Vec<u32>) -> Ledger {
-        let Built {
-            mut dossiers,
-            bans,
-            standing,
-        } = self;
+    fn finish(self, rest: Rest<'_>, numbers: Vec<u32>, standing: Standing) -> Ledger {
+        let Built { mut dossiers, bans } = self;
         dossiers.give_numbers(numbers);
         let due = bans.iter().filter_map(|ban| Some((ban.until?, ban.id)));
         Ledger {
