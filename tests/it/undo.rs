@@ -323,6 +323,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         undelivered: Default::default(),
         deeds: Default::default(),
         seats: Default::default(),
+        progress: Default::default(),
     };
     let desk = Desk::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot { world, desk };
