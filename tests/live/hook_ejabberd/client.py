@@ -119,8 +119,8 @@ class Stream:
         self.send(f"<response xmlns='{SASL}'>{b64(proof(self.bare, challenge, pw))}</response>")
         return self.outcome()
 
-    def scram(self, user, pw):
-        first = self.scram_first(user)
+    def scram(self, user, pw, **spelling):
+        first = self.scram_first(user, **spelling)
         return self.scram_last(pw) if first[0] == "challenge" else first
 
     def sasl2(self, mechanism, initial, more="", agent=None):

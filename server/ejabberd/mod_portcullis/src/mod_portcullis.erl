@@ -120,8 +120,8 @@ stream_started(#{lserver := Host} = State, _) ->
 
 %% --- the password check
 
-%% Before ejabberd itself looks at the element: every message that moves an exchange forward is asked about. For SCRAM
-%% that is twice, since many exchanges can be begun before a ban and finished after it.
+%% Before ejabberd itself looks at the element: the message whose secret it looks at next is asked about. For SCRAM that
+%% is the last one, since many exchanges can be begun before a ban and finished after it.
 handle_recv(#{stream_authenticated := false, stream_state := At} = State, _, #sasl_auth{mechanism = Mech, text = Text})
   when At =:= wait_for_sasl_request; At =:= wait_for_sasl_response ->
     first(sasl, Mech, Text, State);
@@ -139,14 +139,14 @@ handle_recv(#{stream_authenticated := false} = State, _, #iq{type = set} = IQ) -
 handle_recv(State, _, _) -> State.
 
 %% The first message decides alone, but for mechanisms with a challenge: these only tell at once that nobody has that name.
-first(How, Mech, Text, #{lserver := Host} = State) ->
+first(How, <<"SCRAM-", _/binary>> = Mech, Text, #{lserver := Host} = State) ->
     Names = mod_portcullis_name:first(Mech, Text),
-    Decides = case Mech of
-                  <<"SCRAM-", _/binary>> -> [N || N <- Names, unknown(N, Host) =/= undefined] =/= [];
-                  <<"DIGEST-MD5">> -> false;
-                  _ -> true
-              end,
-    check(How, Mech, Names, Decides, State).
+    case lists:all(fun(N) -> unknown(N, Host) =:= undefined end, Names) of
+        true -> tries([], Names, State);
+        false -> check(How, Mech, Names, true, State)
+    end;
+first(How, Mech, Text, State) ->
+    check(How, Mech, mod_portcullis_name:first(Mech, Text), Mech =/= <<"DIGEST-MD5">>, State).
 
 %% DIGEST-MD5 ends with a message that says nothing.
 later(How, Mech, Text, State) ->
@@ -166,11 +166,14 @@ legacy(State, IQ) ->
 
 %% `Decides`: if the answer is yes, the password is looked at next, and what comes of it is reported for each name.
 check(How, Mech, Names, Decides, #{lserver := Host} = State0) ->
-    State = State0#{portcullis_names => Names, portcullis_tried => case Decides of true -> Names; false -> [] end},
+    State = tries(case Decides of true -> Names; false -> [] end, Names, State0),
     case ask(Host, Names, address(State), Mech, Decides) of
         allow -> State;
         {refuse, By, Text, Account} -> {stop, refuse(How, By, Text, Account, Mech, State)}
     end.
+
+%% Whose login it is, and of whom portcullis waits for an outcome.
+tries(Tried, Names, State) -> State#{portcullis_names => Names, portcullis_tried => Tried}.
 
 ask(Host, Names, Address, Mech, Decides) ->
     Accounts = case Names of [] -> [undefined]; _ -> [<<N/binary, $@, Host/binary>> || N <- Names] end,
