@@ -421,7 +421,7 @@ async fn notes_are_added_replaced_taken_away_and_shown() {
     for (line, part) in [
         (
             "note #1",
-            "Write the note after the number. To take the notes away: note #17 --remove",
+            "Write the note: note #17 TEXT. To take the notes away: note #17 --remove",
         ),
         ("note #1 --remove but why", "A note or --remove, not both"),
         ("note", "Say whom"),
