@@ -15,12 +15,12 @@ local jid = require "prosody.util.jid";
 local modulemanager = require "prosody.core.modulemanager";
 local new_id = require "prosody.util.id".medium;
 local st = require "prosody.util.stanza";
-local stringprep = require "prosody.util.encodings".stringprep;
 local time_now = require "prosody.util.time".now;
 local timer = require "prosody.util.timer";
 local usermanager = require "prosody.core.usermanager";
 
 local books = module:require "held";
+local names = module:require "names";
 local pack, pack_network, prefix, bucket_of = books.pack, books.pack_network, books.prefix, books.bucket_of;
 
 local VERSION = "1.0.0";
@@ -620,51 +620,6 @@ module:hook("stream-features", function (event)
 	return true;
 end, 1000);
 
-local prep = stringprep.nodeprep;
-local saslprep = stringprep.saslprep;
-local function name_of(text)
-	text = text and saslprep(text);
-	text = text and prep(text);
-	return text and text ~= "" and text or nil;
-end
-local function name_of_jid(text)
-	local node, domain = jid.split(text);
-	if node and domain ~= host then return nil; end
-	return name_of(node or text);
-end
-
--- The account of an EXTERNAL login without a name: the only XMPP address in the certificate (XEP-0178).
-local function name_in_certificate(session)
-	local ok, name = pcall(function ()
-		local addresses = session.conn:socket():getpeercertificate():extensions()["2.5.29.17"]["1.3.6.1.5.5.7.8.5"];
-		return #addresses == 1 and name_of_jid(addresses[1]) or nil;
-	end);
-	return ok and name or nil;
-end
-
--- The account name in the first message of a mechanism; nil when there is none that we can read. The same patterns as
--- Prosody's own; should they ever differ, the check after the success (late) sees the real name.
-local function name_in(session, mechanism, message)
-	if type(mechanism) ~= "string" then return nil; end
-	message = message or "";
-	if mechanism == "PLAIN" then
-		return name_of(message:match("^[^%z]*%z([^%z]+)%z"));
-	elseif mechanism:match("^SCRAM%-") then
-		local name = message:match("^[pny]=?[^,]*,[^,]*,m?=?[^,]*,?n=([^,]*),r=");
-		return name and name_of((name:gsub("=2C", ","):gsub("=3D", "=")));
-	elseif mechanism:match("^HT%-") then
-		return name_of(message:match("^([^%z]+)%z"));
-	elseif mechanism == "OAUTHBEARER" then
-		local token = message:match("\001auth=Bearer secret%-token:([^\001]+)\001");
-		local owner = (base64.decode(token or "") or ""):match("^2;[^;]+;..................;(.+)$");
-		return name_of_jid(owner or message:match("^n,a=([^,]+),"));
-	elseif mechanism == "EXTERNAL" then
-		if message == "" or message == "=" then return name_in_certificate(session); end
-		return name_of_jid(message);
-	end
-	return nil;
-end
-
 local function sasl_failure(xmlns, refusal)
 	if xmlns == NS_SASL then
 		return st.stanza("failure", { xmlns = xmlns }):tag(refusal.condition):up():text_tag("text", refusal.text);
@@ -696,7 +651,7 @@ end
 -- The first message, before anything is done with it.
 local function first_message(session, xmlns, mechanism, text)
 	local message = text and text ~= "" and base64.decode(text) or nil;
-	local account = bare(name_in(session, mechanism, message));
+	local account = bare(names.name_in(session, mechanism, message));
 	session.portcullis_try = { account = account, mechanism = mechanism };
 	-- a mechanism with a challenge only tells at once that nobody has that name
 	local decides = not known_mechanism(mechanism) or not mechanism:match("^SCRAM%-") or tell_unknown and is_unknown(account);
@@ -798,7 +753,7 @@ module:wrap_event("stanza/iq/jabber:iq:auth:query", function (handlers, event_na
 	if session.type ~= "c2s_unauthed" or stanza.attr.type ~= "set" or not (username and password) then
 		return handlers(event_name, event);
 	end
-	local account = bare(name_of(username));
+	local account = bare(names.name_of(username));
 	local address, mechanism = session.ip, "jabber:iq:auth";
 	session.portcullis_try = { account = account, mechanism = mechanism };
 	local refusal = question(session, account, mechanism, "decides");
