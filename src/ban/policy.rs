@@ -103,7 +103,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::OwnAccount(account) => write!(
                 f,
-                "{account} is your own account; nobody can ban themselves. Ask another admin."
+                "{account} is your own account; you would lock yourself out. Ask another admin."
             ),
             Refusal::OwnAddress(subject, address) => write!(
                 f,

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Call;
 use super::table;
+use crate::command::outcome::names;
 use crate::command::{subjects, words};
 use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 
@@ -159,7 +160,7 @@ impl Paper {
 
 /// A sentence that names its subject needs no label in front.
 fn is_sentence(row: &Row) -> bool {
-    !row.value.contains('\n') && row.value.contains(&row.label)
+    !row.value.contains('\n') && names(&row.value, &row.label)
 }
 
 fn value_is_block(row: &Row) -> bool {

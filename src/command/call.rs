@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::deed::Deeds;
+use super::progress::Progress;
 use super::roles::Roles;
 use super::seat::Seats;
 use super::spec::Values;
@@ -114,6 +115,8 @@ pub struct Context {
     pub deeds: Deeds,
     /// Where what is weighed is recorded, if it is.
     pub recording: Option<Recorded>,
+    /// Where long work says how far it is.
+    pub progress: Progress,
 }
 
 /// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
@@ -137,6 +140,7 @@ impl Context {
             undelivered: Undelivered::default(),
             deeds: Deeds::default(),
             recording: None,
+            progress: Progress::default(),
         }
     }
 

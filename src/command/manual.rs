@@ -13,7 +13,8 @@ pub fn commands_md() -> String {
          This page is generated from the program (`cargo test` tells when it is out of date).\n\n\
          Every command can be written in a chat with the bot (its domain, or `bot@` its domain). Most are offered as\n\
          forms too: your client's menu of commands for the same address. Names of fields are what scripts fill in; a\n\
-         filled form with the first `execute` or `complete` is carried out in one step, where it is not risky.\n\n\
+         filled form with the first `execute` or `complete` is carried out in one step, where it is not risky. What takes\n\
+         longer than five seconds is answered with the status `executing`, how far it is, and the action `next` to look again.\n\n\
          In the shell of the server each is a subcommand of the program, taken as in a chat line, and each field below, but the\n\
          first words, is an option as well: `portcullis ban spam@example.org 3d spam` is `portcullis ban spam@example.org\n\
          --duration 3d --reason spam`. See [operator.md](operator.md#from-the-shell); scripts read [terminal.md](terminal.md).\n\n\

@@ -32,6 +32,7 @@ mod notes;
 pub mod outcome;
 pub mod pages;
 pub mod policy;
+pub mod progress;
 pub mod reach;
 pub mod rehearse;
 mod roles;

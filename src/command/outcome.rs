@@ -85,13 +85,13 @@ impl Row {
         }
     }
 
-    /// It as a line; `None` for what has several. A sentence that names its subject needs no
+    /// It as a line; `None` for what has several. A sentence that [`names`] its subject needs no
     /// label in front.
     #[must_use]
     pub fn line(&self) -> Option<String> {
         if self.value.contains('\n') {
             None
-        } else if self.value.contains(&self.label) {
+        } else if names(&self.value, &self.label) {
             Some(self.value.clone())
         } else {
             Some(format!("{}: {}", self.label, self.value))
@@ -104,6 +104,13 @@ impl Row {
         self.fact = Some(fact);
         self
     }
+}
+
+/// Whether a sentence names what it is about, so that it needs no label. A plain word may stand in any sentence; subjects
+/// have a dot, a colon or a number in them.
+pub fn names(sentence: &str, label: &str) -> bool {
+    let is_word = label.chars().all(char::is_alphabetic);
+    sentence.starts_with(label) || (sentence.contains(label) && !is_word)
 }
 
 /// A page of a list.

@@ -8,12 +8,16 @@
 //! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
 //! takes the session out before anything runs.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::sessions::{LIFETIME, Session, Sessions, Stage};
-use crate::ban::{Door, Role};
+use super::text;
+use super::work::{Work, Works};
+use crate::ban::{Door, Role, Timestamp};
 use crate::command::outcome::{Answer, Ask, Grade, Outcome, Page, Problem, Row};
 use crate::command::spec::{DEFAULT_TERM, terms_for};
 use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, words};
@@ -28,6 +32,7 @@ pub const FORM_TYPE: &str = "urn:portcullis:command:1";
 #[derive(Debug, Default)]
 pub(super) struct Forms {
     sessions: Mutex<Sessions>,
+    works: Works,
 }
 
 /// What a request leads to.
@@ -37,6 +42,8 @@ pub(super) enum Step {
     Answer(Box<wire::Answer>),
     /// The command must be run.
     Run(Box<Run>),
+    /// It runs, and somebody wants to know how far it is.
+    Look(Box<Session>),
 }
 
 /// A command that is ready to run.
@@ -65,7 +72,7 @@ impl Forms {
         let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
         match (request.action, session.stage) {
             (Action::Cancel, _) => Ok(canceled(session)),
-            (Action::Prev, Stage::Fill) => {
+            (Action::Prev, Stage::Fill | Stage::Working) => {
                 self.sessions().keep(session, now);
                 Err(Fault::BadAction)
             }
@@ -80,6 +87,9 @@ impl Forms {
                     session.values = known(spec, filled);
                 }
                 Ok(run(session, caller, false))
+            }
+            (Action::Execute | Action::Next | Action::Complete, Stage::Working) => {
+                Ok(Step::Look(Box::new(session)))
             }
             // What is done is what was asked about, whatever the form says now.
             (Action::Execute | Action::Next | Action::Complete, Stage::Confirm) => {
@@ -108,15 +118,67 @@ impl Forms {
         Ok(self.show(session, caller.role(), context, &[]))
     }
 
-    /// Runs it, and says what came of it.
+    /// Runs it, and says what came of it, or how far it is. `wake`: whoever tells of the [`unseen`](Forms::unseen).
     pub(super) async fn run(
         &self,
         run: Run,
+        place: OwnedSemaphorePermit,
+        wake: Arc<Notify>,
         context: &Context,
     ) -> Result<wire::Answer, StanzaError> {
-        let Run { mut session, call } = run;
+        let Run { session, call } = run;
         let role = call.caller.role();
-        let outcome = command::handle(&call, context).await;
+        let work = Work::begin(&session.id, session.spec, call, context, place, wake);
+        self.wait(session, work, role, context).await
+    }
+
+    /// Looks at it again.
+    pub(super) async fn look(
+        &self,
+        session: Session,
+        role: Role,
+        context: &Context,
+    ) -> Result<wire::Answer, StanzaError> {
+        match self.works.take(&session.id) {
+            Some(work) => self.wait(session, work, role, context).await,
+            None => Err(Fault::SessionExpired.stanza_error()),
+        }
+    }
+
+    /// What is to be told of work at which nobody looked again, to whom, and when to ask again.
+    pub(super) fn unseen(
+        &self,
+        now: Timestamp,
+        is_end: bool,
+    ) -> (Vec<(Jid, String)>, Option<Timestamp>) {
+        let (works, next) = self.works.unseen(now, is_end);
+        let tell = |(work, outcome): (Work, Outcome)| {
+            // Of what did nothing there is nothing to tell.
+            let is_told = matches!(
+                outcome,
+                Outcome::Done(_) | Outcome::Rows(_) | Outcome::Broken(_)
+            );
+            let text = text::render(&outcome, Some(work.spec));
+            let text = format!("{}\n{text}", words::form_is_done(work.spec.title));
+            is_told.then(|| (work.owner, words::plain(&text)))
+        };
+        (works.into_iter().filter_map(tell).collect(), next)
+    }
+
+    async fn wait(
+        &self,
+        mut session: Session,
+        mut work: Work,
+        role: Role,
+        context: &Context,
+    ) -> Result<wire::Answer, StanzaError> {
+        let Some(outcome) = work.outcome().await else {
+            session.stage = Stage::Working;
+            let answer = at_work(&session, work.progress.get());
+            self.works.keep(work);
+            self.sessions().keep(session, context.gate.now());
+            return Ok(answer);
+        };
         match outcome.written(words::plain) {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
@@ -348,13 +410,36 @@ fn standard_row(row: Row) -> form::Field {
     }
 }
 
+/// COMPAT: a form without fields, because some clients show nothing but forms.
+fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer {
+    let lines = words::at_work(progress);
+    wire::Answer {
+        node: session.spec.name.to_owned(),
+        session: session.id.clone(),
+        status: Status::Executing,
+        actions: &[Action::Next],
+        note: Some((NoteKind::Info, form::run_on(&lines))),
+        form: Some(Form {
+            purpose: Purpose::Form,
+            form_type: form_type(session.spec),
+            title: words::at_work_title(progress),
+            instructions: lines,
+            body: Body::Fields(Vec::new()),
+        }),
+    }
+}
+
 fn canceled(session: Session) -> Step {
+    let note = match session.stage {
+        Stage::Fill | Stage::Confirm => words::canceled(),
+        Stage::Working => words::canceled_at_work(),
+    };
     Step::Answer(Box::new(wire::Answer {
         node: session.spec.name.to_owned(),
         session: session.id,
         status: Status::Canceled,
         actions: &[],
-        note: Some((NoteKind::Info, words::canceled())),
+        note: Some((NoteKind::Info, note)),
         form: None,
     }))
 }

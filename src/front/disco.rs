@@ -19,6 +19,7 @@ use crate::command::{self, words};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::NS_COMMANDS;
 use crate::xmpp::payload::{form::NS_DATA, leaf, with};
+use crate::xmpp::stanza::LANG;
 
 /// Names the program in capabilities.
 const CAPS_NODE: &str = "https://github.com/portcullis-xmpp/portcullis";
@@ -91,7 +92,7 @@ fn info(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> {
     };
     let command = |type_: &str, name: &str| DiscoInfoResult {
         node: Some(node.to_owned()),
-        identities: vec![Identity::new("automation", type_, "en", name)],
+        identities: vec![Identity::new("automation", type_, LANG, name)],
         features: [ns::DISCO_INFO, ns::DISCO_ITEMS, NS_COMMANDS, NS_DATA]
             .map(str::to_owned)
             .into(),
@@ -160,8 +161,8 @@ fn identity_of(face: Face) -> DiscoInfoResult {
     DiscoInfoResult {
         node: None,
         identities: vec![
-            Identity::new(category, type_, "en", "portcullis"),
-            Identity::new("automation", "command-list", "en", "portcullis"),
+            Identity::new(category, type_, LANG, "portcullis"),
+            Identity::new("automation", "command-list", LANG, "portcullis"),
         ],
         features: BTreeSet::from(
             [

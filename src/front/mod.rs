@@ -21,6 +21,7 @@ pub mod sessions;
 pub mod talk;
 pub mod terminal;
 mod text;
+pub mod work;
 
 pub use crate::command::Roles;
 pub use rooms::Rooms;

@@ -50,7 +50,7 @@ pub struct Desk {
     domain: BareJid,
     pub(super) bot: BareJid,
     pub(super) context: Context,
-    forms: Forms,
+    pub(super) forms: Forms,
 
     pub(super) crier: Crier,
     pub(super) said: Said,
@@ -206,9 +206,10 @@ impl Desk {
             return asked.now(Err(Fault::Busy.stanza_error()));
         };
         let caller = self.caller(&received.header);
+        let role = caller.role();
         // That there is such a command is no secret to those who work here.
         let needs = command::find(&request.node).map(|spec| spec.needs);
-        let needs = needs.filter(|_| caller.role() > Role::Stranger);
+        let needs = needs.filter(|_| role > Role::Stranger);
         match self.forms.receive(request, caller, &self.context) {
             Err(Fault::Forbidden) if let Some(needs) = needs => {
                 let text = words::forbidden(needs);
@@ -221,8 +222,19 @@ impl Desk {
                 let reference = Reference::fresh();
                 let failed = Fault::Internal.with_text(words::broken(&reference));
                 let failed = vec![asked.stanza(Err(failed))];
-                later(place, reference, failed, async move {
-                    let answer = desk.forms.run(*run, &desk.context).await;
+                later(None, reference, failed, async move {
+                    let wake = Arc::clone(&desk.crier.back);
+                    let answer = desk.forms.run(*run, place, wake, &desk.context).await;
+                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
+                })
+            }
+            Ok(Step::Look(session)) => {
+                let desk = Arc::clone(self);
+                let reference = Reference::fresh();
+                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = vec![asked.stanza(Err(failed))];
+                later(Some(place), reference, failed, async move {
+                    let answer = desk.forms.look(*session, role, &desk.context).await;
                     vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
                 })
             }
@@ -343,7 +355,7 @@ impl Desk {
                     let desk = Arc::clone(self);
                     let reference = Reference::fresh();
                     let failed = say(&line, words::broken(&reference)).now;
-                    later(place, reference, failed, async move {
+                    later(Some(place), reference, failed, async move {
                         let with = line.with(&caller);
                         let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
                         // A room gives messages an id of its own.
@@ -398,7 +410,7 @@ fn say(line: &Line, text: String) -> Reply {
 
 /// Work that ends in an answer, whatever happens in it.
 fn later(
-    place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
     reference: Reference,
     failed: Vec<Stanza>,
     work: impl Future<Output = Vec<Stanza>> + Send + 'static,

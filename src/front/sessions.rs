@@ -41,6 +41,8 @@ pub(super) enum Stage {
     Fill,
     /// The question whether to do it.
     Confirm,
+    /// How far it is.
+    Working,
 }
 
 /// All of them.

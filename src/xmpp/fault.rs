@@ -10,6 +10,7 @@ use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use super::guard::Excess;
+use super::stanza::LANG;
 
 /// Namespace of the application-specific conditions of ad-hoc commands (XEP-0050 4.4).
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -177,7 +178,7 @@ impl Fault {
                 "This session has expired. Start the command again.",
             ),
         };
-        let mut error = StanzaError::new(type_, condition, "en", text);
+        let mut error = StanzaError::new(type_, condition, LANG, text);
         error.other = command.map(|name| Element::bare(name, NS_COMMANDS));
         error
     }
@@ -186,7 +187,7 @@ impl Fault {
     #[must_use]
     pub fn with_text(self, text: impl Into<String>) -> StanzaError {
         let mut error = self.stanza_error();
-        error.texts = [("en".to_owned(), text.into())].into();
+        error.texts = [(LANG.to_owned(), text.into())].into();
         error
     }
 

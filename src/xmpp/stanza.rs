@@ -14,6 +14,8 @@ use super::guard::{self, Excess, Head};
 
 /// Namespace of everything on a component stream.
 pub const NS_COMPONENT: &str = "jabber:component:accept";
+/// The language of all that people read of us, as `xml:lang` has it.
+pub const LANG: &str = "en";
 const NS_STREAM: &str = "http://etherx.jabber.org/streams";
 const NS_XML: &str = "http://www.w3.org/XML/1998/namespace";
 

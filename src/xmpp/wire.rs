@@ -15,7 +15,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::fault::Fault;
-use super::stanza::NS_COMPONENT;
+use super::stanza::{LANG, NS_COMPONENT};
 
 /// Bytes that may wait to be written; beyond that senders wait.
 pub const WAITING_BYTES: usize = 4 * 1024 * 1024;
@@ -420,7 +420,21 @@ pub(super) fn encode(stanza: &Stanza) -> Result<Vec<u8>, xso::error::Error> {
     if bytes[name..].starts_with(declaration.as_bytes()) {
         bytes.drain(name..name + declaration.len());
     }
+    if is_read(stanza) {
+        let lang = format!(" xml:lang='{LANG}'");
+        bytes.splice(name..name, lang.into_bytes());
+    }
     Ok(bytes)
+}
+
+/// Whether it carries words for people that do not say themselves which language they are in (RFC 6120, 8.1.5).
+/// Texts of errors and commands do.
+fn is_read(stanza: &Stanza) -> bool {
+    match stanza {
+        Stanza::Message(message) => !message.bodies.is_empty(),
+        Stanza::Presence(presence) => !presence.statuses.is_empty(),
+        Stanza::Iq(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -459,6 +473,25 @@ mod tests {
         assert!(text.contains("from='bot.example'"), "{text}");
         assert!(text.contains("<body>x</body>"), "{text}");
         assert!(!text.contains("xmlns"), "{text}");
+    }
+
+    #[test]
+    fn words_for_people_say_their_language_and_nothing_else_does() {
+        let (wire, mut waiting) = wire(1_000);
+        wire.try_send(message(Some("a@b.example"), "hi")).unwrap();
+        let text = written(&mut waiting);
+        assert!(text.starts_with("<message xml:lang='en' "), "{text}");
+        let mut presence = Presence::available().with_to(jid("a@b.example"));
+        presence.statuses.insert("".into(), "Write help".into());
+        wire.try_send(Stanza::Presence(presence.clone())).unwrap();
+        let text = written(&mut waiting);
+        assert!(text.starts_with("<presence xml:lang='en' "), "{text}");
+        presence.statuses.clear();
+        wire.try_send(Stanza::Presence(presence)).unwrap();
+        assert!(!written(&mut waiting).contains("lang"));
+        let receipt = Message::new(Some(jid("a@b.example")));
+        wire.try_send(Stanza::Message(receipt)).unwrap();
+        assert!(!written(&mut waiting).contains("lang"));
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn condition(answer: &Element) -> String {
     names.join(" ")
 }
 
-fn body_of(message: &Element) -> String {
+pub(crate) fn body_of(message: &Element) -> String {
     message
         .children()
         .filter(|child| child.name() == "body")
@@ -215,11 +215,11 @@ fn values(command: &Element, var: &str) -> Vec<String> {
         .collect()
 }
 
-fn session(command: &Element) -> String {
+pub(crate) fn session(command: &Element) -> String {
     command.attr("sessionid").unwrap().to_owned()
 }
 
-fn actions(command: &Element) -> String {
+pub(crate) fn actions(command: &Element) -> String {
     let Some(actions) = command.get_child("actions", NS_COMMANDS) else {
         return String::new();
     };

@@ -31,3 +31,4 @@ mod tries;
 mod undo;
 mod watch;
 mod wire;
+mod work;

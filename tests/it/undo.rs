@@ -323,6 +323,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         undelivered: Default::default(),
         deeds: Default::default(),
         seats: Default::default(),
+        progress: Default::default(),
     };
     let desk = Desk::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot { world, desk };
@@ -420,7 +421,7 @@ async fn notes_are_added_replaced_taken_away_and_shown() {
     for (line, part) in [
         (
             "note #1",
-            "Write the note after the number. To take the notes away: note #17 --remove",
+            "Write the note: note #17 TEXT. To take the notes away: note #17 --remove",
         ),
         ("note #1 --remove but why", "A note or --remove, not both"),
         ("note", "Say whom"),

@@ -1,4 +1,6 @@
 """Commands that look at many bans, and the standard's own nodes (XEP-0133), from a real client."""
+import subprocess
+
 from lab import Client
 from lab.client import DATA
 from steps import ban, logs_in, must_be_refused, must_log_in
@@ -132,3 +134,40 @@ def test_policy_and_rehearse_answer_everybody_who_may_ask(house, server, admin, 
     said(r"(?m)^Admins: (.*, )?{who}", policy, who=server.jid("admin"))
     said(r"Nothing is recorded", admin.ask(house.jid, "rehearse"))
     said(r"role admin", moderator.ask(house.jid, "rehearse"))
+
+
+
+WAVES = (20_000, 60_000, 240_000)
+
+
+def test_a_form_whose_work_takes_long_says_how_far_it_is(house, admin, tmp_path):
+    """Whoever looks again, as slixmpp does, gets the result there; whoever does not, a message."""
+    def begun(number):
+        wave = tmp_path / "wave"
+        wave.write_text("".join(f"100.{64 + n // 62500}.{n // 250 % 250}.{n % 250 + 1} 7d a long wave\n" for n in range(number)))
+        done = subprocess.run([house.bot.binary, "import", "--yes", wave, "-c", house.bot.config], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        assert done.returncode == 0 and f"{number} bans began." in done.stdout, done.stdout
+        ask = admin.command(house.jid, "unban", "complete", values={"filter": "origin:import a long wave"})
+        assert ask.status == "executing", ask
+        said(rf"End {number} bans in force", ask.note)
+        return admin.go_on(house.jid, ask, "complete")
+
+    for number in WAVES:  # until one is long for this machine
+        step = begun(number)
+        if step.status == "executing":
+            break
+    assert step.status == "executing" and step.note_type == "info" and list(step.actions) == ["next"], step
+    said(r"At work.*It goes on by itself\. Next looks again", step.note)
+    while step.status == "executing":
+        step = admin.go_on(house.jid, step, "next")
+    assert step.status == "completed", step
+    said(rf"Un-banned {number} of {number}", step.note)
+    step = begun(number)
+    assert step.status == "executing", step
+    step = admin.go_on(house.jid, step, "cancel")
+    assert step.status == "canceled", step
+    said(r"what it began goes on", step.note)
+    told = admin.next_message(f"bot@{house.jid}", 240)["body"]
+    said(rf"Your form “Un-ban”:\nUn-banned {number} of {number}", told)
+    said(r"No ban matches", house.say("list origin:import a long wave"))

@@ -165,9 +165,11 @@ async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) 
         for (subject, answer) in piece.iter().zip(answers) {
             tally.take(subject, answer);
         }
+        let done = (tally.lifted.len() + tally.free, found.total);
+        context.progress.note(done.0, done.1);
         tracing::info!(
-            done = tally.lifted.len() + tally.free,
-            of = found.total,
+            done = done.0,
+            of = done.1,
             filter = %filter.words(),
             "un-banning by filter"
         );

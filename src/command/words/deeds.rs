@@ -170,7 +170,8 @@ pub fn annotated(subject: &Subject, note: Option<&str>, replaces: bool) -> Strin
 /// No note.
 pub fn no_note() -> String {
     format!(
-        "Write the note after the number. To take the notes away: {}",
+        "Write the note: {}. To take the notes away: {}",
+        typed("note #17 TEXT"),
         typed("note #17 --remove")
     )
 }

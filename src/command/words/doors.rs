@@ -129,6 +129,36 @@ pub fn canceled() -> String {
     String::from("Cancelled; nothing was done.")
 }
 
+/// A form whose work goes on was cancelled.
+pub fn canceled_at_work() -> String {
+    String::from(
+        "The form is closed; what it began goes on, and a message tells you what came of it.",
+    )
+}
+
+/// Work that takes long, in a few words.
+pub fn at_work_title(progress: Option<(usize, usize)>) -> String {
+    match progress {
+        Some((done, of)) => format!("At work: {done} of {of} done"),
+        None => String::from("At work"),
+    }
+}
+
+/// How far long work is, and what to do meanwhile.
+pub fn at_work(progress: Option<(usize, usize)>) -> Vec<String> {
+    vec![
+        format!("{}.", at_work_title(progress)),
+        String::from(
+            "It goes on by itself. Next looks again; if you do not look, a message tells you what came of it.",
+        ),
+    ]
+}
+
+/// In front of what came of a form at which nobody looked again.
+pub fn form_is_done(title: &str) -> String {
+    format!("Your form “{title}”:")
+}
+
 /// To people without a role.
 pub fn stranger() -> String {
     String::from(

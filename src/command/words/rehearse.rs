@@ -1,6 +1,6 @@
 //! Sentences of `rehearse`.
 
-use super::{Listed, clean, count};
+use super::{Listed, clean, count, typed};
 
 /// Bans that would have been.
 pub const REHEARSED: Listed = Listed {
@@ -41,8 +41,9 @@ pub fn change_of_what(rule: &str) -> String {
 /// A change without a rule.
 pub fn which_rule(word: &str) -> String {
     format!(
-        "Say of which rule: RULE {}; policy lists the rules.",
-        clean(word)
+        "Say of which rule: {}; {} lists the rules.",
+        typed(format_args!("rehearse RULE {}", clean(word))),
+        typed("policy")
     )
 }
 

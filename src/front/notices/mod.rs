@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use minidom::Element;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_xmpp::Stanza;
@@ -50,8 +51,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Crier {
     settings: ArcSwap<Settings>,
     ears: Mutex<HashMap<BareJid, Ear>>,
-    /// Somebody is there again to whom something is owed.
-    back: Notify,
+    /// Somebody is there again to whom something is owed, or work of a form is done.
+    pub(super) back: Arc<Notify>,
 }
 
 /// One who may be told something.
@@ -125,7 +126,10 @@ impl Desk {
     /// What is told because its time has come, or the program ends, and when to ask again.
     pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
         let (now, settings) = (self.context.gate.now(), **self.crier.settings.load());
-        let mut out = Vec::new();
+        let (mut out, next) = match can {
+            true => self.unseen(now, is_end),
+            false => (Vec::new(), None),
+        };
         let mut ears = self.crier.ears();
         for hearer in self.hearers() {
             let Some(ear) = ears.get_mut(&hearer.jid) else {
@@ -146,7 +150,34 @@ impl Desk {
                 out.extend(self.notice(&hearer, ear, &sums, now));
             }
         }
-        (out, ears.values().filter_map(Ear::next).min())
+        (out, ears.values().filter_map(Ear::next).chain(next).min())
+    }
+
+    /// What came of forms at which nobody looked again.
+    fn unseen(&self, now: Timestamp, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
+        let (told, next) = self.forms.unseen(now, is_end);
+        let message = |(jid, text): (Jid, String)| {
+            let jid = jid.to_bare();
+            let id = said::fresh_id();
+            self.said.note(&jid, &id, &text, About::Nobody);
+            Stanza::Message(self.unasked(&jid, id, text, Vec::new()))
+        };
+        (told.into_iter().map(message).collect(), next)
+    }
+
+    /// A message to somebody who did not ask just now.
+    fn unasked(&self, jid: &BareJid, id: String, text: String, quick: Vec<Element>) -> Message {
+        let mut message = Message::new_with_type(MessageType::Chat, Some(Jid::from(jid.clone())));
+        message.from = Some(self.bot.clone().into());
+        message.id = Some(Id(id));
+        message.bodies.insert(Lang::new(), text);
+        message.payloads = quick;
+        message.payloads.extend([
+            xmpp_parsers::receipts::Request.into(),
+            hints::store(),
+            hints::unstyled(),
+        ]);
+        message
     }
 
     /// Everybody with a role who wants to hear anything.
@@ -222,17 +253,8 @@ impl Desk {
         ear.sent(now);
         let id = said::fresh_id();
         self.said.note(&hearer.jid, &id, &text, notice.about);
-        let mut message =
-            Message::new_with_type(MessageType::Chat, Some(Jid::from(hearer.jid.clone())));
-        message.from = Some(self.bot.clone().into());
-        message.id = Some(Id(id));
-        message.bodies.insert(Lang::new(), text);
-        message.payloads = hints::quick(&notice.actions);
-        message.payloads.extend([
-            xmpp_parsers::receipts::Request.into(),
-            hints::store(),
-            hints::unstyled(),
-        ]);
+        let quick = hints::quick(&notice.actions);
+        let message = self.unasked(&hearer.jid, id, text, quick);
         Some(Stanza::Message(message))
     }
 }

@@ -5,6 +5,7 @@ use minidom::rxml::{Namespace, NcName};
 
 use super::form::{Form, NS_DATA, submitted};
 use super::{leaf, set, with};
+use crate::xmpp::stanza::LANG;
 
 /// Namespace, and the node that lists the commands.
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -162,7 +163,7 @@ impl From<Answer> for Element {
             ],
         );
         let lang = NcName::try_from("lang").expect("lang is a name");
-        command.set_attr(Namespace::XML, lang, "en");
+        command.set_attr(Namespace::XML, lang, LANG);
         if let Some(default) = answer.actions.first() {
             let mut actions = with("actions", NS_COMMANDS, &[("execute", default.name())]);
             for action in [Action::Prev, Action::Next, Action::Complete] {

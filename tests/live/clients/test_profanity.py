@@ -109,7 +109,7 @@ def test_a_yes_does_it_and_undo_takes_it_back(prof, server, bot, admin, keep):
     prof.type(f"/msg {bot.jid} ban {who} 198.18.0.0/16 1d a flood")
     prof.shows(r"Nothing is done yet\..*Answer yes within 2 minutes")
     prof.type("yes")
-    prof.shows(r"2 of 2 done\..*Undo: undo #\d+ #\d+ Banned #\d+ {who} until .* Banned #\d+ 198\.18\.0\.0/16 until ", who=who)
+    prof.shows(r"2 of 2 done\..*Banned #\d+ {who} until .* Banned #\d+ 198\.18\.0\.0/16 until .*Undo: undo #\d+ #\d+", who=who)
     must_be_refused(server, "grace")
     prof.type("undo")
     prof.shows(r"me: undo .*2 of 2 done\..*Undone: ban #\d+ 198\.18\.0\.0/16.*Undone: ban #\d+ {who}", who=who)

@@ -1,0 +1,134 @@
+//! Forms whose command takes longer than a client waits.
+
+use std::time::Duration;
+
+use minidom::Element;
+use portcullis::ban::{Ledger, Report, What};
+use portcullis::front::work::{PATIENCE, UNSEEN};
+
+use crate::doors::{ADMIN, Bot, actions, body_of, element, note, session, submit};
+use crate::gate::order;
+
+/// So long the store takes for one append. Whoever waits for two has lost patience.
+const SLOW: Duration = Duration::from_secs(4);
+
+/// So many bans, and from now on a slow store.
+async fn with_bans(number: usize) -> Bot {
+    let bot = Bot::new();
+    let ban = |n: usize| -> Report {
+        let what = What::Ban {
+            term: None,
+            reason: Some("list".into()),
+            note: None,
+        };
+        let (high, low) = (n / 250, n % 250 + 1);
+        order(&format!("10.0.{high}.{low}"), what)
+    };
+    bot.world
+        .gate
+        .submit_all((0..number).map(ban).collect())
+        .await;
+    assert_eq!(bot.world.gate.read(Ledger::len), number);
+    bot.world.store.delay_appends(Some(SLOW));
+    bot
+}
+
+/// Says yes to the end of all bans.
+async fn begun(bot: &Bot) -> Element {
+    let all = submit(&[("filter", &["address list"])]);
+    let ask = bot
+        .command(ADMIN, "node='unban' action='complete'", &all)
+        .await;
+    assert_eq!(actions(&ask), "complete: prev complete");
+    go_on(bot, &ask, "complete").await
+}
+
+async fn go_on(bot: &Bot, step: &Element, action: &str) -> Element {
+    let attributes = format!(
+        "node='unban' action='{action}' sessionid='{}'",
+        session(step)
+    );
+    bot.command(ADMIN, &attributes, "").await
+}
+
+/// What is told unasked.
+fn told(bot: &Bot, is_end: bool) -> Vec<String> {
+    let (stanzas, _) = bot.desk.due(true, is_end);
+    stanzas
+        .into_iter()
+        .map(|one| body_of(&element(one)))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_work_answers_how_far_it_is_and_then_what_came_of_it() {
+    let bot = with_bans(9_000).await;
+    let mut step = begun(&bot).await;
+    assert_eq!(step.attr("status"), Some("executing"));
+    assert_eq!(
+        note(&step),
+        "At work. It goes on by itself. Next looks again; if you do not look, a message tells you what came of it."
+    );
+    let mut looks = Vec::new();
+    while step.attr("status") == Some("executing") {
+        assert_eq!(actions(&step), "next: next");
+        looks.push(note(&step));
+        step = go_on(&bot, &step, "next").await;
+    }
+    let far = |look: &String| look.starts_with("At work: ") && look.contains(" of 9000 done.");
+    assert!(looks.iter().any(far), "{looks:?}");
+    assert_eq!(step.attr("status"), Some("completed"));
+    assert!(
+        note(&step).starts_with("Un-banned 9000 of 9000"),
+        "{}",
+        note(&step)
+    );
+    assert!(bot.world.gate.read(Ledger::is_empty));
+    // It was seen, and is over.
+    bot.pass(3_600);
+    assert_eq!(told(&bot, true), Vec::<String>::new());
+    let attributes = format!("node='unban' action='next' sessionid='{}'", session(&step));
+    assert_eq!(
+        bot.command_fault(ADMIN, &attributes, "").await,
+        "not-allowed session-expired"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_look_again_is_told_once_by_a_message() {
+    for cancels in [false, true] {
+        let bot = with_bans(9_000).await;
+        let step = begun(&bot).await;
+        if cancels {
+            let over = go_on(&bot, &step, "cancel").await;
+            assert_eq!(over.attr("status"), Some("canceled"));
+            assert!(
+                note(&over).contains("what it began goes on"),
+                "{}",
+                note(&over)
+            );
+        }
+        bot.pass(3_600);
+        assert_eq!(told(&bot, true), Vec::<String>::new(), "it is not done yet");
+        while !bot.world.gate.read(Ledger::is_empty) {
+            tokio::time::sleep(PATIENCE).await;
+        }
+        tokio::time::sleep(PATIENCE).await;
+        assert_eq!(
+            told(&bot, false),
+            Vec::<String>::new(),
+            "they may still look"
+        );
+        assert_eq!(bot.desk.due(false, true).0.len(), 0, "the link is down");
+        bot.pass(i64::try_from(UNSEEN.as_secs()).unwrap());
+        let said = told(&bot, false);
+        let [said] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert!(
+            said.starts_with("Your form “Un-ban”:\nUn-banned 9000 of 9000"),
+            "{said}"
+        );
+        assert_eq!(told(&bot, true), Vec::<String>::new(), "once");
+    }
+}
