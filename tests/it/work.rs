@@ -9,8 +9,8 @@ use portcullis::front::work::{PATIENCE, UNSEEN};
 use crate::doors::{ADMIN, Bot, actions, body_of, element, note, session, submit};
 use crate::gate::order;
 
-/// So long the store takes for one append. Whoever waits for two has lost patience.
-const SLOW: Duration = Duration::from_secs(4);
+/// So long the store takes for one append: longer than a form waits.
+const SLOW: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 
 /// So many bans, and from now on a slow store.
 async fn with_bans(number: usize) -> Bot {
