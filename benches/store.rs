@@ -166,6 +166,7 @@ fn order(subject: &str, what: What) -> Report {
         },
         own_account: None,
         own_addresses: vec![],
+        command: None,
         subject: Subject::parse(subject).unwrap(),
         what,
     })

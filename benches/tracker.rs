@@ -256,6 +256,7 @@ fn impose(ledger: &mut Ledger, seq: &mut u64, subject: Subject, origin: &Origin)
         id: EventId([0; 16]),
         at: Timestamp::from_millis(START),
         actor: Actor::rules(),
+        command: None,
         origin: origin.clone(),
         subject,
         based_on: Seq(0),

@@ -193,6 +193,7 @@ mod tests {
             since: crate::ban::Timestamp::from_millis(0),
             until: None,
             ordinal: 1,
+            insisted: false,
             version: Seq(1),
         }
     }

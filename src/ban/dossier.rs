@@ -14,6 +14,7 @@ use super::event::{Seq, Version};
 use super::record::{BanId, Past};
 use super::subject::Subject;
 use super::time::Timestamp;
+use super::undo::Deed;
 
 /// All we know of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +34,16 @@ pub(super) struct Dossier {
     pub(super) pardoned: Option<Timestamp>,
     /// When its history was last forgotten.
     pub(super) forgotten: Option<Timestamp>,
+    /// What somebody did to it last, while it is one of those that can be taken back.
+    pub(super) deed: Option<Box<Deed>>,
 }
 
 impl Dossier {
-    pub(super) fn without_trail(&self) -> Dossier {
+    /// What an undo brings back: all but what only grows.
+    pub(super) fn to_restore(&self) -> Dossier {
         Dossier {
             trail: Vec::new(),
+            deed: None,
             last: self.last.clone(),
             ..*self
         }
@@ -87,6 +92,20 @@ impl Dossiers {
                 self.all.insert_full(subject.clone(), fresh).0
             }
         }
+    }
+
+    /// Keeps a deed with the subject it is about, in place of the one before; tells at which place.
+    pub(super) fn keep_deed(&mut self, deed: Deed) -> u32 {
+        let place = self.place(&deed.subject);
+        self.changing(place).deed = Some(Box::new(deed));
+        number_of(place)
+    }
+
+    /// Drops the deed at a place, if it is the one of this place in the log.
+    pub(super) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<Deed>> {
+        let (_, dossier) = self.at(place as usize)?;
+        let is_it = dossier.deed.as_ref().is_some_and(|deed| deed.seq == seq);
+        is_it.then(|| self.changing(place as usize).deed.take())?
     }
 
     /// Gives out the next number, for a ban of this subject.

@@ -40,6 +40,38 @@ pub type Version = Seq;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventId(pub [u8; 16]);
 
+/// 64 random bits that name what one person had done at once, by one command: its events all carry it, so that they
+/// can be taken back together. Written as the command itself is asked for: `command:4f2a91c7d0e1b2a3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommandId(pub u64);
+
+impl CommandId {
+    const PREFIX: &str = "command:";
+
+    /// Reads what [`CommandId`] displays; `None` for anything else.
+    pub fn parse(text: &str) -> Option<CommandId> {
+        Self::from_hex(text.strip_prefix(Self::PREFIX)?)
+    }
+
+    /// From its 16 hexadecimal digits alone.
+    pub fn from_hex(digits: &str) -> Option<CommandId> {
+        let is_whole = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bits = u64::from_str_radix(digits, 16).ok();
+        bits.filter(|_| is_whole).map(CommandId)
+    }
+
+    /// Its 16 hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:016x}", Self::PREFIX, self.0)
+    }
+}
+
 impl fmt::Debug for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0 {
@@ -198,6 +230,9 @@ pub struct Event {
     pub at: Timestamp,
     /// Who decided.
     pub actor: Actor,
+    /// The command it was part of. What rules, the clock and the server decide has none, nor what was
+    /// written before there were any: it is alone.
+    pub command: Option<CommandId>,
     /// Where it comes from.
     pub origin: Origin,
     /// Whom it is about.

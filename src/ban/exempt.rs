@@ -38,10 +38,7 @@ impl Exemption {
 
     /// Whether a ban of this subject ends by it: all of the account's, all inside of the network.
     pub fn covers(&self, banned: &Subject) -> bool {
-        match self.subject.net() {
-            None => banned.whose().is_some() && banned.whose() == self.subject.whose(),
-            Some(net) => banned.place().is_some_and(|place| net.contains(&place)),
-        }
+        self.subject.holds(banned)
     }
 
     /// Whether a ban of this subject would hit what is exempt.
@@ -90,13 +87,11 @@ impl Exemptions {
             .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
     }
 
-    /// Since when an address is exempt: since the last of those in force that hold it began.
-    pub(super) fn since(&self, address: IpAddr, now: Timestamp) -> Option<Timestamp> {
-        let holds = |exemption: &&Exemption| {
+    /// Whether an address is exempt.
+    pub(super) fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.all().any(|exemption| {
             let net = exemption.subject.net();
             exemption.is_in_force(now) && net.is_some_and(|net| net.contains(&address))
-        };
-        let since = self.all().filter(holds).map(|exemption| exemption.since);
-        since.max()
+        })
     }
 }

@@ -100,18 +100,10 @@ impl Ledger {
         &'a self,
         subject: &'a Subject,
     ) -> impl Iterator<Item = (&'a Subject, u32)> {
-        let belongs = move |other: &Subject| match subject {
-            Subject::Account(_) => other.whose() == subject.whose(),
-            Subject::Address(_) | Subject::Network(_) => match (subject.net(), other.place()) {
-                (Some(net), Some(place)) => net.contains(&place),
-                _ => false,
-            },
-            Subject::Pair(..) | Subject::Guard(_) => false,
-        };
         self.dossiers
             .iter()
             .filter(move |(other, dossier)| {
-                dossier.counted > 0 && *other != subject && belongs(other)
+                dossier.counted > 0 && *other != subject && subject.holds(other)
             })
             .map(|(other, dossier)| (other, dossier.counted))
     }

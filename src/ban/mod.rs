@@ -40,7 +40,7 @@ pub use account::Account;
 pub use actor::{Actor, Door, Role};
 pub use attempt::{Attempt, Outcome};
 pub use changes::{Changed, Changes, Ended};
-pub use event::{Change, Event, EventId, Origin, Personal, Seq, Version};
+pub use event::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
 pub use exempt::Exemption;
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
 pub use outlook::{Counting, Outlook, outlook};

@@ -102,6 +102,7 @@ fn ordered(
         id: fresh(),
         at: now,
         actor: order.actor.clone(),
+        command: order.command,
         origin: origin.clone(),
         subject: subject.clone(),
         based_on: ledger.version(subject),
@@ -115,7 +116,7 @@ fn ordered(
                 .map(|(subject, _)| subject)
                 .collect()
         }
-        Change::Undone => undo::undone_with(ledger, &order.subject).collect(),
+        Change::Undone => ledger.undone_with(&order.subject).collect(),
         _ => Vec::new(),
     };
     let mut events: Vec<Event> = with
@@ -161,6 +162,7 @@ fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
         id,
         at: now,
         actor: Actor::clock(),
+        command: None,
         origin: ban.origin.clone(),
         subject: ban.subject.clone(),
         // Not the ban's own: what left its terms as they are changed the subject, too.

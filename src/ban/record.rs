@@ -50,6 +50,9 @@ pub struct Ban {
     /// The how-manieth ban of this subject that counts, from 1: what its term grew from. Bans
     /// that a rule's memory or decay, or `forget`, took away do not count.
     pub ordinal: u32,
+    /// It was made although the subject was exempt, by an admin who insisted: no exemption there was then, or that
+    /// comes back by an undo, stands against it.
+    pub insisted: bool,
     /// The subject's version, for compare-and-set.
     pub version: Version,
 }

@@ -205,6 +205,18 @@ impl Subject {
         }
     }
 
+    /// Whether another is part of it: whatever is about the same account; what lies in the same place.
+    pub fn holds(&self, other: &Subject) -> bool {
+        match self {
+            Subject::Account(account) => other.whose() == Some(account),
+            Subject::Address(_) | Subject::Network(_) => match (self.net(), other.place()) {
+                (Some(net), Some(place)) => net.contains(&place),
+                _ => false,
+            },
+            Subject::Pair(..) | Subject::Guard(_) => false,
+        }
+    }
+
     /// What kind it is, in one word for people: `account`, `address`, `network`, `pair`, `guard`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -287,6 +287,7 @@ impl<'a> Scale<'a> {
                 id: wanted.id,
                 at: self.now,
                 actor: actor.clone(),
+                command: None,
                 origin: Origin::Automatic {
                     rule: wanted.rule.name.clone(),
                 },

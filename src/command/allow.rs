@@ -111,6 +111,7 @@ impl Allow {
             actor: call.caller.actor(call.door, &self.subject),
             own_account: call.caller.account(),
             own_addresses: Vec::new(),
+            command: call.id,
             subject: self.subject.clone(),
             what: What::Allow {
                 term: self.term,

@@ -138,6 +138,7 @@ impl Ban {
             actor: call.caller.actor(call.door, subject),
             own_account: call.caller.account(),
             own_addresses: own_addresses.to_vec(),
+            command: call.id,
             subject: subject.clone(),
             what: self.what(subject),
         })

@@ -12,7 +12,7 @@ use super::roles::Roles;
 use super::seat::Seats;
 use super::spec::Values;
 use super::undelivered::Undelivered;
-use crate::ban::{Account, Actor, Door, Rights, Role, Subject, Timestamp};
+use crate::ban::{Account, Actor, CommandId, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
 /// A person who wants something.
@@ -96,6 +96,8 @@ pub struct Call {
     pub values: Values,
     /// Whether they were asked and said yes, to exactly this.
     pub confirmed: bool,
+    /// What marks all that comes of it in the log; [`handle`](super::handle) gives a fresh one.
+    pub id: Option<CommandId>,
 }
 
 /// What commands work with.

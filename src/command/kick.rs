@@ -77,6 +77,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
             actor: call.caller.actor(call.door, &one.subject),
             own_account: call.caller.account(),
             own_addresses: own.clone(),
+            command: call.id,
             subject: one.subject.clone(),
             what: What::Kick {
                 reason: match &one.resource {

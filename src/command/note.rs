@@ -86,6 +86,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         actor: call.caller.actor(call.door, &subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
+        command: call.id,
         subject: subject.clone(),
         what: What::Annotate {
             note: note.clone(),

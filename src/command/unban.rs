@@ -105,6 +105,7 @@ fn lift(call: &Call, subject: &Subject, reason: &str) -> Report {
         actor: call.caller.actor(call.door, subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
+        command: call.id,
         subject: subject.clone(),
         what: What::Lift {
             reason: reason.to_owned(),

@@ -1,15 +1,20 @@
 //! `undo`: takes back what was done last, as if it had not been done.
 
+mod wanted;
+
 use futures::FutureExt;
+use futures::future::join_all;
 
 use super::ban::{MANY, WAIT};
 use super::call::{Call, Context};
+use super::many::{self, Failed};
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
-use crate::ban::{Ban, BanId, Deed, Did, Order, Report, Role, Ruling, Seq, Subject, What};
+use crate::ban::undo::DEEDS;
+use crate::ban::{Ban, Deed, Order, Report, Role, Ruling, Subject, What};
 use crate::gate::ports::LogFault;
-use std::time::Duration;
+use wanted::{One, Wanted};
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -24,7 +29,7 @@ pub const SPEC: Spec = Spec {
             label: "#number or whom",
             kind: Kind::Line,
             required: false,
-            desc: "The number of a ban (#17) or whom it was about; several with spaces between them. Left out: what you did last.",
+            desc: "The number of a ban (#17) or whom it was about; several with spaces between them. Or all that one command did, by the name its answer gave (command:4f2a91c7d0e1b2a3). Left out: what your last command did.",
             place: Place::Subjects,
         },
         Field {
@@ -36,78 +41,69 @@ pub const SPEC: Spec = Spec {
             place: Place::Option,
         },
     ],
-    usage: "undo [#N|SUBJECT…]",
+    usage: "undo [#N|SUBJECT…|command:ID]",
     examples: &[
-        ("undo", "what you did last"),
+        ("undo", "all that your last command did"),
         ("undo #17", "what was done last to the ban #17"),
         ("undo 198.51.100.0/24", "an exemption, or its end"),
+        (
+            "undo command:4f2a91c7d0e1b2a3",
+            "all that one command did, as its answer named it",
+        ),
     ],
     run: |call, context| run(call, context).boxed(),
 };
 
 const OTHERS: &str = "others";
-/// Things one did this close to one another, each of the same kind, were one command.
-const ONE_COMMAND: Duration = Duration::from_secs(2);
-/// How many things one command did at most, as far as undo is concerned.
-const MOST: usize = subjects::MOST;
-
-/// One thing to undo: to whom, which, and as the caller named it.
-struct Wanted {
-    subject: Subject,
-    deed: Seq,
-    did: Did,
-}
+/// Up to so many are told one by one, before and after.
+const TOLD: usize = 20;
+/// Up to so many are offered to be undone again by their numbers.
+const NUMBERED: usize = 5;
 
 async fn run(call: &Call, context: &Context) -> Outcome {
-    let wanted = match find(call, context).await {
+    let wanted = match wanted::find(call, context).await {
         Ok(wanted) => wanted,
         Err(outcome) => return *outcome,
     };
-    if wanted.len() > MANY && !call.confirmed {
+    if wanted.deeds.len() > MANY && !call.confirmed {
         return Outcome::Ask(question(&wanted));
     }
-    let all = wanted.len();
+    match wanted.deeds.len() {
+        ..=TOLD => take_back_few(call, &wanted.deeds, context).await,
+        _ => take_back_many(call, &wanted, context).await,
+    }
+}
+
+/// Takes back a handful and tells what came of each.
+async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome {
+    let orders = deeds.iter().map(|one| order(call, one)).collect();
+    let answers = context.gate.submit_all(orders).await;
+    if let ([one], [Ok(Ruling::Refused(why))]) = (deeds, &answers[..]) {
+        return Outcome::Refused(vec![Problem {
+            field: subjects::FIELD,
+            text: words::refusal(why, call.caller.rights.over(&one.subject)),
+        }]);
+    }
+    let is_done = |answer: &&Result<Ruling, LogFault>| matches!(answer, Ok(Ruling::Undone { .. }));
+    let (all, done) = (deeds.len(), answers.iter().filter(is_done).count());
+    let told = deeds.iter().zip(answers);
+    let told = join_all(told.map(|(one, answer)| tell(&one.subject, answer, context))).await;
     let mut answer = Answer {
         grade: Grade::Good,
-        title: String::new(),
+        title: words::summary_title(done, all),
         lines: Vec::new(),
         rows: Vec::new(),
         undo: None,
     };
-    let mut done = 0;
     let mut again = Vec::new();
-    for one in wanted {
-        let subject = one.subject.clone();
-        let ruled = submit(call, &one, context).await;
-        let (grade, lines, way_back) = match ruled {
-            Ok(Ruling::Refused(why)) if all == 1 => {
-                return Outcome::Refused(vec![Problem {
-                    field: subjects::FIELD,
-                    text: words::refusal(&why, call.caller.rights.over(&subject)),
-                }]);
-            }
-            Ok(Ruling::Undone { deed, stood, ban }) => {
-                done += 1;
-                tell(&deed, stood.as_ref(), ban.as_ref(), context).await
-            }
-            Ok(Ruling::ChangedSince(subject)) => {
-                let line = changed_since(&subject, context).await;
-                (Grade::Bad, vec![line], None)
-            }
-            Ok(ruling) => (Grade::Bad, vec![words::not_done(&subject, &ruling)], None),
-            Err(fault) => {
-                let reference = broken("store an undo", &fault);
-                let line = words::failed(&subject, &fault, &reference);
-                (Grade::Bad, vec![line], None)
-            }
-        };
+    for (one, (grade, lines, way_back)) in deeds.iter().zip(told) {
         answer.grade = answer.grade.max(grade);
         again.extend(way_back);
         match all {
             1 => answer.lines = lines,
             _ => {
                 let var = format!("result{}", answer.rows.len() + 1);
-                let row = Row::new(var, subject.to_string(), lines.join(" "));
+                let row = Row::new(var, one.subject.to_string(), lines.join(" "));
                 answer.rows.push(row);
             }
         }
@@ -115,123 +111,94 @@ async fn run(call: &Call, context: &Context) -> Outcome {
     if answer.grade == Grade::Bad && done > 0 {
         answer.grade = Grade::Warning;
     }
-    answer.title = words::summary_title(done, all);
     if all > 1 {
         answer.lines.push(words::summary(done, all, &[]));
     }
-    if !again.is_empty() {
-        let again: Vec<&str> = again.iter().map(String::as_str).collect();
-        answer.undo = Some(words::undo(&again));
-    }
+    answer.undo = way_back(&again, call);
     Outcome::Done(answer)
 }
 
-/// What the caller means.
-async fn find(call: &Call, context: &Context) -> Result<Vec<Wanted>, Box<Outcome>> {
-    let words = call.values.words(subjects::FIELD);
-    if words.is_empty() {
-        let own = own_last(call, context);
-        return match own.is_empty() {
-            true => Err(Box::new(bad(words::nothing_to_undo()))),
-            false if own.len() > MOST => Err(Box::new(bad(words::too_many_to_undo(MOST)))),
-            false => Ok(own),
-        };
+/// Takes back what one command did to many, and counts.
+async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outcome {
+    let started = context.gate.now();
+    let all = wanted.deeds.len();
+    let mut undone = Vec::with_capacity(all);
+    let mut failed = Failed::default();
+    let take = |one: &One, answer| match answer {
+        Ok(Ruling::Undone { .. }) => undone.push(one.subject.clone()),
+        Ok(Ruling::ChangedSince(subject)) => failed.add(&subject, words::were_changed_since()),
+        other => failed.take(&one.subject, other, call),
+    };
+    let order = |one: &One| order(call, one);
+    many::carry_out(call, &wanted.deeds, order, take, context).await;
+    let pending = many::still_pending(&undone, context).await;
+    let took = context.gate.now().since(started);
+    let mut lines = vec![words::undone_many(undone.len(), all, wanted.command, took)];
+    lines.extend(failed.lines());
+    lines.extend(wanted.is_cut.then(|| words::more_than_is_kept(DEEDS)));
+    if !undone.is_empty() {
+        lines.push(words::server_follows(pending));
     }
-    let others = call.values.flag(OTHERS).unwrap_or(false);
-    let invalid = |problems| Box::new(Outcome::Invalid(problems));
-    let named = subjects::read(&words, context).map_err(invalid)?;
-    let only = named.len() == 1;
-    let mut wanted = Vec::with_capacity(named.len());
-    for subject in named {
-        let deed = context
-            .gate
-            .read(|ledger| ledger.undoable(&subject).cloned());
-        let number = match words[..] {
-            [word] if only => word.starts_with('#').then(|| BanId::parse(word)).flatten(),
-            _ => None,
-        };
-        let Some(deed) = deed.filter(|deed| number.is_none() || deed.number == number) else {
-            let line = changed_since(&subject, context).await;
-            return Err(Box::new(bad(line)));
-        };
-        let is_anothers = deed.by.bare_name() != call.caller.jid.to_bare().as_str();
-        if is_anothers && !others && did_before(call, &subject, &deed, context).await {
-            let name = words.first().copied().unwrap_or_default();
-            return Err(Box::new(bad(words::others_did(&deed, name))));
-        }
-        wanted.push(Wanted {
-            subject,
-            deed: deed.seq,
-            did: deed.did,
-        });
-    }
-    Ok(wanted)
-}
-
-/// What the caller did last: all that one command of theirs did.
-fn own_last(call: &Call, context: &Context) -> Vec<Wanted> {
-    let own = call.caller.jid.to_bare();
-    context.gate.read(|ledger| {
-        let mut found: Vec<Wanted> = Vec::new();
-        let mut last: Option<&Deed> = None;
-        let deeds = ledger.deeds();
-        for deed in deeds.filter(|deed| deed.by.bare_name() == own.as_str()) {
-            match last {
-                Some(last) if goes_with(last, deed) => continue,
-                Some(last) if !is_same_command(last, deed) || found.len() > MOST => break,
-                _ => {}
-            }
-            last = Some(deed);
-            found.push(Wanted {
-                subject: deed.subject.clone(),
-                deed: deed.seq,
-                did: deed.did,
-            });
-        }
-        found
+    Outcome::Done(Answer {
+        grade: match (undone.len(), failed.is_empty() && pending == 0) {
+            (0, _) => Grade::Bad,
+            (_, true) => Grade::Good,
+            (_, false) => Grade::Warning,
+        },
+        title: words::summary_title(undone.len(), all),
+        lines,
+        rows: Vec::new(),
+        undo: call
+            .id
+            .filter(|_| !undone.is_empty())
+            .map(words::undo_command),
     })
 }
 
-/// Whether one order did both, so that they go back together.
-fn goes_with(last: &Deed, deed: &Deed) -> bool {
-    let is_group = matches!(last.did, Did::Forgot | Did::Undid);
-    last.seq == deed.seq || (is_group && last.did == deed.did && last.at == deed.at)
-}
-
-fn is_same_command(last: &Deed, deed: &Deed) -> bool {
-    last.did == deed.did && last.by == deed.by && last.at.since(deed.at) <= ONE_COMMAND
-}
-
-/// Whether the caller did something to the subject, before somebody else did the last thing.
-async fn did_before(call: &Call, subject: &Subject, last: &Deed, context: &Context) -> bool {
-    let own = call.caller.jid.to_bare();
-    let entries = context.gate.history(subject).await.unwrap_or_default();
-    let within = context.gate.policy().undo_for;
-    entries.iter().any(|entry| {
-        entry.seq < last.seq
-            && last.at.since(entry.event.at) <= within
-            && entry.event.actor.bare_name() == own.as_str()
-    })
-}
-
-async fn submit(call: &Call, one: &Wanted, context: &Context) -> Result<Ruling, LogFault> {
-    let order = Order {
+fn order(call: &Call, one: &One) -> Report {
+    Report::Order(Order {
         actor: call.caller.actor(call.door, &one.subject),
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
+        command: call.id,
         subject: one.subject.clone(),
         what: What::Undo { deed: one.deed },
-    };
-    context.gate.submit(Report::Order(order)).await
+    })
 }
 
+/// How to take back what was taken back.
+fn way_back(names: &[String], call: &Call) -> Option<String> {
+    match (names, call.id) {
+        ([], _) => None,
+        (many, Some(command)) if many.len() > NUMBERED => Some(words::undo_command(command)),
+        (few, _) => {
+            let few: Vec<&str> = few.iter().map(String::as_str).collect();
+            Some(words::undo(&few))
+        }
+    }
+}
+
+type Told = (Grade, Vec<String>, Option<String>);
+
 /// The answer for one, and how to take it back.
-async fn tell(
+async fn tell(subject: &Subject, answer: Result<Ruling, LogFault>, context: &Context) -> Told {
+    let line = match answer {
+        Ok(Ruling::Undone { deed, stood, ban }) => {
+            return tell_undone(&deed, stood.as_ref(), ban.as_ref(), context).await;
+        }
+        Ok(Ruling::ChangedSince(subject)) => changed_since(&subject, context).await,
+        Ok(ruling) => words::not_done(subject, &ruling),
+        Err(fault) => words::failed(subject, &fault, &broken("store an undo", &fault)),
+    };
+    (Grade::Bad, vec![line], None)
+}
+
+async fn tell_undone(
     deed: &Deed,
     stood: Option<&Ban>,
     ban: Option<&Ban>,
     context: &Context,
-) -> (Grade, Vec<String>, Option<String>) {
+) -> Told {
     let now = context.gate.now();
     let subject = &deed.subject;
     let mut lines = vec![words::undone(deed)];
@@ -267,29 +234,35 @@ async fn changed_since(subject: &Subject, context: &Context) -> String {
     words::changed_since(subject, last.map(|event| event.at).zip(what.as_deref()))
 }
 
-fn question(wanted: &[Wanted]) -> Ask {
-    let row = |(place, one): (usize, &Wanted)| {
+fn question(wanted: &Wanted) -> Ask {
+    let (deeds, shown) = (&wanted.deeds, wanted.deeds.iter().take(TOLD));
+    let row = |(place, one): (usize, &One)| {
         let var = format!("subject{}", place + 1);
         Row::new(var, one.subject.to_string(), one.did.to_string())
     };
     // What is done last may be another thing when the answer comes.
+    let named = match wanted.command {
+        Some(command) => vec![command.to_string()],
+        None => deeds.iter().map(|one| one.subject.to_string()).collect(),
+    };
     let mut values = Values::new();
-    let named = wanted.iter().map(|one| one.subject.to_string()).collect();
     values.set(subjects::FIELD, named);
+    let mut lines = vec![words::ask_undo(deeds.len(), shown.len())];
+    lines.extend(wanted.is_cut.then(|| words::more_than_is_kept(DEEDS)));
     Ask {
-        title: words::ask_undo_title(wanted.len()),
-        lines: vec![words::ask_undo(wanted.len())],
-        rows: wanted.iter().enumerate().map(row).collect(),
+        title: words::ask_undo_title(deeds.len()),
+        lines,
+        rows: shown.enumerate().map(row).collect(),
         values: Some(values),
     }
 }
 
-fn bad(line: String) -> Outcome {
-    Outcome::Done(Answer {
+fn bad(line: String) -> Box<Outcome> {
+    Box::new(Outcome::Done(Answer {
         grade: Grade::Bad,
         title: words::summary_title(0, 1),
         lines: vec![line],
         rows: Vec::new(),
         undo: None,
-    })
+    }))
 }

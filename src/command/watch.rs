@@ -207,6 +207,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
         },
         own_account: call.caller.account(),
         own_addresses: Vec::new(),
+        command: call.id,
         subject: subject.clone(),
         what: What::Watch(watch.clone()),
     };

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Pile, Sheet, Standing, said};
 use crate::ban::{
-    Actor, Ban, Change, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq, Subject,
-    Term, Timestamp,
+    Actor, Ban, Change, CommandId, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq,
+    Subject, Term, Timestamp,
 };
 use crate::command::words;
 
@@ -124,6 +124,9 @@ pub struct Decision {
     /// In a room: as whom they spoke there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupant: Option<String>,
+    /// The command it was part of, 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// Where it comes from.
     pub origin: Origin,
     /// What it changes.
@@ -190,6 +193,7 @@ impl Line {
             role: event.actor.role,
             door: event.actor.door,
             occupant: event.actor.occupant.clone().map(String::from),
+            command: event.command.map(CommandId::to_hex),
             origin: event.origin.clone(),
             change: event.change.clone(),
             note: personal(&event.personal.note),
@@ -315,6 +319,7 @@ fn event(decision: Decision) -> Result<Event, String> {
             door: decision.door,
             occupant: decision.occupant.map(|name| words::clean(&name).into()),
         },
+        command: decision.command.as_deref().and_then(CommandId::from_hex),
         origin: decision.origin,
         subject: subject(&decision.subject)?,
         based_on: Seq(0),

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Read, Sheet, Standing};
 use crate::ban::{
-    Actor, Change, Event, EventId, Ledger, Order, Proposal, Report, Ruling, Subject, Term, What,
-    propose,
+    Actor, Change, CommandId, Event, EventId, Ledger, Order, Proposal, Report, Ruling, Subject,
+    Term, What, propose,
 };
 use crate::command::{Context, broken, words};
 use crate::gate::ports::LogFault;
@@ -80,8 +80,17 @@ impl Tally {
     }
 }
 
-/// Takes it in as `actor`, who must be an admin; or, in a dry run, only says what would come of it.
-pub async fn take(read: Read, actor: &Actor, dry_run: bool, context: &Context) -> Tally {
+/// Who takes something in.
+#[derive(Debug, Clone)]
+pub struct Taker {
+    /// Who; an admin, or nothing is taken.
+    pub actor: Actor,
+    /// What marks all of it in the log, so that it can be undone as one. Decisions made elsewhere keep their own.
+    pub command: Option<CommandId>,
+}
+
+/// Takes it in; or, in a dry run, only says what would come of it.
+pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -> Tally {
     let mut tally = Tally::default();
     let Read {
         history,
@@ -102,9 +111,10 @@ pub async fn take(read: Read, actor: &Actor, dry_run: bool, context: &Context) -
     for sheet in &sheets {
         let mut order = |what| {
             orders.push(Report::Order(Order {
-                actor: actor.clone(),
+                actor: taker.actor.clone(),
                 own_account: None,
                 own_addresses: Vec::new(),
+                command: taker.command,
                 subject: sheet.subject.clone(),
                 what,
             }));

@@ -282,6 +282,7 @@ fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
         name: session.spec.name.to_owned(),
         values: agreed.unwrap_or_else(|| session.values.clone()),
         confirmed,
+        id: None,
     };
     Step::Run(Box::new(Run { session, call }))
 }

@@ -70,6 +70,7 @@ pub(super) fn call(
         name,
         values,
         confirmed: false,
+        id: None,
     })
 }
 

@@ -10,7 +10,7 @@ use super::clock::Ids;
 use super::ports::LogFault;
 use super::road::STALE_RETRIES;
 use crate::ban::{
-    Change, Event, EventId, Proposal, Report, Ruling, Subject, Timestamp, What, propose,
+    Change, Event, EventId, Ledger, Proposal, Report, Ruling, Subject, Timestamp, What, propose,
 };
 
 /// After so many events an append takes no more orders.
@@ -62,7 +62,7 @@ impl Gate {
     pub async fn submit_all(&self, reports: Vec<Report>) -> Vec<Answer> {
         let mut work = Work::new(reports);
         while let Some((at, _)) = work.left.front().copied() {
-            if let Touches::Counters = touches(&work.reports[at]) {
+            if is_counted(&work.reports[at]) {
                 work.left.pop_front();
                 let answer = self.submit(work.reports[at].clone()).await;
                 work.answers[at] = Some(answer);
@@ -97,13 +97,14 @@ impl Gate {
             self.read(|ledger| {
                 for _ in 0..PROPOSED_AT_ONCE {
                     let next = work.left.front().copied();
-                    let Some((at, tries)) = next.filter(|(at, _)| batch.takes(&work.reports[*at]))
+                    let Some((at, tries)) =
+                        next.filter(|(at, _)| batch.takes(&work.reports[*at], ledger))
                     else {
                         is_open = false;
                         return;
                     };
                     work.left.pop_front();
-                    batch.is_wide = !matches!(touches(&work.reports[at]), Touches::Only(_));
+                    batch.is_wide = changes_only(&work.reports[at], ledger).is_none();
                     let mut fresh = || ids.fresh();
                     let proposal = propose(ledger, &policy, &work.reports[at], now, &mut fresh);
                     work.answers[at] = match (ids.fault(), proposal) {
@@ -148,44 +149,42 @@ impl Work {
     }
 }
 
-/// What a report may change.
-enum Touches<'a> {
-    /// Nothing but this subject.
-    Only(&'a Subject),
-    /// Other subjects too, which shows only when it is folded.
-    Others,
-    /// The counters of failed logins.
-    Counters,
+/// The only subject that a report may change; `None`: others too, which shows only when it is folded.
+fn changes_only<'a>(report: &'a Report, ledger: &Ledger) -> Option<&'a Subject> {
+    let (subject, is_alone) = match report {
+        Report::Order(order) => {
+            let is_alone = match order.what {
+                What::Ban { .. } | What::Adopt { .. } | What::Lift { .. } => true,
+                What::Undo { .. } => ledger.is_undone_alone(&order.subject),
+                _ => false,
+            };
+            (&order.subject, is_alone)
+        }
+        Report::Recall(event) => {
+            let is_alone = !matches!(event.change, Change::Allowed { .. });
+            (&event.subject, is_alone)
+        }
+        _ => return None,
+    };
+    is_alone.then_some(subject)
 }
 
-fn touches(report: &Report) -> Touches<'_> {
-    match report {
-        Report::Order(order) => match order.what {
-            What::Ban { .. } | What::Adopt { .. } | What::Lift { .. } => {
-                Touches::Only(&order.subject)
-            }
-            _ => Touches::Others,
-        },
-        Report::Recall(event) => match event.change {
-            Change::Allowed { .. } => Touches::Others,
-            _ => Touches::Only(&event.subject),
-        },
-        Report::Login(_) | Report::Attempt { .. } => Touches::Counters,
-        _ => Touches::Others,
-    }
+/// Whether a report goes to the counters of failed logins.
+fn is_counted(report: &Report) -> bool {
+    matches!(report, Report::Login(_) | Report::Attempt { .. })
 }
 
 impl Batch {
     /// Whether what a report leads to does not depend on what the batch will change.
-    fn takes(&self, report: &Report) -> bool {
-        match touches(report) {
-            Touches::Only(subject) => {
+    fn takes(&self, report: &Report, ledger: &Ledger) -> bool {
+        match changes_only(report, ledger) {
+            _ if is_counted(report) => false,
+            None => self.orders.is_empty(),
+            Some(subject) => {
                 !self.is_wide
                     && !self.subjects.contains(subject)
                     && self.events.len() < APPENDED_AT_ONCE
             }
-            Touches::Others => self.orders.is_empty(),
-            Touches::Counters => false,
         }
     }
 

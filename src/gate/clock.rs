@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::ports::LogFault;
-use crate::ban::{EventId, Timestamp};
+use crate::ban::{CommandId, EventId, Timestamp};
 
 /// A source of the present. The real one asks the system; tests set theirs.
 #[derive(Clone)]
@@ -90,4 +90,12 @@ pub fn fresh_id() -> Result<EventId, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(EventId(bytes))
+}
+
+/// A fresh mark for all that one command does.
+///
+/// # Errors
+/// As [`fresh_id`].
+pub fn fresh_command() -> Result<CommandId, getrandom::Error> {
+    getrandom::u64().map(CommandId)
 }

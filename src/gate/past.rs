@@ -129,6 +129,7 @@ fn play(open: &mut Option<Ban>, subject: &Subject, seq: Seq, event: &Event) -> O
         since: event.at,
         until,
         ordinal: count.unwrap_or(1),
+        insisted: matches!(event.change, Change::ImposedOnExempt { .. }),
         version: seq,
     });
     None

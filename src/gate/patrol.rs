@@ -153,6 +153,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
         },
         own_account: None,
         own_addresses: Vec::new(),
+        command: None,
         subject: subject.clone(),
         what: What::Adopt {
             reason: reason

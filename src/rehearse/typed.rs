@@ -180,6 +180,7 @@ pub(super) fn order(typed: &Typed) -> Result<Order, String> {
         actor: actor(),
         own_account: None,
         own_addresses: Vec::new(),
+        command: None,
         subject: subject(typed)?,
         what,
     })

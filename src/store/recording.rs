@@ -361,6 +361,7 @@ mod tests {
                 actor: Actor::clock(),
                 own_account: None,
                 own_addresses: Vec::new(),
+                command: None,
                 subject: Subject::parse(subject).unwrap(),
                 what,
             }),

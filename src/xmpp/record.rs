@@ -396,6 +396,7 @@ mod tests {
             since: Timestamp::from_millis(1_795_320_000_123),
             until: Timestamp::parse("2030-01-01T12:00:00Z"),
             ordinal: 1,
+            insisted: false,
             version: Seq(1),
         }
     }

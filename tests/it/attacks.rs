@@ -144,6 +144,7 @@ impl Lab {
             },
             own_account: None,
             own_addresses: vec![],
+            command: None,
             subject: Subject::parse(subject).unwrap(),
             what,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::ban::{Actor, Door, Origin, Role, Subject, Term, What};
 use portcullis::command::Context;
 use portcullis::exchange::give::{Piece, Wanted, give};
-use portcullis::exchange::take::{Tally, take};
+use portcullis::exchange::take::{Taker, Tally, take};
 use portcullis::exchange::{Format, Reading, read};
 
 use crate::gate::{FakeServer, World, order};
@@ -50,7 +50,11 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tall
         door: Door::Terminal,
         occupant: None,
     };
-    take(read, &actor, dry_run, &context(world)).await
+    let taker = Taker {
+        actor,
+        command: None,
+    };
+    take(read, &taker, dry_run, &context(world)).await
 }
 
 /// What stands and what was, without numbers and places.

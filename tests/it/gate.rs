@@ -260,6 +260,7 @@ pub(crate) fn order(subject: &str, what: What) -> Report {
         },
         own_account: None,
         own_addresses: vec![],
+        command: None,
         subject: Subject::parse(subject).unwrap(),
         what,
     })
@@ -464,7 +465,7 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
         let Ruling::Overtaken(deed) = lost.unwrap() else {
             panic!("the second one is told")
         };
-        assert_eq!((deed.number, &deed.by), (Some(ban.id), &ban.by));
+        assert_eq!((deed.number, &*deed.by), (Some(ban.id), &ban.by));
         assert_eq!(deed.at, ban.since);
         world.gate.read(|ledger| {
             let stands = ledger.current(&ban.subject).unwrap();

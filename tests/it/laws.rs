@@ -1,12 +1,12 @@
 //! Properties of the rules that hold whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis::ban::{
-    Actor, Ban, Changed, Door, Event, EventId, Ledger, Order, Policy, Proposal, Report, Role,
-    Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
+    Actor, Ban, BanId, Change, Changed, Door, Event, EventId, Ledger, Order, Policy, Proposal,
+    Report, Role, Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
 };
 use proptest::prelude::*;
 
@@ -16,6 +16,7 @@ const START: i64 = 1_795_320_000_000;
 #[derive(Debug, Clone)]
 enum Step {
     Ban(usize, Option<u32>, Role),
+    Insist(usize, Role),
     Lift(usize, Role),
     Extend(usize, u32, Role),
     Undo(usize, Role),
@@ -73,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..10usize, proptest::option::of(1..7_200u32), role.clone())
             .prop_map(|(who, term, role)| Step::Ban(who, term, role)),
+        1 => (0..10usize, role.clone()).prop_map(|(who, role)| Step::Insist(who, role)),
         2 => (0..10usize, role.clone()).prop_map(|(who, role)| Step::Lift(who, role)),
         1 => (0..10usize, 1..7_200u32, role.clone())
             .prop_map(|(who, by, role)| Step::Extend(who, by, role)),
@@ -90,6 +92,8 @@ struct World {
     ledger: Ledger,
     log: Vec<Event>,
     now: Timestamp,
+    /// The bans somebody insisted on.
+    insisted: BTreeSet<BanId>,
 }
 
 impl World {
@@ -98,6 +102,7 @@ impl World {
             ledger: Ledger::default(),
             log: Vec::new(),
             now: Timestamp::from_millis(START),
+            insisted: BTreeSet::new(),
         }
     }
 
@@ -117,6 +122,15 @@ impl World {
                 *role,
                 What::Ban {
                     term: term.as_ref().map(seconds),
+                    reason: None,
+                    note: None,
+                },
+            ),
+            Step::Insist(who, role) => order(
+                all[*who].clone(),
+                *role,
+                What::BanExempt {
+                    term: None,
                     reason: None,
                     note: None,
                 },
@@ -162,6 +176,13 @@ impl World {
                     Ruling::Stale,
                     "decided and folded at once: never stale"
                 );
+                if let (
+                    Change::ImposedOnExempt { .. },
+                    Ruling::Banned(ban) | Ruling::Amended { ban, .. },
+                ) = (&event.change, ruling)
+                {
+                    self.insisted.insert(ban.id);
+                }
             }
         }
     }
@@ -180,6 +201,7 @@ fn order(subject: Subject, role: Role, what: What) -> Report {
             .account()
             .cloned(),
         own_addresses: vec!["2001:db8::1".parse().unwrap()],
+        command: None,
         subject,
         what,
     })
@@ -197,7 +219,8 @@ proptest! {
         let mut world = World::new();
         for step in &steps {
             world.take(step);
-            for ban in world.ledger.newest_first() {
+            let is_insisted = |ban: &&Ban| world.insisted.contains(&ban.id);
+            for ban in world.ledger.newest_first().filter(|ban| !is_insisted(ban)) {
                 prop_assert!(policy().exempts(&ban.subject).is_none());
                 prop_assert_ne!(ban.subject.to_string(), "admin@example.org");
                 let own: IpAddr = "2001:db8::1".parse().unwrap();
@@ -208,7 +231,10 @@ proptest! {
                 }
             }
             for exemption in world.ledger.exemptions().filter(|one| one.is_in_force(world.now)) {
-                if let Some(net) = exemption.subject.net() {
+                let address = exemption.subject.net().map(|net| Subject::address(net.addr()));
+                if let Some(net) = exemption.subject.net()
+                    && address.and_then(|one| world.ledger.current(&one)).filter(is_insisted).is_none()
+                {
                     let verdict = world.ledger.check(None, Some(net.addr()), || false, world.now);
                     prop_assert_eq!(verdict, Verdict::LetIn);
                 }
@@ -257,15 +283,12 @@ proptest! {
                 let account = Subject::parse(account).unwrap();
                 let address: IpAddr = address.parse().unwrap();
                 let covers = |net: ipnet::IpNet| net.contains(&address);
-                let exempt_since = world.ledger.exemptions()
-                    .filter(|one| one.is_in_force(world.now) && one.subject.net().is_some_and(covers))
-                    .map(|one| one.since)
-                    .max();
+                let is_exempt = world.ledger.exemptions()
+                    .any(|one| one.is_in_force(world.now) && one.subject.net().is_some_and(covers));
                 let expected = world.ledger.newest_first().any(|ban| {
-                    // A ban of this very address that is newer than its exemption was insisted on.
-                    let holds = exempt_since.is_none_or(|since| {
-                        ban.subject == Subject::address(address) && ban.since > since
-                    });
+                    // Of what is exempt, a ban of this very address holds that an admin insisted on, and no other.
+                    let holds = !is_exempt
+                        || ban.subject == Subject::address(address) && world.insisted.contains(&ban.id);
                     ban.is_in_force(world.now)
                         && (ban.subject == account || ban.subject.net().is_some_and(covers) && holds)
                 });

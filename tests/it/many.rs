@@ -1,6 +1,8 @@
 //! Commands that look at many bans: what lists are asked for, and their pages.
 
 use minidom::Element;
+use portcullis::ban::Seq;
+use portcullis::gate::ports::EventLog as _;
 
 use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
@@ -353,17 +355,26 @@ async fn an_unban_by_filter_goes_through_the_form_and_says_whom_one_may_not_unba
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unban_by_filter_of_up_to_200_is_taken_back_by_undo() {
+async fn an_unban_by_filter_is_taken_back_by_its_own_name() {
     let bot = Bot::new();
     for n in 0..7 {
-        bot.chat(ADMIN, &format!("ban u{n}@example.org 1d x")).await;
+        bot.chat(ADMIN, &format!("ban u{n}@example.org 1d spam"))
+            .await;
     }
-    bot.chat(ADMIN, "unban all x").await;
+    bot.chat(ADMIN, "unban all spam").await;
     let text = bot.chat(ADMIN, "yes").await;
-    assert!(text.ends_with("Undo: undo"), "{text}");
-    bot.chat(ADMIN, "undo").await;
+    let (_, undo) = text.rsplit_once("\nUndo: ").unwrap();
+    assert!(undo.starts_with("undo command:"), "{text}");
+    bot.pass(11);
+    bot.chat(ADMIN, "ban other@example.org 1d loud").await;
+    let asked = bot.chat(ADMIN, undo).await;
+    assert!(
+        asked.starts_with("Nothing is done yet. Undo 7 things?"),
+        "{asked}"
+    );
     bot.chat(ADMIN, "yes").await;
-    assert_eq!(first(&bot, "list x").await, "Matching bans 1-7 of 7.");
+    assert_eq!(first(&bot, "list spam").await, "Matching bans 1-7 of 7.");
+    assert_eq!(first(&bot, "list loud").await, "Matching bans 1-1 of 1.");
 }
 
 #[tokio::test(start_paused = true)]
@@ -388,10 +399,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     );
     let text = bot.chat(ADMIN, "yes").await;
     assert!(text.starts_with("Un-banned 3000 of 3000"), "{text}");
-    assert!(
-        text.contains("Nothing takes this back at once: list state:ended"),
-        "{text}"
-    );
+    let (_, undo) = text.rsplit_once("\nUndo: ").unwrap();
     assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
     let text = bot.chat(ADMIN, "list state:ended").await;
     assert!(
@@ -403,6 +411,41 @@ async fn many_unbans_are_one_call_with_one_answer() {
         text.contains("one of 3000 un-banned by filter: import #..3000."),
         "{text}"
     );
+    // All of it comes back but what was changed since, and nothing else does.
+    bot.pass(11);
+    bot.chat(MODERATOR, "ban u7@example.org 2d again").await;
+    bot.chat(MODERATOR, "ban v@example.org 2d new").await;
+    let before = bot.world.store.read(Seq(1), 1_000_000).unwrap().len();
+    let text = bot.chat(ADMIN, undo).await;
+    assert_eq!(
+        text.lines().next(),
+        Some("Nothing is done yet. Undo 2999 things? The newest 20 of them:"),
+        "{text}"
+    );
+    bot.chat(MODERATOR, "note u8@example.org changed before the yes")
+        .await;
+    let text = bot.chat(ADMIN, "yes").await;
+    let command = undo.strip_prefix("undo ").unwrap();
+    assert!(
+        text.starts_with(&format!("Undone: 2998 of 2998, all that {command} did.")),
+        "{text}"
+    );
+    bot.pass(11);
+    let (_, redo) = text.rsplit_once("\nUndo: ").unwrap();
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 3_000);
+    let entries = bot.world.store.read(Seq(1), 1_000_000).unwrap();
+    assert_eq!(entries.len(), before + 1 + 2_998);
+    let text = bot.chat(ADMIN, "show u7@example.org").await;
+    assert!(text.contains("2 days") && text.contains("again"), "{text}");
+    // And the undo in its turn, by its own name or because it was last.
+    assert!(bot.chat(ADMIN, "undo").await.contains("Undo 2998 things?"));
+    bot.chat(ADMIN, "no").await;
+    bot.chat(ADMIN, redo).await;
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.starts_with("Undone: 2998 of 2998"), "{text}");
+    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 2);
+    let text = bot.chat(ADMIN, undo).await;
+    assert!(text.starts_with("There is nothing of command:"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

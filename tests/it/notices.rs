@@ -373,6 +373,7 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
         id: EventId([1; 16]),
         at: Timestamp::from_millis(START),
         actor: Actor::rules(),
+        command: None,
         origin: Origin::Automatic {
             rule: "account-networks".into(),
         },

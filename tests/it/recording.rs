@@ -82,6 +82,7 @@ impl Recorded {
             actor: actor(role),
             own_account: None,
             own_addresses: vec![],
+            command: None,
             subject: Subject::parse(subject).unwrap(),
             what,
         });

@@ -366,7 +366,7 @@ async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
         ),
         (
             "!undo #99 --others",
-            "!list shows the numbers.\nNothing was done. Write: !undo [#N|SUBJECT…]",
+            "!list shows the numbers.\nNothing was done. Write: !undo [#N|SUBJECT…|command:ID]",
         ),
     ];
     for (line, end) in said {

@@ -104,6 +104,7 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
             },
             _ => Actor::clock(),
         },
+        command: None,
         origin: match step.1 % 3 {
             0 => Origin::Automatic {
                 rule: String::from("x"),

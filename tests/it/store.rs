@@ -46,6 +46,7 @@ fn event(number: u64) -> Event {
         id: EventId(id),
         at: Timestamp::from_millis(1_795_320_000_000),
         actor: Actor::clock(),
+        command: None,
         origin: Origin::Manual,
         subject: Subject::parse(&format!("spam{number}@example.org")).unwrap(),
         based_on: Seq(0),

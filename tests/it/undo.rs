@@ -8,6 +8,7 @@ use portcullis::ban::{Account, Policy, Rights, Role, Seq, Subject, Term};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::EventLog as _;
+use proptest::prelude::*;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use crate::doors::{ADMIN, Bot, DOMAIN, MODERATOR, note, submit};
@@ -292,7 +293,7 @@ async fn an_un_ban_of_many_is_undone_at_once() {
         &["End 12 bans"],
     );
     let done = bot.chat(ADMIN, "yes").await;
-    assert!(done.ends_with("\nUndo: undo"), "{done}");
+    assert!(done.contains("\nUndo: undo command:"), "{done}");
     bot.pass(1);
     says(&bot.chat(ADMIN, "undo").await, &["Undo 12 things?"]);
     says(&bot.chat(ADMIN, "yes").await, &["12 of 12 done."]);
@@ -671,6 +672,35 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobody_insisted_on() {
+    let bot = bot();
+    let is_refused = |address: &str| {
+        let verdict = bot.world.gate.check(None, address.parse().ok());
+        matches!(verdict, portcullis::ban::Verdict::Refuse { .. })
+    };
+    bot.chat(ADMIN, "allow 203.0.113.0/28 office").await;
+    bot.pass(11);
+    bot.chat(ADMIN, "ban 203.0.113.6 1d --force").await;
+    bot.chat(ADMIN, "yes").await;
+    bot.pass(11);
+    bot.chat(ADMIN, "unallow 203.0.113.0/28").await;
+    bot.chat(OTHER, "ban 203.0.113.7 1d in between").await;
+    assert!(is_refused("203.0.113.6") && is_refused("203.0.113.7"));
+    bot.pass(11);
+    let text = bot.chat(ADMIN, "undo").await;
+    says(&text, &["203.0.113.0/28 is exempt for ever: office"]);
+    assert!(is_refused("203.0.113.6"), "that was insisted on");
+    assert!(!is_refused("203.0.113.7"), "that was not");
+    // Who means it insists, in the same terms.
+    bot.chat(OTHER, "ban 203.0.113.7 --force").await;
+    bot.chat(OTHER, "yes").await;
+    assert!(is_refused("203.0.113.7"));
+    bot.pass(11);
+    bot.chat(OTHER, "undo").await;
+    assert!(!is_refused("203.0.113.7"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_force_bans_loopback_proxies_and_what_else_the_server_lives_from() {
     let bot = bot();
     change_policy(&bot, |policy| {
@@ -746,4 +776,99 @@ async fn an_un_ban_clears_counters_and_gives_a_grace_time_which_undo_takes_back(
         &bot.chat(ADMIN, "attempt 203.0.113.7 5").await,
         &["Banned #2", "(1 hour)"],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fast_script_did_by_many_commands_is_undone_command_by_command() {
+    let bot = bot();
+    for name in ["a", "b c", "d"] {
+        let subjects = name.replace(' ', "@example.org ");
+        bot.chat(ADMIN, &format!("ban {subjects}@example.org 1d x"))
+            .await;
+    }
+    let text = bot.chat(ADMIN, "undo").await;
+    says(&text, &["Undone: ban #4 d@example.org"]);
+    assert_eq!(bot.world.gate.read(|ledger| ledger.len()), 3);
+    // An undo is what was done last, then.
+    says(&bot.chat(ADMIN, "undo").await, &["Undone: undo #4"]);
+    assert_eq!(bot.world.gate.read(|ledger| ledger.len()), 4);
+}
+
+/// One line by one of two admins, about some of a few accounts.
+fn line() -> impl Strategy<Value = (bool, u8, Vec<usize>)> {
+    (
+        any::<bool>(),
+        0..8u8,
+        proptest::sample::subsequence(vec![0, 1, 2, 3, 4, 5, 6, 7], 1..6),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever two people do, at the same instant or not: an undo of one command brings back what stood before it
+    /// where nothing was done since, and leaves all else as it is.
+    #[test]
+    fn a_command_is_undone_as_a_whole_and_nothing_else_is(
+        lines in proptest::collection::vec(line(), 1..12),
+        which in any::<proptest::sample::Index>(),
+        waits in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let bot = bot();
+            let names: Vec<String> = (0..8).map(|n| format!("u{n}@example.org")).collect();
+            let state = || names.iter().map(|name| known(&bot, name)).collect::<Vec<_>>();
+            let version = |name: &String| {
+                let subject = Subject::parse(name).unwrap();
+                bot.world.gate.read(|ledger| ledger.version(&subject))
+            };
+            for name in &names {
+                bot.chat(MODERATOR, &format!("note {name} heard of")).await;
+                bot.pass(1);
+            }
+            let mut told = Vec::new();
+            for (is_other, kind, whom) in &lines {
+                let (before, from) = (state(), Seq(bot.world.gate.read(|ledger| ledger.folded().0)));
+                let all: Vec<&str> = whom.iter().map(|n| names[*n].as_str()).collect();
+                let text = match kind {
+                    0..=2 => format!("ban {} {}d x", all.join(" "), kind + 1),
+                    3 => format!("unban {}", all.join(" ")),
+                    4 => format!("extend {} 1d", all.join(" ")),
+                    5 => format!("allow {} 1d x", all[0]),
+                    6 => format!("forget {}", all[0]),
+                    _ => format!("note {} x", all[0]),
+                };
+                let who = if *is_other { OTHER } else { ADMIN };
+                bot.chat(who, &text).await;
+                bot.chat(who, "yes").await;
+                told.push((before, from, Seq(bot.world.gate.read(|ledger| ledger.folded().0))));
+                if waits {
+                    bot.pass(1);
+                }
+            }
+            let (before, from, upto) = &told[which.index(told.len())];
+            let now = state();
+            let is_its = |name: &String| (from.next()..=*upto).contains(&version(name));
+            let mut entries = bot.world.store.read(from.next(), (upto.0 - from.0) as usize).unwrap();
+            let want: Vec<String> = names
+                .iter()
+                .enumerate()
+                .map(|(n, name)| if is_its(name) { before[n].clone() } else { now[n].clone() })
+                .collect();
+            let Some(entry) = entries.pop() else {
+                return;
+            };
+            let command = entry.event.command.unwrap();
+            // Slow enough to be heard.
+            bot.pass(60);
+            bot.chat(ADMIN, &format!("undo {command}")).await;
+            bot.chat(ADMIN, "yes").await;
+            assert_eq!(state(), want);
+        });
+    }
 }

@@ -110,7 +110,6 @@ def chat(g):
     g.say("unban spam@localhost", "show spam@localhost")
     g.scene("unban-all")
     g.say('unban all account bought "the list was wrong"', "yes", "show buyer3@localhost")
-    time.sleep(2.1)  # what one does faster is one command for undo
     carol = Client(g.server, "carol")
     g.unseen("ban bob@localhost 3d spam", "unban bob@localhost")
     g.scene("undo")

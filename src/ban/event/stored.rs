@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Change, Event, EventId, Origin, Personal, Seq, Version};
+use super::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
 use crate::ban::actor::Actor;
 use crate::ban::subject::Subject;
 use crate::ban::time::Timestamp;
@@ -17,6 +17,8 @@ enum Stored {
     V1(Decided),
     /// The same for an actor who spoke in a room, with the occupant.
     V2(Decided, Box<str>),
+    /// The same for what was part of a command, with the occupant if there was one.
+    V3(Decided, Option<Box<str>>, CommandId),
 }
 
 /// An event without its personal part, field by field. A new field needs a new version.
@@ -46,6 +48,7 @@ impl Event {
             id,
             at,
             mut actor,
+            command,
             origin,
             subject,
             based_on,
@@ -62,9 +65,10 @@ impl Event {
             based_on,
             change,
         };
-        Ok(postcard::to_stdvec(&match occupant {
-            None => Stored::V1(decided),
-            Some(occupant) => Stored::V2(decided, occupant),
+        Ok(postcard::to_stdvec(&match (command, occupant) {
+            (None, None) => Stored::V1(decided),
+            (None, Some(occupant)) => Stored::V2(decided, occupant),
+            (Some(command), occupant) => Stored::V3(decided, occupant, command),
         })?)
     }
 
@@ -73,9 +77,10 @@ impl Event {
     /// # Errors
     /// [`BadEvent`] for bytes of another kind or a newer version.
     pub fn from_bytes(bytes: &[u8], personal: Personal) -> Result<Self, BadEvent> {
-        let (decided, occupant) = match postcard::from_bytes(bytes)? {
-            Stored::V1(decided) => (decided, None),
-            Stored::V2(decided, occupant) => (decided, Some(occupant)),
+        let (decided, occupant, command) = match postcard::from_bytes(bytes)? {
+            Stored::V1(decided) => (decided, None, None),
+            Stored::V2(decided, occupant) => (decided, Some(occupant), None),
+            Stored::V3(decided, occupant, command) => (decided, occupant, Some(command)),
         };
         let Decided {
             id,
@@ -90,6 +95,7 @@ impl Event {
             id,
             at,
             actor: Actor { occupant, ..actor },
+            command,
             origin,
             subject,
             based_on,
@@ -141,6 +147,7 @@ mod tests {
                 door: Door::Chat,
                 occupant: None,
             },
+            command: None,
             origin: Origin::Manual,
             subject: Subject::parse("spam@example.org").unwrap(),
             based_on: Seq(3),
@@ -180,6 +187,25 @@ mod tests {
         assert_eq!(bytes[0], 1);
         assert_eq!(&bytes[1..before.len()], &before[1..]);
         assert_eq!(&bytes[before.len()..], b"\x18ops@rooms.example.org/Al");
+        let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+        assert_eq!(back, event);
+    }
+
+    /// The bytes on disk of version 3: those of version 1, the occupant or none, and the command.
+    #[test]
+    fn the_command_is_stored_behind_the_occupant() {
+        let mut event = sample();
+        let before = event.to_bytes().unwrap();
+        event.command = Some(CommandId(300));
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(bytes[0], 2);
+        assert_eq!(&bytes[1..before.len()], &before[1..]);
+        assert_eq!(&bytes[before.len()..], [0, 0xac, 2]);
+        let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
+        assert_eq!(back, event);
+        event.actor.occupant = Some("r@x/Al".into());
+        let bytes = event.to_bytes().unwrap();
+        assert_eq!(&bytes[before.len()..], b"\x01\x06r@x/Al\xac\x02");
         let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
         assert_eq!(back, event);
     }

@@ -91,7 +91,10 @@ impl Ledger {
         }
         if let Some(ban) = self.current(&event.subject) {
             if ban.is_in_force(event.at) {
-                return Ruling::Already(ban.clone());
+                return match insists && !ban.insisted {
+                    true => self.amend(seq, event, reason, until),
+                    false => Ruling::Already(ban.clone()),
+                };
             }
             // Its time was over and nobody had written that down yet.
             self.lift(seq, event);
@@ -111,6 +114,7 @@ impl Ledger {
             since: event.at,
             until,
             ordinal: dossier.counted,
+            insisted: insists,
             version: seq,
         };
         dossier.current = Some(ban.id);
@@ -126,6 +130,7 @@ impl Ledger {
         let before_reason = std::mem::replace(&mut ban.reason, reason.to_owned());
         ban.until = until;
         ban.by = event.actor.clone();
+        ban.insisted |= matches!(event.change, Change::ImposedOnExempt { .. });
         ban.version = seq;
         if let Some(dossier) = self.dossiers.get_mut(&event.subject) {
             dossier.length = until.map(|end| end.since(ban.since));

@@ -18,6 +18,7 @@ use std::sync::{Arc, mpsc};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::actor::Actor;
 use super::super::changes::{Ended, Recent};
 use super::super::dossier::{Dossier, Dossiers};
 use super::super::event::{Chain, Seq};
@@ -30,7 +31,7 @@ use super::super::watch::Watch;
 use super::Ledger;
 
 /// Raise it when the bytes change: a test below holds them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
 const ROWS: u8 = b'R';
@@ -252,6 +253,8 @@ impl Ledger {
 struct Built {
     dossiers: Dossiers,
     bans: Vec<Arc<Ban>>,
+    /// Who did the last deed that was read: likely the next one too.
+    by: Option<Arc<Actor>>,
 }
 
 impl Built {
@@ -259,6 +262,7 @@ impl Built {
         Built {
             dossiers: Dossiers::with_room(rows),
             bans: Vec::with_capacity(rows),
+            by: None,
         }
     }
 
@@ -276,12 +280,23 @@ impl Built {
                 subject
             }
         };
-        self.dossiers.push(subject, row.dossier.into_owned());
+        let mut dossier = row.dossier.into_owned();
+        if let Some(deed) = &mut dossier.deed {
+            match &self.by {
+                Some(by) if *by == deed.by => deed.by = Arc::clone(by),
+                _ => self.by = Some(Arc::clone(&deed.by)),
+            }
+        }
+        self.dossiers.push(subject, dossier);
         Ok(())
     }
 
     fn finish(self, rest: Rest<'_>, numbers: Vec<u32>, standing: Standing) -> Ledger {
-        let Built { mut dossiers, bans } = self;
+        let Built {
+            mut dossiers,
+            bans,
+            by: _,
+        } = self;
         dossiers.give_numbers(numbers);
         let due = bans.iter().filter_map(|ban| Some((ban.until?, ban.id)));
         Ledger {
@@ -366,7 +381,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ban::watch::Topic;
-    use crate::ban::{Actor, Change, Event, EventId, Origin, Personal, Timestamp};
+    use crate::ban::{Change, Event, EventId, Origin, Personal, Timestamp};
 
     /// A ledger with something in every field.
     fn sample() -> Ledger {
@@ -417,6 +432,7 @@ mod tests {
                     door: crate::ban::Door::Chat,
                     ..Actor::rules()
                 },
+                command: None,
                 origin: Origin::Automatic {
                     rule: String::from("x"),
                 },
@@ -448,7 +464,7 @@ mod tests {
         let content = [&pieces.concat(), &end[5 + made_by.len()..end.len() - 4]].concat();
         assert_eq!(
             (FORMAT, crc32c::crc32c(&content)),
-            (1, 1_133_112_562),
+            (2, 672_006_580),
             "the ledger holds something else now: raise FORMAT by one and put the new pair here"
         );
     }

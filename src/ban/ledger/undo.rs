@@ -1,9 +1,12 @@
 //! What is kept of what people did, and how it is taken back.
 
+use std::sync::Arc;
+
 use super::{Ledger, Ruling};
 use crate::ban::dossier::Dossier;
-use crate::ban::event::{Event, Seq};
+use crate::ban::event::{CommandId, Event, Seq};
 use crate::ban::policy::Refusal;
+use crate::ban::propose::FORGOTTEN_AT_ONCE;
 use crate::ban::record::Ban;
 use crate::ban::subject::Subject;
 use crate::ban::undo::{Before, Deed, Did};
@@ -11,22 +14,75 @@ use crate::ban::undo::{Before, Deed, Did};
 impl Ledger {
     /// The last change of a subject, if it is one that can be taken back.
     pub fn undoable(&self, subject: &Subject) -> Option<&Deed> {
-        let deed = self.deeds.about(subject)?;
-        (deed.seq == self.version(subject)).then_some(deed)
+        let dossier = self.dossiers.get(subject)?;
+        let deed = dossier.deed.as_deref()?;
+        (deed.seq == dossier.version).then_some(deed)
     }
 
-    /// What people did, newest first: the last deed about each subject, changed since or not.
-    pub fn deeds(&self) -> impl Iterator<Item = &Deed> {
-        self.deeds.newest_first()
+    /// What people did up to a place in the log, newest first: the last deed about each subject, changed since or not.
+    pub fn deeds_up_to(&self, upto: Seq) -> impl Iterator<Item = &Deed> {
+        self.deeds.up_to(upto, &self.dossiers)
+    }
+
+    /// Whether some of what a command did can be taken back no more, because too much was done since.
+    pub fn is_partly_dropped(&self, command: CommandId) -> bool {
+        self.deeds.is_cut(command)
+    }
+
+    /// Who else the same order changed and goes back with its subject: those whose histories were forgotten with it,
+    /// and the bans that its exemption lifted.
+    pub fn undone_with<'a>(&'a self, subject: &Subject) -> impl Iterator<Item = &'a Subject> {
+        let first = self.undoable(subject).filter(|deed| self.is_wide(deed));
+        first.into_iter().flat_map(move |first| {
+            let same = move |other: &&Deed| {
+                first.subject.holds(&other.subject)
+                    && other.subject != first.subject
+                    && (other.command, other.at) == (first.command, first.at)
+                    && other.by.bare_name() == first.by.bare_name()
+                    && match first.did {
+                        Did::Allowed => other.seq == first.seq,
+                        Did::Forgot => other.did == Did::Forgot,
+                        // What was undone with others is undone again with them.
+                        Did::Undid => other.did == Did::Undid,
+                        _ => false,
+                    }
+                    && self.undoable(&other.subject).is_some()
+            };
+            // Its events stand side by side in the log, its own last.
+            let earliest = first.seq.0.saturating_sub(FORGOTTEN_AT_ONCE as u64);
+            let near = self.deeds.up_to(first.seq, &self.dossiers);
+            let near = near.take_while(move |other| other.seq.0 >= earliest);
+            let with = near.filter(same).take(FORGOTTEN_AT_ONCE);
+            with.map(|deed| &deed.subject)
+        })
+    }
+
+    /// Whether taking back the last deed about a subject leaves alone what is decided about others: none of them goes
+    /// back with it, and no exemption comes or goes.
+    pub fn is_undone_alone(&self, subject: &Subject) -> bool {
+        self.undoable(subject)
+            .is_none_or(|deed| !self.is_wide(deed))
+    }
+
+    fn is_wide(&self, deed: &Deed) -> bool {
+        match deed.did {
+            Did::Allowed | Did::Unallowed | Did::Forgot => true,
+            Did::Undid => {
+                deed.exemption_before() != self.exemptions.of(&deed.subject)
+                    || deed.before.forgotten() != self.forgotten(&deed.subject)
+            }
+            Did::Banned | Did::Changed | Did::Lifted | Did::Annotated => false,
+        }
     }
 
     /// A subject as it is now.
     pub(super) fn before(&self, subject: &Subject) -> Before {
-        let dossier = self.dossiers.get(subject).map(Dossier::without_trail);
+        let dossier = self.dossiers.get(subject);
+        let ban = dossier.and_then(|dossier| self.bans.get(&dossier.current?));
         Before {
-            dossier: dossier.unwrap_or_default(),
-            ban: self.current(subject).cloned(),
-            exemption: self.exemptions.of(subject).cloned(),
+            dossier: dossier.map(|dossier| Box::new(dossier.to_restore())),
+            ban: ban.cloned(),
+            exemption: self.exemptions.of(subject).cloned().map(Box::new),
         }
     }
 
@@ -39,23 +95,30 @@ impl Ledger {
         did: Did,
         mut before: Before,
     ) {
-        let is_over = |ban: &Ban| !ban.is_in_force(event.at);
-        if did == Did::Banned && before.ban.take_if(|ban| is_over(ban)).is_some() {
+        if did == Did::Banned
+            && before
+                .ban
+                .take_if(|ban| !ban.is_in_force(event.at))
+                .is_some()
+            && let Some(dossier) = &mut before.dossier
+        {
             // Its end was written down on the way.
-            before.dossier.current = None;
-            before.dossier.last = self.last(subject).cloned();
+            dossier.current = None;
+            dossier.last = self.last(subject).cloned();
         }
         let now = self.current(subject).map(|ban| ban.id);
         let last = before.ban.as_ref().map(|ban| ban.id);
-        self.deeds.keep(Deed {
+        let deed = Deed {
             seq,
             at: event.at,
-            by: event.actor.clone(),
+            by: Arc::new(event.actor.clone()),
+            command: event.command,
             subject: subject.clone(),
             did,
             number: now.or(last),
             before,
-        });
+        };
+        self.deeds.keep(deed, &mut self.dossiers);
     }
 
     /// Takes back what the event is based on: dossier, ban and exemption are as they were before.
@@ -75,14 +138,14 @@ impl Ledger {
             }
             // Somebody may have exempted what covers it since. What this very deed exempted goes.
             let stands = self.exemptions.covering(subject, event.at);
-            let since = stands.filter(|one| one.since != deed.at || one.by != deed.by);
+            let since = stands.filter(|one| one.since != deed.at || one.by != *deed.by);
             if let Some(other) = since.filter(|_| self.current(subject).is_none()) {
                 let by = other.to_string();
                 return Ruling::Refused(Refusal::Allowed(subject.clone(), by));
             }
         }
         match exemption {
-            Some(exemption) => self.exemptions.insert(exemption),
+            Some(exemption) => self.exemptions.insert(*exemption),
             None => {
                 self.exemptions.remove(subject);
             }
@@ -92,11 +155,14 @@ impl Ledger {
             self.recent.end(seq, stood);
         }
         let trail = self.trail(subject).to_vec();
-        let dossier = Dossier { trail, ..dossier };
+        let dossier = Dossier {
+            trail,
+            ..dossier.map(|dossier| *dossier).unwrap_or_default()
+        };
         *self.dossiers.of(subject) = dossier;
         let ban = ban.map(|ban| Ban {
             version: seq,
-            ..ban
+            ..Arc::unwrap_or_clone(ban)
         });
         if let Some(ban) = &ban {
             self.recent.stands_again(ban.id);

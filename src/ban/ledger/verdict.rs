@@ -75,7 +75,7 @@ impl Ledger {
     /// an account: whether anybody did), and is asked only when that matters.
     ///
     /// An exemption of the address keeps off everything but a ban of the account, and of this very
-    /// address when a person insisted on it after it was exempt.
+    /// address when an admin insisted on it although it was exempt.
     pub fn check(
         &self,
         account: Option<&Account>,
@@ -97,14 +97,12 @@ impl Ledger {
             return Verdict::LetIn;
         };
         if let Some(address) = address
-            && let Some(exempt_since) = self.exemptions.since(address, now)
+            && self.exemptions.holds(address, now)
         {
-            // Who bans the address itself after it was exempt has insisted. What was there before is let in, and what a
-            // rule did once the exemption was over, if the clock was put back since: rules do not insist.
+            // Any other ban was made while nothing was exempt: before an undo brought the exemption back, or before the
+            // clock was put back.
             let insisted = self.current(&Subject::Address(address));
-            let insisted = insisted.filter(|ban| {
-                ban.is_in_force(now) && ban.since > exempt_since && ban.origin.rule().is_none()
-            });
+            let insisted = insisted.filter(|ban| ban.insisted && ban.is_in_force(now));
             return insisted.map_or(Verdict::LetIn, refusal);
         }
         if !touches_known && known() {
@@ -131,7 +129,7 @@ impl Ledger {
 
     /// Whether an address is exempt.
     pub fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.exemptions.since(address.to_canonical(), now).is_some()
+        self.exemptions.holds(address.to_canonical(), now)
     }
 }
 

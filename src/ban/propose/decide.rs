@@ -90,12 +90,19 @@ impl<'a> Case<'a> {
             };
             return Ok((change, noted(note)));
         };
+        // A ban from before an exemption that came back by an undo stands, and does not hold until somebody insists.
+        let newly_insists = insists && !ban.insisted && self.nobody_allowed().is_err();
         let reason = reason.unwrap_or(&ban.reason).to_owned();
-        if until == ban.until && reason == ban.reason && note.is_none() {
+        let is_same = until == ban.until && reason == ban.reason && note.is_none();
+        if is_same && !newly_insists {
             return Err(Box::new(Ruling::Already(ban.clone())));
         }
         self.permits_change(ban)?;
-        Ok((Change::Amended { reason, until }, noted(note)))
+        let change = match newly_insists {
+            true => Change::ImposedOnExempt { reason, until },
+            false => Change::Amended { reason, until },
+        };
+        Ok((change, noted(note)))
     }
 
     /// A ban taken over. The one that stands may become longer by it, and keeps its reason.

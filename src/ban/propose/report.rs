@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::ban::actor::Actor;
 use crate::ban::attempt::Attempt;
-use crate::ban::event::{Event, Origin, Seq};
+use crate::ban::event::{CommandId, Event, Origin, Seq};
 use crate::ban::subject::{Account, Subject};
 use crate::ban::term::Term;
 use crate::ban::watch::Watch;
@@ -44,6 +44,8 @@ pub struct Order {
     pub own_account: Option<Account>,
     /// The addresses the actor is connected from, as far as the server tells.
     pub own_addresses: Vec<IpAddr>,
+    /// The command it is part of, with others or alone; `None`: of none that a person gave.
+    pub command: Option<CommandId>,
     /// Whom it is about.
     pub subject: Subject,
     /// What.

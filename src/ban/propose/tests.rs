@@ -49,6 +49,7 @@ impl World {
                 .account()
                 .cloned(),
             own_addresses: vec!["198.51.100.9".parse().unwrap()],
+            command: None,
             subject: Subject::parse(subject).unwrap(),
             what,
         };
@@ -308,6 +309,7 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
             },
             own_account: None,
             own_addresses: vec![],
+            command: None,
             subject: Subject::parse("spam@example.org").unwrap(),
             what: What::Ban {
                 term: None,
@@ -392,6 +394,7 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
             door: Door::Chat,
             occupant: None,
         },
+        command: None,
         origin: Origin::Manual,
         subject: Subject::parse("a@b.c").unwrap(),
         based_on: Seq(77),

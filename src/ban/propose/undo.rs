@@ -1,10 +1,9 @@
 //! What was done last to a subject, taken back: by who did it, or by an admin.
 
-use super::FORGOTTEN_AT_ONCE;
 use super::decide::{Case, Decision, alone};
 use crate::ban::actor::Role;
 use crate::ban::event::{Change, Seq};
-use crate::ban::ledger::{Ledger, Ruling};
+use crate::ban::ledger::Ruling;
 use crate::ban::policy::Refusal;
 use crate::ban::record::Ban;
 use crate::ban::subject::Subject;
@@ -61,29 +60,4 @@ impl Case<'_> {
         self.policy
             .allows_term(role, Term::up_to(ban.until), self.now)
     }
-}
-
-/// Who else was changed by the same order and goes back with a subject: those whose histories were
-/// forgotten with it, and the bans that its exemption lifted.
-pub(super) fn undone_with<'a>(
-    ledger: &'a Ledger,
-    subject: &Subject,
-) -> impl Iterator<Item = &'a Subject> {
-    let first = ledger.undoable(subject);
-    let same = move |other: &&Deed| {
-        first.is_some_and(|first| {
-            other.subject != first.subject
-                && other.by == first.by
-                && match first.did {
-                    Did::Allowed => other.seq == first.seq,
-                    Did::Forgot => other.did == Did::Forgot && other.at == first.at,
-                    // What was undone with others is undone again with them.
-                    Did::Undid => other.did == Did::Undid && other.at == first.at,
-                    _ => false,
-                }
-                && ledger.undoable(&other.subject).is_some()
-        })
-    };
-    let with = ledger.deeds().filter(same).take(FORGOTTEN_AT_ONCE);
-    with.map(|deed| &deed.subject)
 }

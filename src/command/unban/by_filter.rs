@@ -4,30 +4,22 @@
 //! question and the yes is left alone. Each un-ban walks the road alone, with its own permission,
 //! event and answer; only the appends are shared.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
-
-use futures::future::join_all;
+use std::collections::BTreeMap;
 
 use super::super::call::{Call, Context};
 use super::super::filter::{Filter, State};
 use super::super::list::KNOWN;
+use super::super::many::{self, AT_ONCE, Failed};
 use super::super::outcome::{Answer, Ask, Grade, Outcome, Row};
-use super::super::{bans, broken, subjects, words};
+use super::super::{bans, broken, words};
 use super::{lift, problem_of};
-use crate::ban::{Ban, BanId, EventId, Proposal, Report, Ruling, Subject, Timestamp, propose};
+use crate::ban::{Ban, BanId, EventId, Proposal, Ruling, Subject, Timestamp, propose};
 use crate::gate::ports::LogFault;
 
 /// How many bans one call ends at most.
 const MOST: usize = 250_000;
-/// How many are submitted before the next are looked at.
-const AT_ONCE: usize = 8_192;
 /// How many are shown before the question.
 const EXAMPLES: usize = 5;
-/// Of how many the answer waits to see what the server makes of them.
-const WATCHED: usize = 50;
-/// How long it waits.
-const WAIT: Duration = Duration::from_secs(2);
 
 /// What the filter lets through.
 #[derive(Debug, Default)]
@@ -144,11 +136,12 @@ fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usiz
 /// What came of all of them.
 #[derive(Debug, Default)]
 struct Tally {
-    lifted: Vec<Ban>,
+    lifted: Vec<Subject>,
+    /// Their numbers, while they are few.
+    numbers: Vec<BanId>,
     /// Over already when their turn came.
     free: usize,
-    /// Not done: why, how many, and the first few.
-    failed: HashMap<String, Vec<Subject>>,
+    failed: Failed,
 }
 
 async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) -> Outcome {
@@ -156,69 +149,41 @@ async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) 
     let reason = call.values.line("reason").map(|text| words::clean(&text));
     let reason = reason.unwrap_or_else(|| words::lifted_with(found.total, filter.words()));
     let mut tally = Tally::default();
-    for piece in found.subjects.chunks(AT_ONCE) {
-        let reports: Vec<Report> = piece
-            .iter()
-            .map(|subject| lift(call, subject, &reason))
-            .collect();
-        let answers = context.gate.submit_all(reports).await;
-        for (subject, answer) in piece.iter().zip(answers) {
-            tally.take(subject, answer);
-        }
-        let done = (tally.lifted.len() + tally.free, found.total);
-        context.progress.note(done.0, done.1);
-        tracing::info!(
-            done = done.0,
-            of = done.1,
-            filter = %filter.words(),
-            "un-banning by filter"
-        );
-    }
-    let pending = still_pending(&tally.lifted, context).await;
+    let order = |subject: &Subject| lift(call, subject, &reason);
+    let take = |subject: &Subject, answer| tally.take(subject, answer, call);
+    many::carry_out(call, &found.subjects, order, take, context).await;
+    let pending = many::still_pending(&tally.lifted, context).await;
     Outcome::Done(answer(
         &tally,
         filter,
-        found.total,
-        pending,
+        (found.total, pending),
         started,
+        call,
         context,
     ))
 }
 
 impl Tally {
-    fn take(&mut self, subject: &Subject, answer: Result<Ruling, LogFault>) {
-        let why = match answer {
-            Ok(Ruling::Lifted(ban)) => return self.lifted.push(ban),
-            Ok(Ruling::NotBanned(..)) => {
-                self.free += 1;
-                return;
+    fn take(&mut self, subject: &Subject, answer: Result<Ruling, LogFault>, call: &Call) {
+        match answer {
+            Ok(Ruling::Lifted(ban)) => {
+                if self.numbers.len() <= EXAMPLES {
+                    self.numbers.push(ban.id);
+                }
+                self.lifted.push(ban.subject);
             }
-            Ok(Ruling::Refused(why)) => why.to_string(),
-            Ok(_) => words::somebody_else(),
-            Err(LogFault::Busy) => words::busy(),
-            Err(fault) => words::broken(&broken("store an un-ban", &fault)),
-        };
-        self.failed.entry(why).or_default().push(subject.clone());
+            Ok(Ruling::NotBanned(..)) => self.free += 1,
+            other => self.failed.take(subject, other, call),
+        }
     }
-}
-
-/// Of how many the server has not been told yet, after a moment.
-async fn still_pending(lifted: &[Ban], context: &Context) -> usize {
-    let gate = &context.gate;
-    let watched = lifted.iter().take(WATCHED);
-    join_all(watched.map(|ban| gate.settled(&ban.subject, WAIT))).await;
-    let pending = lifted
-        .iter()
-        .filter(|ban| gate.task(&ban.subject).is_some());
-    pending.count()
 }
 
 fn answer(
     tally: &Tally,
     filter: &Filter,
-    total: usize,
-    pending: usize,
+    (total, pending): (usize, usize),
     started: Timestamp,
+    call: &Call,
     context: &Context,
 ) -> Answer {
     let now = context.gate.now();
@@ -229,29 +194,22 @@ fn answer(
         filter.words(),
         now.since(started),
     )];
-    let mut failed: Vec<(&String, &Vec<Subject>)> = tally.failed.iter().collect();
-    failed.sort_by_key(|(why, subjects)| (usize::MAX - subjects.len(), (*why).clone()));
-    lines.extend(
-        failed
-            .iter()
-            .map(|(why, subjects)| words::not_unbanned(subjects, why)),
-    );
+    lines.extend(tally.failed.lines());
     if tally.free > 0 {
         lines.push(words::over_already(tally.free));
     }
     if !tally.lifted.is_empty() {
         lines.push(words::server_told(tally.lifted.len(), pending));
     }
-    match &tally.lifted[..] {
-        [] => {}
+    let undo = match &tally.numbers[..] {
+        [] => None,
         few if few.len() <= EXAMPLES => {
-            let numbers: Vec<String> = few.iter().map(|ban| ban.id.to_string()).collect();
+            let numbers: Vec<String> = few.iter().map(BanId::to_string).collect();
             let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-            lines.push(words::undo(&numbers));
+            Some(words::undo(&numbers))
         }
-        some if some.len() <= subjects::MOST => lines.push(words::undo_all()),
-        _ => lines.push(words::no_undo_for_many()),
-    }
+        _ => call.id.map(words::undo_command),
+    };
     Answer {
         grade: match (done, tally.failed.is_empty() && pending == 0) {
             (0, _) => Grade::Bad,
@@ -261,6 +219,6 @@ fn answer(
         title: words::summary_title(done, total),
         lines,
         rows: Vec::new(),
-        undo: None,
+        undo,
     }
 }

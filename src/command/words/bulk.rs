@@ -1,9 +1,9 @@
-//! Sentences of un-bans by filter.
+//! Sentences about what is done to many at once: un-bans by filter, the undoing of whole commands.
 
 use std::time::Duration;
 
 use super::{clean, count, counts, in_words, named, typed};
-use crate::ban::{Ban, Subject};
+use crate::ban::{Ban, CommandId, Subject};
 
 /// `Really un-ban 3?`
 pub fn ask_unban_title(number: usize) -> String {
@@ -69,8 +69,8 @@ pub fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Duration) -
     format!("Un-banned {lifted} of {total}{took}. {}", filtered(filter))
 }
 
-/// Some were not ended, for one reason.
-pub fn not_unbanned(subjects: &[Subject], why: &str) -> String {
+/// Some were not done, for one reason.
+pub fn failed_of_many(subjects: &[Subject], why: &str) -> String {
     format!(
         "{} FAILED ({}): {why}",
         subjects.len(),
@@ -103,16 +103,55 @@ pub fn server_told(lifted: usize, pending: usize) -> String {
     }
 }
 
-/// How to take back what one undo takes back.
-pub fn undo_all() -> String {
-    format!("Undo: {}", typed("undo"))
+/// How to take back all that one command did.
+pub fn undo_command(command: CommandId) -> String {
+    format!("Undo: {}", typed(format_args!("undo {command}")))
 }
 
-/// How to take back what hit more.
-pub fn no_undo_for_many() -> String {
+/// How many were undone, of how many, how fast.
+pub fn undone_many(
+    undone: usize,
+    total: usize,
+    command: Option<CommandId>,
+    took: Duration,
+) -> String {
+    let took = match took.as_secs() {
+        0 => String::new(),
+        _ => format!(" in {}", in_words(took)),
+    };
+    let whose = match command {
+        Some(command) => format!(", all that {command} did"),
+        None => String::new(),
+    };
+    format!("Undone: {undone} of {total}{took}{whose}.")
+}
+
+/// Some were not undone because they are not as the command left them.
+pub fn were_changed_since() -> String {
+    String::from("changed since; they stay as they are.")
+}
+
+/// A command did more than is kept.
+pub fn more_than_is_kept(most: usize) -> String {
     format!(
-        "Nothing takes this back at once: {} shows what the bans were, {} brings one back, and the log keeps who gave this filter.",
-        typed("list state:ended"),
-        typed("undo #NUMBER")
+        "That command did more at first, which cannot be undone any more: only the last {most} changes can."
+    )
+}
+
+/// What the server made of what was undone.
+pub fn server_follows(pending: usize) -> String {
+    match pending {
+        0 => String::from("The server is in line with it."),
+        pending => format!(
+            "The server has still to be told of {pending} of them; {} counts it down.",
+            typed("status")
+        ),
+    }
+}
+
+/// A command that left nothing to undo.
+pub fn no_such_command_to_undo(command: CommandId) -> String {
+    format!(
+        "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
     )
 }

@@ -97,22 +97,21 @@ pub fn nothing_to_undo() -> String {
     )
 }
 
-/// One command did more than can be taken back at once.
-pub fn too_many_to_undo(most: usize) -> String {
-    format!(
-        "What you did last was more than {most} things at once; nothing was undone. Name what to undo: {}",
-        typed("undo #17 #18")
-    )
-}
-
 /// Above a question before several things are undone.
 pub fn ask_undo_title(number: usize) -> String {
     format!("Really undo {number} things?")
 }
 
-/// What would be undone.
-pub fn ask_undo(number: usize) -> String {
-    format!("Nothing is done yet. Undo {}?", count(number, "thing"))
+/// What would be undone, of which so many are shown.
+pub fn ask_undo(number: usize, shown: usize) -> String {
+    let newest = match shown < number {
+        true => format!(" The newest {shown} of them:"),
+        false => String::new(),
+    };
+    format!(
+        "Nothing is done yet. Undo {}?{newest}",
+        count(number, "thing")
+    )
 }
 
 /// Somebody else was first.

@@ -34,8 +34,9 @@ use super::line;
 use crate::ban::{Door, Rights, Role};
 use crate::command::{self, Call, Caller, Context, Reference, Values, facts, subjects, words};
 use crate::exchange::give::give;
-use crate::exchange::take::{Tally, take};
+use crate::exchange::take::{Taker, Tally, take};
 use crate::exchange::{self, Format, Reading};
+use crate::gate::clock::fresh_command;
 
 /// The name of the socket in the store's folder.
 pub const SOCKET: &str = "control.sock";
@@ -155,6 +156,11 @@ async fn talk(
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let (lines, out) = stream.into_split();
+    // A large file comes in many questions of one talk, and is one command all the same.
+    let taker = Taker {
+        actor: caller.actor_for_self(Door::Terminal),
+        command: fresh_command().ok(),
+    };
     let mut talk = Talk {
         lines: BufReader::new(lines),
         out,
@@ -177,7 +183,7 @@ async fn talk(
         };
         match read(&line) {
             Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
-            Ok(question) => talk.answer(question, caller, context).await?,
+            Ok(question) => talk.answer(question, caller, &taker, context).await?,
         }
     }
 }
@@ -210,11 +216,12 @@ impl Talk {
         &mut self,
         question: Question,
         caller: &Caller,
+        taker: &Taker,
         context: &Context,
     ) -> io::Result<()> {
         let (tell, mut told) = mpsc::channel(UNTOLD);
         let reference = Reference::fresh();
-        let work = AssertUnwindSafe(answer(question, caller, context, tell)).catch_unwind();
+        let work = AssertUnwindSafe(answer(question, caller, taker, context, tell)).catch_unwind();
         let mut work = std::pin::pin!(work);
         let mut how_far = Progress::default();
         let mut heard = Ok(());
@@ -250,6 +257,7 @@ impl Talk {
 async fn answer(
     question: Question,
     caller: &Caller,
+    taker: &Taker,
     context: &Context,
     _tell: mpsc::Sender<Progress>,
 ) -> Answer {
@@ -258,7 +266,7 @@ async fn answer(
             Answer::Standing((**context.gate.server().standing().borrow()).clone())
         }
         Question::Call(asked) => Answer::Outcome(call(asked, caller, context).await),
-        Question::Import(asked) => Answer::Imported(import(asked, caller, context).await),
+        Question::Import(asked) => Answer::Imported(import(asked, taker, context).await),
         Question::Export(Export { wanted, piece }) => match give(wanted, piece, context).await {
             Ok((lines, next)) => Answer::Exported(Exported {
                 lines: lines.iter().map(exchange::lines::Line::to_text).collect(),
@@ -269,18 +277,17 @@ async fn answer(
     }
 }
 
-async fn import(asked: Import, caller: &Caller, context: &Context) -> Tally {
+async fn import(asked: Import, taker: &Taker, context: &Context) -> Tally {
     let reading = Reading {
         now: context.gate.now(),
         host: None,
     };
     let read = exchange::read(Format::Portcullis, &asked.lines.join("\n"), &reading);
-    let actor = caller.actor_for_self(Door::Terminal);
     let lines = asked.lines.len();
-    let tally = take(read, &actor, asked.dry_run, context).await;
+    let tally = take(read, taker, asked.dry_run, context).await;
     tracing::info!(
         target: "portcullis::audit",
-        who = actor.name,
+        who = taker.actor.name,
         door = %Door::Terminal,
         command = "import",
         lines,
@@ -312,6 +319,7 @@ async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome 
         name,
         values,
         confirmed,
+        id: None,
     };
     let mut outcome = Outcome::of(command::handle(&call, context).await, &call.name);
     if let Outcome::Done { subjects, .. } = &mut outcome {

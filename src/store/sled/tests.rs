@@ -12,6 +12,7 @@ fn event(number: u8) -> Event {
         id: EventId([number; 16]),
         at: Timestamp::from_millis(0),
         actor: Actor::clock(),
+        command: None,
         origin: Origin::Manual,
         subject: Subject::parse("spam@example.org").unwrap(),
         based_on: Seq(0),

@@ -425,6 +425,7 @@ fn ban(whom: &str) -> Ban {
         since: Timestamp::from_millis(1_795_320_000_000),
         until: None,
         ordinal: 1,
+        insisted: false,
         version: Seq(1),
     }
 }

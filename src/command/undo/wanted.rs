@@ -1,0 +1,178 @@
+//! What is to be undone: what a caller did last, what one command did, or what was done last to whom they name.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::super::call::{Call, Context};
+use super::super::outcome::Outcome;
+use super::super::{subjects, words};
+use super::{OTHERS, bad, changed_since};
+use crate::ban::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
+
+/// How many deeds are looked at under one lock.
+const LOOKED_AT_ONCE: usize = 4_096;
+
+/// What is to be undone, in this order.
+pub(super) struct Wanted {
+    pub(super) deeds: Vec<One>,
+    /// The command that did all of it, if it was one and said so.
+    pub(super) command: Option<CommandId>,
+    /// It did more, which is too long ago to be taken back.
+    pub(super) is_cut: bool,
+}
+
+/// One deed: to whom, which, and what it was.
+pub(super) struct One {
+    pub(super) subject: Subject,
+    pub(super) deed: Seq,
+    pub(super) did: Did,
+}
+
+impl One {
+    fn of(deed: &Deed) -> One {
+        One {
+            subject: deed.subject.clone(),
+            deed: deed.seq,
+            did: deed.did,
+        }
+    }
+}
+
+/// What the caller means.
+pub(super) async fn find(call: &Call, context: &Context) -> Result<Wanted, Box<Outcome>> {
+    let words = call.values.words(subjects::FIELD);
+    if words.is_empty() {
+        return last_of_own(call, context).ok_or_else(|| bad(words::nothing_to_undo()));
+    }
+    if let [word] = words[..]
+        && let Some(command) = CommandId::parse(word)
+    {
+        let first = first_of(context, |deed| deed.command == Some(command));
+        let wanted = first.map(|first| whole(&first, context));
+        return wanted.ok_or_else(|| bad(words::no_such_command_to_undo(command)));
+    }
+    named(&words, call, context).await
+}
+
+async fn named(words: &[&str], call: &Call, context: &Context) -> Result<Wanted, Box<Outcome>> {
+    let others = call.values.flag(OTHERS).unwrap_or(false);
+    let invalid = |problems| Box::new(Outcome::Invalid(problems));
+    let named = subjects::read(words, context).map_err(invalid)?;
+    let only = named.len() == 1;
+    let mut deeds = Vec::with_capacity(named.len());
+    for subject in named {
+        let deed = context
+            .gate
+            .read(|ledger| ledger.undoable(&subject).cloned());
+        let number = match words[..] {
+            [word] if only => word.starts_with('#').then(|| BanId::parse(word)).flatten(),
+            _ => None,
+        };
+        let Some(deed) = deed.filter(|deed| number.is_none() || deed.number == number) else {
+            return Err(bad(changed_since(&subject, context).await));
+        };
+        let is_anothers = deed.by.bare_name() != own_name(call);
+        if is_anothers && !others && did_before(call, &subject, &deed, context).await {
+            let name = words.first().copied().unwrap_or_default();
+            return Err(bad(words::others_did(&deed, name)));
+        }
+        deeds.push(One::of(&deed));
+    }
+    Ok(Wanted {
+        deeds,
+        command: None,
+        is_cut: false,
+    })
+}
+
+/// The caller, as deeds have them.
+fn own_name(call: &Call) -> String {
+    call.caller.actor_for_self(call.door).bare_name().to_owned()
+}
+
+/// What the caller did last: all that one command of theirs did.
+fn last_of_own(call: &Call, context: &Context) -> Option<Wanted> {
+    let own = own_name(call);
+    let first = first_of(context, |deed| deed.by.bare_name() == own)?;
+    Some(whole(&first, context))
+}
+
+fn first_of(context: &Context, is_it: impl Fn(&Deed) -> bool) -> Option<Deed> {
+    let mut found = None;
+    look_back(Seq(u64::MAX), context, |_, deed| match is_it(deed) {
+        false => ControlFlow::Continue(()),
+        true => {
+            found = Some(deed.clone());
+            ControlFlow::Break(())
+        }
+    });
+    found
+}
+
+/// All that the command did that a deed belongs to, newest first. A deed of no command is alone.
+fn whole(first: &Deed, context: &Context) -> Wanted {
+    let Some(command) = first.command else {
+        return Wanted {
+            deeds: vec![One::of(first)],
+            command: None,
+            is_cut: false,
+        };
+    };
+    let mut deeds = Vec::new();
+    // Those that go back with another one.
+    let mut covered: HashSet<Subject> = HashSet::new();
+    look_back(first.seq, context, |ledger, deed| {
+        if deed.command == Some(command)
+            && deed.by.bare_name() == first.by.bare_name()
+            && !covered.contains(&deed.subject)
+        {
+            covered.extend(ledger.undone_with(&deed.subject).cloned());
+            deeds.push(One::of(deed));
+        }
+        ControlFlow::Continue(())
+    });
+    Wanted {
+        deeds,
+        command: Some(command),
+        is_cut: context
+            .gate
+            .read(|ledger| ledger.is_partly_dropped(command)),
+    }
+}
+
+/// Goes through what people did up to a place in the log, newest first. Nobody waits longer than for a piece of it.
+fn look_back(
+    upto: Seq,
+    context: &Context,
+    mut visit: impl FnMut(&Ledger, &Deed) -> ControlFlow<()>,
+) {
+    let mut upto = Some(upto);
+    while let Some(from) = upto.take() {
+        context.gate.read(|ledger| {
+            let mut last = from;
+            for (looked_at, deed) in ledger.deeds_up_to(from).enumerate() {
+                // All of one place belong into one piece.
+                if looked_at >= LOOKED_AT_ONCE && deed.seq < last {
+                    upto = Some(deed.seq);
+                    return;
+                }
+                last = deed.seq;
+                if visit(ledger, deed).is_break() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Whether the caller did something to the subject, before somebody else did the last thing.
+async fn did_before(call: &Call, subject: &Subject, last: &Deed, context: &Context) -> bool {
+    let own = own_name(call);
+    let entries = context.gate.history(subject).await.unwrap_or_default();
+    let within = context.gate.policy().undo_for;
+    entries.iter().any(|entry| {
+        entry.seq < last.seq
+            && last.at.since(entry.event.at) <= within
+            && entry.event.actor.bare_name() == own
+    })
+}
