@@ -44,12 +44,13 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
     }
     let paper = Paper::of(&io::stdout());
     let mut outcomes = Vec::new();
-    for portion in portions {
+    for (number, portion) in portions.into_iter().enumerate() {
         let mut asked = wire::Call {
             command: call.spec.name.to_owned(),
             words: call.words.clone(),
             values: call.values.clone(),
             confirmed,
+            goes_on: number > 0,
         };
         if let Some(portion) = portion {
             asked.values.insert(subjects::FIELD.to_owned(), portion);

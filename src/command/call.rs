@@ -96,7 +96,7 @@ pub struct Call {
     pub values: Values,
     /// Whether they were asked and said yes, to exactly this.
     pub confirmed: bool,
-    /// What marks all that comes of it in the log; [`handle`](super::handle) gives a fresh one.
+    /// What marks all that comes of it in the log; [`handle`](super::handle) gives a fresh one where there is none.
     pub id: Option<CommandId>,
 }
 

@@ -142,7 +142,7 @@ pub fn is_nearly(name: &str) -> bool {
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
     // Without randomness the gate refuses every change, so that none goes without its mark.
     let call = &Call {
-        id: fresh_command().ok(),
+        id: call.id.or_else(|| fresh_command().ok()),
         ..call.clone()
     };
     let outcome = dispatch(call, context).await;

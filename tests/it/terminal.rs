@@ -417,6 +417,12 @@ async fn subjects_come_from_standard_input_in_portions() {
         .run(&["list", "--all"])
         .await
         .says(0, &["All 250."], &[]);
+    let undone = house.run(&["undo", "--yes"]).await;
+    undone.says(0, &["250 of 250"], &[]);
+    house
+        .run(&["list"])
+        .await
+        .says(0, &["No bans in force"], &[]);
     house.run_with(&["ban", "-"], "# nobody\n").await.says(
         2,
         &[],

@@ -31,7 +31,7 @@ use xmpp_parsers::jid::{BareJid, ResourcePart};
 use self::lines::Cut;
 use self::wire::{Answer, Export, Exported, Import, Line, Outcome, Progress, Question, VERSION};
 use super::line;
-use crate::ban::{Door, Rights, Role};
+use crate::ban::{CommandId, Door, Rights, Role};
 use crate::command::{self, Call, Caller, Context, Reference, Values, facts, subjects, words};
 use crate::exchange::give::give;
 use crate::exchange::take::{Taker, Tally, take};
@@ -157,7 +157,7 @@ async fn talk(
 ) -> io::Result<()> {
     let (lines, out) = stream.into_split();
     // A large file comes in many questions of one talk, and is one command all the same.
-    let taker = Taker {
+    let mut taker = Taker {
         actor: caller.actor_for_self(Door::Terminal),
         command: fresh_command().ok(),
     };
@@ -183,7 +183,12 @@ async fn talk(
         };
         match read(&line) {
             Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
-            Ok(question) => talk.answer(question, caller, &taker, context).await?,
+            Ok(question) => {
+                if matches!(&question, Question::Call(call) if !call.goes_on) {
+                    taker.command = fresh_command().ok();
+                }
+                talk.answer(question, caller, &taker, context).await?;
+            }
         }
     }
 }
@@ -265,7 +270,7 @@ async fn answer(
         Question::Standing {} => {
             Answer::Standing((**context.gate.server().standing().borrow()).clone())
         }
-        Question::Call(asked) => Answer::Outcome(call(asked, caller, context).await),
+        Question::Call(asked) => Answer::Outcome(call(asked, caller, taker.command, context).await),
         Question::Import(asked) => Answer::Imported(import(asked, taker, context).await),
         Question::Export(Export { wanted, piece }) => match give(wanted, piece, context).await {
             Ok((lines, next)) => Answer::Exported(Exported {
@@ -302,12 +307,18 @@ async fn import(asked: Import, taker: &Taker, context: &Context) -> Tally {
     tally
 }
 
-async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome {
+async fn call(
+    asked: wire::Call,
+    caller: &Caller,
+    id: Option<CommandId>,
+    context: &Context,
+) -> Outcome {
     let wire::Call {
         command: name,
         words,
         values,
         confirmed,
+        goes_on: _,
     } = asked;
     let values = match values_of(&name, &words, values) {
         Ok(values) => values,
@@ -319,7 +330,7 @@ async fn call(asked: wire::Call, caller: &Caller, context: &Context) -> Outcome 
         name,
         values,
         confirmed,
-        id: None,
+        id,
     };
     let mut outcome = Outcome::of(command::handle(&call, context).await, &call.name);
     if let Outcome::Done { subjects, .. } = &mut outcome {

@@ -87,6 +87,9 @@ pub struct Call {
     /// Yes to the question it would ask back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirmed: bool,
+    /// Another part of the command before it: one undo takes all of them back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 
 /// What is answered: any number of [`Answer::Progress`], then one of the others.
@@ -365,10 +368,11 @@ mod tests {
             words: vec!["a@b".into(), "3d".into()],
             values: [("note".into(), vec!["x".into()])].into(),
             confirmed: true,
+            goes_on: true,
         };
         is_written(
             Question::Call(call),
-            r#"{"v":1,"call":{"command":"ban","words":["a@b","3d"],"values":{"note":["x"]},"confirmed":true}}"#,
+            r#"{"v":1,"call":{"command":"ban","words":["a@b","3d"],"values":{"note":["x"]},"confirmed":true,"goes_on":true}}"#,
         );
         is_written(
             Answer::Progress(Progress {
