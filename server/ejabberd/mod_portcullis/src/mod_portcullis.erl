@@ -121,7 +121,8 @@ stream_started(#{lserver := Host} = State, _) ->
 %% --- the password check
 
 %% Before ejabberd itself looks at the element: the message whose secret it looks at next is asked about. For SCRAM that
-%% is the last one, since many exchanges can be begun before a ban and finished after it.
+%% is the last one, since many exchanges can be begun before a ban and finished after it; its first one as well where a
+%% held ban says that the answer may be no, for the record of a ban would be answered in words of the server's.
 handle_recv(#{stream_authenticated := false, stream_state := At} = State, _, #sasl_auth{mechanism = Mech, text = Text})
   when At =:= wait_for_sasl_request; At =:= wait_for_sasl_response ->
     first(sasl, Mech, Text, State);
@@ -141,9 +142,10 @@ handle_recv(State, _, _) -> State.
 %% The first message decides alone, but for mechanisms with a challenge: these only tell at once that nobody has that name.
 first(How, <<"SCRAM-", _/binary>> = Mech, Text, #{lserver := Host} = State) ->
     Names = mod_portcullis_name:first(Mech, Text),
-    case lists:all(fun(N) -> unknown(N, Host) =:= undefined end, Names) of
-        true -> tries([], Names, State);
-        false -> check(How, Mech, Names, true, State)
+    Unknown = lists:any(fun(N) -> unknown(N, Host) =/= undefined end, Names),
+    case Unknown orelse may_be_banned(Host, accounts(Names, Host), address(State)) of
+        true -> check(How, Mech, Names, Unknown, State);
+        false -> tries([], Names, State)
     end;
 first(How, Mech, Text, State) ->
     check(How, Mech, mod_portcullis_name:first(Mech, Text), Mech =/= <<"DIGEST-MD5">>, State).
@@ -176,10 +178,15 @@ check(How, Mech, Names, Decides, #{lserver := Host} = State0) ->
 tries(Tried, Names, State) -> State#{portcullis_names => Names, portcullis_tried => Tried}.
 
 ask(Host, Names, Address, Mech, Decides) ->
-    Accounts = case Names of [] -> [undefined]; _ -> [<<N/binary, $@, Host/binary>> || N <- Names] end,
     %% Half of the wait is left for the way there and back.
     Hold = case Decides of true -> integer_to_binary(opt(Host, wait) div 2); false -> undefined end,
-    ask_each(Host, Accounts, Address, Mech, Hold).
+    ask_each(Host, accounts(Names, Host), Address, Mech, Hold).
+
+accounts([], _) -> [undefined];
+accounts(Names, Host) -> [<<N/binary, $@, Host/binary>> || N <- Names].
+
+may_be_banned(Host, Accounts, Address) ->
+    lists:any(fun(Account) -> mod_portcullis_held:find(Host, check, Account, Address) =/= none end, Accounts).
 
 ask_each(_, [], _, _, _) -> allow;
 ask_each(Host, [Account | More], Address, Mech, Hold) ->
