@@ -1,6 +1,8 @@
 """Commands that look at many bans, and the standard's own nodes (XEP-0133), from a real client."""
 import subprocess
 
+import pytest
+
 from lab import Client
 from lab.client import DATA
 from steps import ban, logs_in, must_be_refused, must_log_in
@@ -135,11 +137,10 @@ def test_policy_and_rehearse_answer_everybody_who_may_ask(house, server, admin, 
     said(r"Nothing is recorded", admin.ask(house.jid, "rehearse"))
     said(r"role admin", moderator.ask(house.jid, "rehearse"))
 
-
-
 WAVES = (20_000, 60_000, 240_000)
 
 
+@pytest.mark.only("ejabberd-24")  # two minutes, and the same on all of them
 def test_a_form_whose_work_takes_long_says_how_far_it_is(house, admin, tmp_path):
     """Whoever looks again, as slixmpp does, gets the result there; whoever does not, a message."""
     def begun(number):
