@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use portcullis::ban::{
+use portcullis::core::{
     Account, Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Verdict, What,
 };
 use portcullis::gate::Gate;

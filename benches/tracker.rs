@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::ban::{
+use portcullis::core::{
     Account, Actor, Attempt, Bounds, Change, Event, EventId, Ledger, Origin, Outcome, Personal,
     Policy, Proposal, Report, Rules, Seq, Subject, Term, Timestamp, Tracker, Verdict, weigh,
 };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ad-hoc form ──► front::adhoc ─┐                        ┌──────┐ ────────► ┌────────────┐
-//!                                ├─ Call ─► command ────► │ gate │  Report   │ ban (pure) │
+//!                                ├─ Call ─► command ────► │ gate │  Report   │ core (pure)│
 //!  line, room ───► front::talk ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
 //!                  renders it                     Ruling     │       Events
 //!                                                            └─ events, effects ─┬─► store  append, then tail and fold
@@ -11,14 +11,14 @@
 //!
 //! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
 //! only go to the left:
-//! `ban ← gate ← {store, xmpp, command} ← exchange ← front ← http ← config ← app ← main`
+//! `core ← gate ← {store, xmpp, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod app;
-pub mod ban;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod core;
 pub mod exchange;
 pub mod front;
 pub mod gate;

@@ -10,9 +10,9 @@ use std::{
 use clap::Parser;
 use portcullis::{
     app,
-    ban::seal::{KEY_BYTES, KeyId, generate_key_line},
     cli::{self, Cli, Command, Output, Program, handbook},
     config::{Config, Problem, Problems},
+    core::seal::{KEY_BYTES, KeyId, generate_key_line},
     rehearse::Stopped,
 };
 use serde_json::json;

@@ -9,7 +9,7 @@ mod typed;
 
 use std::io::{self, BufRead, Write};
 
-use crate::ban::Policy;
+use crate::core::Policy;
 use stage::Stage;
 use typed::{Typed, time};
 
@@ -84,8 +84,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::ban::rules::{Counts, Growth, Key, Rule};
-    use crate::ban::{Rules, Term};
+    use crate::core::rules::{Counts, Growth, Key, Rule};
+    use crate::core::{Rules, Term};
 
     /// A rule as a newcomer from fail2ban writes it: 3 failures in a minute, 10 s growing to 60 s.
     fn policy() -> Policy {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use portcullis::ban::{Account, Ban, Policy, Rights, Role, Subject, Term, Timestamp};
+use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Term, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::Gate;

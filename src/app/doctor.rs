@@ -12,9 +12,9 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{WRONG, settings};
-use crate::ban::Timestamp;
 use crate::command::words;
 use crate::config::Config;
+use crate::core::Timestamp;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Answer, Question};
 use crate::gate::ports::{Server, Standing};

@@ -13,8 +13,8 @@ use clap::{Args, builder::TypedValueParser as _};
 use serde_json::json;
 
 use super::talk::{self, Stopped, Talk, agree, put};
-use crate::ban::Subject;
 use crate::command::words;
+use crate::core::Subject;
 use crate::exchange::lines::{self, Line};
 use crate::exchange::take::Tally;
 use crate::exchange::{Bad, Format, Read, Reading, read};

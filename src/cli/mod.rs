@@ -18,9 +18,9 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use crate::ban::seal::KeyId;
 use crate::command;
 use crate::config::DEFAULT_FILE;
+use crate::core::seal::KeyId;
 
 pub use specs::Call;
 

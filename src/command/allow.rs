@@ -9,7 +9,7 @@ use super::fields::WHOM;
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
-use crate::ban::{
+use crate::core::{
     Ban, EventId, Exemption, Order, Proposal, Report, Role, Ruling, Subject, Term, What, propose,
 };
 
@@ -134,8 +134,8 @@ impl Allow {
     }
 }
 
-fn problem(why: &crate::ban::Refusal, role: Role) -> Problem {
-    use crate::ban::Refusal;
+fn problem(why: &crate::core::Refusal, role: Role) -> Problem {
+    use crate::core::Refusal;
     Problem {
         field: match why {
             Refusal::EndsInThePast(_) => "duration",

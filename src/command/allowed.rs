@@ -9,7 +9,7 @@ use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Spec};
 use super::{facts, words};
-use crate::ban::{Account, Role, Subject, Timestamp};
+use crate::core::{Account, Role, Subject, Timestamp};
 
 /// The description.
 pub const SPEC: Spec = Spec {

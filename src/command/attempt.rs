@@ -10,8 +10,8 @@ use super::check::counters;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
-use crate::ban::weigh::ATTEMPTS_AT_ONCE;
-use crate::ban::{Notice, Report, Role, Ruling, Subject, Verdict};
+use crate::core::weigh::ATTEMPTS_AT_ONCE;
+use crate::core::{Notice, Report, Role, Ruling, Subject, Verdict};
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -197,7 +197,7 @@ async fn told(
 }
 
 /// What led to a ban by a rule.
-pub(super) async fn evidence(ban: &crate::ban::Ban, context: &Context) -> Option<Row> {
+pub(super) async fn evidence(ban: &crate::core::Ban, context: &Context) -> Option<Row> {
     let entries = match context.gate.history(&ban.subject).await {
         Ok(entries) => entries,
         Err(why) => {

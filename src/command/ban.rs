@@ -12,7 +12,7 @@ use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec, Values};
 use super::told::{Told, summary};
 use super::{broken, subjects, words};
-use crate::ban::{
+use crate::core::{
     EventId, Order, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
 };
 use crate::gate::Settled;

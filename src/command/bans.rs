@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::call::Context;
 use super::filter::{Filter, Sifted, State};
-use crate::ban::{Account, Ban, BanId, Origin, Subject, Timestamp};
+use crate::core::{Account, Ban, BanId, Origin, Subject, Timestamp};
 use crate::gate::Gate;
 use crate::gate::past::PastBan;
 use crate::gate::ports::LogFault;

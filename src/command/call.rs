@@ -12,7 +12,7 @@ use super::roles::Roles;
 use super::seat::Seats;
 use super::spec::Values;
 use super::undelivered::Undelivered;
-use crate::ban::{Account, Actor, CommandId, Door, Rights, Role, Subject, Timestamp};
+use crate::core::{Account, Actor, CommandId, Door, Rights, Role, Subject, Timestamp};
 use crate::gate::Gate;
 
 /// A person who wants something.
@@ -157,7 +157,7 @@ impl Context {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Subject;
+    use crate::core::Subject;
 
     #[test]
     fn a_user_of_the_machine_is_no_account_and_cannot_be_taken_for_one() {

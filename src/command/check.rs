@@ -8,7 +8,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::reach::visible;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{subjects, words};
-use crate::ban::{Outlook, Role, Subject, Verdict};
+use crate::core::{Outlook, Role, Subject, Verdict};
 
 /// The description.
 pub const SPEC: Spec = Spec {
@@ -87,7 +87,7 @@ async fn run(call: &Call, context: &Context) -> Outcome {
 /// The bans in force that have to do with it, but for the one that has been told.
 pub(super) fn others(
     outlook: &Outlook,
-    told: Option<crate::ban::BanId>,
+    told: Option<crate::core::BanId>,
     context: &Context,
 ) -> Vec<Row> {
     let now = context.gate.now();

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use super::call::{Call, Caller};
 use super::outcome::{Grade, Outcome};
 use super::{find, words};
-use crate::ban::{Door, Role};
+use crate::core::{Door, Role};
 
 /// How many may wait to be told; who is slower misses the oldest, and learns how many.
 const WAITING: usize = 256;

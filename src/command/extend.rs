@@ -10,7 +10,7 @@ use super::outcome::{Ask, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::told::{Told, summary};
 use super::{broken, subjects, words};
-use crate::ban::{Order, Report, Role, Ruling, Subject, Term, What};
+use crate::core::{Order, Report, Role, Ruling, Subject, Term, What};
 use crate::gate::ports::LogFault;
 
 /// The description.

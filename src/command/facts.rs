@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::call::Context;
-use crate::ban::{Ban, Origin, Subject, Timestamp};
+use crate::core::{Ban, Origin, Subject, Timestamp};
 use crate::gate::past::PastBan;
 
 /// A ban.

@@ -10,8 +10,8 @@ use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec};
 use super::words;
-use crate::ban::rules::Key;
-use crate::ban::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
+use crate::core::rules::Key;
+use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
 use crate::gate::counters::Failure;
 
 /// The description.

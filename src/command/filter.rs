@@ -11,7 +11,7 @@ mod fields;
 use super::outcome::Problem;
 use super::spec::Values;
 use super::words;
-use crate::ban::{Rights, Role, Timestamp};
+use crate::core::{Rights, Role, Timestamp};
 use condition::{Test, read};
 
 pub(super) use condition::Sifted;
@@ -174,7 +174,7 @@ impl Filter {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Subject;
+    use crate::core::Subject;
 
     const ALL: &[Word] = &[
         Word::Kind,

@@ -7,8 +7,8 @@ use super::fields::WHOM;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Spec};
 use super::{broken, subjects, words};
-use crate::ban::propose::FORGOTTEN_AT_ONCE;
-use crate::ban::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::propose::FORGOTTEN_AT_ONCE;
+use crate::core::{Order, Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -6,7 +6,7 @@ use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{find, nearest, permits, permitted, words};
-use crate::ban::Role;
+use crate::core::Role;
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::call::{Caller, Context};
 use super::outcome::Row;
 use super::words;
-use crate::ban::Role;
+use crate::core::Role;
 
 /// So many rows, and names in one of them. Who has more looks at the configuration.
 const MOST: usize = 50;

@@ -12,7 +12,7 @@ use super::fields::{REASON, WHOM};
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Spec};
 use super::{broken, subjects, words};
-use crate::ban::{Account, Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Account, Order, Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub const SPEC: Spec = Spec {

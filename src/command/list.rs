@@ -8,7 +8,7 @@ use super::outcome::{Entry, Outcome, Row};
 use super::pages::{Asked, Cut, PAGE, TABLE};
 use super::spec::Spec;
 use super::{bans, broken, facts, words};
-use crate::ban::{Ban, Role};
+use crate::core::{Ban, Role};
 use crate::gate::past::{ENDS, PastBan};
 use crate::gate::ports::LogFault;
 

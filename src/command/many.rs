@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::call::{Call, Context};
 use super::{broken, words};
-use crate::ban::{Report, Ruling, Subject};
+use crate::core::{Report, Ruling, Subject};
 use crate::gate::ports::LogFault;
 
 /// How many orders are submitted before the next are looked at.

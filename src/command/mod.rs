@@ -2,7 +2,7 @@
 //!
 //! A [`Call`] goes in, an [`Outcome`] comes out; both are plain data. One [`Spec`] per command
 //! is all that forms, chat lines, help, disco items, permissions and the manual know of it. No
-//! XML here, no stanza, no rule about bans (those are in [`crate::ban`]), and no sentence
+//! XML here, no stanza, no rule about bans (those are in [`crate::core`]), and no sentence
 //! outside [`words`].
 //!
 //! A new command is one file here, one `mod` line and one entry in [`COMMANDS`]. Start reading
@@ -59,7 +59,7 @@ pub use seat::{HOLDERS, Seat, Seats, Trouble};
 pub use spec::{Field, Kind, Place, Spec, Values};
 pub use undelivered::Undelivered;
 
-use crate::ban::Role;
+use crate::core::Role;
 use crate::gate::clock::fresh_command;
 
 /// All commands, in the order of lists and help.

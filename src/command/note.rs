@@ -7,7 +7,7 @@ use super::fields::{NOTE, WHOM};
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, notes, subjects, words};
-use crate::ban::{Order, Report, Role, Ruling, What};
+use crate::core::{Order, Report, Role, Ruling, What};
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -1,7 +1,7 @@
 //! The private notes of a subject, read from its history: they are kept with the events, apart from
 //! what the fold needs.
 
-use crate::ban::Change;
+use crate::core::Change;
 use crate::gate::ports::Entry;
 
 /// The entries whose notes count, oldest first: each note until one replaces it, or what brought it

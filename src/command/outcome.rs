@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::spec::Values;
-use crate::ban::Role;
+use crate::core::Role;
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

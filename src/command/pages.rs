@@ -4,7 +4,7 @@ use super::filter::{Filter, Word};
 use super::outcome::{Entry, Outcome, Page, Problem};
 use super::spec::{Field, Kind, Place, Values};
 use super::words;
-use crate::ban::{Rights, Timestamp};
+use crate::core::{Rights, Timestamp};
 
 /// Rows on a page.
 pub const A_PAGE: usize = 10;

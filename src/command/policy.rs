@@ -6,7 +6,7 @@ use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Row};
 use super::spec::Spec;
 use super::{COMMANDS, holders, words};
-use crate::ban::{Policy, Role, Rules};
+use crate::core::{Policy, Role, Rules};
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -6,7 +6,7 @@ use super::call::{Call, Context};
 use super::outcome::Problem;
 use super::spec::{Place, Spec};
 use super::{subjects, words};
-use crate::ban::{Outlook, Rights, Role, Subject, Verdict};
+use crate::core::{Outlook, Rights, Role, Subject, Verdict};
 
 /// Whom the caller names without having the role over them; one sentence each. What cannot be
 /// read is left to the command to tell.

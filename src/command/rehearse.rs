@@ -20,8 +20,8 @@ use super::outcome::{Entry, Outcome, Problem, Row};
 use super::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, words};
-use crate::ban::rules::LIMIT_MAX;
-use crate::ban::{Policy, Role, Rule, Rules, Term};
+use crate::core::rules::LIMIT_MAX;
+use crate::core::{Policy, Role, Rule, Rules, Term};
 use crate::rehearse::Stopped;
 
 /// The description.

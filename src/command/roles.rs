@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use crate::ban::{Account, Rights};
+use crate::core::{Account, Rights};
 
 /// The people with a role. Swapped as a whole when the configuration is read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Roles {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Role;
+    use crate::core::Role;
 
     #[test]
     fn a_role_belongs_to_the_account_however_it_is_spelled() {

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use xmpp_parsers::jid::BareJid;
 
-use crate::ban::{Role, Timestamp};
+use crate::core::{Role, Timestamp};
 
 /// So many people whom a room gives a role are told by name.
 pub const HOLDERS: usize = 50;

@@ -10,7 +10,7 @@ use super::reach::visible;
 use super::spec::{Field, Spec};
 use super::unban::covering;
 use super::{broken, notes, subjects, words};
-use crate::ban::{Rights, Role, Subject};
+use crate::core::{Rights, Role, Subject};
 use crate::gate::ports::Entry;
 
 /// The description.

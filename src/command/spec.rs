@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::call::{Call, Context};
 use super::outcome::Outcome;
 use super::words;
-use crate::ban::{Role, Term};
+use crate::core::{Role, Term};
 
 /// One command.
 pub struct Spec {

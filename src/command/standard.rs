@@ -14,7 +14,7 @@ use super::filter::Filter;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{ban, bans, broken, dispatch, kick, list, subjects, unban, words};
-use crate::ban::{Role, Subject};
+use crate::core::{Role, Subject};
 use crate::gate::ports::LogFault;
 
 /// The `FORM_TYPE` of the standard's forms, and what its nodes begin with.

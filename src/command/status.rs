@@ -6,8 +6,8 @@ use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Row};
 use super::spec::Spec;
 use super::words;
-use crate::ban::Role;
-use crate::ban::tracker::Fill;
+use crate::core::Role;
+use crate::core::tracker::Fill;
 
 /// The description.
 pub const SPEC: Spec = Spec {

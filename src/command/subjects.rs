@@ -3,7 +3,7 @@
 use super::call::Context;
 use super::outcome::Problem;
 use super::words;
-use crate::ban::{BanId, Subject};
+use crate::core::{BanId, Subject};
 
 /// The field that names whom.
 pub const FIELD: &str = "subject";

@@ -2,7 +2,7 @@
 
 use super::outcome::{Answer, Grade, Row};
 use super::words;
-use crate::ban::Subject;
+use crate::core::Subject;
 
 /// What came of one subject.
 pub(super) struct Told {

@@ -6,7 +6,7 @@ use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, subjects, words};
-use crate::ban::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Order, Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -12,7 +12,7 @@ use super::outcome::{Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
 use super::told::{Told, summary};
 use super::{broken, subjects, words};
-use crate::ban::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Order, Report, Role, Ruling, Subject, What};
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
 
@@ -156,7 +156,7 @@ fn tell(
 }
 
 /// Another ban in force that covers an address.
-pub(super) fn covering(subject: &Subject, context: &Context) -> Option<crate::ban::Ban> {
+pub(super) fn covering(subject: &Subject, context: &Context) -> Option<crate::core::Ban> {
     let Subject::Address(address) = subject else {
         return None;
     };

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xmpp_parsers::jid::BareJid;
 
-use crate::ban::Timestamp;
+use crate::core::Timestamp;
 
 /// How many since the program started, and the last of them. Cheap to clone; whoever holds it sees the same.
 #[derive(Debug, Clone, Default)]

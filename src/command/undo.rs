@@ -11,8 +11,8 @@ use super::many::{self, Failed};
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, subjects, words};
-use crate::ban::undo::DEEDS;
-use crate::ban::{Ban, Deed, Order, Report, Role, Ruling, Subject, What};
+use crate::core::undo::DEEDS;
+use crate::core::{Ban, Deed, Order, Report, Role, Ruling, Subject, What};
 use crate::gate::ports::LogFault;
 use wanted::{One, Wanted};
 

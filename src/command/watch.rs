@@ -6,7 +6,7 @@ use super::call::{Call, Context};
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec, Values};
 use super::{broken, words};
-use crate::ban::{Order, Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
+use crate::core::{Order, Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
 
 /// The description.
 pub const SPEC: Spec = Spec {

@@ -46,8 +46,8 @@ pub use wrong::*;
 
 use std::fmt::Write as _;
 
-use crate::ban::time::in_words;
-use crate::ban::{Ban, Subject, Term, Timestamp};
+use crate::core::time::in_words;
+use crate::core::{Ban, Subject, Term, Timestamp};
 
 /// How many subjects a sentence names before it only counts them.
 const NAMED: usize = 5;

@@ -19,7 +19,7 @@ use super::{
     values::{account, host, listen, log_format, network, one_of, term},
 };
 use crate::{
-    ban::{
+    core::{
         Policy, Term,
         policy::{UNDO_FOR, Whose},
     },

@@ -35,7 +35,7 @@ use xmpp_parsers::jid::DomainPart;
 use zeroize::Zeroizing;
 
 use crate::{
-    ban::{
+    core::{
         Account, Policy, Rights, Role, Rules, Term,
         policy::{LOOPBACK, Whose},
         seal::Keyring,

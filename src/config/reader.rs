@@ -16,7 +16,7 @@ use super::{
     shape::Shaped,
     values::{account, term},
 };
-use crate::ban::{Account, Term};
+use crate::core::{Account, Term};
 
 /// Where a value stands in the file, in bytes.
 pub(super) type Place = std::ops::Range<usize>;

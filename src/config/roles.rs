@@ -11,7 +11,7 @@ use super::{
     reader::{Reader, first},
     values::{account, host, one_of},
 };
-use crate::ban::{Account, Rights, Role};
+use crate::core::{Account, Rights, Role};
 
 /// The roles there are to give.
 const NAMES: [(&str, Role); 3] = [

@@ -13,7 +13,7 @@ use super::{
     values::one_of,
 };
 use crate::{
-    ban::{Account, Role},
+    core::{Account, Role},
     front::rooms::{Grants, NICK, Settings},
     xmpp::secret::Secret,
 };

@@ -13,7 +13,7 @@ use super::{
     reader::{Place, Reader, first},
     values::{network, one_of},
 };
-use crate::ban::{
+use crate::core::{
     Bounds, Rule, Rules, Term,
     rules::{Counts, Growth, Key, LIMIT_MAX, Milli},
 };

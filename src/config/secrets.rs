@@ -8,7 +8,7 @@ use super::{
     ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, Secret, files, keys::within, raw, reader::Reader,
     shape::Shaped,
 };
-use crate::ban::seal::Keyring;
+use crate::core::seal::Keyring;
 
 const DEFAULT_SEAL_KEYS: &str = "/etc/portcullis/seal.key";
 

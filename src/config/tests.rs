@@ -5,9 +5,9 @@ use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::Path};
 use std::time::Duration;
 
 use super::*;
-use crate::ban::rules::{self, Growth, Milli};
-use crate::ban::seal::{KEY_BYTES, generate_key_line};
-use crate::ban::{Rule, Rules};
+use crate::core::rules::{self, Growth, Milli};
+use crate::core::seal::{KEY_BYTES, generate_key_line};
+use crate::core::{Rule, Rules};
 use crate::front::rooms::Grants;
 
 /// A folder with a configuration and the files it names, all closed to others.
@@ -87,7 +87,7 @@ fn account(text: &str) -> Account {
     Subject::parse(text).unwrap().account().unwrap().clone()
 }
 
-use crate::ban::Subject;
+use crate::core::Subject;
 
 #[test]
 fn the_shortest_file_gets_safe_defaults() {

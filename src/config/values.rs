@@ -8,7 +8,7 @@ use xmpp_parsers::jid::{DomainPart, Jid};
 
 use super::{Address, nearest::nearest};
 use crate::{
-    ban::{Account, Subject, Term},
+    core::{Account, Subject, Term},
     logs::Format,
 };
 

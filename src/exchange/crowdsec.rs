@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Pile, Standing, subject};
-use crate::ban::{Origin, Subject, Term};
 use crate::command::words;
+use crate::core::{Origin, Subject, Term};
 
 /// An alert, or a decision that stands by itself.
 #[derive(Deserialize)]

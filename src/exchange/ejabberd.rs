@@ -17,8 +17,8 @@
 //! is lost: the private note says how to give a new one.
 
 use super::{Pile, Reading, Standing, account, said};
-use crate::ban::{Account, Origin, Subject, Term};
 use crate::command::words;
+use crate::core::{Account, Origin, Subject, Term};
 
 /// What a ban was before 24.06.
 const LEGACY: &str = "BANNED_ACCOUNT--";

@@ -11,8 +11,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::{Pile, Standing, said, subject};
-use crate::ban::{Origin, Subject, Term, Timestamp};
 use crate::command::words;
+use crate::core::{Origin, Subject, Term, Timestamp};
 
 /// Whether a line is one of fail2ban's.
 pub(super) fn is_one(line: &str) -> bool {

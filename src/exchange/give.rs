@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::lines::Line;
-use crate::ban::{Ban, BanId, Exemption, Seq};
 use crate::command::Context;
+use crate::core::{Ban, BanId, Exemption, Seq};
 use crate::gate::ports::LogFault;
 
 /// How many lines there are in a piece, about.

@@ -17,11 +17,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Pile, Sheet, Standing, said};
-use crate::ban::{
+use crate::command::words;
+use crate::core::{
     Actor, Ban, Change, CommandId, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq,
     Subject, Term, Timestamp,
 };
-use crate::command::words;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;

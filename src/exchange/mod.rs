@@ -28,9 +28,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
-use crate::ban::policy::{NOTE_MAX, REASON_MAX};
-use crate::ban::{Account, Event, Origin, Subject, Term, Timestamp};
 use crate::command::words;
+use crate::core::policy::{NOTE_MAX, REASON_MAX};
+use crate::core::{Account, Event, Origin, Subject, Term, Timestamp};
 
 /// What a file may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,7 +260,7 @@ fn cut(text: &str, most: usize) -> String {
 /// Reads a subject; a name without a domain is one of `host`, if that is known.
 fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
     match Subject::parse(text) {
-        Err(crate::ban::subject::BadSubject::Bare(name)) => match host {
+        Err(crate::core::subject::BadSubject::Bare(name)) => match host {
             Some(host) => Subject::parse(&format!("{name}@{host}")).map_err(|why| why.to_string()),
             None => Err(words::bare_name(&name)),
         },

@@ -3,8 +3,8 @@
 //! `#` begins a comment. Without a duration a ban stands until somebody lifts it.
 
 use super::{Pile, Reading, Standing, said, subject};
-use crate::ban::{Origin, Subject, Term};
 use crate::command::words;
+use crate::core::{Origin, Subject, Term};
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     for (number, line) in said(text) {

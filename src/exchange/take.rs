@@ -10,11 +10,11 @@ use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Read, Sheet, Standing};
-use crate::ban::{
+use crate::command::{Context, broken, words};
+use crate::core::{
     Actor, Change, CommandId, Event, EventId, Ledger, Order, Proposal, Report, Ruling, Subject,
     Term, What, propose,
 };
-use crate::command::{Context, broken, words};
 use crate::gate::ports::LogFault;
 
 /// How many records are asked of the server at the same time.

@@ -14,8 +14,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::ns;
 use xmpp_parsers::version::VersionResult;
 
-use crate::ban::{Role, Timestamp};
 use crate::command::{self, words};
+use crate::core::{Role, Timestamp};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::NS_COMMANDS;
 use crate::xmpp::payload::{form::NS_DATA, leaf, with};

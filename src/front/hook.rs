@@ -19,7 +19,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
-use crate::ban::{Account, Attempt, Changed, Seq};
+use crate::core::{Account, Attempt, Changed, Seq};
 use crate::gate::{Admission, Gate, Wanted};
 use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;

@@ -2,9 +2,9 @@
 
 use super::said::{About, Replied};
 use super::text;
-use crate::ban::subject::BadSubject;
-use crate::ban::{Door, Role, Subject, Term};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
+use crate::core::subject::BadSubject;
+use crate::core::{Door, Role, Subject, Term};
 
 /// From a line to a call, or to what is wrong with it. What a line leaves out, the message it replies to fills in: whom
 /// it is about, and what a duration without a command means. `stands` says whether somebody so named is banned now.
@@ -314,8 +314,8 @@ fn names_somebody(word: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{Rights, Role};
     use crate::command::find;
+    use crate::core::{Rights, Role};
     use proptest::prelude::*;
     use xmpp_parsers::jid::Jid;
 

@@ -4,7 +4,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::presence::{Presence, Type};
 
 use super::disco::{self, Face};
-use crate::ban::Role;
+use crate::core::Role;
 
 /// Answers a presence that asks for something. People with a role may see us, others may not.
 pub(super) fn answer(

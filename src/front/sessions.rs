@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use xmpp_parsers::jid::Jid;
 
-use crate::ban::Timestamp;
 use crate::command::{Spec, Values};
+use crate::core::Timestamp;
 use crate::xmpp::fault::Fault;
 
 /// How long a form stays open after the last answer.

@@ -14,9 +14,9 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::message::{Line, Speech};
 use super::said::{About, Replied};
 use super::{line, text};
-use crate::ban::{Door, Ledger, Timestamp};
 use crate::command::outcome::Outcome;
 use crate::command::{self, Call, Caller, Context, subjects, words};
+use crate::core::{Door, Ledger, Timestamp};
 
 /// How long a question waits for its yes.
 pub const YES_WITHIN: Duration = Duration::from_secs(120);
@@ -392,8 +392,8 @@ fn door(caller: &Caller) -> Door {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{Rights, Role};
     use crate::command::{Occupant, Values};
+    use crate::core::{Rights, Role};
     use crate::front::message::Way;
     use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
 

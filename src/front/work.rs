@@ -12,10 +12,10 @@ use futures::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use xmpp_parsers::jid::Jid;
 
-use crate::ban::Timestamp;
 use crate::command::outcome::Outcome;
 use crate::command::progress::Progress;
 use crate::command::{self, Call, Context, Reference, Spec};
+use crate::core::Timestamp;
 
 /// How long a form waits before it is answered with how far the work is.
 pub const PATIENCE: Duration = Duration::from_secs(5);

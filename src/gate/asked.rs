@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::Gate;
 use super::ports::{Entry, Held, LogFault, Task};
-use crate::ban::outlook::bans_of;
-use crate::ban::{Account, Ban, Ledger, Outlook, Seq, Subject, Verdict, outlook, subject};
+use crate::core::outlook::bans_of;
+use crate::core::{Account, Ban, Ledger, Outlook, Seq, Subject, Verdict, outlook, subject};
 
 /// Whether the server is in line with the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::Gate;
 use super::clock::Ids;
 use super::ports::LogFault;
 use super::road::STALE_RETRIES;
-use crate::ban::{
+use crate::core::{
     Change, Event, EventId, Ledger, Proposal, Report, Ruling, Subject, Timestamp, What, propose,
 };
 

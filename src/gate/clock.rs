@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::ports::LogFault;
-use crate::ban::{CommandId, EventId, Timestamp};
+use crate::core::{CommandId, EventId, Timestamp};
 
 /// A source of the present. The real one asks the system; tests set theirs.
 #[derive(Clone)]

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::lock;
 use super::ports::{LogFault, Outbox};
 use super::under_way::UnderWay;
-use crate::ban::tracker::Recent;
-use crate::ban::{
+use crate::core::tracker::Recent;
+use crate::core::{
     Account, Notice, Outcome, Policy, Proposal, Report, Ruling, Subject, Timestamp, Tracker,
 };
 

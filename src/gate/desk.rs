@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::lock;
 use super::notices::News;
 use super::ports::{LogFault, Outbox, Task, Undone};
-use crate::ban::{Effect, Seq, Subject, Timestamp};
+use crate::core::{Effect, Seq, Subject, Timestamp};
 
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(2);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Gate;
 use super::desk::LONGEST_WAIT;
 use super::ports::{Task, Undone};
-use crate::ban::Subject;
+use crate::core::Subject;
 
 /// How many subjects are worked on at the same time: Prosody is one thread, and a flood of
 /// privileged requests delays everybody's logins (reference: prosody.md 6).

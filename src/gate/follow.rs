@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ports::{Entry, LogFault};
 use super::{Gate, lock};
-use crate::ban::{EventId, Ruling, Seq, Timestamp};
+use crate::core::{EventId, Ruling, Seq, Timestamp};
 
 /// How many entries of the log are folded under one lock.
 const FOLD_AT_ONCE: usize = 512;

@@ -38,7 +38,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::ban::{Ledger, Policy, Report, Ruling, Seq, Timestamp};
+use crate::core::{Ledger, Policy, Report, Ruling, Seq, Timestamp};
 use clock::Clock;
 use counters::Counters;
 use desk::Desk;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::{Finding, Found, Gap, Standing, Task};
-use crate::ban::{Account, Change, Event, Notice, Origin, Ruling, Subject, Timestamp, Topic};
+use crate::core::{Account, Change, Event, Notice, Origin, Ruling, Subject, Timestamp, Topic};
 
 /// How much may wait to be told.
 const WAITING: usize = 1_024;
@@ -99,7 +99,7 @@ impl News {
         Some(match self {
             News::Ruled { event, ruling } => return topic(event, ruling),
             News::Spared(notice) => match notice.spared {
-                crate::ban::Spared::DryRun => Topic::DryRun,
+                crate::core::Spared::DryRun => Topic::DryRun,
                 _ => Topic::Spared,
             },
             News::Stuck(_) | News::Unstuck(_) => Topic::Work,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Gate;
 use super::ports::{Entry, EventLog, LogFault};
-use crate::ban::{Actor, Ban, BanId, Change, Ended, Event, Seq, Subject, Timestamp};
+use crate::core::{Actor, Ban, BanId, Change, Ended, Event, Seq, Subject, Timestamp};
 
 /// How many ends are looked through at most, newest first.
 pub const ENDS: usize = 2_000;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::Recorded;
-use crate::ban::{
+use crate::core::{
     Account, Actor, Ban, BanId, Door, Order, Origin, Report, Role, Ruling, Subject, Term, What,
 };
 
@@ -158,7 +158,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
         what: What::Adopt {
             reason: reason
                 .chars()
-                .take(crate::ban::policy::REASON_MAX)
+                .take(crate::core::policy::REASON_MAX)
                 .collect(),
             note: None,
             // Only one of ours tells an end: the store it was in is lost.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
-use crate::ban::event::Chain;
-use crate::ban::{Account, Ban, BanId, Event, Seq, Subject, Timestamp};
+use crate::core::event::Chain;
+use crate::core::{Account, Ban, BanId, Event, Seq, Subject, Timestamp};
 
 /// An ordered, durable log of decisions. Embedded it is sled; a distributed engine serves the
 /// same trait.

@@ -1,6 +1,6 @@
 //! The road a report takes: rules, log, and the answer when its event was folded.
 
-use crate::ban::{
+use crate::core::{
     Attempt, Deed, Event, EventId, Notice, Proposal, Report, Ruling, Seq, Timestamp, weigh,
 };
 

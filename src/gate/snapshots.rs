@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::{EventLog, LogFault, Outbox};
-use crate::ban::Ledger;
-use crate::ban::Seq;
+use crate::core::Ledger;
+use crate::core::Seq;
 
 /// How often the log is looked at for being long enough behind the last snapshot.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Gate, lock};
-use crate::ban::ledger::By;
-use crate::ban::{Account, Attempt, BanId, Outcome, Subject, Timestamp, Verdict, room};
+use crate::core::ledger::By;
+use crate::core::{Account, Attempt, BanId, Outcome, Subject, Timestamp, Verdict, room};
 
 /// An outcome that is not reported for so long never will be: a node died, a client left.
 const LASTS: Duration = Duration::from_secs(5);

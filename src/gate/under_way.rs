@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use crate::ban::ledger::By;
-use crate::ban::rules::Key;
-use crate::ban::{Account, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
+use crate::core::ledger::By;
+use crate::core::rules::Key;
+use crate::core::{Account, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
 
 /// The table of them. One for each subject: a second one has nothing to add.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl UnderWay {
         }
     }
 
-    /// What stands against a login, as [`Ledger::check`](crate::ban::Ledger::check) will say it
+    /// What stands against a login, as [`Ledger::check`](crate::core::Ledger::check) will say it
     /// in a moment. It has no number yet.
     pub(super) fn against(
         &self,

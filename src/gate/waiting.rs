@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use tokio::sync::oneshot;
 
 use super::lock;
-use crate::ban::{EventId, Ruling};
+use crate::core::{EventId, Ruling};
 
 /// Who waits for rulings, by the event they are on.
 pub(super) type WaitingRoom = Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc;
 
-use crate::ban::{Order, Outcome, Proposal, Report, Ruling, Term, Timestamp, What};
+use crate::core::{Order, Outcome, Proposal, Report, Ruling, Term, Timestamp, What};
 
 /// How much may wait to be written down.
 pub const WAITING: usize = 8_192;
@@ -136,7 +136,7 @@ impl Teller {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Attempt;
+    use crate::core::Attempt;
 
     fn login(outcome: Outcome) -> Report {
         Report::Login(Attempt {

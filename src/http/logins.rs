@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::ban::told::told;
-use crate::ban::{Account, Attempt, Timestamp, Verdict};
+use crate::core::told::told;
+use crate::core::{Account, Attempt, Timestamp, Verdict};
 use crate::gate::Gate;
 use crate::xmpp::payload::hook::{self, HOLD, LOGINS, Login};
 use crate::xmpp::secret::Secret;

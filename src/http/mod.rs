@@ -121,8 +121,8 @@ mod tests {
     };
 
     use super::*;
-    use crate::ban::seal::{KEY_BYTES, Keyring, generate_key_line};
-    use crate::ban::{Policy, Term};
+    use crate::core::seal::{KEY_BYTES, Keyring, generate_key_line};
+    use crate::core::{Policy, Term};
     use crate::gate::Gate;
     use crate::gate::clock::Clock;
     use crate::store::MemoryStore;

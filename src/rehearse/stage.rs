@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::typed::{Kind, Style, Typed, actor, attempt, order, subject};
-use crate::ban::{
+use crate::core::{
     Ban, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq, Subject, Timestamp,
     Tracker, weigh,
 };

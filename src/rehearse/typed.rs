@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ban::{
+use crate::core::{
     Account, Actor, Attempt, Door, Order, Outcome, Role, Subject, Term, Timestamp, What,
 };
 

@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{APPENDS_WAITING, Parts, bounded, parts};
-use crate::ban::event::Chain;
-use crate::ban::{Event, Seq, Subject};
+use crate::core::event::Chain;
+use crate::core::{Event, Seq, Subject};
 use crate::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
 
 /// A log and an outbox in memory.

@@ -20,7 +20,7 @@ pub use self::ledger::LedgerFile;
 pub use self::memory::MemoryStore;
 pub use self::sled::{OpenFault, Store};
 
-use crate::ban::{Event, Personal};
+use crate::core::{Event, Personal};
 use crate::gate::ports::{LogFault, Task};
 
 /// How many appends may wait for the disk; one more is [`LogFault::Busy`].
@@ -74,7 +74,7 @@ fn bounded(task: &Task) -> Task {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{Seq, Subject, Timestamp};
+    use crate::core::{Seq, Subject, Timestamp};
 
     #[test]
     fn the_words_of_a_server_are_cut_between_characters() {

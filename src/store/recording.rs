@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::ban::{Outcome, Report, Term, Timestamp, What};
+use crate::core::{Outcome, Report, Term, Timestamp, What};
 use crate::gate::weighed::{Weighed, Weighings};
 
 /// How many old files can be kept at most.
@@ -335,7 +335,7 @@ fn duration(term: Term) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{Actor, Attempt, Order, Subject};
+    use crate::core::{Actor, Attempt, Order, Subject};
 
     fn login(second: i64) -> Weighed {
         let at = Timestamp::from_millis(second * 1_000 + 250);

@@ -25,8 +25,8 @@ use self::engine::{Engine, Failure, guarded};
 use self::mark::Mark;
 use self::writer::{Append, State};
 use super::{CounterFile, LedgerFile};
-use crate::ban::Seq;
-use crate::ban::event::Chain;
+use crate::core::Seq;
+use crate::core::event::Chain;
 use crate::gate::ports::LogFault;
 
 pub use self::open::OpenFault;

@@ -33,8 +33,8 @@ use super::probe::Capabilities;
 use super::remedy::{Names, standing};
 use super::secret::Secret;
 use super::stanza::{Kind as Stanza, Received};
-use crate::ban::seal::Keyring;
-use crate::ban::{Account, BanId};
+use crate::core::seal::Keyring;
+use crate::core::{Account, BanId};
 use crate::gate::ports::{Finding, Found, Standing, Undone};
 
 pub use settings::{Limits, Settings};

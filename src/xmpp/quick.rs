@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use super::payload::hook::NS_HOOK;
 use super::stanza::NS_COMPONENT;
-use crate::ban::ledger::By;
-use crate::ban::{Seq, Verdict, told::told};
+use crate::core::ledger::By;
+use crate::core::{Seq, Verdict, told::told};
 
 /// A check, as it stands in its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn push_escaped(text: &mut String, plain: &str) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{BanId, Timestamp};
+    use crate::core::{BanId, Timestamp};
     use crate::xmpp::payload::hook::{Request, verdict};
     use crate::xmpp::stanza::{Top, parse};
     use proptest::prelude::*;

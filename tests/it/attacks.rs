@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::{
+use portcullis::core::{
     Account, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Ledger, Order, Outcome, Policy,
     Proposal, Report, Role, Rules, Ruling, Seq, Subject, Term, Timestamp, Tracker, Verdict, What,
     weigh,
@@ -504,7 +504,7 @@ fn lines_11_and_12_a_restart_loses_neither_ban_nor_count() {
 
 #[test]
 fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
-    use portcullis::ban::tracker::Recent;
+    use portcullis::core::tracker::Recent;
     let mut lab = Lab::new();
     let mut kept = vec![lab.tracker.save()];
     for step in 0..3 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis::ban::{Attempt, Outcome, Refusal, Report, Ruling, Subject, Term, What};
+use portcullis::core::{Attempt, Outcome, Refusal, Report, Ruling, Subject, Term, What};
 use portcullis::gate::ports::LogFault;
 use proptest::prelude::*;
 

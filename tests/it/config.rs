@@ -8,8 +8,8 @@ use std::{
 };
 
 use portcullis::{
-    ban::seal::Keyring,
     config::{Config, KEYS, Key},
+    core::seal::Keyring,
 };
 
 const EXAMPLE: &str = include_str!("../../config/portcullis.toml");

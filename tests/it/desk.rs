@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use minidom::Element;
-use portcullis::ban::{Attempt, Outcome, Policy, Report, Subject};
+use portcullis::core::{Attempt, Outcome, Policy, Report, Subject};
 
 use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::ban::{Account, Rights, Role, Timestamp};
 use portcullis::command::{Context, Recorded};
+use portcullis::core::{Account, Rights, Role, Timestamp};
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::{Gap, Standing};
 use portcullis::xmpp::stanza::{Received, Top, parse};
@@ -23,7 +23,7 @@ pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
 /// All that are offered as forms.
 fn nodes() -> Vec<&'static str> {
-    portcullis::command::forms(portcullis::ban::Role::Admin)
+    portcullis::command::forms(portcullis::core::Role::Admin)
         .map(|spec| spec.name)
         .collect()
 }
@@ -286,16 +286,16 @@ async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
          Banned #3 203.0.113.7 until 2026-11-22 05:00 UTC (1 hour): flood.\n\
          Undo: undo #1 #2 #3"
     );
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 3);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 3);
     bot.chat(ADMIN, "unban #1 #2 #3").await;
-    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
 }
 
 #[tokio::test(start_paused = true)]
 async fn all_faults_are_told_together_and_nothing_is_done() {
     let bot = Bot::new();
     *bot.world.server.unknown.lock().unwrap() = vec![
-        portcullis::ban::Subject::parse("new@example.org")
+        portcullis::core::Subject::parse("new@example.org")
             .unwrap()
             .account()
             .unwrap()
@@ -328,7 +328,7 @@ async fn all_faults_are_told_together_and_nothing_is_done() {
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
     let text = bot.chat(ADMIN, "ban new@example.org --force").await;
     assert!(
         text.starts_with("Banned #1 new@example.org for ever."),
@@ -370,7 +370,7 @@ async fn a_moderator_has_limits_and_a_stranger_gets_one_sentence() {
     assert_eq!(bot.chat(STRANGER, "help").await, "");
     bot.pass(3_601);
     assert_ne!(bot.chat(STRANGER, "help").await, "");
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -421,7 +421,7 @@ async fn risky_bans_ask_and_the_yes_is_for_one_person_one_thing_and_two_minutes(
             .await
             .starts_with("This is portcullis")
     );
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -644,7 +644,7 @@ async fn two_submits_at_once_do_the_work_once() {
         "not-allowed session-expired"
     );
     assert_eq!(one.later.unwrap().await.len(), 1);
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
 }
 
 // Clients show "completed" for an IQ error, and each shows another of title, instructions and note.
@@ -1047,7 +1047,7 @@ async fn a_corrected_line_runs_only_if_the_first_did_nothing() {
         told(bot.all(&say("m3", "ban b@example.org", replace)).await)
             .contains("does not run again")
     );
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 1);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
     let asking = say("m4", "list", "<request xmlns='urn:xmpp:receipts'/>");
     let answers = bot.all(&asking).await;
     assert_eq!(answers.len(), 2);

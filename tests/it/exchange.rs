@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::{Actor, Door, Origin, Role, Subject, Term, What};
 use portcullis::command::Context;
+use portcullis::core::{Actor, Door, Origin, Role, Subject, Term, What};
 use portcullis::exchange::give::{Piece, Wanted, give};
 use portcullis::exchange::take::{Taker, Tally, take};
 use portcullis::exchange::{Format, Reading, read};

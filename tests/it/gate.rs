@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use portcullis::ban::{
+use portcullis::core::{
     Account, Actor, Attempt, Ban, By, Door, Order, Outcome, Policy, Report, Role, Ruling, Seq,
     Subject, Term, Timestamp, Verdict, What,
 };
@@ -633,7 +633,7 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
         let place = Subject::parse("203.0.113.7").unwrap().net();
         let outlook = again.gate.outlook(alice.account(), place);
         let of_the_pair =
-            |one: &&portcullis::ban::outlook::Counting| matches!(one.subject, Subject::Pair(..));
+            |one: &&portcullis::core::outlook::Counting| matches!(one.subject, Subject::Pair(..));
         let failures = outlook.counting.iter().find(of_the_pair).unwrap().amount;
         assert_eq!(failures, if clean { 4 } else { 3 });
         let account = Subject::parse("alice@example.org").unwrap();

@@ -408,7 +408,7 @@ async fn play(spec: &Spec, scene: &Scene) -> String {
         );
     };
     write("as an admin finds it", &bot.command(ADMIN, &node, "").await);
-    if portcullis::command::permits(portcullis::ban::Role::Moderator, spec) {
+    if portcullis::command::permits(portcullis::core::Role::Moderator, spec) {
         write(
             "as a moderator finds it",
             &bot.command(MODERATOR, &node, "").await,
@@ -608,5 +608,5 @@ async fn forms_with_far_too_much_in_them_are_told_so() {
         assert_eq!(answer.attr("status"), Some("executing"), "{var}");
         assert!(crate::doors::note(&answer).chars().count() < 1_000, "{var}");
     }
-    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from left to right; an import may only go to the left, and not between those of one
 /// rank. `lib`, `app` and `main` join them.
 const RANKS: [&[&str]; 9] = [
-    &["ban"],
+    &["core"],
     &["gate", "rehearse"],
     &["store", "xmpp", "command"],
     &["exchange"],

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portcullis::ban::{
+use portcullis::core::{
     Actor, Ban, BanId, Change, Changed, Door, Event, EventId, Ledger, Order, Policy, Proposal,
     Report, Role, Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
 };
@@ -325,8 +325,8 @@ proptest! {
         }
         for event in &world.log {
             if event.actor.role == Role::Moderator
-                && let portcullis::ban::Change::Imposed { until, .. }
-                | portcullis::ban::Change::Amended { until, .. } = &event.change
+                && let portcullis::core::Change::Imposed { until, .. }
+                | portcullis::core::Change::Amended { until, .. } = &event.change
             {
                 let length = until.expect("moderators cannot ban for ever").since(event.at);
                 prop_assert!(length <= Duration::from_secs(3_600));

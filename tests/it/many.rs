@@ -1,7 +1,7 @@
 //! Commands that look at many bans: what lists are asked for, and their pages.
 
 use minidom::Element;
-use portcullis::ban::Seq;
+use portcullis::core::Seq;
 use portcullis::gate::ports::EventLog as _;
 
 use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
@@ -382,7 +382,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     let bot = Bot::new();
     let reports = (0..3_000)
         .map(|n| {
-            let what = portcullis::ban::What::Ban {
+            let what = portcullis::core::What::Ban {
                 term: None,
                 reason: Some("import".into()),
                 note: None,
@@ -400,7 +400,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     let text = bot.chat(ADMIN, "yes").await;
     assert!(text.starts_with("Un-banned 3000 of 3000"), "{text}");
     let (_, undo) = text.rsplit_once("\nUndo: ").unwrap();
-    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
     let text = bot.chat(ADMIN, "list state:ended").await;
     assert!(
         text.starts_with("Matching bans 1-10 of 2000.\nOf those that ended, only the last 2000"),
@@ -432,7 +432,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     );
     bot.pass(11);
     let (_, redo) = text.rsplit_once("\nUndo: ").unwrap();
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 3_000);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 3_000);
     let entries = bot.world.store.read(Seq(1), 1_000_000).unwrap();
     assert_eq!(entries.len(), before + 1 + 2_998);
     let text = bot.chat(ADMIN, "show u7@example.org").await;
@@ -443,7 +443,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     bot.chat(ADMIN, redo).await;
     let text = bot.chat(ADMIN, "yes").await;
     assert!(text.starts_with("Undone: 2998 of 2998"), "{text}");
-    assert_eq!(bot.world.gate.read(portcullis::ban::Ledger::len), 2);
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 2);
     let text = bot.chat(ADMIN, undo).await;
     assert!(text.starts_with("There is nothing of command:"), "{text}");
 }
@@ -640,7 +640,7 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         bot.chat(ADMIN, "failures").await,
         "No failed logins since the start."
     );
-    assert!(bot.world.gate.read(portcullis::ban::Ledger::is_empty));
+    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
     std::fs::write(&file, "nonsense\n").unwrap();
     let text = bot.chat(ADMIN, "rehearse").await;
     assert!(

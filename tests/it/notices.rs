@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::ban::{
+use portcullis::core::{
     Actor, Attempt, Change, Event, EventId, Origin, Outcome, Personal, Policy, Report, Seq,
     Subject, Timestamp, Topic,
 };

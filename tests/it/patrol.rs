@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::{Account, Door, Origin, Subject};
+use portcullis::core::{Account, Door, Origin, Subject};
 use portcullis::gate::ports::Recorded;
 use tokio_util::sync::CancellationToken;
 

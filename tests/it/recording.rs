@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use portcullis::ban::{
+use portcullis::core::{
     Actor, Attempt, Ban, Door, Order, Outcome, Report, Role, Ruling, Subject, Term, What,
 };
 use portcullis::store::recording::{self, Settings};

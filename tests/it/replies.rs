@@ -1,7 +1,7 @@
 //! Replies (XEP-0461), quotes, corrections (XEP-0308) and quick responses (XEP-0439).
 
 use minidom::Element;
-use portcullis::ban::{Attempt, Outcome, Report, Subject};
+use portcullis::core::{Attempt, Outcome, Report, Subject};
 use portcullis::gate::notices::Hearing;
 
 use crate::doors::{ADMIN, Bot, MODERATOR, element};

@@ -1,7 +1,7 @@
 //! Who may do what, over whom: every command for every role, through the doors.
 
-use portcullis::ban::{Account, Attempt, Outcome, Report, Rights, Role, Subject};
 use portcullis::command::{COMMANDS, Place, Spec, permitted};
+use portcullis::core::{Account, Attempt, Outcome, Report, Rights, Role, Subject};
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 

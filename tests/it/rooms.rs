@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::ban::{Role, Timestamp};
 use portcullis::command::Context;
+use portcullis::core::{Role, Timestamp};
 use portcullis::front::Desk;
 use portcullis::front::rooms::{Grants, SILENCE, Settings};
 use portcullis::xmpp::iq::{Asker, Routed};

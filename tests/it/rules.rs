@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::rules::{Counts, Growth, Key, Milli, Rule};
-use portcullis::ban::{
+use portcullis::core::rules::{Counts, Growth, Key, Milli, Rule};
+use portcullis::core::{
     Actor, Attempt, Bounds, By, Change, Door, Outcome, Report, Role, Rules, Ruling, Subject, Term,
     Timestamp, Tracker, Verdict, What,
 };

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis::ban::event::Chain;
-use portcullis::ban::watch::{Topic, Watch};
-use portcullis::ban::{
+use portcullis::core::event::Chain;
+use portcullis::core::watch::{Topic, Watch};
+use portcullis::core::{
     Actor, Change, Door, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
 };
 use portcullis::gate::ports::{EventLog, Outbox};
@@ -234,7 +234,7 @@ fn a_disk_keeps_it_beside_the_log() {
 
 fn is_let_in(world: &World, account: &str) -> bool {
     let subject = Subject::parse(account).unwrap();
-    world.gate.check(subject.account(), None) == portcullis::ban::Verdict::LetIn
+    world.gate.check(subject.account(), None) == portcullis::core::Verdict::LetIn
 }
 
 proptest! {

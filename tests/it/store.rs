@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use portcullis::ban::event::Chain;
-use portcullis::ban::{Actor, Change, Event, EventId, Origin, Personal, Seq, Subject, Timestamp};
+use portcullis::core::event::Chain;
+use portcullis::core::{Actor, Change, Event, EventId, Origin, Personal, Seq, Subject, Timestamp};
 use portcullis::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
 use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, MemoryStore, OpenFault, Store};
 use proptest::prelude::*;

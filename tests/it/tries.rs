@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::{Account, Attempt, Outcome, Subject, Verdict};
+use portcullis::core::{Account, Attempt, Outcome, Subject, Verdict};
 use portcullis::gate::{Admission, Gate};
 use tokio::task::JoinHandle;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ban::policy::Whose;
-use portcullis::ban::{Account, Policy, Rights, Role, Seq, Subject, Term};
 use portcullis::command::Context;
+use portcullis::core::policy::Whose;
+use portcullis::core::{Account, Policy, Rights, Role, Seq, Subject, Term};
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::ports::EventLog as _;
 use proptest::prelude::*;
@@ -652,10 +652,10 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
     says(&bot.chat(ADMIN, "yes").await, &["Banned #2 ok@example.org"]);
     let who = Subject::parse("ok@example.org").unwrap();
     let verdict = bot.world.gate.check(who.account(), None);
-    assert!(matches!(verdict, portcullis::ban::Verdict::Refuse { .. }));
+    assert!(matches!(verdict, portcullis::core::Verdict::Refuse { .. }));
     let is_refused = |address: &str| {
         let verdict = bot.world.gate.check(None, address.parse().ok());
-        matches!(verdict, portcullis::ban::Verdict::Refuse { .. })
+        matches!(verdict, portcullis::core::Verdict::Refuse { .. })
     };
     bot.pass(11);
     says(
@@ -676,7 +676,7 @@ async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobod
     let bot = bot();
     let is_refused = |address: &str| {
         let verdict = bot.world.gate.check(None, address.parse().ok());
-        matches!(verdict, portcullis::ban::Verdict::Refuse { .. })
+        matches!(verdict, portcullis::core::Verdict::Refuse { .. })
     };
     bot.chat(ADMIN, "allow 203.0.113.0/28 office").await;
     bot.pass(11);

@@ -62,7 +62,7 @@ async fn a_wish_is_an_event_and_shows_in_the_history() {
         std::sync::Arc::clone(&bot.world.server),
         crate::gate::START,
     );
-    let subject = portcullis::ban::Subject::parse("admin@example.org").unwrap();
+    let subject = portcullis::core::Subject::parse("admin@example.org").unwrap();
     let watch = again.gate.read(|ledger| ledger.watch_of(&subject).cloned());
     assert!(watch.is_some_and(|watch| watch.is_off()));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::ban::{Ledger, Report, What};
+use portcullis::core::{Ledger, Report, What};
 use portcullis::front::work::{PATIENCE, UNSEEN};
 
 use crate::doors::{ADMIN, Bot, actions, body_of, element, note, session, submit};

@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 
 use super::{State, Word};
-use crate::ban::subject::overlaps;
-use crate::ban::{Account, Origin, Subject, Term, Timestamp};
 use crate::command::words;
+use crate::core::subject::overlaps;
+use crate::core::{Account, Origin, Subject, Term, Timestamp};
 
 /// The states with the word for each.
 const STATES: [(&str, State); 4] = [

@@ -13,7 +13,7 @@ use super::super::many::{self, AT_ONCE, Failed};
 use super::super::outcome::{Answer, Ask, Grade, Outcome, Row};
 use super::super::{bans, broken, words};
 use super::{lift, problem_of};
-use crate::ban::{Ban, BanId, EventId, Proposal, Ruling, Subject, Timestamp, propose};
+use crate::core::{Ban, BanId, EventId, Proposal, Ruling, Subject, Timestamp, propose};
 use crate::gate::ports::LogFault;
 
 /// How many bans one call ends at most.

@@ -7,7 +7,7 @@ use super::super::call::{Call, Context};
 use super::super::outcome::Outcome;
 use super::super::{subjects, words};
 use super::{OTHERS, bad, changed_since};
-use crate::ban::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
+use crate::core::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
 
 /// How many deeds are looked at under one lock.
 const LOOKED_AT_ONCE: usize = 4_096;

@@ -2,7 +2,7 @@
 
 use super::super::outcome::{Grade, Reference};
 use super::{NAMED, because, by_then, by_then_counted, clean, named, task, typed};
-use crate::ban::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
+use crate::core::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
 use crate::gate::Settled;
 use crate::gate::ports::{Held, LogFault, Task};
 use ipnet::IpNet;
@@ -294,7 +294,7 @@ pub fn reach(subject: &Subject) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::ban::Subject;
+    use crate::core::Subject;
 
     #[test]
     fn networks_tell_how_many_they_hit() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{clean, count, counts, in_words, named, typed};
-use crate::ban::{Ban, CommandId, Subject};
+use crate::core::{Ban, CommandId, Subject};
 
 /// `Really un-ban 3?`
 pub fn ask_unban_title(number: usize) -> String {

@@ -2,7 +2,7 @@
 
 use super::super::outcome::Grade;
 use super::{because, by_then, by_then_counted, clean, count, typed};
-use crate::ban::{Ban, Deed, Did, Exemption, Subject, Timestamp};
+use crate::core::{Ban, Deed, Did, Exemption, Subject, Timestamp};
 use crate::gate::ports::Undone;
 
 /// The line that takes something back: by numbers, or by whom it was about.

@@ -3,7 +3,7 @@
 use super::super::outcome::Outcome;
 use super::super::spec::{DEFAULT_TERM, Kind, PRESETS, Place, Spec};
 use super::{NAMED, broken, typed};
-use crate::ban::Role;
+use crate::core::Role;
 
 /// All commands, a line each.
 pub fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{clean, count};
-use crate::ban::{Account, Subject};
+use crate::core::{Account, Subject};
 
 /// A term that has ended.
 pub fn is_over(subject: &Subject) -> String {

@@ -2,7 +2,7 @@
 
 use super::super::filter::Word;
 use super::{author, because, by_then_counted, clean, typed};
-use crate::ban::{Ban, Timestamp};
+use crate::core::{Ban, Timestamp};
 use crate::gate::past::PastBan;
 
 /// What a list is of.

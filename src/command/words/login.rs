@@ -1,7 +1,7 @@
 //! Sentences about logins: what is counted, what would be answered, and who is exempt.
 
 use super::{because, by_then, by_then_counted, clean, count, in_words, named, reach, stop, typed};
-use crate::ban::{Ban, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict};
+use crate::core::{Ban, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict};
 use crate::gate::counters::Failure;
 
 /// Who gave an exemption that nobody gave.
@@ -165,7 +165,7 @@ pub fn verdict(subject: &Subject, outlook: &Outlook) -> String {
     let by_guard = matches!(
         outlook.verdict,
         Verdict::Refuse {
-            by: crate::ban::By::Guard,
+            by: crate::core::By::Guard,
             ..
         }
     );

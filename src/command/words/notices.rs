@@ -4,7 +4,7 @@ use super::{
     author, banned, banned_by_rule, because, by_then_counted, clean, count, in_words, sentence,
     typed,
 };
-use crate::ban::{Ban, BanId, Event, Notice, Past, Ruling, Subject, Timestamp, Topic};
+use crate::core::{Ban, BanId, Event, Notice, Past, Ruling, Subject, Timestamp, Topic};
 use crate::gate::ports::{Finding, Found, Gap, Task};
 
 /// In front of news that could not be told when they were new.

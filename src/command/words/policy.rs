@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::super::seat::{HOLDERS, Seat};
 use super::{NAMED, clean, count, in_words, typed};
-use crate::ban::policy::Whose;
-use crate::ban::rules::{Growth, Key};
-use crate::ban::{Role, Rule, Term};
+use crate::core::policy::Whose;
+use crate::core::rules::{Growth, Key};
+use crate::core::{Role, Rule, Term};
 
 /// The whole of it.
 pub fn policy(rules: &[Rule]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::super::{permits, unallow};
 use super::typed;
-use crate::ban::{Refusal, Role, Subject};
+use crate::core::{Refusal, Role, Subject};
 
 /// Why the rules do not allow something, to somebody with this role over whom it is about.
 pub fn refusal(why: &Refusal, role: Role) -> String {

@@ -3,9 +3,9 @@
 use super::super::deed::Deed;
 use super::super::seat::{Seat, Trouble};
 use super::{clean, count, forbidden, in_a_room, sentence};
-use crate::ban::Role;
-use crate::ban::Timestamp;
-use crate::ban::time::in_words;
+use crate::core::Role;
+use crate::core::Timestamp;
+use crate::core::time::in_words;
 
 /// What is said to one occupant for all to read.
 pub fn to_nick(nick: &str, text: &str) -> String {

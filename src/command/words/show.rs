@@ -1,7 +1,7 @@
 //! Sentences of `show` and of a history.
 
 use super::{author, because, by_then, by_then_counted, clean, count, heard, typed};
-use crate::ban::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
+use crate::core::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
 
 /// `spam@host is banned (#17)`
 pub fn is_banned_title(ban: &Ban) -> String {

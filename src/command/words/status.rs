@@ -1,8 +1,8 @@
 //! Sentences of `status`.
 
 use super::{clean, count, sentence, typed};
-use crate::ban::Timestamp;
-use crate::ban::time::in_words;
+use crate::core::Timestamp;
+use crate::core::time::in_words;
 use crate::gate::ports::{Gap, Standing, Task};
 
 /// The level in a few words.

@@ -1,7 +1,7 @@
 //! Sentences about who hears what.
 
 use super::{clean, typed};
-use crate::ban::{Quiet, Subject, Topic, Watch};
+use crate::core::{Quiet, Subject, Topic, Watch};
 
 /// What is told under a topic.
 pub fn topic(topic: Topic) -> &'static str {

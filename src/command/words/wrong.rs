@@ -1,8 +1,8 @@
 //! Sentences about wrong input: each says what to write instead.
 
 use super::{clean, sentence, typed};
-use crate::ban::term::BadTerm;
-use crate::ban::{Account, Rights, Role, Subject};
+use crate::core::term::BadTerm;
+use crate::core::{Account, Rights, Role, Subject};
 
 /// No subject at all.
 pub fn no_subject() -> String {

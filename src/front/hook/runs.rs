@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ban::Seq;
+use crate::core::Seq;
 
 /// Numbers from here on name a run. Lua's numbers are exact up to twice as much.
 const FIRST: u64 = 1 << 52;

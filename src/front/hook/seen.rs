@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-use crate::ban::Attempt;
+use crate::core::Attempt;
 use crate::xmpp::payload::hook::Report;
 
 /// Reports, or logins of reports without a name, that are remembered.
@@ -69,7 +69,7 @@ impl Seen {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Timestamp;
+    use crate::core::Timestamp;
     use crate::xmpp::payload::hook::{NS_HOOK, Request};
 
     fn report(batch: &str, logins: &str) -> Report {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::tally::Tally;
-use crate::ban::{Timestamp, Topic};
+use crate::core::{Timestamp, Topic};
 use crate::gate::notices::Told;
 
 /// `[notices]`.

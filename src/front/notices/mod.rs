@@ -29,8 +29,8 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
 use super::Desk;
 use super::said::{self, About};
-use crate::ban::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::command::words;
+use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::gate::Gate;
 use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
@@ -280,7 +280,7 @@ fn may_see(rights: &Rights, news: &News) -> bool {
 fn is_own(news: &News, jid: &BareJid) -> bool {
     match news {
         News::Ruled { event, .. } => {
-            event.actor.bare_name() == jid.as_str() && event.change != crate::ban::Change::Expired
+            event.actor.bare_name() == jid.as_str() && event.change != crate::core::Change::Expired
         }
         _ => false,
     }

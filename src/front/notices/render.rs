@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::tally::{Count, Group, NETWORKS, Tally};
-use crate::ban::{Change, Origin, Role, Ruling, Subject, Timestamp, Topic};
 use crate::command::{self, words};
+use crate::core::{Change, Origin, Role, Ruling, Subject, Timestamp, Topic};
 use crate::front::said::About;
 use crate::gate::Gate;
 use crate::gate::notices::{News, Told};
@@ -111,7 +111,7 @@ fn at_its_time(told: &Told, gate: &Gate) -> Notice {
     }
 }
 
-fn ruled(event: &crate::ban::Event, ruling: &Ruling, gate: &Gate, now: Timestamp) -> Notice {
+fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestamp) -> Notice {
     let whom = event.subject.to_string();
     let mut lines: Vec<String> = words::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {
@@ -129,7 +129,7 @@ fn ruled(event: &crate::ban::Event, ruling: &Ruling, gate: &Gate, now: Timestamp
                 Origin::Manual | Origin::Imported => words::notice_ban(ban, now),
             });
             let is_servers = ban.origin == Origin::Server;
-            if !is_servers && (!by_rule || event.actor.door != crate::ban::Door::Hook) {
+            if !is_servers && (!by_rule || event.actor.door != crate::core::Door::Hook) {
                 lines.push(words::notice_by(event));
             }
             let evidence = event.personal.evidence.as_deref();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use ipnet::IpNet;
 
-use crate::ban::{Subject, Timestamp};
+use crate::core::{Subject, Timestamp};
 use crate::gate::notices::News;
 
 /// Counted apart: so many rules, or people, of one topic. The others share a line.
@@ -81,7 +81,7 @@ fn sort(news: &News) -> (Group, Option<&Subject>) {
         News::Ruled { event, .. } => {
             let group = match event.origin.rule() {
                 // The clock ends what rules began, too.
-                _ if event.change == crate::ban::Change::Expired => Group::Other,
+                _ if event.change == crate::core::Change::Expired => Group::Other,
                 Some(rule) => Group::Rule(rule.to_owned()),
                 None => Group::By(event.actor.bare_name().to_owned()),
             };

@@ -38,8 +38,8 @@ use xmpp_parsers::presence::{Presence, Type};
 
 use super::disco::Face;
 use super::presence;
-use crate::ban::Timestamp;
 use crate::command::{Context, Deed, words};
+use crate::core::Timestamp;
 use crate::gate::clock::fresh_id;
 use crate::gate::notices::News;
 use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::settings::Grants;
-use crate::ban::Role;
 use crate::command::HOLDERS;
+use crate::core::Role;
 use crate::xmpp::payload::muc::{Affiliation, Told};
 
 /// So many are known in a room; from others no order is taken.

@@ -23,8 +23,8 @@ use xmpp_parsers::ns;
 
 use super::occupants::Occupants;
 use super::settings::Settings;
-use crate::ban::Timestamp;
 use crate::command::{Seat, Trouble};
+use crate::core::Timestamp;
 use crate::xmpp::iq::AskFault;
 
 pub(crate) use arrives::Heard;

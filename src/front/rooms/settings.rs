@@ -2,7 +2,7 @@
 
 use xmpp_parsers::jid::BareJid;
 
-use crate::ban::Role;
+use crate::core::Role;
 use crate::xmpp::payload::muc::Affiliation;
 use crate::xmpp::secret::Secret;
 

@@ -5,8 +5,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::ban::event::Chain;
-use crate::ban::{Personal, Seq, Subject};
+use crate::core::event::Chain;
+use crate::core::{Personal, Seq, Subject};
 use crate::gate::ports::Task;
 
 /// The last entry of its append.
@@ -55,7 +55,7 @@ pub(super) struct LogValue<'a> {
     pub(super) last: bool,
     /// The hash of the log up to and with it.
     pub(super) chain: Chain,
-    /// [`Event::to_bytes`](crate::ban::Event::to_bytes).
+    /// [`Event::to_bytes`](crate::core::Event::to_bytes).
     pub(super) event: &'a [u8],
 }
 
@@ -174,7 +174,7 @@ fn checksum(value: &[u8]) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::Timestamp;
+    use crate::core::Timestamp;
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|b| format!("{b:02x}")).collect()

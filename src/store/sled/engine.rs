@@ -12,8 +12,8 @@ use ::sled::transaction::{ConflictableTransactionError, TransactionError, Transa
 use ::sled::{Config, Db, Tree};
 
 use super::codec::{self, BadBytes, LogValue};
-use crate::ban::Seq;
-use crate::ban::event::Chain;
+use crate::core::Seq;
+use crate::core::event::Chain;
 use crate::gate::clock::fresh_id;
 
 /// The version of the whole: names of trees, keys, formats. Refused when it is newer.

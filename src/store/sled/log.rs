@@ -10,8 +10,8 @@ use super::Store;
 use super::codec::{self, LogValue};
 use super::engine::Engine;
 use super::writer::{Append, State};
-use crate::ban::event::Chain;
-use crate::ban::{Event, Personal, Seq};
+use crate::core::event::Chain;
+use crate::core::{Event, Personal, Seq};
 use crate::gate::ports::{Entry, EventLog, LogFault};
 use crate::store::parts;
 

@@ -11,8 +11,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::codec;
-use crate::ban::Seq;
-use crate::ban::event::Chain;
+use crate::core::Seq;
+use crate::core::event::Chain;
 
 /// Its name in the store's folder.
 pub(super) const NAME: &str = "head";

@@ -14,8 +14,8 @@ use super::engine::{self, Engine, Failure, guarded};
 use super::mark::{self, Mark};
 use super::writer::{State, Writer};
 use super::{ENGINE_FOLDER, Shared, Store};
-use crate::ban::Seq;
-use crate::ban::event::Chain;
+use crate::core::Seq;
+use crate::core::event::Chain;
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
 /// The file that is locked while a program runs on the store.

@@ -3,7 +3,7 @@
 use super::Store;
 use super::codec;
 use super::engine::{Engine, Failure};
-use crate::ban::{Seq, Subject};
+use crate::core::{Seq, Subject};
 use crate::gate::ports::{LogFault, Outbox, Task};
 use crate::store::bounded;
 

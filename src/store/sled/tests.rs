@@ -4,7 +4,7 @@ use futures::executor::block_on;
 
 use super::codec::LogValue;
 use super::*;
-use crate::ban::{Actor, Change, Event, EventId, Origin, Personal, Subject, Timestamp};
+use crate::core::{Actor, Change, Event, EventId, Origin, Personal, Subject, Timestamp};
 use crate::gate::ports::EventLog;
 
 fn event(number: u8) -> Event {

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::Shared;
 use super::codec::{self, LogValue};
 use super::engine::{Engine, Failure, Row, guarded};
-use crate::ban::event::Chain;
-use crate::ban::{Personal, Seq};
+use crate::core::event::Chain;
+use crate::core::{Personal, Seq};
 use crate::gate::ports::LogFault;
 use crate::store::Parts;
 

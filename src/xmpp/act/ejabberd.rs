@@ -9,8 +9,8 @@ use tokio::time::sleep;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
-use crate::ban::native_hash::native_hash;
-use crate::ban::{Account, Ban, BanId};
+use crate::core::native_hash::native_hash;
+use crate::core::{Account, Ban, BanId};
 use crate::gate::ports::{Found, Undone};
 use crate::xmpp::admin;
 use crate::xmpp::courier::Unanswered;

@@ -3,7 +3,7 @@
 use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
-use crate::ban::{Account, Subject};
+use crate::core::{Account, Subject};
 use crate::gate::ports::Undone;
 use crate::xmpp::admin::{self, Completed};
 use crate::xmpp::payload::hook;

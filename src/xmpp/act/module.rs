@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
-use crate::ban::{Account, Ban, Origin, Seq, Subject};
+use crate::core::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
 use crate::xmpp::courier::{Unanswered, Verb};
 use crate::xmpp::modules::Node;

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
-use crate::ban::{Account, Ban, Subject};
+use crate::core::{Account, Ban, Subject};
 use crate::gate::ports::{Finding, Held, Recorded, Server, Standing, Undone};
 use crate::xmpp::admin;
 use crate::xmpp::payload::hook;

@@ -3,7 +3,7 @@
 use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
-use crate::ban::{Account, Ban};
+use crate::core::{Account, Ban};
 use crate::gate::ports::Undone;
 use crate::xmpp::admin;
 use crate::xmpp::courier::Unanswered;

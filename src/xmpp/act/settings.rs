@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use xmpp_parsers::jid::BareJid;
 
-use crate::ban::Account;
-use crate::ban::seal::Keyring;
+use crate::core::Account;
+use crate::core::seal::Keyring;
 use crate::xmpp::secret::Secret;
 
 /// What this side of the program needs to know.

@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::ban::native_hash::native_hash;
-use crate::ban::seal::{KEY_BYTES, generate_key_line};
-use crate::ban::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
+use crate::core::native_hash::native_hash;
+use crate::core::seal::{KEY_BYTES, generate_key_line};
+use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
 use crate::gate::ports::{Held, Server};
 use crate::xmpp::courier::{Question, Verb};
 use crate::xmpp::payload::hook;

@@ -8,8 +8,8 @@ use xmpp_parsers::jid::Jid;
 use xmpp_parsers::ns;
 
 use super::{Inside, Room, State, Tell};
-use crate::ban::{Role, Timestamp};
 use crate::command::Trouble;
+use crate::core::{Role, Timestamp};
 use crate::front::message::{Line, Way};
 use crate::xmpp::iq::{AskFault, refusal};
 use crate::xmpp::payload::muc::{Told, is_invitation, statuses};

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::ban::Role;
+use crate::core::Role;
 use crate::front::message::Way;
 use crate::front::rooms::settings::Grants;
 use crate::xmpp::stanza::{Received, Top, parse};

@@ -3,8 +3,8 @@
 use minidom::Element;
 
 use super::NS_HOOK;
-use crate::ban::{Account, Ban, Changed, Seq, Subject, Verdict};
-use crate::ban::{ledger::By, told::told};
+use crate::core::{Account, Ban, Changed, Seq, Subject, Verdict};
+use crate::core::{ledger::By, told::told};
 use crate::xmpp::payload::{leaf, set, text_of, with};
 
 /// `<welcome/>`

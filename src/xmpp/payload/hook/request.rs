@@ -7,7 +7,7 @@ use minidom::Element;
 use xmpp_parsers::jid::Jid;
 
 use super::{HOLD, LOGINS, NS_HOOK};
-use crate::ban::{Account, Attempt, Outcome, Timestamp};
+use crate::core::{Account, Attempt, Outcome, Timestamp};
 use crate::xmpp::payload::one_line;
 
 /// Longest words of a module about itself, in bytes.

@@ -380,8 +380,8 @@ fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::watch::Topic;
-    use crate::ban::{Change, Event, EventId, Origin, Personal, Timestamp};
+    use crate::core::watch::Topic;
+    use crate::core::{Change, Event, EventId, Origin, Personal, Timestamp};
 
     /// A ledger with something in every field.
     fn sample() -> Ledger {
@@ -429,7 +429,7 @@ mod tests {
                 at: at(1_000),
                 actor: Actor {
                     occupant: Some(Box::from("room@example.org/nick")),
-                    door: crate::ban::Door::Chat,
+                    door: crate::core::Door::Chat,
                     ..Actor::rules()
                 },
                 command: None,

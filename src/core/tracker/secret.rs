@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use siphasher::sip::SipHasher13;
 
 use super::known;
-use crate::ban::subject::Account;
+use crate::core::subject::Account;
 
 /// Chance nobody else knows, and the keys that follow from it; no name's key is 0.
 #[derive(Clone, Copy)]

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use crate::ban::event::EventId;
-use crate::ban::rules::{Key, Rule};
-use crate::ban::subject::{Account, Subject};
-use crate::ban::time::{Timestamp, in_words};
-use crate::ban::tracker::Who;
+use crate::core::event::EventId;
+use crate::core::rules::{Key, Rule};
+use crate::core::subject::{Account, Subject};
+use crate::core::time::{Timestamp, in_words};
+use crate::core::tracker::Who;
 
 /// A ban a rule asks for.
 pub(super) struct Wanted<'a> {

@@ -1,12 +1,12 @@
 //! What came of a report, and what follows from it.
 
-use crate::ban::exempt::Exemption;
-use crate::ban::policy::Refusal;
-use crate::ban::record::{Ban, Past};
-use crate::ban::subject::Subject;
-use crate::ban::time::Timestamp;
-use crate::ban::undo::Deed;
-use crate::ban::watch::Watch;
+use crate::core::exempt::Exemption;
+use crate::core::policy::Refusal;
+use crate::core::record::{Ban, Past};
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
+use crate::core::undo::Deed;
+use crate::core::watch::Watch;
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::Ledger;
-use crate::ban::record::{Ban, BanId};
-use crate::ban::subject::{Account, Subject};
-use crate::ban::time::Timestamp;
+use crate::core::record::{Ban, BanId};
+use crate::core::subject::{Account, Subject};
+use crate::core::time::Timestamp;
 
 /// May somebody log in?
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -133,9 +133,9 @@ pub fn outlook(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::actor::Actor;
-    use crate::ban::event::{EventId, Seq};
-    use crate::ban::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
+    use crate::core::actor::Actor;
+    use crate::core::event::{EventId, Seq};
+    use crate::core::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
 
     struct World {
         ledger: Ledger,

@@ -141,7 +141,7 @@ pub(super) mod whole {
 
     use super::{Actor, Door, Role};
 
-    pub(in crate::ban) fn serialize<S: Serializer>(
+    pub(in crate::core) fn serialize<S: Serializer>(
         actor: &Actor,
         to: S,
     ) -> Result<S::Ok, S::Error> {
@@ -154,7 +154,7 @@ pub(super) mod whole {
         (name, role, door, occupant).serialize(to)
     }
 
-    pub(in crate::ban) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::core) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Actor, D::Error> {
         let (name, role, door, occupant) =

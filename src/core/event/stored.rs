@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
-use crate::ban::actor::Actor;
-use crate::ban::subject::Subject;
-use crate::ban::time::Timestamp;
+use crate::core::actor::Actor;
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// New versions are new variants: postcard numbers them by position, so they are only ever added
 /// at the end.
@@ -134,8 +134,8 @@ impl fmt::Debug for Chain {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::actor::{Door, Role};
-    use crate::ban::watch::{Topic, Watch};
+    use crate::core::actor::{Door, Role};
+    use crate::core::watch::{Topic, Watch};
 
     fn sample() -> Event {
         Event {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::marks::{Mark, Marks};
 use super::table::Row;
 use super::{Bounds, SUCCESS, Tells, Trace, Tracker};
-use crate::ban::rules::{Key, Rules};
-use crate::ban::time::Timestamp;
+use crate::core::rules::{Key, Rules};
+use crate::core::time::Timestamp;
 
 const WHOLE: &[u8; 4] = b"PTW2";
 const PART: &[u8; 4] = b"PTP2";

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use crate::ban::actor::Actor;
-use crate::ban::attempt::Attempt;
-use crate::ban::event::{CommandId, Event, Origin, Seq};
-use crate::ban::subject::{Account, Subject};
-use crate::ban::term::Term;
-use crate::ban::watch::Watch;
+use crate::core::actor::Actor;
+use crate::core::attempt::Attempt;
+use crate::core::event::{CommandId, Event, Origin, Seq};
+use crate::core::subject::{Account, Subject};
+use crate::core::term::Term;
+use crate::core::watch::Watch;
 
 /// Something that happened, from any door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub enum Report {
         actor: Actor,
         /// Of whom.
         subject: Subject,
-        /// How many, at most [`ATTEMPTS_AT_ONCE`](crate::ban::weigh::ATTEMPTS_AT_ONCE) at once.
+        /// How many, at most [`ATTEMPTS_AT_ONCE`](crate::core::weigh::ATTEMPTS_AT_ONCE) at once.
         times: u32,
     },
     /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
     /// author and terms; what it was based on there means nothing here. History only goes on: one
-    /// that is older than the last change of its subject here is [`Ruling::Stale`](crate::ban::Ruling::Stale).
+    /// that is older than the last change of its subject here is [`Ruling::Stale`](crate::core::Ruling::Stale).
     Recall(Box<Event>),
     /// Time went on.
     Tick,

@@ -1,14 +1,14 @@
 //! What was done last to a subject, taken back: by who did it, or by an admin.
 
 use super::decide::{Case, Decision, alone};
-use crate::ban::actor::Role;
-use crate::ban::event::{Change, Seq};
-use crate::ban::ledger::Ruling;
-use crate::ban::policy::Refusal;
-use crate::ban::record::Ban;
-use crate::ban::subject::Subject;
-use crate::ban::term::Term;
-use crate::ban::undo::{Deed, Did};
+use crate::core::actor::Role;
+use crate::core::event::{Change, Seq};
+use crate::core::ledger::Ruling;
+use crate::core::policy::Refusal;
+use crate::core::record::Ban;
+use crate::core::subject::Subject;
+use crate::core::term::Term;
+use crate::core::undo::{Deed, Did};
 
 impl Case<'_> {
     /// `deed` is what was last when the order was given: another one since is not taken back.

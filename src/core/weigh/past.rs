@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::ban::ledger::Ledger;
-use crate::ban::policy::Policy;
-use crate::ban::rules::Rule;
-use crate::ban::subject::Subject;
-use crate::ban::time::Timestamp;
+use crate::core::ledger::Ledger;
+use crate::core::policy::Policy;
+use crate::core::rules::Rule;
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// Failures before this do not count for a subject: since then there was a ban of it, or it, its
 /// account or its source was un-banned by hand (with a time of grace) or forgotten.
-pub(in crate::ban) fn clean_since(
+pub(in crate::core) fn clean_since(
     ledger: &Ledger,
     policy: &Policy,
     subject: &Subject,
@@ -39,7 +39,7 @@ pub(in crate::ban) fn clean_since(
 }
 
 /// How many bans of a subject count for a rule, and how long the last one was meant to be.
-pub(in crate::ban) fn bans_that_count(
+pub(in crate::core) fn bans_that_count(
     ledger: &Ledger,
     rule: &Rule,
     subject: &Subject,

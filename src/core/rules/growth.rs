@@ -129,7 +129,7 @@ fn millis(millis: u128) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ban::rules::{Counts, Key, Rule};
+    use crate::core::rules::{Counts, Key, Rule};
 
     const MINUTE: Duration = Duration::from_secs(60);
     const DAY: Duration = Duration::from_secs(86_400);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Counts, Growth, Key, Reach, Rule, Rules};
-use crate::ban::tracker::Bounds;
+use crate::core::tracker::Bounds;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -108,7 +108,7 @@ fn default_table() -> Vec<Rule> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::rules::LIMIT_MAX;
+    use crate::core::rules::LIMIT_MAX;
 
     #[test]
     fn the_default_table_is_sane() {

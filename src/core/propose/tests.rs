@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::ban::actor::{Door, Role};
-use crate::ban::event::Seq;
-use crate::ban::ledger::{Effect, Verdict};
-use crate::ban::term::Term;
+use crate::core::actor::{Door, Role};
+use crate::core::event::Seq;
+use crate::core::ledger::{Effect, Verdict};
+use crate::core::term::Term;
 
 /// A little world: one ledger, one policy, a clock that stands still until told.
 struct World {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{Ledger, Ruling};
-use crate::ban::dossier::Dossier;
-use crate::ban::event::{CommandId, Event, Seq};
-use crate::ban::policy::Refusal;
-use crate::ban::propose::FORGOTTEN_AT_ONCE;
-use crate::ban::record::Ban;
-use crate::ban::subject::Subject;
-use crate::ban::undo::{Before, Deed, Did};
+use crate::core::dossier::Dossier;
+use crate::core::event::{CommandId, Event, Seq};
+use crate::core::policy::Refusal;
+use crate::core::propose::FORGOTTEN_AT_ONCE;
+use crate::core::record::Ban;
+use crate::core::subject::Subject;
+use crate::core::undo::{Before, Deed, Did};
 
 impl Ledger {
     /// The last change of a subject, if it is one that can be taken back.

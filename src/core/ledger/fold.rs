@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Effect, Ledger, Ruling};
-use crate::ban::event::{Change, Event, Seq};
-use crate::ban::exempt::Exemption;
-use crate::ban::policy::Refusal;
-use crate::ban::record::{Ban, Past};
-use crate::ban::standing::Stands;
-use crate::ban::subject::Subject;
-use crate::ban::time::Timestamp;
-use crate::ban::undo::{Deeds, Did, WIDEST};
-use crate::ban::watch::Watch;
+use crate::core::event::{Change, Event, Seq};
+use crate::core::exempt::Exemption;
+use crate::core::policy::Refusal;
+use crate::core::record::{Ban, Past};
+use crate::core::standing::Stands;
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
+use crate::core::undo::{Deeds, Did, WIDEST};
+use crate::core::watch::Watch;
 
 impl Ledger {
     /// Takes one event of the log. Deterministic: no clock, no chance.

@@ -6,26 +6,26 @@ use ipnet::IpNet;
 
 use super::known;
 use super::secret::Secret;
-use crate::ban::rules::{Key, Reach};
-use crate::ban::subject::{Account, Subject};
+use crate::core::rules::{Key, Reach};
+use crate::core::subject::{Account, Subject};
 
 /// Where and for whom an attempt was, and what is known of it already.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::ban) struct Who<'a> {
-    pub(in crate::ban) account: Option<&'a Account>,
-    pub(in crate::ban) address: Option<IpAddr>,
+pub(in crate::core) struct Who<'a> {
+    pub(in crate::core) account: Option<&'a Account>,
+    pub(in crate::core) address: Option<IpAddr>,
     /// What counts as one source with the address.
     source: Option<IpNet>,
     /// The network around the address, or by hand one instead of an address.
-    pub(in crate::ban) network: Option<IpNet>,
-    pub(in crate::ban) unknown: bool,
-    pub(in crate::ban) shared: bool,
-    pub(in crate::ban) by_hand: bool,
+    pub(in crate::core) network: Option<IpNet>,
+    pub(in crate::core) unknown: bool,
+    pub(in crate::core) shared: bool,
+    pub(in crate::core) by_hand: bool,
 }
 
 impl<'a> Who<'a> {
     /// Who is at an address, as far as that reaches.
-    pub(in crate::ban) fn at(
+    pub(in crate::core) fn at(
         reach: &Reach,
         account: Option<&'a Account>,
         address: Option<IpAddr>,
@@ -41,7 +41,7 @@ impl<'a> Who<'a> {
     }
 
     /// Whom a rule by `key` bans.
-    pub(in crate::ban) fn subject(&self, key: Key) -> Option<Subject> {
+    pub(in crate::core) fn subject(&self, key: Key) -> Option<Subject> {
         Some(match key {
             Key::Address => Subject::network(self.source?),
             Key::Network => Subject::network(self.network?),
@@ -69,7 +69,7 @@ impl<'a> Who<'a> {
 
 /// One outcome, as the tracker sees it: hashes and a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::ban) struct Trace {
+pub(in crate::core) struct Trace {
     /// 0: none.
     pub(super) account: u64,
     /// 0: none.
@@ -86,7 +86,7 @@ pub(in crate::ban) struct Trace {
 
 impl Trace {
     /// Many come from there: it says nothing about the network.
-    pub(in crate::ban) fn share(&mut self) {
+    pub(in crate::core) fn share(&mut self) {
         self.flags |= SHARED;
     }
 

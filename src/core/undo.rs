@@ -196,7 +196,7 @@ mod by {
 
     use serde::{Deserializer, Serializer};
 
-    use crate::ban::actor::{Actor, whole};
+    use crate::core::actor::{Actor, whole};
 
     pub(super) fn serialize<S: Serializer>(by: &Arc<Actor>, to: S) -> Result<S::Ok, S::Error> {
         whole::serialize(by, to)
@@ -213,7 +213,7 @@ mod ban {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::ban::record::Ban;
+    use crate::core::record::Ban;
 
     pub(super) fn serialize<S: Serializer>(
         ban: &Option<Arc<Ban>>,
@@ -233,7 +233,7 @@ mod ban {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ban::{EventId, Ledger, Origin, Personal, Role};
+    use crate::core::{EventId, Ledger, Origin, Personal, Role};
 
     #[test]
     fn the_oldest_are_dropped_and_the_command_they_were_part_of_is_known() {

@@ -2,14 +2,14 @@
 
 use super::What;
 use super::decide::Case;
-use crate::ban::actor::Role;
-use crate::ban::event::Origin;
-use crate::ban::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
-use crate::ban::record::Ban;
-use crate::ban::subject::Subject;
-use crate::ban::term::Term;
-use crate::ban::time::Timestamp;
-use crate::ban::watch::MOST_WATCHES;
+use crate::core::actor::Role;
+use crate::core::event::Origin;
+use crate::core::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
+use crate::core::record::Ban;
+use crate::core::subject::Subject;
+use crate::core::term::Term;
+use crate::core::time::Timestamp;
+use crate::core::watch::MOST_WATCHES;
 
 impl Case<'_> {
     /// Whether the actor's role is enough for `what`, which begins the sentence of the refusal.

@@ -1,15 +1,15 @@
 //! What an order changes, or the answer when it changes nothing. One function a kind of order.
 
 use super::{Order, What};
-use crate::ban::actor::Role;
-use crate::ban::event::{Change, Personal};
-use crate::ban::ledger::{Ledger, Ruling};
-use crate::ban::policy::{Policy, Refusal};
-use crate::ban::record::Ban;
-use crate::ban::subject::Subject;
-use crate::ban::term::Term;
-use crate::ban::time::Timestamp;
-use crate::ban::watch::Watch;
+use crate::core::actor::Role;
+use crate::core::event::{Change, Personal};
+use crate::core::ledger::{Ledger, Ruling};
+use crate::core::policy::{Policy, Refusal};
+use crate::core::record::Ban;
+use crate::core::subject::Subject;
+use crate::core::term::Term;
+use crate::core::time::Timestamp;
+use crate::core::watch::Watch;
 
 /// The change an order leads to, or the answer when it leads to none.
 pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::ban::subject::Subject;
-use crate::ban::time::Timestamp;
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// Something an admin should hear of although nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
