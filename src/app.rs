@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::{Context, Recorded};
 use crate::config::Config;
+use crate::enforce::XmppServer;
 use crate::front::hook::Hook;
 use crate::front::{Desk, notices, terminal};
 use crate::gate::Gate;
@@ -29,7 +30,6 @@ use crate::gate::ports::{EventLog, Outbox, Server};
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
 use crate::store::{Store, recording};
-use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
 use house::House;

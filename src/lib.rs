@@ -6,12 +6,12 @@
 //!  line, room ───► front::talk ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
 //!                  renders it                     Ruling     │       Events
 //!                                                            └─ events, effects ─┬─► store  append, then tail and fold
-//!                                                                                └─► xmpp   record, kick, read back
+//!                                                                                └─► enforce record, kick, read back
 //! ```
 //!
 //! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
 //! only go to the left:
-//! `core ← gate ← {store, xmpp, command} ← exchange ← front ← http ← config ← app ← main`
+//! `core ← {gate, xmpp} ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod app;
@@ -19,6 +19,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod core;
+pub mod enforce;
 pub mod exchange;
 pub mod front;
 pub mod gate;

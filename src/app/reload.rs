@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::enforce::XmppServer;
 use crate::front::Desk;
 use crate::gate::Gate;
 use crate::logs::Logs;
-use crate::xmpp::act::XmppServer;
 
 /// What a reload reads, and what it changes.
 pub(super) struct Reload {

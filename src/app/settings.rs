@@ -3,8 +3,9 @@
 use xmpp_parsers::jid::BareJid;
 
 use crate::config::Config;
+use crate::enforce;
 use crate::front::Roles;
-use crate::xmpp::{act, link};
+use crate::xmpp::link;
 
 /// `[component]` as the link wants it.
 pub(super) fn link(config: &Config) -> link::Settings {
@@ -21,15 +22,15 @@ pub(super) fn link(config: &Config) -> link::Settings {
 }
 
 /// What the server's side of the program needs to know.
-pub(super) fn server(config: &Config) -> act::Settings {
-    act::Settings {
+pub(super) fn server(config: &Config) -> enforce::Settings {
+    enforce::Settings {
         component: BareJid::from_parts(None, &config.component.domain),
         admins: config.admins.clone(),
         act_as: config.act_as.clone(),
         keyring: config.record.keyring.clone(),
         cookie: config.record.cookie.clone(),
         hook_hosts: config.hook_hosts.clone(),
-        limits: act::Limits::default(),
+        limits: enforce::Limits::default(),
     }
 }
 

@@ -7,11 +7,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_xmpp::Stanza;
 
+use crate::enforce::XmppServer;
 use crate::front::Desk;
 use crate::front::hook::Hook;
 use crate::gate::ports::Standing;
 use crate::http::{Grants, Readiness};
-use crate::xmpp::act::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::Incoming;
 use crate::xmpp::wire::Wire;

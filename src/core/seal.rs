@@ -160,7 +160,7 @@ impl Keyring {
 
     /// What stands in `<hash/>` when the server's cookie is not known: as stable for an account as ejabberd's own value
     /// and as hard to guess, but the server does not know it and lets the account in. Base64 of 32 bytes, so it never
-    /// looks like [`super::native_hash`]'s, which starts with `g20AAAAg` and is longer.
+    /// looks like `enforce::native_hash`'s, which starts with `g20AAAAg` and is longer.
     pub fn fallback_hash(&self, account: &Account) -> String {
         let mut hmac = self.signing.hmac();
         put(&mut hmac, HASH_LABEL.as_bytes());

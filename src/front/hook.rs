@@ -20,11 +20,11 @@ use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
 use crate::core::{Account, Attempt, Changed, Seq};
+use crate::enforce::XmppServer;
+use crate::enforce::privilege::domain_key;
 use crate::gate::{Admission, Gate, Wanted};
-use crate::xmpp::act::XmppServer;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
-use crate::xmpp::privilege::domain_key;
 use crate::xmpp::quick;
 use crate::xmpp::stanza::Received;
 use runs::Runs;

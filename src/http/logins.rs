@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::core::told::told;
 use crate::core::{Account, Attempt, Timestamp, Verdict};
 use crate::gate::Gate;
+use crate::xmpp::payload::hook::denial_text;
 use crate::xmpp::payload::hook::{self, HOLD, LOGINS, Login};
 use crate::xmpp::secret::Secret;
 
@@ -161,7 +161,7 @@ fn verdict_in_json(verdict: &Verdict) -> Value {
     let mut value = json!({
         "action": "refuse",
         "by": by.as_str(),
-        "text": told(*by, reason, *until),
+        "text": denial_text(*by, reason, *until),
     });
     if ban.0 != 0 {
         value["ban"] = ban.0.into();

@@ -123,11 +123,11 @@ mod tests {
     use super::*;
     use crate::core::seal::{KEY_BYTES, Keyring, generate_key_line};
     use crate::core::{Policy, Term};
+    use crate::enforce::courier::Courier;
+    use crate::enforce::{Settings, XmppServer};
     use crate::gate::Gate;
     use crate::gate::clock::Clock;
     use crate::store::MemoryStore;
-    use crate::xmpp::act::{Settings, XmppServer};
-    use crate::xmpp::courier::Courier;
     use crate::xmpp::secret::Secret;
 
     const TOKEN: &str = "a-token-of-the-tests";

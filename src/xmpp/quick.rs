@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::payload::hook::NS_HOOK;
+use super::payload::hook::{NS_HOOK, denial_text};
 use super::stanza::NS_COMPONENT;
 use crate::core::ledger::By;
-use crate::core::{Seq, Verdict, told::told};
+use crate::core::{Seq, Verdict};
 
 /// A check, as it stands in its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub fn answer(question: &Question<'_>, verdict: &Verdict, seq: Seq) -> Vec<u8> {
                 let _ = write!(text, " until='{}'", until.to_xmpp());
             }
             text.push_str("><text>");
-            push_escaped(&mut text, &told(By::clone(by), reason, *until));
+            push_escaped(&mut text, &denial_text(By::clone(by), reason, *until));
             text.push_str("</text></verdict>");
         }
     }

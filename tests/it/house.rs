@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// rank. `lib`, `app` and `main` join them.
 const RANKS: [&[&str]; 9] = [
     &["core"],
-    &["gate", "rehearse"],
-    &["store", "xmpp", "command"],
+    &["gate", "rehearse", "xmpp"],
+    &["store", "enforce", "command"],
     &["exchange"],
     &["front"],
     &["http", "logs"],

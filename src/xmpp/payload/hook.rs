@@ -2,6 +2,7 @@
 //! told to do.
 
 mod answer;
+mod denial;
 mod request;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ pub use answer::{
     change, changes, hash, hash_value, kick, kicked, news, text, text_for, text_for_kick, verdict,
     welcome,
 };
+pub use denial::denial_text;
 pub use request::{
     Check, Held, Hello, Login, Report, Request, Unreadable, account, address, attempt, hold,
 };

@@ -3,8 +3,9 @@
 use minidom::Element;
 
 use super::NS_HOOK;
+use super::denial_text;
+use crate::core::By;
 use crate::core::{Account, Ban, Changed, Seq, Subject, Verdict};
-use crate::core::{ledger::By, told::told};
 use crate::xmpp::payload::{leaf, set, text_of, with};
 
 /// `<welcome/>`
@@ -36,7 +37,7 @@ pub fn verdict(verdict: &Verdict, seq: Seq) -> Element {
             if let Some(until) = until {
                 set(&mut element, "until", &until.to_xmpp());
             }
-            let text = told(*by, reason, *until);
+            let text = denial_text(*by, reason, *until);
             element.append_child(leaf("text", NS_HOOK, &text));
         }
     }
@@ -89,7 +90,7 @@ fn subject_element(name: &str, subject: &Subject) -> Option<Element> {
 
 /// The public text of a ban.
 pub fn text_for(ban: &Ban) -> String {
-    told(By::of(&ban.subject), &ban.reason, ban.until)
+    denial_text(By::of(&ban.subject), &ban.reason, ban.until)
 }
 
 /// The public text for whose sessions are ended without a ban.

@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
-use crate::core::native_hash::native_hash;
+use super::admin;
+use super::courier::Unanswered;
+use super::native_hash::native_hash;
+use super::probe::Capabilities;
+use super::record::{Judgement, Record};
 use crate::core::{Account, Ban, BanId};
 use crate::gate::ports::{Found, Undone};
-use crate::xmpp::admin;
-use crate::xmpp::courier::Unanswered;
 use crate::xmpp::payload::hook;
-use crate::xmpp::probe::Capabilities;
-use crate::xmpp::record::{Judgement, Record};
 
 /// How often a record is written before we give up for now. Who overwrites it has to log in again between two of our steps.
 const ROUNDS: u32 = 5;

@@ -3,11 +3,11 @@
 use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
+use super::admin::{self, Completed};
+use super::probe::{Capabilities, Kind};
 use crate::core::{Account, Subject};
 use crate::gate::ports::Undone;
-use crate::xmpp::admin::{self, Completed};
 use crate::xmpp::payload::hook;
-use crate::xmpp::probe::{Capabilities, Kind};
 
 /// The server's own command that ends sessions (XEP-0133, 4.5).
 const COMMAND: &str = "end-user-session";

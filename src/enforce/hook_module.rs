@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
+use super::courier::{Unanswered, Verb};
+use super::module_nodes::Node;
+use super::privilege::domain_key;
 use crate::core::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
-use crate::xmpp::courier::{Unanswered, Verb};
-use crate::xmpp::modules::Node;
 use crate::xmpp::payload::hook::{self, Hello};
-use crate::xmpp::privilege::domain_key;
 
 /// News that come closer together than this are told once.
 const NEWS_PAUSE: Duration = Duration::from_millis(50);

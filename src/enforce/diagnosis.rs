@@ -2,7 +2,7 @@
 
 mod lines;
 
-use super::modules::Modules;
+use super::module_nodes::Modules;
 use super::privilege::Right;
 use super::probe::{Capabilities, Kind};
 use crate::gate::ports::{Gap, Standing};
@@ -270,7 +270,7 @@ fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xmpp::admin::Route;
+    use crate::enforce::admin::Route;
 
     const NAMES: Names<'_> = Names {
         component: "portcullis.example.org",

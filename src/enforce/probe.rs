@@ -9,9 +9,9 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::admin::{self, NS_COMMANDS, Route};
 use super::courier::{Unanswered, Verb};
 use super::errand::Errands;
-use super::payload::{one_line, text_of};
 use super::privilege::{Grant, Right, Spelling};
 use super::record::{NS_PRIVATE, Record};
+use crate::xmpp::payload::{one_line, text_of};
 
 const NS_VERSION: &str = "jabber:iq:version";
 const NS_DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";

@@ -1,6 +1,6 @@
 //! The exact lines to add on a server, and where they go.
 
-use crate::xmpp::probe::Kind;
+use crate::enforce::probe::Kind;
 
 /// How the component gets its rights on a virtual host; for an unknown kind of server those of both.
 pub(super) fn rights(kind: Kind, vhost: &str, component: &str) -> String {

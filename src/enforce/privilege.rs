@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::iq::Verb;
-use super::payload::{text_of, with};
+use crate::xmpp::iq::Verb;
+use crate::xmpp::payload::{text_of, with};
 
 /// Namespace of grants and wrapped requests.
 pub const NS_PRIVILEGE: &str = "urn:xmpp:privilege:2";
@@ -289,7 +289,7 @@ impl std::fmt::Display for Refused {
                 f,
                 "{}: {}",
                 self.condition,
-                super::payload::one_line(text, 200)
+                crate::xmpp::payload::one_line(text, 200)
             ),
         }
     }

@@ -3,12 +3,12 @@
 use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
+use super::admin;
+use super::courier::Unanswered;
+use super::probe::Capabilities;
+use super::record::Record;
 use crate::core::{Account, Ban};
 use crate::gate::ports::Undone;
-use crate::xmpp::admin;
-use crate::xmpp::courier::Unanswered;
-use crate::xmpp::probe::Capabilities;
-use crate::xmpp::record::Record;
 
 impl XmppServer {
     /// Disables an account, which closes its streams at once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use xmpp_parsers::jid::Jid;
 
-use super::payload::hook::Hello;
+use crate::xmpp::payload::hook::Hello;
 
 /// Three missed hellos of one a minute (docs/hook-protocol.md), and a little: it is gone.
 const SILENCE: Duration = Duration::from_secs(190);

@@ -10,14 +10,14 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::core::native_hash::native_hash;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
+use crate::enforce::courier::{Question, Verb};
+use crate::enforce::native_hash::native_hash;
+use crate::enforce::privilege::{NS_PRIVILEGE, Refused};
+use crate::enforce::record::{NS_BANNED, Record};
 use crate::gate::ports::{Held, Server};
-use crate::xmpp::courier::{Question, Verb};
 use crate::xmpp::payload::hook;
-use crate::xmpp::privilege::{NS_PRIVILEGE, Refused};
-use crate::xmpp::record::{NS_BANNED, Record};
 use crate::xmpp::stanza::{Header, Received};
 
 const COOKIE: &str = "PORTCULLISLABCOOKIE";
@@ -476,7 +476,7 @@ async fn the_kinds_and_their_ways_are_told_apart() {
         );
         assert_eq!(server.standing().borrow().server, software);
     };
-    use crate::xmpp::admin::Route;
+    use crate::enforce::admin::Route;
     let admin = BareJid::new("admin@localhost").unwrap();
     check(
         Make::Ejabberd24,

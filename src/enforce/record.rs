@@ -12,10 +12,10 @@
 
 use minidom::Element;
 
-use super::payload::{leaf, one_line, text_of, with};
 use crate::core::seal::{Fields, Keyring, Verified};
 use crate::core::{Account, Ban, Timestamp};
 use crate::gate::ports::Recorded;
+use crate::xmpp::payload::{leaf, one_line, text_of, with};
 
 /// Namespace of private storage (XEP-0049).
 pub const NS_PRIVATE: &str = "jabber:iq:private";
@@ -362,9 +362,9 @@ fn weight(element: &Element) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::native_hash::native_hash;
     use crate::core::seal::{KEY_BYTES, generate_key_line};
     use crate::core::{Actor, BanId, Door, Origin, Role, Seq, Subject};
+    use crate::enforce::native_hash::native_hash;
 
     pub(crate) fn ring(fill: u8) -> Keyring {
         Keyring::parse(&generate_key_line(

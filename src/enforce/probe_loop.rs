@@ -9,8 +9,9 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{XmppServer, parent};
-use crate::xmpp::probe::{Capabilities, probe, still_answers};
+use super::XmppServer;
+use super::probe::{Capabilities, probe, still_answers};
+use super::server::parent;
 
 /// Grants come in a burst; this long without another one, it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);

@@ -1,17 +1,10 @@
 //! The XMPP server as the gate sees it: makes bans of accounts take hold there, and takes them back.
 //!
 //! What a virtual host allows is found out when the link comes up ([`probe`](super::probe)) and again every few minutes,
-//! for ejabberd may drop rights without a word: `look.rs`. Start reading at [`XmppServer`] and at what the gate asks of it
+//! for ejabberd may drop rights without a word: `probe_loop.rs`. Start reading at [`XmppServer`] and at what the gate asks of it
 //! (`port.rs`); what is done on each server is in `ejabberd.rs` and `prosody.rs`, and with our own module there in
-//! `module.rs`.
+//! `hook_module.rs`.
 
-mod ejabberd;
-mod kick;
-mod look;
-mod module;
-mod port;
-mod prosody;
-mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -26,18 +19,17 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin;
 use super::courier::{Courier, Unanswered};
+use super::diagnosis::{Names, standing};
 use super::errand::Errands;
-use super::modules::Modules;
+use super::module_nodes::Modules;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
 use super::probe::Capabilities;
-use super::remedy::{Names, standing};
-use super::secret::Secret;
-use super::stanza::{Kind as Stanza, Received};
+use super::settings::{Limits, Settings};
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId};
 use crate::gate::ports::{Finding, Found, Standing, Undone};
-
-pub use settings::{Limits, Settings};
+use crate::xmpp::secret::Secret;
+use crate::xmpp::stanza::{Kind as Stanza, Received};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
@@ -49,42 +41,42 @@ const FINDINGS: usize = 64;
 /// [`take`](Self::take)); [`run`](Self::run) is its life.
 #[derive(Debug)]
 pub struct XmppServer {
-    component: Jid,
-    keyring: Keyring,
-    cookie: Option<Secret>,
-    limits: Limits,
-    errands: Errands,
-    state: Mutex<State>,
+    pub(super) component: Jid,
+    pub(super) keyring: Keyring,
+    pub(super) cookie: Option<Secret>,
+    pub(super) limits: Limits,
+    pub(super) errands: Errands,
+    pub(super) state: Mutex<State>,
     /// Number of the connection, 0 for none.
-    session: watch::Sender<u64>,
-    standing: watch::Sender<Arc<Standing>>,
+    pub(super) session: watch::Sender<u64>,
+    pub(super) standing: watch::Sender<Arc<Standing>>,
     /// A grant came.
-    granted: Notify,
+    pub(super) granted: Notify,
     /// Something does not fit what was found: look again.
-    doubt: Notify,
-    reconnect: Notify,
+    pub(super) doubt: Notify,
+    pub(super) reconnect: Notify,
     /// A module said hello.
-    greeted: Notify,
+    pub(super) greeted: Notify,
     /// The domains whose hook modules are believed.
-    believed: ArcSwap<HashSet<String>>,
+    pub(super) believed: ArcSwap<HashSet<String>>,
     /// Those that were named as not believed.
-    doubted: Mutex<BTreeSet<String>>,
+    pub(super) doubted: Mutex<BTreeSet<String>>,
     /// What others did to records.
-    findings: broadcast::Sender<Finding>,
+    pub(super) findings: broadcast::Sender<Finding>,
 }
 
 #[derive(Debug)]
-struct State {
-    admins: Vec<Account>,
-    act_as: Option<Account>,
-    sessions: u64,
-    since: Instant,
-    grants: Grants,
-    hosts: BTreeMap<String, Capabilities>,
-    probed: bool,
-    modules: Modules,
+pub(super) struct State {
+    pub(super) admins: Vec<Account>,
+    pub(super) act_as: Option<Account>,
+    pub(super) sessions: u64,
+    pub(super) since: Instant,
+    pub(super) grants: Grants,
+    pub(super) hosts: BTreeMap<String, Capabilities>,
+    pub(super) probed: bool,
+    pub(super) modules: Modules,
     /// A connection before this one, or this one, was granted something.
-    ever_granted: bool,
+    pub(super) ever_granted: bool,
 }
 
 impl XmppServer {
@@ -206,7 +198,7 @@ impl XmppServer {
         self.state().hosts.values().cloned().collect()
     }
 
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let now = {
             let state = self.state();
             let hosts: Vec<&Capabilities> = state.hosts.values().collect();
@@ -230,7 +222,7 @@ impl XmppServer {
     }
 
     /// Keeps what was learnt of a virtual host.
-    fn learn(&self, vhost: &str, what: impl FnOnce(&mut Capabilities)) {
+    pub(super) fn learn(&self, vhost: &str, what: impl FnOnce(&mut Capabilities)) {
         if let Some(host) = self.state().hosts.get_mut(vhost) {
             what(host);
         }
@@ -238,7 +230,7 @@ impl XmppServer {
     }
 
     /// The virtual host of an account, if we may act there.
-    fn host_of(&self, account: &Account) -> Result<(Capabilities, BareJid), Undone> {
+    pub(super) fn host_of(&self, account: &Account) -> Result<(Capabilities, BareJid), Undone> {
         let domain = account.domain();
         let state = self.state();
         if *self.session.borrow() == 0 {
@@ -273,13 +265,13 @@ impl XmppServer {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Each change is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sentence for a request without a result, and a second look at the server where that helps.
-    fn undone(&self, doing: &str, why: &Unanswered) -> Undone {
+    pub(super) fn undone(&self, doing: &str, why: &Unanswered) -> Undone {
         if *why == Unanswered::Silent {
             self.doubt.notify_one();
         }
@@ -287,7 +279,7 @@ impl XmppServer {
     }
 
     /// Tells of a record that is not what it should be; the same again and again is for the gate to leave out.
-    fn found(&self, account: &Account, ban: Option<BanId>, found: Found) {
+    pub(super) fn found(&self, account: &Account, ban: Option<BanId>, found: Found) {
         tracing::warn!(%account, ?found, "the record of a ban was changed by somebody else");
         // Nobody listens: it is in the log.
         let _ = self.findings.send(Finding {
@@ -297,7 +289,7 @@ impl XmppServer {
         });
     }
 
-    async fn run_command(
+    pub(super) async fn run_command(
         &self,
         host: &Capabilities,
         command: minidom::Element,
@@ -322,13 +314,13 @@ fn believed(component: &Jid, admins: &[Account], more: Vec<String>) -> HashSet<S
 }
 
 /// portcullis.example.org most likely serves example.org.
-fn parent(component: &Jid) -> Option<String> {
+pub(super) fn parent(component: &Jid) -> Option<String> {
     let (_, parent) = component.domain().as_str().split_once('.')?;
     Some(domain_key(parent))
 }
 
 impl State {
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.grants.clear();
         self.hosts.clear();
         self.modules.clear();
@@ -336,7 +328,7 @@ impl State {
     }
 
     /// Whose name can be borrowed for commands at a virtual host, and the right her own host grants for that.
-    fn borrowed(&self, vhost: &str) -> Option<(BareJid, Right)> {
+    pub(super) fn borrowed(&self, vhost: &str) -> Option<(BareJid, Right)> {
         let local = |admin: &&Account| admin.domain() == vhost;
         let admin = self
             .act_as

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use minidom::Element;
 use xmpp_parsers::jid::BareJid;
 
-use super::payload::form::{self, NS_DATA};
-use super::payload::{one_line, with};
+use crate::xmpp::payload::form::{self, NS_DATA};
+use crate::xmpp::payload::{one_line, with};
 
 /// Namespace of ad-hoc commands.
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";

@@ -1,10 +1,10 @@
-//! What is told to whoever a ban stands against: the public reason and the end, never more.
+//! The text a refused login gets: the public reason of the ban and its end, never the private note.
 
-use super::ledger::By;
-use super::time::Timestamp;
+use crate::core::{By, Timestamp};
 
-/// `You are banned until 2030-01-01 12:00 UTC: spam`
-pub fn told(by: By, reason: &str, until: Option<Timestamp>) -> String {
+/// The sentence for the banned user, e.g. `You are banned until 2030-01-01 12:00 UTC: spam`. A reason of blanks and no end
+/// leave `You are banned.`; control characters and the noncharacters XML forbids become blanks.
+pub fn denial_text(by: By, reason: &str, until: Option<Timestamp>) -> String {
     let mut text = String::from(match by {
         By::Account | By::Address | By::Network => "You are banned",
         By::Pair | By::Guard => "Logins to this account from here are refused",
@@ -36,14 +36,16 @@ mod tests {
     fn reason_and_end_are_told_where_there_are_any() {
         let end = Timestamp::parse("2030-01-01T12:00:00Z");
         assert_eq!(
-            told(By::Account, "spam", end),
+            denial_text(By::Account, "spam", end),
             "You are banned until 2030-01-01 12:00 UTC: spam"
         );
-        assert_eq!(told(By::Network, " ", None), "You are banned.");
+        assert_eq!(denial_text(By::Network, " ", None), "You are banned.");
         assert_eq!(
-            told(By::Address, "a\nb\u{ffff}", None),
+            denial_text(By::Address, "a\nb\u{ffff}", None),
             "You are banned: a b "
         );
-        assert!(told(By::Guard, "attack", end).starts_with("Logins to this account from here"));
+        assert!(
+            denial_text(By::Guard, "attack", end).starts_with("Logins to this account from here")
+        );
     }
 }

@@ -8,12 +8,12 @@ use tokio::sync::{broadcast, watch};
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
+use super::admin;
+use super::privilege::Right;
+use super::probe::{Capabilities, Kind};
 use crate::core::{Account, Ban, Subject};
 use crate::gate::ports::{Finding, Held, Recorded, Server, Standing, Undone};
-use crate::xmpp::admin;
 use crate::xmpp::payload::hook;
-use crate::xmpp::privilege::Right;
-use crate::xmpp::probe::{Capabilities, Kind};
 
 impl Server for XmppServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {

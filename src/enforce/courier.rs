@@ -9,11 +9,11 @@ use minidom::Element;
 use thiserror::Error;
 use xmpp_parsers::jid::Jid;
 
-use super::iq::{Ask, AskFault, Asker};
 use super::privilege::Refused;
-use super::wire::Unsent;
+use crate::xmpp::iq::{Ask, AskFault, Asker};
+use crate::xmpp::wire::Unsent;
 
-pub use super::iq::Verb;
+pub use crate::xmpp::iq::Verb;
 
 /// One IQ request from the component's own address.
 #[derive(Debug, Clone, PartialEq)]

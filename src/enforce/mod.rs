@@ -1,0 +1,34 @@
+//! Makes bans take hold on the XMPP server, and takes them back: [`XmppServer`] is the gate's
+//! [`Server`](crate::gate::ports::Server).
+//!
+//! ```text
+//! gate ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► errand ─► xmpp::iq
+//!          └ record (XEP-0049), privilege (XEP-0356), admin (XEP-0133)
+//! link up ─► probe_loop ─► probe (what a virtual host allows) ─► diagnosis (what is missing, the lines that mend it)
+//! ```
+//!
+//! What this room never does: decide who is banned, or speak over the link itself; requests go through
+//! [`xmpp::iq`](crate::xmpp::iq).
+//!
+//! Start reading at [`server`] and `port.rs` (what the gate asks), then [`record`].
+
+pub mod admin;
+pub mod courier;
+mod diagnosis;
+mod ejabberd;
+mod errand;
+mod hook_module;
+mod kick;
+mod module_nodes;
+pub mod native_hash;
+mod port;
+pub mod privilege;
+pub mod probe;
+mod probe_loop;
+mod prosody;
+pub mod record;
+pub mod server;
+mod settings;
+
+pub use server::XmppServer;
+pub use settings::{Limits, Settings};
