@@ -10,6 +10,7 @@ install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
 # Servers run as users of their own, so what starts them runs as root.
 root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS" }
 python := root + " /usr/bin/python3 -B"
+ruff_version := "0.17.6"
 
 [private]
 default:
@@ -32,7 +33,7 @@ test WHAT="":
     cargo test --locked
     just live
 
-# Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`)
+# Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`; servers may run side by side with `-m "not timing"`)
 live *ARGS:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest "$@"
@@ -60,6 +61,20 @@ check:
     cargo clippy --locked --all-targets -- -D warnings
     cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Lints and format of the Python below tests/live (installs ruff below target/ where there is none)
+lint-python:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    ruff=$(command -v ruff || true)
+    if [ -z "$ruff" ]; then
+        folder={{ quote(justfile_directory() / "target/ruff-" + ruff_version) }}
+        ruff=$folder/bin/ruff
+        [ -x "$ruff" ] || python3 -m pip install --quiet --target "$folder" ruff=={{ ruff_version }}
+    fi
+    cd tests/live
+    "$ruff" check .
+    "$ruff" format --check .
 
 # Licences, advisories and sources of the dependencies (needs cargo-deny)
 deny:

@@ -1,7 +1,12 @@
 """Fixtures: each test runs once per server chosen with `--server` (repeatable), PORTCULLIS_SERVERS, or all of them.
 
 A server that is not installed is skipped with a loud line at the end; with CI set it is a failure.
+
+Servers share nothing: ports, folders, logs and node names are taken when they start and belong to one process of
+pytest. So one process per server may run beside the others, `pytest --server NAME -m "not timing"`. Tests marked
+`timing` measure how long something takes; run them afterwards, alone: `pytest -m timing`.
 """
+
 import itertools
 import os
 import pathlib
@@ -9,13 +14,17 @@ import pathlib
 import pytest
 
 import lab
-from lab import ground
-from parts import missing, need
+from lab import machine
+from lab.require import missing, need
 
 
 def pytest_addoption(parser):
-    parser.addoption("--server", action="append", choices=sorted(lab.SERVERS), help="only this server (may be repeated)")
-    parser.addoption("--screens", type=pathlib.Path, help="keep what the clients show in this folder (tests in clients/)")
+    parser.addoption(
+        "--server", action="append", choices=sorted(lab.SERVERS), help="only this server (may be repeated)"
+    )
+    parser.addoption(
+        "--screens", type=pathlib.Path, help="keep what the clients show in this folder (tests in clients/)"
+    )
 
 
 def chosen(config):
@@ -24,7 +33,8 @@ def chosen(config):
 
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Where tests run once per server, and how long a server lasts. Tests of a hook module alone choose their servers themselves.
+# Where tests run once per server, and how long a server lasts. Tests of a hook module alone choose their servers
+# themselves.
 LASTS = {HERE: "session", HERE / "clients": "module"}
 
 
@@ -52,6 +62,7 @@ def pytest_collection_modifyitems(config, items):
     def fits(item):
         server, only = server_of(item), item.get_closest_marker("only")
         return server is None or server in names and (not only or server.startswith(only.args))
+
     left_out = [item for item in items if not fits(item)]
     items[:] = [item for item in items if fits(item)]
     config.hook.pytest_deselected(items=left_out)
@@ -59,6 +70,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "only(prefix, …): only for servers whose name begins so")
+    config.addinivalue_line("markers", "timing: measures how long something takes; to be run alone on the machine")
     if config.option.collectonly:
         return
     unknown = set(chosen(config)) - set(lab.SERVERS)
@@ -71,12 +83,15 @@ def pytest_configure(config):
 def pytest_terminal_summary(terminalreporter):
     for name in sorted(missing):
         terminalreporter.write_line("")
-        terminalreporter.write_line(f"!!! {name} is NOT installed here: none of its tests ran. `just test all` installs it.",
-                                    yellow=True, bold=True)
+        terminalreporter.write_line(
+            f"!!! {name} is NOT installed here: none of its tests ran. `just test all` installs it.",
+            yellow=True,
+            bold=True,
+        )
 
 
 def pytest_unconfigure():
-    ground.sweep()
+    machine.sweep()
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +107,7 @@ def server(request):
 ADMINS = ["admin", "admin2", "admin3", "admin4"]  # one alone would write faster than portcullis lets a person write
 
 
-class House:
+class Site:
     """portcullis beside one server, and the people who use it. Clients are kept online between tests."""
 
     def __init__(self, server):
@@ -100,8 +115,10 @@ class House:
         for user in ADMINS[1:]:
             server.add_user(user)
         self.bot = lab.Portcullis(
-            server, admins=[server.jid(a) for a in ADMINS],
-            exempt={"loopback": True, "networks": ["192.0.2.0/24"], "accounts": [server.jid("carol")]})
+            server,
+            admins=[server.jid(a) for a in ADMINS],
+            exempt={"loopback": True, "networks": ["192.0.2.0/24"], "accounts": [server.jid("carol")]},
+        )
         self.clients = {}
 
     @property
@@ -126,31 +143,31 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def _house(server):
-    house = House(server)
-    yield house
-    house.close()
+def _site(server):
+    site = Site(server)
+    yield site
+    site.close()
 
 
 @pytest.fixture
-def house(_house, server):
+def site(_site, server):
     """Everything up: server and portcullis are started again if the test before ended them."""
     if server.process is None:
         server.start()
-    if not _house.bot.running():
-        _house.bot.start()
-    _house.bot.wait_ready()
-    return _house
+    if not _site.bot.running():
+        _site.bot.start()
+    _site.bot.wait_ready()
+    return _site
 
 
 @pytest.fixture
-def admin(house):
-    return house.client("admin")
+def admin(site):
+    return site.client("admin")
 
 
 @pytest.fixture
-def moderator(house):
-    return house.client("moderator")
+def moderator(site):
+    return site.client("moderator")
 
 
 _numbers = itertools.count(1)
@@ -159,10 +176,12 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def fresh(server):
     """Makes an account that no other test uses; returns its name."""
+
     def make():
         name = f"user{next(_numbers)}"
         server.add_user(name)
         return name
+
     return make
 
 
@@ -170,6 +189,6 @@ def fresh(server):
 def pytest_runtest_makereport(item, call):
     """The end of portcullis' log goes with a failure."""
     report = (yield).get_result()
-    house = item.funcargs.get("house") if hasattr(item, "funcargs") else None
-    if report.failed and house is not None:
-        report.sections.append(("portcullis log (end)", house.bot.log()[-6000:]))
+    site = item.funcargs.get("site") if hasattr(item, "funcargs") else None
+    if report.failed and site is not None:
+        report.sections.append(("portcullis log (end)", site.bot.log()[-6000:]))

@@ -1,7 +1,9 @@
-"""A real ejabberd, portcullis beside it, and an admin at work, in plain view. `--keep` leaves it running for your own client.
+"""A real ejabberd, portcullis beside it, and an admin at work, in plain view. `--keep` leaves it running for your own
+client.
 
 Each line is what really happened; the first thing that does not happen as told ends the demo with exit code 1.
 """
+
 import argparse
 import re
 import signal
@@ -9,10 +11,9 @@ import sys
 import textwrap
 import time
 
-from lab import Client, Ejabberd, LoginRefused, Portcullis, wait_for
-from lab import ground
-from lab.raw import refused
-from lab.server import USERS, password
+from lab import Client, Ejabberd, LoginRefused, Portcullis, machine, wait
+from lab.accounts import USERS, password
+from lab.clients.raw_client import refused
 
 BOLD, DIM, OFF = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 BEGAN = time.time()
@@ -66,15 +67,20 @@ def play(server, bot):
     alice = Client(server, "alice")
     tell("alice", "is online")
     form = admin.command(bot.jid, "ban")
-    tell("admin", f"opens the command \"ban\" and gets a form: {form.title}")
-    values = {"subject": server.jid("alice"), "duration": "3d", "reason": "spam in three rooms", "note": "second time this month"}
+    tell("admin", f'opens the command "ban" and gets a form: {form.title}')
+    values = {
+        "subject": server.jid("alice"),
+        "duration": "3d",
+        "reason": "spam in three rooms",
+        "note": "second time this month",
+    }
     tell("admin", "fills in:  " + ", ".join(f"{k} = {v!r}" for k, v in values.items()))
     done = admin.go_on(bot.jid, form, form.execute or "complete", values)
     expect(done.status == "completed", f"the command did not complete: {done!r}")
     tell("portcullis", done.note)
     problem = alice.wait_closed()
     tell("ejabberd", "ends alice's stream" + (f": <{problem[0]}/> {problem[1]!r}" if problem else ""))
-    wait_for(lambda: refused(server, "alice"), 5, what="alice is refused")
+    wait.until(lambda: refused(server, "alice"), 5, what="alice is refused")
     expect(not try_login(server, "alice"), "alice was let in")
 
     scene("2  What an admin sees")
@@ -83,39 +89,42 @@ def play(server, bot):
 
     scene("3  A timed ban ends by itself")
     say(admin, bot, f"ban {server.jid('bob')} 5s cool down", r"Banned #\d+ bob@")
-    wait_for(lambda: refused(server, "bob"), 4, what="bob is refused")
+    wait.until(lambda: refused(server, "bob"), 4, what="bob is refused")
     expect(not try_login(server, "bob"), "bob was let in")
     tell("", "five seconds pass …")
-    wait_for(lambda: refused(server, "bob") is None, 12, every=0.1, what="bob's ban ends")
+    wait.until(lambda: refused(server, "bob") is None, 12, every=0.1, what="bob's ban ends")
     expect(try_login(server, "bob"), "bob is still refused")
 
     scene("4  Un-banned is un-banned")
     say(admin, bot, f"unban {server.jid('alice')}", r"Un-banned #\d+ alice@")
-    wait_for(lambda: refused(server, "alice") is None, 5, what="alice may log in again")
+    wait.until(lambda: refused(server, "alice") is None, 5, what="alice may log in again")
     expect(try_login(server, "alice"), "alice is still refused")
     admin.close()
 
 
 def invite(server, bot):
     scene("It stays until you press Ctrl-C. Join with your own client:")
-    print(f"""
+    print(
+        f"""
   server     127.0.0.1, port {server.c2s}  (give host and port by hand; no TLS needed, or a self-signed certificate)
-  admin      {server.jid('admin')}      password  {password('admin')}
-  moderator  {server.jid('moderator')}  password  {password('moderator')}
-  users      {'  '.join(f'{server.jid(u)} / {password(u)}' for u in USERS if u not in ('admin', 'moderator'))}
+  admin      {server.jid("admin")}      password  {password("admin")}
+  moderator  {server.jid("moderator")}  password  {password("moderator")}
+  users      {"  ".join(f"{server.jid(u)} / {password(u)}" for u in USERS if u not in ("admin", "moderator"))}
   the bot    {bot.jid}   (open a chat with it, or run its ad-hoc commands)
 
   write to it, as admin:
     help
-    ban {server.jid('mallory')} 2m testing
+    ban {server.jid("mallory")} 2m testing
     list
-    show {server.jid('mallory')}
-    unban {server.jid('mallory')}
+    show {server.jid("mallory")}
+    unban {server.jid("mallory")}
 
   health     http://127.0.0.1:{bot.http}/readyz
   logs       {bot.log_path}
              {server.path}/logs/ejabberd.log
-""", flush=True)
+""",
+        flush=True,
+    )
     while bot.running():
         time.sleep(0.5)
     raise NotAsTold(f"portcullis ended:\n{bot.log()[-2000:]}")
@@ -131,7 +140,11 @@ def main():
     try:
         print(f"{BOLD}portcullis demo{OFF}: everything listens on 127.0.0.1 and is thrown away afterwards", flush=True)
         server = Ejabberd("24.12")
-        tell("ejabberd", f"24.12 from Debian is up after {server.start():.1f} s (clients 127.0.0.1:{server.c2s}, components 127.0.0.1:{server.port})")
+        tell(
+            "ejabberd",
+            f"24.12 from Debian is up after {server.start():.1f} s (clients 127.0.0.1:{server.c2s}, "
+            f"components 127.0.0.1:{server.port})",
+        )
         bot = Portcullis(server)
         tell("portcullis", f"has joined as {bot.jid} after {bot.start():.1f} s")
         play(server, bot)
@@ -150,7 +163,7 @@ def main():
         for one in (bot, server):
             if one is not None:
                 one.stop()
-        ground.sweep()
+        machine.sweep()
     return code
 
 

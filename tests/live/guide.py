@@ -1,15 +1,16 @@
 """Renews what docs/admin-guide.md pastes: one run of a real ejabberd, portcullis beside it, and people who write to it.
 
-Every block of the page that follows a line `<!-- guide: NAME -->` is the scene of that name below, as it came, and nothing
-is taken out or put in. Without a file it prints them.
+Every block of the page that follows a line `<!-- guide: NAME -->` is the scene of that name below, as it came, and
+nothing is taken out or put in. Without a file it prints them.
 """
+
 import pathlib
 import re
 import sys
 import time
 
-from lab import Client, Ejabberd, LoginRefused, Portcullis, RawClient, Room, ground, wait_for
-from lab.client import loop
+from lab import Client, Ejabberd, LoginRefused, Portcullis, RawClient, Room, machine, wait
+from lab.clients.slixmpp_client import loop
 
 DIGEST = 6  # seconds, where an operator has ten minutes
 BLOCK = re.compile(r"(<!-- guide: (\S+) -->\n```text\n).*?(^```$)", re.S | re.M)
@@ -25,12 +26,16 @@ class Guide:
         self.admin = Client(self.server, "admin")
         self.room = Room(self.admin, "ops", membersonly=False)
         self.room.affiliate(self.server.jid("dave"), "member")
-        self.bot = Portcullis(self.server, exempt={"loopback": False}, notices={"digest": f"{DIGEST}s", "most": 3},
-                              rooms=[{"jid": self.room.jid, "grants": {"member": "viewer"}, "audit": True}])
+        self.bot = Portcullis(
+            self.server,
+            exempt={"loopback": False},
+            notices={"digest": f"{DIGEST}s", "most": 3},
+            rooms=[{"jid": self.room.jid, "grants": {"member": "viewer"}, "audit": True}],
+        )
         self.herald = f"bot@{self.bot.jid}"
         self.bot.start()
-        wait_for(lambda: "hook module is there" in self.bot.log_since_start(), 30, what="a hello of the module")
-        wait_for(lambda: "portcullis" in self.room.nicks(), 20, what="portcullis in its room")
+        wait.until(lambda: "hook module is there" in self.bot.log_since_start(), 30, what="a hello of the module")
+        wait.until(lambda: "portcullis" in self.room.nicks(), 20, what="portcullis in its room")
 
     def close(self):
         self.bot.stop()
@@ -62,10 +67,12 @@ class Guide:
 
     def reply(self, to, text):
         """A reply (XEP-0461), and the answer."""
+
         def send():
             message = self.admin.x.make_message(mto=self.herald, mbody=text, mtype="chat")
             message["reply"]["id"], message["reply"]["to"] = to["id"], str(to["from"])
             message.send()
+
         loop().call_soon_threadsafe(send)
         self.tell(f"> {text}")
         self.tell(self.admin.next_message(self.herald)["body"])
@@ -113,7 +120,12 @@ def chat(g):
     carol = Client(g.server, "carol")
     g.unseen("ban bob@localhost 3d spam", "unban bob@localhost")
     g.scene("undo")
-    g.say("undo", "extend bob@localhost 3d", "note bob@localhost ask alice before you un-ban", "kick carol@localhost please log in again")
+    g.say(
+        "undo",
+        "extend bob@localhost 3d",
+        "note bob@localhost ask alice before you un-ban",
+        "kick carol@localhost please log in again",
+    )
     carol.close()
     g.unseen("unban bob@localhost")
 
@@ -175,7 +187,7 @@ def main():
             part(guide)
     finally:
         guide.close()
-        ground.sweep()
+        machine.sweep()
     shown = {name: "\n".join(lines) + "\n" for name, lines in guide.scenes.items()}
     if page is None:
         for name, text in shown.items():

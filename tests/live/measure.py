@@ -1,33 +1,39 @@
-"""How much longer a login takes with the module and portcullis: `just measure [--server NAME] [--bans N] [--seconds S] [--rate R]`.
+"""How much longer a login takes with the module and portcullis: `just measure [--server NAME] [--bans N] [--seconds S]
+[--rate R]`.
 
-For each server two of the same kind run side by side: one as it is, one with the module, the real portcullis and so many bans. They are
-measured in turn, so that whatever else the machine does falls on both. A login is: connect, stream, features, SASL; no TLS, no binding.
-Prints two tables: one login after the other, and logins begun at a fixed rate, whether those before have ended or not.
+For each server two of the same kind run side by side: one as it is, one with the module, the real portcullis and so
+many bans. They are measured in turn, so that whatever else the machine does falls on both. A login is: connect, stream,
+features, SASL; no TLS, no binding. Prints two tables: one login after the other, and logins begun at a fixed rate,
+whether those before have ended or not.
 """
+
 import argparse
 import asyncio
 import os
-import pathlib
 import re
 import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import lab
+from lab import machine, wait
+from lab.accounts import password
+from lab.clients import load
 
-import lab  # noqa: E402
-import storm  # noqa: E402
-from lab import ground  # noqa: E402
-
-WAYS = {"PLAIN": storm.plain, "SCRAM-SHA-1": storm.scram}
+WAYS = {"PLAIN": load.plain, "SCRAM-SHA-1": load.scram}
 PEOPLE = 100
 # One thread, PBKDF2 included: without any module half a second a login at 500 a second.
 RATES = {"prosody-13": 50}
 PARTS = 5  # the two servers take turns so often
 
+
 class Side:
     def __init__(self, name, bans):
-        self.server = lab.SERVERS[name](module=bans is not None, loglevel="warning") if name.startswith("ejabberd") else lab.SERVERS[name](module=bans is not None)
+        self.server = (
+            lab.SERVERS[name](module=bans is not None, loglevel="warning")
+            if name.startswith("ejabberd")
+            else lab.SERVERS[name](module=bans is not None)
+        )
         self.server.start()
         self.people = [(f"person{n}", f"127.200.{n}.1") for n in range(PEOPLE)]
         for person, _ in self.people:
@@ -36,7 +42,7 @@ class Side:
         if bans is not None:
             self.bot = lab.Portcullis(self.server, exempt={"loopback": False})
             self.bot.start()
-            lab.wait_for(lambda: "hook module is there" in self.bot.log(), 30)
+            wait.until(lambda: "hook module is there" in self.bot.log(), 30)
             self.impose(bans)
 
     def impose(self, bans):
@@ -45,14 +51,15 @@ class Side:
             file.flush()
             done = self.bot.run("import", "--yes", file.name, within=300)
         assert done.returncode == 0, done.stdout
-        # Until all of them are carried out and Prosody's module has them on disk: this is about logins, not about the import.
+        # Until all of them are carried out and Prosody's module has them on disk: this is about logins, not about the
+        # import.
         while not re.search(r"Unfinished work\W+none", self.bot.run("status").stdout):
             time.sleep(2)
         time.sleep(30)
 
     def login(self, way, n):
         person, home = self.people[n % PEOPLE]
-        return storm.one(self.server, WAYS[way], person, lab.server.password(person), home)
+        return load.login(self.server, WAYS[way], person, password(person), home)
 
     async def one_by_one(self, way, count):
         return [await self.login(way, n) for n in range(count)]
@@ -77,6 +84,7 @@ def row(*cells):
 def compare(cells, bare, guarded):
     def at(list_, share):
         return sorted(list_)[min(len(list_) - 1, int(len(list_) * share))] if list_ else float("nan")
+
     numbers = []
     for share in (0.5, 0.99):
         a, b = at(bare, share), at(guarded, share)
@@ -93,7 +101,7 @@ def head(*first):
 def in_turn(sides, make):
     took = ([], [])
     for _ in range(PARTS):
-        for side, list_ in zip(sides, took):
+        for side, list_ in zip(sides, took, strict=True):
             list_ += times(asyncio.run(make(side)))
     return took
 
@@ -105,7 +113,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=int, default=500, help="logins begun in a second; Prosody: at most 50")
     asked = parser.parse_args()
-    names = [name for name in asked.server or lab.SERVERS if ground.installed(name)]
+    names = [name for name in asked.server or lab.SERVERS if machine.installed(name)]
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f} at the beginning, {asked.bans} bans; milliseconds\n")
     one_by_one, at_rate = [], []
@@ -117,11 +125,17 @@ def main():
             for way in WAYS:
                 for side in sides:  # everybody has logged in before, and everything is loaded
                     times(asyncio.run(side.one_by_one(way, PEOPLE)))
-                one_by_one.append(((name, way), *in_turn(sides, lambda side, way=way: side.one_by_one(way, int(20 * asked.seconds / PARTS)))))
+                one_by_one.append(
+                    (
+                        (name, way),
+                        *in_turn(sides, lambda side, way=way: side.one_by_one(way, int(20 * asked.seconds / PARTS))),
+                    )
+                )
                 rate = min(asked.rate, RATES.get(name, asked.rate))
 
                 def begun(side, way=way, rate=rate):
-                    return storm.at_rate(rate, asked.seconds / PARTS, lambda n: side.login(way, n))
+                    return load.at_rate(rate, asked.seconds / PARTS, lambda n: side.login(way, n))
+
                 at_rate.append(((name, way, rate), *in_turn(sides, begun)))
                 print(f"{name} {way}: done", file=sys.stderr)
         finally:
@@ -141,4 +155,4 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        ground.sweep()
+        machine.sweep()

@@ -1,17 +1,20 @@
 """The main road: a ban takes hold on the server, is seen, and ends."""
+
 import time
 
 import pytest
 
-from lab import Client, LoginRefused
-from steps import ban, logs_in, must_be_refused, must_log_in, unban, wait_for
-from words import ALREADY, BANNED, BANNED_UNTIL, CHANGED, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, said
+from lab import Client, LoginRefused, wait
+from lab.answers import ALREADY, BANNED, BANNED_UNTIL, CHANGED, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, said
+from lab.assertions import ban, logs_in, must_be_refused, must_log_in, unban
 
 
-def test_a_ban_by_form_in_one_step_ends_the_stream_and_refuses_the_login(house, server, admin, fresh):
+def test_a_ban_by_form_in_one_step_ends_the_stream_and_refuses_the_login(site, server, admin, fresh):
     user = fresh()
     victim = Client(server, user)
-    step = admin.command(house.jid, "ban", values={"subject": server.jid(user), "duration": "3d", "reason": "spam in one step"})
+    step = admin.command(
+        site.jid, "ban", values={"subject": server.jid(user), "duration": "3d", "reason": "spam in one step"}
+    )
     assert step.status == "completed", step
     assert step.note_type == "info", step
     said(BANNED_UNTIL, step.note, who=server.jid(user))
@@ -22,117 +25,130 @@ def test_a_ban_by_form_in_one_step_ends_the_stream_and_refuses_the_login(house, 
     assert no.value.condition == "account-disabled"
 
 
-def test_a_ban_by_form_in_two_steps(house, server, admin, fresh):
+def test_a_ban_by_form_in_two_steps(site, server, admin, fresh):
     user = fresh()
     victim = Client(server, user)
-    form = admin.command(house.jid, "ban")
+    form = admin.command(site.jid, "ban")
     assert form.status == "executing" and form.sessionid, form
     assert {"subject", "duration", "reason", "note"} <= set(form.fields), form
     assert form.title and form.instructions and form.execute in form.actions, form
-    step = admin.go_on(house.jid, form, form.execute, {"subject": server.jid(user), "duration": "2h", "reason": "spam in two steps", "note": ""})
+    step = admin.go_on(
+        site.jid,
+        form,
+        form.execute,
+        {"subject": server.jid(user), "duration": "2h", "reason": "spam in two steps", "note": ""},
+    )
     assert step.status == "completed", step
     said(BANNED_UNTIL, step.note, who=server.jid(user))
     victim.wait_closed()
     must_be_refused(server, user, "spam in two steps")
 
 
-def test_a_ban_by_chat_line_is_listed_shown_and_lifted(house, server, fresh):
+def test_a_ban_by_chat_line_is_listed_shown_and_lifted(site, server, fresh):
     user = fresh()
     who = server.jid(user)
-    number = ban(house, who, "1d12h flooding rooms")
+    number = ban(site, who, "1d12h flooding rooms")
     must_be_refused(server, user, "flooding rooms")
-    said(ROW, house.say("list"), who=who, number=number)
-    shown = house.say(f"show {who}")
+    said(ROW, site.say("list"), who=who, number=number)
+    shown = site.say(f"show {who}")
     said("flooding rooms", shown)
     said(r"admin\d?@", shown)
-    said(r"{who}", house.say(f"show #{number}"), who=who)
-    unban(house, who)
+    said(r"{who}", site.say(f"show #{number}"), who=who)
+    unban(site, who)
     must_log_in(server, user)
-    said(NOT_BANNED, house.say(f"show {who}"), who=who)
-    said("flooding rooms", house.say(f"show #{number}"))  # history is kept
+    said(NOT_BANNED, site.say(f"show {who}"), who=who)
+    said("flooding rooms", site.say(f"show #{number}"))  # history is kept
 
 
-def test_list_show_and_unban_by_form(house, server, admin, fresh):
+def test_list_show_and_unban_by_form(site, server, admin, fresh):
     user = fresh()
     who = server.jid(user)
-    number = ban(house, who, "1d by form")
-    listed = admin.command(house.jid, "list", values={"filter": user})
+    number = ban(site, who, "1d by form")
+    listed = admin.command(site.jid, "list", values={"filter": user})
     assert listed.status == "completed", listed
     said(ROW, listed.text, who=who, number=number)
-    shown = admin.command(house.jid, "show", values={"subject": who})
+    shown = admin.command(site.jid, "show", values={"subject": who})
     assert shown.status == "completed", shown
     said("by form", shown.text)
-    lifted = admin.command(house.jid, "unban", values={"subject": who, "reason": "sorry"})
+    lifted = admin.command(site.jid, "unban", values={"subject": who, "reason": "sorry"})
     assert lifted.status == "completed", lifted
     said(UNBANNED, lifted.note, who=who)
     must_log_in(server, user)
 
 
-def test_a_timed_ban_ends_at_its_second(house, server, fresh):
+@pytest.mark.timing
+def test_a_timed_ban_ends_at_its_second(site, server, fresh):
     user = fresh()
     began = time.time()
-    ban(house, server.jid(user), "4s short")
+    ban(site, server.jid(user), "4s short")
     must_be_refused(server, user, "short", within=2)
-    wait_for(lambda: logs_in(server, user), 10)
+    wait.until(lambda: logs_in(server, user), 10)
     took = time.time() - began
     assert 3 <= took <= 6.5, f"a ban of 4 s ended after {took:.1f} s"
-    said(NOT_BANNED, house.say(f"show {server.jid(user)}"), who=server.jid(user))
+    said(NOT_BANNED, site.say(f"show {server.jid(user)}"), who=server.jid(user))
 
 
-def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(house, server, fresh):
+def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(site, server, fresh):
     user = fresh()
     began = time.time()
-    ban(house, server.jid(user), "5s over lunch")
+    ban(site, server.jid(user), "5s over lunch")
     must_be_refused(server, user, within=2)
-    assert house.bot.stop() == 0
+    assert site.bot.stop() == 0
     time.sleep(max(0, began + 6 - time.time()))
     assert not logs_in(server, user), "the record holds while portcullis is away"
-    house.bot.start()
+    site.bot.start()
     must_log_in(server, user)
 
 
-def test_unbanning_the_free_is_a_normal_answer(house, server, fresh):
+def test_unbanning_the_free_is_a_normal_answer(site, server, fresh):
     who = server.jid(fresh())
-    said(NOT_BANNED, house.say(f"unban {who}"), who=who)
+    said(NOT_BANNED, site.say(f"unban {who}"), who=who)
 
 
-def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(house, server, fresh):
+def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(site, server, fresh):
     user = fresh()
     who = server.jid(user)
-    ban(house, who, "1d first reason")
+    ban(site, who, "1d first reason")
     must_be_refused(server, user, "first reason")
-    said(CHANGED, house.say(f"ban {who} 2d second reason"), who=who)
-    wait_for(lambda: "second reason" in house.say(f"show {who}"), 5, every=0.5)
-    wait_for(lambda: "second reason" in server.record(user), 8, what="the record has the new reason")
+    said(CHANGED, site.say(f"ban {who} 2d second reason"), who=who)
+    wait.until(lambda: "second reason" in site.say(f"show {who}"), 5, every=0.5)
+    wait.until(lambda: "second reason" in server.record(user), 8, what="the record has the new reason")
     must_be_refused(server, user, "second reason")
-    unban(house, who)
+    unban(site, who)
     must_log_in(server, user)
 
 
-def test_the_same_ban_again_only_tells_what_is_there(house, server, fresh):
+def test_the_same_ban_again_only_tells_what_is_there(site, server, fresh):
     who = server.jid(fresh())
-    ban(house, who, "forever the same")
-    said(ALREADY, house.say(f"ban {who} forever the same"), who=who)
+    ban(site, who, "forever the same")
+    said(ALREADY, site.say(f"ban {who} forever the same"), who=who)
 
 
-def test_a_jid_is_taken_as_people_paste_it(house, server, fresh):
+def test_a_jid_is_taken_as_people_paste_it(site, server, fresh):
     user = fresh()
-    said(BANNED, house.say(f"ban {user.upper()}@{server.host.upper()}/phone 1h typed badly"), who=server.jid(user))
+    said(BANNED, site.say(f"ban {user.upper()}@{server.host.upper()}/phone 1h typed badly"), who=server.jid(user))
     must_be_refused(server, user)
 
 
-@pytest.mark.parametrize("typed, meant", [("203.0.113.7", "203.0.113.7"), ("::ffff:203.0.113.8", "203.0.113.8"),
-                                          ("198.51.100.77/24", "198.51.100.0/24"), ("2001:DB8:0::9", "2001:db8::9")])
-def test_addresses_and_networks_are_kept_and_it_is_said_that_only_the_hook_module_enforces_them(house, typed, meant):
-    answer = house.say(f"ban {typed} 1d knocking")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.8", "203.0.113.8"),
+        ("198.51.100.77/24", "198.51.100.0/24"),
+        ("2001:DB8:0::9", "2001:db8::9"),
+    ],
+)
+def test_addresses_and_networks_are_kept_and_it_is_said_that_only_the_hook_module_enforces_them(site, typed, meant):
+    answer = site.say(f"ban {typed} 1d knocking")
     number = said(BANNED, answer, who=meant).group(1)
     said(ONLY_HOOK, answer)
-    said(ROW, house.say("list"), who=meant, number=number)
-    unban(house, meant)
+    said(ROW, site.say("list"), who=meant, number=number)
+    unban(site, meant)
 
 
-def test_status_tells_where_things_stand(house, admin):
-    said("portcullis", house.say("status"))
-    step = admin.command(house.jid, "status")
+def test_status_tells_where_things_stand(site, admin):
+    said("portcullis", site.say("status"))
+    step = admin.command(site.jid, "status")
     assert step.status == "completed", step
     said(r"level|grant|privilege|admin", step.text)

@@ -1,75 +1,82 @@
 """Chat lines one to one."""
+
 import pytest
 
-from steps import ban, logs_in, must_be_refused
-from words import NEAREST_BAN, NOT_BANNED, ROW, did_not_say, said
+from lab.answers import NEAREST_BAN, NOT_BANNED, ROW, did_not_say, said
+from lab.assertions import ban, logs_in, must_be_refused
 
 REQUEST = "<request xmlns='urn:xmpp:receipts'/>"
 DELAY = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
-CARBON = ("<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' "
-          "from='admin@localhost/x' to='portcullis.localhost' type='chat'><body>ban {who} 1d</body></message></forwarded></received>")
+CARBON = (
+    "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' "
+    "from='admin@localhost/x' to='portcullis.localhost' type='chat'><body>ban {who} 1d</body></message>"
+    "</forwarded></received>"
+)
 
 
-def test_help_names_every_command_and_explains_one(house):
-    text = house.say("help")
+def test_help_names_every_command_and_explains_one(site):
+    text = site.say("help")
     for command in ("ban", "unban", "list", "show", "status", "help"):
         said(rf"\b{command}\b", text)
-    said(r"DURATION|duration|3d|2h", house.say("help ban"))
+    said(r"DURATION|duration|3d|2h", site.say("help ban"))
 
 
-def test_a_mistyped_command_gets_the_nearest_one_and_nothing_is_done(house, server, fresh):
+def test_a_mistyped_command_gets_the_nearest_one_and_nothing_is_done(site, server, fresh):
     who = server.jid(fresh())
-    answer = house.say(f"bann {who} 1d")
+    answer = site.say(f"bann {who} 1d")
     said(NEAREST_BAN, answer)
     did_not_say(r"Banned #\d", answer)
-    said(NOT_BANNED, house.say(f"show {who}"), who=who)
+    said(NOT_BANNED, site.say(f"show {who}"), who=who)
 
 
-def test_several_accounts_in_one_line(house, server, fresh):
+def test_several_accounts_in_one_line(site, server, fresh):
     one, two = fresh(), fresh()
-    answer = house.say(f"ban {server.jid(one)} {server.jid(two)} 2h both of them")
+    answer = site.say(f"ban {server.jid(one)} {server.jid(two)} 2h both of them")
     for user in (one, two):
         said(r"{who}", answer, who=server.jid(user))
         must_be_refused(server, user, "both of them")
 
 
-def test_list_takes_a_filter(house, server, fresh):
+def test_list_takes_a_filter(site, server, fresh):
     one, two = fresh(), fresh()
-    numbers = [ban(house, server.jid(u), "1d filtered") for u in (one, two)]
-    text = house.say(f"list {server.jid(two)}")
+    numbers = [ban(site, server.jid(u), "1d filtered") for u in (one, two)]
+    text = site.say(f"list {server.jid(two)}")
     said(ROW, text, who=server.jid(two), number=numbers[1])
     did_not_say(r"{who}\b", text, who=server.jid(one))
 
 
-def test_a_receipt_is_sent_when_it_is_asked_for(house, admin):
+def test_a_receipt_is_sent_when_it_is_asked_for(site, admin):
     while not admin.messages.empty():
         admin.messages.get_nowait()
-    ident = admin.say(house.jid, "status", REQUEST)
-    said("portcullis", admin.next_message(house.jid)["body"])
+    ident = admin.say(site.jid, "status", REQUEST)
+    said("portcullis", admin.next_message(site.jid)["body"])
     assert admin.receipts.get(timeout=5)["receipt"] == ident
-    admin.say(house.jid, "status")
-    admin.next_message(house.jid)
+    admin.say(site.jid, "status")
+    admin.next_message(site.jid)
     assert admin.receipts.empty(), "a receipt that nobody asked for"
 
 
-@pytest.mark.parametrize("kind, more", [("error", ""), ("headline", ""), ("chat", DELAY), ("chat", "CARBON")],
-                         ids=["error", "headline", "delayed", "carbon"])
-def test_what_is_no_fresh_line_of_a_person_is_ignored(house, server, admin, fresh, kind, more):
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("error", ""), ("headline", ""), ("chat", DELAY), ("chat", "CARBON")],
+    ids=["error", "headline", "delayed", "carbon"],
+)
+def test_what_is_no_fresh_line_of_a_person_is_ignored(site, server, admin, fresh, kind, more):
     user = fresh()
     who = server.jid(user)
     while not admin.messages.empty():
         admin.messages.get_nowait()
     if more == "CARBON":
         more = CARBON.format(who=who)
-    admin.say(house.jid, f"ban {who} 1d", more, kind)
-    admin.say(house.jid, f"show {who}")
-    said(NOT_BANNED, admin.next_message(house.jid)["body"], who=who)  # the first answer is the one to `show`
+    admin.say(site.jid, f"ban {who} 1d", more, kind)
+    admin.say(site.jid, f"show {who}")
+    said(NOT_BANNED, admin.next_message(site.jid)["body"], who=who)  # the first answer is the one to `show`
     assert logs_in(server, user)
 
 
-def test_the_answer_has_the_type_of_the_question(house, server, admin):
+def test_the_answer_has_the_type_of_the_question(site, server, admin):
     while not admin.messages.empty():
         admin.messages.get_nowait()
-    admin.say(house.jid, "status", kind="normal")
-    answer = admin.next_message(house.jid)
+    admin.say(site.jid, "status", kind="normal")
+    answer = admin.next_message(site.jid)
     assert answer["type"] == "normal", answer

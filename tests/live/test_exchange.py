@@ -1,26 +1,34 @@
 """Lists of other programs and of the server itself are taken over, and what is known is given and taken again."""
+
 import json
 import subprocess
 
 import pytest
 
 import lab
-from lab.portcullis import wait_for
-from steps import logs_in, must_be_refused
+from lab import wait
+from lab.assertions import logs_in, must_be_refused
 
 
 @pytest.fixture
-def shell(house, tmp_path):
+def shell(site, tmp_path):
     """Runs the program; a list goes into a file first."""
+
     def run(*args, text=None, code=0):
         if text is not None:
             file = tmp_path / "list"
             file.write_text(text)
             args = (*args, file)
-        done = subprocess.run([house.bot.binary, *args, "-c", house.bot.config], text=True, input="",
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            [site.bot.binary, *args, "-c", site.bot.config],
+            text=True,
+            input="",
+            capture_output=True,
+            timeout=60,
+        )
         assert done.returncode == code, done
         return done.stdout if code == 0 else done.stdout + done.stderr
+
     return run
 
 
@@ -28,10 +36,12 @@ def taken(shell, *args, **more):
     return json.loads(shell("import", "--yes", "--json", *args, **more))["taken"]
 
 
-def test_a_list_bans_after_a_summary_and_twice_is_once(house, server, shell, fresh):
+def test_a_list_bans_after_a_summary_and_twice_is_once(site, server, shell, fresh):
     users = [fresh() for _ in range(3)]
     names = [server.jid(u) for u in users]
-    text = "# spam wave\n" + "\n".join(f"{n} 2d spam wave" for n in names) + "\n203.0.113.77 1h\n192.0.2.9 1h the office\n"
+    text = (
+        "# spam wave\n" + "\n".join(f"{n} 2d spam wave" for n in names) + "\n203.0.113.77 1h\n192.0.2.9 1h the office\n"
+    )
     told = shell("import", "--dry-run", text=text, code=1)
     print(told)
     assert "4 bans would begin." in told and "1 would not be taken." in told and "list:6: 192.0.2.9 is exempt" in told
@@ -44,19 +54,19 @@ def test_a_list_bans_after_a_summary_and_twice_is_once(house, server, shell, fre
         must_be_refused(server, user, "spam wave")
     again = shell("import", "--yes", text=text, code=1)
     assert "4 are here already." in again and "Nothing was changed." in again, again
-    said = house.say(f"show {names[0]}")
+    said = site.say(f"show {names[0]}")
     print(said)
     assert "imported" in said and "unix:root" in said, said
 
 
 @pytest.mark.only("ejabberd")
-def test_the_servers_own_bans_are_adopted_with_their_reason(house, server, shell, fresh):
+def test_the_servers_own_bans_are_adopted_with_their_reason(site, server, shell, fresh):
     user = fresh()
     who = server.jid(user)
     server.ctl("ban_account", user=user, host=server.host, reason="made by the server")
     did = taken(shell, "--from", "ejabberd", text=f"{who}\n")
     assert (did["banned"], did["refused"]) == (1, []), did
-    said = house.say(f"show {who}")
+    said = site.say(f"show {who}")
     print(said)
     assert "made by the server" in said, said
     must_be_refused(server, user, "made by the server")
@@ -64,12 +74,12 @@ def test_the_servers_own_bans_are_adopted_with_their_reason(house, server, shell
     assert (again["banned"], again["standing"]) == (0, 1), again
 
 
-def test_what_is_given_is_taken_by_another_with_its_history(house, server, shell, fresh, tmp_path):
+def test_what_is_given_is_taken_by_another_with_its_history(site, server, shell, fresh, tmp_path):
     user = fresh()
     who = server.jid(user)
-    house.say(f"ban {who} 3d first")
-    house.say(f"unban {who} a mistake")
-    house.say(f"ban {who} 5d second")
+    site.say(f"ban {who} 3d first")
+    site.say(f"unban {who} a mistake")
+    site.say(f"ban {who} 5d second")
     file = tmp_path / "all.jsonl"
     shell("export", "-o", file)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -81,12 +91,20 @@ def test_what_is_given_is_taken_by_another_with_its_history(house, server, shell
     assert again["banned"] == again["recalled"] == again["prolonged"] == 0, again
 
     # Another portcullis, on another store and without any right on the server.
-    other = lab.Portcullis(server, admins=[server.jid("admin")],
-                           component={"domain": server.stranger, "server": f"127.0.0.1:{server.stranger_port}"})
+    other = lab.Portcullis(
+        server,
+        admins=[server.jid("admin")],
+        component={"domain": server.stranger, "server": f"127.0.0.1:{server.stranger_port}"},
+    )
     other.start(ready=False)
     try:
-        wait_for(lambda: "Nothing would be changed" not in (told := other.run("import", "--dry-run", file).stdout) and "decisions" in told,
-                 what="it runs")
+        wait.until(
+            lambda: (
+                "Nothing would be changed" not in (told := other.run("import", "--dry-run", file).stdout)
+                and "decisions" in told
+            ),
+            what="it runs",
+        )
         took = other.run("import", "--yes", file).stdout
         assert "made elsewhere stand in the history now" in took, took
         shown = other.run("show", who).stdout

@@ -1,53 +1,56 @@
 """The record in the user's private storage: what it says, what it never says, and the race for it."""
+
 import re
 import threading
 import time
 
 import pytest
 
-from lab import RawClient
-from steps import ban, must_be_refused, must_log_in, unban, wait_for
-from lab.raw import refused
+from lab import RawClient, wait
+from lab.assertions import ban, must_be_refused, must_log_in, unban
+from lab.clients.raw_client import refused
 
 BANNED = "<banned xmlns='jabber:ejabberd:banned'/>"
 PRIVATE = "<query xmlns='jabber:iq:private'>"
 NOTE = "only for the eyes of admins"
 
 
-def test_the_record_carries_reason_and_seal_but_never_the_note(house, server, admin, fresh):
+def test_the_record_carries_reason_and_seal_but_never_the_note(site, server, admin, fresh):
     user = fresh()
-    step = admin.command(house.jid, "ban", values={"subject": server.jid(user), "duration": "3d", "reason": "spam & <eggs>", "note": NOTE})
+    step = admin.command(
+        site.jid, "ban", values={"subject": server.jid(user), "duration": "3d", "reason": "spam & <eggs>", "note": NOTE}
+    )
     assert step.status == "completed", step
-    record = wait_for(lambda: server.record(user), 8)
+    record = wait.until(lambda: server.record(user), 8)
     must_be_refused(server, user)
     assert "eggs" in record, record
     assert "seal" in record and "urn:portcullis" in record, record
     assert NOTE not in record, record
-    assert NOTE in admin.command(house.jid, "show", values={"subject": server.jid(user)}).text, "admins do see the note"
-    unban(house, server.jid(user))
-    wait_for(lambda: not server.record(user), 8, what="the record is gone")
+    assert NOTE in admin.command(site.jid, "show", values={"subject": server.jid(user)}).text, "admins do see the note"
+    unban(site, server.jid(user))
+    wait.until(lambda: not server.record(user), 8, what="the record is gone")
     must_log_in(server, user)
 
 
 @pytest.mark.only("ejabberd")
-def test_ejabberd_itself_knows_the_ban(house, server, fresh):
+def test_ejabberd_itself_knows_the_ban(site, server, fresh):
     user = fresh()
-    ban(house, server.jid(user), "3d native")
+    ban(site, server.jid(user), "3d native")
     must_be_refused(server, user, "native")
     details = str(server.ctl("get_ban_details", user=user, host=server.host))
     assert "native" in details, details
     assert "g20AAAAg" in server.record(user), server.record(user)
 
 
-def test_the_record_holds_while_portcullis_is_down(house, server, fresh):
+def test_the_record_holds_while_portcullis_is_down(site, server, fresh):
     user = fresh()
-    ban(house, server.jid(user), "1d away")
+    ban(site, server.jid(user), "1d away")
     must_be_refused(server, user)
-    house.bot.stop()
+    site.bot.stop()
     must_be_refused(server, user, "away")
 
 
-def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end(house, server, admin, fresh):
+def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end(site, server, admin, fresh):
     user = fresh()
     fighter = RawClient(server, user).login()
     fighter.s.setblocking(True)
@@ -58,7 +61,10 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
         while not stop.is_set():
             n += 1
             try:
-                fighter.send(f"<iq type='set' id='s{n}'>{PRIVATE}{BANNED}</query></iq><iq type='get' id='g{n}'>{PRIVATE}{BANNED}</query></iq>")
+                fighter.send(
+                    f"<iq type='set' id='s{n}'>{PRIVATE}{BANNED}</query></iq>"
+                    f"<iq type='get' id='g{n}'>{PRIVATE}{BANNED}</query></iq>"
+                )
             except OSError:
                 return
             time.sleep(0.002)
@@ -72,7 +78,9 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
     for t in threads:
         t.start()
     time.sleep(0.3)
-    step = admin.command(house.jid, "ban", values={"subject": server.jid(user), "duration": "1d", "reason": "fights", "note": NOTE})
+    step = admin.command(
+        site.jid, "ban", values={"subject": server.jid(user), "duration": "1d", "reason": "fights", "note": NOTE}
+    )
     assert step.status == "completed", step
     threads[0].join(20)
     stop.set()
@@ -85,30 +93,32 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
 
 
 @pytest.mark.only("ejabberd")  # on Prosody the record is only an export
-def test_admins_hear_of_a_record_that_others_changed(house, server, admin, fresh):
+def test_admins_hear_of_a_record_that_others_changed(site, server, admin, fresh):
     user = fresh()
-    ban(house, server.jid(user), "1d spam in rooms")
+    ban(site, server.jid(user), "1d spam in rooms")
     forged = server.record(user).replace("spam in rooms", "all is forgiven")
     assert "forgiven" in forged
-    server.ctl("private_set", user=user, host=server.host, element=re.search("<banned.*</banned>", forged, re.S).group())
+    server.ctl(
+        "private_set", user=user, host=server.host, element=re.search("<banned.*</banned>", forged, re.S).group()
+    )
     assert "forgiven" in server.record(user), server.record(user)
     while not admin.messages.empty():
         admin.messages.get_nowait()
-    house.say(f"ban {server.jid(user)} 2d", "admin2")
-    notice = admin.next_message(f"bot@{house.jid}")["body"]
+    site.say(f"ban {server.jid(user)} 2d", "admin2")
+    notice = admin.next_message(f"bot@{site.jid}")["body"]
     print(notice)
     assert notice.startswith(f"The ban record of {server.jid(user)}") and "had been forged" in notice, notice
     assert "spam in rooms" in server.record(user), "and it is right again"
 
 
 @pytest.fixture
-def watchful(house):
+def watchful(site):
     """portcullis looks at all records every second."""
-    house.bot.change(record={"check_every": "1s"})
-    house.bot.restart()
-    yield house
-    house.bot.change(record={"check_every": "10m"})
-    house.bot.restart()
+    site.bot.change(record={"check_every": "1s"})
+    site.bot.restart()
+    yield site
+    site.bot.change(record={"check_every": "10m"})
+    site.bot.restart()
 
 
 @pytest.mark.only("ejabberd")
@@ -116,9 +126,12 @@ def test_a_record_somebody_changed_is_written_again_by_itself(watchful, server, 
     user = fresh()
     ban(watchful, server.jid(user), "1d watched")
     must_be_refused(server, user)
-    for other in (BANNED, "<banned xmlns='jabber:ejabberd:banned'><reason>mine</reason><bandate>x</bandate><hash>y</hash></banned>"):
+    for other in (
+        BANNED,
+        "<banned xmlns='jabber:ejabberd:banned'><reason>mine</reason><bandate>x</bandate><hash>y</hash></banned>",
+    ):
         server.ctl("private_set", user=user, host=server.host, element=other)
-        wait_for(lambda: "watched" in server.record(user), 10, what="the record is there again")
+        wait.until(lambda: "watched" in server.record(user), 10, what="the record is there again")
         must_be_refused(server, user, "watched")
     assert "changed by somebody else" in watchful.bot.log_since_start()
 
@@ -127,7 +140,7 @@ def test_a_record_somebody_changed_is_written_again_by_itself(watchful, server, 
 def test_a_ban_the_server_made_itself_is_taken_over_by_itself(watchful, server, fresh):
     user = fresh()
     server.ctl("ban_account", user=user, host=server.host, reason="by the operator")
-    text = wait_for(lambda: "is banned" in (said := watchful.say(f"show {server.jid(user)}")) and said, 15, every=1)
+    text = wait.until(lambda: "is banned" in (said := watchful.say(f"show {server.jid(user)}")) and said, 15, every=1)
     assert "made by the server" in text and "by the operator" in text, text
     must_be_refused(server, user, "by the operator")
     unban(watchful, server.jid(user))

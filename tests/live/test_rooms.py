@@ -1,11 +1,12 @@
 """Rooms: joined, left, entered again; orders by whom the room shows, and nobody else."""
+
 import itertools
 
 import pytest
 
-from lab import Client, Portcullis, Room, wait_for
-from steps import must_be_refused, must_log_in
-from words import BANNED, UNBANNED, did_not_say, said
+from lab import Client, Portcullis, Room, wait
+from lab.answers import BANNED, UNBANNED, said
+from lab.assertions import must_be_refused, must_log_in
 
 _numbers = itertools.count(1)
 
@@ -23,7 +24,7 @@ class Stage:
         self.bot.change(rooms=[{"jid": self.room.jid, **settings}])
         self.bot.start()
         if joins:
-            self.wait_for("portcullis")
+            self.wait_in_room("portcullis")
 
     def client(self, user):
         one = Client(self.server, user)
@@ -38,8 +39,13 @@ class Stage:
         self.room.enter(one, user)
         return one
 
-    def wait_for(self, nick, within=20):
-        wait_for(lambda: nick in self.room.nicks(), within, every=0.2, what=f"{nick} in {self.room.jid}; {self.bot.log()[-2000:]}")
+    def wait_in_room(self, nick, within=20):
+        wait.until(
+            lambda: nick in self.room.nicks(),
+            within,
+            every=0.2,
+            what=f"{nick} in {self.room.jid}; {self.bot.log()[-2000:]}",
+        )
 
     def status(self):
         return self.admin.ask(self.bot.jid, "status")
@@ -54,9 +60,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(house, server):
+def stage(site, server):
     """Makes a stage; the other portcullis rests meanwhile, for there is only one of that name."""
-    house.bot.stop()
+    site.bot.stop()
     made = []
 
     def make(*args, **settings):
@@ -77,7 +83,10 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
         said(f"^dave: {UNBANNED}", s.room.ask(moderator, f"!unban {spammer} a mistake"), who=spammer)
         must_log_in(server, spammer.partition("@")[0])
         said("^dave: .*role", s.room.ask(moderator, "@portcullis allow 192.0.2.77"))
-        said("^mallory: You need the role moderator for that. I take orders from", s.room.ask(stranger, f"portcullis: ban {spammer}"))
+        said(
+            "^mallory: You need the role moderator for that. I take orders from",
+            s.room.ask(stranger, f"portcullis: ban {spammer}"),
+        )
         s.room.forget(s.admin)
         stranger.say(s.room.jid, f"portcullis: ban {spammer}", kind="groupchat")
         s.admin.say(s.room.jid, f"ban {spammer}", kind="groupchat")
@@ -107,23 +116,23 @@ def test_a_question_waits_for_who_was_asked(stage, server):
 
 def test_a_taken_nick_a_kick_and_a_room_that_is_closed(stage, server):
     with stage(joins=False, nick="admin") as s:  # the owner has that one
-        s.wait_for("admin-2")
+        s.wait_in_room("admin-2")
         s.room.kick("admin-2")
-        wait_for(lambda: "admin-2" not in s.room.nicks(), 5)
+        wait.until(lambda: "admin-2" not in s.room.nicks(), 5)
         said("kicked out by admin: no bots", s.status())
-        s.wait_for("admin-2", within=40)
+        s.wait_in_room("admin-2", within=40)
         s.room.destroy("moving")
-        said("closed: moving", wait_for(lambda: (t := s.status()) and "closed" in t and t, 10, every=1))
+        said("closed: moving", wait.until(lambda: (t := s.status()) and "closed" in t and t, 10, every=1))
 
 
 def test_what_was_said_before_is_not_done_again(stage, server, fresh):
     with stage(options={"membersonly": False}) as s:
         victim = server.jid(fresh())
         s.bot.stop()
-        wait_for(lambda: "portcullis" not in s.room.nicks(), 10, what="it left when it stopped")
+        wait.until(lambda: "portcullis" not in s.room.nicks(), 10, what="it left when it stopped")
         s.admin.say(s.room.jid, f"portcullis: ban {victim} 1h while away", kind="groupchat")
         s.bot.start()
-        s.wait_for("portcullis")
+        s.wait_in_room("portcullis")
         s.room.silent(s.admin)
         said("not banned", s.admin.ask(s.bot.jid, f"show {victim}"))
 
@@ -133,8 +142,8 @@ def test_a_room_that_hides_who_is_who(stage, server):
         said("^admin: I cannot see who you are", s.room.ask(s.admin, "portcullis: list"))
         said("I cannot see who", s.status())
         s.room.change(whois="anyone")
-        s.wait_for("portcullis")
-        wait_for(lambda: "No bans" in ask_or_nothing(s, "portcullis: list"), 15, every=1)
+        s.wait_in_room("portcullis")
+        wait.until(lambda: "No bans" in ask_or_nothing(s, "portcullis: list"), 15, every=1)
 
 
 def ask_or_nothing(s, line):
@@ -149,7 +158,12 @@ def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh)
         victim = server.jid(fresh())
         moderator = s.client("moderator")
         said(BANNED, moderator.ask(s.bot.jid, f"ban {victim} 1d by chat"), who=victim)
-        said(r"^ban by {mod}/lab \(moderator, chat\): Banned #\d+ {who}", s.room.heard(s.admin), mod=server.jid("moderator"), who=victim)
+        said(
+            r"^ban by {mod}/lab \(moderator, chat\): Banned #\d+ {who}",
+            s.room.heard(s.admin),
+            mod=server.jid("moderator"),
+            who=victim,
+        )
         moderator.command(s.bot.jid, "unban", values={"subject": victim})
         said(r"^unban by {mod}/lab \(moderator, form\): Un-banned", s.room.heard(s.admin), mod=server.jid("moderator"))
         moderator.ask(s.bot.jid, "list")
@@ -160,31 +174,45 @@ def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh)
 
 def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, server):
     with stage(joins=False, options={"passwordprotectedroom": True, "roomsecret": "sesame", "membersonly": False}) as s:
-        said("wants a password", wait_for(lambda: (t := s.status()) and "password" in t and t, 10, every=1))
+        said("wants a password", wait.until(lambda: (t := s.status()) and "password" in t and t, 10, every=1))
         rooms = s.bot.settings["rooms"]
         s.bot.change(rooms=[{**rooms[0], "password": "sesame"}])
         s.bot.reload()
-        s.wait_for("portcullis")
+        s.wait_in_room("portcullis")
         closed = Room(s.admin, f"closed{next(_numbers)}")
         nowhere = f"nowhere@{server.room_host}"
         s.bot.change(rooms=[{"jid": closed.jid}, {"jid": nowhere}])
         s.bot.reload()
-        wait_for(lambda: "portcullis" not in s.room.nicks(), 5, what="it left the room that is no longer configured")
-        text = wait_for(lambda: (t := s.status()) and t.count("NOT IN ROOM") == 2 and "Next try" in t and t, 10, every=1)
+        wait.until(lambda: "portcullis" not in s.room.nicks(), 5, what="it left the room that is no longer configured")
+        text = wait.until(
+            lambda: (t := s.status()) and t.count("NOT IN ROOM") == 2 and "Next try" in t and t, 10, every=1
+        )
         said("for members only", text)
         said("there is no such room", text)
-        invite = (f"<message xmlns='jabber:client' to='{closed.jid}'><x xmlns='http://jabber.org/protocol/muc#user'>"
-                  f"<invite to='bot@{s.bot.jid}'/></x></message>")
+        invite = (
+            f"<message xmlns='jabber:client' to='{closed.jid}'><x xmlns='http://jabber.org/protocol/muc#user'>"
+            f"<invite to='bot@{s.bot.jid}'/></x></message>"
+        )
         closed.affiliate(f"bot@{s.bot.jid}", "member")
         s.admin.send_raw(invite)
-        wait_for(lambda: "portcullis" in closed.nicks(), 15, every=0.3, what=f"an invitation is taken; {s.bot.log()[-1500:]}")
+        wait.until(
+            lambda: "portcullis" in closed.nicks(), 15, every=0.3, what=f"an invitation is taken; {s.bot.log()[-1500:]}"
+        )
         direct = Room(s.admin, f"closed{next(_numbers)}")
         s.bot.change(rooms=[{"jid": direct.jid}])
         s.bot.reload()
-        wait_for(lambda: "NOT IN ROOM" in s.status(), 10, every=1, what="it cannot enter")
+        wait.until(lambda: "NOT IN ROOM" in s.status(), 10, every=1, what="it cannot enter")
         direct.affiliate(f"bot@{s.bot.jid}", "member")
-        s.admin.send_raw(f"<message xmlns='jabber:client' to='bot@{s.bot.jid}'><x xmlns='jabber:x:conference' jid='{direct.jid}'/></message>")
-        wait_for(lambda: "portcullis" in direct.nicks(), 15, every=0.3, what=f"a direct invitation is taken; {s.bot.log()[-1500:]}")
+        s.admin.send_raw(
+            f"<message xmlns='jabber:client' to='bot@{s.bot.jid}'>"
+            f"<x xmlns='jabber:x:conference' jid='{direct.jid}'/></message>"
+        )
+        wait.until(
+            lambda: "portcullis" in direct.nicks(),
+            15,
+            every=0.3,
+            what=f"a direct invitation is taken; {s.bot.log()[-1500:]}",
+        )
 
 
 def test_a_restart_of_the_server_and_it_is_back(stage, server):
@@ -195,5 +223,5 @@ def test_a_restart_of_the_server_and_it_is_back(stage, server):
         admin = s.client("admin")
         s.room.owner = s.admin = admin
         s.room.enter(admin, "admin")
-        s.wait_for("portcullis", within=40)
+        s.wait_in_room("portcullis", within=40)
         said("^admin: No bans", s.room.ask(admin, "portcullis: list"))

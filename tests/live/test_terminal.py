@@ -1,4 +1,5 @@
 """The shell of the server: the same commands as subcommands, through the socket of the portcullis that runs."""
+
 import fcntl
 import json
 import os
@@ -13,40 +14,50 @@ import termios
 
 import pytest
 
-from steps import logs_in, must_be_refused
-from words import BANNED_UNTIL, ROW, said
+from lab.answers import BANNED_UNTIL, ROW, said
+from lab.assertions import logs_in, must_be_refused
 
 USER = "unix:root"
 
 
 @pytest.fixture
-def shell(house):
+def shell(site):
     """Runs the program; standard output and the other one apart."""
+
     def run(*args, input="", **more):
-        return subprocess.run([house.bot.binary, *args, "-c", house.bot.config], text=True, input=input,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30, **more)
+        return subprocess.run(
+            [site.bot.binary, *args, "-c", site.bot.config],
+            text=True,
+            input=input,
+            capture_output=True,
+            timeout=30,
+            **more,
+        )
+
     return run
 
 
-def test_a_ban_from_the_shell_holds_and_is_seen_in_the_chat(house, server, shell, fresh):
+def test_a_ban_from_the_shell_holds_and_is_seen_in_the_chat(site, server, shell, fresh):
     user = fresh()
     who = server.jid(user)
     done = shell("ban", who, "3d", "spam", "in", "rooms")
     assert (done.returncode, done.stderr) == (0, ""), done
     number = said(r"^Banned #(\d+) {who} until .* \(3 days\): spam in rooms\.", done.stdout, who=who)[1]
     must_be_refused(server, user, "spam in rooms")
-    text = house.say(f"list {who}")
+    text = site.say(f"list {who}")
     said(ROW, text, who=who, number=number)
     said(rf"by {USER}: spam in rooms", text)
-    said(rf"by {USER} \(terminal\)", house.say(f"show #{number}"))
+    said(rf"by {USER} \(terminal\)", site.say(f"show #{number}"))
     undone = shell("unban", f"#{number}", "a mistake")
     assert undone.returncode == 0, undone
     assert logs_in(server, user)
 
 
-def test_json_is_one_document_with_machine_fields(house, server, shell, fresh):
+def test_json_is_one_document_with_machine_fields(site, server, shell, fresh):
     who = server.jid(fresh())
-    done = json.loads(shell("ban", who, "--duration", "2h", "--reason", "spam", "--note", "seen by carol", "--json").stdout)
+    done = json.loads(
+        shell("ban", who, "--duration", "2h", "--reason", "spam", "--note", "seen by carol", "--json").stdout
+    )
     assert done["kind"] == "done" and done["grade"] == "good", done
     ban = done["subjects"][0]["ban"]
     assert (ban["subject"], ban["reason"], ban["by"], ban["origin"]) == (who, "spam", USER, "hand")
@@ -54,11 +65,13 @@ def test_json_is_one_document_with_machine_fields(house, server, shell, fresh):
     assert listed["rows"] == [ban]
     shown = json.loads(shell("show", who, "--json").stdout)
     assert any("seen by carol" in row["value"] for row in shown["rows"]), shown
-    assert json.loads(shell("unban", who, "--json").stdout)["subjects"] == [{"subject": who, "ban": None, "pending": False}]
+    assert json.loads(shell("unban", who, "--json").stdout)["subjects"] == [
+        {"subject": who, "ban": None, "pending": False}
+    ]
     assert shell("list", "--all", "--json").returncode == 0
 
 
-def test_exit_codes_questions_and_standard_input(house, server, shell, fresh):
+def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
     wrong = shell("ban", "a@b", "3", "strikes")
     assert wrong.returncode == 2 and wrong.stdout == "", wrong
     said(r"needs a unit", wrong.stderr)
@@ -74,16 +87,20 @@ def test_exit_codes_questions_and_standard_input(house, server, shell, fresh):
     said(r"^6 of 6 done", done.stdout)
     assert shell("unban", "-", "--yes", input="\n".join(many)).returncode == 0
     # `head` reads one line and goes.
-    piped = subprocess.run(["bash", "-c", '"$0" list --all -c "$1" | head -1; exit ${PIPESTATUS[0]}', house.bot.binary, house.bot.config],
-                           text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    piped = subprocess.run(
+        ["bash", "-c", '"$0" list --all -c "$1" | head -1; exit ${PIPESTATUS[0]}', site.bot.binary, site.bot.config],
+        text=True,
+        capture_output=True,
+        timeout=30,
+    )
     assert (piped.returncode, piped.stderr) == (0, ""), piped
 
 
-def on_a_terminal(house, *args, answer="", columns=70):
+def on_a_terminal(site, *args, answer="", columns=70):
     """The program on a terminal of its own; what is shown there, and the exit code."""
     pid, screen = pty.fork()
     if pid == 0:
-        os.execve(house.bot.binary, ["portcullis", *map(str, args), "-c", str(house.bot.config)], {"TERM": "xterm"})
+        os.execve(site.bot.binary, ["portcullis", *map(str, args), "-c", str(site.bot.config)], {"TERM": "xterm"})
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     shown = b""
     while True:
@@ -100,33 +117,38 @@ def on_a_terminal(house, *args, answer="", columns=70):
     return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def test_a_person_is_asked_and_sees_a_table_that_fits(house):
-    shown, code = on_a_terminal(house, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="n\n")
+def test_a_person_is_asked_and_sees_a_table_that_fits(site):
+    shown, code = on_a_terminal(site, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="n\n")
     said(r"10\.0\.0\.0/8 is wide.*Do it\? \[y/N\]", shown)
     assert code == 1, shown
-    shown, code = on_a_terminal(house, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="y\n")
+    shown, code = on_a_terminal(site, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="y\n")
     said(BANNED_UNTIL, shown, who="10.0.0.0/8")
     assert code == 0, shown
-    shown, code = on_a_terminal(house, "list", "10.0.0.0/8")
+    shown, code = on_a_terminal(site, "list", "10.0.0.0/8")
     table = [line for line in shown.splitlines() if "10.0.0.0/8" in line]
     assert len(table) == 1 and len(table[0]) <= 70 and table[0].endswith("…"), shown
     assert "\x1b[1mNumber" in shown, shown
-    on_a_terminal(house, "unban", "10.0.0.0/8")
+    on_a_terminal(site, "unban", "10.0.0.0/8")
 
 
-def test_another_user_of_the_machine_is_refused(house, server):
+def test_another_user_of_the_machine_is_refused(site, server):
     """`nobody` with a configuration it can read finds the socket, and may not open it."""
     nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    store = house.bot.settings["store"]["path"]
+    store = site.bot.settings["store"]["path"]
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        binary = shutil.copy(house.bot.binary, pathlib.Path(folder) / "portcullis")
+        binary = shutil.copy(site.bot.binary, pathlib.Path(folder) / "portcullis")
         config = pathlib.Path(folder) / "readable.toml"
-        text = house.bot.config.read_text()
+        text = site.bot.config.read_text()
         config.write_text("\n".join(line for line in text.splitlines() if not line.startswith("secret")) + "\n")
         config.chmod(0o644)
-        done = subprocess.run([*nobody, binary, "ban", server.jid("alice"), "1d", "-c", config], text=True, cwd="/",
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+        done = subprocess.run(
+            [*nobody, binary, "ban", server.jid("alice"), "1d", "-c", config],
+            text=True,
+            cwd="/",
+            capture_output=True,
+            timeout=30,
+        )
         assert done.returncode == 1, done
         said(r"you may not speak with the portcullis .* only root and the user it runs as", done.stderr)
     connect = f"import socket; socket.socket(socket.AF_UNIX).connect({store + '/control.sock'!r})"
@@ -136,14 +158,14 @@ def test_another_user_of_the_machine_is_refused(house, server):
         one.connect(store + "/control.sock")  # we are root
 
 
-def test_nobody_there_is_told_with_what_to_do(house, shell):
-    house.bot.stop()
+def test_nobody_there_is_told_with_what_to_do(site, shell):
+    site.bot.stop()
     try:
         done = shell("list")
         assert done.returncode == 1, done
         said(r"no portcullis runs on the store .* Start it", done.stderr)
     finally:
-        house.bot.start()
+        site.bot.start()
     assert shell("status").returncode == 0
     assert shell("check-config").returncode == 0
     said(r"Level:", shell("doctor").stdout)

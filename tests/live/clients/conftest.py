@@ -1,13 +1,17 @@
-"""Clients nobody here wrote, each beside a server and a portcullis of its own: ban numbers begin at 1, as in the documents.
+"""Clients nobody here wrote, each beside a server and a portcullis of its own: ban numbers begin at 1, as in the
+documents.
 
-`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients`, and the texts in `docs/clients.md`, so.
+`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients`, and the texts in
+`docs/clients.md`, so.
 """
+
 import re
 
 import pytest
 
 import lab
-from parts import need
+from lab import wait
+from lab.require import need
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +41,12 @@ def bot(server, admin):
     for user in "moderator", "mallory":
         room.affiliate(server.jid(user), "member")
     room.affiliate(f"bot@{server.component}", "member")
-    one = lab.Portcullis(server, admins=[server.jid("admin"), server.jid("admin2")], exempt={"loopback": False},
-                         rooms=[{"jid": room.jid}])
+    one = lab.Portcullis(
+        server,
+        admins=[server.jid("admin"), server.jid("admin2")],
+        exempt={"loopback": False},
+        rooms=[{"jid": room.jid}],
+    )
     one.room = room
     one.start()
     yield one
@@ -47,7 +55,7 @@ def bot(server, admin):
 
 @pytest.fixture
 def room(bot):
-    lab.wait_for(lambda: "portcullis" in bot.room.nicks(), 20, every=0.2, what="portcullis in its room")
+    wait.until(lambda: "portcullis" in bot.room.nicks(), 20, every=0.2, what="portcullis in its room")
     return bot.room
 
 
@@ -63,12 +71,14 @@ def stranger(server, room):
 @pytest.fixture
 def guess(server, bot):
     """Guesses passwords of an account from one address until a rule as shipped bans the two; the address."""
+
     def run(user, source):
-        lab.wait_for(lambda: "hook module is there" in bot.log_since_start(), 30, what="a hello of the module")
+        wait.until(lambda: "hook module is there" in bot.log_since_start(), 30, what="a hello of the module")
         for n in range(5):
             client = lab.RawClient(server, user, f"guess-{n}", source)
             client.auth("PLAIN")
             client.close()
+
     return run
 
 
@@ -84,6 +94,7 @@ def keep(request, server):
                 (folder / name).write_text(re.sub(r"\n{3,}", "\n\n", screen) + "\n")
             else:
                 (folder / name).write_bytes(screen)
+
     return write
 
 

@@ -6,6 +6,7 @@
 
 It fills in a form it is shown, says what it reads, goes on when it is asked to confirm, and stops at an error.
 """
+
 import asyncio
 import inspect
 import sys
@@ -45,7 +46,9 @@ class Stranger(slixmpp.ClientXMPP):
         action = "execute"
         session, form, filled = None, None, False
         while True:
-            answer = await self["xep_0050"].send_command(self.service, self.node, sessionid=session, action=action, payload=form)
+            answer = await self["xep_0050"].send_command(
+                self.service, self.node, sessionid=session, action=action, payload=form
+            )
             command = answer["command"]
             self.read(command)
             if command["status"] != "executing":
@@ -85,7 +88,11 @@ class Stranger(slixmpp.ClientXMPP):
                 continue
             value = field["value"]
             value = "" if value is None else " / ".join(value if isinstance(value, list) else str(value).splitlines())
-            print(value if field["type"] == "fixed" else f"  {var} ({field['label']}){' *' if field['required'] else ''}: {value}".rstrip())
+            print(
+                value
+                if field["type"] == "fixed"
+                else f"  {var} ({field['label']}){' *' if field['required'] else ''}: {value}".rstrip()
+            )
 
 
 def main():

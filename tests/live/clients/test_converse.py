@@ -1,11 +1,13 @@
 """Converse.js in Chromium: a client for the web. It shows labels, descriptions and the actions that are offered; of a
 finished command the note and the fields, and a table only when the command had no form before it."""
+
 import pytest
 
-from converse import Converse
-from parts import need
-from steps import logs_in, must_be_refused, wait_for
-from words import ALREADY, NOT_BANNED, said
+from lab import wait
+from lab.answers import ALREADY, NOT_BANNED, said
+from lab.assertions import logs_in, must_be_refused
+from lab.clients.converse import Converse
+from lab.require import need
 
 pytestmark = pytest.mark.only("ejabberd-24.12", "prosody-13")
 
@@ -34,14 +36,25 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(web, server, bot, keep):
     who = server.jid("alice")
     web.commands(bot)
     web.open("ban")
-    for label in ("Whom, one a line", "For how long", "Other duration", "Public reason", "Private note", "Even if unknown or exempt"):
+    for label in (
+        "Whom, one a line",
+        "For how long",
+        "Other duration",
+        "Public reason",
+        "Private note",
+        "Even if unknown or exempt",
+    ):
         web.see(f"{PANEL} label", label)
     keep("converse-form.png", web.picture(FORM))
     web.fill(subject=who, other_duration="5", reason="spam in three rooms", note="second time\nthis month")
     web.press("complete")
     web.shows(r"^Error: 5 what\? A duration needs a unit, for example 5m, 5h or 5d\.", f"{PANEL} .form-instructions")
-    assert (web.value("subject"), web.value("other_duration"), web.value("reason"), web.value("note")) == \
-        (who, "5", "spam in three rooms", "second time\nthis month")
+    assert (web.value("subject"), web.value("other_duration"), web.value("reason"), web.value("note")) == (
+        who,
+        "5",
+        "spam in three rooms",
+        "second time\nthis month",
+    )
     keep("converse-wrong.png", web.picture(FORM))
     assert logs_in(server, "alice")
     web.fill(other_duration="", duration="3 days")
@@ -57,13 +70,20 @@ def test_what_is_wide_asks_first_and_previous_leads_back(web, bot, admin, keep):
     web.open("ban")
     web.fill(subject="198.51.0.0/16", duration="1 day", reason="a flood of joins")
     web.press("complete")
-    web.shows(r"Nothing is done yet\. Ban 198\.51\.0\.0/16 until .* UTC \(1 day\): a flood of joins\..* is wide: 65536 addresses\.",
-              f"{PANEL} .form-instructions")
+    web.shows(
+        r"Nothing is done yet\. Ban 198\.51\.0\.0/16 until .* UTC \(1 day\): a flood of joins\..* is wide: "
+        r"65536 addresses\.",
+        f"{PANEL} .form-instructions",
+    )
     keep("converse-confirm.png", web.picture(FORM))
     said(NOT_BANNED, admin.ask(bot.jid, "show 198.51.0.0/16"), who="198.51.0.0/16")
     web.press("prev")
-    wait_for(lambda: web.find(f"{PANEL} textarea[name=subject]"), what="the form is back")
-    assert (web.value("subject"), web.value("duration"), web.value("reason")) == ("198.51.0.0/16", "1d", "a flood of joins")
+    wait.until(lambda: web.find(f"{PANEL} textarea[name=subject]"), what="the form is back")
+    assert (web.value("subject"), web.value("duration"), web.value("reason")) == (
+        "198.51.0.0/16",
+        "1d",
+        "a flood of joins",
+    )
     web.fill(reason="a flood")
     web.press("complete")
     web.shows(r"\(1 day\): a flood\.", f"{PANEL} .form-instructions")
@@ -76,7 +96,7 @@ def test_a_form_that_is_cancelled_changes_nothing(web, server, bot):
     web.open("ban")
     web.fill(subject=server.jid("carol"))
     web.click(f"{PANEL} li form .button-cancel")
-    wait_for(lambda: not web.find(f"{PANEL} li form"), what="the form is closed")
+    wait.until(lambda: not web.find(f"{PANEL} li form"), what="the form is closed")
     assert logs_in(server, "carol")
 
 
@@ -91,12 +111,14 @@ def test_a_refusal_does_not_read_as_done(web, server, bot, keep):
 
 
 def test_the_list_is_readable_row_by_row(web, server, bot, admin, keep):
-    admin.ask(bot.jid, f"ban {server.jid('dave')} 12h \"insults, again\"")
+    admin.ask(bot.jid, f'ban {server.jid("dave")} 12h "insults, again"')
     web.commands(bot)
     web.open("list")
     web.press("complete")
     web.shows(r"^Completed Bans 1-\d+ of \d+\.", PANEL)
-    web.shows(r"#\d+ {who}: until .* \(12 hours\), by admin2@.*: insults, again\.", f"{PANEL} li form", who=server.jid("dave"))
+    web.shows(
+        r"#\d+ {who}: until .* \(12 hours\), by admin2@.*: insults, again\.", f"{PANEL} li form", who=server.jid("dave")
+    )
     keep("converse-list.png", web.picture(FORM))
 
 
@@ -144,7 +166,9 @@ def test_a_notice_comes_by_itself_and_a_reply_acts_on_it(web, server, bot, guess
     web.chat(f"bot@{bot.jid}")
     said("You hear of: bans", web.say("watch bans"))
     guess("erin", "127.77.7.8")
-    number = web.hears(r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nextend \1 1w$", pair=pair).group(1)
+    number = web.hears(
+        r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nextend \1 1w$", pair=pair
+    ).group(1)
     said(r"Changed {number} {pair}: .* \(1 hour\): guessing", web.reply("1 hour guessing"), number=number, pair=pair)
     said(r"Un-banned {number} {pair}\.", web.reply("unban"), number=number, pair=pair)
     keep("converse-notice.png", web.page(1250))
@@ -168,13 +192,17 @@ def test_the_nodes_of_the_standard_lead_to_the_same_bans(web, server, bot, keep)
     web.fill(accountjids=who)
     web.press("complete")
     web.shows(r"^Completed Un-banned #\d+ {who}", PANEL, who=who)
-    wait_for(lambda: logs_in(server, "carol"), 8, what="carol may log in")
+    wait.until(lambda: logs_in(server, "carol"), 8, what="carol may log in")
 
 
 def test_in_a_room_an_admin_is_answered_and_others_read_which_role_is_missing(web, server, bot, room, stranger, keep):
     who = server.jid("frank")
     web.join(room.jid)
-    undo = said(r"^admin: Banned #\d+ {who} until .*\nUndo: (!undo #\d+)$", web.say(f"portcullis: ban {who} 2h insults"), who=who).group(1)
+    undo = said(
+        r"^admin: Banned #\d+ {who} until .*\nUndo: (!undo #\d+)$",
+        web.say(f"portcullis: ban {who} 2h insults"),
+        who=who,
+    ).group(1)
     stranger.say(room.jid, f"portcullis: unban {who}", kind="groupchat")
     web.hears(r"^mallory: You need the role moderator for that\. I take orders from")
     said(r"^admin: Undone: ban #\d+ {who}", web.say(undo), who=who)

@@ -1,13 +1,15 @@
 """slixmpp: a library. `stranger.py` is a script such as people write with it, run as a program of its own."""
+
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
-from lab.server import password
-from steps import logs_in, must_be_refused, wait_for
-from words import said
+from lab import wait
+from lab.accounts import password
+from lab.answers import said
+from lab.assertions import logs_in, must_be_refused
 
 SCRIPT = pathlib.Path(__file__).resolve().parent / "stranger.py"
 
@@ -15,14 +17,32 @@ SCRIPT = pathlib.Path(__file__).resolve().parent / "stranger.py"
 @pytest.fixture
 def ask(server, bot, keep):
     """Runs the script as `user`; what it printed. `fails`: it must say so with its exit code."""
+
     def run(*words, user="admin", fails=False, screen=None):
-        done = subprocess.run([sys.executable, "-B", SCRIPT, server.jid(user), password(user), "127.0.0.1", str(server.c2s), bot.jid, *words],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
-        assert done.returncode == int(fails), f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr[-2000:]}"
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-B",
+                SCRIPT,
+                server.jid(user),
+                password(user),
+                "127.0.0.1",
+                str(server.c2s),
+                bot.jid,
+                *words,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == int(fails), (
+            f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr[-2000:]}"
+        )
         if screen:
             typed = " ".join(f"'{w}'" if " " in w else w for w in words)
             keep(f"slixmpp-{screen}.txt", f"$ stranger.py … {typed}".rstrip() + f"\n{done.stdout.rstrip()}")
         return done.stdout
+
     return run
 
 
@@ -33,14 +53,25 @@ def test_the_commands_are_listed(ask, bot, admin):
 
 def test_a_ban_by_form(ask, server):
     who = server.jid("alice")
-    text = ask("ban", f"subject={who}", "other_duration=3d", "reason=spam in three rooms", "note=second time", screen="ban")
-    said(r"status: executing\ntitle: Ban\n.*subject \(Whom, one a line\) \*:\n.*status: completed\ninfo: Banned #1 {who} until", text, who=who)
+    text = ask(
+        "ban", f"subject={who}", "other_duration=3d", "reason=spam in three rooms", "note=second time", screen="ban"
+    )
+    said(
+        r"status: executing\ntitle: Ban\n.*subject \(Whom, one a line\) \*:\n.*status: completed\ninfo: "
+        r"Banned #1 {who} until",
+        text,
+        who=who,
+    )
     assert "spam in three rooms" in must_be_refused(server, "alice") or not server.gives_reason
 
 
 def test_wrong_input_is_told_and_changes_nothing(ask, server):
     text = ask("ban", f"subject={server.jid('bob')};nobody", "other_duration=5", fails=True, screen="wrong")
-    said(r"error: Error: \"nobody\" is neither an account nor an address.*5 what\?.*subject .*: {who} / nobody", text, who=server.jid("bob"))
+    said(
+        r"error: Error: \"nobody\" is neither an account nor an address.*5 what\?.*subject .*: {who} / nobody",
+        text,
+        who=server.jid("bob"),
+    )
     assert "completed" not in text
     assert logs_in(server, "bob")
 
@@ -49,7 +80,11 @@ def test_what_is_wide_is_asked_and_several_are_told_one_by_one(ask, server):
     who = server.jid("mallory")
     text = ask("ban", f"subject=198.51.0.0/16;{who}", "duration=1d", "reason=flood", screen="confirm")
     said(r"status: executing\nwarn: Nothing is done yet\..*title: Really ban 2 subjects\?", text)
-    said(r"status: completed\ninfo: 2 of 2 done\..*Banned #\d+ 198\.51\.0\.0/16 until .*Banned #\d+ {who} until", text, who=who)
+    said(
+        r"status: completed\ninfo: 2 of 2 done\..*Banned #\d+ 198\.51\.0\.0/16 until .*Banned #\d+ {who} until",
+        text,
+        who=who,
+    )
 
 
 def test_the_list_comes_in_rows_or_as_a_table(ask, server):
@@ -67,4 +102,4 @@ def test_a_moderator_is_refused_what_only_admins_may(ask):
 def test_an_unban_by_form(ask, server):
     who = server.jid("alice")
     said(r"info: Un-banned #1 {who}\.", ask("unban", "subject=#1", "reason=a talk", screen="unban"), who=who)
-    wait_for(lambda: logs_in(server, "alice"), 8, what="alice may log in")
+    wait.until(lambda: logs_in(server, "alice"), 8, what="alice may log in")

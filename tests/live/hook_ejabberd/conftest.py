@@ -1,28 +1,20 @@
 """One ejabberd of each version with the module in it, and a scripted component in the place of portcullis."""
-import os
-import pathlib
-import sys
+
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-from client import Stream  # noqa: E402
-from component import Component  # noqa: E402
-from lab import ground  # noqa: E402
-from lab.server import SECRET, password  # noqa: E402
-from node import Node  # noqa: E402
+from lab.accounts import password
+from lab.clients.stream import Stream
+from lab.fake_component import FakeComponent
+from lab.require import need
+from lab.servers.hook_ejabberd import HookEjabberd
 
 
 @pytest.fixture(scope="session", params=["24.12", "26.07"])
 def ej(request):
-    if not ground.installed(f"ejabberd-{request.param}"):
-        if os.environ.get("CI"):
-            pytest.fail(f"ejabberd-{request.param} is not installed, and CI skips nothing")
-        pytest.skip(f"ejabberd-{request.param} is not installed")
-    node = Node(request.param)
+    need(f"ejabberd-{request.param}")
+    node = HookEjabberd(request.param)
     node.start()
     node.install_module()
     yield node
@@ -36,11 +28,11 @@ def component(ej):
         ej.start()
     if ej.options:
         ej.set_options()
-    one = Component(ej.port, SECRET)
+    one = FakeComponent(ej).connect()
     one.wait(lambda: one.hellos, 20)
     yield one
     one.close()
-    with Component(ej.port, SECRET, epoch="wipe") as wipe:
+    with FakeComponent(ej, epoch="wipe") as wipe:
         wipe.wait(lambda: wipe.syncs, 20)
         time.sleep(0.2)
 
@@ -54,6 +46,7 @@ def door(ej):
         one = Stream(ej.c2s, source, **more)
         opened.append(one)
         return one
+
     yield open_
     for one in opened:
         one.close()

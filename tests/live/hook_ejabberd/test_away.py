@@ -1,10 +1,10 @@
 """While portcullis is away or silent the bans held decide, then the option `fail`; nothing that happened is lost."""
+
 import time
 
 import pytest
 
-from component import Component
-from lab.server import SECRET
+from lab.fake_component import FakeComponent
 
 
 def test_held_bans_hold_while_portcullis_is_away(component, door, pw):
@@ -26,6 +26,7 @@ def test_held_bans_hold_while_portcullis_is_away(component, door, pw):
     assert door("127.0.0.82").plain("bob", pw("bob"))[0] == "success"
 
 
+@pytest.mark.timing
 def test_a_held_ban_ends_by_our_own_clock(component, door, pw):
     component.ban("alice@localhost", seconds=2.0)
     component.wait_held()
@@ -72,7 +73,7 @@ def test_many_bans_come_in_pages_and_a_new_epoch_forgets_what_it_does_not_name(e
     component.wait(lambda: component.syncs[-1].get("since") == "451" or len(component.syncs) >= 3)
     component.close()
     assert door().plain("u3", "x")[0] == "account-disabled"
-    with Component(ej.port, SECRET, epoch="e2") as new:
+    with FakeComponent(ej, epoch="e2") as new:
         new.ban("u3@localhost", tell=False)
         new.wait(lambda: new.hellos)
         assert new.hellos[0]["bans"] == "451" and new.hellos[0]["epoch"] == "e1" and new.hellos[0]["seq"] == "451"
@@ -88,22 +89,24 @@ def test_a_fresh_list_that_breaks_off_forgets_nothing(ej, component, door, pw):
     component.ban("alice@localhost")
     component.wait_held()
     component.close()
-    with Component(ej.port, SECRET, epoch="e3", page=1) as new:
+    with FakeComponent(ej, epoch="e3", page=1) as new:
         for n in range(3):
             new.ban(f"u{n}@localhost", tell=False)
         calls = []
-        whole = new._sync
+        whole = new.answer_sync
 
-        def once(body, stanza):
+        def once(body):
             calls.append(1)
             if len(calls) > 1:
                 new.silent.add("sync")
-            return whole(body, stanza)
-        new._sync = once
+            return whole(body)
+
+        new.answer_sync = once
         new.wait(lambda: len(calls) > 1)
     assert door().plain("alice", pw("alice"))[0] == "account-disabled"
 
 
+@pytest.mark.timing
 def test_a_silent_component_costs_a_bounded_wait(component, door, pw):
     component.ban("alice@localhost")
     component.wait_held()
@@ -115,6 +118,7 @@ def test_a_silent_component_costs_a_bounded_wait(component, door, pw):
     assert door().plain("alice", pw("alice"))[0] == "account-disabled"
 
 
+@pytest.mark.timing
 def test_only_the_one_who_logs_in_waits(component, door, pw):
     bob = door()
     assert bob.plain("bob", pw("bob"))[0] == "success"
@@ -140,6 +144,7 @@ def test_fail_closed_refuses_for_the_time_being(ej, component, door, pw):
     assert door().plain("bob", pw("bob"))[0] == "success"
 
 
+@pytest.mark.timing
 def test_the_wait_is_an_option(ej, component, door, pw):
     ej.set_options(wait="100 milliseconds", ask_at_start="false")
     component.silent = {"check"}
@@ -165,7 +170,7 @@ def test_outcomes_are_kept_while_portcullis_is_away(ej, component, door, pw):
         door().plain("bob", f"wrong{n}")
     door().plain("bob", pw("bob"))
     time.sleep(0.2)
-    with Component(ej.port, SECRET) as back:
+    with FakeComponent(ej) as back:
         back.wait(lambda: len(back.logins) >= 6)
         assert [x["outcome"] for x in back.logins] == ["failure"] * 5 + ["success"]
         assert len(back.reports) == 1, "they come together"
@@ -187,7 +192,7 @@ def test_the_queue_of_outcomes_is_bounded_and_keeps_the_newest(ej, component, do
     s = door()
     for n in range(40):
         s.plain(f"n{n}", "x")
-    with Component(ej.port, SECRET) as back:
+    with FakeComponent(ej) as back:
         back.wait(lambda: len(back.logins) >= 20)
         assert [x["account"] for x in back.logins] == [f"n{n}@localhost" for n in range(20, 40)]
         assert "20 outcomes" in back.hellos[0]["health"]
@@ -199,7 +204,7 @@ def test_no_more_bans_than_the_bound_are_held(ej, component, door):
         component.ban(f"u{n}@localhost", tell=False)
     component.wait_held()
     component.close()
-    with Component(ej.port, SECRET) as back:
+    with FakeComponent(ej) as back:
         back.carry_on(component)
         back.wait(lambda: back.hellos)
         assert back.hellos[0]["bans"] == "10" and "20 are not held" in back.hellos[0]["health"]
@@ -217,8 +222,11 @@ def test_networks_of_both_families_are_found_by_their_prefix(ej, component):
     component.wait_held()
 
     def find(address, stage="check", account="undefined"):
-        return ej.erlang(f'mod_portcullis_held:find(<<"localhost">>, {stage}, {account}, '
-                         f'element(2, inet:parse_address("{address}")))')
+        return ej.erlang(
+            f'mod_portcullis_held:find(<<"localhost">>, {stage}, {account}, '
+            f'element(2, inet:parse_address("{address}")))'
+        )
+
     assert find("2001:db8:1:2:3::4") == '{network,<<"six">>}'
     assert find("2001:db8:1:2:3::4", "start") == "none"
     assert find("2001:db8:1:3::4") == "none"
@@ -234,6 +242,7 @@ def test_networks_of_both_families_are_found_by_their_prefix(ej, component):
     assert find("2001:db8:1:2:3::4") == "none"
 
 
+@pytest.mark.timing
 def test_under_load_outcomes_are_batched(component, door):
     component.late = {"report": 1.0}
     s = door()
@@ -249,12 +258,17 @@ def test_a_component_that_answers_nonsense_harms_nobody(ej, component, door, pw,
     component.ban("alice@localhost")
     component.wait_held()
     component.close()
-    for nonsense in ("", "<x xmlns='urn:other'/>", "<changes xmlns='urn:portcullis:hook:1' epoch='e9' seq='x'/>",
-                     "<changes xmlns='urn:portcullis:hook:1' epoch='e1' seq='9' more='true'/>",
-                     "<changes xmlns='urn:portcullis:hook:1' epoch='e1' seq='9'><ban kind='account'/><ban subject='a@' kind='account'/>"
-                     "<ban subject='300.1.1.1' kind='address'/><ban subject='::/200' kind='network'/></changes>"):
-        with Component(ej.port, SECRET) as odd:
-            setattr(odd, f"_{what}", lambda body, stanza, n=nonsense: n)
+    for nonsense in (
+        "",
+        "<x xmlns='urn:other'/>",
+        "<changes xmlns='urn:portcullis:hook:1' epoch='e9' seq='x'/>",
+        "<changes xmlns='urn:portcullis:hook:1' epoch='e1' seq='9' more='true'/>",
+        "<changes xmlns='urn:portcullis:hook:1' epoch='e1' seq='9'><ban kind='account'/>"
+        "<ban subject='a@' kind='account'/>"
+        "<ban subject='300.1.1.1' kind='address'/><ban subject='::/200' kind='network'/></changes>",
+    ):
+        with FakeComponent(ej) as odd:
+            setattr(odd, f"answer_{what}", lambda body, n=nonsense: n)
             time.sleep(1.3)
     assert door().plain("alice", pw("alice"))[0] == "account-disabled"
     assert door().plain("bob", pw("bob"))[0] == "success"

@@ -1,51 +1,22 @@
 """Two nodes, one portcullis at the first: both ask, both hold, and the loss of either harms nobody."""
+
 import time
 
 import pytest
 
-from client import Stream
-from component import Component
-from lab import ground
-from lab.server import SECRET, password
-from node import Node
+from lab.accounts import password
+from lab.clients.stream import Stream
+from lab.fake_component import FakeComponent
+from lab.require import need
+from lab.servers.cluster import Cluster
 
 
-class Member(Node):
-    """A node that finds the others through an epmd of our own."""
-
-    def __init__(self, version, epmd):
-        super().__init__(version)
-        self.epmd = epmd
-        self.way_in, self.way_env = [], {"ERL_EPMD_PORT": str(epmd)}
-
-    way_in = None
-
-    def write_config(self):
-        super().write_config()
-        cfg = self.path / "ejabberdctl.cfg"
-        lines = [line for line in cfg.read_text().splitlines() if not line.startswith("ERL_DIST_PORT")]
-        cfg.write_text("\n".join([*lines, f"export ERL_EPMD_PORT={self.epmd}", ""]))
-
-    def log_has(self, text):
-        return text in self.log()
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    if not ground.installed("ejabberd-24.12"):
-        pytest.skip("ejabberd-24.12 is not installed")
-    epmd_port = ground.ports(1)[0]
-    epmd = ground.spawn(["/usr/bin/epmd", "-port", epmd_port, "-address", "127.0.0.1"], tmp_path_factory.mktemp("epmd") / "log")
-    first, second = Member("24.12", epmd_port), Member("24.12", epmd_port)
-    for node in (first, second):
-        node.start()
-        node.install_module()
-    second.ejabberdctl("join_cluster", first.erlang_name)
-    second.wait_open(second.c2s, second.port)
-    yield first, second
-    first.stop()
-    second.stop()
-    ground.end(epmd)
+@pytest.fixture(scope="module", params=["24.12"])
+def two(request, tmp_path_factory):
+    need(f"ejabberd-{request.param}")
+    cluster = Cluster(request.param, tmp_path_factory.mktemp("cluster"))
+    yield cluster.nodes
+    cluster.close()
 
 
 def login(node, user, pw=None):
@@ -61,7 +32,7 @@ def test_a_cluster(two):
     first, second = two
     names = [first.erlang_name, second.erlang_name]
     # both nodes greet, ask and report through the one component at the first
-    component = Component(first.port, SECRET)
+    component = FakeComponent(first).connect()
     greeted(component, first, second)
     assert login(second, "bob") == "success"
     assert component.reported(account="bob@localhost", outcome="success")["node"] == names[1]
@@ -88,7 +59,7 @@ def test_a_cluster(two):
         assert login(node, "alice") == "account-disabled"
         assert login(node, "bob") == "success"
     # the node with the component is lost; the other goes on
-    component2 = Component(first.port, SECRET)
+    component2 = FakeComponent(first).connect()
     component2.carry_on(component)
     greeted(component2, first, second)
     first.kill9()
@@ -98,7 +69,7 @@ def test_a_cluster(two):
     while login(second, "bob") != "success":
         assert time.time() < deadline
     # portcullis finds the second node; the first comes back and learns what it missed
-    component3 = Component(second.port, SECRET)
+    component3 = FakeComponent(second).connect()
     component3.carry_on(component)
     greeted(component3, second)
     component3.ban("carol@localhost", text="new")

@@ -1,94 +1,89 @@
-"""Two nodes and the real portcullis at the first, with the rules as shipped: what is tried at one node counts at the other."""
+"""Two nodes and the real portcullis at the first, with the rules as shipped:
+
+what is tried at one node counts at the other.
+"""
+
 import itertools
 
 import pytest
 
 import lab
-from field import PAIR, end_of, wrong
-from lab import ground
-from lab.raw import REPLY, RawClient
-from test_cluster import Member
+from lab import wait
+from lab.clients.raw_client import RawClient
+from lab.guarded_server import PAIR, address, result_of, try_login, wrong
+from lab.require import need
+from lab.sasl import REPLY
+from lab.servers.cluster import Cluster
 
-_third = itertools.count(1)
-
-
-def address():
-    return f"127.150.{next(_third)}.9"
+_numbers = itertools.count(1)
 
 
-class Cluster:
+class GuardedCluster(Cluster):
     def __init__(self, version, folder):
-        port = ground.ports(1)[0]
-        self.epmd = ground.spawn(["/usr/bin/epmd", "-port", port, "-address", "127.0.0.1"], folder / "log")
-        self.nodes = self.first, self.second = Member(version, port), Member(version, port)
-        for node in self.nodes:
-            node.start()
-            node.install_module()
-        self.second.ejabberdctl("join_cluster", self.first.erlang_name)
-        self.second.wait_open(self.second.c2s, self.second.port)
+        super().__init__(version, folder)
         self.bot = lab.Portcullis(self.first, exempt={"loopback": False}, log_level="info,portcullis=debug")
         self.bot.start()
         self.wait_modules(*self.nodes)
 
     def wait_modules(self, *nodes):
         """Since it started or its line broke."""
-        def greeted(node):
-            return any("hook module is there" in line and node.erlang_name in line for line in self.bot.log_since_start().splitlines())
-        lab.wait_for(lambda: all(greeted(node) for node in nodes), 40, what=f"a hello of {[node.erlang_name for node in nodes]}")
 
-    def people(self, count):
-        names = [f"member{next(_third)}" for _ in range(count)]
+        def greeted(node):
+            return any(
+                "hook module is there" in line and node.erlang_name in line
+                for line in self.bot.log_since_start().splitlines()
+            )
+
+        wait.until(
+            lambda: all(greeted(node) for node in nodes), 40, what=f"a hello of {[node.erlang_name for node in nodes]}"
+        )
+
+    def new_users(self, count):
+        names = [f"member{next(_numbers)}" for _ in range(count)]
         for name in names:
             self.first.add_user(name)
         return names
 
     def close(self):
         self.bot.stop()
-        for node in self.nodes:
-            node.stop()
-        ground.end(self.epmd)
+        super().close()
 
 
 @pytest.fixture(scope="module", params=["24.12", "26.07"])
 def cluster(request, tmp_path_factory):
-    if not ground.installed(f"ejabberd-{request.param}"):
-        pytest.skip(f"ejabberd-{request.param} is not installed")
-    one = Cluster(request.param, tmp_path_factory.mktemp("epmd"))
+    need(f"ejabberd-{request.param}")
+    one = GuardedCluster(request.param, tmp_path_factory.mktemp("cluster"))
     yield one
     one.close()
 
 
-def knock(node, user, source, pw=None):
-    client = RawClient(node, user, pw, source)
-    try:
-        return end_of(client.features if client.refused_at_start else client.auth())
-    finally:
-        client.close()
+def result(node, user, source, pw=None):
+    return try_login(node, user, source, pw)[0]
 
 
 def test_guesses_at_both_nodes_are_counted_together(cluster):
-    [victim, innocent], guesser = cluster.people(2), address()
-    ends = [knock(cluster.nodes[n % 2], victim, guesser, wrong()) for n in range(12)]
+    [victim, innocent], guesser = cluster.new_users(2), address()
+    ends = [result(cluster.nodes[n % 2], victim, guesser, wrong()) for n in range(12)]
     assert ends == ["wrong"] * PAIR + ["refused"] * 7
     for node in cluster.nodes:
-        assert knock(node, victim, guesser) == "refused", "the right password, from there"
-        assert knock(node, innocent, guesser) == "in"
-        assert knock(node, victim, address()) == "in"
+        assert result(node, victim, guesser) == "refused", "the right password, from there"
+        assert result(node, innocent, guesser) == "in"
+        assert result(node, victim, address()) == "in"
 
 
 def test_guesses_of_one_moment_at_both_nodes_stop_at_the_limit(cluster):
-    [victim], guesser = cluster.people(1), address()
+    [victim], guesser = cluster.new_users(1), address()
     streams = [RawClient(cluster.nodes[n % 2], victim, wrong(), guesser) for n in range(24)]
     for one in streams:
         one.send_first()
-    ends = [end_of(one.until(REPLY)) for one in streams]
+    ends = [result_of(one.until(REPLY)) for one in streams]
     for one in streams:
         one.close()
     assert ends.count("wrong") == PAIR and set(ends) == {"wrong", "refused"}, ends
 
 
 def test_a_ban_by_hand_reaches_sessions_and_logins_at_both(cluster):
-    [user, other], bad = cluster.people(2), address()
+    [user, other], bad = cluster.new_users(2), address()
     inside = [RawClient(node, user, source=address()).login(resource=f"r{n}") for n, node in enumerate(cluster.nodes)]
     away = [RawClient(node, other, source=bad).login(resource=f"r{n}") for n, node in enumerate(cluster.nodes)]
     admin = lab.Client(cluster.first, "admin")
@@ -98,50 +93,65 @@ def test_a_ban_by_hand_reaches_sessions_and_logins_at_both(cluster):
         for session, reason in [*((one, "out of here") for one in inside), *((one, "bad place") for one in away)]:
             assert reason in session.wait_closed(10)
         for node in cluster.nodes:
-            assert knock(node, user, address()) == "refused"
-            assert knock(node, other, bad) == "refused"
-            assert knock(node, other, address()) == "in"
+            assert result(node, user, address()) == "refused"
+            assert result(node, other, bad) == "refused"
+            assert result(node, other, address()) == "in"
         assert "Un-banned" in admin.ask(cluster.bot.jid, f"unban {user}@localhost")
         for node in cluster.nodes:
-            lab.wait_for(lambda node=node: knock(node, user, address()) == "in", 10, what="both let in again")
+            wait.until(lambda node=node: result(node, user, address()) == "in", 10, what="both let in again")
     finally:
         admin.close()
 
 
 def test_a_node_that_was_lost_comes_back_and_enforces(cluster):
     first, second = cluster.nodes
-    [victim, innocent], guesser = cluster.people(2), address()
+    [victim, innocent], guesser = cluster.new_users(2), address()
     second.kill9()
-    assert [knock(first, victim, guesser, wrong()) for _ in range(7)] == ["wrong"] * PAIR + ["refused"] * 2
+    assert [result(first, victim, guesser, wrong()) for _ in range(7)] == ["wrong"] * PAIR + ["refused"] * 2
     second.start()
-    lab.wait_for(lambda: knock(second, victim, guesser) == "refused", 20, what="it asks, or holds what it missed")
-    assert knock(second, innocent, address()) == "in"
+    wait.until(lambda: result(second, victim, guesser) == "refused", 20, what="it asks, or holds what it missed")
+    assert result(second, innocent, address()) == "in"
     cluster.bot.kill9()
     for node in cluster.nodes:
-        lab.wait_for(lambda node=node: knock(node, victim, guesser) == "refused", 5, what="held while portcullis is away")
-        assert knock(node, innocent, address()) == "in"
+        wait.until(
+            lambda node=node: result(node, victim, guesser) == "refused", 5, what="held while portcullis is away"
+        )
+        assert result(node, innocent, address()) == "in"
     cluster.bot.start()
     cluster.wait_modules(*cluster.nodes)
 
 
 def test_the_node_with_the_link_is_lost_and_nothing_is_forgotten(cluster):
     first, second = cluster.nodes
-    [victim, pending, innocent], guesser, patient = cluster.people(3), address(), address()
-    assert [knock(first, victim, guesser, wrong()) for _ in range(6)] == ["wrong"] * PAIR + ["refused"]
-    lab.wait_for(lambda: len(second.erlang(f'mod_portcullis_held:find(<<"localhost">>, check, <<"{victim}@localhost">>, '
-                                           f'element(2, inet:parse_address("{guesser}")))')) > 10, 10, what="the other node holds it")
+    [victim, pending, innocent], guesser, patient = cluster.new_users(3), address(), address()
+    assert [result(first, victim, guesser, wrong()) for _ in range(6)] == ["wrong"] * PAIR + ["refused"]
+    wait.until(
+        lambda: (
+            len(
+                second.erlang(
+                    f'mod_portcullis_held:find(<<"localhost">>, check, <<"{victim}@localhost">>, '
+                    f'element(2, inet:parse_address("{guesser}")))'
+                )
+            )
+            > 10
+        ),
+        10,
+        what="the other node holds it",
+    )
     first.kill9()
-    assert knock(second, victim, guesser) == "refused", "by the bans it holds"
-    lab.wait_for(lambda: knock(second, innocent, address()) == "in", 20, what="the node that is left lets people in")
+    assert result(second, victim, guesser) == "refused", "by the bans it holds"
+    wait.until(lambda: result(second, innocent, address()) == "in", 20, what="the node that is left lets people in")
     # Guesses while nobody can be asked: they are looked at, and told when portcullis is back.
-    assert [knock(second, pending, patient, wrong()) for _ in range(3)] == ["wrong"] * 3
+    assert [result(second, pending, patient, wrong()) for _ in range(3)] == ["wrong"] * 3
     cluster.bot.mark = cluster.bot.log_path.stat().st_size
     first.start()
     cluster.wait_modules(first, second)
-    lab.wait_for(lambda: cluster.bot.get("/readyz")[0] == 200, 20)
+    wait.until(lambda: cluster.bot.get("/readyz")[0] == 200, 20)
     for node in cluster.nodes:
-        assert knock(node, victim, guesser) == "refused"
-        assert knock(node, innocent, address()) == "in"
-    assert [knock(cluster.nodes[n % 2], pending, patient, wrong()) for n in range(5)] == ["wrong"] * (PAIR - 3) + ["refused"] * 3
+        assert result(node, victim, guesser) == "refused"
+        assert result(node, innocent, address()) == "in"
+    assert [result(cluster.nodes[n % 2], pending, patient, wrong()) for n in range(5)] == ["wrong"] * (PAIR - 3) + [
+        "refused"
+    ] * 3
     for node in cluster.nodes:
         assert not node.crashes()

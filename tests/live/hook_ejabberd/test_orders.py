@@ -1,12 +1,12 @@
 """What portcullis asks of the module, and that nobody else can."""
+
 import base64
 import hashlib
 import uuid
 
 import pytest
 
-from component import NS, Component, tag
-from lab.server import SECRET
+from lab.fake_component import NS, FakeComponent, tag
 
 
 def session(door, pw, user, source="127.0.0.1", resource="r"):
@@ -24,13 +24,15 @@ def test_a_kick_by_account_ends_all_its_sessions_with_the_text(component, door, 
     assert component.kick("go & rest", account="alice@localhost") == 2
     for s in (a, b):
         assert s.result(s.rest(5)) == ("policy-violation", "go &amp; rest")
-        assert s.ended
+        assert s.closed
     assert alive(other)
     assert component.kick(account="alice@localhost") == 0
 
 
 def test_a_kick_by_address_and_by_network(component, door, pw):
-    near, far, out = (session(door, pw, u, a) for u, a in (("alice", "127.0.3.1"), ("bob", "127.0.3.2"), ("carol", "127.0.4.1")))
+    near, far, out = (
+        session(door, pw, u, a) for u, a in (("alice", "127.0.3.1"), ("bob", "127.0.3.2"), ("carol", "127.0.4.1"))
+    )
     assert component.kick("one", address="127.0.3.1") == 1
     assert near.result(near.rest(5)) == ("policy-violation", "one")
     assert component.kick("all", network="127.0.3.0/24") == 1
@@ -42,7 +44,7 @@ def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, door, pw):
     s = session(door, pw, "alice")
     s.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
     assert "<enabled" in s.until("/>|</enabled>")
-    s.sock.close()
+    s.s.close()
     component.wait(lambda: component.kick(account="alice@localhost") == 1)
     component.wait(lambda: component.kick(account="alice@localhost") == 0)
 
@@ -57,15 +59,22 @@ def test_a_kick_takes_fast_tokens_away_where_the_server_can(ej, component, door,
     assert door(frm="alice@localhost").fast("alice", token, agent)[0] == "account-disabled"
 
 
-@pytest.mark.parametrize("wrong", ["", "account='@localhost'", "account='alice@localhost' address='127.0.0.1'", "address='x'", "network='::/129'"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "account='@localhost'", "account='alice@localhost' address='127.0.0.1'", "address='x'", "network='::/129'"],
+)
 def test_a_kick_that_names_nobody_is_refused(component, wrong):
     answer = component.iq("set", f"<kick xmlns='{NS}' {wrong}/>")
-    assert answer.get("type") == "error" and answer.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}bad-request") is not None
+    assert (
+        answer.get("type") == "error" and answer.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}bad-request") is not None
+    )
 
 
 def test_the_native_hash_is_the_servers_own(ej, component):
     answer = component.iq("get", f"<hash xmlns='{NS}' account='Alice@localhost'/>").find(tag("hash"))
-    own = base64.b64encode(b"\x83m\0\0\0\x20" + hashlib.sha256(b"alicelocalhost" + ej.cookie.encode()).digest()).decode()
+    own = base64.b64encode(
+        b"\x83m\0\0\0\x20" + hashlib.sha256(b"alicelocalhost" + ej.cookie.encode()).digest()
+    ).decode()
     assert answer.attrib == {"account": "alice@localhost", "value": own}
     ej.ctl("ban_account", user="dave", host="localhost", reason="x")
     try:
@@ -87,9 +96,13 @@ def test_a_user_can_neither_read_nor_write_the_record(component, door, pw):
 
 
 def test_the_component_still_writes_the_record(ej, component, door, pw):
-    payload = ("<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'><reason>r</reason></banned></query>")
+    payload = (
+        "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'><reason>r</reason></banned></query>"
+    )
     inner = f"<iq xmlns='jabber:client' type='set' id='in1' from='bob@localhost' to='bob@LOCALHOST'>{payload}</iq>"
-    answer = component.iq("set", f"<privileged_iq xmlns='urn:xmpp:privilege:2'>{inner}</privileged_iq>", to="bob@localhost")
+    answer = component.iq(
+        "set", f"<privileged_iq xmlns='urn:xmpp:privilege:2'>{inner}</privileged_iq>", to="bob@localhost"
+    )
     assert answer.get("type") == "result"
     assert "<reason>r</reason>" in ej.record("bob")
 
@@ -97,23 +110,30 @@ def test_the_component_still_writes_the_record(ej, component, door, pw):
 def test_the_guard_of_the_record_can_be_switched_off(ej, component, door, pw):
     ej.set_options(guard_record="false")
     s = session(door, pw, "bob")
-    assert "<forbidden" not in s.iq("get", "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>")
+    assert "<forbidden" not in s.iq(
+        "get", "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>"
+    )
 
 
-ORDERS = [("set", f"<kick xmlns='{NS}' account='bob@localhost'/>"), ("get", f"<hash xmlns='{NS}' account='bob@localhost'/>"),
-          ("set", f"<news xmlns='{NS}' epoch='x' seq='99'/>")]
+ORDERS = [
+    ("set", f"<kick xmlns='{NS}' account='bob@localhost'/>"),
+    ("get", f"<hash xmlns='{NS}' account='bob@localhost'/>"),
+    ("set", f"<news xmlns='{NS}' epoch='x' seq='99'/>"),
+]
 
 
-@pytest.mark.parametrize("kind,order", ORDERS, ids=["kick", "hash", "news"])
+@pytest.mark.parametrize(("kind", "order"), ORDERS, ids=["kick", "hash", "news"])
 def test_nobody_else_can_give_orders(ej, component, door, pw, kind, order):
     bob = session(door, pw, "bob")
     syncs = len(component.syncs)
     out = session(door, pw, "alice").iq(kind, order, to="localhost/portcullis")
     assert "type='error'" in out and "item-not-found" in out and "<hash " not in out.split("<error")[1]
-    with Component(ej.stranger_port, SECRET, domain="stranger.localhost") as stranger:
+    with FakeComponent(ej, domain="stranger.localhost") as stranger:
         answer = stranger.iq(kind, order)
         assert answer.get("type") == "error"
     # another address of the component's own domain is not the component either
-    component._send(f"<iq type='{kind}' id='o1' from='someone@{component.domain}' to='localhost/portcullis'>{order}</iq>")
+    component.send(
+        f"<iq type='{kind}' id='o1' from='someone@{component.domain}' to='localhost/portcullis'>{order}</iq>"
+    )
     assert alive(bob)
     assert len(component.syncs) == syncs

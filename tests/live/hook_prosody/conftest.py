@@ -1,56 +1,56 @@
-import shutil
-import time
 import uuid
 
 import pytest
 
-from .ground import Portcullis, Prosody
-
-if not shutil.which("prosody"):
-    collect_ignore_glob = ["test_*.py"]
+from lab.fake_component import FakeComponentOnProsody
+from lab.require import need
+from lab.servers.hook_prosody import HookProsody
 
 
 @pytest.fixture(scope="module")
 def shared_server():
-    server = Prosody()
-    try:
-        yield server.start()
-    finally:
-        server.throw_away()
+    need("prosody-13")
+    with HookProsody() as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture
 def server(shared_server):
-    """One Prosody for all tests of a file; restarted when a test stopped it. No test may leave a traceback in its log."""
+    """One Prosody for all tests of a file;
+
+    started again when a test stopped it. No test may leave an error in its log.
+    """
     if not shared_server.process:
         shared_server.start()
-    before = len(shared_server.tracebacks())
+    before = len(shared_server.errors())
     yield shared_server
-    assert shared_server.tracebacks()[before:] == []
+    assert shared_server.errors()[before:] == []
 
 
 @pytest.fixture
 def portcullis(server):
-    """Connected, and so new that what an earlier test held is forgotten."""
-    p = Portcullis(server)
-    p.epoch = uuid.uuid4().hex
+    """A scripted one, connected, and so new that what an earlier test held is forgotten."""
+    p = FakeComponentOnProsody(server, epoch=uuid.uuid4().hex)
     p.connect().settled()
     yield p
-    p.decide, p.silent = (lambda *_: "allow"), False
-    p.log, p.epoch, p.take_reports = [], uuid.uuid4().hex, True
-    if p.up and server.process:
-        time.sleep(0.15)  # the last reports
+    p.decide, p.silent, p.late = (lambda *_: "allow"), set(), {}
+    p.state, p.epoch = {}, uuid.uuid4().hex
+    if p.open and server.process:
         p.news()
-        p.cut()
+        p.close()
 
 
 @pytest.fixture
 def make_server():
+    need("prosody-13")
     made = []
 
     def make(**how):
-        made.append(Prosody(**how))
-        return made[-1].start()
+        made.append(HookProsody(**how))
+        made[-1].start()
+        return made[-1]
+
     yield make
     for server in made:
-        server.throw_away()
+        server.kill9()

@@ -1,10 +1,15 @@
-"""Login time with and without the module: so many logins of each kind, the settings in turn so that a busy machine is busy for
-all of them; median and 95th percentile in ms. `cd tests/live; /usr/bin/python3 -m hook_prosody.measure [logins]`. Not a test: machines differ."""
+"""Login time with and without the module: so many logins of each kind, the settings in turn so that a busy machine is
+busy for all of them; median and 95th percentile in ms. `cd tests/live; /usr/bin/python3 -m hook_prosody.measure
+[logins]`. Not a test: machines differ.
+"""
+
 import statistics
 import sys
 import time
 
-from .ground import Client, Portcullis, Prosody
+from lab.clients.raw_client import RawClient
+from lab.fake_component import FakeComponentOnProsody
+from lab.servers.hook_prosody import HookProsody
 
 COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 SETTINGS = (
@@ -18,7 +23,7 @@ SETTINGS = (
 
 def login(server, mechanism):
     began = time.perf_counter()
-    c = Client(server, "alice")
+    c = RawClient(server, "alice")
     opened = time.perf_counter()
     assert "<success" in c.auth(mechanism)
     done = time.perf_counter()
@@ -26,22 +31,27 @@ def login(server, mechanism):
     return (opened - began) * 1000, (done - opened) * 1000, (done - began) * 1000
 
 
-servers = [Prosody(**how) for _, how, _ in SETTINGS]
+servers = [HookProsody(**how) for _, how, _ in SETTINGS]
 try:
-    for server, (_, _, connected) in zip(servers, SETTINGS):
+    for server, (_, _, connected) in zip(servers, SETTINGS, strict=True):
         server.start()
         if connected:
-            Portcullis(server).connect().settled()
+            FakeComponentOnProsody(server).connect().settled()
     for mechanism in ("PLAIN", "SCRAM-SHA-1"):
         rows = [[] for _ in SETTINGS]
-        for n in range(COUNT + 10):
-            for server, row in zip(servers, rows):
+        for _n in range(COUNT + 10):
+            for server, row in zip(servers, rows, strict=True):
                 row.append(login(server, mechanism))
-        for (name, _, _), row in zip(SETTINGS, rows):
-            columns = zip(*row[10:])
-            print(f"{mechanism:12} {name:40}" + "".join(
-                f"  {what} {statistics.median(column):6.2f} /{statistics.quantiles(column, n=20)[18]:6.2f}"
-                for what, column in zip(("start", "sasl", "both"), columns)), flush=True)
+        for (name, _, _), row in zip(SETTINGS, rows, strict=True):
+            columns = zip(*row[10:], strict=True)
+            print(
+                f"{mechanism:12} {name:40}"
+                + "".join(
+                    f"  {what} {statistics.median(column):6.2f} /{statistics.quantiles(column, n=20)[18]:6.2f}"
+                    for what, column in zip(("start", "sasl", "both"), columns, strict=True)
+                ),
+                flush=True,
+            )
 finally:
     for server in servers:
-        server.throw_away()
+        server.stop()

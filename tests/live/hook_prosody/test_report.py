@@ -1,129 +1,143 @@
 """(4) What came of each login reaches portcullis, once, also after it was away."""
+
 import time
 
 import pytest
 
-from .ground import Client, Portcullis, eventually
+from lab import sasl, wait
+from lab.clients.raw_client import RawClient
+from lab.fake_component import FakeComponentOnProsody
+from lab.sasl import REPLY
 
 
 @pytest.mark.parametrize("sasl2", [False, True], ids=["sasl1", "sasl2"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
 def test_failures_and_successes_are_told_with_all_that_is_known(server, portcullis, mechanism, sasl2):
-    c = Client(server, "alice", "wrong", "127.0.0.9")
+    c = RawClient(server, "alice", "wrong", "127.0.0.9")
     assert "<not-authorized" in c.auth(mechanism, sasl2)
     c.pw = "pw-alice"
     if sasl2:
-        c = Client(server, "alice", address="127.0.0.9")
+        c = RawClient(server, "alice", source="127.0.0.9")
     assert "<success" in c.auth(mechanism, sasl2)
-    eventually(lambda: len(portcullis.logins) == 2)
+    wait.until(lambda: len(portcullis.logins) == 2)
     failure, success = portcullis.logins
     assert failure["at"].startswith("20") and failure["at"].endswith("Z")
     assert {k: failure[k] for k in ("account", "address", "mechanism", "outcome", "condition")} == {
-        "account": "alice@localhost", "address": "127.0.0.9", "mechanism": mechanism, "outcome": "failure", "condition": "not-authorized"}
+        "account": "alice@localhost",
+        "address": "127.0.0.9",
+        "mechanism": mechanism,
+        "outcome": "failure",
+        "condition": "not-authorized",
+    }
     assert "unknown" not in failure
     assert (success["account"], success["address"], success["mechanism"], success["outcome"]) == (
-        "alice@localhost", "127.0.0.9", mechanism, "success")
+        "alice@localhost",
+        "127.0.0.9",
+        mechanism,
+        "success",
+    )
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
 def test_an_unknown_account_is_told_as_such(server, portcullis, mechanism):
-    assert "<not-authorized" in Client(server, "nobody", "x").auth(mechanism)
-    eventually(lambda: portcullis.logins)
+    assert "<not-authorized" in RawClient(server, "nobody", "x").auth(mechanism)
+    wait.until(lambda: portcullis.logins)
     assert portcullis.logins[0]["account"] == "nobody@localhost" and portcullis.logins[0]["unknown"] == "true"
 
 
 def test_a_disabled_account_and_an_abort_are_no_failures(server, portcullis):
     server.shell("user", "disable", "dave@localhost")
     try:
-        assert "<account-disabled" in Client(server, "dave").auth()
-        assert "<account-disabled" in Client(server, "dave").auth("SCRAM-SHA-1")
+        assert "<account-disabled" in RawClient(server, "dave").auth()
+        assert "<account-disabled" in RawClient(server, "dave").auth("SCRAM-SHA-1")
     finally:
         server.shell("user", "enable", "dave@localhost")
-    c = Client(server, "alice")
+    c = RawClient(server, "alice")
     c.scram_first()
     c.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
-    assert "<aborted" in c.until(c.REPLY)
-    eventually(lambda: len(portcullis.logins) == 3)
+    assert "<aborted" in c.until(REPLY)
+    wait.until(lambda: len(portcullis.logins) == 3)
     assert [(x["outcome"], x["condition"]) for x in portcullis.logins] == [
-        ("error", "account-disabled"), ("error", "account-disabled"), ("error", "aborted")]
+        ("error", "account-disabled"),
+        ("error", "account-disabled"),
+        ("error", "aborted"),
+    ]
 
 
 def test_an_account_the_server_disabled_is_told_the_reason_that_is_held(server, portcullis):
-    portcullis.ban("account", "dave@localhost", text="You are banned: for the test")
+    portcullis.ban("dave@localhost", text="You are banned: for the test")
     server.shell("user", "disable", "dave@localhost")
     try:
         for sasl2 in (False, True):
             for mechanism in ("PLAIN", "SCRAM-SHA-1"):
-                reply = Client(server, "dave").auth(mechanism, sasl2)
+                reply = RawClient(server, "dave").auth(mechanism, sasl2)
                 assert "<account-disabled" in reply and "You are banned: for the test" in reply
     finally:
         server.shell("user", "enable", "dave@localhost")
 
 
 def test_many_at_once_come_in_batches_and_none_is_lost(server, portcullis):
-    c = Client(server, "alice", "wrong")
-    for n in range(40):
+    c = RawClient(server, "alice", "wrong")
+    for _n in range(40):
         c.auth("PLAIN")
-    eventually(lambda: len(portcullis.logins) == 40)
-    batches = [len(b) for b in portcullis.batches]
-    assert batches[0] == 1 and max(batches) <= 100
+    wait.until(lambda: len(portcullis.logins) == 40)
+    assert portcullis.reports[0] == 1 and max(portcullis.reports) <= 100
 
 
 def test_what_happened_while_portcullis_was_away_is_told_in_order_when_it_is_back(server, portcullis):
-    portcullis.cut()
-    c = Client(server, "alice", "wrong")
+    portcullis.close()
+    c = RawClient(server, "alice", "wrong")
     for n in range(150):
         c.user = f"user{n}"
         assert "<not-authorized" in c.auth("SCRAM-SHA-1")
     portcullis.connect()
-    eventually(lambda: len(portcullis.logins) == 150)
+    wait.until(lambda: len(portcullis.logins) == 150)
     assert [x["account"] for x in portcullis.logins] == [f"user{n}@localhost" for n in range(150)]
-    assert [len(b) for b in portcullis.batches] == [100, 50]
+    assert portcullis.reports == [100, 50]
 
 
 def test_reports_that_were_not_answered_are_told_again(server, portcullis):
-    portcullis.take_reports = False
-    Client(server, "alice", "wrong").auth()
-    eventually(lambda: "report" in portcullis.order)
-    portcullis.cut()
-    portcullis.take_reports = True
+    portcullis.silent = {"report"}
+    RawClient(server, "alice", "wrong").auth()
+    wait.until(lambda: "report" in portcullis.asked)
+    portcullis.close()
+    portcullis.silent = set()
     portcullis.connect()
-    eventually(lambda: portcullis.outcomes("alice@localhost") == ["failure"])
+    wait.until(lambda: portcullis.outcomes("alice@localhost") == ["failure"])
 
 
 def test_reports_wait_across_a_reload(server, portcullis):
-    portcullis.cut()
-    Client(server, "alice", "wrong").auth()
+    portcullis.close()
+    RawClient(server, "alice", "wrong").auth()
     assert "OK" in server.shell("module", "reload", "portcullis", "localhost")
     portcullis.connect()
-    eventually(lambda: portcullis.outcomes("alice@localhost") == ["failure"])
+    wait.until(lambda: portcullis.outcomes("alice@localhost") == ["failure"])
 
 
 def test_no_more_than_ten_thousand_wait_and_they_are_the_newest(make_server):
     server = make_server(level="warn")
-    streams = [Client(server, "x", "wrong") for _ in range(20)]
-    import base64
+    streams = [RawClient(server, "x", "wrong") for _ in range(20)]
     for n in range(0, 10100, 20):
         for k, c in enumerate(streams):
-            text = base64.b64encode(f"n,,n=u{n + k},r=abc".encode()).decode()
+            text = sasl.b64(f"n,,n=u{n + k},r=abc")
             c.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>{text}</auth>")
         for c in streams:
-            c.until(c.REPLY)
-    p = Portcullis(server).connect()
-    eventually(lambda: len(p.logins) >= 10000, 20)
+            c.until(REPLY)
+    p = FakeComponentOnProsody(server).connect()
+    wait.until(lambda: len(p.logins) >= 10000, 20)
     time.sleep(0.3)
     names = [x["account"] for x in p.logins]
     assert len(names) == 10000 and len(set(names)) == 10000
     assert "u10099@localhost" in names and "u50@localhost" not in names
-    p.cut()
+    p.close()
 
 
 def test_a_failure_is_told_before_the_next_question_about_it(server, portcullis):
     """Nothing without an answer stands in front of a question, and the question finds the failure counted."""
     seen = []
     portcullis.decide = lambda account, *_: seen.append(len(portcullis.logins)) or "allow"
-    c = Client(server, "alice", "wrong")
+    c = RawClient(server, "alice", "wrong")
     for _ in range(10):
         c.auth()
     assert seen == [0] + list(range(10))
-    assert set(portcullis.order) <= {"hello", "check", "report", "sync"}
+    assert set(portcullis.asked) <= {"hello", "check", "report", "sync"}

@@ -1,4 +1,8 @@
-"""The program under test: writes its configuration, starts it, waits until it is ready, stops it in all the ways there are."""
+"""The program under test:
+
+writes its configuration, starts it, waits until it is ready, stops it in all the ways there are.
+"""
+
 import http.client
 import json
 import os
@@ -9,27 +13,15 @@ import time
 import urllib.error
 import urllib.request
 
-from . import ground
-from .server import SECRET
+from . import machine, wait
+from .accounts import SECRET
 
 
 def binary():
-    path = pathlib.Path(os.environ.get("PORTCULLIS_BIN") or ground.PROJECT / "target" / "debug" / "portcullis")
+    path = pathlib.Path(os.environ.get("PORTCULLIS_BIN") or machine.PROJECT / "target" / "debug" / "portcullis")
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; run `cargo build` first, or set PORTCULLIS_BIN")
     return path
-
-
-def wait_for(question, within=10, every=0.05, what=None):
-    """Asks until the answer is true and returns it; AssertionError with the last answer when time is up."""
-    end = time.time() + within
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.time() > end:
-            raise AssertionError(f"not within {within} s: {what or question}; last answer {answer!r}")
-        time.sleep(every)
 
 
 def value(v):
@@ -40,9 +32,13 @@ def value(v):
 
 def toml(tables):
     """The little TOML a configuration needs; None leaves a key out, a list of dicts is `[[name]]` again and again."""
+
     def is_list(v):
         return isinstance(v, list) and v and isinstance(v[0], dict)
-    lines = [f"{k} = {value(v)}" for k, v in tables.items() if not isinstance(v, dict) and not is_list(v) and v is not None]
+
+    lines = [
+        f"{k} = {value(v)}" for k, v in tables.items() if not isinstance(v, dict) and not is_list(v) and v is not None
+    ]
     for name, found in tables.items():
         for table in [found] if isinstance(found, dict) else found if is_list(found) else []:
             lines += ["", f"[[{name}]]" if is_list(found) else f"[{name}]"]
@@ -55,8 +51,8 @@ class Portcullis:
 
     def __init__(self, server, log_level="info", **settings):
         self.server, self.binary = server, binary()
-        self.http, *_ = ground.ports(1)
-        self.path = ground.throw_away(ground.folder() / f"portcullis-{self.http}")
+        self.http, *_ = machine.ports(1)
+        self.path = machine.fresh_folder(machine.folder() / f"portcullis-{self.http}")
         self.process = None
         self.log_path = self.path / "portcullis.log"
         self.config = self.path / "portcullis.toml"
@@ -95,8 +91,12 @@ class Portcullis:
     def start(self, ready=True, within=20):
         self.mark = self.log_path.stat().st_size if self.log_path.exists() else 0
         began = time.time()
-        self.process = ground.spawn([self.binary, "run", "-c", self.config], self.log_path, cwd=self.path,
-                                    env={**os.environ, "RUST_BACKTRACE": "1", "NO_COLOR": "1"})
+        self.process = machine.spawn(
+            [self.binary, "run", "-c", self.config],
+            self.log_path,
+            cwd=self.path,
+            env={**os.environ, "RUST_BACKTRACE": "1", "NO_COLOR": "1"},
+        )
         if ready:
             self.wait_ready(within)
         return time.time() - began
@@ -106,8 +106,9 @@ class Portcullis:
             if self.process.poll() is not None:
                 raise AssertionError(f"portcullis ended with {self.process.returncode}:\n{self.log()[-4000:]}")
             return self.get("/readyz")[0] == 200
+
         try:
-            wait_for(ready, within, what="/readyz")
+            wait.until(ready, within, what="/readyz")
         except AssertionError as e:
             raise AssertionError(f"{e}\n/readyz: {self.get('/readyz')}\n{self.log()[-4000:]}") from None
 
@@ -124,7 +125,7 @@ class Portcullis:
     def _end(self, sig):
         if self.process is None:
             return None
-        code = ground.end(self.process, sig)
+        code = machine.end(self.process, sig)
         self.process = None
         return code
 
@@ -167,8 +168,15 @@ class Portcullis:
 
     def run(self, *args, within=40):
         """A subcommand to its end: `run("doctor")`. stdout and stderr together in `.stdout`."""
-        return subprocess.run([self.binary, *args, "-c", self.config], text=True, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within, cwd=self.path)
+        return subprocess.run(
+            [self.binary, *args, "-c", self.config],
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=within,
+            cwd=self.path,
+        )
 
     def keygen(self):
         return subprocess.run([self.binary, "keygen"], check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -177,4 +185,4 @@ class Portcullis:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def log_since_start(self):
-        return self.log_path.read_bytes()[self.mark:].decode(errors="replace") if self.log_path.exists() else ""
+        return self.log_path.read_bytes()[self.mark :].decode(errors="replace") if self.log_path.exists() else ""

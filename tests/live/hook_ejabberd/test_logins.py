@@ -1,0 +1,243 @@
+"""Every way in is asked about before the password is looked at, and refused in the words of the protocol."""
+
+import collections
+import uuid
+
+import pytest
+
+from lab.clients.stream import Stream
+from lab.sasl import b64
+
+TEXT = "You are banned until 2030-01-01 12:00 UTC: spam & more"
+
+
+def oauth_token(ej, user):
+    answer = ej.ctl("oauth_issue_token", jid=f"{user}@localhost", ttl=3600, scopes=["sasl_auth"])
+    if "token" not in answer:
+        pytest.skip(f"no OAuth tokens here (Debian: install erlang-p1-oauth2): {answer}")
+    return answer["token"]
+
+
+WAYS = ["PLAIN", "SCRAM-SHA-1", "X-OAUTH2", "SASL2 PLAIN", "SASL2 SCRAM-SHA-1", "FAST", "legacy"]
+
+
+class Way:
+    """One way to log in as `user`; prepared (tokens fetched) before anybody is banned."""
+
+    def __init__(self, name, ej, door, pw, user="alice", source="127.0.0.1"):
+        self.name, self.door, self.pw, self.user, self.source = name, door, pw, user, source
+        self.mechanism = {"FAST": "HT-SHA-256-NONE"}.get(name, name.removeprefix("SASL2 "))
+        self.agent = str(uuid.uuid4())
+        if name == "X-OAUTH2":
+            self.token = oauth_token(ej, user)
+        if name == "FAST":
+            self.token = door(frm=f"{user}@localhost").fast_token(user, pw(user), self.agent)
+
+    def open(self):
+        two = self.name.startswith("SASL2") or self.name == "FAST"
+        self.stream = self.door(self.source, frm=f"{self.user}@localhost" if two else None)
+        return self
+
+    def go(self, right=True):
+        s, user, pw = self.stream, self.user, self.pw(self.user) if right else "wrong"
+        if self.name == "PLAIN":
+            return s.plain(user, pw)
+        if self.name == "SCRAM-SHA-1":
+            return s.scram(user, pw)
+        if self.name == "X-OAUTH2":
+            return s.plain(user, self.token if right else "wrong", mechanism="X-OAUTH2")
+        if self.name == "SASL2 PLAIN":
+            return s.sasl2("PLAIN", b64(f"\0{user}\0{pw}"))
+        if self.name == "SASL2 SCRAM-SHA-1":
+            return s.sasl2_scram(user, pw)
+        if self.name == "FAST":
+            return s.fast(user, self.token if right else "wrong", self.agent)
+        return s.legacy(user, pw)
+
+
+@pytest.fixture(params=WAYS)
+def way(request, ej, component, door, pw):
+    return Way(request.param, ej, door, pw)
+
+
+def test_a_login_is_asked_about_and_its_success_reported(way, component):
+    if way.name == "legacy":  # ejabberd itself knows no such login for an account whose password is stored as SCRAM
+        assert way.open().go()[0] == "not-authorized"
+    else:
+        assert way.open().go()[0] == "success"
+        component.reported(account="alice@localhost", address="127.0.0.1", mechanism=way.mechanism, outcome="success")
+    asked = [c for c in component.checks if c.get("account")]
+    assert asked and all(
+        c["account"] == "alice@localhost" and c["address"] == "127.0.0.1" and c["mechanism"] == way.mechanism
+        for c in asked
+        if c["mechanism"] == way.mechanism
+    )
+    assert any("account" not in c and c["address"] == "127.0.0.1" for c in component.checks), (
+        "nothing was asked at the start"
+    )
+
+
+def test_a_wrong_secret_is_reported_as_a_failure(way, component):
+    assert way.open().go(right=False)[0] == "not-authorized"
+    login = component.reported(account="alice@localhost", mechanism=way.mechanism, outcome="failure")
+    assert login["condition"] == "not-authorized" and login["address"] == "127.0.0.1" and "unknown" not in login
+    assert login["at"].endswith("Z") and login["node"].endswith("@localhost")
+
+
+def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(way, component, door, pw):
+    way.open().go()
+    way.open().go(right=False)
+    if way.name in ("PLAIN", "SCRAM-SHA-1"):
+        Way(way.name, None, door, pw, user="nosuch").open().go(right=False)
+    if way.name == "PLAIN":  # two names
+        door().plain("bob", pw("bob"), authzid="alice@localhost")
+
+    def held():
+        return collections.Counter(c["account"] for c in component.checks if c.get("hold") == "250")
+
+    def came():
+        return collections.Counter(x["account"] for x in component.logins if x["outcome"] != "refused")
+
+    component.wait(lambda: came() == held())
+    named = [c for c in component.checks if c.get("account")]
+    assert held().total() >= 2 and all("hold" in c for c in named), "nothing else is asked about"
+
+
+def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, component):
+    component.ban("alice@localhost", text=TEXT)
+    for right in (True, False):
+        condition, text = way.open().go(right)
+        assert text.replace("&amp;", "&") == TEXT
+        assert condition == ("policy-violation" if way.name == "legacy" else "account-disabled")
+        way.stream.rest()
+        rest = way.stream.text
+        assert "<policy-violation" in rest and "</stream:stream>" in rest, rest
+        assert "<success" not in rest and "type='result'" not in rest and "not-authorized" not in rest
+    login = component.reported(account="alice@localhost", outcome="refused", mechanism=way.mechanism)
+    assert login["reason"] == TEXT
+    assert not [x for x in component.logins if x["outcome"] == "failure" and x["mechanism"] == way.mechanism]
+
+
+def test_a_banned_address_is_refused_at_the_start_with_the_text(component, door, ej, pw):
+    component.ban("127.0.0.77", kind="address", text=TEXT)
+    s = door("127.0.0.77")
+    assert s.result(s.features + s.rest()) == ("policy-violation", TEXT.replace("&", "&amp;"))
+    assert "mechanism" not in s.text and "</stream:stream>" in s.text
+    assert door("127.0.0.78").plain("alice", pw("alice"))[0] == "success"
+    assert "account" not in component.reported(address="127.0.0.77", outcome="refused")
+
+
+def test_a_stream_opened_before_the_ban_is_refused_at_the_check(way, component, door, ej, pw):
+    way.source = "127.0.0.70"
+    way.open()
+    component.ban("127.0.0.64/27", kind="network", text=TEXT)
+    condition, text = way.go()
+    assert text.replace("&amp;", "&") == TEXT
+    assert condition == ("policy-violation" if way.name == "legacy" else "temporary-auth-failure")
+    way.stream.rest()
+    assert "<policy-violation" in way.stream.text and "</stream:stream>" in way.stream.text
+
+
+def test_a_pair_is_refused_there_and_nowhere_else(component, door, pw):
+    component.ban("alice@localhost", kind="pair", address="127.0.0.71")
+    assert door("127.0.0.71").plain("alice", pw("alice"))[0] == "temporary-auth-failure"
+    assert door("127.0.0.71").plain("bob", pw("bob"))[0] == "success"
+    assert door("127.0.0.72").scram("alice", pw("alice"))[0] == "success"
+
+
+def test_a_scram_exchange_begun_before_the_ban_cannot_be_finished(component, door, pw):
+    s = door()
+    assert s.scram_first("alice")[0] == "challenge"
+    component.ban("alice@localhost")
+    assert s.scram_last(pw("alice"))[0] == "account-disabled"
+    s.rest()
+    assert "<policy-violation" in s.text and "<success" not in s.text
+
+
+def test_every_try_on_one_stream_is_asked(component, door, pw):
+    s = door()
+    for n in range(4):
+        assert s.plain("alice", f"wrong{n}")[0] == "not-authorized"
+    assert len([c for c in component.checks if c.get("account")]) == 4
+    component.ban("alice@localhost")
+    assert s.plain("alice", pw("alice"))[0] == "account-disabled"
+    s.rest()
+    assert s.closed
+
+
+def test_no_spelling_of_a_name_gets_around_the_question(component, door, pw):
+    component.ban("alice@localhost")
+    for name in ("ALICE", "Alice", "alice@localhost", "alice@elsewhere"):
+        assert door().plain(name, pw("alice"))[0] == "account-disabled", name
+    assert door().scram("aLiCe", pw("alice"))[0] == "account-disabled"
+    # ejabberd takes any letter for the name, and an `n=` behind it is an extension
+    assert door().scram("alice", pw("alice"), letter="x")[0] == "account-disabled"
+    assert door().scram("alice", pw("alice"), letter="x", extension=",n=bob")[0] == "account-disabled"
+
+
+def test_two_names_are_both_asked_about(component, door, pw):
+    component.ban("alice@localhost")
+    assert door().plain("bob", pw("bob"), authzid="alice@localhost")[0] == "account-disabled"
+    assert door().plain("alice", pw("alice"), authzid="bob@localhost")[0] == "account-disabled"
+
+
+def test_escaped_names_are_read_as_the_server_reads_them(component, door):
+    component.ban("a,b=c@localhost")
+    assert door().scram_first("a,b=c")[0] == "account-disabled"
+    assert door().plain("a,b=c", "x")[0] == "account-disabled"
+    assert any(c.get("account") == "a,b=c@localhost" for c in component.checks)
+
+
+def test_unknown_accounts_are_told_apart(component, door):
+    assert door().plain("nosuch", "x")[0] == "not-authorized"
+    assert component.reported(account="nosuch@localhost", mechanism="PLAIN", outcome="failure")["unknown"] == "true"
+    assert door().scram_first("nosuch2")[0] == "not-authorized"
+    assert (
+        component.reported(account="nosuch2@localhost", mechanism="SCRAM-SHA-1", outcome="failure")["unknown"] == "true"
+    )
+
+
+def test_what_is_no_guess_is_not_reported_as_one(component, door, ej):
+    s = door()
+    assert s.scram_first("bob")[0] == "challenge"
+    s.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+    assert s.outcome()[0] == "aborted"
+    assert component.reported(mechanism="SCRAM-SHA-1", outcome="error")["condition"] == "aborted"
+    assert s.auth("X-NO-SUCH", b64("x"))[0] == "invalid-mechanism"
+    assert component.reported(mechanism="X-NO-SUCH", outcome="error")["condition"] == "invalid-mechanism"
+    assert door().auth("PLAIN", "")[0] == "not-authorized"
+    assert component.reported(mechanism="PLAIN", outcome="error")["reason"] == "Response decoding failed"
+    ej.ctl("ban_account", user="dave", host="localhost", reason="by hand")
+    try:
+        assert door().plain("dave", "x")[0] == "account-disabled"
+        login = component.reported(account="dave@localhost", outcome="error")
+        assert login["reason"].startswith("Account is banned: ") and login["condition"] == "account-disabled"
+    finally:
+        ej.ctl("unban_account", user="dave", host="localhost")
+
+
+def test_an_ipv4_address_behind_an_ipv6_socket_is_ipv4(ej):
+    assert (
+        ej.erlang(
+            "{mod_portcullis_wire:address({0,0,0,0,0,65535,16#cb00,16#7107}),"
+            'mod_portcullis_wire:network(<<"::ffff:203.0.113.7">>)}'
+        )
+        == "{{203,0,113,7},{<<203,0,113,7>>,32}}"
+    )
+
+
+@pytest.mark.parametrize("authzid", ["alice@localhost", ""], ids=["named", "by the certificate alone"])
+def test_a_login_by_certificate_is_asked_about(ej, component, authzid):
+    certificate = ej.client_certificate("alice")
+    initial = b64(authzid) if authzid else "="
+    with Stream(ej.tls, certificate=certificate) as s:
+        assert "EXTERNAL" in s.features, s.features
+        assert s.auth("EXTERNAL", initial)[0] == "success", s.text
+    component.reported(account="alice@localhost", mechanism="EXTERNAL", outcome="success")
+    assert any(c.get("account") == "alice@localhost" and c["mechanism"] == "EXTERNAL" for c in component.checks)
+    component.ban("alice@localhost", text=TEXT)
+    with Stream(ej.tls, certificate=certificate) as s:
+        assert s.auth("EXTERNAL", initial)[0] == "account-disabled"
+        s.rest()
+        assert "<policy-violation" in s.text and "<success" not in s.text
+    component.reported(account="alice@localhost", mechanism="EXTERNAL", outcome="refused")

@@ -1,0 +1,207 @@
+"""Whatever is done to the module or the server, in whatever order: afterwards no banned person gets in, and no hook
+crashes.
+
+ejabberd#4211 is the example: mod_fail2ban after `ejabberdctl restart_module` has no table any more, its hooks crash at
+every login, and everybody is let in without a word.
+"""
+
+import time
+
+import pytest
+
+from lab.accounts import password
+from lab.clients.stream import Stream
+from lab.fake_component import FakeComponent
+
+TABLE = "mod_portcullis_held_localhost"
+OWNER = "mod_portcullis_link_localhost"
+
+
+def banned(ej):
+    """How alice is received, with the right password."""
+    with Stream(ej.c2s) as s:
+        return s.plain("alice", password("alice"))[0]
+
+
+def free(ej):
+    with Stream(ej.c2s) as s:
+        return s.scram("bob", password("bob"))[0]
+
+
+def in_force(ej):
+    assert banned(ej) == "account-disabled"
+    with Stream(ej.c2s, "127.0.2.9") as s:
+        assert s.result(s.features + s.rest(1))[0] == "policy-violation"
+    assert free(ej) == "success"
+
+
+def back(ej, component):
+    """portcullis comes back: the module is there, in step, and obeys at once."""
+    with FakeComponent(ej) as again:
+        again.carry_on(component)
+        again.wait(lambda: again.hellos, 15)
+        assert again.hellos[0]["bans"] == str(len(component.state)), again.hellos
+        again.ban("carol@localhost")
+        with Stream(ej.c2s) as s:
+            assert s.plain("carol", password("carol"))[0] == "account-disabled"
+        with Stream(ej.c2s) as s:
+            assert s.plain("bob", "wrong")[0] == "not-authorized"
+        again.reported(account="bob@localhost", outcome="failure")
+        again.lift("carol@localhost")
+        again.wait_held()
+        component.carry_on(again)
+        return again.hellos[0]
+
+
+def restart_module(ej):
+    ej.ejabberdctl("restart_module", "localhost", "mod_portcullis")
+
+
+def restart_module_over_http(ej):
+    ej.ctl("restart_module", host="localhost", module="mod_portcullis")
+
+
+def out_of_the_configuration_and_in_again(ej):
+    ej.take_out()
+    ej.ejabberdctl("reload_config")
+    assert banned(ej) == "success", "while it is out, it is out"
+    ej.put_in()
+    ej.ejabberdctl("reload_config")
+
+
+def uninstall_and_install(ej):
+    ej.module_conf.unlink()
+    ej.ejabberdctl("module_uninstall", "mod_portcullis")
+    ej.install_module()
+
+
+def upgrade(ej):
+    ej.place_sources()
+    ej.ejabberdctl("module_upgrade", "mod_portcullis")
+
+
+def kill_the_owner(ej):
+    ej.erlang(f"exit(whereis('{OWNER}'), kill)")
+
+
+def restart_the_server(ej):
+    ej.restart()
+
+
+def kill_the_server(ej):
+    ej.kill9()
+    ej.start()
+
+
+HAPPENINGS = [
+    restart_module,
+    restart_module_over_http,
+    out_of_the_configuration_and_in_again,
+    uninstall_and_install,
+    upgrade,
+    kill_the_owner,
+    restart_the_server,
+    kill_the_server,
+]
+
+
+@pytest.mark.parametrize("happens", HAPPENINGS, ids=lambda f: f.__name__)
+def test_bans_hold_afterwards_while_portcullis_is_away(ej, component, happens):
+    component.ban("alice@localhost")
+    component.ban("127.0.2.0/24", kind="network", door="start")
+    component.wait_held()
+    component.close()
+    time.sleep(0.2)
+    in_force(ej)
+    happens(ej)
+    in_force(ej)
+    back(ej, component)
+    in_force(ej)
+    assert not ej.crashes(), ej.crashes()
+
+
+@pytest.mark.parametrize(
+    "happens", [restart_module, kill_the_owner, out_of_the_configuration_and_in_again], ids=lambda f: f.__name__
+)
+def test_and_while_portcullis_stays_connected(ej, component, door, happens):
+    component.ban("alice@localhost")
+    component.ban("127.0.2.0/24", kind="network", door="start")
+    component.wait_held()
+    before = len(component.hellos)
+    happens(ej)
+    component.wait(lambda: len(component.hellos) > before)
+    in_force(ej)
+    component.lift("alice@localhost")
+    assert banned(ej) == "success"
+
+
+def test_a_table_that_is_gone_is_made_anew_and_told(ej, component, pw):
+    component.ban("alice@localhost")
+    component.ban("127.0.2.0/24", kind="network", door="start")
+    component.wait_held()
+    component.close()
+    time.sleep(0.2)
+    ej.erlang(f"sys:replace_state('{OWNER}', fun(S) -> ets:delete('{TABLE}'), S end)")
+    in_force(ej)
+    assert "was made anew" in back(ej, component)["health"]
+
+
+def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw):
+    component.ban("alice@localhost")
+    component.wait_held()
+    component.close()
+    ej.stop()
+    (file,) = (ej.path / "spool").glob("portcullis-held-*.dets")
+    file.write_bytes(b"this is no table" * 10)
+    ej.start()
+    with FakeComponent(ej) as again:
+        again.carry_on(component)
+        again.wait(lambda: again.hellos, 15)
+        assert "could not be read" in again.hellos[0]["health"] and again.hellos[0]["bans"] == "0"
+        again.wait_held()
+    assert banned(ej) == "account-disabled"
+    assert not ej.crashes()
+
+
+def test_whoever_came_in_while_the_module_was_out_is_sent_away(ej, component, pw):
+    component.ban("alice@localhost", text="not you")
+    component.wait_held()
+    ej.take_out()
+    ej.ctl("reload_config")
+    with Stream(ej.c2s) as alice, Stream(ej.c2s) as bob:
+        assert alice.plain("alice", pw("alice"))[0] == "success"
+        alice.bind()
+        assert bob.plain("bob", pw("bob"))[0] == "success"
+        bob.bind()
+        ej.put_in()
+        ej.ctl("reload_config")
+        assert alice.result(alice.rest(5)) == ("policy-violation", "not you")
+        assert "result" in bob.iq("get", "<query xmlns='jabber:iq:roster'/>")
+
+
+def test_the_server_lets_nobody_banned_in_while_it_starts(ej, component, pw):
+    component.ban("alice@localhost")
+    component.wait_held()
+    component.close()
+    ej.stop()
+    import threading
+
+    seen, stop = [], threading.Event()
+
+    def knock():
+        while not stop.is_set():
+            try:
+                with Stream(ej.c2s) as s:
+                    seen.append(s.plain("alice", pw("alice"))[0])
+            except OSError:
+                time.sleep(0.01)
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        ej.start()
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        knocking.join()
+    assert "account-disabled" in seen and "success" not in seen, seen

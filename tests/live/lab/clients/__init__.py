@@ -1,0 +1,1 @@
+"""What connects to a server as a client does."""

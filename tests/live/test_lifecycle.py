@@ -1,0 +1,232 @@
+"""Starts, ends, crashes, outages, and what the program says about its own state."""
+
+import time
+
+import pytest
+
+from lab import Client, Ejabberd, Portcullis, Prosody, wait
+from lab.answers import (
+    BANNED,
+    CANNOT_DISABLE,
+    EJABBERD_LINES,
+    PROSODY_LINES,
+    ROW,
+    WAITING,
+    WRONG_SECRET,
+    did_not_say,
+    said,
+)
+from lab.assertions import ban, must_be_refused, must_log_in, unban
+from lab.clients.raw_client import refused
+
+
+def test_an_acknowledged_ban_survives_kill_9(site, server, fresh):
+    user = fresh()
+    who = server.jid(user)
+    answer = site.say(f"ban {who} 1d survives")
+    site.bot.kill9()
+    number = said(BANNED, answer, who=who).group(1)
+    site.bot.start()
+    said(ROW, site.say("list"), who=who, number=number)
+    must_be_refused(server, user, "survives")
+    answer = site.say(f"unban {who}")
+    site.bot.kill9()
+    said("Un-banned", answer)
+    site.bot.start()
+    must_log_in(server, user)
+
+
+@pytest.mark.timing
+def test_sigterm_is_a_clean_end(site):
+    began = time.time()
+    assert site.bot.stop() == 0
+    assert time.time() - began < 3
+
+
+def test_a_restart_of_the_server_costs_no_restart_of_portcullis(site, server, fresh):
+    pid = site.bot.process.pid
+    server.stop()
+    wait.until(lambda: site.bot.get("/readyz")[0] == 503, 10, what="/readyz says that the link is down")
+    assert site.bot.get("/healthz")[0] == 200
+    server.start()
+    site.bot.wait_ready(40)
+    assert site.bot.process.pid == pid
+    user = fresh()
+    ban(site, server.jid(user), "1h after the restart")
+    must_be_refused(server, user)
+
+
+def test_a_ban_given_while_the_server_goes_down_is_either_unknown_or_in_force(site, server, fresh):
+    users = [fresh() for _ in range(3)]
+    admin = site.client("admin")
+    for user in users:
+        admin.say(site.jid, f"ban {server.jid(user)} 1d going down")
+    server.stop()
+    server.start()
+    site.bot.wait_ready(40)
+    text = site.say("list")
+    for user in users:
+        if server.jid(user) in text:
+            must_be_refused(server, user, within=40)
+        else:
+            assert refused(server, user) is None
+
+
+def test_sighup_brings_new_admins(site, server):
+    bob = site.client("bob")
+    assert bob.nodes(site.jid) == {}
+    admins = site.bot.settings["admins"]
+    site.bot.change(admins=[*admins, server.jid("bob")])
+    site.bot.reload()
+    wait.until(lambda: "ban" in bob.nodes(site.jid), 5, every=0.2)
+    said(r"ban", site.say("help", "bob"))
+    site.bot.change(admins=admins)
+    site.bot.reload()
+    wait.until(lambda: bob.nodes(site.jid) == {}, 5, every=0.2)
+
+
+def test_a_broken_file_at_sighup_changes_nothing(site, admin):
+    good = site.bot.config.read_text()
+    site.bot.config.write_text("admins = [")
+    site.bot.reload()
+    time.sleep(0.3)
+    site.bot.config.write_text(good)
+    assert site.bot.running()
+    assert "ban" in admin.nodes(site.jid)
+
+
+def test_a_wrong_secret_is_a_configuration_error(server):
+    bot = Portcullis(
+        server,
+        component={"domain": server.stranger, "server": f"127.0.0.1:{server.stranger_port}", "secret": "not this one"},
+    )
+    bot.start(ready=False)
+    code = wait.until(lambda: bot.process.poll() is not None and (bot.process.poll() + 1000), 15, what="it ends") - 1000
+    assert code == 2, bot.log()
+    said(WRONG_SECRET, bot.log())
+    did_not_say("not this one", bot.log())
+    bot.stop()
+
+
+def test_check_config_names_the_nearest_key_and_keygen_makes_keys(server):
+    bot = Portcullis(server)
+    good = bot.run("check-config")
+    assert good.returncode == 0, good.stdout
+    bot.change(ban={"default_durations": "1d"})
+    bad = bot.run("check-config")
+    assert bad.returncode == 2, bad.stdout
+    said("default_duration", bad.stdout)
+    bot.settings.pop("ban")
+    bot.change(component={"server": "192.0.2.1:5347"})
+    plain = bot.run("check-config")
+    assert plain.returncode == 2, plain.stdout
+    said("allow_plain_remote", plain.stdout)
+    one, two = bot.keygen(), bot.keygen()
+    assert one.strip() and len(one.strip().splitlines()) == 1 and one != two
+
+
+def test_a_seal_key_that_others_can_read_is_refused(server):
+    bot = Portcullis(server)
+    (bot.path / "seal.key").chmod(0o644)
+    bot.start(ready=False)
+    assert wait.until(lambda: bot.process.poll(), 15, what="it ends") == 2, bot.log()
+    said(r"seal\.key", bot.log())
+    bot.stop()
+
+
+def test_doctor_is_content_with_a_well_configured_server(site, server):
+    site.bot.stop()
+    done = site.bot.run("doctor")
+    assert done.returncode == 0, done.stdout
+
+
+def without_rights(server):
+    more = {"privilege": False, "configure": False}
+    return Prosody(**more) if server.name == "prosody-13" else Ejabberd(server.version, **more)
+
+
+def test_without_rights_it_says_what_is_missing_keeps_the_work_and_does_it_when_it_can(server):
+    with without_rights(server) as poor:
+        poor.start()
+        bot = Portcullis(poor)
+        doctor = bot.run("doctor")
+        assert doctor.returncode == 1, doctor.stdout
+        for line in PROSODY_LINES if poor.name == "prosody-13" else EJABBERD_LINES:
+            said(line, doctor.stdout)
+        said(poor.component, doctor.stdout)
+        with bot:
+            admin = Client(poor, "admin")
+            answer = admin.ask(bot.jid, f"ban {poor.jid('dave')} 1d cannot yet", 25)
+            if "Banned #" not in answer:  # whether dave exists cannot be known here, so force may be asked for
+                answer = admin.command(
+                    bot.jid,
+                    "ban",
+                    values={"subject": poor.jid("dave"), "duration": "1d", "reason": "cannot yet", "force": "1"},
+                    within=25,
+                ).note
+            said(BANNED, answer, who=poor.jid("dave"))
+            assert refused(poor, "dave") is None
+            said(WAITING, admin.ask(bot.jid, f"show {poor.jid('dave')}", 20))
+            said(WAITING, admin.ask(bot.jid, "status", 20))
+            admin.close()
+            poor.privilege = poor.configure = True
+            poor.restart()
+            bot.wait_ready(40)
+            must_be_refused(poor, "dave", "cannot yet", within=40)
+            admin = Client(poor, "admin")
+            wait.until(lambda: "cannot yet" in admin.ask(bot.jid, f"show {poor.jid('dave')}"), 5, every=0.5)
+            admin.close()
+
+
+@pytest.mark.only("ejabberd-26.07")  # 24.12 borrows the right of an admin
+def test_without_the_right_to_end_streams_the_record_holds_and_the_rest_stays_visible(server):
+    with Ejabberd(server.version, configure=False) as poor:
+        poor.start()
+        with Portcullis(poor) as bot:
+            admin, victim = Client(poor, "admin"), Client(poor, "dave")
+            said(BANNED, admin.ask(bot.jid, f"ban --force {poor.jid('dave')} 1d no kick", 20), who=poor.jid("dave"))
+            must_be_refused(poor, "dave", "no kick")
+            assert victim.online
+            said(WAITING, admin.ask(bot.jid, f"show {poor.jid('dave')}", 20))
+            said("configure", admin.ask(bot.jid, "status", 20))
+            admin.close()
+            victim.close()
+
+
+@pytest.mark.only("ejabberd")
+def test_direct_tls_to_the_component_port(site, server):
+    site.bot.stop()  # two connections of one component take each other's grants
+    tls = {"server": f"127.0.0.1:{server.tls_port}", "tls": True, "tls_name": "localhost"}
+    trusting = Portcullis(server, component={**tls, "tls_ca_file": str(server.path / "crt.pem")})
+    with trusting:
+        said("portcullis", site.say("status"))
+    wary = Portcullis(server, component=tls)
+    wary.start(ready=False)
+    wait.until(lambda: "certificate" in wary.log(), 20, what="the log names the certificate")
+    assert wary.get("/readyz")[0] != 200
+    wary.stop()
+
+
+@pytest.mark.only("prosody")
+def test_a_provider_that_cannot_disable_accounts_is_found_out(server):
+    with Prosody(authentication="internal_plain") as plain:
+        plain.start()
+        with Portcullis(plain) as bot:
+            admin = Client(plain, "admin")
+            answer = admin.ask(bot.jid, f"ban {plain.jid('dave')} 1d in vain", 20)
+            said(BANNED, answer, who=plain.jid("dave"))
+            wait.until(
+                lambda: "disable" in admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"),
+                20,
+                every=2,
+            )
+            said(CANNOT_DISABLE, admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"))
+            admin.close()
+
+
+def test_unban_after_all_that_still_works(site, server, fresh):
+    user = fresh()
+    ban(site, server.jid(user), "1h last one")
+    must_be_refused(server, user)
+    unban(site, server.jid(user))
+    must_log_in(server, user)

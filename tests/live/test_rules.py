@@ -1,0 +1,250 @@
+"""The real hook module on each server, the real portcullis, and attackers with addresses of their own (127.x.y.z).
+
+Windows and terms are short, so that a test sees bans grow and end.
+"""
+
+import itertools
+import time
+
+import pytest
+
+import lab
+from lab import wait
+from lab.clients.raw_client import RawClient
+from lab.guarded_server import TOKEN, address, answer_to, guess, with_short_rules
+from lab.require import need
+
+
+@pytest.fixture(scope="session", params=list(lab.SERVERS))
+def guarded(request):
+    need(request.param)
+    one = with_short_rules(request.param)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def site(guarded):
+    """Everything up again, whatever the test before ended."""
+    guarded.all_up()
+    return guarded
+
+
+@pytest.fixture
+def fresh(site):
+    return site.new_user
+
+
+def refused_soon(site, user, source, within=5):
+    return wait.until(lambda: answer_to(site, user, source), within, what=f"{user} from {source} is refused")
+
+
+# -- automatic bans ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
+def test_a_guesser_is_refused_after_the_limit_and_nobody_else(site, fresh, mechanism):
+    victim, innocent, guesser, home = fresh(), fresh(), address(), address()
+    assert answer_to(site, victim, home, mechanism=mechanism) == ""
+    guess(site, victim, guesser, 4, mechanism)
+    site.wait_banned(f"{victim}@{site.server.host} from {guesser}")
+    # With the right password, too.
+    answer = refused_soon(site, victim, guesser)
+    assert "temporary-auth-failure" in answer and "Logins to this account from here are refused until" in answer, answer
+    assert answer_to(site, victim, home, mechanism=mechanism) == "", "the owner at home"
+    assert answer_to(site, innocent, guesser, mechanism=mechanism) == "", "somebody else behind the same address"
+    assert answer_to(site, innocent, address(), mechanism=mechanism) == ""
+
+
+@pytest.mark.timing
+def test_terms_grow_with_each_attack_and_end(site, fresh):
+    victim, guesser = fresh(), address()
+    lengths = []
+    for times in range(1, 5):
+        guess(site, victim, guesser)
+        site.wait_banned(f"{victim}@{site.server.host} from {guesser}", times)
+        refused_soon(site, victim, guesser)
+        began = time.time()
+        wait.until(lambda: answer_to(site, victim, guesser) == "", 60, every=0.2, what="the ban ends")
+        lengths.append(time.time() - began)
+    assert site.ordinals(f"{victim}@{site.server.host} from {guesser}") == [1, 2, 3, 4]
+    print(f"terms {[round(length, 1) for length in lengths]} s")
+    assert all(after > before * 1.4 for before, after in itertools.pairwise(lengths)), lengths
+
+
+def test_spraying_over_accounts_bans_the_source(site, fresh):
+    sprayer, innocent = address(), fresh()
+    for _ in range(6):
+        answer_to(site, fresh(), sprayer, "wrong")
+    site.wait_banned(sprayer)
+    answer = refused_soon(site, innocent, sprayer)
+    assert "You are banned until" in answer, answer
+    assert answer_to(site, innocent, address()) == ""
+
+
+def test_an_account_under_attack_lets_its_owner_in_from_home(site, fresh):
+    victim, home = fresh(), address()
+    assert answer_to(site, victim, home) == ""
+    for _ in range(4):
+        answer_to(site, victim, address(), "wrong")
+    site.wait_banned(f"guard of {victim}@{site.server.host}")
+    answer = refused_soon(site, victim, address())
+    assert "temporary-auth-failure" in answer, answer
+    assert answer_to(site, victim, home) == ""
+
+
+# -- bans by hand ------------------------------------------------------------------------------------------------------
+
+
+def test_an_address_banned_by_hand_is_refused_at_the_door_and_out(site, fresh):
+    user, bad = fresh(), address()
+    inside = RawClient(site.server, user, source=bad)
+    inside.login()
+    assert "Banned" in site.say(f"ban {bad} 1h spam relay")
+    end = inside.wait_closed(10)
+    assert "policy-violation" in end and "spam relay" in end, end
+    answer = wait.until(lambda: answer_to(site, user, bad), 5)
+    assert "policy-violation" in answer and "You are banned until" in answer and "spam relay" in answer, answer
+    assert answer_to(site, user, address()) == ""
+    assert "Un-banned" in site.say(f"unban {bad}")
+    wait.until(lambda: answer_to(site, user, bad) == "", 10, what="the address is free")
+
+
+def test_an_allowed_address_is_refused_when_an_admin_insists(site, fresh):
+    user, source, neighbour = fresh(), address(), address()
+    assert f"Exempt from bans: {source}" in site.say(f"allow {source} office")
+    assert "unallow first if you mean it, or add --force" in site.say(f"ban {source} 1h x")
+    assert answer_to(site, user, source) == ""
+    assert f"{source} is EXEMPT from bans" in site.say(f"ban {source} 1h stolen laptop --force")
+    assert f"{source} until" in site.say("yes")
+    assert "stolen laptop" in answer_to(site, user, source)
+    assert answer_to(site, user, neighbour) == ""
+    assert "Un-banned" in site.say(f"unban {source}")
+    wait.until(lambda: answer_to(site, user, source) == "", 10, what="it is let in again")
+
+
+def test_a_banned_account_hears_the_reason_and_is_out(site, fresh):
+    user = fresh()
+    inside = RawClient(site.server, user, source=address())
+    inside.login()
+
+    def is_told(mechanism):
+        # Until the module holds the ban, ejabberd answers the first message of SCRAM by the record, in its own words.
+        said = answer_to(site, user, address(), mechanism=mechanism)
+        assert "account-disabled" in said and "spam in rooms" in said, said
+        return "You are banned until" in said
+
+    answer = site.say(f"ban {site.server.jid(user)} 1h spam in rooms")
+    assert "Banned" in answer, answer
+    end = inside.wait_closed(10)
+    assert "spam in rooms" in end, end
+    for mechanism in ("PLAIN", "SCRAM-SHA-1"):
+        wait.until(lambda mechanism=mechanism: is_told(mechanism), 5, what=f"the text of the ban at {mechanism}")
+    assert "Un-banned" in site.say(f"unban {site.server.jid(user)}")
+    wait.until(lambda: answer_to(site, user, address()) == "", 10, what="the account is free")
+
+
+def test_status_shows_the_module(site):
+    status = site.say("status")
+    assert "Level: 2" in status or "2 (" in status, status
+    assert "hook module 1.0.0 answers" in status, status
+
+
+@pytest.mark.parametrize("name", ["prosody-13"])
+def test_on_prosody_the_module_needs_no_right_beside_it(name):
+    need(name)
+    site = with_short_rules(name, privilege=False, configure=False)
+    try:
+        inside = RawClient(site.server, "alice", source=address())
+        inside.login()
+        answer = site.say("ban alice@localhost 1h no rights needed")
+        assert "Banned" in answer and "NOT" not in answer, answer
+        assert "no rights needed" in inside.wait_closed(10)
+        said = answer_to(site, "alice", address())
+        assert "account-disabled" in said and "no rights needed" in said, said
+        assert "Un-banned" in site.say("unban alice@localhost")
+        wait.until(lambda: answer_to(site, "alice", address()) == "", 10, what="alice is free")
+        assert "2 (" in site.say("status")
+    finally:
+        site.close()
+
+
+# -- nothing is lost ---------------------------------------------------------------------------------------------------
+
+
+def test_no_ban_is_lost_by_kill_9_nor_by_a_restart_of_the_server(site, fresh):
+    by_hand, victim, guesser, bad = fresh(), fresh(), address(), address()
+    site.say(f"ban {site.server.jid(by_hand)} 1h by hand")
+    site.say(f"ban {bad} 1h bad place")
+    for _ in range(6):
+        answer_to(site, fresh(), guesser, "wrong")
+    site.wait_banned(guesser)
+    refused_soon(site, victim, guesser)
+    time.sleep(1)  # the module asks after the news
+
+    def all_refused():
+        return (
+            "account-disabled" in answer_to(site, by_hand, address())
+            and answer_to(site, victim, bad) != ""
+            and answer_to(site, victim, guesser) != ""
+        )
+
+    assert all_refused()
+    site.bot.kill9()
+    time.sleep(0.5)
+    assert all_refused(), "portcullis is away: the module holds them"
+    assert answer_to(site, victim, address()) == ""
+    site.bot.start()
+    site.wait_hello()
+    assert all_refused(), "portcullis is back"
+    site.bot.kill9()
+    site.server.restart()
+    assert all_refused(), "the server has started again without portcullis"
+    site.bot.start()
+    site.wait_hello()
+    assert all_refused()
+    assert answer_to(site, victim, address()) == ""
+
+
+def test_failures_before_a_restart_of_portcullis_still_count(site, fresh):
+    victim, guesser = fresh(), address()
+    guess(site, victim, guesser, 3)
+    time.sleep(1)
+    site.bot.restart()
+    site.wait_hello()
+    guess(site, victim, guesser, 1)
+    site.wait_banned(f"{victim}@{site.server.host} from {guesser}")
+    assert refused_soon(site, victim, guesser)
+
+
+def test_a_module_that_was_away_catches_up(site, fresh):
+    user, freed = fresh(), fresh()
+    site.say(f"ban {site.server.jid(freed)} 1h first")
+    time.sleep(1)
+    site.server.unload_module()
+    try:
+        bad = address()
+        site.say(f"ban {bad} 1h while away")
+        site.say(f"unban {site.server.jid(freed)}")
+    finally:
+        site.server.load_module()
+    assert refused_soon(site, user, bad, 20)
+    site.bot.kill9()
+    time.sleep(0.3)
+    assert answer_to(site, user, bad) != "", "held by the module itself"
+    assert answer_to(site, freed, address()) == "", "and what was lifted meanwhile is not"
+    site.bot.start()
+    site.wait_hello()
+
+
+# -- the HTTP twin -----------------------------------------------------------------------------------------------------
+
+
+def test_other_programs_ask_over_http(site, fresh):
+    user, bad = fresh(), address()
+    site.say(f"ban {bad} 1h over http")
+    said = site.bot.post("/v1/check", {"account": site.server.jid(user), "address": bad}, TOKEN)
+    assert said[0] == 200 and said[1]["action"] == "refuse" and said[1]["by"] == "address", said
+    assert "over http" in said[1]["text"], said
+    assert site.bot.post("/v1/check", {"address": address()}, TOKEN) == (200, {"action": "allow"})
+    assert site.bot.post("/v1/check", {"address": bad}, "wrong")[0] == 401
