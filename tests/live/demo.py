@@ -125,8 +125,7 @@ def invite(server, bot):
 """,
         flush=True,
     )
-    while bot.running():
-        time.sleep(0.5)
+    bot.process.wait()
     raise NotAsTold(f"portcullis ended:\n{bot.log()[-2000:]}")
 
 

@@ -161,7 +161,7 @@ def notices(g):
     g.scene("reply")
     g.reply(notice, "1 hour guessing")
     g.reply(notice, "unban")
-    time.sleep(DIGEST + 1)
+    time.sleep(DIGEST + 1)  # the notices that follow belong to another digest
     g.scene("storm")
     for n in range(9):
         g.guess(("frank", "heidi", "carol")[n % 3], f"127.77.{10 + n}.9")
@@ -172,7 +172,7 @@ def notices(g):
     g.hear("UNDER ATTACK")
     g.scene("outage")
     g.server.stop()
-    time.sleep(12)
+    time.sleep(12)  # a shorter outage is not told
     g.server.start()
     g.bot.wait_ready(40)
     g.admin = Client(g.server, "admin")

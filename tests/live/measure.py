@@ -53,9 +53,13 @@ class Side:
         assert done.returncode == 0, done.stdout
         # Until all of them are carried out and Prosody's module has them on disk: this is about logins, not about the
         # import.
-        while not re.search(r"Unfinished work\W+none", self.bot.run("status").stdout):
-            time.sleep(2)
-        time.sleep(30)
+        wait.until(
+            lambda: re.search(r"Unfinished work\W+none", self.bot.run("status").stdout),
+            600,
+            every=2,
+            what="all of them are carried out",
+        )
+        time.sleep(30)  # Prosody\'s module writes them to disk piece by piece and does not tell when it is through
 
     def login(self, way, n):
         person, home = self.people[n % PEOPLE]

@@ -3,7 +3,7 @@
 import pytest
 
 from lab import StanzaRefused
-from lab.answers import BANNED, said
+from lab.answers import BANNED, must_say
 from lab.assertions import logs_in, must_be_refused, unban
 from lab.clients.slixmpp_client import COMMANDS
 
@@ -26,7 +26,7 @@ def test_a_wide_network_asks_first_and_prev_leads_back_with_the_values(site, adm
     values = {"subject": "198.51.0.0/16", "duration": "1h", "reason": "a wide one", "note": "kept too"}
     ask = admin.go_on(site.jid, form, form.execute, values)
     assert ask.status == "executing" and {"prev", "complete"} <= set(ask.actions), ask
-    said(r"198\.51\.0\.0/16", ask.text)
+    must_say(r"198\.51\.0\.0/16", ask.text)
     back = admin.go_on(site.jid, ask, "prev")
     assert back.status == "executing", back
     for name in ("subject", "reason", "note"):
@@ -35,7 +35,7 @@ def test_a_wide_network_asks_first_and_prev_leads_back_with_the_values(site, adm
     ask = admin.go_on(site.jid, back, back.execute, values)
     done = admin.go_on(site.jid, ask, "complete")
     assert done.status == "completed", done
-    said(BANNED, done.note, who="198.51.0.0/16")
+    must_say(BANNED, done.note, who="198.51.0.0/16")
     unban(site, "198.51.0.0/16")
 
 

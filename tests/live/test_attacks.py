@@ -307,7 +307,7 @@ def test_a_rule_that_bans_an_address_leaves_live_sessions_of_known_people(site):
     alive = RawClient(site.server, colleague, source=office).login()
     site.passwords_checked([(one, office) for one in sprayed])
     site.wait_banned(office)
-    time.sleep(1)
+    time.sleep(1)  # a session would be ended within this time
     assert site.try_login(colleague, office) == "in", "she may log in"
     answer = alive.iq("still", "<iq type='get' id='still'><query xmlns='jabber:iq:roster'/></iq>", 3)
     assert re.search(r"type=['\"]result", answer), "and her session lives"
@@ -422,7 +422,7 @@ def restart_portcullis_slowly(site):
 
 def kill_portcullis(site):
     """kill -9 with failures that are not kept yet: these may be forgotten, those of 5 seconds before are not."""
-    time.sleep(6)
+    time.sleep(6)  # counts are saved every five seconds
     [victim], guesser = site.new_users(1), address()
     assert site.passwords_checked([(victim, guesser)] * 3) == 3
     site.bot.kill9()

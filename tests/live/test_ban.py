@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lab import Client, LoginRefused, wait
-from lab.answers import ALREADY, BANNED, BANNED_UNTIL, CHANGED, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, said
+from lab.answers import ALREADY, BANNED, BANNED_UNTIL, CHANGED, NOT_BANNED, ONLY_HOOK, ROW, UNBANNED, must_say
 from lab.assertions import ban, logs_in, must_be_refused, must_log_in, unban
 
 
@@ -17,7 +17,7 @@ def test_a_ban_by_form_in_one_step_ends_the_stream_and_refuses_the_login(site, s
     )
     assert step.status == "completed", step
     assert step.note_type == "info", step
-    said(BANNED_UNTIL, step.note, who=server.jid(user))
+    must_say(BANNED_UNTIL, step.note, who=server.jid(user))
     victim.wait_closed()
     must_be_refused(server, user, "spam in one step")
     with pytest.raises(LoginRefused) as no:
@@ -39,7 +39,7 @@ def test_a_ban_by_form_in_two_steps(site, server, admin, fresh):
         {"subject": server.jid(user), "duration": "2h", "reason": "spam in two steps", "note": ""},
     )
     assert step.status == "completed", step
-    said(BANNED_UNTIL, step.note, who=server.jid(user))
+    must_say(BANNED_UNTIL, step.note, who=server.jid(user))
     victim.wait_closed()
     must_be_refused(server, user, "spam in two steps")
 
@@ -49,15 +49,15 @@ def test_a_ban_by_chat_line_is_listed_shown_and_lifted(site, server, fresh):
     who = server.jid(user)
     number = ban(site, who, "1d12h flooding rooms")
     must_be_refused(server, user, "flooding rooms")
-    said(ROW, site.say("list"), who=who, number=number)
+    must_say(ROW, site.say("list"), who=who, number=number)
     shown = site.say(f"show {who}")
-    said("flooding rooms", shown)
-    said(r"admin\d?@", shown)
-    said(r"{who}", site.say(f"show #{number}"), who=who)
+    must_say("flooding rooms", shown)
+    must_say(r"admin\d?@", shown)
+    must_say(r"{who}", site.say(f"show #{number}"), who=who)
     unban(site, who)
     must_log_in(server, user)
-    said(NOT_BANNED, site.say(f"show {who}"), who=who)
-    said("flooding rooms", site.say(f"show #{number}"))  # history is kept
+    must_say(NOT_BANNED, site.say(f"show {who}"), who=who)
+    must_say("flooding rooms", site.say(f"show #{number}"))  # history is kept
 
 
 def test_list_show_and_unban_by_form(site, server, admin, fresh):
@@ -66,13 +66,13 @@ def test_list_show_and_unban_by_form(site, server, admin, fresh):
     number = ban(site, who, "1d by form")
     listed = admin.command(site.jid, "list", values={"filter": user})
     assert listed.status == "completed", listed
-    said(ROW, listed.text, who=who, number=number)
+    must_say(ROW, listed.text, who=who, number=number)
     shown = admin.command(site.jid, "show", values={"subject": who})
     assert shown.status == "completed", shown
-    said("by form", shown.text)
+    must_say("by form", shown.text)
     lifted = admin.command(site.jid, "unban", values={"subject": who, "reason": "sorry"})
     assert lifted.status == "completed", lifted
-    said(UNBANNED, lifted.note, who=who)
+    must_say(UNBANNED, lifted.note, who=who)
     must_log_in(server, user)
 
 
@@ -85,7 +85,7 @@ def test_a_timed_ban_ends_at_its_second(site, server, fresh):
     wait.until(lambda: logs_in(server, user), 10)
     took = time.time() - began
     assert 3 <= took <= 6.5, f"a ban of 4 s ended after {took:.1f} s"
-    said(NOT_BANNED, site.say(f"show {server.jid(user)}"), who=server.jid(user))
+    must_say(NOT_BANNED, site.say(f"show {server.jid(user)}"), who=server.jid(user))
 
 
 def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(site, server, fresh):
@@ -94,7 +94,7 @@ def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(site, s
     ban(site, server.jid(user), "5s over lunch")
     must_be_refused(server, user, within=2)
     assert site.bot.stop() == 0
-    time.sleep(max(0, began + 6 - time.time()))
+    time.sleep(max(0, began + 6 - time.time()))  # the ban's five seconds pass while nobody is there to lift it
     assert not logs_in(server, user), "the record holds while portcullis is away"
     site.bot.start()
     must_log_in(server, user)
@@ -102,7 +102,7 @@ def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(site, s
 
 def test_unbanning_the_free_is_a_normal_answer(site, server, fresh):
     who = server.jid(fresh())
-    said(NOT_BANNED, site.say(f"unban {who}"), who=who)
+    must_say(NOT_BANNED, site.say(f"unban {who}"), who=who)
 
 
 def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(site, server, fresh):
@@ -110,7 +110,7 @@ def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(site, s
     who = server.jid(user)
     ban(site, who, "1d first reason")
     must_be_refused(server, user, "first reason")
-    said(CHANGED, site.say(f"ban {who} 2d second reason"), who=who)
+    must_say(CHANGED, site.say(f"ban {who} 2d second reason"), who=who)
     wait.until(lambda: "second reason" in site.say(f"show {who}"), 5, every=0.5)
     wait.until(lambda: "second reason" in server.record(user), 8, what="the record has the new reason")
     must_be_refused(server, user, "second reason")
@@ -121,12 +121,12 @@ def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(site, s
 def test_the_same_ban_again_only_tells_what_is_there(site, server, fresh):
     who = server.jid(fresh())
     ban(site, who, "forever the same")
-    said(ALREADY, site.say(f"ban {who} forever the same"), who=who)
+    must_say(ALREADY, site.say(f"ban {who} forever the same"), who=who)
 
 
 def test_a_jid_is_taken_as_people_paste_it(site, server, fresh):
     user = fresh()
-    said(BANNED, site.say(f"ban {user.upper()}@{server.host.upper()}/phone 1h typed badly"), who=server.jid(user))
+    must_say(BANNED, site.say(f"ban {user.upper()}@{server.host.upper()}/phone 1h typed badly"), who=server.jid(user))
     must_be_refused(server, user)
 
 
@@ -141,14 +141,14 @@ def test_a_jid_is_taken_as_people_paste_it(site, server, fresh):
 )
 def test_addresses_and_networks_are_kept_and_it_is_said_that_only_the_hook_module_enforces_them(site, typed, meant):
     answer = site.say(f"ban {typed} 1d knocking")
-    number = said(BANNED, answer, who=meant).group(1)
-    said(ONLY_HOOK, answer)
-    said(ROW, site.say("list"), who=meant, number=number)
+    number = must_say(BANNED, answer, who=meant).group(1)
+    must_say(ONLY_HOOK, answer)
+    must_say(ROW, site.say("list"), who=meant, number=number)
     unban(site, meant)
 
 
 def test_status_tells_where_things_stand(site, admin):
-    said("portcullis", site.say("status"))
+    must_say("portcullis", site.say("status"))
     step = admin.command(site.jid, "status")
     assert step.status == "completed", step
-    said(r"level|grant|privilege|admin", step.text)
+    must_say(r"level|grant|privilege|admin", step.text)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from lab import Client
-from lab.answers import UNBANNED, did_not_say, said
+from lab.answers import UNBANNED, must_not_say, must_say
 from lab.assertions import ban, logs_in, must_be_refused, must_log_in
 from lab.clients.slixmpp_client import DATA
 
@@ -35,8 +35,8 @@ def test_the_standard_nodes_ban_and_let_in_again(site, server, admin, fresh):
         site.jid, form, "complete", {"accountjids": [server.jid(one), server.jid(two).upper() + "/Phone"]}
     )
     assert done.status == "completed", done
-    said(r"2 of 2 done", done.note)
-    said(r"the resource was left out of", done.note)
+    must_say(r"2 of 2 done", done.note)
+    must_say(r"the resource was left out of", done.note)
     must_be_refused(server, one)
     must_be_refused(server, two)
     number = admin.command(site.jid, NODE + "get-disabled-users-num")
@@ -47,7 +47,7 @@ def test_the_standard_nodes_ban_and_let_in_again(site, server, admin, fresh):
     done = admin.command(
         site.jid, NODE + "reenable-user", "complete", values={"accountjids": [server.jid(one), server.jid(two)]}
     )
-    said(r"2 of 2 done", done.note)
+    must_say(r"2 of 2 done", done.note)
     must_log_in(server, one)
     must_log_in(server, two)
 
@@ -66,14 +66,14 @@ def test_end_user_session_with_a_full_jid_ends_that_session_alone(site, server, 
     with Client(server, user, resource="my phone") as phone, Client(server, user, resource="desk") as desk:
         done = admin.command(site.jid, NODE + "end-user-session", "complete", values={"accountjids": phone.jid})
         assert done.status == "completed", done
-        said(rf"{phone.jid}: 1 session was ended", done.note)
+        must_say(rf"{phone.jid}: 1 session was ended", done.note)
         phone.wait_closed()
         assert not desk.ended.wait(1), "the other session was ended too"
         done = admin.command(site.jid, "kick", "complete", values={"subject": phone.jid})
-        said(r"nobody was connected", done.note)
+        must_say(r"nobody was connected", done.note)
         assert not desk.ended.wait(1), "the other session was ended too"
-        said(r"sessions ended by .*only the session my phone", site.say(f"show {server.jid(user)}"))
-        said(r"1 session was ended", site.say(f"kick {desk.jid}"))
+        must_say(r"sessions ended by .*only the session my phone", site.say(f"show {server.jid(user)}"))
+        must_say(r"1 session was ended", site.say(f"kick {desk.jid}"))
         desk.wait_closed()
 
 
@@ -85,7 +85,7 @@ def test_the_standard_nodes_obey_the_same_rules(site, server, admin, moderator):
     ]:
         again = who.command(site.jid, NODE + "disable-user", "complete", values={"accountjids": jid})
         assert again.status == "executing", again
-        said(why, again.text)
+        must_say(why, again.text)
         assert values(again, "accountjids") == [jid]
 
 
@@ -95,13 +95,13 @@ def test_an_unban_by_filter_counts_asks_and_lets_them_in(site, server, admin, fr
         ban(site, server.jid(user), "1h wrongly-listed", "admin2")
     ban(site, server.jid(users[2]), "1h rightly", "admin2")
     asked = admin.ask(site.jid, "unban all account wrongly-listed")
-    said(r"Nothing is done yet\. End 2 bans in force \(2 accounts\)", asked)
+    must_say(r"Nothing is done yet\. End 2 bans in force \(2 accounts\)", asked)
     assert not logs_in(server, users[0])
-    said(r"Un-banned 2 of 2", admin.ask(site.jid, "yes"))
+    must_say(r"Un-banned 2 of 2", admin.ask(site.jid, "yes"))
     must_log_in(server, users[0])
     must_log_in(server, users[1])
     must_be_refused(server, users[2], "rightly")
-    said(r"No ban in force matches", admin.ask(site.jid, "unban all wrongly-listed"))
+    must_say(r"No ban in force matches", admin.ask(site.jid, "unban all wrongly-listed"))
     # The same by form: what was filled in is kept, the question has a way back.
     form = admin.command(site.jid, "unban")
     ask = admin.go_on(site.jid, form, "complete", {"subject": "", "filter": "account rightly", "reason": ""})
@@ -111,7 +111,7 @@ def test_an_unban_by_filter_counts_asks_and_lets_them_in(site, server, admin, fr
     ask = admin.go_on(site.jid, back, "complete", {"subject": "", "filter": "account rightly", "reason": "a slip"})
     done = admin.go_on(site.jid, ask, "complete")
     assert done.status == "completed", done
-    said(r"Un-banned 1 of 1", done.note)
+    must_say(r"Un-banned 1 of 1", done.note)
     must_log_in(server, users[2])
 
 
@@ -123,28 +123,28 @@ def test_lists_are_filtered_by_fields_and_words_and_turned_by_next(site, server,
     )
     assert f"ban{number}" in rows.fields, rows
     rows = admin.command(site.jid, "list", "complete", values={"filter": "leaf-turner", "kind": "network"})
-    said(r"No ban matches", rows.note)
+    must_say(r"No ban matches", rows.note)
     wrong = admin.command(site.jid, "list", "complete", values={"filter": "color:red"})
     assert wrong.status == "executing", wrong
-    said(r"There is no filter “color:red”\. Filters are ", wrong.text)
-    said(UNBANNED, site.say(f"unban #{number}"), who=server.jid(user))
-    said(r"#{n} {who}: ended .*, by ", site.say("list state:ended leaf-turner"), n=number, who=server.jid(user))
+    must_say(r"There is no filter “color:red”\. Filters are ", wrong.text)
+    must_say(UNBANNED, site.say(f"unban #{number}"), who=server.jid(user))
+    must_say(r"#{n} {who}: ended .*, by ", site.say("list state:ended leaf-turner"), n=number, who=server.jid(user))
     for n in range(12):
         site.say(f"ban 198.19.{n}.1 1h page-turner")
-    said(r"Matching bans 1-10 of 12\..*More: next, or list page-turner 2", admin.ask(site.jid, "list page-turner"))
-    said(r"Matching bans 11-12 of 12\.", admin.ask(site.jid, "next"))
-    said(r"Matching bans 1-10 of 12\.", admin.ask(site.jid, "previous"))
-    said(r"End 12 bans in force \(12 addresses\)", admin.ask(site.jid, "unban all page-turner"))
-    said(r"Un-banned 12 of 12", admin.ask(site.jid, "yes"))
-    did_not_say(r"page-turner", admin.ask(site.jid, "list"))
+    must_say(r"Matching bans 1-10 of 12\..*More: next, or list page-turner 2", admin.ask(site.jid, "list page-turner"))
+    must_say(r"Matching bans 11-12 of 12\.", admin.ask(site.jid, "next"))
+    must_say(r"Matching bans 1-10 of 12\.", admin.ask(site.jid, "previous"))
+    must_say(r"End 12 bans in force \(12 addresses\)", admin.ask(site.jid, "unban all page-turner"))
+    must_say(r"Un-banned 12 of 12", admin.ask(site.jid, "yes"))
+    must_not_say(r"page-turner", admin.ask(site.jid, "list"))
 
 
 def test_policy_and_rehearse_answer_everybody_who_may_ask(site, server, admin, moderator):
     policy = site.say("policy")
-    said(r"rules in force.*\[ban\] moderator_longest", policy)
-    said(r"(?m)^Admins: (.*, )?{who}", policy, who=server.jid("admin"))
-    said(r"Nothing is recorded", admin.ask(site.jid, "rehearse"))
-    said(r"role admin", moderator.ask(site.jid, "rehearse"))
+    must_say(r"rules in force.*\[ban\] moderator_longest", policy)
+    must_say(r"(?m)^Admins: (.*, )?{who}", policy, who=server.jid("admin"))
+    must_say(r"Nothing is recorded", admin.ask(site.jid, "rehearse"))
+    must_say(r"role admin", moderator.ask(site.jid, "rehearse"))
 
 
 WAVES = (20_000, 60_000, 240_000)
@@ -170,7 +170,7 @@ def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, tmp_path):
         assert done.returncode == 0 and f"{number} bans began." in done.stdout, done.stdout
         ask = admin.command(site.jid, "unban", "complete", values={"filter": "origin:import a long wave"})
         assert ask.status == "executing", ask
-        said(rf"End {number} bans in force", ask.note)
+        must_say(rf"End {number} bans in force", ask.note)
         return admin.go_on(site.jid, ask, "complete")
 
     for number in WAVES:  # until one is long for this machine
@@ -178,16 +178,16 @@ def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, tmp_path):
         if step.status == "executing":
             break
     assert step.status == "executing" and step.note_type == "info" and list(step.actions) == ["next"], step
-    said(r"At work.*It goes on by itself\. Next looks again", step.note)
+    must_say(r"At work.*It goes on by itself\. Next looks again", step.note)
     while step.status == "executing":
         step = admin.go_on(site.jid, step, "next")
     assert step.status == "completed", step
-    said(rf"Un-banned {number} of {number}", step.note)
+    must_say(rf"Un-banned {number} of {number}", step.note)
     step = begun(number)
     assert step.status == "executing", step
     step = admin.go_on(site.jid, step, "cancel")
     assert step.status == "canceled", step
-    said(r"what it began goes on", step.note)
+    must_say(r"what it began goes on", step.note)
     told = admin.next_message(f"bot@{site.jid}", 240)["body"]
-    said(rf"Your form “Un-ban”:\nUn-banned {number} of {number}", told)
-    said(r"No ban matches", site.say("list origin:import a long wave"))
+    must_say(rf"Your form “Un-ban”:\nUn-banned {number} of {number}", told)
+    must_say(r"No ban matches", site.say("list origin:import a long wave"))

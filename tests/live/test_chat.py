@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.answers import NEAREST_BAN, NOT_BANNED, ROW, did_not_say, said
+from lab.answers import NEAREST_BAN, NOT_BANNED, ROW, must_not_say, must_say
 from lab.assertions import ban, logs_in, must_be_refused
 
 REQUEST = "<request xmlns='urn:xmpp:receipts'/>"
@@ -17,23 +17,23 @@ CARBON = (
 def test_help_names_every_command_and_explains_one(site):
     text = site.say("help")
     for command in ("ban", "unban", "list", "show", "status", "help"):
-        said(rf"\b{command}\b", text)
-    said(r"DURATION|duration|3d|2h", site.say("help ban"))
+        must_say(rf"\b{command}\b", text)
+    must_say(r"DURATION|duration|3d|2h", site.say("help ban"))
 
 
 def test_a_mistyped_command_gets_the_nearest_one_and_nothing_is_done(site, server, fresh):
     who = server.jid(fresh())
     answer = site.say(f"bann {who} 1d")
-    said(NEAREST_BAN, answer)
-    did_not_say(r"Banned #\d", answer)
-    said(NOT_BANNED, site.say(f"show {who}"), who=who)
+    must_say(NEAREST_BAN, answer)
+    must_not_say(r"Banned #\d", answer)
+    must_say(NOT_BANNED, site.say(f"show {who}"), who=who)
 
 
 def test_several_accounts_in_one_line(site, server, fresh):
     one, two = fresh(), fresh()
     answer = site.say(f"ban {server.jid(one)} {server.jid(two)} 2h both of them")
     for user in (one, two):
-        said(r"{who}", answer, who=server.jid(user))
+        must_say(r"{who}", answer, who=server.jid(user))
         must_be_refused(server, user, "both of them")
 
 
@@ -41,15 +41,15 @@ def test_list_takes_a_filter(site, server, fresh):
     one, two = fresh(), fresh()
     numbers = [ban(site, server.jid(u), "1d filtered") for u in (one, two)]
     text = site.say(f"list {server.jid(two)}")
-    said(ROW, text, who=server.jid(two), number=numbers[1])
-    did_not_say(r"{who}\b", text, who=server.jid(one))
+    must_say(ROW, text, who=server.jid(two), number=numbers[1])
+    must_not_say(r"{who}\b", text, who=server.jid(one))
 
 
 def test_a_receipt_is_sent_when_it_is_asked_for(site, admin):
     while not admin.messages.empty():
         admin.messages.get_nowait()
     ident = admin.say(site.jid, "status", REQUEST)
-    said("portcullis", admin.next_message(site.jid)["body"])
+    must_say("portcullis", admin.next_message(site.jid)["body"])
     assert admin.receipts.get(timeout=5)["receipt"] == ident
     admin.say(site.jid, "status")
     admin.next_message(site.jid)
@@ -70,7 +70,7 @@ def test_what_is_no_fresh_line_of_a_person_is_ignored(site, server, admin, fresh
         more = CARBON.format(who=who)
     admin.say(site.jid, f"ban {who} 1d", more, kind)
     admin.say(site.jid, f"show {who}")
-    said(NOT_BANNED, admin.next_message(site.jid)["body"], who=who)  # the first answer is the one to `show`
+    must_say(NOT_BANNED, admin.next_message(site.jid)["body"], who=who)  # the first answer is the one to `show`
     assert logs_in(server, user)
 
 

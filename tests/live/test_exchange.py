@@ -43,7 +43,6 @@ def test_a_list_bans_after_a_summary_and_twice_is_once(site, server, shell, fres
         "# spam wave\n" + "\n".join(f"{n} 2d spam wave" for n in names) + "\n203.0.113.77 1h\n192.0.2.9 1h the office\n"
     )
     told = shell("import", "--dry-run", text=text, code=1)
-    print(told)
     assert "4 bans would begin." in told and "1 would not be taken." in told and "list:6: 192.0.2.9 is exempt" in told
     assert logs_in(server, users[0]), "a dry run did something"
     asked = shell("import", text=text, code=1)
@@ -55,7 +54,6 @@ def test_a_list_bans_after_a_summary_and_twice_is_once(site, server, shell, fres
     again = shell("import", "--yes", text=text, code=1)
     assert "4 are here already." in again and "Nothing was changed." in again, again
     said = site.say(f"show {names[0]}")
-    print(said)
     assert "imported" in said and "unix:root" in said, said
 
 
@@ -67,7 +65,6 @@ def test_the_servers_own_bans_are_adopted_with_their_reason(site, server, shell,
     did = taken(shell, "--from", "ejabberd", text=f"{who}\n")
     assert (did["banned"], did["refused"]) == (1, []), did
     said = site.say(f"show {who}")
-    print(said)
     assert "made by the server" in said, said
     must_be_refused(server, user, "made by the server")
     again = taken(shell, "--from", "ejabberd", text=f"{who}\n")

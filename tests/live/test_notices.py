@@ -55,7 +55,7 @@ def heard(site, within=8):
 
 def quiet(site, seconds):
     """All notices that come within this time."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # whether something comes or not is seen at the end only
     found = []
     while not site.admin.messages.empty():
         message = site.admin.messages.get_nowait()
@@ -88,7 +88,6 @@ def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
     fail(site, victim, guesser)
     notice = heard(site)
     text = notice["body"]
-    print(text)
     pair = f"{site.server.jid(victim)} from {guesser}"
     number = re.search(
         rf"^Banned (#\d+) {re.escape(pair)} until .* by the rule pair-failures, ban no\. 1 of it", text
@@ -98,11 +97,9 @@ def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
     assert lines[-3:] == [f"unban {number}", f"show {number}", f"extend {number} 1w"], text
     assert [one.get("value") for one in notice.xml.findall(QUICK)] == lines[-3:]
     answer = reply(site, notice, "1 hour guessing")
-    print(answer)
     assert f"Changed {number}" in answer and "guessing" in answer, answer
     until = re.search(r"now until (\S+ \S+) UTC", answer).group(1)
     answer = reply(site, notice, "1 week")
-    print(answer)
     assert f"Extended {number} {pair}: was until {until} UTC" in answer and "(7 days" in answer, answer
     longest = re.search(r"now until (\S+ \S+) UTC", answer).group(1)
     site.admin.say(bot(site), lines[-1])
@@ -110,7 +107,6 @@ def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
     assert f"Extended {number} {pair}: was until {longest} UTC" in answer, answer
     assert answer_to(site, victim, guesser) != ""
     answer = reply(site, notice, "unban")
-    print(answer)
     assert answer.startswith(f"Un-banned {number} {pair}."), answer
     wait.until(lambda: answer_to(site, victim, guesser) == "", 10, what="the pair is free")
 
@@ -137,7 +133,6 @@ def test_a_room_hears_what_was_chosen_for_it_and_ends_it(site, fresh):
     victim, guesser = fresh(), address()
     fail(site, victim, guesser)
     text = room.heard(site.admin)
-    print(text)
     pair = f"{site.server.jid(victim)} from {guesser}"
     number = re.search(rf"^Banned (#\d+) {re.escape(pair)} until .* by the rule pair-failures", text).group(1)
     assert text.splitlines()[-3:] == [f"!unban {number}", f"!show {number}", f"!extend {number} 1w"], text
@@ -156,7 +151,6 @@ def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
     site.server.ctl("ban_account", user=user, host=site.server.host, reason="by the operator")
     notice = heard(site, 15)
     text = notice["body"]
-    print(text)
     number = re.search(
         rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) for ever: by "
         rf"the operator\.$",
@@ -165,7 +159,6 @@ def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
     ).group(1)
     assert f"\nunban {number}\n" in text, text
     shown = site.say(f"show {number}")
-    print(shown)
     assert f"{who} is banned: {number} for ever, by the server: by the operator." in shown, shown
     assert reply(site, notice, "unban").startswith(f"Un-banned {number} {who}.")
     wait.until(lambda: answer_to(site, user, address()) == "", 10, what="the account is free")
@@ -173,7 +166,7 @@ def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
 
 @pytest.mark.timing
 def test_a_storm_is_a_few_notices_and_then_a_line(site, fresh):
-    time.sleep(DIGEST + 1)  # what the tests before led to is over
+    time.sleep(DIGEST + 1)  # the digest of what the tests before led to is over
     site.say("watch bans")
     victims = [fresh() for _ in range(3)]
     for victim in victims:
@@ -183,7 +176,6 @@ def test_a_storm_is_a_few_notices_and_then_a_line(site, fresh):
     singles = [text for text in told if text.startswith("Banned")]
     told += quiet(site, 2 * DIGEST)
     sums = [text for text in told if "more ban" in text]
-    print(sums)
     assert len(singles) == 3 and sums, told
     counted = sum(
         int(n)
@@ -217,19 +209,17 @@ def test_an_account_under_attack_is_told_to_who_chose_nothing(site, fresh):
         answer_to(site, victim, address(), "wrong")
     site.wait_banned(f"guard of {site.server.jid(victim)}")
     text = heard(site)["body"]
-    print(text)
     assert text.startswith(f"{site.server.jid(victim)} is UNDER ATTACK: its guard #"), text
 
 
 def test_an_outage_is_told_once_with_its_length(site):
     site.say("watch link")
     site.server.stop()
-    time.sleep(12)
+    time.sleep(12)  # a shorter outage is not told
     site.server.start()
     site.bot.wait_ready(40)
     site.wait_hello()
     assert site.admin.online, "logs in again"
     told = []
     wait.until(lambda: told.extend(quiet(site, 0.5)) or told, 20, what="the outage is told")
-    print(told)
     assert len([t for t in told if t.startswith("The link to the server was down for ")]) == 1, told

@@ -14,8 +14,8 @@ from lab.answers import (
     OWN_ACCOUNT,
     TOO_LONG,
     WAITING,
-    did_not_say,
-    said,
+    must_not_say,
+    must_say,
 )
 from lab.assertions import ban, logs_in, must_be_refused, must_log_in, unban
 
@@ -26,7 +26,7 @@ def same_form_again(step, pattern):
     assert step.sessionid and step.form is not None and step.form.get("type") == "form", step
     assert step.note_type == "error", step
     for place in (step.title, step.instructions, step.note):
-        said(pattern, place)
+        must_say(pattern, place)
 
 
 def test_a_bad_subject_brings_the_same_form_again(site, server, admin):
@@ -35,7 +35,7 @@ def test_a_bad_subject_brings_the_same_form_again(site, server, admin):
         site.jid, form, "complete", {"subject": "no one@", "duration": "1d", "reason": "kept", "note": ""}
     )
     same_form_again(step, r".")
-    said(BAD_SUBJECT, step.text)
+    must_say(BAD_SUBJECT, step.text)
     assert step.fields["reason"] == "kept", "what was typed is kept"
     assert admin.go_on(site.jid, step, "cancel").status == "canceled"
 
@@ -46,39 +46,39 @@ def test_a_duration_without_a_unit_brings_the_same_form_again_and_can_be_mended(
     values = {"subject": server.jid(user), "duration": "5", "reason": "spam", "note": ""}
     step = admin.go_on(site.jid, form, "complete", values)
     same_form_again(step, r".")
-    said(NO_UNIT, step.text)
+    must_say(NO_UNIT, step.text)
     assert logs_in(server, user)
     step = admin.go_on(site.jid, step, "complete", {**values, "duration": "5h"})
     assert step.status == "completed", step
-    said(BANNED, step.note, who=server.jid(user))
+    must_say(BANNED, step.note, who=server.jid(user))
     must_be_refused(server, user)
 
 
 def test_the_same_errors_by_chat_line(site, server, fresh):
-    said(BAD_SUBJECT, site.say("ban no@one@where 1d"))
+    must_say(BAD_SUBJECT, site.say("ban no@one@where 1d"))
     user = fresh()
     answer = site.say(f"ban {server.jid(user)} 5")
-    did_not_say(r"Banned #\d+ ", answer)
-    said(NO_UNIT, answer)
+    must_not_say(r"Banned #\d+ ", answer)
+    must_say(NO_UNIT, answer)
     assert logs_in(server, user)
 
 
 def test_an_unknown_account_may_be_banned_by_chat_with_force(site, server):
     who = server.jid("never-here")
-    said(BANNED, site.say(f"ban --force {who} 1h squatting"), who=who)
+    must_say(BANNED, site.say(f"ban --force {who} 1h squatting"), who=who)
     unban(site, who)
 
 
 def test_an_unknown_account_is_refused_unless_forced(site, server, admin):
     who = server.jid("not-yet-here")
-    said(NO_ACCOUNT, site.say(f"ban {who} 1d squatting"))
+    must_say(NO_ACCOUNT, site.say(f"ban {who} 1d squatting"))
     step = admin.command(
         site.jid, "ban", values={"subject": who, "duration": "1d", "reason": "squatting", "force": "1"}
     )
     if step.status == "executing" and step.note_type != "error":
         step = admin.go_on(site.jid, step, "complete")
     assert step.status == "completed", step
-    said(BANNED, step.note, who=who)
+    must_say(BANNED, step.note, who=who)
     if server.name.startswith("ejabberd"):  # it keeps private data of names that nobody has registered
         wait.until(lambda: server.record("not-yet-here"), 8)
         server.add_user("not-yet-here")
@@ -86,19 +86,19 @@ def test_an_unknown_account_is_refused_unless_forced(site, server, admin):
         unban(site, who)
         must_log_in(server, "not-yet-here")
     else:
-        said(WAITING, site.say(f"show {who}"))
+        must_say(WAITING, site.say(f"show {who}"))
         unban(site, who)
 
 
 def test_nobody_bans_herself(site, server):
-    said(OWN_ACCOUNT, site.say(f"ban {server.jid('admin')} 1h", "admin"))
+    must_say(OWN_ACCOUNT, site.say(f"ban {server.jid('admin')} 1h", "admin"))
     assert logs_in(server, "admin")
 
 
 @pytest.mark.parametrize("subject", ["carol@localhost", "192.0.2.7", "127.0.0.1", "::1", "127.0.0.0/8"])
 def test_the_exempt_are_never_banned(site, subject):
-    said(EXEMPT, site.say(f"ban {subject} 1h"))
-    said(NOT_BANNED, site.say(f"show {subject}"), who=subject)
+    must_say(EXEMPT, site.say(f"ban {subject} 1h"))
+    must_say(NOT_BANNED, site.say(f"show {subject}"), who=subject)
 
 
 def test_a_stranger_sees_no_command_and_may_run_none(site, server, fresh):
@@ -110,7 +110,7 @@ def test_a_stranger_sees_no_command_and_may_run_none(site, server, fresh):
             alice.command(site.jid, node, values={"subject": server.jid(victim)})
         assert no.value.condition == "forbidden", (node, no.value)
     alice.say(site.jid, f"ban {server.jid(victim)} 1d")
-    said(NOT_BANNED, site.say(f"show {server.jid(victim)}"), who=server.jid(victim))
+    must_say(NOT_BANNED, site.say(f"show {server.jid(victim)}"), who=server.jid(victim))
     assert logs_in(server, victim)
 
 
@@ -121,17 +121,17 @@ def test_an_admin_sees_the_commands(site, admin):
 def test_a_moderator_bans_accounts_for_a_limited_time_only(site, server, fresh):
     user = fresh()
     who = server.jid(user)
-    said(TOO_LONG, site.say(f"ban {who} 60d too long", "moderator"))
-    said(TOO_LONG, site.say(f"ban {who} forever", "moderator"))
+    must_say(TOO_LONG, site.say(f"ban {who} 60d too long", "moderator"))
+    must_say(TOO_LONG, site.say(f"ban {who} forever", "moderator"))
     assert logs_in(server, user)
     ban(site, who, "1d short enough", "moderator")
     must_be_refused(server, user, "short enough")
-    said("moderator@", site.say(f"show {who}"))
+    must_say("moderator@", site.say(f"show {who}"))
 
 
 def test_a_moderator_bans_no_networks(site, server):
-    said(NEEDS_ADMIN, site.say("ban 203.0.113.0/24 1d", "moderator"))
-    said(NOT_BANNED, site.say("show 203.0.113.0/24"), who="203.0.113.0/24")
+    must_say(NEEDS_ADMIN, site.say("ban 203.0.113.0/24 1d", "moderator"))
+    must_say(NOT_BANNED, site.say("show 203.0.113.0/24"), who="203.0.113.0/24")
     number = ban(site, "203.0.113.99", "1h", "moderator")
     assert number
     unban(site, "203.0.113.99")

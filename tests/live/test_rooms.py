@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from lab import Client, Portcullis, Room, wait
-from lab.answers import BANNED, UNBANNED, said
+from lab.answers import BANNED, UNBANNED, must_say
 from lab.assertions import must_be_refused, must_log_in
 
 _numbers = itertools.count(1)
@@ -78,12 +78,12 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
     with stage(options={"membersonly": False}, grants={"admin": "moderator"}) as s:
         moderator, stranger = s.guest("dave", "admin"), s.guest("mallory")
         spammer = server.jid(fresh())
-        said(f"^admin: {BANNED}", s.room.ask(s.admin, f"portcullis: ban {spammer} 3d spam in rooms"), who=spammer)
+        must_say(f"^admin: {BANNED}", s.room.ask(s.admin, f"portcullis: ban {spammer} 3d spam in rooms"), who=spammer)
         must_be_refused(server, spammer.partition("@")[0], "spam in rooms")
-        said(f"^dave: {UNBANNED}", s.room.ask(moderator, f"!unban {spammer} a mistake"), who=spammer)
+        must_say(f"^dave: {UNBANNED}", s.room.ask(moderator, f"!unban {spammer} a mistake"), who=spammer)
         must_log_in(server, spammer.partition("@")[0])
-        said("^dave: .*role", s.room.ask(moderator, "@portcullis allow 192.0.2.77"))
-        said(
+        must_say("^dave: .*role", s.room.ask(moderator, "@portcullis allow 192.0.2.77"))
+        must_say(
             "^mallory: You need the role moderator for that. I take orders from",
             s.room.ask(stranger, f"portcullis: ban {spammer}"),
         )
@@ -92,26 +92,26 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
         s.admin.say(s.room.jid, f"ban {spammer}", kind="groupchat")
         s.room.silent(s.admin)
         shown = s.admin.ask(s.bot.jid, f"show {spammer}")
-        said(r"by {who}/lab \(room {room}/admin\)", shown, who=server.jid("admin"), room=s.room.jid)
-        said(r"by {who}/lab \(room {room}/dave\)", shown, who=server.jid("dave"), room=s.room.jid)
+        must_say(r"by {who}/lab \(room {room}/admin\)", shown, who=server.jid("admin"), room=s.room.jid)
+        must_say(r"by {who}/lab \(room {room}/dave\)", shown, who=server.jid("dave"), room=s.room.jid)
         # Privately within the room, and a wall.
         s.admin.say(f"{s.room.jid}/portcullis", "list")
-        said("No bans", s.room.heard(s.admin, kind="chat"))
-        said("in private", s.room.ask(s.admin, "portcullis: help"))
-        said("unban", s.room.heard(s.admin, kind="chat"))
+        must_say("No bans", s.room.heard(s.admin, kind="chat"))
+        must_say("in private", s.room.ask(s.admin, "portcullis: help"))
+        must_say("unban", s.room.heard(s.admin, kind="chat"))
         if not server.name.startswith("ejabberd"):  # whose answer to disco does not reach a component
-            said("ANYBODY CAN ENTER", s.status())
+            must_say("ANYBODY CAN ENTER", s.status())
 
 
 def test_a_question_waits_for_who_was_asked(stage, server):
     with stage(grants={"owner": "admin", "member": "admin"}) as s:
         other = s.guest("bob", "member")
-        said("Answer yes", s.room.ask(s.admin, "portcullis: ban 198.51.0.0/16 1h"))
+        must_say("Answer yes", s.room.ask(s.admin, "portcullis: ban 198.51.0.0/16 1h"))
         s.room.forget(s.admin)
         other.say(s.room.jid, "yes", kind="groupchat")
         s.room.silent(s.admin)
-        said("^admin: Banned #", s.room.ask(s.admin, "yes"))
-        said("^admin: Un-banned #", s.room.ask(s.admin, "!unban 198.51.0.0/16"))
+        must_say("^admin: Banned #", s.room.ask(s.admin, "yes"))
+        must_say("^admin: Un-banned #", s.room.ask(s.admin, "!unban 198.51.0.0/16"))
 
 
 def test_a_taken_nick_a_kick_and_a_room_that_is_closed(stage, server):
@@ -119,10 +119,10 @@ def test_a_taken_nick_a_kick_and_a_room_that_is_closed(stage, server):
         s.wait_in_room("admin-2")
         s.room.kick("admin-2")
         wait.until(lambda: "admin-2" not in s.room.nicks(), 5)
-        said("kicked out by admin: no bots", s.status())
+        must_say("kicked out by admin: no bots", s.status())
         s.wait_in_room("admin-2", within=40)
         s.room.destroy("moving")
-        said("closed: moving", wait.until(lambda: (t := s.status()) and "closed" in t and t, 10, every=1))
+        must_say("closed: moving", wait.until(lambda: (t := s.status()) and "closed" in t and t, 10, every=1))
 
 
 def test_what_was_said_before_is_not_done_again(stage, server, fresh):
@@ -134,13 +134,13 @@ def test_what_was_said_before_is_not_done_again(stage, server, fresh):
         s.bot.start()
         s.wait_in_room("portcullis")
         s.room.silent(s.admin)
-        said("not banned", s.admin.ask(s.bot.jid, f"show {victim}"))
+        must_say("not banned", s.admin.ask(s.bot.jid, f"show {victim}"))
 
 
 def test_a_room_that_hides_who_is_who(stage, server):
     with stage(options={"whois": "moderators"}) as s:
-        said("^admin: I cannot see who you are", s.room.ask(s.admin, "portcullis: list"))
-        said("I cannot see who", s.status())
+        must_say("^admin: I cannot see who you are", s.room.ask(s.admin, "portcullis: list"))
+        must_say("I cannot see who", s.status())
         s.room.change(whois="anyone")
         s.wait_in_room("portcullis")
         wait.until(lambda: "No bans" in ask_or_nothing(s, "portcullis: list"), 15, every=1)
@@ -157,15 +157,17 @@ def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh)
     with stage(audit=True) as s:
         victim = server.jid(fresh())
         moderator = s.client("moderator")
-        said(BANNED, moderator.ask(s.bot.jid, f"ban {victim} 1d by chat"), who=victim)
-        said(
+        must_say(BANNED, moderator.ask(s.bot.jid, f"ban {victim} 1d by chat"), who=victim)
+        must_say(
             r"^ban by {mod}/lab \(moderator, chat\): Banned #\d+ {who}",
             s.room.heard(s.admin),
             mod=server.jid("moderator"),
             who=victim,
         )
         moderator.command(s.bot.jid, "unban", values={"subject": victim})
-        said(r"^unban by {mod}/lab \(moderator, form\): Un-banned", s.room.heard(s.admin), mod=server.jid("moderator"))
+        must_say(
+            r"^unban by {mod}/lab \(moderator, form\): Un-banned", s.room.heard(s.admin), mod=server.jid("moderator")
+        )
         moderator.ask(s.bot.jid, "list")
         s.room.ask(s.admin, f"!ban {victim} 1h here")
         s.room.silent(s.admin)
@@ -174,7 +176,7 @@ def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh)
 
 def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, server):
     with stage(joins=False, options={"passwordprotectedroom": True, "roomsecret": "sesame", "membersonly": False}) as s:
-        said("wants a password", wait.until(lambda: (t := s.status()) and "password" in t and t, 10, every=1))
+        must_say("wants a password", wait.until(lambda: (t := s.status()) and "password" in t and t, 10, every=1))
         rooms = s.bot.settings["rooms"]
         s.bot.change(rooms=[{**rooms[0], "password": "sesame"}])
         s.bot.reload()
@@ -187,8 +189,8 @@ def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, serv
         text = wait.until(
             lambda: (t := s.status()) and t.count("NOT IN ROOM") == 2 and "Next try" in t and t, 10, every=1
         )
-        said("for members only", text)
-        said("there is no such room", text)
+        must_say("for members only", text)
+        must_say("there is no such room", text)
         invite = (
             f"<message xmlns='jabber:client' to='{closed.jid}'><x xmlns='http://jabber.org/protocol/muc#user'>"
             f"<invite to='bot@{s.bot.jid}'/></x></message>"
@@ -224,4 +226,4 @@ def test_a_restart_of_the_server_and_it_is_back(stage, server):
         s.room.owner = s.admin = admin
         s.room.enter(admin, "admin")
         s.wait_in_room("portcullis", within=40)
-        said("^admin: No bans", s.room.ask(admin, "portcullis: list"))
+        must_say("^admin: No bans", s.room.ask(admin, "portcullis: list"))

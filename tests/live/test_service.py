@@ -3,13 +3,13 @@
 import pytest
 
 from lab import RawClient, StanzaRefused
-from lab.answers import said
+from lab.answers import must_say
 from lab.clients.slixmpp_client import COMMANDS
 
 
 def alive(site, pid, connections):
     assert site.bot.process.pid == pid and site.bot.running()
-    said(r".", site.say("status"))
+    must_say(r".", site.say("status"))
     assert site.bot.log_since_start().count("portcullis is ready") == connections, "the link was lost"
 
 
@@ -34,8 +34,8 @@ def test_disco_version_ping_and_time(site, admin):
     assert version["name"].lower() == "portcullis" and version["version"], version
     assert admin.plugin("xep_0199", "ping", site.jid) is not None
     now = admin.iq("get", site.jid, "<time xmlns='urn:xmpp:time'/>")  # slixmpp 1.8 cannot read a time that ends in Z
-    said(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", now.findtext(".//{urn:xmpp:time}utc"))
-    said(r"^[+-]\d\d:\d\d$|^Z$", now.findtext(".//{urn:xmpp:time}tzo"))
+    must_say(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", now.findtext(".//{urn:xmpp:time}utc"))
+    must_say(r"^[+-]\d\d:\d\d$|^Z$", now.findtext(".//{urn:xmpp:time}tzo"))
     commands = admin.plugin("xep_0030", "get_info", jid=site.jid, node=COMMANDS)["disco_info"]
     assert any(c == "automation" and t == "command-list" for c, t, *_ in commands["identities"]), commands
 

@@ -14,7 +14,7 @@ import termios
 
 import pytest
 
-from lab.answers import BANNED_UNTIL, ROW, said
+from lab.answers import BANNED_UNTIL, ROW, must_say
 from lab.assertions import logs_in, must_be_refused
 
 USER = "unix:root"
@@ -42,12 +42,12 @@ def test_a_ban_from_the_shell_holds_and_is_seen_in_the_chat(site, server, shell,
     who = server.jid(user)
     done = shell("ban", who, "3d", "spam", "in", "rooms")
     assert (done.returncode, done.stderr) == (0, ""), done
-    number = said(r"^Banned #(\d+) {who} until .* \(3 days\): spam in rooms\.", done.stdout, who=who)[1]
+    number = must_say(r"^Banned #(\d+) {who} until .* \(3 days\): spam in rooms\.", done.stdout, who=who)[1]
     must_be_refused(server, user, "spam in rooms")
     text = site.say(f"list {who}")
-    said(ROW, text, who=who, number=number)
-    said(rf"by {USER}: spam in rooms", text)
-    said(rf"by {USER} \(terminal\)", site.say(f"show #{number}"))
+    must_say(ROW, text, who=who, number=number)
+    must_say(rf"by {USER}: spam in rooms", text)
+    must_say(rf"by {USER} \(terminal\)", site.say(f"show #{number}"))
     undone = shell("unban", f"#{number}", "a mistake")
     assert undone.returncode == 0, undone
     assert logs_in(server, user)
@@ -74,17 +74,17 @@ def test_json_is_one_document_with_machine_fields(site, server, shell, fresh):
 def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
     wrong = shell("ban", "a@b", "3", "strikes")
     assert wrong.returncode == 2 and wrong.stdout == "", wrong
-    said(r"needs a unit", wrong.stderr)
+    must_say(r"needs a unit", wrong.stderr)
     refused = shell("ban", server.jid("carol"))
     assert refused.returncode == 1, refused
-    said(r"exempt", refused.stderr)
+    must_say(r"exempt", refused.stderr)
     asked = shell("ban", "10.0.0.0/8", "1h")
     assert asked.returncode == 1, asked
-    said(r"--yes", asked.stderr)
+    must_say(r"--yes", asked.stderr)
     many = [server.jid(fresh()) for _ in range(6)]
     done = shell("ban", "-", "1h", "a list", "--yes", input="# from a report\n" + "\n".join(many) + "\n")
     assert done.returncode == 0, done
-    said(r"^6 of 6 done", done.stdout)
+    must_say(r"^6 of 6 done", done.stdout)
     assert shell("unban", "-", "--yes", input="\n".join(many)).returncode == 0
     # `head` reads one line and goes.
     piped = subprocess.run(
@@ -119,10 +119,10 @@ def on_a_terminal(site, *args, answer="", columns=70):
 
 def test_a_person_is_asked_and_sees_a_table_that_fits(site):
     shown, code = on_a_terminal(site, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="n\n")
-    said(r"10\.0\.0\.0/8 is wide.*Do it\? \[y/N\]", shown)
+    must_say(r"10\.0\.0\.0/8 is wide.*Do it\? \[y/N\]", shown)
     assert code == 1, shown
     shown, code = on_a_terminal(site, "ban", "10.0.0.0/8", "1h", "x" * 100, answer="y\n")
-    said(BANNED_UNTIL, shown, who="10.0.0.0/8")
+    must_say(BANNED_UNTIL, shown, who="10.0.0.0/8")
     assert code == 0, shown
     shown, code = on_a_terminal(site, "list", "10.0.0.0/8")
     table = [line for line in shown.splitlines() if "10.0.0.0/8" in line]
@@ -150,7 +150,7 @@ def test_another_user_of_the_machine_is_refused(site, server):
             timeout=30,
         )
         assert done.returncode == 1, done
-        said(r"you may not speak with the portcullis .* only root and the user it runs as", done.stderr)
+        must_say(r"you may not speak with the portcullis .* only root and the user it runs as", done.stderr)
     connect = f"import socket; socket.socket(socket.AF_UNIX).connect({store + '/control.sock'!r})"
     done = subprocess.run([*nobody, "/usr/bin/python3", "-c", connect], text=True, cwd="/", stderr=subprocess.PIPE)
     assert done.returncode != 0 and "PermissionError" in done.stderr, done
@@ -163,9 +163,9 @@ def test_nobody_there_is_told_with_what_to_do(site, shell):
     try:
         done = shell("list")
         assert done.returncode == 1, done
-        said(r"no portcullis runs on the store .* Start it", done.stderr)
+        must_say(r"no portcullis runs on the store .* Start it", done.stderr)
     finally:
         site.bot.start()
     assert shell("status").returncode == 0
     assert shell("check-config").returncode == 0
-    said(r"Level:", shell("doctor").stdout)
+    must_say(r"Level:", shell("doctor").stdout)

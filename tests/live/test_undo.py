@@ -1,7 +1,7 @@
 """Undo, extend, note and kick, from a real client beside each server."""
 
 from lab import Client
-from lab.answers import said
+from lab.answers import must_say
 from lab.assertions import ban, must_be_refused, must_log_in
 
 WHO = "admin"  # what another admin did, undo takes back only on request
@@ -12,13 +12,12 @@ def test_an_undone_un_ban_holds_on_the_server_again_and_an_undone_ban_does_not(s
     who = server.jid(user)
     number = ban(site, who, "3d spam", WHO)
     must_be_refused(server, user)
-    said(r"Undo: undo #{n}", site.say(f"unban #{number}", WHO), n=number)
+    must_say(r"Undo: undo #{n}", site.say(f"unban #{number}", WHO), n=number)
     must_log_in(server, user)
     answer = site.say(f"undo #{number}", WHO)
-    said(r"Undone: un-ban #{n} {who}.*As before, {who} is banned: #{n} until .*: spam\.", answer, n=number, who=who)
-    print(answer)
+    must_say(r"Undone: un-ban #{n} {who}.*As before, {who} is banned: #{n} until .*: spam\.", answer, n=number, who=who)
     must_be_refused(server, user, "spam")
-    said(r"Undone: undo #{n}.*is not banned", site.say("undo", WHO), n=number)
+    must_say(r"Undone: undo #{n}.*is not banned", site.say("undo", WHO), n=number)
     must_log_in(server, user)
 
 
@@ -27,16 +26,13 @@ def test_extend_and_note_are_shown_and_undone(site, server, fresh):
     who = server.jid(user)
     number = ban(site, who, "1d spam", WHO)
     answer = site.say(f"extend #{number} 3d", WHO)
-    print(answer)
-    said(
+    must_say(
         r"Extended #{n} {who}: was until .*, now until .* \(4 days\): spam.*Undo: undo #{n}", answer, n=number, who=who
     )
     answer = site.say(f"note #{number} ask alice before you un-ban", WHO)
-    print(answer)
-    said(r"Noted of {who}: ask alice before you un-ban", answer, who=who)
+    must_say(r"Noted of {who}: ask alice before you un-ban", answer, who=who)
     answer = site.say(f"show #{number}", WHO)
-    print(answer)
-    said(r"Private note: ask alice before you un-ban \(", answer)
+    must_say(r"Private note: ask alice before you un-ban \(", answer)
     site.say(f"undo {who}", WHO)
     assert "ask alice" not in site.say(f"show #{number}", WHO)
 
@@ -44,11 +40,10 @@ def test_extend_and_note_are_shown_and_undone(site, server, fresh):
 def test_a_kick_ends_the_session_and_lets_in_again(site, server, fresh):
     user = fresh()
     who = server.jid(user)
-    said(r"{who}: nobody was connected", site.say(f"kick {who}"), who=who)
+    must_say(r"{who}: nobody was connected", site.say(f"kick {who}"), who=who)
     with Client(server, user) as session:
         answer = site.say(f"kick {who} please log in again")
-        print(answer)
-        said(r"{who}: 1 session was ended|{who}: the server ended", answer, who=who)
+        must_say(r"{who}: 1 session was ended|{who}: the server ended", answer, who=who)
         session.wait_closed(8)
     must_log_in(server, user)
 
@@ -68,25 +63,23 @@ def test_one_command_about_more_than_300_is_undone_by_one_and_nothing_else_is(si
     must_be_refused(server, user, "wave-of-300")
     ban(site, whom, "3d loud", WHO)
     asked = site.say('unban all wave-of-300 "a wrong list"', WHO)
-    said(r"End 301 bans in force", asked)
+    must_say(r"End 301 bans in force", asked)
     answer = site.say("yes", WHO)
-    print(answer)
-    said(r"Un-banned 301 of 301", answer)
+    must_say(r"Un-banned 301 of 301", answer)
     undo = answer.rsplit("Undo: ", 1)[1].strip()
     assert undo.startswith("undo command:"), answer
     must_log_in(server, user)
     site.say(f"note {whom} done after it", WHO)
     asked = site.say(undo, WHO)
-    said(r"Nothing is done yet. Undo 301 things\? The newest 20 of them:", asked)
+    must_say(r"Nothing is done yet. Undo 301 things\? The newest 20 of them:", asked)
     answer = site.say("yes", WHO)
-    print(answer)
-    said(r"Undone: 301 of 301", answer)
-    said(r"ans 1-10 of 301", site.say("list wave-of-300", WHO))
+    must_say(r"Undone: 301 of 301", answer)
+    must_say(r"ans 1-10 of 301", site.say("list wave-of-300", WHO))
     must_be_refused(server, user, "wave-of-300", within=30)
     must_be_refused(server, other, "loud")
     undo = answer.rsplit("Undo: ", 1)[1].strip()
-    said(r"Undo 301 things", site.say(undo, WHO))
-    said(r"Undone: 301 of 301", site.say("yes", WHO))
+    must_say(r"Undo 301 things", site.say(undo, WHO))
+    must_say(r"Undone: 301 of 301", site.say("yes", WHO))
     must_log_in(server, user, within=30)
     must_be_refused(server, other, "loud")
 
@@ -102,7 +95,6 @@ def test_an_import_is_undone_as_one_command(site, server, fresh, tmp_path):
     assert "250 bans began." in took, took
     must_be_refused(server, user, "wave-of-250")
     took = site.bot.run("undo", "--yes").stdout
-    print(took)
-    said(r"Undone: 250 of 250, all that command:[0-9a-f]{16} did", took)
+    must_say(r"Undone: 250 of 250, all that command:[0-9a-f]{16} did", took)
     must_log_in(server, user, within=30)
-    said(r"No ban matches", site.say("list wave-of-250", WHO))
+    must_say(r"No ban matches", site.say("list wave-of-250", WHO))

@@ -4,7 +4,7 @@ finished command the note and the fields, and a table only when the command had 
 import pytest
 
 from lab import wait
-from lab.answers import ALREADY, NOT_BANNED, said
+from lab.answers import ALREADY, NOT_BANNED, must_say
 from lab.assertions import logs_in, must_be_refused
 from lab.clients.converse import Converse
 from lab.require import need
@@ -76,7 +76,7 @@ def test_what_is_wide_asks_first_and_previous_leads_back(web, bot, admin, keep):
         f"{PANEL} .form-instructions",
     )
     keep("converse-confirm.png", web.picture(FORM))
-    said(NOT_BANNED, admin.ask(bot.jid, "show 198.51.0.0/16"), who="198.51.0.0/16")
+    must_say(NOT_BANNED, admin.ask(bot.jid, "show 198.51.0.0/16"), who="198.51.0.0/16")
     web.press("prev")
     wait.until(lambda: web.find(f"{PANEL} textarea[name=subject]"), what="the form is back")
     assert (web.value("subject"), web.value("duration"), web.value("reason")) == (
@@ -141,38 +141,40 @@ def test_status_needs_no_form(web, bot):
 def test_chat_says_the_same(web, server, bot, keep):
     who = server.jid("mallory")
     web.chat(f"bot@{bot.jid}")
-    said(r"Banned #\d+ {who} until .* \(1 day\): spam\.", web.say(f"ban {who} 1d spam"), who=who)
-    said(ALREADY, web.say(f"ban {who}"), who=who)
-    said(r"Nothing is done yet\..*Answer yes", web.say("ban 10.0.0.0/8 1d flood"))
-    said(r"Dropped", web.say("no"))
-    said(r"Un-banned #\d+ {who}", web.say(f"unban {who}"), who=who)
+    must_say(r"Banned #\d+ {who} until .* \(1 day\): spam\.", web.say(f"ban {who} 1d spam"), who=who)
+    must_say(ALREADY, web.say(f"ban {who}"), who=who)
+    must_say(r"Nothing is done yet\..*Answer yes", web.say("ban 10.0.0.0/8 1d flood"))
+    must_say(r"Dropped", web.say("no"))
+    must_say(r"Un-banned #\d+ {who}", web.say(f"unban {who}"), who=who)
     keep("converse-chat.png", web.picture())
 
 
 def test_a_yes_does_it_and_undo_takes_it_back(web, server, bot, admin, keep):
     web.chat(f"bot@{bot.jid}")
-    said(r"Nothing is done yet\..*Answer yes", web.say("ban 198.18.0.0/16 1d a flood"))
-    number = said(r"Banned (#\d+) 198\.18\.0\.0/16 until", web.say("yes")).group(1)
+    must_say(r"Nothing is done yet\..*Answer yes", web.say("ban 198.18.0.0/16 1d a flood"))
+    number = must_say(r"Banned (#\d+) 198\.18\.0\.0/16 until", web.say("yes")).group(1)
     web.commands(bot)
     web.open("undo")
     web.press("complete")
     web.shows(r"^Completed Undone: ban {number} 198\.18\.0\.0/16", PANEL, number=number)
     keep("converse-undo.png", web.picture(WINDOW))
-    said(NOT_BANNED, admin.ask(bot.jid, "show 198.18.0.0/16"), who="198.18.0.0/16")
+    must_say(NOT_BANNED, admin.ask(bot.jid, "show 198.18.0.0/16"), who="198.18.0.0/16")
 
 
 def test_a_notice_comes_by_itself_and_a_reply_acts_on_it(web, server, bot, guess, keep):
     pair = f"{server.jid('erin')} from 127.77.7.8"
     web.chat(f"bot@{bot.jid}")
-    said("You hear of: bans", web.say("watch bans"))
+    must_say("You hear of: bans", web.say("watch bans"))
     guess("erin", "127.77.7.8")
     number = web.hears(
         r"^Banned (#\d+) {pair} until .* by the rule pair-failures.*\nunban \1\nshow \1\nextend \1 1w$", pair=pair
     ).group(1)
-    said(r"Changed {number} {pair}: .* \(1 hour\): guessing", web.reply("1 hour guessing"), number=number, pair=pair)
-    said(r"Un-banned {number} {pair}\.", web.reply("unban"), number=number, pair=pair)
+    must_say(
+        r"Changed {number} {pair}: .* \(1 hour\): guessing", web.reply("1 hour guessing"), number=number, pair=pair
+    )
+    must_say(r"Un-banned {number} {pair}\.", web.reply("unban"), number=number, pair=pair)
     keep("converse-notice.png", web.page(1250))
-    said("the usual", web.say("watch usual"))
+    must_say("the usual", web.say("watch usual"))
 
 
 def test_the_nodes_of_the_standard_lead_to_the_same_bans(web, server, bot, keep):
@@ -198,12 +200,12 @@ def test_the_nodes_of_the_standard_lead_to_the_same_bans(web, server, bot, keep)
 def test_in_a_room_an_admin_is_answered_and_others_read_which_role_is_missing(web, server, bot, room, stranger, keep):
     who = server.jid("frank")
     web.join(room.jid)
-    undo = said(
+    undo = must_say(
         r"^admin: Banned #\d+ {who} until .*\nUndo: (!undo #\d+)$",
         web.say(f"portcullis: ban {who} 2h insults"),
         who=who,
     ).group(1)
     stranger.say(room.jid, f"portcullis: unban {who}", kind="groupchat")
     web.hears(r"^mallory: You need the role moderator for that\. I take orders from")
-    said(r"^admin: Undone: ban #\d+ {who}", web.say(undo), who=who)
+    must_say(r"^admin: Undone: ban #\d+ {who}", web.say(undo), who=who)
     keep("converse-room.png", web.page(1150))

@@ -8,7 +8,7 @@ import pytest
 
 from lab import wait
 from lab.accounts import password
-from lab.answers import said
+from lab.answers import must_say
 from lab.assertions import logs_in, must_be_refused
 
 SCRIPT = pathlib.Path(__file__).resolve().parent / "stranger.py"
@@ -56,7 +56,7 @@ def test_a_ban_by_form(ask, server):
     text = ask(
         "ban", f"subject={who}", "other_duration=3d", "reason=spam in three rooms", "note=second time", screen="ban"
     )
-    said(
+    must_say(
         r"status: executing\ntitle: Ban\n.*subject \(Whom, one a line\) \*:\n.*status: completed\ninfo: "
         r"Banned #1 {who} until",
         text,
@@ -67,7 +67,7 @@ def test_a_ban_by_form(ask, server):
 
 def test_wrong_input_is_told_and_changes_nothing(ask, server):
     text = ask("ban", f"subject={server.jid('bob')};nobody", "other_duration=5", fails=True, screen="wrong")
-    said(
+    must_say(
         r"error: Error: \"nobody\" is neither an account nor an address.*5 what\?.*subject .*: {who} / nobody",
         text,
         who=server.jid("bob"),
@@ -79,8 +79,8 @@ def test_wrong_input_is_told_and_changes_nothing(ask, server):
 def test_what_is_wide_is_asked_and_several_are_told_one_by_one(ask, server):
     who = server.jid("mallory")
     text = ask("ban", f"subject=198.51.0.0/16;{who}", "duration=1d", "reason=flood", screen="confirm")
-    said(r"status: executing\nwarn: Nothing is done yet\..*title: Really ban 2 subjects\?", text)
-    said(
+    must_say(r"status: executing\nwarn: Nothing is done yet\..*title: Really ban 2 subjects\?", text)
+    must_say(
         r"status: completed\ninfo: 2 of 2 done\..*Banned #\d+ 198\.51\.0\.0/16 until .*Banned #\d+ {who} until",
         text,
         who=who,
@@ -89,17 +89,19 @@ def test_what_is_wide_is_asked_and_several_are_told_one_by_one(ask, server):
 
 def test_the_list_comes_in_rows_or_as_a_table(ask, server):
     rows = ask("list", screen="list")
-    said(r"\n#\d+ {who}: until .* by admin.*: spam in three rooms\.", rows, who=server.jid("alice"))
+    must_say(r"\n#\d+ {who}: until .* by admin.*: spam in three rooms\.", rows, who=server.jid("alice"))
     table = ask("list", "table=1", screen="table")
-    said(r"\n[^\n]* \| [^\n]*{who}[^\n]* \| [^\n]*spam in three rooms", table, who=server.jid("alice"))
+    must_say(r"\n[^\n]* \| [^\n]*{who}[^\n]* \| [^\n]*spam in three rooms", table, who=server.jid("alice"))
 
 
 def test_a_moderator_is_refused_what_only_admins_may(ask):
-    said(r"error: forbidden: ", ask("allow", "subject=192.0.2.1", user="moderator", fails=True, screen="forbidden"))
-    said(r"error: forbidden: |error: item-not-found|error: service-unavailable", ask("ban", user="carol", fails=True))
+    must_say(r"error: forbidden: ", ask("allow", "subject=192.0.2.1", user="moderator", fails=True, screen="forbidden"))
+    must_say(
+        r"error: forbidden: |error: item-not-found|error: service-unavailable", ask("ban", user="carol", fails=True)
+    )
 
 
 def test_an_unban_by_form(ask, server):
     who = server.jid("alice")
-    said(r"info: Un-banned #1 {who}\.", ask("unban", "subject=#1", "reason=a talk", screen="unban"), who=who)
+    must_say(r"info: Un-banned #1 {who}\.", ask("unban", "subject=#1", "reason=a talk", screen="unban"), who=who)
     wait.until(lambda: logs_in(server, "alice"), 8, what="alice may log in")

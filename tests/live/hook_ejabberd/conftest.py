@@ -1,7 +1,5 @@
 """One ejabberd of each version with the module in it, and a scripted component in the place of portcullis."""
 
-import time
-
 import pytest
 
 from lab.accounts import password
@@ -33,8 +31,7 @@ def component(ej):
     yield one
     one.close()
     with FakeComponent(ej, epoch="wipe") as wipe:
-        wipe.wait(lambda: wipe.syncs, 20)
-        time.sleep(0.2)
+        wipe.wait_held()
 
 
 @pytest.fixture

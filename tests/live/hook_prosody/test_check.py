@@ -254,10 +254,14 @@ def test_a_client_that_leaves_while_waiting_breaks_nothing(server, portcullis):
         for sasl2 in (False, True):
             portcullis.late = {"check": 0.2}
             c = RawClient(server)
+            asked, answered = len(portcullis.checks), portcullis.answered.count("check")
             c.send_first(mechanism, sasl2)
-            time.sleep(0.05)
+            wait.until(lambda asked=asked: len(portcullis.checks) > asked, what="the question")
             c.close()
-            time.sleep(0.3)
+            wait.until(
+                lambda answered=answered: portcullis.answered.count("check") > answered, what="the answer is sent"
+            )
+            portcullis.in_step()
     portcullis.late = {}
     assert "<success" in RawClient(server, "alice").auth()
 
@@ -270,7 +274,7 @@ def test_one_slow_answer_holds_up_nobody_else(server, portcullis):
     waiting = threading.Thread(target=lambda: done.append(slow.auth()))
     began = time.time()
     waiting.start()
-    time.sleep(0.05)
+    wait.until(lambda: "alice@localhost" in [account for account, *_ in portcullis.questions], what="alice's question")
     assert "<success" in RawClient(server, "bob").auth()
     assert time.time() - began < 0.4, "bob waited for alice's answer"
     waiting.join()

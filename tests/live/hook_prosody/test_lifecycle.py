@@ -94,7 +94,7 @@ def test_a_client_that_waits_across_a_reload_gets_the_verdict(server, portcullis
     c = RawClient(server, "alice")
     portcullis.late = {"check": 0.4}
     c.send_first()
-    time.sleep(0.05)
+    wait.until(lambda: "alice@localhost" in [account for account, *_ in portcullis.questions], what="the question")
     assert "OK" in server.shell("module", "reload", "portcullis", HOST)
     assert "<account-disabled" in c.until(REPLY)
     portcullis.late = {}
@@ -108,7 +108,7 @@ def test_a_client_that_waits_while_the_module_is_unloaded_does_not_hang(server, 
         "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
         "xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>"
     )
-    time.sleep(0.05)
+    wait.until(lambda: portcullis.checks, what="the question at the start")
     server.shell("module", "unload", "portcullis", HOST)
     c.until("</stream:features>", 5)
     server.shell("module", "load", "portcullis", HOST)

@@ -6,7 +6,7 @@ patterns for the parts of its answers that the tests rely on (case does not matt
 import re
 
 
-def said(pattern, text, **parts):
+def must_say(pattern, text, **parts):
     """The match of `pattern` in `text`, or an AssertionError that shows both.
 
     `{who}` and friends are filled in literally.
@@ -17,7 +17,7 @@ def said(pattern, text, **parts):
     return found
 
 
-def did_not_say(pattern, text, **parts):
+def must_not_say(pattern, text, **parts):
     full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
     assert not re.search(full, text or "", re.I | re.S), f"did not expect /{full}/ in:\n{text}"
 

@@ -1,18 +1,18 @@
 """What many tests do and assert: ban, un-ban, who is let in and who is not."""
 
 from . import wait
-from .answers import BANNED, UNBANNED, said
+from .answers import BANNED, UNBANNED, must_say
 from .clients.raw_client import refused
 
 
 def ban(site, who, rest="", user=None):
     """Bans by chat line; returns the ban's number."""
     answer = site.say(f"ban {who} {rest}".strip(), user)
-    return said(BANNED, answer, who=who).group(1)
+    return must_say(BANNED, answer, who=who).group(1)
 
 
 def unban(site, who):
-    said(UNBANNED, site.say(f"unban {who}"), who=who)
+    must_say(UNBANNED, site.say(f"unban {who}"), who=who)
 
 
 def logs_in(server, user):

@@ -41,6 +41,7 @@ class FakeComponent:
         self.silent = set()  # kinds of questions that get no answer (check, hello, sync, report), or True for all
         self.late = {}  # kind of question -> seconds until it is answered
         self.asked = []  # kinds of questions, in their order
+        self.answered = []  # the same of those that got an answer
         self.hellos, self.checks, self.syncs, self.logins = [], [], [], []  # attributes of what came
         self.reports = []  # how many logins each report told of
         self.given = []  # the numbers up to which a list was given to its end
@@ -89,10 +90,11 @@ class FakeComponent:
         with self.lock:
             self.sock.sendall(text.encode())
 
-    def _send_late(self, text):
+    def _answer(self, name, reply):
         try:
-            self.send(text)
-        except OSError:
+            self.send(reply)
+            self.answered.append(name)
+        except OSError:  # the test has closed the link meanwhile
             if self.open:
                 raise
 
@@ -141,9 +143,9 @@ class FakeComponent:
             f"to={quoteattr(self.sender)}>{answer}</iq>"
         )
         if name in self.late:
-            threading.Timer(self.late[name], self._send_late, [reply]).start()
+            threading.Timer(self.late[name], self._answer, [name, reply]).start()
         else:
-            self._send_late(reply)
+            self._answer(name, reply)
 
     def _is_silent(self, name):
         return self.silent is True or name in self.silent
@@ -314,11 +316,11 @@ class FakeComponentOnProsody(FakeComponent):
         self.decide = lambda *_: "allow"
 
     def in_step(self):
-        """Waits until the module has taken what was sent, and all it asked because of that."""
+        """Waits until the module has taken what was sent, and all it asked or told because of that."""
         while True:
-            asked = len(self.syncs)
+            asked = len(self.asked)
             self.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
-            if len(self.syncs) == asked:
+            if len(self.asked) == asked:
                 return self
 
     def settled(self):

@@ -59,7 +59,7 @@ class Room:
 
     def forget(self, client):
         """Lets go of what a client has heard so far, and of what is still on its way."""
-        time.sleep(0.5)
+        time.sleep(0.5)  # what is on its way cannot be asked for
         while not client.messages.empty():
             client.messages.get_nowait()
 

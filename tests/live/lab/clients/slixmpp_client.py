@@ -265,7 +265,7 @@ class Client:
             times.popleft()
         wait = cls.SPAN - (now - times[0]) if len(times) >= cls.MOST else 0
         if take:
-            time.sleep(wait)
+            time.sleep(wait)  # portcullis would not answer earlier
             times.append(time.time())
         return wait
 
