@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::Call;
 use super::paper::{self, Paper};
 use super::talk::{self, Stopped, Talk, WRONG, agree, put};
-use crate::command::subjects;
+use crate::command::parts::subjects;
 use crate::command::words;
 use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
 

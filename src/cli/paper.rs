@@ -9,7 +9,8 @@ use unicode_width::UnicodeWidthStr;
 use super::Call;
 use super::table;
 use crate::command::outcome::names;
-use crate::command::{subjects, words};
+use crate::command::parts::subjects;
+use crate::command::words;
 use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 
 /// The widest label that values stand beside; behind a wider one they begin on the next line.

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Program;
-use crate::command::{COMMANDS, Field, Kind, Place, Spec, pages, words};
+use crate::command::parts::pages;
+use crate::command::{Field, Kind, Place, Spec, specs, words};
 
 /// The words behind the command.
 const WORDS: &str = "words";
@@ -43,10 +44,7 @@ pub struct Call {
 pub(super) fn offered() -> impl Iterator<Item = &'static Spec> {
     use clap::Subcommand;
     let is_own = |name: &str| name == "help" || Program::has_subcommand(name);
-    COMMANDS
-        .iter()
-        .copied()
-        .filter(move |spec| !is_own(spec.name))
+    specs().filter(move |spec| !is_own(spec.name))
 }
 
 /// The fields with an option. Those of forms alone have none: here any duration fits the first field for it, and

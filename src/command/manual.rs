@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::spec::{Kind, Place, Spec};
-use super::standard::NODES;
-use super::{COMMANDS, words};
+use super::{specs, standard, words};
 
 /// The whole page, as it must be in the repository (a test compares).
 pub fn commands_md() -> String {
@@ -22,7 +21,7 @@ pub fn commands_md() -> String {
          limited time, an admin may do everything. Each sees the commands they may run, and no others. Whoever has a role\n\
          on some virtual hosts only gives those commands for the accounts there, and sees what is about them.\n",
     );
-    for spec in COMMANDS {
+    for spec in specs() {
         section(&mut page, spec);
     }
     standard_nodes(&mut page);
@@ -90,7 +89,7 @@ fn standard_nodes(page: &mut String) {
          road and obey the same rules; servers have nodes of these names too, on their own domain, without ends, reasons and history.\n\n\
          | node, behind `http://jabber.org/protocol/admin#` | field | needs | |\n| --- | --- | --- | --- |\n",
     );
-    for spec in NODES {
+    for spec in standard::specs() {
         let fields: Vec<String> = spec
             .fields
             .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::spec::Values;
+use super::values::Values;
 use crate::core::Role;
 
 /// What came of a call.

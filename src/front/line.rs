@@ -444,7 +444,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_makes_it_panic(line in "\\PC{0,80}", quote in "[\"“„«»” @#0-9dh.:/-]{0,40}") {
-            for spec in crate::command::COMMANDS {
+            for spec in crate::command::specs() {
                 let _ = read(spec, &line);
                 let _ = read(spec, &quote);
                 let _ = read(spec, &format!("{quote}{line}"));

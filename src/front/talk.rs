@@ -15,7 +15,8 @@ use super::message::{Line, Speech};
 use super::said::{About, Replied};
 use super::{line, text};
 use crate::command::outcome::Outcome;
-use crate::command::{self, Call, Caller, Context, subjects, words};
+use crate::command::parts::subjects;
+use crate::command::{self, Call, Caller, Context, words};
 use crate::core::{Door, Ledger, Timestamp};
 
 /// How long a question waits for its yes.

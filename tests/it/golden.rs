@@ -9,8 +9,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use minidom::Element;
-use portcullis::command::standard::NODES;
-use portcullis::command::{COMMANDS, Spec};
+use portcullis::command::{Spec, specs, standard};
 
 use crate::doors::{ADMIN, Bot, MODERATOR, NS_COMMANDS, NS_DATA, submit};
 use crate::wire::{server, steady, write};
@@ -347,11 +346,9 @@ fn short(spec: &Spec) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn every_form_and_answer_is_the_golden_one() {
-    let forms: Vec<&Spec> = COMMANDS
-        .iter()
+    let forms: Vec<&Spec> = specs()
         .filter(|spec| spec.form)
-        .chain(NODES)
-        .copied()
+        .chain(standard::specs())
         .collect();
     let known: HashSet<&str> = forms.iter().map(|spec| short(spec)).collect();
     for scene in SCENES {

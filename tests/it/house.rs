@@ -127,6 +127,37 @@ fn no_test_file_is_forgotten() {
     }
 }
 
+/// What two commands share is in `command/parts/`. Only `standard` knows other commands, for its nodes stand for those.
+#[test]
+fn no_command_reads_the_file_of_another() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command");
+    let mut commands = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let main = fs::read_to_string(path.join("mod.rs")).unwrap_or_default();
+        if main.contains("const SPEC: Spec") {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            commands.push((name, path));
+        }
+    }
+    assert!(commands.len() > 15, "the commands were not found");
+    let mut wrong = Vec::new();
+    for (name, path) in &commands {
+        let mut files = Vec::new();
+        sources(path, &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for (other, _) in commands.iter().filter(|(other, _)| other != name) {
+                let ways = ["super::", "crate::command::"].map(|way| format!("{way}{other}::"));
+                if ways.iter().any(|way| text.contains(way)) {
+                    wrong.push(format!("{} imports {other}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// What people read stands in `command/words/`, and in the Spec of its command, so that another
 /// language is another set of these. A sentence is a text with two spaces between letters.
 #[test]

@@ -322,7 +322,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         recording: None,
         roles: Default::default(),
         undelivered: Default::default(),
-        deeds: Default::default(),
+        audit: Default::default(),
         seats: Default::default(),
         progress: Default::default(),
     };

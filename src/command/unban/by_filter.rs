@@ -6,13 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use super::super::call::{Call, Context};
-use super::super::filter::{Filter, State};
-use super::super::list::KNOWN;
-use super::super::many::{self, AT_ONCE, Failed};
-use super::super::outcome::{Answer, Ask, Grade, Outcome, Row};
-use super::super::{bans, broken, words};
 use super::{lift, problem_of};
+use crate::command::call::Call;
+use crate::command::context::Context;
+use crate::command::outcome::{Answer, Ask, Grade, Outcome, Row};
+use crate::command::parts::bans;
+use crate::command::parts::bans::KNOWN;
+use crate::command::parts::filter::{Filter, State};
+use crate::command::parts::many;
+use crate::command::parts::many::{AT_ONCE, Failed};
+use crate::command::{broken, words};
 use crate::core::{Ban, BanId, EventId, Proposal, Ruling, Subject, Timestamp, propose};
 use crate::gate::ports::LogFault;
 

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::super::call::{Call, Context};
-use super::super::outcome::Outcome;
-use super::super::{subjects, words};
 use super::{OTHERS, bad, changed_since};
+use crate::command::call::Call;
+use crate::command::context::Context;
+use crate::command::outcome::Outcome;
+use crate::command::parts::subjects;
+use crate::command::words;
 use crate::core::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
 
 /// How many deeds are looked at under one lock.

@@ -1,7 +1,7 @@
 //! Sentences about what was done to bans, and the questions before it is done.
 
-use super::super::outcome::{Grade, Reference};
 use super::{NAMED, because, by_then, by_then_counted, clean, named, task, typed};
+use crate::command::outcome::{Grade, Reference};
 use crate::core::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
 use crate::gate::Settled;
 use crate::gate::ports::{Held, LogFault, Task};

@@ -1,7 +1,7 @@
 //! Sentences about what people did: taking it back, notes, sessions ended, and who was first.
 
-use super::super::outcome::Grade;
 use super::{because, by_then, by_then_counted, clean, count, typed};
+use crate::command::outcome::Grade;
 use crate::core::{Ban, Deed, Did, Exemption, Subject, Timestamp};
 use crate::gate::ports::Undone;
 

@@ -1,8 +1,8 @@
 //! Sentences of the doors themselves: help, forms, chat.
 
-use super::super::outcome::Outcome;
-use super::super::spec::{DEFAULT_TERM, Kind, PRESETS, Place, Spec};
 use super::{NAMED, broken, typed};
+use crate::command::outcome::Outcome;
+use crate::command::spec::{DEFAULT_TERM, Kind, PRESETS, Place, Spec};
 use crate::core::Role;
 
 /// All commands, a line each.

@@ -1,7 +1,7 @@
 //! Sentences of lists and of what they are asked for.
 
-use super::super::filter::Word;
 use super::{author, because, by_then_counted, clean, typed};
+use crate::command::parts::filter::Word;
 use crate::core::{Ban, Timestamp};
 use crate::gate::past::PastBan;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::seat::{HOLDERS, Seat};
 use super::{NAMED, clean, count, in_words, typed};
+use crate::command::seat::{HOLDERS, Seat};
 use crate::core::policy::Whose;
 use crate::core::rules::{Growth, Key};
 use crate::core::{Role, Rule, Term};

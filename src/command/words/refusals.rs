@@ -1,7 +1,7 @@
 //! What the rules do not allow, and what to do about it: said to whoever may do that.
 
-use super::super::{permits, unallow};
 use super::typed;
+use crate::command::{permits, unallow};
 use crate::core::{Refusal, Role, Subject};
 
 /// Why the rules do not allow something, to somebody with this role over whom it is about.

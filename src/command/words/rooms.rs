@@ -1,8 +1,8 @@
 //! Sentences said in rooms and about them.
 
-use super::super::deed::Deed;
-use super::super::seat::{Seat, Trouble};
 use super::{clean, count, forbidden, in_a_room, sentence};
+use crate::command::AuditEvent;
+use crate::command::seat::{Seat, Trouble};
 use crate::core::Role;
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -34,18 +34,18 @@ pub fn stranger_in_room(needs: Option<Role>) -> String {
 }
 
 /// What was done through another door, for the room that is told all of it.
-pub fn deed(deed: &Deed) -> String {
-    let caller = &deed.caller;
+pub fn deed(event: &AuditEvent) -> String {
+    let caller = &event.caller;
     let place = match &caller.occupant {
-        Some(occupant) => format!("{} {}", deed.door, clean(occupant.jid.as_str())),
-        None => deed.door.to_string(),
+        Some(occupant) => format!("{} {}", event.door, clean(occupant.jid.as_str())),
+        None => event.door.to_string(),
     };
     format!(
         "{} by {} ({}, {place}): {}",
-        deed.command,
-        clean(&caller.name(deed.door)),
+        event.command,
+        clean(&caller.name(event.door)),
         caller.rights,
-        in_a_room(&deed.told)
+        in_a_room(&event.told)
     )
 }
 

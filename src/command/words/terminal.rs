@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::spec::Spec;
 use super::{clean, sentence};
+use crate::command::spec::Spec;
 
 /// To a user of the machine who is neither root nor our own.
 pub fn not_your_socket() -> String {

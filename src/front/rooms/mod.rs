@@ -38,7 +38,7 @@ use xmpp_parsers::presence::{Presence, Type};
 
 use super::disco::Face;
 use super::presence;
-use crate::command::{Context, Deed, words};
+use crate::command::{AuditEvent, Context, words};
 use crate::core::Timestamp;
 use crate::gate::clock::fresh_id;
 use crate::gate::notices::News;
@@ -270,7 +270,7 @@ impl Rooms {
 
     /// Stays in all rooms until told to stop.
     pub async fn run(self: Arc<Self>, wire: Wire, asker: Asker, stop: CancellationToken) {
-        let mut deeds = self.context.deeds.listen();
+        let mut audited = self.context.audit.listen();
         let mut asked = FuturesUnordered::new();
         loop {
             let (stanzas, questions, until) = self.steps();
@@ -291,11 +291,11 @@ impl Rooms {
                         send(&wire, stanza).await;
                     }
                 }
-                deed = deeds.recv() => {
-                    for message in self.audit(&deed) {
+                event = audited.recv() => {
+                    for message in self.audit(&event) {
                         send(&wire, message.into()).await;
                     }
-                    if deed == Err(RecvError::Closed) {
+                    if event == Err(RecvError::Closed) {
                         return;
                     }
                 }
@@ -377,13 +377,13 @@ impl Rooms {
         }
     }
 
-    /// What the rooms for the audit are told of a deed: those it was not done in before everybody's eyes.
-    fn audit(&self, deed: &Result<Arc<Deed>, RecvError>) -> Vec<Message> {
-        let (text, seen_in) = match deed {
-            Ok(deed) => {
-                let occupant = deed.caller.occupant.as_ref();
+    /// What the rooms for the audit are told of a change: all but the room that saw it being ordered.
+    fn audit(&self, event: &Result<Arc<AuditEvent>, RecvError>) -> Vec<Message> {
+        let (text, seen_in) = match event {
+            Ok(event) => {
+                let occupant = event.caller.occupant.as_ref();
                 let seen = occupant.filter(|one| !one.private);
-                (words::deed(deed), seen.map(|one| one.room()))
+                (words::deed(event), seen.map(|one| one.room()))
             }
             Err(RecvError::Lagged(number)) => (words::deeds_missed(*number), None),
             Err(RecvError::Closed) => return Vec::new(),

@@ -137,7 +137,7 @@ pub enum Outcome {
         /// How to take it back, as typed in a shell: the last line of all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<String>,
-        /// Where those stand now that the call named: [`command::facts::standing`].
+        /// Where those stand now that the call named: [`command::parts::facts::standing`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         subjects: Vec<Value>,
     },

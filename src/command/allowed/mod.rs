@@ -1,0 +1,159 @@
+//! `allowed`: who is exempt from bans, why, by whom and until when.
+
+use ipnet::IpNet;
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Entry, Outcome, Row};
+use super::parts::facts;
+use super::parts::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
+use super::parts::pages::{Asked, PAGE, TABLE};
+use super::spec::{Field, Kind, Spec};
+use super::words;
+use crate::core::{Account, Role, Subject, Timestamp};
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "allowed",
+    title: "List exemptions",
+    summary: "Shows who is exempt from bans, newest first, ten on a page; behind them those of the configuration.",
+    needs: Role::Viewer,
+    form: true,
+    fields: &[
+        words_field(
+            "Any of: account, address, network, by:NAME, expiring:30d (ends within), an address to find what covers it, or words from subject and comment.",
+        ),
+        Field {
+            kind: Kind::Choice(&[
+                (ANY, "Any"),
+                ("account", "Accounts"),
+                ("address", "Addresses"),
+                ("network", "Networks"),
+            ]),
+            ..KIND
+        },
+        BY,
+        EXPIRING,
+        PAGE,
+        TABLE,
+    ],
+    usage: "allowed [FILTER] [PAGE]",
+    examples: &[
+        ("allowed", "the newest ten"),
+        ("allowed 198.51.100.7", "what covers this address"),
+    ],
+    changes: false,
+};
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("subject", "Subject"),
+    ("until", "Until"),
+    ("by", "By"),
+    ("comment", "Comment"),
+];
+
+/// One exemption, given by somebody or by the configuration.
+struct Exempt {
+    subject: Subject,
+    until: Option<Timestamp>,
+    /// Nobody: the configuration.
+    by: Option<String>,
+    comment: String,
+}
+
+/// What a filter of exemptions knows.
+const KNOWN: &[Word] = &[Word::Kind, Word::Whom, Word::By, Word::Expiring];
+
+impl Sifted for Exempt {
+    fn kind(&self) -> &str {
+        self.subject.kind()
+    }
+
+    fn whose(&self) -> Option<&Account> {
+        self.subject.whose()
+    }
+
+    fn place(&self) -> Option<IpNet> {
+        self.subject.place()
+    }
+
+    fn by(&self) -> &str {
+        self.by.as_deref().unwrap_or(words::CONFIGURATION)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.subject.to_string().contains(text) || self.comment.to_lowercase().contains(text)
+    }
+}
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let now = context.gate.now();
+    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, now) {
+        Ok(asked) => asked,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let mut cut = asked.cut();
+    for exempt in all(context) {
+        if asked.filter.holds(&exempt) {
+            cut.take(|| exempt);
+        }
+    }
+    let rows = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
+    asked.page(SPEC.name, words::EXEMPTIONS, cut.total, rows, COLUMNS)
+}
+
+fn all(context: &Context) -> Vec<Exempt> {
+    let (now, policy) = (context.gate.now(), context.gate.policy());
+    let mut given: Vec<_> = context.gate.read(|ledger| {
+        let all = ledger.exemptions();
+        all.filter(|one| one.is_in_force(now)).cloned().collect()
+    });
+    given.sort_by_key(|one| std::cmp::Reverse(one.since));
+    let given = given.into_iter().map(|one| Exempt {
+        by: Some(one.by.bare_name().to_owned()),
+        subject: one.subject,
+        until: one.until,
+        comment: one.comment,
+    });
+    let configured = |subject, comment: &str| Exempt {
+        subject,
+        until: None,
+        by: None,
+        comment: comment.to_owned(),
+    };
+    let accounts = policy.exempt_accounts.iter().cloned();
+    let networks = policy.exempt_networks.iter().copied();
+    let proxies = policy.rules.proxies.iter().copied();
+    given
+        .chain(accounts.map(|account| configured(Subject::Account(account), "")))
+        .chain(networks.map(|net| configured(Subject::network(net), "")))
+        .chain(proxies.map(|net| configured(Subject::network(net), words::PROXY)))
+        .collect()
+}
+
+fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
+    let by = exempt.by.as_deref().unwrap_or(words::CONFIGURATION);
+    Entry {
+        row: Row::new(
+            exempt.subject.to_string(),
+            exempt.subject.to_string(),
+            words::exempt_in_a_list(exempt.until, by, &exempt.comment, now),
+        )
+        .with(facts::exemption(
+            &exempt.subject,
+            exempt.until,
+            exempt.by.as_deref(),
+            &exempt.comment,
+        )),
+        cells: vec![
+            exempt.subject.to_string(),
+            words::until(exempt.until),
+            words::clean(by),
+            words::clean(&exempt.comment),
+        ],
+    }
+}

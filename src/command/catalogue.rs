@@ -1,0 +1,146 @@
+//! The list of all commands: what each is, and the function that runs it.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::Outcome;
+use super::spec::Spec;
+use super::standard;
+use super::{
+    allow, allowed, attempt, ban, check, extend, failures, forget, help, kick, list, note, policy,
+    rehearse, show, status, unallow, unban, undo, watch,
+};
+use crate::core::Role;
+
+/// A command: its description, and what runs it.
+pub(super) struct Command {
+    pub(super) spec: &'static Spec,
+    pub(super) run: Run,
+}
+
+/// Runs a command. Whether the caller may run it has been checked.
+pub(super) type Run = for<'a> fn(&'a Call, &'a Context) -> BoxFuture<'a, Outcome>;
+
+macro_rules! commands {
+    ($($name:ident),* $(,)?) => {
+        &[$(Command {
+            spec: &$name::SPEC,
+            run: |call, context| $name::run(call, context).boxed(),
+        }),*]
+    };
+}
+
+/// All commands, in the order of lists and help.
+const COMMANDS: &[Command] = commands![
+    ban, unban, list, show, extend, note, undo, kick, check, failures, attempt, forget, allow,
+    unallow, allowed, watch, policy, rehearse, status, help,
+];
+
+/// How far a mistyped name may be from the right one, in letters.
+const TYPOS: usize = 2;
+
+/// The descriptions of all commands, in the order of lists and help.
+pub fn specs() -> impl Iterator<Item = &'static Spec> {
+    COMMANDS.iter().map(|command| command.spec)
+}
+
+/// A command or a node of XEP-0133, to run it.
+pub(super) fn command(name: &str) -> Option<&'static Command> {
+    let mut all = COMMANDS.iter().chain(standard::NODES);
+    all.find(|command| command.spec.name == name)
+}
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    specs().find(|spec| spec.name == name)
+}
+
+/// What is offered as a form under this node: one of our commands, or a node of XEP-0133.
+pub fn form(node: &str) -> Option<&'static Spec> {
+    let ours = find(node).filter(|spec| spec.form);
+    ours.or_else(|| standard::find(node))
+}
+
+/// The forms a role is offered.
+pub fn forms(role: Role) -> impl Iterator<Item = &'static Spec> {
+    let ours = specs().filter(|spec| spec.form);
+    ours.chain(standard::specs())
+        .filter(move |spec| permits(role, spec))
+}
+
+/// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
+/// run is said by [`reach`](super::parts::reach).
+pub fn permits(role: Role, spec: &Spec) -> bool {
+    role >= spec.needs
+}
+
+/// The commands a role may run.
+pub fn permitted(role: Role) -> impl Iterator<Item = &'static Spec> {
+    specs().filter(move |spec| permits(role, spec))
+}
+
+/// The command a role may run whose name is nearest to what was written.
+pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
+    permitted(role)
+        .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
+        .filter(|(typos, right)| *typos <= TYPOS && *typos < right.len())
+        .min_by_key(|(typos, _)| *typos)
+        .map(|(_, right)| right)
+}
+
+/// Whether a word is the name of a command, or a slip of one: whoever wrote it may have meant us.
+pub fn is_nearly(name: &str) -> bool {
+    find(name).is_some() || nearest(Role::Admin, name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::spec::Kind;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_command_is_described_well_enough_for_every_door() {
+        let mut names = HashSet::new();
+        for spec in specs() {
+            assert!(names.insert(spec.name), "{} twice", spec.name);
+            assert!(spec.usage.starts_with(spec.name), "{}", spec.name);
+            assert!(spec.summary.ends_with('.'), "{}", spec.name);
+            assert!(!spec.title.is_empty() && !spec.examples.is_empty());
+            for (line, _) in spec.examples {
+                assert!(line.starts_with(spec.name), "{line}");
+            }
+            assert!(spec.fields.len() <= 8, "{}: too long a form", spec.name);
+            let mut fields = HashSet::new();
+            for field in spec.fields {
+                assert!(fields.insert(field.name), "{} twice", field.name);
+                assert!(
+                    !field.label.is_empty() && field.label.chars().count() < 30,
+                    "{}",
+                    field.label
+                );
+                assert!(field.desc.ends_with('.'), "{}", field.desc);
+                if let Kind::Term { other } = field.kind {
+                    assert!(spec.fields.iter().any(|field| field.name == other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_may_run_nothing_and_are_offered_nothing() {
+        assert_eq!(permitted(Role::Stranger).count(), 0);
+        assert_eq!(nearest(Role::Stranger, "bann"), None);
+    }
+
+    #[test]
+    fn typos_lead_to_the_nearest_command() {
+        assert_eq!(nearest(Role::Admin, "bann"), Some("ban"));
+        assert_eq!(nearest(Role::Admin, "ubnan"), Some("unban"));
+        assert_eq!(nearest(Role::Admin, "lsit"), Some("list"));
+        assert_eq!(nearest(Role::Admin, "hello there"), None);
+        assert_eq!(nearest(Role::Admin, ""), None);
+    }
+}

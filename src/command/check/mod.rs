@@ -1,0 +1,109 @@
+//! `check`: whether a login would be let in, and why.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::parts::login::evidence;
+use super::parts::login::{counters, others};
+use super::parts::reach::visible;
+use super::parts::subjects;
+use super::spec::{Field, Kind, Place, Spec};
+use super::words;
+use crate::core::{Outlook, Role, Subject, Verdict};
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "check",
+    title: "Check a login",
+    summary: "Tells whether a login would be let in, and why: bans, exemptions, earlier logins, counters, guard.",
+    needs: Role::Viewer,
+    form: true,
+    fields: &[Field {
+        name: subjects::FIELD,
+        label: "Account, address or both",
+        kind: Kind::Line,
+        required: true,
+        desc: "Whose login, from where, or an account and an address with a space between them.",
+        place: Place::Login,
+    }],
+    usage: "check ACCOUNT [ADDRESS] | ADDRESS",
+    examples: &[
+        (
+            "check alice@example.org 203.0.113.7",
+            "may she log in from there, and why",
+        ),
+        ("check 203.0.113.7", "may anybody connect from there"),
+    ],
+    changes: false,
+};
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let named = subjects::read_login(&call.values.words(subjects::FIELD), context);
+    let subject = match named {
+        Ok(Subject::Network(_)) => {
+            return Outcome::Invalid(vec![Problem {
+                field: subjects::FIELD,
+                text: words::no_login(),
+            }]);
+        }
+        Ok(subject) => subject,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let rights = &call.caller.rights;
+    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = visible(outlook, rights);
+    let now = context.gate.now();
+    let mut lines = Vec::new();
+    let mut rows = Vec::new();
+    let refusing = match &outlook.verdict {
+        Verdict::LetIn => None,
+        Verdict::Refuse { ban, .. } => outlook.bans.iter().find(|one| one.id == *ban),
+    };
+    let title = words::verdict_title(&subject, &outlook.verdict);
+    lines.push(words::verdict(&subject, &outlook));
+    if let Some(ban) = refusing {
+        lines.push(words::is_banned(ban, now));
+        lines.extend(words::meaning(&ban.subject));
+        if rights.see(&ban.subject) {
+            rows.extend(evidence(ban, context).await);
+        }
+    }
+    lines.extend(words::why_let_in(&subject, &outlook));
+    lines.extend(words::nearest_limit(&outlook));
+    if let Some(ban) = refusing {
+        lines.push(words::how_to_end(&ban.subject));
+    }
+    rows.extend(others(&outlook, refusing.map(|ban| ban.id), context));
+    rows.extend(about(&subject, &outlook));
+    rows.extend(counters(&outlook));
+    Outcome::Done(Answer {
+        grade: Grade::Good,
+        title,
+        lines,
+        rows,
+        undo: None,
+    })
+}
+
+/// Exemption, earlier logins, guard.
+fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(by) = &outlook.exempt {
+        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
+    }
+    if subject.place().is_some() {
+        rows.push(Row::new(
+            "known",
+            words::known_label(),
+            words::known(subject, outlook),
+        ));
+    }
+    if let Some(account) = subject.whose() {
+        let guard = outlook
+            .bans
+            .iter()
+            .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
+        rows.push(Row::new("guard", words::guard_label(), words::guard(guard)));
+    }
+    rows
+}

@@ -1,0 +1,131 @@
+//! `list`: the bans in force, newest first, page by page; on request those that ended.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Entry, Outcome, Row};
+use super::parts::bans::KNOWN;
+use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
+use super::parts::pages::{Asked, Cut, PAGE, TABLE};
+use super::parts::{bans, facts};
+use super::spec::Spec;
+use super::{broken, words};
+use crate::core::{Ban, Role};
+use crate::gate::past::{ENDS, PastBan};
+use crate::gate::ports::LogFault;
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "list",
+    title: "List bans",
+    summary: "Shows the bans in force, newest first, ten on a page; also those that ended.",
+    needs: Role::Viewer,
+    form: true,
+    fields: &[
+        words_field(
+            "Any of: account, address, network, pair, guard, by:NAME, origin:hand (or rule, import, server), rule:NAME, state:ended (or pending, any), expiring:2h, #10.. (numbers from 10 on), #10..20, an account, an address or network for what covers it or lies in it, or words from subject and reason. All of them must hold.",
+        ),
+        KIND,
+        STATE,
+        ORIGIN,
+        BY,
+        EXPIRING,
+        PAGE,
+        TABLE,
+    ],
+    usage: "list [FILTER] [PAGE]",
+    examples: &[
+        ("list", "the newest ten"),
+        (
+            "list account by:alice 2",
+            "page 2 of the accounts banned by alice",
+        ),
+        ("list 203.0.113.7", "what covers this address"),
+        ("list rule:pair-failures", "what this rule banned"),
+        ("list origin:hand expiring:1d", "by hand, over within a day"),
+        ("list state:ended spam", "those that ended, about spam"),
+    ],
+    changes: false,
+};
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("number", "Number"),
+    ("subject", "Subject"),
+    ("until", "Until"),
+    ("by", "By"),
+    ("reason", "Reason"),
+];
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, context.gate.now()) {
+        Ok(asked) => asked,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    match find(&asked, context).await {
+        Ok((cut, more)) => page(asked, &cut, more, context),
+        Err(fault) => Outcome::Broken(broken("list bans", &fault)),
+    }
+}
+
+/// What is on the page, and whether more has ended than was looked through.
+async fn find(asked: &Asked, context: &Context) -> Result<(Cut<Listed>, bool), LogFault> {
+    let cut = bans::in_force(context, &asked.filter, asked.cut(), |cut, ban| {
+        cut.take(|| Listed::Stands(ban.clone()));
+    });
+    let mut cut = cut.await?;
+    let (past, more) = bans::ended(context, &asked.filter).await?;
+    for past in past {
+        cut.take(|| Listed::Ended(past));
+    }
+    Ok((cut, more))
+}
+
+fn page(asked: Asked, cut: &Cut<Listed>, more: bool, context: &Context) -> Outcome {
+    let rows = cut.page.iter().map(|ban| entry(ban, context)).collect();
+    let mut outcome = asked.page(SPEC.name, words::BANS, cut.total, rows, COLUMNS);
+    if let Outcome::Rows(page) = &mut outcome
+        && more
+    {
+        page.lines.push(words::only_the_last(ENDS));
+    }
+    outcome
+}
+
+/// A ban of a list.
+enum Listed {
+    Stands(Ban),
+    Ended(PastBan),
+}
+
+fn entry(listed: &Listed, context: &Context) -> Entry {
+    let now = context.gate.now();
+    let is_pending = |ban: &Ban| context.gate.task(&ban.subject).is_some();
+    let (ban, fact, end, value) = match listed {
+        Listed::Stands(ban) => (
+            ban,
+            facts::ban(ban),
+            words::until(ban.until),
+            words::in_a_list(ban, is_pending(ban), now),
+        ),
+        Listed::Ended(past) => (
+            &past.ban,
+            facts::past(past),
+            words::ended(past),
+            words::ended_in_a_list(past),
+        ),
+    };
+    Entry {
+        row: Row::new(
+            format!("ban{}", ban.id.0),
+            format!("{} {}", ban.id, ban.subject),
+            value,
+        )
+        .with(fact),
+        cells: vec![
+            ban.id.0.to_string(),
+            ban.subject.to_string(),
+            end,
+            words::clean(&words::author(ban)),
+            words::clean(&ban.reason),
+        ],
+    }
+}

@@ -1,0 +1,140 @@
+//! The bans there are and were, as lists and un-bans of many look through them.
+//!
+//! There may be a million. They are looked at a piece at a time, on a thread that nobody waits
+//! for, and a login waits for one piece at most.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::command::context::Context;
+use crate::command::parts::filter::{Filter, Sifted, State, Word};
+use crate::core::{Account, Ban, BanId, Origin, Subject, Timestamp};
+use crate::gate::Gate;
+use crate::gate::past::PastBan;
+use crate::gate::ports::LogFault;
+
+/// What a filter of bans knows.
+pub(in crate::command) const KNOWN: &[Word] = &[
+    Word::Kind,
+    Word::Whom,
+    Word::By,
+    Word::Origin,
+    Word::Rule,
+    Word::State,
+    Word::Expiring,
+    Word::Numbers,
+];
+
+/// How many bans are looked at under one lock.
+const AT_ONCE: usize = 4_096;
+
+/// A ban as filters see it.
+struct Seen<'a>(&'a Ban);
+
+impl Sifted for Seen<'_> {
+    fn kind(&self) -> &str {
+        self.0.subject.kind()
+    }
+
+    fn whose(&self) -> Option<&Account> {
+        self.0.subject.whose()
+    }
+
+    fn place(&self) -> Option<IpNet> {
+        self.0.subject.place()
+    }
+
+    fn by(&self) -> &str {
+        &self.0.by.name
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        Some(&self.0.origin)
+    }
+
+    fn is_of_rule(&self, name: &str) -> bool {
+        let rule = self.0.origin.rule();
+        rule.is_some_and(|rule| rule.to_lowercase().contains(name))
+    }
+
+    fn number(&self) -> u64 {
+        self.0.id.0
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        self.0.until
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.0.subject.to_string().contains(text) || self.0.reason.to_lowercase().contains(text)
+    }
+}
+
+/// Gathers the bans in force that a filter lets through, newest first, with `take`.
+///
+/// # Errors
+/// [`LogFault::Broken`] when the looking failed inside.
+pub(in crate::command) async fn in_force<S: Send + 'static>(
+    context: &Context,
+    filter: &Filter,
+    mut gathered: S,
+    take: impl Fn(&mut S, &Ban) + Send + 'static,
+) -> Result<S, LogFault> {
+    let only_pending = match filter.state() {
+        Some(State::InForce | State::Any) => None,
+        Some(State::Pending) => Some(pending(&context.gate)),
+        Some(State::Ended) | None => return Ok(gathered),
+    };
+    let (gate, filter) = (Arc::clone(&context.gate), filter.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let now = gate.now();
+        let mut below = BanId(u64::MAX);
+        let mut is_open = true;
+        while is_open {
+            gate.read(|ledger| {
+                let mut bans = ledger.older_than(below);
+                for _ in 0..AT_ONCE {
+                    let Some(ban) = bans.next() else {
+                        is_open = false;
+                        return;
+                    };
+                    below = ban.id;
+                    let is_wanted = |wanted: &HashSet<Subject>| wanted.contains(&ban.subject);
+                    if ban.is_in_force(now)
+                        && only_pending.as_ref().is_none_or(is_wanted)
+                        && filter.holds(&Seen(ban))
+                    {
+                        take(&mut gathered, ban);
+                    }
+                }
+            });
+        }
+        gathered
+    });
+    let looked = looked.await;
+    looked.map_err(|why| LogFault::Broken(why.to_string()))
+}
+
+/// Of the bans that ended last those that a filter lets through, newest end first; and whether
+/// there were more than were looked through.
+///
+/// # Errors
+/// [`LogFault`] when the log cannot be read.
+pub(in crate::command) async fn ended(
+    context: &Context,
+    filter: &Filter,
+) -> Result<(Vec<PastBan>, bool), LogFault> {
+    if !matches!(filter.state(), Some(State::Ended | State::Any)) {
+        return Ok((Vec::new(), false));
+    }
+    let (mut past, more) = context.gate.past().await?;
+    past.retain(|past| filter.holds(&Seen(&past.ban)));
+    Ok((past, more))
+}
+
+fn pending(gate: &Gate) -> HashSet<Subject> {
+    let tasks = gate.tasks();
+    tasks.into_iter().map(|task| task.subject).collect()
+}

@@ -1,0 +1,323 @@
+//! What lists, and un-bans of many, are asked for: words that must all hold.
+//!
+//! One grammar for bans, failed logins and exemptions. Each list says which words it knows; one it
+//! does not know is an error that names those it does, never a list of everything. Forms have a
+//! field for each of the usual ones, so that nobody has to learn the words: what is filled in there
+//! becomes the same words.
+
+mod condition;
+mod fields;
+
+use crate::command::outcome::Problem;
+use crate::command::values::Values;
+use crate::command::words;
+use crate::core::{Rights, Role, Timestamp};
+use condition::{Test, read};
+
+pub(in crate::command) use condition::Sifted;
+pub use fields::{ANY, BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
+
+/// The words there are. A list of them is what one command knows; plain words are always known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// `account`, `address`, `network`, `pair`, `guard`.
+    Kind,
+    /// An account, or an address or network, for what is about it, covers it or lies in it.
+    Whom,
+    /// `by:NAME`
+    By,
+    /// `origin:hand`, `origin:rule`, `origin:import`, `origin:server`.
+    Origin,
+    /// `rule:NAME`
+    Rule,
+    /// `state:in-force`, `state:pending`, `state:ended`, `state:any`.
+    State,
+    /// `expiring:2h`
+    Expiring,
+    /// `#10..20`
+    Numbers,
+    /// `unknown`
+    Unknown,
+    /// `by-hand`
+    ByHand,
+}
+
+/// Which bans a list looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Those in force.
+    InForce,
+    /// Of those, what the server has not taken yet.
+    Pending,
+    /// Those that are over.
+    Ended,
+    /// All.
+    Any,
+}
+
+/// Conditions that must all hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::command) struct Filter {
+    /// As it is written in a chat line.
+    words: String,
+    tests: Vec<Test>,
+    /// Of whoever asks: what they may not see is not there.
+    rights: Rights,
+}
+
+impl Filter {
+    /// Reads the field `filter` and those beside it, for somebody with these rights.
+    ///
+    /// # Errors
+    /// All words that are not known, each with those that are.
+    pub(in crate::command) fn parse(
+        values: &Values,
+        rights: &Rights,
+        known: &[Word],
+        now: Timestamp,
+    ) -> Result<Filter, Vec<Problem>> {
+        let mut filter = Filter {
+            rights: rights.clone(),
+            ..Filter::default()
+        };
+        let mut problems = Vec::new();
+        let typed = values.line("filter").unwrap_or_default();
+        filter.take(&words::clean(&typed), "filter", known, now, &mut problems);
+        for (field, prefix) in [
+            ("kind", ""),
+            ("state", "state:"),
+            ("origin", "origin:"),
+            ("by", "by:"),
+            ("expiring", "expiring:"),
+            ("rule", "rule:"),
+        ] {
+            let Some(value) = values.line(field) else {
+                continue;
+            };
+            // "Any" leaves the field out of it, but of states the usual ones are those in force.
+            let skipped = if field == "state" { "in-force" } else { ANY };
+            if value != skipped {
+                // Durations may be typed with spaces; a name has none.
+                let value = match field {
+                    "expiring" => value.replace(' ', ""),
+                    _ => value,
+                };
+                let word = format!("{prefix}{}", words::clean(&value));
+                filter.take(&word, field, known, now, &mut problems);
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(filter),
+            false => Err(problems),
+        }
+    }
+
+    fn take(
+        &mut self,
+        text: &str,
+        field: &'static str,
+        known: &[Word],
+        now: Timestamp,
+        problems: &mut Vec<Problem>,
+    ) {
+        let all: Vec<&str> = text.split_whitespace().collect();
+        let mut rest = &all[..];
+        while !rest.is_empty() {
+            let used = match read(rest, known, now) {
+                Ok((tests, used)) => {
+                    self.tests.extend(tests);
+                    used
+                }
+                Err(text) => {
+                    problems.push(Problem { field, text });
+                    1
+                }
+            };
+            for word in &rest[..used] {
+                if !self.words.is_empty() {
+                    self.words.push(' ');
+                }
+                self.words.push_str(word);
+            }
+            rest = &rest[used..];
+        }
+    }
+
+    /// As it is written in a chat line.
+    pub(in crate::command) fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Whether everything passes.
+    pub(in crate::command) fn is_empty(&self) -> bool {
+        self.tests.is_empty()
+    }
+
+    /// Which bans it is about. Of several states that are asked for, none is.
+    pub(in crate::command) fn state(&self) -> Option<State> {
+        let mut states = self.tests.iter().filter_map(|test| match test {
+            Test::State(state) => Some(*state),
+            _ => None,
+        });
+        let first = states.next().unwrap_or(State::InForce);
+        states.all(|other| other == first).then_some(first)
+    }
+
+    /// Whether a row may be seen and meets all conditions; the state is not among them.
+    pub(in crate::command) fn holds(&self, row: &impl Sifted) -> bool {
+        self.rights.over_account(row.whose()) >= Role::Viewer
+            && self.tests.iter().all(|test| test.holds(row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::Subject;
+
+    const ALL: &[Word] = &[
+        Word::Kind,
+        Word::Whom,
+        Word::By,
+        Word::Origin,
+        Word::Rule,
+        Word::State,
+        Word::Expiring,
+        Word::Numbers,
+        Word::Unknown,
+        Word::ByHand,
+    ];
+
+    fn all_rights() -> Rights {
+        Rights::everywhere(Role::Viewer)
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_795_320_000_000)
+    }
+
+    /// The tests a filter is read as, or the first sentence about what is wrong.
+    fn check(text: &str) -> Result<Vec<Test>, String> {
+        let values = Values::new().with("filter", text);
+        match Filter::parse(&values, &all_rights(), ALL, now()) {
+            Ok(filter) => Ok(filter.tests),
+            Err(problems) => Err(problems[0].text.clone()),
+        }
+    }
+
+    #[test]
+    fn filters_are_read_or_refused_never_ignored() {
+        let account = |text: &str| Subject::parse(text).unwrap().whose().cloned().unwrap();
+        for (text, expected) in [
+            ("Accounts", vec![Test::Kind("account")]),
+            ("guard", vec![Test::Kind("guard")]),
+            ("by:Alice", vec![Test::By("alice".into())]),
+            ("rule:Pair", vec![Test::Rule("pair".into())]),
+            ("origin:Import", vec![Test::Origin("import")]),
+            ("state:ended", vec![Test::State(State::Ended)]),
+            ("#10..", vec![Test::Numbers(10, u64::MAX)]),
+            ("#10..20", vec![Test::Numbers(10, 20)]),
+            ("#7", vec![Test::Numbers(7, 7)]),
+            ("spam", vec![Test::Text("spam".into())]),
+            ("2001:db8:", vec![Test::Text("2001:db8:".into())]),
+            ("by-hand", vec![Test::ByHand]),
+            ("unknown", vec![Test::Unknown]),
+            ("A@B", vec![Test::Whose(account("a@b"))]),
+            (
+                "192.0.2.1",
+                vec![Test::Place("192.0.2.1/32".parse().unwrap())],
+            ),
+            (
+                "a@b from 192.0.2.0/24 spam",
+                vec![
+                    Test::Whose(account("a@b")),
+                    Test::Place("192.0.2.0/24".parse().unwrap()),
+                    Test::Text("spam".into()),
+                ],
+            ),
+            (
+                "guard of a@b",
+                vec![Test::Kind("guard"), Test::Whose(account("a@b"))],
+            ),
+        ] {
+            assert_eq!(check(text), Ok(expected), "{text}");
+        }
+        let hour = std::time::Duration::from_secs(3_600);
+        let ends = Test::EndsBy(now().saturating_add(hour * 2));
+        assert_eq!(check("expiring:2h"), Ok(vec![ends]));
+        for (text, said) in [
+            ("origin:auto", "origin:hand"),
+            ("state:over", "state:ended"),
+            ("since:now", "by:NAME"),
+            ("by:", "by:NAME"),
+            ("#x..", "no range"),
+            ("expiring:2", "needs a unit"),
+            ("expiring:forever", "never end"),
+        ] {
+            assert!(check(text).is_err_and(|got| got.contains(said)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_list_does_not_know_is_an_error_there() {
+        let parse = |text| {
+            let values = Values::new().with("filter", text);
+            Filter::parse(&values, &all_rights(), &[Word::Rule], now())
+        };
+        let problems = parse("by:alice origin:hand").unwrap_err();
+        assert_eq!(problems.len(), 2, "all at once");
+        assert!(problems[0].text.contains("rule:NAME"));
+        assert!(!problems[0].text.contains("state:"));
+        assert_eq!(
+            parse("account").unwrap().tests,
+            [Test::Text("account".into())]
+        );
+    }
+
+    #[test]
+    fn fields_become_the_same_words() {
+        let values = Values::new()
+            .with("filter", "spam")
+            .with("kind", "account")
+            .with("state", "ended")
+            .with("origin", "any")
+            .with("by", "alice")
+            .with("expiring", "1d 12h");
+        let filter = Filter::parse(&values, &all_rights(), ALL, now()).unwrap();
+        assert_eq!(
+            filter.words(),
+            "spam account state:ended by:alice expiring:1d12h"
+        );
+        let again = Filter::parse(
+            &Values::new().with("filter", filter.words()),
+            &all_rights(),
+            ALL,
+            now(),
+        );
+        assert_eq!(again.unwrap(), filter);
+        let values = Values::new().with("state", "in-force").with("kind", "any");
+        let filter = Filter::parse(&values, &all_rights(), ALL, now()).unwrap();
+        assert!(filter.is_empty());
+        let wrong = Filter::parse(
+            &Values::new().with("origin", "mars"),
+            &all_rights(),
+            ALL,
+            now(),
+        );
+        assert_eq!(wrong.unwrap_err()[0].field, "origin");
+    }
+
+    #[test]
+    fn two_states_at_once_are_none() {
+        let state = |text: &str| {
+            let values = Values::new().with("filter", text);
+            Filter::parse(&values, &all_rights(), ALL, now())
+                .unwrap()
+                .state()
+        };
+        assert_eq!(state("spam"), Some(State::InForce));
+        assert_eq!(state("state:any"), Some(State::Any));
+        assert_eq!(state("state:ended state:in-force"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! What commands share that tell about a login: its counters, the bans that concern it, and what led to them.
+
+use crate::command::context::Context;
+use crate::command::outcome::Row;
+use crate::command::words;
+use crate::core::{Ban, BanId, Outlook, Subject};
+
+/// What led to a ban by a rule.
+pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option<Row> {
+    let entries = match context.gate.history(&ban.subject).await {
+        Ok(entries) => entries,
+        Err(why) => {
+            tracing::warn!(%why, "cannot read what led to a ban");
+            return None;
+        }
+    };
+    let evidence = entries
+        .iter()
+        .rev()
+        .find_map(|entry| entry.event.personal.evidence.clone())?;
+    Some(Row::new(
+        format!("evidence{}", ban.id.0),
+        words::evidence_label(),
+        words::clean(&evidence),
+    ))
+}
+
+/// The bans in force that have to do with it, but for the one that has been told.
+pub(in crate::command) fn others(
+    outlook: &Outlook,
+    told: Option<BanId>,
+    context: &Context,
+) -> Vec<Row> {
+    let now = context.gate.now();
+    outlook
+        .bans
+        .iter()
+        .filter(|ban| Some(ban.id) != told)
+        .map(|ban| {
+            Row::new(
+                format!("ban{}", ban.id.0),
+                words::other_ban_label(),
+                words::is_banned(ban, now),
+            )
+        })
+        .collect()
+}
+
+/// What is counted, a row a rule; one row when nothing is.
+pub(in crate::command) fn counters(outlook: &Outlook) -> Vec<Row> {
+    if outlook.counting.is_empty() {
+        return vec![Row::new(
+            "count",
+            words::counter_label(None),
+            words::nothing_counted(),
+        )];
+    }
+    outlook
+        .counting
+        .iter()
+        .enumerate()
+        .map(|(place, counting)| {
+            Row::new(
+                format!("count{}", place + 1),
+                words::counter_label(Some(counting)),
+                words::counter(counting),
+            )
+        })
+        .collect()
+}
+
+/// Another ban in force that covers an address.
+pub(in crate::command) fn covering(subject: &Subject, context: &Context) -> Option<Ban> {
+    let Subject::Address(address) = subject else {
+        return None;
+    };
+    let now = context.gate.now();
+    context
+        .gate
+        .read(|ledger| ledger.covering(*address, now).cloned())
+        .filter(|ban| ban.subject != *subject)
+}

@@ -1,0 +1,91 @@
+//! What commands share that change very many subjects: the road in pieces, and what could not be done, by why.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use crate::command::call::Call;
+use crate::command::context::Context;
+use crate::command::{broken, words};
+use crate::core::{Report, Ruling, Subject};
+use crate::gate::ports::LogFault;
+
+/// How many orders are submitted before the next are looked at.
+pub(in crate::command) const AT_ONCE: usize = 8_192;
+/// Of how many the answer waits to see what the server makes of them.
+const WATCHED: usize = 50;
+/// How long it waits.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Takes an order for each of the things down the road, in their order, and hands on what came of each.
+pub(in crate::command) async fn carry_out<T>(
+    call: &Call,
+    things: &[T],
+    order: impl Fn(&T) -> Report,
+    mut take: impl FnMut(&T, Result<Ruling, LogFault>),
+    context: &Context,
+) {
+    let mut done = 0;
+    for piece in things.chunks(AT_ONCE) {
+        let orders = piece.iter().map(&order).collect();
+        let answers = context.gate.submit_all(orders).await;
+        for (thing, answer) in piece.iter().zip(answers) {
+            take(thing, answer);
+        }
+        done += piece.len();
+        context.progress.note(done, things.len());
+        tracing::info!(command = %call.name, done, of = things.len(), "changing very many");
+    }
+}
+
+/// Of how many subjects the server is not in line yet, after a moment.
+pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Context) -> usize {
+    let gate = &context.gate;
+    let watched = changed.iter().take(WATCHED);
+    join_all(watched.map(|subject| gate.settled(subject, WAIT))).await;
+    let pending = changed
+        .iter()
+        .filter(|subject| gate.task(subject).is_some());
+    pending.count()
+}
+
+/// What was not done: why, and for whom.
+#[derive(Debug, Default)]
+pub(in crate::command) struct Failed(HashMap<String, Vec<Subject>>);
+
+impl Failed {
+    /// Counts one in.
+    pub(in crate::command) fn add(&mut self, subject: &Subject, why: String) {
+        self.0.entry(why).or_default().push(subject.clone());
+    }
+
+    /// Counts in one that brought no ruling, or none that belongs to the order.
+    pub(in crate::command) fn take(
+        &mut self,
+        subject: &Subject,
+        answer: Result<Ruling, LogFault>,
+        call: &Call,
+    ) {
+        let why = match answer {
+            Ok(Ruling::Refused(why)) => words::refusal(&why, call.caller.rights.over(subject)),
+            Ok(_) => words::somebody_else(),
+            Err(LogFault::Busy) => words::busy(),
+            Err(fault) => words::broken(&broken("store one of many changes", &fault)),
+        };
+        self.add(subject, why);
+    }
+
+    /// Whether all was done.
+    pub(in crate::command) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A line for each reason, what most failed of first.
+    pub(in crate::command) fn lines(&self) -> Vec<String> {
+        let mut failed: Vec<(&String, &Vec<Subject>)> = self.0.iter().collect();
+        failed.sort_by_key(|(why, subjects)| (usize::MAX - subjects.len(), (*why).clone()));
+        let line = |(why, subjects): (&String, &Vec<Subject>)| words::failed_of_many(subjects, why);
+        failed.into_iter().map(line).collect()
+    }
+}

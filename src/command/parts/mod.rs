@@ -1,0 +1,16 @@
+//! What several commands share, so that no command reads the file of another one.
+
+pub(super) mod bans;
+pub mod facts;
+pub(super) mod fields;
+pub mod filter;
+pub(super) mod holders;
+pub(super) mod login;
+pub(super) mod many;
+pub(super) mod notes;
+pub mod pages;
+pub mod reach;
+pub(super) mod results;
+pub(super) mod settle;
+pub mod subjects;
+pub mod terms;

@@ -1,0 +1,457 @@
+//! `rehearse`: what the rules, as they are or with one change, would make of the last logins.
+//!
+//! Plays the recording of `[record_attempts]` through the real rules, as `portcullis rehearse` does
+//! with a file: nothing is counted, banned or told. Bounded in lines and bytes, one at a time, on a
+//! thread that nobody waits for.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::call::Call;
+use super::context::{Context, Recorded};
+use super::outcome::{Entry, Outcome, Problem, Row};
+use super::parts::pages::{Asked, PAGE, TABLE};
+use super::spec::{Field, Kind, Place, Spec};
+use super::values::Values;
+use super::{broken, words};
+use crate::core::rules::LIMIT_MAX;
+use crate::core::{Policy, Role, Rule, Rules, Term};
+use crate::rehearse::Stopped;
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "rehearse",
+    title: "Rehearse the rules",
+    summary: "Shows what the rules would have made of the last recorded logins, as they are or with a change; nothing is done.",
+    needs: Role::Admin,
+    form: true,
+    fields: &[
+        Field {
+            name: "change",
+            label: "With this change",
+            kind: Kind::Line,
+            required: false,
+            desc: "The name of a rule and what is other of it: limit=10, window=5m, ban=1h, dry_run=no. Left out: the rules as they are. last=5000 plays only the last 5000 lines of the recording.",
+            place: Place::Rest,
+        },
+        PAGE,
+        TABLE,
+    ],
+    usage: "rehearse [RULE KEY=VALUE…] [last=N] [PAGE]",
+    examples: &[
+        ("rehearse", "the rules as they are"),
+        (
+            "rehearse address-failures limit=10",
+            "one of them with another limit, beside the rules as they are",
+        ),
+        ("rehearse last=500", "of the last 500 lines only"),
+    ],
+    changes: false,
+};
+
+/// How many lines are played when nothing is said.
+const LAST: usize = 10_000;
+/// How many at most.
+const LAST_MOST: usize = 100_000;
+/// How many bytes of the recording are read at most.
+const BYTES: u64 = 32 << 20;
+/// One at a time: each has counters of its own.
+static STAGE: Semaphore = Semaphore::const_new(1);
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("subject", "Subject"),
+    ("from", "From"),
+    ("until", "Until"),
+    ("rule", "Rule"),
+    ("ordinal", "Ban no."),
+];
+
+/// What is to be played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish {
+    last: usize,
+    /// Which rule is other, and how.
+    changes: Vec<(String, Change)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Limit(u32),
+    Window(Duration),
+    Ban(Duration),
+    DryRun(bool),
+}
+
+impl Wish {
+    fn parse(values: &Values, rules: &Rules) -> Result<Wish, Vec<Problem>> {
+        let mut wish = Wish {
+            last: LAST,
+            changes: Vec::new(),
+        };
+        let mut problems = Vec::new();
+        let mut rule: Option<String> = None;
+        let line = values.line("change").unwrap_or_default();
+        for word in line.split_whitespace() {
+            match wish.take(word, &mut rule, rules) {
+                Ok(()) => {}
+                Err(text) => problems.push(problem(text)),
+            }
+        }
+        if let (Some(rule), true) = (&rule, wish.changes.is_empty() && problems.is_empty()) {
+            problems.push(problem(words::change_of_what(rule)));
+        }
+        match problems.is_empty() {
+            true => Ok(wish),
+            false => Err(problems),
+        }
+    }
+
+    fn take(&mut self, word: &str, rule: &mut Option<String>, rules: &Rules) -> Result<(), String> {
+        let lower = word.to_lowercase();
+        let (key, value) = lower.split_once(['=', ':']).unwrap_or(("rule", &lower));
+        let span = || match Term::parse(value) {
+            Ok(Term::For(span)) => Ok(span),
+            Ok(_) => Err(words::no_span(value)),
+            Err(why) => Err(words::sentence(&why.to_string())),
+        };
+        let change = match key {
+            "last" => {
+                let number = value.parse().ok();
+                let number = number.filter(|number| (1..=LAST_MOST).contains(number));
+                self.last = number.ok_or_else(|| words::no_last(value, LAST_MOST))?;
+                return Ok(());
+            }
+            "rule" => {
+                let mut table = rules.table.iter();
+                let found = table.find(|rule| rule.name.to_lowercase() == value);
+                let names = rules.table.iter().map(|rule| rule.name.as_str());
+                let found = found.ok_or_else(|| words::no_such_rule(value, names))?;
+                *rule = Some(found.name.clone());
+                return Ok(());
+            }
+            "limit" => {
+                let limit = value.parse().ok();
+                let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+                Change::Limit(limit.ok_or_else(|| words::no_limit(value, LIMIT_MAX))?)
+            }
+            "window" => Change::Window(span()?),
+            "ban" => Change::Ban(span()?),
+            "dry_run" => match value {
+                "yes" | "true" | "on" => Change::DryRun(true),
+                "no" | "false" | "off" => Change::DryRun(false),
+                _ => return Err(words::no_flag("dry_run")),
+            },
+            _ => return Err(words::no_such_change(word)),
+        };
+        let rule = rule.clone().ok_or_else(|| words::which_rule(word))?;
+        self.changes.push((rule, change));
+        Ok(())
+    }
+
+    /// The policy with the change in it.
+    fn apply(&self, policy: &Policy) -> Policy {
+        let mut policy = policy.clone();
+        self.change(Arc::make_mut(&mut policy.rules));
+        policy
+    }
+
+    fn change(&self, rules: &mut Rules) {
+        for (name, change) in &self.changes {
+            let rule = rules.table.iter_mut().find(|rule| rule.name == *name);
+            if let Some(rule) = rule {
+                change.apply(rule);
+            }
+        }
+    }
+}
+
+impl Change {
+    fn apply(self, rule: &mut Rule) {
+        match self {
+            Change::Limit(limit) => rule.limit = limit,
+            Change::Window(window) => rule.window = window,
+            Change::Ban(ban) => rule.ban = ban,
+            Change::DryRun(dry_run) => rule.dry_run = dry_run,
+        }
+    }
+}
+
+fn problem(text: String) -> Problem {
+    Problem {
+        field: "change",
+        text,
+    }
+}
+
+/// A ban that would have been, as a rehearsal writes it.
+#[derive(Debug, Clone, Deserialize)]
+struct Played {
+    kind: String,
+    subject: String,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default)]
+    ordinal: u32,
+    #[serde(default)]
+    rule: Option<String>,
+}
+
+/// What came of the rehearsal.
+#[derive(Debug, Default)]
+struct Shown {
+    /// How many lines were played, and the times of the first and the last.
+    lines: usize,
+    span: Option<(String, String)>,
+    bans: Vec<Played>,
+    /// What rules in dry run, or the warnings about shared sources, would have told.
+    notices: usize,
+    /// How many bans the rules as they are would have made, when something was changed.
+    unchanged: Option<usize>,
+}
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let policy = context.gate.policy();
+    let asked = Asked::parse(&call.values, &call.caller.rights, &[], context.gate.now());
+    let (asked, wish) = match (asked, Wish::parse(&call.values, &policy.rules)) {
+        (Ok(asked), Ok(wish)) => (asked, wish),
+        (asked, wish) => {
+            let problems = asked.err().into_iter().chain(wish.err());
+            return Outcome::Invalid(problems.flatten().collect());
+        }
+    };
+    let Some(recorded) = context.recording.clone() else {
+        return Outcome::Refused(vec![problem(words::nothing_recorded())]);
+    };
+    let Ok(_place) = STAGE.try_acquire() else {
+        return Outcome::Refused(vec![problem(words::rehearsal_runs())]);
+    };
+    let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
+    let played = tokio::task::spawn_blocking(move || play(&recorded, &wanted, &policy)).await;
+    match played {
+        Ok(Ok(shown)) => page(call, asked, &wish, shown),
+        Ok(Err(Stopped::Line(_, why))) => {
+            Outcome::Refused(vec![problem(words::bad_recording(&why))])
+        }
+        Ok(Err(Stopped::Io(why))) => Outcome::Broken(broken("read the recording", &why)),
+        Err(why) => Outcome::Broken(broken("rehearse", &why)),
+    }
+}
+
+fn play(recorded: &Recorded, wish: &Wish, policy: &Policy) -> Result<Shown, Stopped> {
+    let events = last_lines(recorded, wish.last)?;
+    let mut shown = Shown {
+        lines: events.iter().filter(|byte| **byte == b'\n').count(),
+        span: span(&events),
+        ..Shown::default()
+    };
+    (shown.bans, shown.notices) = bans(&events, wish.apply(policy))?;
+    if !wish.changes.is_empty() {
+        shown.unchanged = Some(bans(&events, policy.clone())?.0.len());
+    }
+    Ok(shown)
+}
+
+/// The bans that a policy makes of these events, and how many notices.
+fn bans(events: &[u8], policy: Policy) -> Result<(Vec<Played>, usize), Stopped> {
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    crate::rehearse::run(policy, events, &mut out, &mut notes)?;
+    let lines = out.split(|byte| *byte == b'\n');
+    // What we wrote ourselves reads back; a lift has no rule.
+    let played = lines.filter_map(|line| serde_json::from_slice::<Played>(line).ok());
+    let by_rules = played.filter(|one| one.kind == "ban" && one.rule.is_some());
+    let notices = notes.iter().filter(|byte| **byte == b'\n').count();
+    Ok((by_rules.collect(), notices))
+}
+
+/// The times of the first and the last event.
+fn span(events: &[u8]) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct At {
+        at: String,
+    }
+    let mut lines = events
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let first = lines.next()?;
+    let last = lines.next_back().unwrap_or(first);
+    let at = |line| Some(serde_json::from_slice::<At>(line).ok()?.at);
+    Some((at(first)?, at(last)?))
+}
+
+/// The last whole lines of a recording, oldest first.
+fn last_lines(recorded: &Recorded, most: usize) -> io::Result<Vec<u8>> {
+    let mut left = BYTES;
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    let mut lines = 0;
+    for number in 0..=recorded.keep {
+        let bytes = match tail(&name(recorded, number), left) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => break,
+            bytes => bytes?,
+        };
+        left -= bytes.len() as u64;
+        lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        pieces.push(bytes);
+        if lines >= most || left == 0 {
+            break;
+        }
+    }
+    pieces.reverse();
+    let all = pieces.concat();
+    let ends = all
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'\n');
+    // Behind the end of the line in front of the first one wanted.
+    let begin = ends.map(|(at, _)| at + 1).nth(most).unwrap_or(0);
+    Ok(all.get(begin..).unwrap_or_default().to_vec())
+}
+
+/// Up to so many bytes from the end of a file: whole lines only.
+fn tail(file: &PathBuf, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let size = file.metadata()?.len();
+    let skipped = size.saturating_sub(most);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n');
+    // The last line may be half written.
+    bytes.truncate(end.map_or(0, |end| end + 1));
+    if skipped > 0 {
+        let begin = bytes.iter().position(|byte| *byte == b'\n');
+        bytes.drain(..begin.map_or(0, |begin| begin + 1));
+    }
+    Ok(bytes)
+}
+
+fn name(recorded: &Recorded, number: u32) -> PathBuf {
+    match number {
+        0 => recorded.file.clone(),
+        number => {
+            let mut name = recorded.file.clone().into_os_string();
+            name.push(format!(".{number}"));
+            name.into()
+        }
+    }
+}
+
+fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
+    let mut lines = vec![words::played(shown.lines, wish.last, shown.span.as_ref())];
+    let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut subjects = HashSet::new();
+    for one in &shown.bans {
+        *rules
+            .entry(one.rule.as_deref().unwrap_or_default())
+            .or_default() += 1;
+        subjects.insert(one.subject.as_str());
+    }
+    let rules: Vec<(&str, usize)> = rules.into_iter().collect();
+    lines.push(words::would_have(
+        shown.bans.len(),
+        subjects.len(),
+        &rules,
+        shown.unchanged,
+    ));
+    lines.extend(words::would_have_told(shown.notices));
+    let mut cut = asked.cut();
+    for (place, one) in shown.bans.iter().enumerate() {
+        cut.take(|| entry(place + 1, one));
+    }
+    let mut outcome = asked.page(SPEC.name, words::REHEARSED, cut.total, cut.page, COLUMNS);
+    if let Outcome::Rows(page) = &mut outcome {
+        page.lines = lines;
+        let change = call.values.line("change").unwrap_or_default();
+        let next = page.next.take().map(|_| (page.page + 1).to_string());
+        page.next = next.map(|next| match change.is_empty() {
+            true => format!("{} {next}", SPEC.name),
+            false => format!("{} {} {next}", SPEC.name, words::clean(&change)),
+        });
+    }
+    outcome
+}
+
+fn entry(number: usize, one: &Played) -> Entry {
+    let rule = words::clean(one.rule.as_deref().unwrap_or_default());
+    let until = one.until.clone().unwrap_or_default();
+    Entry {
+        row: Row::new(
+            format!("ban{number}"),
+            one.subject.clone(),
+            words::played_ban(&one.from, &until, &rule, one.ordinal),
+        ),
+        cells: vec![
+            one.subject.clone(),
+            one.from.clone(),
+            until,
+            rule,
+            one.ordinal.to_string(),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_change_names_its_rule_first() {
+        let parse =
+            |text: &str| Wish::parse(&Values::new().with("change", text), &Rules::default());
+        let wish = parse("address-failures limit=10 window=5m last=77").unwrap();
+        assert_eq!(wish.last, 77);
+        let mut changed = Rules::default();
+        wish.change(&mut changed);
+        let rule = changed
+            .table
+            .iter()
+            .find(|rule| rule.name == "address-failures");
+        assert_eq!(
+            (rule.unwrap().limit, rule.unwrap().window.as_secs()),
+            (10, 300)
+        );
+        assert!(parse("").unwrap().changes.is_empty());
+        for (wrong, said) in [
+            ("limit=10", "which rule"),
+            ("address-failures", "what should be other"),
+            ("nobody limit=3", "pair-failures"),
+            ("rule=address-failures limit=0", "from 1 to 500"),
+            ("address-failures window=5", "needs a unit"),
+            ("address-failures color=red", "limit="),
+            ("last=0", "from 1 to 100000"),
+        ] {
+            let problems = parse(wrong).unwrap_err();
+            assert!(problems[0].text.contains(said), "{wrong}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_lines_come_from_several_files_and_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jsonl");
+        std::fs::write(&file, "{\"at\":5}\n{\"at\":6}\n{\"at\":").unwrap();
+        std::fs::write(folder.path().join("a.jsonl.1"), "{\"at\":3}\n{\"at\":4}\n").unwrap();
+        std::fs::write(folder.path().join("a.jsonl.2"), "{\"at\":1}\n{\"at\":2}\n").unwrap();
+        let lines = |keep, most| {
+            let recorded = Recorded {
+                file: file.clone(),
+                keep,
+            };
+            String::from_utf8(last_lines(&recorded, most).unwrap()).unwrap()
+        };
+        assert_eq!(lines(5, 100).matches("at").count(), 6);
+        assert_eq!(lines(5, 3), "{\"at\":4}\n{\"at\":5}\n{\"at\":6}\n");
+        assert_eq!(lines(0, 3), "{\"at\":5}\n{\"at\":6}\n");
+        assert_eq!(tail(&file, 16).unwrap(), b"{\"at\":6}\n");
+    }
+}

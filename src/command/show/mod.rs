@@ -1,0 +1,164 @@
+//! `show`: all there is to know of one subject.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Answer, Grade, Outcome, Row};
+use super::parts::fields::WHOM;
+use super::parts::login::covering;
+use super::parts::login::{counters, others};
+use super::parts::reach::visible;
+use super::parts::{notes, subjects};
+use super::spec::{Field, Spec};
+use super::{broken, words};
+use crate::core::{Rights, Role, Subject};
+use crate::gate::ports::Entry;
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "show",
+    title: "Show a ban",
+    summary: "Shows one subject: its ban, what the server made of it, what is counted, and its history.",
+    needs: Role::Viewer,
+    form: true,
+    fields: &[Field {
+        desc: "An account, an address, a network, one from the other (alice@example.org from 203.0.113.7), or the number of a ban (#17), also of one that is over.",
+        ..WHOM
+    }],
+    usage: "show SUBJECT|#N",
+    examples: &[
+        (
+            "show spam@example.org",
+            "with private notes and who did what",
+        ),
+        ("show #17", "the same by number"),
+    ],
+    changes: false,
+};
+
+/// How much of the history is shown, newest first.
+const REMEMBERED: usize = 20;
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
+    let subject = match named {
+        Ok(subject) => subject,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    match context.gate.history(&subject).await {
+        Ok(entries) => Outcome::Done(answer(&subject, &entries, &call.caller.rights, context)),
+        Err(fault) => Outcome::Broken(broken("read the history", &fault)),
+    }
+}
+
+fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
+    let now = context.gate.now();
+    let (current, last, times) = context.gate.read(|ledger| {
+        (
+            ledger
+                .current(subject)
+                .filter(|ban| ban.is_in_force(now))
+                .cloned(),
+            ledger.last(subject).cloned(),
+            ledger.times_banned(subject),
+        )
+    });
+    let task = context.gate.task(subject);
+    let covering = covering(subject, context);
+    let mut rows = Vec::new();
+    let (title, mut lines) = match &current {
+        Some(ban) => {
+            rows.push(Row::new("number", "Number", ban.id.to_string()));
+            rows.push(Row::new("until", "Until", words::until_and_left(ban, now)));
+            rows.push(Row::new("since", "Since", ban.since.to_string()));
+            rows.push(Row::new("by", "By", words::giver(&ban.by)));
+            rows.push(Row::new("origin", "Origin", ban.origin.to_string()));
+            (
+                words::is_banned_title(ban),
+                vec![words::is_banned(ban, now)],
+            )
+        }
+        None => (
+            words::not_banned_title(subject),
+            vec![words::not_banned(subject, last.as_ref())],
+        ),
+    };
+    if let Some(ban) = &covering {
+        lines.push(words::still_covered(ban, now));
+    }
+    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = visible(outlook, rights);
+    rows.extend(others(
+        &outlook,
+        current.as_ref().map(|ban| ban.id),
+        context,
+    ));
+    if let Some(by) = &outlook.exempt {
+        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
+    }
+    let level = context.gate.server().standing().borrow().level;
+    if current.is_some() || task.is_some() {
+        let server = words::on_the_server(subject, task.as_ref(), level);
+        if task.is_some() || level == 0 {
+            lines.push(server.clone());
+        }
+        rows.push(Row::new("server", words::ON_THE_SERVER, server));
+    }
+    if current.is_some() {
+        lines.extend(words::meaning(subject));
+        lines.push(words::how_to_end(subject));
+    }
+    if !outlook.counting.is_empty() {
+        rows.extend(counters(&outlook));
+    }
+    rows.push(Row::new("times", "Times banned", times.to_string()));
+    rows.extend(noted(entries));
+    rows.extend(history(entries));
+    Answer {
+        grade: if task.is_some() {
+            Grade::Warning
+        } else {
+            Grade::Good
+        },
+        title,
+        lines,
+        rows,
+        undo: None,
+    }
+}
+
+/// The private notes there are, newest first.
+fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
+    let notes = notes::standing(entries).into_iter().rev().take(REMEMBERED);
+    notes.filter_map(|entry| {
+        let event = &entry.event;
+        let note = event.personal.note.as_ref()?;
+        Some(Row::new(
+            format!("note{}", entry.seq.0),
+            words::note_label(),
+            words::note_by(note, event.actor.bare_name(), event.at),
+        ))
+    })
+}
+
+/// What happened, newest first.
+fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
+    let older = entries.len().saturating_sub(REMEMBERED);
+    let shown = entries.iter().rev().take(REMEMBERED).flat_map(|entry| {
+        let event = &entry.event;
+        let happened = Row::new(
+            format!("event{}", entry.seq.0),
+            event.at.to_string(),
+            words::happened(event),
+        );
+        let evidence = event.personal.evidence.as_ref().map(|evidence| {
+            Row::new(
+                format!("evidence{}", entry.seq.0),
+                words::evidence_label(),
+                words::clean(evidence),
+            )
+        });
+        std::iter::once(happened).chain(evidence)
+    });
+    let more = (older > 0).then(|| Row::new("older", words::older_label(), words::older(older)));
+    shown.chain(more)
+}

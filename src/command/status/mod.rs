@@ -1,0 +1,187 @@
+//! `status`: what the server lets us do, what is missing, what is still to be done.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Answer, Grade, Outcome, Row};
+use super::spec::Spec;
+use super::words;
+use crate::core::Role;
+use crate::core::tracker::Fill;
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "status",
+    title: "Status",
+    summary: "Shows what is enforced, what is missing on the server and how to add it, unfinished work, and the rules with their counters.",
+    needs: Role::Viewer,
+    form: true,
+    fields: &[],
+    usage: "status",
+    examples: &[("status", "level, server, missing lines, pending work")],
+    changes: false,
+};
+
+/// How much unfinished work is named.
+const NAMED: usize = 5;
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let rights = &call.caller.rights;
+    let now = context.gate.now();
+    let standing = context.gate.server().standing().borrow().clone();
+    let mut tasks = context.gate.tasks();
+    tasks.retain(|task| rights.see(&task.subject));
+    let mut counts = [
+        ("account", 0_usize),
+        ("address", 0),
+        ("network", 0),
+        ("pair", 0),
+        ("guard", 0),
+    ];
+    context.gate.read(|ledger| {
+        let bans = ledger.newest_first().filter(|ban| ban.is_in_force(now));
+        for ban in bans.filter(|ban| rights.see(&ban.subject)) {
+            if let Some(count) = counts
+                .iter_mut()
+                .find(|(kind, _)| *kind == ban.subject.kind())
+            {
+                count.1 += 1;
+            }
+        }
+    });
+    let mut rows = vec![
+        Row::new("level", "Level", words::level(&standing)),
+        Row::new("server", "Server", words::server(&standing)),
+        Row::new("bans", words::BANS_IN_FORCE, words::counts(&counts)),
+        Row::new("pending", "Unfinished work", words::pending(tasks.len())),
+    ];
+    for (place, task) in tasks.iter().take(NAMED).enumerate() {
+        rows.push(Row::new(
+            format!("pending{}", place + 1),
+            task.subject.to_string(),
+            words::task(task),
+        ));
+    }
+    for (place, has) in standing.has.iter().enumerate() {
+        rows.push(Row::new(
+            format!("has{}", place + 1),
+            words::has_label(),
+            has,
+        ));
+    }
+    for (place, gap) in standing.gaps.iter().enumerate() {
+        let number = place + 1;
+        rows.push(Row::new(
+            format!("gap{number}"),
+            words::gap_label(),
+            words::gap(gap),
+        ));
+        rows.push(Row::new(
+            format!("remedy{number}"),
+            words::remedy_label(),
+            gap.remedy.trim_end(),
+        ));
+    }
+    let seats = context.seats.now();
+    for (place, seat) in seats.iter().enumerate() {
+        rows.push(Row::new(
+            format!("room{}", place + 1),
+            words::seat_label(seat),
+            words::seat(seat, now),
+        ));
+    }
+    let undelivered = context.undelivered.now();
+    if let Some((whom, at)) = undelivered.last.filter(|_| rights.see_all()) {
+        rows.push(Row::new(
+            "undelivered",
+            words::undelivered_label(),
+            words::undelivered(undelivered.number, whom.as_str(), at),
+        ));
+    }
+    rows.extend(counting(context));
+    rows.extend(program(context));
+    rows.push(Row::new(
+        "uptime",
+        "Running for",
+        words::uptime(context.started, now),
+    ));
+    rows.push(Row::new("version", "Version", words::version()));
+    let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
+    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
+    Outcome::Done(Answer {
+        grade: if fine { Grade::Good } else { Grade::Warning },
+        title: words::status_title(&standing),
+        lines: words::status(&standing, tasks.len(), outside),
+        rows,
+        undo: None,
+    })
+}
+
+/// The program itself: what it decided, what it records, what it takes.
+fn program(context: &Context) -> Vec<Row> {
+    let (decisions, exemptions) = context.gate.read(|ledger| {
+        let now = context.gate.now();
+        let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
+        (ledger.folded().0, exemptions.count())
+    });
+    let mut rows = vec![
+        Row::new(
+            "exemptions",
+            words::exemptions_label(),
+            exemptions.to_string(),
+        ),
+        Row::new("decisions", words::decisions_label(), decisions.to_string()),
+        Row::new(
+            "recording",
+            words::recording_label(),
+            words::recording(context.recording.is_some()),
+        ),
+    ];
+    rows.extend(
+        memory().map(|bytes| Row::new("memory", words::memory_label(), words::memory(bytes))),
+    );
+    rows
+}
+
+/// Bytes of memory the program holds, as the kernel counts them (`VmRSS` of proc(5)).
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
+/// The rules and how full their counters are.
+fn counting(context: &Context) -> Vec<Row> {
+    let policy = context.gate.policy();
+    let named = |dry_run: bool| {
+        let rules = policy.rules.table.iter();
+        let names = rules.filter(move |rule| rule.dry_run == dry_run);
+        words::rule_names(names.map(|rule| rule.name.as_str()))
+    };
+    let mut rows = vec![
+        Row::new("rules", words::RULES_IN_FORCE, named(false)),
+        Row::new("dry_run", words::RULES_IN_DRY_RUN, named(true)),
+    ];
+    // One row a kind: the fullest of its tables.
+    let mut fills: Vec<Fill> = Vec::new();
+    let tables = context.gate.counters().tracker().fill();
+    for table in tables {
+        match fills.iter_mut().find(|fill| fill.what == table.what) {
+            Some(fill) => {
+                fill.keys = fill.keys.max(table.keys);
+                fill.evicted += table.evicted;
+            }
+            None => fills.push(table),
+        }
+    }
+    rows.extend(fills.iter().map(|fill| {
+        Row::new(
+            format!("fill_{}", fill.what),
+            words::fill_label(fill.what),
+            words::fill(fill.keys, fill.most, fill.evicted),
+        )
+    }));
+    rows
+}

@@ -1,0 +1,94 @@
+//! `unallow`: takes an exemption back.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Answer, Grade, Outcome, Problem};
+use super::parts::subjects;
+use super::spec::{Field, Kind, Place, Spec};
+use super::{broken, words};
+use crate::core::{Order, Report, Role, Ruling, Subject, What};
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "unallow",
+    title: "End an exemption",
+    summary: "Takes an exemption back; bans it had lifted do not come back.",
+    needs: Role::Admin,
+    form: true,
+    fields: &[Field {
+        name: subjects::FIELD,
+        label: "Whom",
+        kind: Kind::Line,
+        required: true,
+        desc: "The account, address or network as allowed shows it.",
+        place: Place::Subjects,
+    }],
+    usage: "unallow SUBJECT",
+    examples: &[(
+        "unallow 198.51.100.0/24",
+        "this network can be banned again",
+    )],
+    changes: true,
+};
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
+    let subject = match named {
+        Ok(subject) => subject,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let order = Order {
+        actor: call.caller.actor(call.door, &subject),
+        own_account: call.caller.account(),
+        own_addresses: Vec::new(),
+        command: call.id,
+        subject: subject.clone(),
+        what: What::Unallow,
+    };
+    let (grade, mut lines) = match context.gate.submit(Report::Order(order)).await {
+        Ok(Ruling::Unallowed(exemption)) => (
+            Grade::Good,
+            vec![
+                words::unallowed(&exemption),
+                words::undo(&[&exemption.subject.to_string()]),
+            ],
+        ),
+        Ok(Ruling::NotAllowed(subject)) => (Grade::Good, vec![words::not_allowed(&subject)]),
+        Ok(Ruling::Refused(why)) => {
+            return Outcome::Refused(vec![Problem {
+                field: subjects::FIELD,
+                text: words::refusal(&why, call.caller.role()),
+            }]);
+        }
+        Ok(ruling) => (Grade::Bad, vec![words::not_done(&subject, &ruling)]),
+        Err(fault) => (
+            Grade::Bad,
+            vec![words::failed(
+                &subject,
+                &fault,
+                &broken("store the end of an exemption", &fault),
+            )],
+        ),
+    };
+    if let Some(still) = still_exempt(&subject, context) {
+        lines.insert(1, words::still_exempt(&still));
+    }
+    Outcome::Done(Answer {
+        grade,
+        title: words::summary_title(usize::from(grade == Grade::Good), 1),
+        lines,
+        rows: Vec::new(),
+        undo: None,
+    })
+}
+
+/// What else exempts it.
+fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
+    let now = context.gate.now();
+    let by_policy = context.gate.policy().exempts(subject);
+    by_policy.map(words::by_configuration).or_else(|| {
+        context
+            .gate
+            .read(|ledger| ledger.exemption(subject, now).map(ToString::to_string))
+    })
+}

@@ -1,0 +1,325 @@
+//! `watch`: which news somebody hears without asking.
+
+use super::call::Call;
+use super::context::Context;
+use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::spec::{Field, Kind, Place, Spec};
+use super::values::Values;
+use super::{broken, words};
+use crate::core::{Order, Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
+
+/// The description.
+pub(super) const SPEC: Spec = Spec {
+    name: "watch",
+    title: "Choose your notices",
+    summary: "Shows or changes which news you hear without asking.",
+    needs: Role::Moderator,
+    form: true,
+    fields: &[
+        Field {
+            name: "topics",
+            label: "What you hear of",
+            kind: Kind::Line,
+            required: false,
+            desc: "guards networks bans orders unbans ends adopted records rights work link rooms spared dryrun; or all, usual, off. With + or - in front it comes or goes. Left out: as it is.",
+            place: Place::Rest,
+        },
+        Field {
+            name: "quiet",
+            label: "Quiet hours, in UTC",
+            kind: Kind::Line,
+            required: false,
+            desc: "22:00-07:00: what happens then is told at their end; off: none. Left out: as they are. In chat: watch quiet 22-7.",
+            place: Place::Nowhere,
+        },
+        Field {
+            name: "whose",
+            label: "Whose, if not yours",
+            kind: Kind::Line,
+            required: false,
+            desc: "A person or a room; admins only. In chat: watch room@conference.example.org all.",
+            place: Place::Nowhere,
+        },
+    ],
+    usage: "watch [WHAT…] [quiet HOURS]",
+    examples: &[
+        ("watch", "shows what you hear of"),
+        ("watch all", "everything, also each ban by a rule"),
+        ("watch guards rights work", "only these"),
+        ("watch +bans", "these, too"),
+        ("watch quiet 22-7", "nothing at night; a summary at seven"),
+        ("watch off", "nothing at all"),
+        (
+            "watch room@conference.example.org all",
+            "for a room that portcullis is in",
+        ),
+    ],
+    changes: false,
+};
+
+/// What is wanted, as it was written.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    topics: Topics,
+    /// `Some(None)`: no quiet hours any more.
+    quiet: Option<Option<Quiet>>,
+    whose: Option<Subject>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Topics {
+    #[default]
+    AsTheyAre,
+    Usual,
+    These(Vec<Topic>),
+    Changed {
+        more: Vec<Topic>,
+        fewer: Vec<Topic>,
+    },
+}
+
+impl Wish {
+    fn parse(values: &Values) -> Result<Wish, Vec<Problem>> {
+        let (mut wish, mut problems) = (Wish::default(), Vec::new());
+        let (mut plain, mut more, mut fewer) = (Vec::new(), Vec::new(), Vec::new());
+        let mut whole: Option<&str> = None;
+        let written = values.words("topics");
+        let mut rest = written.iter().copied();
+        while let Some(word) = rest.next() {
+            let lower = word.to_lowercase();
+            match lower.as_str() {
+                "all" | "usual" | "important" | "default" | "off" | "none" => whole = Some(word),
+                "quiet" => wish.quiet = read_quiet(rest.next().unwrap_or(""), &mut problems),
+                _ if word.contains('@') => wish.whose = read_whose(word, &mut problems),
+                _ => {
+                    let (list, name) = match lower.split_at_checked(1) {
+                        Some(("+", name)) => (&mut more, name),
+                        Some(("-" | "–" | "—", name)) => (&mut fewer, name),
+                        _ => (&mut plain, lower.as_str()),
+                    };
+                    match Topic::parse(name) {
+                        Some(topic) => list.push(topic),
+                        None => problems.push(problem("topics", words::no_topic(word))),
+                    }
+                }
+            }
+        }
+        if let Some(text) = values.line("quiet") {
+            wish.quiet = read_quiet(&text, &mut problems);
+        }
+        if let Some(text) = values.line("whose") {
+            wish.whose = read_whose(&text, &mut problems);
+        }
+        let signed = !more.is_empty() || !fewer.is_empty();
+        match whole {
+            Some(word) if signed || !plain.is_empty() => {
+                problems.push(problem("topics", words::alone(word)));
+            }
+            _ if signed && !plain.is_empty() => {
+                problems.push(problem("topics", words::no_mixture()));
+            }
+            Some("all" | "All" | "ALL") => wish.topics = Topics::These(Topic::ALL.to_vec()),
+            Some(word) if matches!(word.to_lowercase().as_str(), "off" | "none") => {
+                wish.topics = Topics::These(Vec::new());
+            }
+            Some(_) => wish.topics = Topics::Usual,
+            None if signed => wish.topics = Topics::Changed { more, fewer },
+            None if !plain.is_empty() => wish.topics = Topics::These(plain),
+            None => {}
+        }
+        match problems.is_empty() {
+            true => Ok(wish),
+            false => Err(problems),
+        }
+    }
+
+    fn is_question(&self) -> bool {
+        self.topics == Topics::AsTheyAre && self.quiet.is_none()
+    }
+
+    /// What is heard from now on, for somebody who hears `before`; `None`: the usual.
+    fn applied(&self, before: &Watch) -> Option<Watch> {
+        let mut watch = match &self.topics {
+            Topics::AsTheyAre => before.clone(),
+            Topics::Usual if matches!(self.quiet, None | Some(None)) => return None,
+            Topics::Usual => Watch::usual(),
+            Topics::These(topics) => Watch::of(topics.iter().copied()),
+            Topics::Changed { more, fewer } => {
+                let kept = before.topics().chain(more.iter().copied());
+                Watch::of(kept.filter(|topic| !fewer.contains(topic)))
+            }
+        };
+        watch.quiet = self.quiet.unwrap_or(before.quiet);
+        Some(watch)
+    }
+}
+
+fn read_quiet(text: &str, problems: &mut Vec<Problem>) -> Option<Option<Quiet>> {
+    if matches!(text.to_lowercase().as_str(), "off" | "none") {
+        return Some(None);
+    }
+    let quiet = Quiet::parse(text);
+    if quiet.is_none() {
+        problems.push(problem("quiet", words::no_hours(text)));
+    }
+    quiet.map(Some)
+}
+
+fn read_whose(text: &str, problems: &mut Vec<Problem>) -> Option<Subject> {
+    match Subject::parse(text) {
+        Ok(subject @ Subject::Account(_)) => Some(subject),
+        _ => {
+            problems.push(problem("whose", words::no_hearer()));
+            None
+        }
+    }
+}
+
+fn problem(field: &'static str, text: String) -> Problem {
+    Problem { field, text }
+}
+
+pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+    let wish = match Wish::parse(&call.values) {
+        Ok(wish) => wish,
+        Err(problems) => return Outcome::Invalid(problems),
+    };
+    let own = call.caller.account().map(Subject::Account);
+    let Some(subject) = wish.whose.clone().or_else(|| own.clone()) else {
+        return Outcome::Invalid(vec![problem("whose", words::no_hearer())]);
+    };
+    let is_own = own.as_ref() == Some(&subject);
+    let kept = context
+        .gate
+        .read(|ledger| ledger.watch_of(&subject).cloned());
+    if wish.is_question() {
+        return Outcome::Done(told(&subject, is_own, kept, call.caller.role(), false));
+    }
+    let usual = match is_own {
+        true => Watch::usual_for(call.caller.role()),
+        false => Watch::usual(),
+    };
+    let watch = wish.applied(&kept.unwrap_or(usual));
+    let order = Order {
+        actor: match is_own {
+            true => call.caller.actor_for_self(call.door),
+            false => call.caller.actor(call.door, &subject),
+        },
+        own_account: call.caller.account(),
+        own_addresses: Vec::new(),
+        command: call.id,
+        subject: subject.clone(),
+        what: What::Watch(watch.clone()),
+    };
+    match context.gate.submit(Report::Order(order)).await {
+        Ok(Ruling::Watched { .. } | Ruling::Noted) => {
+            Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
+        }
+        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(
+            "whose",
+            words::refusal(&why, call.caller.role()),
+        )]),
+        Ok(ruling) => Outcome::Done(Answer {
+            grade: Grade::Bad,
+            title: words::summary_title(0, 1),
+            lines: vec![words::not_done(&subject, &ruling)],
+            rows: Vec::new(),
+            undo: None,
+        }),
+        Err(fault) => Outcome::Broken(broken("store what somebody hears", &fault)),
+    }
+}
+
+fn told(
+    subject: &Subject,
+    is_own: bool,
+    kept: Option<Watch>,
+    role: Role,
+    has_changed: bool,
+) -> Answer {
+    let usual = if is_own {
+        Watch::usual_for(role)
+    } else {
+        Watch::usual()
+    };
+    let is_wish = kept.is_some();
+    let watch = kept.unwrap_or(usual);
+    let mut lines = vec![match (is_own, is_wish) {
+        (true, _) => words::hears(None, &watch, is_wish),
+        (false, true) => words::hears(Some(subject), &watch, is_wish),
+        (false, false) => words::hears_by_role(subject),
+    }];
+    lines.extend(watch.quiet.map(words::quiet_hours));
+    let mut rows = Vec::new();
+    if !has_changed {
+        lines.push(words::how_to_watch());
+        rows.extend(Topic::ALL.map(|topic| {
+            Row::new(
+                format!("topic_{topic}"),
+                topic.as_str(),
+                words::topic_row(watch.wants(topic), topic),
+            )
+        }));
+    }
+    Answer {
+        grade: Grade::Good,
+        title: words::watch_title(has_changed),
+        lines,
+        rows,
+        undo: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn wish(text: &str) -> Result<Wish, Vec<Problem>> {
+        Wish::parse(&Values::new().with("topics", text))
+    }
+
+    fn heard(text: &str, before: &Watch) -> Option<String> {
+        let watch = wish(text).unwrap().applied(before);
+        watch.map(|watch| words::heard(Some(&watch)))
+    }
+
+    #[test]
+    fn wishes_are_read_as_people_write_them() {
+        let usual = Watch::usual();
+        assert_eq!(heard("Guards, bans", &usual).unwrap(), "guards, bans");
+        assert_eq!(heard("ALL", &usual).unwrap(), "everything");
+        assert_eq!(heard("off", &usual).unwrap(), "nothing");
+        assert_eq!(heard("usual", &usual), None);
+        let few = Watch::of([Topic::Guards, Topic::Work]);
+        assert_eq!(heard("+bans -guard", &few).unwrap(), "bans, work");
+        let night = heard("quiet 22-7", &few).unwrap();
+        assert_eq!(night, "guards, work, not 22:00-07:00 UTC");
+        assert!(heard("usual quiet 22-7", &few).unwrap().contains("spared"));
+        let mut quiet = few;
+        quiet.quiet = Quiet::parse("1-2");
+        assert_eq!(
+            heard("bans", &quiet).unwrap(),
+            "bans, not 01:00-02:00 UTC",
+            "hours stay as they are"
+        );
+        assert_eq!(heard("quiet off", &quiet).unwrap(), "guards, work");
+        assert!(wish("").unwrap().is_question());
+        assert!(wish("room@conf.example.org").unwrap().is_question());
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_can() {
+        for (text, said) in [
+            ("bands", "There are guards, networks"),
+            ("all bans", "“all” stands alone"),
+            ("bans +guards", "Name either"),
+            ("quiet", "are no hours"),
+            ("quiet 7", "“7” are no hours"),
+            ("203.0.113.7@ all", "Name one person or room"),
+        ] {
+            let problems = wish(text).unwrap_err();
+            assert!(problems[0].text.contains(said), "{text}: {problems:?}");
+        }
+    }
+}
