@@ -157,19 +157,11 @@ fn name(n: usize) -> String {
 }
 
 fn order(subject: &str, what: What) -> Report {
-    Report::Order(Order {
-        actor: Actor {
-            name: String::from("admin@example.org/x"),
-            role: Role::Admin,
-            door: Door::Chat,
-            occupant: None,
-        },
-        own_account: None,
-        own_addresses: vec![],
-        command: None,
-        subject: Subject::parse(subject).unwrap(),
+    Report::Order(Order::new(
+        Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+        Subject::parse(subject).unwrap(),
         what,
-    })
+    ))
 }
 
 fn ban(subject: &str) -> Report {
@@ -187,16 +179,7 @@ fn lift(subject: &str) -> Report {
 }
 
 fn gate(store: &Arc<Store>) -> Arc<Gate> {
-    let policy = Policy {
-        default_term: Term::Forever,
-        longest: None,
-        moderator_longest: None,
-        exempt_networks: vec![],
-        exempt_accounts: vec![],
-        moderators_change: Default::default(),
-        undo_for: Duration::from_secs(86_400),
-        rules: Default::default(),
-    };
+    let policy = Policy::default();
     Gate::open(
         Arc::clone(store) as Arc<dyn EventLog>,
         Arc::clone(store) as Arc<dyn Outbox>,

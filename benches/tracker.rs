@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::core::{
-    Account, Actor, Attempt, Bounds, Change, Event, EventId, Ledger, Origin, Outcome, Personal,
-    Policy, Proposal, Report, Rules, Seq, Subject, Term, Timestamp, Tracker, Verdict, weigh,
+    Account, Actor, Attempt, Bounds, Change, Event, EventId, Ledger, Origin, Outcome, Policy,
+    Proposal, Report, Rules, Seq, Subject, Timestamp, Tracker, Verdict, weigh,
 };
 
 const START: i64 = 1_795_320_000_000;
@@ -118,14 +118,9 @@ fn account(n: usize) -> Account {
 
 fn policy(rules: Rules) -> Policy {
     Policy {
-        default_term: Term::Forever,
-        longest: None,
-        moderator_longest: None,
-        moderators_change: Default::default(),
-        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
-        exempt_accounts: vec![],
         rules: Arc::new(rules),
+        ..Policy::default()
     }
 }
 
@@ -252,20 +247,18 @@ fn repeated(count: usize, reference: f64) {
 
 fn impose(ledger: &mut Ledger, seq: &mut u64, subject: Subject, origin: &Origin) {
     *seq += 1;
-    let event = Event {
-        id: EventId([0; 16]),
-        at: Timestamp::from_millis(START),
-        actor: Actor::rules(),
-        command: None,
-        origin: origin.clone(),
+    let event = Event::decided(
+        EventId([0; 16]),
+        Timestamp::from_millis(START),
+        Actor::rules(),
         subject,
-        based_on: Seq(0),
-        change: Change::Imposed {
+        Seq(0),
+        Change::Imposed {
             reason: String::from("x"),
             until: None,
         },
-        personal: Personal::default(),
-    };
+    )
+    .with_origin(origin.clone());
     ledger.fold(Seq(*seq), &event);
 }
 

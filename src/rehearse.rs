@@ -84,8 +84,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::core::Rules;
     use crate::core::rules::{Counts, Growth, Key, Rule};
-    use crate::core::{Rules, Term};
 
     /// A rule as a newcomer from fail2ban writes it: 3 failures in a minute, 10 s growing to 60 s.
     fn policy() -> Policy {
@@ -103,17 +103,12 @@ mod tests {
             dry_run: false,
         };
         Policy {
-            default_term: Term::Forever,
-            longest: None,
-            moderator_longest: None,
-            moderators_change: Default::default(),
-            undo_for: Duration::from_secs(86_400),
             exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
-            exempt_accounts: vec![],
             rules: Arc::new(Rules {
                 table: vec![rule],
                 ..Rules::default()
             }),
+            ..Policy::default()
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Term, Timestamp};
+use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::Gate;
@@ -54,16 +53,7 @@ struct Bot {
 fn bot() -> Bot {
     let standing = Standing { linked: true, probed: true, level: 1, ..Standing::default() };
     let store = Arc::new(MemoryStore::new());
-    let policy = Policy {
-        default_term: Term::Forever,
-        longest: None,
-        moderator_longest: None,
-        moderators_change: Default::default(),
-        undo_for: Duration::from_secs(86_400),
-        exempt_networks: Vec::new(),
-        exempt_accounts: Vec::new(),
-        rules: Default::default(),
-    };
+    let policy = Policy::default();
     let server = Arc::new(Obedient(watch::Sender::new(Arc::new(standing))));
     let clock = Clock::from_fn(|| Timestamp::from_millis(1_795_320_000_000));
     let gate = Gate::open(store.clone(), store, server, clock, policy).expect("an empty store opens");

@@ -3,7 +3,7 @@
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::values::Values;
-use crate::core::{Account, Actor, CommandId, Door, Rights, Role, Subject};
+use crate::core::{Account, Actor, CommandId, Door, Order, Rights, Role, Subject, What};
 
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +59,8 @@ impl Caller {
 
     /// The same when it is about nobody but themselves: with their highest role.
     pub fn actor_for_self(&self, door: Door) -> Actor {
-        Actor {
-            name: self.name(door),
-            role: self.role(),
-            door,
-            occupant: self.occupant.as_ref().map(|one| one.jid.as_str().into()),
-        }
+        Actor::person(self.name(door), self.role(), door)
+            .speaking_as(self.occupant.as_ref().map(|one| one.jid.as_str().into()))
     }
 
     /// Their own account.
@@ -88,6 +84,48 @@ pub struct Call {
     pub confirmed: bool,
     /// What marks all that comes of it in the log; [`handle`](super::handle) gives a fresh one where there is none.
     pub id: Option<CommandId>,
+}
+
+impl Call {
+    /// A request with nothing filled in and nothing confirmed. The other methods say what differs.
+    pub fn new(caller: Caller, door: Door, name: impl Into<String>) -> Call {
+        Call {
+            caller,
+            door,
+            name: name.into(),
+            values: Values::new(),
+            confirmed: false,
+            id: None,
+        }
+    }
+
+    /// With these fields filled in.
+    #[must_use]
+    pub fn with_values(mut self, values: Values) -> Call {
+        self.values = values;
+        self
+    }
+
+    /// Whether the caller was asked about exactly this and said yes.
+    #[must_use]
+    pub fn confirmed(mut self, confirmed: bool) -> Call {
+        self.confirmed = confirmed;
+        self
+    }
+
+    /// With the mark that its events carry in the log; `None`: a fresh one when it is carried out.
+    #[must_use]
+    pub fn by_command(mut self, id: Option<CommandId>) -> Call {
+        self.id = id;
+        self
+    }
+
+    /// The order that this caller gives about a subject, as part of this command.
+    pub fn order(&self, subject: &Subject, what: What) -> Order {
+        Order::new(self.caller.actor(self.door, subject), subject.clone(), what)
+            .own_account(self.caller.account())
+            .by_command(self.id)
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,23 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// A person, or another server, by their full name, with what they may do and how they came in.
+    pub fn person(name: impl Into<String>, role: Role, door: Door) -> Self {
+        Actor {
+            name: name.into(),
+            role,
+            door,
+            occupant: None,
+        }
+    }
+
+    /// The same who spoke in a room as `occupant` (`room@service/nick`); `None`: not in a room.
+    #[must_use]
+    pub fn speaking_as(mut self, occupant: Option<Box<str>>) -> Self {
+        self.occupant = occupant;
+        self
+    }
+
     /// The program's clock, which ends bans.
     pub fn clock() -> Self {
         Actor {

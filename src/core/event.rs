@@ -244,3 +244,49 @@ pub struct Event {
     /// What can be forgotten.
     pub personal: Personal,
 }
+
+impl Event {
+    /// A decision of a person ([`Origin::Manual`]) that is part of no command and has no personal part. `at` is when it
+    /// was decided, `based_on` the version of `subject` it was decided on. The other methods say what differs.
+    pub fn decided(
+        id: EventId,
+        at: Timestamp,
+        actor: Actor,
+        subject: Subject,
+        based_on: Version,
+        change: Change,
+    ) -> Event {
+        Event {
+            id,
+            at,
+            actor,
+            command: None,
+            origin: Origin::Manual,
+            subject,
+            based_on,
+            change,
+            personal: Personal::default(),
+        }
+    }
+
+    /// Part of this command; `None`: of no command.
+    #[must_use]
+    pub fn by_command(mut self, command: impl Into<Option<CommandId>>) -> Event {
+        self.command = command.into();
+        self
+    }
+
+    /// Decided by somebody else than a person.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Origin) -> Event {
+        self.origin = origin;
+        self
+    }
+
+    /// With a private note or evidence.
+    #[must_use]
+    pub fn with_personal(mut self, personal: Personal) -> Event {
+        self.personal = personal;
+        self
+    }
+}

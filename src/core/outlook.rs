@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::core::actor::Actor;
     use crate::core::event::{EventId, Seq};
-    use crate::core::{Attempt, Bounds, Outcome, Proposal, Report, Term, weigh};
+    use crate::core::{Attempt, Bounds, Outcome, Proposal, Report, weigh};
 
     struct World {
         ledger: Ledger,
@@ -147,16 +147,7 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            let policy = Policy {
-                default_term: Term::Forever,
-                longest: None,
-                moderator_longest: None,
-                moderators_change: Default::default(),
-                undo_for: Duration::from_secs(86_400),
-                exempt_networks: Vec::new(),
-                exempt_accounts: Vec::new(),
-                rules: Default::default(),
-            };
+            let policy = Policy::default();
             let now = Timestamp::parse("2026-11-22T12:00Z").unwrap();
             World {
                 ledger: Ledger::default(),

@@ -168,6 +168,22 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Default for Policy {
+    /// Any term, for ever where none is named; nothing is exempt; no rules but the built-in ones.
+    fn default() -> Self {
+        Policy {
+            default_term: Term::Forever,
+            longest: None,
+            moderator_longest: None,
+            exempt_networks: Vec::new(),
+            exempt_accounts: Vec::new(),
+            moderators_change: Whose::default(),
+            undo_for: UNDO_FOR,
+            rules: Arc::default(),
+        }
+    }
+}
+
 impl Policy {
     /// May `role` ban this subject for this term?
     ///

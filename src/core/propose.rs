@@ -98,16 +98,18 @@ fn ordered(
         What::Adopt { origin, .. } => origin.clone(),
         _ => Origin::Manual,
     };
-    let mut event = |subject: &Subject, change, personal| Event {
-        id: fresh(),
-        at: now,
-        actor: order.actor.clone(),
-        command: order.command,
-        origin: origin.clone(),
-        subject: subject.clone(),
-        based_on: ledger.version(subject),
-        change,
-        personal,
+    let mut event = |subject: &Subject, change, personal| {
+        Event::decided(
+            fresh(),
+            now,
+            order.actor.clone(),
+            subject.clone(),
+            ledger.version(subject),
+            change,
+        )
+        .by_command(order.command)
+        .with_origin(origin.clone())
+        .with_personal(personal)
     };
     let with: Vec<&Subject> = match change {
         Change::Forgotten => {
@@ -158,16 +160,13 @@ fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Pr
 
 /// The event that writes down that a ban's time is over.
 fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
-    Event {
+    Event::decided(
         id,
-        at: now,
-        actor: Actor::clock(),
-        command: None,
-        origin: ban.origin.clone(),
-        subject: ban.subject.clone(),
-        // Not the ban's own: what left its terms as they are changed the subject, too.
-        based_on: ledger.version(&ban.subject),
-        change: Change::Expired,
-        personal: Personal::default(),
-    }
+        now,
+        Actor::clock(),
+        ban.subject.clone(), // Not the ban's own: what left its terms as they are changed the subject, too.
+        ledger.version(&ban.subject),
+        Change::Expired,
+    )
+    .with_origin(ban.origin.clone())
 }

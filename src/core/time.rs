@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The last point in time that can still be written as a date (year 9999, as XEP-0082 needs).
+    /// 9999-01-01: later ones have no year of four digits everywhere on Earth, as XEP-0082 needs.
     pub const LAST: Timestamp = Timestamp(253_370_764_800_000);
 
-    /// From milliseconds since the Unix epoch; clamped to the years 0000 to 9999.
+    /// From milliseconds since the Unix epoch; clamped to 0001-01-01 and [`Timestamp::LAST`].
     pub fn from_millis(millis: i64) -> Self {
         Timestamp(millis.clamp(-62_135_596_800_000, Self::LAST.0))
     }
@@ -33,7 +33,7 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
-    /// This long before, at least the year 0000.
+    /// This long before, at least 0001-01-01.
     #[must_use]
     pub fn saturating_sub(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);

@@ -233,28 +233,21 @@ mod ban {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{EventId, Ledger, Origin, Personal, Role};
+    use crate::core::{EventId, Ledger, Role};
 
     #[test]
     fn the_oldest_are_dropped_and_the_command_they_were_part_of_is_known() {
         let mut ledger = Ledger::default();
         let mut annotate = |subject: &Subject, command, seq| {
-            let event = Event {
-                id: EventId([0; 16]),
-                at: Timestamp::from_millis(0),
-                actor: Actor {
-                    name: String::from("admin@example.org/x"),
-                    role: Role::Admin,
-                    door: Door::Chat,
-                    occupant: None,
-                },
-                command: Some(CommandId(command)),
-                origin: Origin::Manual,
-                subject: subject.clone(),
-                based_on: ledger.version(subject),
-                change: Change::Annotated { replaces: false },
-                personal: Personal::default(),
-            };
+            let event = Event::decided(
+                EventId([0; 16]),
+                Timestamp::from_millis(0),
+                Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+                subject.clone(),
+                ledger.version(subject),
+                Change::Annotated { replaces: false },
+            )
+            .by_command(Some(CommandId(command)));
             ledger.fold(Seq(seq), &event);
         };
         let whom = |text| Subject::parse(text).unwrap();

@@ -283,25 +283,22 @@ impl<'a> Scale<'a> {
     fn events(&self, actor: &Actor, wanted: Vec<Wanted<'_>>) -> Vec<Event> {
         wanted
             .into_iter()
-            .map(|wanted| Event {
-                id: wanted.id,
-                at: self.now,
-                actor: actor.clone(),
-                command: None,
-                origin: Origin::Automatic {
-                    rule: wanted.rule.name.clone(),
-                },
-                based_on: self.ledger.version(&wanted.subject),
-                subject: wanted.subject,
-                change: Change::ImposedByRule {
+            .map(|wanted| {
+                let based_on = self.ledger.version(&wanted.subject);
+                let change = Change::ImposedByRule {
                     reason: wanted.rule.reason().to_owned(),
                     until: wanted.until,
                     ordinal: wanted.ordinal,
-                },
-                personal: Personal {
-                    evidence: Some(wanted.evidence),
-                    ..Personal::default()
-                },
+                };
+                let (id, subject) = (wanted.id, wanted.subject);
+                Event::decided(id, self.now, actor.clone(), subject, based_on, change)
+                    .with_origin(Origin::Automatic {
+                        rule: wanted.rule.name.clone(),
+                    })
+                    .with_personal(Personal {
+                        evidence: Some(wanted.evidence),
+                        ..Personal::default()
+                    })
             })
             .collect()
     }

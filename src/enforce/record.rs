@@ -386,12 +386,7 @@ mod tests {
             id: BanId(17),
             subject: Subject::Account(alice()),
             reason: "spam & <eggs>\n\u{1}".into(),
-            by: Actor {
-                name: "admin@localhost/phone".into(),
-                role: Role::Admin,
-                door: Door::Chat,
-                occupant: None,
-            },
+            by: Actor::person("admin@localhost/phone", Role::Admin, Door::Chat),
             origin: Origin::Manual,
             since: Timestamp::from_millis(1_795_320_000_123),
             until: Timestamp::parse("2030-01-01T12:00:00Z"),

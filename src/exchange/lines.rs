@@ -310,26 +310,22 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 fn event(decision: Decision) -> Result<Event, String> {
-    Ok(Event {
-        id: id(&decision.id).ok_or_else(|| words::no_event_id(&decision.id))?,
-        at: time(&decision.at)?,
-        actor: Actor {
-            name: words::clean(&decision.by),
-            role: decision.role,
-            door: decision.door,
-            occupant: decision.occupant.map(|name| words::clean(&name).into()),
-        },
-        command: decision.command.as_deref().and_then(CommandId::from_hex),
-        origin: decision.origin,
-        subject: subject(&decision.subject)?,
-        based_on: Seq(0),
-        change: decision.change,
-        personal: Personal {
-            key: 0,
-            note: decision.note,
-            evidence: decision.evidence,
-        },
-    })
+    Ok(Event::decided(
+        id(&decision.id).ok_or_else(|| words::no_event_id(&decision.id))?,
+        time(&decision.at)?,
+        Actor::person(words::clean(&decision.by), decision.role, decision.door)
+            .speaking_as(decision.occupant.map(|name| words::clean(&name).into())),
+        subject(&decision.subject)?,
+        Seq(0),
+        decision.change,
+    )
+    .by_command(decision.command.as_deref().and_then(CommandId::from_hex))
+    .with_origin(decision.origin)
+    .with_personal(Personal {
+        key: 0,
+        note: decision.note,
+        evidence: decision.evidence,
+    }))
 }
 
 fn id(hex: &str) -> Option<EventId> {

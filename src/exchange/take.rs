@@ -110,14 +110,10 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
     let mut orders: Vec<Report> = Vec::new();
     for sheet in &sheets {
         let mut order = |what| {
-            orders.push(Report::Order(Order {
-                actor: taker.actor.clone(),
-                own_account: None,
-                own_addresses: Vec::new(),
-                command: taker.command,
-                subject: sheet.subject.clone(),
-                what,
-            }));
+            orders.push(Report::Order(
+                Order::new(taker.actor.clone(), sheet.subject.clone(), what)
+                    .by_command(taker.command),
+            ));
         };
         if let Some(exempt) = &sheet.exemption {
             match is_exempt(&sheet.subject, exempt, context) {

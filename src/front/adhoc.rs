@@ -277,14 +277,9 @@ impl Forms {
 
 fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
     let agreed = session.agreed.take().filter(|_| confirmed);
-    let call = Call {
-        caller,
-        door: Door::AdHoc,
-        name: session.spec.name.to_owned(),
-        values: agreed.unwrap_or_else(|| session.values.clone()),
-        confirmed,
-        id: None,
-    };
+    let call = Call::new(caller, Door::AdHoc, session.spec.name.to_owned())
+        .with_values(agreed.unwrap_or_else(|| session.values.clone()))
+        .confirmed(confirmed);
     Step::Run(Box::new(Run { session, call }))
 }
 

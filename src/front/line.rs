@@ -64,14 +64,7 @@ pub(super) fn call(
             _ => {}
         }
     }
-    Ok(Call {
-        caller: caller.clone(),
-        door,
-        name,
-        values,
-        confirmed: false,
-        id: None,
-    })
+    Ok(Call::new(caller.clone(), door, name).with_values(values))
 }
 
 /// The command that a duration means in a reply, if the line begins with one. A duration and no more makes a ban that

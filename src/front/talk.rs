@@ -393,7 +393,7 @@ fn door(caller: &Caller) -> Door {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::command::{Occupant, Values};
+    use crate::command::Occupant;
     use crate::core::{Rights, Role};
     use crate::front::message::Way;
     use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
@@ -439,14 +439,7 @@ mod tests {
         let talks = Talks::default();
         talks.person(&here.jid, |person| {
             person.asked = Some(Asked {
-                call: Call {
-                    caller: here.clone(),
-                    door: Door::Room,
-                    name: String::from("ban"),
-                    values: Values::new(),
-                    confirmed: false,
-                    id: None,
-                },
+                call: Call::new(here.clone(), Door::Room, String::from("ban")),
                 until: at(120_000),
                 line: None,
             });
@@ -536,14 +529,7 @@ mod tests {
         // One that waits for its yes has done nothing either; its question is dropped.
         talks.person(&corrected.from, |person| {
             person.asked = Some(Asked {
-                call: Call {
-                    caller: caller(),
-                    door: Door::Chat,
-                    name: String::from("ban"),
-                    values: Values::new(),
-                    confirmed: false,
-                    id: None,
-                },
+                call: Call::new(caller(), Door::Chat, String::from("ban")),
                 until: at(120_000),
                 line: failed("m1"),
             });

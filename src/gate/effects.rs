@@ -20,15 +20,18 @@ use super::ports::{Task, Undone};
 use crate::core::Subject;
 
 /// How many subjects are worked on at the same time: Prosody is one thread, and a flood of
-/// privileged requests delays everybody's logins (reference: prosody.md 6).
+/// privileged requests delays everybody's logins.
 const AT_ONCE: usize = 8;
 /// How long what was carried out may stay unwritten, so that much of it is written at once. After a
 /// crash it is carried out again, which changes nothing.
 const WRITTEN_EVERY: Duration = Duration::from_millis(50);
 /// The longest one try may take before it counts as failed.
 const TRY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a stop waits for the tasks in flight. One that takes longer is given up: it is still in the outbox and is
+/// carried out after the next start.
+pub const STOP_WAIT: Duration = Duration::from_secs(3);
 
-/// Carries out tasks until told to stop; then waits for those in flight.
+/// Carries out tasks until told to stop; then waits for those in flight, at most [`STOP_WAIT`].
 pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
     let mut standing = gate.server.standing();
     let mut in_flight: HashSet<Subject> = HashSet::new();
@@ -75,7 +78,18 @@ pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
             _ = written.tick(), if gate.desk.is_unsaved() => gate.desk.save_here(),
         }
     }
-    tries.abort_all();
+    let drained = tokio::time::timeout(STOP_WAIT, async {
+        while let Some(done) = tries.join_next().await {
+            finish(&gate, &mut in_flight, done);
+        }
+    });
+    if drained.await.is_err() {
+        tracing::info!(
+            tasks = in_flight.len(),
+            "work on the server is not finished; it goes on after the next start"
+        );
+        tries.abort_all();
+    }
     gate.desk.save_here();
 }
 
@@ -96,7 +110,7 @@ fn finish(
             }
         }
         Err(why) => {
-            // Cannot happen: a try catches its own panics and is never aborted before the end.
+            // Cannot happen: a try catches its own panics and is aborted only after the last one was waited for.
             tracing::error!(%why, "work on the server was lost");
         }
     }

@@ -144,18 +144,10 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
         gate.desk.again(&subject, version, gate.clock.now());
         return true;
     }
-    let order = Order {
-        actor: Actor {
-            name: account.domain().to_owned(),
-            role: Role::Admin,
-            door: Door::Server,
-            occupant: None,
-        },
-        own_account: None,
-        own_addresses: Vec::new(),
-        command: None,
-        subject: subject.clone(),
-        what: What::Adopt {
+    let order = Order::new(
+        Actor::person(account.domain(), Role::Admin, Door::Server),
+        subject.clone(),
+        What::Adopt {
             reason: reason
                 .chars()
                 .take(crate::core::policy::REASON_MAX)
@@ -165,7 +157,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
             term: Term::up_to(until),
             origin: Origin::Server,
         },
-    };
+    );
     match gate.submit(Report::Order(order)).await {
         Ok(Ruling::Banned(ban)) => {
             tracing::info!(ban = %ban.id, %subject, "took over a ban the server made itself");

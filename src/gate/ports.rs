@@ -195,8 +195,7 @@ pub struct Standing {
     pub linked: bool,
     /// Whether the server has been probed since the link came up: what is missing is known.
     pub probed: bool,
-    /// 0: nothing is enforced, 1: accounts by the server's own means, 2: with the hook module
-    /// (DESIGN §5).
+    /// 0: nothing is enforced, 1: accounts by the server's own means, 2: everything, by the hook module.
     pub level: u8,
     /// Name and version as far as they are known: `ejabberd 26.07`.
     pub server: String,

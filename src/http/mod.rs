@@ -121,8 +121,8 @@ mod tests {
     };
 
     use super::*;
+    use crate::core::Policy;
     use crate::core::seal::{KEY_BYTES, Keyring, generate_key_line};
-    use crate::core::{Policy, Term};
     use crate::enforce::courier::Courier;
     use crate::enforce::{Settings, XmppServer};
     use crate::gate::Gate;
@@ -154,16 +154,7 @@ mod tests {
             limits: Default::default(),
         };
         let server = XmppServer::new(silent, settings);
-        let policy = Policy {
-            default_term: Term::Forever,
-            longest: None,
-            moderator_longest: None,
-            moderators_change: Default::default(),
-            undo_for: Duration::from_secs(86_400),
-            exempt_networks: Vec::new(),
-            exempt_accounts: Vec::new(),
-            rules: Default::default(),
-        };
+        let policy = Policy::default();
         Gate::open(store.clone(), store, server, Clock::system(), policy).unwrap()
     }
 

@@ -96,12 +96,7 @@ impl Style {
 }
 
 pub(super) fn actor() -> Actor {
-    Actor {
-        name: String::from("rehearsal"),
-        role: Role::Admin,
-        door: Door::Chat,
-        occupant: None,
-    }
+    Actor::person("rehearsal", Role::Admin, Door::Chat)
 }
 
 pub(super) fn account(text: &str) -> Result<Account, String> {
@@ -176,12 +171,5 @@ pub(super) fn order(typed: &Typed) -> Result<Order, String> {
             reason: reason.unwrap_or_default(),
         },
     };
-    Ok(Order {
-        actor: actor(),
-        own_account: None,
-        own_addresses: Vec::new(),
-        command: None,
-        subject: subject(typed)?,
-        what,
-    })
+    Ok(Order::new(actor(), subject(typed)?, what))
 }

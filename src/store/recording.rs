@@ -357,14 +357,11 @@ mod tests {
     fn order(subject: &str, what: What) -> Weighed {
         Weighed {
             at: Timestamp::from_millis(0),
-            report: Report::Order(Order {
-                actor: Actor::clock(),
-                own_account: None,
-                own_addresses: Vec::new(),
-                command: None,
-                subject: Subject::parse(subject).unwrap(),
+            report: Report::Order(Order::new(
+                Actor::clock(),
+                Subject::parse(subject).unwrap(),
                 what,
-            }),
+            )),
         }
     }
 

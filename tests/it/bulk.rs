@@ -6,7 +6,7 @@ use portcullis::core::{Attempt, Outcome, Refusal, Report, Ruling, Subject, Term,
 use portcullis::gate::ports::LogFault;
 use proptest::prelude::*;
 
-use crate::gate::{FakeServer, World, order};
+use crate::support::{FakeServer, World, order};
 
 fn ban(subject: &str, term: &str) -> Report {
     let what = What::Ban {

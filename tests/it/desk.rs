@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minidom::Element;
 use portcullis::core::{Attempt, Outcome, Policy, Report, Subject};
 
-use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
 const ALICE: &str = "alice@example.org";
 

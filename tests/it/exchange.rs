@@ -9,7 +9,7 @@ use portcullis::exchange::give::{Piece, Wanted, give};
 use portcullis::exchange::take::{Taker, Tally, take};
 use portcullis::exchange::{Format, Reading, read};
 
-use crate::gate::{FakeServer, World, order};
+use crate::support::{FakeServer, World, order};
 
 const ALL: Wanted = Wanted {
     bans: true,
@@ -44,12 +44,7 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tall
     };
     let read = read(format, text, &reading);
     assert_eq!(read.bad, []);
-    let actor = Actor {
-        name: "root".into(),
-        role: Role::Admin,
-        door: Door::Terminal,
-        occupant: None,
-    };
+    let actor = Actor::person("root", Role::Admin, Door::Terminal);
     let taker = Taker {
         actor,
         command: None,

@@ -1,270 +1,19 @@
 //! The gate with a store in memory and a server that does as it is told.
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use portcullis::core::{
-    Account, Actor, Attempt, Ban, By, Door, Order, Outcome, Policy, Report, Role, Ruling, Seq,
-    Subject, Term, Timestamp, Verdict, What,
+    Attempt, Ban, By, Order, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What,
 };
-use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
+use portcullis::gate::effects::STOP_WAIT;
+use portcullis::gate::ports::{EventLog, Held, Outbox, Server};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-/// A server that writes down what it is told, and fails as often as it is told.
-pub(crate) struct FakeServer {
-    pub(crate) done: Mutex<Vec<String>>,
-    pub(crate) failures: AtomicU32,
-    pub(crate) standing: watch::Sender<Arc<Standing>>,
-    pub(crate) unknown: Mutex<Vec<Account>>,
-    pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
-    /// How many sessions there are to end.
-    pub(crate) sessions: Mutex<Option<u64>>,
-    /// Bans it itself made, or whose record somebody changed.
-    pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
-    pub(crate) changed: Mutex<Vec<Subject>>,
-    held: AtomicBool,
-}
-
-impl FakeServer {
-    pub(crate) fn new(linked: bool) -> Arc<Self> {
-        Arc::new(FakeServer {
-            done: Mutex::default(),
-            failures: AtomicU32::new(0),
-            standing: watch::Sender::new(Arc::new(Standing {
-                linked,
-                probed: linked,
-                level: 1,
-                ..Standing::default()
-            })),
-            unknown: Mutex::default(),
-            admin_addresses: Mutex::default(),
-            sessions: Mutex::new(Some(0)),
-            its_own: Mutex::default(),
-            changed: Mutex::default(),
-            held: AtomicBool::new(false),
-        })
-    }
-
-    pub(crate) fn set_linked(&self, linked: bool) {
-        self.standing.send_replace(Arc::new(Standing {
-            linked,
-            probed: linked,
-            level: 1,
-            ..Standing::default()
-        }));
-    }
-
-    /// From now on it takes bans and never says that it did.
-    pub(crate) fn hold(&self) {
-        self.held.store(true, Ordering::SeqCst);
-    }
-
-    fn act(&self, what: String) -> Result<(), Undone> {
-        let left = self.failures.load(Ordering::SeqCst);
-        if left > 0 {
-            self.failures.store(left - 1, Ordering::SeqCst);
-            return Err(Undone("the server said no".into()));
-        }
-        self.done.lock().unwrap().push(what);
-        Ok(())
-    }
-
-    pub(crate) fn done(&self) -> Vec<String> {
-        self.done.lock().unwrap().clone()
-    }
-}
-
-impl Server for FakeServer {
-    fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
-        async move {
-            if self.held.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-            self.act(format!("ban {} {}", ban.id, ban.subject))?;
-            Ok(match ban.subject {
-                Subject::Account(_) => Held::Enforced,
-                _ => Held::NeedsModule,
-            })
-        }
-        .boxed()
-    }
-
-    fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
-        async move { self.act(format!("free {subject}")) }.boxed()
-    }
-
-    fn kick<'a>(
-        &'a self,
-        subject: &'a Subject,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
-        async move {
-            self.act(format!("kick {subject}"))?;
-            Ok(*self.sessions.lock().unwrap())
-        }
-        .boxed()
-    }
-
-    fn end_session<'a>(
-        &'a self,
-        account: &'a Account,
-        resource: &'a str,
-    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
-        async move {
-            self.act(format!("kick {account}/{resource}"))?;
-            Ok(Some(1))
-        }
-        .boxed()
-    }
-
-    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
-        async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
-    }
-
-    fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
-        async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
-    }
-
-    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
-        async move { Some(!self.changed.lock().unwrap().contains(&ban.subject)) }.boxed()
-    }
-
-    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
-        let its_own = self.its_own.lock().unwrap();
-        let accounts = its_own.iter().map(|(account, _)| account.clone()).collect();
-        async move { accounts }.boxed()
-    }
-
-    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
-        let its_own = self.its_own.lock().unwrap();
-        let found = its_own.iter().find(|(own, _)| own == account);
-        let found = found.map(|(_, recorded)| recorded.clone());
-        async move { found }.boxed()
-    }
-
-    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
-        self.standing.subscribe()
-    }
-}
-
-/// A gate that runs, with everything around it in hand.
-pub(crate) struct World {
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) server: Arc<FakeServer>,
-    pub(crate) time: Arc<AtomicI64>,
-    stop: CancellationToken,
-}
-
-pub(crate) const START: i64 = 1_795_320_000_000;
-
-pub(crate) fn policy() -> Policy {
-    Policy {
-        default_term: Term::Forever,
-        longest: None,
-        moderator_longest: Some(Duration::from_secs(30 * 86_400)),
-        moderators_change: Default::default(),
-        undo_for: Duration::from_secs(86_400),
-        exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
-        exempt_accounts: vec![],
-        rules: Default::default(),
-    }
-}
-
-impl World {
-    pub(crate) fn new(server: Arc<FakeServer>) -> Self {
-        Self::on(Arc::new(MemoryStore::new()), server, START)
-    }
-
-    pub(crate) fn on(store: Arc<MemoryStore>, server: Arc<FakeServer>, start: i64) -> Self {
-        let time = Arc::new(AtomicI64::new(start));
-        let clock = {
-            let time = Arc::clone(&time);
-            Clock::from_fn(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
-        };
-        let gate = Gate::open(
-            Arc::clone(&store) as Arc<dyn EventLog>,
-            Arc::clone(&store) as Arc<dyn Outbox>,
-            Arc::clone(&server) as Arc<dyn Server>,
-            clock,
-            policy(),
-        )
-        .unwrap();
-        let stop = CancellationToken::new();
-        tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), stop.clone());
-            async move { gate.follow(stop).await }
-        });
-        tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), stop.clone());
-            async move { gate.watch_the_clock(stop).await }
-        });
-        tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
-        World {
-            gate,
-            store,
-            server,
-            time,
-            stop,
-        }
-    }
-
-    pub(crate) fn pass(&self, span: Duration) {
-        self.time
-            .fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-
-    pub(crate) async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
-        let what = What::Ban {
-            term: term.map(|term| Term::parse(term).unwrap()),
-            reason: Some("spam".into()),
-            note: Some("private".into()),
-        };
-        self.gate.submit(order(subject, what)).await.unwrap()
-    }
-
-    pub(crate) async fn lift(&self, subject: &str) -> Ruling {
-        let what = What::Lift {
-            reason: String::new(),
-        };
-        self.gate.submit(order(subject, what)).await.unwrap()
-    }
-
-    pub(crate) async fn settled(&self, subject: &str) -> Settled {
-        let subject = Subject::parse(subject).unwrap();
-        self.gate.settled(&subject, Duration::from_secs(10)).await
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-pub(crate) fn order(subject: &str, what: What) -> Report {
-    Report::Order(Order {
-        actor: Actor {
-            name: "admin@example.org/x".into(),
-            role: Role::Admin,
-            door: Door::Chat,
-            occupant: None,
-        },
-        own_account: None,
-        own_addresses: vec![],
-        command: None,
-        subject: Subject::parse(subject).unwrap(),
-        what,
-    })
-}
+use crate::support::{FakeServer, START, World, order, policy};
 
 fn is_let_in(gate: &Gate, account: &str) -> bool {
     let subject = Subject::parse(account).unwrap();
@@ -353,6 +102,32 @@ async fn what_failed_is_shown_tried_again_and_survives_a_restart() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);
     assert!(again.gate.tasks().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_work_in_flight_but_not_for_ever() {
+    let mut world = World::new(FakeServer::new(true));
+    world.server.takes.store(1_000, Ordering::SeqCst);
+    world.ban("spam@example.org", None).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.server.done(), [""; 0], "it is in flight");
+    let took = world.stop_delivery().await;
+    assert!(took < Duration::from_millis(901), "{took:?}");
+    assert_eq!(world.server.done(), ["ban #1 spam@example.org"]);
+    assert!(world.store.load().unwrap().1.is_empty());
+
+    let mut world = World::new(FakeServer::new(true));
+    world.server.hold();
+    world.ban("spam@example.org", None).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let took = world.stop_delivery().await;
+    let most = STOP_WAIT + Duration::from_millis(1);
+    assert!(took >= STOP_WAIT && took <= most, "{took:?}");
+    assert_eq!(
+        world.store.load().unwrap().1.len(),
+        1,
+        "carried out after the next start"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use minidom::Element;
 use portcullis::command::{Spec, specs, standard};
 
-use crate::doors::{ADMIN, Bot, MODERATOR, NS_COMMANDS, NS_DATA, submit};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_COMMANDS, NS_DATA, submit};
 use crate::wire::{server, steady, write};
 
 type Filled = &'static [(&'static str, &'static [&'static str])];
@@ -588,7 +588,7 @@ async fn forms_with_far_too_much_in_them_are_told_so() {
         );
         let answer = bot.command(ADMIN, &format!("node='{node}'"), &x).await;
         assert_eq!(answer.attr("status"), Some("executing"), "{node}");
-        assert!(crate::doors::note(&answer).contains("10000 subjects; at most 200 at once"));
+        assert!(crate::support::bot::note(&answer).contains("10000 subjects; at most 200 at once"));
     }
     let long = "x".repeat(250_000);
     for var in ["subject", "reason", "note", "other_duration"] {
@@ -603,7 +603,10 @@ async fn forms_with_far_too_much_in_them_are_told_so() {
         };
         let answer = bot.command(ADMIN, "node='ban'", &fields).await;
         assert_eq!(answer.attr("status"), Some("executing"), "{var}");
-        assert!(crate::doors::note(&answer).chars().count() < 1_000, "{var}");
+        assert!(
+            crate::support::bot::note(&answer).chars().count() < 1_000,
+            "{var}"
+        );
     }
     assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
 }

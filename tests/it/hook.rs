@@ -10,7 +10,7 @@ use portcullis::xmpp::payload::hook::NS_HOOK;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::scripted::{DOMAIN, Peer, SECRET, Scripted};
+use crate::support::scripted::{DOMAIN, Peer, SECRET, Scripted};
 
 const MODULE: &str = "example.org/portcullis";
 const ADMIN: &str = "admin@example.org/desk";

@@ -158,6 +158,158 @@ fn no_command_reads_the_file_of_another() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn test_files_share_the_support_folder_and_nothing_else() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    let tests: Vec<&str> = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .filter(|name| *name != "support")
+        .collect();
+    let mut files = Vec::new();
+    sources(&folder, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        // This file has paths in its texts.
+        if file.ends_with("house.rs") {
+            continue;
+        }
+        for other in imports(&fs::read_to_string(&file).unwrap()) {
+            if tests.contains(&other.as_str()) {
+                wrong.push(format!("{} imports {other}", file.display()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "move what they share to tests/it/support/: {wrong:#?}"
+    );
+}
+
+/// Structs with public fields that are made in many places, and the files that may name all of their fields. Everybody
+/// else uses a constructor or takes the rest from another value, so that one field more touches few files.
+const MADE_BY_CONSTRUCTORS: [(&str, &[&str]); 5] = [
+    ("Event", &["src/core/event.rs", "src/core/event/stored.rs"]),
+    ("Order", &["src/core/propose/report.rs"]),
+    ("Actor", &["src/core/actor.rs"]),
+    // The configuration has a key for each field.
+    ("Policy", &["src/core/policy.rs", "src/config/mod.rs"]),
+    // The two others are types of their own of the same name.
+    (
+        "Call",
+        &[
+            "src/command/call.rs",
+            "src/front/terminal/wire.rs",
+            "src/cli/call.rs",
+            "src/cli/specs.rs",
+        ],
+    ),
+];
+
+#[test]
+fn one_field_more_touches_few_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests/it", "benches", "fuzz/fuzz_targets"] {
+        sources(&root.join(folder), &mut files);
+    }
+    let mut wrong = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(root).unwrap();
+        if inside.ends_with("house.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for (name, homes) in MADE_BY_CONSTRUCTORS {
+            if !homes.iter().any(|home| inside == Path::new(home)) {
+                let lines = whole_literals(&text, name);
+                wrong.extend(lines.map(|line| format!("{}:{line} {name} {{", inside.display())));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "these name all fields of a struct:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The lines where a struct is made, or taken apart, with all its fields by name: `Name { … }` without `..` in it.
+fn whole_literals<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+    text.match_indices(name).filter_map(move |(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + name.len()..]);
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+        let is_part = before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            // A variant of an enum: `What::Order`. A path of modules is lower case.
+            || before.strip_suffix("::").is_some_and(|path| {
+                let last = path.rsplit(|c: char| !c.is_alphanumeric()).next();
+                last.is_some_and(|last| last.starts_with(char::is_uppercase))
+            });
+        let begins = ["struct ", "enum ", "-> ", "for ", "//"];
+        let is_item = begins.iter().any(|word| before.ends_with(word))
+            || line.starts_with("//")
+            || line.starts_with("impl");
+        if is_part || is_item {
+            return None;
+        }
+        let inside = braced(behind.strip_prefix(" {")?);
+        // Functional update, or a pattern that leaves out the rest.
+        let is_open = outermost(inside).contains("..");
+        (!is_open).then(|| before.lines().count())
+    })
+}
+
+/// What stands before the brace that ends a block.
+fn braced(text: &str) -> &str {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return &text[..at],
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
+/// A text without what stands in brackets.
+fn outermost(text: &str) -> String {
+    let mut depth = 0_i32;
+    let mut found = String::new();
+    for c in text.chars() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth -= 1,
+            _ if depth == 0 => found.push(c),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn the_literal_check_sees_a_literal_and_nothing_else() {
+    let lines = |text| whole_literals(text, "Event").collect::<Vec<_>>();
+    assert_eq!(lines("let x = Event {\n    id,\n    at: a(1..2),\n};"), [1]);
+    assert_eq!(lines("\nlet Event { id, at } = event;"), [2]);
+    assert_eq!(lines("core::Event { id }"), [1]);
+    for other in [
+        "let x = Event { id, ..other };",
+        "match x { Event { id, .. } => id }",
+        "pub struct Event {\n    id: u8,\n}",
+        "impl Event {\n    fn x() {}\n}",
+        "impl fmt::Display for Event {\n}",
+        "fn make() -> Event {\n    todo\n}",
+        "What::Event { id }",
+        "LoginEvent { id }",
+        "// Event { id }",
+    ] {
+        assert_eq!(lines(other), [0; 0], "{other}");
+    }
+}
+
 /// What people read stands in `command/words/`, and in the Spec of its command, so that another
 /// language is another set of these. A sentence is a text with two spaces between letters.
 #[test]

@@ -48,13 +48,8 @@ fn subjects() -> Vec<Subject> {
 
 fn policy() -> Policy {
     Policy {
-        default_term: Term::Forever,
-        longest: None,
         moderator_longest: Some(Duration::from_secs(3_600)),
-        moderators_change: Default::default(),
-        undo_for: Duration::from_secs(86_400),
         exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        rules: Default::default(),
         exempt_accounts: vec![
             Subject::parse("root@example.org")
                 .unwrap()
@@ -62,6 +57,7 @@ fn policy() -> Policy {
                 .unwrap()
                 .clone(),
         ],
+        ..Policy::default()
     }
 }
 
@@ -189,22 +185,20 @@ impl World {
 }
 
 fn order(subject: Subject, role: Role, what: What) -> Report {
-    Report::Order(Order {
-        actor: Actor {
-            name: "admin@example.org/x".into(),
-            role,
-            door: Door::Chat,
-            occupant: None,
-        },
-        own_account: Subject::parse("admin@example.org")
-            .unwrap()
-            .account()
-            .cloned(),
-        own_addresses: vec!["2001:db8::1".parse().unwrap()],
-        command: None,
-        subject,
-        what,
-    })
+    Report::Order(
+        Order::new(
+            Actor::person("admin@example.org/x", role, Door::Chat),
+            subject,
+            what,
+        )
+        .own_account(
+            Subject::parse("admin@example.org")
+                .unwrap()
+                .account()
+                .cloned(),
+        )
+        .own_addresses(vec!["2001:db8::1".parse().unwrap()]),
+    )
 }
 
 fn bans(ledger: &Ledger) -> Vec<Ban> {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 use xmpp_parsers::message::{Lang, Message};
 
-use crate::scripted::{DOMAIN, Heard, PIPE, Peer, Scripted, settings};
+use crate::support::scripted::{DOMAIN, Heard, PIPE, Peer, Scripted, settings};
 
 struct Scene {
     server: Scripted,

@@ -4,7 +4,7 @@ use minidom::Element;
 use portcullis::core::Seq;
 use portcullis::gate::ports::EventLog as _;
 
-use crate::doors::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
 /// The first line of an answer; slow enough to be heard.
 async fn first(bot: &Bot, line: &str) -> String {
@@ -86,7 +86,7 @@ async fn a_list_shows_what_meets_all_of_its_filters() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_server_was_not_told_can_be_listed() {
-    let server = crate::gate::FakeServer::new(true);
+    let server = crate::support::FakeServer::new(true);
     server
         .failures
         .store(1, std::sync::atomic::Ordering::SeqCst);
@@ -164,7 +164,7 @@ async fn next_and_previous_turn_the_pages_of_ones_own_last_list() {
     assert_eq!(first(&bot, "next").await, "That was the last page.");
     // A role that is gone lists nothing.
     bot.chat(ADMIN, "list").await;
-    bot.desk.set_roles(crate::doors::roles(&[], &[]));
+    bot.desk.set_roles(crate::support::bot::roles(&[], &[]));
     assert!(
         bot.chat(ADMIN, "next")
             .await
@@ -387,7 +387,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
                 reason: Some("import".into()),
                 note: None,
             };
-            crate::gate::order(&format!("u{n}@example.org"), what)
+            crate::support::order(&format!("u{n}@example.org"), what)
         })
         .collect();
     bot.world.gate.submit_all(reports).await;
@@ -530,7 +530,7 @@ async fn the_nodes_of_the_standard_take_the_road_of_our_commands() {
     );
     let payload = format!("node='{NODE}get-disabled-users-num'");
     assert_eq!(
-        bot.command_fault(crate::doors::STRANGER, &payload, "")
+        bot.command_fault(crate::support::bot::STRANGER, &payload, "")
             .await,
         "forbidden"
     );
@@ -601,7 +601,7 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         file: file.clone(),
         keep: 5,
     };
-    let bot = Bot::recording(crate::gate::FakeServer::new(true), Some(recorded));
+    let bot = Bot::recording(crate::support::FakeServer::new(true), Some(recorded));
     assert_eq!(
         bot.chat(ADMIN, "rehearse").await,
         "Rehearsed bans 1-1 of 1.\n\

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::core::{
-    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Personal, Policy, Report, Seq,
-    Subject, Timestamp, Topic,
+    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Policy, Report, Seq, Subject,
+    Timestamp, Topic,
 };
 use portcullis::front::notices::Settings;
 use portcullis::gate::notices::{Hearing, News};
 use portcullis::gate::ports::{EventLog, Finding, Found, Gap};
 
-use crate::doors::{ADMIN, Bot, MODERATOR, element};
-use crate::gate::{FakeServer, START, World};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
+use crate::support::{FakeServer, START, World};
 
 const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
 
@@ -369,23 +369,21 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
     assert!(hearing.now().is_none());
     // One that reached the log and nobody: the program was killed.
     let store = std::sync::Arc::new(portcullis::store::MemoryStore::new());
-    let killed = Event {
-        id: EventId([1; 16]),
-        at: Timestamp::from_millis(START),
-        actor: Actor::rules(),
-        command: None,
-        origin: Origin::Automatic {
-            rule: "account-networks".into(),
-        },
-        subject: Subject::parse("guard of alice@example.org").unwrap(),
-        based_on: Seq(0),
-        change: Change::ImposedByRule {
+    let killed = Event::decided(
+        EventId([1; 16]),
+        Timestamp::from_millis(START),
+        Actor::rules(),
+        Subject::parse("guard of alice@example.org").unwrap(),
+        Seq(0),
+        Change::ImposedByRule {
             reason: String::new(),
             until: Timestamp::from_millis(START + 60_000),
             ordinal: 1,
         },
-        personal: Personal::default(),
-    };
+    )
+    .with_origin(Origin::Automatic {
+        rule: "account-networks".into(),
+    });
     store.append(vec![killed]).await.unwrap();
     let again = World::on(store, FakeServer::new(true), START + 1_000);
     let mut hearing = again.gate.hearing().unwrap();

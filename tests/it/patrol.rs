@@ -7,7 +7,7 @@ use portcullis::core::{Account, Door, Origin, Subject};
 use portcullis::gate::ports::Recorded;
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::{FakeServer, World};
+use crate::support::{FakeServer, World};
 
 const EVERY: Duration = Duration::from_secs(600);
 

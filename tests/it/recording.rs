@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::{FakeServer, World, policy};
+use crate::support::{FakeServer, World, policy};
 
 /// A world whose gate is recorded, and the bans it decided, as `rehearse` writes them.
 struct Recorded {
@@ -78,14 +78,11 @@ impl Recorded {
     }
 
     async fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
-        let report = Report::Order(Order {
-            actor: actor(role),
-            own_account: None,
-            own_addresses: vec![],
-            command: None,
-            subject: Subject::parse(subject).unwrap(),
+        let report = Report::Order(Order::new(
+            actor(role),
+            Subject::parse(subject).unwrap(),
             what,
-        });
+        ));
         let ruling = self.report(report).await.remove(0);
         self.pass(777);
         ruling
@@ -100,12 +97,7 @@ impl Recorded {
 }
 
 fn actor(role: Role) -> Actor {
-    Actor {
-        name: "somebody@example.org/x".into(),
-        role,
-        door: Door::Chat,
-        occupant: None,
-    }
+    Actor::person("somebody@example.org/x", role, Door::Chat)
 }
 
 fn told(ban: &Ban) -> Value {

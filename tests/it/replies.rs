@@ -4,7 +4,7 @@ use minidom::Element;
 use portcullis::core::{Attempt, Outcome, Report, Subject};
 use portcullis::gate::notices::Hearing;
 
-use crate::doors::{ADMIN, Bot, MODERATOR, element};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 
 const NS: &str = "jabber:component:accept";
 const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";

@@ -5,7 +5,7 @@ use portcullis::core::{Account, Attempt, Outcome, Report, Rights, Role, Subject}
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 
-use crate::doors::{Bot, DOMAIN, NS_COMMANDS, note, submit};
+use crate::support::bot::{Bot, DOMAIN, NS_COMMANDS, note, submit};
 
 const SOMEBODY: &str = "somebody@a.example/phone";
 

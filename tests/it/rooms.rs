@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::BareJid;
 
-use crate::doors::roles;
-use crate::gate::{FakeServer, START, World};
-use crate::scripted::{DOMAIN, Peer, Scripted, settings};
+use crate::support::bot::roles;
+use crate::support::scripted::{DOMAIN, Peer, Scripted, settings};
+use crate::support::{FakeServer, START, World};
 
 const ROOM: &str = "ops@conference.example.org";
 const ME: &str = "bot@portcullis.example.org/portcullis";
@@ -685,7 +685,7 @@ async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() 
         .desk
         .farewell()
         .into_iter()
-        .map(crate::doors::element)
+        .map(crate::support::bot::element)
         .collect();
     let left = farewell
         .iter()

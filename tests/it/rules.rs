@@ -10,7 +10,7 @@ use portcullis::core::{
 };
 use proptest::prelude::*;
 
-use crate::attacks::{Lab, Seen, account, policy};
+use crate::support::lab::{Lab, Seen, account, policy};
 
 /// Any table of rules, short enough for things to happen.
 fn any_rule() -> impl Strategy<Value = Rule> {
@@ -29,7 +29,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         1..600u64,
         1..60u64,
         any_growth(),
-        any::<bool>(),
+        proptest::bool::weighted(0.2),
     )
         .prop_map(
             |((key, counts), limit, window, ban, growth, dry_run)| Rule {
@@ -40,7 +40,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
                 window: Duration::from_secs(window),
                 ban: Duration::from_secs(ban),
                 growth: Some(growth),
-                dry_run: dry_run && limit == 5,
+                dry_run,
             },
         )
 }
@@ -200,12 +200,7 @@ fn a_clock_put_back_makes_no_ban_of_a_rule_one_that_was_insisted_on() {
 
 fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
     let report = Report::Attempt {
-        actor: Actor {
-            name: "admin@example.org/x".into(),
-            role: Role::Admin,
-            door: Door::Chat,
-            occupant: None,
-        },
+        actor: Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         subject: Subject::parse(subject).unwrap(),
         times,
     };

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use portcullis::core::event::Chain;
 use portcullis::core::watch::{Topic, Watch};
 use portcullis::core::{
-    Actor, Change, Door, Event, EventId, Ledger, Origin, Personal, Seq, Subject, Timestamp,
+    Actor, Change, Door, Event, EventId, Ledger, Origin, Seq, Subject, Timestamp,
 };
 use portcullis::gate::ports::{EventLog, Outbox};
 use portcullis::store::{MemoryStore, Store};
 use proptest::prelude::*;
 
-use crate::gate::{FakeServer, START, World};
+use crate::support::{FakeServer, START, World};
 
 /// One event: whom it is about, what it changes, how far behind its version it was decided, and
 /// how many pieces of the snapshot are taken after it.
@@ -93,10 +93,10 @@ fn every(change: &Change) -> Change {
 fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
     let subject = Subject::parse(SUBJECTS[step.0]).unwrap();
     let version = ledger.version(&subject);
-    Event {
-        id: EventId([0; 16]),
-        at: Timestamp::from_millis(at),
-        actor: match step.1 % 2 {
+    Event::decided(
+        EventId([0; 16]),
+        Timestamp::from_millis(at),
+        match step.1 % 2 {
             0 => Actor {
                 occupant: Some(Box::from("room@example.org/nick")),
                 door: Door::Chat,
@@ -104,19 +104,17 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
             },
             _ => Actor::clock(),
         },
-        command: None,
-        origin: match step.1 % 3 {
-            0 => Origin::Automatic {
-                rule: String::from("x"),
-            },
-            1 => Origin::Manual,
-            _ => Origin::Imported,
-        },
-        based_on: if step.2 { Seq(version.0 / 2) } else { version },
         subject,
-        change: change(step.1, at),
-        personal: Personal::default(),
-    }
+        if step.2 { Seq(version.0 / 2) } else { version },
+        change(step.1, at),
+    )
+    .with_origin(match step.1 % 3 {
+        0 => Origin::Automatic {
+            rule: String::from("x"),
+        },
+        1 => Origin::Manual,
+        _ => Origin::Imported,
+    })
 }
 
 fn replayed(log: &impl EventLog) -> Ledger {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use portcullis::core::event::Chain;
-use portcullis::core::{Actor, Change, Event, EventId, Origin, Personal, Seq, Subject, Timestamp};
+use portcullis::core::{Actor, Change, Event, EventId, Personal, Seq, Subject, Timestamp};
 use portcullis::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
 use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, MemoryStore, OpenFault, Store};
 use proptest::prelude::*;
@@ -42,25 +42,23 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn event(number: u64) -> Event {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
-    Event {
-        id: EventId(id),
-        at: Timestamp::from_millis(1_795_320_000_000),
-        actor: Actor::clock(),
-        command: None,
-        origin: Origin::Manual,
-        subject: Subject::parse(&format!("spam{number}@example.org")).unwrap(),
-        based_on: Seq(0),
-        change: Change::Imposed {
+    Event::decided(
+        EventId(id),
+        Timestamp::from_millis(1_795_320_000_000),
+        Actor::clock(),
+        Subject::parse(&format!("spam{number}@example.org")).unwrap(),
+        Seq(0),
+        Change::Imposed {
             reason: String::from("spam"),
             until: None,
         },
-        personal: Personal {
-            key: 0,
-            // Some have a personal part, some do not.
-            note: number.is_multiple_of(3).then(|| format!("note {number}")),
-            evidence: None,
-        },
-    }
+    )
+    .with_personal(Personal {
+        key: 0,
+        // Some have a personal part, some do not.
+        note: number.is_multiple_of(3).then(|| format!("note {number}")),
+        evidence: None,
+    })
 }
 
 fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::BareJid;
 
-use crate::doors::{ADMIN, Bot};
+use crate::support::bot::{ADMIN, Bot};
 
 /// A store's folder with a portcullis behind its socket, and the configuration that leads there.
 struct House {

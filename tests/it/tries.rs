@@ -7,7 +7,7 @@ use portcullis::core::{Account, Attempt, Outcome, Subject, Verdict};
 use portcullis::gate::{Admission, Gate};
 use tokio::task::JoinHandle;
 
-use crate::gate::{FakeServer, World};
+use crate::support::{FakeServer, World};
 
 /// The limits of the rules as shipped.
 const PAIR: usize = 5;

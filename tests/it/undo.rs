@@ -11,8 +11,8 @@ use portcullis::gate::ports::EventLog as _;
 use proptest::prelude::*;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use crate::doors::{ADMIN, Bot, DOMAIN, MODERATOR, note, submit};
-use crate::gate::{FakeServer, World};
+use crate::support::bot::{ADMIN, Bot, DOMAIN, MODERATOR, note, submit};
+use crate::support::{FakeServer, World};
 
 const OTHER: &str = "other@example.org/desk";
 

@@ -1,6 +1,6 @@
 //! `watch`: who hears what, and that it outlives the program.
 
-use crate::doors::{ADMIN, Bot, MODERATOR, note, submit};
+use crate::support::bot::{ADMIN, Bot, MODERATOR, note, submit};
 
 #[tokio::test(start_paused = true)]
 async fn everybody_chooses_for_themselves_and_admins_for_rooms() {
@@ -57,10 +57,10 @@ async fn a_wish_is_an_event_and_shows_in_the_history() {
         "{text}"
     );
     // Folded anew, as after a restart.
-    let again = crate::gate::World::on(
+    let again = crate::support::World::on(
         std::sync::Arc::clone(&bot.world.store),
         std::sync::Arc::clone(&bot.world.server),
-        crate::gate::START,
+        crate::support::START,
     );
     let subject = portcullis::core::Subject::parse("admin@example.org").unwrap();
     let watch = again.gate.read(|ledger| ledger.watch_of(&subject).cloned());

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use minidom::Element;
 use portcullis::gate::ports::{Gap, Standing};
 
-use crate::doors::{ADMIN, Bot, DOMAIN, MODERATOR, STRANGER};
-use crate::gate::FakeServer;
+use crate::support::FakeServer;
+use crate::support::bot::{ADMIN, Bot, DOMAIN, MODERATOR, STRANGER};
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 

@@ -6,8 +6,8 @@ use minidom::Element;
 use portcullis::core::{Ledger, Report, What};
 use portcullis::front::work::{PATIENCE, UNSEEN};
 
-use crate::doors::{ADMIN, Bot, actions, body_of, element, note, session, submit};
-use crate::gate::order;
+use crate::support::bot::{ADMIN, Bot, actions, body_of, element, note, session, submit};
+use crate::support::order;
 
 /// So long the store takes for one append: longer than a form waits.
 const SLOW: Duration = PATIENCE.saturating_add(Duration::from_secs(1));

@@ -12,7 +12,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    Ban, EventId, Exemption, Order, Proposal, Report, Role, Ruling, Subject, Term, What, propose,
+    Ban, EventId, Exemption, Proposal, Report, Role, Ruling, Subject, Term, What, propose,
 };
 
 /// The description.
@@ -109,17 +109,13 @@ impl Allow {
     }
 
     fn order(&self, call: &Call) -> Report {
-        Report::Order(Order {
-            actor: call.caller.actor(call.door, &self.subject),
-            own_account: call.caller.account(),
-            own_addresses: Vec::new(),
-            command: call.id,
-            subject: self.subject.clone(),
-            what: What::Allow {
+        Report::Order(call.order(
+            &self.subject,
+            What::Allow {
                 term: self.term,
                 comment: self.comment.clone(),
             },
-        })
+        ))
     }
 
     /// Why the rules would refuse it; nothing is done.

@@ -15,7 +15,7 @@ use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    EventId, Order, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
+    EventId, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
 };
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
@@ -129,14 +129,10 @@ impl Ban {
     }
 
     fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Report {
-        Report::Order(Order {
-            actor: call.caller.actor(call.door, subject),
-            own_account: call.caller.account(),
-            own_addresses: own_addresses.to_vec(),
-            command: call.id,
-            subject: subject.clone(),
-            what: self.what(subject),
-        })
+        Report::Order(
+            call.order(subject, self.what(subject))
+                .own_addresses(own_addresses.to_vec()),
+        )
     }
 
     fn what(&self, subject: &Subject) -> What {

@@ -11,7 +11,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Order, Report, Role, Ruling, Subject, Term, What};
+use crate::core::{Report, Role, Ruling, Subject, Term, What};
 use crate::gate::ports::LogFault;
 
 /// The description.
@@ -90,14 +90,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
     let mut results = Vec::with_capacity(extend.subjects.len());
     for subject in extend.subjects {
-        let order = Order {
-            actor: call.caller.actor(call.door, &subject),
-            own_account: call.caller.account(),
-            own_addresses: Vec::new(),
-            command: call.id,
-            subject: subject.clone(),
-            what: What::Extend { by: extend.by },
-        };
+        let order = call.order(&subject, What::Extend { by: extend.by });
         let ruling = context.gate.submit(Report::Order(order)).await;
         results.push((subject, ruling));
     }

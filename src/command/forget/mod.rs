@@ -8,7 +8,7 @@ use super::parts::subjects;
 use super::spec::{Field, Spec};
 use super::{broken, words};
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -43,14 +43,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
     let before = context.gate.outlook(subject.whose(), subject.place());
-    let order = Order {
-        actor: call.caller.actor(call.door, &subject),
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: subject.clone(),
-        what: What::Forget,
-    };
+    let order = call.order(&subject, What::Forget);
     let (bans, standing) = match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Forgotten { bans, .. }) => {
             let standing = context

@@ -13,7 +13,7 @@ use super::parts::settle::{MANY, own_addresses};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Spec};
 use super::{broken, words};
-use crate::core::{Account, Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Account, Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -74,19 +74,17 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let own = own_addresses(&subjects, call, context).await;
     let mut results = Vec::with_capacity(whom.len());
     for one in &whom {
-        let order = Order {
-            actor: call.caller.actor(call.door, &one.subject),
-            own_account: call.caller.account(),
-            own_addresses: own.clone(),
-            command: call.id,
-            subject: one.subject.clone(),
-            what: What::Kick {
-                reason: match &one.resource {
-                    Some(resource) => words::only_the_session(resource, &reason),
-                    None => reason.clone(),
+        let order = call
+            .order(
+                &one.subject,
+                What::Kick {
+                    reason: match &one.resource {
+                        Some(resource) => words::only_the_session(resource, &reason),
+                        None => reason.clone(),
+                    },
                 },
-            },
-        };
+            )
+            .own_addresses(own.clone());
         results.push(context.gate.submit(Report::Order(order)).await);
     }
     if let [Ok(Ruling::Refused(why))] = &results[..] {

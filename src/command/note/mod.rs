@@ -7,7 +7,7 @@ use super::parts::fields::{NOTE, WHOM};
 use super::parts::{notes, subjects};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Order, Report, Role, Ruling, What};
+use crate::core::{Report, Role, Ruling, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -82,17 +82,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             Err(fault) => return Outcome::Broken(broken("read the notes", &fault)),
         }
     }
-    let order = Order {
-        actor: call.caller.actor(call.door, &subject),
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: subject.clone(),
-        what: What::Annotate {
+    let order = call.order(
+        &subject,
+        What::Annotate {
             note: note.clone(),
             replaces: replaces || removes,
         },
-    };
+    );
     match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Annotated(subject)) => done(
             Grade::Good,

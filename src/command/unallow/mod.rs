@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Report, Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -37,14 +37,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(subject) => subject,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let order = Order {
-        actor: call.caller.actor(call.door, &subject),
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: subject.clone(),
-        what: What::Unallow,
-    };
+    let order = call.order(&subject, What::Unallow);
     let (grade, mut lines) = match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Unallowed(exemption)) => (
             Grade::Good,

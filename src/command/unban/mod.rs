@@ -14,7 +14,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Report, Role, Ruling, Subject, What};
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
 
@@ -103,16 +103,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 /// The order to end one ban.
 fn lift(call: &Call, subject: &Subject, reason: &str) -> Report {
-    Report::Order(Order {
-        actor: call.caller.actor(call.door, subject),
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: subject.clone(),
-        what: What::Lift {
+    Report::Order(call.order(
+        subject,
+        What::Lift {
             reason: reason.to_owned(),
         },
-    })
+    ))
 }
 
 fn problem_of(text: String) -> Problem {

@@ -15,7 +15,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::undo::DEEDS;
-use crate::core::{Ban, Deed, Order, Report, Role, Ruling, Subject, What};
+use crate::core::{Ban, Deed, Report, Role, Ruling, Subject, What};
 use crate::gate::ports::LogFault;
 use wanted::{One, Wanted};
 
@@ -159,14 +159,7 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
 }
 
 fn order(call: &Call, one: &One) -> Report {
-    Report::Order(Order {
-        actor: call.caller.actor(call.door, &one.subject),
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: one.subject.clone(),
-        what: What::Undo { deed: one.deed },
-    })
+    Report::Order(call.order(&one.subject, What::Undo { deed: one.deed }))
 }
 
 /// How to take back what was taken back.

@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
-use crate::core::{Order, Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
+use crate::core::{Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -200,17 +200,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         false => Watch::usual(),
     };
     let watch = wish.applied(&kept.unwrap_or(usual));
-    let order = Order {
-        actor: match is_own {
-            true => call.caller.actor_for_self(call.door),
-            false => call.caller.actor(call.door, &subject),
-        },
-        own_account: call.caller.account(),
-        own_addresses: Vec::new(),
-        command: call.id,
-        subject: subject.clone(),
-        what: What::Watch(watch.clone()),
-    };
+    let mut order = call.order(&subject, What::Watch(watch.clone()));
+    if is_own {
+        order.actor = call.caller.actor_for_self(call.door);
+    }
     match context.gate.submit(Report::Order(order)).await {
         Ok(Ruling::Watched { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))

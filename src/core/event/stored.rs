@@ -141,12 +141,7 @@ mod tests {
         Event {
             id: EventId([7; 16]),
             at: Timestamp::from_millis(1_795_320_000_000),
-            actor: Actor {
-                name: "admin@example.org/x".into(),
-                role: Role::Admin,
-                door: Door::Chat,
-                occupant: None,
-            },
+            actor: Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
             command: None,
             origin: Origin::Manual,
             subject: Subject::parse("spam@example.org").unwrap(),

@@ -381,7 +381,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::watch::Topic;
-    use crate::core::{Change, Event, EventId, Origin, Personal, Timestamp};
+    use crate::core::{Change, Event, EventId, Origin, Timestamp};
 
     /// A ledger with something in every field.
     fn sample() -> Ledger {
@@ -424,23 +424,21 @@ mod tests {
         for (seq, (subject, change)) in (1..).zip(story) {
             let subject = Subject::parse(subject).unwrap();
             let based_on = ledger.version(&subject);
-            let event = Event {
-                id: EventId([0; 16]),
-                at: at(1_000),
-                actor: Actor {
+            let event = Event::decided(
+                EventId([0; 16]),
+                at(1_000),
+                Actor {
                     occupant: Some(Box::from("room@example.org/nick")),
                     door: crate::core::Door::Chat,
                     ..Actor::rules()
                 },
-                command: None,
-                origin: Origin::Automatic {
-                    rule: String::from("x"),
-                },
                 subject,
                 based_on,
                 change,
-                personal: Personal::default(),
-            };
+            )
+            .with_origin(Origin::Automatic {
+                rule: String::from("x"),
+            });
             ledger.fold(Seq(seq), &event);
         }
         ledger

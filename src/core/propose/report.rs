@@ -52,6 +52,42 @@ pub struct Order {
     pub what: What,
 }
 
+impl Order {
+    /// An order of somebody whose account and addresses are not known, and that is part of no command. The other methods
+    /// say what differs.
+    pub fn new(actor: Actor, subject: Subject, what: What) -> Order {
+        Order {
+            actor,
+            own_account: None,
+            own_addresses: Vec::new(),
+            command: None,
+            subject,
+            what,
+        }
+    }
+
+    /// Given by the owner of this account, who may not ban it; `None`: they have none.
+    #[must_use]
+    pub fn own_account(mut self, account: Option<Account>) -> Order {
+        self.own_account = account;
+        self
+    }
+
+    /// Given by somebody connected from these addresses, who may not ban them.
+    #[must_use]
+    pub fn own_addresses(mut self, addresses: Vec<IpAddr>) -> Order {
+        self.own_addresses = addresses;
+        self
+    }
+
+    /// Part of this command; `None`: of no command.
+    #[must_use]
+    pub fn by_command(mut self, command: impl Into<Option<CommandId>>) -> Order {
+        self.command = command.into();
+        self
+    }
+}
+
 /// The kinds of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {

@@ -22,14 +22,9 @@ impl World {
         World {
             ledger: Ledger::default(),
             policy: Policy {
-                default_term: Term::Forever,
-                longest: None,
                 moderator_longest: Some(Duration::from_secs(30 * 86_400)),
-                moderators_change: Default::default(),
-                undo_for: Duration::from_secs(86_400),
                 exempt_networks: vec!["127.0.0.0/8".parse().unwrap()],
-                exempt_accounts: vec![],
-                rules: Default::default(),
+                ..Policy::default()
             },
             now: Timestamp::parse("2026-11-22T12:00Z").unwrap(),
             seq: 0,
@@ -37,22 +32,18 @@ impl World {
     }
 
     fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
-        let order = Order {
-            actor: Actor {
-                name: "admin@example.org/x".into(),
-                role,
-                door: Door::Chat,
-                occupant: None,
-            },
-            own_account: Subject::parse("admin@example.org")
+        let order = Order::new(
+            Actor::person("admin@example.org/x", role, Door::Chat),
+            Subject::parse(subject).unwrap(),
+            what,
+        )
+        .own_account(
+            Subject::parse("admin@example.org")
                 .unwrap()
                 .account()
                 .cloned(),
-            own_addresses: vec!["198.51.100.9".parse().unwrap()],
-            command: None,
-            subject: Subject::parse(subject).unwrap(),
-            what,
-        };
+        )
+        .own_addresses(vec!["198.51.100.9".parse().unwrap()]);
         self.submit(&Report::Order(order)).unwrap()
     }
 
@@ -300,23 +291,15 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
         EventId([ids; 16])
     };
     let order = |reason: &str| {
-        Report::Order(Order {
-            actor: Actor {
-                name: "a@example.org".into(),
-                role: Role::Admin,
-                door: Door::Chat,
-                occupant: None,
-            },
-            own_account: None,
-            own_addresses: vec![],
-            command: None,
-            subject: Subject::parse("spam@example.org").unwrap(),
-            what: What::Ban {
+        Report::Order(Order::new(
+            Actor::person("a@example.org", Role::Admin, Door::Chat),
+            Subject::parse("spam@example.org").unwrap(),
+            What::Ban {
                 term: None,
                 reason: Some(reason.into()),
                 note: None,
             },
-        })
+        ))
     };
     let mut events = Vec::new();
     for reason in ["first", "second"] {
@@ -385,21 +368,15 @@ fn a_ban_taken_over_from_elsewhere_says_so_and_never_shortens_one_that_stands() 
 #[test]
 fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_at_all() {
     let mut world = World::new();
-    let event = |byte, at: &str, change| Event {
-        id: EventId([byte; 16]),
-        at: Timestamp::parse(at).unwrap(),
-        actor: Actor {
-            name: "old@example.org/x".into(),
-            role: Role::Moderator,
-            door: Door::Chat,
-            occupant: None,
-        },
-        command: None,
-        origin: Origin::Manual,
-        subject: Subject::parse("a@b.c").unwrap(),
-        based_on: Seq(77),
-        change,
-        personal: Personal::default(),
+    let event = |byte, at: &str, change| {
+        Event::decided(
+            EventId([byte; 16]),
+            Timestamp::parse(at).unwrap(),
+            Actor::person("old@example.org/x", Role::Moderator, Door::Chat),
+            Subject::parse("a@b.c").unwrap(),
+            Seq(77),
+            change,
+        )
     };
     let recall = |world: &mut World, event: Event| world.submit(&Report::Recall(Box::new(event)));
     let imposed = |until| Change::Imposed {

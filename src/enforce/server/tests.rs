@@ -415,12 +415,7 @@ fn ban(whom: &str) -> Ban {
         id: BanId(17),
         subject: Subject::parse(whom).unwrap(),
         reason: "spam".into(),
-        by: Actor {
-            name: "admin@localhost/x".into(),
-            role: Role::Admin,
-            door: Door::Chat,
-            occupant: None,
-        },
+        by: Actor::person("admin@localhost/x", Role::Admin, Door::Chat),
         origin: Origin::Manual,
         since: Timestamp::from_millis(1_795_320_000_000),
         until: None,

@@ -2,8 +2,8 @@
 //!
 //! Whoever may open it is the program's own user or root, and an admin: they own the store. The
 //! folder it lies in, its mode and the peer's credentials all say so. `portcullis doctor` asks here
-//! first, because a second component stream beside the running one would cost that one its privileges on
-//! ejabberd (reference: two connections of one host, the grant goes with the first to close).
+//! first, because a second component stream beside the running one would cost that one its privileges:
+//! ejabberd withdraws the grant of a host when the first of its connections closes.
 //!
 //! A connection may ask any number of questions, one behind the other; [`Client`] is its other end.
 
@@ -325,14 +325,10 @@ async fn call(
         Ok(values) => values,
         Err(problems) => return Outcome::Invalid { problems },
     };
-    let call = Call {
-        caller: caller.clone(),
-        door: Door::Terminal,
-        name,
-        values,
-        confirmed,
-        id,
-    };
+    let call = Call::new(caller.clone(), Door::Terminal, name)
+        .with_values(values)
+        .confirmed(confirmed)
+        .by_command(id);
     let mut outcome = Outcome::of(command::handle(&call, context).await, &call.name);
     if let Outcome::Done { subjects, .. } = &mut outcome {
         *subjects = standings(&call, context);

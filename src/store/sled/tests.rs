@@ -4,25 +4,23 @@ use futures::executor::block_on;
 
 use super::codec::LogValue;
 use super::*;
-use crate::core::{Actor, Change, Event, EventId, Origin, Personal, Subject, Timestamp};
+use crate::core::{Actor, Change, Event, EventId, Personal, Subject, Timestamp};
 use crate::gate::ports::EventLog;
 
 fn event(number: u8) -> Event {
-    Event {
-        id: EventId([number; 16]),
-        at: Timestamp::from_millis(0),
-        actor: Actor::clock(),
-        command: None,
-        origin: Origin::Manual,
-        subject: Subject::parse("spam@example.org").unwrap(),
-        based_on: Seq(0),
-        change: Change::Expired,
-        personal: Personal {
-            key: 0,
-            note: Some(format!("note {number}")),
-            evidence: None,
-        },
-    }
+    Event::decided(
+        EventId([number; 16]),
+        Timestamp::from_millis(0),
+        Actor::clock(),
+        Subject::parse("spam@example.org").unwrap(),
+        Seq(0),
+        Change::Expired,
+    )
+    .with_personal(Personal {
+        key: 0,
+        note: Some(format!("note {number}")),
+        evidence: None,
+    })
 }
 
 /// A store with five entries, changed behind its back.

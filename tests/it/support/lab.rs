@@ -1,0 +1,161 @@
+//! The rules alone, without a gate: a ledger, a tracker and a clock in hand.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::core::{
+    Account, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Ledger, Order, Outcome, Policy,
+    Proposal, Report, Role, Rules, Ruling, Seq, Subject, Timestamp, Tracker, Verdict, What, weigh,
+};
+
+pub(crate) const START: i64 = 1_795_320_000_000;
+
+/// A server with a hook, a clock in hand, and every account's password known to the test.
+pub(crate) struct Lab {
+    pub(crate) policy: Policy,
+    pub(crate) ledger: Ledger,
+    pub(crate) tracker: Tracker,
+    pub(crate) log: Vec<Event>,
+    pub(crate) now: Timestamp,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    In,
+    /// An ordinary wrong password: it was checked.
+    Wrong,
+    Refused(By),
+}
+
+pub(crate) fn policy(rules: Rules) -> Policy {
+    Policy {
+        rules: Arc::new(rules),
+        ..Policy::default()
+    }
+}
+
+pub(crate) fn account(text: &str) -> Account {
+    Subject::parse(text).unwrap().account().unwrap().clone()
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self::with(policy(Rules::default()), Bounds::default())
+    }
+
+    pub(crate) fn with(policy: Policy, bounds: Bounds) -> Self {
+        let now = Timestamp::from_millis(START);
+        Lab {
+            tracker: Tracker::new(Arc::clone(&policy.rules), bounds, [7; 16], now),
+            policy,
+            ledger: Ledger::default(),
+            log: Vec::new(),
+            now,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.now = self.now.saturating_add(Duration::from_millis(millis));
+    }
+
+    pub(crate) fn verdict(&self, account: &Account, address: IpAddr) -> Verdict {
+        let known = || self.tracker.knows(account, address, self.now);
+        self.ledger
+            .check(Some(account), Some(address), known, self.now)
+    }
+
+    /// One try on a stream, whenever it was opened: asked, checked, reported.
+    pub(crate) fn login(&mut self, name: &str, address: &str, right: bool) -> Seen {
+        self.log_in(name, address, right, false)
+    }
+
+    fn log_in(&mut self, name: &str, address: &str, right: bool, unknown: bool) -> Seen {
+        let who = account(&format!("{name}@example.org"));
+        let from: IpAddr = address.parse().unwrap();
+        let (outcome, seen) = match self.verdict(&who, from) {
+            Verdict::Refuse { by, .. } => (Outcome::Refused, Seen::Refused(by)),
+            Verdict::LetIn if right => (Outcome::Success, Seen::In),
+            Verdict::LetIn => (Outcome::Failure, Seen::Wrong),
+        };
+        let attempt = Attempt {
+            account: Some(who),
+            address: Some(from),
+            outcome,
+            unknown,
+            at: self.now,
+        };
+        self.submit(&Report::Login(attempt));
+        self.pass(20);
+        seen
+    }
+
+    pub(crate) fn submit(&mut self, report: &Report) -> Vec<Ruling> {
+        let mut count = self.log.len() as u64;
+        let mut fresh = || {
+            count += 1;
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&count.to_be_bytes());
+            id[8..].copy_from_slice(&count.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            EventId(id)
+        };
+        let (proposal, notices) = weigh(
+            &self.ledger,
+            &mut self.tracker,
+            &self.policy,
+            report,
+            self.now,
+            &mut fresh,
+        );
+        self.notes.extend(notices.iter().map(ToString::to_string));
+        match proposal {
+            Proposal::Answer(ruling) => vec![ruling],
+            Proposal::Events(events) => events
+                .into_iter()
+                .map(|event| {
+                    self.log.push(event.clone());
+                    self.ledger.fold(Seq(self.log.len() as u64), &event).0
+                })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn order(&mut self, subject: &str, what: What) -> Ruling {
+        let order = Order::new(
+            Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+            Subject::parse(subject).unwrap(),
+            what,
+        );
+        self.submit(&Report::Order(order)).remove(0)
+    }
+
+    /// So many wrong guesses of these; how many were checked.
+    pub(crate) fn guesses(&mut self, tries: impl IntoIterator<Item = (String, String)>) -> usize {
+        tries
+            .into_iter()
+            .filter(|(name, address)| self.login(name, address, false) == Seen::Wrong)
+            .count()
+    }
+
+    pub(crate) fn bans(&self) -> Vec<Ban> {
+        self.ledger.newest_first().cloned().collect()
+    }
+
+    /// The program stops and starts: counters through their bytes, bans through the log.
+    pub(crate) fn restart(&mut self) {
+        let saved = self.tracker.save();
+        let rules = Arc::clone(&self.policy.rules);
+        self.tracker = Tracker::restore(&[saved], rules, Bounds::default(), self.now).unwrap();
+        self.replay();
+    }
+
+    pub(crate) fn replay(&mut self) {
+        self.ledger = Ledger::default();
+        for (place, event) in self.log.iter().enumerate() {
+            self.ledger.fold(Seq(place as u64 + 1), event);
+        }
+    }
+}

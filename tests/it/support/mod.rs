@@ -1,0 +1,10 @@
+//! What the tests share. Test files import this folder and never each other; `house.rs` says so.
+
+pub(crate) mod bot;
+pub(crate) mod lab;
+pub(crate) mod scripted;
+mod server;
+mod world;
+
+pub(crate) use server::FakeServer;
+pub(crate) use world::{START, World, order, policy};

@@ -1,0 +1,154 @@
+//! A server port that does as it is told.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use portcullis::core::{Account, Ban, Subject};
+use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
+use tokio::sync::watch;
+
+/// A server that writes down what it is told, and fails as often as it is told.
+pub(crate) struct FakeServer {
+    pub(crate) done: Mutex<Vec<String>>,
+    pub(crate) failures: AtomicU32,
+    pub(crate) standing: watch::Sender<Arc<Standing>>,
+    pub(crate) unknown: Mutex<Vec<Account>>,
+    pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
+    /// How many sessions there are to end.
+    pub(crate) sessions: Mutex<Option<u64>>,
+    /// Bans it itself made, or whose record somebody changed.
+    pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
+    pub(crate) changed: Mutex<Vec<Subject>>,
+    held: AtomicBool,
+    /// How many milliseconds a ban takes.
+    pub(crate) takes: AtomicU64,
+}
+
+impl FakeServer {
+    pub(crate) fn new(linked: bool) -> Arc<Self> {
+        Arc::new(FakeServer {
+            done: Mutex::default(),
+            failures: AtomicU32::new(0),
+            standing: watch::Sender::new(Arc::new(Standing {
+                linked,
+                probed: linked,
+                level: 1,
+                ..Standing::default()
+            })),
+            unknown: Mutex::default(),
+            admin_addresses: Mutex::default(),
+            sessions: Mutex::new(Some(0)),
+            its_own: Mutex::default(),
+            changed: Mutex::default(),
+            held: AtomicBool::new(false),
+            takes: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn set_linked(&self, linked: bool) {
+        self.standing.send_replace(Arc::new(Standing {
+            linked,
+            probed: linked,
+            level: 1,
+            ..Standing::default()
+        }));
+    }
+
+    /// From now on it takes bans and never says that it did.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
+    fn act(&self, what: String) -> Result<(), Undone> {
+        let left = self.failures.load(Ordering::SeqCst);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::SeqCst);
+            return Err(Undone("the server said no".into()));
+        }
+        self.done.lock().unwrap().push(what);
+        Ok(())
+    }
+
+    pub(crate) fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap().clone()
+    }
+}
+
+impl Server for FakeServer {
+    fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
+        async move {
+            if self.held.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            let takes = Duration::from_millis(self.takes.load(Ordering::SeqCst));
+            tokio::time::sleep(takes).await;
+            self.act(format!("ban {} {}", ban.id, ban.subject))?;
+            Ok(match ban.subject {
+                Subject::Account(_) => Held::Enforced,
+                _ => Held::NeedsModule,
+            })
+        }
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>> {
+        async move { self.act(format!("free {subject}")) }.boxed()
+    }
+
+    fn kick<'a>(
+        &'a self,
+        subject: &'a Subject,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async move {
+            self.act(format!("kick {subject}"))?;
+            Ok(*self.sessions.lock().unwrap())
+        }
+        .boxed()
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        account: &'a Account,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async move {
+            self.act(format!("kick {account}/{resource}"))?;
+            Ok(Some(1))
+        }
+        .boxed()
+    }
+
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
+    }
+
+    fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
+        async move { self.admin_addresses.lock().unwrap().clone() }.boxed()
+    }
+
+    fn holds<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Option<bool>> {
+        async move { Some(!self.changed.lock().unwrap().contains(&ban.subject)) }.boxed()
+    }
+
+    fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
+        let its_own = self.its_own.lock().unwrap();
+        let accounts = its_own.iter().map(|(account, _)| account.clone()).collect();
+        async move { accounts }.boxed()
+    }
+
+    fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        let its_own = self.its_own.lock().unwrap();
+        let found = its_own.iter().find(|(own, _)| own == account);
+        let found = found.map(|(_, recorded)| recorded.clone());
+        async move { found }.boxed()
+    }
+
+    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+        self.standing.subscribe()
+    }
+}

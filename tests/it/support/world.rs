@@ -1,0 +1,126 @@
+//! The core of the program with a store in memory, a server that does as it is told and a clock in hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use portcullis::core::{
+    Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Timestamp, What,
+};
+use portcullis::gate::clock::Clock;
+use portcullis::gate::ports::{EventLog, Outbox, Server};
+use portcullis::gate::{Gate, Settled};
+use portcullis::store::MemoryStore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::FakeServer;
+
+/// A gate that runs, with everything around it in hand.
+pub(crate) struct World {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) server: Arc<FakeServer>,
+    pub(crate) time: Arc<AtomicI64>,
+    pub(crate) stop: CancellationToken,
+    delivery: JoinHandle<()>,
+}
+
+pub(crate) const START: i64 = 1_795_320_000_000;
+
+pub(crate) fn policy() -> Policy {
+    Policy {
+        moderator_longest: Some(Duration::from_secs(30 * 86_400)),
+        exempt_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        ..Policy::default()
+    }
+}
+
+impl World {
+    pub(crate) fn new(server: Arc<FakeServer>) -> Self {
+        Self::on(Arc::new(MemoryStore::new()), server, START)
+    }
+
+    pub(crate) fn on(store: Arc<MemoryStore>, server: Arc<FakeServer>, start: i64) -> Self {
+        let time = Arc::new(AtomicI64::new(start));
+        let clock = {
+            let time = Arc::clone(&time);
+            Clock::from_fn(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
+        };
+        let gate = Gate::open(
+            Arc::clone(&store) as Arc<dyn EventLog>,
+            Arc::clone(&store) as Arc<dyn Outbox>,
+            Arc::clone(&server) as Arc<dyn Server>,
+            clock,
+            policy(),
+        )
+        .unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            async move { gate.follow(stop).await }
+        });
+        tokio::spawn({
+            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            async move { gate.watch_the_clock(stop).await }
+        });
+        let delivery = tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
+        World {
+            gate,
+            store,
+            server,
+            time,
+            stop,
+            delivery,
+        }
+    }
+
+    /// Stops everything and waits until nothing is carried out any more; how long that took.
+    pub(crate) async fn stop_delivery(&mut self) -> Duration {
+        let begin = tokio::time::Instant::now();
+        self.stop.cancel();
+        (&mut self.delivery).await.unwrap();
+        begin.elapsed()
+    }
+
+    pub(crate) fn pass(&self, span: Duration) {
+        self.time
+            .fetch_add(i64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
+        let what = What::Ban {
+            term: term.map(|term| Term::parse(term).unwrap()),
+            reason: Some("spam".into()),
+            note: Some("private".into()),
+        };
+        self.gate.submit(order(subject, what)).await.unwrap()
+    }
+
+    pub(crate) async fn lift(&self, subject: &str) -> Ruling {
+        let what = What::Lift {
+            reason: String::new(),
+        };
+        self.gate.submit(order(subject, what)).await.unwrap()
+    }
+
+    pub(crate) async fn settled(&self, subject: &str) -> Settled {
+        let subject = Subject::parse(subject).unwrap();
+        self.gate.settled(&subject, Duration::from_secs(10)).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn order(subject: &str, what: What) -> Report {
+    Report::Order(Order::new(
+        Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+        Subject::parse(subject).unwrap(),
+        what,
+    ))
+}
