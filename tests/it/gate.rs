@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::FutureExt;
 use portcullis::core::{
     Attempt, Ban, By, Order, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What,
 };
 use portcullis::gate::effects::STOP_WAIT;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Server};
+use portcullis::gate::ports::{EventLog, Held, Outbox};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
 

@@ -8,7 +8,6 @@ use portcullis::command::{Context, Recorded};
 use portcullis::core::{Account, Rights, Role, Timestamp};
 use portcullis::front::{Desk, Roles};
 use portcullis::xmpp::stanza::{Received, Top, parse};
-use proptest::prelude::*;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::jid::{BareJid, Jid};
 

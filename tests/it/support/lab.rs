@@ -73,7 +73,7 @@ impl Lab {
         self.log_in(name, address, right, false)
     }
 
-    fn log_in(&mut self, name: &str, address: &str, right: bool, unknown: bool) -> Seen {
+    pub(crate) fn log_in(&mut self, name: &str, address: &str, right: bool, unknown: bool) -> Seen {
         let who = account(&format!("{name}@example.org"));
         let from: IpAddr = address.parse().unwrap();
         let (outcome, seen) = match self.verdict(&who, from) {

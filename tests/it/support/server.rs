@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Subject};
-use portcullis::gate::ports::{EventLog, Held, Outbox, Recorded, Server, Standing, Undone};
+use portcullis::gate::ports::{Held, Recorded, Server, Standing, Undone};
 use tokio::sync::watch;
 
 /// A server that writes down what it is told, and fails as often as it is told.

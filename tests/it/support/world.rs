@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
 use portcullis::core::{
-    Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Timestamp, What,
+    Actor, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Timestamp, What,
 };
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{EventLog, Outbox, Server};
