@@ -94,7 +94,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     };
     let (link, wire, incoming) = Link::new(settings::link(&config));
     let asker = Asker::new(wire.clone());
-    let host = XmppServer::new(asker.clone().into(), settings::server(&config));
+    let host = XmppServer::new(asker.clone(), settings::server(&config));
     let gate = {
         let log = Arc::clone(&store) as Arc<dyn EventLog>;
         let outbox = Arc::clone(&store) as Arc<dyn Outbox>;

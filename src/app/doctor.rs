@@ -91,7 +91,7 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
 async fn probe(config: &Config) -> anyhow::Result<Standing> {
     let (link, wire, mut incoming) = Link::new(settings::link(config));
     let asker = Asker::new(wire.clone());
-    let host = XmppServer::new(asker.clone().into(), settings::server(config));
+    let host = XmppServer::new(asker.clone(), settings::server(config));
     let mut standing = host.standing();
     let stop = CancellationToken::new();
     let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));

@@ -10,12 +10,12 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
 use super::admin;
-use super::courier::Unanswered;
 use super::native_hash::native_hash;
 use super::probe::Capabilities;
 use super::record::{Judgement, Record};
 use crate::core::{Account, Ban, BanId};
 use crate::gate::ports::{Found, Undone};
+use crate::xmpp::iq::Unanswered;
 use crate::xmpp::payload::hook;
 
 /// How often a record is written before we give up for now. Who overwrites it has to log in again between two of our steps.
@@ -378,7 +378,7 @@ impl XmppServer {
 
     pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {
         let read = self
-            .errands
+            .requests
             .read_record(jid, host.spelling, self.limits.answer)
             .await;
         read.map_err(|why| self.undone(&format!("The record of {jid} could not be read"), &why))
@@ -391,7 +391,7 @@ impl XmppServer {
         record: &Record,
     ) -> Result<(), Undone> {
         let written = self
-            .errands
+            .requests
             .write_record(jid, host.spelling, record, self.limits.answer)
             .await;
         written

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
-use super::courier::{Unanswered, Verb};
 use super::module_nodes::Node;
 use super::privilege::domain_key;
 use crate::core::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
+use crate::xmpp::iq::{Question, Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
 
 /// News that come closer together than this are told once.
@@ -132,8 +132,8 @@ impl XmppServer {
         };
         let limit = self.limits.answer;
         match self
-            .errands
-            .plain(module.clone(), Verb::Set, kick, limit)
+            .requests
+            .plain(Question::new(module.clone(), Verb::Set, kick, limit))
             .await
         {
             Ok(answer) => {
@@ -150,8 +150,8 @@ impl XmppServer {
         let limit = self.limits.answer;
         let question = hook::hash(account);
         let answer = self
-            .errands
-            .plain(module.clone(), Verb::Get, question, limit)
+            .requests
+            .plain(Question::new(module.clone(), Verb::Get, question, limit))
             .await;
         match answer {
             Ok(answer) => answer.as_ref().and_then(hook::hash_value),
@@ -218,8 +218,8 @@ impl XmppServer {
     async fn tell(self: Arc<Self>, module: Jid, news: minidom::Element) -> Jid {
         let limit = self.limits.probe;
         if let Err(why) = self
-            .errands
-            .aside(module.clone(), Verb::Set, news, limit)
+            .requests
+            .aside(Question::new(module.clone(), Verb::Set, news, limit))
             .await
         {
             // It asks at its next hello.

@@ -2,7 +2,7 @@
 //! [`Server`](crate::gate::ports::Server).
 //!
 //! ```text
-//! gate ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► errand ─► xmpp::iq
+//! gate ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► requests ─► xmpp::iq
 //!          └ record (XEP-0049), privilege (XEP-0356), admin (XEP-0133)
 //! link up ─► probe_loop ─► probe (what a virtual host allows) ─► diagnosis (what is missing, the lines that mend it)
 //! ```
@@ -13,10 +13,8 @@
 //! Start reading at [`server`] and `port.rs` (what the gate asks), then [`record`].
 
 pub mod admin;
-pub mod courier;
 mod diagnosis;
 mod ejabberd;
-mod errand;
 mod hook_module;
 mod kick;
 mod module_nodes;
@@ -27,6 +25,7 @@ pub mod probe;
 mod probe_loop;
 mod prosody;
 pub mod record;
+mod requests;
 pub mod server;
 mod settings;
 

@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use crate::xmpp::iq::Verb;
-use crate::xmpp::payload::{text_of, with};
+use crate::xmpp::iq::{Refused, Verb};
+use crate::xmpp::payload::with;
 
 /// Namespace of grants and wrapped requests.
 pub const NS_PRIVILEGE: &str = "urn:xmpp:privilege:2";
 const NS_FORWARD: &str = "urn:xmpp:forward:0";
 const NS_CLIENT: &str = "jabber:client";
-const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
 /// Domains whose grants are kept. A server has a few; a stranger's server could send any number.
 pub const MOST_VHOSTS: usize = 256;
@@ -249,52 +248,6 @@ pub fn wrap(account: &BareJid, to: &str, verb: Verb, id: &str, payload: Element)
     wrapped
 }
 
-/// An error answer: the condition, and the server's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Name of the condition (RFC 6120, 8.3.3).
-    pub condition: String,
-    /// Its text, `""` when there is none.
-    pub text: String,
-    /// Whether it stood on the outer IQ: the wrapping itself was refused, the request never ran.
-    pub outside: bool,
-}
-
-impl Refused {
-    /// Reads the `<error/>` of an IQ; `undefined-condition` when there is none.
-    pub fn read(iq: &Element, outside: bool) -> Self {
-        let error = iq.children().find(|child| child.name() == "error");
-        let condition = error.and_then(|error| {
-            error
-                .children()
-                .find(|child| child.has_ns(NS_STANZAS) && child.name() != "text")
-        });
-        Refused {
-            condition: condition
-                .map_or("undefined-condition", Element::name)
-                .to_owned(),
-            text: error
-                .map(|error| text_of(error, "text", NS_STANZAS))
-                .unwrap_or_default(),
-            outside,
-        }
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.text.as_str() {
-            "" => f.write_str(&self.condition),
-            text => write!(
-                f,
-                "{}: {}",
-                self.condition,
-                crate::xmpp::payload::one_line(text, 200)
-            ),
-        }
-    }
-}
-
 /// The inner answer of a wrapped request: its child, if it has one. The outer type says nothing: Prosody puts an inner
 /// error into an outer result, ejabberd an error into an outer error without an `<error/>` of its own.
 ///
@@ -306,9 +259,12 @@ pub fn unwrap(outer: &Element) -> Result<Option<Element>, Refused> {
         .and_then(|privilege| privilege.get_child("forwarded", NS_FORWARD))
         .and_then(|forwarded| forwarded.children().find(|child| child.name() == "iq"));
     match inner {
-        Some(inner) if inner.attr("type") == Some("error") => Err(Refused::read(inner, false)),
+        Some(inner) if inner.attr("type") == Some("error") => Err(Refused {
+            is_wrapped: true,
+            ..Refused::read(inner)
+        }),
         Some(inner) if inner.attr("type") == Some("result") => Ok(inner.children().next().cloned()),
-        _ => Err(Refused::read(outer, true)),
+        _ => Err(Refused::read(outer)),
     }
 }
 
@@ -474,8 +430,8 @@ mod tests {
     fn errors_are_found_wherever_they_are() {
         let inside = opened("<iq xmlns='jabber:component:accept' to='portcullis.localhost' from='alice@localhost' type='error' id='p33'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq to='alice@localhost' from='bob@localhost' type='error' id='in32' xmlns='jabber:client'><query xmlns='jabber:iq:private'/><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Query to another users is forbidden</text></error></iq></forwarded></privilege></iq>").unwrap_err();
         assert_eq!(
-            (inside.condition.as_str(), inside.outside),
-            ("forbidden", false)
+            (inside.condition.as_str(), inside.is_wrapped),
+            ("forbidden", true)
         );
         assert_eq!(
             inside.to_string(),
@@ -486,8 +442,8 @@ mod tests {
         assert_eq!(inside.condition, "bad-format");
         let outside = opened("<iq xmlns='jabber:component:accept' from='nosuch@localhost' type='error' id='p14'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>wrapping &lt;IQ&gt; stanza recipient must be a bare JID of a local user</text></error></iq>").unwrap_err();
         assert_eq!(
-            (outside.condition.as_str(), outside.outside),
-            ("forbidden", true)
+            (outside.condition.as_str(), outside.is_wrapped),
+            ("forbidden", false)
         );
         // Nothing of it makes sense: still an answer.
         let odd = opened("<iq xmlns='jabber:component:accept' type='result'/>").unwrap_err();

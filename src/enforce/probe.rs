@@ -7,10 +7,10 @@ use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin::{self, NS_COMMANDS, Route};
-use super::courier::{Unanswered, Verb};
-use super::errand::Errands;
 use super::privilege::{Grant, Right, Spelling};
 use super::record::{NS_PRIVATE, Record};
+use super::requests::Requests;
+use crate::xmpp::iq::{Question, Unanswered, Verb};
 use crate::xmpp::payload::{one_line, text_of};
 
 const NS_VERSION: &str = "jabber:iq:version";
@@ -132,7 +132,7 @@ impl Capabilities {
 /// # Errors
 /// Only [`Unanswered::LinkDown`]: everything else is an answer.
 pub(crate) async fn probe(
-    errands: &Errands,
+    requests: &Requests,
     vhost: &str,
     grant: Option<&Grant>,
     admin: Option<(&BareJid, Right)>,
@@ -152,23 +152,23 @@ pub(crate) async fn probe(
     if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin))
         && found.record.allows(Verb::Get)
     {
-        probe_record(errands, &account, &mut found, limit).await?;
+        probe_record(requests, &account, &mut found, limit).await?;
     }
     if !found.is_echoing() {
-        probe_directly(errands, &host, &mut found, limit).await?;
+        probe_directly(requests, &host, &mut found, limit).await?;
     }
     if found.route.is_none()
         && let Some((admin, right)) = admin
         && right.allows(Verb::Set)
     {
-        probe_borrowed(errands, &host, admin, &mut found, limit).await?;
+        probe_borrowed(requests, &host, admin, &mut found, limit).await?;
     }
     Ok(found)
 }
 
 /// Whether a host that answered before still does: one record is read. An error is an answer.
 pub(crate) async fn still_answers(
-    errands: &Errands,
+    requests: &Requests,
     host: &Capabilities,
     admin: Option<&BareJid>,
     limit: Duration,
@@ -179,7 +179,7 @@ pub(crate) async fn still_answers(
     let Some(account) = account else {
         return true;
     };
-    errands.read_record(&account, host.spelling, limit).await != Err(Unanswered::Silent)
+    requests.read_record(&account, host.spelling, limit).await != Err(Unanswered::Silent)
 }
 
 /// An account of a host whose record may be read to see what happens.
@@ -192,13 +192,13 @@ fn somebody(host: &Jid, admin: Option<&BareJid>) -> Option<BareJid> {
 
 /// Reads one record: does anybody answer, and is it the old server that sends our own request back?
 async fn probe_record(
-    errands: &Errands,
+    requests: &Requests,
     account: &BareJid,
     found: &mut Capabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
     for spelling in [Spelling::Plain, Spelling::OtherCase] {
-        let answer = errands
+        let answer = requests
             .as_self(account, spelling, Verb::Get, Record::query(), limit)
             .await;
         match answer {
@@ -221,12 +221,12 @@ async fn probe_record(
 /// Version, name and commands, asked in our own name and all at once: where ejabberd 24.12 drops them, silence costs one
 /// limit and not three.
 async fn probe_directly(
-    errands: &Errands,
+    requests: &Requests,
     host: &Jid,
     found: &mut Capabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
-    let ask = |payload| errands.plain(host.clone(), Verb::Get, payload, limit);
+    let ask = |payload| requests.plain(Question::new(host.clone(), Verb::Get, payload, limit));
     let (version, info, commands) = futures::join!(
         ask(Element::bare("query", NS_VERSION)),
         ask(Element::bare("query", NS_DISCO_INFO)),
@@ -270,14 +270,14 @@ async fn probe_directly(
 
 /// Commands in the name of an admin. The list cannot be asked for (another namespace), so one harmless command is run.
 async fn probe_borrowed(
-    errands: &Errands,
+    requests: &Requests,
     host: &Jid,
     admin: &BareJid,
     found: &mut Capabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
     let route = Route::As(admin.clone());
-    match errands
+    match requests
         .command(host, &route, admin::last_login(admin.as_str()), limit)
         .await
     {

@@ -130,7 +130,7 @@ impl XmppServer {
         };
         let checks = asked.iter().map(|(host, admin)| {
             let admin = admin.as_ref().map(|(admin, _)| admin);
-            still_answers(&self.errands, host, admin, self.limits.answer)
+            still_answers(&self.requests, host, admin, self.limits.answer)
         });
         let answers = join_all(checks).await;
         let mut state = self.state();
@@ -177,7 +177,7 @@ impl XmppServer {
         let probes = asked.iter().map(|(vhost, grant, admin)| {
             let admin = admin.as_ref().map(|(admin, right)| (admin, *right));
             probe(
-                &self.errands,
+                &self.requests,
                 vhost,
                 grant.as_ref(),
                 admin,

@@ -4,11 +4,11 @@ use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
 use super::admin;
-use super::courier::Unanswered;
 use super::probe::Capabilities;
 use super::record::Record;
 use crate::core::{Account, Ban};
 use crate::gate::ports::Undone;
+use crate::xmpp::iq::Unanswered;
 
 impl XmppServer {
     /// Disables an account, which closes its streams at once.
@@ -136,14 +136,14 @@ impl XmppServer {
     pub(super) async fn find_on_prosody(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
         if host.keeps_records() {
             match self
-                .errands
+                .requests
                 .read_record(jid, host.spelling, self.limits.answer)
                 .await
             {
                 Ok(_) => return Some(true),
                 // With a valid grant this means: no such account.
                 Err(Unanswered::Refused(refused))
-                    if refused.outside && refused.condition == "forbidden" =>
+                    if !refused.is_wrapped && refused.condition == "forbidden" =>
                 {
                     return Some(false);
                 }

@@ -18,16 +18,16 @@ use tokio::time::Instant;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin;
-use super::courier::{Courier, Unanswered};
 use super::diagnosis::{Names, standing};
-use super::errand::Errands;
 use super::module_nodes::Modules;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
 use super::probe::Capabilities;
+use super::requests::Requests;
 use super::settings::{Limits, Settings};
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId};
 use crate::gate::ports::{Finding, Found, Standing, Undone};
+use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Kind as Stanza, Received};
 
@@ -45,7 +45,7 @@ pub struct XmppServer {
     pub(super) keyring: Keyring,
     pub(super) cookie: Option<Secret>,
     pub(super) limits: Limits,
-    pub(super) errands: Errands,
+    pub(super) requests: Requests,
     pub(super) state: Mutex<State>,
     /// Number of the connection, 0 for none.
     pub(super) session: watch::Sender<u64>,
@@ -80,8 +80,8 @@ pub(super) struct State {
 }
 
 impl XmppServer {
-    /// A server that is asked through `courier`. The link counts as down until [`XmppServer::link_up`].
-    pub fn new(courier: Courier, settings: Settings) -> Arc<Self> {
+    /// A server that is asked through `asker`. The link counts as down until [`XmppServer::link_up`].
+    pub fn new(asker: Asker, settings: Settings) -> Arc<Self> {
         let component = Jid::from(settings.component);
         let believed = believed(&component, &settings.admins, settings.hook_hosts);
         Arc::new(XmppServer {
@@ -91,7 +91,7 @@ impl XmppServer {
             keyring: settings.keyring,
             cookie: settings.cookie,
             limits: settings.limits,
-            errands: Errands::new(courier),
+            requests: Requests::new(asker),
             state: Mutex::new(State {
                 admins: settings.admins,
                 act_as: settings.act_as,
@@ -300,7 +300,7 @@ impl XmppServer {
                 host.vhost
             )));
         };
-        self.errands
+        self.requests
             .command(&vhost, route, command, self.limits.answer)
             .await
     }

@@ -123,11 +123,12 @@ mod tests {
     use super::*;
     use crate::core::Policy;
     use crate::core::seal::{KEY_BYTES, Keyring, generate_key_line};
-    use crate::enforce::courier::Courier;
     use crate::enforce::{Settings, XmppServer};
     use crate::gate::Gate;
     use crate::gate::clock::Clock;
     use crate::store::MemoryStore;
+    use crate::xmpp::iq::Asker;
+    use crate::xmpp::link::{self, Link};
     use crate::xmpp::secret::Secret;
 
     const TOKEN: &str = "a-token-of-the-tests";
@@ -142,7 +143,12 @@ mod tests {
     /// A gate that nobody tells anything.
     fn gate() -> Arc<Gate> {
         let store = Arc::new(MemoryStore::new());
-        let silent = Courier::from_fn(|_| Box::pin(std::future::pending()));
+        let never = link::Settings::new(
+            "bot.example.org".parse().unwrap(),
+            "127.0.0.1:1".to_owned(),
+            Secret::new(String::new()),
+        );
+        let (_, wire, _) = Link::new(never);
         let settings = Settings {
             component: "bot.example.org".parse().unwrap(),
             admins: Vec::new(),
@@ -153,7 +159,7 @@ mod tests {
             hook_hosts: Vec::new(),
             limits: Default::default(),
         };
-        let server = XmppServer::new(silent, settings);
+        let server = XmppServer::new(Asker::new(wire), settings);
         let policy = Policy::default();
         Gate::open(store.clone(), store, server, Clock::system(), policy).unwrap()
     }

@@ -11,6 +11,8 @@
 //!
 //! Start reading at [`link`], then [`guard`]. References: XEP-0114 (component protocol), RFC 6120.
 
+#[cfg(test)]
+pub(crate) mod fake_wire;
 pub mod fault;
 pub mod guard;
 pub mod iq;

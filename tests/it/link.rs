@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::xmpp::guard::STANZA_BYTES;
-use portcullis::xmpp::iq::{Ask, AskFault, Asker, Routed};
+use portcullis::xmpp::iq::{Asker, Question, Routed, Unanswered, Verb};
 use portcullis::xmpp::link::{Cause, Fatal, INCOMING, Incoming, Link, Settings, Tls};
 use portcullis::xmpp::stanza::{Kind, Received};
 use portcullis::xmpp::wire::{Unsent, Wire};
@@ -369,19 +369,19 @@ async fn a_lost_connection_comes_back_soon_and_fails_what_was_open() {
     let question = tokio::spawn(async move {
         let payload = Element::bare("query", "u");
         asker
-            .ask(
+            .ask(Question::new(
                 jid("example.org/x"),
-                None,
-                Ask::Get(payload),
+                Verb::Get,
+                payload,
                 Duration::from_secs(600),
-            )
+            ))
             .await
     });
     assert_eq!(peer.element().await.attr("type"), Some("get"));
     let cut = Instant::now();
     drop(peer);
     assert!(matches!(scene.down().await, Cause::Closed));
-    assert_eq!(question.await.unwrap(), Err(AskFault::Lost));
+    assert_eq!(question.await.unwrap(), Err(Unanswered::LinkDown));
     assert_eq!(scene.wire.send(message("x")).await, Err(Unsent::Down));
     let mut peer = scene.up().await;
     assert!(

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
-use crate::enforce::courier::{Question, Verb};
 use crate::enforce::native_hash::native_hash;
-use crate::enforce::privilege::{NS_PRIVILEGE, Refused};
+use crate::enforce::privilege::NS_PRIVILEGE;
 use crate::enforce::record::{NS_BANNED, Record};
 use crate::gate::ports::{Held, Server};
+use crate::xmpp::fake_wire;
+use crate::xmpp::iq::{Question, Refused, Verb};
 use crate::xmpp::payload::hook;
+use crate::xmpp::payload::set;
 use crate::xmpp::stanza::{Header, Received};
 
 const COOKIE: &str = "PORTCULLISLABCOOKIE";
@@ -73,11 +75,11 @@ fn fake(make: Make) -> Shared {
     }))
 }
 
-fn refused(condition: &str, outside: bool) -> Unanswered {
+fn refused(condition: &str) -> Unanswered {
     Unanswered::Refused(Refused {
         condition: condition.into(),
-        text: String::new(),
-        outside,
+        text: None,
+        is_wrapped: false,
     })
 }
 
@@ -88,6 +90,35 @@ fn iq(inner: &str) -> Element {
 }
 
 impl Fake {
+    /// The answer as it arrives, if there is one.
+    fn reply(&mut self, asked: &Received) -> Option<Received> {
+        let verb = match asked.type_() {
+            "get" => Verb::Get,
+            _ => Verb::Set,
+        };
+        let payload = asked.payload().unwrap().clone();
+        let to = asked.header.to.clone();
+        let mut iq = match self.answer(&Question::new(to, verb, payload, Duration::ZERO)) {
+            Ok(iq) => iq,
+            Err(Unanswered::Silent) => return None,
+            Err(Unanswered::Echoed) => asked.element.clone(),
+            Err(Unanswered::Refused(Refused { condition, .. })) => format!(
+                "<iq xmlns='jabber:component:accept' type='error'><error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+            )
+            .parse()
+            .unwrap(),
+            Err(other) => panic!("{other:?}"),
+        };
+        for (name, value) in [
+            ("id", asked.header.id.as_deref().unwrap()),
+            ("from", asked.header.to.as_str()),
+            ("to", asked.header.from.as_str()),
+        ] {
+            set(&mut iq, name, value);
+        }
+        Some(fake_wire::received(&String::from(&iq)))
+    }
+
     fn answer(&mut self, question: &Question) -> Result<Element, Unanswered> {
         if self.deaf {
             return Err(Unanswered::Silent);
@@ -134,9 +165,9 @@ impl Fake {
         let account = question.to.as_str().to_owned();
         match self.make {
             Make::Ejabberd24 if to == account => return Err(Unanswered::Echoed),
-            Make::Prosody if to != account => return Err(refused("internal-server-error", true)),
+            Make::Prosody if to != account => return Err(refused("internal-server-error")),
             Make::Prosody if !self.accounts.contains(&account) => {
-                return Err(refused("forbidden", true));
+                return Err(refused("forbidden"));
             }
             _ => {}
         }
@@ -207,7 +238,7 @@ impl Fake {
                 &account,
             );
         }
-        Err(refused("service-unavailable", true))
+        Err(refused("service-unavailable"))
     }
 
     fn command(&mut self, name: &str, account: &str) -> Result<String, Unanswered> {
@@ -280,7 +311,7 @@ impl Fake {
                 ))
             }
             "disable-user" | "reenable-user" if self.make == Make::Ejabberd24 || !known => {
-                Err(refused("item-not-found", true))
+                Err(refused("item-not-found"))
             }
             "disable-user" => {
                 if !self.is_banned(account) {
@@ -299,7 +330,7 @@ impl Fake {
                 }
                 done("")
             }
-            _ => Err(refused("item-not-found", true)),
+            _ => Err(refused("item-not-found")),
         }
     }
 
@@ -344,18 +375,17 @@ fn account(text: &str) -> Account {
 }
 
 fn server(fake: &Shared, cookie: Option<&str>) -> Arc<XmppServer> {
-    let fake = Arc::clone(fake);
-    let courier = Courier::from_fn(move |question| {
-        let answer = locked(&fake).answer(&question);
-        Box::pin(async move {
-            if answer == Err(Unanswered::Silent) {
-                sleep(question.timeout).await;
-            }
-            answer
-        })
+    let (fake, (wire, mut other)) = (Arc::clone(fake), fake_wire::up("portcullis.localhost"));
+    let asker = Asker::new(wire);
+    let answers = asker.clone();
+    tokio::spawn(async move {
+        while let Some(asked) = other.next().await {
+            let reply = locked(&fake).reply(&asked);
+            reply.map(|reply| answers.route(reply));
+        }
     });
     XmppServer::new(
-        courier,
+        asker,
         Settings {
             component: BareJid::new("portcullis.localhost").unwrap(),
             admins: vec![account("admin@localhost")],

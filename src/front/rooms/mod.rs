@@ -42,7 +42,7 @@ use crate::command::{AuditEvent, Context, words};
 use crate::core::Timestamp;
 use crate::gate::clock::fresh_id;
 use crate::gate::notices::News;
-use crate::xmpp::iq::{Ask, AskFault, Asker, Reply};
+use crate::xmpp::iq::{Asker, Question as Iq, Unanswered, Verb};
 use crate::xmpp::payload::{muc, with};
 use crate::xmpp::stanza::{Kind, Received};
 use crate::xmpp::wire::Wire;
@@ -339,20 +339,21 @@ impl Rooms {
         asker: &Asker,
         to: Jid,
         question: Question,
-    ) -> (Question, Result<Reply, AskFault>) {
+    ) -> (Question, Result<Element, Unanswered>) {
         let (payload, within) = match question.1 {
             Asked::Look => (with("query", ns::DISCO_INFO, &[]), LOOK_WITHIN),
             Asked::Ping => (with("ping", ns::PING, &[]), PING_WITHIN),
         };
-        let me = Some(self.me.clone().into());
-        let answer = asker.ask(to, me, Ask::Get(payload), within).await;
+        let me = self.me.clone().into();
+        let asked = Iq::new(to, Verb::Get, payload, within).from(me);
+        let answer = asker.ask(asked).await;
         (question, answer)
     }
 
     fn answered(
         &self,
         (room, asked, round): &Question,
-        answer: &Result<Reply, AskFault>,
+        answer: &Result<Element, Unanswered>,
     ) -> Option<Stanza> {
         let (now, chance) = (self.context.gate.now(), chance());
         let nothing = Element::bare("query", ns::DISCO_INFO);
@@ -368,7 +369,7 @@ impl Rooms {
                 None
             }
             Asked::Look => {
-                let query = answer.map(|reply| reply.payload().unwrap_or(&nothing));
+                let query = answer.map(|iq| iq.children().next().unwrap_or(&nothing));
                 match room.looked(*round, query, now, chance)? {
                     Step::Enter(nick) => self.entry(room, &nick),
                     _ => None,

@@ -25,7 +25,7 @@ use super::occupants::Occupants;
 use super::settings::Settings;
 use crate::command::{Seat, Trouble};
 use crate::core::Timestamp;
-use crate::xmpp::iq::AskFault;
+use crate::xmpp::iq::{Refused, Unanswered};
 
 pub(crate) use arrives::Heard;
 
@@ -262,7 +262,7 @@ impl Room {
     pub(super) fn looked(
         &mut self,
         round: u64,
-        answer: Result<&Element, &AskFault>,
+        answer: Result<&Element, &Unanswered>,
         now: Timestamp,
         chance: u32,
     ) -> Option<Step> {
@@ -282,13 +282,13 @@ impl Room {
         let trouble = match answer {
             // Some rooms tell only their members what they are.
             Ok(_) => return Some(self.enter(0, now)),
-            Err(AskFault::Refused { condition, .. }) => match condition.as_str() {
+            Err(Unanswered::Refused(Refused { condition, .. })) => match condition.as_str() {
                 "item-not-found" => Trouble::Missing,
                 "remote-server-not-found" | "remote-server-timeout" => Trouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
             // COMPAT: on ejabberd (24.12, 26.07) no answer to a question of disco reaches a component.
-            Err(AskFault::Timeout(_)) => return Some(self.enter(0, now)),
+            Err(Unanswered::Silent) => return Some(self.enter(0, now)),
             Err(_) => Trouble::Unreachable,
         };
         self.fail(trouble, now, chance);
@@ -299,7 +299,7 @@ impl Room {
     pub(super) fn pinged(
         &mut self,
         round: u64,
-        answer: Result<(), &AskFault>,
+        answer: Result<(), &Unanswered>,
         now: Timestamp,
         chance: u32,
     ) {
@@ -312,7 +312,7 @@ impl Room {
         inside.asked = false;
         let condition = match answer {
             Ok(()) => "",
-            Err(AskFault::Refused { condition, .. }) => condition,
+            Err(Unanswered::Refused(Refused { condition, .. })) => condition,
             Err(_) => "remote-server-timeout",
         };
         match condition {

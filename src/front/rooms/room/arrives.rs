@@ -11,7 +11,7 @@ use super::{Inside, Room, State, Tell};
 use crate::command::Trouble;
 use crate::core::{Role, Timestamp};
 use crate::front::message::{Line, Way};
-use crate::xmpp::iq::{AskFault, refusal};
+use crate::xmpp::iq::Refused;
 use crate::xmpp::payload::muc::{Told, is_invitation, statuses};
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
@@ -174,13 +174,12 @@ impl Room {
         let State::Entering { nick, .. } = self.state else {
             return;
         };
-        let error = presence.get_child("error", NS_COMPONENT);
-        let Some(AskFault::Refused {
-            condition, text, ..
-        }) = error.map(refusal)
-        else {
+        if !presence.has_child("error", NS_COMPONENT) {
             return;
-        };
+        }
+        let Refused {
+            condition, text, ..
+        } = Refused::read(presence);
         let trouble = match condition.as_str() {
             "conflict" if nick + 1 < NICKS => {
                 self.state = State::Between {
@@ -210,9 +209,7 @@ impl Room {
     /// What the room itself says: that something about it changed, or that a line of ours did not get in.
     fn announced(&mut self, message: &Element, type_: &str, now: Timestamp, chance: u32) {
         if type_ == "error" {
-            let error = message.get_child("error", NS_COMPONENT).map(refusal);
-            if matches!(error, Some(AskFault::Refused { condition, .. }) if condition == "not-acceptable")
-            {
+            if Refused::read(message).condition == "not-acceptable" {
                 self.fail(Trouble::Lost, now, chance);
             }
             return;

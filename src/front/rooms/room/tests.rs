@@ -62,12 +62,12 @@ fn features(names: &[&str]) -> Element {
     text.parse().unwrap()
 }
 
-fn refusal_of(condition: &str) -> AskFault {
-    AskFault::Refused {
+fn refusal_of(condition: &str) -> Unanswered {
+    Unanswered::Refused(Refused {
         condition: condition.into(),
-        type_: String::new(),
         text: None,
-    }
+        is_wrapped: false,
+    })
 }
 
 fn presence(room: &mut Room, now: i64, nick: &str, type_: &str, inside: &str) {
@@ -372,10 +372,7 @@ fn a_room_that_is_not_there_is_not_made() {
 
 #[test]
 fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
-    for fault in [
-        AskFault::Timeout(Duration::from_secs(5)),
-        refusal_of("forbidden"),
-    ] {
+    for fault in [Unanswered::Silent, refusal_of("forbidden")] {
         let mut room = room();
         room.link_up(at(0));
         steps(&mut room, 0);
@@ -510,7 +507,7 @@ fn silence_is_broken_by_asking_ourselves_whether_we_are_in() {
         (vec![], Some(2 + silence)),
         "it was not silent"
     );
-    let mut ask = |answer: Result<(), &AskFault>, now: i64| {
+    let mut ask = |answer: Result<(), &Unanswered>, now: i64| {
         let (asked, _) = steps(&mut room, now);
         let [Step::Ping(nick, round)] = &asked[..] else {
             panic!("{asked:?}")
@@ -538,10 +535,7 @@ fn silence_is_broken_by_asking_ourselves_whether_we_are_in() {
         assert_eq!(ask(answer, now), Some(now + 5 + silence), "{condition}");
         now += 5 + silence;
     }
-    for fault in [
-        refusal_of("remote-server-timeout"),
-        AskFault::Timeout(Duration::from_secs(30)),
-    ] {
+    for fault in [refusal_of("remote-server-timeout"), Unanswered::Silent] {
         assert_eq!(ask(Err(&fault), now), Some(now + 65), "asked again soon");
         now += 65;
     }

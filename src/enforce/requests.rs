@@ -1,4 +1,5 @@
-//! The requests portcullis makes of the server, each with a time limit, at most [`IN_FLIGHT`] at once.
+//! The requests enforcement makes of the server, at most [`AT_ONCE`] at a time: in our own name, in the name of an account
+//! (XEP-0356), for records and admin commands.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,62 +9,44 @@ use tokio::sync::Semaphore;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin::{self, Completed, Route};
-use super::courier::{Courier, Question, Unanswered, Verb};
 use super::privilege::{Spelling, unwrap, wrap, wrap_to_self};
 use super::record::Record;
+use crate::xmpp::iq::{Asker, Question, Unanswered, Verb};
 
-/// Requests under way at once. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
+/// Requests at the same time. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
 /// table of 256 of them: more would only wait there.
-pub(crate) const IN_FLIGHT: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
-/// Runs errands.
+/// Asks the server. Every method fails with [`Unanswered`] when no result came back.
 #[derive(Debug)]
-pub(crate) struct Errands {
-    courier: Courier,
-    room: Semaphore,
+pub(crate) struct Requests {
+    asker: Asker,
+    permits: Semaphore,
     /// Inner ids must differ over all accounts (Prosody).
     next: AtomicU64,
 }
 
-impl Errands {
-    pub(crate) fn new(courier: Courier) -> Self {
-        Errands {
-            courier,
-            room: Semaphore::new(IN_FLIGHT),
+impl Requests {
+    pub(crate) fn new(asker: Asker) -> Self {
+        Requests {
+            asker,
+            permits: Semaphore::new(AT_ONCE),
             next: AtomicU64::new(1),
         }
     }
 
     /// A request in our own name; the child of the answer.
-    pub(crate) async fn plain(
-        &self,
-        to: Jid,
-        verb: Verb,
-        payload: Element,
-        limit: Duration,
-    ) -> Result<Option<Element>, Unanswered> {
-        let iq = self.ask(to, verb, payload, limit).await?;
+    pub(crate) async fn plain(&self, question: Question) -> Result<Option<Element>, Unanswered> {
+        let iq = self.ask(question).await?;
         Ok(iq.children().next().cloned())
     }
 
-    /// The same past those that wait: for what is told to a module and must not stand behind kicks.
-    pub(crate) async fn aside(
-        &self,
-        to: Jid,
-        verb: Verb,
-        payload: Element,
-        timeout: Duration,
-    ) -> Result<(), Unanswered> {
-        let question = Question {
-            to,
-            verb,
-            payload,
-            timeout,
-        };
-        self.courier.ask(question).await.map(drop)
+    /// A request that does not take a place among the [`AT_ONCE`]: what a module is told must not wait behind kicks.
+    pub(crate) async fn aside(&self, question: Question) -> Result<(), Unanswered> {
+        self.asker.ask(question).await.map(drop)
     }
 
-    /// A request in the name of an account to itself.
+    /// A request in the name of an account to itself; the child of the inner answer.
     pub(crate) async fn as_self(
         &self,
         account: &BareJid,
@@ -73,10 +56,7 @@ impl Errands {
         limit: Duration,
     ) -> Result<Option<Element>, Unanswered> {
         let wrapped = wrap_to_self(account, spelling, verb, &self.inner_id(), payload);
-        let iq = self
-            .ask(account.clone().into(), verb, wrapped, limit)
-            .await?;
-        unwrap(&iq).map_err(Unanswered::Refused)
+        self.wrapped(account, verb, wrapped, limit).await
     }
 
     pub(crate) async fn read_record(
@@ -111,40 +91,40 @@ impl Errands {
         command: Element,
         limit: Duration,
     ) -> Result<Completed, Unanswered> {
+        let set = Verb::Set;
         let answer = match route {
-            Route::Direct => self.plain(vhost.clone(), Verb::Set, command, limit).await?,
+            Route::Direct => {
+                self.plain(Question::new(vhost.clone(), set, command, limit))
+                    .await?
+            }
             Route::As(admin) => {
-                let wrapped = wrap(admin, vhost.as_str(), Verb::Set, &self.inner_id(), command);
-                let iq = self
-                    .ask(admin.clone().into(), Verb::Set, wrapped, limit)
-                    .await?;
-                unwrap(&iq).map_err(Unanswered::Refused)?
+                let wrapped = wrap(admin, vhost.as_str(), set, &self.inner_id(), command);
+                self.wrapped(admin, set, wrapped, limit).await?
             }
         };
         Ok(admin::read(answer.as_ref()))
     }
 
-    async fn ask(
+    /// A wrapped request goes to the account in whose name it is.
+    async fn wrapped(
         &self,
-        to: Jid,
+        account: &BareJid,
         verb: Verb,
-        payload: Element,
-        timeout: Duration,
-    ) -> Result<Element, Unanswered> {
-        // Never closed.
-        let _room = self
-            .room
+        wrapped: Element,
+        limit: Duration,
+    ) -> Result<Option<Element>, Unanswered> {
+        let question = Question::new(account.clone().into(), verb, wrapped, limit);
+        unwrap(&self.ask(question).await?).map_err(Unanswered::Refused)
+    }
+
+    async fn ask(&self, question: Question) -> Result<Element, Unanswered> {
+        // The semaphore is never closed.
+        let _permit = self
+            .permits
             .acquire()
             .await
             .map_err(|_| Unanswered::LinkDown)?;
-        self.courier
-            .ask(Question {
-                to,
-                verb,
-                payload,
-                timeout,
-            })
-            .await
+        self.asker.ask(question).await
     }
 
     fn inner_id(&self) -> String {

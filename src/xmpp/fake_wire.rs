@@ -1,0 +1,41 @@
+//! A wire whose other end a test plays, stanza by stanza, without a stream.
+#![allow(clippy::unwrap_used)]
+
+use tokio::sync::mpsc;
+use xmpp_parsers::jid::BareJid;
+
+use super::stanza::{NS_COMPONENT, Received, Top, parse};
+use super::wire::{Out, Wire};
+
+/// What the server would read.
+pub(crate) struct OtherEnd(mpsc::UnboundedReceiver<Out>);
+
+/// A wire of this domain that is up.
+pub(crate) fn up(domain: &str) -> (Wire, OtherEnd) {
+    let (wire, waiting) = Wire::new(BareJid::new(domain).unwrap(), 100_000);
+    wire.open();
+    (wire, OtherEnd(waiting))
+}
+
+impl OtherEnd {
+    /// The next stanza we sent; `None`: all wires are gone.
+    pub(crate) async fn next(&mut self) -> Option<Received> {
+        let out = self.0.recv().await?;
+        Some(received(std::str::from_utf8(&out.bytes).unwrap()))
+    }
+}
+
+/// A stanza as the link hands it on.
+pub(crate) fn received(text: &str) -> Received {
+    let name = text.find([' ', '>', '/']).unwrap();
+    let framed = match text[name..].contains(&format!("xmlns='{NS_COMPONENT}'"))
+        || text[name..].contains(&format!("xmlns=\"{NS_COMPONENT}\""))
+    {
+        true => text.to_owned(),
+        false => format!("{} xmlns='{NS_COMPONENT}'{}", &text[..name], &text[name..]),
+    };
+    match parse(framed.as_bytes()) {
+        Top::Stanza(received) => received,
+        other => panic!("{other:?}"),
+    }
+}
