@@ -130,9 +130,9 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         Arc::clone(&host),
         store.id(),
     );
-    wire.set_quick({
+    let link = link.answering({
         let hook = Arc::clone(&hook);
-        move |frame| hook.quick(frame)
+        move |frame| hook.answer_plain(frame)
     });
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;

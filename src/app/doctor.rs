@@ -103,7 +103,7 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
                 arrived = incoming.recv() => match arrived {
                     Some(Incoming::Up) => host.link_up(),
                     Some(Incoming::Down { .. }) => host.link_down(),
-                    Some(Incoming::Stanza(received)) => {
+                    Some(Incoming::Stanza(received, _)) => {
                         if let Routed::NotMine(received) = asker.route(received)
                             && !host.take(&received)
                         {

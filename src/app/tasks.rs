@@ -42,7 +42,7 @@ pub(super) async fn route(
                 desk.rooms().link_down();
                 tracing::warn!(%why, "the link to the server is down");
             }
-            Incoming::Stanza(received) => {
+            Incoming::Stanza(received, _in_hand) => {
                 if let Routed::NotMine(received) = asker.route(received)
                     && !host.take(&received)
                     && !stop.is_cancelled()
@@ -57,7 +57,6 @@ pub(super) async fn route(
                         tokio::spawn(async move { send(&wire, later.await).await });
                     }
                 }
-                wire.handled();
             }
         }
     }

@@ -19,13 +19,14 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::route::{Asked, Reply};
-use crate::core::{Account, Attempt, Changed, Seq};
+use crate::core::{Attempt, Changed, Seq};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
 use crate::gate::{Admission, Gate, Wanted};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::payload::hook::{self, Check, Held, Hello, NS_HOOK, Report, Request, Unreadable};
-use crate::xmpp::quick;
+use crate::xmpp::payload::hook::{
+    self, Check, Held, Hello, NS_HOOK, PlainCheck, Report, Request, Unreadable,
+};
 use crate::xmpp::stanza::Received;
 use runs::Runs;
 use seen::Seen;
@@ -108,50 +109,47 @@ impl Hook {
         })
     }
 
-    /// Answers a frame on the spot if it is a check in its plain shape, of a module of this server.
-    pub fn quick(&self, frame: &[u8]) -> Option<Vec<u8>> {
-        let question = quick::question(frame)?;
-        let is_ours =
-            question.to == self.domain.as_str() && self.server.believes_plain(question.from);
-        if !is_ours || (question.account, question.address) == (None, None) {
+    /// Answers a frame from memory if it is a check in its plain shape, of a module of this server; the whole answer as it
+    /// goes into the stream. `None`: it is for [`Hook::receive`].
+    pub fn answer_plain(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let asked = PlainCheck::read(frame)?;
+        if asked.to != self.domain.as_str() || !self.server.believes_plain(asked.from) {
             return None;
         }
-        // What is not at sight what it means goes the long way.
-        let account = match question.account {
-            None => None,
-            Some(text) => Some(Account::from_plain(text)?),
-        };
-        let address = match question.address {
-            None => None,
-            Some(text) => Some(hook::address(text)?),
-        };
-        let verdict = match (&account, address, question.hold) {
-            (Some(account), Some(address), Some(_)) => match self.gate.admit(account, address) {
-                Admission::Now(verdict) => verdict,
-                Admission::Later => return None,
-            },
-            _ => self.gate.check(account.as_ref(), address),
-        };
-        Some(quick::answer(&question, &verdict, self.head()))
+        match self.admit(&asked.check) {
+            Admission::Now(verdict) => Some(asked.answer(&verdict, self.head())),
+            Admission::Later => None,
+        }
+    }
+
+    /// Only a login whose outcome will be reported may have to wait for the outcomes of others.
+    fn admit(&self, check: &Check) -> Admission {
+        match check {
+            Check {
+                account: Some(account),
+                address: Some(address),
+                hold: Some(_),
+            } => self.gate.admit(account, *address),
+            Check {
+                account, address, ..
+            } => Admission::Now(self.gate.check(account.as_ref(), *address)),
+        }
     }
 
     fn check(self: &Arc<Self>, asked: Asked, check: Check) -> Reply {
-        let Check {
-            account,
-            address,
-            hold,
-        } = check;
-        let (account, address, hold) = match (account, address, hold) {
-            (Some(account), Some(address), Some(hold)) => (account, address, hold),
-            (account, address, _) => {
-                let verdict = self.gate.check(account.as_ref(), address);
-                return asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
-            }
-        };
         let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
-        if let Admission::Now(verdict) = self.gate.admit(&account, address) {
-            return now(verdict);
-        }
+        let (account, address, hold) = match (self.admit(&check), check) {
+            (Admission::Now(verdict), _) => return now(verdict),
+            (
+                Admission::Later,
+                Check {
+                    account: Some(account),
+                    address: Some(address),
+                    hold: Some(hold),
+                },
+            ) => (account, address, hold),
+            (Admission::Later, _) => return now(self.gate.crowded()),
+        };
         let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
             return now(self.gate.crowded());
         };

@@ -6,6 +6,7 @@
 mod backoff;
 mod cause;
 mod connect;
+mod fast_path;
 mod inbound;
 mod login;
 mod session;
@@ -24,9 +25,11 @@ use super::secret::Secret;
 use super::stanza::Received;
 use super::wire::{Out, Wire};
 use backoff::{Patience, delay};
+use fast_path::FastPath;
 
 pub use cause::Cause;
 pub use connect::{Dial, Duplex, Line};
+pub use fast_path::InHand;
 pub use tls::Tls;
 
 /// Stanzas that may wait for the program before the link stops reading.
@@ -103,8 +106,9 @@ pub enum Incoming {
         /// Why.
         why: Cause,
     },
-    /// A stanza. Every IQ get or set must be answered by whoever takes it.
-    Stanza(Received),
+    /// A stanza, and that it is in hand until the other half is dropped. Every IQ get or set must be answered by whoever
+    /// takes it.
+    Stanza(Received, InHand),
 }
 
 /// Why the program cannot start: settings have to be changed.
@@ -119,6 +123,7 @@ pub struct Link {
     wire: Wire,
     queue: mpsc::UnboundedReceiver<Out>,
     events: mpsc::Sender<Incoming>,
+    fast_path: FastPath,
 }
 
 impl Link {
@@ -142,10 +147,22 @@ impl Link {
                 wire: wire.clone(),
                 queue,
                 events,
+                fast_path: FastPath::default(),
             },
             wire,
             incoming,
         )
+    }
+
+    /// Has frames answered where they are read, where `answer` can do so from memory and without waiting: the whole answer
+    /// as it goes into the stream. It is asked only while every stanza before is dealt with.
+    #[must_use]
+    pub fn answering(
+        mut self,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Link {
+        self.fast_path = FastPath::new(answer);
+        self
     }
 
     /// Connects, and reconnects until told to stop or until nobody listens any more.
@@ -221,7 +238,13 @@ impl Link {
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
         let ended = if tell(&self.events, Incoming::Up, shutdown).await {
             let (wire, queue, events) = (&self.wire, &mut self.queue, &self.events);
-            session::run(line, &self.settings, wire, queue, events, shutdown).await
+            let outlets = session::Outlets {
+                wire,
+                queue,
+                events,
+                fast_path: &self.fast_path,
+            };
+            session::run(line, &self.settings, outlets, shutdown).await
         } else {
             Err(Cause::Deaf)
         };

@@ -18,7 +18,6 @@ pub mod guard;
 pub mod iq;
 pub mod link;
 pub mod payload;
-pub mod quick;
 pub mod secret;
 pub mod stanza;
 pub mod wire;

@@ -4,9 +4,8 @@
 //! the server closes the stream (ejabberd `invalid-from`, `improper-addressing`; Prosody `not-well-formed` beyond 512 KiB).
 //! So everything that leaves passes [`Wire::send`], which puts these things right or refuses the stanza alone.
 
-use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -96,21 +95,6 @@ struct Shared {
     state: watch::Sender<State>,
     counters: Arc<Counters>,
     renewal: Notify,
-    quick: OnceLock<Quick>,
-    /// Stanzas given to the program, and those it is through with.
-    handed_on: AtomicU64,
-    handled: AtomicU64,
-}
-
-/// Answers a frame on the spot, if it can.
-struct Quick(Box<Answer>);
-
-type Answer = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
-
-impl fmt::Debug for Quick {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Quick")
-    }
 }
 
 /// A stanza that waits to be written, holding its share of [`WAITING_BYTES`].
@@ -139,9 +123,6 @@ impl Wire {
             state: watch::Sender::default(),
             counters: Arc::default(),
             renewal: Notify::new(),
-            quick: OnceLock::new(),
-            handed_on: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
         };
         (
             Wire {
@@ -151,33 +132,8 @@ impl Wire {
         )
     }
 
-    /// Has frames answered on the spot, from memory and without waiting, where `answer` can: the whole answer as it goes
-    /// into the stream, or `None`. Only while every stanza before is dealt with ([`Wire::handled`]): an answer knows of
-    /// all that was said before its question. The first one given holds.
-    pub fn set_quick(&self, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) {
-        // A second one would be a mistake in the program; the first goes on.
-        let _ = self.shared.quick.set(Quick(Box::new(answer)));
-    }
-
-    /// The program is through with a stanza it took from the link. To be told for each of them by who uses
-    /// [`Wire::set_quick`].
-    pub fn handled(&self) {
-        self.shared.handled.fetch_add(1, Ordering::Release);
-    }
-
-    pub(super) fn hands_on(&self) {
-        self.shared.handed_on.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn answer_quickly(&self, frame: &[u8]) -> Option<Vec<u8>> {
-        let quick = self.shared.quick.get()?;
-        let is_through = self.shared.handled.load(Ordering::Acquire)
-            >= self.shared.handed_on.load(Ordering::Relaxed);
-        if is_through { (quick.0)(frame) } else { None }
-    }
-
-    /// Sends what [`Wire::answer_quickly`] gave.
-    pub(super) async fn send_answer(&self, bytes: Vec<u8>) -> Result<(), Unsent> {
+    /// Sends a stanza that is written already, addresses and all (an answer of the link's fast path).
+    pub(super) async fn send_written(&self, bytes: Vec<u8>) -> Result<(), Unsent> {
         let session = self.session();
         let room = Arc::clone(&self.shared.room);
         let cost = cost(&bytes);

@@ -60,7 +60,7 @@ impl Scene {
 
     async fn stanza(&mut self) -> Received {
         match self.next().await {
-            Incoming::Stanza(received) => received,
+            Incoming::Stanza(received, _) => received,
             other => panic!("{other:?}"),
         }
     }
@@ -633,7 +633,7 @@ async fn over_tcp_thousands_of_questions_are_answered_in_order() {
     let run = tokio::spawn(link.run(shutdown.clone()));
     let answering = tokio::spawn(async move {
         while let Some(event) = incoming.recv().await {
-            if let Incoming::Stanza(received) = event {
+            if let Incoming::Stanza(received, _) = event {
                 wire.send(message(received.header.id.as_deref().unwrap()))
                     .await
                     .unwrap();

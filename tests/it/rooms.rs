@@ -73,7 +73,7 @@ impl Stage {
                     match arrived {
                         Incoming::Up => desk.rooms().link_up(),
                         Incoming::Down { .. } => desk.rooms().link_down(),
-                        Incoming::Stanza(received) => {
+                        Incoming::Stanza(received, _) => {
                             if let Routed::NotMine(received) = asker.route(received) {
                                 let reply = desk.receive(&received);
                                 send(&wire, reply.now).await;

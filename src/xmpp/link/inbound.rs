@@ -55,13 +55,13 @@ impl Inbound {
 
     /// The next thing said. Cancel-safe: whatever was read stays here.
     pub(super) async fn next(&mut self) -> Result<Said, Cause> {
-        self.next_with(|_| None).await
+        self.next_or(|_| None).await
     }
 
-    /// The same; what `quick` can answer is not parsed.
-    pub(super) async fn next_with(
+    /// The same; a frame that `answer` answers is not parsed.
+    pub(super) async fn next_or(
         &mut self,
-        quick: impl Fn(&[u8]) -> Option<Vec<u8>>,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>>,
     ) -> Result<Said, Cause> {
         loop {
             let mut rest = &self.buffer[self.start..self.end];
@@ -71,7 +71,7 @@ impl Inbound {
             match frame {
                 Ok(Some(Frame::Open(opening))) => return Ok(Said::Open(opening)),
                 Ok(Some(Frame::Whole(frame))) => {
-                    return Ok(match quick(frame) {
+                    return Ok(match answer(frame) {
                         Some(answer) => Said::Answered(answer),
                         None => Said::Top(stanza::parse(frame)),
                     });

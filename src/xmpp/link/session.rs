@@ -12,6 +12,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::{FullJid, Jid};
 use xmpp_parsers::ping::Ping;
 
+use super::fast_path::FastPath;
 use super::inbound::{Inbound, Said};
 use super::login::Established;
 use super::{Cause, Incoming, Settings};
@@ -28,6 +29,14 @@ const ANSWERS: usize = 64;
 /// Time for the last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
 
+/// What a session takes stanzas from and gives them to.
+pub(super) struct Outlets<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) queue: &'a mut mpsc::UnboundedReceiver<Out>,
+    pub(super) events: &'a mpsc::Sender<Incoming>,
+    pub(super) fast_path: &'a FastPath,
+}
+
 /// Runs a session to its end. `Ok`: stopped as asked.
 ///
 /// A renewed session closes the old stream first: on ejabberd a second connection beside it would lose its grants when
@@ -35,11 +44,15 @@ const STOP: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     line: Established,
     settings: &Settings,
-    wire: &Wire,
-    queue: &mut mpsc::UnboundedReceiver<Out>,
-    events: &mpsc::Sender<Incoming>,
+    outlets: Outlets<'_>,
     shutdown: &CancellationToken,
 ) -> Result<(), Cause> {
+    let Outlets {
+        wire,
+        queue,
+        events,
+        fast_path,
+    } = outlets;
     let session = wire.session();
     let (own, own_waiting) = mpsc::channel(OWN);
     let closing = CancellationToken::new();
@@ -57,6 +70,7 @@ pub(super) async fn run(
         wire,
         own,
         events,
+        fast_path,
         nobody: nobody(wire)?,
         pinged: None,
     };
@@ -167,6 +181,7 @@ struct Reader<'a> {
     wire: &'a Wire,
     own: mpsc::Sender<Vec<u8>>,
     events: &'a mpsc::Sender<Incoming>,
+    fast_path: &'a FastPath,
     nobody: FullJid,
     /// When our ping left, if bytes have not come since.
     pinged: Option<Instant>,
@@ -181,8 +196,8 @@ impl Reader<'_> {
                 Some(at) => at + timings.answer,
                 None => self.inbound.last_read + timings.silence,
             };
-            let wire = self.wire;
-            let said = self.inbound.next_with(|frame| wire.answer_quickly(frame));
+            let fast_path = self.fast_path;
+            let said = self.inbound.next_or(|frame| fast_path.answer(frame));
             let said = match timeout_at(deadline, said).await {
                 Ok(said) => said,
                 Err(_) => match self.silence() {
@@ -195,7 +210,7 @@ impl Reader<'_> {
                 Ok(Said::Top(top)) => top,
                 Ok(Said::Answered(answer)) => {
                     self.wire.counters().received.fetch_add(1, Relaxed);
-                    if let Err(why) = self.wire.send_answer(answer).await {
+                    if let Err(why) = self.wire.send_written(answer).await {
                         tracing::debug!(%why, "an answer was not sent");
                     }
                     answered += 1;
@@ -215,8 +230,8 @@ impl Reader<'_> {
                         continue;
                     }
                     self.wire.counters().received.fetch_add(1, Relaxed);
-                    self.wire.hands_on();
-                    if self.events.send(Incoming::Stanza(received)).await.is_err() {
+                    let event = Incoming::Stanza(received, self.fast_path.hand_on());
+                    if self.events.send(event).await.is_err() {
                         return Cause::Deaf;
                     }
                 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod denial;
+mod plain;
 mod request;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub use answer::{
     welcome,
 };
 pub use denial::denial_text;
+pub use plain::PlainCheck;
 pub use request::{
     Check, Held, Hello, Login, Report, Request, Unreadable, account, address, attempt, hold,
 };
