@@ -7,11 +7,8 @@ import pytest
 from lab import Client, Ejabberd, Portcullis, Prosody, wait
 from lab.answers import (
     BANNED,
-    CANNOT_DISABLE,
     EJABBERD_LINES,
     PROSODY_LINES,
-    ROW,
-    WAITING,
     WRONG_SECRET,
     must_not_say,
     must_say,
@@ -27,7 +24,7 @@ def test_an_acknowledged_ban_survives_kill_9(site, server, fresh):
     site.bot.kill9()
     number = must_say(BANNED, answer, who=who).group(1)
     site.bot.start()
-    must_say(ROW, site.say("list"), who=who, number=number)
+    assert site.bot.ban_of(who)["number"] == int(number)
     must_be_refused(server, user, "survives")
     answer = site.say(f"unban {who}")
     site.bot.kill9()
@@ -167,16 +164,16 @@ def test_without_rights_it_says_what_is_missing_keeps_the_work_and_does_it_when_
                 ).note
             must_say(BANNED, answer, who=poor.jid("dave"))
             assert refused(poor, "dave") is None
-            must_say(WAITING, admin.ask(bot.jid, f"show {poor.jid('dave')}", 20))
-            must_say(WAITING, admin.ask(bot.jid, "status", 20))
+            assert bot.state_of(poor.jid("dave"))["pending"]
+            assert bot.status_of("pending") != "none"
             admin.close()
             poor.privilege = poor.configure = True
             poor.restart()
             bot.wait_ready(40)
             must_be_refused(poor, "dave", "cannot yet", within=40)
-            admin = Client(poor, "admin")
-            wait.until(lambda: "cannot yet" in admin.ask(bot.jid, f"show {poor.jid('dave')}"), 5, every=0.5)
-            admin.close()
+            wait.until(
+                lambda: not bot.state_of(poor.jid("dave"))["pending"], 5, every=0.2, what="nothing is left to do"
+            )
 
 
 @pytest.mark.only("ejabberd-26.07")  # 24.12 borrows the right of an admin
@@ -188,7 +185,7 @@ def test_without_the_right_to_end_streams_the_record_holds_and_the_rest_stays_vi
             must_say(BANNED, admin.ask(bot.jid, f"ban --force {poor.jid('dave')} 1d no kick", 20), who=poor.jid("dave"))
             must_be_refused(poor, "dave", "no kick")
             assert victim.online
-            must_say(WAITING, admin.ask(bot.jid, f"show {poor.jid('dave')}", 20))
+            assert bot.state_of(poor.jid("dave"))["pending"]
             must_say("configure", admin.ask(bot.jid, "status", 20))
             admin.close()
             victim.close()
@@ -213,16 +210,12 @@ def test_a_provider_that_cannot_disable_accounts_is_found_out(server):
     with Prosody(authentication="internal_plain") as plain:
         plain.start()
         with Portcullis(plain) as bot:
-            admin = Client(plain, "admin")
-            answer = admin.ask(bot.jid, f"ban {plain.jid('dave')} 1d in vain", 20)
-            must_say(BANNED, answer, who=plain.jid("dave"))
+            assert bot.facts("ban", plain.jid("dave"), "1d", "in", "vain")["kind"] == "done"
+            missing = "The accounts of localhost cannot be disabled."
             wait.until(
-                lambda: "disable" in admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"),
-                20,
-                every=2,
+                lambda: missing in str(bot.facts("status")["rows"]), 20, every=0.5, what="status tells what is missing"
             )
-            must_say(CANNOT_DISABLE, admin.ask(bot.jid, f"show {plain.jid('dave')}") + admin.ask(bot.jid, "status"))
-            admin.close()
+            assert bot.state_of(plain.jid("dave"))["pending"] and refused(plain, "dave") is None
 
 
 def test_unban_after_all_that_still_works(site, server, fresh):

@@ -145,7 +145,7 @@ def test_a_banned_account_hears_the_reason_and_is_out(site, fresh):
 
 def test_status_shows_the_module(site):
     status = site.say("status")
-    assert "Level: 2" in status or "2 (" in status, status
+    assert site.bot.status_of("level").startswith("2 "), status
     assert "hook module 1.0.0 answers" in status, status
 
 
@@ -163,7 +163,7 @@ def test_on_prosody_the_module_needs_no_right_beside_it(name):
         assert "account-disabled" in said and "no rights needed" in said, said
         assert "Un-banned" in site.say("unban alice@localhost")
         wait.until(lambda: answer_to(site, "alice", address()) == "", 10, what="alice is free")
-        assert "2 (" in site.say("status")
+        assert site.bot.status_of("level").startswith("2 ")
     finally:
         site.close()
 

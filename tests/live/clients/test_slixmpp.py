@@ -62,7 +62,7 @@ def test_a_ban_by_form(ask, server):
         text,
         who=who,
     )
-    assert "spam in three rooms" in must_be_refused(server, "alice") or not server.gives_reason
+    assert "spam in three rooms" in must_be_refused(server, "alice")
 
 
 def test_wrong_input_is_told_and_changes_nothing(ask, server):
@@ -96,9 +96,7 @@ def test_the_list_comes_in_rows_or_as_a_table(ask, server):
 
 def test_a_moderator_is_refused_what_only_admins_may(ask):
     must_say(r"error: forbidden: ", ask("allow", "subject=192.0.2.1", user="moderator", fails=True, screen="forbidden"))
-    must_say(
-        r"error: forbidden: |error: item-not-found|error: service-unavailable", ask("ban", user="carol", fails=True)
-    )
+    must_say(r"error: forbidden: ", ask("ban", user="carol", fails=True))
 
 
 def test_an_unban_by_form(ask, server):

@@ -1,6 +1,6 @@
-"""What portcullis says, in one place:
+"""Patterns for what portcullis tells people; case does not matter.
 
-patterns for the parts of its answers that the tests rely on (case does not matter).
+Where the program offers a fact (`Portcullis.facts`), the tests ask for that instead.
 """
 
 import re
@@ -32,18 +32,12 @@ NOT_BANNED = r"{who} is not banned"
 ROW = r"#{number} {who}"
 
 # refusals
-BAD_SUBJECT = r"not a valid|neither an account nor an address"
-NO_UNIT = r"unit"
-NO_ACCOUNT = r"no account"
 OWN_ACCOUNT = r"your own account"
-EXEMPT = r"exempt"
 TOO_LONG = r"too long|longest"
 NEEDS_ADMIN = r"needs the role admin"
 
-# what is not (yet) in force
+# what is not in force
 ONLY_HOOK = r"hook module"
-WAITING = r"not (been )?carried out|NOT ENFORCED|nothing is enforced|does not (yet )?let|unfinished"
-CANNOT_DISABLE = r"disable|internal_plain|provider"
 
 # help
 NEAREST_BAN = r"did you mean ban"

@@ -1,18 +1,22 @@
 """What many tests do and assert: ban, un-ban, who is let in and who is not."""
 
 from . import wait
-from .answers import BANNED, UNBANNED, must_say
+from .answers import BANNED, must_say
 from .clients.raw_client import refused
 
 
 def ban(site, who, rest="", user=None):
-    """Bans by chat line; returns the ban's number."""
-    answer = site.say(f"ban {who} {rest}".strip(), user)
-    return must_say(BANNED, answer, who=who).group(1)
+    """Bans from the shell, or as this user by a chat line; returns the ban's number."""
+    if user:
+        return must_say(BANNED, site.say(f"ban {who} {rest}".strip(), user), who=who).group(1)
+    facts = site.bot.facts("ban", who, *rest.split())
+    assert facts["kind"] == "done" and facts["subjects"][0]["subject"] == who, facts
+    return str(facts["subjects"][0]["ban"]["number"])
 
 
 def unban(site, who):
-    must_say(UNBANNED, site.say(f"unban {who}"), who=who)
+    facts = site.bot.facts("unban", who)
+    assert facts["kind"] == "done" and facts["subjects"] == [{"subject": who, "ban": None, "pending": False}], facts
 
 
 def logs_in(server, user):

@@ -178,6 +178,39 @@ class Portcullis:
             cwd=self.path,
         )
 
+    # -- facts (docs/terminal.md) --------------------------------------------------------------------------------------
+    def facts(self, *args, within=40):
+        """What a command answers with `--json`, whatever its exit code; `args` are as in a chat line."""
+        command = [self.binary, *map(str, args), "--json", "-c", self.config]
+        done = subprocess.run(
+            command, text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=within, cwd=self.path
+        )
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError:
+            raise AssertionError(f"no facts from {args}: {done.stdout}{done.stderr}") from None
+
+    def state_of(self, subject):
+        """Its `ban` in force or None, and `pending`: whether the server has yet to be brought in line."""
+        facts = self.facts("show", subject)
+        assert facts["kind"] == "done", facts
+        return next(one for one in facts["subjects"] if one["subject"] == subject)
+
+    def ban_of(self, subject):
+        """The row of `list` of its ban in force, or None."""
+        return self.state_of(subject)["ban"]
+
+    def status_of(self, var):
+        """The value of one row of `status`."""
+        return next(row["value"] for row in self.facts("status")["rows"] if row["var"] == var)
+
+    def problem(self, *args):
+        """(kind, field, text) of the one thing that is wrong with a command."""
+        facts = self.facts(*args)
+        assert facts["kind"] in ("invalid", "refused"), facts
+        [problem] = facts["problems"]
+        return facts["kind"], problem["field"], problem["text"]
+
     def keygen(self):
         return subprocess.run([self.binary, "keygen"], check=True, stdout=subprocess.PIPE, text=True).stdout
 
