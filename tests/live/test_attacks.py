@@ -378,8 +378,7 @@ def test_honest_logins_do_not_fail_under_a_storm_of_guesses(site):
     assert "in" not in ends
     assert not [said for said in failed if "<failure" in said or "policy-violation" in said], "nobody is refused"
     if quiet or pace > 1000:
-        print(f"!!! this machine is too busy for {honest_rate} logins/s without any attack: time-outs say nothing")
-        return
+        pytest.skip(f"!!! too busy for {honest_rate} logins/s without any attack: time-outs say nothing")
     assert not failed, failed[:3]
     assert ends.count("wrong") < len(ends) / 2
 

@@ -8,7 +8,7 @@ import pytest
 import lab
 from lab import wait
 from lab.clients.slixmpp_client import loop
-from lab.guarded_server import address, answer_to, with_short_rules
+from lab.guarded_server import address, with_short_rules, wrong
 from lab.require import need
 
 QUICK = "{urn:xmpp:tmp:quick-response}response"
@@ -78,8 +78,7 @@ def reply(site, to, text):
 
 
 def fail(site, user, source, times=4):
-    for _ in range(times):
-        answer_to(site, user, source, "wrong")
+    site.guess(user, source, times)
 
 
 def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
@@ -105,10 +104,10 @@ def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
     site.admin.say(bot(site), lines[-1])
     answer = heard(site)["body"]
     assert f"Extended {number} {pair}: was until {longest} UTC" in answer, answer
-    assert answer_to(site, victim, guesser) != ""
+    assert site.try_login(victim, guesser) == "refused"
     answer = reply(site, notice, "unban")
     assert answer.startswith(f"Un-banned {number} {pair}."), answer
-    wait.until(lambda: answer_to(site, victim, guesser) == "", 10, what="the pair is free")
+    wait.until(lambda: site.try_login(victim, guesser) == "in", 10, what="the pair is free")
 
 
 def test_a_quick_response_is_a_line_that_works(site, fresh):
@@ -137,7 +136,7 @@ def test_a_room_hears_what_was_chosen_for_it_and_ends_it(site, fresh):
     number = re.search(rf"^Banned (#\d+) {re.escape(pair)} until .* by the rule pair-failures", text).group(1)
     assert text.splitlines()[-3:] == [f"!unban {number}", f"!show {number}", f"!extend {number} 1w"], text
     assert room.ask(site.admin, text.splitlines()[-3]).startswith(f"admin: Un-banned {number} {pair}.")
-    wait.until(lambda: answer_to(site, victim, guesser) == "", 10, what="the pair is free")
+    wait.until(lambda: site.try_login(victim, guesser) == "in", 10, what="the pair is free")
     assert "nothing" in site.say(f"watch {room.jid} off")
     fail(site, fresh(), address())
     room.silent(site.admin)
@@ -161,7 +160,7 @@ def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
     shown = site.say(f"show {number}")
     assert f"{who} is banned: {number} for ever, by the server: by the operator." in shown, shown
     assert reply(site, notice, "unban").startswith(f"Un-banned {number} {who}.")
-    wait.until(lambda: answer_to(site, user, address()) == "", 10, what="the account is free")
+    wait.until(lambda: site.try_login(user, address()) == "in", 10, what="the account is free")
 
 
 @pytest.mark.timing
@@ -202,7 +201,7 @@ def test_an_account_under_attack_is_told_to_who_chose_nothing(site, fresh):
     assert "(the usual)" in site.say("watch usual") and "(the usual)" in site.say("watch")
     victim = fresh()
     for _ in range(4):
-        answer_to(site, victim, address(), "wrong")
+        site.try_login(victim, address(), wrong())
     site.wait_banned(f"guard of {site.server.jid(victim)}")
     text = heard(site)["body"]
     assert text.startswith(f"{site.server.jid(victim)} is UNDER ATTACK: its guard #"), text
