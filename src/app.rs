@@ -6,7 +6,6 @@
 mod doctor;
 mod house;
 mod reload;
-mod settings;
 mod signals;
 mod tasks;
 
@@ -23,7 +22,7 @@ use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::enforce::XmppServer;
 use crate::front::hook::Hook;
-use crate::front::{Desk, notices, terminal};
+use crate::front::{Desk, Roles, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{EventLog, Outbox, Server};
@@ -43,7 +42,7 @@ const WRONG: u8 = 2;
 const LAST_WORK: Duration = Duration::from_secs(5);
 /// Runs until told to stop. The exit code: 0 stopped, 1 failed, 2 the server refuses the settings.
 pub fn run(file: &Path, config: Config) -> ExitCode {
-    let logs = match crate::logs::start(config.log.format, &config.log.levels) {
+    let logs = match crate::logs::start(config.log_format, &config.log_levels) {
         Ok(logs) => logs,
         Err(why) => {
             eprintln!("portcullis: cannot start logging: {why}");
@@ -92,14 +91,14 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
         Arc::new(store)
     };
-    let (link, wire, incoming) = Link::new(settings::link(&config));
+    let (link, wire, incoming) = Link::new(config.link.clone());
     let asker = Asker::new(wire.clone());
-    let host = XmppServer::new(asker.clone(), settings::server(&config));
+    let host = XmppServer::new(asker.clone(), config.server.clone());
     let gate = {
         let log = Arc::clone(&store) as Arc<dyn EventLog>;
         let outbox = Arc::clone(&store) as Arc<dyn Outbox>;
         let server = Arc::clone(&host) as Arc<dyn Server>;
-        let policy = config.policy();
+        let policy = config.policy.clone();
         tokio::task::spawn_blocking(move || {
             Gate::open(log, outbox, server, Clock::system(), policy)
         })
@@ -121,7 +120,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let desk = Desk::new(
         wire.domain().clone(),
         context.clone(),
-        settings::roles(&config),
+        Roles::new(config.granted.clone()),
     );
     desk.rooms().configure(config.rooms.clone());
     let hook = Hook::new(
@@ -157,7 +156,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             async move { gate.watch_the_clock(stop).await }
         }),
         tokio::spawn(Arc::clone(&gate).carry_out(works.clone())),
-        tokio::spawn(Arc::clone(&gate).patrol(config.record.check_every, works.clone())),
+        tokio::spawn(Arc::clone(&gate).patrol(config.check_every, works.clone())),
         tokio::spawn(Arc::clone(&host).run(works.clone())),
         tokio::spawn(Arc::clone(&host).tell_news(
             hook.epoch().to_owned(),

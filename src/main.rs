@@ -59,7 +59,7 @@ fn with_config(file: &Path, go: impl FnOnce(Config) -> ExitCode) -> ExitCode {
 }
 
 fn rehearse(file: &Path, events: &Path) -> ExitCode {
-    let policy = match Config::load_rules(file) {
+    let policy = match Config::load_policy(file) {
         Ok(read) => read,
         Err(problems) => {
             eprintln!("{problems}");

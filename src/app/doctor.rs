@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG, settings};
+use super::WRONG;
 use crate::command::words;
 use crate::config::Config;
 use crate::core::Timestamp;
@@ -89,9 +89,9 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
 
 /// Connects by itself, for as long as the probes take.
 async fn probe(config: &Config) -> anyhow::Result<Standing> {
-    let (link, wire, mut incoming) = Link::new(settings::link(config));
+    let (link, wire, mut incoming) = Link::new(config.link.clone());
     let asker = Asker::new(wire.clone());
-    let host = XmppServer::new(asker.clone(), settings::server(config));
+    let host = XmppServer::new(asker.clone(), config.server.clone());
     let mut standing = host.standing();
     let stop = CancellationToken::new();
     let probing = tokio::spawn(Arc::clone(&host).run(stop.clone()));
@@ -136,7 +136,7 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
         Ok(found) => found,
         Err(_) => anyhow::bail!(
             "the server at {} was not reached or did not answer: {}",
-            config.component.server,
+            config.link.server,
             trouble.unwrap_or_else(|| String::from("no answer to the probes")),
         ),
     }

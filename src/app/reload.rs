@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Key};
 use crate::enforce::XmppServer;
-use crate::front::Desk;
+use crate::front::{Desk, Roles};
 use crate::gate::Gate;
 use crate::logs::Logs;
 
@@ -55,49 +55,106 @@ impl Reload {
                 return;
             }
         };
-        let (mut taken, mut waiting) = (Vec::new(), Vec::new());
-        for key in self.config.changes(&new) {
-            let list = if key.restart {
-                &mut waiting
-            } else {
-                &mut taken
-            };
-            list.push(key.to_string());
-        }
-        self.gate.set_policy(new.policy());
-        self.desk.set_roles(super::settings::roles(&new));
+        let changes = Changes::between(&self.config, &new);
+        self.gate.set_policy(new.policy.clone());
+        self.desk.set_roles(Roles::new(new.granted.clone()));
         self.desk.set_notices(new.notices);
         self.desk.rooms().configure(new.rooms.clone());
         self.server.set_admins(
-            new.admins.clone(),
-            self.config.act_as.clone(),
-            new.hook_hosts.clone(),
+            new.server.admins.clone(),
+            self.config.server.act_as.clone(),
+            new.server.hook_hosts.clone(),
         );
-        self.logs.set(&new.log.levels);
+        self.logs.set(&new.log_levels);
         for warning in &new.warnings {
             tracing::warn!(file = %self.file.display(), "{warning}");
         }
-        tracing::info!(
-            changed = taken.join(", "),
-            "the configuration was read again"
-        );
-        if !waiting.is_empty() {
-            tracing::warn!(
-                settings = waiting.join(", "),
-                "these changes take hold at the next restart"
-            );
+        changes.log();
+        self.config.reloaded(&new);
+    }
+}
+
+/// What a reload changes, by the names of the keys.
+#[derive(Debug, PartialEq, Eq)]
+struct Changes {
+    /// In force from now on.
+    taken: Vec<String>,
+    /// In force after a restart.
+    waiting: Vec<String>,
+}
+
+impl Changes {
+    fn between(old: &Config, new: &Config) -> Self {
+        let (waiting, taken): (Vec<_>, Vec<_>) =
+            old.changes(new).into_iter().partition(|key| key.restart);
+        let names = |keys: Vec<Key>| keys.iter().map(ToString::to_string).collect();
+        Changes {
+            taken: names(taken),
+            waiting: names(waiting),
         }
-        // What waits for a restart is compared with what runs, not with what was read last.
-        self.config.admins = new.admins;
-        self.config.moderators = new.moderators;
-        self.config.viewers = new.viewers;
-        self.config.roles = new.roles;
-        self.config.ban = new.ban;
-        self.config.exempt = new.exempt;
-        self.config.rules = new.rules;
-        self.config.rooms = new.rooms;
-        self.config.hook_hosts = new.hook_hosts;
-        self.config.notices = new.notices;
-        self.config.log.levels = new.log.levels;
+    }
+
+    fn log(&self) {
+        let changed = self.taken.join(", ");
+        tracing::info!(changed, "the configuration was read again");
+        if !self.waiting.is_empty() {
+            let settings = self.waiting.join(", ");
+            tracing::warn!(settings, "these changes take hold at the next restart");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("portcullis.toml");
+        let text =
+            format!("admins = ['a@example.org']\n[component]\ndomain = 'bans.example.org'\n{more}");
+        fs::write(&file, text).unwrap();
+        let key = "k1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        let env = |name: &str| match name {
+            crate::config::ENV_SECRET => Some("secret".into()),
+            crate::config::ENV_SEAL_KEYS => Some(key.into()),
+            _ => None,
+        };
+        Config::load(&file, &env).unwrap()
+    }
+
+    #[test]
+    fn a_reload_says_what_it_took_and_what_waits_for_a_restart() {
+        let mut runs = config("");
+        let new = config(
+            "server = '127.0.0.1:5348'\n[ban]\nlongest = '1y'\n[tracker]\nquiet = '2h'\nmax_keys = 5000\n",
+        );
+        let found = Changes::between(&runs, &new);
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| String::from(*name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found.waiting,
+            names(&["component.server", "tracker.max_keys"])
+        );
+        assert_eq!(
+            found.taken,
+            names(&["ban.longest", "ban.default_duration", "tracker.quiet"])
+        );
+        runs.reloaded(&new);
+        let again = Changes::between(&runs, &new);
+        assert_eq!((again.waiting, again.taken), (found.waiting, Vec::new()));
+    }
+
+    #[test]
+    fn the_same_file_changes_nothing() {
+        let same = Changes::between(&config(""), &config("[ban]\nlongest = 'forever'\n"));
+        assert_eq!((same.taken, same.waiting), (Vec::new(), Vec::new()));
     }
 }

@@ -1,56 +1,51 @@
 //! The configuration: from a file people write to values that cannot be wrong.
 //!
-//! Never here: connecting, listening, or deciding anything with those values. No room imports this one; `app` hands
-//! each room its part. Secrets come from files or the environment, and nothing here prints them.
+//! Never here: connecting, listening, or deciding anything with those values. No room imports this one; the file is
+//! read into the settings types of the rooms. Secrets come from files or the environment, and nothing here prints them.
 //!
-//! Start reading at [`Config::load`]. `keys.rs` lists every key; `shape.rs` checks that the file holds only those, of
-//! the right type; `meaning.rs` turns them into values; `changes.rs` says what a reload can take over.
+//! Start reading at [`Config::load`]. Each file below reads some tables, and describes each of their keys where it is
+//! read; `table.rs` is what they do it with.
 
-mod changes;
+mod component;
 mod files;
-mod keys;
-mod link;
-mod meaning;
 mod nearest;
-mod notices;
+mod policy;
 mod problem;
-mod raw;
-mod reader;
-mod recording;
 mod roles;
 mod rooms;
-mod rules;
 mod secrets;
-mod shape;
+mod services;
+mod table;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod values;
 
 use std::{
-    ffi::OsString, fmt, net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use ipnet::IpNet;
-use xmpp_parsers::jid::DomainPart;
+use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 use crate::{
-    core::{
-        Account, Policy, Rights, Role, Rules, Term,
-        policy::{LOOPBACK, Whose},
-        seal::Keyring,
-    },
+    core::{Account, Policy, Rights},
+    enforce,
     front::notices::Settings as Notices,
-    front::rooms::Settings as RoomSettings,
+    front::rooms::Settings as Room,
     logs::{Format, Levels},
     store::recording::Settings as Recording,
+    xmpp::link,
 };
 
 pub use crate::xmpp::secret::Secret;
-pub use keys::{KEYS, Key, Kind, ROLE_KEYS, ROOM_KEYS, RULE_KEYS, key};
 pub use problem::{Problem, Problems};
+pub use table::Key;
 
-use problem::Found;
+use table::{GROWTH, ROLES, RULES, Reader, Setting, Table};
 
 /// Where the configuration is looked for when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -60,7 +55,6 @@ pub const ENV_SECRET: &str = "PORTCULLIS_COMPONENT_SECRET";
 pub const ENV_SEAL_KEYS: &str = "PORTCULLIS_SEAL_KEYS";
 /// ejabberd's cookie, before `ejabberd_cookie_file`.
 pub const ENV_COOKIE: &str = "PORTCULLIS_EJABBERD_COOKIE";
-
 /// The token of HTTP, before `token` and `token_file`.
 pub const ENV_TOKEN: &str = "PORTCULLIS_HTTP_TOKEN";
 
@@ -70,138 +64,41 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Everything that was configured, valid and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Accounts that may do everything.
-    pub admins: Vec<Account>,
-    /// Accounts that may ban accounts and single addresses for a limited time. None of them is in `admins`.
-    pub moderators: Vec<Account>,
-    /// Accounts that may look and change nothing.
-    pub viewers: Vec<Account>,
-    /// `[[roles]]`: more roles, and those that hold on some virtual hosts only.
-    pub roles: Vec<Granted>,
+    /// Who has which rights; an account may be named several times.
+    pub granted: Vec<(Account, Rights)>,
     /// The link to the server.
-    pub component: Component,
-    /// ejabberd 24.12 only: the admin in whose name admin commands are sent.
-    pub act_as: Option<Account>,
-    /// Folder of our own durable state.
-    pub store: PathBuf,
-    /// What protects the records on the server.
-    pub record: Record,
-    /// Where health checks are answered; `None`: nowhere.
-    pub http: Option<SocketAddr>,
-    /// Who may ask `/v1/check` and `/v1/report`; `None`: nobody.
-    pub http_token: Option<Secret>,
-    /// More virtual hosts whose hook modules are believed.
-    pub hook_hosts: Vec<String>,
-    /// Terms of bans by hand.
-    pub ban: Terms,
-    /// Who is never banned.
-    pub exempt: Exempt,
-    /// The rules for automatic bans and what they know of sources.
-    pub rules: Arc<Rules>,
-    /// The rooms to be in.
-    pub rooms: Vec<RoomSettings>,
-    /// Where what was weighed is recorded; `None`: nowhere.
-    pub record_attempts: Option<Recording>,
-    /// How much is told at once.
-    pub notices: Notices,
-    /// The log.
-    pub log: Log,
-    /// What is odd about it, for the log and `check-config`.
-    pub warnings: Vec<Problem>,
-}
-
-/// One of `[[roles]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
-    /// To whom.
-    pub accounts: Vec<Account>,
-    /// Which role.
-    pub role: Role,
-    /// What it is worth: on which hosts.
-    pub rights: Rights,
-}
-
-/// `[component]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
-    /// Our own domain.
-    pub domain: DomainPart,
-    /// The server's component listener.
-    pub server: Address,
-    /// The shared secret (XEP-0114).
-    pub secret: Secret,
-    /// Direct TLS, if wanted. Without it the server is on this machine, or `allow_plain_remote` was set.
-    pub tls: Option<Tls>,
-    /// Plain TCP to another machine is meant.
-    pub allow_plain_remote: bool,
-}
-
-/// How to recognise the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM file of authorities to trust; `None`: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Name or address the certificate must be for.
-    pub name: String,
-}
-
-/// host:port. The host is a name or an address without brackets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// Name or address.
-    pub host: String,
-    /// TCP port, never 0.
-    pub port: u16,
-}
-
-/// `[record]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Keys of the seal.
-    pub keyring: Keyring,
-    /// ejabberd's cookie, which lets us write records the server itself obeys.
-    pub cookie: Option<Secret>,
+    pub link: link::Settings,
+    /// What is done on the server, and with what.
+    pub server: enforce::Settings,
     /// From one look at the server's records to the next.
     pub check_every: Duration,
+    /// Folder of our own durable state.
+    pub store: PathBuf,
+    /// Where health checks are answered; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// What programs that ask `/v1/check` and `/v1/report` must know; `None`: nobody may.
+    pub http_token: Option<Secret>,
+    /// Who may be banned, for how long, and by which rules. Admins are exempt, also those of single hosts, and
+    /// loopback unless it was taken out.
+    pub policy: Policy,
+    /// The rooms to be in.
+    pub rooms: Vec<Room>,
+    /// Where evaluated attempts are recorded; `None`: nowhere.
+    pub record_attempts: Option<Recording>,
+    /// How many notices come at once.
+    pub notices: Notices,
+    /// How lines of the log look. The log starts with it.
+    pub log_format: Format,
+    /// What is logged.
+    pub log_levels: Levels,
+    /// What is odd about it, for the log and `check-config`.
+    pub warnings: Vec<Problem>,
+    /// Every key with its value.
+    settings: Vec<Setting>,
 }
 
-/// `check_every` in `[record]`, when nothing else is set.
-pub const CHECK_EVERY: Duration = Duration::from_secs(600);
-
-/// `[ban]`. No term is [`Term::Until`], and none is longer than `longest`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// When a command names none.
-    pub default: Term,
-    /// The longest an admin may give.
-    pub longest: Term,
-    /// The longest a moderator may give.
-    pub moderator_longest: Term,
-    /// Whose bans moderators may end and change.
-    pub moderators_change: Whose,
-    /// How long something can be undone.
-    pub undo_for: Duration,
-}
-
-/// `[exempt]`, as configured; [`Config::policy`] has the whole of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exempt {
-    /// The addresses of this machine.
-    pub loopback: bool,
-    /// Networks and single addresses, host bits cleared.
-    pub networks: Vec<IpNet>,
-    /// Accounts.
-    pub accounts: Vec<Account>,
-}
-
-/// `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
-    /// How lines look.
-    pub format: Format,
-    /// What is written.
-    pub levels: Levels,
-}
+/// The sections that decide about bans.
+const POLICY: &[&str] = &["", ROLES, "ban", "exempt", "tracker", RULES, GROWTH];
 
 impl Config {
     /// Reads and checks the configuration and the files it names. Relative paths are taken from the folder of the
@@ -210,24 +107,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the file.
     pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
-        let (text, metadata) = text_of(path)?;
-        let mut found = Found::new(&text);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let config = shape::read(&text, &mut found).and_then(|shaped| {
-            let raw = &shaped.raw;
-            let rooms = raw.rooms.iter().flatten();
-            let passwords = rooms.map(|room| &room.get_ref().password);
-            let secrets = [&raw.component.secret, &raw.http.token]
-                .into_iter()
-                .chain(passwords);
-            for secret in secrets.flatten() {
-                if let Err(said) = files::refuse_open(path, &metadata) {
-                    found.wrong(Some(secret.span()), said);
-                }
-            }
-            meaning::read(shaped, folder, env, &mut found)
-        });
-        let (config, warnings) = found.unless_wrong(path, config)?;
+        let (config, warnings) = read(path, env, None, |read| read.config)?;
         Ok(Config { warnings, ..config })
     }
 
@@ -235,90 +115,138 @@ impl Config {
     /// run where the program does not.
     ///
     /// # Errors
-    /// Everything that is wrong in the file, except what is missing or in other files.
-    pub fn load_rules(path: &Path) -> Result<Policy, Problems> {
-        let (text, _) = text_of(path)?;
-        let mut found = Found::new(&text);
-        let read =
-            shape::read(&text, &mut found).map(|shaped| meaning::read_rules(shaped, &mut found));
-        found.unless_wrong(path, read).map(|(read, _)| read)
+    /// Wrong values of these sections; keys and types that are wrong anywhere in the file.
+    pub fn load_policy(path: &Path) -> Result<Policy, Problems> {
+        read(path, &|_| None, Some(POLICY), |read| Some(read.policy)).map(|(policy, _)| policy)
     }
 
     /// Reads only where the store is, and with it the socket of the portcullis that runs: no secret need be readable.
     ///
     /// # Errors
-    /// Everything that is wrong in the file itself.
+    /// Keys and types that are wrong anywhere in the file.
     pub fn load_store(path: &Path) -> Result<PathBuf, Problems> {
-        let (text, _) = text_of(path)?;
-        let mut found = Found::new(&text);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let read = shape::read(&text, &mut found)
-            .map(|shaped| meaning::read_store(shaped, folder, &mut found));
-        found.unless_wrong(path, read).map(|(read, _)| read)
+        read(path, &|_| None, Some(&["store"]), |read| Some(read.store)).map(|(store, _)| store)
     }
 
-    /// What a reload from this configuration to `new` would change.
-    pub fn changes(&self, new: &Config) -> Vec<&'static Key> {
-        changes::between(self, new)
+    /// The keys whose values differ from those of `new`. A secret is named by the key for itself, and a file by its
+    /// key, wherever the value came from.
+    pub fn changes(&self, new: &Config) -> Vec<Key> {
+        let differs = |old: &&Setting| !new.settings.iter().any(|new| old.same(new));
+        self.settings
+            .iter()
+            .filter(differs)
+            .map(|old| old.key)
+            .collect()
     }
 
-    /// The rules for bans: admins are exempt, those of single hosts too, and loopback unless it was taken out.
-    pub fn policy(&self) -> Policy {
-        policy_of(
-            &every_admin(&self.admins, &self.roles),
-            self.ban,
-            &self.exempt,
-            &self.rules,
-        )
+    /// Takes over the values that need no restart, for the next [`Config::changes`]: what waits for a restart is
+    /// compared with what runs, not with what was read last.
+    pub fn reloaded(&mut self, new: &Config) {
+        self.settings.retain(|old| old.key.restart);
+        let live = new.settings.iter().filter(|new| !new.key.restart);
+        self.settings.extend(live.cloned());
     }
 
-    /// Who has which rights; somebody may be named several times.
-    pub fn granted(&self) -> impl Iterator<Item = (Account, Rights)> {
-        let plain = [
-            (Role::Admin, &self.admins),
-            (Role::Moderator, &self.moderators),
-            (Role::Viewer, &self.viewers),
-        ];
-        let plain = plain.into_iter().flat_map(|(role, accounts)| {
-            let accounts = accounts.iter().cloned();
-            accounts.map(move |account| (account, Rights::everywhere(role)))
-        });
-        let listed = self.roles.iter().flat_map(|granted| {
-            let accounts = granted.accounts.iter().cloned();
-            accounts.map(|account| (account, granted.rights.clone()))
-        });
-        plain.chain(listed)
+    /// Every key there is, but for those in lists of tables.
+    pub fn keys() -> Vec<Key> {
+        let mut reader = Reader::new(Path::new(""), &|_| None, "", Some(&[]));
+        sections(Table::top(&mut reader, DeTable::new()));
+        let is_top = |key: &Key| key.section.is_empty() || reader.tables.contains(&key.section);
+        reader.known.iter().copied().filter(is_top).collect()
     }
 }
 
-/// All admins, wherever.
-fn every_admin(admins: &[Account], roles: &[Granted]) -> Vec<Account> {
-    let listed = roles.iter().filter(|granted| granted.role == Role::Admin);
-    let listed = listed.flat_map(|granted| &granted.accounts);
-    admins.iter().chain(listed).cloned().collect()
+/// What the file says, as far as it can be used.
+struct Read {
+    policy: Policy,
+    store: PathBuf,
+    /// `None` if something is missing or wrong.
+    config: Option<Config>,
 }
 
-fn policy_of(admins: &[Account], ban: Terms, exempt: &Exempt, rules: &Arc<Rules>) -> Policy {
-    let length = |term| {
-        if let Term::For(length) = term {
-            Some(length)
-        } else {
+/// Reads the file, and picks what is needed of it; with what is odd about it.
+fn read<T>(
+    path: &Path,
+    env: Env<'_>,
+    only: Option<&'static [&'static str]>,
+    pick: impl FnOnce(Read) -> Option<T>,
+) -> Result<(T, Vec<Problem>), Problems> {
+    let (text, metadata) = text_of(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut reader = Reader::new(folder, env, &text, only);
+    reader.open_to_others = files::refuse_open(path, &metadata).err();
+    let picked = read_text(&text, &mut reader, pick);
+    reader.found().unless_wrong(path, picked)
+}
+
+fn read_text<'f, T>(
+    text: &'f str,
+    reader: &mut Reader<'f>,
+    pick: impl FnOnce(Read) -> Option<T>,
+) -> Option<T> {
+    match DeTable::parse(text) {
+        Ok(root) => pick(sections(Table::top(reader, root.into_inner()))),
+        Err(error) => {
+            // Only the message: `Display` would print the line, and that may hold the secret.
+            let said = format!("this is not valid TOML: {}", error.message());
+            reader.found.wrong(error.span(), said);
             None
         }
+    }
+}
+
+fn sections(mut top: Table<'_, '_>) -> Read {
+    let people = roles::people(&mut top);
+    let link = component::component(top.section("component").fixed());
+    let act_as = services::server(top.section("server").fixed());
+    let store = services::store(top.section("store").fixed());
+    let record = services::record(top.section("record").fixed());
+    let (http, http_token) = services::http(top.section("http").fixed());
+    let hook_hosts = services::hook(top.section("hook"));
+    let policy = policy::policy(&mut top, &people.every_admin);
+    let component = link.as_ref().map(|link| link.domain.clone());
+    let rooms = rooms::rooms(
+        &mut top,
+        &people,
+        component.as_ref().map(|domain| domain.domain()),
+    );
+    let record_attempts = services::record_attempts(top.section("record_attempts").fixed());
+    let notices = services::notices(top.section("notices"));
+    let (log_format, log_levels) = services::log(top.section("log"));
+    let settings = std::mem::take(&mut top.reader.settings);
+    let whole = || {
+        let link = link?;
+        Some(Config {
+            server: enforce::Settings {
+                component: link.domain.clone(),
+                admins: people.admins,
+                act_as,
+                keyring: record.keyring?,
+                cookie: record.cookie,
+                hook_hosts,
+                limits: enforce::Limits::default(),
+            },
+            granted: people.granted,
+            link,
+            check_every: record.check_every,
+            store: store.clone(),
+            http,
+            http_token,
+            policy: policy.clone(),
+            rooms,
+            record_attempts,
+            notices,
+            log_format,
+            log_levels,
+            warnings: Vec::new(),
+            settings,
+        })
     };
-    let loopback = LOOPBACK
-        .iter()
-        .filter(|_| exempt.loopback)
-        .filter_map(|net| net.parse().ok());
-    Policy {
-        default_term: ban.default,
-        longest: length(ban.longest),
-        moderator_longest: length(ban.moderator_longest),
-        moderators_change: ban.moderators_change,
-        undo_for: ban.undo_for,
-        exempt_networks: loopback.chain(exempt.networks.iter().copied()).collect(),
-        exempt_accounts: admins.iter().chain(&exempt.accounts).cloned().collect(),
-        rules: Arc::clone(rules),
+    let config = whole();
+    Read {
+        policy,
+        store,
+        config,
     }
 }
 
@@ -338,27 +266,4 @@ fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), Proble
             }],
         }
     })
-}
-
-impl Address {
-    /// Whether it can only be this machine.
-    pub fn is_loopback(&self) -> bool {
-        match self.host.parse::<std::net::IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => self
-                .host
-                .trim_end_matches('.')
-                .eq_ignore_ascii_case("localhost"),
-        }
-    }
-}
-
-/// `127.0.0.1:5347`, `[::1]:5347`, `xmpp.example.org:5347`.
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
 }

@@ -49,11 +49,14 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where a value stands in the file, in bytes.
+pub(super) type Place = Range<usize>;
+
 /// Collects problems and warnings while a file is read, so that one run names them all.
 pub(super) struct Found<'t> {
     text: &'t str,
-    pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl<'t> Found<'t> {
@@ -66,7 +69,7 @@ impl<'t> Found<'t> {
     }
 
     /// Something at this place of the file (byte range) is wrong.
-    pub(super) fn wrong(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
         self.problems.push(Problem {
             place,
@@ -75,12 +78,23 @@ impl<'t> Found<'t> {
     }
 
     /// Something works, but probably not as meant.
-    pub(super) fn odd(&mut self, span: Option<Range<usize>>, message: impl Into<String>) {
+    pub(super) fn odd(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
         self.warnings.push(Problem {
             place,
             message: message.into(),
         });
+    }
+
+    /// How much was found so far, for [`Found::back_to`].
+    pub(super) fn marks(&self) -> (usize, usize) {
+        (self.problems.len(), self.warnings.len())
+    }
+
+    /// Drops everything that was found since.
+    pub(super) fn back_to(&mut self, (problems, warnings): (usize, usize)) {
+        self.problems.truncate(problems);
+        self.warnings.truncate(warnings);
     }
 
     /// What was read, with the warnings, if nothing of the file is wrong.
@@ -107,7 +121,7 @@ impl<'t> Found<'t> {
         (self.problems, self.warnings)
     }
 
-    fn place(&self, span: Option<Range<usize>>) -> Option<(usize, usize)> {
+    fn place(&self, span: Option<Place>) -> Option<(usize, usize)> {
         let before = self.text.get(..span?.start)?;
         let line = before.matches('\n').count() + 1;
         let column = before

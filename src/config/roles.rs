@@ -1,15 +1,11 @@
-//! `moderators`, `viewers` and `[[roles]]`: who may do what, and where.
+//! `admins`, `moderators`, `viewers` and `[[roles]]`: who may do what, and where.
 
 use std::collections::BTreeSet;
 
-use toml::Spanned;
-
 use super::{
-    Granted,
-    keys::ROLES,
-    raw,
-    reader::{Reader, first},
-    values::{account, host, one_of},
+    problem::Place,
+    table::{ROLES, Table},
+    values::{account, host},
 };
 use crate::core::{Account, Rights, Role};
 
@@ -20,69 +16,126 @@ const NAMES: [(&str, Role); 3] = [
     ("viewer", Role::Viewer),
 ];
 
-impl Reader<'_, '_> {
-    /// A plain list of accounts with a role; those in a list of a higher one are left out, and told.
-    pub(super) fn lesser(
-        &mut self,
-        name: &'static str,
-        typed: raw::Texts,
-        higher: &[(&str, &[Account])],
-    ) -> Vec<Account> {
-        let mut accounts: Vec<Account> = Vec::new();
-        for (account, place) in self.values("", name, typed, account) {
-            let above = higher.iter().find(|(_, list)| list.contains(&account));
-            if let Some((list, _)) = above {
-                let article = if *list == "admins" { "an" } else { "a" };
-                let odd = format!(
-                    "{account} is in `{list}` too and stays {article} {}",
-                    list.trim_end_matches('s')
-                );
-                self.found.odd(Some(place), odd);
-            } else if !accounts.contains(&account) {
-                accounts.push(account);
-            }
-        }
+const ACCOUNTS: &str = "a list of accounts";
+
+/// Everybody who has a role.
+pub(super) struct People {
+    /// The admins of everything.
+    pub(super) admins: Vec<Account>,
+    /// All admins, also those of single hosts.
+    pub(super) every_admin: Vec<Account>,
+    /// Who has which rights; somebody may be named several times.
+    pub(super) granted: Vec<(Account, Rights)>,
+}
+
+/// One of `[[roles]]`.
+#[derive(Clone, PartialEq)]
+struct Granted {
+    accounts: Vec<Account>,
+    role: Role,
+    rights: Rights,
+}
+
+pub(super) fn people(top: &mut Table<'_, '_>) -> People {
+    let read = top.texts("admins", ACCOUNTS, r#"["admin@example.org"]"#, account);
+    let was_there = read.was_there;
+    let typed = read.placed();
+    if typed
+        .as_ref()
+        .map_or(!was_there, |(list, _)| list.is_empty())
+    {
+        top.odd(None, "there are no admins, so nobody can give commands; for example `admins = [\"admin@example.org\"]`");
+    }
+    let admins = plain(top, "admins", typed, &[]);
+    let typed = top
+        .texts("moderators", ACCOUNTS, r#"["mod@example.org"]"#, account)
+        .placed();
+    let moderators = plain(top, "moderators", typed, &[("admins", &admins)]);
+    let typed = top
+        .texts("viewers", ACCOUNTS, r#"["helpdesk@example.org"]"#, account)
+        .placed();
+    let higher = [("admins", &admins[..]), ("moderators", &moderators)];
+    let viewers = plain(top, "viewers", typed, &higher);
+    let example =
+        r#"[{ role = "moderator", accounts = ["mod@a.example"], hosts = ["a.example"] }]"#;
+    let listed = top.tables("roles", ROLES, example, granted).or(Vec::new());
+
+    let lists = [
+        (Role::Admin, &admins),
+        (Role::Moderator, &moderators),
+        (Role::Viewer, &viewers),
+    ];
+    let everywhere = lists.into_iter().flat_map(|(role, accounts)| {
         accounts
-    }
-
-    pub(super) fn roles(&mut self, typed: Option<Vec<Spanned<raw::Role>>>) -> Vec<Granted> {
-        let typed = typed.unwrap_or_default().into_iter();
-        typed.filter_map(|one| self.granted(one)).collect()
-    }
-
-    fn granted(&mut self, typed: Spanned<raw::Role>) -> Option<Granted> {
-        let place = typed.span();
-        let raw::Role {
-            role,
-            accounts,
-            hosts,
-        } = typed.into_inner();
-        if role.is_none() {
-            self.left_out(ROLES, "role", "role", &place);
+            .iter()
+            .map(move |account| (account.clone(), Rights::everywhere(role)))
+    });
+    let mut granted: Vec<_> = everywhere.collect();
+    let mut every_admin = admins.clone();
+    for one in listed {
+        if one.role == Role::Admin {
+            every_admin.extend(one.accounts.iter().cloned());
         }
-        if accounts.is_none() {
-            self.left_out(ROLES, "role", "accounts", &place);
-        }
-        let role = self.value(ROLES, "role", role, |text| one_of(text, &NAMES));
-        let accounts = self.accounts(ROLES, "accounts", accounts);
-        let rights = match (role.as_ref()?.0, hosts) {
-            (role, None) => Rights::everywhere(role),
-            (role, Some(typed)) => {
-                if typed.is_empty() {
-                    let said = "`hosts` in [[roles]] is empty, so the role holds nowhere; name hosts, or take `hosts` out for a role everywhere";
-                    self.found.wrong(Some(place), said);
-                }
-                let hosts = self.values(ROLES, "hosts", Some(typed), virtual_host);
-                let hosts: BTreeSet<Box<str>> = hosts.into_iter().map(first).collect();
-                Rights::on(role, hosts)
-            }
-        };
-        Some(Granted {
-            accounts,
-            role: first(role?),
-            rights,
-        })
+        granted.extend(
+            one.accounts
+                .into_iter()
+                .map(|account| (account, one.rights.clone())),
+        );
     }
+    People {
+        admins,
+        every_admin,
+        granted,
+    }
+}
+
+/// A plain list of accounts with a role; those in a list of a higher one are left out, with a warning.
+fn plain(
+    top: &mut Table<'_, '_>,
+    name: &'static str,
+    typed: Option<(Vec<(Account, Place)>, Place)>,
+    higher: &[(&str, &[Account])],
+) -> Vec<Account> {
+    let mut accounts: Vec<Account> = Vec::new();
+    for (account, place) in typed.into_iter().flat_map(|(list, _)| list) {
+        if let Some((list, _)) = higher.iter().find(|(_, list)| list.contains(&account)) {
+            let article = if *list == "admins" { "an" } else { "a" };
+            let role = list.trim_end_matches('s');
+            top.odd(
+                Some(place),
+                format!("{account} is in `{list}` too and stays {article} {role}"),
+            );
+        } else if !accounts.contains(&account) {
+            accounts.push(account);
+        }
+    }
+    top.keep(name, &accounts);
+    accounts
+}
+
+fn granted(t: &mut Table<'_, '_>) -> Option<Granted> {
+    let role = t.word("role", &NAMES, "moderator").required().placed();
+    let accounts = t.texts("accounts", ACCOUNTS, r#"["mod@a.example"]"#, account);
+    let accounts = accounts.required().list();
+    let takes = "a list of virtual hosts of the server";
+    let hosts = t.texts("hosts", takes, r#"["a.example"]"#, virtual_host);
+    let hosts = hosts.map(|_, hosts| match hosts.is_empty() {
+        true => Err("it is empty, so the role holds nowhere; name hosts, or take `hosts` out for a role everywhere".to_owned()),
+        false => Ok(hosts),
+    });
+    let (role, _) = role?;
+    let rights = match hosts.placed() {
+        None => Rights::everywhere(role),
+        Some((hosts, _)) => {
+            let hosts: BTreeSet<Box<str>> = hosts.into_iter().map(|(host, _)| host).collect();
+            Rights::on(role, hosts)
+        }
+    };
+    Some(Granted {
+        accounts,
+        role,
+        rights,
+    })
 }
 
 /// A domain as accounts there have it.

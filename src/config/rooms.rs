@@ -1,21 +1,18 @@
-//! `[[rooms]]`: where orders are taken, and what a room makes of its own people.
+//! `[[rooms]]`: where orders are taken, and which roles a room grants its own people.
 
 use std::collections::BTreeSet;
 
-use toml::Spanned;
 use xmpp_parsers::jid::{BareJid, DomainRef, Jid};
 
 use super::{
-    keys::{GRANTS, ROOMS},
-    raw,
-    reader::{Place, Reader, first},
+    problem::Place,
+    roles::People,
     secrets::check_secret,
-    values::one_of,
+    table::{GRANTS, ROOMS, Table},
 };
 use crate::{
     core::{Account, Role},
     front::rooms::{Grants, NICK, Settings},
-    xmpp::secret::Secret,
 };
 
 /// What a room may grant, by name.
@@ -26,105 +23,100 @@ const GRANTED: [(&str, Role); 4] = [
     ("none", Role::Stranger),
 ];
 
-impl Reader<'_, '_> {
-    /// The rooms that are right; the rest is reported. `people` have a role by their account, `component` is ours.
-    pub(super) fn rooms(
-        &mut self,
-        typed: Option<Vec<Spanned<raw::Room>>>,
-        people: &[&Account],
-        component: Option<&DomainRef>,
-    ) -> Vec<Settings> {
-        let mut seen = BTreeSet::new();
-        let mut rooms = Vec::new();
-        for typed in typed.unwrap_or_default() {
-            let place = typed.span();
-            let typed = typed.into_inner();
-            let password = self.password(&typed);
-            let Some(jid) = typed.jid else {
-                let said = "one of [[rooms]] has no `jid`; for example `jid = \"ops@conference.example.org\"`";
-                self.found.wrong(Some(place), said.to_owned());
-                continue;
-            };
-            let Some((room, place)) = self.value(ROOMS, "jid", Some(jid), address) else {
-                continue;
-            };
-            if !seen.insert(room.clone()) {
-                let said = format!("two of [[rooms]] are {room}");
-                self.found.wrong(Some(place.clone()), said);
-            }
-            self.look_closely(&room, place, people, component);
-            let nick = self.value(ROOMS, "nick", typed.nick, |text| nick(&room, text));
-            let grants = self.grants(typed.grants.unwrap_or_default());
-            let (Some(password), Some(grants)) = (password, grants) else {
-                continue;
-            };
-            rooms.push(Settings {
-                nick: nick.map_or_else(|| NICK.to_owned(), first),
-                room,
-                password,
-                grants,
-                audit: typed.audit.is_some_and(Spanned::into_inner),
+/// The rooms; `people` have a role by their account, `component` is our own domain.
+pub(super) fn rooms(
+    top: &mut Table<'_, '_>,
+    people: &People,
+    component: Option<&DomainRef>,
+) -> Vec<Settings> {
+    let mut seen = BTreeSet::new();
+    let rooms = top.tables(
+        "rooms",
+        ROOMS,
+        r#"[{ jid = "ops@conference.example.org" }]"#,
+        |t| {
+            let jid = t.text(
+                "jid",
+                "the address of a room",
+                "ops@conference.example.org",
+                address,
+            );
+            let jid = jid.required().placed();
+            let typed = t.text("nick", "a nick, without blanks around it", NICK, |text| {
+                Ok(text.to_owned())
             });
-        }
-        rooms
-    }
-
-    /// Whoever runs a room says who is in it.
-    fn look_closely(
-        &mut self,
-        room: &BareJid,
-        place: Place,
-        people: &[&Account],
-        component: Option<&DomainRef>,
-    ) {
-        let account = Account::from_jid(&Jid::from(room.clone()));
-        if let Some(account) = account.filter(|room| people.contains(&room)) {
-            let said = format!(
-                "{account} is a room, and has a role by its address; name people instead, and what the room grants in `grants`"
+            let typed = typed.map(|_, text| match &jid {
+                Some((room, _)) => nick(room, &text),
+                None => Ok(text),
+            });
+            let nick = typed.or(NICK.to_owned());
+            let file = "/etc/portcullis/room.password";
+            let password = t.secret(
+                ["password", "password_file"],
+                "the password of the room",
+                file,
+                None,
+                check_secret,
             );
-            self.found.wrong(Some(place), said);
-            return;
-        }
-        let domain = room.domain().as_str();
-        let home = component.map(|ours| ours.as_str().split_once('.').map_or("", |(_, home)| home));
-        if let Some(home) = home
-            && domain != home
-            && !domain.ends_with(&format!(".{home}"))
-        {
-            let said = format!(
-                "whoever runs {domain} decides who speaks in {room}, and could speak as any of the `admins`"
-            );
-            self.found.odd(Some(place), said);
-        }
-    }
+            let example = r#"{ owner = "admin", admin = "moderator" }"#;
+            let grants = t
+                .inner("grants", GRANTS, example)
+                .map(grants)
+                .unwrap_or_default();
+            let audit = t.flag("audit", true).or(false);
+            let (room, place) = jid?;
+            if !seen.insert(room.clone()) {
+                t.wrong(Some(place.clone()), format!("two of [[rooms]] are {room}"));
+            }
+            look_closely(t, &room, place, people, component);
+            Some(Settings {
+                room,
+                nick,
+                password: password.usable(),
+                grants,
+                audit,
+            })
+        },
+    );
+    rooms.or(Vec::new())
+}
 
-    /// `None`: it was reported as wrong; `Some(None)`: there is none.
-    fn password(&mut self, typed: &raw::Room) -> Option<Option<Secret>> {
-        let (name, file_name) = ("password", "password_file");
-        match self.written(
-            ROOMS,
-            [name, file_name],
-            &typed.password,
-            &typed.password_file,
-            check_secret,
-        ) {
-            None => Some(None),
-            Some(read) => read.map(Some),
-        }
+fn grants(mut t: Table<'_, '_>) -> Grants {
+    Grants {
+        owner: t.word("owner", &GRANTED, "admin").or(Role::Stranger),
+        admin: t.word("admin", &GRANTED, "moderator").or(Role::Stranger),
+        member: t.word("member", &GRANTED, "viewer").or(Role::Stranger),
     }
+}
 
-    fn grants(&mut self, typed: raw::Grants) -> Option<Grants> {
-        let before = self.found.problems.len();
-        let mut one = |name, typed| {
-            let granted = self.value(GRANTS, name, typed, |text| one_of(text, &GRANTED));
-            granted.map_or(Role::Stranger, first)
-        };
-        let grants = Grants {
-            owner: one("owner", typed.owner),
-            admin: one("admin", typed.admin),
-            member: one("member", typed.member),
-        };
-        (self.found.problems.len() == before).then_some(grants)
+/// Whoever runs a room says who is in it.
+fn look_closely(
+    t: &mut Table<'_, '_>,
+    room: &BareJid,
+    place: Place,
+    people: &People,
+    component: Option<&DomainRef>,
+) {
+    let account = Account::from_jid(&Jid::from(room.clone()));
+    if let Some(account) = account
+        && people.granted.iter().any(|(person, _)| *person == account)
+    {
+        let said = format!(
+            "{account} is a room, and has a role by its address; name people instead, and what the room grants in `grants`"
+        );
+        t.wrong(Some(place), said);
+        return;
+    }
+    let domain = room.domain().as_str();
+    let home = component.map(|ours| ours.as_str().split_once('.').map_or("", |(_, home)| home));
+    if let Some(home) = home
+        && domain != home
+        && !domain.ends_with(&format!(".{home}"))
+    {
+        let said = format!(
+            "whoever runs {domain} decides who speaks in {room}, and could speak as any of the `admins`"
+        );
+        t.odd(Some(place), said);
     }
 }
 

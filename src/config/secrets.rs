@@ -2,166 +2,179 @@
 
 use std::path::Path;
 
-use toml::Spanned;
+use zeroize::Zeroizing;
 
 use super::{
-    ENV_COOKIE, ENV_SEAL_KEYS, ENV_SECRET, Secret, files, keys::within, raw, reader::Reader,
-    shape::Shaped,
+    ENV_COOKIE, ENV_SEAL_KEYS, Secret, files,
+    table::{Table, within},
 };
 use crate::core::seal::Keyring;
 
-const DEFAULT_SEAL_KEYS: &str = "/etc/portcullis/seal.key";
+const SEAL_KEYS: &str = "/etc/portcullis/seal.key";
 
-impl Reader<'_, '_> {
-    pub(super) fn secret(&mut self, shaped: &Shaped) -> Option<Secret> {
-        let raw::Component {
-            secret,
-            secret_file,
-            ..
-        } = &shaped.raw.component;
-        let keys = ["secret", "secret_file"];
-        match self.one_of(
-            "component",
-            keys,
-            secret,
-            secret_file,
-            ENV_SECRET,
-            check_secret,
-        ) {
-            Some(read) => read,
-            None => {
-                if !keys
-                    .iter()
-                    .any(|key| shaped.was_taken_out("component", key))
-                {
-                    let said = format!(
-                        "the component secret is missing: set `secret_file` (or `secret`) in [component], or {ENV_SECRET} in the environment, to the secret the XMPP server has for this component"
-                    );
-                    self.found.wrong(None, said);
-                }
-                None
-            }
+/// What was given where a secret may stand.
+pub(super) enum Given {
+    Nothing,
+    /// It was reported.
+    Wrong,
+    Secret(Secret),
+}
+
+impl Given {
+    pub(super) fn usable(self) -> Option<Secret> {
+        match self {
+            Given::Secret(secret) => Some(secret),
+            Given::Nothing | Given::Wrong => None,
         }
     }
+}
 
-    /// A secret from the environment, the configuration or a file. `None`: none was given; `Some(None)`: one that was
-    /// reported as wrong.
-    pub(super) fn one_of(
+impl Table<'_, '_> {
+    /// A secret from an environment variable, from the first of the keys, or from the file that the second one names.
+    pub(super) fn secret(
         &mut self,
-        section: &'static str,
         [name, file_name]: [&'static str; 2],
-        secret: &raw::Text,
-        secret_file: &raw::Text,
-        variable: &'static str,
+        takes: &str,
+        file: &str,
+        variable: Option<&'static str>,
         check: fn(String) -> Result<Secret, String>,
-    ) -> Option<Option<Secret>> {
-        if let Some(text) = self.variable(variable) {
-            if let Some(ignored) = secret.as_ref().or(secret_file.as_ref()) {
-                let odd = format!("ignored, because the environment variable {variable} is set");
-                self.found.odd(Some(ignored.span()), odd);
-            }
-            let checked =
-                check(text).map_err(|said| self.found.wrong(None, format!("{variable}: {said}")));
-            return Some(checked.ok());
+    ) -> Given {
+        let typed = self.text(name, takes, "…", |text| Ok(Secret::new(text.to_owned())));
+        let (was_there, typed) = (typed.was_there, typed.placed());
+        let takes = format!("the path of a file that holds the {name}");
+        let path = self.text(file_name, &takes, file, |text| Ok(text.to_owned()));
+        let (was_there, path) = (was_there || path.was_there, path.placed());
+        if let (Some((_, place)), Some(said)) = (&typed, self.reader.open_to_others.clone()) {
+            self.wrong(Some(place.clone()), said);
         }
-        self.written(section, [name, file_name], secret, secret_file, check)
-    }
-
-    /// The same without the environment.
-    pub(super) fn written(
-        &mut self,
-        section: &'static str,
-        [name, file_name]: [&'static str; 2],
-        secret: &raw::Text,
-        secret_file: &raw::Text,
-        check: fn(String) -> Result<Secret, String>,
-    ) -> Option<Option<Secret>> {
-        let read = match (secret, secret_file) {
-            (Some(secret), Some(_)) => {
-                let said = format!(
-                    "`{name}` and `{file_name}`{} are both set; keep `{file_name}` and take `{name}` out",
-                    within(section)
-                );
-                self.found.wrong(Some(secret.span()), said);
-                return Some(None);
+        let place = typed
+            .as_ref()
+            .map(|(_, place)| place)
+            .or(path.as_ref().map(|(_, place)| place))
+            .cloned();
+        let here = within(self.key(name).section);
+        let read = if !self.is_judged() {
+            return Given::Wrong;
+        } else if let Some((variable, text)) =
+            variable.and_then(|name| Some((name, self.variable(name)?)))
+        {
+            if place.is_some() {
+                let said = format!("ignored, because the environment variable {variable} is set");
+                self.odd(place, said);
             }
-            (Some(secret), None) => check(secret.get_ref().clone()).map_err(|said| {
-                (
-                    secret.span(),
-                    format!("`{name}`{}: {said}", within(section)),
-                )
-            }),
-            (None, Some(file)) => {
-                let path = self.folder.join(file.get_ref());
-                files::read_private(&path, files::hand_over)
-                    .and_then(|text| {
+            check(text).map_err(|said| (None, format!("{variable}: {said}")))
+        } else {
+            match (typed, path) {
+                (Some(_), Some(_)) => Err((
+                    place,
+                    format!(
+                        "`{name}` and `{file_name}`{here} are both set; keep `{file_name}` and take `{name}` out"
+                    ),
+                )),
+                (Some((secret, _)), None) => check(secret.expose().to_owned())
+                    .map_err(|said| (place, format!("`{name}`{here}: {said}"))),
+                (None, Some((path, _))) => self
+                    .private(Path::new(&path), files::hand_over, |text| {
                         check(text.trim_end_matches(['\r', '\n']).to_owned())
-                            .map_err(|said| format!("{}: {said}", path.display()))
                     })
-                    .map_err(|said| {
-                        (
-                            file.span(),
-                            format!("`{file_name}`{}: {said}", within(section)),
-                        )
-                    })
+                    .map_err(|said| (place, format!("`{file_name}`{here}: {said}"))),
+                (None, None) if was_there => return Given::Wrong,
+                (None, None) => {
+                    self.keep(name, &None::<Secret>);
+                    return Given::Nothing;
+                }
             }
-            (None, None) => return None,
         };
-        let read = read.map_err(|(place, said)| self.found.wrong(Some(place), said));
-        Some(read.ok())
+        match read {
+            Ok(secret) => {
+                self.keep(name, &Some(secret.clone()));
+                Given::Secret(secret)
+            }
+            Err((place, said)) => {
+                self.wrong(place, said);
+                Given::Wrong
+            }
+        }
     }
 
-    pub(super) fn keyring(&mut self, shaped: &Shaped) -> Option<Keyring> {
+    /// The keys of the seal.
+    pub(super) fn keyring(&mut self, name: &'static str) -> Option<Keyring> {
+        let read = self.text(name, "the path of a file of seal keys", SEAL_KEYS, |text| {
+            Ok(text.to_owned())
+        });
+        let unusable = read.was_there;
+        let typed = read.placed();
+        let unusable = unusable && typed.is_none();
         if let Some(text) = self.variable(ENV_SEAL_KEYS) {
-            return Keyring::parse(&text)
-                .map_err(|said| self.found.wrong(None, format!("{ENV_SEAL_KEYS}: {said}")))
+            let keyring = Keyring::parse(&text);
+            return keyring
+                .map_err(|said| self.wrong(None, format!("{ENV_SEAL_KEYS}: {said}")))
                 .ok();
         }
-        if shaped.was_taken_out("record", "seal_key_file") {
+        if unusable || !self.is_judged() {
             return None;
         }
-        let typed = shaped.raw.record.seal_key_file.clone();
-        let place = typed.as_ref().map(Spanned::span);
-        let path = self.path(typed, DEFAULT_SEAL_KEYS);
-        let make = format!(
-            "make one: (umask 077; portcullis keygen > {})",
-            files::quoted(&path)
-        );
-        let keys = if !matches!(path.try_exists(), Ok(false)) {
-            files::read_private(&path, files::hand_over)
-        } else {
-            Err(format!("{} does not exist; {make}", path.display()))
+        let place = typed.as_ref().map(|(_, place)| place.clone());
+        let path = typed.map_or_else(|| SEAL_KEYS.to_owned(), |(path, _)| path);
+        let full = self.reader.folder.join(&path);
+        let keyring = match full.try_exists() {
+            Ok(false) => Err(format!(
+                "{} does not exist; make one: (umask 077; portcullis keygen > {})",
+                full.display(),
+                files::quoted(&full)
+            )),
+            _ => self.private(Path::new(&path), files::hand_over, |text| {
+                Keyring::parse(text).map_err(|said| said.to_string())
+            }),
         };
-        keys.and_then(|text| {
-            Keyring::parse(&text).map_err(|said| format!("{}: {said}", path.display()))
+        keyring
+            .map_err(|said| self.wrong(place, format!("`{name}` in [record]: {said}")))
+            .ok()
+    }
+
+    /// ejabberd's cookie.
+    pub(super) fn cookie(&mut self, name: &'static str) -> Option<Secret> {
+        let takes = "the path of a copy of ejabberd's .erlang.cookie";
+        let typed = self.text(name, takes, "/etc/portcullis/erlang.cookie", |text| {
+            Ok(text.to_owned())
+        });
+        let typed = typed.placed();
+        if let Some(text) = self.variable(ENV_COOKIE) {
+            return check_secret(text)
+                .map_err(|said| self.wrong(None, format!("{ENV_COOKIE}: {said}")))
+                .ok();
+        }
+        let (path, place) = typed.filter(|_| self.is_judged())?;
+        self.private(Path::new(&path), copy_cookie, |text| {
+            check_secret(text.trim_end_matches(['\r', '\n', ' ']).to_owned())
         })
-        .map_err(|said| {
-            self.found
-                .wrong(place, format!("`seal_key_file` in [record]: {said}"))
-        })
+        .map_err(|said| self.wrong(Some(place), format!("`{name}` in [record]: {said}")))
         .ok()
     }
 
-    pub(super) fn cookie(&mut self, typed: raw::Text) -> Option<Secret> {
-        if let Some(text) = self.variable(ENV_COOKIE) {
-            return check_secret(text)
-                .map_err(|said| self.found.wrong(None, format!("{ENV_COOKIE}: {said}")))
-                .ok();
-        }
-        let typed = typed?;
-        let path = self.folder.join(typed.get_ref());
-        files::read_private(&path, copy_cookie)
-            .and_then(|text| {
-                check_secret(text.trim_end_matches(['\r', '\n', ' ']).to_owned())
-                    .map_err(|said| format!("{}: {said}", path.display()))
-            })
-            .map_err(|said| {
-                self.found.wrong(
-                    Some(typed.span()),
-                    format!("`ejabberd_cookie_file` in [record]: {said}"),
-                )
-            })
-            .ok()
+    /// What stands in a file that nobody else may read.
+    fn private<T>(
+        &self,
+        path: &Path,
+        denied: fn(&Path) -> String,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let path = self.reader.folder.join(path);
+        let text: Zeroizing<String> = files::read_private(&path, denied)?;
+        parse(&text).map_err(|said| format!("{}: {said}", path.display()))
+    }
+
+    /// A variable of the environment; an empty one counts as not set, as compose files leave it.
+    fn variable(&mut self, name: &'static str) -> Option<String> {
+        let value = (self.reader.env)(name).filter(|value| !value.is_empty())?;
+        let text = value.into_string();
+        text.map_err(|_| {
+            self.wrong(
+                None,
+                format!("the environment variable {name} is not text in UTF-8"),
+            )
+        })
+        .ok()
     }
 }
 

@@ -1,16 +1,18 @@
 //! One typed text, turned into the value it means, or into what is wrong with it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use tokio_rustls::rustls::pki_types::ServerName;
 use xmpp_parsers::jid::{DomainPart, Jid};
 
-use super::{Address, nearest::nearest};
-use crate::{
-    core::{Account, Subject, Term},
-    logs::Format,
-};
+use super::nearest::nearest;
+use crate::core::{Account, Subject, Term};
 
 pub(super) fn host(text: &str) -> Result<String, String> {
     domain(text).map(|domain| domain.to_string())
@@ -106,6 +108,19 @@ pub(super) fn term(text: &str) -> Result<Term, String> {
     }
 }
 
+/// A length of time: not for ever, not until a date.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    length(term(text)?).ok_or_else(|| format!("{text:?} has no end; here a length is needed"))
+}
+
+/// How long a term is, if it is no date and not for ever.
+pub(super) fn length(term: Term) -> Option<Duration> {
+    match term {
+        Term::For(length) => Some(length),
+        Term::Until(_) | Term::Forever => None,
+    }
+}
+
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let subject = Subject::parse(text).map_err(|bad| bad.to_string())?;
     subject
@@ -128,14 +143,108 @@ pub(super) fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result
     ))
 }
 
-pub(super) fn log_format(text: &str) -> Result<Format, String> {
-    if let Some((_, format)) = Format::NAMES.iter().find(|(name, _)| *name == text) {
-        return Ok(*format);
+/// A smaller file would hardly hold a minute of attempts; a larger one cannot be rehearsed.
+const SIZES: RangeInclusive<u64> = 100_000..=100_000_000_000;
+
+/// `10 MB`, `512KiB`, or bytes without a unit.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => {
+            return Err(format!(
+                "{text:?} is no size; its unit is kB, MB, GB, KiB, MiB or GiB"
+            ));
+        }
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is no size; it begins with a whole number"))?;
+    match number.checked_mul(factor) {
+        Some(bytes) if SIZES.contains(&bytes) => Ok(bytes),
+        _ => Err(format!("{text:?} is not from 100 kB to 100 GB")),
     }
-    let hint = nearest(text, Format::NAMES.map(|(name, _)| name))
-        .map(|near| format!("; did you mean \"{near}\"?"));
-    Err(format!(
-        "{text:?} is not a format; formats are \"text\" and \"json\"{}",
-        hint.unwrap_or_default()
-    ))
+}
+
+/// host:port. The host is a name or an address without brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// Name or address.
+    pub(super) host: String,
+    /// TCP port, never 0.
+    pub(super) port: u16,
+}
+
+/// The listener of a server on this machine.
+impl Default for Address {
+    fn default() -> Self {
+        Address {
+            host: "127.0.0.1".to_owned(),
+            port: 5347,
+        }
+    }
+}
+
+impl Address {
+    /// Whether it can only be this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.host.parse::<std::net::IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self
+                .host
+                .trim_end_matches('.')
+                .eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// `127.0.0.1:5347`, `[::1]:5347`, `xmpp.example.org:5347`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, want) in [
+            ("10 MB", 10_000_000),
+            ("10mb", 10_000_000),
+            ("1 GiB", 1 << 30),
+            ("512 KiB", 512 << 10),
+            ("123456", 123_456),
+            (" 100 kB ", 100_000),
+        ] {
+            assert_eq!(bytes(text).unwrap(), want, "{text}");
+        }
+        for (text, said) in [
+            ("10 apples", "\"10 apples\" is no size; its unit is kB"),
+            ("MB", "it begins with a whole number"),
+            ("1.5 MB", "its unit is"),
+            ("99999", "is not from 100 kB to 100 GB"),
+            ("101 GB", "is not from"),
+            ("99999999999999 GB", "is not from"),
+        ] {
+            let got = bytes(text).unwrap_err();
+            assert!(got.contains(said), "{got}");
+        }
+    }
 }

@@ -1,0 +1,95 @@
+//! Keys and tables that nobody knows: the sentence with the nearest one there is, or the table where the key belongs.
+
+use super::{
+    nearest::nearest,
+    problem::Place,
+    table::{Key, RULES, within},
+};
+
+/// A key that nobody asked for.
+pub(super) struct Unknown {
+    /// The table it stands in.
+    pub(super) section: &'static str,
+    pub(super) name: String,
+    pub(super) place: Place,
+    /// Whether it is a table at the top of the file.
+    pub(super) is_table: bool,
+    /// The key or table it is a typing error of.
+    pub(super) near: Option<&'static str>,
+}
+
+/// What keys are called elsewhere, with the table and the key they are here. First the words of the servers' own
+/// configurations, then fail2ban's, then those of ejabberd's mod_fail2ban.
+const OTHER_WORDS: &[(&str, &str, &str)] = &[
+    ("address", "component", "server"),
+    ("host", "component", "server"),
+    ("port", "component", "server"),
+    ("jid", "component", "domain"),
+    ("name", "component", "domain"),
+    ("password", "component", "secret"),
+    ("folder", "store", "path"),
+    ("bind", "http", "listen"),
+    ("maxretry", RULES, "limit"),
+    ("findtime", RULES, "window"),
+    ("bantime", RULES, "ban"),
+    ("bantime", "ban", "default_duration"),
+    ("ignoreip", "exempt", "networks"),
+    ("c2s_max_auth_failures", RULES, "limit"),
+    ("c2s_auth_ban_lifetime", RULES, "ban"),
+];
+
+impl Unknown {
+    /// The nearest key, or where the key belongs, and all keys there are.
+    pub(super) fn sentence(&self, known: &[Key], tables: &[&str]) -> String {
+        let name = &self.name;
+        if self.is_table {
+            let hint = self.near.map(|near| format!(" did you mean [{near}]?"));
+            let list: Vec<_> = tables.iter().map(|name| format!("[{name}]")).collect();
+            let hint = hint.unwrap_or_default();
+            return format!(
+                "unknown table [{name}];{hint} known tables: {}",
+                list.join(", ")
+            );
+        }
+        let here = known.iter().filter(|key| key.section == self.section);
+        let list: Vec<_> = here.map(|key| format!("`{}`", key.name)).collect();
+        format!(
+            "unknown key `{name}`{};{} known keys{}: {}",
+            within(self.section),
+            self.hint(known),
+            if self.section.is_empty() {
+                " there"
+            } else {
+                ""
+            },
+            list.join(", ")
+        )
+    }
+
+    fn hint(&self, known: &[Key]) -> String {
+        if let Some(near) = self.near {
+            return format!(" did you mean `{near}`?");
+        }
+        if let Some((_, _, key)) = self.other_word(|section| section == self.section) {
+            return format!(" did you mean `{key}`?");
+        }
+        match known.iter().find(|key| key.name == self.name) {
+            Some(key) if key.section.is_empty() => {
+                " it belongs at the top of the file, above the first [table];".to_owned()
+            }
+            Some(key) => format!(" it belongs{};", within(key.section)),
+            None => match self.other_word(|section| section != "component") {
+                Some((_, section, key)) => format!(" did you mean `{key}`{}?", within(section)),
+                None => String::new(),
+            },
+        }
+    }
+
+    fn other_word(
+        &self,
+        section: impl Fn(&str) -> bool,
+    ) -> Option<&'static (&'static str, &'static str, &'static str)> {
+        let mut words = OTHER_WORDS.iter().filter(|(_, of, _)| section(of));
+        words.find(|(word, ..)| nearest(&self.name, [*word]).is_some())
+    }
+}
