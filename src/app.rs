@@ -1,11 +1,11 @@
 //! The only place where rooms are joined: build, run, stop in order.
 //!
-//! All long tasks are born here. They stop from the outside in: first nobody may come in, then
-//! work under way is finished, then the link says good-bye, and the store is closed last.
+//! All long tasks are started here. They stop from the outside in: first nobody may come in, then work in progress is
+//! finished, then the link closes, and the store is closed last (`runtime.rs`).
 
 mod doctor;
-mod house;
 mod reload;
+mod runtime;
 mod signals;
 mod tasks;
 
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::command::{Context, Recorded};
 use crate::config::Config;
@@ -31,15 +31,16 @@ use crate::logs::Logs;
 use crate::store::{Store, recording};
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
-use house::House;
-use tasks::{announce, renew, route};
+use runtime::{Runtime, Tasks, Vital};
+use tasks::{announce, renew, route, send};
 
 pub use doctor::doctor;
 
 /// Exit code of wrong usage, configuration or secret.
 const WRONG: u8 = 2;
-/// How long work under way may take after the signal to stop.
+/// How long a task may take to finish its work after it was told to end.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
 /// Runs until told to stop. The exit code: 0 stopped, 1 failed, 2 the server refuses the settings.
 pub fn run(file: &Path, config: Config) -> ExitCode {
     let logs = match crate::logs::start(config.log_format, &config.log_levels) {
@@ -136,100 +137,79 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
 
-    let (doors, works) = (CancellationToken::new(), CancellationToken::new());
-    let (linking, log) = (CancellationToken::new(), CancellationToken::new());
-    let mut at_the_doors = vec![tokio::spawn(terminal::serve(
-        socket,
-        config.store.clone(),
-        wire.domain().clone(),
-        context,
-        doors.clone(),
-    ))];
+    let mut listeners = Tasks::new();
+    let (path, domain) = (config.store.clone(), wire.domain().clone());
+    listeners.spawn(|stop| terminal::serve(socket, path, domain, context, stop));
     if let Some(http) = http {
         let logins = Logins::new(Arc::clone(&gate), config.http_token.clone());
-        at_the_doors.push(tokio::spawn(http.run(logins, doors.clone())));
+        listeners.spawn(|stop| http.run(logins, stop));
     }
-    let mut working = vec![
-        tokio::spawn(renew(Arc::clone(&host), wire.clone(), works.clone())),
-        tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), works.clone());
-            async move { gate.watch_the_clock(stop).await }
-        }),
-        tokio::spawn(Arc::clone(&gate).carry_out(works.clone())),
-        tokio::spawn(Arc::clone(&gate).patrol(config.check_every, works.clone())),
-        tokio::spawn(Arc::clone(&host).run(works.clone())),
-        tokio::spawn(Arc::clone(&host).tell_news(
-            hook.epoch().to_owned(),
-            gate.news(),
-            works.clone(),
-        )),
-        tokio::spawn(Arc::clone(&gate).keep_snapshots(works.clone())),
-        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), works.clone())),
-        tokio::spawn(announce(host.standing(), ready_tell, works.clone())),
-    ];
-    working.push(tokio::spawn({
-        let (gate, stop) = (Arc::clone(&gate), works.clone());
+
+    let mut workers = Tasks::new();
+    workers.spawn(|stop| renew(Arc::clone(&host), wire.clone(), stop));
+    workers.spawn(|stop| {
+        let gate = Arc::clone(&gate);
+        async move { gate.watch_the_clock(stop).await }
+    });
+    workers.spawn(|stop| Arc::clone(&gate).carry_out(stop));
+    workers.spawn(|stop| Arc::clone(&gate).patrol(config.check_every, stop));
+    workers.spawn(|stop| Arc::clone(&host).run(stop));
+    let epoch = hook.epoch().to_owned();
+    workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.news(), stop));
+    workers.spawn(|stop| Arc::clone(&gate).keep_snapshots(stop));
+    workers.spawn(|stop| Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), stop));
+    workers.spawn(|stop| announce(host.standing(), ready_tell, stop));
+    workers.spawn(|stop| {
+        let gate = Arc::clone(&gate);
         async move { gate.watch_the_server(stop).await }
-    }));
+    });
     desk.set_notices(config.notices);
     if let Some(hearing) = gate.hearing() {
-        working.push(tokio::spawn(notices::run(
-            Arc::clone(&desk),
-            Arc::clone(&gate),
-            hearing,
-            host.standing(),
-            wire.clone(),
-            works.clone(),
-        )));
+        let (desk, gate) = (Arc::clone(&desk), Arc::clone(&gate));
+        workers
+            .spawn(|stop| notices::run(desk, gate, hearing, host.standing(), wire.clone(), stop));
     }
     if let Some(settings) = config.record_attempts.clone()
         && let Some(weighings) = gate.weighings()
     {
         tracing::info!(file = %settings.file.display(), "attempts are recorded");
-        working.push(tokio::spawn(recording::keep(
-            settings,
-            weighings,
-            works.clone(),
-        )));
+        workers.spawn(|stop| recording::keep(settings, weighings, stop));
     }
-    let counting = tokio::spawn({
-        let (gate, stop) = (Arc::clone(&gate), log.clone());
+
+    let mut counting = Tasks::new();
+    counting.spawn(|stop| {
+        let gate = Arc::clone(&gate);
         async move { gate.keep_counters(stop).await }
     });
-    let following = tokio::spawn({
-        let (gate, stop) = (Arc::clone(&gate), log.clone());
+    let following = Vital::spawn(|stop| {
+        let gate = Arc::clone(&gate);
         async move {
             let followed = gate.follow(stop).await;
             followed.context("decisions can no longer be read from the store")
         }
     });
-    let routing = tokio::spawn(route(
-        incoming,
-        asker,
-        Arc::clone(&host),
-        Arc::clone(&desk),
-        hook,
-        wire.clone(),
-        doors.clone(),
-    ));
-    let house = House {
+    let mut routing = Tasks::new();
+    routing.spawn(|stop| {
+        let (host, desk) = (Arc::clone(&host), Arc::clone(&desk));
+        route(incoming, asker, host, desk, hook, wire.clone(), stop)
+    });
+    let farewell = {
+        let desk = Arc::clone(&desk);
+        async move { send(&wire, desk.farewell()).await }
+    };
+    let runtime = Runtime {
+        listeners,
+        farewell: farewell.boxed(),
+        workers,
+        link: Vital::spawn(|stop| link.run(stop)),
         routing,
         counting,
-        linked: tokio::spawn(link.run(linking.clone())),
-        doors,
-        works,
-        link: linking,
-        log,
-        at_the_doors,
-        working,
         following,
-        store,
-        desk: Arc::clone(&desk),
-        wire,
+        close: Box::new(move || store.close()),
     };
     signals::watch(
         signals,
-        house,
+        runtime,
         reload::Reload::new(file, config, logs, gate, host, desk),
     )
     .await

@@ -2,8 +2,8 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::house::House;
 use super::reload::Reload;
+use super::runtime::Runtime;
 
 /// The signals that are heard. Taken before anything else starts: one that came earlier would end the program.
 pub(super) struct Signals {
@@ -22,10 +22,10 @@ impl Signals {
     }
 }
 
-/// Runs the house until it breaks or a signal says stop; then stops it in order.
+/// Runs until a vital part breaks or a signal says stop; then stops everything in order.
 pub(super) async fn watch(
     signals: Signals,
-    mut house: House,
+    mut runtime: Runtime,
     mut reload: Reload,
 ) -> anyhow::Result<()> {
     let Signals {
@@ -35,7 +35,7 @@ pub(super) async fn watch(
     } = signals;
     let ended = loop {
         tokio::select! {
-            why = house.broken() => break Err(why),
+            why = runtime.broken() => break Err(why),
             _ = terminate.recv() => break Ok("SIGTERM"),
             _ = interrupt.recv() => break Ok("SIGINT"),
             _ = hang_up.recv() => reload.again().await,
@@ -44,7 +44,7 @@ pub(super) async fn watch(
     if let Ok(signal) = &ended {
         tracing::info!(signal, "stopping");
     }
-    house.stop().await;
+    runtime.stop().await;
     tracing::info!("stopped");
     ended.map(|_| ())
 }
