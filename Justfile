@@ -10,7 +10,6 @@ install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
 # Servers run as users of their own, so what starts them runs as root.
 root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS" }
 python := root + " /usr/bin/python3 -B"
-ruff_version := "0.17.6"
 
 [private]
 default:
@@ -31,12 +30,47 @@ test WHAT="":
     if [ "{{ WHAT }}" = all ] || [ -n "${CI:-}" ]; then parts+=(ejabberd-26.07); fi
     {{ install }} "${parts[@]}"
     cargo test --locked
-    just live
+    just live-all
 
 # Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`; servers may run side by side with `-m "not timing"`)
 live *ARGS:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest "$@"
+
+# Live tests of all installed servers side by side, then one server after the other what measures time; output in target/live
+live-all:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked
+    {{ root }} true # asks for the password now, not in the background
+    servers=()
+    for server in ejabberd-24.12 ejabberd-26.07 prosody-13; do
+        if [ -n "${CI:-}" ] || {{ install }} --have "$server"; then servers+=("$server"); else echo "SKIPPED: $server is not installed; \`just test all\` installs it" >&2; fi
+    done
+    logs=$PWD/target/live
+    mkdir -p "$logs"
+    cd tests/live
+    failed=()
+    # What a run printed: all of it when it failed, else from the slowest tests to the end.
+    report() {
+        echo "===== $1: exit code $2"
+        if [ "$2" = 0 ]; then sed -n '/slowest/,$p' "$logs/$1.log"; else cat "$logs/$1.log"; failed+=("$1"); fi
+    }
+    pids=()
+    for server in "${servers[@]}"; do
+        {{ python }} -m pytest --server "$server" -m "not timing" --durations=20 > "$logs/$server.log" 2>&1 &
+        pids+=($!)
+    done
+    for at in "${!servers[@]}"; do
+        code=0; wait "${pids[$at]}" || code=$?
+        report "${servers[$at]}" "$code"
+    done
+    for server in "${servers[@]}"; do
+        code=0; {{ python }} -m pytest --server "$server" -m timing --durations=20 > "$logs/$server-timing.log" 2>&1 || code=$?
+        [ "$code" != 5 ] || { echo "$server: no test measures time"; continue; }
+        report "$server-timing" "$code"
+    done
+    [ ${#failed[@]} -eq 0 ] || { echo "FAILED: ${failed[*]}" >&2; exit 1; }
 
 # Renew docs/clients: what each real client shows of a portcullis beside ejabberd 24.12
 clients:
@@ -62,23 +96,18 @@ check:
     cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Lints and format of the Python below tests/live (installs ruff below target/ where there is none)
-lint-python:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    ruff=$(command -v ruff || true)
-    if [ -z "$ruff" ]; then
-        folder={{ quote(justfile_directory() / "target/ruff-" + ruff_version) }}
-        ruff=$folder/bin/ruff
-        [ -x "$ruff" ] || python3 -m pip install --quiet --target "$folder" ruff=={{ ruff_version }}
-    fi
-    cd tests/live
-    "$ruff" check .
-    "$ruff" format --check .
-
-# Licences, advisories and sources of the dependencies (needs cargo-deny)
+# Licences, sources and advisories of the dependencies; without a way to the advisories' database the rest is checked, and said so
 deny:
-    cargo deny --config .ci/deny.toml check
+    @cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+    cargo deny --config .ci/deny.toml check bans licenses sources
+    @if cargo deny --config .ci/deny.toml fetch db 2>/dev/null; then cargo deny --config .ci/deny.toml check advisories; \
+    else echo "SKIPPED: the advisory database cannot be fetched from here, so advisories were not checked" >&2; fi
+
+# Lints of the Prosody module and of the live tests
+lint:
+    @{{ install }} lint
+    cd server/prosody && luacheck --quiet .
+    cd tests/live && "$({{ install }} --where)/lint/bin/ruff" check . && "$({{ install }} --where)/lint/bin/ruff" format --check .
 
 # How fast it is, beside reference loops and peers of the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md says what came of it
 bench *NAMES:

@@ -2,7 +2,7 @@
 # Installs what the live tests and the demo need, from Debian; one client comes from npm. Safe to run again: what is
 # there is left alone.
 #
-#   install.sh [build] [client] [ejabberd-24.12] [prosody-13] [ejabberd-26.07] [profanity] [converse]
+#   install.sh [build] [client] [ejabberd-24.12] [prosody-13] [ejabberd-26.07] [profanity] [converse] [lint]
 #                               (default: client ejabberd-24.12)
 #   install.sh --where          prints the lab's folder
 #   install.sh --have NAME      exit code 0 when NAME is installed
@@ -45,6 +45,9 @@ for_the_module=(erlang-dev erlang-p1-oauth2)
 converse=14.0.0
 converse_integrity=sha512-LFUg030jDalV47vI/vyVPqYPZfJYXFbubq8v0cFDe2zXNeeGEk3Up0Fj/WTzT6t+6do+cAIToy73eAj7RNDj2Q==
 
+# What the Python of the live tests is checked with, from PyPI, pinned.
+ruff=0.17.6
+
 have() {
   case $1 in
     build) command -v cc >/dev/null && command -v pkg-config >/dev/null ;;
@@ -57,11 +60,12 @@ have() {
         dpkg-query -W -f '${Status}\n' prosody-modules 2>/dev/null | grep -q '^install ok installed' ;;
     ejabberd-26.07)
       [ -e "$lab/trixie/.complete" ] && chroot "$lab/trixie" dpkg-query -W "${for_the_module[@]}" >/dev/null 2>&1 ;;
+    lint) command -v luacheck >/dev/null && [ "$("$lab/lint/bin/ruff" --version 2>/dev/null)" = "ruff $ruff" ] ;;
     profanity) command -v profanity >/dev/null && command -v tmux >/dev/null ;;
     converse)
       [ -e "$lab/converse-$converse/.complete" ] && command -v chromium >/dev/null && command -v chromedriver >/dev/null &&
         /usr/bin/python3 -c 'import selenium' 2>/dev/null ;;
-    *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07 profanity converse" ;;
+    *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07 profanity converse lint" ;;
   esac
 }
 
@@ -80,7 +84,7 @@ for part in "${wanted[@]}"; do have "$part" || missing+=("$part"); done
 from=
 [ "$codename" != bookworm ] || from=" (from bookworm-backports)"
 announce() {
-  say "will be installed now, from this machine's Debian mirror and npm registry:"
+  say "will be installed now, from this machine's Debian mirror, npm and PyPI registries:"
   for part in "${missing[@]}"; do
     case $part in
       build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
@@ -89,6 +93,7 @@ announce() {
       prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
       ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
       profanity) say "  profanity, tmux                          a client for the terminal" ;;
+      lint) say "  lua-check, python3-venv; ruff $ruff from PyPI below $lab" ;;
       converse) say "  chromium (450 MB), python3-selenium, npm if missing; Converse.js $converse from npm below $lab" ;;
     esac
   done
@@ -217,6 +222,14 @@ install_converse() { # only the files a browser loads are kept
   touch "$to/.complete"
 }
 
+install_lint() {
+  update_once
+  "${apt[@]}" install --no-install-recommends lua-check python3-venv >> "$log" 2>&1
+  rm -rf --one-file-system "$lab/lint"
+  /usr/bin/python3 -m venv "$lab/lint" >> "$log" 2>&1
+  "$lab/lint/bin/pip" install --quiet --disable-pip-version-check "ruff==$ruff" >> "$log" 2>&1
+}
+
 for part in "${missing[@]}"; do
   have "$part" && continue
   began=$SECONDS
@@ -229,6 +242,7 @@ for part in "${missing[@]}"; do
     ejabberd-26.07) install_ejabberd_26 ;;
     profanity) install_profanity ;;
     converse) install_converse ;;
+    lint) install_lint ;;
   esac
   have "$part" || fail "$part was installed but is not usable; candidate versions: $(apt-cache policy ejabberd prosody | grep -E '^[a-z]|Candidate' | tr '\n' ' ')"
   say "$part installed in $((SECONDS - began)) s"
