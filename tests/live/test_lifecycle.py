@@ -13,7 +13,7 @@ from lab.answers import (
     must_not_say,
     must_say,
 )
-from lab.assertions import ban, must_be_refused, must_log_in, unban
+from lab.assertions import ban, must_be_refused, must_log_in
 from lab.clients.raw_client import refused
 
 
@@ -216,11 +216,3 @@ def test_a_provider_that_cannot_disable_accounts_is_found_out(server):
                 lambda: missing in str(bot.facts("status")["rows"]), 20, every=0.5, what="status tells what is missing"
             )
             assert bot.state_of(plain.jid("dave"))["pending"] and refused(plain, "dave") is None
-
-
-def test_unban_after_all_that_still_works(site, server, fresh):
-    user = fresh()
-    ban(site, server.jid(user), "1h last one")
-    must_be_refused(server, user)
-    unban(site, server.jid(user))
-    must_log_in(server, user)

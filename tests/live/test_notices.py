@@ -121,7 +121,7 @@ def test_a_quick_response_is_a_line_that_works(site, fresh):
 
 
 def test_a_room_hears_what_was_chosen_for_it_and_ends_it(site, fresh):
-    room = lab.Room(site.admin, "heralds")
+    room = lab.Room(site.admin, "notices")
     room.affiliate(bot(site), "member")
     site.bot.change(rooms=[{"jid": room.jid}])
     site.bot.reload()

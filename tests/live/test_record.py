@@ -42,14 +42,6 @@ def test_ejabberd_itself_knows_the_ban(site, server, fresh):
     assert "g20AAAAg" in server.record(user), server.record(user)
 
 
-def test_the_record_holds_while_portcullis_is_down(site, server, fresh):
-    user = fresh()
-    ban(site, server.jid(user), "1d away")
-    must_be_refused(server, user)
-    site.bot.stop()
-    must_be_refused(server, user, "away")
-
-
 def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end(site, server, admin, fresh):
     user = fresh()
     fighter = RawClient(server, user).login()

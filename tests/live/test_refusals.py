@@ -57,12 +57,6 @@ def test_the_same_errors_by_chat_line(site, server, fresh):
     assert logs_in(server, user) and site.bot.ban_of(server.jid(user)) is None
 
 
-def test_an_unknown_account_may_be_banned_by_chat_with_force(site, server):
-    who = server.jid("never-here")
-    must_say(BANNED, site.say(f"ban --force {who} 1h squatting"), who=who)
-    unban(site, who)
-
-
 def test_an_unknown_account_is_refused_unless_forced(site, server, admin):
     who = server.jid("not-yet-here")
     kind, field, text = site.bot.problem("ban", who, "1d", "squatting")
@@ -108,10 +102,6 @@ def test_a_stranger_sees_no_command_and_may_run_none(site, server, fresh):
     alice.say(site.jid, f"ban {server.jid(victim)} 1d")
     assert site.bot.ban_of(server.jid(victim)) is None
     assert logs_in(server, victim)
-
-
-def test_an_admin_sees_the_commands(site, admin):
-    assert {"ban", "unban", "list", "show", "status"} <= set(admin.nodes(site.jid))
 
 
 def test_a_moderator_bans_accounts_for_a_limited_time_only(site, server, fresh):

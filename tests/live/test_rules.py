@@ -44,18 +44,17 @@ def refused_soon(site, user, source, within=5):
 # -- automatic bans ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
-def test_a_guesser_is_refused_after_the_limit_and_nobody_else(site, fresh, mechanism):
+def test_a_guesser_is_refused_after_the_limit_and_nobody_else(site, fresh):
     victim, innocent, guesser, home = fresh(), fresh(), address(), address()
-    assert site.try_login(victim, home, mechanism=mechanism) == "in"
-    site.guess(victim, guesser, 4, mechanism)
+    assert site.try_login(victim, home) == "in"
+    site.guess(victim, guesser)
     site.wait_banned(f"{victim}@{site.server.host} from {guesser}")
     # With the right password, too.
     answer = refused_soon(site, victim, guesser)
     assert "temporary-auth-failure" in answer and "Logins to this account from here are refused until" in answer, answer
-    assert site.try_login(victim, home, mechanism=mechanism) == "in", "the owner at home"
-    assert site.try_login(innocent, guesser, mechanism=mechanism) == "in", "somebody else behind the same address"
-    assert site.try_login(innocent, address(), mechanism=mechanism) == "in"
+    assert site.try_login(victim, home) == "in", "the owner at home"
+    assert site.try_login(innocent, guesser) == "in", "somebody else behind the same address"
+    assert site.try_login(innocent, address()) == "in"
 
 
 @pytest.mark.timing
@@ -71,27 +70,6 @@ def test_terms_grow_with_each_attack_and_end(site, fresh):
         lengths.append(time.time() - began)
     assert site.ordinals(f"{victim}@{site.server.host} from {guesser}") == [1, 2, 3]
     assert all(after > before * 1.4 for before, after in itertools.pairwise(lengths)), lengths
-
-
-def test_spraying_over_accounts_bans_the_source(site, fresh):
-    sprayer, innocent = address(), fresh()
-    for _ in range(6):
-        site.try_login(fresh(), sprayer, wrong())
-    site.wait_banned(sprayer)
-    answer = refused_soon(site, innocent, sprayer)
-    assert "You are banned until" in answer, answer
-    assert site.try_login(innocent, address()) == "in"
-
-
-def test_an_account_under_attack_lets_its_owner_in_from_home(site, fresh):
-    victim, home = fresh(), address()
-    assert site.try_login(victim, home) == "in"
-    for _ in range(4):
-        site.try_login(victim, address(), wrong())
-    site.wait_banned(f"guard of {victim}@{site.server.host}")
-    answer = refused_soon(site, victim, address())
-    assert "temporary-auth-failure" in answer, answer
-    assert site.try_login(victim, home) == "in"
 
 
 # -- bans by hand ------------------------------------------------------------------------------------------------------
@@ -204,18 +182,6 @@ def test_no_ban_is_lost_by_kill_9_nor_by_a_restart_of_the_server(site, fresh):
     site.wait_hello()
     assert all_refused()
     assert site.try_login(victim, address()) == "in"
-
-
-def test_failures_before_a_restart_of_portcullis_still_count(site, fresh):
-    victim, guesser = fresh(), address()
-    site.guess(victim, guesser, 3)
-    pair = f"{site.server.jid(victim)} {guesser}"
-    wait.until(lambda: "3 of 4" in site.say(f"check {pair}"), every=0.3, what="three failures are counted")
-    site.bot.restart()
-    site.wait_hello()
-    site.guess(victim, guesser, 1)
-    site.wait_banned(f"{victim}@{site.server.host} from {guesser}")
-    assert refused_soon(site, victim, guesser)
 
 
 def test_a_module_that_was_away_catches_up(site, fresh):

@@ -215,7 +215,7 @@ class Ejabberd(Server):
         took = time.time() - began
         first, self.fresh = self.fresh, False
         # Mnesia writes accounts to disk some time later: one made shortly before a stop under load may be gone.
-        for user in [*USERS, *self.people]:
+        for user in [*USERS, *self.accounts]:
             self.add_user(user)
         if first and self.module:
             self.install_module()
@@ -362,7 +362,7 @@ class Ejabberd(Server):
             return {"error": e.code, "body": e.read().decode(errors="replace")}
 
     def add_user(self, user):
-        self.people[user] = True
+        self.accounts[user] = True
         self.ctl("register", user=user, host=self.host, password=password(user))
 
     def record(self, user):

@@ -20,7 +20,7 @@ class Server:
 
     def __init__(self):
         self.process = None
-        self.people = {}  # accounts made so far, in order
+        self.accounts = {}  # accounts made so far, in order
 
     def jid(self, user):
         return f"{user}@{self.host}"
