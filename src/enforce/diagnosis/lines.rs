@@ -49,9 +49,9 @@ modules:
 
 fn prosody_module(vhost: &str, component: &str) -> String {
     format!(
-        r#"Prosody 13; the folder server/prosody/mod_portcullis comes with portcullis:
+        r#"Prosody 13; the folders server/prosody/mod_portcullis* come with portcullis:
 
-cp -r server/prosody/mod_portcullis /usr/local/lib/prosody/modules/
+cp -r server/prosody/mod_portcullis* /usr/local/lib/prosody/modules/
 
 In prosody.cfg.lua, then restart Prosody:
 

@@ -1,6 +1,8 @@
 -- Plays random bans, lifts and questions on a book of held bans and on a plain list of them. `lua5.4 held_model.lua held.lib.lua SEED`
 
 local ip = require "prosody.util.ip";
+local folder = arg[1]:match("^.*/") or "";
+module = { require = function (_, name) return dofile(folder..name..".lib.lua"); end };
 local books = dofile(arg[1]);
 math.randomseed(tonumber(arg[2]));
 
@@ -88,7 +90,7 @@ for step = 1, 4000 do
 	else
 		local was_there;
 		list, was_there = without(list, same);
-		assert((books.remove(book, (books.key_of(one.kind, one.subject, one.address))) or false) == was_there, "was held");
+		assert(books.remove(book, (books.key_of(one.kind, one.subject, one.address))) == was_there, "was held");
 	end
 	assert(book.count == #list, "count");
 
@@ -98,7 +100,7 @@ for step = 1, 4000 do
 	local by_pair = stands(list, now, function (other) return other.kind == "pair" and other.subject == who and lies_in(from, other.address); end);
 	agree("login", (books.find(book, who, from, now)), by_account or by_pair or stands(list, now, is_net) or nil);
 	agree("account", books.find_account(book, who, now), by_account or nil);
-	agree("start", (books.find_net(book, from, now, true)), stands(list, now, function (other) return other.door == "start" and is_net(other); end) or nil);
+	agree("start", (books.find_network(book, from, now, true)), stands(list, now, function (other) return other.door == "start" and is_net(other); end) or nil);
 
 	if step % 500 == 0 then
 		for number = 0, books.PAGES - 1 do books.drop_expired(book, number, now); end
@@ -107,7 +109,7 @@ for step = 1, 4000 do
 		local again = books.new();
 		for bucket = 0, books.BUCKETS - 1 do
 			for _, line in ipairs(books.lines_of(book, bucket)) do
-				local key = books.add(again, books.ban_of(line), 150);
+				local key = books.add(again, books.from_line(line), 150);
 				assert(books.bucket_of(key) == bucket, "bucket");
 			end
 		end

@@ -121,29 +121,54 @@ def test_a_banned_address_gets_a_stream_error_at_the_start(server, portcullis):
     assert "<success" in RawClient(server, "bob").auth()
 
 
-def test_fast_tokens_are_asked_about_as_well(server, portcullis):
-    def stream():
-        return RawClient(server, "carol", sender="carol@localhost")
+class FastClient:
+    """A client of carol's with an identifier of its own."""
 
-    agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>"
-    want = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
-    reply = stream().sasl2("PLAIN", "\0carol\0pw-carol", agent + want)
-    token = re.search(r"\btoken=['\"]([^'\"]+)", reply).group(1)
+    def __init__(self, server, ident):
+        self.server, self.agent = server, f"<user-agent id='{ident}'/>"
 
-    def fast(c):
+    def stream(self):
+        return RawClient(self.server, "carol", sender="carol@localhost")
+
+    def new_token(self):
+        c = self.stream()
+        want = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
+        reply = c.sasl2("PLAIN", f"\0carol\0{c.pw}", self.agent + want)
+        return re.search(r"\btoken=['\"]([^'\"]+)", reply).group(1)
+
+    def login(self, token, stream=None):
         message = b"carol\0" + hmac.digest(token.encode(), b"Initiator", "sha256")
-        return c.sasl2("HT-SHA-256-NONE", message, agent + "<fast xmlns='urn:xmpp:fast:0'/>")
+        fast = self.agent + "<fast xmlns='urn:xmpp:fast:0'/>"
+        return (stream or self.stream()).sasl2("HT-SHA-256-NONE", message, fast)
 
-    assert "<success" in fast(stream())
+
+def test_fast_tokens_are_asked_about_as_well(server, portcullis):
+    client = FastClient(server, "asked")
+    token = client.new_token()
+    assert "<success" in client.login(token)
     portcullis.decide = lambda account, address, m: portcullis.refuse() if m == "HT-SHA-256-NONE" else "allow"
-    c = stream()
-    is_refused(fast(c), c.wait_closed())
+    stream = client.stream()
+    is_refused(client.login(token, stream), stream.wait_closed())
     assert ("carol@localhost", "127.0.0.1", "HT-SHA-256-NONE") in portcullis.questions
-    portcullis.decide = lambda *_: "allow"
+
+
+def test_a_kick_ends_all_fast_tokens_there_are_and_none_that_come_later(server, portcullis):
+    client, other, third = (FastClient(server, ident) for ident in ("one", "two", "three"))
+    token, others, thirds = client.new_token(), other.new_token(), third.new_token()
     portcullis.kick(account="carol@localhost")
-    assert "<not-authorized" in fast(stream()), "the token outlived the kick"
+    assert "<credentials-expired" in client.login(token)
+    assert "<not-authorized" in client.login(token), "it is gone from the store of mod_sasl2_fast"
     wait.until(lambda: "error" in portcullis.outcomes("carol@localhost"), what="a dead token is no guess")
     assert "failure" not in portcullis.outcomes("carol@localhost")
+    new, newer = client.new_token(), other.new_token()
+    assert "<success" in client.login(new) and "<success" in client.login(new)
+    assert "<success" not in other.login(others) and "<success" in other.login(newer)
+    server.restart()
+    portcullis.close().connect().settled()
+    assert "<success" not in third.login(thirds), "the mark outlives a restart"
+    assert "<success" in client.login(new)
+    portcullis.kick(account="carol@localhost")
+    assert "<success" not in client.login(new) and "<success" not in other.login(newer)
 
 
 def token_for(portcullis, account):

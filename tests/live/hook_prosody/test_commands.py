@@ -1,12 +1,13 @@
 """(5) Kicks and (7) the guard of the record."""
 
 import re
+import shutil
 
 import pytest
 
 from lab import wait
 from lab.clients.raw_client import RawClient
-from lab.fake_component import NS
+from lab.fake_component import NS, FakeComponentOnProsody
 
 HOST = "localhost"
 
@@ -138,3 +139,15 @@ def test_the_guard_can_be_left_out(make_server):
     server = make_server(options="\tportcullis_guard_record = false\n")
     c = RawClient(server, "bob").login()
     assert "result" in private(c, "set", RECORD.format("x"))
+
+
+def test_without_the_module_that_guards_the_record_logins_are_checked_and_the_hello_says_what_is_missing(make_server):
+    server = make_server()
+    server.stop()
+    shutil.rmtree(server.path / "plugins" / "mod_portcullis_record")
+    server.start()
+    p = FakeComponentOnProsody(server).connect().settled()
+    assert "mod_portcullis_record" in p.hellos[0]["health"] and "mod_portcullis_record" in server.log()
+    p.decide = lambda account, *_: p.refuse() if account else "allow"
+    assert "<account-disabled" in RawClient(server, "alice").auth()
+    p.close()

@@ -115,6 +115,18 @@ def test_a_client_that_waits_while_the_module_is_unloaded_does_not_hang(server, 
     portcullis.silent = set()
 
 
+def test_a_client_refused_after_the_module_was_unloaded_does_not_hang_the_server(server, portcullis):
+    banning(portcullis).news()
+    c = RawClient(server, "alice")
+    portcullis.silent = True
+    c.send_first()
+    wait.until(lambda: "alice@localhost" in [account for account, *_ in portcullis.questions], what="the question")
+    server.shell("module", "unload", "portcullis", HOST)
+    assert "<account-disabled" in c.until(REPLY)
+    assert "OK" in server.shell("module", "load", "portcullis", HOST), "the server answers"
+    portcullis.silent = set()
+
+
 def test_a_challenge_across_a_reload_is_still_asked_about(server, portcullis):
     c = RawClient(server, "alice")
     challenge = c.scram_first()

@@ -64,7 +64,7 @@ RIGHTS = """\
 """
 
 
-MODULE = machine.PROJECT / "server" / "prosody" / "mod_portcullis"
+MODULES = machine.PROJECT / "server" / "prosody"
 MODULE_ON = """\
 	portcullis_component = "{component}"
 """
@@ -123,7 +123,8 @@ class Prosody(Server):
             self.add_user(name)
 
     def place_plugins(self, folder):
-        shutil.copytree(MODULE, folder / MODULE.name)
+        for module in MODULES.glob("mod_*"):
+            shutil.copytree(module, folder / module.name)
 
     def write_config(self):
         (self.path / "prosody.cfg.lua").write_text(self.config())

@@ -1,0 +1,110 @@
+-- IQ requests to portcullis, an external component (XEP-0114) of this server, and their answers.
+--
+-- Not by module:send_iq(), which drops the oldest of more than 256 requests and whose timers end with a reload.
+
+local new_id = require "prosody.util.id".medium;
+local st = require "prosody.util.stanza";
+local timer = require "prosody.util.timer";
+
+local xmlns_hook = "urn:portcullis:hook:1";
+local MAX_PENDING = 2000; -- requests without an answer; further ones fail at once
+
+local host = module.host;
+
+-- `name`: the domain of the component. `shared`: a table that lives across reloads, so that a client who waits during
+-- one still gets its answer.
+return function (name, shared)
+	local component = {};
+
+	-- by_id: id -> { callback, session, timer }
+	local pending = shared.requests or { count = 0, by_id = {} };
+	shared.requests = pending;
+
+	-- The stream of the component, or nil while it is not connected.
+	function component.session()
+		local component_host = prosody.hosts[name];
+		local mod_component = component_host and component_host.modules.component;
+		return mod_component and mod_component.connected and mod_component.session or nil;
+	end
+
+	local function settle(id, reply)
+		local request = pending.by_id[id];
+		if not request then return; end
+		pending.by_id[id] = nil;
+		pending.count = pending.count - 1;
+		timer.stop(request.timer);
+		request.callback(reply);
+	end
+
+	-- mod_component returns what it cannot deliver to the send() of its origin.
+	local origin = setmetatable({
+		send = function (stanza)
+			settle(stanza.attr.id, stanza);
+			return true;
+		end;
+	}, { __index = function (_, key) return prosody.hosts[host][key]; end });
+
+	local id_prefix, id_count = new_id(), 0;
+
+	-- Calls `callback` exactly once: with the answer (a result or an error), or with nil if there was none in `timeout` seconds.
+	function component.request(iq_type, payload, timeout, callback)
+		local session = component.session();
+		if not session or pending.count >= MAX_PENDING then return callback(nil); end
+		id_count = id_count + 1;
+		local id = ("%s-%d"):format(id_prefix, id_count);
+		pending.count = pending.count + 1;
+		pending.by_id[id] = {
+			callback = callback, session = session;
+			timer = timer.add_task(timeout, function () settle(id, nil); end);
+		};
+		module:send(st.iq({ type = iq_type, id = id, from = host, to = name }):add_child(payload), origin);
+	end
+
+	-- The child `child_name` of a result; nil if there is none or if the answer is an error.
+	function component.result_child(reply, child_name)
+		return reply and reply.attr.type == "result" and reply:get_child(child_name, xmlns_hook) or nil;
+	end
+
+	-- Whether a stanza is from the component itself, over its own stream: neither a user nor another server can fake that.
+	function component.is_sender(event)
+		local session = event.origin;
+		return session.type == "component" and session.host == name and event.stanza.attr.from == name;
+	end
+
+	module:hook("iq/host", function (event)
+		local attr = event.stanza.attr;
+		if (attr.type == "result" or attr.type == "error") and pending.by_id[attr.id] and component.is_sender(event) then
+			settle(attr.id, event.stanza);
+			return true;
+		end
+	end, 1000);
+
+	-- Requests that went over a stream which has ended get no answer.
+	local function fail_lost()
+		local session = component.session();
+		local lost = {};
+		for id, request in pairs(pending.by_id) do
+			if request.session ~= session then lost[#lost+1] = id; end
+		end
+		for _, id in ipairs(lost) do settle(id, nil); end
+	end
+
+	-- Calls `connected` each time the component has authenticated. The component's host may be activated before or after
+	-- this one, and more than once.
+	function component.watch(connected)
+		local function watch_host()
+			if not prosody.hosts[name] then return; end
+			local context = module:context(name);
+			context:hook("component-authenticated", connected);
+			context:hook("component-disconnected", function ()
+				module:add_timer(0, fail_lost); -- mod_component forgets the session after this event
+			end);
+		end
+		watch_host();
+		module:hook_global("host-activated", function (activated)
+			if activated == name then watch_host(); end
+		end);
+	end
+
+	return component;
+end

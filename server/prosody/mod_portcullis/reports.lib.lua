@@ -1,0 +1,152 @@
+-- Reports (4): the outcome of each login, sent to portcullis at once or kept until it takes them; and the memory of
+-- recent failures, by which a verdict is known to be out of date.
+
+local cache = require "prosody.util.cache";
+local datetime = require "prosody.util.datetime";
+local st = require "prosody.util.stanza";
+local time_now = require "prosody.util.time".now;
+
+local network = module:require "network";
+
+local xmlns_hook = "urn:portcullis:hook:1";
+local MAX_QUEUED = 10000;        -- logins kept while portcullis is away, the newest
+local MAX_LOGINS = 100;          -- in one report
+local MAX_UNANSWERED = 4;        -- reports; what happens meanwhile goes together into the next one
+local ANSWER_TIMEOUT = 10;       -- seconds
+local RETRY_DELAY = 5;           -- seconds
+local REMEMBERED_FAILURES = 4096; -- accounts, addresses and networks
+
+local host = module.host;
+
+-- Errors that the same report would get again.
+local PERMANENT = { ["bad-request"] = true, ["not-acceptable"] = true };
+
+-- `shared`: a table that lives across reloads; a client who waited during one is reported by the instance that came after.
+return function (component, shared)
+	local reports = {};
+
+	-- Recent failures -----------------------------------------------------------------------------------------------
+
+	local failure_count = 0;
+	local last_failure = cache.new(REMEMBERED_FAILURES); -- account, address or network -> failure_count at its last failure
+
+	-- The /24 or /48 around an address, which portcullis counts as one source. It cannot be mistaken for an account or an
+	-- address: those are text, this is 3 or 6 bytes.
+	local function network_of(address)
+		local packed = address and network.pack(address);
+		return packed and network.prefix(packed, #packed == 4 and 24 or 48);
+	end
+
+	local function remember_failure(login)
+		failure_count = failure_count + 1;
+		local around = network_of(login.address);
+		if login.address then last_failure:set(login.address, failure_count); end
+		if around then last_failure:set(around, failure_count); end
+		if login.account then last_failure:set(login.account, failure_count); end
+	end
+
+	-- How many failures there were so far; a point in time for failed_since().
+	function reports.failure_count() return failure_count; end
+
+	-- Whether a login failed for this account, this address or its network since failure_count() returned `since`.
+	function reports.failed_since(since, account, address)
+		local function failed(key) return key and (last_failure:get(key) or 0) > since; end
+		return failed(address) or failed(account) or failed(network_of(address));
+	end
+
+	-- The queue -----------------------------------------------------------------------------------------------------
+
+	local queue = { first = 1, last = 0 };
+	local unanswered, not_before = 0, 0;
+
+	local function trim()
+		while queue.last - queue.first + 1 > MAX_QUEUED do
+			queue[queue.first] = nil;
+			queue.first = queue.first + 1;
+		end
+	end
+
+	local function take()
+		local logins = {};
+		while #logins < MAX_LOGINS and queue.first <= queue.last do
+			logins[#logins+1] = queue[queue.first];
+			queue[queue.first] = nil;
+			queue.first = queue.first + 1;
+		end
+		return logins;
+	end
+
+	local function put_back(logins)
+		for i = #logins, 1, -1 do
+			queue.first = queue.first - 1;
+			queue[queue.first] = logins[i];
+		end
+		trim();
+	end
+
+	local function send()
+		local logins = take();
+		local payload = st.stanza("report", { xmlns = xmlns_hook, node = "prosody@"..host });
+		for _, login in ipairs(logins) do payload:tag("login", login):up(); end
+		unanswered = unanswered + 1;
+		component.request("set", payload, ANSWER_TIMEOUT, function (reply)
+			unanswered = unanswered - 1;
+			if reply and reply.attr.type == "result" then return reports.flush(); end
+			local condition = reply and select(2, reply:get_error());
+			if PERMANENT[condition] then
+				module:log("error", "portcullis does not understand a report of %d logins, dropping it (%s)", #logins, condition);
+			elseif module.loaded == false then
+				if shared.reports ~= reports then shared.reports.restore(logins); end
+			else
+				put_back(logins);
+				not_before = time_now() + RETRY_DELAY;
+				module:add_timer(RETRY_DELAY, reports.flush);
+			end
+		end);
+	end
+
+	-- Sends what waits, as long as few reports are unanswered. Under load reports become longer, not more.
+	function reports.flush()
+		if module.loaded == false then return; end -- the queue went to the next instance
+		while queue.first <= queue.last and unanswered < MAX_UNANSWERED and time_now() >= not_before and component.session() do
+			send();
+		end
+	end
+
+	-- The same for a portcullis that is known to answer: does not wait for the next retry.
+	function reports.resume()
+		not_before = 0;
+		reports.flush();
+	end
+
+	-- `login`: the attributes of <login/> in the hook protocol but for `at`.
+	function reports.add(login)
+		if module.loaded == false then
+			if shared.reports ~= reports then shared.reports.add(login); end
+			return;
+		end
+		login.at = datetime.datetime(time_now());
+		login.condition = login.condition and tostring(login.condition);
+		login.reason = login.reason and tostring(login.reason);
+		if login.outcome == "failure" then remember_failure(login); end
+		queue.last = queue.last + 1;
+		queue[queue.last] = login;
+		trim();
+		reports.flush();
+	end
+
+	-- The logins that were not sent yet, for the instance of the module that comes after a reload.
+	function reports.save()
+		local logins = {};
+		for i = queue.first, queue.last do logins[#logins+1] = queue[i]; end
+		return logins;
+	end
+
+	function reports.restore(logins)
+		put_back(logins);
+		reports.flush();
+	end
+
+	shared.reports = reports;
+	return reports;
+end
