@@ -19,7 +19,7 @@ use portcullis::core::{
 };
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Held, Outbox, Server, Standing, Undone};
+use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
 use portcullis::store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -181,8 +181,7 @@ fn lift(subject: &str) -> Report {
 fn gate(store: &Arc<Store>) -> Arc<Gate> {
     let policy = Policy::default();
     Gate::open(
-        Arc::clone(store) as Arc<dyn EventLog>,
-        Arc::clone(store) as Arc<dyn Outbox>,
+        Storage::of(store),
         Arc::new(Nobody::new()) as Arc<dyn Server>,
         Clock::system(),
         policy,

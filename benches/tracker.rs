@@ -130,6 +130,7 @@ struct World {
     tracker: Tracker,
     now: Timestamp,
     seq: u64,
+    ids: u64,
     bans: u64,
 }
 
@@ -143,16 +144,17 @@ impl World {
             ledger: Ledger::default(),
             now,
             seq: 0,
+            ids: 0,
             bans: 0,
         }
     }
 
     fn report(&mut self, report: &Report) {
-        let mut count = self.seq;
+        let ids = &mut self.ids;
         let mut fresh = || {
-            count += 1;
+            *ids += 1;
             let mut id = [0; 16];
-            id[..8].copy_from_slice(&count.to_be_bytes());
+            id[..8].copy_from_slice(&ids.to_be_bytes());
             EventId(id)
         };
         let (proposal, _) = weigh(

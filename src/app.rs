@@ -25,7 +25,7 @@ use crate::front::hook::Hook;
 use crate::front::{Desk, Roles, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
-use crate::gate::ports::{EventLog, Outbox, Server};
+use crate::gate::ports::{Server, Storage};
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
 use crate::store::{Store, recording};
@@ -96,15 +96,12 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let asker = Asker::new(wire.clone());
     let host = XmppServer::new(asker.clone(), config.server.clone());
     let gate = {
-        let log = Arc::clone(&store) as Arc<dyn EventLog>;
-        let outbox = Arc::clone(&store) as Arc<dyn Outbox>;
+        let storage = Storage::of(&store);
         let server = Arc::clone(&host) as Arc<dyn Server>;
         let policy = config.policy.clone();
-        tokio::task::spawn_blocking(move || {
-            Gate::open(log, outbox, server, Clock::system(), policy)
-        })
-        .await?
-        .context("cannot read the decisions made so far")?
+        tokio::task::spawn_blocking(move || Gate::open(storage, server, Clock::system(), policy))
+            .await?
+            .context("cannot read the decisions made so far")?
     };
     tracing::info!(
         bans = gate.read(|ledger| ledger.len()),

@@ -11,7 +11,7 @@
 //!
 //! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
 //! only go to the left:
-//! `core ← {gate, xmpp} ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
+//! `core ← {journal, xmpp} ← gate ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod app;
@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod front;
 pub mod gate;
 pub mod http;
+pub mod journal;
 pub mod logs;
 pub mod rehearse;
 pub mod store;

@@ -10,7 +10,7 @@ use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Held, Server, Standing, Undone};
+use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
 use portcullis::store::MemoryStore;
 use portcullis::xmpp::stanza::{Kind, Received};
 use tokio::runtime::{Builder, Runtime};
@@ -56,7 +56,7 @@ fn bot() -> Bot {
     let policy = Policy::default();
     let server = Arc::new(Obedient(watch::Sender::new(Arc::new(standing))));
     let clock = Clock::from_fn(|| Timestamp::from_millis(1_795_320_000_000));
-    let gate = Gate::open(store.clone(), store, server, clock, policy).expect("an empty store opens");
+    let gate = Gate::open(Storage::of(&store), server, clock, policy).expect("an empty store opens");
     let stop = CancellationToken::new();
     tokio::spawn({
         let (gate, stop) = (Arc::clone(&gate), stop.clone());

@@ -8,9 +8,11 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Seq;
+use super::actor::Actor;
+use super::event::{Event, Seq};
 use super::record::{Ban, BanId};
 use super::subject::Subject;
+use super::time::Timestamp;
 
 /// How many ends of bans are remembered.
 pub const LIFTS: usize = 20_000;
@@ -35,22 +37,58 @@ pub struct Changes {
     pub more: bool,
 }
 
-/// The end of a ban.
+/// A ban that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
-    /// Where the log says how.
+pub struct EndedBan {
+    /// The place in the log of the event that ended it.
     pub seq: Seq,
-    /// Whose.
-    pub subject: Subject,
-    /// The number it had.
-    pub id: BanId,
+    /// As it was at its end.
+    pub ban: Ban,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Who ended it; `None`: its time was over.
+    #[serde(with = "whole_or_none")]
+    pub by: Option<Actor>,
+}
+
+impl EndedBan {
+    /// The end of a ban by an event: a ban whose time was over ended by itself, whoever writes that down.
+    pub(super) fn of(ban: Ban, seq: Seq, event: &Event) -> Self {
+        let over = ban.until.filter(|end| *end <= event.at);
+        EndedBan {
+            seq,
+            ended: over.unwrap_or(event.at),
+            by: over.is_none().then(|| event.actor.clone()),
+            ban,
+        }
+    }
+}
+
+/// An actor with the occupant, or none.
+mod whole_or_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::core::actor::{Actor, whole};
+
+    #[derive(Serialize, Deserialize)]
+    struct Whole(#[serde(with = "whole")] Actor);
+
+    pub(super) fn serialize<S: Serializer>(by: &Option<Actor>, to: S) -> Result<S::Ok, S::Error> {
+        by.clone().map(Whole).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Actor>, D::Error> {
+        Ok(Option::<Whole>::deserialize(from)?.map(|Whole(actor)| actor))
+    }
 }
 
 /// The bans by their version, and the last ends.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
-    ended: VecDeque<Ended>,
+    ended: VecDeque<EndedBan>,
     /// Ends up to here are no longer known.
     forgotten: Seq,
 }
@@ -58,7 +96,7 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn enter(&mut self, ban: &Ban) {
         // The event that ended the ban before, whose time was over, began this one: that it stands is all there is to say.
-        let replaced = |end: &Ended| end.seq == ban.version && end.subject == ban.subject;
+        let replaced = |end: &EndedBan| end.seq == ban.version && end.ban.subject == ban.subject;
         if self.ended.back().is_some_and(replaced) {
             self.ended.pop_back();
         }
@@ -71,7 +109,7 @@ impl Recent {
 
     /// The ends that are remembered, and up to where none are: what a snapshot keeps. The bans
     /// that stand are kept elsewhere.
-    pub(super) fn ends(&self) -> (&VecDeque<Ended>, Seq) {
+    pub(super) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
         let Recent {
             standing: _,
             ended,
@@ -82,7 +120,7 @@ impl Recent {
 
     /// Back from [`Recent::ends`] and the versions of the bans that stand.
     pub(super) fn restore(
-        ended: VecDeque<Ended>,
+        ended: VecDeque<EndedBan>,
         forgotten: Seq,
         standing: impl Iterator<Item = (Seq, BanId)>,
     ) -> Self {
@@ -93,26 +131,22 @@ impl Recent {
         }
     }
 
-    pub(super) fn end(&mut self, seq: Seq, ban: &Ban) {
+    pub(super) fn end(&mut self, ended: EndedBan) {
         if self.ended.len() >= LIFTS
             && let Some(oldest) = self.ended.pop_front()
         {
             self.forgotten = oldest.seq;
         }
-        self.ended.push_back(Ended {
-            seq,
-            subject: ban.subject.clone(),
-            id: ban.id,
-        });
+        self.ended.push_back(ended);
     }
 
     /// A ban that had ended is back: its end is no end any more.
     pub(super) fn stands_again(&mut self, id: BanId) {
-        self.ended.retain(|end| end.id != id);
+        self.ended.retain(|end| end.ban.id != id);
     }
 
     /// The last ends, newest first.
-    pub(super) fn ended(&self) -> impl Iterator<Item = &Ended> {
+    pub(super) fn ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.ended.iter().rev()
     }
 
@@ -153,7 +187,7 @@ impl Recent {
             while group.len() <= most
                 && let Some(end) = ends.next_if(|end| end.seq == seq)
             {
-                group.push(Changed::Ended(end.subject.clone()));
+                group.push(Changed::Ended(end.ban.subject.clone()));
             }
             if let Some((_, id)) = stands.next_if(|(at, _)| **at == seq) {
                 group.extend(ban(*id).cloned().map(Changed::Stands));
@@ -198,11 +232,20 @@ mod tests {
         }
     }
 
+    fn ended(seq: Seq, number: usize) -> EndedBan {
+        EndedBan {
+            seq,
+            ban: ban(number),
+            ended: Timestamp::from_millis(1),
+            by: None,
+        }
+    }
+
     #[test]
     fn who_missed_more_ends_than_are_remembered_begins_anew() {
         let mut recent = Recent::default();
         for number in 0..=LIFTS {
-            recent.end(Seq(number as u64 + 1), &ban(number));
+            recent.end(ended(Seq(number as u64 + 1), number));
         }
         let after = |since, begun| recent.after(since, begun, 10, 1 << 20, Seq(30_000), |_| None);
         assert_eq!(after(Seq(0), Seq(0)), None);
@@ -214,9 +257,9 @@ mod tests {
     #[test]
     fn what_one_event_ended_is_told_together_or_not_at_all() {
         let mut recent = Recent::default();
-        recent.end(Seq(1), &ban(0));
+        recent.end(ended(Seq(1), 0));
         for number in 0..11 {
-            recent.end(Seq(2), &ban(number));
+            recent.end(ended(Seq(2), number));
         }
         let after = |since, most| recent.after(since, since, most, 1 << 20, Seq(2), |_| None);
         let first = after(Seq(0), 11).unwrap();
@@ -232,7 +275,7 @@ mod tests {
     fn a_page_has_a_bound_in_bytes() {
         let mut recent = Recent::default();
         for number in 0..10 {
-            recent.end(Seq(number + 1), &ban(0));
+            recent.end(ended(Seq(number + 1), 0));
         }
         let page = recent
             .after(Seq(0), Seq(0), 100, 1_000, Seq(10), |_| None)

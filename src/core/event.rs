@@ -37,7 +37,7 @@ impl Seq {
 pub type Version = Seq;
 
 /// 128 random bits that name an event for ever, on every instance.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventId(pub [u8; 16]);
 
 /// 64 random bits that name what one person had done at once, by one command: its events all carry it, so that they

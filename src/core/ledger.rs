@@ -14,11 +14,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Ended, Recent};
+use super::changes::{Changes, EndedBan, Recent};
 use super::dossier::Dossiers;
 use super::event::{Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::record::{Ban, BanId, Past};
+use super::seen::Seen;
 use super::standing::Standing;
 use super::subject::Subject;
 use super::time::Timestamp;
@@ -56,6 +57,7 @@ pub struct Ledger {
     recent: Recent,
     watches: BTreeMap<Subject, Watch>,
     deeds: Deeds,
+    seen: Seen,
 }
 
 impl Ledger {
@@ -205,7 +207,7 @@ impl Ledger {
 
     /// The last ends of bans, newest first; only so many are remembered
     /// ([`LIFTS`](super::changes::LIFTS)).
-    pub fn last_ended(&self) -> impl Iterator<Item = &Ended> {
+    pub fn last_ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.recent.ended()
     }
 

@@ -159,7 +159,7 @@ mod tests {
         }
 
         fn submit(&mut self, report: &Report) {
-            let mut fresh = || EventId([1; 16]);
+            let mut fresh = || EventId::default();
             let (proposal, _) = weigh(
                 &self.ledger,
                 &mut self.tracker,

@@ -9,7 +9,12 @@ use ipnet::IpNet;
 use super::Gate;
 use super::ports::{Entry, Held, LogFault, Task};
 use crate::core::outlook::bans_of;
-use crate::core::{Account, Ban, Ledger, Outlook, Seq, Subject, Verdict, outlook, subject};
+use crate::core::{
+    Account, Ban, EndedBan, Ledger, Outlook, Seq, Subject, Verdict, outlook, subject,
+};
+
+/// How many ends of bans are looked through at most, newest first.
+pub const ENDS: usize = 2_000;
 
 /// Whether the server is in line with the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,16 +86,19 @@ impl Gate {
     /// [`LogFault`] when the log cannot be read.
     pub async fn history(&self, subject: &Subject) -> Result<Vec<Entry>, LogFault> {
         let trail = self.read(|ledger| ledger.trail(subject).to_vec());
-        let log = Arc::clone(&self.log);
-        tokio::task::spawn_blocking(move || {
-            let mut entries = Vec::with_capacity(trail.len());
-            for seq in trail {
-                entries.extend(log.read(seq, 1)?);
-            }
-            Ok(entries)
+        let replica = Arc::clone(&self.replica);
+        tokio::task::spawn_blocking(move || replica.trail(&trail))
+            .await
+            .map_err(|why| LogFault::Broken(why.to_string()))?
+    }
+
+    /// The bans that ended last, newest end first, at most [`ENDS`]; and whether there were more.
+    pub fn ended(&self) -> (Vec<EndedBan>, bool) {
+        self.read(|ledger| {
+            let mut last = ledger.last_ended();
+            let ended = last.by_ref().take(ENDS).cloned().collect();
+            (ended, last.next().is_some())
         })
-        .await
-        .map_err(|why| LogFault::Broken(why.to_string()))?
     }
 
     /// Up to `most` entries of the log from `from` on, oldest first, those that changed nothing
@@ -99,8 +107,8 @@ impl Gate {
     /// # Errors
     /// [`LogFault`] when the log cannot be read.
     pub async fn entries(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
-        let log = Arc::clone(&self.log);
-        tokio::task::spawn_blocking(move || log.read(from, most))
+        let replica = Arc::clone(&self.replica);
+        tokio::task::spawn_blocking(move || replica.read(from, most))
             .await
             .map_err(|why| LogFault::Broken(why.to_string()))?
     }

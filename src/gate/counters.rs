@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::lock;
-use super::ports::{LogFault, Outbox};
+use super::ports::{CounterStore, LogFault};
 use super::under_way::UnderWay;
 use crate::core::tracker::Recent;
 use crate::core::{
@@ -35,7 +35,7 @@ const PARTS_BYTES: usize = 8 << 20;
 /// The counters.
 pub struct Counters {
     tracker: Mutex<Tracker>,
-    outbox: Arc<dyn Outbox>,
+    store: Arc<dyn CounterStore>,
     under_way: Arc<UnderWay>,
     shown: Mutex<VecDeque<Failure>>,
     given: Mutex<HashMap<(String, Subject), Timestamp>>,
@@ -69,11 +69,11 @@ struct Kept {
 
 impl Counters {
     pub(super) fn open(
-        outbox: Arc<dyn Outbox>,
+        store: Arc<dyn CounterStore>,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Self, LogFault> {
-        let parts = outbox.load_counters()?;
+        let parts = store.load_counters()?;
         let rules = Arc::clone(&policy.rules);
         let bounds = rules.bounds;
         let restored = match parts.is_empty() {
@@ -95,7 +95,7 @@ impl Counters {
         };
         Ok(Counters {
             tracker: Mutex::new(tracker),
-            outbox,
+            store,
             under_way: Arc::default(),
             shown: Mutex::default(),
             given: Mutex::default(),
@@ -166,9 +166,9 @@ impl Counters {
                 continue;
             };
             let size = bytes.len();
-            let outbox = Arc::clone(&self.outbox);
+            let store = Arc::clone(&self.store);
             let saved =
-                tokio::task::spawn_blocking(move || outbox.save_counters(part, &bytes)).await;
+                tokio::task::spawn_blocking(move || store.save_counters(part, &bytes)).await;
             match saved {
                 Ok(Ok(())) => {
                     let mut kept = lock(&self.kept);

@@ -1,15 +1,14 @@
 //! The tail of the log: folds what it brings, answers who waits, and hands on what follows.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
+use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::ports::{Entry, LogFault};
-use super::{Gate, lock};
-use crate::core::{EventId, Ruling, Seq, Timestamp};
-
-/// How many entries of the log are folded under one lock.
-const FOLD_AT_ONCE: usize = 512;
+use super::Gate;
+use super::ports::LogFault;
+use crate::core::{EventId, Ledger, Ruling, Timestamp};
+use crate::journal::Entry;
 
 impl Gate {
     /// Folds what the log brings, from wherever it comes, until told to stop.
@@ -18,27 +17,22 @@ impl Gate {
     /// [`LogFault`] when the log cannot be read any more. The ledger then stands still, and the
     /// program must not go on as if nothing had happened.
     pub async fn follow(&self, stop: CancellationToken) -> Result<(), LogFault> {
-        let mut head = self.log.head();
+        let head = self.replica.head();
+        let mut tail = self.journal.tail(self.read(Ledger::folded));
         loop {
-            let from = self.read(|ledger| ledger.folded().next());
-            if *head.borrow_and_update() >= from {
-                self.fold_from(from).await?;
-                continue;
-            }
+            let is_caught_up = *head.borrow() <= self.read(Ledger::folded);
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                changed = head.changed() => {
-                    changed.map_err(|_| LogFault::Broken(String::from("the log was closed")))?;
-                }
+                // What is stored is folded first: somebody waits for it.
+                () = stop.cancelled(), if is_caught_up => return Ok(()),
+                entries = tail.next() => match entries {
+                    Some(entries) => self.fold(entries?),
+                    None => return Err(LogFault::Broken(String::from("the log was closed"))),
+                },
             }
         }
     }
 
-    async fn fold_from(&self, from: Seq) -> Result<(), LogFault> {
-        let log = Arc::clone(&self.log);
-        let entries = tokio::task::spawn_blocking(move || log.read(from, FOLD_AT_ONCE))
-            .await
-            .map_err(|why| LogFault::Broken(why.to_string()))??;
+    fn fold(&self, entries: Vec<Entry>) {
         let mut rulings = Vec::with_capacity(entries.len());
         let mut news = None;
         {
@@ -67,18 +61,13 @@ impl Gate {
         self.tell(rulings);
         self.desk.wake();
         self.folded.notify_one();
-        Ok(())
     }
 
     /// Gives rulings to those who wait for them.
     fn tell(&self, rulings: Vec<(EventId, Ruling)>) {
-        let mut waiting = lock(&self.waiting);
         for (id, ruling) in rulings {
             told_by_rule(&ruling);
-            if let Some(tell) = waiting.remove(&id) {
-                // Whoever waited may have gone away; the ruling stands all the same.
-                let _ = tell.send(ruling);
-            }
+            self.rulings.ruled(id, ruling);
         }
     }
 }

@@ -21,14 +21,12 @@ mod desk;
 pub mod effects;
 mod follow;
 pub mod notices;
-pub mod past;
 mod patrol;
 pub mod ports;
 mod road;
 pub mod snapshots;
 mod tries;
 mod under_way;
-mod waiting;
 pub mod weighed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -39,16 +37,16 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::{Ledger, Policy, Report, Ruling, Seq, Timestamp};
+use crate::journal::{Entry, Journal, Replica, Rulings, Snapshots};
 use clock::Clock;
 use counters::Counters;
 use desk::Desk;
 use notices::Herald;
-use ports::{Entry, EventLog, LogFault, Outbox, Server};
+use ports::{LogFault, Server, Storage};
 use tries::Tries;
-use waiting::WaitingRoom;
 use weighed::{Teller, Weighings};
 
-pub use asked::Settled;
+pub use asked::{ENDS, Settled};
 pub use tries::Admission;
 pub use under_way::Wanted;
 
@@ -59,14 +57,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// The one road for every change, and the verdict from memory.
 pub struct Gate {
-    log: Arc<dyn EventLog>,
+    journal: Arc<dyn Journal>,
+    replica: Arc<dyn Replica>,
+    snapshots: Arc<dyn Snapshots>,
     server: Arc<dyn Server>,
     clock: Clock,
     policy: ArcSwap<Policy>,
     ledger: RwLock<Ledger>,
-    waiting: WaitingRoom,
+    rulings: Rulings,
     desk: Desk,
-    outbox: Arc<dyn Outbox>,
     /// The place of the snapshot it began with.
     restored: Seq,
     counters: Counters,
@@ -87,20 +86,26 @@ impl Gate {
     /// [`LogFault`] when the log cannot be read: a program that does not know its bans must not
     /// answer for them.
     pub fn open(
-        log: Arc<dyn EventLog>,
-        outbox: Arc<dyn Outbox>,
+        storage: Storage,
         server: Arc<dyn Server>,
         clock: Clock,
         policy: Policy,
     ) -> Result<Arc<Gate>, LogFault> {
+        let Storage {
+            journal,
+            replica,
+            snapshots,
+            outbox,
+            counters,
+        } = storage;
         let (cursor, tasks) = outbox.load()?;
-        let counters = Counters::open(Arc::clone(&outbox), &policy, clock.now())?;
-        let desk = Desk::new(Arc::clone(&outbox), cursor, tasks);
-        let mut ledger = snapshots::restore(&*log, &*outbox, cursor)?;
+        let counters = Counters::open(counters, &policy, clock.now())?;
+        let desk = Desk::new(outbox, cursor, tasks);
+        let mut ledger = snapshots::restore(&*replica, &*snapshots, cursor)?;
         let restored = ledger.folded();
         let herald = Herald::default();
         loop {
-            let entries = log.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
+            let entries = replica.read(ledger.folded().next(), REPLAY_AT_ONCE)?;
             if entries.is_empty() {
                 break;
             }
@@ -115,14 +120,15 @@ impl Gate {
         desk.save(ledger.folded())?;
         let news = watch::Sender::new(ledger.folded());
         Ok(Arc::new(Gate {
-            log,
+            journal,
+            replica,
+            snapshots,
             server,
             clock,
             policy: ArcSwap::from_pointee(policy),
             ledger: RwLock::new(ledger),
-            waiting: Mutex::default(),
+            rulings: Rulings::default(),
             desk,
-            outbox,
             restored,
             counters,
             tries: Tries::default(),

@@ -1,62 +1,14 @@
-//! What the gate needs from the outside: a log, a place for unfinished work, a server.
-//!
-//! These are the only traits of our own.
+//! What the gate needs from the outside beside the log: places for unfinished work and for the counters, and the server.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
-use crate::core::event::Chain;
-use crate::core::{Account, Ban, BanId, Event, Seq, Subject, Timestamp};
+use crate::core::{Account, Ban, BanId, Seq, Subject, Timestamp};
+use crate::journal::{Journal, Replica, Snapshots};
 
-/// An ordered, durable log of decisions. Embedded it is sled; a distributed engine serves the
-/// same trait.
-pub trait EventLog: Send + Sync + 'static {
-    /// Appends events in this order, one behind the other, and resolves when they are durable:
-    /// a crash or power cut after that loses nothing. Either all of them are in the log or none.
-    fn append(&self, events: Vec<Event>) -> BoxFuture<'_, Result<Seq, LogFault>>;
-
-    /// Up to `most` entries from `from` on, oldest first. Blocks on the disk: not for a thread
-    /// that must answer.
-    ///
-    /// # Errors
-    /// [`LogFault`] when an entry is damaged or the disk fails.
-    fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault>;
-
-    /// Follows the place of the last durable entry.
-    fn head(&self) -> watch::Receiver<Seq>;
-}
-
-/// One event at its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place.
-    pub seq: Seq,
-    /// The event.
-    pub event: Event,
-    /// The hash of the log up to and with it.
-    pub chain: Chain,
-}
-
-/// Why the log could not do it.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LogFault {
-    /// The disk or the engine failed; nothing was acknowledged.
-    #[error("the store failed: {0}")]
-    Broken(String),
-    /// Bytes that do not match their checksum, their place or a known version.
-    #[error("entry {} of the log is damaged: {why}", .seq.0)]
-    Damaged {
-        /// Which one.
-        seq: Seq,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// More is waiting to be written than the bound allows; try again later.
-    #[error("the store is overloaded; try again in a moment")]
-    Busy,
-}
+pub use crate::journal::{Entry, LogFault};
 
 /// Work on a server that is not finished: bring it in line with the ledger for one subject.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +27,33 @@ pub struct Task {
     pub fault: Option<String>,
 }
 
+/// Where everything outlives the program.
+pub struct Storage {
+    /// The log of decisions.
+    pub journal: Arc<dyn Journal>,
+    /// Its copy on this machine.
+    pub replica: Arc<dyn Replica>,
+    /// Snapshots of the folded log.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// Unfinished work on the server.
+    pub outbox: Arc<dyn Outbox>,
+    /// The counters of failed logins.
+    pub counters: Arc<dyn CounterStore>,
+}
+
+impl Storage {
+    /// All of it in one store.
+    pub fn of<S: Journal + Replica + Snapshots + Outbox + CounterStore>(store: &Arc<S>) -> Self {
+        Storage {
+            journal: Arc::clone(store) as _,
+            replica: Arc::clone(store) as _,
+            snapshots: Arc::clone(store) as _,
+            outbox: Arc::clone(store) as _,
+            counters: Arc::clone(store) as _,
+        }
+    }
+}
+
 /// Where unfinished work outlives the program. At most one task a subject, so it is bounded by
 /// the number of subjects.
 pub trait Outbox: Send + Sync + 'static {
@@ -90,7 +69,10 @@ pub trait Outbox: Send + Sync + 'static {
     /// # Errors
     /// [`LogFault`] when the disk fails.
     fn save(&self, cursor: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault>;
+}
 
+/// Where the counters of failed logins outlive the program.
+pub trait CounterStore: Send + Sync + 'static {
     /// Keeps what the counters of failed logins hold. Part 0 is a whole (many megabytes when much
     /// is counted) and replaces all parts there were, in one step: after a crash either all that
     /// was before or only the whole is there. Part n follows part n - 1. Need not be durable at
@@ -106,25 +88,6 @@ pub trait Outbox: Send + Sync + 'static {
     /// [`LogFault`] when the disk fails. What is damaged is given as it is: the counters have a
     /// checksum of their own.
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault>;
-
-    /// Keeps a snapshot of the ledger, frame by frame (hundreds of megabytes for a million bans),
-    /// in the place of the one before, in one step: after a crash the old one or the new one is
-    /// there, whole. Everything saved by [`Outbox::save`] before the last frame came is durable
-    /// before the snapshot is.
-    ///
-    /// # Errors
-    /// [`LogFault`] when the disk fails, and the one a frame is; the snapshot before stays.
-    fn save_ledger(
-        &self,
-        frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
-    ) -> Result<(), LogFault>;
-
-    /// The frames of the last snapshot; nothing when none was ever kept.
-    ///
-    /// # Errors
-    /// [`LogFault`] when the disk fails. What is damaged is given as it is: frames have checksums
-    /// of their own.
-    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault>;
 }
 
 /// The XMPP server, as far as bans are concerned.

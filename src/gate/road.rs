@@ -7,8 +7,8 @@ use crate::core::{
 use super::notices::News;
 use super::ports::LogFault;
 use super::under_way::Wanted;
-use super::waiting::Waiting;
 use super::{Gate, clock};
+use crate::journal;
 
 /// How often a person's order is proposed again when somebody else changed the subject first.
 pub(super) const STALE_RETRIES: u32 = 5;
@@ -157,18 +157,6 @@ impl Gate {
         events: Vec<Event>,
         asked: Vec<EventId>,
     ) -> Result<Vec<Ruling>, LogFault> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (waiting, told) = Waiting::take_seats(&self.waiting, asked);
-        self.log.append(events).await?;
-        let mut rulings = Vec::with_capacity(told.len());
-        for told in told {
-            rulings.push(told.await.map_err(|_| {
-                LogFault::Broken(String::from("the log is no longer followed; see the log"))
-            })?);
-        }
-        drop(waiting);
-        Ok(rulings)
+        journal::append(&*self.journal, &self.rulings, &events, asked).await
     }
 }

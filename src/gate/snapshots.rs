@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Gate;
-use super::ports::{EventLog, LogFault, Outbox};
+use super::ports::LogFault;
 use crate::core::Ledger;
 use crate::core::Seq;
+use crate::journal::{Replica, Snapshots};
 
 /// How often the log is looked at for being long enough behind the last snapshot.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -27,15 +28,15 @@ const AT_ONCE: usize = 512;
 /// The ledger of the last snapshot, or an empty one: what is behind its place is folded by whoever
 /// asks. `cursor` is how far effects have been taken in.
 pub(super) fn restore(
-    log: &dyn EventLog,
-    outbox: &dyn Outbox,
+    replica: &dyn Replica,
+    snapshots: &dyn Snapshots,
     cursor: Seq,
 ) -> Result<Ledger, LogFault> {
-    let why = match outbox.load_ledger() {
+    let why = match snapshots.load_snapshot() {
         Ok(frames) if frames.is_empty() => return Ok(Ledger::default()),
         Ok(frames) => match Ledger::restore(&frames) {
             Ok((ledger, chain)) => {
-                let there = log.read(ledger.folded(), 1)?;
+                let there = replica.read(ledger.folded(), 1)?;
                 if ledger.folded() > cursor {
                     // What they ask of the server would be lost with the entries between.
                     String::from("it is ahead of the unfinished work")
@@ -105,13 +106,13 @@ impl Gate {
             upto = ending.folded;
             // Behind the snapshot no effect is found again: those before it must be kept first.
             let saved = self.desk.save(upto);
-            let there = saved.and_then(|()| self.log.read(upto, 1));
+            let there = saved.and_then(|()| self.replica.read(upto, 1));
             Some(there.and_then(|there| match there.first() {
                 Some(entry) => Ok(ending.seal(entry.chain)),
                 None => Err(LogFault::Broken(String::from("there is nothing to keep"))),
             }))
         });
-        let kept = self.outbox.save_ledger(&mut frames);
+        let kept = self.snapshots.save_snapshot(&mut frames);
         if let Some(given_up) = taking {
             drop(self.change(|ledger| ledger.end_snapshot(given_up)));
         }

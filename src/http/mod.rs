@@ -161,7 +161,13 @@ mod tests {
         };
         let server = XmppServer::new(Asker::new(wire), settings);
         let policy = Policy::default();
-        Gate::open(store.clone(), store, server, Clock::system(), policy).unwrap()
+        Gate::open(
+            crate::gate::ports::Storage::of(&store),
+            server,
+            Clock::system(),
+            policy,
+        )
+        .unwrap()
     }
 
     async fn running() -> Running {

@@ -19,6 +19,8 @@ pub(super) struct Stage {
     pub(super) style: Style,
     pub(super) changes: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// How many ids were given out.
+    ids: u64,
 }
 
 impl Stage {
@@ -39,6 +41,7 @@ impl Stage {
             style: Style::Seconds,
             changes: Vec::new(),
             notes: Vec::new(),
+            ids: 0,
         }
     }
 
@@ -87,10 +90,10 @@ impl Stage {
     }
 
     fn submit(&mut self, report: &Report, why: &str) {
-        let mut count = self.log.len() as u64;
+        let ids = &mut self.ids;
         let mut fresh = || {
-            count += 1;
-            invented(count)
+            *ids += 1;
+            invented(*ids)
         };
         let (proposal, notices) = weigh(
             &self.ledger,

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// The file's name in the folder of the store.
 const NAME: &str = "counters";
@@ -37,7 +37,7 @@ impl CounterFile {
         }
     }
 
-    /// What [`Outbox::save_counters`](crate::gate::ports::Outbox::save_counters) promises.
+    /// What [`CounterStore::save_counters`](crate::gate::ports::CounterStore::save_counters) promises.
     ///
     /// # Errors
     /// [`LogFault::Broken`] when the disk fails, or a part does not follow the one before.
@@ -58,7 +58,7 @@ impl CounterFile {
         Ok(())
     }
 
-    /// What [`Outbox::load_counters`](crate::gate::ports::Outbox::load_counters) promises.
+    /// What [`CounterStore::load_counters`](crate::gate::ports::CounterStore::load_counters) promises.
     ///
     /// # Errors
     /// [`LogFault::Broken`] when the file is there and cannot be read.

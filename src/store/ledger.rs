@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::counters::write_part;
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// The file's name in the folder of the store.
 const NAME: &str = "ledger";
@@ -32,7 +32,7 @@ impl LedgerFile {
         }
     }
 
-    /// What [`Outbox::save_ledger`](crate::gate::ports::Outbox::save_ledger) promises; `first` is
+    /// What [`Snapshots::save_snapshot`](crate::journal::Snapshots::save_snapshot) promises; `first` is
     /// done when all frames are there, before the new file counts.
     ///
     /// # Errors

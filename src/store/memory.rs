@@ -1,9 +1,9 @@
 //! A store that forgets when it is dropped: for tests of everything else, with switches to make
 //! it slow or failing. What it does is what every store does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use super::{APPENDS_WAITING, Parts, bounded, parts};
 use crate::core::event::Chain;
 use crate::core::{Event, Seq, Subject};
-use crate::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
+use crate::gate::ports::{CounterStore, Outbox, Task};
+use crate::journal::{Entry, Journal, LogFault, Replica, Snapshots, Tail, local_tail};
 
-/// A log and an outbox in memory.
+/// Everything in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
     head: watch::Sender<Seq>,
     waiting: AtomicUsize,
 }
@@ -33,6 +34,8 @@ struct Kept {
     /// Writes until one fails; 0: none will.
     fails_in: usize,
     delay: Option<Duration>,
+    /// Appends whose outcome is not told, the next one first.
+    unknown: VecDeque<Delivery>,
 }
 
 impl Default for MemoryStore {
@@ -45,7 +48,7 @@ impl MemoryStore {
     /// An empty one.
     pub fn new() -> Self {
         MemoryStore {
-            kept: Mutex::default(),
+            kept: Arc::default(),
             head: watch::Sender::new(Seq(0)),
             waiting: AtomicUsize::new(0),
         }
@@ -62,12 +65,35 @@ impl MemoryStore {
         self.kept().delay = by;
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes one more append answer "unknown": the first such call is about the next append, the second about the one
+    /// after it.
+    pub fn lose_answer(&self, delivery: Delivery) {
+        self.kept().unknown.push_back(delivery);
     }
 
-    fn write(&self, new: Vec<Parts>) -> Result<Seq, LogFault> {
-        let mut kept = self.kept();
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.kept)
+    }
+}
+
+/// What becomes of an append whose outcome is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is stored all the same.
+    Stored,
+    /// It is stored so much later, on tokio's clock, whether or not it was stored by another append meanwhile.
+    Late(Duration),
+    /// It is lost.
+    Lost,
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    fn write(&mut self, new: Vec<Parts>, head: &watch::Sender<Seq>) -> Result<Seq, LogFault> {
+        let kept = self;
         kept.count_a_write()?;
         let mut seq = Seq(kept.entries.len() as u64);
         let mut chain = kept.entries.last().map_or(Chain::default(), |e| e.chain);
@@ -81,12 +107,15 @@ impl MemoryStore {
         }
         kept.entries.extend(entries);
         // Under the lock, so that the head never goes back.
-        self.head.send_replace(seq);
+        head.send_replace(seq);
         Ok(seq)
     }
-}
 
-impl Kept {
+    fn read(&self, from: Seq, most: usize) -> Vec<Entry> {
+        let skip = usize::try_from(from.0.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.entries.iter().skip(skip).take(most).cloned().collect()
+    }
+
     fn count_a_write(&mut self) -> Result<(), LogFault> {
         self.fails_in = match self.fails_in {
             0 => return Ok(()),
@@ -109,10 +138,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl EventLog for MemoryStore {
-    fn append(&self, events: Vec<Event>) -> BoxFuture<'_, Result<Seq, LogFault>> {
+impl Journal for MemoryStore {
+    fn append<'a>(&'a self, batch: &'a [Event]) -> BoxFuture<'a, Result<Seq, LogFault>> {
         async move {
-            let new = parts(events)?;
+            let new = parts(batch)?;
             if new.is_empty() {
                 return Ok(*self.head.borrow());
             }
@@ -121,19 +150,52 @@ impl EventLog for MemoryStore {
             if before >= APPENDS_WAITING {
                 return Err(LogFault::Busy);
             }
-            let delay = self.kept().delay;
+            let (delay, unknown) = {
+                let mut kept = self.kept();
+                (kept.delay, kept.unknown.pop_front())
+            };
             if let Some(delay) = delay {
                 tokio::time::sleep(delay).await;
             }
-            self.write(new)
+            let Some(delivery) = unknown else {
+                return self.kept().write(new, &self.head);
+            };
+            match delivery {
+                Delivery::Lost => {}
+                Delivery::Stored => {
+                    self.kept().write(new, &self.head)?;
+                }
+                Delivery::Late(by) => {
+                    let (kept, head) = (Arc::clone(&self.kept), self.head.clone());
+                    tokio::spawn(async move {
+                        tokio::time::sleep(by).await;
+                        // Told to fail: then it is lost after all.
+                        let _ = lock(&kept).write(new, &head);
+                    });
+                }
+            }
+            Err(LogFault::Unknown(String::from("told to lose the answer")))
         }
         .boxed()
     }
 
+    fn tail(&self, after: Seq) -> Tail {
+        let kept = Arc::clone(&self.kept);
+        local_tail(self.head(), after, move |from, most| {
+            Ok(lock(&kept).read(from, most))
+        })
+    }
+}
+
+impl Replica for MemoryStore {
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
-        let skip = usize::try_from(from.0.saturating_sub(1)).unwrap_or(usize::MAX);
+        Ok(self.kept().read(from, most))
+    }
+
+    fn trail(&self, places: &[Seq]) -> Result<Vec<Entry>, LogFault> {
         let kept = self.kept();
-        Ok(kept.entries.iter().skip(skip).take(most).cloned().collect())
+        let entries = places.iter().flat_map(|place| kept.read(*place, 1));
+        Ok(entries.collect())
     }
 
     fn head(&self) -> watch::Receiver<Seq> {
@@ -160,7 +222,9 @@ impl Outbox for MemoryStore {
         }
         Ok(())
     }
+}
 
+impl CounterStore for MemoryStore {
     fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
         let mut kept = self.kept();
         kept.count_a_write()?;
@@ -175,8 +239,10 @@ impl Outbox for MemoryStore {
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         Ok(self.kept().counters.clone())
     }
+}
 
-    fn save_ledger(
+impl Snapshots for MemoryStore {
+    fn save_snapshot(
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
     ) -> Result<(), LogFault> {
@@ -188,7 +254,7 @@ impl Outbox for MemoryStore {
         Ok(())
     }
 
-    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+    fn load_snapshot(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         Ok(self.kept().ledger.clone())
     }
 }

@@ -1,5 +1,5 @@
-//! Where decisions outlive the program: [`memory`] and [`sled`] are each an [`EventLog`](crate::gate::ports::EventLog)
-//! and an [`Outbox`](crate::gate::ports::Outbox), held to one contract (`tests/it/store.rs`).
+//! Where decisions outlive the program: [`memory`] and [`sled`] are each a [`Journal`](crate::journal::Journal) with its
+//! [`Replica`](crate::journal::Replica) and an [`Outbox`](crate::gate::ports::Outbox), held to one contract (`tests/it/store.rs`).
 //! Beside them, and worth less: [`counters`], a snapshot of the [`ledger`], and [`recording`] of what was weighed.
 //!
 //! This room never decides anything: it keeps bytes in order and says so when it cannot. It
@@ -17,11 +17,12 @@ pub mod sled;
 
 pub use self::counters::CounterFile;
 pub use self::ledger::LedgerFile;
-pub use self::memory::MemoryStore;
+pub use self::memory::{Delivery, MemoryStore};
 pub use self::sled::{OpenFault, Store};
 
 use crate::core::{Event, Personal};
-use crate::gate::ports::{LogFault, Task};
+use crate::gate::ports::Task;
+use crate::journal::LogFault;
 
 /// How many appends may wait for the disk; one more is [`LogFault::Busy`].
 pub const APPENDS_WAITING: usize = 4096;
@@ -40,14 +41,14 @@ struct Parts {
 }
 
 /// Encodes before anything waits or is written: an event that cannot be stored costs nobody else.
-fn parts(events: Vec<Event>) -> Result<Vec<Parts>, LogFault> {
+fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
     events
-        .into_iter()
+        .iter()
         .map(|event| {
             let bytes = event
                 .to_bytes()
                 .map_err(|why| LogFault::Broken(why.to_string()))?;
-            let personal = event.personal;
+            let personal = event.personal.clone();
             let texts = [&personal.note, &personal.evidence];
             let personal_len: usize = texts.into_iter().flatten().map(String::len).sum();
             if bytes.len().max(personal_len) > VALUE_LIMIT {

@@ -27,7 +27,7 @@ use self::writer::{Append, State};
 use super::{CounterFile, LedgerFile};
 use crate::core::Seq;
 use crate::core::event::Chain;
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 pub use self::open::OpenFault;
 

@@ -8,8 +8,9 @@ use portcullis::core::{
     Attempt, Ban, By, Order, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What,
 };
 use portcullis::gate::effects::STOP_WAIT;
-use portcullis::gate::ports::{EventLog, Held, Outbox};
+use portcullis::gate::ports::{Held, Outbox as _};
 use portcullis::gate::{Gate, Settled};
+use portcullis::journal::{Journal as _, Replica as _};
 use portcullis::store::MemoryStore;
 
 use crate::support::{FakeServer, START, World, order, policy};
@@ -138,10 +139,8 @@ async fn effects_lost_between_log_and_outbox_are_taken_in_again() {
     let subject = Subject::parse("spam@example.org").unwrap();
     let entries = world.store.read(Seq(1), 10).unwrap();
     let crashed = Arc::new(MemoryStore::new());
-    crashed
-        .append(entries.into_iter().map(|entry| entry.event).collect())
-        .await
-        .unwrap();
+    let events: Vec<_> = entries.into_iter().map(|entry| entry.event).collect();
+    crashed.append(&events).await.unwrap();
     let again = World::on(crashed, FakeServer::new(true), START);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);

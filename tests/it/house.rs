@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from left to right; an import may only go to the left, and not between those of one
 /// rank. `lib`, `app` and `main` join them.
-const RANKS: [&[&str]; 9] = [
+const RANKS: [&[&str]; 10] = [
     &["core"],
-    &["gate", "rehearse", "xmpp"],
+    &["journal", "xmpp"],
+    &["gate", "rehearse"],
     &["store", "enforce", "command"],
     &["exchange"],
     &["front"],

@@ -2,7 +2,7 @@
 
 use minidom::Element;
 use portcullis::core::Seq;
-use portcullis::gate::ports::EventLog as _;
+use portcullis::journal::Replica as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 

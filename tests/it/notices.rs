@@ -10,7 +10,8 @@ use portcullis::core::{
 };
 use portcullis::front::notices::Settings;
 use portcullis::gate::notices::{Hearing, News};
-use portcullis::gate::ports::{EventLog, Finding, Found, Gap};
+use portcullis::gate::ports::{Finding, Found, Gap};
+use portcullis::journal::Journal as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 use crate::support::{FakeServer, START, World};
@@ -384,7 +385,7 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
     .with_origin(Origin::Automatic {
         rule: "account-networks".into(),
     });
-    store.append(vec![killed]).await.unwrap();
+    store.append(&[killed]).await.unwrap();
     let again = World::on(store, FakeServer::new(true), START + 1_000);
     let mut hearing = again.gate.hearing().unwrap();
     let told = hearing.now().unwrap();

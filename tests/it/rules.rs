@@ -333,7 +333,7 @@ proptest! {
         }
         let mut other = Lab::new();
         other.log = one.log.clone();
-        other.now = one.now;
+        (other.now, other.ids) = (one.now, one.ids);
         other.replay();
         let rules = Arc::clone(&other.policy.rules);
         other.tracker = Tracker::restore(&[one.tracker.save()], rules, Bounds::default(), one.now).unwrap();

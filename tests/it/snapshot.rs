@@ -7,7 +7,7 @@ use portcullis::core::watch::{Topic, Watch};
 use portcullis::core::{
     Actor, Change, Door, Event, EventId, Ledger, Origin, Seq, Subject, Timestamp,
 };
-use portcullis::gate::ports::{EventLog, Outbox};
+use portcullis::journal::{Journal as _, Replica, Snapshots as _};
 use portcullis::store::{MemoryStore, Store};
 use proptest::prelude::*;
 
@@ -117,7 +117,7 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
     })
 }
 
-fn replayed(log: &impl EventLog) -> Ledger {
+fn replayed(log: &impl Replica) -> Ledger {
     let mut ledger = Ledger::default();
     for entry in log.read(Seq(1), usize::MAX).unwrap() {
         ledger.fold(entry.seq, &entry.event);
@@ -160,13 +160,13 @@ async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..5).await;
     world.gate.take_snapshot().unwrap();
-    let frames = world.store.load_ledger().unwrap();
+    let frames = world.store.load_snapshot().unwrap();
     for at in 0..frames.len() {
         let mut bad = frames.clone();
         bad[at][3] ^= 0x40;
         world
             .store
-            .save_ledger(&mut bad.into_iter().map(Ok))
+            .save_snapshot(&mut bad.into_iter().map(Ok))
             .unwrap();
         let later = again(&world.store);
         assert_eq!(later.gate.began_with(), Seq(0));
@@ -176,7 +176,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
     story(&other, 10..16).await;
     other
         .store
-        .save_ledger(&mut frames.into_iter().map(Ok))
+        .save_snapshot(&mut frames.into_iter().map(Ok))
         .unwrap();
     let later = again(&other.store);
     assert_eq!(later.gate.began_with(), Seq(0));
@@ -192,11 +192,11 @@ async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
     let crashed = Arc::new(MemoryStore::new());
     let log = world.store.read(Seq(1), 10).unwrap();
     for entry in log {
-        crashed.append(vec![entry.event]).await.unwrap();
+        crashed.append(&[entry.event]).await.unwrap();
     }
-    let frames = world.store.load_ledger().unwrap();
+    let frames = world.store.load_snapshot().unwrap();
     crashed
-        .save_ledger(&mut frames.into_iter().map(Ok))
+        .save_snapshot(&mut frames.into_iter().map(Ok))
         .unwrap();
     let later = again(&crashed);
     assert_eq!(later.gate.began_with(), Seq(0));
@@ -223,11 +223,11 @@ fn a_disk_keeps_it_beside_the_log() {
     let store = Store::open(folder.path()).unwrap();
     let frames = [b"one".to_vec(), b"end".to_vec()];
     store
-        .save_ledger(&mut frames.clone().into_iter().map(Ok))
+        .save_snapshot(&mut frames.clone().into_iter().map(Ok))
         .unwrap();
     drop(store);
     let store = Store::open(folder.path()).unwrap();
-    assert_eq!(store.load_ledger().unwrap(), frames);
+    assert_eq!(store.load_snapshot().unwrap(), frames);
 }
 
 fn is_let_in(world: &World, account: &str) -> bool {

@@ -10,16 +10,20 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::join_all;
 use portcullis::core::event::Chain;
-use portcullis::core::{Actor, Change, Event, EventId, Personal, Seq, Subject, Timestamp};
-use portcullis::gate::ports::{Entry, EventLog, LogFault, Outbox, Task};
+use portcullis::core::{
+    Actor, Change, Event, EventId, Ledger, Personal, Ruling, Seq, Subject, Timestamp,
+};
+use portcullis::gate::ports::{Outbox, Task};
+use portcullis::journal::{Entry, Journal, LogFault, Replica};
 use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, MemoryStore, OpenFault, Store};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-trait Both: EventLog + Outbox {}
-impl<T: EventLog + Outbox> Both for T {}
+trait Both: Journal + Replica + Outbox {}
+impl<T: Journal + Replica + Outbox> Both for T {}
 
 /// Runs a test on every store.
 fn on_each(test: impl Fn(&dyn Both)) {
@@ -65,6 +69,10 @@ fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {
     numbers.map(event).collect()
 }
 
+async fn append(log: &(impl Journal + ?Sized), batch: Vec<Event>) -> Result<Seq, LogFault> {
+    log.append(&batch).await
+}
+
 fn task(name: &str, tries: u32) -> Task {
     Task {
         subject: Subject::parse(name).unwrap(),
@@ -77,7 +85,7 @@ fn task(name: &str, tries: u32) -> Task {
 }
 
 /// All entries, their places and links looked at once more, without the store's help.
-fn all(log: &(impl EventLog + ?Sized)) -> Vec<Event> {
+fn all(log: &(impl Replica + ?Sized)) -> Vec<Event> {
     let entries = log.read(Seq(1), usize::MAX).unwrap();
     let mut chain = Chain::default();
     for (at, entry) in entries.iter().enumerate() {
@@ -93,17 +101,17 @@ fn all(log: &(impl EventLog + ?Sized)) -> Vec<Event> {
 fn what_was_appended_is_read_in_its_order_with_its_notes() {
     on_each(|store| {
         assert_eq!(all(store), []);
-        assert_eq!(wait(store.append(events(0..1))).unwrap(), Seq(1));
-        assert_eq!(wait(store.append(events(1..4))).unwrap(), Seq(4));
+        assert_eq!(wait(append(store, events(0..1))).unwrap(), Seq(1));
+        assert_eq!(wait(append(store, events(1..4))).unwrap(), Seq(4));
         assert_eq!(all(store), events(0..4));
-        assert_eq!(wait(store.append(Vec::new())).unwrap(), Seq(4));
+        assert_eq!(wait(append(store, Vec::new())).unwrap(), Seq(4));
     });
 }
 
 #[test]
 fn a_part_of_the_log_is_read_as_it_is_in_the_whole() {
     on_each(|store| {
-        wait(store.append(events(0..9))).unwrap();
+        wait(append(store, events(0..9))).unwrap();
         let whole = store.read(Seq(1), 100).unwrap();
         let part = |from, most| store.read(Seq(from), most).unwrap();
         assert_eq!(part(0, 2), whole[..2]);
@@ -119,7 +127,7 @@ fn a_part_of_the_log_is_read_as_it_is_in_the_whole() {
 fn appends_at_the_same_time_keep_their_events_together() {
     on_each(|store| {
         let seqs = wait(join_all(
-            (0..100).map(|n| store.append(events(n * 3..n * 3 + 3))),
+            (0..100).map(|n| append(store, events(n * 3..n * 3 + 3))),
         ));
         let mut seqs: Vec<Seq> = seqs.into_iter().map(Result::unwrap).collect();
         seqs.sort();
@@ -137,9 +145,77 @@ fn whoever_follows_the_head_finds_what_was_appended() {
     on_each(|store| {
         let mut head = store.head();
         assert!(!head.has_changed().unwrap());
-        wait(store.append(events(0..2))).unwrap();
+        wait(append(store, events(0..2))).unwrap();
         assert!(head.has_changed().unwrap());
         assert_eq!(*head.borrow_and_update(), Seq(2));
+    });
+}
+
+#[test]
+fn the_tail_gives_all_that_is_behind_a_place_and_then_waits_for_more() {
+    on_each(|store| {
+        wait(async {
+            append(store, events(0..700)).await.unwrap();
+            let mut tail = store.tail(Seq(1));
+            let mut seen = Vec::new();
+            while seen.len() < 699 {
+                seen.extend(tail.next().await.unwrap().unwrap());
+            }
+            assert_eq!(seen, store.read(Seq(2), 1_000).unwrap());
+            let more = async {
+                let pause = Duration::from_millis(20);
+                let nothing = tokio::time::timeout(pause, tail.next()).await;
+                assert!(nothing.is_err(), "{nothing:?}");
+                tail.next().await.unwrap().unwrap()
+            };
+            let later = async {
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                append(store, events(700..702)).await.unwrap();
+            };
+            let (more, ()) = futures::future::join(more, later).await;
+            assert_eq!(more, store.read(Seq(701), 10).unwrap());
+        });
+    });
+}
+
+#[test]
+fn the_entries_at_some_places_are_one_answer() {
+    on_each(|store| {
+        wait(append(store, events(0..9))).unwrap();
+        let places = [Seq(7), Seq(2), Seq(3), Seq(10)];
+        let found = store.trail(&places).unwrap();
+        let whole = store.read(Seq(1), 9).unwrap();
+        assert_eq!(
+            found,
+            [whole[6].clone(), whole[1].clone(), whole[2].clone()]
+        );
+        assert_eq!(store.trail(&[]).unwrap(), Vec::<Entry>::new());
+    });
+}
+
+#[test]
+fn a_batch_offered_twice_is_applied_once() {
+    on_each(|store| {
+        let mut kicked = event(2);
+        kicked.change = Change::Kicked {
+            reason: String::from("spam"),
+        };
+        let batch = [event(1), kicked];
+        wait(append(store, batch.to_vec())).unwrap();
+        wait(append(store, batch.to_vec())).unwrap();
+        let mut ledger = Ledger::default();
+        let mut rulings = Vec::new();
+        for entry in store.read(Seq(1), 10).unwrap() {
+            rulings.push(ledger.fold(entry.seq, &entry.event).0);
+        }
+        assert!(matches!(
+            rulings[..2],
+            [Ruling::Banned(_), Ruling::Kicked(_)]
+        ));
+        assert_eq!(rulings[2..], [Ruling::Stale, Ruling::Stale]);
+        for event in batch {
+            assert_eq!(ledger.trail(&event.subject).len(), 1, "{}", event.subject);
+        }
     });
 }
 
@@ -147,7 +223,7 @@ fn whoever_follows_the_head_finds_what_was_appended() {
 fn a_hundred_thousand_events_are_one_append() {
     on_each(|store| {
         assert_eq!(
-            wait(store.append(events(0..100_000))).unwrap(),
+            wait(append(store, events(0..100_000))).unwrap(),
             Seq(100_000)
         );
         assert_eq!(store.read(Seq(99_999), 9).unwrap().len(), 2);
@@ -164,9 +240,9 @@ fn an_event_too_large_to_store_costs_nobody_else() {
         let mut large = event(0);
         large.personal.note = Some("x".repeat(70_000));
         let answers = wait(join_all([
-            store.append(events(1..2)),
-            store.append(vec![large]),
-            store.append(events(2..3)),
+            append(store, events(1..2)),
+            append(store, vec![large]),
+            append(store, events(2..3)),
         ]));
         assert!(matches!(answers[1], Err(LogFault::Broken(_))));
         assert_eq!(all(store), events(1..3));
@@ -182,7 +258,7 @@ fn more_appends_than_may_wait_are_told_to_come_again() {
     for store in stores {
         // Polled in one go; a store on a disk may have written some before the last one comes.
         let many = APPENDS_WAITING as u64 * 8;
-        let answers = wait(join_all((0..many).map(|n| store.append(events(n..n + 1)))));
+        let answers = wait(join_all((0..many).map(|n| append(store, events(n..n + 1)))));
         let done = answers.iter().filter(|answer| answer.is_ok()).count();
         let busy = answers
             .iter()
@@ -224,13 +300,13 @@ fn work(store: &(impl Outbox + ?Sized)) -> (Seq, Vec<Task>) {
 fn a_failed_write_acknowledges_nothing_and_leaves_no_hole() {
     let store = MemoryStore::new();
     store.fail_on(2);
-    wait(store.append(events(0..2))).unwrap();
+    wait(append(&store, events(0..2))).unwrap();
     let head = store.head();
-    let failed = wait(store.append(events(2..4)));
+    let failed = wait(append(&store, events(2..4)));
     assert!(matches!(failed, Err(LogFault::Broken(_))));
     assert!(!head.has_changed().unwrap());
     assert_eq!(all(&store), events(0..2));
-    wait(store.append(events(4..6))).unwrap();
+    wait(append(&store, events(4..6))).unwrap();
     assert_eq!(all(&store)[2..], events(4..6));
     store.fail_on(1);
     assert!(store.save(Seq(1), &[task("a@b.example", 0)], &[]).is_err());
@@ -245,11 +321,11 @@ fn a_closed_store_says_so_and_is_found_again_as_it_was() {
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let id = store.id();
-    wait(store.append(events(0..5))).unwrap();
+    wait(append(&store, events(0..5))).unwrap();
     store.save(Seq(5), &[task("a@b.example", 3)], &[]).unwrap();
     store.close();
     assert!(matches!(
-        wait(store.append(events(5..6))),
+        wait(append(&store, events(5..6))),
         Err(LogFault::Broken(_))
     ));
     assert!(matches!(store.read(Seq(1), 1), Err(LogFault::Broken(_))));
@@ -265,7 +341,7 @@ fn appends_that_wait_are_written_before_it_closes() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let answers = wait(async {
-        let appends = join_all((0..50).map(|n| store.append(events(n..n + 1))));
+        let appends = join_all((0..50).map(|n| append(&*store, events(n..n + 1))));
         let closing = tokio::task::spawn_blocking({
             let store = Arc::clone(&store);
             move || store.close()
@@ -389,7 +465,7 @@ fn append_until_killed(path: &Path) -> ! {
             lanes.spawn(async move {
                 for round in 0.. {
                     let first = start + (round * 8 + lane) * 3;
-                    let seq = store.append(events(first..first + 3)).await.unwrap();
+                    let seq = append(&*store, events(first..first + 3)).await.unwrap();
                     // Everything before an acknowledged place is acknowledged or as durable.
                     tell("done", seq.0);
                     store.save(seq, &[task("a@b.example", 1)], &[]).unwrap();
@@ -433,7 +509,7 @@ fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
         let new = events(number..number + 100);
         number += 100;
         assert!(number < 100_000, "the limit does not bite");
-        match wait(store.append(new.clone())) {
+        match wait(append(&store, new.clone())) {
             Ok(_) => kept.extend(new),
             Err(fault) => break fault,
         }
@@ -447,7 +523,7 @@ fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
     for _ in 0..5 {
         let new = events(number..number + 100);
         number += 100;
-        if wait(store.append(new.clone())).is_ok() {
+        if wait(append(&store, new.clone())).is_ok() {
             kept.extend(new);
         }
         assert_eq!(store.head().borrow().0, kept.len() as u64);
@@ -461,7 +537,7 @@ fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
         .status()
         .unwrap();
     assert!(room.success());
-    wait(store.append(events(number..number + 2))).unwrap();
+    wait(append(&store, events(number..number + 2))).unwrap();
     kept.extend(events(number..number + 2));
     assert_eq!(all(&store), kept);
     drop(store);
@@ -485,7 +561,7 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for number in 0..20 {
-        wait(store.append(events(number..number + 1))).unwrap();
+        wait(append(&store, events(number..number + 1))).unwrap();
     }
     drop(store);
     // sled takes this for a write that was never finished, and forgets what follows it.
@@ -502,7 +578,7 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
     let store = Store::open(folder.path()).unwrap();
     let left = all(&store).len() as u64;
     assert!(left < 20, "{left}");
-    assert_eq!(wait(store.append(events(50..51))).unwrap(), Seq(left + 1));
+    assert_eq!(wait(append(&store, events(50..51))).unwrap(), Seq(left + 1));
 }
 
 #[test]
@@ -552,8 +628,8 @@ proptest! {
                 Step::Append(count) => {
                     let new = events(number..number + count);
                     number += count;
-                    let seq = wait(memory.append(new.clone())).unwrap();
-                    prop_assert_eq!(wait(disk.append(new)).unwrap(), seq);
+                    let seq = wait(memory.append(&new)).unwrap();
+                    prop_assert_eq!(wait(disk.append(&new)).unwrap(), seq);
                 }
                 Step::Read(from, most) => prop_assert_eq!(
                     disk.read(Seq(from), most).unwrap(),

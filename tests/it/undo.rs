@@ -7,7 +7,7 @@ use portcullis::command::Context;
 use portcullis::core::policy::Whose;
 use portcullis::core::{Account, Policy, Rights, Role, Seq, Subject, Term};
 use portcullis::front::{Desk, Roles};
-use portcullis::gate::ports::EventLog as _;
+use portcullis::journal::Replica as _;
 use proptest::prelude::*;
 use xmpp_parsers::jid::{BareJid, Jid};
 

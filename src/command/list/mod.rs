@@ -9,8 +9,8 @@ use super::parts::pages::{Asked, Cut, PAGE, TABLE};
 use super::parts::{bans, facts};
 use super::spec::Spec;
 use super::{broken, words};
-use crate::core::{Ban, Role};
-use crate::gate::past::{ENDS, PastBan};
+use crate::core::{Ban, EndedBan, Role};
+use crate::gate::ENDS;
 use crate::gate::ports::LogFault;
 
 /// The description.
@@ -72,7 +72,7 @@ async fn find(asked: &Asked, context: &Context) -> Result<(Cut<Listed>, bool), L
         cut.take(|| Listed::Stands(ban.clone()));
     });
     let mut cut = cut.await?;
-    let (past, more) = bans::ended(context, &asked.filter).await?;
+    let (past, more) = bans::ended(context, &asked.filter);
     for past in past {
         cut.take(|| Listed::Ended(past));
     }
@@ -93,7 +93,7 @@ fn page(asked: Asked, cut: &Cut<Listed>, more: bool, context: &Context) -> Outco
 /// A ban of a list.
 enum Listed {
     Stands(Ban),
-    Ended(PastBan),
+    Ended(EndedBan),
 }
 
 fn entry(listed: &Listed, context: &Context) -> Entry {

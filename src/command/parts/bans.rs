@@ -10,9 +10,8 @@ use ipnet::IpNet;
 
 use crate::command::context::Context;
 use crate::command::parts::filter::{Filter, Sifted, State, Word};
-use crate::core::{Account, Ban, BanId, Origin, Subject, Timestamp};
+use crate::core::{Account, Ban, BanId, EndedBan, Origin, Subject, Timestamp};
 use crate::gate::Gate;
-use crate::gate::past::PastBan;
 use crate::gate::ports::LogFault;
 
 /// What a filter of bans knows.
@@ -119,19 +118,13 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
 
 /// Of the bans that ended last those that a filter lets through, newest end first; and whether
 /// there were more than were looked through.
-///
-/// # Errors
-/// [`LogFault`] when the log cannot be read.
-pub(in crate::command) async fn ended(
-    context: &Context,
-    filter: &Filter,
-) -> Result<(Vec<PastBan>, bool), LogFault> {
+pub(in crate::command) fn ended(context: &Context, filter: &Filter) -> (Vec<EndedBan>, bool) {
     if !matches!(filter.state(), Some(State::Ended | State::Any)) {
-        return Ok((Vec::new(), false));
+        return (Vec::new(), false);
     }
-    let (mut past, more) = context.gate.past().await?;
+    let (mut past, more) = context.gate.ended();
     past.retain(|past| filter.holds(&Seen(&past.ban)));
-    Ok((past, more))
+    (past, more)
 }
 
 fn pending(gate: &Gate) -> HashSet<Subject> {

@@ -6,8 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::command::context::Context;
-use crate::core::{Ban, Origin, Subject, Timestamp};
-use crate::gate::past::PastBan;
+use crate::core::{Ban, EndedBan, Origin, Subject, Timestamp};
 
 /// A ban.
 pub fn ban(ban: &Ban) -> Value {
@@ -28,7 +27,7 @@ pub fn ban(ban: &Ban) -> Value {
 }
 
 /// A ban that is over.
-pub fn past(past: &PastBan) -> Value {
+pub fn past(past: &EndedBan) -> Value {
     let mut fact = ban(&past.ban);
     fact["ended"] = json!(past.ended.to_xmpp());
     fact["ended_by"] = json!(past.by.as_ref().map(|actor| &actor.name));

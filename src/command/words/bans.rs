@@ -189,6 +189,9 @@ pub fn not_done(subject: &Subject, ruling: &Ruling) -> String {
 pub fn failed(subject: &Subject, fault: &LogFault, reference: &Reference) -> String {
     match fault {
         LogFault::Busy => format!("{subject}: too much is being written; try again in a moment."),
+        LogFault::Unknown(_) => format!(
+            "{subject}: not known yet. The log of decisions does not answer; it may still happen. Look with `show {subject}`."
+        ),
         _ => format!("{subject}: NOT stored. {}", broken(reference)),
     }
 }

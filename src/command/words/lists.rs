@@ -2,8 +2,7 @@
 
 use super::{author, because, by_then_counted, clean, typed};
 use crate::command::parts::filter::Word;
-use crate::core::{Ban, Timestamp};
-use crate::gate::past::PastBan;
+use crate::core::{Ban, EndedBan, Timestamp};
 
 /// What a list is of.
 #[derive(Debug, Clone, Copy)]
@@ -74,12 +73,12 @@ pub fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
 }
 
 /// When a ban that is over ended: `ended 2026-11-22 04:00 UTC`.
-pub fn ended(past: &PastBan) -> String {
+pub fn ended(past: &EndedBan) -> String {
     format!("ended {}", past.ended)
 }
 
 /// A ban that is over in a list, behind its number and subject.
-pub fn ended_in_a_list(past: &PastBan) -> String {
+pub fn ended_in_a_list(past: &EndedBan) -> String {
     let how = match &past.by {
         None => String::from("its time was over"),
         Some(actor) => format!("by {}", clean(actor.bare_name())),

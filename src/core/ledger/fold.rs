@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Effect, Ledger, Ruling};
+use crate::core::changes::EndedBan;
 use crate::core::event::{Change, Event, Seq};
 use crate::core::exempt::Exemption;
 use crate::core::policy::Refusal;
@@ -18,10 +19,11 @@ impl Ledger {
     /// Takes one event of the log. Deterministic: no clock, no chance.
     ///
     /// An event decided on another version of its subject than the one reached here is stale
-    /// and changes nothing.
+    /// and changes nothing; so is one that was folded before.
     pub fn fold(&mut self, seq: Seq, event: &Event) -> (Ruling, Vec<Effect>) {
         self.folded = seq;
-        if self.version(&event.subject) != event.based_on {
+        // In this order: an event that came too late may be offered again under its name, decided on the new version.
+        if self.version(&event.subject) != event.based_on || !self.seen.is_new(event.id) {
             return (Ruling::Stale, Vec::new());
         }
         let before = Deeds::is_one(event).then(|| self.before(&event.subject));
@@ -148,12 +150,13 @@ impl Ledger {
             return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
         };
         let by_hand = matches!(event.change, Change::Lifted { .. });
-        self.close(&ban, seq, event.at, by_hand);
+        self.close(&ban, seq, event, by_hand);
         Ruling::Lifted(ban)
     }
 
-    fn close(&mut self, ban: &Ban, seq: Seq, at: Timestamp, by_hand: bool) {
-        self.recent.end(seq, ban);
+    fn close(&mut self, ban: &Ban, seq: Seq, event: &Event, by_hand: bool) {
+        let at = event.at;
+        self.recent.end(EndedBan::of(ban.clone(), seq, event));
         let dossier = self.dossiers.of(&ban.subject);
         dossier.current = None;
         dossier.last = Some(Past {
@@ -195,7 +198,7 @@ impl Ledger {
         for subject in covered {
             let before = may_come_back.then(|| self.before(&subject));
             if let Some(ban) = self.take(&subject) {
-                self.close(&ban, seq, event.at, true);
+                self.close(&ban, seq, event, true);
                 if subject != event.subject {
                     self.touch(&subject, seq, event.at);
                     if let Some(before) = before {

@@ -19,11 +19,12 @@ use std::sync::{Arc, mpsc};
 use serde::{Deserialize, Serialize};
 
 use super::super::actor::Actor;
-use super::super::changes::{Ended, Recent};
+use super::super::changes::{EndedBan, Recent};
 use super::super::dossier::{Dossier, Dossiers};
 use super::super::event::{Chain, Seq};
 use super::super::exempt::Exemptions;
 use super::super::record::Ban;
+use super::super::seen::Seen;
 use super::super::standing::{Standing, Stands};
 use super::super::subject::Subject;
 use super::super::undo::Deeds;
@@ -31,7 +32,7 @@ use super::super::watch::Watch;
 use super::Ledger;
 
 /// Raise it when the bytes change: a test below holds them.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
 const ROWS: u8 = b'R';
@@ -62,10 +63,11 @@ struct Rest<'a> {
     folded: Seq,
     rows: usize,
     exemptions: Cow<'a, Exemptions>,
-    ended: Cow<'a, VecDeque<Ended>>,
+    ended: Cow<'a, VecDeque<EndedBan>>,
     forgotten: Seq,
     watches: Cow<'a, BTreeMap<Subject, Watch>>,
     deeds: Cow<'a, Deeds>,
+    seen: Cow<'a, Seen>,
 }
 
 /// A snapshot that is being taken. [`Ledger::end_snapshot`] must follow, also when it failed.
@@ -146,6 +148,7 @@ impl Ledger {
             recent,
             watches,
             deeds,
+            seen,
         } = &*self;
         let (ended, forgotten) = recent.ends();
         let rest = Rest {
@@ -156,6 +159,7 @@ impl Ledger {
             forgotten,
             watches: Cow::Borrowed(watches),
             deeds: Cow::Borrowed(deeds),
+            seen: Cow::Borrowed(seen),
         };
         let mut frame = taking.head(END).to_vec();
         frame = write(&(FORMAT, MADE_BY), frame);
@@ -313,6 +317,7 @@ impl Built {
             exemptions: rest.exemptions.into_owned(),
             watches: rest.watches.into_owned(),
             deeds: rest.deeds.into_owned(),
+            seen: rest.seen.into_owned(),
         }
     }
 }
@@ -462,7 +467,7 @@ mod tests {
         let content = [&pieces.concat(), &end[5 + made_by.len()..end.len() - 4]].concat();
         assert_eq!(
             (FORMAT, crc32c::crc32c(&content)),
-            (2, 672_006_580),
+            (3, 1_036_787_813),
             "the ledger holds something else now: raise FORMAT by one and put the new pair here"
         );
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Ledger, Ruling};
+use crate::core::changes::EndedBan;
 use crate::core::dossier::Dossier;
 use crate::core::event::{CommandId, Event, Seq};
 use crate::core::policy::Refusal;
@@ -152,7 +153,7 @@ impl Ledger {
         }
         let stood = self.take(subject);
         if let Some(stood) = stood.as_ref().filter(|_| ban.is_none()) {
-            self.recent.end(seq, stood);
+            self.recent.end(EndedBan::of(stood.clone(), seq, event));
         }
         let trail = self.trail(subject).to_vec();
         let dossier = Dossier {

@@ -1,24 +1,24 @@
-//! The store as the event log: appends wait for the writer, reads look at every link of the chain.
+//! The store as the log of decisions and its replica: appends wait for the writer, reads look at every link of the chain.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Store;
 use super::codec::{self, LogValue};
 use super::engine::Engine;
 use super::writer::{Append, State};
+use super::{Shared, Store};
 use crate::core::event::Chain;
 use crate::core::{Event, Personal, Seq};
-use crate::gate::ports::{Entry, EventLog, LogFault};
+use crate::journal::{Entry, Journal, LogFault, Replica, Tail, local_tail};
 use crate::store::parts;
 
-impl EventLog for Store {
-    fn append(&self, events: Vec<Event>) -> BoxFuture<'_, Result<Seq, LogFault>> {
+impl Journal for Store {
+    fn append<'a>(&'a self, batch: &'a [Event]) -> BoxFuture<'a, Result<Seq, LogFault>> {
         async move {
-            let new = parts(events)?;
+            let new = parts(batch)?;
             if new.is_empty() {
                 return Ok(*self.shared.head.borrow());
             }
@@ -40,20 +40,43 @@ impl EventLog for Store {
         .boxed()
     }
 
+    fn tail(&self, after: Seq) -> Tail {
+        let shared = Arc::clone(&self.shared);
+        local_tail(self.head(), after, move |from, most| {
+            shared.read(from, most)
+        })
+    }
+}
+
+impl Replica for Store {
+    fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
+        self.shared.read(from, most)
+    }
+
+    fn trail(&self, places: &[Seq]) -> Result<Vec<Entry>, LogFault> {
+        let mut entries = Vec::with_capacity(places.len());
+        for place in places {
+            entries.extend(self.shared.read(*place, 1)?);
+        }
+        Ok(entries)
+    }
+
+    fn head(&self) -> watch::Receiver<Seq> {
+        self.shared.head.subscribe()
+    }
+}
+
+impl Shared {
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
         // Never beyond the head: what is not durable yet may still fail.
-        let head = *self.shared.head.borrow();
+        let head = *self.head.borrow();
         let from = from.max(Seq(1));
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         let upto = Seq(head.0.min(from.0.saturating_add(most).saturating_sub(1)));
         if from > upto || most == 0 {
             return Ok(Vec::new());
         }
-        self.shared.call(|engine| Ok(read(engine, from, upto)))?
-    }
-
-    fn head(&self) -> watch::Receiver<Seq> {
-        self.shared.head.subscribe()
+        self.call(|engine| Ok(read(engine, from, upto)))?
     }
 }
 

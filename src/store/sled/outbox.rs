@@ -4,7 +4,8 @@ use super::Store;
 use super::codec;
 use super::engine::{Engine, Failure};
 use crate::core::{Seq, Subject};
-use crate::gate::ports::{LogFault, Outbox, Task};
+use crate::gate::ports::{CounterStore, Outbox, Task};
+use crate::journal::{LogFault, Snapshots};
 use crate::store::bounded;
 
 impl Outbox for Store {
@@ -43,7 +44,9 @@ impl Outbox for Store {
             Ok(engine.outbox.apply_batch(batch)?)
         })
     }
+}
 
+impl CounterStore for Store {
     fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
         self.shared.counters.save(part, bytes)
     }
@@ -51,8 +54,10 @@ impl Outbox for Store {
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         self.shared.counters.load()
     }
+}
 
-    fn save_ledger(
+impl Snapshots for Store {
+    fn save_snapshot(
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
     ) -> Result<(), LogFault> {
@@ -60,7 +65,7 @@ impl Outbox for Store {
         self.shared.ledger.save(frames, outbox_first)
     }
 
-    fn load_ledger(&self) -> Result<Vec<Vec<u8>>, LogFault> {
+    fn load_snapshot(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         self.shared.ledger.load()
     }
 }

@@ -5,7 +5,7 @@ use futures::executor::block_on;
 use super::codec::LogValue;
 use super::*;
 use crate::core::{Actor, Change, Event, EventId, Personal, Subject, Timestamp};
-use crate::gate::ports::EventLog;
+use crate::journal::{Journal, LogFault, Replica};
 
 fn event(number: u8) -> Event {
     Event::decided(
@@ -28,7 +28,7 @@ fn spoilt(spoil: impl FnOnce(&Engine)) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for number in 1..=5 {
-        block_on(store.append(vec![event(number)])).unwrap();
+        block_on(store.append(&[event(number)])).unwrap();
     }
     spoil(&store.shared.engine().unwrap());
     (folder, store)
@@ -123,7 +123,7 @@ fn an_append_that_a_crash_tore_is_dropped_when_it_opens() {
     assert_eq!(*store.head().borrow(), Seq(5));
     let mut plain = event(7);
     plain.personal = Personal::default();
-    assert_eq!(block_on(store.append(vec![plain.clone()])).unwrap(), Seq(6));
+    assert_eq!(block_on(store.append(&[plain.clone()])).unwrap(), Seq(6));
     assert_eq!(store.read(Seq(6), 9).unwrap()[0].event, plain);
 }
 
@@ -137,7 +137,7 @@ fn a_panic_of_the_engine_is_an_error_and_the_last_word() {
     assert!(fault.to_string().contains("it panicked: pid 7"), "{fault}");
     assert!(store.read(Seq(1), 1).is_ok());
     store.shared.failed(&Failure::Panicked("in a write".into()));
-    let fault = block_on(store.append(vec![event(6)])).unwrap_err();
+    let fault = block_on(store.append(&[event(6)])).unwrap_err();
     assert!(fault.to_string().contains("restart portcullis"), "{fault}");
 }
 

@@ -10,7 +10,7 @@ use super::codec::{self, LogValue};
 use super::engine::{Engine, Failure, Row, guarded};
 use crate::core::event::Chain;
 use crate::core::{Personal, Seq};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 use crate::store::Parts;
 
 /// Events after which a write takes no more appends; a single append may be larger.

@@ -19,6 +19,8 @@ pub(crate) struct Lab {
     pub(crate) log: Vec<Event>,
     pub(crate) now: Timestamp,
     pub(crate) notes: Vec<String>,
+    /// How many ids were given out.
+    pub(crate) ids: u64,
 }
 
 /// What a client sees.
@@ -55,6 +57,7 @@ impl Lab {
             log: Vec::new(),
             now,
             notes: Vec::new(),
+            ids: 0,
         }
     }
 
@@ -94,12 +97,12 @@ impl Lab {
     }
 
     pub(crate) fn submit(&mut self, report: &Report) -> Vec<Ruling> {
-        let mut count = self.log.len() as u64;
+        let ids = &mut self.ids;
         let mut fresh = || {
-            count += 1;
+            *ids += 1;
             let mut id = [0; 16];
-            id[..8].copy_from_slice(&count.to_be_bytes());
-            id[8..].copy_from_slice(&count.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            id[..8].copy_from_slice(&ids.to_be_bytes());
+            id[8..].copy_from_slice(&ids.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
             EventId(id)
         };
         let (proposal, notices) = weigh(

@@ -8,7 +8,7 @@ use portcullis::core::{
     Actor, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Timestamp, What,
 };
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{EventLog, Outbox, Server};
+use portcullis::gate::ports::{Server, Storage};
 use portcullis::gate::{Gate, Settled};
 use portcullis::store::MemoryStore;
 use tokio::task::JoinHandle;
@@ -48,8 +48,7 @@ impl World {
             Clock::from_fn(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
         };
         let gate = Gate::open(
-            Arc::clone(&store) as Arc<dyn EventLog>,
-            Arc::clone(&store) as Arc<dyn Outbox>,
+            Storage::of(&store),
             Arc::clone(&server) as Arc<dyn Server>,
             clock,
             policy(),

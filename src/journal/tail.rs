@@ -1,0 +1,41 @@
+//! The tail of a log that has a copy on this machine.
+
+use std::sync::Arc;
+
+use futures::stream::{StreamExt, unfold};
+use tokio::sync::watch;
+
+use super::{Entry, LogFault, Tail};
+use crate::core::Seq;
+
+/// Entries in one piece at most.
+const AT_ONCE: usize = 512;
+
+/// The tail of a log whose last place is `head` and whose entries `read` gives, as
+/// [`Replica::read`](super::Replica::read) does: read on a thread that may block, then wait for the head to move.
+pub fn local(
+    head: watch::Receiver<Seq>,
+    after: Seq,
+    read: impl Fn(Seq, usize) -> Result<Vec<Entry>, LogFault> + Send + Sync + 'static,
+) -> Tail {
+    let read = Arc::new(read);
+    unfold(Some((head, after)), move |state| {
+        let read = Arc::clone(&read);
+        async move {
+            let (mut head, after) = state?;
+            while *head.borrow_and_update() <= after {
+                // Closed: nothing more will come.
+                head.changed().await.ok()?;
+            }
+            let piece = tokio::task::spawn_blocking(move || read(after.next(), AT_ONCE)).await;
+            match piece.unwrap_or_else(|why| Err(LogFault::Broken(why.to_string()))) {
+                Ok(entries) => {
+                    let after = entries.last().map_or(after, |last| last.seq);
+                    Some((Ok(entries), Some((head, after))))
+                }
+                Err(why) => Some((Err(why), None)),
+            }
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,117 @@
+//! Stores as earlier versions wrote them: byte for byte kept in `stored/`, opened by the program of today.
+//!
+//! `store-1` was written at 8b68ef4: 17 events of versions 1 to 3 with notes and evidence, two tasks, counters with one part
+//! behind them, and a snapshot of the ledger up to event 15.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis::core::{Bounds, Ledger, Seq, Subject, Timestamp, Tracker};
+use portcullis::gate::ports::{CounterStore as _, Outbox as _};
+use portcullis::journal::Replica as _;
+use portcullis::store::Store;
+
+const START: i64 = 1_795_320_000_000;
+
+/// A copy of a kept store: opening one changes it.
+fn copy(name: &str) -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/stored")
+        .join(name);
+    copy_all(&from, &folder.path().join(name));
+    let store = Store::open(folder.path().join(name)).unwrap();
+    (folder, store)
+}
+
+fn copy_all(from: &Path, to: &PathBuf) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn the_log_of_version_1_is_read_with_its_notes_and_folds_to_the_same() {
+    let (_folder, store) = copy("store-1");
+    let entries = store.read(Seq(1), 100).unwrap();
+    assert_eq!(entries.len(), 17);
+    assert_eq!(format!("{:?}", entries[16].chain), "1a9ba0948a60d33b…");
+    let notes = entries
+        .iter()
+        .filter_map(|entry| entry.event.personal.note.as_deref());
+    assert_eq!(notes.collect::<Vec<_>>(), ["note 5", "note 10", "note 15"]);
+    let mut ledger = Ledger::default();
+    for entry in &entries {
+        ledger.fold(entry.seq, &entry.event);
+    }
+    let bans = ledger
+        .newest_first()
+        .map(|ban| format!("{} {}", ban.id, ban.subject));
+    assert_eq!(
+        bans.collect::<Vec<_>>(),
+        [
+            "#7 2001:db8::/48",
+            "#6 guard of d@example.org",
+            "#5 192.0.2.8",
+            "#1 a@example.org",
+        ]
+    );
+    assert_eq!(ledger.last_ended().count(), 3);
+    assert_eq!(ledger.watches().len(), 1);
+}
+
+#[test]
+fn the_unfinished_work_of_version_1_is_read() {
+    let (_folder, store) = copy("store-1");
+    let (cursor, tasks) = store.load().unwrap();
+    assert_eq!(cursor, Seq(17));
+    let told = tasks
+        .iter()
+        .map(|task| (task.subject.to_string(), task.tries, task.fault.clone()));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            (String::from("a@example.org"), 0, None),
+            (
+                String::from("2001:db8::/48"),
+                2,
+                Some(String::from("no link"))
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_counters_of_version_2_are_read_with_the_part_behind_them() {
+    let (_folder, store) = copy("store-1");
+    let parts = store.load_counters().unwrap();
+    let now = Timestamp::from_millis(START + 62_000);
+    let tracker = Tracker::restore(&parts, Arc::default(), Bounds::default(), now).unwrap();
+    let fill = tracker.fill();
+    let keys: Vec<_> = fill.iter().map(|table| (table.what, table.keys)).collect();
+    assert_eq!(
+        keys,
+        [
+            ("pair", 31),
+            ("address", 1),
+            ("network", 1),
+            ("account", 1),
+            ("account", 1),
+            ("known", 40)
+        ]
+    );
+    let knows = |n: u8| {
+        let account = Subject::parse(&format!("u{n}@example.org")).unwrap();
+        let address = format!("198.51.100.{n}").parse().unwrap();
+        tracker.knows(account.account().unwrap(), address, now)
+    };
+    assert!(knows(1) && knows(39) && knows(50) && !knows(51));
+}
