@@ -46,25 +46,24 @@ end
 -- To be called after a SASL2 success, before mod_sasl2_fast issues a new token. Revokes the void tokens of this client.
 -- Returns whether the client has just logged in with one of them.
 function tokens.used_void(session)
-	local handler = session.sasl_handler;
-	local client_id = handler.fast and handler.client_id or session.client_id;
-	if not client_id or not (handler.fast or session.fast_token_request) then return false; end
-	local username = handler.username;
+	local username, client_id = session.sasl_handler.username, session.client_id;
+	local by_token = session.sasl_handler.selected:match("^HT%-") ~= nil;
+	if not client_id or not (by_token or session.fast_token_request) then return false; end -- the request, as mod_sasl2_fast notes it
 	local void = void_tokens(username);
 	if not void or void.clients[client_id] then return false; end
 	local mod_fast = modulemanager.get_module(host, "sasl2_fast");
-	if mod_fast and mod_fast.revoke_fast_tokens(username, client_id) then
+	if mod_fast and mod_fast.revoke_fast_tokens and mod_fast.revoke_fast_tokens(username, client_id) then
 		void.clients[client_id] = true;
 		save(username, void);
 	else
 		module:log("error", "The FAST tokens of a client of %s cannot be revoked", username);
 	end
-	return handler.fast;
+	return by_token;
 end
 
 -- Marks of accounts whose owners do not come back.
 module:add_timer(CLEANUP, function ()
-	for username in store:users() or function () end do void_tokens(username); end
+	for username in store.users and store:users() or function () end do void_tokens(username); end
 	return CLEANUP;
 end);
 
