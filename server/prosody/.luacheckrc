@@ -4,3 +4,8 @@ codes = true
 max_line_length = 150
 read_globals = { "module", "prosody" }
 globals = { "module.load", "module.unload", "module.save", "module.restore" }
+
+files["spec/"] = {
+	std = "+busted";
+	read_globals = { "new_module" };
+}

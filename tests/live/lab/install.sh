@@ -57,7 +57,7 @@ have() {
         [ "$(dpkg-query -W -f '${Status}\n' "${for_the_module[@]}" 2>/dev/null | grep -c '^install ok installed')" = 2 ] ;;
     prosody-13)
       dpkg-query -W -f '${Status} ${Version}\n' prosody 2>/dev/null | grep -q '^install ok installed 13\.' &&
-        dpkg-query -W -f '${Status}\n' prosody-modules 2>/dev/null | grep -q '^install ok installed' ;;
+        dpkg-query -W -f '${Status}\n' prosody-modules 2>/dev/null | grep -q '^install ok installed' && command -v busted >/dev/null ;;
     ejabberd-26.07)
       [ -e "$lab/trixie/.complete" ] && chroot "$lab/trixie" dpkg-query -W "${for_the_module[@]}" >/dev/null 2>&1 ;;
     lint) command -v luacheck >/dev/null && [ "$("$lab/lint/bin/ruff" --version 2>/dev/null)" = "ruff $ruff" ] ;;
@@ -90,7 +90,7 @@ announce() {
       build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
       client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
       ejabberd-24.12) say "  ejabberd (24.12), erlang-dev             its service stays off$from" ;;
-      prosody-13) say "  prosody (13), prosody-modules            its service stays off$from" ;;
+      prosody-13) say "  prosody (13), prosody-modules, lua-busted its service stays off$from" ;;
       ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
       profanity) say "  profanity, tmux                          a client for the terminal" ;;
       lint) say "  lua-check, python3-venv; ruff $ruff from PyPI below $lab" ;;
@@ -183,7 +183,7 @@ install_ejabberd_24() {
 install_prosody() {
   refuse_other prosody 13
   update_once; backports; update_once
-  quiet_install prosody prosody prosody-modules lua-unbound lua-event
+  quiet_install prosody prosody prosody-modules lua-unbound lua-event lua-busted
 }
 install_ejabberd_26() {
   local root=$lab/trixie uri conf

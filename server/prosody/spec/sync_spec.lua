@@ -1,0 +1,112 @@
+local st = require "prosody.util.stanza";
+
+local xmlns = "urn:portcullis:hook:1";
+
+-- A component that answers each request with the next of `answers`; an answer may be false: none.
+local function new_component(answers)
+	local component = { requests = {} };
+	function component.session() return true; end
+	function component.request(_, payload, _, callback)
+		table.insert(component.requests, payload);
+		local answer = table.remove(answers, 1);
+		callback(answer and st.stanza("iq", { type = "result" }):add_child(answer) or nil);
+	end
+	function component.result_child(reply, name)
+		return reply and reply:get_child(name, xmlns);
+	end
+	return component;
+end
+
+local function page(attr, bans, lifts)
+	attr.xmlns = xmlns;
+	local changes = st.stanza("changes", attr);
+	for _, account in ipairs(bans) do changes:tag("ban", { xmlns = xmlns, id = "1", kind = "account", subject = account }):up(); end
+	for _, account in ipairs(lifts or {}) do changes:tag("lift", { xmlns = xmlns, kind = "account", subject = account }):up(); end
+	return changes;
+end
+
+describe("sync", function ()
+	local held, bans, touched, module, caught_up;
+
+	local function new_sync(answers)
+		module, touched, caught_up = new_module(), {}, 0;
+		held = module:require "held";
+		bans = held.new();
+		local storage = {
+			touch = function (bucket) touched[bucket] = true; end;
+			touch_all = function () touched.all = true; end;
+			write_soon = function () end;
+		};
+		local component = new_component(answers);
+		local sync = module:require "sync"({ version = "1", max_held = 3 }, component, bans, storage, { resume = function () end }, {});
+		sync.on_catch_up(function () caught_up = caught_up + 1; end);
+		return sync, component;
+	end
+
+	local function holds(account) return held.find_account(bans, account, 0) ~= nil; end
+	local function bucket(account) return held.bucket_of((held.key_of("account", account))); end
+
+	it("takes a whole set of several pages at their end", function ()
+		local sync, component = new_sync({
+			page({ epoch = "e", seq = "1", more = "true", fresh = "true" }, { "a@example.org" }),
+			page({ epoch = "e", seq = "2", more = "false", fresh = "false" }, { "b@example.org" }),
+		});
+		assert.is_true(sync.announced("e", "2"));
+		assert.is_true(holds("a@example.org") and holds("b@example.org"));
+		assert.same({ "e", 2, true }, { sync.epoch, sync.seq, touched.all });
+		assert.same({ nil, "1" }, { component.requests[1].attr.since, component.requests[2].attr.since });
+		assert.equal(1, caught_up);
+		assert.is_false(sync.announced("e", "2"));
+	end);
+
+	it("keeps the old set if a new one breaks off", function ()
+		local sync = new_sync({ page({ epoch = "e", seq = "1", more = "true", fresh = "true" }, { "a@example.org" }), false });
+		held.add(bans, { kind = "account", subject = "old@example.org" }, 3);
+		sync.announced("e", "2");
+		assert.is_true(holds("old@example.org"));
+		assert.is_false(holds("a@example.org"));
+		assert.is_nil(sync.epoch);
+		assert.equal(0, caught_up);
+		assert.equal(3, #module.timers); -- the heartbeat, the expired bans, and another try
+	end);
+
+	it("keeps and stores the first page of changes if the next one does not come", function ()
+		local sync = new_sync({ page({ epoch = "e", seq = "5", more = "true" }, { "a@example.org" }, { "old@example.org" }), false });
+		held.add(bans, { kind = "account", subject = "old@example.org" }, 3);
+		sync.epoch, sync.seq = "e", 4;
+		sync.announced("e", "6");
+		assert.is_true(holds("a@example.org"));
+		assert.is_false(holds("old@example.org"));
+		assert.equal(5, sync.seq);
+		assert.same({ [bucket "a@example.org"] = true, [bucket "old@example.org"] = true }, touched);
+	end);
+
+	it("begins again with the whole set if the epoch changes between two pages", function ()
+		local sync, component = new_sync({
+			page({ epoch = "e", seq = "5", more = "true" }, { "a@example.org" }),
+			page({ epoch = "f", seq = "1", more = "false" }, { "b@example.org" }),
+			page({ epoch = "f", seq = "1", more = "false", fresh = "true" }, { "c@example.org" }),
+		});
+		sync.epoch, sync.seq = "e", 4;
+		sync.announced("e", "6");
+		assert.is_nil(component.requests[3].attr.epoch);
+		assert.same({ "f", 1 }, { sync.epoch, sync.seq });
+		assert.is_true(holds("c@example.org"));
+		assert.is_false(holds("a@example.org") or holds("b@example.org"));
+	end);
+
+	it("does not ask for ever if a page brings no progress", function ()
+		local sync, component = new_sync({ page({ epoch = "e", seq = "4", more = "true" }, {}) });
+		sync.epoch, sync.seq = "e", 4;
+		sync.announced("e", "6");
+		assert.equal(1, #component.requests);
+	end);
+
+	it("holds no more than it may, and nothing of another host", function ()
+		local sync = new_sync({
+			page({ epoch = "e", seq = "1", fresh = "true" }, { "a@example.org", "b@example.org", "c@example.org", "d@example.org", "e@elsewhere.example" }),
+		});
+		sync.announced("e", "1");
+		assert.equal(3, bans.count);
+	end);
+end);
