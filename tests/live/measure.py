@@ -59,7 +59,7 @@ class Side:
             every=2,
             what="all of them are carried out",
         )
-        time.sleep(30)  # Prosody\'s module writes them to disk piece by piece and does not tell when it is through
+        time.sleep(30)  # Prosody's module writes them to disk piece by piece and does not tell when it is through
 
     def login(self, way, n):
         person, home = self.people[n % PEOPLE]

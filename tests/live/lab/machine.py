@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+
+from . import wait
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent.parent
@@ -142,23 +143,26 @@ def spawn(command, log, **more):
     return process
 
 
-def end(process, sig=signal.SIGTERM, wait=15):
-    """Signals the whole group and waits for its head; returns the exit code."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, sig)
-    try:
-        code = process.wait(wait)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait(5)
-    until = time.time() + wait
-    while time.time() < until:  # the head may be a shell; the rest of the group must be gone as well
+def end(process, sig=signal.SIGTERM, timeout=15):
+    """Signals the whole group and waits for all of it; returns the exit code of its head."""
+
+    def gone():
         try:
             os.killpg(process.pid, 0)
         except (ProcessLookupError, PermissionError):
-            break
-        time.sleep(0.02)
-    else:
+            return True
+        return False
+
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, sig)
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait(5)
+    try:
+        wait.until(gone, timeout)  # the head may be a shell: the others must be gone as well
+    except AssertionError:
         os.killpg(process.pid, signal.SIGKILL)
     _the_reaper().note("-", process.pid)
     return code
