@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use portcullis::core::{Account, Ban, Bounds, By, Ledger, Rules, Subject, Tracker, What};
+use portcullis::core::{Ban, Bounds, By, Ledger, Rules, Subject, Tracker, What};
 
 use crate::support::lab::*;
 

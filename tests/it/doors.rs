@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use minidom::Element;
 use portcullis::core::Role;
 use portcullis::gate::ports::{Gap, Standing};
-use portcullis::xmpp::stanza::parse;
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
 

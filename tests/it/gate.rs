@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis::core::{
-    Attempt, Ban, By, Order, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What,
-};
+use portcullis::core::{Attempt, By, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What};
 use portcullis::gate::effects::STOP_WAIT;
 use portcullis::gate::ports::{Held, Outbox as _};
 use portcullis::gate::{Gate, Settled};
