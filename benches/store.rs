@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use portcullis::core::{
-    Account, Actor, Ban, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Verdict, What,
+    Account, Actor, Ban, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Verdict, What,
 };
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
@@ -66,7 +66,7 @@ async fn one_by_one(folder: &Path, bans: usize) {
                 let house = &house;
                 async move {
                     let began = Instant::now();
-                    house.gate.submit(ban(&account)).await.unwrap();
+                    house.gate.submit_one(ban(&account)).await.unwrap();
                     let subject = Subject::parse(&account).unwrap();
                     let verdict = house.gate.check(subject.account(), None);
                     assert_ne!(verdict, Verdict::LetIn, "acknowledged and not in force");
@@ -92,10 +92,10 @@ async fn one_by_one(folder: &Path, bans: usize) {
 /// Very many bans made and un-banned in one go.
 async fn by_filter(folder: &Path, bans: usize) {
     let house = House::open(&folder.join("many"));
-    let all = |report: fn(&str) -> Report| (0..bans).map(|n| report(&name(n))).collect::<Vec<_>>();
+    let all = |report: fn(&str) -> Intent| (0..bans).map(|n| report(&name(n))).collect::<Vec<_>>();
     for (what, reports) in [("made", all(ban)), ("lifted", all(lift))] {
         let began = Instant::now();
-        let answers = house.gate.submit_all(reports).await;
+        let answers = house.gate.submit(reports).await;
         let took = began.elapsed();
         let is_done = |answer| matches!(answer, &Ok(Ruling::Banned(_) | Ruling::Lifted(_)));
         assert!(answers.iter().all(is_done));
@@ -111,7 +111,7 @@ fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
         let house = House::open(&path);
         for from in (0..bans).step_by(50_000) {
             let part = (from..bans.min(from + 50_000)).map(|n| ban(&name(n)));
-            house.gate.submit_all(part.collect()).await;
+            house.gate.submit(part.collect()).await;
         }
         house.close().await;
     });
@@ -156,15 +156,15 @@ fn name(n: usize) -> String {
     }
 }
 
-fn order(subject: &str, what: What) -> Report {
-    Report::Order(Order::new(
+fn order(subject: &str, what: What) -> Intent {
+    Intent::Order(Order::new(
         Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         Subject::parse(subject).unwrap(),
         what,
     ))
 }
 
-fn ban(subject: &str) -> Report {
+fn ban(subject: &str) -> Intent {
     let what = What::Ban {
         term: Some(Term::For(Duration::from_secs(86_400))),
         reason: Some(String::from("spam")),
@@ -173,7 +173,7 @@ fn ban(subject: &str) -> Report {
     order(subject, what)
 }
 
-fn lift(subject: &str) -> Report {
+fn lift(subject: &str) -> Intent {
     let reason = String::from("a mistake");
     order(subject, What::Lift { reason })
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::core::{
     Account, Actor, Attempt, Bounds, Change, Event, EventId, Ledger, Origin, Outcome, Policy,
-    Proposal, Report, Rules, Seq, Subject, Timestamp, Tracker, Verdict, weigh,
+    Proposal, Rules, Seq, Signal, Subject, Timestamp, Tracker, Verdict, judge,
 };
 
 const START: i64 = 1_795_320_000_000;
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &Signal) {
         let ids = &mut self.ids;
         let mut fresh = || {
             *ids += 1;
@@ -157,7 +157,7 @@ impl World {
             id[..8].copy_from_slice(&ids.to_be_bytes());
             EventId(id)
         };
-        let (proposal, _) = weigh(
+        let (proposal, _) = judge(
             &self.ledger,
             &mut self.tracker,
             &self.policy,
@@ -175,8 +175,8 @@ impl World {
     }
 }
 
-fn failure(n: usize, address: IpAddr) -> Report {
-    Report::Login(Attempt {
+fn failure(n: usize, address: IpAddr) -> Signal {
+    Signal::Login(Attempt {
         account: Some(account(n)),
         address: Some(address),
         outcome: Outcome::Failure,
@@ -189,10 +189,10 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
     let mut world = World::new(Bounds::default());
     let mut fill = Vec::new();
     let mut seconds = 0.0;
-    // Reports are made in parts, outside of the time.
+    // Signals are made in parts, outside of the time.
     for part in 0..10 {
         let numbers = part * count / 10..(part + 1) * count / 10;
-        let reports: Vec<Report> = numbers
+        let reports: Vec<Signal> = numbers
             .map(|n| {
                 let source = n % sources;
                 let address: IpAddr = match v6 {
@@ -225,7 +225,7 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
 /// The same few guessers over and over: most is refused, as in an attack that goes on.
 fn repeated(count: usize, reference: f64) {
     let mut world = World::new(Bounds::default());
-    let reports: Vec<Report> = (0..1_000)
+    let reports: Vec<Signal> = (0..1_000)
         .map(|n| {
             failure(
                 n % 100,

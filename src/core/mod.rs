@@ -5,7 +5,7 @@
 //! into the same [`Ledger`].
 //!
 //! Start reading at [`event`] (what can happen and what it changes), then [`mod@propose`] (what a
-//! request leads to) and [`mod@weigh`] (what a login leads to), then [`ledger`] (what is in force).
+//! request leads to) and [`mod@judge`] (what a login leads to), then [`ledger`] (what is in force).
 
 pub mod account;
 pub mod actor;
@@ -14,6 +14,7 @@ pub mod changes;
 mod dossier;
 pub mod event;
 pub mod exempt;
+pub mod judge;
 pub mod ledger;
 mod nets;
 pub mod outlook;
@@ -33,7 +34,6 @@ pub mod time;
 pub mod tracker;
 pub mod undo;
 pub mod watch;
-pub mod weigh;
 
 pub use account::Account;
 pub use actor::{Actor, Door, Role};
@@ -41,10 +41,11 @@ pub use attempt::{Attempt, Outcome};
 pub use changes::{Changed, Changes, EndedBan};
 pub use event::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
 pub use exempt::Exemption;
+pub use judge::{Notice, Signal, Spared, judge};
 pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
 pub use outlook::{Counting, Outlook, outlook};
 pub use policy::{Policy, Refusal};
-pub use propose::{Order, Proposal, Report, What, propose};
+pub use propose::{Intent, Order, Proposal, What, propose};
 pub use record::{Ban, BanId, Past};
 pub use rights::Rights;
 pub use room::room;
@@ -55,4 +56,3 @@ pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};
 pub use undo::{Deed, Did};
 pub use watch::{Quiet, Topic, Watch};
-pub use weigh::{Notice, Spared, weigh};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::judge::{bans_that_count, clean_since};
 use super::ledger::{Ledger, Verdict};
 use super::policy::Policy;
 use super::record::Ban;
@@ -12,7 +13,6 @@ use super::rules::Rule;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{Tracker, Who};
-use super::weigh::{bans_that_count, clean_since};
 
 /// What stands for and against a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::core::actor::Actor;
     use crate::core::event::{EventId, Seq};
-    use crate::core::{Attempt, Bounds, Outcome, Proposal, Report, weigh};
+    use crate::core::{Attempt, Bounds, Outcome, Proposal, Signal, judge};
 
     struct World {
         ledger: Ledger,
@@ -158,13 +158,13 @@ mod tests {
             }
         }
 
-        fn submit(&mut self, report: &Report) {
+        fn submit(&mut self, signal: &Signal) {
             let mut fresh = || EventId::default();
-            let (proposal, _) = weigh(
+            let (proposal, _) = judge(
                 &self.ledger,
                 &mut self.tracker,
                 &self.policy,
-                report,
+                signal,
                 self.now,
                 &mut fresh,
             );
@@ -178,7 +178,7 @@ mod tests {
         }
 
         fn attempts(&mut self, subject: &str, times: u32) {
-            self.submit(&Report::Attempt {
+            self.submit(&Signal::ByHand {
                 actor: Actor::clock(),
                 subject: Subject::parse(subject).unwrap(),
                 times,
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_known_good_pair_is_let_in_where_strangers_are_not() {
         let mut world = World::new();
-        world.submit(&Report::Login(Attempt {
+        world.submit(&Signal::Login(Attempt {
             account: Subject::parse("a@example.org").unwrap().account().cloned(),
             address: "2001:db8::1".parse().ok(),
             outcome: Outcome::Success,

@@ -1,12 +1,12 @@
-//! From a report to the events to append, or to an answer when there is nothing to append.
+//! From an intent to the events to append, or to an answer when there is nothing to append.
 //!
-//! What may be reported stands in `report.rs`. Whether an order changes anything, and what, is for
+//! The intents stand in `intent.rs`. Whether an order changes anything, and what, is for
 //! `decide.rs`; who may give it, for `permits.rs`; taking back is a matter of its own (`undo.rs`).
 //! What is proposed changes nothing: the fold does.
 
 mod decide;
+mod intent;
 mod permits;
-mod report;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -20,9 +20,9 @@ use super::subject::Subject;
 use super::time::Timestamp;
 use decide::Case;
 
-pub use report::{Order, Report, What};
+pub use intent::{Intent, Order, What};
 
-/// What a report leads to.
+/// What an intent or a signal leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 // One at a time, made and matched: a box would only cost an allocation for each order.
 #[expect(clippy::large_enum_variant)]
@@ -39,20 +39,16 @@ pub const ENDED_AT_ONCE: usize = 1_000;
 /// With how many others, at most, a subject is forgotten at once.
 pub const FORGOTTEN_AT_ONCE: usize = 1_000;
 
-/// From a report to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
-///
-/// For what needs no counting. Logins and attempts are for [`weigh`](super::weigh::weigh), which
-/// passes on all others; without counters there is nothing to say about them.
+/// From an intent to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
 pub fn propose(
     ledger: &Ledger,
     policy: &Policy,
-    report: &Report,
+    intent: &Intent,
     now: Timestamp,
     fresh: &mut dyn FnMut() -> EventId,
 ) -> Proposal {
-    match report {
-        Report::Login(_) | Report::Attempt { .. } => Proposal::Answer(Ruling::Noted),
-        Report::Review => Proposal::Events(
+    match intent {
+        Intent::Review => Proposal::Events(
             ledger
                 .newest_first()
                 .filter(|ban| ban.origin.rule().is_some())
@@ -66,14 +62,14 @@ pub fn propose(
                 })
                 .collect(),
         ),
-        Report::Tick => Proposal::Events(
+        Intent::Tick => Proposal::Events(
             ledger
                 .ended(now, ENDED_AT_ONCE)
                 .map(|ban| expire(ledger, ban, now, fresh()))
                 .collect(),
         ),
-        Report::Recall(event) => recall(ledger, policy, event, now),
-        Report::Order(order) => {
+        Intent::Recall(event) => recall(ledger, policy, event, now),
+        Intent::Order(order) => {
             let case = Case::new(ledger, policy, order, now);
             match case.decide() {
                 Ok((change, personal)) => Proposal::Events(ordered(&case, change, personal, fresh)),

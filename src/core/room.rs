@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
+use super::judge::{bans_that_count, clean_since};
 use super::ledger::Ledger;
 use super::policy::Policy;
 use super::rules::Key;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{Tracker, Who};
-use super::weigh::{bans_that_count, clean_since};
 
 /// Whom rules would ban for failures of this login, and how many more of them that takes, should
 /// each count as much as one can; never 0. Empty where no rule would answer.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Exempt, Read, Sheet, Standing};
 use crate::command::{Context, broken, words};
 use crate::core::{
-    Actor, Change, CommandId, Event, EventId, Ledger, Order, Proposal, Report, Ruling, Subject,
+    Actor, Change, CommandId, Event, EventId, Intent, Ledger, Order, Proposal, Ruling, Subject,
     Term, What, propose,
 };
 use crate::gate::ports::LogFault;
@@ -107,10 +107,10 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
     }
     recall(history, dry_run, context, &mut tally).await;
     read_records(&mut sheets, context).await;
-    let mut orders: Vec<Report> = Vec::new();
+    let mut orders: Vec<Intent> = Vec::new();
     for sheet in &sheets {
         let mut order = |what| {
-            orders.push(Report::Order(
+            orders.push(Intent::Order(
                 Order::new(taker.actor.clone(), sheet.subject.clone(), what)
                     .by_command(taker.command),
             ));
@@ -135,7 +135,7 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
         return tally;
     }
     let subjects: Vec<Subject> = orders.iter().filter_map(whom).cloned().collect();
-    let answers = context.gate.submit_all(orders).await;
+    let answers = context.gate.submit(orders).await;
     for (subject, answer) in subjects.iter().zip(answers) {
         count(subject, answer, &mut tally);
     }
@@ -151,9 +151,9 @@ fn adopt(ban: &Standing) -> What {
     }
 }
 
-fn whom(report: &Report) -> Option<&Subject> {
-    match report {
-        Report::Order(order) => Some(&order.subject),
+fn whom(intent: &Intent) -> Option<&Subject> {
+    match intent {
+        Intent::Order(order) => Some(&order.subject),
         _ => None,
     }
 }
@@ -174,7 +174,7 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally)
 }
 
 /// Counts what an order would lead to now; nothing is done.
-fn foresee(order: &Report, context: &Context, tally: &mut Tally) {
+fn foresee(order: &Intent, context: &Context, tally: &mut Tally) {
     let (policy, now) = (context.gate.policy(), context.gate.now());
     let proposal = context
         .gate
@@ -246,16 +246,16 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
         }
     }
     let subjects: Vec<Subject> = new.iter().map(|event| event.subject.clone()).collect();
-    let reports: Vec<Report> = new
+    let intents: Vec<Intent> = new
         .into_iter()
-        .map(|event| Report::Recall(Box::new(event)))
+        .map(|event| Intent::Recall(Box::new(event)))
         .collect();
     if dry_run {
         let (policy, now) = (context.gate.policy(), context.gate.now());
-        for (report, subject) in reports.iter().zip(&subjects) {
+        for (intent, subject) in intents.iter().zip(&subjects) {
             let proposal = context
                 .gate
-                .read(|ledger| propose(ledger, &policy, report, now, &mut || EventId([0; 16])));
+                .read(|ledger| propose(ledger, &policy, intent, now, &mut || EventId([0; 16])));
             match proposal {
                 Proposal::Events(_) => tally.recalled += 1,
                 Proposal::Answer(ruling) => recalled(subject, Ok(ruling), tally),
@@ -263,7 +263,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
         }
         return;
     }
-    let answers = context.gate.submit_all(reports).await;
+    let answers = context.gate.submit(intents).await;
     for (subject, answer) in subjects.iter().zip(answers) {
         recalled(subject, answer, tally);
     }

@@ -17,7 +17,7 @@ use super::ports::{CounterStore, LogFault};
 use super::under_way::UnderWay;
 use crate::core::tracker::Recent;
 use crate::core::{
-    Account, Notice, Outcome, Policy, Proposal, Report, Ruling, Subject, Timestamp, Tracker,
+    Account, Notice, Outcome, Policy, Proposal, Ruling, Signal, Subject, Timestamp, Tracker,
 };
 
 /// How often counters are kept.
@@ -117,12 +117,12 @@ impl Counters {
     /// done, the same once an hour.
     pub(super) fn saw<'a>(
         &self,
-        report: &Report,
+        signal: &Signal,
         proposal: &Proposal,
         notices: &'a [Notice],
         now: Timestamp,
     ) -> Vec<&'a Notice> {
-        if let Some(failure) = failure(report, proposal, now) {
+        if let Some(failure) = failure(signal, proposal, now) {
             let mut shown = lock(&self.shown);
             if shown.len() >= SHOWN {
                 shown.pop_front();
@@ -209,10 +209,10 @@ impl Counters {
     }
 }
 
-/// The failed logins in a report. Attempts by hand that were turned down are none.
-fn failure(report: &Report, proposal: &Proposal, now: Timestamp) -> Option<Failure> {
-    match report {
-        Report::Login(attempt) if attempt.outcome == Outcome::Failure => Some(Failure {
+/// The failed logins in a signal. Those by hand that were turned down are none.
+fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<Failure> {
+    match signal {
+        Signal::Login(attempt) if attempt.outcome == Outcome::Failure => Some(Failure {
             account: attempt.account.clone(),
             place: attempt.address.map(|address| address.to_canonical().into()),
             unknown: attempt.unknown,
@@ -220,7 +220,7 @@ fn failure(report: &Report, proposal: &Proposal, now: Timestamp) -> Option<Failu
             times: 1,
             by_hand: false,
         }),
-        Report::Attempt { subject, times, .. }
+        Signal::ByHand { subject, times, .. }
             if matches!(
                 proposal,
                 Proposal::Events(_) | Proposal::Answer(Ruling::Noted)

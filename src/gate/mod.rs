@@ -1,12 +1,12 @@
 //! The hands: the one road every change takes, and the order of its effects.
 //!
-//! A report is proposed on under a lock, its events are appended outside of it, and the answer
-//! is given when the event's own fold has ruled ([`Gate::submit`], `road.rs`). The log's tail is
+//! An intent is proposed on under a lock, its events are appended outside of it, and the answer
+//! is given when the event's own fold has ruled ([`Gate::submit`]). The log's tail is
 //! folded in one place ([`Gate::follow`], `follow.rs`), ended bans are written down by
 //! [`Gate::watch_the_clock`], and what the server still has to learn is carried out by [`effects`].
 //! What may be asked is in `asked.rs`.
 //!
-//! Failed logins are counted on the way, and the counters kept, by [`counters`]; those whose
+//! Failed logins are counted ([`Gate::report`], `count.rs`), and the counters kept, by [`counters`]; those whose
 //! outcome is not known yet are in `tries`. Who wants to write down what was weighed listens to
 //! [`weighed`]; what people should hear of leaves by [`notices`].
 //!
@@ -14,8 +14,8 @@
 //! XML. Start reading at [`Gate::submit`].
 
 mod asked;
-mod bulk;
 pub mod clock;
+mod count;
 pub mod counters;
 mod desk;
 pub mod effects;
@@ -23,8 +23,8 @@ mod follow;
 pub mod notices;
 mod patrol;
 pub mod ports;
-mod road;
 pub mod snapshots;
+mod submit;
 mod tries;
 mod under_way;
 pub mod weighed;
@@ -36,7 +36,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Ledger, Policy, Report, Ruling, Seq, Timestamp};
+use crate::core::{Intent, Ledger, Policy, Ruling, Seq, Timestamp};
 use crate::journal::{Entry, Journal, Replica, Rulings, Snapshots};
 use clock::Clock;
 use counters::Counters;
@@ -47,6 +47,7 @@ use tries::Tries;
 use weighed::{Teller, Weighings};
 
 pub use asked::{ENDS, Settled};
+pub use submit::Answer;
 pub use tries::Admission;
 pub use under_way::Wanted;
 
@@ -147,7 +148,7 @@ impl Gate {
             let next = self.read(Ledger::next_end);
             let sleep = match next {
                 Some(end) if end <= now => {
-                    match self.submit(Report::Tick).await {
+                    match self.submit_one(Intent::Tick).await {
                         Ok(Ruling::Lifted(_)) => continue,
                         // Nothing ended although it was time: never in a circle without a pause.
                         Ok(_) => LONGEST_SLEEP,

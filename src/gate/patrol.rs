@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::Gate;
 use super::ports::Recorded;
 use crate::core::{
-    Account, Actor, Ban, BanId, Door, Order, Origin, Report, Role, Ruling, Subject, Term, What,
+    Account, Actor, Ban, BanId, Door, Order, Origin, Role, Ruling, Subject, Term, What,
 };
 
 /// How many bans are picked out of the ledger at once.
@@ -158,7 +158,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
             origin: Origin::Server,
         },
     );
-    match gate.submit(Report::Order(order)).await {
+    match gate.submit_one(order).await {
         Ok(Ruling::Banned(ban)) => {
             tracing::info!(ban = %ban.id, %subject, "took over a ban the server made itself");
             true

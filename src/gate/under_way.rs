@@ -26,7 +26,7 @@ pub(super) struct UnderWay {
 #[derive(Debug, Clone)]
 struct Terms {
     reason: String,
-    until: Option<Timestamp>,
+    until: Timestamp,
 }
 
 /// Bans that rules ask for, to be made durable by [`Gate::impose`](super::Gate::impose). They
@@ -62,26 +62,30 @@ impl Drop for Wanted {
 }
 
 impl UnderWay {
-    /// Takes in events, without those about subjects that have one on its way already.
+    /// Takes in events, without those about subjects that have one on its way already. Only a ban by a rule refuses
+    /// anybody before it is in the log.
     pub(super) fn admit(self: &Arc<Self>, mut events: Vec<Event>) -> Wanted {
         let mut table = lock(&self.table);
+        let mut subjects = Vec::with_capacity(events.len());
         events.retain(|event| {
-            let (reason, until) = match &event.change {
-                Change::ImposedByRule { reason, until, .. } => (reason.clone(), Some(*until)),
-                Change::Imposed { reason, until } => (reason.clone(), *until),
-                _ => (String::new(), None),
+            let Change::ImposedByRule { reason, until, .. } = &event.change else {
+                return true;
             };
             match table.entry(event.subject.clone()) {
                 Entry::Occupied(_) => false,
                 Entry::Vacant(free) => {
-                    free.insert(Terms { reason, until });
+                    free.insert(Terms {
+                        reason: reason.clone(),
+                        until: *until,
+                    });
+                    subjects.push(event.subject.clone());
                     true
                 }
             }
         });
         self.count.store(table.len(), Ordering::Release);
         Wanted {
-            subjects: events.iter().map(|event| event.subject.clone()).collect(),
+            subjects,
             events,
             home: Arc::clone(self),
         }
@@ -116,7 +120,7 @@ impl UnderWay {
             ban: BanId(0),
             by,
             reason: terms.reason,
-            until: terms.until,
+            until: Some(terms.until),
         })
     }
 }

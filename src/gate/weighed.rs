@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc;
 
-use crate::core::{Order, Outcome, Proposal, Report, Ruling, Term, Timestamp, What};
+use crate::core::{Order, Outcome, Proposal, Ruling, Signal, Term, Timestamp, What};
 
 /// How much may wait to be written down.
 pub const WAITING: usize = 8_192;
@@ -19,9 +19,17 @@ pub const WAITING: usize = 8_192;
 pub struct Weighed {
     /// The moment that counted: of a login its own, of all else that of the decision.
     pub at: Timestamp,
-    /// What: a login that failed or succeeded, an attempt by hand, or an order. An order to ban
-    /// names its term, and no order carries its private note.
-    pub report: Report,
+    /// What.
+    pub input: Input,
+}
+
+/// What the rules took in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A login that failed or succeeded, or failures by hand.
+    Signal(Signal),
+    /// An order that was carried out. One to ban names its term, and none carries its private note.
+    Order(Order),
 }
 
 /// The other end of the queue.
@@ -63,26 +71,23 @@ impl Teller {
     }
 
     /// Tells of a login or an attempt by hand that was not turned down.
-    pub(super) fn weighed(&self, report: &Report, proposal: &Proposal, now: Timestamp) {
-        let at = match (report, proposal) {
-            (Report::Login(attempt), _) => match attempt.outcome {
+    pub(super) fn judged(&self, signal: &Signal, proposal: &Proposal, now: Timestamp) {
+        let at = match (signal, proposal) {
+            (Signal::Login(attempt), _) => match attempt.outcome {
                 Outcome::Failure | Outcome::Success => attempt.at.min(now),
                 Outcome::Refused | Outcome::Error => return,
             },
             (
-                Report::Attempt { .. },
+                Signal::ByHand { .. },
                 Proposal::Events(_) | Proposal::Answer(Ruling::Noted | Ruling::Already(_)),
             ) => now,
             _ => return,
         };
-        self.tell(at, || report.clone());
+        self.tell(at, || Input::Signal(signal.clone()));
     }
 
     /// Tells of an order that was carried out.
-    pub(super) fn ordered(&self, report: &Report, ruling: &Ruling, now: Timestamp) {
-        let Report::Order(order) = report else {
-            return;
-        };
+    pub(super) fn ordered(&self, order: &Order, ruling: &Ruling, now: Timestamp) {
         let until = match ruling {
             Ruling::Undone { ban: Some(ban), .. } => ban.until,
             Ruling::Undone { stood: Some(_), .. } => None,
@@ -117,16 +122,16 @@ impl Teller {
                 term.get_or_insert(Term::up_to(until));
                 *note = None;
             }
-            Report::Order(order)
+            Input::Order(order)
         });
     }
 
-    fn tell(&self, at: Timestamp, report: impl FnOnce() -> Report) {
+    fn tell(&self, at: Timestamp, input: impl FnOnce() -> Input) {
         let Some((tell, missed)) = self.0.get() else {
             return;
         };
-        let report = report();
-        if let Err(mpsc::error::TrySendError::Full(_)) = tell.try_send(Weighed { at, report }) {
+        let input = input();
+        if let Err(mpsc::error::TrySendError::Full(_)) = tell.try_send(Weighed { at, input }) {
             missed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -138,8 +143,8 @@ mod tests {
     use super::*;
     use crate::core::Attempt;
 
-    fn login(outcome: Outcome) -> Report {
-        Report::Login(Attempt {
+    fn login(outcome: Outcome) -> Signal {
+        Signal::Login(Attempt {
             account: None,
             address: Some("203.0.113.7".parse().unwrap()),
             outcome,
@@ -150,7 +155,7 @@ mod tests {
 
     fn tell(teller: &Teller, outcome: Outcome) {
         let now = Timestamp::from_millis(3);
-        teller.weighed(&login(outcome), &Proposal::Events(Vec::new()), now);
+        teller.judged(&login(outcome), &Proposal::Events(Vec::new()), now);
     }
 
     #[tokio::test]
@@ -173,7 +178,7 @@ mod tests {
         let at = Timestamp::from_millis(3);
         let want = [Outcome::Failure, Outcome::Success].map(|outcome| Weighed {
             at,
-            report: login(outcome),
+            input: Input::Signal(login(outcome)),
         });
         assert_eq!(all, want);
     }

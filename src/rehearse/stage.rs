@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::typed::{Kind, Style, Typed, actor, attempt, order, subject};
 use crate::core::{
-    Ban, Event, EventId, Ledger, Policy, Proposal, Report, Ruling, Seq, Subject, Timestamp,
-    Tracker, weigh,
+    Ban, Event, EventId, Intent, Ledger, Policy, Proposal, Ruling, Seq, Signal, Subject, Timestamp,
+    Tracker, judge, propose,
 };
 
 /// Everything a rehearsal has.
@@ -52,15 +52,15 @@ impl Stage {
             Kind::Restart => self.restart(at)?,
             Kind::Failure | Kind::Success => {
                 let attempt = attempt(&typed, at)?;
-                self.submit(&Report::Login(attempt), "");
+                self.judge(&Signal::Login(attempt));
             }
             Kind::Attempt => {
-                let report = Report::Attempt {
+                let signal = Signal::ByHand {
                     actor: actor(),
                     subject: subject(&typed)?,
                     times: typed.times.unwrap_or(1),
                 };
-                self.submit(&report, "");
+                self.judge(&signal);
             }
             Kind::Ban | Kind::Unban | Kind::Forget | Kind::Allow | Kind::Unallow => {
                 let why = match (&typed.reason, typed.kind) {
@@ -69,7 +69,7 @@ impl Stage {
                     (None, _) => String::from("unban"),
                 };
                 let order = order(&typed)?;
-                self.submit(&Report::Order(order), &why);
+                self.submit(&Intent::Order(order), &why);
             }
         }
         Ok(())
@@ -80,7 +80,7 @@ impl Stage {
         while let Some(end) = self.ledger.next_end().filter(|end| *end <= at) {
             self.now = self.now.max(end);
             let before = self.log.len();
-            self.submit(&Report::Tick, "expired");
+            self.submit(&Intent::Tick, "expired");
             if self.log.len() == before {
                 break;
             }
@@ -89,21 +89,27 @@ impl Stage {
         self.now = self.now.max(at);
     }
 
-    fn submit(&mut self, report: &Report, why: &str) {
-        let ids = &mut self.ids;
-        let mut fresh = || {
-            *ids += 1;
-            invented(*ids)
-        };
-        let (proposal, notices) = weigh(
+    fn submit(&mut self, intent: &Intent, why: &str) {
+        let mut fresh = fresh(&mut self.ids);
+        let proposal = propose(&self.ledger, &self.policy, intent, self.now, &mut fresh);
+        self.carry_out(proposal, why);
+    }
+
+    fn judge(&mut self, signal: &Signal) {
+        let mut fresh = fresh(&mut self.ids);
+        let (proposal, notices) = judge(
             &self.ledger,
             &mut self.tracker,
             &self.policy,
-            report,
+            signal,
             self.now,
             &mut fresh,
         );
         self.notes.extend(notices.iter().map(ToString::to_string));
+        self.carry_out(proposal, "");
+    }
+
+    fn carry_out(&mut self, proposal: Proposal, why: &str) {
         match proposal {
             Proposal::Answer(Ruling::Refused(refusal)) => self.notes.push(refusal.to_string()),
             Proposal::Answer(_) => {}
@@ -179,6 +185,14 @@ impl Stage {
         }
         self.ledger = ledger;
         Ok(())
+    }
+}
+
+/// Fresh ids, numbered on.
+fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
+    move || {
+        *ids += 1;
+        invented(*ids)
     }
 }
 

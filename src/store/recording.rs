@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Outcome, Report, Term, Timestamp, What};
-use crate::gate::weighed::{Weighed, Weighings};
+use crate::core::{Outcome, Signal, Term, Timestamp, What};
+use crate::gate::weighed::{Input, Weighed, Weighings};
 
 /// How many old files can be kept at most.
 pub const KEEP_MOST: u32 = 100;
@@ -265,8 +265,8 @@ struct Line<'a> {
     unknown: bool,
 }
 
-fn write_line(to: &mut Vec<u8>, Weighed { at, report }: &Weighed) -> io::Result<()> {
-    let Some(mut line) = line(report) else {
+fn write_line(to: &mut Vec<u8>, Weighed { at, input }: &Weighed) -> io::Result<()> {
+    let Some(mut line) = line(input) else {
         return Ok(());
     };
     line.at = at.to_exact();
@@ -275,9 +275,9 @@ fn write_line(to: &mut Vec<u8>, Weighed { at, report }: &Weighed) -> io::Result<
     Ok(())
 }
 
-fn line(report: &Report) -> Option<Line<'_>> {
-    Some(match report {
-        Report::Login(attempt) => Line {
+fn line(input: &Input) -> Option<Line<'_>> {
+    Some(match input {
+        Input::Signal(Signal::Login(attempt)) => Line {
             kind: match attempt.outcome {
                 Outcome::Failure => "failure",
                 Outcome::Success => "success",
@@ -288,13 +288,13 @@ fn line(report: &Report) -> Option<Line<'_>> {
             unknown: attempt.unknown,
             ..Line::default()
         },
-        Report::Attempt { subject, times, .. } => Line {
+        Input::Signal(Signal::ByHand { subject, times, .. }) => Line {
             kind: "attempt",
             subject: Some(subject.to_string()),
             times: Some(*times),
             ..Line::default()
         },
-        Report::Order(order) => {
+        Input::Order(order) => {
             let (kind, term, reason) = match &order.what {
                 What::Ban { term, reason, .. } => ("ban", *term, reason.as_deref()),
                 What::Adopt { reason, term, .. } => ("ban", Some(*term), Some(reason.as_str())),
@@ -318,7 +318,6 @@ fn line(report: &Report) -> Option<Line<'_>> {
                 ..Line::default()
             }
         }
-        Report::Recall(_) | Report::Tick | Report::Review => return None,
     })
 }
 
@@ -341,7 +340,7 @@ mod tests {
         let at = Timestamp::from_millis(second * 1_000 + 250);
         Weighed {
             at,
-            report: Report::Login(Attempt {
+            input: Input::Signal(Signal::Login(Attempt {
                 account: Subject::parse("alice@example.org")
                     .unwrap()
                     .account()
@@ -350,14 +349,14 @@ mod tests {
                 outcome: Outcome::Failure,
                 unknown: true,
                 at,
-            }),
+            })),
         }
     }
 
     fn order(subject: &str, what: What) -> Weighed {
         Weighed {
             at: Timestamp::from_millis(0),
-            report: Report::Order(Order::new(
+            input: Input::Order(Order::new(
                 Actor::clock(),
                 Subject::parse(subject).unwrap(),
                 what,

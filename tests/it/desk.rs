@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use minidom::Element;
-use portcullis::core::{Attempt, Outcome, Policy, Report, Subject};
+use portcullis::core::{Attempt, Outcome, Policy, Subject};
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
@@ -18,7 +18,7 @@ async fn login(bot: &Bot, account: &str, address: &str, outcome: Outcome, unknow
         unknown,
         at: bot.world.gate.now(),
     };
-    bot.world.gate.submit(Report::Login(attempt)).await.unwrap();
+    bot.world.gate.report(vec![attempt]).await.unwrap();
 }
 
 async fn fails(bot: &Bot, account: &str, address: &str, times: u32) {

@@ -88,7 +88,7 @@ async fn lived(world: &World) {
     };
     world
         .gate
-        .submit(order("192.0.2.0/24", allow))
+        .submit_one(order("192.0.2.0/24", allow))
         .await
         .unwrap();
     world.ban("a@example.org", Some("5d")).await;
@@ -133,7 +133,7 @@ async fn a_kick_that_is_here_already_is_not_taken_again() {
     for whom in ["a@example.org", "b@example.org"] {
         let reason = String::from("log in again");
         let kick = What::Kick { reason };
-        here.gate.submit(order(whom, kick)).await.unwrap();
+        here.gate.submit_one(order(whom, kick)).await.unwrap();
     }
     let text = given(&here, ALL).await;
     let again = taken(&here, Format::Portcullis, &text, false).await;

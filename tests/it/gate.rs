@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis::core::{Attempt, By, Outcome, Report, Ruling, Seq, Subject, Term, Verdict, What};
+use portcullis::core::{Attempt, By, Intent, Outcome, Ruling, Seq, Subject, Term, Verdict, What};
 use portcullis::gate::effects::STOP_WAIT;
 use portcullis::gate::ports::{Held, Outbox as _};
 use portcullis::gate::{Gate, Settled};
@@ -195,7 +195,7 @@ async fn what_the_store_did_not_take_did_not_happen() {
         reason: None,
         note: None,
     };
-    let failed = world.gate.submit(order("spam@example.org", what)).await;
+    let failed = world.gate.submit_one(order("spam@example.org", what)).await;
     assert!(failed.is_err());
     assert!(is_let_in(&world.gate, "spam@example.org"));
     assert!(matches!(
@@ -207,11 +207,11 @@ async fn what_the_store_did_not_take_did_not_happen() {
 #[tokio::test(start_paused = true)]
 async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
     let by = |name: &str, what: What| {
-        let Report::Order(mut order) = order("spam@example.org", what) else {
+        let Intent::Order(mut order) = order("spam@example.org", what) else {
             unreachable!()
         };
         order.actor.name = name.into();
-        Report::Order(order)
+        Intent::Order(order)
     };
     let ban = |term| What::Ban {
         term: Some(Term::parse(term).unwrap()),
@@ -226,9 +226,9 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
             by("b@example.org/y", ban("2h")),
         ];
         let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
-        let (won, lost) = tokio::join!(world.gate.submit(winner), async {
+        let (won, lost) = tokio::join!(world.gate.submit_one(winner), async {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            world.gate.submit(loser).await
+            world.gate.submit_one(loser).await
         });
         let Ruling::Banned(ban) = won.unwrap() else {
             panic!("the first one bans")
@@ -264,16 +264,16 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
         };
         let orders = [("a@example.org/x", lift), ("b@example.org/y", extend)];
         let orders = orders.map(|(name, what)| {
-            let Report::Order(mut order) = order("spam@example.org", what) else {
+            let Intent::Order(mut order) = order("spam@example.org", what) else {
                 unreachable!()
             };
             order.actor.name = name.into();
-            Report::Order(order)
+            Intent::Order(order)
         });
         let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
-        let (won, lost) = tokio::join!(world.gate.submit(winner), async {
+        let (won, lost) = tokio::join!(world.gate.submit_one(winner), async {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            world.gate.submit(loser).await
+            world.gate.submit_one(loser).await
         });
         match (first, won.unwrap(), lost.unwrap()) {
             (0, Ruling::Lifted(_), Ruling::NotBanned(..)) => {
@@ -334,26 +334,12 @@ async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
 async fn a_ban_the_store_did_not_take_is_asked_for_again_by_the_next_failure() {
     let world = World::new(FakeServer::new(true));
     for _ in 0..4 {
-        world
-            .gate
-            .submit(Report::Login(guess(&world)))
-            .await
-            .unwrap();
+        world.gate.report(vec![guess(&world)]).await.unwrap();
     }
     world.store.fail_on(1);
-    assert!(
-        world
-            .gate
-            .submit(Report::Login(guess(&world)))
-            .await
-            .is_err()
-    );
-    let again = world
-        .gate
-        .submit(Report::Login(guess(&world)))
-        .await
-        .unwrap();
-    assert!(matches!(again, Ruling::Banned(_)), "{again:?}");
+    assert!(world.gate.report(vec![guess(&world)]).await.is_err());
+    let again = world.gate.report(vec![guess(&world)]).await.unwrap();
+    assert!(matches!(again[..], [Ruling::Banned(_)]), "{again:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,26 +358,14 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
                 &world,
             )
         };
-        world.gate.submit(Report::Login(home())).await.unwrap();
-        world
-            .gate
-            .submit(Report::Login(guess(&world)))
-            .await
-            .unwrap();
+        world.gate.report(vec![home()]).await.unwrap();
+        world.gate.report(vec![guess(&world)]).await.unwrap();
         tokio::time::sleep(Duration::from_secs(6)).await;
         for _ in 0..2 {
-            world
-                .gate
-                .submit(Report::Login(guess(&world)))
-                .await
-                .unwrap();
+            world.gate.report(vec![guess(&world)]).await.unwrap();
             tokio::time::sleep(Duration::from_secs(6)).await;
         }
-        world
-            .gate
-            .submit(Report::Login(guess(&world)))
-            .await
-            .unwrap();
+        world.gate.report(vec![guess(&world)]).await.unwrap();
         match clean {
             true => {
                 world.stop.cancel();
@@ -428,6 +402,6 @@ async fn what_the_configuration_exempts_later_is_let_go() {
         .exempt_networks
         .push("203.0.113.0/24".parse().unwrap());
     world.gate.set_policy(lenient);
-    world.gate.submit(Report::Review).await.unwrap();
+    world.gate.submit_one(Intent::Review).await.unwrap();
     assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
 }

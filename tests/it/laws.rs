@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Ban, BanId, Change, Changed, Door, Event, EventId, Ledger, Order, Policy, Proposal,
-    Report, Role, Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
+    Actor, Ban, BanId, Change, Changed, Door, Event, EventId, Intent, Ledger, Order, Policy,
+    Proposal, Role, Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
 };
 use proptest::prelude::*;
 
@@ -112,7 +112,7 @@ impl World {
                     .saturating_add(Duration::from_millis(u64::from(*millis)));
                 return;
             }
-            Step::Tick => Report::Tick,
+            Step::Tick => Intent::Tick,
             Step::Ban(who, term, role) => order(
                 all[*who].clone(),
                 *role,
@@ -184,8 +184,8 @@ impl World {
     }
 }
 
-fn order(subject: Subject, role: Role, what: What) -> Report {
-    Report::Order(
+fn order(subject: Subject, role: Role, what: What) -> Intent {
+    Intent::Order(
         Order::new(
             Actor::person("admin@example.org/x", role, Door::Chat),
             subject,

@@ -1,7 +1,7 @@
 //! Commands that look at many bans: what lists are asked for, and their pages.
 
 use minidom::Element;
-use portcullis::core::Seq;
+use portcullis::core::{Intent, Ruling, Seq};
 use portcullis::journal::Replica as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
@@ -378,6 +378,33 @@ async fn an_unban_by_filter_is_taken_back_by_its_own_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unban_of_all_leaves_alone_what_another_admin_decides_meanwhile() {
+    // More than one portion of the command: the last ones are ordered a while after the filter looked at them.
+    const MANY: usize = 9_000;
+    let bot = Bot::new();
+    let ban = |n: usize, term: &str| {
+        let what = portcullis::core::What::Ban {
+            term: portcullis::core::Term::parse(term).ok(),
+            reason: Some("import".into()),
+            note: None,
+        };
+        crate::support::order(&format!("u{n}@example.org"), what)
+    };
+    let bans = (0..MANY).map(|n| ban(n, "1d")).collect();
+    bot.world.gate.submit(bans).await;
+    bot.chat(ADMIN, "unban all import").await;
+    let Intent::Order(mut longer) = ban(0, "2d") else {
+        panic!("no order")
+    };
+    longer.actor.name = "other@example.org/y".into();
+    let (text, other) = tokio::join!(bot.chat(ADMIN, "yes"), bot.world.gate.submit_one(longer),);
+    assert!(matches!(other, Ok(Ruling::Amended { .. })), "{other:?}");
+    assert!(text.starts_with("Un-banned 8999 of 9000"), "{text}");
+    assert!(text.contains("other@example.org was first"), "{text}");
+    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_unbans_are_one_call_with_one_answer() {
     let bot = Bot::new();
     let reports = (0..3_000)
@@ -390,7 +417,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
             crate::support::order(&format!("u{n}@example.org"), what)
         })
         .collect();
-    bot.world.gate.submit_all(reports).await;
+    bot.world.gate.submit(reports).await;
     let text = bot.chat(ADMIN, "unban all import").await;
     assert!(text.contains("End 3000 bans in force"), "{text}");
     assert!(

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::core::{
-    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Policy, Report, Seq, Subject,
-    Timestamp, Topic,
+    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Policy, Seq, Subject, Timestamp, Topic,
 };
 use portcullis::front::notices::Settings;
 use portcullis::gate::notices::{Hearing, News};
@@ -61,8 +60,7 @@ impl Tower {
                 unknown: false,
                 at: self.bot.world.gate.now(),
             };
-            let report = Report::Login(attempt);
-            self.bot.world.gate.submit(report).await.unwrap();
+            self.bot.world.gate.report(vec![attempt]).await.unwrap();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Attempt, Ban, Door, Order, Outcome, Report, Role, Ruling, Subject, Term, What,
+    Actor, Attempt, Ban, Door, Order, Outcome, Role, Ruling, Signal, Subject, Term, What,
 };
 use portcullis::store::recording::{self, Settings};
 use serde_json::{Value, json};
@@ -39,11 +39,7 @@ impl Recorded {
         self.world.pass(Duration::from_millis(millis));
     }
 
-    async fn report(&mut self, report: Report) -> Vec<Ruling> {
-        let rulings = match report {
-            Report::Order(_) => vec![self.world.gate.submit(report).await.unwrap()],
-            other => self.world.gate.attempt(&other).await.unwrap().0,
-        };
+    fn tell(&mut self, rulings: Vec<Ruling>) -> Vec<Ruling> {
         for ruling in &rulings {
             if let Ruling::Banned(ban) | Ruling::Amended { ban, .. } = ruling {
                 self.bans.push(told(ban));
@@ -60,7 +56,8 @@ impl Recorded {
             unknown: account.starts_with("nobody"),
             at: self.world.gate.now(),
         };
-        self.report(Report::Login(attempt)).await;
+        let rulings = self.world.gate.report(vec![attempt]).await.unwrap();
+        self.tell(rulings);
         self.pass(1_250);
     }
 
@@ -69,21 +66,19 @@ impl Recorded {
     }
 
     async fn attempt(&mut self, subject: &str, times: u32) -> Vec<Ruling> {
-        let report = Report::Attempt {
+        let signal = Signal::ByHand {
             actor: actor(Role::Admin),
             subject: Subject::parse(subject).unwrap(),
             times,
         };
-        self.report(report).await
+        let (rulings, _) = self.world.gate.by_hand(&signal).await.unwrap();
+        self.tell(rulings)
     }
 
     async fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
-        let report = Report::Order(Order::new(
-            actor(role),
-            Subject::parse(subject).unwrap(),
-            what,
-        ));
-        let ruling = self.report(report).await.remove(0);
+        let order = Order::new(actor(role), Subject::parse(subject).unwrap(), what);
+        let ruling = self.world.gate.submit_one(order).await.unwrap();
+        let ruling = self.tell(vec![ruling]).remove(0);
         self.pass(777);
         ruling
     }

@@ -1,7 +1,7 @@
 //! Replies (XEP-0461), quotes, corrections (XEP-0308) and quick responses (XEP-0439).
 
 use minidom::Element;
-use portcullis::core::{Attempt, Outcome, Report, Subject};
+use portcullis::core::{Attempt, Outcome, Subject};
 use portcullis::gate::notices::Hearing;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
@@ -55,7 +55,7 @@ async fn guesser(bot: &Bot, hearing: &mut Hearing, address: &str) -> Ours {
             unknown: false,
             at: bot.world.gate.now(),
         };
-        bot.world.gate.submit(Report::Login(attempt)).await.unwrap();
+        bot.world.gate.report(vec![attempt]).await.unwrap();
     }
     let news: Vec<_> = std::iter::from_fn(|| hearing.now()).collect();
     let stanza = bot.desk.hear(&news, &[], true).remove(0);

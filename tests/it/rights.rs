@@ -1,7 +1,7 @@
 //! Who may do what, over whom: every command for every role, through the doors.
 
 use portcullis::command::{Place, Spec, permitted, specs};
-use portcullis::core::{Account, Attempt, Outcome, Report, Rights, Role, Subject};
+use portcullis::core::{Account, Attempt, Outcome, Rights, Role, Subject};
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 
@@ -182,7 +182,7 @@ async fn lists_show_what_is_about_ones_hosts() {
             unknown: false,
             at: bot.world.gate.now(),
         };
-        bot.world.gate.submit(Report::Login(attempt)).await.unwrap();
+        bot.world.gate.report(vec![attempt]).await.unwrap();
     }
     bot.chat(ROOT, "attempt y@a.example 192.0.2.9").await;
     bot.chat(ROOT, "attempt y@b.example 192.0.2.9").await;

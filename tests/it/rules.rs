@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use portcullis::core::rules::{Counts, Growth, Key, Milli, Rule};
 use portcullis::core::{
-    Actor, Attempt, Bounds, By, Change, Door, Outcome, Report, Role, Rules, Ruling, Subject, Term,
-    Timestamp, Tracker, Verdict, What,
+    Actor, Attempt, Bounds, By, Change, Door, Intent, Outcome, Role, Rules, Ruling, Signal,
+    Subject, Term, Timestamp, Tracker, Verdict, What,
 };
 use proptest::prelude::*;
 
@@ -167,7 +167,7 @@ fn take(lab: &mut Lab, step: &Step) {
         }
         Step::Restart => lab.restart(),
     }
-    lab.submit(&Report::Tick);
+    lab.submit(&Intent::Tick);
 }
 
 /// Found by [`an_owner_who_is_known_is_never_locked_out_by_strangers`].
@@ -199,12 +199,12 @@ fn a_clock_put_back_makes_no_ban_of_a_rule_one_that_was_insisted_on() {
 }
 
 fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
-    let report = Report::Attempt {
+    let signal = Signal::ByHand {
         actor: Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         subject: Subject::parse(subject).unwrap(),
         times,
     };
-    lab.submit(&report)
+    lab.judge(&signal)
         .into_iter()
         .next()
         .unwrap_or(Ruling::Noted)
@@ -387,7 +387,7 @@ fn memory_stays_under_its_bound_whatever_comes_and_a_flood_lifts_no_ban() {
             unknown: false,
             at: lab.now,
         };
-        lab.submit(&Report::Login(attempt));
+        lab.judge(&Signal::Login(attempt));
     }
     for fill in lab.tracker.fill() {
         assert!(fill.keys <= fill.most, "{fill:?}");
@@ -620,7 +620,7 @@ fn a_clock_that_was_wrong_for_a_while_is_harmless() {
             unknown: false,
             at: then,
         };
-        late.submit(&Report::Login(attempt));
+        late.judge(&Signal::Login(attempt));
     }
     assert!(late.log.is_empty());
 }
@@ -636,7 +636,7 @@ fn sources_with_nothing_in_common_are_not_taken_for_one_another() {
             unknown: false,
             at: lab.now,
         };
-        lab.submit(&Report::Login(attempt));
+        lab.judge(&Signal::Login(attempt));
     }
     let wrong: Vec<_> = lab
         .log

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::core::{Ledger, Report, What};
+use portcullis::core::{Intent, Ledger, What};
 use portcullis::front::work::{PATIENCE, UNSEEN};
 
 use crate::support::bot::{ADMIN, Bot, actions, body_of, element, note, session, submit};
@@ -15,7 +15,7 @@ const SLOW: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 /// So many bans, and from now on a slow store.
 async fn with_bans(number: usize) -> Bot {
     let bot = Bot::new();
-    let ban = |n: usize| -> Report {
+    let ban = |n: usize| -> Intent {
         let what = What::Ban {
             term: None,
             reason: Some("list".into()),
@@ -24,10 +24,7 @@ async fn with_bans(number: usize) -> Bot {
         let (high, low) = (n / 250, n % 250 + 1);
         order(&format!("10.0.{high}.{low}"), what)
     };
-    bot.world
-        .gate
-        .submit_all((0..number).map(ban).collect())
-        .await;
+    bot.world.gate.submit((0..number).map(ban).collect()).await;
     assert_eq!(bot.world.gate.read(Ledger::len), number);
     bot.world.store.delay_appends(Some(SLOW));
     bot

@@ -12,7 +12,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    Ban, EventId, Exemption, Proposal, Report, Role, Ruling, Subject, Term, What, propose,
+    Ban, EventId, Exemption, Order, Proposal, Role, Ruling, Subject, Term, What, propose,
 };
 
 /// The description.
@@ -108,23 +108,23 @@ impl Allow {
         })
     }
 
-    fn order(&self, call: &Call) -> Report {
-        Report::Order(call.order(
+    fn order(&self, call: &Call) -> Order {
+        call.order(
             &self.subject,
             What::Allow {
                 term: self.term,
                 comment: self.comment.clone(),
             },
-        ))
+        )
     }
 
     /// Why the rules would refuse it; nothing is done.
     fn rehearse(&self, call: &Call, context: &Context) -> Option<Problem> {
         let (policy, now) = (context.gate.policy(), context.gate.now());
-        let report = self.order(call);
+        let order = self.order(call).into();
         let proposal = context
             .gate
-            .read(|ledger| propose(ledger, &policy, &report, now, &mut || EventId([0; 16])));
+            .read(|ledger| propose(ledger, &policy, &order, now, &mut || EventId([0; 16])));
         match proposal {
             Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why, call.caller.role())),
             _ => None,
@@ -156,7 +156,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if is_wide && !call.confirmed && allow.before.is_none() {
         return Outcome::Ask(question(&allow, context));
     }
-    match context.gate.submit(allow.order(call)).await {
+    match context.gate.submit_one(allow.order(call)).await {
         Ok(Ruling::Allowed { exemption, lifted }) => {
             let now = context.gate.now();
             // A ban whose time was over was lifted by nobody.

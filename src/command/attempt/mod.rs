@@ -13,8 +13,8 @@ use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
-use crate::core::weigh::ATTEMPTS_AT_ONCE;
-use crate::core::{Notice, Report, Role, Ruling, Subject, Verdict};
+use crate::core::judge::ATTEMPTS_AT_ONCE;
+use crate::core::{Notice, Role, Ruling, Signal, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -61,12 +61,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let place = subject.place();
     let before = context.gate.outlook(subject.whose(), place);
-    let report = Report::Attempt {
+    let signal = Signal::ByHand {
         actor: call.caller.actor(call.door, &subject),
         subject: subject.clone(),
         times,
     };
-    let (rulings, notices) = match context.gate.attempt(&report).await {
+    let (rulings, notices) = match context.gate.by_hand(&signal).await {
         Ok(counted) => counted,
         Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
     };

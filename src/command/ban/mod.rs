@@ -15,7 +15,7 @@ use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    EventId, Policy, Proposal, Refusal, Report, Role, Ruling, Subject, Term, What, propose,
+    EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject, Term, What, propose,
 };
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
@@ -128,11 +128,9 @@ impl Ban {
         })
     }
 
-    fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Report {
-        Report::Order(
-            call.order(subject, self.what(subject))
-                .own_addresses(own_addresses.to_vec()),
-        )
+    fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Intent {
+        let order = call.order(subject, self.what(subject));
+        order.own_addresses(own_addresses.to_vec()).into()
     }
 
     fn what(&self, subject: &Subject) -> What {
@@ -148,10 +146,10 @@ impl Ban {
     /// Who is exempt is insisted upon from here on, where an admin does.
     fn rehearse(&mut self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let (policy, now) = (context.gate.policy(), context.gate.now());
-        let refused = |report: &Report| {
+        let refused = |order: &Intent| {
             let ruled = context
                 .gate
-                .read(|ledger| propose(ledger, &policy, report, now, &mut || EventId([0; 16])));
+                .read(|ledger| propose(ledger, &policy, order, now, &mut || EventId([0; 16])));
             match ruled {
                 Proposal::Answer(Ruling::Refused(why)) => Some(why),
                 _ => None,
@@ -228,11 +226,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if (ban.is_risky(&context.gate.policy()) || is_for_ever) && !call.confirmed {
         return Outcome::Ask(question(&ban, call, context));
     }
-    let mut results = Vec::with_capacity(ban.subjects.len());
-    for subject in &ban.subjects {
-        let ruling = context.gate.submit(ban.order(call, subject, &own)).await;
-        results.push((subject.clone(), ruling));
-    }
+    let subjects = &ban.subjects;
+    let orders = subjects
+        .iter()
+        .map(|subject| ban.order(call, subject, &own));
+    let answers = context.gate.submit(orders.collect()).await;
+    let results: Vec<_> = subjects.iter().cloned().zip(answers).collect();
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
         Ok(Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Already(_)) => {
             Some(context.gate.settled(subject, WAIT).await)

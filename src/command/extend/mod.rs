@@ -11,7 +11,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Report, Role, Ruling, Subject, Term, What};
+use crate::core::{Intent, Role, Ruling, Subject, Term, What};
 use crate::gate::ports::LogFault;
 
 /// The description.
@@ -88,12 +88,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if !call.confirmed && super::parts::settle::asks_about(Some(extend.by), call, context) {
         return Outcome::Ask(question(&extend.subjects));
     }
-    let mut results = Vec::with_capacity(extend.subjects.len());
-    for subject in extend.subjects {
-        let order = call.order(&subject, What::Extend { by: extend.by });
-        let ruling = context.gate.submit(Report::Order(order)).await;
-        results.push((subject, ruling));
-    }
+    let subjects = extend.subjects;
+    let order = |subject| Intent::Order(call.order(subject, What::Extend { by: extend.by }));
+    let answers = context
+        .gate
+        .submit(subjects.iter().map(order).collect())
+        .await;
+    let results: Vec<_> = subjects.into_iter().zip(answers).collect();
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: DURATION,

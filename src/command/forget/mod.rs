@@ -8,7 +8,7 @@ use super::parts::subjects;
 use super::spec::{Field, Spec};
 use super::{broken, words};
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::{Report, Role, Ruling, Subject, What};
+use crate::core::{Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -44,7 +44,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     });
     let before = context.gate.outlook(subject.whose(), subject.place());
     let order = call.order(&subject, What::Forget);
-    let (bans, standing) = match context.gate.submit(Report::Order(order)).await {
+    let (bans, standing) = match context.gate.submit_one(order).await {
         Ok(Ruling::Forgotten { bans, .. }) => {
             let standing = context
                 .gate

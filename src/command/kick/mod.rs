@@ -13,7 +13,7 @@ use super::parts::settle::{MANY, own_addresses};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Spec};
 use super::{broken, words};
-use crate::core::{Account, Report, Role, Ruling, Subject, What};
+use crate::core::{Account, Intent, Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -72,21 +72,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
     let subjects: Vec<Subject> = whom.iter().map(|one| one.subject.clone()).collect();
     let own = own_addresses(&subjects, call, context).await;
-    let mut results = Vec::with_capacity(whom.len());
-    for one in &whom {
-        let order = call
-            .order(
-                &one.subject,
-                What::Kick {
-                    reason: match &one.resource {
-                        Some(resource) => words::only_the_session(resource, &reason),
-                        None => reason.clone(),
-                    },
-                },
-            )
-            .own_addresses(own.clone());
-        results.push(context.gate.submit(Report::Order(order)).await);
-    }
+    let order = |one: &Whom| {
+        let reason = match &one.resource {
+            Some(resource) => words::only_the_session(resource, &reason),
+            None => reason.clone(),
+        };
+        let order = call.order(&one.subject, What::Kick { reason });
+        Intent::Order(order.own_addresses(own.clone()))
+    };
+    let results = context.gate.submit(whom.iter().map(order).collect()).await;
     if let [Ok(Ruling::Refused(why))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,

@@ -7,7 +7,7 @@ use super::parts::fields::{NOTE, WHOM};
 use super::parts::{notes, subjects};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Report, Role, Ruling, What};
+use crate::core::{Role, Ruling, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -89,7 +89,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             replaces: replaces || removes,
         },
     );
-    match context.gate.submit(Report::Order(order)).await {
+    match context.gate.submit_one(order).await {
         Ok(Ruling::Annotated(subject)) => done(
             Grade::Good,
             vec![

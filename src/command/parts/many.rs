@@ -8,7 +8,7 @@ use futures::future::join_all;
 use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::{broken, words};
-use crate::core::{Report, Ruling, Subject};
+use crate::core::{Order, Ruling, Subject};
 use crate::gate::ports::LogFault;
 
 /// How many orders are submitted before the next are looked at.
@@ -22,14 +22,14 @@ const WAIT: Duration = Duration::from_secs(2);
 pub(in crate::command) async fn carry_out<T>(
     call: &Call,
     things: &[T],
-    order: impl Fn(&T) -> Report,
+    order: impl Fn(&T) -> Order,
     mut take: impl FnMut(&T, Result<Ruling, LogFault>),
     context: &Context,
 ) {
     let mut done = 0;
     for piece in things.chunks(AT_ONCE) {
-        let orders = piece.iter().map(&order).collect();
-        let answers = context.gate.submit_all(orders).await;
+        let orders = piece.iter().map(|thing| order(thing).into()).collect();
+        let answers = context.gate.submit(orders).await;
         for (thing, answer) in piece.iter().zip(answers) {
             take(thing, answer);
         }
@@ -69,6 +69,7 @@ impl Failed {
     ) {
         let why = match answer {
             Ok(Ruling::Refused(why)) => words::refusal(&why, call.caller.rights.over(subject)),
+            Ok(Ruling::Overtaken(deed)) => words::overtaken_by(&deed),
             Ok(_) => words::somebody_else(),
             Err(LogFault::Busy) => words::busy(),
             Err(fault) => words::broken(&broken("store one of many changes", &fault)),

@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Report, Role, Ruling, Subject, What};
+use crate::core::{Role, Ruling, Subject, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -38,7 +38,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let order = call.order(&subject, What::Unallow);
-    let (grade, mut lines) = match context.gate.submit(Report::Order(order)).await {
+    let (grade, mut lines) = match context.gate.submit_one(order).await {
         Ok(Ruling::Unallowed(exemption)) => (
             Grade::Good,
             vec![

@@ -16,7 +16,9 @@ use crate::command::parts::filter::{Filter, State};
 use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, Failed};
 use crate::command::{broken, words};
-use crate::core::{Ban, BanId, EventId, Proposal, Ruling, Subject, Timestamp, propose};
+use crate::core::{
+    Ban, BanId, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
+};
 use crate::gate::ports::LogFault;
 
 /// How many bans one call ends at most.
@@ -31,6 +33,8 @@ struct Found {
     total: usize,
     /// The newest of them, which comes first.
     newest: Option<BanId>,
+    /// The place in the log before the first of them was looked at.
+    seen: Seq,
     examples: Vec<Ban>,
     kinds: BTreeMap<&'static str, usize>,
 }
@@ -67,7 +71,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 async fn find(filter: &Filter, context: &Context) -> Result<Found, LogFault> {
-    bans::in_force(context, filter, Found::default(), |found, ban| {
+    let found = Found {
+        seen: context.gate.read(Ledger::folded),
+        ..Found::default()
+    };
+    bans::in_force(context, filter, found, |found, ban| {
         found.total += 1;
         if found.total > MOST {
             return;
@@ -124,8 +132,8 @@ fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usiz
     for piece in subjects.chunks(AT_ONCE) {
         context.gate.read(|ledger| {
             for subject in piece {
-                let report = lift(call, subject, "");
-                let proposal = propose(ledger, &policy, &report, now, &mut || EventId([0; 16]));
+                let order = lift(call, subject, "").into();
+                let proposal = propose(ledger, &policy, &order, now, &mut || EventId([0; 16]));
                 if let Proposal::Answer(Ruling::Refused(refusal)) = proposal {
                     count += 1;
                     why.get_or_insert_with(|| refusal.to_string());
@@ -152,7 +160,7 @@ async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) 
     let reason = call.values.line("reason").map(|text| words::clean(&text));
     let reason = reason.unwrap_or_else(|| words::lifted_with(found.total, filter.words()));
     let mut tally = Tally::default();
-    let order = |subject: &Subject| lift(call, subject, &reason);
+    let order = |subject: &Subject| lift(call, subject, &reason).chosen_at(found.seen);
     let take = |subject: &Subject, answer| tally.take(subject, answer, call);
     many::carry_out(call, &found.subjects, order, take, context).await;
     let pending = many::still_pending(&tally.lifted, context).await;

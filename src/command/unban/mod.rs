@@ -14,7 +14,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Report, Role, Ruling, Subject, What};
+use crate::core::{Intent, Order, Role, Ruling, Subject, What};
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
 
@@ -77,11 +77,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         .line("reason")
         .map(|text| words::clean(&text))
         .unwrap_or_default();
-    let mut results = Vec::with_capacity(subjects.len());
-    for subject in subjects {
-        let ruling = context.gate.submit(lift(call, &subject, &reason)).await;
-        results.push((subject, ruling));
-    }
+    let order = |subject| Intent::Order(lift(call, subject, &reason));
+    let answers = context
+        .gate
+        .submit(subjects.iter().map(order).collect())
+        .await;
+    let results: Vec<_> = subjects.into_iter().zip(answers).collect();
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
@@ -102,13 +103,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 /// The order to end one ban.
-fn lift(call: &Call, subject: &Subject, reason: &str) -> Report {
-    Report::Order(call.order(
+fn lift(call: &Call, subject: &Subject, reason: &str) -> Order {
+    call.order(
         subject,
         What::Lift {
             reason: reason.to_owned(),
         },
-    ))
+    )
 }
 
 fn problem_of(text: String) -> Problem {

@@ -15,7 +15,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::undo::DEEDS;
-use crate::core::{Ban, Deed, Report, Role, Ruling, Subject, What};
+use crate::core::{Ban, Deed, Order, Role, Ruling, Subject, What};
 use crate::gate::ports::LogFault;
 use wanted::{One, Wanted};
 
@@ -79,8 +79,8 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 /// Takes back a handful and tells what came of each.
 async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome {
-    let orders = deeds.iter().map(|one| order(call, one)).collect();
-    let answers = context.gate.submit_all(orders).await;
+    let orders = deeds.iter().map(|one| order(call, one).into()).collect();
+    let answers = context.gate.submit(orders).await;
     if let ([one], [Ok(Ruling::Refused(why))]) = (deeds, &answers[..]) {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
@@ -158,8 +158,8 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
     })
 }
 
-fn order(call: &Call, one: &One) -> Report {
-    Report::Order(call.order(&one.subject, What::Undo { deed: one.deed }))
+fn order(call: &Call, one: &One) -> Order {
+    call.order(&one.subject, What::Undo { deed: one.deed })
 }
 
 /// How to take back what was taken back.

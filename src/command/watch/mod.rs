@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
-use crate::core::{Quiet, Report, Role, Ruling, Subject, Topic, Watch, What};
+use crate::core::{Quiet, Role, Ruling, Subject, Topic, Watch, What};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -204,7 +204,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if is_own {
         order.actor = call.caller.actor_for_self(call.door);
     }
-    match context.gate.submit(Report::Order(order)).await {
+    match context.gate.submit_one(order).await {
         Ok(Ruling::Watched { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }

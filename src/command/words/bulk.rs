@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{clean, count, counts, in_words, named, typed};
-use crate::core::{Ban, CommandId, Subject};
+use crate::core::{Ban, CommandId, Deed, Subject};
 
 /// `Really un-ban 3?`
 pub fn ask_unban_title(number: usize) -> String {
@@ -86,7 +86,15 @@ pub fn over_already(number: usize) -> String {
     }
 }
 
-/// Somebody else was faster, again and again.
+/// Why a change of many was not made: another person decided about the same first.
+pub fn overtaken_by(deed: &Deed) -> String {
+    format!(
+        "{} was first; look, then say it again.",
+        clean(deed.by.bare_name())
+    )
+}
+
+/// Why a change of many was not made: others are changing the same all the time.
 pub fn somebody_else() -> String {
     String::from("somebody else is changing it; try again.")
 }

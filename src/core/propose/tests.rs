@@ -44,16 +44,16 @@ impl World {
                 .cloned(),
         )
         .own_addresses(vec!["198.51.100.9".parse().unwrap()]);
-        self.submit(&Report::Order(order)).unwrap()
+        self.submit(&Intent::Order(order)).unwrap()
     }
 
-    fn submit(&mut self, report: &Report) -> Option<Ruling> {
+    fn submit(&mut self, intent: &Intent) -> Option<Ruling> {
         let mut n = self.seq as u8;
         let mut fresh = || {
             n += 1;
             EventId([n; 16])
         };
-        match propose(&self.ledger, &self.policy, report, self.now, &mut fresh) {
+        match propose(&self.ledger, &self.policy, intent, self.now, &mut fresh) {
             Proposal::Answer(ruling) => Some(ruling),
             Proposal::Events(events) => events
                 .iter()
@@ -94,7 +94,7 @@ fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
     world.ban("spam@example.org", Some("1h"), None);
     world.order(Role::Admin, "spam@example.org", What::Forget);
     world.now = world.now.saturating_add(Duration::from_secs(3_600));
-    let ended = world.submit(&Report::Tick);
+    let ended = world.submit(&Intent::Tick);
     assert!(matches!(ended, Some(Ruling::Lifted(_))), "{ended:?}");
     assert_eq!(world.ledger.next_end(), None);
 }
@@ -134,7 +134,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
         world.verdict("spam@example.org", "192.0.2.1"),
         Verdict::Refuse { .. }
     ));
-    assert_eq!(world.submit(&Report::Tick), None);
+    assert_eq!(world.submit(&Intent::Tick), None);
     world.now = world.now.saturating_add(Duration::from_millis(1));
     assert_eq!(
         world.verdict("spam@example.org", "192.0.2.1"),
@@ -147,7 +147,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
     assert_eq!(ban.ordinal, 2);
     world.now = ban.until.unwrap();
     assert!(matches!(
-        world.submit(&Report::Tick),
+        world.submit(&Intent::Tick),
         Some(Ruling::Lifted(_))
     ));
     assert_eq!(world.ledger.next_end(), None);
@@ -291,7 +291,7 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
         EventId([ids; 16])
     };
     let order = |reason: &str| {
-        Report::Order(Order::new(
+        Intent::Order(Order::new(
             Actor::person("a@example.org", Role::Admin, Door::Chat),
             Subject::parse("spam@example.org").unwrap(),
             What::Ban {
@@ -378,7 +378,7 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
             change,
         )
     };
-    let recall = |world: &mut World, event: Event| world.submit(&Report::Recall(Box::new(event)));
+    let recall = |world: &mut World, event: Event| world.submit(&Intent::Recall(Box::new(event)));
     let imposed = |until| Change::Imposed {
         reason: "then".into(),
         until,

@@ -7,7 +7,7 @@
 //! whoever is banned for it has just failed themselves: a subject is taken from the attempt at
 //! hand, never from a table.
 //!
-//! Nothing here decides: `weigh` asks how much there is and compares with the rules. What lies
+//! Nothing here decides: `judge` asks how much there is and compares with the rules. What lies
 //! before a ban, un-ban or `forget` of a subject does not count any more; that is read from the
 //! ledger, so a crash between counting and banning loosens nothing.
 //!

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::core::{
-    Account, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Ledger, Order, Outcome, Policy,
-    Proposal, Report, Role, Rules, Ruling, Seq, Subject, Timestamp, Tracker, Verdict, What, weigh,
+    Account, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Intent, Ledger, Order, Outcome,
+    Policy, Proposal, Role, Rules, Ruling, Seq, Signal, Subject, Timestamp, Tracker, Verdict, What,
+    judge, propose,
 };
 
 pub(crate) const START: i64 = 1_795_320_000_000;
@@ -91,29 +92,32 @@ impl Lab {
             unknown,
             at: self.now,
         };
-        self.submit(&Report::Login(attempt));
+        self.judge(&Signal::Login(attempt));
         self.pass(20);
         seen
     }
 
-    pub(crate) fn submit(&mut self, report: &Report) -> Vec<Ruling> {
-        let ids = &mut self.ids;
-        let mut fresh = || {
-            *ids += 1;
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&ids.to_be_bytes());
-            id[8..].copy_from_slice(&ids.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-            EventId(id)
-        };
-        let (proposal, notices) = weigh(
+    pub(crate) fn judge(&mut self, signal: &Signal) -> Vec<Ruling> {
+        let mut fresh = fresh(&mut self.ids);
+        let (proposal, notices) = judge(
             &self.ledger,
             &mut self.tracker,
             &self.policy,
-            report,
+            signal,
             self.now,
             &mut fresh,
         );
         self.notes.extend(notices.iter().map(ToString::to_string));
+        self.carry_out(proposal)
+    }
+
+    pub(crate) fn submit(&mut self, intent: &Intent) -> Vec<Ruling> {
+        let mut fresh = fresh(&mut self.ids);
+        let proposal = propose(&self.ledger, &self.policy, intent, self.now, &mut fresh);
+        self.carry_out(proposal)
+    }
+
+    fn carry_out(&mut self, proposal: Proposal) -> Vec<Ruling> {
         match proposal {
             Proposal::Answer(ruling) => vec![ruling],
             Proposal::Events(events) => events
@@ -132,7 +136,7 @@ impl Lab {
             Subject::parse(subject).unwrap(),
             what,
         );
-        self.submit(&Report::Order(order)).remove(0)
+        self.submit(&Intent::Order(order)).remove(0)
     }
 
     /// So many wrong guesses of these; how many were checked.
@@ -160,5 +164,16 @@ impl Lab {
         for (place, event) in self.log.iter().enumerate() {
             self.ledger.fold(Seq(place as u64 + 1), event);
         }
+    }
+}
+
+/// Fresh ids, numbered on.
+fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
+    move || {
+        *ids += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&ids.to_be_bytes());
+        id[8..].copy_from_slice(&ids.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        EventId(id)
     }
 }

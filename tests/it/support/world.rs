@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Door, Order, Policy, Report, Role, Ruling, Subject, Term, Timestamp, What,
+    Actor, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Timestamp, What,
 };
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Server, Storage};
@@ -93,14 +93,14 @@ impl World {
             reason: Some("spam".into()),
             note: Some("private".into()),
         };
-        self.gate.submit(order(subject, what)).await.unwrap()
+        self.gate.submit_one(order(subject, what)).await.unwrap()
     }
 
     pub(crate) async fn lift(&self, subject: &str) -> Ruling {
         let what = What::Lift {
             reason: String::new(),
         };
-        self.gate.submit(order(subject, what)).await.unwrap()
+        self.gate.submit_one(order(subject, what)).await.unwrap()
     }
 
     pub(crate) async fn settled(&self, subject: &str) -> Settled {
@@ -115,8 +115,8 @@ impl Drop for World {
     }
 }
 
-pub(crate) fn order(subject: &str, what: What) -> Report {
-    Report::Order(Order::new(
+pub(crate) fn order(subject: &str, what: What) -> Intent {
+    Intent::Order(Order::new(
         Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         Subject::parse(subject).unwrap(),
         what,

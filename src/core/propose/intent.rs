@@ -1,38 +1,32 @@
-//! What may be reported: what somebody wants done, what the server saw, and that time went on.
+//! What may be decided on: what somebody wants done, what was decided elsewhere, and that time went on.
 
 use std::net::IpAddr;
 
 use crate::core::actor::Actor;
-use crate::core::attempt::Attempt;
 use crate::core::event::{CommandId, Event, Origin, Seq};
 use crate::core::subject::{Account, Subject};
 use crate::core::term::Term;
 use crate::core::watch::Watch;
 
-/// Something that happened, from any door.
+/// What [`propose`](super::propose) turns into events. Logins are [`Signal`](crate::core::Signal)s: they are counted first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+pub enum Intent {
     /// Somebody wants something done.
     Order(Order),
-    /// A login the server reports.
-    Login(Attempt),
-    /// Failed logins by hand: counted as reported ones are, with all that follows.
-    Attempt {
-        /// Who.
-        actor: Actor,
-        /// Of whom.
-        subject: Subject,
-        /// How many, at most [`ATTEMPTS_AT_ONCE`](crate::core::weigh::ATTEMPTS_AT_ONCE) at once.
-        times: u32,
-    },
     /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
     /// author and terms; what it was based on there means nothing here. History only goes on: one
     /// that is older than the last change of its subject here is [`Ruling::Stale`](crate::core::Ruling::Stale).
     Recall(Box<Event>),
-    /// Time went on.
+    /// Time went on: bans whose end has come are written down as ended.
     Tick,
     /// The configuration changed: bans by rules that it exempts now end.
     Review,
+}
+
+impl From<Order> for Intent {
+    fn from(order: Order) -> Intent {
+        Intent::Order(order)
+    }
 }
 
 /// What somebody wants done.
@@ -46,6 +40,9 @@ pub struct Order {
     pub own_addresses: Vec<IpAddr>,
     /// The command it is part of, with others or alone; `None`: of none that a person gave.
     pub command: Option<CommandId>,
+    /// The place in the log up to which the actor knew what was decided when they chose this subject. What another
+    /// person decided about it since is not overruled. `None`: they named the subject just now.
+    pub seen: Option<Seq>,
     /// Whom it is about.
     pub subject: Subject,
     /// What.
@@ -61,9 +58,17 @@ impl Order {
             own_account: None,
             own_addresses: Vec::new(),
             command: None,
+            seen: None,
             subject,
             what,
         }
+    }
+
+    /// Chosen from what had been decided up to this place in the log.
+    #[must_use]
+    pub fn chosen_at(mut self, seen: Seq) -> Order {
+        self.seen = Some(seen);
+        self
     }
 
     /// Given by the owner of this account, who may not ban it; `None`: they have none.

@@ -15,7 +15,7 @@ use super::attempt::{Attempt, Outcome};
 use super::event::{Change, Event, EventId, Origin, Personal};
 use super::ledger::{Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
-use super::propose::{Proposal, Report, propose};
+use super::propose::Proposal;
 use super::rules::{Key, Rule};
 use super::subject::Subject;
 use super::time::Timestamp;
@@ -28,39 +28,53 @@ pub(super) use past::{bans_that_count, clean_since};
 /// How many attempts by hand are taken at once.
 pub const ATTEMPTS_AT_ONCE: u32 = 1_000;
 
-/// From any report to events, or to an answer when there is nothing to append; and what admins
-/// should hear of. Pure, as [`propose`] is, which decides what needs no counting.
-pub fn weigh(
+/// What the rules judge: logins the server reports, and failures a person reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A login the server reports.
+    Login(Attempt),
+    /// Failed logins by hand: counted as reported ones are, with all that follows.
+    ByHand {
+        /// Who.
+        actor: Actor,
+        /// Of whom.
+        subject: Subject,
+        /// How many, at most [`ATTEMPTS_AT_ONCE`] at once.
+        times: u32,
+    },
+}
+
+/// Counts a signal and compares with the rules: the bans they ask for, or why nothing was counted; and what admins
+/// should hear of. Pure, as [`propose`](super::propose::propose()) is: `now` and `fresh` (a source of new event ids)
+/// are arguments.
+pub fn judge(
     ledger: &Ledger,
     tracker: &mut Tracker,
     policy: &Policy,
-    report: &Report,
+    signal: &Signal,
     now: Timestamp,
     fresh: &mut dyn FnMut() -> EventId,
 ) -> (Proposal, Vec<Notice>) {
     tracker.follow(&policy.rules);
-    let mut scale = Scale {
+    let mut judge = Judge {
         ledger,
         tracker,
         policy,
         now,
         notices: Vec::new(),
     };
-    let proposal = match report {
-        Report::Login(attempt) => Proposal::Events(scale.login(attempt, fresh)),
-        Report::Attempt {
+    let proposal = match signal {
+        Signal::Login(attempt) => Proposal::Events(judge.login(attempt, fresh)),
+        Signal::ByHand {
             actor,
             subject,
             times,
-        } => scale.by_hand(actor, subject, *times, fresh),
-        Report::Order(_) | Report::Recall(_) | Report::Tick | Report::Review => {
-            propose(ledger, policy, report, now, fresh)
-        }
+        } => judge.by_hand(actor, subject, *times, fresh),
     };
-    (proposal, scale.notices)
+    (proposal, judge.notices)
 }
 
-struct Scale<'a> {
+struct Judge<'a> {
     ledger: &'a Ledger,
     tracker: &'a mut Tracker,
     policy: &'a Policy,
@@ -79,7 +93,7 @@ struct Over {
     before: Option<Duration>,
 }
 
-impl<'a> Scale<'a> {
+impl<'a> Judge<'a> {
     fn login(&mut self, attempt: &Attempt, fresh: &mut dyn FnMut() -> EventId) -> Vec<Event> {
         let reach = &self.policy.rules.reach;
         let mut who = Who::at(reach, attempt.account.as_ref(), attempt.address);

@@ -1,0 +1,258 @@
+//! The one road every decision takes: propose, append, fold, answer.
+//!
+//! Intents are proposed in batches under the ledger's lock, appended together outside of it, and each is answered by
+//! the fold's ruling on its own event. One intent is a batch of one: there is no other implementation.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::Gate;
+use super::clock::Ids;
+use super::ports::LogFault;
+use crate::core::{
+    Change, Deed, Event, EventId, Intent, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, What,
+    propose,
+};
+use crate::journal;
+
+/// How often an intent is proposed again when somebody else changed the subject first.
+const STALE_RETRIES: u32 = 5;
+/// After so many events an append takes no more intents.
+const APPENDED_AT_ONCE: usize = 4_096;
+/// How many intents are looked at under one lock, which logins may have to wait for.
+const PROPOSED_AT_ONCE: usize = 256;
+
+/// What came of one intent. A [`LogFault`]: it could not be made durable and did not happen.
+pub type Answer = Result<Ruling, LogFault>;
+
+impl Gate {
+    /// Decides on intents, in this order: a later one about the same subject knows what came of an earlier one. The
+    /// answers stand in the order of the intents. When it returns, each change is durable and in force, or was not made.
+    ///
+    /// An order of a person never overrules silently what another person decided about the subject in the meantime: it
+    /// is answered with [`Ruling::Overtaken`], alone or among many. "In the meantime" begins when the order is proposed,
+    /// or at [`Order::seen`](crate::core::Order::seen).
+    ///
+    /// Of those appended together all or none happen. When the future is dropped half-way, what was appended stands and
+    /// the rest is not made.
+    pub async fn submit(&self, intents: Vec<Intent>) -> Vec<Answer> {
+        let mut work = Work::new(intents);
+        while !work.left.is_empty() {
+            let Batch { events, tries, .. } = self.propose_batch(&mut work);
+            let asked = tries.iter().map(|one| one.last).collect();
+            match self.append(events, asked).await {
+                Ok(rulings) => self.answer(&mut work, tries, rulings),
+                Err(why) => {
+                    for one in tries {
+                        work.answers[one.left.at] = Some(Err(why.clone()));
+                    }
+                }
+            }
+        }
+        // Whatever left the queue has its answer.
+        let answers = work.answers.into_iter();
+        answers
+            .map(|answer| answer.unwrap_or(Ok(Ruling::Noted)))
+            .collect()
+    }
+
+    /// [`Gate::submit`] for one.
+    ///
+    /// # Errors
+    /// [`LogFault`] when it could not be made durable; then it did not happen.
+    pub async fn submit_one(&self, intent: impl Into<Intent>) -> Answer {
+        let answers = self.submit(vec![intent.into()]).await;
+        answers.into_iter().next().unwrap_or(Ok(Ruling::Noted))
+    }
+
+    /// Proposes what is next in the queue until the batch is full, or comes to a subject it has.
+    fn propose_batch(&self, work: &mut Work) -> Batch {
+        let policy = self.policy.load();
+        let mut batch = Batch::default();
+        let mut ids = Ids::default();
+        let mut is_open = true;
+        while is_open {
+            let now = self.clock.now();
+            self.read(|ledger| {
+                for _ in 0..PROPOSED_AT_ONCE {
+                    let next = work.left.front().copied();
+                    let Some(left) =
+                        next.filter(|left| batch.takes(&work.intents[left.at], ledger))
+                    else {
+                        is_open = false;
+                        return;
+                    };
+                    work.left.pop_front();
+                    let intent = &work.intents[left.at];
+                    batch.is_wide = changes_only(intent, ledger).is_none();
+                    let proposal = propose(ledger, &policy, intent, now, &mut || ids.fresh());
+                    work.answers[left.at] = match (ids.fault(), proposal) {
+                        (Some(why), _) => Some(Err(why)),
+                        (None, Proposal::Answer(ruling)) => Some(Ok(ruling)),
+                        (None, Proposal::Events(events)) => match left.rival(intent, ledger) {
+                            Some(deed) => Some(Ok(Ruling::Overtaken(Box::new(deed)))),
+                            None => batch.add(events, left, now),
+                        },
+                    };
+                }
+            });
+        }
+        batch
+    }
+
+    /// Gives each intent of a batch its ruling; the stale ones are proposed again, before the rest.
+    fn answer(&self, work: &mut Work, tries: Vec<Try>, rulings: Vec<Ruling>) {
+        let mut again = Vec::new();
+        for (one, ruling) in tries.into_iter().zip(rulings) {
+            let intent = &work.intents[one.left.at];
+            if ruling == Ruling::Stale && one.left.times > 1 {
+                again.push(Left {
+                    times: one.left.times - 1,
+                    seen: Some(one.based_on),
+                    ..one.left
+                });
+                continue;
+            }
+            if let Intent::Order(order) = intent {
+                self.teller.ordered(order, &ruling, one.when);
+            }
+            work.answers[one.left.at] = Some(Ok(ruling));
+        }
+        for one in again.into_iter().rev() {
+            work.left.push_front(one);
+        }
+    }
+
+    /// Appends events, all of them or none, and waits until they have been folded: the rulings on
+    /// those that are `asked` about, in that order.
+    pub(super) async fn append(
+        &self,
+        events: Vec<Event>,
+        asked: Vec<EventId>,
+    ) -> Result<Vec<Ruling>, LogFault> {
+        journal::append(&*self.journal, &self.rulings, &events, asked).await
+    }
+}
+
+/// A list of intents being worked off.
+struct Work {
+    intents: Vec<Intent>,
+    answers: Vec<Option<Answer>>,
+    left: VecDeque<Left>,
+}
+
+/// An intent that has no answer yet.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Its place in the list.
+    at: usize,
+    /// How often it may still be tried.
+    times: u32,
+    /// What another person did behind this place in the log must not be overruled.
+    seen: Option<Seq>,
+}
+
+/// Intents whose events go into one append.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    subjects: HashSet<Subject>,
+    tries: Vec<Try>,
+    /// It holds one that changes more than its own subject: nothing may follow.
+    is_wide: bool,
+}
+
+/// An intent of a batch.
+struct Try {
+    left: Left,
+    when: Timestamp,
+    /// The event whose ruling is its answer, and the version that one was decided on.
+    last: EventId,
+    based_on: Seq,
+}
+
+impl Work {
+    fn new(intents: Vec<Intent>) -> Self {
+        let mut answers = Vec::new();
+        answers.resize_with(intents.len(), || None);
+        let left = intents.iter().enumerate().map(|(at, intent)| Left {
+            at,
+            times: STALE_RETRIES,
+            seen: match intent {
+                Intent::Order(order) => order.seen,
+                _ => None,
+            },
+        });
+        Work {
+            left: left.collect(),
+            intents,
+            answers,
+        }
+    }
+}
+
+impl Left {
+    /// What another person did to the subject of an order that its giver could not know of.
+    fn rival(&self, intent: &Intent, ledger: &Ledger) -> Option<Deed> {
+        let Intent::Order(order) = intent else {
+            return None;
+        };
+        let (seen, deed) = (self.seen?, ledger.undoable(&order.subject)?);
+        let is_anothers = deed.by.bare_name() != order.actor.bare_name();
+        (deed.seq > seen && is_anothers).then(|| deed.clone())
+    }
+}
+
+/// The only subject that an intent may change; `None`: others too, which shows only when it is folded.
+fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> {
+    let (subject, is_alone) = match intent {
+        Intent::Order(order) => {
+            let is_alone = match order.what {
+                What::Ban { .. }
+                | What::Adopt { .. }
+                | What::Lift { .. }
+                | What::Extend { .. }
+                | What::Kick { .. } => true,
+                What::Undo { .. } => ledger.is_undone_alone(&order.subject),
+                _ => false,
+            };
+            (&order.subject, is_alone)
+        }
+        Intent::Recall(event) => {
+            let is_alone = !matches!(event.change, Change::Allowed { .. });
+            (&event.subject, is_alone)
+        }
+        Intent::Tick | Intent::Review => return None,
+    };
+    is_alone.then_some(subject)
+}
+
+impl Batch {
+    /// Whether what an intent leads to does not depend on what the batch will change.
+    fn takes(&self, intent: &Intent, ledger: &Ledger) -> bool {
+        match changes_only(intent, ledger) {
+            None => self.tries.is_empty(),
+            Some(subject) => {
+                !self.is_wide
+                    && !self.subjects.contains(subject)
+                    && self.events.len() < APPENDED_AT_ONCE
+            }
+        }
+    }
+
+    /// Takes in the events of an intent; the answer, if there are none.
+    fn add(&mut self, events: Vec<Event>, left: Left, when: Timestamp) -> Option<Answer> {
+        let Some(last) = events.last() else {
+            return Some(Ok(Ruling::Noted));
+        };
+        self.tries.push(Try {
+            left,
+            when,
+            last: last.id,
+            based_on: last.based_on,
+        });
+        let subjects = events.iter().map(|event| event.subject.clone());
+        self.subjects.extend(subjects);
+        self.events.extend(events);
+        None
+    }
+}
