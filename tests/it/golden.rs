@@ -12,7 +12,7 @@ use minidom::Element;
 use portcullis::command::{Spec, specs, standard};
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_COMMANDS, NS_DATA, submit};
-use crate::wire::{server, steady, write};
+use crate::support::screens::{server, steady, write};
 
 type Filled = &'static [(&'static str, &'static [&'static str])];
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bot;
 pub(crate) mod lab;
+pub(crate) mod screens;
 pub(crate) mod scripted;
 mod server;
 mod world;
