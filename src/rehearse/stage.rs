@@ -90,20 +90,24 @@ impl Stage {
     }
 
     fn submit(&mut self, intent: &Intent, why: &str) {
-        let mut fresh = fresh(&mut self.ids);
-        let proposal = propose(&self.ledger, &self.policy, intent, self.now, &mut fresh);
+        let proposal = propose(
+            &self.ledger,
+            &self.policy,
+            intent,
+            self.now,
+            &mut fresh(&mut self.ids),
+        );
         self.carry_out(proposal, why);
     }
 
     fn judge(&mut self, signal: &Signal) {
-        let mut fresh = fresh(&mut self.ids);
         let (proposal, notices) = judge(
             &self.ledger,
             &mut self.tracker,
             &self.policy,
             signal,
             self.now,
-            &mut fresh,
+            &mut fresh(&mut self.ids),
         );
         self.notes.extend(notices.iter().map(ToString::to_string));
         self.carry_out(proposal, "");

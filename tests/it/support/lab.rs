@@ -98,22 +98,26 @@ impl Lab {
     }
 
     pub(crate) fn judge(&mut self, signal: &Signal) -> Vec<Ruling> {
-        let mut fresh = fresh(&mut self.ids);
         let (proposal, notices) = judge(
             &self.ledger,
             &mut self.tracker,
             &self.policy,
             signal,
             self.now,
-            &mut fresh,
+            &mut fresh(&mut self.ids),
         );
         self.notes.extend(notices.iter().map(ToString::to_string));
         self.carry_out(proposal)
     }
 
     pub(crate) fn submit(&mut self, intent: &Intent) -> Vec<Ruling> {
-        let mut fresh = fresh(&mut self.ids);
-        let proposal = propose(&self.ledger, &self.policy, intent, self.now, &mut fresh);
+        let proposal = propose(
+            &self.ledger,
+            &self.policy,
+            intent,
+            self.now,
+            &mut fresh(&mut self.ids),
+        );
         self.carry_out(proposal)
     }
 
