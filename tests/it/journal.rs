@@ -21,7 +21,7 @@ async fn ban(world: &World) -> Result<Ruling, LogFault> {
         reason: None,
         note: None,
     };
-    world.gate.submit(order(WHO, what)).await
+    world.gate.submit_one(order(WHO, what)).await
 }
 
 fn is_banned(world: &World) -> bool {
