@@ -22,7 +22,8 @@ use crate::command::{Context, Recorded};
 use crate::config::Config;
 use crate::enforce::XmppServer;
 use crate::front::hook::Hook;
-use crate::front::{Desk, Roles, notices, terminal};
+use crate::front::router::ServerSide;
+use crate::front::{Bot, Notices, Roles, Router, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
 use crate::gate::ports::{Server, Storage};
@@ -32,7 +33,7 @@ use crate::store::{Store, recording};
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
 use runtime::{Runtime, Tasks, Vital};
-use tasks::{announce, renew, route, send};
+use tasks::{announce, renew};
 
 pub use doctor::doctor;
 
@@ -115,12 +116,13 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         keep: settings.keep,
     });
     let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
-    let desk = Desk::new(
+    let bot = Bot::new(
         wire.domain().clone(),
         context.clone(),
         Roles::new(config.granted.clone()),
     );
-    desk.rooms().configure(config.rooms.clone());
+    bot.rooms().configure(config.rooms.clone());
+    let notices = Notices::new(Arc::clone(&bot));
     let hook = Hook::new(
         wire.domain().clone(),
         Arc::clone(&gate),
@@ -154,17 +156,18 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let epoch = hook.epoch().to_owned();
     workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.news(), stop));
     workers.spawn(|stop| Arc::clone(&gate).keep_snapshots(stop));
-    workers.spawn(|stop| Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), stop));
+    workers.spawn(|stop| Arc::clone(bot.rooms()).run(wire.clone(), asker.clone(), stop));
     workers.spawn(|stop| announce(host.standing(), ready_tell, stop));
     workers.spawn(|stop| {
         let gate = Arc::clone(&gate);
         async move { gate.watch_the_server(stop).await }
     });
-    desk.set_notices(config.notices);
+    notices.set(config.notices);
     if let Some(hearing) = gate.hearing() {
-        let (desk, gate) = (Arc::clone(&desk), Arc::clone(&gate));
-        workers
-            .spawn(|stop| notices::run(desk, gate, hearing, host.standing(), wire.clone(), stop));
+        let (notices, gate) = (Arc::clone(&notices), Arc::clone(&gate));
+        workers.spawn(|stop| {
+            notices::run(notices, gate, hearing, host.standing(), wire.clone(), stop)
+        });
     }
     if let Some(settings) = config.record_attempts.clone()
         && let Some(weighings) = gate.weighings()
@@ -187,12 +190,17 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     });
     let mut routing = Tasks::new();
     routing.spawn(|stop| {
-        let (host, desk) = (Arc::clone(&host), Arc::clone(&desk));
-        route(incoming, asker, host, desk, hook, wire.clone(), stop)
+        let side = ServerSide {
+            asker,
+            server: Arc::clone(&host),
+            hook,
+        };
+        let router = Router::new(Arc::clone(&bot), Arc::clone(&notices));
+        router.run(incoming, side, wire.clone(), stop)
     });
     let farewell = {
-        let desk = Arc::clone(&desk);
-        async move { send(&wire, desk.farewell()).await }
+        let bot = Arc::clone(&bot);
+        async move { wire.send_all(bot.farewell()).await }
     };
     let runtime = Runtime {
         listeners,
@@ -207,7 +215,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     signals::watch(
         signals,
         runtime,
-        reload::Reload::new(file, config, logs, gate, host, desk),
+        reload::Reload::new(file, config, logs, gate, host, bot, notices),
     )
     .await
 }

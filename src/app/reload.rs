@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Key};
 use crate::enforce::XmppServer;
-use crate::front::{Desk, Roles};
+use crate::front::{Bot, Notices, Roles};
 use crate::gate::Gate;
 use crate::logs::Logs;
 
@@ -16,7 +16,8 @@ pub(super) struct Reload {
     logs: Logs,
     gate: Arc<Gate>,
     server: Arc<XmppServer>,
-    desk: Arc<Desk>,
+    bot: Arc<Bot>,
+    notices: Arc<Notices>,
 }
 
 impl Reload {
@@ -26,7 +27,8 @@ impl Reload {
         logs: Logs,
         gate: Arc<Gate>,
         server: Arc<XmppServer>,
-        desk: Arc<Desk>,
+        bot: Arc<Bot>,
+        notices: Arc<Notices>,
     ) -> Self {
         Reload {
             file,
@@ -34,7 +36,8 @@ impl Reload {
             logs,
             gate,
             server,
-            desk,
+            bot,
+            notices,
         }
     }
 
@@ -57,9 +60,9 @@ impl Reload {
         };
         let changes = Changes::between(&self.config, &new);
         self.gate.set_policy(new.policy.clone());
-        self.desk.set_roles(Roles::new(new.granted.clone()));
-        self.desk.set_notices(new.notices);
-        self.desk.rooms().configure(new.rooms.clone());
+        self.bot.set_roles(Roles::new(new.granted.clone()));
+        self.notices.set(new.notices);
+        self.bot.rooms().configure(new.rooms.clone());
         self.server.set_admins(
             new.server.admins.clone(),
             self.config.server.act_as.clone(),

@@ -1,74 +1,18 @@
-//! The tasks that are of no room alone: from the link to the doors, a new link, and telling that we are ready.
+//! The tasks that belong to no room alone: a new link when rights are lost, and telling that we are ready.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_xmpp::Stanza;
 
 use crate::enforce::XmppServer;
-use crate::front::Desk;
-use crate::front::hook::Hook;
 use crate::gate::ports::Standing;
 use crate::http::{Grants, Readiness};
-use crate::xmpp::iq::{Asker, Routed};
-use crate::xmpp::link::Incoming;
 use crate::xmpp::wire::Wire;
 
 /// How long systemd is asked to wait for the server, again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Hands on what the link brings.
-pub(super) async fn route(
-    mut incoming: mpsc::Receiver<Incoming>,
-    asker: Asker,
-    host: Arc<XmppServer>,
-    desk: Arc<Desk>,
-    hook: Arc<Hook>,
-    wire: Wire,
-    stop: CancellationToken,
-) {
-    // The receiver must be emptied to the end: a link that nobody listens to stops.
-    while let Some(arrived) = incoming.recv().await {
-        match arrived {
-            Incoming::Up => {
-                host.link_up();
-                desk.rooms().link_up();
-                send(&wire, desk.greeting()).await;
-            }
-            Incoming::Down { why } => {
-                host.link_down();
-                desk.rooms().link_down();
-                tracing::warn!(%why, "the link to the server is down");
-            }
-            Incoming::Stanza(received, _in_hand) => {
-                if let Routed::NotMine(received) = asker.route(received)
-                    && !host.take(&received)
-                    && !stop.is_cancelled()
-                {
-                    let reply = match hook.receive(&received) {
-                        Some(reply) => reply,
-                        None => desk.receive(&received),
-                    };
-                    send(&wire, reply.now).await;
-                    if let Some(later) = reply.later {
-                        let wire = wire.clone();
-                        tokio::spawn(async move { send(&wire, later.await).await });
-                    }
-                }
-            }
-        }
-    }
-}
-
-pub(super) async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
-    for stanza in stanzas {
-        if let Err(why) = wire.send(stanza).await {
-            tracing::warn!(%why, "an answer was not sent");
-        }
-    }
-}
 
 /// Opens a new connection when the server has dropped our rights without a word.
 pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationToken) {

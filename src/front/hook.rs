@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
-use super::route::{Asked, Reply};
+use super::reply::{Asked, Reply};
 use crate::core::{Attempt, Changed, Seq};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;

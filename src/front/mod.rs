@@ -3,10 +3,11 @@
 //!
 //! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
 //! [`Outcome`](crate::command::Outcome); it decides nothing about bans and says no sentence of
-//! its own. Start reading at [`route`], which gives every stanza to its door and every request
+//! its own. Start reading at [`router`], which gives every stanza to its door and every request
 //! exactly one answer.
 
 pub mod adhoc;
+pub mod bot;
 pub mod chat;
 pub mod disco;
 pub mod hook;
@@ -14,8 +15,9 @@ pub mod line;
 mod message;
 pub mod notices;
 pub mod presence;
+mod reply;
 pub mod rooms;
-pub mod route;
+pub mod router;
 mod said;
 pub mod sessions;
 pub mod talk;
@@ -24,5 +26,8 @@ mod text;
 pub mod work;
 
 pub use crate::command::Roles;
+pub use bot::Bot;
+pub use notices::Notices;
+pub use reply::Reply;
 pub use rooms::Rooms;
-pub use route::{Desk, Reply};
+pub use router::Router;

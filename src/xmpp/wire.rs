@@ -223,7 +223,16 @@ impl Wire {
         self.enqueue(session, checked, room)
     }
 
-    /// The same without waiting.
+    /// Sends stanzas that nobody waits for: what is not sent is logged.
+    pub async fn send_all(&self, stanzas: Vec<Stanza>) {
+        for stanza in stanzas {
+            if let Err(why) = self.send(stanza).await {
+                tracing::warn!(%why, "a stanza was not sent");
+            }
+        }
+    }
+
+    /// [`Wire::send`] without waiting.
     pub fn try_send(&self, stanza: Stanza) -> Result<(), Unsent> {
         let session = self.session();
         if session == 0 {

@@ -201,7 +201,7 @@ async fn risky_bans_ask_and_the_yes_is_for_one_person_one_thing_and_two_minutes(
     let six: String = (0..6).map(|n| format!("u{n}@example.org ")).collect();
     let text = bot.chat(ADMIN, &format!("ban {six} 1d")).await;
     assert!(text.contains("These are 6 subjects at once."), "{text}");
-    bot.desk.set_roles(roles(&[], &[]));
+    bot.bot.set_roles(roles(&[], &[]));
     assert!(
         bot.chat(ADMIN, "yes")
             .await
@@ -422,8 +422,8 @@ async fn two_submits_at_once_do_the_work_once() {
     let iq = format!(
         "<iq type='set' id='q' from='{ADMIN}' to='{DOMAIN}'><command xmlns='{NS_COMMANDS}' {attributes}>{filled}</command></iq>"
     );
-    let one = bot.desk.receive(&received(&iq));
-    let two = bot.desk.receive(&received(&iq));
+    let one = bot.router.receive(&received(&iq));
+    let two = bot.router.receive(&received(&iq));
     assert!(one.now.is_empty() && one.later.is_some());
     assert_eq!(
         condition(&element(two.now.into_iter().next().unwrap())),
@@ -621,13 +621,13 @@ async fn faults_of_protocol_have_the_conditions_of_the_standard() {
             "{from} {attributes}"
         );
     }
-    bot.desk.set_roles(roles(&[], &[]));
+    bot.bot.set_roles(roles(&[], &[]));
     assert_eq!(
         bot.command_fault(ADMIN, &format!("node='ban' sessionid='{id}'"), "")
             .await,
         "forbidden"
     );
-    bot.desk.set_roles(roles(&["admin@example.org"], &[]));
+    bot.bot.set_roles(roles(&["admin@example.org"], &[]));
     bot.pass(15 * 60);
     assert_eq!(
         bot.command_fault(ADMIN, &format!("node='ban' sessionid='{id}'"), "")
@@ -811,8 +811,8 @@ async fn the_hash_in_the_presence_is_the_one_that_can_be_asked_for() {
         .await;
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].attr("type"), Some("unsubscribed"));
-    assert_eq!(bot.desk.greeting().len(), 2);
-    assert_eq!(bot.desk.farewell().len(), 2);
+    assert_eq!(bot.bot.greeting().len(), 2);
+    assert_eq!(bot.bot.farewell().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -855,21 +855,25 @@ async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
         ))
     };
     let first = bot
-        .desk
+        .router
         .receive(&say("ban a@example.org 1d x"))
         .later
         .unwrap();
-    let second = bot.desk.receive(&say("unban a@example.org")).later.unwrap();
+    let second = bot
+        .router
+        .receive(&say("unban a@example.org"))
+        .later
+        .unwrap();
     let (second, first) = tokio::join!(second, first);
     let text = |answers: Vec<Stanza>| body_of(&element(answers.into_iter().next().unwrap()));
     assert!(text(first).starts_with("Banned #1"));
     assert!(text(second).starts_with("Un-banned #1"));
     let mut waiting = Vec::new();
-    for n in 0..portcullis::front::route::AT_ONCE {
+    for n in 0..portcullis::front::router::AT_ONCE {
         let iq = format!(
             "<iq type='set' id='{n}' from='{ADMIN}' to='{DOMAIN}'><command xmlns='{NS_COMMANDS}' node='status'/></iq>"
         );
-        waiting.push(bot.desk.receive(&received(&iq)).later.unwrap());
+        waiting.push(bot.router.receive(&received(&iq)).later.unwrap());
     }
     assert_eq!(
         bot.command_fault(ADMIN, "node='status'", "").await,

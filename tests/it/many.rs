@@ -164,7 +164,7 @@ async fn next_and_previous_turn_the_pages_of_ones_own_last_list() {
     assert_eq!(first(&bot, "next").await, "That was the last page.");
     // A role that is gone lists nothing.
     bot.chat(ADMIN, "list").await;
-    bot.desk.set_roles(crate::support::bot::roles(&[], &[]));
+    bot.bot.set_roles(crate::support::bot::roles(&[], &[]));
     assert!(
         bot.chat(ADMIN, "next")
             .await

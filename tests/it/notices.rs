@@ -34,7 +34,7 @@ struct Notice {
 impl Tower {
     fn new() -> Self {
         let bot = Bot::new();
-        bot.desk.set_notices(Settings {
+        bot.notices.set(Settings {
             digest: Duration::from_secs(600),
             most: 3,
         });
@@ -46,8 +46,8 @@ impl Tower {
     fn told(&mut self, can: bool) -> Vec<Notice> {
         let news: Vec<_> = std::iter::from_fn(|| self.hearing.now()).collect();
         let missed: Vec<_> = self.hearing.missed().collect();
-        let mut stanzas = self.bot.desk.hear(&news, &missed, can);
-        stanzas.extend(self.bot.desk.due(can, false).0);
+        let mut stanzas = self.bot.notices.hear(&news, &missed, can);
+        stanzas.extend(self.bot.notices.due(can, false).0);
         stanzas.into_iter().map(|one| read(element(one))).collect()
     }
 

@@ -14,7 +14,7 @@ fn bot(rights: Rights) -> Bot {
     let bot = Bot::new();
     let account = |text| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
     let admin = (account(ROOT), Rights::everywhere(Role::Admin));
-    bot.desk
+    bot.bot
         .set_roles(Roles::new([admin, (account(SOMEBODY), rights)]));
     bot
 }
@@ -233,8 +233,7 @@ async fn an_admin_is_told_who_holds_which_role_and_nobody_else_is() {
         ])
     };
     let bot = Bot::new();
-    bot.desk
-        .set_roles(granted(Rights::everywhere(Role::Viewer)));
+    bot.bot.set_roles(granted(Rights::everywhere(Role::Viewer)));
     let told = bot.chat(ROOT, "policy").await;
     for line in [
         "Admins: root@root.example\n",
@@ -252,7 +251,7 @@ async fn an_admin_is_told_who_holds_which_role_and_nobody_else_is() {
         "{told}"
     );
     // Of other hosts than theirs, admins of some hosts hear nothing. Roles that are read again are the ones told.
-    bot.desk
+    bot.bot
         .set_roles(granted(Rights::on(Role::Admin, ["a.example"])));
     let told = bot.chat(SOMEBODY, "policy").await;
     for line in [

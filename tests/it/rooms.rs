@@ -6,8 +6,8 @@ use std::time::Duration;
 use minidom::Element;
 use portcullis::command::Context;
 use portcullis::core::{Role, Timestamp};
-use portcullis::front::Desk;
 use portcullis::front::rooms::{Grants, SILENCE, Settings};
+use portcullis::front::{Bot, Notices, Router};
 use portcullis::xmpp::iq::{Asker, Routed};
 use portcullis::xmpp::link::{Incoming, Link};
 use portcullis::xmpp::wire::Wire;
@@ -29,7 +29,7 @@ const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// The bot with one room and the server that has it.
 struct Stage {
     world: World,
-    desk: Arc<Desk>,
+    bot: Arc<Bot>,
     server: Scripted,
     peer: Peer,
     began: Instant,
@@ -61,21 +61,22 @@ impl Stage {
         let started = Timestamp::from_millis(START);
         let context = Context::new(Arc::clone(&world.gate), started);
         let roles = roles(&["admin@example.org"], &["mod@example.org"]);
-        let desk = Desk::new(DOMAIN.parse().unwrap(), context, roles);
-        desk.rooms().configure(rooms);
+        let bot = Bot::new(DOMAIN.parse().unwrap(), context, roles);
+        bot.rooms().configure(rooms);
         let stop = CancellationToken::new();
         tokio::spawn(link.run(stop.clone()));
-        tokio::spawn(Arc::clone(desk.rooms()).run(wire.clone(), asker.clone(), stop.clone()));
+        tokio::spawn(Arc::clone(bot.rooms()).run(wire.clone(), asker.clone(), stop.clone()));
         tokio::spawn({
-            let desk = Arc::clone(&desk);
+            let bot = Arc::clone(&bot);
+            let router = Router::new(Arc::clone(&bot), Notices::new(Arc::clone(&bot)));
             async move {
                 while let Some(arrived) = incoming.recv().await {
                     match arrived {
-                        Incoming::Up => desk.rooms().link_up(),
-                        Incoming::Down { .. } => desk.rooms().link_down(),
+                        Incoming::Up => bot.rooms().link_up(),
+                        Incoming::Down { .. } => bot.rooms().link_down(),
                         Incoming::Stanza(received, _) => {
                             if let Routed::NotMine(received) = asker.route(received) {
-                                let reply = desk.receive(&received);
+                                let reply = router.receive(&received);
                                 send(&wire, reply.now).await;
                                 if let Some(later) = reply.later {
                                     send(&wire, later.await).await;
@@ -89,7 +90,7 @@ impl Stage {
         let peer = server.admit().await;
         Stage {
             world,
-            desk,
+            bot,
             server,
             peer,
             began: Instant::now(),
@@ -628,7 +629,7 @@ async fn a_silent_loss_is_found_and_a_new_link_enters_again() {
     };
     stage.looked_at(&[]).await;
     stage.knocks().await;
-    let rooms = stage.desk.rooms();
+    let rooms = stage.bot.rooms();
     assert_eq!(
         rooms.joined(),
         [] as [BareJid; 0],
@@ -640,7 +641,7 @@ async fn a_silent_loss_is_found_and_a_new_link_enters_again() {
         .await;
     stage.says("Ada", "groupchat", "!list").await;
     stage.room_told().await;
-    assert_eq!(stage.desk.rooms().joined(), [BareJid::new(ROOM).unwrap()]);
+    assert_eq!(stage.bot.rooms().joined(), [BareJid::new(ROOM).unwrap()]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -661,7 +662,7 @@ async fn a_refusal_stands_in_the_status_and_other_settings_take_hold_at_once() {
     // Another room in its place: the old one is forgotten, the new one is entered at once.
     let mut other = ops(false);
     other.room = BareJid::new("desk@conference.example.org").unwrap();
-    stage.desk.rooms().configure(vec![other]);
+    stage.bot.rooms().configure(vec![other]);
     let asked = stage.hear().await;
     assert_eq!(asked.attr("to"), Some("desk@conference.example.org"));
 }
@@ -671,7 +672,7 @@ async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() 
     let mut stage = Stage::inside(false).await;
     stage.says("Ada", "groupchat", "!list").await;
     stage.room_told().await;
-    stage.desk.rooms().configure(Vec::new());
+    stage.bot.rooms().configure(Vec::new());
     let presence = stage.hear().await;
     assert_eq!(presence.attr("type"), Some("unavailable"));
     assert_eq!(
@@ -682,7 +683,7 @@ async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() 
     stage.says("Ada", "groupchat", "!list").await;
     stage.room_told().await;
     let farewell: Vec<Element> = stage
-        .desk
+        .bot
         .farewell()
         .into_iter()
         .map(crate::support::bot::element)
@@ -691,7 +692,7 @@ async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() 
         .iter()
         .find(|presence| presence.attr("to") == Some(format!("{ROOM}/portcullis").as_str()));
     assert_eq!(left.unwrap().attr("type"), Some("unavailable"));
-    assert_eq!(stage.desk.rooms().joined(), [] as [BareJid; 0]);
+    assert_eq!(stage.bot.rooms().joined(), [] as [BareJid; 0]);
 }
 
 #[tokio::test(start_paused = true)]

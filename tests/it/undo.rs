@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::command::Context;
 use portcullis::core::policy::Whose;
 use portcullis::core::{Account, Policy, Rights, Role, Seq, Subject, Term};
-use portcullis::front::{Desk, Roles};
+use portcullis::front::{self, Roles};
 use portcullis::journal::Replica as _;
 use proptest::prelude::*;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -19,7 +19,7 @@ const OTHER: &str = "other@example.org/desk";
 /// Two admins and a moderator.
 fn bot() -> Bot {
     let bot = Bot::new();
-    bot.desk.set_roles(three());
+    bot.bot.set_roles(three());
     bot
 }
 
@@ -326,8 +326,8 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         seats: Default::default(),
         progress: Default::default(),
     };
-    let desk = Desk::new(BareJid::new(DOMAIN).unwrap(), context, three());
-    let again = Bot { world, desk };
+    let again = front::Bot::new(BareJid::new(DOMAIN).unwrap(), context, three());
+    let again = Bot::over(world, again);
     assert_eq!(known(&again, "x@example.org"), before);
     says(
         &again.chat(ADMIN, "undo").await,

@@ -50,7 +50,7 @@ async fn go_on(bot: &Bot, step: &Element, action: &str) -> Element {
 
 /// What is told unasked.
 fn told(bot: &Bot, is_end: bool) -> Vec<String> {
-    let (stanzas, _) = bot.desk.due(true, is_end);
+    let (stanzas, _) = bot.notices.due(true, is_end);
     stanzas
         .into_iter()
         .map(|one| body_of(&element(one)))
@@ -116,7 +116,7 @@ async fn who_does_not_look_again_is_told_once_by_a_message() {
             Vec::<String>::new(),
             "they may still look"
         );
-        assert_eq!(bot.desk.due(false, true).0.len(), 0, "the link is down");
+        assert_eq!(bot.notices.due(false, true).0.len(), 0, "the link is down");
         bot.pass(i64::try_from(UNSEEN.as_secs()).unwrap());
         let said = told(&bot, false);
         let [said] = &said[..] else {

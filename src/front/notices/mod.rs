@@ -27,7 +27,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
-use super::Desk;
+use super::bot::Bot;
 use super::said::{self, About};
 use crate::command::words;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
@@ -46,13 +46,13 @@ const AT_ONCE: usize = 256;
 /// The longest pause between two looks at quiet hours and at who is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Everybody who listens.
-#[derive(Debug, Default)]
-pub(super) struct Crier {
+/// Everybody who listens, and the bot that tells them.
+pub struct Notices {
+    bot: Arc<Bot>,
     settings: ArcSwap<Settings>,
     ears: Mutex<HashMap<BareJid, Ear>>,
     /// Somebody is there again to whom something is owed, or work of a form is done.
-    pub(super) back: Arc<Notify>,
+    pub(super) wake: Arc<Notify>,
 }
 
 /// One who may be told something.
@@ -63,8 +63,19 @@ struct Hearer {
     watch: Watch,
 }
 
-impl Crier {
-    pub(super) fn set(&self, settings: Settings) {
+impl Notices {
+    /// Nobody listens yet; usual settings.
+    pub fn new(bot: Arc<Bot>) -> Arc<Notices> {
+        Arc::new(Notices {
+            bot,
+            settings: ArcSwap::default(),
+            ears: Mutex::default(),
+            wake: Arc::default(),
+        })
+    }
+
+    /// How much is told at once from now on.
+    pub fn set(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
     }
 
@@ -72,28 +83,21 @@ impl Crier {
     pub(super) fn seen(&self, jid: &Jid) {
         if let Some(ear) = self.ears().get_mut(&jid.to_bare()) {
             ear.seen();
-            self.back.notify_one();
+            self.wake.notify_one();
         }
     }
 
     fn ears(&self) -> MutexGuard<'_, HashMap<BareJid, Ear>> {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Desk {
-    /// How much is told at once from now on.
-    pub fn set_notices(&self, settings: Settings) {
-        self.crier.set(settings);
-    }
 
     /// Takes in what happened; gives back what is told now. `can`: the link is up.
     pub fn hear(&self, news: &[Told], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
-        let gate = &self.context.gate;
-        let (now, settings) = (gate.now(), **self.crier.settings.load());
+        let gate = &self.bot.context.gate;
+        let (now, settings) = (gate.now(), **self.settings.load());
         let hearers = self.hearers();
         let mut out = Vec::new();
-        let mut ears = self.crier.ears();
+        let mut ears = self.ears();
         ears.retain(|jid, _| hearers.iter().any(|hearer| hearer.jid == *jid));
         for hearer in &hearers {
             let ear = ears.entry(hearer.jid.clone()).or_default();
@@ -125,12 +129,12 @@ impl Desk {
 
     /// What is told because its time has come, or the program ends, and when to ask again.
     pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
-        let (now, settings) = (self.context.gate.now(), **self.crier.settings.load());
+        let (now, settings) = (self.bot.context.gate.now(), **self.settings.load());
         let (mut out, next) = match can {
             true => self.unseen(now, is_end),
             false => (Vec::new(), None),
         };
-        let mut ears = self.crier.ears();
+        let mut ears = self.ears();
         for hearer in self.hearers() {
             let Some(ear) = ears.get_mut(&hearer.jid) else {
                 continue;
@@ -155,11 +159,11 @@ impl Desk {
 
     /// What came of forms at which nobody looked again.
     fn unseen(&self, now: Timestamp, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
-        let (told, next) = self.forms.unseen(now, is_end);
+        let (told, next) = self.bot.forms.unseen(now, is_end);
         let message = |(jid, text): (Jid, String)| {
             let jid = jid.to_bare();
             let id = said::fresh_id();
-            self.said.note(&jid, &id, &text, About::Nobody);
+            self.bot.said.note(&jid, &id, &text, About::Nobody);
             Stanza::Message(self.unasked(&jid, id, text, Vec::new()))
         };
         (told.into_iter().map(message).collect(), next)
@@ -168,7 +172,7 @@ impl Desk {
     /// A message to somebody who did not ask just now.
     fn unasked(&self, jid: &BareJid, id: String, text: String, quick: Vec<Element>) -> Message {
         let mut message = Message::new_with_type(MessageType::Chat, Some(Jid::from(jid.clone())));
-        message.from = Some(self.bot.clone().into());
+        message.from = Some(self.bot.jid.clone().into());
         message.id = Some(Id(id));
         message.bodies.insert(Lang::new(), text);
         message.payloads = quick;
@@ -182,12 +186,12 @@ impl Desk {
 
     /// Everybody with a role who wants to hear anything.
     fn hearers(&self) -> Vec<Hearer> {
-        let roles = self.context.roles.load();
+        let roles = self.bot.context.roles.load();
         let people = roles.everybody().map(|jid| {
             let rights = roles.of(&Jid::from(jid.clone()));
             (jid, rights)
         });
-        self.context.gate.read(|ledger| {
+        self.bot.context.gate.read(|ledger| {
             let with_watch = |(jid, rights): (BareJid, Rights)| {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
                 let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
@@ -202,7 +206,7 @@ impl Desk {
             // An admin has chosen for it, and knows who is in there.
             let rooms = ledger.watches().filter_map(|(subject, watch)| {
                 let jid = subject.account()?.to_jid()?;
-                self.rooms.are_in(&jid).then(|| Hearer {
+                self.bot.rooms.are_in(&jid).then(|| Hearer {
                     jid,
                     is_room: true,
                     rights: Rights::everywhere(Role::Admin),
@@ -226,7 +230,7 @@ impl Desk {
             [Out::One(told)] => {
                 let subject = told.news.subject();
                 let role = subject.map_or(hearer.rights.highest(), |one| hearer.rights.over(&one));
-                render::one(told, &self.context.gate).for_role(role)
+                render::one(told, &self.bot.context.gate).for_role(role)
             }
             sums => Notice {
                 lines: sums
@@ -244,15 +248,16 @@ impl Desk {
             let about = notice.about.clone();
             let text = notice.text();
             let message = self
+                .bot
                 .rooms
                 .say(&hearer.jid, &text, vec![hints::unstyled()])?;
-            self.said.note_message(&hearer.jid, &message, &about);
+            self.bot.said.note_message(&hearer.jid, &message, &about);
             return Some(Stanza::Message(message));
         }
         let text = words::plain(&notice.text());
         ear.sent(now);
         let id = said::fresh_id();
-        self.said.note(&hearer.jid, &id, &text, notice.about);
+        self.bot.said.note(&hearer.jid, &id, &text, notice.about);
         let quick = hints::quick(&notice.actions);
         let message = self.unasked(&hearer.jid, id, text, quick);
         Some(Stanza::Message(message))
@@ -288,7 +293,7 @@ fn is_own(news: &News, jid: &BareJid) -> bool {
 
 /// Tells what happens until told to stop; what is held then is told in sum first.
 pub async fn run(
-    desk: Arc<Desk>,
+    notices: Arc<Notices>,
     gate: Arc<Gate>,
     mut hearing: Hearing,
     mut standing: watch::Receiver<Arc<Standing>>,
@@ -297,8 +302,8 @@ pub async fn run(
 ) {
     loop {
         let can = standing.borrow_and_update().linked;
-        let (stanzas, next) = desk.due(can, false);
-        send(&wire, stanzas).await;
+        let (stanzas, next) = notices.due(can, false);
+        wire.send_all(stanzas).await;
         let pause = next.map_or(LONGEST_PAUSE, |next| next.since(gate.now()));
         let mut news = Vec::new();
         tokio::select! {
@@ -308,24 +313,16 @@ pub async fn run(
                     break;
                 }
                 let missed: Vec<_> = hearing.missed().collect();
-                send(&wire, desk.hear(&news, &missed, can)).await;
+                wire.send_all(notices.hear(&news, &missed, can)).await;
             }
             _ = standing.changed() => {}
-            () = desk.crier.back.notified() => {}
+            () = notices.wake.notified() => {}
             () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
         }
     }
     let news: Vec<Told> = std::iter::from_fn(|| hearing.now()).collect();
     let missed: Vec<_> = hearing.missed().collect();
     let can = standing.borrow().linked;
-    send(&wire, desk.hear(&news, &missed, can)).await;
-    send(&wire, desk.due(can, true).0).await;
-}
-
-async fn send(wire: &Wire, stanzas: Vec<Stanza>) {
-    for stanza in stanzas {
-        if let Err(why) = wire.send(stanza).await {
-            tracing::warn!(%why, "a notice was not sent");
-        }
-    }
+    wire.send_all(notices.hear(&news, &missed, can)).await;
+    wire.send_all(notices.due(can, true).0).await;
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use minidom::Element;
 use portcullis::command::{Context, Recorded};
 use portcullis::core::{Account, Rights, Role, Timestamp};
-use portcullis::front::{Desk, Roles};
+use portcullis::front::{self, Notices, Roles, Router};
 use portcullis::xmpp::stanza::{Received, Top, parse};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -30,7 +30,9 @@ pub(crate) const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// The bot, as seen from outside.
 pub(crate) struct Bot {
     pub(crate) world: World,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) bot: Arc<front::Bot>,
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) router: Arc<Router>,
 }
 
 pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
@@ -68,12 +70,24 @@ impl Bot {
     pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<Recorded>) -> Self {
         let world = World::new(server);
         let context = context_of(&world).recording(recorded);
-        let desk = Desk::new(
+        let bot = front::Bot::new(
             BareJid::new(DOMAIN).unwrap(),
             context,
             roles(&["admin@example.org"], &["mod@example.org"]),
         );
-        Bot { world, desk }
+        Bot::over(world, bot)
+    }
+
+    /// The doors of a bot.
+    pub(crate) fn over(world: World, bot: Arc<front::Bot>) -> Self {
+        let notices = Notices::new(Arc::clone(&bot));
+        let router = Router::new(Arc::clone(&bot), Arc::clone(&notices));
+        Bot {
+            world,
+            bot,
+            notices,
+            router,
+        }
     }
 
     /// What commands work with in it.
@@ -87,7 +101,7 @@ impl Bot {
 
     /// Everything that is answered to a stanza.
     pub(crate) async fn all(&self, stanza: &str) -> Vec<Element> {
-        let answers = self.desk.answer(&received(stanza)).await;
+        let answers = self.router.answer(&received(stanza)).await;
         answers.into_iter().map(element).collect()
     }
 

@@ -1,0 +1,95 @@
+//! The bot: the addresses the component speaks from, and what its parts share.
+
+use std::sync::Arc;
+
+use tokio_xmpp::Stanza;
+use xmpp_parsers::jid::{BareJid, Jid, NodePart};
+use xmpp_parsers::presence::Type;
+
+use super::adhoc::Forms;
+use super::disco::Face;
+use super::presence;
+use super::rooms::Rooms;
+use super::said::Said;
+use crate::command::{Caller, Context, Roles};
+use crate::xmpp::stanza::Header;
+
+/// The name of the contact people chat with.
+pub const BOT: &str = "bot";
+
+/// The bot of one component.
+pub struct Bot {
+    domain: BareJid,
+    pub(super) jid: BareJid,
+    pub(super) context: Context,
+    pub(super) rooms: Arc<Rooms>,
+    /// Forms that are open.
+    pub(super) forms: Forms,
+    /// What it said to whom.
+    pub(super) said: Said,
+}
+
+impl Bot {
+    /// The bot of the component with this domain.
+    pub fn new(domain: BareJid, context: Context, roles: Roles) -> Arc<Bot> {
+        let name = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
+        let jid = BareJid::from_parts(Some(&name), domain.domain());
+        let rooms = Rooms::new(&jid, context.clone());
+        context.roles.store(Arc::new(roles));
+        Arc::new(Bot {
+            domain,
+            jid,
+            context,
+            rooms,
+            forms: Forms::default(),
+            said: Said::default(),
+        })
+    }
+
+    /// Puts other roles in force, also for forms that are open.
+    pub fn set_roles(&self, roles: Roles) {
+        self.context.roles.store(Arc::new(roles));
+    }
+
+    /// The rooms we are in.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
+    /// What to send when the link comes up: everybody with a role may see that we are there.
+    pub fn greeting(&self) -> Vec<Stanza> {
+        let roles = self.context.roles.load();
+        let greet = |jid: BareJid| presence::available(Face::Bot, &self.jid, jid.into()).into();
+        roles.everybody().map(greet).collect()
+    }
+
+    /// What to send before the link goes down for good.
+    pub fn farewell(&self) -> Vec<Stanza> {
+        let roles = self.context.roles.load();
+        let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.jid, jid.into()).into();
+        let mut stanzas = self.rooms.farewell();
+        stanzas.extend(roles.everybody().map(part));
+        stanzas
+    }
+
+    /// Which of our two addresses a stanza is for; `None`: neither.
+    pub(super) fn face(&self, to: &Jid) -> Option<Face> {
+        let bare = to.to_bare();
+        if bare == self.domain {
+            Some(Face::Domain)
+        } else if bare == self.jid {
+            Some(Face::Bot)
+        } else {
+            None
+        }
+    }
+
+    /// Who sent a stanza, outside of rooms.
+    pub(super) fn caller(&self, header: &Header) -> Caller {
+        Caller {
+            jid: header.from.clone(),
+            rights: self.context.roles.load().of(&header.from),
+            occupant: None,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Every stanza to whom it is for, and exactly one answer to every request (RFC 6120, 8.2.3).
+//!
+//! ```text
+//! link ─► answers to our questions ─► grants of the server ─► hook modules ─► rooms ─► the bot: requests, lines, presence
+//! ```
+//!
+//! Nothing here waits: what takes long is in [`Reply::later`] and gets a task of its own.
+
+mod lines;
+mod requests;
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_xmpp::Stanza;
+
+use super::bot::Bot;
+use super::disco::Face;
+use super::hook::Hook;
+use super::notices::Notices;
+use super::presence;
+use super::reply::Reply;
+use super::rooms::Taken;
+use super::talk::Talks;
+use crate::enforce::XmppServer;
+use crate::xmpp::iq::{Asker, Routed};
+use crate::xmpp::link::Incoming;
+use crate::xmpp::stanza::{Kind, Received};
+use crate::xmpp::wire::Wire;
+
+/// How many commands run at the same time; more are told to come back.
+pub const AT_ONCE: usize = 32;
+
+/// Who is asked before people: what the server sends on its own account.
+pub struct ServerSide {
+    /// Takes the answers to our questions.
+    pub asker: Asker,
+    /// Takes grants, and hears that the link is up or down.
+    pub server: Arc<XmppServer>,
+    /// Answers the hook modules.
+    pub hook: Arc<Hook>,
+}
+
+/// The one router.
+pub struct Router {
+    pub(super) bot: Arc<Bot>,
+    notices: Arc<Notices>,
+    talks: Talks,
+    permits: Arc<Semaphore>,
+}
+
+impl Router {
+    /// A router to this bot; `notices` hears who is there.
+    pub fn new(bot: Arc<Bot>, notices: Arc<Notices>) -> Arc<Router> {
+        Arc::new(Router {
+            bot,
+            notices,
+            talks: Talks::default(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Routes what the link brings until the link is gone. After `stop` nothing new is begun, but answers and grants are
+    /// still taken: a link that nobody listens to stops.
+    pub async fn run(
+        self: Arc<Self>,
+        mut incoming: mpsc::Receiver<Incoming>,
+        side: ServerSide,
+        wire: Wire,
+        stop: CancellationToken,
+    ) {
+        while let Some(arrived) = incoming.recv().await {
+            match arrived {
+                Incoming::Up => {
+                    side.server.link_up();
+                    self.bot.rooms.link_up();
+                    wire.send_all(self.bot.greeting()).await;
+                }
+                Incoming::Down { why } => {
+                    side.server.link_down();
+                    self.bot.rooms.link_down();
+                    tracing::warn!(%why, "the link to the server is down");
+                }
+                Incoming::Stanza(received, _in_hand) => {
+                    let reply = self.from_server(&side, received, &stop);
+                    wire.send_all(reply.now).await;
+                    if let Some(later) = reply.later {
+                        let wire = wire.clone();
+                        tokio::spawn(async move { wire.send_all(later.await).await });
+                    }
+                }
+            }
+        }
+    }
+
+    fn from_server(
+        self: &Arc<Self>,
+        side: &ServerSide,
+        received: Received,
+        stop: &CancellationToken,
+    ) -> Reply {
+        match side.asker.route(received) {
+            Routed::NotMine(received) if !side.server.take(&received) && !stop.is_cancelled() => {
+                let hook = side.hook.receive(&received);
+                hook.unwrap_or_else(|| self.receive(&received))
+            }
+            _ => Reply::default(),
+        }
+    }
+
+    /// Takes in a stanza for the bot. Never waits; results and errors of IQs are not for here.
+    pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
+        match self.bot.rooms.take(received) {
+            Taken::NotMine => {}
+            Taken::Kept => return Reply::default(),
+            Taken::Heard(heard) => return self.in_a_room(*heard),
+        }
+        let face = self.bot.face(&received.header.to);
+        if !matches!(received.type_(), "error" | "unavailable") {
+            self.notices.seen(&received.header.from);
+        }
+        match received.kind {
+            Kind::Iq if received.is_request() => self.request(received, face),
+            Kind::Iq => Reply::default(),
+            Kind::Message => self.message(received, face),
+            Kind::Presence => self.presence(received, face),
+        }
+    }
+
+    /// The same, to the end: for tests and for callers that may wait.
+    pub async fn answer(self: &Arc<Self>, received: &Received) -> Vec<Stanza> {
+        let mut reply = self.receive(received);
+        if let Some(later) = reply.later {
+            reply.now.extend(later.await);
+        }
+        reply.now
+    }
+
+    fn presence(&self, received: &Received, face: Option<Face>) -> Reply {
+        let Some(face) = face else {
+            return Reply::default();
+        };
+        let header = &received.header;
+        let role = self.bot.caller(header).role();
+        let ours = header.to.to_bare();
+        let answers = presence::answer(received.type_(), role, face, &ours, &header.from);
+        Reply {
+            now: answers.into_iter().map(Stanza::Presence).collect(),
+            later: None,
+        }
+    }
+
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+}

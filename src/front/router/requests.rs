@@ -1,0 +1,114 @@
+//! IQ requests of people and their clients: commands, ping and discovery.
+
+use std::sync::Arc;
+
+use minidom::Element;
+use xmpp_parsers::ns;
+
+use super::Router;
+use crate::command::{self, Reference, words};
+use crate::core::Role;
+use crate::front::adhoc::Step;
+use crate::front::disco::{self, Face, Question};
+use crate::front::reply::{Asked, Reply, later};
+use crate::xmpp::fault::Fault;
+use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
+use crate::xmpp::stanza::Received;
+
+impl Router {
+    pub(super) fn request(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
+        let asked = Asked::of(&received.header);
+        let (Some(face), Some(payload)) = (face, received.payload()) else {
+            let fault = match face {
+                None => Fault::Unavailable,
+                Some(_) => Fault::Malformed,
+            };
+            return asked.now(Err(fault.stanza_error()));
+        };
+        let is_get = received.type_() == "get";
+        if payload.is("command", NS_COMMANDS) && !is_get {
+            return self.command(asked, received, payload);
+        }
+        if payload.is("ping", ns::PING) && is_get {
+            return asked.now(Ok(None));
+        }
+        let question = Question {
+            face,
+            asked: &received.header.to,
+            bot: &self.bot.jid,
+            role: self.bot.caller(&received.header).role(),
+            now: self.bot.context.gate.now(),
+            started: self.bot.context.started,
+        };
+        let answer = if payload.has_ns(NS_COMMANDS) {
+            Err(Fault::Malformed)
+        } else if is_get {
+            disco::answer(&question, payload).unwrap_or(Err(Fault::Unavailable))
+        } else if disco::is_read_only(&payload.ns()) {
+            Err(Fault::NotImplemented)
+        } else {
+            Err(Fault::Unavailable)
+        };
+        asked.now(answer.map(Some).map_err(Fault::stanza_error))
+    }
+
+    fn command(self: &Arc<Self>, asked: Asked, received: &Received, payload: &Element) -> Reply {
+        let request = match Request::read(payload) {
+            Ok(request) => request,
+            Err(why) => {
+                let fault = match why {
+                    Unreadable::NoNode => Fault::Malformed,
+                    Unreadable::Action => Fault::MalformedAction,
+                    Unreadable::Form => Fault::BadPayload,
+                };
+                return asked.now(Err(fault.stanza_error()));
+            }
+        };
+        // Before anything is taken in: who is told to come back finds everything as it was.
+        let Some(permit) = self.permit() else {
+            return asked.now(Err(Fault::Busy.stanza_error()));
+        };
+        let caller = self.bot.caller(&received.header);
+        let role = caller.role();
+        // That there is such a command is no secret to those who work here.
+        let needs = command::find(&request.node).map(|spec| spec.needs);
+        let needs = needs.filter(|_| role > Role::Stranger);
+        match self.bot.forms.receive(request, caller, &self.bot.context) {
+            Err(Fault::Forbidden) if let Some(needs) = needs => {
+                let text = words::forbidden(needs);
+                asked.now(Err(Fault::Forbidden.with_text(text)))
+            }
+            Err(fault) => asked.now(Err(fault.stanza_error())),
+            Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
+            Ok(Step::Run(run)) => {
+                let router = Arc::clone(self);
+                let reference = Reference::fresh();
+                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = vec![asked.stanza(Err(failed))];
+                later(None, reference, failed, async move {
+                    let wake = Arc::clone(&router.notices.wake);
+                    let answer = router
+                        .bot
+                        .forms
+                        .run(*run, permit, wake, &router.bot.context)
+                        .await;
+                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
+                })
+            }
+            Ok(Step::Look(session)) => {
+                let router = Arc::clone(self);
+                let reference = Reference::fresh();
+                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = vec![asked.stanza(Err(failed))];
+                later(Some(permit), reference, failed, async move {
+                    let answer = router
+                        .bot
+                        .forms
+                        .look(*session, role, &router.bot.context)
+                        .await;
+                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
+                })
+            }
+        }
+    }
+}
