@@ -61,10 +61,14 @@ function tokens.used_void(session)
 	return by_token;
 end
 
--- Marks of accounts whose owners do not come back.
-module:add_timer(CLEANUP, function ()
-	for username in store.users and store:users() or function () end do void_tokens(username); end
+-- Removes the marks of accounts whose owners do not come back.
+local function clean_up()
+	local iterator, state, first = store:users();
+	if iterator then
+		for username in iterator, state, first do void_tokens(username); end
+	end
 	return CLEANUP;
-end);
+end
+if store.users then module:add_timer(CLEANUP, clean_up); end -- mod_storage_memory has no list
 
 return tokens;
