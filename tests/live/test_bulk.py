@@ -156,7 +156,7 @@ def own_bot(site, server):
         yield bot
 
 
-@pytest.mark.only("ejabberd-24")  # two minutes, and the same on all of them
+@pytest.mark.only("prosody")  # two minutes and the same on all of them; this suite is the shortest
 def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, own_bot, tmp_path):
     """Whoever looks again, as slixmpp does, gets the result there; whoever does not, a message."""
 
