@@ -1,6 +1,6 @@
-"""Two nodes and the real portcullis at the first, with the rules as shipped:
+"""Two nodes and the real portcullis at the first, with the rules as shipped.
 
-what is tried at one node counts at the other.
+What is tried at one node counts at the other.
 """
 
 import itertools

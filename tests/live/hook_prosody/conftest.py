@@ -17,9 +17,9 @@ def shared_server():
 
 @pytest.fixture
 def server(shared_server):
-    """One Prosody for all tests of a file;
+    """One Prosody for all tests of a file. It is started again after a test that stopped it.
 
-    started again when a test stopped it. No test may leave an error in its log.
+    No test may leave an error in its log.
     """
     if not shared_server.process:
         shared_server.start()

@@ -1,4 +1,4 @@
-"""(2) Every way in is asked before the password is looked at, and the answer is obeyed."""
+"""Every way in is asked before the password is looked at, and the answer is obeyed."""
 
 import hmac
 import re
@@ -43,10 +43,7 @@ def test_what_is_not_the_account_is_refused_for_the_time_being(server, portculli
 
 
 def test_the_question_comes_before_the_password_check(server, portcullis):
-    """A refused try costs no PBKDF2:
-
-    the wrong and the right password get the same answer, and nothing is reported as wrong.
-    """
+    """The wrong and the right password get the same answer, and neither is reported as a failure."""
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
     replies = set()
     for pw in ("pw-alice", "wrong"):

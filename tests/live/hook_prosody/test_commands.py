@@ -1,4 +1,4 @@
-"""(5) Kicks and (7) the guard of the record."""
+"""Kicks, and the guard of the record."""
 
 import re
 import shutil

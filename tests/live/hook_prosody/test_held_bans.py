@@ -1,7 +1,4 @@
-"""(3) Known bans hold while portcullis is away or silent, and survive restarts;
-
-what is not known goes by portcullis_fail.
-"""
+"""Known bans hold while portcullis is away or silent, and survive restarts. The rest follows portcullis_fail."""
 
 import signal
 import time

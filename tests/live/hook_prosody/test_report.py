@@ -1,4 +1,4 @@
-"""(4) What came of each login reaches portcullis, once, also after it was away."""
+"""What came of each login reaches portcullis, once, also after it was away."""
 
 import pytest
 

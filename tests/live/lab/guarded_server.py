@@ -35,9 +35,9 @@ def wrong():
 
 
 def result_of(answer):
-    """`in`, `wrong` (the password was looked at, or there is no such account) or `refused` (nobody looked);
+    """`in`, `wrong` (the password was checked, or there is no such account) or `refused` (nothing was checked).
 
-    anything else fails.
+    Any other answer, such as a time-out, fails the test.
     """
     if "<success" in answer:
         return "in"
@@ -142,9 +142,10 @@ class GuardedServer:
         return [int(m.group(3)) for m in found if m and m.group(1) == subject]
 
     def wait_banned(self, subject, times=1):
-        """Outcomes are reported a moment after they are told to the client;
+        """Until rules have banned this subject so many times.
 
-        a success before would make somebody known.
+        The module reports an outcome a moment after the client has heard it. A login that succeeds before the ban would
+        make the guesser somebody who is known there.
         """
         wait.until(lambda: len(self.ordinals(subject)) >= times, 5, what=f"a rule bans {subject}")
 

@@ -67,10 +67,7 @@ def is_open(port):
 
 
 class _Reaper:
-    """A small process that outlives us:
-
-    when we end, however we end, it ends what we started and removes our folders.
-    """
+    """A small process that outlives us. However we end, it then ends what we started and removes our folders."""
 
     SOURCE = """
 import os, shutil, signal, sys, time

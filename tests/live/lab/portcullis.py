@@ -1,7 +1,4 @@
-"""The program under test:
-
-writes its configuration, starts it, waits until it is ready, stops it in all the ways there are.
-"""
+"""The program under test: its configuration, its start and its ends, its answers and its log."""
 
 import http.client
 import json

@@ -1,7 +1,4 @@
-"""Converse.js in a headless Chromium:
-
-clicks and types as a person does, reads what is on the page, takes its picture.
-"""
+"""Converse.js in a headless Chromium, used as a person does: by clicks and keys, and by what the page shows."""
 
 import functools
 import http.server

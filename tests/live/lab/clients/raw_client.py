@@ -1,6 +1,6 @@
-"""A client on a bare socket:
+"""A client on a bare socket, with exact bytes both ways.
 
-exact bytes both ways, and an AssertionError with all that came when an answer does not come.
+An answer that does not come is an AssertionError that shows all that came.
 """
 
 import re
@@ -144,10 +144,7 @@ def refused(server, user, mechanism="PLAIN"):
 
 
 def refusal(server, user="alice", source="127.0.0.1", pw=None):
-    """What a login by PLAIN gets:
-
-    None when it is let in, `start` when the stream is refused, else the SASL condition.
-    """
+    """None when a login by PLAIN is let in, `start` when the stream is refused, else the SASL condition."""
     client = RawClient(server, user, pw, source)
     if client.refused_at_start:
         assert "policy-violation" in client.features, client.features

@@ -88,10 +88,7 @@ class Stream(Connection):
         return self.result(self.last)
 
     def result(self, text):
-        """(condition, text):
-
-        ('success', ''), ('account-disabled', 'You are …'), ('policy-violation', …), ('closed', '').
-        """
+        """(condition, text), such as ('success', ''), ('account-disabled', 'You are …') or ('closed', '')."""
         if "<success" in text:
             return "success", ""
         m = re.search(r"<(?:failure|stream:error|error)[^>]*>\s*<([a-z-]+)", text)

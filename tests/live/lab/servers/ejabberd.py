@@ -164,10 +164,9 @@ class Ejabberd(Server):
     def __init__(
         self, version="24.12", privilege=True, configure=True, loglevel="info", module=False, v6=False, wait=None
     ):
-        """`module`:
+        """`module` installs our hook module as an operator does, `wait` is its option in seconds.
 
-        with our hook module, installed as an operator does; `wait` is its option, in seconds. `v6`: clients may also
-        come to ::1.
+        With `v6` clients may also come to ::1.
         """
         super().__init__()
         self.module, self.v6, self.wait = module, v6, wait

@@ -69,10 +69,7 @@ class HookEjabberd(Ejabberd):
         self._own()
 
     def install_module(self):
-        """The configuration comes last:
-
-        a server that finds a module configured that is not there yet does not start.
-        """
+        """The configuration comes last: a server does not start with a module configured that is not there."""
         self.place_sources()
         self.ejabberdctl("module_install", "mod_portcullis")
         self.set_options()

@@ -1,7 +1,4 @@
-"""Prosody for the tests of mod_portcullis alone:
-
-every login it knows is on, and the configuration is the test's own.
-"""
+"""Prosody for the tests of mod_portcullis alone, with every login it knows and a configuration of the test's own."""
 
 import shutil
 import subprocess
