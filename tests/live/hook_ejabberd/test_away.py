@@ -218,7 +218,7 @@ def test_networks_of_both_families_are_found_by_their_prefix(ej, component):
 
     def find(address, stage="check", account="undefined"):
         return ej.erlang(
-            f'mod_portcullis_held:find(<<"localhost">>, {stage}, {account}, '
+            f'mod_portcullis_bans:find(<<"localhost">>, {stage}, {account}, '
             f'element(2, inet:parse_address("{address}")))'
         )
 

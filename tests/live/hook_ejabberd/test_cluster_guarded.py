@@ -129,7 +129,7 @@ def test_the_node_with_the_link_is_lost_and_nothing_is_forgotten(cluster):
         lambda: (
             len(
                 second.erlang(
-                    f'mod_portcullis_held:find(<<"localhost">>, check, <<"{victim}@localhost">>, '
+                    f'mod_portcullis_bans:find(<<"localhost">>, check, <<"{victim}@localhost">>, '
                     f'element(2, inet:parse_address("{guesser}")))'
                 )
             )

@@ -219,8 +219,8 @@ def test_what_is_no_guess_is_not_reported_as_one(component, door, ej):
 def test_an_ipv4_address_behind_an_ipv6_socket_is_ipv4(ej):
     assert (
         ej.erlang(
-            "{mod_portcullis_wire:address({0,0,0,0,0,65535,16#cb00,16#7107}),"
-            'mod_portcullis_wire:network(<<"::ffff:203.0.113.7">>)}'
+            "{mod_portcullis_net:fold({0,0,0,0,0,65535,16#cb00,16#7107}),"
+            'mod_portcullis_net:parse(<<"::ffff:203.0.113.7">>)}'
         )
         == "{{203,0,113,7},{<<203,0,113,7>>,32}}"
     )

@@ -5,6 +5,7 @@ ejabberd#4211 is the example: mod_fail2ban after `ejabberdctl restart_module` ha
 every login, and everybody is let in without a word.
 """
 
+import re
 import threading
 import time
 
@@ -15,8 +16,7 @@ from lab.accounts import password
 from lab.clients.stream import Stream
 from lab.fake_component import FakeComponent
 
-TABLE = "mod_portcullis_held_localhost"
-OWNER = "mod_portcullis_link_localhost"
+OWNER = TABLE = "mod_portcullis_bans_localhost"  # the process that owns the table has its name
 
 
 def banned(ej):
@@ -78,12 +78,30 @@ def uninstall_and_install(ej):
 
 
 def upgrade(ej):
+    """To sources that differ in a part of the module, which must be the one that runs afterwards."""
     ej.place_sources()
+    part = ej.sources / "mod_portcullis" / "src" / "mod_portcullis_net.erl"
+    part.write_text(
+        part.read_text().replace(
+            "-module(mod_portcullis_net).", f'-module(mod_portcullis_net).\n-vsn("{time.time()}").'
+        )
+    )
+    expected = re.search(r'-vsn\((".*?")\)', part.read_text()).group(1)
     ej.ejabberdctl("module_upgrade", "mod_portcullis")
+    assert expected in ej.erlang("mod_portcullis_net:module_info(attributes)")
+
+
+def kill(ej, process):
+    ej.erlang(f"exit(whereis('mod_portcullis_{process}_localhost'), kill)")
 
 
 def kill_the_owner(ej):
-    ej.erlang(f"exit(whereis('{OWNER}'), kill)")
+    kill(ej, "bans")
+
+
+def kill_all_processes(ej):
+    for process in ("health", "bans", "reports", "sync"):
+        kill(ej, process)
 
 
 def restart_the_server(ej):
@@ -102,6 +120,7 @@ HAPPENINGS = [
     uninstall_and_install,
     upgrade,
     kill_the_owner,
+    kill_all_processes,
     restart_the_server,
     kill_the_server,
 ]
@@ -144,6 +163,32 @@ def test_a_table_that_is_gone_is_made_anew_and_told(ej, component, pw):
     ej.erlang(f"sys:replace_state('{OWNER}', fun(S) -> ets:delete('{TABLE}'), S end)")
     in_force(ej)
     assert "was made anew" in back(ej, component)["health"]
+
+
+def test_a_supervisor_that_is_killed_starts_again_and_no_other_module_suffers(ej, component):
+    component.ban("alice@localhost")
+    component.ban("127.0.2.0/24", kind="network", door="start")
+    component.wait_held()
+    component.close()
+    modules = ej.erlang("whereis(ejabberd_gen_mod_sup)")
+    kill(ej, "sup")
+    in_force(ej)
+    back(ej, component)
+    in_force(ej)
+    assert ej.erlang("whereis(ejabberd_gen_mod_sup)") == modules
+    ej.expected_crashes.update(ej.crashes())  # of its children, whose parent was gone
+
+
+@pytest.mark.parametrize("process", ["bans", "reports", "sync"])
+def test_a_crash_of_one_process_is_told_and_costs_no_ban(ej, component, process):
+    component.ban("alice@localhost")
+    component.ban("127.0.2.0/24", kind="network", door="start")
+    component.wait_held()
+    component.close()
+    kill(ej, process)
+    in_force(ej)
+    assert f"mod_portcullis_{process} ended unexpectedly" in back(ej, component)["health"]
+    in_force(ej)
 
 
 def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw):

@@ -1,0 +1,214 @@
+%%% The hooks of a login. Each asks mod_portcullis_verdict, refuses in the words of the protocol that the client speaks
+%%% (SASL, SASL2 or XEP-0078), and reports what came of it.
+%%%
+%%% The state of the stream carries: `portcullis_started` (this stream was asked about), `portcullis_names` (the localparts
+%%% the exchange under way has named) and `portcullis_owed` (those of them that portcullis expects an outcome for).
+-module(mod_portcullis_login).
+-export([c2s_stream_started/2, c2s_handle_recv/3, c2s_auth_result/3]).
+
+-include("xmpp.hrl").
+
+-type state() :: ejabberd_c2s:state().
+%% Which protocol the exchange is of: how a failure is said. XEP-0078 has none that fits, so there the stream just ends.
+-type exchange() :: sasl | sasl2 | legacy.
+%% A value of `outcome` in docs/hook-protocol.md, 4.
+-type outcome() :: success | failure | refused | error.
+%% SASL condition and the server's own text.
+-type reason() :: {binary() | undefined, binary() | undefined}.
+
+%% The only texts of ejabberd's SASL code that say that a secret was looked at and was wrong (or that there is no such
+%% account). All others are of a broken or aborted exchange, of a ban that the server knows itself, or of a backend in trouble.
+-define(WRONG_SECRET, [<<"Invalid username or password">>, <<"Invalid token">>]).
+
+%% --- c2s_stream_started
+
+%% Once a stream: it starts again after STARTTLS and after the login, and the login itself is asked about.
+-spec c2s_stream_started(state(), stream_start()) -> state() | {stop, state()}.
+c2s_stream_started(#{stream_authenticated := true} = State, _) -> State;
+c2s_stream_started(#{portcullis_started := true} = State, _) -> State;
+c2s_stream_started(#{lserver := Host} = State, _) ->
+    case mod_portcullis_verdict:at_start(Host, address(State)) of
+        allow -> State#{portcullis_started => true};
+        {refuse, _, Text} ->
+            report(State, undefined, undefined, refused, {undefined, Text}),
+            {stop, end_stream(State, Text)}
+    end.
+
+%% --- c2s_handle_recv
+
+%% Before ejabberd itself looks at the element. The message whose secret it looks at next is asked about. For SCRAM that is
+%% the last one, since many exchanges can be begun before a ban and finished after it.
+-spec c2s_handle_recv(state(), xmlel() | {error, term()}, xmpp_element() | {error, term()} | term()) -> state() | {stop, state()}.
+c2s_handle_recv(#{stream_authenticated := false, stream_state := Stage} = State, _, #sasl_auth{mechanism = Mechanism, text = Text})
+  when Stage =:= wait_for_sasl_request; Stage =:= wait_for_sasl_response ->
+    first_message(sasl, Mechanism, Text, State);
+c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_request} = State, _,
+                #sasl2_authenticate{mechanism = Mechanism, initial_response = Text}) ->
+    first_message(sasl2, Mechanism, Text, State);
+c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_response, sasl_mech := Mechanism} = State, _,
+                #sasl_response{text = Text}) ->
+    later_message(sasl, Mechanism, Text, State);
+c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl2_response, sasl_mech := Mechanism} = State, _,
+                #sasl2_response{text = Text}) ->
+    later_message(sasl2, Mechanism, Text, State);
+c2s_handle_recv(#{stream_authenticated := false} = State, _, #iq{type = set} = IQ) ->
+    legacy_auth(State, IQ);
+c2s_handle_recv(State, _, _) -> State.
+
+%% The first message decides alone, but for mechanisms with a challenge. The first message of SCRAM is asked about where
+%% nobody has that name, for then no second one comes; and where a held ban speaks against it, for the server would answer
+%% it in words of its own when it knows of that ban as well.
+first_message(Exchange, <<"SCRAM-", _/binary>> = Mechanism, Text, #{lserver := Host} = State) ->
+    Names = mod_portcullis_sasl:first(Mechanism, Text),
+    Unknown = lists:any(fun(Name) -> is_unknown(Name, Host) end, Names),
+    case Unknown orelse is_held_against(Names, State) of
+        true -> check(Exchange, Mechanism, Names, Unknown, State);
+        false -> expect(Names, [], State)
+    end;
+first_message(Exchange, Mechanism, Text, State) ->
+    check(Exchange, Mechanism, mod_portcullis_sasl:first(Mechanism, Text), Mechanism =/= <<"DIGEST-MD5">>, State).
+
+%% DIGEST-MD5 ends with a message that says nothing.
+later_message(Exchange, Mechanism, Text, State) ->
+    case mod_portcullis_sasl:later(Mechanism, Text) of
+        [] -> check(Exchange, Mechanism, maps:get(portcullis_names, State, []), Mechanism =/= <<"DIGEST-MD5">>, State);
+        Names -> check(Exchange, Mechanism, Names, true, State)
+    end.
+
+%% XEP-0078 (mod_legacy_auth).
+legacy_auth(State, IQ) ->
+    try xmpp:try_subtag(IQ, #legacy_auth{}) of
+        #legacy_auth{username = User} -> check(legacy, <<"legacy">>, mod_portcullis_sasl:localparts([User]), true, State);
+        false -> State
+    catch error:{xmpp_codec, _} -> State    % ejabberd answers it with an error
+    end.
+
+is_held_against(Names, #{lserver := Host} = State) ->
+    lists:any(fun(Account) -> mod_portcullis_bans:find(Host, check, Account, address(State)) =/= none end, accounts(Names, Host)).
+
+%% `Decides`: if the answer is yes, the password is looked at next, and an outcome is reported for each name.
+-spec check(exchange(), binary(), [binary()], boolean(), state()) -> state() | {stop, state()}.
+check(Exchange, Mechanism, Names, Decides, State0) ->
+    State = expect(Names, case Decides of true -> Names; false -> [] end, State0),
+    case ask(Names, Mechanism, Decides, State) of
+        allow -> State;
+        {refuse, By, Text, Account} -> {stop, refuse(Exchange, By, Text, Account, Mechanism, State)}
+    end.
+
+expect(Names, Owed, State) -> State#{portcullis_names => Names, portcullis_owed => Owed}.
+
+%% Asks about each account; about the address alone when the message names none.
+ask(Names, Mechanism, Decides, #{lserver := Host} = State) ->
+    ask_each(accounts(Names, Host), Host, address(State), Mechanism, Decides).
+
+ask_each([], _, _, _, _) -> allow;
+ask_each([Account | More], Host, Address, Mechanism, Decides) ->
+    case mod_portcullis_verdict:at_check(Host, Account, Address, Mechanism, Decides) of
+        allow -> ask_each(More, Host, Address, Mechanism, Decides);
+        {refuse, By, Text} -> {refuse, By, Text, Account}
+    end.
+
+accounts([], _) -> [undefined];
+accounts(Names, Host) -> [account(Name, Host) || Name <- Names].
+
+account(Name, _) when Name =:= error; Name =:= <<>> -> undefined;
+account(Name, Host) -> <<Name/binary, $@, Host/binary>>.
+
+%% --- refusing
+
+refuse(Exchange, By, Text, Account, Mechanism, State) ->
+    Condition = case By of
+                    account -> 'account-disabled';
+                    other -> 'temporary-auth-failure'
+                end,
+    Reported = case Exchange of
+                   legacy -> undefined;
+                   _ -> atom_to_binary(Condition, utf8)
+               end,
+    report(State, Account, Mechanism, refused, {Reported, Text}),
+    end_stream(send_failure(Exchange, Condition, Text, State), Text).
+
+send_failure(sasl, Condition, Text, State) ->
+    ejabberd_c2s:send(State, #sasl_failure{reason = Condition, text = xmpp:mk_text(Text, lang(State))});
+send_failure(sasl2, Condition, Text, State) ->
+    ejabberd_c2s:send(State, #sasl2_failure{reason = Condition, text = Text});
+send_failure(legacy, _, _, State) -> State.
+
+end_stream(#{stream_state := disconnected} = State, _) -> State;
+end_stream(State, Text) -> ejabberd_c2s:send(State, xmpp:serr_policy_violation(Text, lang(State))).
+
+lang(State) -> maps:get(lang, State, <<"en">>).
+
+%% --- c2s_auth_result
+
+%% Now the server has told who it is. A name that nobody could tell before (of a certificate, or of a mechanism of the
+%% future) is asked about before the client hears of success.
+-spec c2s_auth_result(state(), true | {false, binary()}, binary()) -> state() | {stop, state()}.
+c2s_auth_result(#{lserver := Host} = State, true, User) ->
+    Mechanism = maps:get(sasl_mech, State, undefined),
+    Name = mod_portcullis_sasl:localpart(User),
+    case was_asked(Name, Mechanism, State) orelse ask([Name], Mechanism, false, State) of
+        {refuse, By, Text, Account} ->
+            {stop, refuse(exchange(Mechanism, State), By, Text, Account, Mechanism, State)};
+        _ ->
+            report(State, account(Name, Host), Mechanism, success, {undefined, undefined}),
+            maps:remove(portcullis_names, settle(Name, Mechanism, State))
+    end;
+c2s_auth_result(#{lserver := Host} = State, {false, Reason}, User) ->
+    Mechanism = maps:get(sasl_mech, State, undefined),
+    Name = mod_portcullis_sasl:localpart(User),
+    case lists:member(Reason, ?WRONG_SECRET) andalso Mechanism =/= <<"EXTERNAL">> of
+        true ->
+            Unknown = [{<<"unknown">>, <<"true">>} || is_unknown(Name, Host)],
+            report(State, account(Name, Host), Mechanism, failure, {<<"not-authorized">>, Reason}, Unknown);
+        false ->
+            report(State, account(Name, Host), Mechanism, error, {condition(Reason), Reason})
+    end,
+    settle(Name, Mechanism, State);
+c2s_auth_result(State, _, _) -> State.
+
+was_asked(error, _, _) -> true;
+was_asked(_, <<"ANONYMOUS">>, _) -> true;
+was_asked(Name, _, State) -> lists:member(Name, maps:get(portcullis_names, State, [])).
+
+exchange(_, #{sasl2_inline_els := _}) -> sasl2;
+exchange(<<"legacy">>, _) -> legacy;
+exchange(_, _) -> sasl.
+
+%% Another name that was asked about (PLAIN with two) has no outcome of its own; portcullis need not wait for one.
+settle(Name, Mechanism, #{lserver := Host} = State) ->
+    lists:foreach(fun(Other) ->
+                          report(State, account(Other, Host), Mechanism, error, {<<"invalid-authzid">>, undefined})
+                  end, lists:delete(Name, maps:get(portcullis_owed, State, []))),
+    maps:remove(portcullis_owed, State).
+
+condition(<<"Aborted">>) -> <<"aborted">>;
+condition(<<"Unsupported mechanism">>) -> <<"invalid-mechanism">>;
+condition(<<"Account is banned", _/binary>>) -> <<"account-disabled">>;
+condition(<<"Malformed", _/binary>>) -> <<"invalid-authzid">>;
+condition(_) -> <<"not-authorized">>.
+
+%% The server gives the same text for a wrong password and for an account that does not exist. That is looked up only where
+%% it is one read of a local table or an indexed row; a directory or a script is not asked again.
+-spec is_unknown(binary() | error, binary()) -> boolean().
+is_unknown(error, _) -> false;
+is_unknown(Name, Host) ->
+    Cheap = [ejabberd_auth_mnesia, ejabberd_auth_sql, ejabberd_auth_anonymous],
+    try ejabberd_auth:auth_modules(Host) -- Cheap =:= [] andalso not ejabberd_auth:user_exists(Name, Host)
+    catch _:_ -> false      % a backend in trouble: the login itself will say so
+    end.
+
+%% --- reporting
+
+-spec report(state(), binary() | undefined, binary() | undefined, outcome(), reason()) -> ok.
+report(State, Account, Mechanism, Outcome, Reason) -> report(State, Account, Mechanism, Outcome, Reason, []).
+
+report(#{lserver := Host} = State, Account, Mechanism, Outcome, {Condition, Text}, More) ->
+    mod_portcullis_reports:report(
+      Host, [{<<"account">>, Account}, {<<"address">>, mod_portcullis_net:to_text(address(State))},
+             {<<"mechanism">>, Mechanism}, {<<"outcome">>, atom_to_binary(Outcome, utf8)}, {<<"condition">>, Condition},
+             {<<"reason">>, Text}, {<<"at">>, mod_portcullis_protocol:timestamp(mod_portcullis_protocol:now_ms())} | More]).
+
+-spec address(state()) -> inet:ip_address() | undefined.
+address(#{ip := {Address, _Port}}) when is_tuple(Address) -> mod_portcullis_net:fold(Address);
+address(_) -> undefined.

@@ -1,0 +1,52 @@
+%%% Addresses and networks as bit strings, so that "is this address in that network?" is a match of prefixes.
+-module(mod_portcullis_net).
+-export([fold/1, to_text/1, bits/1, parse/1, contains/2]).
+-export_type([family/0, prefix/0]).
+
+%% How many bits an address has: 32 for IPv4, 128 for IPv6.
+-type family() :: 32 | 128.
+%% A network: the leading bits that its addresses share. A single address shares all of them.
+-type prefix() :: {bitstring(), family()}.
+
+%% An IPv4 address seen through an IPv6 socket (::ffff:192.0.2.1, RFC 4291 2.5.5.2) is that IPv4 address.
+-spec fold(inet:ip_address()) -> inet:ip_address().
+fold({0, 0, 0, 0, 0, 16#ffff, High, Low}) -> {High bsr 8, High band 255, Low bsr 8, Low band 255};
+fold(Address) -> Address.
+
+-spec to_text(inet:ip_address() | undefined) -> binary() | undefined.
+to_text(undefined) -> undefined;
+to_text(Address) -> list_to_binary(inet:ntoa(Address)).
+
+-spec bits(inet:ip_address()) -> prefix().
+bits(Address) ->
+    case fold(Address) of
+        {A, B, C, D} -> {<<A, B, C, D>>, 32};
+        Groups -> {<< <<Group:16>> || Group <- tuple_to_list(Groups) >>, 128}
+    end.
+
+%% `203.0.113.0/24` or `2001:db8::1`.
+-spec parse(binary()) -> prefix() | error.
+parse(Text) ->
+    case binary:split(Text, <<"/">>) of
+        [Address] -> parse_address(Address);
+        [Address, Length] -> shorten(parse_address(Address), string:to_integer(Length))
+    end.
+
+parse_address(Text) ->
+    case inet:parse_strict_address(binary_to_list(Text)) of
+        {ok, Address} -> bits(Address);
+        {error, einval} -> error
+    end.
+
+shorten({Bits, Family}, {Length, <<>>}) when is_integer(Length), Length >= 0, Length =< Family ->
+    <<Prefix:Length/bitstring, _/bitstring>> = Bits,
+    {Prefix, Family};
+shorten(_, _) -> error.
+
+-spec contains(prefix(), inet:ip_address()) -> boolean().
+contains({Prefix, Family}, Address) ->
+    Length = bit_size(Prefix),
+    case bits(Address) of
+        {<<Prefix:Length/bitstring, _/bitstring>>, Family} -> true;
+        _ -> false
+    end.

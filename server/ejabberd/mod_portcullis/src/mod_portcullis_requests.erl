@@ -1,0 +1,65 @@
+%%% Answers what portcullis asks of this module, at VHOST/portcullis: <news/>, <kick/> and <hash/>.
+-module(mod_portcullis_requests).
+-export([local_send_to_resource_hook/1]).
+
+-include("xmpp.hrl").
+
+%% The sender must be the component itself: its bare domain, and this very process must be one of its connections. What a
+%% user or another server sends under that name runs in another process. All else is left to ejabberd: item-not-found.
+-spec local_send_to_resource_hook(stanza()) -> ok | stop.
+local_send_to_resource_hook(#iq{type = Type, from = From,
+                                to = #jid{luser = <<>>, lserver = Host, lresource = <<"portcullis">>}} = IQ)
+  when Type =:= get; Type =:= set ->
+    IsOurs = mod_portcullis_protocol:is_from_component(Host, From)
+        andalso lists:member(self(), mod_portcullis_protocol:connections(Host)),
+    case IsOurs andalso mod_portcullis_protocol:payload(IQ) of
+        #xmlel{name = Name} = El ->
+            carry_out(Name, El, Host, IQ),
+            stop;
+        _ -> ok
+    end;
+local_send_to_resource_hook(_) -> ok.
+
+carry_out(<<"news">>, El, Host, #iq{type = set} = IQ) ->
+    Seq = case mod_portcullis_protocol:integer(<<"seq">>, El) of
+              undefined -> infinity;
+              N -> N
+          end,
+    mod_portcullis_sync:news(Host, mod_portcullis_protocol:attribute(<<"epoch">>, El), Seq),
+    ejabberd_router:route(xmpp:make_iq_result(IQ));
+carry_out(<<"kick">>, El, Host, #iq{type = set} = IQ) ->
+    case mod_portcullis_sessions:target(El) of
+        error -> bad_request(IQ, <<"one of account, address, network">>);
+        Target ->
+            _ = proc_lib:spawn(fun() -> kick(Host, Target, mod_portcullis_protocol:text(El), IQ) end),
+            ok
+    end;
+carry_out(<<"hash">>, El, _, #iq{type = get} = IQ) ->
+    case account(mod_portcullis_protocol:attribute(<<"account">>, El)) of
+        error -> bad_request(IQ, <<"no account">>);
+        {User, Server} -> result(IQ, <<"hash">>, [{<<"account">>, jid:encode({User, Server, <<>>})},
+                                                  {<<"value">>, native_hash(User, Server)}])
+    end;
+carry_out(_, _, _, IQ) -> bad_request(IQ, <<"not known to this module">>).
+
+kick(Host, Target, Text, IQ) ->
+    Count = mod_portcullis_sessions:kick(Host, Target, Text),
+    result(IQ, <<"kicked">>, [{<<"count">>, integer_to_binary(Count)}]).
+
+account(undefined) -> error;
+account(Text) ->
+    try jid:decode(Text) of
+        #jid{luser = <<>>} -> error;
+        #jid{luser = User, lserver = Server} -> {User, Server}
+    catch error:{bad_jid, _} -> error
+    end.
+
+%% What ejabberd itself expects in the record of a ban. As in mod_admin_extra, which does not export it.
+native_hash(User, Server) ->
+    Cookie = atom_to_binary(erlang:get_cookie(), utf8),
+    misc:term_to_base64(crypto:hash(sha256, <<User/binary, Server/binary, Cookie/binary>>)).
+
+result(IQ, Name, Attributes) ->
+    ejabberd_router:route(xmpp:make_iq_result(IQ, mod_portcullis_protocol:element(Name, Attributes))).
+
+bad_request(IQ, Text) -> ejabberd_router:route_error(IQ, xmpp:err_bad_request(Text, <<"en">>)).
