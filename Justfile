@@ -109,6 +109,15 @@ lint:
     cd server/prosody && luacheck --quiet .
     cd tests/live && "$({{ install }} --where)/lint/bin/ruff" check . && "$({{ install }} --where)/lint/bin/ruff" format --check .
 
+# Compiler warnings, xref and dialyzer over the ejabberd module, against each ejabberd that is installed (the first run takes minutes)
+erlang-check:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    parts=(ejabberd-24.12)
+    if [ -n "${CI:-}" ]; then parts+=(ejabberd-26.07); fi
+    {{ install }} "${parts[@]}"
+    {{ root }} bash server/ejabberd/check.sh
+
 # How fast it is, beside reference loops and peers of the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md says what came of it
 bench *NAMES:
     #!/usr/bin/env bash

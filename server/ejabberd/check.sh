@@ -8,7 +8,7 @@ project=$(cd "$here/../.." && pwd)
 lab=$(bash "$project/tests/live/lab/install.sh" --where)
 
 echo "ejabberd of this machine:"
-escript "$here/check.escript" "${PORTCULLIS_ERLANG_CACHE:-$project/target/erlang}"
+escript "$here/check.escript" "$lab/erlang-check"
 
 if [ -e "$lab/trixie/.complete" ]; then
   echo "ejabberd in $lab/trixie:"
