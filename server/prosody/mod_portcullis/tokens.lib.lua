@@ -32,14 +32,14 @@ local function void_tokens(username)
 	return void;
 end
 
--- Nobody can log in by a token or grant that the account has now.
+-- Nobody can log in any more by a token or grant that the account has now.
 function tokens.revoke_all(username)
+	if modulemanager.is_loaded(host, "sasl2_fast") then
+		save(username, { since = time_now(), clients = {} });
+	end
 	local tokenauth = modulemanager.get_module(host, "tokenauth");
 	if tokenauth then
 		for id in pairs(tokenauth.get_user_grants(username) or {}) do tokenauth.revoke_grant(username, id); end
-	end
-	if modulemanager.is_loaded(host, "sasl2_fast") then
-		save(username, { since = time_now(), clients = {} });
 	end
 end
 

@@ -95,7 +95,7 @@ describe("sync", function ()
 		assert.is_false(holds("a@example.org") or holds("b@example.org"));
 	end);
 
-	it("does not ask for ever if a page brings no progress", function ()
+	it("stops asking if a page brings no progress", function ()
 		local sync, component = new_sync({ page({ epoch = "e", seq = "4", more = "true" }, {}) });
 		sync.epoch, sync.seq = "e", 4;
 		sync.announced("e", "6");
