@@ -20,14 +20,14 @@ use super::event::{Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::record::{Ban, BanId, Past};
 use super::seen::Seen;
-use super::standing::Standing;
 use super::subject::Subject;
 use super::time::Timestamp;
 use super::undo::Deeds;
 use super::watch::Watch;
 
+pub use super::active::ActiveBans;
 pub use ruling::{Effect, Ruling};
-pub use snapshot::{BadSnapshot, Ending, Taking};
+pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
 pub use verdict::{By, Verdict};
 
 /// What a subject's bans were so far, as far as a rule needs it.
@@ -50,7 +50,7 @@ pub struct Ledger {
     bans: BTreeMap<BanId, Arc<Ban>>,
     dossiers: Dossiers,
     /// The same bans by what a login is looked up with.
-    standing: Standing,
+    active: ActiveBans,
     exemptions: Exemptions,
     /// The same bans, those with an end, by it.
     due: BTreeSet<(Timestamp, BanId)>,

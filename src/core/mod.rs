@@ -8,6 +8,7 @@
 //! request leads to) and [`mod@judge`] (what a login leads to), then [`ledger`] (what is in force).
 
 pub mod account;
+mod active;
 pub mod actor;
 pub mod attempt;
 pub mod changes;
@@ -27,7 +28,6 @@ pub mod rules;
 pub mod seal;
 mod seen;
 mod sieve;
-mod standing;
 pub mod subject;
 pub mod term;
 pub mod time;

@@ -37,7 +37,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::{Intent, Ledger, Policy, Ruling, Seq, Timestamp};
-use crate::journal::{Entry, Journal, Replica, Rulings, Snapshots};
+use crate::journal::{self, Entry, Journal, Replica, Rulings, Snapshots};
 use clock::Clock;
 use counters::Counters;
 use desk::Desk;
@@ -102,7 +102,7 @@ impl Gate {
         let (cursor, tasks) = outbox.load()?;
         let counters = Counters::open(counters, &policy, clock.now())?;
         let desk = Desk::new(outbox, cursor, tasks);
-        let mut ledger = snapshots::restore(&*replica, &*snapshots, cursor)?;
+        let mut ledger = journal::restore(&*replica, &*snapshots, cursor)?;
         let restored = ledger.folded();
         let herald = Herald::default();
         loop {

@@ -1,8 +1,5 @@
-//! Snapshots of the ledger, so that a start need not fold the whole log.
-//!
-//! The log stays the truth. A snapshot counts only when its checksums are right, this version of
-//! the program made it, and the log holds the very entry it ends with; else the log is folded from
-//! its first entry on, which takes longer and comes to the same.
+//! Taking snapshots of the ledger, so that a start need not fold the whole log; [`journal::restore`](crate::journal::restore)
+//! reads them.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -11,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::LogFault;
-use crate::core::Ledger;
-use crate::core::Seq;
-use crate::journal::{Replica, Snapshots};
+use crate::core::{Ledger, Seq};
 
 /// How often the log is looked at for being long enough behind the last snapshot.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -24,35 +19,6 @@ const LONG: u64 = 50_000;
 const LONG_AT_THE_END: u64 = 5_000;
 /// Subjects looked at under one lock, which logins may have to wait for.
 const AT_ONCE: usize = 512;
-
-/// The ledger of the last snapshot, or an empty one: what is behind its place is folded by whoever
-/// asks. `cursor` is how far effects have been taken in.
-pub(super) fn restore(
-    replica: &dyn Replica,
-    snapshots: &dyn Snapshots,
-    cursor: Seq,
-) -> Result<Ledger, LogFault> {
-    let why = match snapshots.load_snapshot() {
-        Ok(frames) if frames.is_empty() => return Ok(Ledger::default()),
-        Ok(frames) => match Ledger::restore(&frames) {
-            Ok((ledger, chain)) => {
-                let there = replica.read(ledger.folded(), 1)?;
-                if ledger.folded() > cursor {
-                    // What they ask of the server would be lost with the entries between.
-                    String::from("it is ahead of the unfinished work")
-                } else if there.first().is_some_and(|entry| entry.chain == chain) {
-                    return Ok(ledger);
-                } else {
-                    String::from("it belongs to another log")
-                }
-            }
-            Err(why) => why.to_string(),
-        },
-        Err(why) => why.to_string(),
-    };
-    tracing::info!(%why, "the snapshot of decisions is not used; reading all of them");
-    Ok(Ledger::default())
-}
 
 impl Gate {
     /// Takes a snapshot of the ledger whenever the log has become long behind the last one, until

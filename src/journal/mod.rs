@@ -11,6 +11,7 @@
 //! Start reading at [`Journal`], then [`append`] for how an unknown outcome is resolved.
 
 mod append;
+mod restore;
 mod tail;
 
 use futures::future::BoxFuture;
@@ -21,6 +22,7 @@ use crate::core::event::Chain;
 use crate::core::{Event, EventId, Seq};
 
 pub use append::{Rulings, append};
+pub use restore::restore;
 pub use tail::local as local_tail;
 
 /// An ordered, durable log of decisions.

@@ -1,29 +1,21 @@
 //! The counters of failed logins in a file of their own, beside the log: they are large, written
 //! anew often, and worth less than a ban.
 //!
-//! The file is a row of parts, each behind its length (4 bytes, big-endian). A whole begins a new
-//! file, which takes the old one's place when it is complete; what follows is appended. A torn end
-//! is left out when it is read; the parts' own checksums find the rest.
+//! A whole begins a new file, which takes the old one's place when it is complete; the parts that follow are appended.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::frames::FrameFile;
 use crate::journal::LogFault;
 
 /// The file's name in the folder of the store.
 const NAME: &str = "counters";
-/// The name of a new file until it is complete.
-const NEW: &str = "counters.new";
-/// Bytes the file may have to be read: far above what the configuration's largest bounds need.
-const MOST: u64 = 16 << 30;
 
-/// Saves and loads the counters in a folder. One program at a time: the store's lock sees to it.
+/// Saves and loads the counters in a folder.
 #[derive(Debug)]
 pub struct CounterFile {
-    folder: PathBuf,
+    file: FrameFile,
     /// The next part; `None`: unknown, so only a whole can be written.
     next: Mutex<Option<u32>>,
 }
@@ -32,7 +24,7 @@ impl CounterFile {
     /// In this folder, which exists.
     pub fn new(folder: &Path) -> Self {
         CounterFile {
-            folder: folder.to_owned(),
+            file: FrameFile::new(folder, NAME),
             next: Mutex::new(None),
         }
     }
@@ -50,8 +42,11 @@ impl CounterFile {
         // Unknown until it has been written: half a part may be there.
         *next = None;
         let written = match part {
-            0 => self.begin(bytes),
-            _ => self.append(bytes),
+            0 => {
+                let mut whole = std::iter::once(Ok(bytes.to_vec()));
+                self.file.replace(&mut whole, || Ok(()))
+            }
+            _ => self.file.append(bytes),
         };
         written.map_err(|why| LogFault::Broken(format!("cannot keep the counters: {why}")))?;
         *next = part.checked_add(1);
@@ -63,58 +58,30 @@ impl CounterFile {
     /// # Errors
     /// [`LogFault::Broken`] when the file is there and cannot be read.
     pub fn load(&self) -> Result<Vec<Vec<u8>>, LogFault> {
-        let path = self.folder.join(NAME);
-        let broken = |why: io::Error| LogFault::Broken(format!("cannot read the counters: {why}"));
-        let bytes = match fs::metadata(&path) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(why) => return Err(broken(why)),
-            Ok(there) if there.len() > MOST => return Ok(Vec::new()),
-            Ok(_) => fs::read(&path).map_err(broken)?,
-        };
-        let mut parts = Vec::new();
-        let mut rest = &bytes[..];
-        while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-            let length = u32::from_be_bytes(*length) as usize;
-            let Some((part, behind)) = behind.split_at_checked(length) else {
-                break;
-            };
-            parts.push(part.to_vec());
-            rest = behind;
+        let (parts, why) = self
+            .file
+            .read(older)
+            .map_err(|why| LogFault::Broken(format!("cannot read the counters: {why}")))?;
+        if let Some(why) = why {
+            let parts = parts.len();
+            tracing::warn!(%why, parts, "the saved counters are damaged; what was counted last is lost");
         }
         Ok(parts)
     }
-
-    fn begin(&self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.folder.join(NEW);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        write_part(&mut file, bytes)?;
-        // Before it takes the old one's place: a power cut must not leave an empty file there.
-        file.sync_data()?;
-        fs::rename(&new, self.folder.join(NAME))
-    }
-
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let path = self.folder.join(NAME);
-        let mut file = OpenOptions::new().append(true).open(path)?;
-        write_part(&mut file, bytes)
-    }
 }
 
-pub(super) fn write_part(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len())
-        .map_err(|_| io::Error::other("a part is larger than 4 GiB; set max_keys lower"))?;
-    file.write_all(&length.to_be_bytes())?;
-    file.write_all(bytes)
+/// What versions up to 0.1 wrote: `PTW2` or `PTP2`, content, and a CRC-32C of all that (4 bytes, big-endian).
+fn older(part: &[u8]) -> Option<Vec<u8>> {
+    let (body, sum) = part.split_last_chunk::<4>()?;
+    let is_whole = body.starts_with(b"PT") && crc32c::crc32c(body) == u32::from_be_bytes(*sum);
+    is_whole.then(|| body.to_vec())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -144,11 +111,7 @@ mod tests {
         file.save(1, b"one").unwrap();
         let path = folder.path().join(NAME);
         let bytes = fs::read(&path).unwrap();
-        for cut in 0..3 {
-            fs::write(&path, &bytes[..bytes.len() - 1 - cut]).unwrap();
-            assert_eq!(file.load().unwrap(), [b"whole"]);
-        }
-        fs::write(&path, &bytes[..6]).unwrap();
-        assert!(file.load().unwrap().is_empty());
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(file.load().unwrap(), [b"whole"]);
     }
 }

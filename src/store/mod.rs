@@ -10,6 +10,7 @@
 //! same on a disk.
 
 pub mod counters;
+mod frames;
 pub mod ledger;
 pub mod memory;
 pub mod recording;

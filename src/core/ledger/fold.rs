@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Effect, Ledger, Ruling};
+use crate::core::active::ActiveBan;
 use crate::core::changes::EndedBan;
 use crate::core::event::{Change, Event, Seq};
 use crate::core::exempt::Exemption;
 use crate::core::policy::Refusal;
 use crate::core::record::{Ban, Past};
-use crate::core::standing::Stands;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 use crate::core::undo::{Deeds, Did, WIDEST};
@@ -237,7 +237,7 @@ impl Ledger {
     pub(super) fn enter(&mut self, ban: Ban) {
         self.recent.enter(&ban);
         let ban = Arc::new(ban);
-        self.standing.insert(Stands::new(Arc::clone(&ban)));
+        self.active.insert(ActiveBan::new(Arc::clone(&ban)));
         if let Some(end) = ban.until {
             self.due.insert((end, ban.id));
         }
@@ -248,7 +248,7 @@ impl Ledger {
     pub(super) fn take(&mut self, subject: &Subject) -> Option<Ban> {
         let id = self.dossiers.get(subject)?.current?;
         let ban = self.bans.remove(&id)?;
-        self.standing.remove(subject);
+        self.active.remove(subject);
         self.recent.leave(&ban);
         if let Some(end) = ban.until {
             self.due.remove(&(end, id));

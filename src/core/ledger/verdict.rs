@@ -83,16 +83,16 @@ impl Ledger {
         known: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Verdict {
-        if self.standing.is_empty() {
+        if self.active.is_empty() {
             return Verdict::LetIn;
         }
         let address = address.map(|address| address.to_canonical());
-        if let Some(by_account) = account.and_then(|account| self.standing.account(account))
+        if let Some(by_account) = account.and_then(|account| self.active.account(account))
             && by_account.is_in_force(now)
         {
             return refusal(&by_account.ban);
         }
-        let found = self.standing.against(account, address, now);
+        let found = self.active.against(account, address, now);
         let Some((worst, touches_known)) = found else {
             return Verdict::LetIn;
         };
@@ -123,7 +123,7 @@ impl Ledger {
 
     /// The ban in force that covers an address and holds longest.
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
-        let stands = self.standing.covering(address.to_canonical(), now)?;
+        let stands = self.active.covering(address.to_canonical(), now)?;
         Some(&stands.ban)
     }
 

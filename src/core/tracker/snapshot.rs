@@ -1,6 +1,7 @@
 //! The tracker as bytes: whole, or what it took in since the last time.
 //!
-//! Both begin with a magic that names the version and end with a CRC-32C; numbers are big-endian.
+//! Both begin with a magic that names the version; numbers are big-endian. Fixed widths, not postcard: nearly all of it are
+//! hashes, of which a variable length would make more bytes. Whoever keeps the bytes sees that they stay as they are.
 //! Whole: `PTW2`, secret (16), base (8), serial (8), number of lanes (1); for each: key, told apart (1 each),
 //! rows (4); for each: key (8), marks (2), marks (8 each); then good logins (4); for each: pair (8),
 //! home (16), at (8). Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
@@ -83,7 +84,7 @@ impl Tracker {
             bytes.extend_from_slice(&seen.home().to_be_bytes());
             bytes.extend_from_slice(&seen.at.to_be_bytes());
         }
-        sealed(bytes)
+        bytes
     }
 
     /// What came in since the last [`Tracker::save`] or `save_recent`, as bytes. Cheap, also when
@@ -114,7 +115,7 @@ impl Tracker {
             bytes.extend_from_slice(&trace.at.to_be_bytes());
             bytes.push(trace.flags);
         }
-        Recent::Part(sealed(bytes))
+        Recent::Part(bytes)
     }
 
     /// What was given out by `save_recent` could not be kept: the next save is a whole one.
@@ -214,20 +215,8 @@ impl Tracker {
     }
 }
 
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let sum = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&sum.to_be_bytes());
-    bytes
-}
-
 fn opened<'a>(bytes: &'a [u8], magic: &[u8; 4]) -> Result<Reader<'a>, BadSnapshot> {
-    let (body, sum) = bytes
-        .split_last_chunk::<4>()
-        .ok_or(BadSnapshot("it is too short"))?;
-    if crc32c::crc32c(body) != u32::from_be_bytes(*sum) {
-        return Err(BadSnapshot("its checksum is wrong"));
-    }
-    let mut from = Reader(body);
+    let mut from = Reader(bytes);
     match &from.take::<4>()? == magic {
         true => Ok(from),
         false => Err(BadSnapshot("its version is another one")),

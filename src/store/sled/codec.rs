@@ -1,4 +1,4 @@
-//! The bytes on the disk: `[format u8][crc32c u32 LE over everything else][body]`, and keys.
+//! The bytes in the engine: values in the frames of [`frames`](crate::store::frames), and keys.
 //!
 //! A format is never changed, only added: the golden bytes below hold that.
 
@@ -8,35 +8,19 @@ use serde::de::DeserializeOwned;
 use crate::core::event::Chain;
 use crate::core::{Personal, Seq, Subject};
 use crate::gate::ports::Task;
+use crate::store::frames::{V1, seal, unseal};
+
+pub(super) use crate::store::frames::BadBytes;
 
 /// The last entry of its append.
 const LAST: u8 = 1;
 /// An entry that more of the same append follow: without them the append is torn.
 const MORE: u8 = 2;
-/// [`Personal`], [`Task`] and the cursor, each in postcard.
-const V1: u8 = 1;
-
-const HEADER: usize = 5;
 const CHAIN: usize = 32;
 
 /// The outbox key of the cursor. Keys of tasks begin with another byte.
 pub(super) const CURSOR_KEY: [u8; 1] = [0];
 const TASK_KEY: u8 = 1;
-
-/// Why bytes are not what was written, in words for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadBytes {
-    #[error("it is cut off")]
-    Short,
-    #[error("its checksum does not match")]
-    Checksum,
-    #[error("it has format {0}, which this portcullis does not know")]
-    Format(u8),
-    #[error("its content cannot be read")]
-    Body,
-    #[error("its key is no place in the log")]
-    Key,
-}
 
 /// The key of an entry: keys sort as places do.
 pub(super) fn seq_key(seq: Seq) -> [u8; 8] {
@@ -140,34 +124,6 @@ fn from_bytes<T: DeserializeOwned>(value: &[u8]) -> Result<T, BadBytes> {
         return Err(BadBytes::Format(format));
     }
     postcard::from_bytes(body).map_err(|_| BadBytes::Body)
-}
-
-fn seal(format: u8, body: &[&[u8]]) -> Vec<u8> {
-    let len: usize = body.iter().map(|part| part.len()).sum();
-    let mut value = Vec::with_capacity(HEADER + len);
-    value.push(format);
-    value.extend([0; HEADER - 1]);
-    for part in body {
-        value.extend_from_slice(part);
-    }
-    let crc = checksum(&value);
-    value[1..HEADER].copy_from_slice(&crc.to_le_bytes());
-    value
-}
-
-fn unseal(value: &[u8]) -> Result<(u8, &[u8]), BadBytes> {
-    let (header, body) = value.split_at_checked(HEADER).ok_or(BadBytes::Short)?;
-    let [format, crc @ ..] = header else {
-        return Err(BadBytes::Short);
-    };
-    if checksum(value).to_le_bytes() != *crc {
-        return Err(BadBytes::Checksum);
-    }
-    Ok((*format, body))
-}
-
-fn checksum(value: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&value[..1]), &value[HEADER..])
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The bans that stand, arranged for the one question that is asked on every login.
+//! The bans in force, indexed for the one question that is asked on every login.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -16,15 +16,15 @@ use super::time::Timestamp;
 
 /// A ban, with what the question needs first of it close at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stands {
+pub(super) struct ActiveBan {
     until: i64,
     by_rule: bool,
     pub(super) ban: Arc<Ban>,
 }
 
-impl Stands {
+impl ActiveBan {
     pub(super) fn new(ban: Arc<Ban>) -> Self {
-        Stands {
+        ActiveBan {
             until: ban.until.map_or(i64::MAX, Timestamp::as_millis),
             by_rule: ban.origin.rule().is_some(),
             ban,
@@ -36,32 +36,31 @@ impl Stands {
     }
 }
 
-/// The bans that stand, by whom they are about.
+/// The bans in force, by whom they are about. Ended ones are among them until their end is written down.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
-    accounts: Sieved<Account, Stands>,
-    guards: Sieved<Account, Stands>,
-    pairs: Sieved<Pair, Stands>,
+pub struct ActiveBans {
+    accounts: Sieved<Account, ActiveBan>,
+    guards: Sieved<Account, ActiveBan>,
+    pairs: Sieved<Pair, ActiveBan>,
     /// How many pairs there are with an address of this family and prefix length.
     pair_lengths: BTreeMap<(bool, u8), usize>,
-    nets: Nets<Stands>,
+    nets: Nets<ActiveBan>,
     count: usize,
 }
 
-impl FromIterator<Stands> for Standing {
-    fn from_iter<T: IntoIterator<Item = Stands>>(all: T) -> Self {
-        let mut standing = Standing::default();
-        all.into_iter().for_each(|stands| standing.insert(stands));
-        standing
+impl Extend<Arc<Ban>> for ActiveBans {
+    fn extend<T: IntoIterator<Item = Arc<Ban>>>(&mut self, bans: T) {
+        let all = bans.into_iter().map(ActiveBan::new);
+        all.for_each(|active| self.insert(active));
     }
 }
 
-impl Standing {
+impl ActiveBans {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    pub(super) fn insert(&mut self, stands: Stands) {
+    pub(super) fn insert(&mut self, stands: ActiveBan) {
         self.count += 1;
         match &Arc::clone(&stands.ban).subject {
             Subject::Account(account) => {
@@ -104,7 +103,7 @@ impl Standing {
         }
     }
 
-    pub(super) fn account(&self, account: &Account) -> Option<&Stands> {
+    pub(super) fn account(&self, account: &Account) -> Option<&ActiveBan> {
         self.accounts.get(account)
     }
 
@@ -116,7 +115,7 @@ impl Standing {
         account: Option<&Account>,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Option<(&Stands, bool)> {
+    ) -> Option<(&ActiveBan, bool)> {
         let (mut by_people, mut by_rules) = (None, None);
         if let Some(address) = address {
             self.nets.cover(address, |stands| {
@@ -143,14 +142,14 @@ impl Standing {
     }
 
     /// The ban that covers an address and holds longest.
-    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Stands> {
+    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
         let mut found = None;
         self.nets
             .cover(address, |stands| longest(&mut found, stands, now));
         found
     }
 
-    fn pair(&self, account: &Account, address: IpAddr, now: Timestamp) -> Option<&Stands> {
+    fn pair(&self, account: &Account, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
         if self.pairs.is_empty() {
             return None;
         }
@@ -164,7 +163,7 @@ impl Standing {
     }
 }
 
-fn longest<'a>(slot: &mut Option<&'a Stands>, stands: &'a Stands, now: Timestamp) {
+fn longest<'a>(slot: &mut Option<&'a ActiveBan>, stands: &'a ActiveBan, now: Timestamp) {
     if stands.is_in_force(now) && slot.is_none_or(|other| other.until < stands.until) {
         *slot = Some(stands);
     }
