@@ -77,13 +77,16 @@ def uninstall_and_install(ej):
 
 
 def upgrade(ej):
-    """To sources that differ in a part of the module, which must be the one that runs afterwards."""
+    """To sources that differ in every part, all of which must run afterwards."""
     ej.place_sources()
-    part = ej.sources / "mod_portcullis" / "src" / "mod_portcullis_net.erl"
-    header, version = "-module(mod_portcullis_net).", f'"{time.time()}"'
-    part.write_text(part.read_text().replace(header, f"{header}\n-vsn({version})."))
+    version = f'"{time.time()}"'
+    parts = sorted((ej.sources / "mod_portcullis" / "src").glob("*.erl"))
+    for part in parts:
+        header = f"-module({part.stem})."
+        part.write_text(part.read_text().replace(header, f"{header}\n-vsn({version})."))
     ej.ejabberdctl("module_upgrade", "mod_portcullis")
-    assert version in ej.erlang("mod_portcullis_net:module_info(attributes)")
+    for part in parts:
+        assert version in ej.erlang(f"{part.stem}:module_info(attributes)"), part.stem
 
 
 def kill(ej, process):

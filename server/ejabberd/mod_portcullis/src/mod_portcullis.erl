@@ -40,8 +40,10 @@ start(Host, _Opts) ->
         Error -> Error
     end.
 
+%% Calls no other module of ours: ejabberd 24.12 calls this once more after pre_uninstall/0, and would load the old code of
+%% that module again.
 -spec stop(binary()) -> ok | {error, term()}.
-stop(Host) -> mod_portcullis_sup:stop(Host).
+stop(Host) -> gen_mod:stop_child(gen_mod:get_module_proc(Host, mod_portcullis_sup)).
 
 -spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok.
 reload(Host, _NewOpts, _OldOpts) -> mod_portcullis_sync:reloaded(Host).

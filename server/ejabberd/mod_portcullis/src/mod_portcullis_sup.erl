@@ -1,7 +1,7 @@
 %%% The processes of one virtual host. They are independent of each other: each restarts alone.
 -module(mod_portcullis_sup).
 -behaviour(supervisor).
--export([start/1, stop/1]).
+-export([start/1]).
 -export([start_link/1, init/1]).
 
 %% ejabberd_gen_mod_sup takes down all modules of the server when more than 10 of its children crash within a second. This
@@ -10,7 +10,7 @@
 -define(RESTARTS, 100).
 -define(SECONDS, 1).
 
-%% Under ejabberd_gen_mod_sup, as gen_mod:start_child/3 does; that function starts workers only.
+%% Under ejabberd_gen_mod_sup, as gen_mod:start_child/3 does, which starts workers only. gen_mod:stop_child/1 ends it.
 -spec start(binary()) -> {ok, pid()} | {error, term()}.
 start(Host) ->
     Child = #{id => process(Host), start => {?MODULE, start_link, [Host]}, restart => permanent, shutdown => infinity,
@@ -20,9 +20,6 @@ start(Host) ->
         {error, {already_started, Pid}} -> {ok, Pid};
         {error, Reason} -> {error, Reason}
     end.
-
--spec stop(binary()) -> ok | {error, term()}.
-stop(Host) -> gen_mod:stop_child(process(Host)).
 
 process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
