@@ -29,9 +29,12 @@ def component(ej):
     one = FakeComponent(ej).connect()
     one.wait(lambda: one.hellos, 20)
     yield one
+    if not one.open:
+        one = FakeComponent(ej).connect()
+    one.silent, one.late, one.given = set(), {}, []
+    one.epoch, one.seq, one.state = "wipe", 0, {}
+    one.wait_held()
     one.close()
-    with FakeComponent(ej, epoch="wipe") as wipe:
-        wipe.wait_held()
 
 
 @pytest.fixture
