@@ -4,10 +4,10 @@
 //! Never here: commands, and nothing a stranger could fill: connections, their life and what may be sent over one are
 //! bounded. Whoever reaches the port may read the health checks, so they hold no secret and name no account.
 //!
-//! Start reading at [`health`] and [`logins`]; `limits.rs` is the listener with its bounds.
+//! Start reading at [`health`] and [`logins`]; `connections.rs` serves them within their bounds.
 
+mod connections;
 pub mod health;
-mod limits;
 pub mod logins;
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -18,7 +18,6 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 pub use health::{Grants, Readiness};
-use limits::Limited;
 pub use logins::Logins;
 
 /// How long open connections may take to end after the stop.
@@ -75,18 +74,7 @@ impl Http {
     /// Answers until `stop`, then lets open connections end for a moment.
     pub async fn run(self, logins: Logins, stop: CancellationToken) {
         let router = router(self.readiness, logins);
-        let listener = Limited::new(self.listener);
-        let serve =
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let out_of_patience = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            // axum's documentation: never ends by itself and never with an error.
-            _ = serve.into_future() => {}
-            () = out_of_patience => {}
-        }
+        connections::serve(self.listener, router, stop, GRACE).await;
     }
 }
 
