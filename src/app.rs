@@ -118,7 +118,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
     let bot = Bot::new(
         wire.domain().clone(),
-        context.clone(),
+        context,
         Roles::new(config.granted.clone()),
     );
     bot.rooms().configure(config.rooms.clone());
@@ -138,6 +138,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
 
     let mut listeners = Tasks::new();
     let (path, domain) = (config.store.clone(), wire.domain().clone());
+    let context = bot.context().clone();
     listeners.spawn(|stop| terminal::serve(socket, path, domain, context, stop));
     if let Some(http) = http {
         let logins = Logins::new(Arc::clone(&gate), config.http_token.clone());

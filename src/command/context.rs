@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::audit::AuditEvents;
-use super::progress::Progress;
+use super::front::{FrontState, NoFront};
 use super::roles::Roles;
-use super::seat::Seats;
-use super::undelivered::Undelivered;
 use crate::core::Timestamp;
 use crate::gate::Gate;
+
+/// Takes how much of long work is done, and of how much.
+pub type OnProgress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
 /// What commands work with.
 #[derive(Clone)]
@@ -22,16 +23,14 @@ pub struct Context {
     pub started: Timestamp,
     /// Who has which role by configuration. One for all who hold a context, as read last.
     pub roles: Arc<ArcSwap<Roles>>,
-    /// The rooms we should be in.
-    pub seats: Seats,
-    /// What of our messages came back.
-    pub undelivered: Undelivered,
+    /// The rooms we should be in, and messages that came back.
+    pub front: Arc<dyn FrontState>,
     /// Where it is told what people did.
     pub audit: AuditEvents,
     /// Where what is weighed is recorded, if it is.
     pub recording: Option<Recorded>,
-    /// Where long work says how far it is.
-    pub progress: Progress,
+    /// Is told how far long work is.
+    pub progress: OnProgress,
 }
 
 /// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
@@ -51,12 +50,17 @@ impl Context {
             gate,
             started,
             roles: Arc::default(),
-            seats: Seats::default(),
-            undelivered: Undelivered::default(),
+            front: Arc::new(NoFront),
             audit: AuditEvents::default(),
             recording: None,
-            progress: Progress::default(),
+            progress: Arc::new(|_, _| {}),
         }
+    }
+
+    /// The same beside a front.
+    #[must_use]
+    pub fn beside(self, front: Arc<dyn FrontState>) -> Self {
+        Context { front, ..self }
     }
 
     /// The same where what is weighed is recorded.

@@ -8,10 +8,11 @@ use xmpp_parsers::presence::Type;
 
 use super::adhoc::Forms;
 use super::disco::Face;
+use super::live::Live;
 use super::presence;
 use super::rooms::Rooms;
 use super::said::Said;
-use crate::command::{Caller, Context, Roles};
+use crate::command::{Caller, Context, FrontState, Roles};
 use crate::xmpp::stanza::Header;
 
 /// The name of the contact people chat with.
@@ -23,6 +24,8 @@ pub struct Bot {
     pub(super) jid: BareJid,
     pub(super) context: Context,
     pub(super) rooms: Arc<Rooms>,
+    /// What `status` tells of us.
+    pub(super) live: Arc<Live>,
     /// Forms that are open.
     pub(super) forms: Forms,
     /// What it said to whom.
@@ -34,13 +37,16 @@ impl Bot {
     pub fn new(domain: BareJid, context: Context, roles: Roles) -> Arc<Bot> {
         let name = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
         let jid = BareJid::from_parts(Some(&name), domain.domain());
-        let rooms = Rooms::new(&jid, context.clone());
+        let live = Arc::new(Live::default());
+        let context = context.beside(Arc::clone(&live) as Arc<dyn FrontState>);
+        let rooms = Rooms::new(&jid, context.clone(), Arc::clone(&live));
         context.roles.store(Arc::new(roles));
         Arc::new(Bot {
             domain,
             jid,
             context,
             rooms,
+            live,
             forms: Forms::default(),
             said: Said::default(),
         })
@@ -49,6 +55,11 @@ impl Bot {
     /// Puts other roles in force, also for forms that are open.
     pub fn set_roles(&self, roles: Roles) {
         self.context.roles.store(Arc::new(roles));
+    }
+
+    /// What commands work with, this bot included.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The rooms we are in.

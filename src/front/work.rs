@@ -12,8 +12,8 @@ use futures::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use xmpp_parsers::jid::Jid;
 
+use super::progress::Progress;
 use crate::command::outcome::Outcome;
-use crate::command::progress::Progress;
 use crate::command::{self, Call, Context, Reference, Spec};
 use crate::core::Timestamp;
 
@@ -51,7 +51,7 @@ impl Work {
     ) -> Work {
         let progress = Progress::default();
         let context = Context {
-            progress: progress.clone(),
+            progress: progress.reporter(),
             ..context.clone()
         };
         let (end, done) = watch::channel(None);

@@ -316,16 +316,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         FakeServer::new(true),
         now + 1_000,
     );
-    let context = Context {
-        gate: Arc::clone(&world.gate),
-        started: world.gate.now(),
-        recording: None,
-        roles: Default::default(),
-        undelivered: Default::default(),
-        audit: Default::default(),
-        seats: Default::default(),
-        progress: Default::default(),
-    };
+    let context = Context::new(Arc::clone(&world.gate), world.gate.now());
     let again = front::Bot::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot::over(world, again);
     assert_eq!(known(&again, "x@example.org"), before);

@@ -46,7 +46,7 @@ pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
         let text = words::holders_left_out(left_out);
         rows.push(Row::new("holders_more", words::holders_more_label(), text));
     }
-    let seats = context.seats.now();
+    let seats = context.front.rooms();
     let granting = seats.iter().enumerate().filter(|(_, seat)| {
         let grants = seat.grants.iter();
         grants.max().is_some_and(|role| *role > Role::Stranger)

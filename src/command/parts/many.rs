@@ -34,7 +34,7 @@ pub(in crate::command) async fn carry_out<T>(
             take(thing, answer);
         }
         done += piece.len();
-        context.progress.note(done, things.len());
+        (context.progress)(done, things.len());
         tracing::info!(command = %call.name, done, of = things.len(), "changing very many");
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             gap.remedy.trim_end(),
         ));
     }
-    let seats = context.seats.now();
+    let seats = context.front.rooms();
     for (place, seat) in seats.iter().enumerate() {
         rows.push(Row::new(
             format!("room{}", place + 1),
@@ -89,7 +89,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             words::seat(seat, now),
         ));
     }
-    let undelivered = context.undelivered.now();
+    let undelivered = context.front.undelivered();
     if let Some((whom, at)) = undelivered.last.filter(|_| rights.see_all()) {
         rows.push(Row::new(
             "undelivered",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{NAMED, clean, count, in_words, typed};
-use crate::command::seat::{HOLDERS, Seat};
+use crate::command::front::{HOLDERS, RoomStatus};
 use crate::core::policy::Whose;
 use crate::core::rules::{Growth, Key};
 use crate::core::{Role, Rule, Term};
@@ -87,12 +87,12 @@ pub fn holders_left_out(number: usize) -> String {
 }
 
 /// A room that gives its people roles.
-pub fn room_label(seat: &Seat) -> String {
+pub fn room_label(seat: &RoomStatus) -> String {
     format!("By the room {}", clean(&seat.room))
 }
 
 /// Which roles, and who is there and has one of them now.
-pub fn room_holders(seat: &Seat) -> String {
+pub fn room_holders(seat: &RoomStatus) -> String {
     let people = ["owners", "admins", "members"].into_iter().zip(seat.grants);
     let grants: Vec<String> = people
         .filter(|(_, role)| *role > Role::Stranger)

@@ -2,7 +2,7 @@
 
 use super::{clean, count, forbidden, in_a_room, sentence};
 use crate::command::AuditEvent;
-use crate::command::seat::{Seat, Trouble};
+use crate::command::front::{RoomStatus, RoomTrouble};
 use crate::core::Role;
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -59,7 +59,7 @@ pub fn deeds_missed(number: u64) -> String {
 }
 
 /// A room, in front of what is the case with it.
-pub fn seat_label(seat: &Seat) -> String {
+pub fn seat_label(seat: &RoomStatus) -> String {
     match seat.nick {
         Some(_) => format!("Room {}", clean(&seat.room)),
         None => format!("NOT IN ROOM {}", clean(&seat.room)),
@@ -67,7 +67,7 @@ pub fn seat_label(seat: &Seat) -> String {
 }
 
 /// What is the case with a room.
-pub fn seat(seat: &Seat, now: Timestamp) -> String {
+pub fn seat(seat: &RoomStatus, now: Timestamp) -> String {
     let Some(nick) = &seat.nick else {
         let why = match &seat.trouble {
             Some(trouble) => sentence(&self::trouble(trouble)),
@@ -105,32 +105,32 @@ pub fn public_room() -> String {
 }
 
 /// Why we are not in a room, and what to do.
-pub fn trouble(trouble: &Trouble) -> String {
+pub fn trouble(trouble: &RoomTrouble) -> String {
     let by = |who: &Option<String>, why: &Option<String>| {
         let who = who.as_ref().map(|who| format!(" by {}", clean(who)));
         let why = why.as_ref().map(|why| format!(": {}", clean(why)));
         format!("{}{}", who.unwrap_or_default(), why.unwrap_or_default())
     };
     match trouble {
-        Trouble::Missing => String::from(
+        RoomTrouble::Missing => String::from(
             "there is no such room; create it with your client, members-only, persistent, showing real JIDs to everybody",
         ),
-        Trouble::Destroyed(why) => format!("the room was closed{}", by(&None, why)),
-        Trouble::NickTaken => String::from(
+        RoomTrouble::Destroyed(why) => format!("the room was closed{}", by(&None, why)),
+        RoomTrouble::NickTaken => String::from(
             "somebody else has my nick there, and those I tried instead; set another `nick`",
         ),
-        Trouble::Password => {
+        RoomTrouble::Password => {
             String::from("it wants a password, or another one; set `password_file` of the room")
         }
-        Trouble::MembersOnly => {
+        RoomTrouble::MembersOnly => {
             String::from("it is for members only; make this component's bot a member of it")
         }
-        Trouble::Banned(who, why) => format!("I am banned from it{}", by(who, why)),
-        Trouble::Kicked(who, why) => format!("I was kicked out{}", by(who, why)),
-        Trouble::Full => String::from("it is full"),
-        Trouble::Unreachable => String::from("its server is out of reach, or just starting"),
-        Trouble::Silent => String::from("it does not answer"),
-        Trouble::Lost => String::from("I was no longer in it, and nobody had told me"),
-        Trouble::Refused(why) => format!("it refuses me: {}", clean(why)),
+        RoomTrouble::Banned(who, why) => format!("I am banned from it{}", by(who, why)),
+        RoomTrouble::Kicked(who, why) => format!("I was kicked out{}", by(who, why)),
+        RoomTrouble::Full => String::from("it is full"),
+        RoomTrouble::Unreachable => String::from("its server is out of reach, or just starting"),
+        RoomTrouble::Silent => String::from("it does not answer"),
+        RoomTrouble::Lost => String::from("I was no longer in it, and nobody had told me"),
+        RoomTrouble::Refused(why) => format!("it refuses me: {}", clean(why)),
     }
 }

@@ -37,6 +37,7 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type};
 
 use super::disco::Face;
+use super::live::Live;
 use super::presence;
 use crate::command::{AuditEvent, Context, words};
 use crate::core::Timestamp;
@@ -77,6 +78,7 @@ pub struct Rooms {
     /// The address we are in them with.
     me: FullJid,
     context: Context,
+    live: Arc<Live>,
     rooms: Mutex<Inner>,
     /// There is something to do.
     wake: Notify,
@@ -101,12 +103,13 @@ enum Asked {
 
 impl Rooms {
     /// No rooms yet. `bot` is the account we are in them with.
-    pub(super) fn new(bot: &BareJid, context: Context) -> Arc<Rooms> {
+    pub(super) fn new(bot: &BareJid, context: Context, live: Arc<Live>) -> Arc<Rooms> {
         let resource = ResourcePart::new(NICK);
         let resource = resource.expect("the nick is a literal without anything forbidden");
         Arc::new(Rooms {
             me: bot.with_resource(&resource),
             context,
+            live,
             rooms: Mutex::default(),
             wake: Notify::new(),
         })
@@ -467,9 +470,8 @@ impl Rooms {
     }
 
     fn show(&self, inner: &Inner) {
-        self.context
-            .seats
-            .set(inner.rooms.iter().map(Room::seat).collect());
+        self.live
+            .set_rooms(inner.rooms.iter().map(Room::status).collect());
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

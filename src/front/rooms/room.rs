@@ -23,7 +23,7 @@ use xmpp_parsers::ns;
 
 use super::occupants::Occupants;
 use super::settings::Settings;
-use crate::command::{Seat, Trouble};
+use crate::command::{RoomStatus, RoomTrouble};
 use crate::core::Timestamp;
 use crate::xmpp::iq::{Refused, Unanswered};
 
@@ -67,7 +67,7 @@ pub(super) enum Tell {
         after: bool,
     },
     /// We are not, and why.
-    Trouble(Trouble),
+    Trouble(RoomTrouble),
     /// Anybody can come in and read.
     Public,
 }
@@ -103,7 +103,7 @@ pub(super) struct Room {
     /// Numbers what we ask, so that a late answer is known as one.
     round: u64,
     tries: u32,
-    trouble: Option<Trouble>,
+    trouble: Option<RoomTrouble>,
     /// It has been told.
     told: bool,
     /// Some trouble has been told since we were in.
@@ -147,12 +147,12 @@ impl Room {
         take(&mut self.tell)
     }
 
-    pub(super) fn seat(&self) -> Seat {
+    pub(super) fn status(&self) -> RoomStatus {
         let again = match self.state {
             State::Out { again } | State::Between { again, .. } => Some(again),
             _ => None,
         };
-        Seat {
+        RoomStatus {
             room: self.settings.room.to_string(),
             nick: self.nick().map(str::to_owned),
             others: self.occupants.len(),
@@ -231,7 +231,7 @@ impl Room {
             }
             State::Entering { until, .. } if now < *until => Step::Wait(Some(*until)),
             State::Entering { .. } => {
-                self.fail(Trouble::Silent, now, chance);
+                self.fail(RoomTrouble::Silent, now, chance);
                 self.step(now, chance)
             }
             State::Leaving { nick, again } => {
@@ -283,13 +283,13 @@ impl Room {
             // Some rooms tell only their members what they are.
             Ok(_) => return Some(self.enter(0, now)),
             Err(Unanswered::Refused(Refused { condition, .. })) => match condition.as_str() {
-                "item-not-found" => Trouble::Missing,
-                "remote-server-not-found" | "remote-server-timeout" => Trouble::Unreachable,
+                "item-not-found" => RoomTrouble::Missing,
+                "remote-server-not-found" | "remote-server-timeout" => RoomTrouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
             // COMPAT: on ejabberd (24.12, 26.07) no answer to a question of disco reaches a component.
             Err(Unanswered::Silent) => return Some(self.enter(0, now)),
-            Err(_) => Trouble::Unreachable,
+            Err(_) => RoomTrouble::Unreachable,
         };
         self.fail(trouble, now, chance);
         None
@@ -323,7 +323,7 @@ impl Room {
             "remote-server-not-found" | "remote-server-timeout" => {
                 inside.heard = now.saturating_add(UNDECIDED).saturating_sub(SILENCE);
             }
-            _ => self.fail(Trouble::Lost, now, chance),
+            _ => self.fail(RoomTrouble::Lost, now, chance),
         }
     }
 
@@ -356,7 +356,7 @@ impl Room {
     }
 
     /// Out, for this reason; when to try again depends on it and on how often it went wrong.
-    fn fail(&mut self, trouble: Trouble, now: Timestamp, chance: u32) {
+    fn fail(&mut self, trouble: RoomTrouble, now: Timestamp, chance: u32) {
         if let State::Inside(inside) = &self.state
             && now.since(inside.since) >= STEADY
         {
@@ -367,11 +367,11 @@ impl Room {
             again: now.saturating_add(pause(&trouble, self.tries, chance)),
         };
         self.tries = self.tries.saturating_add(1);
-        let is_known = |known: &Trouble| discriminant(known) == discriminant(&trouble);
+        let is_known = |known: &RoomTrouble| discriminant(known) == discriminant(&trouble);
         self.told &= self.trouble.as_ref().is_some_and(is_known);
         let mends = matches!(
             trouble,
-            Trouble::Unreachable | Trouble::Lost | Trouble::Silent
+            RoomTrouble::Unreachable | RoomTrouble::Lost | RoomTrouble::Silent
         );
         if !self.told && (!mends || self.tries > MENDS) {
             (self.told, self.complained) = (true, true);
@@ -382,11 +382,11 @@ impl Room {
 }
 
 /// How long to wait before the next try. What somebody has to change takes longer than what mends itself.
-fn pause(trouble: &Trouble, tries: u32, chance: u32) -> Duration {
+fn pause(trouble: &RoomTrouble, tries: u32, chance: u32) -> Duration {
     let (first, longest) = match trouble {
-        Trouble::Unreachable | Trouble::Lost => (2, 300),
-        Trouble::Silent => (10, 300),
-        Trouble::Kicked(..) => (15, 1_800),
+        RoomTrouble::Unreachable | RoomTrouble::Lost => (2, 300),
+        RoomTrouble::Silent => (10, 300),
+        RoomTrouble::Kicked(..) => (15, 1_800),
         _ => (30, 1_800),
     };
     let most = (first << tries.min(16)).min(longest) * 1_000;

@@ -57,7 +57,7 @@ impl Router {
         if self.bot.said.knows(&whom, id) {
             tracing::warn!(%whom, "a message came back undelivered");
             let now = self.bot.context.gate.now();
-            self.bot.context.undelivered.note(whom, now);
+            self.bot.live.came_back(whom, now);
         }
     }
 

@@ -8,7 +8,7 @@ use xmpp_parsers::jid::Jid;
 use xmpp_parsers::ns;
 
 use super::{Inside, Room, State, Tell};
-use crate::command::Trouble;
+use crate::command::RoomTrouble;
 use crate::core::{Role, Timestamp};
 use crate::front::message::{Line, Way};
 use crate::xmpp::iq::Refused;
@@ -109,7 +109,7 @@ impl Room {
         match &mut self.state {
             State::Entering { .. } if told.has(201) => {
                 // It was not there, and nobody but us could enter or configure it now: left empty, it goes away again.
-                self.fail(Trouble::Missing, now, chance);
+                self.fail(RoomTrouble::Missing, now, chance);
                 if let State::Out { again } = self.state {
                     self.state = State::Leaving { nick, again };
                 }
@@ -154,17 +154,17 @@ impl Room {
             return;
         }
         let trouble = if let Some(why) = told.destroyed {
-            Trouble::Destroyed(why)
+            RoomTrouble::Destroyed(why)
         } else if told.has(301) {
-            Trouble::Banned(told.actor, told.reason)
+            RoomTrouble::Banned(told.actor, told.reason)
         } else if told.has(321) || told.has(322) {
-            Trouble::MembersOnly
+            RoomTrouble::MembersOnly
         } else if told.has(332) || told.has(333) {
-            Trouble::Unreachable
+            RoomTrouble::Unreachable
         } else if told.has(307) {
-            Trouble::Kicked(told.actor, told.reason)
+            RoomTrouble::Kicked(told.actor, told.reason)
         } else {
-            Trouble::Lost
+            RoomTrouble::Lost
         };
         self.fail(trouble, now, chance);
     }
@@ -188,17 +188,17 @@ impl Room {
                 };
                 return;
             }
-            "conflict" => Trouble::NickTaken,
-            "not-authorized" => Trouble::Password,
-            "registration-required" => Trouble::MembersOnly,
-            "forbidden" => Trouble::Banned(None, text),
+            "conflict" => RoomTrouble::NickTaken,
+            "not-authorized" => RoomTrouble::Password,
+            "registration-required" => RoomTrouble::MembersOnly,
+            "forbidden" => RoomTrouble::Banned(None, text),
             // "service-unavailable" is a full room (7.2.9), "resource-constraint" one on Prosody.
-            "service-unavailable" | "resource-constraint" => Trouble::Full,
-            "item-not-found" | "gone" => Trouble::Missing,
+            "service-unavailable" | "resource-constraint" => RoomTrouble::Full,
+            "item-not-found" | "gone" => RoomTrouble::Missing,
             "remote-server-not-found" | "remote-server-timeout" | "recipient-unavailable" => {
-                Trouble::Unreachable
+                RoomTrouble::Unreachable
             }
-            other => Trouble::Refused(match text {
+            other => RoomTrouble::Refused(match text {
                 Some(text) => format!("{other} ({text})"),
                 None => other.to_owned(),
             }),
@@ -210,7 +210,7 @@ impl Room {
     fn announced(&mut self, message: &Element, type_: &str, now: Timestamp, chance: u32) {
         if type_ == "error" {
             if Refused::read(message).condition == "not-acceptable" {
-                self.fail(Trouble::Lost, now, chance);
+                self.fail(RoomTrouble::Lost, now, chance);
             }
             return;
         }

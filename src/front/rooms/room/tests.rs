@@ -135,10 +135,10 @@ fn says(room: &mut Room, from: &str, type_: &str, inside: &str) -> Option<Heard>
 }
 
 /// What keeps us out, and the seconds until the next try.
-fn trouble(room: &mut Room, now: i64) -> (Trouble, i64) {
+fn trouble(room: &mut Room, now: i64) -> (RoomTrouble, i64) {
     let (steps, next) = steps(room, now);
     assert_eq!(steps, []);
-    (room.seat().trouble.unwrap(), next.unwrap() - now)
+    (room.status().trouble.unwrap(), next.unwrap() - now)
 }
 
 #[test]
@@ -277,8 +277,8 @@ fn a_taken_nick_is_answered_with_another_after_a_pause() {
         assert_eq!(steps(&mut room, second).0, [Step::Enter(tried.into())]);
     }
     presence(&mut room, 6, "portcullis-4", "error", conflict);
-    assert_eq!(trouble(&mut room, 6), (Trouble::NickTaken, 30));
-    assert_eq!(room.tell(), [Tell::Trouble(Trouble::NickTaken)]);
+    assert_eq!(trouble(&mut room, 6), (RoomTrouble::NickTaken, 30));
+    assert_eq!(room.tell(), [Tell::Trouble(RoomTrouble::NickTaken)]);
 }
 
 #[test]
@@ -312,12 +312,12 @@ fn the_nick_that_the_room_gives_is_ours() {
 #[test]
 fn every_refusal_is_told_once_and_tried_again_slowly() {
     for (condition, expected) in [
-        ("not-authorized", Trouble::Password),
-        ("registration-required", Trouble::MembersOnly),
-        ("forbidden", Trouble::Banned(None, None)),
-        ("service-unavailable", Trouble::Full),
-        ("item-not-found", Trouble::Missing),
-        ("not-allowed", Trouble::Refused("not-allowed".into())),
+        ("not-authorized", RoomTrouble::Password),
+        ("registration-required", RoomTrouble::MembersOnly),
+        ("forbidden", RoomTrouble::Banned(None, None)),
+        ("service-unavailable", RoomTrouble::Full),
+        ("item-not-found", RoomTrouble::Missing),
+        ("not-allowed", RoomTrouble::Refused("not-allowed".into())),
     ] {
         let mut room = entering("portcullis");
         let error = format!(
@@ -353,7 +353,7 @@ fn a_room_that_is_not_there_is_not_made() {
     steps(&mut asked, 0);
     let fault = refusal_of("item-not-found");
     assert_eq!(asked.looked(1, Err(&fault), at(0), 0), None);
-    assert_eq!(trouble(&mut asked, 0), (Trouble::Missing, 30));
+    assert_eq!(trouble(&mut asked, 0), (RoomTrouble::Missing, 30));
     // Where that cannot be asked, what we made by entering is left at once, and not made again soon.
     let mut made = entering("portcullis");
     presence(
@@ -367,7 +367,7 @@ fn a_room_that_is_not_there_is_not_made() {
         steps(&mut made, 1),
         (vec![Step::Leave("portcullis".into())], Some(31))
     );
-    assert_eq!(made.seat().trouble, Some(Trouble::Missing));
+    assert_eq!(made.status().trouble, Some(RoomTrouble::Missing));
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
         steps(&mut room, 0);
         let step = room.looked(1, Err(&fault), at(5), 0);
         assert_eq!(step, Some(Step::Enter("portcullis".into())));
-        assert_eq!(room.seat().public, None);
+        assert_eq!(room.status().public, None);
     }
 }
 
@@ -386,7 +386,7 @@ fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
 fn no_answer_is_an_answer() {
     let mut room = entering("portcullis");
     assert_eq!(steps(&mut room, 29).1, Some(30));
-    assert_eq!(trouble(&mut room, 30), (Trouble::Silent, 10));
+    assert_eq!(trouble(&mut room, 30), (RoomTrouble::Silent, 10));
     // The stanza that was only slow changes nothing any more.
     presence(&mut room, 31, "portcullis", "", &user(MEMBER, &[110]));
     assert_eq!(room.nick(), None);
@@ -400,16 +400,20 @@ fn whoever_throws_us_out_is_named_and_we_come_back() {
     for (codes, expected, pause) in [
         (
             &[110, 307][..],
-            Trouble::Kicked(by.clone(), why.clone()),
+            RoomTrouble::Kicked(by.clone(), why.clone()),
             15,
         ),
-        (&[307], Trouble::Kicked(by.clone(), why.clone()), 15),
-        (&[110, 307, 333], Trouble::Unreachable, 2),
-        (&[110, 332], Trouble::Unreachable, 2),
-        (&[110, 301], Trouble::Banned(by.clone(), why.clone()), 30),
-        (&[110, 321], Trouble::MembersOnly, 30),
-        (&[110, 322], Trouble::MembersOnly, 30),
-        (&[110], Trouble::Lost, 2),
+        (&[307], RoomTrouble::Kicked(by.clone(), why.clone()), 15),
+        (&[110, 307, 333], RoomTrouble::Unreachable, 2),
+        (&[110, 332], RoomTrouble::Unreachable, 2),
+        (
+            &[110, 301],
+            RoomTrouble::Banned(by.clone(), why.clone()),
+            30,
+        ),
+        (&[110, 321], RoomTrouble::MembersOnly, 30),
+        (&[110, 322], RoomTrouble::MembersOnly, 30),
+        (&[110], RoomTrouble::Lost, 2),
     ] {
         let mut room = inside();
         presence(
@@ -420,7 +424,7 @@ fn whoever_throws_us_out_is_named_and_we_come_back() {
             &user(item, codes),
         );
         assert_eq!(trouble(&mut room, 300), (expected, pause), "{codes:?}");
-        assert_eq!(room.seat().others, 0);
+        assert_eq!(room.status().others, 0);
         assert!(matches!(
             steps(&mut room, 300 + pause).0[..],
             [Step::Look(_)]
@@ -433,7 +437,7 @@ fn whoever_throws_us_out_is_named_and_we_come_back() {
     presence(&mut room, 2, "portcullis", "unavailable", &gone);
     assert_eq!(
         trouble(&mut room, 2).0,
-        Trouble::Destroyed(Some("moved".into()))
+        RoomTrouble::Destroyed(Some("moved".into()))
     );
 }
 
@@ -541,7 +545,7 @@ fn silence_is_broken_by_asking_ourselves_whether_we_are_in() {
     }
     ask(Err(&refusal_of("not-acceptable")), now);
     assert_eq!(room.nick(), None);
-    assert_eq!(trouble(&mut room, now + 5), (Trouble::Lost, 2));
+    assert_eq!(trouble(&mut room, now + 5), (RoomTrouble::Lost, 2));
 }
 
 #[test]
@@ -567,7 +571,7 @@ fn a_line_of_ours_that_does_not_get_in_shows_that_we_are_out() {
 #[test]
 fn when_more_can_be_seen_we_enter_anew_to_see_it() {
     let mut room = inside();
-    assert_eq!(room.seat().faceless, 1);
+    assert_eq!(room.status().faceless, 1);
     let promoted = user("<item affiliation='admin' role='moderator'/>", &[110]);
     presence(&mut room, 5, "portcullis", "", &promoted);
     assert_eq!(
@@ -586,7 +590,7 @@ fn when_more_can_be_seen_we_enter_anew_to_see_it() {
     assert!(matches!(steps(&mut room, 2).0[..], [Step::Look(2)]));
     room.looked(2, Ok(&features(&["muc_open"])), at(2), 0);
     assert_eq!(room.tell(), [Tell::Public]);
-    assert_eq!(room.seat().public, Some(true));
+    assert_eq!(room.status().public, Some(true));
     assert!(room.nick().is_some());
 }
 
@@ -604,7 +608,8 @@ fn an_invitation_shortens_the_wait() {
 #[test]
 fn chance_only_shortens_a_pause_and_by_a_quarter_at_most() {
     for tries in [0, 3, 40, u32::MAX] {
-        let [longest, shortest] = [0, u32::MAX].map(|chance| pause(&Trouble::Full, tries, chance));
+        let [longest, shortest] =
+            [0, u32::MAX].map(|chance| pause(&RoomTrouble::Full, tries, chance));
         assert_eq!(shortest, longest * 3 / 4);
         assert!(longest <= Duration::from_secs(1_800));
     }

@@ -1,8 +1,6 @@
-//! Our place in the rooms we should be in, as their door last saw it: for `status` and for news.
+//! What commands read of the front: the rooms we should be in, and messages that came back. The front keeps both.
 
 use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 
 use xmpp_parsers::jid::BareJid;
 
@@ -11,25 +9,39 @@ use crate::core::{Role, Timestamp};
 /// So many people whom a room gives a role are told by name.
 pub const HOLDERS: usize = 50;
 
-/// All of them. Cheap to clone; whoever holds it sees the newest.
-#[derive(Debug, Clone, Default)]
-pub struct Seats(Arc<ArcSwap<Vec<Seat>>>);
+/// The state of the front, as it is when it is asked for.
+pub trait FrontState: Send + Sync {
+    /// Every room we should be in.
+    fn rooms(&self) -> Arc<Vec<RoomStatus>>;
+    /// Messages of ours that came back since the program started.
+    fn undelivered(&self) -> Undelivered;
+}
 
-impl Seats {
-    /// Puts others in their place.
-    pub fn set(&self, seats: Vec<Seat>) {
-        self.0.store(Arc::new(seats));
+/// Where there is no front: no rooms, and nothing was sent.
+pub(super) struct NoFront;
+
+impl FrontState for NoFront {
+    fn rooms(&self) -> Arc<Vec<RoomStatus>> {
+        Arc::default()
     }
 
-    /// As they are now.
-    pub fn now(&self) -> Arc<Vec<Seat>> {
-        self.0.load_full()
+    fn undelivered(&self) -> Undelivered {
+        Undelivered::default()
     }
+}
+
+/// Messages nobody read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    /// How many.
+    pub number: u64,
+    /// For whom the last one was, and when it came back.
+    pub last: Option<(BareJid, Timestamp)>,
 }
 
 /// Our place in one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct RoomStatus {
     /// Its address.
     pub room: String,
     /// Our nick, while we are in.
@@ -45,14 +57,14 @@ pub struct Seat {
     /// Whether anybody can enter and read; `None`: the room does not tell.
     pub public: Option<bool>,
     /// Why we are not in.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<RoomTrouble>,
     /// When we try next.
     pub again: Option<Timestamp>,
 }
 
 /// Why we are not in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RoomTrouble {
     /// There is no such room.
     Missing,
     /// It was closed for good, for this reason.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::command::OnProgress;
+
 /// Cheap to clone; all clones are of the same work.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<Counted>);
+pub(super) struct Progress(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -15,14 +17,17 @@ struct Counted {
 }
 
 impl Progress {
-    /// So many are done, of so many.
-    pub fn note(&self, done: usize, of: usize) {
-        self.0.done.store(done, Ordering::Relaxed);
-        self.0.of.store(of, Ordering::Relaxed);
+    /// Takes how far it is, from whoever does the work.
+    pub(super) fn reporter(&self) -> OnProgress {
+        let counted = Arc::clone(&self.0);
+        Arc::new(move |done, of| {
+            counted.done.store(done, Ordering::Relaxed);
+            counted.of.store(of, Ordering::Relaxed);
+        })
     }
 
     /// How many are done, of how many; `None` when that cannot be told.
-    pub fn get(&self) -> Option<(usize, usize)> {
+    pub(super) fn get(&self) -> Option<(usize, usize)> {
         let of = self.0.of.load(Ordering::Relaxed);
         (of > 0).then(|| (self.0.done.load(Ordering::Relaxed), of))
     }
