@@ -14,7 +14,7 @@ use super::sieve::Sieved;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 
-/// A ban, with what the question needs first of it close at hand.
+/// A ban, with the fields that a check reads first stored inline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ActiveBan {
     until: i64,
@@ -78,7 +78,7 @@ impl ActiveBans {
         }
     }
 
-    /// Takes out what stands for a subject; something must.
+    /// Removes the ban of a subject, which must be there.
     pub(super) fn remove(&mut self, subject: &Subject) {
         self.count -= 1;
         match subject {
@@ -107,9 +107,9 @@ impl ActiveBans {
         self.accounts.get(account)
     }
 
-    /// What else stands against a login, and whether it touches also those who logged in before:
-    /// bans of address or network by people first, then the pair, then those by rules, then the
-    /// guard. Of several of one kind the one that holds longest.
+    /// The ban of an address, network or pair, or the account lockdown, that refuses a login; and whether it also refuses
+    /// accounts that logged in from there before. Manual bans of addresses and networks come first, then the pair, then
+    /// automatic bans, then the lockdown. Of several of one kind the one that ends last wins.
     pub(super) fn against(
         &self,
         account: Option<&Account>,
@@ -141,7 +141,7 @@ impl ActiveBans {
         guard.is_in_force(now).then_some((guard, false))
     }
 
-    /// The ban that covers an address and holds longest.
+    /// The ban that covers an address; of several the one that ends last.
     pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
         let mut found = None;
         self.nets
@@ -173,7 +173,7 @@ fn length(net: &IpNet) -> (bool, u8) {
     (matches!(net, IpNet::V6(_)), net.prefix_len())
 }
 
-/// A pair as a key, and (below) a way to ask for it without owning the account's name.
+/// A pair as a key; [`Halves`] looks it up without a copy of the account's name.
 #[derive(Debug, PartialEq, Eq)]
 struct Pair(Account, IpNet);
 

@@ -1,7 +1,7 @@
-//! What changed since when, for those who keep a copy of the bans in force.
+//! What changed since a place in the log, for hook modules that hold a copy of the bans in force.
 //!
-//! Bans in force are known by the place in the log that gave them their present form, however long ago. Of the ends of
-//! bans only the last [`LIFTS`] are kept: whoever missed more takes everything anew.
+//! Every ban in force is indexed by the event that gave it its present terms, however old. Of ended bans only the last
+//! [`LIFTS`] are kept: a copy that missed more must be rebuilt.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -14,26 +14,26 @@ use super::record::{Ban, BanId};
 use super::subject::Subject;
 use super::time::Timestamp;
 
-/// How many ends of bans are remembered.
+/// How many ended bans are kept. Part of the fold: with another number, instances would disagree.
 pub const LIFTS: usize = 20_000;
 
-/// One thing to know.
+/// One change of the bans in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// It is in force, with these terms.
     Stands(Ban),
-    /// Nothing is in force of it any more.
+    /// The subject's ban is over.
     Ended(Subject),
 }
 
 /// A piece of what changed, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What.
+    /// The changes.
     pub list: Vec<Changed>,
-    /// Up to which place in the log this is all there is to know.
+    /// The place in the log up to which the list is complete.
     pub upto: Seq,
-    /// There is more behind that place.
+    /// Whether there are more changes after that place.
     pub more: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct EndedBan {
 }
 
 impl EndedBan {
-    /// The end of a ban by an event: a ban whose time was over ended by itself, whoever writes that down.
+    /// A ban ended by an event. If its time was over before, it ended by itself, whoever wrote the event.
     pub(super) fn of(ban: Ban, seq: Seq, event: &Event) -> Self {
         let over = ban.until.filter(|end| *end <= event.at);
         EndedBan {
@@ -89,13 +89,13 @@ mod whole_or_none {
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
     ended: VecDeque<EndedBan>,
-    /// Ends up to here are no longer known.
+    /// Bans that ended up to this place are no longer in `ended`.
     forgotten: Seq,
 }
 
 impl Recent {
     pub(super) fn enter(&mut self, ban: &Ban) {
-        // The event that ended the ban before, whose time was over, began this one: that it stands is all there is to say.
+        // One event can end an expired ban and begin this one; then only the new ban is a change.
         let replaced = |end: &EndedBan| end.seq == ban.version && end.ban.subject == ban.subject;
         if self.ended.back().is_some_and(replaced) {
             self.ended.pop_back();
@@ -107,8 +107,8 @@ impl Recent {
         self.standing.remove(&ban.version);
     }
 
-    /// The ends that are remembered, and up to where none are: what a snapshot keeps. The bans
-    /// that stand are kept elsewhere.
+    /// The ended bans, and the place up to which older ones are gone: what a snapshot keeps. The bans in force are kept
+    /// elsewhere.
     pub(super) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
         let Recent {
             standing: _,
@@ -118,7 +118,7 @@ impl Recent {
         (ended, *forgotten)
     }
 
-    /// Back from [`Recent::ends`] and the versions of the bans that stand.
+    /// Restores [`Recent::ends`] together with the versions of the bans in force.
     pub(super) fn restore(
         ended: VecDeque<EndedBan>,
         forgotten: Seq,
@@ -140,12 +140,12 @@ impl Recent {
         self.ended.push_back(ended);
     }
 
-    /// A ban that had ended is back: its end is no end any more.
+    /// An undo brought an ended ban back: it is removed from the ended ones.
     pub(super) fn stands_again(&mut self, id: BanId) {
         self.ended.retain(|end| end.ban.id != id);
     }
 
-    /// The last ends, newest first.
+    /// The ended bans, newest first.
     pub(super) fn ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.ended.iter().rev()
     }
@@ -182,7 +182,7 @@ impl Recent {
                 page.upto = head;
                 return Some(page);
             };
-            // What one event changed is told together, or the place in the log could not be named.
+            // All changes of one event go onto one page: a page ends at a place in the log.
             let mut group = Vec::new();
             while group.len() <= most
                 && let Some(end) = ends.next_if(|end| end.seq == seq)
@@ -203,7 +203,7 @@ impl Recent {
     }
 }
 
-/// Bytes one change may take where it is written, every character of a text escaped.
+/// The most bytes a change can take on the wire, with every character of a text escaped.
 fn weight(changed: &Changed) -> usize {
     const FRAME: usize = 250;
     match changed {

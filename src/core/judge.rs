@@ -19,7 +19,7 @@ use super::propose::Proposal;
 use super::rules::{Key, Rule};
 use super::subject::Subject;
 use super::time::Timestamp;
-use super::tracker::{Trace, Tracker, Who};
+use super::tracker::{HashedAttempt, LoginOrigin, Tracker};
 use wanted::{Wanted, chance, evidence, without_the_covered};
 
 pub use notice::{Notice, Spared};
@@ -96,13 +96,13 @@ struct Over {
 impl<'a> Judge<'a> {
     fn login(&mut self, attempt: &Attempt, fresh: &mut dyn FnMut() -> EventId) -> Vec<Event> {
         let reach = &self.policy.rules.reach;
-        let mut who = Who::at(reach, attempt.account.as_ref(), attempt.address);
+        let mut who = LoginOrigin::at(reach, attempt.account.as_ref(), attempt.address);
         who.unknown = attempt.unknown;
         let at = attempt.at.min(self.now);
         match attempt.outcome {
             Outcome::Refused | Outcome::Error => Vec::new(),
             Outcome::Success => {
-                let trace = self.tracker.trace_of(&who, at, self.now);
+                let trace = self.tracker.hash_attempt(&who, at, self.now);
                 if !self.is_refused(&who, &trace) {
                     self.tracker.succeed(trace);
                 }
@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
                 if self.is_exempt(who.address) {
                     return Vec::new();
                 }
-                let trace = self.tracker.trace_of(&who, at, self.now);
+                let trace = self.tracker.hash_attempt(&who, at, self.now);
                 if self.is_refused(&who, &trace) {
                     return Vec::new();
                 }
@@ -142,11 +142,11 @@ impl<'a> Judge<'a> {
             let addr = net.addr();
             matches!(subject, Subject::Pair(..) | Subject::Address(_)) || reach.source(addr) == *net
         });
-        let mut who = Who::at(reach, subject.whose(), one_source.map(|net| net.addr()));
+        let mut who = LoginOrigin::at(reach, subject.whose(), one_source.map(|net| net.addr()));
         who.network = who.network.or(place.filter(|_| one_source.is_none()));
         who.by_hand = true;
         // What stands against it: a ban of exactly this, or one that refuses such a login.
-        let trace = self.tracker.trace_of(&who, self.now, self.now);
+        let trace = self.tracker.hash_attempt(&who, self.now, self.now);
         let refused_by = match self.verdict(&who, &trace) {
             Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
             Verdict::LetIn => self.ledger.current(subject),
@@ -169,11 +169,11 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn is_refused(&self, who: &Who<'_>, trace: &Trace) -> bool {
+    fn is_refused(&self, who: &LoginOrigin<'_>, trace: &HashedAttempt) -> bool {
         self.verdict(who, trace) != Verdict::LetIn
     }
 
-    fn verdict(&self, who: &Who<'_>, trace: &Trace) -> Verdict {
+    fn verdict(&self, who: &LoginOrigin<'_>, trace: &HashedAttempt) -> Verdict {
         let known = || self.tracker.is_known(trace, self.now);
         self.ledger.check(who.account, who.address, known, self.now)
     }
@@ -181,8 +181,8 @@ impl<'a> Judge<'a> {
     /// Counts one failure and asks every rule.
     fn count(
         &mut self,
-        mut who: Who<'_>,
-        mut trace: Trace,
+        mut who: LoginOrigin<'_>,
+        mut trace: HashedAttempt,
         at: Timestamp,
         fresh: &mut dyn FnMut() -> EventId,
     ) -> Vec<Wanted<'a>> {
@@ -239,7 +239,13 @@ impl<'a> Judge<'a> {
 
     /// Whom a rule would ban now, if anybody. Nearly every failure is far from every limit, so
     /// what costs little is asked first.
-    fn over(&self, number: usize, rule: &Rule, who: &Who<'_>, trace: &Trace) -> Option<Over> {
+    fn over(
+        &self,
+        number: usize,
+        rule: &Rule,
+        who: &LoginOrigin<'_>,
+        trace: &HashedAttempt,
+    ) -> Option<Over> {
         let at_most = self.tracker.at_most(number, trace);
         // Weighed by the worst record there can be: spares the look at the real one.
         if at_most == 0 || at_most.saturating_mul(rule.weight(u32::MAX)) < rule.limit {
@@ -272,7 +278,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn spared(&self, rule: &Rule, subject: &Subject, who: &Who<'_>) -> Option<Spared> {
+    fn spared(&self, rule: &Rule, subject: &Subject, who: &LoginOrigin<'_>) -> Option<Spared> {
         if rule.key == Key::Address && who.shared {
             let accounts = who
                 .address

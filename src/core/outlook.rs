@@ -12,7 +12,7 @@ use super::record::Ban;
 use super::rules::Rule;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
-use super::tracker::{Tracker, Who};
+use super::tracker::{LoginOrigin, Tracker};
 
 /// What stands for and against a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn outlook(
         net.prefix_len() == net.max_prefix_len() || policy.rules.reach.source(net.addr()) == *net
     });
     let address = one_source.map(|net| net.addr());
-    let mut who = Who::at(&policy.rules.reach, account, address);
+    let mut who = LoginOrigin::at(&policy.rules.reach, account, address);
     who.network = who.network.or(place.filter(|_| one_source.is_none()));
     let is_known = match (account, address) {
         (Some(account), Some(address)) => tracker.knows(account, address, now),

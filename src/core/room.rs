@@ -9,7 +9,7 @@ use super::policy::Policy;
 use super::rules::Key;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
-use super::tracker::{Tracker, Who};
+use super::tracker::{LoginOrigin, Tracker};
 
 /// Whom rules would ban for failures of this login, and how many more of them that takes, should
 /// each count as much as one can; never 0. Empty where no rule would answer.
@@ -27,8 +27,8 @@ pub fn room(
     if policy.is_exempt(address) || ledger.is_exempt(address, now) {
         return found;
     }
-    let who = Who::at(&rules.reach, Some(account), Some(address));
-    let trace = tracker.trace_of(&who, now, now);
+    let who = LoginOrigin::at(&rules.reach, Some(account), Some(address));
+    let trace = tracker.hash_attempt(&who, now, now);
     // As the tracker counts: whom it knows by the pair alone, and what many share not by the place.
     let only_pair = rules.pairs_answer() && tracker.is_known(&trace, now);
     let is_shared = tracker.is_shared(address.to_canonical());

@@ -19,7 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::subject::{Account, Subject};
-use super::tracker::{Bounds, Who};
+use super::tracker::{Bounds, LoginOrigin};
 
 pub use growth::{CAP, Growth, Milli};
 pub use reach::Reach;
@@ -209,6 +209,6 @@ impl Rules {
         account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Option<Subject> {
-        Who::at(&self.reach, account, address).subject(key)
+        LoginOrigin::at(&self.reach, account, address).subject(key)
     }
 }

@@ -1,5 +1,5 @@
-//! A store that forgets when it is dropped: for tests of everything else, with switches to make
-//! it slow or failing. What it does is what every store does.
+//! A store in memory, for tests: it keeps the same contract as the one on disk and can be told to be slow, to fail, or to
+//! lose an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ struct Kept {
     tasks: BTreeMap<Subject, Task>,
     counters: Vec<Vec<u8>>,
     ledger: Vec<Vec<u8>>,
-    /// Writes until one fails; 0: none will.
+    /// The number of writes until one fails; 0: none will.
     fails_in: usize,
     delay: Option<Duration>,
     /// Appends whose outcome is not told, the next one first.
@@ -129,7 +129,7 @@ impl Kept {
     }
 }
 
-/// One append that waits; it stops waiting when its future is dropped.
+/// Counts one waiting append for as long as its future lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -213,7 +213,7 @@ impl Outbox for MemoryStore {
         let mut kept = self.kept();
         kept.count_a_write()?;
         kept.cursor = cursor;
-        // Removals first: a subject in both lists has work again.
+        // Removals come first: a subject in both lists has new work.
         for subject in remove {
             kept.tasks.remove(subject);
         }
@@ -246,7 +246,7 @@ impl Snapshots for MemoryStore {
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
     ) -> Result<(), LogFault> {
-        // Not under the lock: who makes the last frame saves first.
+        // Collected before locking: making the last frame saves the outbox of this store.
         let frames = frames.collect::<Result<_, _>>()?;
         let mut kept = self.kept();
         kept.count_a_write()?;

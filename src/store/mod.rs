@@ -1,13 +1,12 @@
 //! Where decisions outlive the program: [`memory`] and [`sled`] are each a [`Journal`](crate::journal::Journal) with its
 //! [`Replica`](crate::journal::Replica) and an [`Outbox`](crate::gate::ports::Outbox), held to one contract (`tests/it/store.rs`).
-//! Beside them, and worth less: [`counters`], a snapshot of the [`ledger`], and [`recording`] of what was weighed.
+//! Less valuable files lie beside them: [`counters`], a snapshot of the [`ledger`], and a [`recording`] of judged logins.
 //!
-//! This room never decides anything: it keeps bytes in order and says so when it cannot. It
-//! never repairs by deleting what was acknowledged. Nothing of the storage engine is seen
-//! outside of `sled.rs` and `sled/` (docs/adr/0001-sled.md).
+//! This room decides nothing: it keeps bytes in order and reports when it cannot. It never repairs by deleting what was
+//! acknowledged. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).
 //!
-//! Start reading at [`memory`], which says in 100 lines what a store does; [`sled`] does the
-//! same on a disk.
+//! Start reading at [`memory`], which shows in 100 lines what a store does; [`sled`] does the
+//! same on a disk. How bytes are framed is in `frames`.
 
 pub mod counters;
 mod frames;
@@ -32,16 +31,16 @@ pub const APPENDS_WAITING: usize = 4096;
 /// engine from putting a value in a file of its own.
 pub const VALUE_LIMIT: usize = 60 * 1024;
 
-/// Bytes kept of the words why a task did not work. They come from a server, so they have a bound.
+/// Bytes kept of a task's error text. The text comes from a server, so it needs a bound.
 pub const FAULT_LIMIT: usize = 1024;
 
-/// What a log keeps of an event: the bytes it hashes, and what may be forgotten.
+/// The two parts of an event in the log: the bytes that are hashed, and the personal part, which may be deleted later.
 struct Parts {
     bytes: Vec<u8>,
     personal: Personal,
 }
 
-/// Encodes before anything waits or is written: an event that cannot be stored costs nobody else.
+/// Encodes the events before anything is queued or written, so that one that cannot be stored fails alone.
 fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
     events
         .iter()
@@ -62,7 +61,7 @@ fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
         .collect()
 }
 
-/// A task as it is kept: with the words of the server cut to [`FAULT_LIMIT`].
+/// A task as it is stored: its error text is cut to [`FAULT_LIMIT`].
 fn bounded(task: &Task) -> Task {
     let mut task = task.clone();
     if let Some(fault) = &mut task.fault {

@@ -1,13 +1,13 @@
-//! The store on a disk. It keeps its promises with sled 0.34 underneath (docs/adr/0001-sled.md).
+//! The store on disk, built on sled 0.34 (docs/adr/0001-sled.md says how it keeps its promises on it).
 //!
-//! `codec` has the bytes, `engine` every call into sled that can go wrong, `writer` the one
-//! thread that appends, `mark` the witness of how far the log went. `open` brings them together;
-//! `log` and `outbox` are what the gate sees. Here: what they share, and how it fails.
+//! `codec` defines the bytes, `engine` holds every call into sled that can fail, `writer` is the one thread that appends, and
+//! `head_file` records how far the log went. `open` joins them; `log` and `outbox` implement the ports. This file holds
+//! what they share and how failures are handled.
 
 mod codec;
 mod engine;
+mod head_file;
 mod log;
-mod mark;
 mod open;
 mod outbox;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 
 use self::engine::{Engine, Failure, guarded};
-use self::mark::Mark;
+use self::head_file::HeadFile;
 use self::writer::{Append, State};
 use super::{CounterFile, LedgerFile};
 use crate::core::Seq;
@@ -33,7 +33,7 @@ pub use self::open::OpenFault;
 
 /// The engine's folder inside the store's.
 const ENGINE_FOLDER: &str = "sled";
-/// A log and an outbox in a folder of the disk. Closed when it is dropped.
+/// A log, an outbox and their files in one folder. Closed when dropped.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -47,21 +47,20 @@ struct Shared {
     path: PathBuf,
     state: RwLock<State>,
     head: watch::Sender<Seq>,
-    mark: Mark,
+    head_file: HeadFile,
     counters: CounterFile,
     ledger: LedgerFile,
-    /// Held, not read: the lock ends with it.
+    /// Only held: dropping it releases the lock.
     _lock: File,
 }
 
 impl Store {
-    /// The name this store got when it was made: tells two instances apart.
+    /// The random id given to this store when it was created; it tells two stores apart.
     pub fn id(&self) -> [u8; 16] {
         self.id
     }
 
-    /// Writes what waits, makes it durable and closes the files. Blocks until that is done.
-    /// Later calls find a closed store.
+    /// Writes pending appends, makes them durable and closes the files. Blocks until done; every later call fails.
     pub fn close(&self) {
         drop(take(&self.queue));
         let Some(thread) = take(&self.writer) else {
@@ -72,7 +71,8 @@ impl Store {
         }
         let state = std::mem::replace(&mut *self.shared.state_mut(), State::Closed);
         if let State::Running(engine) = state {
-            let synced = guarded(|| engine.sync()).and_then(|()| Ok(self.shared.mark.sync()?));
+            let synced =
+                guarded(|| engine.sync()).and_then(|()| Ok(self.shared.head_file.sync()?));
             if let Err(why) = synced {
                 tracing::error!(%why, "cannot close the store cleanly");
             }
@@ -106,8 +106,8 @@ impl Shared {
         }
     }
 
-    /// The engine, opened again when the disk had been full; the log must then end where it was
-    /// acknowledged, and what failed is dropped.
+    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end with the
+    /// last acknowledged one.
     fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<Engine>, LogFault> {
         match &*self.state() {
             State::Full(_) => {}
@@ -134,22 +134,20 @@ impl Shared {
         }
     }
 
-    /// Takes the engine away after a failed write: what it holds in memory is not what is on
-    /// the disk.
+    /// Discards the engine after a failed write, because its memory no longer matches the disk.
     fn failed(&self, why: &Failure) -> LogFault {
         let state = State::after(why);
         let fault = state.fault();
         tracing::error!(%why, path = %self.path.display(), "the store failed");
         let old = std::mem::replace(&mut *self.state_mut(), state);
         if matches!(why, Failure::Panicked(_)) {
-            // Its threads may be gone, and closing waits for them.
+            // Closing would wait for its threads, which may be gone.
             std::mem::forget(old);
         }
         fault
     }
 
-    /// A call that is not the writer's. Its failure is its caller's; the writer finds out for
-    /// itself.
+    /// A call outside of the writer. A failure is returned to the caller and leaves the engine in place.
     fn call<R>(&self, call: impl FnOnce(&Engine) -> Result<R, Failure>) -> Result<R, LogFault> {
         let engine = self.engine()?;
         guarded(|| call(&engine)).map_err(|why| LogFault::Broken(why.to_string()))

@@ -6,7 +6,7 @@ use crate::core::event::EventId;
 use crate::core::rules::{Key, Rule};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::{Timestamp, in_words};
-use crate::core::tracker::Who;
+use crate::core::tracker::LoginOrigin;
 
 /// A ban a rule asks for.
 pub(super) struct Wanted<'a> {
@@ -55,7 +55,7 @@ pub(super) fn chance(id: EventId) -> u64 {
 }
 
 /// What led to a ban, for admins: how many, in which time, and the last one.
-pub(super) fn evidence(rule: &Rule, amount: u32, who: &Who<'_>, at: Timestamp) -> String {
+pub(super) fn evidence(rule: &Rule, amount: u32, who: &LoginOrigin<'_>, at: Timestamp) -> String {
     let shown = |account: Option<&Account>| account.map_or("?".to_owned(), ToString::to_string);
     let from = match (who.address, who.network) {
         (Some(address), _) => address.to_string(),

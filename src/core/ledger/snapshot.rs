@@ -1,16 +1,15 @@
-//! The ledger as bytes, taken in pieces while it goes on changing: it spares a start the replay
-//! of the whole log.
+//! The ledger as bytes, written in pieces while it goes on changing. A start reads it instead of replaying the whole log.
 //!
-//! A snapshot is a row of frames: subjects in the order of their places, numbers, and at the end
-//! what changed while the pieces were taken, with all that is not of one subject. The end names
-//! the place in the log that all of it together belongs to, and the hash of the log there.
+//! A snapshot is a sequence of frames: the subjects in order of their places, the ban numbers, and an end frame with the
+//! subjects that changed meanwhile and everything that belongs to no single subject. The end frame names the place in the
+//! log that the whole snapshot belongs to, and the hash of the log there (docs/adr/0012-ledger-snapshot.md).
 //!
-//! It is a copy and never the truth: whatever is wrong with it, or if another version of the
-//! program made it (which may fold differently), it is left aside and the log is folded anew.
+//! The log stays the truth. A snapshot that is damaged, or made by another version of the program (which may fold
+//! differently), is ignored and the log is folded from its beginning.
 //!
 //! A frame: kind (1 byte), its number (4, big-endian), content. Content is postcard; the end's is
-//! behind [`FORMAT`] and the version of the program, and before the hash (32). Whoever keeps the
-//! frames sees that they stay as they are.
+//! behind [`FORMAT`] and the version of the program, and before the hash (32). The store
+//! detects damaged frames.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,12 +38,12 @@ const ROWS: u8 = b'R';
 const NUMBERS: u8 = b'N';
 const END: u8 = b'E';
 
-/// Rows room is made for before they are read: what the bytes say may be anything.
+/// The most rows to allocate for in advance; the number in the bytes is not trusted further.
 const ROOM: usize = 1 << 20;
-/// Numbers in one piece for each subject in one: they are small.
+/// How many numbers are in a piece for each subject that would be: numbers are small.
 const NUMBERS_A_ROW: usize = 64;
 
-/// All that is kept of one subject.
+/// Everything about one subject.
 #[derive(Serialize, Deserialize)]
 struct Row<'a> {
     whose: Whose<'a>,
@@ -57,7 +56,7 @@ enum Whose<'a> {
     Banned(Cow<'a, Ban>),
 }
 
-/// All that is not of one subject.
+/// Everything that belongs to no single subject.
 #[derive(Serialize, Deserialize)]
 struct Rest<'a> {
     folded: Seq,
@@ -70,7 +69,7 @@ struct Rest<'a> {
     seen: Cow<'a, Seen>,
 }
 
-/// A snapshot that is being taken. [`Ledger::end_snapshot`] must follow, also when it failed.
+/// A snapshot in progress. [`Ledger::end_snapshot`] must follow, even after a failure.
 #[derive(Debug)]
 pub struct Taking {
     /// Subjects in one piece.
@@ -97,7 +96,7 @@ const SHORT: BadSnapshot = BadSnapshot("it is cut off");
 const UNREADABLE: BadSnapshot = BadSnapshot("its content cannot be read");
 
 impl Ledger {
-    /// Begins a snapshot, in pieces of so many subjects.
+    /// Begins a snapshot in pieces of `at_once` subjects.
     pub fn begin_snapshot(&mut self, at_once: usize) -> Taking {
         self.dossiers.note_changes();
         Taking {
@@ -108,7 +107,7 @@ impl Ledger {
         }
     }
 
-    /// The next piece; `None` when only the end is left. The ledger may change between pieces.
+    /// The next piece; `None` when only the end frame is left. The ledger may change between pieces.
     pub fn next_piece(&self, taking: &mut Taking) -> Option<Vec<u8>> {
         let mut frame = Vec::new();
         let most = taking.at_once.saturating_mul(NUMBERS_A_ROW);
@@ -136,8 +135,8 @@ impl Ledger {
     /// Ends a snapshot: takes what changed since it began.
     pub fn end_snapshot(&mut self, mut taking: Taking) -> Ending {
         let changed = self.dossiers.changes();
-        // Everything is named, so that whoever adds to the ledger must decide here what becomes
-        // of it: what follows from the rest (`_`) is built anew by `restore`.
+        // Every field is named, so that a new one does not compile until somebody decides about it here. Fields that
+        // follow from the others (`_`) are rebuilt by `restore`.
         let Ledger {
             folded,
             bans: _,
@@ -165,7 +164,7 @@ impl Ledger {
         frame = write(&(FORMAT, MADE_BY), frame);
         frame = write(&rest, frame);
         frame = write(&dossiers.numbers(taking.numbers, usize::MAX), frame);
-        // What was never taken, then what changed after it was.
+        // Subjects that no piece holds, then those that changed after their piece was written.
         for place in (taking.rows..dossiers.len()).chain(changed.range(..taking.rows).copied()) {
             frame = self.write_row(place, frame);
         }
@@ -276,12 +275,12 @@ impl<'a> Restored<'a> {
     }
 }
 
-/// A ledger while its rows are read: each goes to where it belongs at once, or a million of them
-/// would be moved once more.
+/// A ledger while its rows are read. Each row is stored where it belongs at once, so that a million of them are not moved
+/// twice.
 struct Built {
     dossiers: Dossiers,
     bans: Vec<Arc<Ban>>,
-    /// Who did the last deed that was read: likely the next one too.
+    /// The actor of the last undo entry that was read, shared with the next one if it is the same.
     by: Option<Arc<Actor>>,
 }
 
@@ -364,8 +363,8 @@ impl Ending {
 }
 
 fn write<T: Serialize>(value: &T, frame: Vec<u8>) -> Vec<u8> {
-    // Fails only where a type cannot be written at all, which every test would show; the frame is
-    // then empty, and no snapshot.
+    // postcard fails only for a type that cannot be encoded at all, which every test would show. The frame is then empty
+    // and refused when it is read.
     postcard::to_extend(value, frame).unwrap_or_default()
 }
 
@@ -498,7 +497,7 @@ mod tests {
             assert!(Ledger::restore(&less).is_err(), "without frame {at}");
             for byte in 0..frame.len() {
                 let mut bad = whole.clone();
-                // Whoever keeps them finds what was changed; here it only must not panic.
+                // The store detects changed bytes; here they only must not cause a panic.
                 bad[at][byte] ^= 1;
                 let _ = Ledger::restore(&bad);
                 bad[at].truncate(byte);

@@ -1,4 +1,4 @@
-//! Which account logged in from where, and how many accounts did from one source.
+//! Successful logins: which account logged in from which source, and how many accounts did from each source.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -58,14 +58,14 @@ impl Known {
         self.table.add(pair, seen, |seen| seen.at < oldest, gone);
     }
 
-    /// Whether that login is known and not over.
+    /// Whether this pair logged in within the time that counts.
     pub(super) fn is_good(&self, pair: u64, now: u64) -> bool {
         self.table
             .get(pair)
             .is_some_and(|seen| seen.at >= now.saturating_sub(self.lasts))
     }
 
-    /// How many accounts logged in from a source; those that are over may still be among them.
+    /// How many accounts logged in from a source; expired ones may still be counted.
     pub(super) fn accounts_at(&self, source: IpNet) -> u32 {
         self.homes.get(&bits(source.addr())).copied().unwrap_or(0)
     }
@@ -130,7 +130,7 @@ mod tests {
         assert!(known.lives_in(net("192.0.2.0/24")) && known.lives_in(net("2001:db8::/48")));
         assert!(!known.lives_in(net("192.0.3.0/24")));
         assert!(known.is_good(1, 1_010) && !known.is_good(1, 1_011));
-        // Full: the oldest makes room, and its home counts one less.
+        // The table is full: the oldest pair is evicted and its source counts one account less.
         known.note(4, home("198.51.100.1/32"), 40);
         assert_eq!(known.accounts_at(net("192.0.2.1/32")), 1);
         assert_eq!(

@@ -1,24 +1,22 @@
-//! Counts failed logins, and remembers good ones. In memory, bounded, quick.
+//! Counts failed logins and remembers successful ones, in bounded memory.
 //!
-//! One failure leaves a mark with each key a rule counts by: its address, network, account and
-//! pair. A lane is the table of one key and of what its marks tell apart; rules that count the
-//! same way share one. Keys are hashed with a secret (64 bits): nobody outside can make two of
-//! them meet, and should two meet by chance, a failure of the one is counted for the other, but
-//! whoever is banned for it has just failed themselves: a subject is taken from the attempt at
-//! hand, never from a table.
+//! A failure adds a stamp under each key that a rule counts by: its address, network, account and pair. A [`Series`] is the
+//! table for one kind of key and one way of telling stamps apart; rules that count the same way share it. Keys are hashed
+//! with a secret to 64 bits, so an outsider cannot make two collide. If two collide by chance, one is counted for the
+//! other, but only a source that has just failed itself can be banned for it: the subject of a ban is taken from the
+//! attempt, never from a table.
 //!
-//! Nothing here decides: `judge` asks how much there is and compares with the rules. What lies
-//! before a ban, un-ban or `forget` of a subject does not count any more; that is read from the
-//! ledger, so a crash between counting and banning loosens nothing.
+//! Nothing here decides: `judge` asks for counts and compares them with the rules. Failures before a ban, un-ban or `forget`
+//! of a subject no longer count. That time is read from the ledger, so a crash between counting and banning loses nothing.
 //!
 //! Start reading at [`Tracker::count`].
 
+mod hashed_attempt;
 mod known;
-mod marks;
 mod secret;
 mod snapshot;
+mod stamps;
 mod table;
-mod trace;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,21 +27,21 @@ use ipnet::IpNet;
 use super::rules::{Counts, Key, Rule, Rules};
 use super::subject::Account;
 use super::time::Timestamp;
+use hashed_attempt::{BY_HAND, KNOWN, SHARED, SUCCESS, UNKNOWN};
 use known::Known;
-use marks::{INSIDE, LAST, Mark, Marks};
 use secret::Secret;
+use stamps::{FailureStamp, FailureStamps, INSIDE, LAST};
 use table::{Row, Table};
-use trace::{BY_HAND, KNOWN, SHARED, SUCCESS, UNKNOWN};
 
+pub(super) use hashed_attempt::{HashedAttempt, LoginOrigin};
 pub use snapshot::{BadSnapshot, Recent};
-pub(super) use trace::{Trace, Who};
 
 /// How much a tracker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Keys of one kind: so many addresses, networks, accounts, pairs.
+    /// The most keys of each kind: addresses, networks, accounts, pairs.
     pub keys: usize,
-    /// Good logins.
+    /// The most successful logins.
     pub known: usize,
 }
 
@@ -65,16 +63,16 @@ pub struct Fill {
     pub keys: usize,
     /// Keys it may have.
     pub most: usize,
-    /// Keys that had to make room before they were over.
+    /// Keys that were evicted before they expired.
     pub evicted: u64,
     /// Bytes of memory.
     pub bytes: usize,
 }
 
-/// What the marks of a lane tell apart.
+/// What distinguishes the stamps of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tells {
-    /// Nothing: each failure is a mark.
+    /// Nothing: each failure is a stamp.
     Each,
     Accounts,
     Addresses,
@@ -82,33 +80,37 @@ enum Tells {
 }
 
 #[derive(Debug, Clone)]
-struct Lane {
+struct Series {
     key: Key,
     tells: Tells,
-    /// The highest limit of its rules: more marks need not be kept.
+    /// The highest limit of its rules; more stamps are not kept.
     cap: usize,
-    /// The longest time a mark matters, in milliseconds.
+    /// The longest time a stamp matters, in milliseconds.
     span: u64,
-    table: Table<Marks>,
+    table: Table<FailureStamps>,
 }
 
-impl Lane {
-    /// Adds a mark to those of a key; of marks that tell the same the last one stays, unless
-    /// `alike_count`.
-    fn add(&mut self, key: u64, mark: Mark, alike_count: bool, latest: u64) {
+impl Series {
+    /// Adds a stamp to a key. Of stamps with the same tag only the last one is kept, unless `alike_count`.
+    fn add(&mut self, key: u64, stamp: FailureStamp, alike_count: bool, latest: u64) {
         let oldest = latest.saturating_sub(self.span);
-        let Some(marks) = self.table.get_mut(key) else {
-            let over = |marks: &Marks| marks.newest() < oldest;
-            return self.table.add(key, Marks::from(mark), over, drop);
+        let Some(stamps) = self.table.get_mut(key) else {
+            let over = |stamps: &FailureStamps| stamps.newest() < oldest;
+            return self.table.add(key, FailureStamps::from(stamp), over, drop);
         };
-        let before = marks.outside();
-        marks.no_later_than(latest);
-        marks.no_earlier_than(oldest);
-        if !alike_count && marks.all().iter().any(|old| Mark(*old).tag() == mark.tag()) {
-            marks.keep(|old| old.tag() != mark.tag());
+        let before = stamps.outside();
+        stamps.no_later_than(latest);
+        stamps.no_earlier_than(oldest);
+        if !alike_count
+            && stamps
+                .all()
+                .iter()
+                .any(|old| FailureStamp(*old).tag() == stamp.tag())
+        {
+            stamps.keep(|old| old.tag() != stamp.tag());
         }
-        marks.add(mark, self.cap);
-        let now = marks.outside();
+        stamps.add(stamp, self.cap);
+        let now = stamps.outside();
         if now != before {
             self.table.moved_outside(before, now);
         }
@@ -121,20 +123,20 @@ pub struct Tracker {
     rules: Arc<Rules>,
     bounds: Bounds,
     secret: Secret,
-    /// The point in time that lies in the middle of what a mark can tell.
+    /// The time in the middle of the range that a stamp can express, in Unix milliseconds.
     base: i64,
-    lanes: Vec<Lane>,
-    /// The lane of each rule.
+    series: Vec<Series>,
+    /// The series of each rule.
     routes: Vec<usize>,
     pairs_answer: bool,
     known: Known,
-    /// Tells apart what has no name.
+    /// Gives a different tag to each failure without a name.
     serial: u64,
     journal: snapshot::Journal,
 }
 
 impl Tracker {
-    /// An empty one. `secret` is chance nobody else knows.
+    /// An empty tracker. `secret` is random and known to nobody else.
     pub fn new(rules: Arc<Rules>, bounds: Bounds, secret: [u8; 16], now: Timestamp) -> Self {
         let mut tracker = Tracker {
             known: Known::new(bounds.known, 0),
@@ -142,7 +144,7 @@ impl Tracker {
             bounds,
             secret: Secret::new(secret),
             base: now.as_millis(),
-            lanes: Vec::new(),
+            series: Vec::new(),
             routes: Vec::new(),
             pairs_answer: false,
             serial: 0,
@@ -152,7 +154,7 @@ impl Tracker {
         tracker
     }
 
-    /// Takes over other rules; what is counted the same way by both goes on.
+    /// Switches to other rules. Counts go on where both rules count the same way.
     pub fn follow(&mut self, rules: &Arc<Rules>) {
         if !Arc::ptr_eq(&self.rules, rules) {
             self.lay_out(Arc::clone(rules));
@@ -160,32 +162,32 @@ impl Tracker {
     }
 
     fn lay_out(&mut self, rules: Arc<Rules>) {
-        let mut old = std::mem::take(&mut self.lanes);
+        let mut old = std::mem::take(&mut self.series);
         self.pairs_answer = rules.pairs_answer();
         self.routes.clear();
         for rule in &rules.table {
             let tells = self.tells(rule);
-            let same = |lane: &Lane| (lane.key, lane.tells) == (rule.key, tells);
-            let at = self.lanes.iter().position(same).unwrap_or_else(|| {
+            let same = |series: &Series| (series.key, series.tells) == (rule.key, tells);
+            let at = self.series.iter().position(same).unwrap_or_else(|| {
                 let table = match old.iter().position(same) {
                     Some(at) => old.swap_remove(at).table,
                     None => Table::new(self.bounds.keys),
                 };
-                self.lanes.push(Lane {
+                self.series.push(Series {
                     key: rule.key,
                     tells,
                     cap: INSIDE,
                     span: 0,
                     table,
                 });
-                self.lanes.len() - 1
+                self.series.len() - 1
             });
-            let lane = &mut self.lanes[at];
-            lane.cap = lane.cap.max(rule.limit as usize);
-            lane.span = lane.span.max(whole_millis(rule.window));
+            let series = &mut self.series[at];
+            series.cap = series.cap.max(rule.limit as usize);
+            series.span = series.span.max(whole_millis(rule.window));
             if rule.key == Key::Pair {
-                // The newest mark of a pair also says whether a failure is a repeated one.
-                lane.span = lane.span.max(whole_millis(rules.quiet));
+                // The newest stamp of a pair also decides whether a failure is a repeat.
+                series.span = series.span.max(whole_millis(rules.quiet));
             }
             self.routes.push(at);
         }
@@ -195,7 +197,7 @@ impl Tracker {
 
     fn tells(&self, rule: &Rule) -> Tells {
         match rule.counts {
-            // With repeats left out, failures and accounts of an address are the same marks.
+            // Without repeats, an address has one stamp per account, so both ways of counting share a series.
             Counts::Failures if rule.key == Key::Address && self.pairs_answer => Tells::Accounts,
             Counts::Failures => Tells::Each,
             Counts::Accounts => Tells::Accounts,
@@ -228,25 +230,30 @@ impl Tracker {
         self.known.lives_in(net)
     }
 
-    /// Whether so many accounts log in from this source that it says little about any of them:
-    /// an office, a carrier's or somebody's proxy.
+    /// Whether so many accounts log in from this source that it says little about any of them: an office, a carrier's NAT
+    /// or a proxy.
     pub fn is_shared(&self, address: IpAddr) -> bool {
         self.rules.is_proxy(address) || self.accounts_at(address) >= self.rules.shared_accounts
     }
 
     /// An attempt as it is counted. Its time is no later than now.
-    pub(super) fn trace_of(&self, who: &Who<'_>, at: Timestamp, now: Timestamp) -> Trace {
+    pub(super) fn hash_attempt(
+        &self,
+        who: &LoginOrigin<'_>,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> HashedAttempt {
         who.trace(&self.secret, self.millis(at.min(now)))
     }
 
     /// Whether an attempt is of an account that logged in from there before.
-    pub(super) fn is_known(&self, trace: &Trace, now: Timestamp) -> bool {
+    pub(super) fn is_known(&self, trace: &HashedAttempt, now: Timestamp) -> bool {
         trace.pair != 0 && self.known.is_good(trace.pair, self.millis(now))
     }
 
-    /// Takes in a success: it is remembered, and what the account got wrong from there forgiven.
-    /// What others did there is not.
-    pub(super) fn succeed(&mut self, mut trace: Trace) {
+    /// Records a success: the pair is remembered, and its account's failures from there are forgiven; failures of others
+    /// are not.
+    pub(super) fn succeed(&mut self, mut trace: HashedAttempt) {
         if trace.pair != 0 {
             trace.flags |= SUCCESS;
             self.take(trace);
@@ -254,27 +261,27 @@ impl Tracker {
         }
     }
 
-    /// Takes in a failure. Its marks are in order of time, whatever order they come in.
-    pub(super) fn count(&mut self, trace: &mut Trace, known: bool, now: Timestamp) {
+    /// Records a failure. Stamps are kept in order of time, in whatever order failures arrive.
+    pub(super) fn count(&mut self, trace: &mut HashedAttempt, known: bool, now: Timestamp) {
         if known {
             trace.flags |= KNOWN;
         }
-        self.mark(trace, self.millis(now));
+        self.stamp(trace, self.millis(now));
         self.journal.push(*trace);
     }
 
-    fn take(&mut self, trace: Trace) {
+    fn take(&mut self, trace: HashedAttempt) {
         if trace.flags & SUCCESS == 0 {
-            return self.mark(&trace, trace.at);
+            return self.stamp(&trace, trace.at);
         }
         let pair = trace.pair;
         if pair == 0 {
             return;
         }
         self.known.note(pair, trace.home, trace.at);
-        for lane in &mut self.lanes {
-            // What the marks of this account, or from this source, are told apart by.
-            let (key, hash) = match (lane.key, lane.tells) {
+        for series in &mut self.series {
+            // What the stamps of this account, or from this source, are told apart by.
+            let (key, hash) = match (series.key, series.tells) {
                 (Key::Pair, _) => (pair, None),
                 (Key::Address, _) => (trace.source, Some(trace.account)),
                 (Key::Account, Tells::Networks) => (trace.account, Some(trace.network)),
@@ -282,32 +289,32 @@ impl Tracker {
                 // Others at that address may have failed too.
                 (Key::Network, _) => continue,
             };
-            lane.table.change(key, |marks| match hash {
-                None => marks.keep(|_| false),
+            series.table.change(key, |stamps| match hash {
+                None => stamps.keep(|_| false),
                 Some(hash) => {
-                    let tag = Mark::new(1, false, hash).tag();
-                    marks.keep(|mark| mark.tag() != tag);
+                    let tag = FailureStamp::new(1, false, hash).tag();
+                    stamps.keep(|stamp| stamp.tag() != tag);
                 }
             });
         }
     }
 
-    fn mark(&mut self, trace: &Trace, latest: u64) {
+    fn stamp(&mut self, trace: &HashedAttempt, latest: u64) {
         let has = |flag| trace.flags & flag != 0;
         let only_pair = has(KNOWN) && self.pairs_answer;
         let repeated = self.pairs_answer && self.is_repeated(trace);
-        for lane in &mut self.lanes {
-            let skip = match lane.key {
+        for series in &mut self.series {
+            let skip = match series.key {
                 Key::Pair => false,
                 Key::Address => only_pair || repeated,
                 Key::Network => only_pair || has(SHARED),
                 Key::Account => only_pair,
             };
-            let key = trace.key(lane.key);
+            let key = trace.key(series.key);
             if skip || key == 0 {
                 continue;
             }
-            let told = match (lane.tells, lane.key) {
+            let told = match (series.tells, series.key) {
                 (Tells::Each, Key::Pair) => 1,
                 (Tells::Each, Key::Account) | (Tells::Addresses, _) => trace.source,
                 (Tells::Each, _) | (Tells::Accounts, _) => trace.account,
@@ -316,7 +323,7 @@ impl Tracker {
             let told = match told {
                 // Failures that name no account count one by one; what names no address does not
                 // count as coming from many.
-                0 if has(BY_HAND) || lane.tells == Tells::Each || lane.key == Key::Address => {
+                0 if has(BY_HAND) || series.tells == Tells::Each || series.key == Key::Address => {
                     self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     self.serial >> 13 | 1
                 }
@@ -325,84 +332,85 @@ impl Tracker {
             };
             // Repeats after a pause count again as failures of an address.
             let alike_count =
-                lane.tells == Tells::Each || (lane.key == Key::Address && self.pairs_answer);
-            lane.add(
+                series.tells == Tells::Each || (series.key == Key::Address && self.pairs_answer);
+            series.add(
                 key,
-                Mark::new(trace.at, has(UNKNOWN), told),
+                FailureStamp::new(trace.at, has(UNKNOWN), told),
                 alike_count,
                 latest,
             );
         }
     }
 
-    /// Whether the pair failed before without a pause: a stale saved password, or a guesser whom
-    /// the rule by pair answers.
-    fn is_repeated(&self, trace: &Trace) -> bool {
+    /// Whether the pair failed shortly before: a client with a stale password, or a guesser whom the rule by pair handles.
+    fn is_repeated(&self, trace: &HashedAttempt) -> bool {
         let pair = trace.pair;
         let quiet = whole_millis(self.rules.quiet);
         pair != 0
             && self
-                .lanes
+                .series
                 .iter()
-                .filter(|lane| lane.key == Key::Pair)
-                .any(|lane| {
-                    let newest = lane.table.get(pair).map_or(0, Marks::newest);
+                .filter(|series| series.key == Key::Pair)
+                .any(|series| {
+                    let newest = series.table.get(pair).map_or(0, FailureStamps::newest);
                     newest != 0 && trace.at <= newest.saturating_add(quiet)
                 })
     }
 
-    /// More than this a rule does not count for the key of an attempt: a quick look before [`Tracker::amount`].
-    pub(super) fn at_most(&self, rule: usize, trace: &Trace) -> u32 {
-        let (Some(known), Some(lane)) = (self.rules.table.get(rule), self.routes.get(rule)) else {
+    /// An upper bound of [`Tracker::amount`] that is cheap to compute.
+    pub(super) fn at_most(&self, rule: usize, trace: &HashedAttempt) -> u32 {
+        let (Some(known), Some(series)) = (self.rules.table.get(rule), self.routes.get(rule))
+        else {
             return 0;
         };
-        let lane = &self.lanes[*lane];
-        let marks = lane.table.get(trace.key(lane.key));
-        let count = marks.map_or(0, |marks| marks.all().len() as u32);
+        let series = &self.series[*series];
+        let stamps = series.table.get(trace.key(series.key));
+        let count = stamps.map_or(0, |stamps| stamps.all().len() as u32);
         count.saturating_mul(self.rules.heaviest(known.counts))
     }
 
-    /// How much a rule counts for the key of an attempt, since a point in time. Marks before it
-    /// do not count, nor do those outside of the window that ends with the newest one.
-    pub(super) fn amount(&self, rule: usize, trace: &Trace, since: Timestamp) -> u32 {
-        let (Some(known), Some(lane)) = (self.rules.table.get(rule), self.routes.get(rule)) else {
+    /// How much a rule counts for the key of an attempt: stamps since a point in time that lie within the rule's window,
+    /// which ends with the newest stamp.
+    pub(super) fn amount(&self, rule: usize, trace: &HashedAttempt, since: Timestamp) -> u32 {
+        let (Some(known), Some(series)) = (self.rules.table.get(rule), self.routes.get(rule))
+        else {
             return 0;
         };
-        let lane = &self.lanes[*lane];
-        let Some(marks) = lane.table.get(trace.key(lane.key)) else {
+        let series = &self.series[*series];
+        let Some(stamps) = series.table.get(trace.key(series.key)) else {
             return 0;
         };
         let window = whole_millis(known.window);
-        let start = marks
+        let start = stamps
             .newest()
             .saturating_sub(window)
             .max(self.millis(since));
-        let marks = marks.since(start);
+        let stamps = stamps.since(start);
         if known.counts == Counts::Failures {
-            return u32::try_from(marks.count()).unwrap_or(u32::MAX);
+            return u32::try_from(stamps.count()).unwrap_or(u32::MAX);
         }
         let weight = self.rules.heaviest(known.counts);
         let mut amount: u32 = 0;
-        for (at, mark) in marks.clone().enumerate() {
-            if !marks
+        for (at, stamp) in stamps.clone().enumerate() {
+            if !stamps
                 .clone()
                 .take(at)
-                .any(|other| other.tag() == mark.tag())
+                .any(|other| other.tag() == stamp.tag())
             {
-                let one = if mark.is_unknown() { weight } else { 1 };
+                let one = if stamp.is_unknown() { weight } else { 1 };
                 amount = amount.saturating_add(one);
             }
         }
         amount
     }
 
-    /// Starts to count anew for one rule's key.
-    pub(super) fn clear(&mut self, rule: usize, trace: &Trace) {
-        if let Some(lane) = self.routes.get(rule).copied() {
-            let key = trace.key(self.lanes[lane].key);
-            self.lanes[lane]
+    /// Resets the count of one rule for the key of an attempt.
+    pub(super) fn clear(&mut self, rule: usize, trace: &HashedAttempt) {
+        if let Some(series) = self.routes.get(rule).copied() {
+            let key = trace.key(self.series[series].key);
+            self.series[series]
                 .table
-                .change(key, |marks| marks.keep(|_| false));
+                .change(key, |stamps| stamps.keep(|_| false));
         }
     }
 
@@ -410,7 +418,7 @@ impl Tracker {
     /// before `since` does not count.
     pub(super) fn tally(
         &self,
-        who: &Who<'_>,
+        who: &LoginOrigin<'_>,
         since: impl Fn(&Rule) -> Timestamp,
     ) -> Vec<(&Rule, u32)> {
         let trace = who.trace(&self.secret, 1);
@@ -423,14 +431,14 @@ impl Tracker {
 
     /// How full each table is.
     pub fn fill(&self) -> Vec<Fill> {
-        let lanes = self.lanes.iter().map(|lane| {
-            let name = Key::NAMES.iter().find(|(_, key)| *key == lane.key);
+        let series = self.series.iter().map(|series| {
+            let name = Key::NAMES.iter().find(|(_, key)| *key == series.key);
             Fill {
                 what: name.map_or("", |(name, _)| name),
-                keys: lane.table.len(),
+                keys: series.table.len(),
                 most: self.bounds.keys,
-                evicted: lane.table.evicted,
-                bytes: lane.table.bytes(),
+                evicted: series.table.evicted,
+                bytes: series.table.bytes(),
             }
         });
         let known = Fill {
@@ -440,7 +448,7 @@ impl Tracker {
             evicted: self.known.table.evicted,
             bytes: self.known.bytes(),
         };
-        lanes.chain([known]).collect()
+        series.chain([known]).collect()
     }
 
     fn millis(&self, at: Timestamp) -> u64 {

@@ -1,4 +1,4 @@
-//! From names to keys: 64 bits that nobody can foresee who does not hold the secret.
+//! Names to keys: 64-bit hashes that only the holder of the secret can predict.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 use super::known;
 use crate::core::subject::Account;
 
-/// Chance nobody else knows, and the keys that follow from it; no name's key is 0.
+/// A random secret and the hashes made with it; no name hashes to 0.
 #[derive(Clone, Copy)]
 pub(super) struct Secret {
     keys: [u64; 2],
@@ -34,8 +34,7 @@ impl Secret {
         self.hash(&bytes)
     }
 
-    /// The key of both keys together, 0 when one is. They are secret already, so that mixing them
-    /// is enough.
+    /// The key of a pair, 0 when either half is. Both halves are secret already, so mixing them is enough.
     pub(super) fn pair(&self, account: u64, source: u64) -> u64 {
         if account == 0 || source == 0 {
             return 0;
@@ -44,7 +43,7 @@ impl Secret {
         ((product >> 64) as u64 ^ product as u64) | NOT_ZERO
     }
 
-    /// The same of two trackers whose keys are the same.
+    /// A value that is equal for two trackers with the same secret.
     pub(super) fn token(&self) -> u64 {
         self.hash(b"the same secret")
     }

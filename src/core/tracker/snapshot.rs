@@ -1,35 +1,35 @@
-//! The tracker as bytes: whole, or what it took in since the last time.
+//! The tracker as bytes: the whole state, or a part with the outcomes since the last save.
 //!
-//! Both begin with a magic that names the version; numbers are big-endian. Fixed widths, not postcard: nearly all of it are
-//! hashes, of which a variable length would make more bytes. Whoever keeps the bytes sees that they stay as they are.
-//! Whole: `PTW2`, secret (16), base (8), serial (8), number of lanes (1); for each: key, told apart (1 each),
-//! rows (4); for each: key (8), marks (2), marks (8 each); then good logins (4); for each: pair (8),
+//! Both begin with four bytes that name the version; numbers are big-endian. Widths are fixed, unlike in postcard, because
+//! nearly everything is a hash, and a variable-length encoding makes hashes longer. The caller's frames detect damage.
+//! Whole: `PTW2`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart (1 each),
+//! rows (4); for each: key (8), stamps (2), stamps (8 each); then good logins (4); for each: pair (8),
 //! home (16), at (8). Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
 
 use std::sync::Arc;
 
-use super::marks::{Mark, Marks};
+use super::stamps::{FailureStamp, FailureStamps};
 use super::table::Row;
-use super::{Bounds, SUCCESS, Tells, Trace, Tracker};
+use super::{Bounds, HashedAttempt, SUCCESS, Tells, Tracker};
 use crate::core::rules::{Key, Rules};
 use crate::core::time::Timestamp;
 
 const WHOLE: &[u8; 4] = b"PTW2";
 const PART: &[u8; 4] = b"PTP2";
-/// How many outcomes are kept for the next part; more make the next one a whole.
+/// How many outcomes are kept for the next part; with more, the next save is a whole.
 const JOURNAL: usize = 65_536;
-/// A clock that is this far off the one of the snapshot (8 years) makes its times useless.
+/// When the clock differs from the snapshot's by more than this (8 years), its times are useless.
 const FAR: u64 = 1 << 38;
 
 /// Outcomes since the last time the tracker was saved.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Journal {
-    traces: Vec<Trace>,
+    traces: Vec<HashedAttempt>,
     overflowed: bool,
 }
 
 impl Journal {
-    pub(super) fn push(&mut self, trace: Trace) {
+    pub(super) fn push(&mut self, trace: HashedAttempt) {
         if self.traces.len() < JOURNAL {
             self.traces.push(trace);
         } else {
@@ -38,43 +38,42 @@ impl Journal {
     }
 }
 
-/// What is there to save since the last time.
+/// What there is to save since the last time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recent {
     /// Nothing.
     Nothing,
-    /// These bytes, to be kept behind the last whole and its parts.
+    /// A part, to be kept after the last whole and its parts.
     Part(Vec<u8>),
     /// More than a part holds: save the whole.
     TooMuch,
 }
 
-/// Bytes that are no snapshot. What they held is lost: counters and good logins start anew; bans
-/// are not among them.
+/// Bytes that are no snapshot. Counters and known logins start empty then; bans are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the saved counters are damaged or from another version: {0}")]
 pub struct BadSnapshot(&'static str);
 
 impl Tracker {
-    /// Everything, as bytes. Parts from before belong to it no more.
+    /// The whole state as bytes. Parts saved before it do not belong to it.
     pub fn save(&mut self) -> Vec<u8> {
         self.journal = Journal::default();
-        let rows: usize = self.lanes.iter().map(|lane| lane.table.len()).sum();
+        let rows: usize = self.series.iter().map(|series| series.table.len()).sum();
         let mut bytes = Vec::with_capacity(rows * 24 + self.known.table.len() * 32 + 64);
         bytes.extend_from_slice(WHOLE);
         bytes.extend_from_slice(&self.secret.bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&self.serial.to_be_bytes());
-        bytes.push(self.lanes.len() as u8);
-        for lane in &self.lanes {
-            bytes.push(lane.key as u8);
-            bytes.push(lane.tells as u8);
-            bytes.extend_from_slice(&(lane.table.len() as u32).to_be_bytes());
-            for (key, marks) in lane.table.rows() {
+        bytes.push(self.series.len() as u8);
+        for series in &self.series {
+            bytes.push(series.key as u8);
+            bytes.push(series.tells as u8);
+            bytes.extend_from_slice(&(series.table.len() as u32).to_be_bytes());
+            for (key, stamps) in series.table.rows() {
                 bytes.extend_from_slice(&key.to_be_bytes());
-                bytes.extend_from_slice(&(marks.all().len() as u16).to_be_bytes());
-                for mark in marks.all() {
-                    bytes.extend_from_slice(&mark.to_be_bytes());
+                bytes.extend_from_slice(&(stamps.all().len() as u16).to_be_bytes());
+                for stamp in stamps.all() {
+                    bytes.extend_from_slice(&stamp.to_be_bytes());
                 }
             }
         }
@@ -87,8 +86,7 @@ impl Tracker {
         bytes
     }
 
-    /// What came in since the last [`Tracker::save`] or `save_recent`, as bytes. Cheap, also when
-    /// the tracker is large.
+    /// The outcomes since the last [`Tracker::save`] or `save_recent`, as bytes. Cheap even for a large tracker.
     pub fn save_recent(&mut self) -> Recent {
         if self.journal.overflowed {
             return Recent::TooMuch;
@@ -118,13 +116,12 @@ impl Tracker {
         Recent::Part(bytes)
     }
 
-    /// What was given out by `save_recent` could not be kept: the next save is a whole one.
+    /// Reports that the last part could not be stored; the next save is then a whole.
     pub fn not_saved(&mut self) {
         self.journal.overflowed = true;
     }
 
-    /// Back from a whole and the parts that followed it, in their order. Lanes no rule needs any
-    /// more are left out.
+    /// Restores a whole and the parts after it, in order. Series that no rule needs any more are dropped.
     ///
     /// # Errors
     /// [`BadSnapshot`] when the whole is damaged or of another version. Damaged parts end the
@@ -165,23 +162,24 @@ impl Tracker {
 
     fn restore_lane(&mut self, from: &mut Reader<'_>, now: Timestamp) -> Result<(), BadSnapshot> {
         let [key, tells] = from.take()?;
-        let same = |lane: &&mut super::Lane| lane.key as u8 == key && lane.tells as u8 == tells;
+        let same =
+            |series: &&mut super::Series| series.key as u8 == key && series.tells as u8 == tells;
         let latest = self.millis(now);
-        let mut lane = self.lanes.iter_mut().find(same);
+        let mut series = self.series.iter_mut().find(same);
         for _ in 0..u32::from_be_bytes(from.take()?) {
             let key = u64::from_be_bytes(from.take()?);
-            let mut marks = Marks::default();
-            let cap = lane.as_ref().map_or(1, |lane| lane.cap);
+            let mut stamps = FailureStamps::default();
+            let cap = series.as_ref().map_or(1, |series| series.cap);
             for _ in 0..u16::from_be_bytes(from.take()?) {
-                marks.add(Mark(u64::from_be_bytes(from.take()?)), cap);
+                stamps.add(FailureStamp(u64::from_be_bytes(from.take()?)), cap);
             }
-            let Some(lane) = &mut lane else { continue };
-            marks.no_later_than(latest);
-            let is_over = marks.newest() < latest.saturating_sub(lane.span).max(1);
-            if !is_over && lane.table.get(key).is_none() {
-                let outside = marks.outside();
-                lane.table.add(key, marks, |_| false, drop);
-                lane.table.moved_outside(0, outside);
+            let Some(series) = &mut series else { continue };
+            stamps.no_later_than(latest);
+            let is_over = stamps.newest() < latest.saturating_sub(series.span).max(1);
+            if !is_over && series.table.get(key).is_none() {
+                let outside = stamps.outside();
+                series.table.add(key, stamps, |_| false, drop);
+                series.table.moved_outside(0, outside);
             }
         }
         Ok(())
@@ -200,7 +198,7 @@ impl Tracker {
         for _ in 0..u32::from_be_bytes(from.take()?) {
             let account = u64::from_be_bytes(from.take()?);
             let source = u64::from_be_bytes(from.take()?);
-            let trace = Trace {
+            let trace = HashedAttempt {
                 account,
                 source,
                 pair: self.secret.pair(account, source),

@@ -1,28 +1,28 @@
-//! A table with a hard bound, small rows and keys that were hashed with a secret.
+//! A table with a hard bound and small rows, keyed by hashes.
 //!
 //! A row is found by an index of half-words (32 bits of the key, 32 bits of the place), rows lie
-//! close together: a key with up to four marks costs 48 bytes and its share of the index. When the
+//! close together: a key with up to four stamps costs 48 bytes and its share of the index. When the
 //! table is full, the least dangerous of a handful of neighbours makes room.
 
 /// What a row holds beside its key.
 pub(super) trait Row {
-    /// The higher, the longer it is kept.
+    /// The row with the lowest danger is evicted first.
     fn danger(&self) -> u64;
-    /// Whether nothing is less dangerous: no need to look further.
+    /// Whether no row can be less dangerous, so that the search for a victim may stop here.
     fn is_least(&self) -> bool {
         false
     }
-    /// Words of memory it has outside of the row.
+    /// Words of memory that it owns outside of the table.
     fn outside(&self) -> usize {
         0
     }
 }
 
-/// How many rows are looked at to find the least dangerous one.
+/// How many rows are examined to find the least dangerous one.
 const LOOKED_AT: usize = 16;
-/// How many rows are looked at for being over whenever a row is added.
+/// How many rows are checked for expiry whenever a row is added.
 const SWEPT: usize = 2;
-/// Words outside of rows, for each row the table may have.
+/// The bound on words outside of the table, for each row it may have.
 const OUTSIDE_PER_ROW: usize = 2;
 const FIRST_INDEX: usize = 64;
 
@@ -34,10 +34,10 @@ pub(super) struct Table<R> {
     rows: Vec<(u64, R)>,
     most: usize,
     hand: usize,
-    /// The place of the row that was touched last: it is asked for again at once.
+    /// The place of the row that was touched last; it is usually asked for next.
     last: usize,
     outside: usize,
-    /// Rows that had to make room although they were not over.
+    /// Rows that were evicted before they expired.
     pub(super) evicted: u64,
 }
 
@@ -63,7 +63,7 @@ impl<R: Row> Table<R> {
         &self.rows
     }
 
-    /// Bytes of memory it has taken.
+    /// Bytes of memory in use.
     pub(super) fn bytes(&self) -> usize {
         self.index.capacity() * 8 + self.rows.capacity() * size_of::<(u64, R)>() + self.outside * 8
     }
@@ -80,8 +80,7 @@ impl<R: Row> Table<R> {
         Some(&mut self.rows[self.last].1)
     }
 
-    /// Adds a row for a key that has none; `over` says which rows may go at once. Whoever counts
-    /// what rows stand for is told in `gone` of those that made room.
+    /// Adds a row for a key that has none. `over` tells expired rows; each evicted row is passed to `gone`.
     pub(super) fn add(
         &mut self,
         key: u64,
@@ -97,7 +96,7 @@ impl<R: Row> Table<R> {
                 }
             }
         } else if let Some(place) = self.victim(|_| true, &over) {
-            // The new row takes the place at once.
+            // The new row takes the victim's place.
             self.evicted += u64::from(!over(&self.rows[place].1));
             if let Some(at) = self.find(self.rows[place].0) {
                 self.close(at);
@@ -112,7 +111,7 @@ impl<R: Row> Table<R> {
             self.grow();
         }
         if self.rows.len() == self.rows.capacity() {
-            // Doubling would waste up to half of the memory.
+            // Doubling, as `push` does, would waste up to half of the memory.
             let more = (self.rows.len() / 8).max(FIRST_INDEX);
             self.rows
                 .reserve_exact(more.min(self.most - self.rows.len()).max(1));
@@ -122,7 +121,7 @@ impl<R: Row> Table<R> {
         self.enter(key, self.last);
     }
 
-    /// Moves the hand on by one row, of which there must be some.
+    /// Moves the clock hand to the next row; the table must not be empty.
     fn turn(&mut self) -> usize {
         self.hand += 1;
         if self.hand >= self.rows.len() {
@@ -131,8 +130,7 @@ impl<R: Row> Table<R> {
         self.hand
     }
 
-    /// Tells that a row has another number of words outside now, and makes room when that is
-    /// beyond the bound.
+    /// Records that a row's words outside changed, and evicts rows while their sum exceeds the bound.
     pub(super) fn moved_outside(&mut self, before: usize, now: usize) {
         self.outside = (self.outside + now).saturating_sub(before);
         let mut tries = 0;
@@ -156,8 +154,8 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// The least dangerous of a handful of rows behind the hand. As the hand goes around, of those
-    /// that are least dangerous of all the one goes that has been there longest.
+    /// The least dangerous of the next few rows. As the hand goes round, the oldest of equally harmless rows is evicted
+    /// first.
     fn victim(&mut self, fits: impl Fn(&R) -> bool, over: impl Fn(&R) -> bool) -> Option<usize> {
         let mut victim = None;
         for _ in 0..LOOKED_AT.min(self.rows.len()) {
@@ -219,7 +217,7 @@ impl<R: Row> Table<R> {
     }
 
     fn remove_at(&mut self, place: usize) -> R {
-        // The index first, while every entry still points at its row.
+        // The index is changed first, while every entry still points at its row.
         if let Some(at) = self.find(self.rows[place].0) {
             self.close(at);
         }
@@ -237,7 +235,7 @@ impl<R: Row> Table<R> {
         row
     }
 
-    /// Empties a slot of the index and moves up what was pushed on by it.
+    /// Empties a slot of the index and moves back the entries that it had displaced.
     fn close(&mut self, mut hole: usize) {
         let mask = self.index.len() - 1;
         let mut at = hole;
@@ -248,7 +246,7 @@ impl<R: Row> Table<R> {
                 break;
             }
             let home = home(entry) & mask;
-            // Whether `home` lies outside of (hole, at], going around.
+            // The entry may move if its home slot lies outside of (hole, at], modulo the size.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
                 self.index[hole] = entry;
                 hole = at;

@@ -99,11 +99,11 @@ pub(super) fn number_from_bytes(value: &[u8]) -> Result<u64, BadBytes> {
 }
 
 /// How far the log went: place and hash.
-pub(super) fn mark_to_bytes(seq: Seq, chain: Chain) -> Vec<u8> {
+pub(super) fn head_to_bytes(seq: Seq, chain: Chain) -> Vec<u8> {
     seal(V1, &[&seq.0.to_be_bytes(), &chain.0])
 }
 
-pub(super) fn mark_from_bytes(value: &[u8]) -> Result<(Seq, Chain), BadBytes> {
+pub(super) fn head_from_bytes(value: &[u8]) -> Result<(Seq, Chain), BadBytes> {
     let (format, body) = unseal(value)?;
     if format != V1 {
         return Err(BadBytes::Format(format));
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(hex(&personal_to_bytes(&personal).unwrap()), GOLDEN_PERSONAL);
         assert_eq!(hex(&task_to_bytes(&sample()).unwrap()), GOLDEN_TASK);
         assert_eq!(hex(&number_to_bytes(258)), GOLDEN_NUMBER);
-        assert_eq!(hex(&mark_to_bytes(Seq(9), Chain([1; 32]))), GOLDEN_MARK);
+        assert_eq!(hex(&head_to_bytes(Seq(9), Chain([1; 32]))), GOLDEN_HEAD);
         assert_eq!(hex(&task_key(&sample().subject).unwrap()), GOLDEN_KEY);
     }
 
@@ -173,7 +173,7 @@ mod tests {
     const GOLDEN_PERSONAL: &str = "0151ead85703010b7365656e206265666f726500";
     const GOLDEN_TASK: &str = "015361a22400107370616d406578616d706c652e6f72670780b8c996c06802c0e1d096c06801086e6f20726f757465";
     const GOLDEN_NUMBER: &str = "016b5642bd0000000000000102";
-    const GOLDEN_MARK: &str = "015e16541800000000000000090101010101010101010101010101010101010101010101010101010101010101";
+    const GOLDEN_HEAD: &str = "015e16541800000000000000090101010101010101010101010101010101010101010101010101010101010101";
     const GOLDEN_KEY: &str = "0100107370616d406578616d706c652e6f7267";
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(task_from_bytes(&task_to_bytes(&task).unwrap()), Ok(task));
         assert_eq!(number_from_bytes(&number_to_bytes(u64::MAX)), Ok(u64::MAX));
         let mark = (Seq(9), Chain([7; 32]));
-        assert_eq!(mark_from_bytes(&mark_to_bytes(mark.0, mark.1)), Ok(mark));
+        assert_eq!(head_from_bytes(&head_to_bytes(mark.0, mark.1)), Ok(mark));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The one place that calls sled: opening it safely, its trees, and making writes durable.
+//! The only file that calls sled: it opens the database safely, owns its trees and makes writes durable.
 
 use std::any::Any;
 use std::fs::File;
@@ -16,23 +16,23 @@ use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::gate::clock::fresh_id;
 
-/// The version of the whole: names of trees, keys, formats. Refused when it is newer.
+/// The version of the store's layout (trees, keys, formats). A newer one is refused.
 pub(super) const STORE_VERSION: u64 = 1;
 const VERSION_KEY: &[u8] = b"version";
 const ID_KEY: &[u8] = b"id";
 
-/// Bytes of pages the engine keeps in memory. After the replay at start the log is hardly read.
+/// The size of the page cache in bytes. It is small because the log is rarely read after the start.
 const CACHE: u64 = 32 * 1024 * 1024;
-/// The engine's own flush, in milliseconds: it tidies its file only then, and makes the outbox
+/// The interval of sled's own flush in milliseconds. sled frees space only then, and the outbox relies on it to become
 /// durable. Decisions do not wait for it.
 const FLUSH_EVERY: u64 = 1000;
-/// How often, and how long apart, an engine that was just closed is given to let go of its file.
+/// How many times, and how far apart, opening is retried while an engine that was just closed releases its file.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// Entries at the end of the log whose links are looked at when it is opened.
+/// The number of entries at the end of the log whose hashes are verified when it is opened.
 const TAIL: usize = 1000;
 
-/// Why the engine could not do it.
+/// Why a call to the engine failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
@@ -41,7 +41,7 @@ pub(super) enum Failure {
     Io(#[from] io::Error),
     #[error("it panicked: {0}")]
     Panicked(String),
-    /// It works, and what it holds is wrong.
+    /// The engine works, but its content is wrong.
     #[error("{0}")]
     Damaged(String),
     #[error("it has version {0}")]
@@ -49,9 +49,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Whether opening the engine again may help while the program runs: the disk was full.
-    /// After any other failed write or sync the system may show bytes that never reached the
-    /// disk, and only a person should decide to go on.
+    /// Whether reopening the engine may help while the program runs, which is so after a full disk. After any other failed
+    /// write or sync the system may return bytes that never reached the disk; then a person must decide.
     pub(super) fn may_pass(&self) -> bool {
         let io = match self {
             Failure::Io(io) | Failure::Sled(::sled::Error::Io(io)) => io,
@@ -64,7 +63,7 @@ impl Failure {
     }
 }
 
-/// Runs a call into sled 0.34, which panics on some kinds of damage.
+/// Runs a call into sled and turns a panic into an error: sled 0.34 panics on some kinds of damage.
 pub(super) fn guarded<R>(call: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|panic| Err(Failure::Panicked(words(&*panic))))
@@ -85,12 +84,12 @@ pub(super) struct Engine {
     pub(super) personal: Tree,
     pub(super) outbox: Tree,
     db: Db,
-    /// The engine's file, to sync it: `flush` alone only starts the write on Linux.
+    /// The engine's file, opened to sync it: sled's `flush` alone only starts the write on Linux.
     file: File,
     pub(super) id: [u8; 16],
 }
 
-/// One write of the writer: the entries of whole appends, in order.
+/// One log entry to write.
 pub(super) struct Row {
     pub(super) seq: Seq,
     pub(super) entry: Vec<u8>,
@@ -98,8 +97,8 @@ pub(super) struct Row {
 }
 
 impl Engine {
-    /// Opens or creates it, drops an append that a crash tore, and tells where the log ends.
-    /// Entries behind `cut` are dropped too: their callers were told that they failed.
+    /// Opens or creates the engine, drops an append torn by a crash, and returns where the log ends. Entries after `cut` are
+    /// dropped too, because their callers were told that they failed.
     pub(super) fn open(folder: &Path, cut: Option<Seq>) -> Result<(Engine, Seq, Chain), Failure> {
         let db = open_db(folder)?;
         let id = check_version(&db)?;
@@ -135,14 +134,14 @@ impl Engine {
         self.sync()
     }
 
-    /// Makes everything written so far durable, power cuts included.
+    /// Makes everything written so far durable, even against a power cut.
     pub(super) fn sync(&self) -> Result<(), Failure> {
         self.db.flush()?;
         self.file.sync_data()?;
         Ok(())
     }
 
-    /// The hash at a place; the default before the first.
+    /// The hash at a place: the default before the first entry, `None` behind the last.
     pub(super) fn chain_at(&self, seq: Seq) -> Result<Option<Chain>, Failure> {
         if seq == Seq(0) {
             return Ok(Some(Chain::default()));
@@ -236,8 +235,8 @@ pub(super) fn open_db(folder: &Path) -> Result<Db, Failure> {
         .path(folder)
         .cache_capacity(CACHE)
         .flush_every_ms(Some(FLUSH_EVERY));
-    // Other programs are kept out by a lock of our own. sled's own lock is only ever held by
-    // an engine of ours that was closed a moment ago and has threads that still wind down.
+    // Our own lock keeps other programs out. sled's lock can only be held by an engine of ours that was closed a moment
+    // ago and whose threads are still ending.
     for _ in 0..LOCK_TRIES {
         match config.open() {
             Err(::sled::Error::Io(why)) if why.to_string().contains("could not acquire lock") => {
@@ -275,13 +274,12 @@ fn check_version(db: &Db) -> Result<[u8; 16], Failure> {
     Ok(id.0)
 }
 
-/// Makes the names of the engine's files durable, and its settings, which sled never syncs.
+/// Syncs the folder entries of the engine's files, and its settings file, which sled never syncs.
 fn sync_names(folder: &Path) -> io::Result<()> {
     File::open(folder.join("conf"))?.sync_all()?;
     File::open(folder)?.sync_all()?;
     for above in folder.ancestors().skip(1).take(2) {
-        // Above the store's folder the program may have no right to look; then it made nothing
-        // there either.
+        // The program may lack the right to open a folder above the store's; then it created nothing there either.
         if let Ok(above) = File::open(above) {
             above.sync_all()?;
         }

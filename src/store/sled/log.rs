@@ -1,4 +1,4 @@
-//! The store as the log of decisions and its replica: appends wait for the writer, reads look at every link of the chain.
+//! The store as the log of decisions and its replica: appends are queued for the writer, reads verify every hash.
 
 use std::sync::{Arc, PoisonError};
 
@@ -68,7 +68,7 @@ impl Replica for Store {
 
 impl Shared {
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
-        // Never beyond the head: what is not durable yet may still fail.
+        // Nothing behind the head is read: it is not durable yet and may still fail.
         let head = *self.head.borrow();
         let from = from.max(Seq(1));
         let most = u64::try_from(most).unwrap_or(u64::MAX);
@@ -84,7 +84,7 @@ fn writer_gone() -> LogFault {
     LogFault::Broken(String::from("its writer is gone; restart portcullis"))
 }
 
-/// The entries `from..=upto`, each link looked at.
+/// The entries `from..=upto`, with each hash verified.
 fn read(engine: &Engine, from: Seq, upto: Seq) -> Result<Vec<Entry>, LogFault> {
     let broken = |why: ::sled::Error| LogFault::Broken(why.to_string());
     let damaged = |seq: Seq, why: &dyn std::fmt::Display| LogFault::Damaged {

@@ -1,4 +1,5 @@
-//! Opening the store: one program at a time, of a version that knows it, and with all that was acknowledged in it.
+//! Opening the store: it admits one program at a time, refuses unknown versions, and verifies that nothing acknowledged is
+//! missing.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::engine::{self, Engine, Failure, guarded};
-use super::mark::{self, Mark};
+use super::head_file::{self, HeadFile};
 use super::writer::{State, Writer};
 use super::{ENGINE_FOLDER, Shared, Store};
 use crate::core::Seq;
@@ -20,7 +21,7 @@ use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
 /// The file that is locked while a program runs on the store.
 const LOCK: &str = "lock";
-/// How often the lock is tried, and the pause between: together a second.
+/// How many times the lock is tried, and the pause in between: one second in all.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -91,20 +92,20 @@ impl Store {
             .create(path.join(ENGINE_FOLDER))
             .map_err(folder)?;
         let lock = lock(&path)?;
-        let (mark, says) = Mark::open(&path).map_err(folder)?;
+        let (head_file, says) = HeadFile::open(&path).map_err(folder)?;
         let fault = |why: Failure| open_fault(&path, why);
         let (engine, seq, chain) =
             guarded(|| Engine::open(&path.join(ENGINE_FOLDER), None)).map_err(fault)?;
         if let Some((marked, hash)) = says {
             guarded(|| compare(&engine, marked, hash, seq, &path)).map_err(fault)?;
         }
-        mark.set(seq, chain).map_err(folder)?;
+        head_file.set(seq, chain).map_err(folder)?;
         let id = engine.id;
         let shared = Arc::new(Shared {
             path: path.clone(),
             state: RwLock::new(State::Running(Arc::new(engine))),
             head: watch::Sender::new(seq),
-            mark,
+            head_file,
             counters: CounterFile::new(&path),
             ledger: LedgerFile::new(&path),
             _lock: lock,
@@ -140,8 +141,8 @@ fn lock(path: &Path) -> Result<File, OpenFault> {
         .mode(0o600)
         .open(path.join(LOCK))
         .map_err(folder)?;
-    // The one before may be ending at this moment; and a program started by this one holds every
-    // open file between fork and exec, the lock of a store closed meanwhile among them.
+    // The previous program may be ending right now. Also, a child process of this one holds every open file, among them the
+    // lock of a store that was just closed, between its fork and its exec.
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -178,7 +179,7 @@ fn open_fault(path: &Path, why: Failure) -> OpenFault {
     }
 }
 
-/// Compares the log with the mark: it must go at least that far, and be the same log there.
+/// Compares the log with the head file: it must go at least that far, and be the same log there.
 fn compare(
     engine: &Engine,
     marked: Seq,
@@ -192,7 +193,7 @@ fn compare(
              the entries between, delete {}",
             end.0,
             marked.0,
-            path.join(mark::NAME).display()
+            path.join(head_file::NAME).display()
         )));
     }
     if engine.chain_at(marked)? != Some(hash) {

@@ -1,4 +1,4 @@
-//! The store as the outbox: unfinished work beside the log, counters and snapshots in files of their own.
+//! The store as outbox, counter store and snapshot store: unfinished work lies in the engine, the other two in files.
 
 use super::Store;
 use super::codec;
@@ -33,7 +33,7 @@ impl Outbox for Store {
                 |why| Failure::Damaged(format!("cannot write down unfinished work: {why}"));
             let mut batch = ::sled::Batch::default();
             batch.insert(&codec::CURSOR_KEY, codec::number_to_bytes(cursor.0));
-            // Removals first: a subject in both lists has work again.
+            // Removals come first: a subject in both lists has new work.
             for subject in remove {
                 batch.remove(codec::task_key(subject).map_err(cannot)?);
             }

@@ -1,5 +1,5 @@
-//! The one thread that writes the log: takes what waits, writes it in one go, makes it durable
-//! once, and only then tells those who wait.
+//! The only thread that writes the log. It takes all waiting appends, writes them together, syncs once, and answers them
+//! only then.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::core::{Personal, Seq};
 use crate::journal::LogFault;
 use crate::store::Parts;
 
-/// Events after which a write takes no more appends; a single append may be larger.
+/// A write takes no more appends once it has this many events; a single append may be larger.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// One append that waits.
+/// One waiting append.
 pub(super) struct Append {
     /// Never empty.
     pub(super) new: Vec<Parts>,
@@ -31,7 +31,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Until the store is closed and everything that waited is written.
+    /// Runs until the store is closed and every waiting append is written.
     pub(super) fn run(mut self) {
         while let Some(first) = self.queue.blocking_recv() {
             let mut events = first.new.len();
@@ -50,10 +50,10 @@ impl Writer {
         let answer = self.try_write(&appends);
         if let Ok((_, end)) = &answer {
             self.end = *end;
-            if let Err(why) = self.shared.mark.set(end.0, end.1) {
+            if let Err(why) = self.shared.head_file.set(end.0, end.1) {
                 tracing::warn!(%why, "cannot note how far the log went");
             }
-            // Before anybody is told: who appended finds what was appended.
+            // Moved before the appends are answered, so that their callers can read what they appended.
             self.shared.head.send_replace(end.0);
         }
         for (at, append) in appends.into_iter().enumerate() {
@@ -61,11 +61,11 @@ impl Writer {
                 Ok((places, _)) => Ok(places[at]),
                 Err(why) => Err(why.clone()),
             };
-            // Whoever waited may have gone away; what is written stays written.
+            // The caller may have gone away; what is written stays written.
             let _ = append.tell.send(told);
         }
         if answer.is_err() {
-            // Reads need it too, and there may be room already.
+            // Reads need the engine too, and the disk may have space again.
             let _ = self.shared.engine_for_writing(self.end);
         }
     }
@@ -113,13 +113,13 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
     Ok((rows, places, (seq, chain)))
 }
 
-/// What the store has instead of an engine after a failed write.
+/// The engine, or why there is none.
 #[derive(Debug)]
 pub(super) enum State {
     Running(Arc<Engine>),
-    /// Opened again after the failure and before the next append.
+    /// The disk was full: it is reopened before the next append.
     Full(String),
-    /// Only a restart helps.
+    /// It failed in a way that only a restart can repair.
     Broken(String),
     Closed,
 }

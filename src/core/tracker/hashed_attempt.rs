@@ -9,38 +9,38 @@ use super::secret::Secret;
 use crate::core::rules::{Key, Reach};
 use crate::core::subject::{Account, Subject};
 
-/// Where and for whom an attempt was, and what is known of it already.
+/// The account and place of an attempt, and what is already known about them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::core) struct Who<'a> {
+pub(in crate::core) struct LoginOrigin<'a> {
     pub(in crate::core) account: Option<&'a Account>,
     pub(in crate::core) address: Option<IpAddr>,
-    /// What counts as one source with the address.
+    /// The prefix that is counted as one source (IPv6: usually the /64).
     source: Option<IpNet>,
-    /// The network around the address, or by hand one instead of an address.
+    /// The network around the address; for an attempt entered by hand, the network that was named.
     pub(in crate::core) network: Option<IpNet>,
     pub(in crate::core) unknown: bool,
     pub(in crate::core) shared: bool,
     pub(in crate::core) by_hand: bool,
 }
 
-impl<'a> Who<'a> {
-    /// Who is at an address, as far as that reaches.
+impl<'a> LoginOrigin<'a> {
+    /// The origin for an account and an address; either may be unknown.
     pub(in crate::core) fn at(
         reach: &Reach,
         account: Option<&'a Account>,
         address: Option<IpAddr>,
     ) -> Self {
         let address = address.map(|address| address.to_canonical());
-        Who {
+        LoginOrigin {
             account,
             address,
             source: address.map(|address| reach.source(address)),
             network: address.and_then(|address| reach.network(address)),
-            ..Who::default()
+            ..LoginOrigin::default()
         }
     }
 
-    /// Whom a rule by `key` bans.
+    /// The subject that a rule with this key bans; `None` when the attempt does not name it.
     pub(in crate::core) fn subject(&self, key: Key) -> Option<Subject> {
         Some(match key {
             Key::Address => Subject::network(self.source?),
@@ -50,12 +50,12 @@ impl<'a> Who<'a> {
         })
     }
 
-    /// With every name hashed.
-    pub(super) fn trace(&self, secret: &Secret, at: u64) -> Trace {
+    /// The attempt with every name hashed.
+    pub(super) fn trace(&self, secret: &Secret, at: u64) -> HashedAttempt {
         let account = self.account.map_or(0, |account| secret.account(account));
         let source = self.source.map_or(0, |net| secret.net(net));
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        Trace {
+        HashedAttempt {
             account,
             source,
             network: self.network.map_or(0, |net| secret.net(net)),
@@ -69,7 +69,7 @@ impl<'a> Who<'a> {
 
 /// One outcome, as the tracker sees it: hashes and a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::core) struct Trace {
+pub(in crate::core) struct HashedAttempt {
     /// 0: none.
     pub(super) account: u64,
     /// 0: none.
@@ -84,8 +84,8 @@ pub(in crate::core) struct Trace {
     pub(super) flags: u8,
 }
 
-impl Trace {
-    /// Many come from there: it says nothing about the network.
+impl HashedAttempt {
+    /// Marks the source as shared by many accounts: its failures do not count for its network.
     pub(in crate::core) fn share(&mut self) {
         self.flags |= SHARED;
     }
@@ -102,10 +102,10 @@ impl Trace {
 }
 
 pub(super) const UNKNOWN: u8 = 1;
-/// A good login before: only the pair is judged.
+/// The account logged in from there before: only the rule by pair applies.
 pub(super) const KNOWN: u8 = 2;
-/// A shared source says nothing about its network.
+/// The source is shared: its failures do not count for its network.
 pub(super) const SHARED: u8 = 4;
 pub(super) const SUCCESS: u8 = 8;
-/// By hand: what is not named is somebody else each time.
+/// Entered by hand: a missing name counts as a different one each time.
 pub(super) const BY_HAND: u8 = 16;

@@ -1,0 +1,249 @@
+//! The failures of one key: the time and a tag of whose it was, in one 64-bit word each.
+
+use super::table::Row;
+
+/// 40 bits of milliseconds, one bit for an account that does not exist, 23 bits of a hash of what
+/// is told apart (the account, the address, the network). As the time comes first, stamps sort by it.
+///
+/// Two different names share a tag once in 8 million; then one failure too few is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FailureStamp(pub(super) u64);
+
+/// The largest time of a stamp.
+pub(super) const LAST: u64 = (1 << 40) - 1;
+const TAG: u64 = (1 << 23) - 1;
+
+impl FailureStamp {
+    /// `at` is at least 1: no stamp is all zeros.
+    pub(super) fn new(at: u64, unknown: bool, hash: u64) -> Self {
+        FailureStamp(at.clamp(1, LAST) << 24 | u64::from(unknown) << 23 | (hash & TAG))
+    }
+
+    pub(super) fn at(self) -> u64 {
+        self.0 >> 24
+    }
+
+    pub(super) fn is_unknown(self) -> bool {
+        self.0 >> 23 & 1 == 1
+    }
+
+    pub(super) fn tag(self) -> u64 {
+        self.0 & TAG
+    }
+}
+
+/// How many stamps lie in the row itself.
+pub(super) const INSIDE: usize = 4;
+
+/// The newest stamps of a key, oldest first.
+#[derive(Debug, Clone)]
+pub(super) enum FailureStamps {
+    /// Stored in the row; unused words are 0 and at the end.
+    Few([u64; INSIDE]),
+    /// Stored outside of the row.
+    Many(Vec<u64>),
+}
+
+impl Default for FailureStamps {
+    fn default() -> Self {
+        FailureStamps::Few([0; INSIDE])
+    }
+}
+
+impl From<FailureStamp> for FailureStamps {
+    fn from(stamp: FailureStamp) -> Self {
+        FailureStamps::Few([stamp.0, 0, 0, 0])
+    }
+}
+
+impl FailureStamps {
+    pub(super) fn all(&self) -> &[u64] {
+        match self {
+            FailureStamps::Few(few) => {
+                let count = few.iter().filter(|stamp| **stamp != 0).count();
+                &few[..count]
+            }
+            FailureStamps::Many(many) => many,
+        }
+    }
+
+    /// The stamps from `start` on.
+    pub(super) fn since(
+        &self,
+        start: u64,
+    ) -> impl DoubleEndedIterator<Item = FailureStamp> + Clone {
+        let all = self.all();
+        let old = all.partition_point(|stamp| FailureStamp(*stamp).at() < start);
+        all[old..].iter().map(|stamp| FailureStamp(*stamp))
+    }
+
+    pub(super) fn newest(&self) -> u64 {
+        let newest = match self {
+            FailureStamps::Few([a, b, c, d]) => *a.max(b).max(c.max(d)),
+            FailureStamps::Many(many) => many.last().copied().unwrap_or(0),
+        };
+        FailureStamp(newest).at()
+    }
+
+    /// Adds a stamp in its place; of more than `cap` the oldest goes.
+    pub(super) fn add(&mut self, stamp: FailureStamp, cap: usize) {
+        let count = self.all().len();
+        match self {
+            FailureStamps::Few(few) if count < INSIDE => {
+                few[count] = stamp.0;
+                if count > 0 && few[count - 1] > stamp.0 {
+                    few[..=count].sort_unstable();
+                }
+            }
+            FailureStamps::Few(few) if cap <= INSIDE => {
+                if stamp.0 > few[0] {
+                    few[0] = stamp.0;
+                    few.sort_unstable();
+                }
+            }
+            FailureStamps::Few(few) => {
+                let mut many = Vec::with_capacity(INSIDE * 2);
+                many.extend_from_slice(few);
+                many.push(stamp.0);
+                many.sort_unstable();
+                *self = FailureStamps::Many(many);
+            }
+            FailureStamps::Many(many) => {
+                let at = many.partition_point(|other| *other < stamp.0);
+                if many.len() >= cap {
+                    if at > 0 {
+                        many.copy_within(1..at, 0);
+                        many[at - 1] = stamp.0;
+                    }
+                } else {
+                    if many.len() == many.capacity() {
+                        many.reserve_exact(INSIDE.min(cap - many.len()));
+                    }
+                    many.insert(at, stamp.0);
+                }
+            }
+        }
+    }
+
+    /// Keeps the stamps for which `fits` is true.
+    pub(super) fn keep(&mut self, fits: impl Fn(FailureStamp) -> bool) {
+        match self {
+            FailureStamps::Few(few) => {
+                let mut kept = 0;
+                for at in 0..INSIDE {
+                    let stamp = few[at];
+                    if stamp != 0 && fits(FailureStamp(stamp)) {
+                        few[kept] = stamp;
+                        kept += 1;
+                    }
+                }
+                few[kept..].fill(0);
+            }
+            FailureStamps::Many(many) => {
+                many.retain(|stamp| fits(FailureStamp(*stamp)));
+                if many.len() <= INSIDE / 2 {
+                    let mut few = [0; INSIDE];
+                    few[..many.len()].copy_from_slice(many);
+                    *self = FailureStamps::Few(few);
+                }
+            }
+        }
+    }
+
+    /// Drops the stamps before `start`.
+    pub(super) fn no_earlier_than(&mut self, start: u64) {
+        let oldest = match self {
+            FailureStamps::Few(few) => few[0],
+            FailureStamps::Many(many) => many.first().copied().unwrap_or(0),
+        };
+        if oldest != 0 && FailureStamp(oldest).at() < start {
+            self.keep(|stamp| stamp.at() >= start);
+        }
+    }
+
+    /// Moves stamps of the future to now: the clock was wrong for a while.
+    pub(super) fn no_later_than(&mut self, now: u64) {
+        if self.newest() <= now {
+            return;
+        }
+        let all = match self {
+            FailureStamps::Few(few) => &mut few[..],
+            FailureStamps::Many(many) => &mut many[..],
+        };
+        for stamp in all
+            .iter_mut()
+            .filter(|stamp| FailureStamp(**stamp).at() > now)
+        {
+            let late = FailureStamp(*stamp);
+            *stamp = FailureStamp::new(now, late.is_unknown(), late.tag()).0;
+        }
+        let end = all
+            .iter()
+            .position(|stamp| *stamp == 0)
+            .unwrap_or(all.len());
+        all[..end].sort_unstable();
+    }
+}
+
+impl Row for FailureStamps {
+    /// By number of stamps, then by the newest one.
+    fn danger(&self) -> u64 {
+        (self.all().len() as u64) << 48 | self.newest()
+    }
+
+    fn is_least(&self) -> bool {
+        matches!(self, FailureStamps::Few([_, 0, ..]))
+    }
+
+    fn outside(&self) -> usize {
+        match self {
+            FailureStamps::Few(_) => 0,
+            FailureStamps::Many(many) => many.capacity(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn they_are_the_newest_in_order(
+            times in proptest::collection::vec(1..1_000u64, 0..60),
+            cap in 1..30usize,
+        ) {
+            // A ring of fewer than fit inside is cut by whoever counts.
+            let cap = cap.max(INSIDE);
+            let mut stamps = FailureStamps::default();
+            let mut plain: Vec<u64> = Vec::new();
+            for at in times {
+                let stamp = FailureStamp::new(at, at % 3 == 0, at * 7);
+                stamps.add(stamp, cap);
+                plain.push(stamp.0);
+                plain.sort_unstable();
+                if plain.len() > cap {
+                    plain.remove(0);
+                }
+                prop_assert_eq!(stamps.all(), &plain[..]);
+            }
+            let kept = |stamp: &u64| FailureStamp(*stamp).at().is_multiple_of(2);
+            stamps.keep(|stamp| kept(&stamp.0));
+            plain.retain(kept);
+            prop_assert_eq!(stamps.all(), &plain[..]);
+        }
+    }
+
+    #[test]
+    fn a_mark_keeps_its_parts() {
+        let stamp = FailureStamp::new(LAST, true, 0x7f_ffff);
+        assert_eq!(
+            (stamp.at(), stamp.is_unknown(), stamp.tag()),
+            (LAST, true, 0x7f_ffff)
+        );
+        assert_ne!(FailureStamp::new(0, false, 0).0, 0);
+        assert_eq!(size_of::<(u64, FailureStamps)>(), 48);
+    }
+}

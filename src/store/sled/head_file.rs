@@ -1,0 +1,47 @@
+//! A small file beside the engine that says how far the log went.
+//!
+//! sled treats unreadable bytes at the end of its file as an unfinished write and drops them. That is right after a crash,
+//! but after any other damage it loses acknowledged entries silently. This file is written after each acknowledged write,
+//! without a sync: it may lag behind the log but never runs ahead of it. A log that ends before it has lost something, and
+//! is refused.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::codec;
+use crate::core::Seq;
+use crate::core::event::Chain;
+
+/// The file's name in the store's folder.
+pub(super) const NAME: &str = "head";
+
+#[derive(Debug)]
+pub(super) struct HeadFile(File);
+
+impl HeadFile {
+    /// Opens or creates the file and reads the place and hash in it; `None` when it is new or was truncated by a power cut.
+    pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<(Seq, Chain)>)> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(folder.join(NAME))?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(1024).read_to_end(&mut bytes)?;
+        let says = codec::head_from_bytes(&bytes).ok();
+        Ok((HeadFile(file), says))
+    }
+
+    /// Writes the place and hash of the last acknowledged entry. It overwrites in place, so a full disk cannot prevent it.
+    pub(super) fn set(&self, seq: Seq, chain: Chain) -> io::Result<()> {
+        self.0.write_all_at(&codec::head_to_bytes(seq, chain), 0)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
