@@ -118,8 +118,8 @@ def main():
     parser.add_argument("--rate", type=int, default=500, help="logins begun in a second; Prosody: at most 50")
     asked = parser.parse_args()
     names = [name for name in asked.server or lab.SERVERS if machine.installed(name)]
-    load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load {load:.1f} at the beginning, {asked.bans} bans; milliseconds\n")
+    average = os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores, load {average:.1f} at the beginning, {asked.bans} bans; milliseconds\n")
     one_by_one, at_rate = [], []
     for name in names:
         sides = []

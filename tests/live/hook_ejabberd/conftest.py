@@ -38,7 +38,7 @@ def component(ej):
 
 
 @pytest.fixture
-def door(ej):
+def open_stream(ej):
     """Opens streams and closes them all in the end."""
     opened = []
 

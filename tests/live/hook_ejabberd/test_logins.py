@@ -24,18 +24,18 @@ WAYS = ["PLAIN", "SCRAM-SHA-1", "X-OAUTH2", "SASL2 PLAIN", "SASL2 SCRAM-SHA-1", 
 class Way:
     """One way to log in as `user`; prepared (tokens fetched) before anybody is banned."""
 
-    def __init__(self, name, ej, door, pw, user="alice", source="127.0.0.1"):
-        self.name, self.door, self.pw, self.user, self.source = name, door, pw, user, source
+    def __init__(self, name, ej, open_stream, pw, user="alice", source="127.0.0.1"):
+        self.name, self.open_stream, self.pw, self.user, self.source = name, open_stream, pw, user, source
         self.mechanism = {"FAST": "HT-SHA-256-NONE"}.get(name, name.removeprefix("SASL2 "))
         self.agent = str(uuid.uuid4())
         if name == "X-OAUTH2":
             self.token = oauth_token(ej, user)
         if name == "FAST":
-            self.token = door(frm=f"{user}@localhost").fast_token(user, pw(user), self.agent)
+            self.token = open_stream(frm=f"{user}@localhost").fast_token(user, pw(user), self.agent)
 
     def open(self):
         two = self.name.startswith("SASL2") or self.name == "FAST"
-        self.stream = self.door(self.source, frm=f"{self.user}@localhost" if two else None)
+        self.stream = self.open_stream(self.source, frm=f"{self.user}@localhost" if two else None)
         return self
 
     def go(self, right=True):
@@ -56,8 +56,8 @@ class Way:
 
 
 @pytest.fixture(params=WAYS)
-def way(request, ej, component, door, pw):
-    return Way(request.param, ej, door, pw)
+def way(request, ej, component, open_stream, pw):
+    return Way(request.param, ej, open_stream, pw)
 
 
 def test_a_login_is_asked_about_and_its_success_reported(way, component):
@@ -84,13 +84,13 @@ def test_a_wrong_secret_is_reported_as_a_failure(way, component):
     assert login["at"].endswith("Z") and login["node"].endswith("@localhost")
 
 
-def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(way, component, door, pw):
+def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(way, component, open_stream, pw):
     way.open().go()
     way.open().go(right=False)
     if way.name in ("PLAIN", "SCRAM-SHA-1"):
-        Way(way.name, None, door, pw, user="nosuch").open().go(right=False)
+        Way(way.name, None, open_stream, pw, user="nosuch").open().go(right=False)
     if way.name == "PLAIN":  # two names
-        door().plain("bob", pw("bob"), authzid="alice@localhost")
+        open_stream().plain("bob", pw("bob"), authzid="alice@localhost")
 
     def held():
         return collections.Counter(c["account"] for c in component.checks if c.get("hold") == "250")
@@ -118,16 +118,16 @@ def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, compo
     assert not [x for x in component.logins if x["outcome"] == "failure" and x["mechanism"] == way.mechanism]
 
 
-def test_a_banned_address_is_refused_at_the_start_with_the_text(component, door, ej, pw):
+def test_a_banned_address_is_refused_at_the_start_with_the_text(component, open_stream, ej, pw):
     component.ban("127.0.0.77", kind="address", text=TEXT)
-    s = door("127.0.0.77")
+    s = open_stream("127.0.0.77")
     assert s.result(s.features + s.rest()) == ("policy-violation", TEXT.replace("&", "&amp;"))
     assert "mechanism" not in s.text and "</stream:stream>" in s.text
-    assert door("127.0.0.78").plain("alice", pw("alice"))[0] == "success"
+    assert open_stream("127.0.0.78").plain("alice", pw("alice"))[0] == "success"
     assert "account" not in component.reported(address="127.0.0.77", outcome="refused")
 
 
-def test_a_stream_opened_before_the_ban_is_refused_at_the_check(way, component, door, ej, pw):
+def test_a_stream_opened_before_the_ban_is_refused_at_the_check(way, component, open_stream, ej, pw):
     way.source = "127.0.0.70"
     way.open()
     component.ban("127.0.0.64/27", kind="network", text=TEXT)
@@ -138,15 +138,15 @@ def test_a_stream_opened_before_the_ban_is_refused_at_the_check(way, component, 
     assert "<policy-violation" in way.stream.text and "</stream:stream>" in way.stream.text
 
 
-def test_a_pair_is_refused_there_and_nowhere_else(component, door, pw):
+def test_a_pair_is_refused_there_and_nowhere_else(component, open_stream, pw):
     component.ban("alice@localhost", kind="pair", address="127.0.0.71")
-    assert door("127.0.0.71").plain("alice", pw("alice"))[0] == "temporary-auth-failure"
-    assert door("127.0.0.71").plain("bob", pw("bob"))[0] == "success"
-    assert door("127.0.0.72").scram("alice", pw("alice"))[0] == "success"
+    assert open_stream("127.0.0.71").plain("alice", pw("alice"))[0] == "temporary-auth-failure"
+    assert open_stream("127.0.0.71").plain("bob", pw("bob"))[0] == "success"
+    assert open_stream("127.0.0.72").scram("alice", pw("alice"))[0] == "success"
 
 
-def test_a_scram_exchange_begun_before_the_ban_cannot_be_finished(component, door, pw):
-    s = door()
+def test_a_scram_exchange_begun_before_the_ban_cannot_be_finished(component, open_stream, pw):
+    s = open_stream()
     assert s.scram_first("alice")[0] == "challenge"
     component.ban("alice@localhost")
     assert s.scram_last(pw("alice"))[0] == "account-disabled"
@@ -154,8 +154,8 @@ def test_a_scram_exchange_begun_before_the_ban_cannot_be_finished(component, doo
     assert "<policy-violation" in s.text and "<success" not in s.text
 
 
-def test_every_try_on_one_stream_is_asked(component, door, pw):
-    s = door()
+def test_every_try_on_one_stream_is_asked(component, open_stream, pw):
+    s = open_stream()
     for n in range(4):
         assert s.plain("alice", f"wrong{n}")[0] == "not-authorized"
     assert len([c for c in component.checks if c.get("account")]) == 4
@@ -165,51 +165,51 @@ def test_every_try_on_one_stream_is_asked(component, door, pw):
     assert s.closed
 
 
-def test_no_spelling_of_a_name_gets_around_the_question(component, door, pw):
+def test_no_spelling_of_a_name_gets_around_the_question(component, open_stream, pw):
     component.ban("alice@localhost")
     for name in ("ALICE", "Alice", "alice@localhost", "alice@elsewhere"):
-        assert door().plain(name, pw("alice"))[0] == "account-disabled", name
-    assert door().scram("aLiCe", pw("alice"))[0] == "account-disabled"
+        assert open_stream().plain(name, pw("alice"))[0] == "account-disabled", name
+    assert open_stream().scram("aLiCe", pw("alice"))[0] == "account-disabled"
     # ejabberd takes any letter for the name, and an `n=` behind it is an extension
-    assert door().scram("alice", pw("alice"), letter="x")[0] == "account-disabled"
-    assert door().scram("alice", pw("alice"), letter="x", extension=",n=bob")[0] == "account-disabled"
+    assert open_stream().scram("alice", pw("alice"), letter="x")[0] == "account-disabled"
+    assert open_stream().scram("alice", pw("alice"), letter="x", extension=",n=bob")[0] == "account-disabled"
 
 
-def test_two_names_are_both_asked_about(component, door, pw):
+def test_two_names_are_both_asked_about(component, open_stream, pw):
     component.ban("alice@localhost")
-    assert door().plain("bob", pw("bob"), authzid="alice@localhost")[0] == "account-disabled"
-    assert door().plain("alice", pw("alice"), authzid="bob@localhost")[0] == "account-disabled"
+    assert open_stream().plain("bob", pw("bob"), authzid="alice@localhost")[0] == "account-disabled"
+    assert open_stream().plain("alice", pw("alice"), authzid="bob@localhost")[0] == "account-disabled"
 
 
-def test_escaped_names_are_read_as_the_server_reads_them(component, door):
+def test_escaped_names_are_read_as_the_server_reads_them(component, open_stream):
     component.ban("a,b=c@localhost")
-    assert door().scram_first("a,b=c")[0] == "account-disabled"
-    assert door().plain("a,b=c", "x")[0] == "account-disabled"
+    assert open_stream().scram_first("a,b=c")[0] == "account-disabled"
+    assert open_stream().plain("a,b=c", "x")[0] == "account-disabled"
     assert any(c.get("account") == "a,b=c@localhost" for c in component.checks)
 
 
-def test_unknown_accounts_are_told_apart(component, door):
-    assert door().plain("nosuch", "x")[0] == "not-authorized"
+def test_unknown_accounts_are_told_apart(component, open_stream):
+    assert open_stream().plain("nosuch", "x")[0] == "not-authorized"
     assert component.reported(account="nosuch@localhost", mechanism="PLAIN", outcome="failure")["unknown"] == "true"
-    assert door().scram_first("nosuch2")[0] == "not-authorized"
+    assert open_stream().scram_first("nosuch2")[0] == "not-authorized"
     assert (
         component.reported(account="nosuch2@localhost", mechanism="SCRAM-SHA-1", outcome="failure")["unknown"] == "true"
     )
 
 
-def test_what_is_no_guess_is_not_reported_as_one(component, door, ej):
-    s = door()
+def test_what_is_no_guess_is_not_reported_as_one(component, open_stream, ej):
+    s = open_stream()
     assert s.scram_first("bob")[0] == "challenge"
     s.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
     assert s.outcome()[0] == "aborted"
     assert component.reported(mechanism="SCRAM-SHA-1", outcome="error")["condition"] == "aborted"
     assert s.auth("X-NO-SUCH", b64("x"))[0] == "invalid-mechanism"
     assert component.reported(mechanism="X-NO-SUCH", outcome="error")["condition"] == "invalid-mechanism"
-    assert door().auth("PLAIN", "")[0] == "not-authorized"
+    assert open_stream().auth("PLAIN", "")[0] == "not-authorized"
     assert component.reported(mechanism="PLAIN", outcome="error")["reason"] == "Response decoding failed"
     ej.ctl("ban_account", user="dave", host="localhost", reason="by hand")
     try:
-        assert door().plain("dave", "x")[0] == "account-disabled"
+        assert open_stream().plain("dave", "x")[0] == "account-disabled"
         login = component.reported(account="dave@localhost", outcome="error")
         assert login["reason"].startswith("Account is banned: ") and login["condition"] == "account-disabled"
     finally:

@@ -141,7 +141,7 @@ def test_bans_hold_afterwards_while_portcullis_is_away(ej, component, happens):
 @pytest.mark.parametrize(
     "happens", [restart_module, kill_the_owner, out_of_the_configuration_and_in_again], ids=lambda f: f.__name__
 )
-def test_and_while_portcullis_stays_connected(ej, component, door, happens):
+def test_and_while_portcullis_stays_connected(ej, component, open_stream, happens):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")
     component.wait_held()

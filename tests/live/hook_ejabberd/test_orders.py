@@ -9,8 +9,8 @@ import pytest
 from lab.fake_component import NS, FakeComponent, tag
 
 
-def session(door, pw, user, source="127.0.0.1", resource="r"):
-    s = door(source)
+def session(open_stream, pw, user, source="127.0.0.1", resource="r"):
+    s = open_stream(source)
     assert s.plain(user, pw(user))[0] == "success"
     return s.bind(resource)
 
@@ -19,8 +19,12 @@ def alive(s):
     return "type='result'" in s.iq("get", "<query xmlns='jabber:iq:roster'/>")
 
 
-def test_a_kick_by_account_ends_all_its_sessions_with_the_text(component, door, pw):
-    a, b, other = session(door, pw, "alice"), session(door, pw, "alice", "127.0.0.5", "s"), session(door, pw, "bob")
+def test_a_kick_by_account_ends_all_its_sessions_with_the_text(component, open_stream, pw):
+    a, b, other = (
+        session(open_stream, pw, "alice"),
+        session(open_stream, pw, "alice", "127.0.0.5", "s"),
+        session(open_stream, pw, "bob"),
+    )
     assert component.kick("go & rest", account="alice@localhost") == 2
     for s in (a, b):
         assert s.result(s.rest(5)) == ("policy-violation", "go &amp; rest")
@@ -29,9 +33,10 @@ def test_a_kick_by_account_ends_all_its_sessions_with_the_text(component, door, 
     assert component.kick(account="alice@localhost") == 0
 
 
-def test_a_kick_by_address_and_by_network(component, door, pw):
+def test_a_kick_by_address_and_by_network(component, open_stream, pw):
     near, far, out = (
-        session(door, pw, u, a) for u, a in (("alice", "127.0.3.1"), ("bob", "127.0.3.2"), ("carol", "127.0.4.1"))
+        session(open_stream, pw, u, a)
+        for u, a in (("alice", "127.0.3.1"), ("bob", "127.0.3.2"), ("carol", "127.0.4.1"))
     )
     assert component.kick("one", address="127.0.3.1") == 1
     assert near.result(near.rest(5)) == ("policy-violation", "one")
@@ -40,8 +45,8 @@ def test_a_kick_by_address_and_by_network(component, door, pw):
     assert alive(out)
 
 
-def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, door, pw):
-    s = session(door, pw, "alice")
+def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, open_stream, pw):
+    s = session(open_stream, pw, "alice")
     s.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
     assert "<enabled" in s.until("/>|</enabled>")
     s.s.close()
@@ -49,14 +54,14 @@ def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, door, pw):
     component.wait(lambda: component.kick(account="alice@localhost") == 0)
 
 
-def test_a_kick_takes_fast_tokens_away_where_the_server_can(ej, component, door, pw):
+def test_a_kick_takes_fast_tokens_away_where_the_server_can(ej, component, open_stream, pw):
     agent = str(uuid.uuid4())
-    token = door(frm="alice@localhost").fast_token("alice", pw("alice"), agent)
+    token = open_stream(frm="alice@localhost").fast_token("alice", pw("alice"), agent)
     component.kick(account="alice@localhost")
-    outcome = door(frm="alice@localhost").fast("alice", token, agent)[0]
+    outcome = open_stream(frm="alice@localhost").fast("alice", token, agent)[0]
     assert outcome == ("success" if ej.version == "24.12" else "not-authorized")
     component.ban("alice@localhost")
-    assert door(frm="alice@localhost").fast("alice", token, agent)[0] == "account-disabled"
+    assert open_stream(frm="alice@localhost").fast("alice", token, agent)[0] == "account-disabled"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,8 @@ def test_the_native_hash_is_the_servers_own(ej, component):
         ej.ctl("unban_account", user="dave", host="localhost")
 
 
-def test_a_user_can_neither_read_nor_write_the_record(component, door, pw):
-    s = session(door, pw, "bob")
+def test_a_user_can_neither_read_nor_write_the_record(component, open_stream, pw):
+    s = session(open_stream, pw, "bob")
     for kind in ("get", "set"):
         out = s.iq(kind, "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>")
         assert "<forbidden" in out and "type='error'" in out
@@ -95,7 +100,7 @@ def test_a_user_can_neither_read_nor_write_the_record(component, door, pw):
     assert ">hi</notes>" in s.iq("get", "<query xmlns='jabber:iq:private'><notes xmlns='my:notes'/></query>")
 
 
-def test_the_component_still_writes_the_record(ej, component, door, pw):
+def test_the_component_still_writes_the_record(ej, component, open_stream, pw):
     payload = (
         "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'><reason>r</reason></banned></query>"
     )
@@ -107,9 +112,9 @@ def test_the_component_still_writes_the_record(ej, component, door, pw):
     assert "<reason>r</reason>" in ej.record("bob")
 
 
-def test_the_guard_of_the_record_can_be_switched_off(ej, component, door, pw):
+def test_the_guard_of_the_record_can_be_switched_off(ej, component, open_stream, pw):
     ej.set_options(guard_record="false")
-    s = session(door, pw, "bob")
+    s = session(open_stream, pw, "bob")
     assert "<forbidden" not in s.iq(
         "get", "<query xmlns='jabber:iq:private'><banned xmlns='jabber:ejabberd:banned'/></query>"
     )
@@ -123,10 +128,10 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(("kind", "order"), ORDERS, ids=["kick", "hash", "news"])
-def test_nobody_else_can_give_orders(ej, component, door, pw, kind, order):
-    bob = session(door, pw, "bob")
+def test_nobody_else_can_give_orders(ej, component, open_stream, pw, kind, order):
+    bob = session(open_stream, pw, "bob")
     syncs = len(component.syncs)
-    out = session(door, pw, "alice").iq(kind, order, to="localhost/portcullis")
+    out = session(open_stream, pw, "alice").iq(kind, order, to="localhost/portcullis")
     assert "type='error'" in out and "item-not-found" in out and "<hash " not in out.split("<error")[1]
     with FakeComponent(ej, domain="stranger.localhost") as stranger:
         answer = stranger.iq(kind, order)
