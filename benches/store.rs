@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use portcullis::core::{
-    Account, Actor, Ban, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Verdict, What,
+    Account, Action, Actor, Ban, BanOrder, BanRuling, Door, Intent, Order, Policy, Role, Ruling,
+    Subject, Term, Verdict,
 };
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
@@ -97,7 +98,12 @@ async fn by_filter(folder: &Path, bans: usize) {
         let began = Instant::now();
         let answers = house.gate.submit(reports).await;
         let took = began.elapsed();
-        let is_done = |answer| matches!(answer, &Ok(Ruling::Banned(_) | Ruling::Lifted(_)));
+        let is_done = |answer| {
+            matches!(
+                answer,
+                &Ok(Ruling::Ban(BanRuling::Banned(_)) | Ruling::Ban(BanRuling::Lifted(_)))
+            )
+        };
         assert!(answers.iter().all(is_done));
         println!("{bans} bans {what} in one go: {:.3} s", took.as_secs_f64());
     }
@@ -156,7 +162,7 @@ fn name(n: usize) -> String {
     }
 }
 
-fn order(subject: &str, what: What) -> Intent {
+fn order(subject: &str, what: Action) -> Intent {
     Intent::Order(Order::new(
         Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         Subject::parse(subject).unwrap(),
@@ -165,17 +171,17 @@ fn order(subject: &str, what: What) -> Intent {
 }
 
 fn ban(subject: &str) -> Intent {
-    let what = What::Ban {
+    let what = Action::Ban(BanOrder::Impose {
         term: Some(Term::For(Duration::from_secs(86_400))),
         reason: Some(String::from("spam")),
         note: None,
-    };
+    });
     order(subject, what)
 }
 
 fn lift(subject: &str) -> Intent {
     let reason = String::from("a mistake");
-    order(subject, What::Lift { reason })
+    order(subject, Action::Ban(BanOrder::Lift { reason }))
 }
 
 fn gate(store: &Arc<Store>) -> Arc<Gate> {

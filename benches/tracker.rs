@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::core::{
-    Account, Actor, Attempt, Bounds, Change, Event, EventId, Ledger, Origin, Outcome, Policy,
-    Proposal, Rules, Seq, Signal, Subject, Timestamp, Tracker, Verdict, judge,
+    Account, Actor, Attempt, BanChange, Bounds, Change, Event, EventId, Ledger, Origin, Outcome,
+    Policy, Proposal, Rules, Seq, Signal, Subject, Timestamp, Tracker, Verdict, judge,
 };
 
 const START: i64 = 1_795_320_000_000;
@@ -255,10 +255,10 @@ fn impose(ledger: &mut Ledger, seq: &mut u64, subject: Subject, origin: &Origin)
         Actor::rules(),
         subject,
         Seq(0),
-        Change::Imposed {
+        Change::Ban(BanChange::Imposed {
             reason: String::from("x"),
             until: None,
-        },
+        }),
     )
     .with_origin(origin.clone());
     ledger.fold(Seq(*seq), &event);

@@ -3,7 +3,7 @@
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::values::Values;
-use crate::core::{Account, Actor, CommandId, Door, Order, Rights, Role, Subject, What};
+use crate::core::{Account, Action, Actor, CommandId, Door, Order, Rights, Role, Subject};
 
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Call {
     }
 
     /// The order that this caller gives about a subject, as part of this command.
-    pub fn order(&self, subject: &Subject, what: What) -> Order {
+    pub fn order(&self, subject: &Subject, what: Action) -> Order {
         Order::new(self.caller.actor(self.door, subject), subject.clone(), what)
             .own_account(self.caller.account())
             .by_command(self.id)

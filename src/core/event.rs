@@ -7,6 +7,7 @@
 //! in `stored.rs`.
 
 mod stored;
+mod written;
 
 use std::fmt;
 
@@ -17,7 +18,11 @@ use super::subject::Subject;
 use super::time::Timestamp;
 use super::watch::Watch;
 
+pub use super::bans::BanChange;
+pub use super::exemptions::ExemptionChange;
+pub use super::history::HistoryChange;
 pub use stored::{BadEvent, Chain};
+use written::Written;
 
 /// A place in the log, from 1. `Seq(0)` is before the first event.
 #[derive(
@@ -131,75 +136,25 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What an event changes.
+/// What an event changes: one variant for each part of the state.
+///
+/// Written as [`Written`], whose variants are numbered by position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub enum Change {
-    /// A ban begins.
-    Imposed {
-        /// Public reason.
-        reason: String,
-        /// Its end; `None`: none.
-        until: Option<Timestamp>,
-    },
-    /// The ban in force gets other terms.
-    Amended {
-        /// Public reason.
-        reason: String,
-        /// Its end; `None`: none.
-        until: Option<Timestamp>,
-    },
-    /// The ban in force ends because somebody says so.
-    Lifted {
-        /// Why, for the history.
-        reason: String,
-    },
-    /// The ban in force ends because its time is over.
-    Expired,
-    /// A ban begins because a rule says so.
-    ImposedByRule {
-        /// Public reason.
-        reason: String,
-        /// Its end. Rules never ban for ever.
-        until: Timestamp,
-        /// The how-manieth ban of the subject it is, after memory and decay of the rule: what
-        /// its term grew from.
-        ordinal: u32,
-    },
-    /// The subject is exempt from bans from now on; those it covers end.
-    Allowed {
-        /// Why, for the list.
-        comment: String,
-        /// Its end; `None`: none.
-        until: Option<Timestamp>,
-    },
-    /// The exemption of the subject ends because somebody says so.
-    Unallowed,
-    /// The subject's bans count no more: growth starts anew. A ban in force goes on.
-    Forgotten,
-    /// The subject, a person or a room, hears other news from now on.
-    Watched {
-        /// Which; `None`: what everybody hears who expressed no wish.
+    /// The ban of the subject.
+    Ban(BanChange),
+    /// The exemption of the subject.
+    Exemption(ExemptionChange),
+    /// What is known of the subject besides.
+    History(HistoryChange),
+    /// The subject, a person or a room, receives other notifications from now on.
+    Subscribed {
+        /// Which; `None`: those of everybody who chose none.
         watch: Option<Watch>,
     },
     /// The change before this one, which it is based on, is taken back: the subject is as it was.
     Undone,
-    /// There is a private note (in [`Personal`]) to add to those there are.
-    Annotated {
-        /// The notes before it count no more; without a note of its own, none is left.
-        replaces: bool,
-    },
-    /// A ban of somebody exempt begins, because an admin insists.
-    ImposedOnExempt {
-        /// Public reason.
-        reason: String,
-        /// Its end; `None`: none.
-        until: Option<Timestamp>,
-    },
-    /// The subject's sessions were ended, without a ban.
-    Kicked {
-        /// Public reason.
-        reason: String,
-    },
 }
 
 /// What can be forgotten later without changing what is in force: kept apart from the event,

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::actor::{Actor, Role};
 use super::attempt::{Attempt, Outcome};
-use super::event::{Change, Event, EventId, Origin, Personal};
-use super::ledger::{Ledger, Ruling, Verdict};
+use super::event::{BanChange, Change, Event, EventId, Origin, Personal};
+use super::ledger::{BanRuling, Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
 use super::propose::Proposal;
 use super::rules::{Key, Rule};
@@ -152,7 +152,7 @@ impl<'a> Judge<'a> {
             Verdict::LetIn => self.ledger.current(subject),
         };
         if let Some(ban) = refused_by.filter(|ban| ban.is_in_force(self.now)) {
-            return Proposal::Answer(Ruling::Already(ban.clone()));
+            return Proposal::Answer(Ruling::Ban(BanRuling::Already(ban.clone())));
         }
         for _ in 0..times.min(ATTEMPTS_AT_ONCE) {
             let wanted = self.count(who, trace, self.now, fresh);
@@ -305,11 +305,11 @@ impl<'a> Judge<'a> {
             .into_iter()
             .map(|wanted| {
                 let based_on = self.ledger.version(&wanted.subject);
-                let change = Change::ImposedByRule {
+                let change = Change::Ban(BanChange::ImposedByRule {
                     reason: wanted.rule.reason().to_owned(),
                     until: wanted.until,
                     ordinal: wanted.ordinal,
-                };
+                });
                 let (id, subject) = (wanted.id, wanted.subject);
                 Event::decided(id, self.now, actor.clone(), subject, based_on, change)
                     .with_origin(Origin::Automatic {

@@ -26,7 +26,7 @@ use super::undo::Deeds;
 use super::watch::Watch;
 
 pub use super::active::ActiveBans;
-pub use ruling::{Effect, Ruling};
+pub use ruling::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ruling, UndoRuling};
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
 pub use verdict::{By, Verdict};
 

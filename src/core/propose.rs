@@ -12,15 +12,15 @@ mod tests;
 mod undo;
 
 use super::actor::Actor;
-use super::event::{Change, Event, EventId, Origin, Personal};
-use super::ledger::{Ledger, Ruling};
+use super::event::{BanChange, Change, Event, EventId, HistoryChange, Origin, Personal};
+use super::ledger::{BanRuling, Ledger, Ruling};
 use super::policy::{Policy, Refusal};
 use super::record::Ban;
 use super::subject::Subject;
 use super::time::Timestamp;
 use decide::Case;
 
-pub use intent::{Intent, Order, What};
+pub use intent::{Action, BanOrder, ExemptionOrder, HistoryOrder, Intent, Order};
 
 /// What an intent or a signal leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub fn propose(
                 .filter(|ban| policy.exempts(&ban.subject).is_some())
                 .take(ENDED_AT_ONCE)
                 .map(|ban| Event {
-                    change: Change::Lifted {
+                    change: Change::Ban(BanChange::Lifted {
                         reason: String::from("exempt by the configuration now"),
-                    },
+                    }),
                     ..expire(ledger, ban, now, fresh())
                 })
                 .collect(),
@@ -91,7 +91,7 @@ fn ordered(
         ledger, order, now, ..
     } = *case;
     let origin = match &order.what {
-        What::Adopt { origin, .. } => origin.clone(),
+        Action::Ban(BanOrder::Import { origin, .. }) => origin.clone(),
         _ => Origin::Manual,
     };
     let mut event = |subject: &Subject, change, personal| {
@@ -108,7 +108,7 @@ fn ordered(
         .with_personal(personal)
     };
     let with: Vec<&Subject> = match change {
-        Change::Forgotten => {
+        Change::History(HistoryChange::Forgotten) => {
             let with = ledger.forgotten_with(&order.subject);
             with.take(FORGOTTEN_AT_ONCE)
                 .map(|(subject, _)| subject)
@@ -131,16 +131,17 @@ fn ordered(
 fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
     let subject = &event.subject;
     // The clock here may have written down the end of a ban before its own event came.
-    if event.change == Change::Expired && ledger.current(subject).is_none() {
+    if event.change == Change::Ban(BanChange::Expired) && ledger.current(subject).is_none() {
         let last = ledger.last(subject).cloned();
-        return Proposal::Answer(Ruling::NotBanned(subject.clone(), last));
+        return Proposal::Answer(Ruling::Ban(BanRuling::NotBanned(subject.clone(), last)));
     }
     if ledger.changed(subject).is_some_and(|last| event.at < last) {
         return Proposal::Answer(Ruling::Stale);
     }
     let stands_until = match &event.change {
-        Change::Imposed { until, .. } | Change::Amended { until, .. } => Some(*until),
-        Change::ImposedByRule { until, .. } => Some(Some(*until)),
+        Change::Ban(BanChange::Imposed { until, .. })
+        | Change::Ban(BanChange::Amended { until, .. }) => Some(*until),
+        Change::Ban(BanChange::ImposedByRule { until, .. }) => Some(Some(*until)),
         _ => None,
     };
     if stands_until.is_some_and(|until| until.is_none_or(|end| now < end))
@@ -162,7 +163,7 @@ fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
         Actor::clock(),
         ban.subject.clone(), // Not the ban's own: what left its terms as they are changed the subject, too.
         ledger.version(&ban.subject),
-        Change::Expired,
+        Change::Ban(BanChange::Expired),
     )
     .with_origin(ban.origin.clone())
 }

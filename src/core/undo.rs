@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, Door};
 use super::dossier::{Dossier, Dossiers};
-use super::event::{Change, CommandId, Event, Seq};
+use super::event::{BanChange, Change, CommandId, Event, ExemptionChange, HistoryChange, Seq};
 use super::exempt::Exemption;
 use super::record::{Ban, BanId};
 use super::subject::Subject;
@@ -103,17 +103,19 @@ impl Did {
     /// What an event does; `None` for what nobody takes back.
     pub(super) fn of(change: &Change) -> Option<Did> {
         Some(match change {
-            Change::Imposed { .. }
-            | Change::ImposedByRule { .. }
-            | Change::ImposedOnExempt { .. } => Did::Banned,
-            Change::Amended { .. } => Did::Changed,
-            Change::Lifted { .. } => Did::Lifted,
-            Change::Allowed { .. } => Did::Allowed,
-            Change::Unallowed => Did::Unallowed,
-            Change::Forgotten => Did::Forgot,
-            Change::Annotated { .. } => Did::Annotated,
+            Change::Ban(BanChange::Imposed { .. })
+            | Change::Ban(BanChange::ImposedByRule { .. })
+            | Change::Ban(BanChange::Forced { .. }) => Did::Banned,
+            Change::Ban(BanChange::Amended { .. }) => Did::Changed,
+            Change::Ban(BanChange::Lifted { .. }) => Did::Lifted,
+            Change::Exemption(ExemptionChange::Granted { .. }) => Did::Allowed,
+            Change::Exemption(ExemptionChange::Revoked) => Did::Unallowed,
+            Change::History(HistoryChange::Forgotten) => Did::Forgot,
+            Change::History(HistoryChange::Annotated { .. }) => Did::Annotated,
             Change::Undone => Did::Undid,
-            Change::Expired | Change::Watched { .. } | Change::Kicked { .. } => return None,
+            Change::Ban(BanChange::Expired)
+            | Change::Subscribed { .. }
+            | Change::History(HistoryChange::Kicked { .. }) => return None,
         })
     }
 }
@@ -245,7 +247,7 @@ mod tests {
                 Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
                 subject.clone(),
                 ledger.version(subject),
-                Change::Annotated { replaces: false },
+                Change::History(HistoryChange::Annotated { replaces: false }),
             )
             .by_command(Some(CommandId(command)));
             ledger.fold(Seq(seq), &event);

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Exempt, Read, Sheet, Standing};
 use crate::command::{Context, broken, words};
 use crate::core::{
-    Actor, Change, CommandId, Event, EventId, Intent, Ledger, Order, Proposal, Ruling, Subject,
-    Term, What, propose,
+    Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
+    ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Proposal, Ruling,
+    Subject, Term, propose,
 };
 use crate::gate::ports::LogFault;
 
@@ -118,10 +119,10 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
         if let Some(exempt) = &sheet.exemption {
             match is_exempt(&sheet.subject, exempt, context) {
                 true => tally.exempt += 1,
-                false => order(What::Allow {
+                false => order(Action::Exemption(ExemptionOrder::Grant {
                     term: exempt.until.map(Term::Until),
                     comment: exempt.comment.clone(),
-                }),
+                })),
             }
         }
         if let Some(ban) = &sheet.ban {
@@ -142,13 +143,13 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
     tally
 }
 
-fn adopt(ban: &Standing) -> What {
-    What::Adopt {
+fn adopt(ban: &Standing) -> Action {
+    Action::Ban(BanOrder::Import {
         reason: ban.reason.clone(),
         note: ban.note.clone(),
         term: ban.term,
         origin: ban.origin.clone(),
-    }
+    })
 }
 
 fn whom(intent: &Intent) -> Option<&Subject> {
@@ -160,10 +161,10 @@ fn whom(intent: &Intent) -> Option<&Subject> {
 
 fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
     match answer {
-        Ok(Ruling::Banned(_)) => tally.banned += 1,
-        Ok(Ruling::Amended { .. }) => tally.prolonged += 1,
-        Ok(Ruling::Already(_)) => tally.standing += 1,
-        Ok(Ruling::Allowed { .. }) => tally.exempted += 1,
+        Ok(Ruling::Ban(BanRuling::Banned(_))) => tally.banned += 1,
+        Ok(Ruling::Ban(BanRuling::Amended { .. })) => tally.prolonged += 1,
+        Ok(Ruling::Ban(BanRuling::Already(_))) => tally.standing += 1,
+        Ok(Ruling::Exemption(ExemptionRuling::Granted { .. })) => tally.exempted += 1,
         Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
         Ok(other) => tally.refuse(subject, words::not_done(subject, &other)),
         Err(fault) => {
@@ -183,9 +184,9 @@ fn foresee(order: &Intent, context: &Context, tally: &mut Tally) {
         (Proposal::Answer(ruling), Some(subject)) => count(subject, Ok(ruling), tally),
         (Proposal::Answer(_), None) => {}
         (Proposal::Events(events), _) => match events.last().map(|event| &event.change) {
-            Some(Change::Imposed { .. }) => tally.banned += 1,
-            Some(Change::Amended { .. }) => tally.prolonged += 1,
-            Some(Change::Allowed { .. }) => tally.exempted += 1,
+            Some(Change::Ban(BanChange::Imposed { .. })) => tally.banned += 1,
+            Some(Change::Ban(BanChange::Amended { .. })) => tally.prolonged += 1,
+            Some(Change::Exemption(ExemptionChange::Granted { .. })) => tally.exempted += 1,
             _ => {}
         },
     }
@@ -272,7 +273,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
 fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
     match answer {
         Ok(Ruling::Stale) => tally.older += 1,
-        Ok(Ruling::NotBanned(..)) => tally.known += 1,
+        Ok(Ruling::Ban(BanRuling::NotBanned(..))) => tally.known += 1,
         Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
         Ok(_) => tally.recalled += 1,
         Err(fault) => {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::LogFault;
-use crate::core::{EventId, Ledger, Ruling, Timestamp};
+use crate::core::{BanRuling, EventId, Ledger, Ruling, Timestamp};
 use crate::journal::Entry;
 
 impl Gate {
@@ -74,7 +74,7 @@ impl Gate {
 
 /// What a person orders is told to that person; what a rule decides is told here.
 fn told_by_rule(ruling: &Ruling) {
-    if let Ruling::Banned(ban) = ruling
+    if let Ruling::Ban(BanRuling::Banned(ban)) = ruling
         && let Some(rule) = ban.origin.rule()
     {
         tracing::info!(

@@ -36,7 +36,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Intent, Ledger, Policy, Ruling, Seq, Timestamp};
+use crate::core::{BanRuling, Intent, Ledger, Policy, Ruling, Seq, Timestamp};
 use crate::journal::{self, Entry, Journal, Replica, Rulings, Snapshots};
 use clock::Clock;
 use counters::Counters;
@@ -149,7 +149,7 @@ impl Gate {
             let sleep = match next {
                 Some(end) if end <= now => {
                     match self.submit_one(Intent::Tick).await {
-                        Ok(Ruling::Lifted(_)) => continue,
+                        Ok(Ruling::Ban(BanRuling::Lifted(_))) => continue,
                         // Nothing ended although it was time: never in a circle without a pause.
                         Ok(_) => LONGEST_SLEEP,
                         Err(why) => {

@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gate;
 use super::ports::{Finding, Found, Gap, Standing, Task};
-use crate::core::{Account, Change, Event, Notice, Origin, Ruling, Subject, Timestamp, Topic};
+use crate::core::{
+    Account, BanChange, BanRuling, Change, Event, ExemptionRuling, HistoryRuling, Notice, Origin,
+    Ruling, Subject, Timestamp, Topic,
+};
 
 /// How much may wait to be told.
 const WAITING: usize = 1_024;
@@ -113,16 +116,21 @@ impl News {
 
 fn topic(event: &Event, ruling: &Ruling) -> Option<Topic> {
     Some(match ruling {
-        Ruling::Banned(ban) => match (&ban.origin, &ban.subject) {
+        Ruling::Ban(BanRuling::Banned(ban)) => match (&ban.origin, &ban.subject) {
             (Origin::Automatic { .. }, Subject::Guard(_)) => Topic::Guards,
             (Origin::Automatic { .. }, Subject::Network(_)) => Topic::Networks,
             (Origin::Automatic { .. }, _) => Topic::Bans,
             (Origin::Server, _) => Topic::Adopted,
             (Origin::Manual | Origin::Imported, _) => Topic::Orders,
         },
-        Ruling::Amended { .. } | Ruling::Forgotten { .. } => Topic::Orders,
-        Ruling::Lifted(_) if event.change == Change::Expired => Topic::Ends,
-        Ruling::Lifted(_) | Ruling::Allowed { .. } | Ruling::Unallowed(_) => Topic::Unbans,
+        Ruling::Ban(BanRuling::Amended { .. })
+        | Ruling::History(HistoryRuling::Forgotten { .. }) => Topic::Orders,
+        Ruling::Ban(BanRuling::Lifted(_)) if event.change == Change::Ban(BanChange::Expired) => {
+            Topic::Ends
+        }
+        Ruling::Ban(BanRuling::Lifted(_))
+        | Ruling::Exemption(ExemptionRuling::Granted { .. })
+        | Ruling::Exemption(ExemptionRuling::Revoked(_)) => Topic::Unbans,
         _ => return None,
     })
 }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::Gate;
 use super::ports::Recorded;
 use crate::core::{
-    Account, Actor, Ban, BanId, Door, Order, Origin, Role, Ruling, Subject, Term, What,
+    Account, Action, Actor, Ban, BanId, BanOrder, BanRuling, Door, Order, Origin, Role, Ruling,
+    Subject, Term,
 };
 
 /// How many bans are picked out of the ledger at once.
@@ -147,7 +148,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
     let order = Order::new(
         Actor::person(account.domain(), Role::Admin, Door::Server),
         subject.clone(),
-        What::Adopt {
+        Action::Ban(BanOrder::Import {
             reason: reason
                 .chars()
                 .take(crate::core::policy::REASON_MAX)
@@ -156,10 +157,10 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
             // Only one of ours tells an end: the store it was in is lost.
             term: Term::up_to(until),
             origin: Origin::Server,
-        },
+        }),
     );
     match gate.submit_one(order).await {
-        Ok(Ruling::Banned(ban)) => {
+        Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
             tracing::info!(ban = %ban.id, %subject, "took over a ban the server made itself");
             true
         }

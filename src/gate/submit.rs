@@ -9,8 +9,8 @@ use super::Gate;
 use super::clock::Ids;
 use super::ports::LogFault;
 use crate::core::{
-    Change, Deed, Event, EventId, Intent, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, What,
-    propose,
+    Action, BanOrder, Change, Deed, Event, EventId, ExemptionChange, HistoryOrder, Intent, Ledger,
+    Proposal, Ruling, Seq, Subject, Timestamp, propose,
 };
 use crate::journal;
 
@@ -207,18 +207,21 @@ fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> 
     let (subject, is_alone) = match intent {
         Intent::Order(order) => {
             let is_alone = match order.what {
-                What::Ban { .. }
-                | What::Adopt { .. }
-                | What::Lift { .. }
-                | What::Extend { .. }
-                | What::Kick { .. } => true,
-                What::Undo { .. } => ledger.is_undone_alone(&order.subject),
+                Action::Ban(BanOrder::Impose { .. })
+                | Action::Ban(BanOrder::Import { .. })
+                | Action::Ban(BanOrder::Lift { .. })
+                | Action::Ban(BanOrder::Extend { .. })
+                | Action::History(HistoryOrder::Kick { .. }) => true,
+                Action::Undo { .. } => ledger.is_undone_alone(&order.subject),
                 _ => false,
             };
             (&order.subject, is_alone)
         }
         Intent::Recall(event) => {
-            let is_alone = !matches!(event.change, Change::Allowed { .. });
+            let is_alone = !matches!(
+                event.change,
+                Change::Exemption(ExemptionChange::Granted { .. })
+            );
             (&event.subject, is_alone)
         }
         Intent::Tick | Intent::Review => return None,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use super::lock;
 use crate::core::ledger::By;
 use crate::core::rules::Key;
-use crate::core::{Account, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
+use crate::core::{Account, BanChange, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
 
 /// The table of them. One for each subject: a second one has nothing to add.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl UnderWay {
         let mut table = lock(&self.table);
         let mut subjects = Vec::with_capacity(events.len());
         events.retain(|event| {
-            let Change::ImposedByRule { reason, until, .. } = &event.change else {
+            let Change::Ban(BanChange::ImposedByRule { reason, until, .. }) = &event.change else {
                 return true;
             };
             match table.entry(event.subject.clone()) {

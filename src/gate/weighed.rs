@@ -9,7 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc;
 
-use crate::core::{Order, Outcome, Proposal, Ruling, Signal, Term, Timestamp, What};
+use crate::core::{
+    Action, BanOrder, BanRuling, ExemptionRuling, HistoryRuling, Order, Outcome, Proposal, Ruling,
+    Signal, Term, Timestamp, UndoRuling,
+};
 
 /// How much may wait to be written down.
 pub const WAITING: usize = 8_192;
@@ -79,7 +82,8 @@ impl Teller {
             },
             (
                 Signal::ByHand { .. },
-                Proposal::Events(_) | Proposal::Answer(Ruling::Noted | Ruling::Already(_)),
+                Proposal::Events(_)
+                | Proposal::Answer(Ruling::Noted | Ruling::Ban(BanRuling::Already(_))),
             ) => now,
             _ => return,
         };
@@ -89,35 +93,37 @@ impl Teller {
     /// Tells of an order that was carried out.
     pub(super) fn ordered(&self, order: &Order, ruling: &Ruling, now: Timestamp) {
         let until = match ruling {
-            Ruling::Undone { ban: Some(ban), .. } => ban.until,
-            Ruling::Undone { stood: Some(_), .. } => None,
-            Ruling::Banned(ban) | Ruling::Amended { ban, .. } => ban.until,
-            Ruling::Lifted(_)
-            | Ruling::Allowed { .. }
-            | Ruling::Unallowed(_)
-            | Ruling::Forgotten { .. } => None,
+            Ruling::Undo(UndoRuling::Undone { ban: Some(ban), .. }) => ban.until,
+            Ruling::Undo(UndoRuling::Undone { stood: Some(_), .. }) => None,
+            Ruling::Ban(BanRuling::Banned(ban)) | Ruling::Ban(BanRuling::Amended { ban, .. }) => {
+                ban.until
+            }
+            Ruling::Ban(BanRuling::Lifted(_))
+            | Ruling::Exemption(ExemptionRuling::Granted { .. })
+            | Ruling::Exemption(ExemptionRuling::Revoked(_))
+            | Ruling::History(HistoryRuling::Forgotten { .. }) => None,
             _ => return,
         };
         self.tell(now, || {
             let mut order: Order = order.clone();
             // What stands now is what was ordered, as far as rules are concerned.
             match (&order.what, ruling) {
-                (What::Extend { .. }, Ruling::Amended { ban, .. })
-                | (What::Undo { .. }, Ruling::Undone { ban: Some(ban), .. }) => {
-                    order.what = What::Ban {
+                (Action::Ban(BanOrder::Extend { .. }), Ruling::Ban(BanRuling::Amended { ban, .. }))
+                | (Action::Undo { .. }, Ruling::Undo(UndoRuling::Undone { ban: Some(ban), .. })) => {
+                    order.what = Action::Ban(BanOrder::Impose {
                         term: None,
                         reason: Some(ban.reason.clone()),
                         note: None,
-                    };
+                    });
                 }
-                (What::Undo { .. }, Ruling::Undone { .. }) => {
-                    order.what = What::Lift {
+                (Action::Undo { .. }, Ruling::Undo(UndoRuling::Undone { .. })) => {
+                    order.what = Action::Ban(BanOrder::Lift {
                         reason: String::new(),
-                    };
+                    });
                 }
                 _ => {}
             }
-            if let What::Ban { term, note, .. } = &mut order.what {
+            if let Action::Ban(BanOrder::Impose { term, note, .. }) = &mut order.what {
                 // The default depends on who ordered, which is not written down.
                 term.get_or_insert(Term::up_to(until));
                 *note = None;

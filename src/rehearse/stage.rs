@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::typed::{Kind, Style, Typed, actor, attempt, order, subject};
 use crate::core::{
-    Ban, Event, EventId, Intent, Ledger, Policy, Proposal, Ruling, Seq, Signal, Subject, Timestamp,
-    Tracker, judge, propose,
+    Ban, BanRuling, Event, EventId, ExemptionRuling, Intent, Ledger, Policy, Proposal, Ruling, Seq,
+    Signal, Subject, Timestamp, Tracker, judge, propose,
 };
 
 /// Everything a rehearsal has.
@@ -135,12 +135,14 @@ impl Stage {
 
     fn tell(&mut self, ruling: Ruling, why: &str) {
         match ruling {
-            Ruling::Banned(ban) | Ruling::Amended { ban, .. } => self.tell_ban(&ban),
-            Ruling::Lifted(ban) => {
+            Ruling::Ban(BanRuling::Banned(ban)) | Ruling::Ban(BanRuling::Amended { ban, .. }) => {
+                self.tell_ban(&ban)
+            }
+            Ruling::Ban(BanRuling::Lifted(ban)) => {
                 let at = ban.until.filter(|end| *end <= self.now).unwrap_or(self.now);
                 self.tell_lift(&ban.subject, at, why);
             }
-            Ruling::Allowed { lifted, .. } => {
+            Ruling::Exemption(ExemptionRuling::Granted { lifted, .. }) => {
                 for ban in lifted {
                     self.tell_lift(&ban.subject, self.now, why);
                 }

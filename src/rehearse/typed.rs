@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::core::{
-    Account, Actor, Attempt, Door, Order, Outcome, Role, Subject, Term, Timestamp, What,
+    Account, Action, Actor, Attempt, BanOrder, Door, ExemptionOrder, HistoryOrder, Order, Outcome,
+    Role, Subject, Term, Timestamp,
 };
 
 /// One line.
@@ -156,20 +157,20 @@ pub(super) fn order(typed: &Typed) -> Result<Order, String> {
     let term = term.map_err(|why| format!("`duration`: {why}"))?;
     let reason = typed.reason.clone();
     let what = match typed.kind {
-        Kind::Ban => What::Ban {
+        Kind::Ban => Action::Ban(BanOrder::Impose {
             term,
             reason,
             note: None,
-        },
-        Kind::Allow => What::Allow {
+        }),
+        Kind::Allow => Action::Exemption(ExemptionOrder::Grant {
             term,
             comment: reason.unwrap_or_default(),
-        },
-        Kind::Unallow => What::Unallow,
-        Kind::Forget => What::Forget,
-        _ => What::Lift {
+        }),
+        Kind::Unallow => Action::Exemption(ExemptionOrder::Revoke),
+        Kind::Forget => Action::History(HistoryOrder::Forget),
+        _ => Action::Ban(BanOrder::Lift {
             reason: reason.unwrap_or_default(),
-        },
+        }),
     };
     Ok(Order::new(actor(), subject(typed)?, what))
 }

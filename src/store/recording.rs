@@ -15,7 +15,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Outcome, Signal, Term, Timestamp, What};
+use crate::core::{
+    Action, BanOrder, ExemptionOrder, HistoryOrder, Outcome, Signal, Term, Timestamp,
+};
 use crate::gate::weighed::{Input, Weighed, Weighings};
 
 /// How many old files can be kept at most.
@@ -296,19 +298,27 @@ fn line(input: &Input) -> Option<Line<'_>> {
         },
         Input::Order(order) => {
             let (kind, term, reason) = match &order.what {
-                What::Ban { term, reason, .. } => ("ban", *term, reason.as_deref()),
-                What::Adopt { reason, term, .. } => ("ban", Some(*term), Some(reason.as_str())),
-                What::Lift { reason } => ("unban", None, Some(reason.as_str())),
-                What::Allow { term, comment } => ("allow", *term, Some(comment.as_str())),
-                What::Unallow => ("unallow", None, None),
-                What::Forget => ("forget", None, None),
-                What::BanExempt { term, reason, .. } => ("ban", *term, reason.as_deref()),
+                Action::Ban(BanOrder::Impose { term, reason, .. }) => {
+                    ("ban", *term, reason.as_deref())
+                }
+                Action::Ban(BanOrder::Import { reason, term, .. }) => {
+                    ("ban", Some(*term), Some(reason.as_str()))
+                }
+                Action::Ban(BanOrder::Lift { reason }) => ("unban", None, Some(reason.as_str())),
+                Action::Exemption(ExemptionOrder::Grant { term, comment }) => {
+                    ("allow", *term, Some(comment.as_str()))
+                }
+                Action::Exemption(ExemptionOrder::Revoke) => ("unallow", None, None),
+                Action::History(HistoryOrder::Forget) => ("forget", None, None),
+                Action::Ban(BanOrder::Force { term, reason, .. }) => {
+                    ("ban", *term, reason.as_deref())
+                }
                 // Told by what came of them, or they change nothing that rules look at.
-                What::Extend { .. }
-                | What::Undo { .. }
-                | What::Annotate { .. }
-                | What::Kick { .. }
-                | What::Watch(_) => return None,
+                Action::Ban(BanOrder::Extend { .. })
+                | Action::Undo { .. }
+                | Action::History(HistoryOrder::Annotate { .. })
+                | Action::History(HistoryOrder::Kick { .. })
+                | Action::Subscribe(_) => return None,
             };
             Line {
                 kind,
@@ -353,7 +363,7 @@ mod tests {
         }
     }
 
-    fn order(subject: &str, what: What) -> Weighed {
+    fn order(subject: &str, what: Action) -> Weighed {
         Weighed {
             at: Timestamp::from_millis(0),
             input: Input::Order(Order::new(
@@ -407,17 +417,20 @@ mod tests {
             text(&login(1)),
             "{\"at\":\"1970-01-01T00:00:01.250Z\",\"kind\":\"failure\",\"account\":\"alice@example.org\",\"address\":\"203.0.113.7\",\"unknown\":true}\n"
         );
-        let ban = What::Ban {
+        let ban = Action::Ban(BanOrder::Impose {
             term: Some(Term::For(Duration::from_secs(90))),
             reason: Some("sp\nam".into()),
             note: Some("private".into()),
-        };
+        });
         assert_eq!(
             text(&order("203.0.113.0/24", ban)),
             "{\"at\":\"1970-01-01T00:00:00Z\",\"kind\":\"ban\",\"subject\":\"203.0.113.0/24\",\"duration\":\"90s\",\"reason\":\"sp\\nam\"}\n"
         );
         assert_eq!(
-            text(&order("a@example.org", What::Forget)),
+            text(&order(
+                "a@example.org",
+                Action::History(HistoryOrder::Forget)
+            )),
             "{\"at\":\"1970-01-01T00:00:00Z\",\"kind\":\"forget\",\"subject\":\"a@example.org\"}\n"
         );
     }

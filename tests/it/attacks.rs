@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use portcullis::core::{Ban, Bounds, By, Ledger, Rules, Subject, Tracker, What};
+use portcullis::core::{Action, Ban, BanOrder, Bounds, By, Ledger, Rules, Subject, Tracker};
 
 use crate::support::lab::*;
 
@@ -395,11 +395,11 @@ fn line_14_honest_people_who_mistype_notice_nothing() {
 fn a_ban_by_hand_of_a_network_holds_for_everybody_and_one_by_a_rule_for_strangers() {
     let mut lab = Lab::new();
     lab.login("alice", "203.0.113.7", true);
-    let what = What::Ban {
+    let what = Action::Ban(BanOrder::Impose {
         term: None,
         reason: None,
         note: None,
-    };
+    });
     lab.order("203.0.113.0/24", what.clone());
     assert_eq!(
         lab.login("alice", "203.0.113.7", true),
@@ -407,9 +407,9 @@ fn a_ban_by_hand_of_a_network_holds_for_everybody_and_one_by_a_rule_for_stranger
     );
     lab.order(
         "203.0.113.0/24",
-        What::Lift {
+        Action::Ban(BanOrder::Lift {
             reason: String::new(),
-        },
+        }),
     );
     assert_eq!(lab.login("alice", "203.0.113.7", true), Seen::In);
     lab.order("alice@example.org", what);

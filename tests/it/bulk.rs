@@ -2,46 +2,49 @@
 
 use std::time::Duration;
 
-use portcullis::core::{Intent, Refusal, Ruling, Subject, Term, What};
+use portcullis::core::{
+    Action, BanOrder, BanRuling, ExemptionOrder, ExemptionRuling, Intent, Refusal, Ruling, Subject,
+    Term,
+};
 use portcullis::gate::ports::LogFault;
 use proptest::prelude::*;
 
 use crate::support::{FakeServer, World, order};
 
 fn ban(subject: &str, term: &str) -> Intent {
-    let what = What::Ban {
+    let what = Action::Ban(BanOrder::Impose {
         term: Some(Term::parse(term).unwrap()),
         reason: Some("spam".into()),
         note: None,
-    };
+    });
     order(subject, what)
 }
 
 fn lift(subject: &str) -> Intent {
     let reason = String::new();
-    order(subject, What::Lift { reason })
+    order(subject, Action::Ban(BanOrder::Lift { reason }))
 }
 
 fn allow(subject: &str) -> Intent {
     let comment = "office".into();
     order(
         subject,
-        What::Allow {
+        Action::Exemption(ExemptionOrder::Grant {
             term: None,
             comment,
-        },
+        }),
     )
 }
 
 /// One word for what came of each.
 fn words(answers: &[Result<Ruling, LogFault>]) -> Vec<&'static str> {
     let word = |answer: &Result<Ruling, LogFault>| match answer {
-        Ok(Ruling::Banned(_)) => "banned",
-        Ok(Ruling::Amended { .. }) => "amended",
-        Ok(Ruling::Lifted(_)) => "lifted",
-        Ok(Ruling::Already(_)) => "already",
-        Ok(Ruling::NotBanned(..)) => "not banned",
-        Ok(Ruling::Allowed { .. }) => "allowed",
+        Ok(Ruling::Ban(BanRuling::Banned(_))) => "banned",
+        Ok(Ruling::Ban(BanRuling::Amended { .. })) => "amended",
+        Ok(Ruling::Ban(BanRuling::Lifted(_))) => "lifted",
+        Ok(Ruling::Ban(BanRuling::Already(_))) => "already",
+        Ok(Ruling::Ban(BanRuling::NotBanned(..))) => "not banned",
+        Ok(Ruling::Exemption(ExemptionRuling::Granted { .. })) => "allowed",
         Ok(Ruling::Refused(_)) => "refused",
         Ok(Ruling::Noted) => "noted",
         Ok(Ruling::Overtaken(_)) => "overtaken",
@@ -100,7 +103,7 @@ async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of
     let lifts = (0..MANY).map(|n| lift(&name(n))).collect();
     let lifted = world.gate.submit(lifts).await;
     for (n, answer) in lifted.iter().enumerate() {
-        let Ok(Ruling::Lifted(ban)) = answer else {
+        let Ok(Ruling::Ban(BanRuling::Lifted(ban))) = answer else {
             panic!("{answer:?}")
         };
         assert_eq!(ban.subject.to_string(), name(n));
@@ -206,7 +209,7 @@ proptest! {
                 1 => lift(&account),
                 2 => ban(&address, "1h"),
                 _ if *whom < 2 => allow("192.0.2.0/30"),
-                _ => order("192.0.2.0/30", What::Unallow),
+                _ => order("192.0.2.0/30", Action::Exemption(ExemptionOrder::Revoke)),
             }
         };
         let list: Vec<Intent> = steps.iter().map(report).collect();

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::command::Context;
-use portcullis::core::{Actor, Door, Origin, Role, Subject, Term, What};
+use portcullis::core::{
+    Action, Actor, Door, ExemptionOrder, HistoryOrder, Origin, Role, Subject, Term,
+};
 use portcullis::exchange::give::{Piece, Wanted, give};
 use portcullis::exchange::take::{Taker, Tally, take};
 use portcullis::exchange::{Format, Reading, read};
@@ -82,10 +84,10 @@ async fn lived(world: &World) {
     world.pass(Duration::from_secs(7_200));
     // The end of the ban of an hour is written down.
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let allow = What::Allow {
+    let allow = Action::Exemption(ExemptionOrder::Grant {
         term: Some(Term::For(Duration::from_secs(86_400))),
         comment: "office".into(),
-    };
+    });
     world
         .gate
         .submit_one(order("192.0.2.0/24", allow))
@@ -132,7 +134,7 @@ async fn a_kick_that_is_here_already_is_not_taken_again() {
     here.pass(Duration::from_secs(10));
     for whom in ["a@example.org", "b@example.org"] {
         let reason = String::from("log in again");
-        let kick = What::Kick { reason };
+        let kick = Action::History(HistoryOrder::Kick { reason });
         here.gate.submit_one(order(whom, kick)).await.unwrap();
     }
     let text = given(&here, ALL).await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use portcullis::core::{Attempt, By, Intent, Outcome, Ruling, Seq, Subject, Term, Verdict, What};
+use portcullis::core::{
+    Action, Attempt, BanOrder, BanRuling, By, Intent, Outcome, Ruling, Seq, Subject, Term, Verdict,
+};
 use portcullis::gate::effects::STOP_WAIT;
 use portcullis::gate::ports::{Held, Outbox as _};
 use portcullis::gate::{Gate, Settled};
@@ -23,7 +25,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
     let world = World::new(FakeServer::new(true));
     assert!(matches!(
         world.ban("spam@example.org", None).await,
-        Ruling::Banned(_)
+        Ruling::Ban(BanRuling::Banned(_))
     ));
     assert!(!is_let_in(&world.gate, "spam@example.org"));
     assert_eq!(
@@ -33,7 +35,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
     assert_eq!(world.server.done(), ["ban #1 spam@example.org"]);
     assert!(matches!(
         world.lift("spam@example.org").await,
-        Ruling::Lifted(_)
+        Ruling::Ban(BanRuling::Lifted(_))
     ));
     assert_eq!(
         world.settled("spam@example.org").await,
@@ -190,33 +192,35 @@ async fn a_ban_ends_at_its_time_also_when_that_passed_during_downtime() {
 async fn what_the_store_did_not_take_did_not_happen() {
     let world = World::new(FakeServer::new(true));
     world.store.fail_on(1);
-    let what = What::Ban {
+    let what = Action::Ban(BanOrder::Impose {
         term: None,
         reason: None,
         note: None,
-    };
+    });
     let failed = world.gate.submit_one(order("spam@example.org", what)).await;
     assert!(failed.is_err());
     assert!(is_let_in(&world.gate, "spam@example.org"));
     assert!(matches!(
         world.ban("spam@example.org", None).await,
-        Ruling::Banned(_)
+        Ruling::Ban(BanRuling::Banned(_))
     ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
-    let by = |name: &str, what: What| {
+    let by = |name: &str, what: Action| {
         let Intent::Order(mut order) = order("spam@example.org", what) else {
             unreachable!()
         };
         order.actor.name = name.into();
         Intent::Order(order)
     };
-    let ban = |term| What::Ban {
-        term: Some(Term::parse(term).unwrap()),
-        reason: Some(term.into()),
-        note: None,
+    let ban = |term| {
+        Action::Ban(BanOrder::Impose {
+            term: Some(Term::parse(term).unwrap()),
+            reason: Some(term.into()),
+            note: None,
+        })
     };
     for first in 0..2 {
         let world = World::new(FakeServer::new(true));
@@ -230,7 +234,7 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
             tokio::time::sleep(Duration::from_millis(10)).await;
             world.gate.submit_one(loser).await
         });
-        let Ruling::Banned(ban) = won.unwrap() else {
+        let Ruling::Ban(BanRuling::Banned(ban)) = won.unwrap() else {
             panic!("the first one bans")
         };
         let Ruling::Overtaken(deed) = lost.unwrap() else {
@@ -256,12 +260,12 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
         let world = World::new(FakeServer::new(true));
         world.ban("spam@example.org", Some("1h")).await;
         world.store.delay_appends(Some(Duration::from_millis(50)));
-        let lift = What::Lift {
+        let lift = Action::Ban(BanOrder::Lift {
             reason: String::new(),
-        };
-        let extend = What::Extend {
+        });
+        let extend = Action::Ban(BanOrder::Extend {
             by: Term::parse("1d").unwrap(),
-        };
+        });
         let orders = [("a@example.org/x", lift), ("b@example.org/y", extend)];
         let orders = orders.map(|(name, what)| {
             let Intent::Order(mut order) = order("spam@example.org", what) else {
@@ -276,10 +280,10 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
             world.gate.submit_one(loser).await
         });
         match (first, won.unwrap(), lost.unwrap()) {
-            (0, Ruling::Lifted(_), Ruling::NotBanned(..)) => {
+            (0, Ruling::Ban(BanRuling::Lifted(_)), Ruling::Ban(BanRuling::NotBanned(..))) => {
                 assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
             }
-            (1, Ruling::Amended { .. }, Ruling::Overtaken(deed)) => {
+            (1, Ruling::Ban(BanRuling::Amended { .. }), Ruling::Overtaken(deed)) => {
                 assert_eq!(deed.by.name, "b@example.org/y");
                 assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
             }
@@ -307,7 +311,7 @@ async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
     let world = World::new(FakeServer::new(true));
     let batch: Vec<_> = (0..20).map(|_| guess(&world)).collect();
     let rulings = world.gate.report(batch).await.unwrap();
-    let [Ruling::Banned(ban)] = &rulings[..] else {
+    let [Ruling::Ban(BanRuling::Banned(ban))] = &rulings[..] else {
         panic!("{rulings:?}")
     };
     assert_eq!(
@@ -339,7 +343,10 @@ async fn a_ban_the_store_did_not_take_is_asked_for_again_by_the_next_failure() {
     world.store.fail_on(1);
     assert!(world.gate.report(vec![guess(&world)]).await.is_err());
     let again = world.gate.report(vec![guess(&world)]).await.unwrap();
-    assert!(matches!(again[..], [Ruling::Banned(_)]), "{again:?}");
+    assert!(
+        matches!(again[..], [Ruling::Ban(BanRuling::Banned(_))]),
+        "{again:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

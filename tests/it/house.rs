@@ -243,7 +243,7 @@ fn whole_literals<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usiz
         let (before, behind) = (&text[..at], &text[at + name.len()..]);
         let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
         let is_part = before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-            // A variant of an enum: `What::Order`. A path of modules is lower case.
+            // A variant of an enum: `Action::Order`. A path of modules is lower case.
             || before.strip_suffix("::").is_some_and(|path| {
                 let last = path.rsplit(|c: char| !c.is_alphanumeric()).next();
                 last.is_some_and(|last| last.starts_with(char::is_uppercase))
@@ -304,7 +304,7 @@ fn the_literal_check_sees_a_literal_and_nothing_else() {
         "impl Event {\n    fn x() {}\n}",
         "impl fmt::Display for Event {\n}",
         "fn make() -> Event {\n    todo\n}",
-        "What::Event { id }",
+        "Action::Event { id }",
         "LoginEvent { id }",
         "// Event { id }",
     ] {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis::core::{Ruling, Seq, Subject, What};
+use portcullis::core::{Action, BanOrder, BanRuling, Ruling, Seq, Subject};
 use portcullis::journal::{LogFault, Replica as _};
 use portcullis::store::Delivery;
 
@@ -16,11 +16,11 @@ fn world() -> World {
 }
 
 async fn ban(world: &World) -> Result<Ruling, LogFault> {
-    let what = What::Ban {
+    let what = Action::Ban(BanOrder::Impose {
         term: None,
         reason: None,
         note: None,
-    };
+    });
     world.gate.submit_one(order(WHO, what)).await
 }
 
@@ -42,7 +42,10 @@ async fn what_is_stored_without_an_answer_is_answered_when_it_is_folded() {
     let world = world();
     world.store.lose_answer(Delivery::Stored);
     let began = tokio::time::Instant::now();
-    assert!(matches!(ban(&world).await, Ok(Ruling::Banned(_))));
+    assert!(matches!(
+        ban(&world).await,
+        Ok(Ruling::Ban(BanRuling::Banned(_)))
+    ));
     assert!(began.elapsed() < Duration::from_millis(250));
     assert_eq!(entries(&world), (1, 1));
 }
@@ -53,7 +56,10 @@ async fn what_is_lost_is_offered_again() {
     for _ in 0..3 {
         world.store.lose_answer(Delivery::Lost);
     }
-    assert!(matches!(ban(&world).await, Ok(Ruling::Banned(_))));
+    assert!(matches!(
+        ban(&world).await,
+        Ok(Ruling::Ban(BanRuling::Banned(_)))
+    ));
     assert_eq!(entries(&world), (1, 1));
 }
 
@@ -62,7 +68,10 @@ async fn what_arrives_late_and_was_offered_again_meanwhile_is_applied_once() {
     let world = world();
     let late = Duration::from_secs(3);
     world.store.lose_answer(Delivery::Late(late));
-    assert!(matches!(ban(&world).await, Ok(Ruling::Banned(_))));
+    assert!(matches!(
+        ban(&world).await,
+        Ok(Ruling::Ban(BanRuling::Banned(_)))
+    ));
     tokio::time::sleep(late).await;
     assert_eq!(entries(&world), (2, 1));
     let subject = Subject::parse(WHO).unwrap();
@@ -75,7 +84,10 @@ async fn a_failure_of_the_second_offer_says_nothing_about_the_first() {
     let late = Duration::from_millis(400);
     world.store.lose_answer(Delivery::Late(late));
     world.store.fail_on(1);
-    assert!(matches!(ban(&world).await, Ok(Ruling::Banned(_))));
+    assert!(matches!(
+        ban(&world).await,
+        Ok(Ruling::Ban(BanRuling::Banned(_)))
+    ));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(entries(&world).1, 1);
 }

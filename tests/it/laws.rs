@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Ban, BanId, Change, Changed, Door, Event, EventId, Intent, Ledger, Order, Policy,
-    Proposal, Role, Ruling, Seq, Subject, Term, Timestamp, Verdict, What, propose,
+    Action, Actor, Ban, BanChange, BanId, BanOrder, BanRuling, Change, Changed, Door, Event,
+    EventId, ExemptionOrder, HistoryOrder, Intent, Ledger, Order, Policy, Proposal, Role, Ruling,
+    Seq, Subject, Term, Timestamp, Verdict, propose,
 };
 use proptest::prelude::*;
 
@@ -116,45 +117,55 @@ impl World {
             Step::Ban(who, term, role) => order(
                 all[*who].clone(),
                 *role,
-                What::Ban {
+                Action::Ban(BanOrder::Impose {
                     term: term.as_ref().map(seconds),
                     reason: None,
                     note: None,
-                },
+                }),
             ),
             Step::Insist(who, role) => order(
                 all[*who].clone(),
                 *role,
-                What::BanExempt {
+                Action::Ban(BanOrder::Force {
                     term: None,
                     reason: None,
                     note: None,
-                },
+                }),
             ),
             Step::Lift(who, role) => order(
                 all[*who].clone(),
                 *role,
-                What::Lift {
+                Action::Ban(BanOrder::Lift {
                     reason: String::new(),
-                },
+                }),
             ),
-            Step::Extend(who, by, role) => {
-                order(all[*who].clone(), *role, What::Extend { by: seconds(by) })
-            }
+            Step::Extend(who, by, role) => order(
+                all[*who].clone(),
+                *role,
+                Action::Ban(BanOrder::Extend { by: seconds(by) }),
+            ),
             Step::Undo(who, role) => {
                 let deed = self.ledger.version(&all[*who]);
-                order(all[*who].clone(), *role, What::Undo { deed })
+                order(all[*who].clone(), *role, Action::Undo { deed })
             }
             Step::Allow(who, term, role) => order(
                 all[*who].clone(),
                 *role,
-                What::Allow {
+                Action::Exemption(ExemptionOrder::Grant {
                     term: term.as_ref().map(seconds),
                     comment: String::from("office"),
-                },
+                }),
             ),
-            Step::Unallow(who, role) => order(all[*who].clone(), *role, What::Unallow),
-            Step::Forget(who, role) => order(all[*who].clone(), *role, What::Forget),
+            Step::Unallow(who, role) => order(
+                all[*who].clone(),
+                *role,
+                Action::Exemption(ExemptionOrder::Revoke),
+            ),
+            Step::Forget(who, role) => order(
+                all[*who].clone(),
+                *role,
+                Action::History(HistoryOrder::Forget),
+            ),
         };
         let mut count = self.log.len() as u64;
         let proposal = propose(&self.ledger, &policy(), &report, self.now, &mut || {
@@ -173,8 +184,9 @@ impl World {
                     "decided and folded at once: never stale"
                 );
                 if let (
-                    Change::ImposedOnExempt { .. },
-                    Ruling::Banned(ban) | Ruling::Amended { ban, .. },
+                    Change::Ban(BanChange::Forced { .. }),
+                    Ruling::Ban(BanRuling::Banned(ban))
+                    | Ruling::Ban(BanRuling::Amended { ban, .. }),
                 ) = (&event.change, ruling)
                 {
                     self.insisted.insert(ban.id);
@@ -184,7 +196,7 @@ impl World {
     }
 }
 
-fn order(subject: Subject, role: Role, what: What) -> Intent {
+fn order(subject: Subject, role: Role, what: Action) -> Intent {
     Intent::Order(
         Order::new(
             Actor::person("admin@example.org/x", role, Door::Chat),
@@ -319,8 +331,8 @@ proptest! {
         }
         for event in &world.log {
             if event.actor.role == Role::Moderator
-                && let portcullis::core::Change::Imposed { until, .. }
-                | portcullis::core::Change::Amended { until, .. } = &event.change
+                && let portcullis::core::Change::Ban(portcullis::core::BanChange::Imposed { until, .. })
+                | portcullis::core::Change::Ban(portcullis::core::BanChange::Amended { until, .. }) = &event.change
             {
                 let length = until.expect("moderators cannot ban for ever").since(event.at);
                 prop_assert!(length <= Duration::from_secs(3_600));

@@ -1,7 +1,7 @@
 //! Commands that look at many bans: what lists are asked for, and their pages.
 
 use minidom::Element;
-use portcullis::core::{Intent, Ruling, Seq};
+use portcullis::core::{BanRuling, Intent, Ruling, Seq};
 use portcullis::journal::Replica as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
@@ -383,11 +383,11 @@ async fn an_unban_of_all_leaves_alone_what_another_admin_decides_meanwhile() {
     const MANY: usize = 9_000;
     let bot = Bot::new();
     let ban = |n: usize, term: &str| {
-        let what = portcullis::core::What::Ban {
+        let what = portcullis::core::Action::Ban(portcullis::core::BanOrder::Impose {
             term: portcullis::core::Term::parse(term).ok(),
             reason: Some("import".into()),
             note: None,
-        };
+        });
         crate::support::order(&format!("u{n}@example.org"), what)
     };
     let bans = (0..MANY).map(|n| ban(n, "1d")).collect();
@@ -398,7 +398,10 @@ async fn an_unban_of_all_leaves_alone_what_another_admin_decides_meanwhile() {
     };
     longer.actor.name = "other@example.org/y".into();
     let (text, other) = tokio::join!(bot.chat(ADMIN, "yes"), bot.world.gate.submit_one(longer),);
-    assert!(matches!(other, Ok(Ruling::Amended { .. })), "{other:?}");
+    assert!(
+        matches!(other, Ok(Ruling::Ban(BanRuling::Amended { .. }))),
+        "{other:?}"
+    );
     assert!(text.starts_with("Un-banned 8999 of 9000"), "{text}");
     assert!(text.contains("other@example.org was first"), "{text}");
     assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
@@ -409,11 +412,11 @@ async fn many_unbans_are_one_call_with_one_answer() {
     let bot = Bot::new();
     let reports = (0..3_000)
         .map(|n| {
-            let what = portcullis::core::What::Ban {
+            let what = portcullis::core::Action::Ban(portcullis::core::BanOrder::Impose {
                 term: None,
                 reason: Some("import".into()),
                 note: None,
-            };
+            });
             crate::support::order(&format!("u{n}@example.org"), what)
         })
         .collect();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::core::{
-    Actor, Attempt, Change, Event, EventId, Origin, Outcome, Policy, Seq, Subject, Timestamp, Topic,
+    Actor, Attempt, BanChange, Change, Event, EventId, Origin, Outcome, Policy, Seq, Subject,
+    Timestamp, Topic,
 };
 use portcullis::front::notices::Settings;
 use portcullis::gate::notices::{Hearing, News};
@@ -374,11 +375,11 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
         Actor::rules(),
         Subject::parse("guard of alice@example.org").unwrap(),
         Seq(0),
-        Change::ImposedByRule {
+        Change::Ban(BanChange::ImposedByRule {
             reason: String::new(),
             until: Timestamp::from_millis(START + 60_000),
             ordinal: 1,
-        },
+        }),
     )
     .with_origin(Origin::Automatic {
         rule: "account-networks".into(),

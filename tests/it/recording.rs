@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Attempt, Ban, Door, Order, Outcome, Role, Ruling, Signal, Subject, Term, What,
+    Action, Actor, Attempt, Ban, BanOrder, BanRuling, Door, ExemptionOrder, HistoryOrder,
+    HistoryRuling, Order, Outcome, Role, Ruling, Signal, Subject, Term,
 };
 use portcullis::store::recording::{self, Settings};
 use serde_json::{Value, json};
@@ -41,7 +42,9 @@ impl Recorded {
 
     fn tell(&mut self, rulings: Vec<Ruling>) -> Vec<Ruling> {
         for ruling in &rulings {
-            if let Ruling::Banned(ban) | Ruling::Amended { ban, .. } = ruling {
+            if let Ruling::Ban(BanRuling::Banned(ban))
+            | Ruling::Ban(BanRuling::Amended { ban, .. }) = ruling
+            {
                 self.bans.push(told(ban));
             }
         }
@@ -75,7 +78,7 @@ impl Recorded {
         self.tell(rulings)
     }
 
-    async fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
+    async fn order(&mut self, role: Role, subject: &str, what: Action) -> Ruling {
         let order = Order::new(actor(role), Subject::parse(subject).unwrap(), what);
         let ruling = self.world.gate.submit_one(order).await.unwrap();
         let ruling = self.tell(vec![ruling]).remove(0);
@@ -106,18 +109,18 @@ fn told(ban: &Ban) -> Value {
     })
 }
 
-fn ban(term: Option<&str>) -> What {
-    What::Ban {
+fn ban(term: Option<&str>) -> Action {
+    Action::Ban(BanOrder::Impose {
         term: term.map(|term| Term::parse(term).unwrap()),
         reason: Some("spam\nand \"more\"".into()),
         note: Some("the private note".into()),
-    }
+    })
 }
 
-fn lift() -> What {
-    What::Lift {
+fn lift() -> Action {
+    Action::Ban(BanOrder::Lift {
         reason: String::new(),
-    }
+    })
 }
 
 /// The bans a rehearsal of a recording decides.
@@ -201,15 +204,21 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     assert!(matches!(refused, Ruling::Refused(_)));
     story.order(Role::Admin, "dave@example.org", lift()).await;
 
-    let allow = What::Allow {
+    let allow = Action::Exemption(ExemptionOrder::Grant {
         term: Some(Term::parse("2h").unwrap()),
         comment: "the office".into(),
-    };
+    });
     story.order(Role::Admin, "203.0.113.8", allow).await;
     for _ in 0..6 {
         story.fail("frank@example.org", "203.0.113.8").await;
     }
-    story.order(Role::Admin, "203.0.113.8", What::Unallow).await;
+    story
+        .order(
+            Role::Admin,
+            "203.0.113.8",
+            Action::Exemption(ExemptionOrder::Revoke),
+        )
+        .await;
     for _ in 0..6 {
         story.fail("frank@example.org", "203.0.113.8").await;
     }
@@ -220,9 +229,16 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     }
     story.pass(3 * 86_400_000);
     let forget = story
-        .order(Role::Admin, "alice@example.org", What::Forget)
+        .order(
+            Role::Admin,
+            "alice@example.org",
+            Action::History(HistoryOrder::Forget),
+        )
         .await;
-    assert!(matches!(forget, Ruling::Forgotten { .. }));
+    assert!(matches!(
+        forget,
+        Ruling::History(HistoryRuling::Forgotten { .. })
+    ));
     // The end of the ban before is written down first.
     tokio::time::sleep(Duration::from_secs(6)).await;
     for _ in 0..6 {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use portcullis::core::rules::{Counts, Growth, Key, Milli, Rule};
 use portcullis::core::{
-    Actor, Attempt, Bounds, By, Change, Door, Intent, Outcome, Role, Rules, Ruling, Signal,
-    Subject, Term, Timestamp, Tracker, Verdict, What,
+    Action, Actor, Attempt, BanChange, BanOrder, BanRuling, Bounds, By, Change, Door,
+    ExemptionOrder, ExemptionRuling, HistoryChange, HistoryOrder, Intent, Outcome, Role, Rules,
+    Ruling, Signal, Subject, Term, Timestamp, Tracker, Verdict,
 };
 use proptest::prelude::*;
 
@@ -131,11 +132,11 @@ fn rules(mut table: Vec<Rule>) -> Rules {
 }
 
 fn take(lab: &mut Lab, step: &Step) {
-    let ban = What::Ban {
+    let ban = Action::Ban(BanOrder::Impose {
         term: Some(Term::For(Duration::from_secs(30))),
         reason: None,
         note: None,
-    };
+    });
     match step {
         Step::Login(who, from, right) => {
             lab.login(&format!("u{who}"), PLACES[*from as usize], *right);
@@ -144,19 +145,31 @@ fn take(lab: &mut Lab, step: &Step) {
             by_hand(lab, SUBJECTS[*whom as usize], *times);
         }
         Step::Forget(whom) => {
-            lab.order(SUBJECTS[*whom as usize], What::Forget);
+            lab.order(
+                SUBJECTS[*whom as usize],
+                Action::History(HistoryOrder::Forget),
+            );
         }
         Step::Allow(whom, term) => {
             let term = term.map(|seconds| Term::For(Duration::from_secs(seconds)));
             let comment = "office".into();
-            lab.order(SUBJECTS[*whom as usize], What::Allow { term, comment });
+            lab.order(
+                SUBJECTS[*whom as usize],
+                Action::Exemption(ExemptionOrder::Grant { term, comment }),
+            );
         }
         Step::Unallow(whom) => {
-            lab.order(SUBJECTS[*whom as usize], What::Unallow);
+            lab.order(
+                SUBJECTS[*whom as usize],
+                Action::Exemption(ExemptionOrder::Revoke),
+            );
         }
         Step::Lift(whom) => {
             let reason = String::new();
-            lab.order(SUBJECTS[*whom as usize], What::Lift { reason });
+            lab.order(
+                SUBJECTS[*whom as usize],
+                Action::Ban(BanOrder::Lift { reason }),
+            );
         }
         Step::Ban(whom) => {
             lab.order(SUBJECTS[*whom as usize], ban);
@@ -222,7 +235,7 @@ proptest! {
         let mut policy = policy(rules(table));
         policy.exempt_networks = vec!["192.0.2.0/24".parse().unwrap()];
         let mut lab = Lab::with(policy, Bounds::default());
-        lab.order("198.51.100.7", What::Allow { term: None, comment: "office".into() });
+        lab.order("198.51.100.7", Action::Exemption(ExemptionOrder::Grant { term: None, comment: "office".into() }));
         let mut seen = lab.log.len();
         for step in &steps {
             take(&mut lab, step);
@@ -234,7 +247,7 @@ proptest! {
             }
             // Those of `allow` that come and go: no rule bans what is exempt at that moment.
             for event in &lab.log[seen..] {
-                let Change::ImposedByRule { .. } = event.change else { continue };
+                let Change::Ban(BanChange::ImposedByRule { .. }) = event.change else { continue };
                 let hit = lab.ledger.exemption(&event.subject, lab.now);
                 prop_assert!(hit.is_none_or(|by| by.subject.net().is_none()), "{}", event.subject);
             }
@@ -287,7 +300,7 @@ proptest! {
         let mut last = std::collections::HashMap::new();
         for event in &lab.log {
             match &event.change {
-                Change::ImposedByRule { until, ordinal, .. } => {
+                Change::Ban(BanChange::ImposedByRule { until, ordinal, .. }) => {
                     let rules = &lab.policy.rules.table;
                     let rule = rules.iter().find(|rule| event.origin.rule() == Some(&rule.name)).unwrap();
                     let term = until.since(event.at);
@@ -295,8 +308,8 @@ proptest! {
                     let before = last.insert(event.subject.clone(), *ordinal).unwrap_or(0);
                     prop_assert_eq!(*ordinal, before + 1);
                 }
-                Change::Imposed { .. } => *last.entry(event.subject.clone()).or_default() += 1,
-                Change::Forgotten => { last.insert(event.subject.clone(), 0); }
+                Change::Ban(BanChange::Imposed { .. }) => *last.entry(event.subject.clone()).or_default() += 1,
+                Change::History(HistoryChange::Forgotten) => { last.insert(event.subject.clone(), 0); }
                 _ => {}
             }
         }
@@ -424,7 +437,7 @@ fn a_dry_run_tells_and_does_nothing() {
 fn an_attempt_by_hand_has_all_the_consequences() {
     let mut lab = Lab::new();
     assert_eq!(by_hand(&mut lab, "203.0.113.7", 4), Ruling::Noted);
-    let Ruling::Banned(ban) = by_hand(&mut lab, "203.0.113.7", 100) else {
+    let Ruling::Ban(BanRuling::Banned(ban)) = by_hand(&mut lab, "203.0.113.7", 100) else {
         panic!()
     };
     assert_eq!(
@@ -434,11 +447,11 @@ fn an_attempt_by_hand_has_all_the_consequences() {
     assert_eq!(ban.by.name, "admin@example.org/x");
     assert!(matches!(
         by_hand(&mut lab, "203.0.113.7", 1),
-        Ruling::Already(_)
+        Ruling::Ban(BanRuling::Already(_))
     ));
     // Growth, known-bad weight: 3 are enough now.
     lab.now = ban.until.unwrap();
-    let Ruling::Banned(ban) = by_hand(&mut lab, "203.0.113.7", 3) else {
+    let Ruling::Ban(BanRuling::Banned(ban)) = by_hand(&mut lab, "203.0.113.7", 3) else {
         panic!()
     };
     assert_eq!(ban.ordinal, 2);
@@ -448,7 +461,7 @@ fn an_attempt_by_hand_has_all_the_consequences() {
         ("198.51.100.0/24", 20, "network"),
         ("2001:db8::/64", 5, "network"),
     ] {
-        let Ruling::Banned(ban) = by_hand(&mut lab, subject, times) else {
+        let Ruling::Ban(BanRuling::Banned(ban)) = by_hand(&mut lab, subject, times) else {
             panic!("{subject}")
         };
         assert_eq!(ban.subject.kind(), kind, "{subject}");
@@ -466,21 +479,27 @@ fn allow_lifts_what_it_covers_and_says_so_and_unallow_takes_it_back() {
     by_hand(&mut lab, "203.0.113.7", 5);
     by_hand(&mut lab, "203.0.114.7", 5);
     by_hand(&mut lab, "bob@example.org from 203.0.113.9", 5);
-    let allow = || What::Allow {
-        term: Some(Term::For(Duration::from_secs(3_600))),
-        comment: "office".into(),
+    let allow = || {
+        Action::Exemption(ExemptionOrder::Grant {
+            term: Some(Term::For(Duration::from_secs(3_600))),
+            comment: "office".into(),
+        })
     };
-    let Ruling::Allowed { exemption, lifted } = lab.order("203.0.113.0/24", allow()) else {
+    let Ruling::Exemption(ExemptionRuling::Granted { exemption, lifted }) =
+        lab.order("203.0.113.0/24", allow())
+    else {
         panic!()
     };
     assert_eq!(exemption.comment, "office");
     let lifted: Vec<_> = lifted.iter().map(|ban| ban.subject.to_string()).collect();
     assert_eq!(lifted, ["203.0.113.7", "bob@example.org from 203.0.113.9"]);
     assert_eq!(lab.bans().len(), 1);
-    let ban = || What::Ban {
-        term: None,
-        reason: None,
-        note: None,
+    let ban = || {
+        Action::Ban(BanOrder::Impose {
+            term: None,
+            reason: None,
+            note: None,
+        })
     };
     assert!(matches!(
         lab.order("203.0.113.7", ban()),
@@ -507,16 +526,16 @@ fn allow_lifts_what_it_covers_and_says_so_and_unallow_takes_it_back() {
     );
     lab.order("198.51.100.1", allow());
     assert!(matches!(
-        lab.order("198.51.100.1", What::Unallow),
-        Ruling::Unallowed(_)
+        lab.order("198.51.100.1", Action::Exemption(ExemptionOrder::Revoke)),
+        Ruling::Exemption(ExemptionRuling::Revoked(_))
     ));
     assert!(matches!(
-        lab.order("198.51.100.1", What::Unallow),
-        Ruling::NotAllowed(_)
+        lab.order("198.51.100.1", Action::Exemption(ExemptionOrder::Revoke)),
+        Ruling::Exemption(ExemptionRuling::NotExempt(_))
     ));
     assert!(matches!(
         lab.order("198.51.100.1", ban()),
-        Ruling::Banned(_)
+        Ruling::Ban(BanRuling::Banned(_))
     ));
 }
 
@@ -539,9 +558,9 @@ fn after_an_unban_counters_are_clear_and_rules_wait_for_the_grace_time() {
     lab.pass(60_000);
     lab.order(
         "203.0.113.7",
-        What::Lift {
+        Action::Ban(BanOrder::Lift {
             reason: String::new(),
-        },
+        }),
     );
     for n in 0..8 {
         assert_eq!(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use portcullis::core::event::Chain;
 use portcullis::core::watch::{Topic, Watch};
 use portcullis::core::{
-    Actor, Change, Door, Event, EventId, Ledger, Origin, Seq, Subject, Timestamp,
+    Actor, BanChange, Change, Door, Event, EventId, ExemptionChange, HistoryChange, Ledger, Origin,
+    Seq, Subject, Timestamp,
 };
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
 use portcullis::store::{MemoryStore, Store};
@@ -36,36 +37,36 @@ fn change(kind: u8, at: i64) -> Change {
     let until = Timestamp::from_millis(at + i64::from(kind) * 1_500);
     let reason = || format!("reason {}", kind % 3);
     match kind % 17 {
-        0 | 1 => Change::Imposed {
+        0 | 1 => Change::Ban(BanChange::Imposed {
             reason: reason(),
             until: (kind > 100).then_some(until),
-        },
-        2 => Change::Amended {
+        }),
+        2 => Change::Ban(BanChange::Amended {
             reason: reason(),
             until: (kind > 50).then_some(until),
-        },
-        3 | 4 => Change::Lifted { reason: reason() },
-        5 => Change::Expired,
-        6 | 7 => Change::ImposedByRule {
+        }),
+        3 | 4 => Change::Ban(BanChange::Lifted { reason: reason() }),
+        5 => Change::Ban(BanChange::Expired),
+        6 | 7 => Change::Ban(BanChange::ImposedByRule {
             reason: reason(),
             until,
             ordinal: u32::from(kind),
-        },
-        8 => Change::Allowed {
+        }),
+        8 => Change::Exemption(ExemptionChange::Granted {
             comment: reason(),
             until: (kind > 50).then_some(until),
-        },
-        9 => Change::Unallowed,
-        10 => Change::Forgotten,
+        }),
+        9 => Change::Exemption(ExemptionChange::Revoked),
+        10 => Change::History(HistoryChange::Forgotten),
         11 => Change::Undone,
         12 => Change::Undone,
-        13 => Change::Annotated { replaces: true },
-        14 => Change::ImposedOnExempt {
+        13 => Change::History(HistoryChange::Annotated { replaces: true }),
+        14 => Change::Ban(BanChange::Forced {
             reason: reason(),
             until: None,
-        },
-        15 => Change::Kicked { reason: reason() },
-        _ => every(&Change::Watched {
+        }),
+        15 => Change::History(HistoryChange::Kicked { reason: reason() }),
+        _ => every(&Change::Subscribed {
             watch: (kind > 50).then(|| Watch::of([Topic::Bans])),
         }),
     }
@@ -74,19 +75,19 @@ fn change(kind: u8, at: i64) -> Change {
 /// A new kind of change must be in the story above too.
 fn every(change: &Change) -> Change {
     match change {
-        Change::Imposed { .. }
-        | Change::Amended { .. }
-        | Change::Lifted { .. }
-        | Change::Expired
-        | Change::ImposedByRule { .. }
-        | Change::Allowed { .. }
-        | Change::Unallowed
-        | Change::Forgotten
-        | Change::Watched { .. }
+        Change::Ban(BanChange::Imposed { .. })
+        | Change::Ban(BanChange::Amended { .. })
+        | Change::Ban(BanChange::Lifted { .. })
+        | Change::Ban(BanChange::Expired)
+        | Change::Ban(BanChange::ImposedByRule { .. })
+        | Change::Exemption(ExemptionChange::Granted { .. })
+        | Change::Exemption(ExemptionChange::Revoked)
+        | Change::History(HistoryChange::Forgotten)
+        | Change::Subscribed { .. }
         | Change::Undone
-        | Change::Annotated { .. }
-        | Change::ImposedOnExempt { .. }
-        | Change::Kicked { .. } => change.clone(),
+        | Change::History(HistoryChange::Annotated { .. })
+        | Change::Ban(BanChange::Forced { .. })
+        | Change::History(HistoryChange::Kicked { .. }) => change.clone(),
     }
 }
 

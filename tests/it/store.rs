@@ -14,7 +14,8 @@ use futures::StreamExt;
 use futures::future::join_all;
 use portcullis::core::event::Chain;
 use portcullis::core::{
-    Actor, Change, Event, EventId, Ledger, Personal, Ruling, Seq, Subject, Timestamp,
+    Actor, BanChange, BanRuling, Change, Event, EventId, HistoryChange, HistoryRuling, Ledger,
+    Personal, Ruling, Seq, Subject, Timestamp,
 };
 use portcullis::gate::ports::{Outbox, Task};
 use portcullis::journal::{Entry, Journal, LogFault, Replica};
@@ -52,10 +53,10 @@ fn event(number: u64) -> Event {
         Actor::clock(),
         Subject::parse(&format!("spam{number}@example.org")).unwrap(),
         Seq(0),
-        Change::Imposed {
+        Change::Ban(BanChange::Imposed {
             reason: String::from("spam"),
             until: None,
-        },
+        }),
     )
     .with_personal(Personal {
         key: 0,
@@ -197,9 +198,9 @@ fn the_entries_at_some_places_are_one_answer() {
 fn a_batch_offered_twice_is_applied_once() {
     on_each(|store| {
         let mut kicked = event(2);
-        kicked.change = Change::Kicked {
+        kicked.change = Change::History(HistoryChange::Kicked {
             reason: String::from("spam"),
-        };
+        });
         let batch = [event(1), kicked];
         wait(append(store, batch.to_vec())).unwrap();
         wait(append(store, batch.to_vec())).unwrap();
@@ -210,7 +211,10 @@ fn a_batch_offered_twice_is_applied_once() {
         }
         assert!(matches!(
             rulings[..2],
-            [Ruling::Banned(_), Ruling::Kicked(_)]
+            [
+                Ruling::Ban(BanRuling::Banned(_)),
+                Ruling::History(HistoryRuling::Kicked(_))
+            ]
         ));
         assert_eq!(rulings[2..], [Ruling::Stale, Ruling::Stale]);
         for event in batch {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::core::{Intent, Ledger, What};
+use portcullis::core::{Action, BanOrder, Intent, Ledger};
 use portcullis::front::work::{PATIENCE, UNSEEN};
 
 use crate::support::bot::{ADMIN, Bot, actions, body_of, element, note, session, submit};
@@ -16,11 +16,11 @@ const SLOW: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 async fn with_bans(number: usize) -> Bot {
     let bot = Bot::new();
     let ban = |n: usize| -> Intent {
-        let what = What::Ban {
+        let what = Action::Ban(BanOrder::Impose {
             term: None,
             reason: Some("list".into()),
             note: None,
-        };
+        });
         let (high, low) = (n / 250, n % 250 + 1);
         order(&format!("10.0.{high}.{low}"), what)
     };

@@ -12,7 +12,8 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    Ban, EventId, Exemption, Order, Proposal, Role, Ruling, Subject, Term, What, propose,
+    Action, Ban, EventId, Exemption, ExemptionOrder, ExemptionRuling, Order, Proposal, Role,
+    Ruling, Subject, Term, propose,
 };
 
 /// The description.
@@ -111,10 +112,10 @@ impl Allow {
     fn order(&self, call: &Call) -> Order {
         call.order(
             &self.subject,
-            What::Allow {
+            Action::Exemption(ExemptionOrder::Grant {
                 term: self.term,
                 comment: self.comment.clone(),
-            },
+            }),
         )
     }
 
@@ -157,7 +158,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         return Outcome::Ask(question(&allow, context));
     }
     match context.gate.submit_one(allow.order(call)).await {
-        Ok(Ruling::Allowed { exemption, lifted }) => {
+        Ok(Ruling::Exemption(ExemptionRuling::Granted { exemption, lifted })) => {
             let now = context.gate.now();
             // A ban whose time was over was lifted by nobody.
             let lifted: Vec<Ban> = lifted

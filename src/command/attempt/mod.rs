@@ -14,7 +14,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::judge::ATTEMPTS_AT_ONCE;
-use crate::core::{Notice, Role, Ruling, Signal, Subject, Verdict};
+use crate::core::{BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -76,7 +76,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             field: subjects::FIELD,
             text: words::refusal(why, call.caller.role()),
         }]),
-        [Ruling::Already(ban)] => Outcome::Done(Answer {
+        [Ruling::Ban(BanRuling::Already(ban))] => Outcome::Done(Answer {
             grade: Grade::Good,
             title: words::not_counted_title(),
             lines: vec![
@@ -152,7 +152,7 @@ async fn told(
     let now = context.gate.now();
     let level = context.gate.server().standing().borrow().level;
     let settled = join_all(rulings.iter().map(async |ruling| match ruling {
-        Ruling::Banned(ban) => Some(context.gate.settled(&ban.subject, WAIT).await),
+        Ruling::Ban(BanRuling::Banned(ban)) => Some(context.gate.settled(&ban.subject, WAIT).await),
         _ => None,
     }))
     .await;
@@ -165,7 +165,7 @@ async fn told(
     };
     let mut undo = Vec::new();
     for (ruling, settled) in rulings.iter().zip(settled) {
-        let (Ruling::Banned(ban), Some(settled)) = (ruling, settled) else {
+        let (Ruling::Ban(BanRuling::Banned(ban)), Some(settled)) = (ruling, settled) else {
             if *ruling != Ruling::Noted {
                 answer.lines.push(words::not_done(subject, ruling));
             }

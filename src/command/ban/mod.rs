@@ -15,7 +15,8 @@ use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::{
-    EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject, Term, What, propose,
+    Action, BanOrder, BanRuling, EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject,
+    Term, propose,
 };
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
@@ -133,11 +134,11 @@ impl Ban {
         order.own_addresses(own_addresses.to_vec()).into()
     }
 
-    fn what(&self, subject: &Subject) -> What {
+    fn what(&self, subject: &Subject) -> Action {
         let (term, reason, note) = (self.term, self.reason.clone(), self.note.clone());
         match self.insisted.iter().any(|(exempt, _)| exempt == subject) {
-            true => What::BanExempt { term, reason, note },
-            false => What::Ban { term, reason, note },
+            true => Action::Ban(BanOrder::Force { term, reason, note }),
+            false => Action::Ban(BanOrder::Impose { term, reason, note }),
         }
     }
 
@@ -233,9 +234,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let answers = context.gate.submit(orders.collect()).await;
     let results: Vec<_> = subjects.iter().cloned().zip(answers).collect();
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
-        Ok(Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Already(_)) => {
-            Some(context.gate.settled(subject, WAIT).await)
-        }
+        Ok(
+            Ruling::Ban(BanRuling::Banned(_))
+            | Ruling::Ban(BanRuling::Amended { .. })
+            | Ruling::Ban(BanRuling::Already(_)),
+        ) => Some(context.gate.settled(subject, WAIT).await),
         _ => None,
     }))
     .await;
@@ -317,28 +320,28 @@ fn tell(
     let level = context.gate.server().standing().borrow().level;
     let mut told = Told::of(subject);
     if let Some(settled) = &settled {
-        let began = matches!(ruling, Ok(Ruling::Banned(_)));
+        let began = matches!(ruling, Ok(Ruling::Ban(BanRuling::Banned(_))));
         let (grade, line) = words::held(subject, settled, level, began);
         told.grade = grade;
         told.server = Some(line);
     }
     match ruling {
-        Ok(Ruling::Banned(ban)) => {
+        Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
             told.line = words::banned(&ban, now);
             told.undo = Some(ban.id.to_string());
         }
-        Ok(Ruling::Amended {
+        Ok(Ruling::Ban(BanRuling::Amended {
             ban,
             before,
             before_reason,
-        }) => {
+        })) => {
             told.line = words::amended(&ban, before, now);
             if before_reason != ban.reason {
                 told.own.push(words::reason_was(&before_reason));
             }
             told.undo = Some(ban.id.to_string());
         }
-        Ok(Ruling::Already(ban)) => {
+        Ok(Ruling::Ban(BanRuling::Already(ban))) => {
             told.line = words::already(&ban, now);
             told.own.push(words::how_to_change(&ban));
         }

@@ -11,7 +11,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Intent, Role, Ruling, Subject, Term, What};
+use crate::core::{Action, BanOrder, BanRuling, Intent, Role, Ruling, Subject, Term};
 use crate::gate::ports::LogFault;
 
 /// The description.
@@ -89,7 +89,9 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         return Outcome::Ask(question(&extend.subjects));
     }
     let subjects = extend.subjects;
-    let order = |subject| Intent::Order(call.order(subject, What::Extend { by: extend.by }));
+    let order = |subject| {
+        Intent::Order(call.order(subject, Action::Ban(BanOrder::Extend { by: extend.by })))
+    };
     let answers = context
         .gate
         .submit(subjects.iter().map(order).collect())
@@ -131,11 +133,13 @@ fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) 
     let now = context.gate.now();
     let mut told = Told::of(subject);
     match ruling {
-        Ok(Ruling::Amended { ban, before, .. }) => {
+        Ok(Ruling::Ban(BanRuling::Amended { ban, before, .. })) => {
             told.undo = Some(ban.id.to_string());
             told.line = words::extended(&ban, before, now);
         }
-        Ok(Ruling::NotBanned(subject, _)) => told.failed(words::nothing_to_extend(&subject)),
+        Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) => {
+            told.failed(words::nothing_to_extend(&subject))
+        }
         Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
         Err(fault) => told.failed(words::failed(
             subject,

@@ -8,7 +8,7 @@ use super::parts::subjects;
 use super::spec::{Field, Spec};
 use super::{broken, words};
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::{Role, Ruling, Subject, What};
+use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -43,9 +43,9 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
     let before = context.gate.outlook(subject.whose(), subject.place());
-    let order = call.order(&subject, What::Forget);
+    let order = call.order(&subject, Action::History(HistoryOrder::Forget));
     let (bans, standing) = match context.gate.submit_one(order).await {
-        Ok(Ruling::Forgotten { bans, .. }) => {
+        Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) => {
             let standing = context
                 .gate
                 .read(|ledger| ledger.current(&subject).cloned());

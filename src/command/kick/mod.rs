@@ -13,7 +13,7 @@ use super::parts::settle::{MANY, own_addresses};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Spec};
 use super::{broken, words};
-use crate::core::{Account, Intent, Role, Ruling, Subject, What};
+use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Intent, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -77,7 +77,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             Some(resource) => words::only_the_session(resource, &reason),
             None => reason.clone(),
         };
-        let order = call.order(&one.subject, What::Kick { reason });
+        let order = call.order(&one.subject, Action::History(HistoryOrder::Kick { reason }));
         Intent::Order(order.own_addresses(own.clone()))
     };
     let results = context.gate.submit(whom.iter().map(order).collect()).await;
@@ -93,7 +93,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         whom.iter()
             .zip(results)
             .map(async |(one, ruled)| match ruled {
-                Ok(Ruling::Kicked(_)) => {
+                Ok(Ruling::History(HistoryRuling::Kicked(_))) => {
                     let ended = match (&one.subject, &one.resource) {
                         (Subject::Account(account), Some(resource)) => {
                             server.end_session(account, resource).await

@@ -7,7 +7,7 @@ use super::parts::fields::{NOTE, WHOM};
 use super::parts::{notes, subjects};
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Role, Ruling, What};
+use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -84,13 +84,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
     let order = call.order(
         &subject,
-        What::Annotate {
+        Action::History(HistoryOrder::Annotate {
             note: note.clone(),
             replaces: replaces || removes,
-        },
+        }),
     );
     match context.gate.submit_one(order).await {
-        Ok(Ruling::Annotated(subject)) => done(
+        Ok(Ruling::History(HistoryRuling::Annotated(subject))) => done(
             Grade::Good,
             vec![
                 words::annotated(&subject, note.as_deref(), replaces),

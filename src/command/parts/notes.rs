@@ -1,7 +1,7 @@
 //! The private notes of a subject, read from its history: they are kept with the events, apart from
 //! what the fold needs.
 
-use crate::core::Change;
+use crate::core::{Change, HistoryChange};
 use crate::gate::ports::Entry;
 
 /// The entries whose notes count, oldest first: each note until one replaces it, or what brought it
@@ -13,9 +13,9 @@ pub(in crate::command) fn standing(entries: &[Entry]) -> Vec<&Entry> {
     for entry in entries {
         let here = now.clone();
         match &entry.event.change {
-            Change::Kicked { .. } => continue,
+            Change::History(HistoryChange::Kicked { .. }) => continue,
             Change::Undone => now = std::mem::take(&mut before),
-            Change::Annotated { replaces: true } => now.clear(),
+            Change::History(HistoryChange::Annotated { replaces: true }) => now.clear(),
             _ => {}
         }
         if entry.event.personal.note.is_some() {

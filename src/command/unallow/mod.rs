@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Role, Ruling, Subject, What};
+use crate::core::{Action, ExemptionOrder, ExemptionRuling, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -37,16 +37,18 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(subject) => subject,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let order = call.order(&subject, What::Unallow);
+    let order = call.order(&subject, Action::Exemption(ExemptionOrder::Revoke));
     let (grade, mut lines) = match context.gate.submit_one(order).await {
-        Ok(Ruling::Unallowed(exemption)) => (
+        Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => (
             Grade::Good,
             vec![
                 words::unallowed(&exemption),
                 words::undo(&[&exemption.subject.to_string()]),
             ],
         ),
-        Ok(Ruling::NotAllowed(subject)) => (Grade::Good, vec![words::not_allowed(&subject)]),
+        Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => {
+            (Grade::Good, vec![words::not_allowed(&subject)])
+        }
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,

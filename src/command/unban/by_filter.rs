@@ -17,7 +17,7 @@ use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, Failed};
 use crate::command::{broken, words};
 use crate::core::{
-    Ban, BanId, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
+    Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
 };
 use crate::gate::ports::LogFault;
 
@@ -177,13 +177,13 @@ async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) 
 impl Tally {
     fn take(&mut self, subject: &Subject, answer: Result<Ruling, LogFault>, call: &Call) {
         match answer {
-            Ok(Ruling::Lifted(ban)) => {
+            Ok(Ruling::Ban(BanRuling::Lifted(ban))) => {
                 if self.numbers.len() <= EXAMPLES {
                     self.numbers.push(ban.id);
                 }
                 self.lifted.push(ban.subject);
             }
-            Ok(Ruling::NotBanned(..)) => self.free += 1,
+            Ok(Ruling::Ban(BanRuling::NotBanned(..))) => self.free += 1,
             other => self.failed.take(subject, other, call),
         }
     }

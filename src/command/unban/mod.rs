@@ -14,7 +14,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, words};
-use crate::core::{Intent, Order, Role, Ruling, Subject, What};
+use crate::core::{Action, BanOrder, BanRuling, Intent, Order, Role, Ruling, Subject};
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
 
@@ -90,7 +90,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }]);
     }
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
-        Ok(Ruling::Lifted(_)) => Some(context.gate.settled(subject, WAIT).await),
+        Ok(Ruling::Ban(BanRuling::Lifted(_))) => Some(context.gate.settled(subject, WAIT).await),
         _ => None,
     }))
     .await;
@@ -106,9 +106,9 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn lift(call: &Call, subject: &Subject, reason: &str) -> Order {
     call.order(
         subject,
-        What::Lift {
+        Action::Ban(BanOrder::Lift {
             reason: reason.to_owned(),
-        },
+        }),
     )
 }
 
@@ -137,11 +137,11 @@ fn tell(
         told.own.push(words::still_covered(&covering, now));
     }
     match ruling {
-        Ok(Ruling::Lifted(ban)) => {
+        Ok(Ruling::Ban(BanRuling::Lifted(ban))) => {
             told.line = words::lifted(&ban);
             told.undo = Some(ban.id.to_string());
         }
-        Ok(Ruling::NotBanned(subject, last)) => {
+        Ok(Ruling::Ban(BanRuling::NotBanned(subject, last))) => {
             told.line = words::not_banned(&subject, last.as_ref());
         }
         Ok(ruling) => told.failed(words::not_done(subject, &ruling)),

@@ -15,7 +15,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
 use crate::core::undo::DEEDS;
-use crate::core::{Ban, Deed, Order, Role, Ruling, Subject, What};
+use crate::core::{Action, Ban, Deed, Order, Role, Ruling, Subject, UndoRuling};
 use crate::gate::ports::LogFault;
 use wanted::{One, Wanted};
 
@@ -87,7 +87,9 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
             text: words::refusal(why, call.caller.rights.over(&one.subject)),
         }]);
     }
-    let is_done = |answer: &&Result<Ruling, LogFault>| matches!(answer, Ok(Ruling::Undone { .. }));
+    let is_done = |answer: &&Result<Ruling, LogFault>| {
+        matches!(answer, Ok(Ruling::Undo(UndoRuling::Undone { .. })))
+    };
     let (all, done) = (deeds.len(), answers.iter().filter(is_done).count());
     let told = deeds.iter().zip(answers);
     let told = join_all(told.map(|(one, answer)| tell(&one.subject, answer, context))).await;
@@ -128,8 +130,10 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
     let mut undone = Vec::with_capacity(all);
     let mut failed = Failed::default();
     let take = |one: &One, answer| match answer {
-        Ok(Ruling::Undone { .. }) => undone.push(one.subject.clone()),
-        Ok(Ruling::ChangedSince(subject)) => failed.add(&subject, words::were_changed_since()),
+        Ok(Ruling::Undo(UndoRuling::Undone { .. })) => undone.push(one.subject.clone()),
+        Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
+            failed.add(&subject, words::were_changed_since())
+        }
         other => failed.take(&one.subject, other, call),
     };
     let order = |one: &One| order(call, one);
@@ -159,7 +163,7 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
 }
 
 fn order(call: &Call, one: &One) -> Order {
-    call.order(&one.subject, What::Undo { deed: one.deed })
+    call.order(&one.subject, Action::Undo { deed: one.deed })
 }
 
 /// How to take back what was taken back.
@@ -179,10 +183,12 @@ type Told = (Grade, Vec<String>, Option<String>);
 /// The answer for one, and how to take it back.
 async fn tell(subject: &Subject, answer: Result<Ruling, LogFault>, context: &Context) -> Told {
     let line = match answer {
-        Ok(Ruling::Undone { deed, stood, ban }) => {
+        Ok(Ruling::Undo(UndoRuling::Undone { deed, stood, ban })) => {
             return tell_undone(&deed, stood.as_ref(), ban.as_ref(), context).await;
         }
-        Ok(Ruling::ChangedSince(subject)) => changed_since(&subject, context).await,
+        Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
+            changed_since(&subject, context).await
+        }
         Ok(ruling) => words::not_done(subject, &ruling),
         Err(fault) => words::failed(subject, &fault, &broken("store an undo", &fault)),
     };

@@ -6,7 +6,7 @@ use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, words};
-use crate::core::{Quiet, Role, Ruling, Subject, Topic, Watch, What};
+use crate::core::{Action, Quiet, Role, Ruling, Subject, Topic, Watch};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -200,12 +200,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         false => Watch::usual(),
     };
     let watch = wish.applied(&kept.unwrap_or(usual));
-    let mut order = call.order(&subject, What::Watch(watch.clone()));
+    let mut order = call.order(&subject, Action::Subscribe(watch.clone()));
     if is_own {
         order.actor = call.caller.actor_for_self(call.door);
     }
     match context.gate.submit_one(order).await {
-        Ok(Ruling::Watched { .. } | Ruling::Noted) => {
+        Ok(Ruling::Subscribed { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(

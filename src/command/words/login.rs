@@ -1,7 +1,9 @@
 //! Sentences about logins: what is counted, what would be answered, and who is exempt.
 
 use super::{because, by_then, by_then_counted, clean, count, in_words, named, reach, stop, typed};
-use crate::core::{Ban, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict};
+use crate::core::{
+    Ban, BanRuling, Counting, Exemption, Outlook, Ruling, Subject, Timestamp, Verdict,
+};
 use crate::gate::counters::Failure;
 
 /// Who gave an exemption that nobody gave.
@@ -34,7 +36,7 @@ pub fn no_times(most: u32) -> String {
 pub fn counted_title(rulings: &[Ruling]) -> String {
     let began = rulings
         .iter()
-        .filter(|ruling| matches!(ruling, Ruling::Banned(_)))
+        .filter(|ruling| matches!(ruling, Ruling::Ban(BanRuling::Banned(_))))
         .count();
     match began {
         0 => String::from("Counted"),

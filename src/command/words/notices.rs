@@ -4,7 +4,10 @@ use super::{
     author, banned, banned_by_rule, because, by_then_counted, clean, count, in_words, sentence,
     typed,
 };
-use crate::core::{Ban, BanId, Event, Notice, Past, Ruling, Subject, Timestamp, Topic};
+use crate::core::{
+    Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
+    Timestamp, Topic,
+};
 use crate::gate::ports::{Finding, Found, Gap, Task};
 
 /// In front of news that could not be told when they were new.
@@ -338,11 +341,13 @@ pub fn do_status() -> String {
 /// What a ruling that needs no more than its own sentence says.
 pub fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
     Some(match ruling {
-        Ruling::Amended { ban, before, .. } => super::amended(ban, *before, now),
-        Ruling::Lifted(ban) => super::lifted(ban),
-        Ruling::Allowed { exemption, .. } => super::allowed(exemption, None, now),
-        Ruling::Unallowed(exemption) => super::unallowed(exemption),
-        Ruling::Forgotten { subject, .. } => notice_forgotten(subject),
+        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => super::amended(ban, *before, now),
+        Ruling::Ban(BanRuling::Lifted(ban)) => super::lifted(ban),
+        Ruling::Exemption(ExemptionRuling::Granted { exemption, .. }) => {
+            super::allowed(exemption, None, now)
+        }
+        Ruling::Exemption(ExemptionRuling::Revoked(exemption)) => super::unallowed(exemption),
+        Ruling::History(HistoryRuling::Forgotten { subject, .. }) => notice_forgotten(subject),
         _ => return None,
     })
 }

@@ -1,7 +1,9 @@
 //! Sentences of `show` and of a history.
 
 use super::{author, because, by_then, by_then_counted, clean, count, heard, typed};
-use crate::core::{Actor, Ban, Change, Door, Event, Subject, Timestamp};
+use crate::core::{
+    Actor, Ban, BanChange, Change, Door, Event, ExemptionChange, HistoryChange, Subject, Timestamp,
+};
 
 /// `spam@host is banned (#17)`
 pub fn is_banned_title(ban: &Ban) -> String {
@@ -38,30 +40,34 @@ pub fn how_to_end(subject: &Subject) -> String {
 pub fn happened(event: &Event) -> String {
     let who = by(&event.actor);
     match &event.change {
-        Change::Imposed { reason, until } => {
+        Change::Ban(BanChange::Imposed { reason, until }) => {
             format!("banned {} {who}{}", by_then(*until), because(reason))
         }
-        Change::ImposedOnExempt { reason, until } => format!(
+        Change::Ban(BanChange::Forced { reason, until }) => format!(
             "banned though exempt, {} {who}{}",
             by_then(*until),
             because(reason)
         ),
-        Change::Annotated { replaces: false } => format!("noted something {who}."),
-        Change::Annotated { replaces: true } => {
+        Change::History(HistoryChange::Annotated { replaces: false }) => {
+            format!("noted something {who}.")
+        }
+        Change::History(HistoryChange::Annotated { replaces: true }) => {
             format!("took the notes away or replaced them {who}.")
         }
-        Change::Kicked { reason } => format!("sessions ended {who}{}", because(reason)),
+        Change::History(HistoryChange::Kicked { reason }) => {
+            format!("sessions ended {who}{}", because(reason))
+        }
         Change::Undone => format!("what is told below was undone {who}."),
-        Change::Amended { reason, until } => {
+        Change::Ban(BanChange::Amended { reason, until }) => {
             format!("changed: {} {who}{}", by_then(*until), because(reason))
         }
-        Change::Lifted { reason } => format!("un-banned {who}{}", because(reason)),
-        Change::Expired => String::from("ended: its time was over."),
-        Change::ImposedByRule {
+        Change::Ban(BanChange::Lifted { reason }) => format!("un-banned {who}{}", because(reason)),
+        Change::Ban(BanChange::Expired) => String::from("ended: its time was over."),
+        Change::Ban(BanChange::ImposedByRule {
             reason,
             until,
             ordinal,
-        } => {
+        }) => {
             let rule = match event.origin.rule() {
                 Some(rule) => format!("by the rule {}", clean(rule)),
                 None => String::from("by a rule"),
@@ -76,16 +82,16 @@ pub fn happened(event: &Event) -> String {
                 because(reason)
             )
         }
-        Change::Allowed { comment, until } => {
+        Change::Exemption(ExemptionChange::Granted { comment, until }) => {
             format!(
                 "exempt from bans {} {who}{}",
                 by_then(*until),
                 because(comment)
             )
         }
-        Change::Unallowed => format!("no longer exempt {who}."),
-        Change::Forgotten => format!("its history counts no more {who}."),
-        Change::Watched { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
+        Change::Exemption(ExemptionChange::Revoked) => format!("no longer exempt {who}."),
+        Change::History(HistoryChange::Forgotten) => format!("its history counts no more {who}."),
+        Change::Subscribed { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
     }
 }
 

@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
+use super::{
+    BanChange, Change, CommandId, Event, EventId, ExemptionChange, HistoryChange, Origin, Personal,
+    Seq, Version,
+};
 use crate::core::actor::Actor;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
@@ -136,6 +139,7 @@ mod tests {
     use super::*;
     use crate::core::actor::{Door, Role};
     use crate::core::watch::{Topic, Watch};
+    use crate::core::{BanChange, ExemptionChange, HistoryChange};
 
     fn sample() -> Event {
         Event {
@@ -146,10 +150,10 @@ mod tests {
             origin: Origin::Manual,
             subject: Subject::parse("spam@example.org").unwrap(),
             based_on: Seq(3),
-            change: Change::Imposed {
+            change: Change::Ban(BanChange::Imposed {
                 reason: "spam".into(),
                 until: None,
-            },
+            }),
             personal: Personal {
                 key: 0,
                 note: Some("secret".into()),
@@ -220,33 +224,33 @@ mod tests {
             let hex: String = bytes[45..].iter().map(|b| format!("{b:02x}")).collect();
             hex
         };
-        let imposed = Change::ImposedByRule {
+        let imposed = Change::Ban(BanChange::ImposedByRule {
             reason: String::new(),
             until: Timestamp::from_millis(1),
             ordinal: 2,
-        };
+        });
         assert_eq!(
             ends("a@b.c from 192.0.2.1", imposed),
             "0003056140622e6300c0000201200304000202"
         );
-        let allowed = Change::Allowed {
+        let allowed = Change::Exemption(ExemptionChange::Granted {
             comment: "x".into(),
             until: None,
-        };
+        });
         assert!(ends("guard of a@b.c", allowed).ends_with("04056140622e630305017800"));
-        assert!(ends("a@b.c", Change::Unallowed).ends_with("0306"));
-        assert!(ends("a@b.c", Change::Forgotten).ends_with("0307"));
-        let watched = |watch| ends("a@b.c", Change::Watched { watch });
+        assert!(ends("a@b.c", Change::Exemption(ExemptionChange::Revoked)).ends_with("0306"));
+        assert!(ends("a@b.c", Change::History(HistoryChange::Forgotten)).ends_with("0307"));
+        let watched = |watch| ends("a@b.c", Change::Subscribed { watch });
         assert!(watched(None).ends_with("030800"));
         assert!(ends("a@b.c", Change::Undone).ends_with("0309"));
-        let annotated = Change::Annotated { replaces: true };
+        let annotated = Change::History(HistoryChange::Annotated { replaces: true });
         assert!(ends("a@b.c", annotated).ends_with("030a01"));
-        let despite = Change::ImposedOnExempt {
+        let despite = Change::Ban(BanChange::Forced {
             reason: "x".into(),
             until: None,
-        };
+        });
         assert!(ends("a@b.c", despite).ends_with("030b017800"));
-        let kicked = Change::Kicked { reason: "x".into() };
+        let kicked = Change::History(HistoryChange::Kicked { reason: "x".into() });
         assert!(ends("a@b.c", kicked).ends_with("030c0178"));
         let watch = Watch::of([Topic::Guards, Topic::Bans]);
         assert!(watched(Some(watch)).ends_with("03080102000200"));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Effect, Ledger, Ruling};
+use super::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ledger, Ruling, UndoRuling};
 use crate::core::active::ActiveBan;
 use crate::core::changes::EndedBan;
-use crate::core::event::{Change, Event, Seq};
+use crate::core::event::{BanChange, Change, Event, ExemptionChange, HistoryChange, Seq};
 use crate::core::exempt::Exemption;
 use crate::core::policy::Refusal;
 use crate::core::record::{Ban, Past};
@@ -40,29 +40,40 @@ impl Ledger {
 
     fn apply(&mut self, seq: Seq, event: &Event) -> Ruling {
         match &event.change {
-            Change::Imposed { reason, until } | Change::ImposedOnExempt { reason, until } => {
+            Change::Ban(BanChange::Imposed { reason, until })
+            | Change::Ban(BanChange::Forced { reason, until }) => {
                 self.impose(seq, event, reason, *until, None)
             }
-            Change::ImposedByRule {
+            Change::Ban(BanChange::ImposedByRule {
                 reason,
                 until,
                 ordinal,
-            } => self.impose(seq, event, reason, Some(*until), Some(*ordinal)),
-            Change::Amended { reason, until } => self.amend(seq, event, reason, *until),
-            Change::Lifted { .. } | Change::Expired => self.lift(seq, event),
-            Change::Allowed { comment, until } => self.allow(seq, event, comment, *until),
-            Change::Unallowed => match self.exemptions.remove(&event.subject) {
-                Some(exemption) => Ruling::Unallowed(exemption),
-                None => Ruling::NotAllowed(event.subject.clone()),
-            },
-            Change::Forgotten => self.forget(event),
-            Change::Watched { watch } => self.watch(event, watch.clone()),
-            Change::Annotated { .. } => Ruling::Annotated(event.subject.clone()),
+            }) => self.impose(seq, event, reason, Some(*until), Some(*ordinal)),
+            Change::Ban(BanChange::Amended { reason, until }) => {
+                self.amend(seq, event, reason, *until)
+            }
+            Change::Ban(BanChange::Lifted { .. }) | Change::Ban(BanChange::Expired) => {
+                self.lift(seq, event)
+            }
+            Change::Exemption(ExemptionChange::Granted { comment, until }) => {
+                self.allow(seq, event, comment, *until)
+            }
+            Change::Exemption(ExemptionChange::Revoked) => {
+                match self.exemptions.remove(&event.subject) {
+                    Some(exemption) => Ruling::Exemption(ExemptionRuling::Revoked(exemption)),
+                    None => Ruling::Exemption(ExemptionRuling::NotExempt(event.subject.clone())),
+                }
+            }
+            Change::History(HistoryChange::Forgotten) => self.forget(event),
+            Change::Subscribed { watch } => self.watch(event, watch.clone()),
+            Change::History(HistoryChange::Annotated { .. }) => {
+                Ruling::History(HistoryRuling::Annotated(event.subject.clone()))
+            }
             Change::Undone => self.undo(seq, event),
-            Change::Kicked { .. } => {
+            Change::History(HistoryChange::Kicked { .. }) => {
                 // It stands in the history, and changes nothing: the version stays.
                 self.dossiers.of(&event.subject).trail.push(seq);
-                Ruling::Kicked(event.subject.clone())
+                Ruling::History(HistoryRuling::Kicked(event.subject.clone()))
             }
         }
     }
@@ -84,7 +95,7 @@ impl Ledger {
         ordinal: Option<u32>,
     ) -> Ruling {
         // Allowed after this was decided.
-        let insists = matches!(event.change, Change::ImposedOnExempt { .. });
+        let insists = matches!(event.change, Change::Ban(BanChange::Forced { .. }));
         if let Some(exemption) = self.exemptions.covering(&event.subject, event.at)
             && !insists
         {
@@ -95,7 +106,7 @@ impl Ledger {
             if ban.is_in_force(event.at) {
                 return match insists && !ban.insisted {
                     true => self.amend(seq, event, reason, until),
-                    false => Ruling::Already(ban.clone()),
+                    false => Ruling::Ban(BanRuling::Already(ban.clone())),
                 };
             }
             // Its time was over and nobody had written that down yet.
@@ -121,37 +132,43 @@ impl Ledger {
         };
         dossier.current = Some(ban.id);
         self.enter(ban.clone());
-        Ruling::Banned(ban)
+        Ruling::Ban(BanRuling::Banned(ban))
     }
 
     fn amend(&mut self, seq: Seq, event: &Event, reason: &str, until: Option<Timestamp>) -> Ruling {
         let Some(mut ban) = self.take(&event.subject) else {
-            return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
+            return Ruling::Ban(BanRuling::NotBanned(
+                event.subject.clone(),
+                self.last(&event.subject).cloned(),
+            ));
         };
         let before = ban.until;
         let before_reason = std::mem::replace(&mut ban.reason, reason.to_owned());
         ban.until = until;
         ban.by = event.actor.clone();
-        ban.insisted |= matches!(event.change, Change::ImposedOnExempt { .. });
+        ban.insisted |= matches!(event.change, Change::Ban(BanChange::Forced { .. }));
         ban.version = seq;
         if let Some(dossier) = self.dossiers.get_mut(&event.subject) {
             dossier.length = until.map(|end| end.since(ban.since));
         }
         self.enter(ban.clone());
-        Ruling::Amended {
+        Ruling::Ban(BanRuling::Amended {
             ban,
             before,
             before_reason,
-        }
+        })
     }
 
     fn lift(&mut self, seq: Seq, event: &Event) -> Ruling {
         let Some(ban) = self.take(&event.subject) else {
-            return Ruling::NotBanned(event.subject.clone(), self.last(&event.subject).cloned());
+            return Ruling::Ban(BanRuling::NotBanned(
+                event.subject.clone(),
+                self.last(&event.subject).cloned(),
+            ));
         };
-        let by_hand = matches!(event.change, Change::Lifted { .. });
+        let by_hand = matches!(event.change, Change::Ban(BanChange::Lifted { .. }));
         self.close(&ban, seq, event, by_hand);
-        Ruling::Lifted(ban)
+        Ruling::Ban(BanRuling::Lifted(ban))
     }
 
     fn close(&mut self, ban: &Ban, seq: Seq, event: &Event, by_hand: bool) {
@@ -208,7 +225,7 @@ impl Ledger {
                 lifted.push(ban);
             }
         }
-        Ruling::Allowed { exemption, lifted }
+        Ruling::Exemption(ExemptionRuling::Granted { exemption, lifted })
     }
 
     fn forget(&mut self, event: &Event) -> Ruling {
@@ -218,10 +235,10 @@ impl Ledger {
         dossier.length = None;
         dossier.clean = Some(event.at);
         dossier.forgotten = Some(event.at);
-        Ruling::Forgotten {
+        Ruling::History(HistoryRuling::Forgotten {
             subject: event.subject.clone(),
             bans,
-        }
+        })
     }
 
     fn watch(&mut self, event: &Event, watch: Option<Watch>) -> Ruling {
@@ -230,7 +247,7 @@ impl Ledger {
             Some(watch) => self.watches.insert(subject.clone(), watch),
             None => self.watches.remove(&subject),
         };
-        Ruling::Watched { subject, watch }
+        Ruling::Subscribed { subject, watch }
     }
 
     /// Puts a ban into every index.
@@ -260,17 +277,18 @@ impl Ledger {
 /// What a ruling asks of the world; `None` when nothing was changed.
 fn effects_of(ruling: &Ruling, subject: &Subject) -> Option<Vec<Effect>> {
     match ruling {
-        Ruling::Banned(_) | Ruling::Amended { .. } | Ruling::Lifted(_) | Ruling::Undone { .. } => {
-            Some(vec![Effect::Settle(subject.clone())])
-        }
-        Ruling::Allowed { lifted, .. } => {
+        Ruling::Ban(BanRuling::Banned(_))
+        | Ruling::Ban(BanRuling::Amended { .. })
+        | Ruling::Ban(BanRuling::Lifted(_))
+        | Ruling::Undo(UndoRuling::Undone { .. }) => Some(vec![Effect::Settle(subject.clone())]),
+        Ruling::Exemption(ExemptionRuling::Granted { lifted, .. }) => {
             let subjects = lifted.iter().map(|ban| ban.subject.clone());
             Some(subjects.map(Effect::Settle).collect())
         }
-        Ruling::Unallowed(_)
-        | Ruling::Forgotten { .. }
-        | Ruling::Watched { .. }
-        | Ruling::Annotated(_) => Some(Vec::new()),
+        Ruling::Exemption(ExemptionRuling::Revoked(_))
+        | Ruling::History(HistoryRuling::Forgotten { .. })
+        | Ruling::Subscribed { .. }
+        | Ruling::History(HistoryRuling::Annotated(_)) => Some(Vec::new()),
         _ => None,
     }
 }

@@ -1,60 +1,46 @@
 //! What came of a report, and what follows from it.
 
-use crate::core::exempt::Exemption;
 use crate::core::policy::Refusal;
-use crate::core::record::{Ban, Past};
+use crate::core::record::Ban;
 use crate::core::subject::Subject;
-use crate::core::time::Timestamp;
 use crate::core::undo::Deed;
 use crate::core::watch::Watch;
+
+pub use crate::core::bans::BanRuling;
+pub use crate::core::exemptions::ExemptionRuling;
+pub use crate::core::history::HistoryRuling;
 
 /// The answer to whoever reported something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
-    /// A ban began.
-    Banned(Ban),
-    /// The ban in force has other terms now.
-    Amended {
-        /// As it is now.
-        ban: Ban,
-        /// The end it had.
-        before: Option<Timestamp>,
-        /// The reason it had.
-        before_reason: String,
-    },
-    /// The ban in force ended.
-    Lifted(Ban),
-    /// The same ban is in force already; nothing changed.
-    Already(Ban),
-    /// There is no ban to lift; with the last one there was.
-    NotBanned(Subject, Option<Past>),
-    /// The rules do not allow it.
-    Refused(Refusal),
-    /// An exemption began, or has another comment or end now.
-    Allowed {
-        /// As it is now.
-        exemption: Exemption,
-        /// The bans it covers, which ended by it.
-        lifted: Vec<Ban>,
-    },
-    /// An exemption ended.
-    Unallowed(Exemption),
-    /// There is no exemption of exactly this subject.
-    NotAllowed(Subject),
-    /// The history of a subject counts no more.
-    Forgotten {
-        /// Whose.
-        subject: Subject,
-        /// How many bans counted until now.
-        bans: u32,
-    },
-    /// A person or a room hears other news now.
-    Watched {
+    /// About a ban.
+    Ban(BanRuling),
+    /// About an exemption.
+    Exemption(ExemptionRuling),
+    /// About what is known of a subject besides.
+    History(HistoryRuling),
+    /// A person or a room receives other notifications now.
+    Subscribed {
         /// Who.
         subject: Subject,
-        /// Which; `None`: what everybody hears who expressed no wish.
+        /// Which; `None`: those of everybody who chose none.
         watch: Option<Watch>,
     },
+    /// About taking back.
+    Undo(UndoRuling),
+    /// The rules do not allow it.
+    Refused(Refusal),
+    /// Somebody else was first with this; nothing changed.
+    Overtaken(Box<Deed>),
+    /// Somebody else changed the subject in between; nothing changed.
+    Stale,
+    /// There was nothing to do.
+    Noted,
+}
+
+/// What came of an order to take something back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UndoRuling {
     /// What was done last is taken back.
     Undone {
         /// What that was.
@@ -64,18 +50,8 @@ pub enum Ruling {
         /// The ban that stands again, or with its earlier terms.
         ban: Option<Ban>,
     },
-    /// Somebody else was first with this; nothing changed.
-    Overtaken(Box<Deed>),
     /// What was to be taken back is not the last change of the subject any more.
     ChangedSince(Subject),
-    /// There is a note more, or less.
-    Annotated(Subject),
-    /// Its sessions were to be ended.
-    Kicked(Subject),
-    /// Somebody else changed the subject in between; nothing changed.
-    Stale,
-    /// There was nothing to do.
-    Noted,
 }
 
 /// What a folded event asks of the world, in this order.

@@ -400,7 +400,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::watch::Topic;
-    use crate::core::{Change, Event, EventId, Origin, Timestamp};
+    use crate::core::{
+        BanChange, Change, Event, EventId, ExemptionChange, HistoryChange, Origin, Timestamp,
+    };
 
     /// A ledger with something in every field.
     fn sample() -> Ledger {
@@ -408,25 +410,27 @@ mod tests {
         let at = Timestamp::from_millis;
         let reason = || String::from("spam");
         let until = Some(at(90_000));
-        let by_rule = Change::ImposedByRule {
+        let by_rule = Change::Ban(BanChange::ImposedByRule {
             reason: reason(),
             until: at(70_000),
             ordinal: 3,
-        };
-        let allowed = Change::Allowed {
+        });
+        let allowed = Change::Exemption(ExemptionChange::Granted {
             comment: String::from("office"),
             until,
+        });
+        let imposed = || {
+            Change::Ban(BanChange::Imposed {
+                reason: reason(),
+                until,
+            })
         };
-        let imposed = || Change::Imposed {
-            reason: reason(),
-            until,
-        };
-        let changed = Change::Amended {
+        let changed = Change::Ban(BanChange::Amended {
             reason: String::from("ads"),
             until: None,
-        };
-        let lifted = Change::Lifted { reason: reason() };
-        let watched = Change::Watched {
+        });
+        let lifted = Change::Ban(BanChange::Lifted { reason: reason() });
+        let watched = Change::Subscribed {
             watch: Some(Watch::of([Topic::Bans])),
         };
         let story = [
@@ -437,7 +441,7 @@ mod tests {
             ("192.0.2.7", by_rule.clone()),
             ("c@example.org from 198.51.100.1", by_rule),
             ("192.0.2.0/24", allowed),
-            ("c@example.org", Change::Forgotten),
+            ("c@example.org", Change::History(HistoryChange::Forgotten)),
             ("c@example.org", watched),
         ];
         for (seq, (subject, change)) in (1..).zip(story) {

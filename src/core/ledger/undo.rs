@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ledger, Ruling};
+use super::{Ledger, Ruling, UndoRuling};
 use crate::core::changes::EndedBan;
 use crate::core::dossier::Dossier;
 use crate::core::event::{CommandId, Event, Seq};
@@ -126,7 +126,7 @@ impl Ledger {
     pub(super) fn undo(&mut self, seq: Seq, event: &Event) -> Ruling {
         let subject = &event.subject;
         let Some(deed) = self.undoable(subject).cloned() else {
-            return Ruling::ChangedSince(subject.clone());
+            return Ruling::Undo(UndoRuling::ChangedSince(subject.clone()));
         };
         let Before {
             dossier,
@@ -169,10 +169,10 @@ impl Ledger {
             self.recent.stands_again(ban.id);
             self.enter(ban.clone());
         }
-        Ruling::Undone {
+        Ruling::Undo(UndoRuling::Undone {
             deed: Box::new(deed),
             stood,
             ban,
-        }
+        })
     }
 }

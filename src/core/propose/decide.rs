@@ -1,9 +1,9 @@
 //! What an order changes, or the answer when it changes nothing. One function a kind of order.
 
-use super::{Order, What};
+use super::{Action, BanOrder, ExemptionOrder, HistoryOrder, Order};
 use crate::core::actor::Role;
-use crate::core::event::{Change, Personal};
-use crate::core::ledger::{Ledger, Ruling};
+use crate::core::event::{BanChange, Change, ExemptionChange, HistoryChange, Personal};
+use crate::core::ledger::{BanRuling, ExemptionRuling, Ledger, Ruling};
 use crate::core::policy::{Policy, Refusal};
 use crate::core::record::Ban;
 use crate::core::subject::Subject;
@@ -43,27 +43,32 @@ impl<'a> Case<'a> {
 
     pub(super) fn decide(&self) -> Decision {
         match &self.order.what {
-            What::Ban { term, reason, note } | What::BanExempt { term, reason, note } => {
+            Action::Ban(BanOrder::Impose { term, reason, note })
+            | Action::Ban(BanOrder::Force { term, reason, note }) => {
                 self.ban(*term, reason.as_deref(), note.as_deref())
             }
-            What::Adopt {
+            Action::Ban(BanOrder::Import {
                 reason, note, term, ..
-            } => self.adopt(reason, note.as_deref(), *term),
-            What::Extend { by } => self.extend(*by),
-            What::Lift { reason } => self.lift(reason),
-            What::Annotate { note, replaces } => self.annotate(note.as_deref(), *replaces),
-            What::Kick { reason } => self.kick(reason),
-            What::Allow { term, comment } => self.allow(*term, comment),
-            What::Unallow => self.unallow(),
-            What::Forget => self.forget(),
-            What::Watch(watch) => self.watch(watch.as_ref()),
-            What::Undo { deed } => self.undo(*deed),
+            }) => self.adopt(reason, note.as_deref(), *term),
+            Action::Ban(BanOrder::Extend { by }) => self.extend(*by),
+            Action::Ban(BanOrder::Lift { reason }) => self.lift(reason),
+            Action::History(HistoryOrder::Annotate { note, replaces }) => {
+                self.annotate(note.as_deref(), *replaces)
+            }
+            Action::History(HistoryOrder::Kick { reason }) => self.kick(reason),
+            Action::Exemption(ExemptionOrder::Grant { term, comment }) => {
+                self.allow(*term, comment)
+            }
+            Action::Exemption(ExemptionOrder::Revoke) => self.unallow(),
+            Action::History(HistoryOrder::Forget) => self.forget(),
+            Action::Subscribe(watch) => self.watch(watch.as_ref()),
+            Action::Undo { deed } => self.undo(*deed),
         }
     }
 
     /// A ban, or other terms for the one in force. What is not said stays as it is.
     fn ban(&self, term: Option<Term>, reason: Option<&str>, note: Option<&str>) -> Decision {
-        let insists = matches!(self.order.what, What::BanExempt { .. });
+        let insists = matches!(self.order.what, Action::Ban(BanOrder::Force { .. }));
         let wanted = match (term, self.standing) {
             (Some(term), _) => term,
             (None, Some(ban)) => Term::up_to(ban.until),
@@ -85,8 +90,8 @@ impl<'a> Case<'a> {
         let Some(ban) = self.standing else {
             let reason = reason.unwrap_or_default().to_owned();
             let change = match insists {
-                true => Change::ImposedOnExempt { reason, until },
-                false => Change::Imposed { reason, until },
+                true => Change::Ban(BanChange::Forced { reason, until }),
+                false => Change::Ban(BanChange::Imposed { reason, until }),
             };
             return Ok((change, noted(note)));
         };
@@ -95,12 +100,12 @@ impl<'a> Case<'a> {
         let reason = reason.unwrap_or(&ban.reason).to_owned();
         let is_same = until == ban.until && reason == ban.reason && note.is_none();
         if is_same && !newly_insists {
-            return Err(Box::new(Ruling::Already(ban.clone())));
+            return Err(Box::new(Ruling::Ban(BanRuling::Already(ban.clone()))));
         }
         self.permits_change(ban)?;
         let change = match newly_insists {
-            true => Change::ImposedOnExempt { reason, until },
-            false => Change::Amended { reason, until },
+            true => Change::Ban(BanChange::Forced { reason, until }),
+            false => Change::Ban(BanChange::Amended { reason, until }),
         };
         Ok((change, noted(note)))
     }
@@ -112,15 +117,21 @@ impl<'a> Case<'a> {
         let reason = reason.to_owned();
         let until = term.ends(self.now);
         match self.standing {
-            None => Ok((Change::Imposed { reason, until }, noted(note))),
+            None => Ok((
+                Change::Ban(BanChange::Imposed { reason, until }),
+                noted(note),
+            )),
             Some(ban) if lasts_longer(term, ban, self.now) => {
                 let reason = match ban.reason.is_empty() {
                     true => reason,
                     false => ban.reason.clone(),
                 };
-                Ok((Change::Amended { reason, until }, noted(note)))
+                Ok((
+                    Change::Ban(BanChange::Amended { reason, until }),
+                    noted(note),
+                ))
             }
-            Some(ban) => Err(Box::new(Ruling::Already(ban.clone()))),
+            Some(ban) => Err(Box::new(Ruling::Ban(BanRuling::Already(ban.clone())))),
         }
     }
 
@@ -128,10 +139,10 @@ impl<'a> Case<'a> {
     fn extend(&self, by: Term) -> Decision {
         self.needs(Role::Moderator, "Extending a ban")?;
         let Some(ban) = self.standing else {
-            return Err(Box::new(Ruling::NotBanned(
+            return Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
                 self.order.subject.clone(),
                 None,
-            )));
+            ))));
         };
         let Some(end) = ban.until else {
             return Err(Refusal::NotLonger(ban.id, None).into());
@@ -148,61 +159,69 @@ impl<'a> Case<'a> {
         self.policy
             .allows_term(self.order.actor.role, term, self.now)?;
         let reason = ban.reason.clone();
-        alone(Change::Amended { reason, until })
+        alone(Change::Ban(BanChange::Amended { reason, until }))
     }
 
     fn lift(&self, reason: &str) -> Decision {
         self.permits_lift(reason)?;
         let subject = &self.order.subject;
         match self.standing {
-            None => Err(Box::new(Ruling::NotBanned(
+            None => Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
                 subject.clone(),
                 self.ledger.last(subject).cloned(),
-            ))),
-            Some(_) => alone(Change::Lifted {
+            )))),
+            Some(_) => alone(Change::Ban(BanChange::Lifted {
                 reason: reason.to_owned(),
-            }),
+            })),
         }
     }
 
     fn annotate(&self, note: Option<&str>, replaces: bool) -> Decision {
         self.permits_note(note)?;
-        Ok((Change::Annotated { replaces }, noted(note)))
+        Ok((
+            Change::History(HistoryChange::Annotated { replaces }),
+            noted(note),
+        ))
     }
 
     fn kick(&self, reason: &str) -> Decision {
         self.permits_kick(reason)?;
-        alone(Change::Kicked {
+        alone(Change::History(HistoryChange::Kicked {
             reason: reason.to_owned(),
-        })
+        }))
     }
 
     fn allow(&self, term: Option<Term>, comment: &str) -> Decision {
         let until = term.and_then(|term| term.ends(self.now));
         self.permits_allow(until, comment)?;
         let comment = comment.to_owned();
-        alone(Change::Allowed { comment, until })
+        alone(Change::Exemption(ExemptionChange::Granted {
+            comment,
+            until,
+        }))
     }
 
     fn unallow(&self) -> Decision {
         self.needs(Role::Admin, "Taking an exemption back")?;
         let subject = &self.order.subject;
         match self.ledger.exemptions().any(|one| one.subject == *subject) {
-            true => alone(Change::Unallowed),
-            false => Err(Box::new(Ruling::NotAllowed(subject.clone()))),
+            true => alone(Change::Exemption(ExemptionChange::Revoked)),
+            false => Err(Box::new(Ruling::Exemption(ExemptionRuling::NotExempt(
+                subject.clone(),
+            )))),
         }
     }
 
     fn forget(&self) -> Decision {
         self.needs(Role::Admin, "Forgetting a history")?;
-        alone(Change::Forgotten)
+        alone(Change::History(HistoryChange::Forgotten))
     }
 
     fn watch(&self, watch: Option<&Watch>) -> Decision {
         self.permits_watch()?;
         match self.ledger.watch_of(&self.order.subject) == watch {
             true => Err(Box::new(Ruling::Noted)),
-            false => alone(Change::Watched {
+            false => alone(Change::Subscribed {
                 watch: watch.cloned(),
             }),
         }

@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use crate::core::actor::Actor;
-use crate::core::event::{CommandId, Event, Origin, Seq};
+use crate::core::event::{CommandId, Event, Seq};
 use crate::core::subject::{Account, Subject};
-use crate::core::term::Term;
 use crate::core::watch::Watch;
+
+pub use crate::core::bans::BanOrder;
+pub use crate::core::exemptions::ExemptionOrder;
+pub use crate::core::history::HistoryOrder;
 
 /// What [`propose`](super::propose) turns into events. Logins are [`Signal`](crate::core::Signal)s: they are counted first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +49,13 @@ pub struct Order {
     /// Whom it is about.
     pub subject: Subject,
     /// What.
-    pub what: What,
+    pub what: Action,
 }
 
 impl Order {
     /// An order of somebody whose account and addresses are not known, and that is part of no command. The other methods
     /// say what differs.
-    pub fn new(actor: Actor, subject: Subject, what: What) -> Order {
+    pub fn new(actor: Actor, subject: Subject, what: Action) -> Order {
         Order {
             actor,
             own_account: None,
@@ -93,78 +96,20 @@ impl Order {
     }
 }
 
-/// The kinds of order.
+/// What an order is about: one variant for each part of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// Ban, or change the terms of the ban in force.
-    Ban {
-        /// For how long; `None`: the default, or as it is.
-        term: Option<Term>,
-        /// Public reason; `None`: none, or as it is.
-        reason: Option<String>,
-        /// Private note.
-        note: Option<String>,
-    },
-    /// Take over a ban made elsewhere. One that stands here is never shortened by it.
-    Adopt {
-        /// Public reason.
-        reason: String,
-        /// Private note.
-        note: Option<String>,
-        /// How long. A length counts from when it is taken over first: taken over again, it changes
-        /// nothing.
-        term: Term,
-        /// Where it comes from.
-        origin: Origin,
-    },
-    /// Un-ban.
-    Lift {
-        /// Why, for the history.
-        reason: String,
-    },
-    /// Exempt from bans, or change comment and end of the exemption.
-    Allow {
-        /// For how long; `None`: until somebody takes it back.
-        term: Option<Term>,
-        /// Why.
-        comment: String,
-    },
-    /// Take an exemption back.
-    Unallow,
-    /// Forget the history: growth starts anew and counters are cleared; of an account also those
-    /// of its guard and pairs, of a network those of all in it.
-    Forget,
-    /// Ban somebody who is exempt, because an admin insists. Otherwise as [`What::Ban`].
-    BanExempt {
-        /// For how long; `None`: the default, or as it is.
-        term: Option<Term>,
-        /// Public reason; `None`: none, or as it is.
-        reason: Option<String>,
-        /// Private note.
-        note: Option<String>,
-    },
-    /// Make the ban in force longer: by a length, or to a later end. Never shorter.
-    Extend {
-        /// A length is added to the end it has.
-        by: Term,
-    },
-    /// Add a private note, or let none or only this one be left.
-    Annotate {
-        /// The note.
-        note: Option<String>,
-        /// The notes there are count no more.
-        replaces: bool,
-    },
+pub enum Action {
+    /// The ban of the subject.
+    Ban(BanOrder),
+    /// The exemption of the subject.
+    Exemption(ExemptionOrder),
+    /// What is known of the subject besides.
+    History(HistoryOrder),
+    /// Let a person or a room receive these notifications; `None`: those of everybody who chose none.
+    Subscribe(Option<Watch>),
     /// Take back the last change of the subject.
     Undo {
         /// Which one that was when it was asked for. Is it another by now, nothing is done.
         deed: Seq,
     },
-    /// End the sessions that are open, without a ban. What does it is the server.
-    Kick {
-        /// Public reason.
-        reason: String,
-    },
-    /// Let a person or a room hear these news; `None`: what everybody hears who expressed no wish.
-    Watch(Option<Watch>),
 }

@@ -1,7 +1,7 @@
 //! Who may give which order: roles, terms, whose ban it is, and that nobody shuts themselves out.
 
-use super::What;
 use super::decide::Case;
+use super::{Action, BanOrder};
 use crate::core::actor::Role;
 use crate::core::event::Origin;
 use crate::core::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
@@ -29,7 +29,7 @@ impl Case<'_> {
         let (role, subject) = (self.order.actor.role, &self.order.subject);
         self.permits_own_account()?;
         match self.order.what {
-            What::BanExempt { .. } => {
+            Action::Ban(BanOrder::Force { .. }) => {
                 self.policy
                     .allows_insisting(role, subject, term, self.now)?;
             }

@@ -8,6 +8,7 @@ use crate::core::actor::{Door, Role};
 use crate::core::event::Seq;
 use crate::core::ledger::{Effect, Verdict};
 use crate::core::term::Term;
+use crate::core::{Action, BanChange, BanOrder, BanRuling, HistoryChange, HistoryOrder};
 
 /// A little world: one ledger, one policy, a clock that stands still until told.
 struct World {
@@ -31,7 +32,7 @@ impl World {
         }
     }
 
-    fn order(&mut self, role: Role, subject: &str, what: What) -> Ruling {
+    fn order(&mut self, role: Role, subject: &str, what: Action) -> Ruling {
         let order = Order::new(
             Actor::person("admin@example.org/x", role, Door::Chat),
             Subject::parse(subject).unwrap(),
@@ -66,18 +67,18 @@ impl World {
     }
 
     fn ban(&mut self, subject: &str, term: Option<&str>, reason: Option<&str>) -> Ruling {
-        let what = What::Ban {
+        let what = Action::Ban(BanOrder::Impose {
             term: term.map(|term| Term::parse(term).unwrap()),
             reason: reason.map(str::to_owned),
             note: None,
-        };
+        });
         self.order(Role::Admin, subject, what)
     }
 
     fn lift(&mut self, subject: &str) -> Ruling {
-        let what = What::Lift {
+        let what = Action::Ban(BanOrder::Lift {
             reason: String::new(),
-        };
+        });
         self.order(Role::Admin, subject, what)
     }
 
@@ -92,17 +93,25 @@ impl World {
 fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
     let mut world = World::new();
     world.ban("spam@example.org", Some("1h"), None);
-    world.order(Role::Admin, "spam@example.org", What::Forget);
+    world.order(
+        Role::Admin,
+        "spam@example.org",
+        Action::History(HistoryOrder::Forget),
+    );
     world.now = world.now.saturating_add(Duration::from_secs(3_600));
     let ended = world.submit(&Intent::Tick);
-    assert!(matches!(ended, Some(Ruling::Lifted(_))), "{ended:?}");
+    assert!(
+        matches!(ended, Some(Ruling::Ban(BanRuling::Lifted(_)))),
+        "{ended:?}"
+    );
     assert_eq!(world.ledger.next_end(), None);
 }
 
 #[test]
 fn a_ban_holds_until_it_is_lifted_and_history_counts_on() {
     let mut world = World::new();
-    let Ruling::Banned(ban) = world.ban("spam@example.org", None, Some("spam")) else {
+    let Ruling::Ban(BanRuling::Banned(ban)) = world.ban("spam@example.org", None, Some("spam"))
+    else {
         panic!()
     };
     assert_eq!((ban.id.0, ban.ordinal, ban.until), (1, 1, None));
@@ -110,16 +119,19 @@ fn a_ban_holds_until_it_is_lifted_and_history_counts_on() {
         world.verdict("spam@example.org", "192.0.2.1"),
         Verdict::Refuse { .. }
     ));
-    assert!(matches!(world.lift("spam@example.org"), Ruling::Lifted(_)));
+    assert!(matches!(
+        world.lift("spam@example.org"),
+        Ruling::Ban(BanRuling::Lifted(_))
+    ));
     assert_eq!(
         world.verdict("spam@example.org", "192.0.2.1"),
         Verdict::LetIn
     );
-    let Ruling::NotBanned(_, Some(past)) = world.lift("spam@example.org") else {
+    let Ruling::Ban(BanRuling::NotBanned(_, Some(past))) = world.lift("spam@example.org") else {
         panic!()
     };
     assert_eq!(past.id.0, 1);
-    let Ruling::Banned(again) = world.ban("spam@example.org", None, None) else {
+    let Ruling::Ban(BanRuling::Banned(again)) = world.ban("spam@example.org", None, None) else {
         panic!()
     };
     assert_eq!((again.id.0, again.ordinal), (2, 2));
@@ -141,14 +153,15 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
         Verdict::LetIn
     );
     // Banned anew before the clock wrote down the end: a second ban, not a change of the first.
-    let Ruling::Banned(ban) = world.ban("spam@example.org", Some("1h"), None) else {
+    let Ruling::Ban(BanRuling::Banned(ban)) = world.ban("spam@example.org", Some("1h"), None)
+    else {
         panic!()
     };
     assert_eq!(ban.ordinal, 2);
     world.now = ban.until.unwrap();
     assert!(matches!(
         world.submit(&Intent::Tick),
-        Some(Ruling::Lifted(_))
+        Some(Ruling::Ban(BanRuling::Lifted(_)))
     ));
     assert_eq!(world.ledger.next_end(), None);
 }
@@ -159,13 +172,14 @@ fn other_terms_change_the_ban_and_the_same_terms_do_not() {
     world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam"));
     assert!(matches!(
         world.ban("spam@example.org", None, None),
-        Ruling::Already(_)
+        Ruling::Ban(BanRuling::Already(_))
     ));
     assert!(matches!(
         world.ban("spam@example.org", Some("until 2030-01-01"), Some("spam")),
-        Ruling::Already(_)
+        Ruling::Ban(BanRuling::Already(_))
     ));
-    let Ruling::Amended { ban, before, .. } = world.ban("spam@example.org", Some("forever"), None)
+    let Ruling::Ban(BanRuling::Amended { ban, before, .. }) =
+        world.ban("spam@example.org", Some("forever"), None)
     else {
         panic!()
     };
@@ -237,13 +251,17 @@ fn nobody_bans_themselves_or_what_is_exempt() {
 #[test]
 fn a_moderator_has_a_longest_term_and_no_networks() {
     let mut world = World::new();
-    let ban = |term: Option<&str>| What::Ban {
-        term: term.map(|term| Term::parse(term).unwrap()),
-        reason: None,
-        note: None,
+    let ban = |term: Option<&str>| {
+        Action::Ban(BanOrder::Impose {
+            term: term.map(|term| Term::parse(term).unwrap()),
+            reason: None,
+            note: None,
+        })
     };
-    let lift = || What::Lift {
-        reason: String::new(),
+    let lift = || {
+        Action::Ban(BanOrder::Lift {
+            reason: String::new(),
+        })
     };
     let refused = |ruling| matches!(ruling, Ruling::Refused(_));
     let role = Role::Moderator;
@@ -262,7 +280,8 @@ fn a_moderator_has_a_longest_term_and_no_networks() {
         "203.0.113.0/24",
         ban(Some("1d"))
     )));
-    let Ruling::Banned(ban_) = world.order(role, "spam@example.org", ban(None)) else {
+    let Ruling::Ban(BanRuling::Banned(ban_)) = world.order(role, "spam@example.org", ban(None))
+    else {
         panic!()
     };
     assert_eq!(
@@ -271,7 +290,7 @@ fn a_moderator_has_a_longest_term_and_no_networks() {
     );
     assert!(matches!(
         world.order(role, "spam@example.org", lift()),
-        Ruling::Lifted(_)
+        Ruling::Ban(BanRuling::Lifted(_))
     ));
     world.ban("other@example.org", None, None);
     assert!(refused(world.order(role, "other@example.org", lift())));
@@ -294,11 +313,11 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
         Intent::Order(Order::new(
             Actor::person("a@example.org", Role::Admin, Door::Chat),
             Subject::parse("spam@example.org").unwrap(),
-            What::Ban {
+            Action::Ban(BanOrder::Impose {
                 term: None,
                 reason: Some(reason.into()),
                 note: None,
-            },
+            }),
         ))
     };
     let mut events = Vec::new();
@@ -315,7 +334,7 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
         }
     }
     let (ruling, effects) = world.ledger.fold(Seq(1), &events[0]);
-    assert!(matches!(ruling, Ruling::Banned(_)));
+    assert!(matches!(ruling, Ruling::Ban(BanRuling::Banned(_))));
     assert_eq!(effects, [Effect::Settle(events[0].subject.clone())]);
     assert_eq!(
         world.ledger.fold(Seq(2), &events[1]),
@@ -331,34 +350,34 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
 fn a_ban_taken_over_from_elsewhere_says_so_and_never_shortens_one_that_stands() {
     let mut world = World::new();
     let adopt = |world: &mut World, subject: &str, until: Option<&str>| {
-        let what = What::Adopt {
+        let what = Action::Ban(BanOrder::Import {
             reason: "from the list".into(),
             note: None,
             term: until.map_or(Term::Forever, |until| Term::parse(until).unwrap()),
             origin: Origin::Imported,
-        };
+        });
         world.order(Role::Admin, subject, what)
     };
-    let Ruling::Banned(ban) = adopt(&mut world, "a@b.c", Some("2026-12-01")) else {
+    let Ruling::Ban(BanRuling::Banned(ban)) = adopt(&mut world, "a@b.c", Some("2026-12-01")) else {
         panic!("not banned");
     };
     assert_eq!(ban.origin, Origin::Imported);
     let again = adopt(&mut world, "a@b.c", Some("2026-12-01"));
-    assert!(matches!(again, Ruling::Already(_)));
+    assert!(matches!(again, Ruling::Ban(BanRuling::Already(_))));
     let shorter = adopt(&mut world, "a@b.c", Some("2026-11-30"));
-    assert!(matches!(shorter, Ruling::Already(_)));
+    assert!(matches!(shorter, Ruling::Ban(BanRuling::Already(_))));
     let longer = adopt(&mut world, "a@b.c", None);
-    assert!(matches!(longer, Ruling::Amended { ban, .. } if ban.until.is_none()));
+    assert!(matches!(longer, Ruling::Ban(BanRuling::Amended { ban, .. }) if ban.until.is_none()));
     let span = adopt(&mut world, "e@b.c", Some("2d"));
-    assert!(matches!(span, Ruling::Banned(_)));
+    assert!(matches!(span, Ruling::Ban(BanRuling::Banned(_))));
     world.now = world.now.saturating_add(Duration::from_secs(3_600));
     let again = adopt(&mut world, "e@b.c", Some("2d"));
     assert!(
-        matches!(again, Ruling::Already(_)),
+        matches!(again, Ruling::Ban(BanRuling::Already(_))),
         "each time it became longer"
     );
     let longer = adopt(&mut world, "e@b.c", Some("3d"));
-    assert!(matches!(longer, Ruling::Amended { .. }));
+    assert!(matches!(longer, Ruling::Ban(BanRuling::Amended { .. })));
     let over = adopt(&mut world, "d@b.c", Some("2026-11-01"));
     assert!(matches!(over, Ruling::Refused(Refusal::EndsInThePast(_))));
     let exempt = adopt(&mut world, "127.0.0.9", None);
@@ -379,12 +398,14 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
         )
     };
     let recall = |world: &mut World, event: Event| world.submit(&Intent::Recall(Box::new(event)));
-    let imposed = |until| Change::Imposed {
-        reason: "then".into(),
-        until,
+    let imposed = |until| {
+        Change::Ban(BanChange::Imposed {
+            reason: "then".into(),
+            until,
+        })
     };
     let then = event(200, "2025-01-01", imposed(Timestamp::parse("2025-01-09")));
-    let Some(Ruling::Banned(ban)) = recall(&mut world, then) else {
+    let Some(Ruling::Ban(BanRuling::Banned(ban))) = recall(&mut world, then) else {
         panic!("not taken in");
     };
     let since = Timestamp::parse("2025-01-01").unwrap();
@@ -392,10 +413,13 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
         (ban.since, ban.by.name.as_str()),
         (since, "old@example.org/x")
     );
-    let end = event(201, "2025-01-09", Change::Expired);
-    assert!(matches!(recall(&mut world, end), Some(Ruling::Lifted(_))));
+    let end = event(201, "2025-01-09", Change::Ban(BanChange::Expired));
+    assert!(matches!(
+        recall(&mut world, end),
+        Some(Ruling::Ban(BanRuling::Lifted(_)))
+    ));
     assert_eq!(world.ledger.times_banned(&ban.subject), 1);
-    let between = event(203, "2025-01-05", Change::Forgotten);
+    let between = event(203, "2025-01-05", Change::History(HistoryChange::Forgotten));
     assert_eq!(recall(&mut world, between), Some(Ruling::Stale));
     world.policy.exempt_accounts = vec![ban.subject.account().unwrap().clone()];
     let now = event(202, "2025-02-01", imposed(None));

@@ -3,7 +3,7 @@
 use super::decide::{Case, Decision, alone};
 use crate::core::actor::Role;
 use crate::core::event::{Change, Seq};
-use crate::core::ledger::Ruling;
+use crate::core::ledger::{Ruling, UndoRuling};
 use crate::core::policy::Refusal;
 use crate::core::record::Ban;
 use crate::core::subject::Subject;
@@ -17,7 +17,9 @@ impl Case<'_> {
         let subject = &self.order.subject;
         let last = self.ledger.undoable(subject);
         let Some(deed) = last.filter(|last| last.seq == deed) else {
-            return Err(Box::new(Ruling::ChangedSince(subject.clone())));
+            return Err(Box::new(Ruling::Undo(UndoRuling::ChangedSince(
+                subject.clone(),
+            ))));
         };
         self.permits_undo(deed)?;
         if let Some(ban) = deed.ban_before() {

@@ -285,7 +285,8 @@ fn may_see(rights: &Rights, news: &News) -> bool {
 fn is_own(news: &News, jid: &BareJid) -> bool {
     match news {
         News::Ruled { event, .. } => {
-            event.actor.bare_name() == jid.as_str() && event.change != crate::core::Change::Expired
+            event.actor.bare_name() == jid.as_str()
+                && event.change != crate::core::Change::Ban(crate::core::BanChange::Expired)
         }
         _ => false,
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::tally::{Count, Group, NETWORKS, Tally};
 use crate::command::{self, words};
-use crate::core::{Change, Origin, Role, Ruling, Subject, Timestamp, Topic};
+use crate::core::{
+    BanChange, BanRuling, Change, ExemptionRuling, Origin, Role, Ruling, Subject, Timestamp, Topic,
+};
 use crate::front::said::About;
 use crate::gate::Gate;
 use crate::gate::notices::{News, Told};
@@ -115,7 +117,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestam
     let whom = event.subject.to_string();
     let mut lines: Vec<String> = words::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {
-        Ruling::Banned(ban) => {
+        Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = gate.read(|ledger| {
                 // Told late, this one may be the last itself.
                 let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
@@ -141,16 +143,16 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestam
             actions.extend(can_be_longer.then(|| words::do_extend(ban.id)));
             (actions, About::One(id))
         }
-        Ruling::Amended { ban, .. } => {
+        Ruling::Ban(BanRuling::Amended { ban, .. }) => {
             lines.push(words::notice_by(event));
             let id = ban.id.to_string();
             let actions = vec![words::do_unban(ban.id), words::do_show(&id)];
             (actions, About::One(id))
         }
-        Ruling::Lifted(ban) => {
+        Ruling::Ban(BanRuling::Lifted(ban)) => {
             let id = ban.id.to_string();
             let mut actions = vec![words::do_show(&id)];
-            if event.change == Change::Expired {
+            if event.change == Change::Ban(BanChange::Expired) {
                 lines = vec![words::notice_ended(ban)];
             } else {
                 lines.push(words::notice_by(event));
@@ -158,7 +160,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestam
             }
             (actions, About::One(id))
         }
-        Ruling::Allowed { lifted, .. } => {
+        Ruling::Exemption(ExemptionRuling::Granted { lifted, .. }) => {
             lines.push(words::notice_by(event));
             if !lifted.is_empty() {
                 lines.push(words::lifted_by_it(lifted));
@@ -166,7 +168,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestam
             let actions = vec![words::do_show(&whom), words::do_unallow(&whom)];
             (actions, About::One(whom))
         }
-        Ruling::Unallowed(_) => {
+        Ruling::Exemption(ExemptionRuling::Revoked(_)) => {
             lines.push(words::notice_by(event));
             let actions = vec![words::do_show(&whom), words::do_allow(&whom)];
             (actions, About::One(whom))

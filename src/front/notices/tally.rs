@@ -81,7 +81,9 @@ fn sort(news: &News) -> (Group, Option<&Subject>) {
         News::Ruled { event, .. } => {
             let group = match event.origin.rule() {
                 // The clock ends what rules began, too.
-                _ if event.change == crate::core::Change::Expired => Group::Other,
+                _ if event.change == crate::core::Change::Ban(crate::core::BanChange::Expired) => {
+                    Group::Other
+                }
                 Some(rule) => Group::Rule(rule.to_owned()),
                 None => Group::By(event.actor.bare_name().to_owned()),
             };

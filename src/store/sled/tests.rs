@@ -4,7 +4,7 @@ use futures::executor::block_on;
 
 use super::codec::LogValue;
 use super::*;
-use crate::core::{Actor, Change, Event, EventId, Personal, Subject, Timestamp};
+use crate::core::{Actor, BanChange, Change, Event, EventId, Personal, Subject, Timestamp};
 use crate::journal::{Journal, LogFault, Replica};
 
 fn event(number: u8) -> Event {
@@ -14,7 +14,7 @@ fn event(number: u8) -> Event {
         Actor::clock(),
         Subject::parse("spam@example.org").unwrap(),
         Seq(0),
-        Change::Expired,
+        Change::Ban(BanChange::Expired),
     )
     .with_personal(Personal {
         key: 0,

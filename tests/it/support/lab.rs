@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::core::{
-    Account, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Intent, Ledger, Order, Outcome,
-    Policy, Proposal, Role, Rules, Ruling, Seq, Signal, Subject, Timestamp, Tracker, Verdict, What,
-    judge, propose,
+    Account, Action, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Intent, Ledger, Order,
+    Outcome, Policy, Proposal, Role, Rules, Ruling, Seq, Signal, Subject, Timestamp, Tracker,
+    Verdict, judge, propose,
 };
 
 pub(crate) const START: i64 = 1_795_320_000_000;
@@ -134,7 +134,7 @@ impl Lab {
         }
     }
 
-    pub(crate) fn order(&mut self, subject: &str, what: What) -> Ruling {
+    pub(crate) fn order(&mut self, subject: &str, what: Action) -> Ruling {
         let order = Order::new(
             Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
             Subject::parse(subject).unwrap(),

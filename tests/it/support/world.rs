@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis::core::{
-    Actor, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Timestamp, What,
+    Action, Actor, BanOrder, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Timestamp,
 };
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Server, Storage};
@@ -88,18 +88,18 @@ impl World {
     }
 
     pub(crate) async fn ban(&self, subject: &str, term: Option<&str>) -> Ruling {
-        let what = What::Ban {
+        let what = Action::Ban(BanOrder::Impose {
             term: term.map(|term| Term::parse(term).unwrap()),
             reason: Some("spam".into()),
             note: Some("private".into()),
-        };
+        });
         self.gate.submit_one(order(subject, what)).await.unwrap()
     }
 
     pub(crate) async fn lift(&self, subject: &str) -> Ruling {
-        let what = What::Lift {
+        let what = Action::Ban(BanOrder::Lift {
             reason: String::new(),
-        };
+        });
         self.gate.submit_one(order(subject, what)).await.unwrap()
     }
 
@@ -115,7 +115,7 @@ impl Drop for World {
     }
 }
 
-pub(crate) fn order(subject: &str, what: What) -> Intent {
+pub(crate) fn order(subject: &str, what: Action) -> Intent {
     Intent::Order(Order::new(
         Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
         Subject::parse(subject).unwrap(),

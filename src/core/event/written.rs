@@ -1,0 +1,130 @@
+//! A change as bytes and exported lines have it: one flat list. Postcard numbers the variants by position, and lines in
+//! JSON name them, so new ones are only ever added at the end and none is renamed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BanChange, Change, ExemptionChange, HistoryChange};
+use crate::core::time::Timestamp;
+use crate::core::watch::Watch;
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Written {
+    Imposed {
+        reason: String,
+        until: Option<Timestamp>,
+    },
+    Amended {
+        reason: String,
+        until: Option<Timestamp>,
+    },
+    Lifted {
+        reason: String,
+    },
+    Expired,
+    ImposedByRule {
+        reason: String,
+        until: Timestamp,
+        ordinal: u32,
+    },
+    Allowed {
+        comment: String,
+        until: Option<Timestamp>,
+    },
+    Unallowed,
+    Forgotten,
+    Watched {
+        watch: Option<Watch>,
+    },
+    Undone,
+    Annotated {
+        replaces: bool,
+    },
+    ImposedOnExempt {
+        reason: String,
+        until: Option<Timestamp>,
+    },
+    Kicked {
+        reason: String,
+    },
+}
+
+impl From<Written> for Change {
+    fn from(written: Written) -> Change {
+        match written {
+            Written::Imposed { reason, until } => BanChange::Imposed { reason, until }.into(),
+            Written::Amended { reason, until } => BanChange::Amended { reason, until }.into(),
+            Written::Lifted { reason } => BanChange::Lifted { reason }.into(),
+            Written::Expired => BanChange::Expired.into(),
+            Written::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            } => BanChange::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            }
+            .into(),
+            Written::Allowed { comment, until } => {
+                Change::Exemption(ExemptionChange::Granted { comment, until })
+            }
+            Written::Unallowed => Change::Exemption(ExemptionChange::Revoked),
+            Written::Forgotten => Change::History(HistoryChange::Forgotten),
+            Written::Watched { watch } => Change::Subscribed { watch },
+            Written::Undone => Change::Undone,
+            Written::Annotated { replaces } => {
+                Change::History(HistoryChange::Annotated { replaces })
+            }
+            Written::ImposedOnExempt { reason, until } => {
+                BanChange::Forced { reason, until }.into()
+            }
+            Written::Kicked { reason } => Change::History(HistoryChange::Kicked { reason }),
+        }
+    }
+}
+
+impl From<BanChange> for Change {
+    fn from(change: BanChange) -> Change {
+        Change::Ban(change)
+    }
+}
+
+impl From<Change> for Written {
+    fn from(change: Change) -> Written {
+        match change {
+            Change::Ban(change) => change.into(),
+            Change::Exemption(ExemptionChange::Granted { comment, until }) => {
+                Written::Allowed { comment, until }
+            }
+            Change::Exemption(ExemptionChange::Revoked) => Written::Unallowed,
+            Change::History(HistoryChange::Forgotten) => Written::Forgotten,
+            Change::History(HistoryChange::Annotated { replaces }) => {
+                Written::Annotated { replaces }
+            }
+            Change::History(HistoryChange::Kicked { reason }) => Written::Kicked { reason },
+            Change::Subscribed { watch } => Written::Watched { watch },
+            Change::Undone => Written::Undone,
+        }
+    }
+}
+
+impl From<BanChange> for Written {
+    fn from(change: BanChange) -> Written {
+        match change {
+            BanChange::Imposed { reason, until } => Written::Imposed { reason, until },
+            BanChange::Forced { reason, until } => Written::ImposedOnExempt { reason, until },
+            BanChange::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            } => Written::ImposedByRule {
+                reason,
+                until,
+                ordinal,
+            },
+            BanChange::Amended { reason, until } => Written::Amended { reason, until },
+            BanChange::Lifted { reason } => Written::Lifted { reason },
+            BanChange::Expired => Written::Expired,
+        }
+    }
+}
