@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::WRONG;
-use crate::command::words;
+use crate::command::phrases;
 use crate::config::Config;
 use crate::core::Timestamp;
 use crate::enforce::XmppServer;
@@ -160,14 +160,14 @@ fn note_module(host: &XmppServer, received: &Received) {
 fn told(standing: &Standing) -> String {
     let mut text = format!(
         "Server: {}\nLevel:  {}\n",
-        words::server(standing),
-        words::level(standing)
+        phrases::server(standing),
+        phrases::level(standing)
     );
     for has in &standing.has {
         text.push_str(&format!("  ok       {has}\n"));
     }
     for gap in &standing.gaps {
-        text.push_str(&format!("  missing  {}\n", words::gap(gap)));
+        text.push_str(&format!("  missing  {}\n", phrases::gap(gap)));
         for line in gap.remedy.lines() {
             text.push_str(&format!("           {line}\n"));
         }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use super::Call;
 use super::paper::{self, Paper};
 use super::talk::{self, Stopped, Talk, WRONG, agree, put};
+use super::text;
 use crate::command::parts::subjects;
-use crate::command::words;
 use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
 
 /// How many subjects standard input may hold.
@@ -37,7 +37,7 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
     let mut confirmed = call.yes;
     if several && !confirmed {
         let number = portions.iter().flatten().map(Vec::len).sum();
-        confirmed = agree(&words::ask_portions(number), call.json)?;
+        confirmed = agree(&text::ask_portions(number), call.json)?;
         if !confirmed {
             return Ok(1);
         }
@@ -84,18 +84,18 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
 fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stopped> {
     let mut named = Vec::new();
     for line in input.lines() {
-        let line = line.map_err(|why| Stopped::wrong(words::cannot_read_input(&why)))?;
+        let line = line.map_err(|why| Stopped::wrong(text::cannot_read_input(&why)))?;
         let line = line.trim();
         if line.is_empty() || line == "#" || line.starts_with("# ") {
             continue;
         }
         if named.len() == MOST {
-            return Err(Stopped::wrong(words::too_much_input(MOST)));
+            return Err(Stopped::wrong(text::too_much_input(MOST)));
         }
         named.push(line.to_owned());
     }
     if named.is_empty() {
-        return Err(Stopped::wrong(words::empty_input()));
+        return Err(Stopped::wrong(String::from(text::EMPTY_INPUT)));
     }
     Ok(named)
 }
@@ -104,7 +104,7 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stopped> {
 async fn ask(talk: &mut Talk, call: wire::Call) -> Result<Outcome, Stopped> {
     match talk.ask(&Question::Call(call)).await? {
         Answer::Outcome(outcome) => Ok(outcome),
-        _ => Err(Stopped::failed(words::another_version())),
+        _ => Err(Stopped::failed(String::from(text::ANOTHER_VERSION))),
     }
 }
 
@@ -139,7 +139,7 @@ async fn all_pages(
                 rows.extend(more);
                 cells.extend(more_cells);
                 (*next, *total) = (then, now);
-                *title = words::all_of_a_list(rows.len());
+                *title = text::all_of_a_list(rows.len());
             }
             // It became shorter meanwhile.
             _ => *next = None,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::talk::{self, Stopped, Talk};
-use crate::command::words;
+use super::text;
 use crate::exchange::give::{Piece, Wanted};
 use crate::front::terminal::wire::{Answer, Export, Progress, Question};
 
@@ -61,14 +61,14 @@ async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
             piece: this,
         });
         let Answer::Exported(exported) = talk.ask(&question).await? else {
-            return Err(Stopped::failed(words::another_version()));
+            return Err(Stopped::failed(String::from(text::ANOTHER_VERSION)));
         };
         for line in &exported.lines {
             match writeln!(out, "{line}") {
                 Ok(()) => {}
                 // Whoever stopped reading has read enough.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-                Err(why) => return Err(Stopped::failed(words::cannot_write(&why))),
+                Err(why) => return Err(Stopped::failed(text::cannot_write(&why))),
             }
         }
         done += exported.lines.len() as u64;
@@ -81,7 +81,7 @@ async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
         talk::wipe();
     }
     out.flush()
-        .map_err(|why| Stopped::failed(words::cannot_write(&why)))?;
+        .map_err(|why| Stopped::failed(text::cannot_write(&why)))?;
     Ok(0)
 }
 
@@ -91,5 +91,5 @@ fn create(file: &Path) -> Result<File, Stopped> {
     options.write(true).create(true).truncate(true).mode(0o600);
     options
         .open(file)
-        .map_err(|why| Stopped::failed(words::cannot_open(file, &why)))
+        .map_err(|why| Stopped::failed(text::cannot_open(file, &why)))
 }

@@ -5,7 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Cli;
-use crate::command::words;
+use super::text;
 
 /// What a shell needs to complete our commands.
 pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
@@ -33,7 +33,7 @@ pub fn man() -> std::io::Result<Vec<u8>> {
     for own in command.get_subcommands() {
         section(&mut roff, own);
     }
-    for (title, paragraphs) in words::manual_sections() {
+    for (title, paragraphs) in text::manual_sections() {
         roff.control("SH", [title]);
         for paragraph in paragraphs {
             roff.control("PP", []);

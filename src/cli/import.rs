@@ -13,7 +13,7 @@ use clap::{Args, builder::TypedValueParser as _};
 use serde_json::json;
 
 use super::talk::{self, Stopped, Talk, agree, put};
-use crate::command::words;
+use super::text;
 use crate::core::Subject;
 use crate::exchange::lines::{self, Line};
 use crate::exchange::take::Tally;
@@ -82,7 +82,7 @@ async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
     }
     if !typed.yes && foreseen.changes() {
         let summary =
-            words::import_summary(&counted(&format.to_string(), &read, &foreseen), true).join("\n");
+            text::import_summary(&counted(&format.to_string(), &read, &foreseen), true).join("\n");
         if !agree(&summary, typed.json)? {
             return Ok(1);
         }
@@ -94,8 +94,8 @@ async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
     tell(typed, format, &read, &tally, false)
 }
 
-fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> words::Imported<'a> {
-    words::Imported {
+fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> text::Imported<'a> {
+    text::Imported {
         format,
         subjects: read.sheets.len(),
         decisions: read.history.len(),
@@ -118,11 +118,11 @@ fn text_of(file: &Path) -> Result<String, Stopped> {
     } else {
         std::fs::File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|why| Stopped::wrong(words::cannot_open(file, &why)))?;
+    read.map_err(|why| Stopped::wrong(text::cannot_open(file, &why)))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Stopped::wrong(words::file_too_large(LARGEST)));
+        return Err(Stopped::wrong(text::file_too_large(LARGEST)));
     }
-    String::from_utf8(bytes).map_err(|_| Stopped::wrong(words::not_utf8(file)))
+    String::from_utf8(bytes).map_err(|_| Stopped::wrong(text::not_utf8(file)))
 }
 
 /// Sends everything, batch by batch, and adds up what came of it.
@@ -155,7 +155,7 @@ async fn send(talk: &mut Talk, read: &Read, dry_run: bool) -> Result<Tally, Stop
             dry_run,
         });
         let Answer::Imported(taken) = talk.ask(&question).await? else {
-            return Err(Stopped::failed(words::another_version()));
+            return Err(Stopped::failed(String::from(text::ANOTHER_VERSION)));
         };
         tally.add(taken);
         if watched {
@@ -185,7 +185,7 @@ fn tell(
         .collect();
     let refused = tally.refused.iter().map(|one| Bad {
         line: lines.get(&one.subject).copied().unwrap_or_default(),
-        why: words::refused(&one.subject, &one.why),
+        why: text::refused(&one.subject, &one.why),
     });
     let refused: Vec<Bad> = refused.collect();
     if typed.json {
@@ -202,15 +202,13 @@ fn tell(
         });
         put(&said.to_string())?;
     } else {
-        put(
-            &words::import_summary(&counted(&format.to_string(), read, tally), dry_run).join("\n"),
-        )?;
+        put(&text::import_summary(&counted(&format.to_string(), read, tally), dry_run).join("\n"))?;
         for bad in [&read.bad, &refused, &read.left_out] {
             for one in bad.iter().take(NAMED) {
-                eprintln!("{}", words::line_and_why(&typed.file, one.line, &one.why));
+                eprintln!("{}", text::line_and_why(&typed.file, one.line, &one.why));
             }
             if bad.len() > NAMED {
-                eprintln!("{}", words::and_more(bad.len() - NAMED));
+                eprintln!("{}", text::and_more(bad.len() - NAMED));
             }
         }
     }

@@ -12,6 +12,7 @@ mod paper;
 mod specs;
 mod table;
 mod talk;
+mod text;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

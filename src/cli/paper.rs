@@ -8,9 +8,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::Call;
 use super::table;
+use super::text;
 use crate::command::outcome::names;
 use crate::command::parts::subjects;
-use crate::command::words;
+use crate::command::phrases;
 use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 
 /// The widest label that values stand beside; behind a wider one they begin on the next line.
@@ -46,7 +47,7 @@ impl Paper {
                 ..
             } => {
                 let mut lines = self.told(*grade, lines, rows);
-                lines.extend(undo.as_deref().map(words::clean));
+                lines.extend(undo.as_deref().map(phrases::clean));
                 lines
             }
             Outcome::Rows {
@@ -58,27 +59,27 @@ impl Paper {
                 page,
                 ..
             } => {
-                let mut lines = vec![format!("{}.", words::clean(title))];
-                lines.extend(more.iter().map(|line| words::clean(line)));
+                let mut lines = vec![format!("{}.", phrases::clean(title))];
+                lines.extend(more.iter().map(|line| phrases::clean(line)));
                 if !cells.is_empty() {
                     lines.extend(self.table(columns, cells));
                 }
-                lines.extend(next.as_ref().map(|_| words::next_page(page + 1)));
+                lines.extend(next.as_ref().map(|_| text::next_page(page + 1)));
                 lines
             }
             Outcome::Ask { .. } => vec![question(outcome)],
             Outcome::Invalid { problems } => {
-                let mut lines = wrong(problems, words::see_help(call.spec));
+                let mut lines = wrong(problems, text::see_help(call.spec));
                 if call.words.is_empty() && problems.iter().any(|one| one.field == subjects::FIELD)
                 {
-                    lines.insert(1, words::quote_numbers());
+                    lines.insert(1, String::from(text::QUOTE_NUMBERS));
                 }
                 lines
             }
-            Outcome::Refused { problems } => wrong(problems, words::nothing_was_done(None)),
+            Outcome::Refused { problems } => wrong(problems, phrases::nothing_was_done(None)),
             Outcome::Forbidden { text, .. }
             | Outcome::Unknown { text, .. }
-            | Outcome::Broken { text, .. } => vec![words::clean(text)],
+            | Outcome::Broken { text, .. } => vec![phrases::clean(text)],
         };
         lines.join("\n")
     }
@@ -89,7 +90,7 @@ impl Paper {
             Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
             Grade::Bad => AnsiColor::Red.on_default(),
         };
-        let mut told: Vec<String> = lines.iter().map(|line| words::clean(line)).collect();
+        let mut told: Vec<String> = lines.iter().map(|line| phrases::clean(line)).collect();
         if let Some(first) = told.first_mut() {
             *first = self.painted(first, style);
         }
@@ -108,10 +109,10 @@ impl Paper {
     /// `Label:  value`; a value of several lines keeps its lines, to be copied.
     fn detail(&self, row: &Row, widest: usize) -> Vec<String> {
         if is_sentence(row) {
-            return vec![words::clean(&row.value)];
+            return vec![phrases::clean(&row.value)];
         }
-        let label = format!("{}:", words::clean(&row.label));
-        let value = words::clean_verbatim(&row.value);
+        let label = format!("{}:", phrases::clean(&row.label));
+        let value = text::clean_verbatim(&row.value);
         let indent = widest + 1;
         let mut values: Vec<String> = if value.contains('\n') {
             value.lines().map(str::to_owned).collect()
@@ -140,7 +141,7 @@ impl Paper {
     }
 
     fn table(&self, columns: &[String], cells: &[Vec<String>]) -> Vec<String> {
-        let clean = |cells: &[String]| cells.iter().map(|cell| words::clean(cell)).collect();
+        let clean = |cells: &[String]| cells.iter().map(|cell| phrases::clean(cell)).collect();
         let cells: Vec<Vec<String>> = cells.iter().map(|row| clean(row)).collect();
         let heads: Vec<String> = clean(columns);
         let mut lines = table::lines(&heads, &cells, self.width);
@@ -169,7 +170,7 @@ fn value_is_block(row: &Row) -> bool {
 }
 
 fn wrong(problems: &[Problem], last: String) -> Vec<String> {
-    let texts = problems.iter().map(|problem| words::clean(&problem.text));
+    let texts = problems.iter().map(|problem| phrases::clean(&problem.text));
     texts.chain([last]).collect()
 }
 
@@ -181,13 +182,13 @@ pub(super) fn question(outcome: &Outcome) -> String {
     else {
         return String::new();
     };
-    let mut told = vec![words::clean(title)];
-    told.extend(lines.iter().map(|line| words::clean(line)));
+    let mut told = vec![phrases::clean(title)];
+    told.extend(lines.iter().map(|line| phrases::clean(line)));
     told.extend(rows.iter().map(|row| {
         format!(
             "  {}: {}",
-            words::clean(&row.label),
-            words::clean(&row.value)
+            phrases::clean(&row.label),
+            phrases::clean(&row.value)
         )
     }));
     told.join("\n")

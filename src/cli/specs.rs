@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Program;
+use super::text;
 use crate::command::parts::pages;
-use crate::command::{Field, Kind, Place, Spec, specs, words};
+use crate::command::{Field, Kind, Place, Spec, specs};
 
 /// The words behind the command.
 const WORDS: &str = "words";
@@ -84,22 +85,22 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
     let mut command = clap::Command::new(spec.name)
         .about(spec.summary.trim_end_matches('.'))
         .override_usage(format!("portcullis {} [OPTIONS]", spec.usage))
-        .after_help(words::shell_examples(spec));
+        .after_help(text::shell_examples(spec));
     if takes_words(spec) {
         command = command.arg(
             Arg::new(WORDS)
                 .num_args(0..)
                 .value_name("WORDS")
-                .help(words::shell_words(spec)),
+                .help(text::shell_words(spec)),
         );
     }
     command = command.args(options(spec).map(option));
     if has_pages(spec) {
-        command = command.arg(flag(ALL, words::option_all()));
+        command = command.arg(flag(ALL, "Every page"));
     }
     command
-        .arg(flag(JSON, words::option_json()))
-        .arg(flag(YES, words::option_yes()))
+        .arg(flag(JSON, text::OPTION_JSON))
+        .arg(flag(YES, text::OPTION_YES))
 }
 
 /// The same for a command that also takes a file, which the program reads `alone`.
@@ -113,8 +114,8 @@ pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Com
         ))
         .after_help(format!(
             "{}\n\n{}",
-            words::shell_examples(spec),
-            words::with_a_file(&about.unwrap_or_default(), &more.unwrap_or_default())
+            text::shell_examples(spec),
+            text::with_a_file(&about.unwrap_or_default(), &more.unwrap_or_default())
         ))
 }
 

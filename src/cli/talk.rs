@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::print;
-use crate::command::words;
+use super::text;
+use crate::command::phrases;
 use crate::config::Config;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Answer, Progress, Question};
@@ -30,7 +31,7 @@ pub(super) fn with_store(
         .build();
     let went = match runtime {
         Ok(runtime) => runtime.block_on(go(store)),
-        Err(why) => Err(Stopped::failed(words::cannot_start(&why))),
+        Err(why) => Err(Stopped::failed(text::cannot_start(&why))),
     };
     match went {
         Ok(code) => ExitCode::from(code),
@@ -69,8 +70,8 @@ impl Talk {
     pub(super) async fn connect(store: &Path) -> Result<Self, Stopped> {
         match Client::connect(store).await {
             Ok(Some(client)) => Ok(Talk { client }),
-            Ok(None) => Err(Stopped::failed(words::not_running(store))),
-            Err(why) => Err(Stopped::failed(words::no_way_in(store, &why))),
+            Ok(None) => Err(Stopped::failed(text::not_running(store))),
+            Err(why) => Err(Stopped::failed(text::no_way_in(store, &why))),
         }
     }
 
@@ -91,7 +92,7 @@ impl Talk {
         match answer {
             Ok(Answer::Wrong(sentence)) => Err(Stopped::failed(sentence)),
             Ok(answer) => Ok(answer),
-            Err(why) => Err(Stopped::failed(words::no_answer(&why))),
+            Err(why) => Err(Stopped::failed(text::no_answer(&why))),
         }
     }
 }
@@ -101,7 +102,7 @@ pub(super) fn tell(how_far: Progress) {
     let _ = write!(
         io::stderr(),
         "\r\u{1b}[K{}",
-        words::progress(how_far.done, how_far.of)
+        text::progress(how_far.done, how_far.of)
     );
 }
 
@@ -114,23 +115,23 @@ pub(super) fn wipe() {
 pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stopped> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {
-            eprintln!("{question}\n{}", words::say_yes());
+            eprintln!("{question}\n{}", String::from(text::SAY_YES));
         }
         return Ok(false);
     }
-    eprint!("{question}\n{} ", words::do_it());
+    eprint!("{question}\n{} ", "Do it? [y/N]");
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
-        .map_err(|why| Stopped::failed(words::cannot_read_input(&why)))?;
+        .map_err(|why| Stopped::failed(text::cannot_read_input(&why)))?;
     let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
     if !agreed {
-        eprintln!("{}", words::dropped());
+        eprintln!("{}", phrases::DROPPED);
     }
     Ok(agreed)
 }
 
 pub(super) fn put(text: &str) -> Result<(), Stopped> {
-    print(text).map_err(|why| Stopped::failed(words::cannot_write(&why)))
+    print(text).map_err(|why| Stopped::failed(text::cannot_write(&why)))
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::call::{Call, Caller};
+use super::find;
 use super::outcome::{Grade, Outcome};
-use super::{find, words};
+use super::text;
 use crate::core::Door;
 
 /// How many may wait to be told; who is slower misses the oldest, and learns how many.
@@ -38,7 +39,7 @@ impl AuditEvent {
             caller: call.caller.clone(),
             door: call.door,
             command: call.name.clone(),
-            told: words::audit(outcome),
+            told: text::audit(outcome),
         })
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::spec::{Kind, Place, Spec};
-use super::{specs, standard, words};
+use super::text;
+use super::{specs, standard};
 
 /// The whole page, as it must be in the repository (a test compares).
 pub fn commands_md() -> String {
@@ -49,9 +50,9 @@ fn section(page: &mut String, spec: &Spec) {
         let takes = match field.kind {
             Kind::Lines => String::from("lines"),
             Kind::Line => String::from("one line"),
-            Kind::Term { .. } => words::manual_presets(),
+            Kind::Term { .. } => text::manual_presets(),
             Kind::Flag => String::from("yes or no"),
-            Kind::Choice(choices) => words::manual_choices(choices),
+            Kind::Choice(choices) => text::manual_choices(choices),
             Kind::Number { .. } => String::from("a number"),
             Kind::Jids => String::from("bare JIDs"),
         };

@@ -2,8 +2,8 @@
 //!
 //! A [`Call`] goes in, an [`Outcome`] comes out; both are plain data. One [`Spec`] per command
 //! is all that forms, chat lines, help, disco items, permissions and the manual know of it. No
-//! XML here, no stanza, no rule about bans (those are in [`crate::core`]), and no sentence
-//! outside [`words`].
+//! XML here, no stanza, no rule about bans (those are in [`crate::core`]). What a command says is in the
+//! `text.rs` beside it; what several say, in [`phrases`].
 //!
 //! A new command is one folder here, one `mod` line and one word in the list of [`catalogue`]. What several
 //! commands share is in [`parts`]. Start reading at [`handle`], then [`ban`].
@@ -40,10 +40,11 @@ pub mod front;
 pub mod manual;
 pub mod outcome;
 pub mod parts;
+pub(crate) mod phrases;
 mod roles;
 pub mod spec;
+mod text;
 pub mod values;
-pub mod words;
 
 pub use audit::{AuditEvent, AuditEvents};
 pub use call::{Call, Caller, Occupant};
@@ -83,13 +84,13 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         who = %call.caller.name(call.door),
         role = %call.caller.rights,
         door = %call.door,
-        occupant = call.caller.occupant.as_ref().map(|one| words::clean(one.jid.as_str())),
-        command = %words::clean(&call.name),
-        subject = %words::clean(&(quoted(subjects::FIELD) + &quoted(standard::ACCOUNTS))),
-        filter = %words::clean(&quoted("filter")),
+        occupant = call.caller.occupant.as_ref().map(|one| phrases::clean(one.jid.as_str())),
+        command = %phrases::clean(&call.name),
+        subject = %phrases::clean(&(quoted(subjects::FIELD) + &quoted(standard::ACCOUNTS))),
+        filter = %phrases::clean(&quoted("filter")),
         confirmed = call.confirmed,
         outcome = outcome.in_a_word(),
-        "{}", words::plain(&words::audit(&outcome)),
+        "{}", phrases::plain(&text::audit(&outcome)),
     );
     outcome
 }

@@ -181,7 +181,7 @@ impl Reference {
 }
 
 impl Outcome {
-    /// With every text written as its reader needs it ([`words::typed`](super::words::typed)).
+    /// With every text written as its reader needs it ([`phrases::typed`](super::phrases::typed)).
     #[must_use]
     pub fn written(mut self, how: impl Fn(&str) -> String) -> Outcome {
         let all = |texts: &mut [String]| texts.iter_mut().for_each(|text| *text = how(text));

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::text;
 use super::{Pile, Standing, subject};
-use crate::command::words;
 use crate::core::{Origin, Subject, Term};
 
 /// An alert, or a decision that stands by itself.
@@ -46,7 +46,7 @@ struct Decision {
 pub(super) fn read(text: &str, pile: &mut Pile) {
     let all: Option<Vec<Listed>> = match serde_json::from_str(text) {
         Ok(all) => all,
-        Err(why) => return pile.bad(why.line(), words::not_crowdsec(&why.to_string())),
+        Err(why) => return pile.bad(why.line(), text::not_crowdsec(&why.to_string())),
     };
     let decisions = all.unwrap_or_default().into_iter().flat_map(|listed| {
         let itself = listed.decisions.is_none().then_some(listed.itself);
@@ -65,14 +65,14 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 fn one(number: usize, decision: &Decision, pile: &mut Pile) {
     let value = decision.value.as_str();
     if decision.type_ != "ban" || decision.simulated {
-        return pile.leave_out(number, words::is_no_ban(value, &decision.type_));
+        return pile.leave_out(number, text::is_no_ban(value, &decision.type_));
     }
     let found = match decision.scope.to_lowercase().as_str() {
         "ip" | "range" => subject(value, None),
         "username" | "user" | "account" => {
-            subject(value, None).map_err(|_| words::is_no_subject(value, &decision.scope))
+            subject(value, None).map_err(|_| text::is_no_subject(value, &decision.scope))
         }
-        _ => Err(words::is_no_subject(value, &decision.scope)),
+        _ => Err(text::is_no_subject(value, &decision.scope)),
     };
     let subject: Subject = match found {
         Ok(subject) => subject,
@@ -80,11 +80,11 @@ fn one(number: usize, decision: &Decision, pile: &mut Pile) {
     };
     let term = match left(&decision.duration) {
         Some(Some(left)) => Term::For(left),
-        Some(None) => return pile.leave_out(number, words::is_over(&subject)),
-        None => return pile.bad(number, words::no_go_duration(&decision.duration)),
+        Some(None) => return pile.leave_out(number, text::is_over(&subject)),
+        None => return pile.bad(number, text::no_go_duration(&decision.duration)),
     };
     let ban = Standing {
-        reason: words::from_program_because("CrowdSec", &decision.scenario),
+        reason: text::from_program_because("CrowdSec", &decision.scenario),
         note: None,
         term,
         origin: Origin::Imported,

@@ -16,8 +16,8 @@
 //! with an account and such a password is read whatever stands between them. What the password was
 //! is lost: the private note says how to give a new one.
 
+use super::text;
 use super::{Pile, Reading, Standing, account, said};
-use crate::command::words;
 use crate::core::{Account, Origin, Subject, Term};
 
 /// What a ban was before 24.06.
@@ -42,9 +42,9 @@ pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
         if let Some((name, value)) = detail(line) {
             match (&mut open, name) {
                 (Some((_, _, ban)), "reason") => ban.reason = value.to_owned(),
-                (Some((_, _, ban)), "bandate") => ban.note = Some(words::banned_there(value)),
+                (Some((_, _, ban)), "bandate") => ban.note = Some(text::banned_there(value)),
                 (Some(_), _) => {}
-                (None, _) => pile.bad(number, words::whose_details()),
+                (None, _) => pile.bad(number, text::whose_details()),
             }
             continue;
         }
@@ -87,12 +87,12 @@ fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Standin
     let account = match names[..] {
         [name] => account(name, host)?,
         [name, host] => account(&format!("{name}@{host}"), None)?,
-        _ => return Err(words::not_legacy()),
+        _ => return Err(String::from(text::NOT_LEGACY)),
     };
     let password = password.trim_end_matches(['"', '\'', '|', ',', ';', '}', ' ', '\t']);
     let mut parts = password.splitn(4, "--").skip(1);
     let (date, _, reason) = (parts.next(), parts.next(), parts.next());
-    let note = words::password_is_lost(&account, date.unwrap_or_default());
+    let note = text::password_is_lost(&account, date.unwrap_or_default());
     Ok((
         account,
         Standing {

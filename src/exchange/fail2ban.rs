@@ -10,8 +10,8 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::text;
 use super::{Pile, Standing, said, subject};
-use crate::command::words;
 use crate::core::{Origin, Subject, Term, Timestamp};
 
 /// Whether a line is one of fail2ban's.
@@ -38,16 +38,16 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 }
 
 fn one(line: &str, zone: &TimeZone) -> Result<(Subject, Standing), String> {
-    let (address, seconds, end) = parts(line).ok_or_else(words::not_fail2ban)?;
+    let (address, seconds, end) = parts(line).ok_or_else(text::not_fail2ban)?;
     let subject = subject(address, None)?;
     let term = match seconds {
         "-1" => Term::Forever,
-        _ => Term::Until(local(end, zone).ok_or_else(|| words::no_time(end))?),
+        _ => Term::Until(local(end, zone).ok_or_else(|| text::no_time(end))?),
     };
     Ok((
         subject,
         Standing {
-            reason: words::from_program("fail2ban"),
+            reason: text::from_program("fail2ban"),
             note: None,
             term,
             origin: Origin::Imported,

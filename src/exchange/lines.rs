@@ -16,8 +16,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text;
 use super::{Exempt, Pile, Sheet, Standing, said};
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::{
     Actor, Ban, Change, CommandId, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq,
     Subject, Term, Timestamp,
@@ -245,7 +246,7 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
         let line = match serde_json::from_str(line) {
             Ok(line) => line,
             Err(why) => {
-                pile.bad(number, words::not_our_line(&why.to_string()));
+                pile.bad(number, text::not_our_line(&why.to_string()));
                 continue;
             }
         };
@@ -258,15 +259,15 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 fn one(number: usize, line: Line, pile: &mut Pile) -> Result<(), String> {
     match line {
         Line::Portcullis { version, .. } if version > VERSION => {
-            return Err(words::newer_format(version, VERSION));
+            return Err(text::newer_format(version, VERSION));
         }
         Line::Portcullis { .. } => {}
-        Line::Unknown => pile.leave_out(number, words::unknown_kind()),
+        Line::Unknown => pile.leave_out(number, String::from(text::UNKNOWN_KIND)),
         Line::Event(decision) => pile.event(event(*decision)?),
         Line::Exemption(exempted) => {
             let subject = subject(&exempted.subject)?;
             if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
-                return Err(words::cannot_be_exempt(&subject));
+                return Err(text::cannot_be_exempt(&subject));
             }
             let exempt = Exempt {
                 comment: exempted.comment,
@@ -306,15 +307,15 @@ fn end(text: Option<&str>) -> Result<Option<Timestamp>, String> {
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| words::no_time(text))
+    Timestamp::parse(text).ok_or_else(|| text::no_time(text))
 }
 
 fn event(decision: Decision) -> Result<Event, String> {
     Ok(Event::decided(
-        id(&decision.id).ok_or_else(|| words::no_event_id(&decision.id))?,
+        id(&decision.id).ok_or_else(|| text::no_event_id(&decision.id))?,
         time(&decision.at)?,
-        Actor::person(words::clean(&decision.by), decision.role, decision.door)
-            .speaking_as(decision.occupant.map(|name| words::clean(&name).into())),
+        Actor::person(phrases::clean(&decision.by), decision.role, decision.door)
+            .speaking_as(decision.occupant.map(|name| phrases::clean(&name).into())),
         subject(&decision.subject)?,
         Seq(0),
         decision.change,

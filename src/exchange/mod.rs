@@ -15,6 +15,8 @@
 //!
 //! Start reading at [`read`].
 
+mod text;
+
 pub mod crowdsec;
 pub mod ejabberd;
 pub mod fail2ban;
@@ -28,7 +30,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::policy::{NOTE_MAX, REASON_MAX};
 use crate::core::{Account, Event, Origin, Subject, Term, Timestamp};
 
@@ -206,12 +208,12 @@ impl Pile {
     fn ban(&mut self, line: usize, subject: Subject, mut ban: Standing) {
         let end = ban.term.ends(self.now);
         if end.is_some_and(|end| end <= self.now) {
-            return self.leave_out(line, words::is_over(&subject));
+            return self.leave_out(line, text::is_over(&subject));
         }
-        ban.reason = cut(&words::clean(&ban.reason), REASON_MAX);
+        ban.reason = cut(&phrases::clean(&ban.reason), REASON_MAX);
         ban.note = ban
             .note
-            .map(|note| cut(&words::clean_lines(&note), NOTE_MAX));
+            .map(|note| cut(&phrases::clean_lines(&note), NOTE_MAX));
         let now = self.now;
         let sheet = self.sheet(line, subject);
         let lasts_longer = match &sheet.ban {
@@ -228,9 +230,9 @@ impl Pile {
 
     fn exemption(&mut self, line: usize, subject: Subject, mut exempt: Exempt) {
         if exempt.until.is_some_and(|end| end <= self.now) {
-            return self.leave_out(line, words::is_over(&subject));
+            return self.leave_out(line, text::is_over(&subject));
         }
-        exempt.comment = cut(&words::clean(&exempt.comment), REASON_MAX);
+        exempt.comment = cut(&phrases::clean(&exempt.comment), REASON_MAX);
         self.sheet(line, subject).exemption = Some(exempt);
     }
 
@@ -239,12 +241,12 @@ impl Pile {
     }
 
     fn bad(&mut self, line: usize, why: impl Into<String>) {
-        let why = words::sentence(&why.into());
+        let why = phrases::sentence(&why.into());
         self.read.bad.push(Bad { line, why });
     }
 
     fn leave_out(&mut self, line: usize, why: impl Into<String>) {
-        let why = words::sentence(&why.into());
+        let why = phrases::sentence(&why.into());
         self.read.left_out.push(Bad { line, why });
     }
 }
@@ -262,7 +264,7 @@ fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
     match Subject::parse(text) {
         Err(crate::core::subject::BadSubject::Bare(name)) => match host {
             Some(host) => Subject::parse(&format!("{name}@{host}")).map_err(|why| why.to_string()),
-            None => Err(words::bare_name(&name)),
+            None => Err(text::bare_name(&name)),
         },
         other => other.map_err(|why| why.to_string()),
     }
@@ -272,7 +274,7 @@ fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
 fn account(text: &str, host: Option<&str>) -> Result<Account, String> {
     match subject(text, host)? {
         Subject::Account(account) => Ok(account),
-        other => Err(words::is_no_account(&other)),
+        other => Err(text::is_no_account(&other)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `#` begins a comment. Without a duration a ban stands until somebody lifts it.
 
 use super::{Pile, Reading, Standing, said, subject};
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::{Origin, Subject, Term};
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
@@ -31,7 +31,7 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, Standing), String> {
     let rest = all.get(used..).unwrap_or_default();
     let (term, used) = match Term::take(rest) {
         Ok(found) => found.unwrap_or((Term::Forever, 0)),
-        Err(why) => return Err(words::bad_term_in_chat(&why)),
+        Err(why) => return Err(phrases::bad_term_in_chat(&why)),
     };
     let reason = rest.get(used..).unwrap_or_default().join(" ");
     Ok((

@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::{Exempt, Read, Sheet, Standing};
-use crate::command::{Context, broken, words};
+use crate::command::{Context, broken, phrases};
 use crate::core::{
     Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
     ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Proposal, Ruling,
@@ -166,10 +166,10 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally)
         Ok(Ruling::Ban(BanRuling::Already(_))) => tally.standing += 1,
         Ok(Ruling::Exemption(ExemptionRuling::Granted { .. })) => tally.exempted += 1,
         Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
-        Ok(other) => tally.refuse(subject, words::not_done(subject, &other)),
+        Ok(other) => tally.refuse(subject, phrases::not_done(subject, &other)),
         Err(fault) => {
             let reference = broken("take over a ban", &fault);
-            tally.refuse(subject, words::failed(subject, &fault, &reference));
+            tally.refuse(subject, phrases::failed(subject, &fault, &reference));
         }
     }
 }
@@ -217,7 +217,7 @@ async fn read_records(sheets: &mut [Sheet], context: &Context) {
                 return;
             };
             if ban.reason.is_empty() {
-                ban.reason = words::clean(&found.reason);
+                ban.reason = phrases::clean(&found.reason);
             }
             // Ours, from before a store was lost: it had an end, which nobody else can set.
             if let Some(end) = found.until {
@@ -241,7 +241,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
             Ok(false) => new.push(event),
             Err(fault) => {
                 let reference = broken("read a history", &fault);
-                let why = words::failed(&event.subject, &fault, &reference);
+                let why = phrases::failed(&event.subject, &fault, &reference);
                 tally.refuse(&event.subject, why);
             }
         }
@@ -278,7 +278,7 @@ fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tal
         Ok(_) => tally.recalled += 1,
         Err(fault) => {
             let reference = broken("take over a history", &fault);
-            tally.refuse(subject, words::failed(subject, &fault, &reference));
+            tally.refuse(subject, phrases::failed(subject, &fault, &reference));
         }
     }
 }

@@ -15,12 +15,12 @@ use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::sessions::{LIFETIME, Session, Sessions, Stage};
-use super::text;
 use super::work::{Work, Works};
+use super::{render, text};
 use crate::command::outcome::{Answer, Ask, Grade, Outcome, Page, Problem, Row};
 use crate::command::parts::terms::terms_for;
 use crate::command::spec::DEFAULT_TERM;
-use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, words};
+use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, phrases};
 use crate::core::{Door, Role, Timestamp};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{self as wire, Action, NoteKind, Request, Status};
@@ -159,9 +159,9 @@ impl Forms {
                 outcome,
                 Outcome::Done(_) | Outcome::Rows(_) | Outcome::Broken(_)
             );
-            let text = text::render(&outcome, Some(work.spec));
-            let text = format!("{}\n{text}", words::form_is_done(work.spec.title));
-            is_told.then(|| (work.owner, words::plain(&text)))
+            let text = render::render(&outcome, Some(work.spec));
+            let text = format!("{}\n{text}", text::form_is_done(work.spec.title));
+            is_told.then(|| (work.owner, phrases::plain(&text)))
         };
         (works.into_iter().filter_map(tell).collect(), next)
     }
@@ -180,7 +180,7 @@ impl Forms {
             self.sessions().keep(session, context.gate.now());
             return Ok(answer);
         };
-        match outcome.written(words::plain) {
+        match outcome.written(phrases::plain) {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {
@@ -193,12 +193,12 @@ impl Forms {
                 Ok(self.form(session, role, context, &problems))
             }
             Outcome::Forbidden { needs } => {
-                Err(Fault::Forbidden.with_text(words::forbidden(needs)))
+                Err(Fault::Forbidden.with_text(phrases::forbidden(needs)))
             }
             Outcome::Unknown { .. } => Err(Fault::NotFound.stanza_error()),
             Outcome::Broken(reference) => Ok(over(
                 &session,
-                (NoteKind::Error, words::broken(&reference)),
+                (NoteKind::Error, phrases::broken(&reference)),
                 None,
             )),
         }
@@ -224,12 +224,12 @@ impl Forms {
         if let Some(first) = wrong.first() {
             // Clients show one of the three each, and none shows all.
             let all: Vec<&str> = wrong.iter().map(|problem| problem.text.as_str()).collect();
-            let all = words::error_title(&form::run_on(&all));
-            title = words::error_title(&first.text);
+            let all = text::error_title(&form::run_on(&all));
+            title = text::error_title(&first.text);
             note = Some((NoteKind::Error, all.clone()));
             instructions.push(all);
         }
-        instructions.push(words::instructions(spec, minutes));
+        instructions.push(text::instructions(spec, minutes));
         let answer = wire::Answer {
             node: spec.name.to_owned(),
             session: session.id.clone(),
@@ -251,7 +251,7 @@ impl Forms {
     /// The question whether to do it.
     fn ask(&self, session: Session, ask: Ask, context: &Context) -> wire::Answer {
         let mut instructions = ask.lines;
-        instructions.push(words::confirm_form());
+        instructions.push(String::from(text::CONFIRM_FORM));
         let answer = wire::Answer {
             node: session.spec.name.to_owned(),
             session: session.id.clone(),
@@ -409,7 +409,7 @@ fn standard_row(row: Row) -> form::Field {
 
 /// COMPAT: a form without fields, because some clients show nothing but forms.
 fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer {
-    let lines = words::at_work(progress);
+    let lines = text::at_work(progress);
     wire::Answer {
         node: session.spec.name.to_owned(),
         session: session.id.clone(),
@@ -419,7 +419,7 @@ fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer 
         form: Some(Form {
             purpose: Purpose::Form,
             form_type: form_type(session.spec),
-            title: words::at_work_title(progress),
+            title: text::at_work_title(progress),
             instructions: lines,
             body: Body::Fields(Vec::new()),
         }),
@@ -428,8 +428,8 @@ fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer 
 
 fn canceled(session: Session) -> Step {
     let note = match session.stage {
-        Stage::Fill | Stage::Confirm => words::canceled(),
-        Stage::Working => words::canceled_at_work(),
+        Stage::Fill | Stage::Confirm => String::from(text::CANCELED),
+        Stage::Working => text::canceled_at_work(),
     };
     Step::Answer(Box::new(wire::Answer {
         node: session.spec.name.to_owned(),
@@ -492,7 +492,7 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
     lines.extend(
         page.next
             .as_ref()
-            .map(|_| words::more_in_form(page.page + 1)),
+            .map(|_| text::more_in_form(page.page + 1)),
     );
     let body = if page.table {
         Body::Table {
@@ -513,8 +513,8 @@ fn listed(session: &Session, page: Page) -> wire::Answer {
         instructions: lines[1..].to_vec(),
         body,
     });
-    let sentences = lines.iter().map(|line| words::sentence(line));
-    let hint = (page.table && page.total > 0).then(words::no_table);
+    let sentences = lines.iter().map(|line| phrases::sentence(line));
+    let hint = (page.table && page.total > 0).then(|| String::from(text::NO_TABLE));
     let note = Vec::from_iter(sentences.chain(hint)).join(" ");
     over(session, (NoteKind::Info, note), form)
 }

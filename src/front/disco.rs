@@ -14,7 +14,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::ns;
 use xmpp_parsers::version::VersionResult;
 
-use crate::command::{self, words};
+use super::text;
+use crate::command::{self, phrases};
 use crate::core::{Role, Timestamp};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::NS_COMMANDS;
@@ -203,5 +204,5 @@ pub(super) fn capabilities(face: Face) -> Vec<Element> {
 
 /// The status in lists of contacts.
 pub(super) fn status() -> String {
-    words::plain(&words::presence())
+    phrases::plain(&text::presence())
 }

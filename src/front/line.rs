@@ -1,8 +1,8 @@
 //! A chat line to a call: which command, whom, how long, and the rest is the reason.
 
 use super::said::{About, Replied};
-use super::text;
-use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, words};
+use super::{render, text};
+use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, phrases};
 use crate::core::subject::BadSubject;
 use crate::core::{Door, Role, Subject, Term};
 
@@ -30,25 +30,25 @@ pub(super) fn call(
     };
     let Some(spec) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
-            return Err(words::command_first(&name));
+            return Err(text::command_first(&name));
         }
         // That there is such a command is no secret to those who work here.
         if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
-            let text = words::forbidden(spec.needs);
-            return Err(format!("{text} {}", words::nothing_was_done(None)));
+            let text = phrases::forbidden(spec.needs);
+            return Err(format!("{text} {}", phrases::nothing_was_done(None)));
         }
-        let text = words::no_such_command(&name, command::nearest(caller.role(), &name));
-        return Err(format!("{text} {}", words::nothing_was_done(None)));
+        let text = phrases::no_such_command(&name, command::nearest(caller.role(), &name));
+        return Err(format!("{text} {}", phrases::nothing_was_done(None)));
     };
     // A list of subjects may be pasted line by line; a second command may not hide in a reason.
     if lines.any(|line| {
         let first = line.split_whitespace().next().unwrap_or_default();
         permitted(&first.trim_start_matches(['/', '!']).to_lowercase()).is_some()
     }) {
-        return Err(words::one_command());
+        return Err(String::from(text::ONE_COMMAND));
     }
     let mut values = read_line(spec, rest, replied.is_some())
-        .map_err(|problems| text::wrong(&problems, Some(spec)))?;
+        .map_err(|problems| render::wrong(&problems, Some(spec)))?;
     let takes_all = at(spec, Place::All).next().is_some();
     if let (Some(field), Some(replied)) = (at(spec, Place::Subjects).next(), replied)
         && values.words(field.name).is_empty()
@@ -58,9 +58,9 @@ pub(super) fn call(
         match replied {
             Replied::To(About::One(whom)) => values.set(field.name, vec![whom.clone()]),
             Replied::To(About::Nobody) if needs_whom => {
-                return Err(words::reply_to_nobody(spec));
+                return Err(text::reply_to_nobody(spec));
             }
-            Replied::Unknown if needs_whom => return Err(words::reply_to_unknown(spec)),
+            Replied::Unknown if needs_whom => return Err(text::reply_to_unknown(spec)),
             _ => {}
         }
     }
@@ -200,7 +200,7 @@ fn sort(
             }
             Err(why) => problems.push(Problem {
                 field: field.name,
-                text: words::bad_term_in_chat(&why),
+                text: phrases::bad_term_in_chat(&why),
             }),
         }
     }
@@ -215,7 +215,7 @@ fn sort(
         None if rest.is_empty() => {}
         None => problems.push(Problem {
             field: spec.fields.first().map_or("", |field| field.name),
-            text: words::left_over(&rest.join(" ")),
+            text: text::left_over(&rest.join(" ")),
         }),
     }
     if problems.is_empty() {

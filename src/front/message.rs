@@ -7,7 +7,8 @@ use xmpp_parsers::muc::MucUser;
 use xmpp_parsers::ns;
 
 use super::said::{About, fresh_id};
-use crate::command::{Caller, words};
+use super::text;
+use crate::command::{Caller, phrases};
 use crate::xmpp::payload::hints;
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
@@ -122,20 +123,20 @@ impl Line {
             return vec![self.one(&self.way, text, &speech.quick)];
         };
         let lines = text.lines().count();
-        let here = |text: &str| self.one(&self.way, &words::to_nick(nick, text), &speech.quick);
+        let here = |text: &str| self.one(&self.way, &text::to_nick(nick, text), &speech.quick);
         if lines <= MOST_LINES {
             return vec![here(text)];
         }
-        let short = words::rest_in_private(text.lines().next().unwrap_or_default(), lines);
+        let short = text::rest_in_private(text.lines().next().unwrap_or_default(), lines);
         let rest = self.one(&Way::Private, text, &speech.quick);
         vec![here(&short), rest]
     }
 
-    /// Texts are marked ([`words::typed`]) up to here, where it is known which way they go.
+    /// Texts are marked ([`phrases::typed`]) up to here, where it is known which way they go.
     fn one(&self, way: &Way, text: &str, quick: &[String]) -> Message {
         let written = match way {
-            Way::Open(_) => words::in_a_room,
-            Way::Chat(_) | Way::Private => words::plain,
+            Way::Open(_) => phrases::in_a_room,
+            Way::Chat(_) | Way::Private => phrases::plain,
         };
         let text = written(text);
         let quick: Vec<String> = quick.iter().map(|line| written(line)).collect();

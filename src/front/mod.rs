@@ -17,6 +17,7 @@ mod message;
 pub mod notices;
 pub mod presence;
 mod progress;
+mod render;
 mod reply;
 pub mod rooms;
 pub mod router;

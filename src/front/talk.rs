@@ -13,10 +13,10 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::message::{Line, Speech};
 use super::said::{About, Replied};
-use super::{line, text};
+use super::{line, render, text};
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
-use crate::command::{self, Call, Caller, Context, words};
+use crate::command::{self, Call, Caller, Context, phrases};
 use crate::core::{Door, Ledger, Timestamp};
 
 /// How long a question waits for its yes.
@@ -152,16 +152,16 @@ impl Talks {
                 .front()
                 .is_some_and(|first| now.since(*first) < RATE_SPAN);
         if person.silenced {
-            return Admitted::Answer(words::too_fast());
+            return Admitted::Answer(String::from(text::TOO_FAST));
         }
         if line.encrypted {
-            return Admitted::Answer(words::encrypted());
+            return Admitted::Answer(text::encrypted());
         }
         let mut replied = None;
         if let Some(corrected) = &line.corrects {
             match person.undone(corrected) {
                 Some(failed) => replied = failed.replied,
-                None => return Admitted::Answer(words::corrected()),
+                None => return Admitted::Answer(text::corrected()),
             }
         }
         let (done, next) = oneshot::channel();
@@ -206,8 +206,8 @@ impl Talks {
                 };
                 self.carry_out(call, None, context).await
             }
-            (Some(Word::Yes), None) => (words::nothing_to_confirm().into(), false),
-            (Some(Word::No), Some(_)) => (words::dropped().into(), false),
+            (Some(Word::Yes), None) => (text::nothing_to_confirm().into(), false),
+            (Some(Word::No), Some(_)) => (String::from(phrases::DROPPED).into(), false),
             (Some(Word::Next), _) => self.page(&caller, 1, context).await,
             (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
             _ => {
@@ -248,10 +248,10 @@ impl Talks {
     /// Another page of the list that was shown last, with its filter.
     async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (Speech, bool) {
         let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
-            return (words::no_list().into(), false);
+            return (text::no_list().into(), false);
         };
         let Some(page) = page.checked_add_signed(step).filter(|page| *page > 0) else {
-            return (words::no_page_before().into(), false);
+            return (String::from(text::NO_PAGE_BEFORE).into(), false);
         };
         let mut call = Call {
             // The role and the door of now, not of when the list was asked for.
@@ -262,7 +262,7 @@ impl Talks {
         call.values.set("page", vec![page.to_string()]);
         match self.carry_out(call, None, context).await {
             // The only thing that can be wrong with what was right before.
-            (_, true) => (words::no_next_page().into(), false),
+            (_, true) => (String::from(text::NO_NEXT_PAGE).into(), false),
             answer => answer,
         }
     }
@@ -283,9 +283,9 @@ impl Talks {
                 | Outcome::Forbidden { .. }
         );
         let speech = Speech {
-            text: text::render(&outcome, command::find(&call.name)),
+            text: render::render(&outcome, command::find(&call.name)),
             about: about(&call, context),
-            quick: text::quick(&outcome),
+            quick: render::quick(&outcome),
         };
         if let Outcome::Rows(page) = &outcome {
             let shown = Some((call.clone(), page.page));

@@ -1,82 +1,187 @@
-//! An outcome as text: what a chat, a private message and a room say.
-//!
-//! Styled so that it reads well raw (XEP-0393): nothing but fences around what has several lines.
+//! What the doors say by themselves, before a command is run or beside its answer.
 
-use crate::command::outcome::{Answer, Outcome, Page, Problem};
-use crate::command::{Spec, words};
-use crate::xmpp::payload::hints::FENCE;
+use crate::command::phrases::{clean, forbidden, typed};
+use crate::command::spec::Spec;
+use crate::core::Role;
 
-/// An outcome as text.
-pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
-    match outcome {
-        Outcome::Done(answer) => text(answer),
-        Outcome::Rows(page) => rows(page),
-        Outcome::Ask(ask) => {
-            let mut lines = ask.lines.clone();
-            lines.push(words::confirm_chat());
-            lines.join("\n")
-        }
-        Outcome::Invalid(problems) => wrong(problems, spec),
-        Outcome::Refused(problems) => wrong(problems, None),
-        Outcome::Forbidden { needs } => words::forbidden(*needs),
-        Outcome::Unknown { .. } => words::nothing_was_done(None),
-        Outcome::Broken(reference) => words::broken(reference),
+/// In front of what is wrong with a form.
+pub(crate) fn error_title(text: &str) -> String {
+    format!("Error: {text}")
+}
+
+/// Above an empty form.
+pub(crate) fn instructions(spec: &Spec, minutes: u64) -> String {
+    format!(
+        "{} This form stays open for {minutes} minutes.",
+        spec.summary
+    )
+}
+
+/// Below a question in a form.
+pub(crate) const CONFIRM_FORM: &str = "Complete does it; previous changes it; cancel drops it.";
+
+/// Below a question in chat.
+pub(crate) const CONFIRM_CHAT: &str =
+    "Answer yes within 2 minutes to do it; anything else drops it.";
+
+/// What a question is answered with.
+pub(crate) const YES_OR_NO: [&str; 2] = ["yes", "no"];
+
+/// A reply to a message of ours that was about several, or about nobody.
+pub(crate) fn reply_to_nobody(spec: &Spec) -> String {
+    format!(
+        "That message is about several, or about nobody in particular: name whom you mean. Nothing was done. Write: {}",
+        typed(spec.usage)
+    )
+}
+
+/// A reply to a message we do not remember.
+pub(crate) fn reply_to_unknown(spec: &Spec) -> String {
+    format!(
+        "I no longer know what that message was about: name whom you mean. Nothing was done. Write: {}",
+        typed(spec.usage)
+    )
+}
+
+/// A yes without a question.
+pub(crate) fn nothing_to_confirm() -> String {
+    String::from(
+        "There is nothing to say yes to; a question waits for 2 minutes only. Nothing was done.",
+    )
+}
+
+/// A form was cancelled.
+pub(crate) const CANCELED: &str = "Cancelled; nothing was done.";
+
+/// A form whose work goes on was cancelled.
+pub(crate) fn canceled_at_work() -> String {
+    String::from(
+        "The form is closed; what it began goes on, and a message tells you what came of it.",
+    )
+}
+
+/// Work that takes long, in a few words.
+pub(crate) fn at_work_title(progress: Option<(usize, usize)>) -> String {
+    match progress {
+        Some((done, of)) => format!("At work: {done} of {of} done"),
+        None => String::from("At work"),
     }
 }
 
-/// Lines that answer an outcome, for clients that offer them.
-pub(super) fn quick(outcome: &Outcome) -> Vec<String> {
-    match outcome {
-        Outcome::Ask(_) => words::YES_OR_NO.map(String::from).to_vec(),
-        Outcome::Rows(page) => page.next.iter().map(words::typed).collect(),
-        _ => Vec::new(),
+/// How far long work is, and what to do meanwhile.
+pub(crate) fn at_work(progress: Option<(usize, usize)>) -> Vec<String> {
+    vec![
+        format!("{}.", at_work_title(progress)),
+        String::from(
+            "It goes on by itself. Next looks again; if you do not look, a message tells you what came of it.",
+        ),
+    ]
+}
+
+/// In front of what came of a form at which nobody looked again.
+pub(crate) fn form_is_done(title: &str) -> String {
+    format!("Your form “{title}”:")
+}
+
+/// To people without a role.
+pub(crate) fn stranger() -> String {
+    String::from(
+        "This is portcullis, which keeps abusers off this server. It takes orders from the server's admins only.",
+    )
+}
+
+/// To an encrypted message.
+pub(crate) fn encrypted() -> String {
+    String::from(
+        "I cannot read encrypted messages; please switch encryption off for this chat. Nothing was done.",
+    )
+}
+
+/// To a corrected line that had been carried out, or had not been said to us.
+pub(crate) fn corrected() -> String {
+    String::from(
+        "A corrected line does not run again: the first one did run, or was not said to me. Send it as a new message if you mean it.",
+    )
+}
+
+/// Several commands in one message.
+pub(crate) const ONE_COMMAND: &str = "One command a message, please. Nothing was done.";
+
+/// More lines than a person writes.
+pub(crate) const TOO_FAST: &str =
+    "That is too fast for me; I am silent until it is quiet for 10 seconds.";
+
+/// Who we are, in lists of contacts.
+pub(crate) fn presence() -> String {
+    format!("Write {}", typed("help"))
+}
+
+/// What follows a page.
+pub(crate) fn more(next: &str) -> String {
+    format!("More: {}, or {}", typed("next"), typed(next))
+}
+
+/// What follows a page, in a form.
+pub(crate) fn more_in_form(page: usize) -> String {
+    format!("More on page {page}.")
+}
+
+/// Beside a table, for whom the client shows nothing.
+pub(crate) const NO_TABLE: &str =
+    "If you see no rows, your client draws no tables here: ask again without.";
+
+/// There is no list to turn a page of.
+pub(crate) fn no_list() -> String {
+    format!(
+        "There is no list to turn a page of. Write {}, {} or {} first.",
+        typed("list"),
+        typed("failures"),
+        typed("allowed")
+    )
+}
+
+/// Behind the last page.
+pub(crate) const NO_NEXT_PAGE: &str = "That was the last page.";
+
+/// Before the first page.
+pub(crate) const NO_PAGE_BEFORE: &str = "That was the first page.";
+
+/// What is said to one occupant for all to read.
+pub(crate) fn to_nick(nick: &str, text: &str) -> String {
+    format!("{}: {text}", clean(nick))
+}
+
+/// An answer that is too long for a room, in its place.
+pub(crate) fn rest_in_private(first: &str, lines: usize) -> String {
+    format!("{first}\nThe whole answer has {lines} lines; I sent it to you in private.")
+}
+
+/// In a room that does not show us who anybody is.
+pub(crate) fn faceless() -> String {
+    String::from(
+        "I cannot see who you are, so I take no orders here. Let the room show real JIDs to everybody, or make me a moderator of it. Nothing was done.",
+    )
+}
+
+/// To an occupant without a role; `needs`: what the command they gave takes, if it was one.
+pub(crate) fn stranger_in_room(needs: Option<Role>) -> String {
+    let whose = "I take orders from the server's admins and from those to whom this room grants a role; you are neither.";
+    match needs {
+        Some(needs) => format!("{} {whose}", forbidden(needs)),
+        None => String::from(whose),
     }
 }
 
-pub(super) fn wrong(problems: &[Problem], spec: Option<&Spec>) -> String {
-    let mut lines: Vec<String> = problems
-        .iter()
-        .map(|problem| problem.text.clone())
-        .collect();
-    lines.push(words::nothing_was_done(spec));
-    lines.join("\n")
+/// Words nobody asked for.
+pub(crate) fn left_over(text: &str) -> String {
+    let text: String = clean(text).chars().take(80).collect();
+    format!("I do not know what “{text}” means here.")
 }
 
-fn rows(page: &Page) -> String {
-    let mut lines = vec![format!("{}.", page.title)];
-    lines.extend(page.lines.iter().cloned());
-    lines.extend(
-        page.rows
-            .iter()
-            .map(|entry| format!("{}: {}", entry.row.label, entry.row.value)),
-    );
-    lines.extend(page.next.as_deref().map(words::more));
-    lines.join("\n")
-}
-
-fn text(answer: &Answer) -> String {
-    let mut all = answer.lines.clone();
-    all.extend(answer.rows.iter().map(|row| {
-        row.line().unwrap_or_else(|| {
-            // A line of a user's may not end the block.
-            let value = row.value.replace(
-                "
-```", "
- ```",
-            );
-            let value = match value.starts_with(FENCE) {
-                true => format!(" {value}"),
-                false => value,
-            };
-            format!(
-                "{}:
-{FENCE}
-{value}
-{FENCE}",
-                row.label
-            )
-        })
-    }));
-    all.extend(answer.undo.clone());
-    all.join("\n")
+/// A subject without a command.
+pub(crate) fn command_first(subject: &str) -> String {
+    let subject = clean(subject);
+    let [show, ban, unban] =
+        ["show", "ban", "unban"].map(|name| typed(format_args!("{name} {subject}")));
+    format!("What about {subject}? Write {show}, {ban} or {unban}. Nothing was done.")
 }

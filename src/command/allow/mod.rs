@@ -1,5 +1,7 @@
 //! `allow`: nobody and no rule bans it, until somebody takes that back.
 
+mod text;
+
 use futures::future::join_all;
 
 use super::call::Call;
@@ -10,7 +12,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{
     Action, Ban, EventId, Exemption, ExemptionOrder, ExemptionRuling, Order, Proposal, Role,
     Ruling, Subject, Term, propose,
@@ -78,7 +80,7 @@ impl Allow {
                 .map_err(|why| {
                     problems.push(Problem {
                         field: "duration",
-                        text: words::sentence(&why.to_string()),
+                        text: phrases::sentence(&why.to_string()),
                     });
                 })
                 .ok()
@@ -97,7 +99,7 @@ impl Allow {
         let term = term.or_else(|| as_it_was?.until.map(Term::Until));
         let comment = values
             .line("comment")
-            .map(|text| words::clean(&text))
+            .map(|text| phrases::clean(&text))
             .filter(|text| !text.is_empty())
             .or_else(|| Some(as_it_was?.comment.clone()))
             .unwrap_or_default();
@@ -141,7 +143,7 @@ fn problem(why: &crate::core::Refusal, role: Role) -> Problem {
             Refusal::TextTooLong(..) => "comment",
             _ => subjects::FIELD,
         },
-        text: words::refusal(why, role),
+        text: phrases::refusal(why, role),
     }
 }
 
@@ -170,15 +172,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why, call.caller.role())]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
-            title: words::summary_title(0, 1),
-            lines: vec![words::not_done(&allow.subject, &ruling)],
+            title: phrases::summary_title(0, 1),
+            lines: vec![phrases::not_done(&allow.subject, &ruling)],
             rows: Vec::new(),
             undo: None,
         }),
         Err(fault) => Outcome::Done(Answer {
             grade: Grade::Bad,
-            title: words::summary_title(0, 1),
-            lines: vec![words::failed(
+            title: phrases::summary_title(0, 1),
+            lines: vec![phrases::failed(
                 &allow.subject,
                 &fault,
                 &broken("store an exemption", &fault),
@@ -193,12 +195,12 @@ fn question(allow: &Allow, context: &Context) -> Ask {
     let now = context.gate.now();
     let until = allow.term.and_then(|term| term.ends(now));
     Ask {
-        title: words::ask_allow_title(&allow.subject),
-        lines: words::ask_allow(&allow.subject, until, now, &allow.comment),
+        title: text::ask_allow_title(&allow.subject),
+        lines: text::ask_allow(&allow.subject, until, now, &allow.comment),
         rows: vec![Row::new(
             "subject1",
-            words::kind(&allow.subject),
-            words::reach(&allow.subject),
+            phrases::kind(&allow.subject),
+            phrases::reach(&allow.subject),
         )],
         values: None,
     }
@@ -211,24 +213,24 @@ async fn told(
     context: &Context,
 ) -> Answer {
     let now = context.gate.now();
-    let mut lines = vec![words::allowed(exemption, before, now)];
+    let mut lines = vec![phrases::allowed(exemption, before, now)];
     let settled = lifted.iter().take(NAMED).map(async |ban| {
         let settled = context.gate.settled(&ban.subject, WAIT).await;
-        words::released(&ban.subject, &settled)
+        phrases::released(&ban.subject, &settled)
     });
     let settled = join_all(settled).await;
     let grade = settled.iter().map(|(grade, _)| *grade).max();
     if !lifted.is_empty() {
-        lines.push(words::lifted_by_it(lifted));
-        lines.extend(words::shared(
+        lines.push(phrases::lifted_by_it(lifted));
+        lines.extend(phrases::shared(
             settled.iter().map(|(_, line)| line.as_str()),
             settled.len(),
         ));
     }
-    lines.extend(words::what_exempt_means(&exemption.subject));
+    lines.extend(text::what_exempt_means(&exemption.subject));
     Answer {
         grade: grade.unwrap_or(Grade::Good),
-        title: words::summary_title(1, 1),
+        title: phrases::summary_title(1, 1),
         lines,
         rows: lifted
             .iter()
@@ -237,10 +239,10 @@ async fn told(
                 Row::new(
                     format!("ban{}", ban.id.0),
                     format!("{} {}", ban.id, ban.subject),
-                    words::was(ban),
+                    text::was(ban),
                 )
             })
             .collect(),
-        undo: Some(words::undo(&[&exemption.subject.to_string()])),
+        undo: Some(phrases::undo(&[&exemption.subject.to_string()])),
     }
 }

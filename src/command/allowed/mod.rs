@@ -1,5 +1,7 @@
 //! `allowed`: who is exempt from bans, why, by whom and until when.
 
+mod text;
+
 use ipnet::IpNet;
 
 use super::call::Call;
@@ -8,8 +10,8 @@ use super::outcome::{Entry, Outcome, Row};
 use super::parts::facts;
 use super::parts::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
 use super::parts::pages::{Asked, PAGE, TABLE};
+use super::phrases;
 use super::spec::{Field, Kind, Spec};
-use super::words;
 use crate::core::{Account, Role, Subject, Timestamp};
 
 /// The description.
@@ -78,7 +80,7 @@ impl Sifted for Exempt {
     }
 
     fn by(&self) -> &str {
-        self.by.as_deref().unwrap_or(words::CONFIGURATION)
+        self.by.as_deref().unwrap_or(text::CONFIGURATION)
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -103,7 +105,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }
     }
     let rows = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
-    asked.page(SPEC.name, words::EXEMPTIONS, cut.total, rows, COLUMNS)
+    asked.page(SPEC.name, text::EXEMPTIONS, cut.total, rows, COLUMNS)
 }
 
 fn all(context: &Context) -> Vec<Exempt> {
@@ -131,17 +133,17 @@ fn all(context: &Context) -> Vec<Exempt> {
     given
         .chain(accounts.map(|account| configured(Subject::Account(account), "")))
         .chain(networks.map(|net| configured(Subject::network(net), "")))
-        .chain(proxies.map(|net| configured(Subject::network(net), words::PROXY)))
+        .chain(proxies.map(|net| configured(Subject::network(net), text::PROXY)))
         .collect()
 }
 
 fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
-    let by = exempt.by.as_deref().unwrap_or(words::CONFIGURATION);
+    let by = exempt.by.as_deref().unwrap_or(text::CONFIGURATION);
     Entry {
         row: Row::new(
             exempt.subject.to_string(),
             exempt.subject.to_string(),
-            words::exempt_in_a_list(exempt.until, by, &exempt.comment, now),
+            text::exempt_in_a_list(exempt.until, by, &exempt.comment, now),
         )
         .with(facts::exemption(
             &exempt.subject,
@@ -151,9 +153,9 @@ fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
         )),
         cells: vec![
             exempt.subject.to_string(),
-            words::until(exempt.until),
-            words::clean(by),
-            words::clean(&exempt.comment),
+            phrases::until(exempt.until),
+            phrases::clean(by),
+            phrases::clean(&exempt.comment),
         ],
     }
 }

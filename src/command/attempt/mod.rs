@@ -1,6 +1,8 @@
 //! `attempt`: a failed login raised by hand. It takes the road of a reported one, with all that
 //! follows.
 
+mod text;
+
 use futures::future::join_all;
 
 use super::call::Call;
@@ -12,7 +14,7 @@ use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::judge::ATTEMPTS_AT_ONCE;
 use crate::core::{BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
 
@@ -74,27 +76,30 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     match &rulings[..] {
         [Ruling::Refused(why)] => Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: words::refusal(why, call.caller.role()),
+            text: phrases::refusal(why, call.caller.role()),
         }]),
         [Ruling::Ban(BanRuling::Already(ban))] => Outcome::Done(Answer {
             grade: Grade::Good,
-            title: words::not_counted_title(),
+            title: String::from("Not counted"),
             lines: vec![
-                words::not_counted(&subject),
-                words::already(ban, now),
-                words::how_to_end(&ban.subject),
+                text::not_counted(&subject),
+                phrases::already(ban, now),
+                phrases::how_to_end(&ban.subject),
             ],
             rows: Vec::new(),
             undo: None,
         }),
         [Ruling::Noted] if let Verdict::Refuse { ban, .. } = &before.verdict => {
-            let mut lines = vec![words::not_counted(&subject)];
+            let mut lines = vec![text::not_counted(&subject)];
             if let Some(ban) = before.bans.iter().find(|one| one.id == *ban) {
-                lines.extend([words::is_banned(ban, now), words::how_to_end(&ban.subject)]);
+                lines.extend([
+                    phrases::is_banned(ban, now),
+                    phrases::how_to_end(&ban.subject),
+                ]);
             }
             Outcome::Done(Answer {
                 grade: Grade::Good,
-                title: words::not_counted_title(),
+                title: String::from("Not counted"),
                 lines,
                 rows: Vec::new(),
                 undo: None,
@@ -114,7 +119,7 @@ fn parse(values: &Values, context: &Context) -> Result<(Subject, u32), Vec<Probl
     {
         problems.push(Problem {
             field: subjects::FIELD,
-            text: words::from_one_address(),
+            text: String::from(text::FROM_ONE_ADDRESS),
         });
     }
     let times = match values.line(TIMES) {
@@ -127,7 +132,7 @@ fn parse(values: &Values, context: &Context) -> Result<(Subject, u32), Vec<Probl
     if times.is_none() {
         problems.push(Problem {
             field: TIMES,
-            text: words::no_times(ATTEMPTS_AT_ONCE),
+            text: text::no_times(ATTEMPTS_AT_ONCE),
         });
     }
     match (subject, times) {
@@ -158,7 +163,7 @@ async fn told(
     .await;
     let mut answer = Answer {
         grade: Grade::Good,
-        title: words::counted_title(rulings),
+        title: text::counted_title(rulings),
         lines: Vec::new(),
         rows: Vec::new(),
         undo: None,
@@ -167,14 +172,14 @@ async fn told(
     for (ruling, settled) in rulings.iter().zip(settled) {
         let (Ruling::Ban(BanRuling::Banned(ban)), Some(settled)) = (ruling, settled) else {
             if *ruling != Ruling::Noted {
-                answer.lines.push(words::not_done(subject, ruling));
+                answer.lines.push(phrases::not_done(subject, ruling));
             }
             continue;
         };
-        let (grade, server) = words::held(&ban.subject, &settled, level, true);
+        let (grade, server) = phrases::held(&ban.subject, &settled, level, true);
         answer.grade = answer.grade.max(grade);
-        answer.lines.push(words::banned_by_rule(ban, now));
-        answer.lines.extend(words::meaning(&ban.subject));
+        answer.lines.push(phrases::banned_by_rule(ban, now));
+        answer.lines.extend(phrases::meaning(&ban.subject));
         answer.lines.push(server);
         undo.push(ban.id.to_string());
         answer.rows.extend(evidence(ban, context).await);
@@ -183,18 +188,18 @@ async fn told(
     if undo.is_empty() {
         answer
             .lines
-            .insert(0, words::counted(subject, times, after.counting.is_empty()));
-        answer.lines.extend(words::nearest_limit(&after));
+            .insert(0, text::counted(subject, times, after.counting.is_empty()));
+        answer.lines.extend(phrases::nearest_limit(&after));
         answer.rows.extend(counters(&after));
     }
     answer.lines.extend(
         notices
             .iter()
-            .map(|notice| words::sentence(&notice.to_string())),
+            .map(|notice| phrases::sentence(&notice.to_string())),
     );
     if !undo.is_empty() {
         let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
-        answer.undo = Some(words::undo(&undo));
+        answer.undo = Some(phrases::undo(&undo));
     }
     answer
 }

@@ -1,5 +1,7 @@
 //! `ban`: keeps somebody out, or changes the terms of the ban in force.
 
+mod text;
+
 use std::net::IpAddr;
 
 use futures::future::join_all;
@@ -13,7 +15,7 @@ use super::parts::settle::{ASK_WAIT, MANY, WAIT, asks_about, own_addresses};
 use super::parts::subjects;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{
     Action, BanOrder, BanRuling, EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject,
     Term, propose,
@@ -106,7 +108,7 @@ impl Ban {
         let force = values.flag("force").unwrap_or_else(|| {
             problems.push(Problem {
                 field: "force",
-                text: words::no_flag("force"),
+                text: phrases::no_flag("force"),
             });
             false
         });
@@ -118,11 +120,11 @@ impl Ban {
             term,
             reason: values
                 .line("reason")
-                .map(|text| words::clean(&text))
+                .map(|text| phrases::clean(&text))
                 .filter(|text| !text.is_empty()),
             note: values
                 .text("note")
-                .map(|text| words::clean_lines(&text))
+                .map(|text| phrases::clean_lines(&text))
                 .filter(|text| !text.is_empty()),
             force,
             insisted: Vec::new(),
@@ -169,7 +171,7 @@ impl Ban {
             if let Some(why) = refusal {
                 let problem = Problem {
                     field: blame(&why),
-                    text: words::refusal_to_ban(&why, call.caller.rights.over(&subject)),
+                    text: text::refusal_to_ban(&why, call.caller.rights.over(&subject)),
                 };
                 if !problems.contains(&problem) {
                     problems.push(problem);
@@ -195,7 +197,7 @@ fn read_term(values: &Values) -> Result<Option<Term>, Problem> {
             Some(text) => {
                 return Term::parse(&text).map(Some).map_err(|why| Problem {
                     field,
-                    text: words::sentence(&why.to_string()),
+                    text: phrases::sentence(&why.to_string()),
                 });
             }
         }
@@ -266,7 +268,7 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
         let exists = tokio::time::timeout(ASK_WAIT, context.gate.server().exists(account)).await;
         (exists == Ok(Some(false))).then(|| Problem {
             field: subjects::FIELD,
-            text: words::no_such_account(account),
+            text: text::no_such_account(account),
         })
     }));
     asked.await.into_iter().flatten().collect()
@@ -279,7 +281,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
     let term = ban
         .term
         .unwrap_or_else(|| policy.default_term_for(role, now));
-    let mut lines = words::ask(
+    let mut lines = text::ask(
         &ban.subjects,
         &|subject| policy.is_risky(subject),
         term,
@@ -287,12 +289,12 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
         ban.reason.as_deref(),
     );
     let exempt = ban.insisted.iter();
-    lines.extend(exempt.map(|(subject, why)| words::ask_exempt(subject, why)));
+    lines.extend(exempt.map(|(subject, why)| text::ask_exempt(subject, why)));
     if asks_about(ban.term, call, context) {
-        lines.push(words::ask_forever());
+        lines.push(String::from(phrases::ASK_FOREVER));
     }
     Ask {
-        title: words::ask_title(&ban.subjects),
+        title: phrases::ask_title(&ban.subjects),
         lines,
         rows: ban
             .subjects
@@ -301,8 +303,8 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
             .map(|(place, subject)| {
                 Row::new(
                     format!("subject{}", place + 1),
-                    words::kind(subject),
-                    words::reach(subject),
+                    phrases::kind(subject),
+                    phrases::reach(subject),
                 )
             })
             .collect(),
@@ -321,13 +323,13 @@ fn tell(
     let mut told = Told::of(subject);
     if let Some(settled) = &settled {
         let began = matches!(ruling, Ok(Ruling::Ban(BanRuling::Banned(_))));
-        let (grade, line) = words::held(subject, settled, level, began);
+        let (grade, line) = phrases::held(subject, settled, level, began);
         told.grade = grade;
         told.server = Some(line);
     }
     match ruling {
         Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
-            told.line = words::banned(&ban, now);
+            told.line = phrases::banned(&ban, now);
             told.undo = Some(ban.id.to_string());
         }
         Ok(Ruling::Ban(BanRuling::Amended {
@@ -335,18 +337,18 @@ fn tell(
             before,
             before_reason,
         })) => {
-            told.line = words::amended(&ban, before, now);
+            told.line = phrases::amended(&ban, before, now);
             if before_reason != ban.reason {
-                told.own.push(words::reason_was(&before_reason));
+                told.own.push(text::reason_was(&before_reason));
             }
             told.undo = Some(ban.id.to_string());
         }
         Ok(Ruling::Ban(BanRuling::Already(ban))) => {
-            told.line = words::already(&ban, now);
-            told.own.push(words::how_to_change(&ban));
+            told.line = phrases::already(&ban, now);
+            told.own.push(text::how_to_change(&ban));
         }
-        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
-        Err(fault) => told.failed(words::failed(
+        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
+        Err(fault) => told.failed(phrases::failed(
             subject,
             &fault,
             &broken("store a ban", &fault),

@@ -1,5 +1,7 @@
 //! `check`: whether a login would be let in, and why.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
@@ -7,8 +9,8 @@ use super::parts::login::evidence;
 use super::parts::login::{counters, others};
 use super::parts::reach::visible;
 use super::parts::subjects;
+use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
-use super::words;
 use crate::core::{Outlook, Role, Subject, Verdict};
 
 /// The description.
@@ -43,7 +45,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Subject::Network(_)) => {
             return Outcome::Invalid(vec![Problem {
                 field: subjects::FIELD,
-                text: words::no_login(),
+                text: phrases::no_login(),
             }]);
         }
         Ok(subject) => subject,
@@ -59,19 +61,19 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Verdict::LetIn => None,
         Verdict::Refuse { ban, .. } => outlook.bans.iter().find(|one| one.id == *ban),
     };
-    let title = words::verdict_title(&subject, &outlook.verdict);
-    lines.push(words::verdict(&subject, &outlook));
+    let title = text::verdict_title(&subject, &outlook.verdict);
+    lines.push(text::verdict(&subject, &outlook));
     if let Some(ban) = refusing {
-        lines.push(words::is_banned(ban, now));
-        lines.extend(words::meaning(&ban.subject));
+        lines.push(phrases::is_banned(ban, now));
+        lines.extend(phrases::meaning(&ban.subject));
         if rights.see(&ban.subject) {
             rows.extend(evidence(ban, context).await);
         }
     }
-    lines.extend(words::why_let_in(&subject, &outlook));
-    lines.extend(words::nearest_limit(&outlook));
+    lines.extend(text::why_let_in(&subject, &outlook));
+    lines.extend(phrases::nearest_limit(&outlook));
     if let Some(ban) = refusing {
-        lines.push(words::how_to_end(&ban.subject));
+        lines.push(phrases::how_to_end(&ban.subject));
     }
     rows.extend(others(&outlook, refusing.map(|ban| ban.id), context));
     rows.extend(about(&subject, &outlook));
@@ -89,13 +91,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Some(by) = &outlook.exempt {
-        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
+        rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
     }
     if subject.place().is_some() {
         rows.push(Row::new(
             "known",
-            words::known_label(),
-            words::known(subject, outlook),
+            "Earlier logins",
+            text::known(subject, outlook),
         ));
     }
     if let Some(account) = subject.whose() {
@@ -103,7 +105,7 @@ fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
             .bans
             .iter()
             .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
-        rows.push(Row::new("guard", words::guard_label(), words::guard(guard)));
+        rows.push(Row::new("guard", "Guard", text::guard(guard)));
     }
     rows
 }

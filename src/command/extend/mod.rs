@@ -1,5 +1,7 @@
 //! `extend`: makes the ban in force longer, never shorter.
 
+mod text;
+
 use futures::future::join_all;
 
 use super::call::Call;
@@ -10,7 +12,7 @@ use super::parts::results::{Told, summary};
 use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Action, BanOrder, BanRuling, Intent, Role, Ruling, Subject, Term};
 use crate::gate::ports::LogFault;
 
@@ -63,8 +65,8 @@ impl Extend {
             Vec::new()
         });
         let term = match call.values.line(DURATION) {
-            None => Err(words::no_extension()),
-            Some(text) => Term::parse(&text).map_err(|why| words::sentence(&why.to_string())),
+            None => Err(String::from(text::NO_EXTENSION)),
+            Some(text) => Term::parse(&text).map_err(|why| phrases::sentence(&why.to_string())),
         };
         match term {
             Ok(by) if problems.is_empty() => Ok(Extend { subjects, by }),
@@ -100,7 +102,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: DURATION,
-            text: words::refusal(why, call.caller.role()),
+            text: phrases::refusal(why, call.caller.role()),
         }]);
     }
     let told = results.into_iter().map(async |(subject, ruling)| {
@@ -117,13 +119,16 @@ fn question(subjects: &[Subject]) -> Ask {
     let row = |(place, subject): (usize, &Subject)| {
         Row::new(
             format!("subject{}", place + 1),
-            words::kind(subject),
-            words::reach(subject),
+            phrases::kind(subject),
+            phrases::reach(subject),
         )
     };
     Ask {
-        title: words::ask_title(subjects),
-        lines: vec![words::ask_extend(subjects), words::ask_forever()],
+        title: phrases::ask_title(subjects),
+        lines: vec![
+            text::ask_extend(subjects),
+            String::from(phrases::ASK_FOREVER),
+        ],
         rows: subjects.iter().enumerate().map(row).collect(),
         values: None,
     }
@@ -135,13 +140,13 @@ fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) 
     match ruling {
         Ok(Ruling::Ban(BanRuling::Amended { ban, before, .. })) => {
             told.undo = Some(ban.id.to_string());
-            told.line = words::extended(&ban, before, now);
+            told.line = text::extended(&ban, before, now);
         }
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) => {
-            told.failed(words::nothing_to_extend(&subject))
+            told.failed(text::nothing_to_extend(&subject))
         }
-        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
-        Err(fault) => told.failed(words::failed(
+        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
+        Err(fault) => told.failed(phrases::failed(
             subject,
             &fault,
             &broken("store a longer ban", &fault),
@@ -153,7 +158,7 @@ fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) 
 async fn settle(mut told: Told, context: &Context) -> Told {
     let level = context.gate.server().standing().borrow().level;
     let settled = context.gate.settled(&told.subject, WAIT).await;
-    let (grade, line) = words::held(&told.subject, &settled, level, false);
+    let (grade, line) = phrases::held(&told.subject, &settled, level, false);
     told.grade = grade;
     told.server = Some(line);
     told

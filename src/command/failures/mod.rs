@@ -1,5 +1,7 @@
 //! `failures`: the failed logins of late, newest first, page by page.
 
+mod text;
+
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -8,8 +10,8 @@ use super::context::Context;
 use super::outcome::{Entry, Outcome, Row};
 use super::parts::filter::{ANY, Sifted, Word, words_field};
 use super::parts::pages::{Asked, PAGE, TABLE};
+use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
-use super::words;
 use crate::core::rules::Key;
 use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
 use crate::gate::counters::Failure;
@@ -66,7 +68,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("place", "From"),
     ("times", "How often"),
     ("kind", "Kind"),
-    ("rule", words::KEPT_OUT_BY),
+    ("rule", text::KEPT_OUT_BY),
 ];
 
 /// What a filter of failures knows.
@@ -130,7 +132,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             .enumerate()
             .map(|(place, failed)| entry(place + 1, failed.failure, &failed.kept_out))
             .collect();
-        asked.page(SPEC.name, words::FAILURES, cut.total, rows, COLUMNS)
+        asked.page(SPEC.name, text::FAILURES, cut.total, rows, COLUMNS)
     })
 }
 
@@ -173,12 +175,12 @@ fn fact(failure: &Failure, bans: &[&Ban]) -> Value {
 }
 
 fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
-    let text = |text: Option<String>| text.map(|text| words::clean(&text)).unwrap_or_default();
+    let text = |text: Option<String>| text.map(|text| phrases::clean(&text)).unwrap_or_default();
     Entry {
         row: Row::new(
             format!("failure{number}"),
             failure.at.to_string(),
-            words::failure(failure, bans),
+            text::failure(failure, bans),
         )
         .with(fact(failure, bans)),
         cells: vec![
@@ -189,8 +191,8 @@ fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
                 .map(|net| Subject::network(net).to_string())
                 .unwrap_or_default(),
             failure.times.to_string(),
-            words::kind_of_failure(failure),
-            words::kept_out_by(bans),
+            text::kind_of_failure(failure),
+            text::kept_out_by(bans),
         ],
     }
 }

@@ -1,12 +1,14 @@
 //! `forget`: the history of somebody counts no more.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::parts::fields::WHOM;
 use super::parts::subjects;
 use super::spec::{Field, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::propose::FORGOTTEN_AT_ONCE;
 use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
 
@@ -54,30 +56,30 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,
-                text: words::refusal(&why, call.caller.role()),
+                text: phrases::refusal(&why, call.caller.role()),
             }]);
         }
         Ok(ruling) => {
             return Outcome::Done(Answer {
                 grade: Grade::Bad,
-                title: words::summary_title(0, 1),
-                lines: vec![words::not_done(&subject, &ruling)],
+                title: phrases::summary_title(0, 1),
+                lines: vec![phrases::not_done(&subject, &ruling)],
                 rows: Vec::new(),
                 undo: None,
             });
         }
         Err(fault) => return Outcome::Broken(broken("forget a history", &fault)),
     };
-    let mut lines = vec![words::forgotten(&subject, bans, &with)];
-    lines.extend(words::counters_cleared(&subject, &before));
+    let mut lines = vec![text::forgotten(&subject, bans, &with)];
+    lines.extend(text::counters_cleared(&subject, &before));
     let now = context.gate.now();
     if let Some(ban) = standing.filter(|ban| ban.is_in_force(now)) {
-        lines.push(words::goes_on(&ban, now));
+        lines.push(text::goes_on(&ban, now));
     }
-    lines.push(words::log_stays(&subject));
+    lines.push(text::log_stays(&subject));
     Outcome::Done(Answer {
         grade: Grade::Good,
-        title: words::forgotten_title(),
+        title: String::from("Forgotten"),
         lines,
         rows: with
             .iter()
@@ -87,11 +89,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
                 Row::new(
                     format!("with{}", place + 1),
                     other.to_string(),
-                    words::bans_counted(*bans),
+                    text::bans_counted(*bans),
                 )
             })
             .collect(),
-        undo: Some(words::undo(&[&subject.to_string()])),
+        undo: Some(phrases::undo(&[&subject.to_string()])),
     })
 }
 

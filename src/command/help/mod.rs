@@ -1,10 +1,12 @@
 //! `help`: what the caller may do, with lines that work. In chat only; forms explain themselves.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::spec::{Field, Kind, Place, Spec};
-use super::{find, nearest, permits, permitted, words};
+use super::{find, nearest, permits, permitted, phrases};
 use crate::core::Role;
 
 /// The description.
@@ -30,15 +32,15 @@ pub(super) const SPEC: Spec = Spec {
 pub(super) async fn run(call: &Call, _: &Context) -> Outcome {
     let role = call.caller.role();
     let lines = match call.values.line("command") {
-        None => words::help(permitted(role)),
+        None => text::help(permitted(role)),
         Some(name) => {
             let name = name.to_lowercase();
             match find(&name).filter(|spec| permits(role, spec)) {
-                Some(spec) => words::help_for(spec),
+                Some(spec) => text::help_for(spec),
                 None => {
                     return Outcome::Invalid(vec![Problem {
                         field: "command",
-                        text: words::no_such_command(&name, nearest(role, &name)),
+                        text: phrases::no_such_command(&name, nearest(role, &name)),
                     }]);
                 }
             }

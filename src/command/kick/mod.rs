@@ -1,5 +1,7 @@
 //! `kick`: ends sessions now, without a ban.
 
+mod text;
+
 use std::fmt;
 
 use futures::future::join_all;
@@ -12,7 +14,7 @@ use super::parts::fields::{REASON, WHOM};
 use super::parts::settle::{MANY, own_addresses};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Intent, Role, Ruling, Subject};
 
 /// The description.
@@ -53,7 +55,7 @@ struct Whom {
 impl fmt::Display for Whom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.resource {
-            Some(resource) => write!(f, "{}/{}", self.subject, words::clean(resource)),
+            Some(resource) => write!(f, "{}/{}", self.subject, phrases::clean(resource)),
             None => self.subject.fmt(f),
         }
     }
@@ -65,7 +67,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let reason = call.values.line("reason").unwrap_or_default();
-    let reason = words::clean(&reason);
+    let reason = phrases::clean(&reason);
     let is_wide = |one: &Whom| context.gate.policy().is_risky(&one.subject);
     if !call.confirmed && (whom.len() > MANY || whom.iter().any(is_wide)) {
         return Outcome::Ask(question(&whom));
@@ -74,7 +76,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let own = own_addresses(&subjects, call, context).await;
     let order = |one: &Whom| {
         let reason = match &one.resource {
-            Some(resource) => words::only_the_session(resource, &reason),
+            Some(resource) => text::only_the_session(resource, &reason),
             None => reason.clone(),
         };
         let order = call.order(&one.subject, Action::History(HistoryOrder::Kick { reason }));
@@ -84,7 +86,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if let [Ok(Ruling::Refused(why))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: words::refusal(why, call.caller.role()),
+            text: phrases::refusal(why, call.caller.role()),
         }]);
     }
     // Written down first, then done: what the server did not do is told at once and not tried again.
@@ -100,12 +102,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
                         }
                         (subject, _) => server.kick(subject, &reason).await,
                     };
-                    words::kicked(&one.to_string(), &ended)
+                    text::kicked(&one.to_string(), &ended)
                 }
-                Ok(ruling) => (Grade::Bad, words::not_done(&one.subject, &ruling)),
+                Ok(ruling) => (Grade::Bad, phrases::not_done(&one.subject, &ruling)),
                 Err(fault) => {
                     let reference = broken("store that sessions were ended", &fault);
-                    (Grade::Bad, words::failed(&one.subject, &fault, &reference))
+                    (
+                        Grade::Bad,
+                        phrases::failed(&one.subject, &fault, &reference),
+                    )
                 }
             }),
     );
@@ -122,11 +127,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let mut lines: Vec<String> = told.into_iter().map(|(_, line)| line).collect();
     let all = lines.len();
     if done > 0 {
-        lines.push(words::may_come_back());
+        lines.push(String::from(text::MAY_COME_BACK));
     }
     Outcome::Done(Answer {
         grade,
-        title: words::summary_title(done, all),
+        title: phrases::summary_title(done, all),
         lines,
         rows: Vec::new(),
         undo: None,
@@ -154,7 +159,7 @@ fn read(call: &Call, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
     if all > subjects::MOST {
         return Err(vec![Problem {
             field: subjects::FIELD,
-            text: words::too_many_subjects(all, subjects::MOST),
+            text: phrases::too_many_subjects(all, subjects::MOST),
         }]);
     }
     let mut whom: Vec<Whom> = match rest.is_empty() && !single.is_empty() {
@@ -206,15 +211,18 @@ fn is_between(c: char) -> bool {
 fn question(whom: &[Whom]) -> Ask {
     let row = |(place, one): (usize, &Whom)| {
         let (label, reach) = match one.resource {
-            Some(_) => (words::session(&one.to_string()), words::one_session()),
-            None => (words::kind(&one.subject), words::reach(&one.subject)),
+            Some(_) => (
+                text::session(&one.to_string()),
+                String::from(text::ONE_SESSION),
+            ),
+            None => (phrases::kind(&one.subject), phrases::reach(&one.subject)),
         };
         Row::new(format!("subject{}", place + 1), label, reach)
     };
     let names: Vec<String> = whom.iter().map(ToString::to_string).collect();
     Ask {
-        title: words::ask_kick_title(whom.len()),
-        lines: vec![words::ask_kick(&names)],
+        title: text::ask_kick_title(whom.len()),
+        lines: vec![text::ask_kick(&names)],
         rows: whom.iter().enumerate().map(row).collect(),
         values: None,
     }

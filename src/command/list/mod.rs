@@ -1,5 +1,7 @@
 //! `list`: the bans in force, newest first, page by page; on request those that ended.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Entry, Outcome, Row};
@@ -8,7 +10,7 @@ use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
 use super::parts::pages::{Asked, Cut, PAGE, TABLE};
 use super::parts::{bans, facts};
 use super::spec::Spec;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Ban, EndedBan, Role};
 use crate::gate::ENDS;
 use crate::gate::ports::LogFault;
@@ -81,11 +83,11 @@ async fn find(asked: &Asked, context: &Context) -> Result<(Cut<Listed>, bool), L
 
 fn page(asked: Asked, cut: &Cut<Listed>, more: bool, context: &Context) -> Outcome {
     let rows = cut.page.iter().map(|ban| entry(ban, context)).collect();
-    let mut outcome = asked.page(SPEC.name, words::BANS, cut.total, rows, COLUMNS);
+    let mut outcome = asked.page(SPEC.name, text::BANS, cut.total, rows, COLUMNS);
     if let Outcome::Rows(page) = &mut outcome
         && more
     {
-        page.lines.push(words::only_the_last(ENDS));
+        page.lines.push(text::only_the_last(ENDS));
     }
     outcome
 }
@@ -103,14 +105,14 @@ fn entry(listed: &Listed, context: &Context) -> Entry {
         Listed::Stands(ban) => (
             ban,
             facts::ban(ban),
-            words::until(ban.until),
-            words::in_a_list(ban, is_pending(ban), now),
+            phrases::until(ban.until),
+            phrases::in_a_list(ban, is_pending(ban), now),
         ),
         Listed::Ended(past) => (
             &past.ban,
             facts::past(past),
-            words::ended(past),
-            words::ended_in_a_list(past),
+            text::ended(past),
+            text::ended_in_a_list(past),
         ),
     };
     Entry {
@@ -124,8 +126,8 @@ fn entry(listed: &Listed, context: &Context) -> Entry {
             ban.id.0.to_string(),
             ban.subject.to_string(),
             end,
-            words::clean(&words::author(ban)),
-            words::clean(&ban.reason),
+            phrases::clean(&phrases::author(ban)),
+            phrases::clean(&ban.reason),
         ],
     }
 }

@@ -1,12 +1,14 @@
 //! `note`: what people here should know of somebody, and nobody else.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::parts::fields::{NOTE, WHOM};
 use super::parts::{notes, subjects};
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling};
 
 /// The description.
@@ -58,13 +60,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let note = call
         .values
         .text(NOTE.name)
-        .map(|text| words::clean_lines(&text))
+        .map(|text| phrases::clean_lines(&text))
         .filter(|text| !text.is_empty());
     let flag = |name| call.values.flag(name).unwrap_or(false);
     let (replaces, removes) = (flag("replace"), flag("remove"));
     let wrong = match (&note, removes) {
-        (None, false) => Some(words::no_note()),
-        (Some(_), true) => Some(words::note_or_remove()),
+        (None, false) => Some(text::no_note()),
+        (Some(_), true) => Some(String::from(text::NOTE_OR_REMOVE)),
         _ => None,
     };
     if let Some(text) = wrong {
@@ -76,7 +78,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if removes {
         match context.gate.history(&subject).await {
             Ok(entries) if notes::standing(&entries).is_empty() => {
-                return done(Grade::Good, vec![words::no_notes_there(&subject)]);
+                return done(Grade::Good, vec![text::no_notes_there(&subject)]);
             }
             Ok(_) => {}
             Err(fault) => return Outcome::Broken(broken("read the notes", &fault)),
@@ -93,20 +95,20 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::History(HistoryRuling::Annotated(subject))) => done(
             Grade::Good,
             vec![
-                words::annotated(&subject, note.as_deref(), replaces),
-                words::undo(&[&subject.to_string()]),
+                text::annotated(&subject, note.as_deref(), replaces),
+                phrases::undo(&[&subject.to_string()]),
             ],
         ),
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![Problem {
             field: NOTE.name,
-            text: words::refusal(&why, call.caller.role()),
+            text: phrases::refusal(&why, call.caller.role()),
         }]),
-        Ok(ruling) => done(Grade::Bad, vec![words::not_done(&subject, &ruling)]),
+        Ok(ruling) => done(Grade::Bad, vec![phrases::not_done(&subject, &ruling)]),
         Err(fault) => {
             let reference = broken("store a note", &fault);
             done(
                 Grade::Bad,
-                vec![words::failed(&subject, &fault, &reference)],
+                vec![phrases::failed(&subject, &fault, &reference)],
             )
         }
     }
@@ -115,7 +117,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn done(grade: Grade, lines: Vec<String>) -> Outcome {
     Outcome::Done(Answer {
         grade,
-        title: words::summary_title(usize::from(grade == Grade::Good), 1),
+        title: phrases::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
         undo: None,

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::text;
 use crate::command::call::Caller;
 use crate::command::context::Context;
 use crate::command::outcome::Row;
-use crate::command::words;
 use crate::core::Role;
 
 /// So many rows, and names in one of them. Who has more looks at the configuration.
@@ -37,14 +37,14 @@ pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
             let var = format!("holders{}", place + 1);
             Row::new(
                 var,
-                words::holders_label(role, host),
-                words::holders(&who, MOST),
+                text::holders_label(role, host),
+                text::holders(&who, MOST),
             )
         })
         .collect();
     if let Some(left_out) = all.checked_sub(MOST).filter(|number| *number > 0) {
-        let text = words::holders_left_out(left_out);
-        rows.push(Row::new("holders_more", words::holders_more_label(), text));
+        let text = text::holders_left_out(left_out);
+        rows.push(Row::new("holders_more", "More", text));
     }
     let seats = context.front.rooms();
     let granting = seats.iter().enumerate().filter(|(_, seat)| {
@@ -53,7 +53,7 @@ pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
     });
     rows.extend(granting.map(|(place, seat)| {
         let var = format!("room_holders{}", place + 1);
-        Row::new(var, words::room_label(seat), words::room_holders(seat))
+        Row::new(var, text::room_label(seat), text::room_holders(seat))
     }));
     rows
 }

@@ -1,8 +1,9 @@
 //! What commands share that tell about a login: its counters, the bans that concern it, and what led to them.
 
+use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Row;
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::{Ban, BanId, Outlook, Subject};
 
 /// What led to a ban by a rule.
@@ -20,8 +21,8 @@ pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option
         .find_map(|entry| entry.event.personal.evidence.clone())?;
     Some(Row::new(
         format!("evidence{}", ban.id.0),
-        words::evidence_label(),
-        words::clean(&evidence),
+        "Evidence",
+        phrases::clean(&evidence),
     ))
 }
 
@@ -39,8 +40,8 @@ pub(in crate::command) fn others(
         .map(|ban| {
             Row::new(
                 format!("ban{}", ban.id.0),
-                words::other_ban_label(),
-                words::is_banned(ban, now),
+                text::OTHER_BAN_LABEL,
+                phrases::is_banned(ban, now),
             )
         })
         .collect()
@@ -51,8 +52,8 @@ pub(in crate::command) fn counters(outlook: &Outlook) -> Vec<Row> {
     if outlook.counting.is_empty() {
         return vec![Row::new(
             "count",
-            words::counter_label(None),
-            words::nothing_counted(),
+            text::counter_label(None),
+            String::from(text::NOTHING_COUNTED),
         )];
     }
     outlook
@@ -62,8 +63,8 @@ pub(in crate::command) fn counters(outlook: &Outlook) -> Vec<Row> {
         .map(|(place, counting)| {
             Row::new(
                 format!("count{}", place + 1),
-                words::counter_label(Some(counting)),
-                words::counter(counting),
+                text::counter_label(Some(counting)),
+                text::counter(counting),
             )
         })
         .collect()

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::text;
 use crate::command::call::Call;
 use crate::command::context::Context;
-use crate::command::{broken, words};
+use crate::command::{broken, phrases};
 use crate::core::{Order, Ruling, Subject};
 use crate::gate::ports::LogFault;
 
@@ -68,11 +69,11 @@ impl Failed {
         call: &Call,
     ) {
         let why = match answer {
-            Ok(Ruling::Refused(why)) => words::refusal(&why, call.caller.rights.over(subject)),
-            Ok(Ruling::Overtaken(deed)) => words::overtaken_by(&deed),
-            Ok(_) => words::somebody_else(),
-            Err(LogFault::Busy) => words::busy(),
-            Err(fault) => words::broken(&broken("store one of many changes", &fault)),
+            Ok(Ruling::Refused(why)) => phrases::refusal(&why, call.caller.rights.over(subject)),
+            Ok(Ruling::Overtaken(deed)) => text::overtaken_by(&deed),
+            Ok(_) => String::from(text::SOMEBODY_ELSE),
+            Err(LogFault::Busy) => String::from(phrases::BUSY),
+            Err(fault) => phrases::broken(&broken("store one of many changes", &fault)),
         };
         self.add(subject, why);
     }
@@ -86,7 +87,7 @@ impl Failed {
     pub(in crate::command) fn lines(&self) -> Vec<String> {
         let mut failed: Vec<(&String, &Vec<Subject>)> = self.0.iter().collect();
         failed.sort_by_key(|(why, subjects)| (usize::MAX - subjects.len(), (*why).clone()));
-        let line = |(why, subjects): (&String, &Vec<Subject>)| words::failed_of_many(subjects, why);
+        let line = |(why, subjects): (&String, &Vec<Subject>)| text::failed_of_many(subjects, why);
         failed.into_iter().map(line).collect()
     }
 }

@@ -14,3 +14,4 @@ pub(super) mod results;
 pub(super) mod settle;
 pub mod subjects;
 pub mod terms;
+pub(super) mod text;

@@ -1,10 +1,11 @@
 //! Lists page by page: what is asked for, and the page of it. One shape for all lists.
 
+use super::text;
 use crate::command::outcome::{Entry, Outcome, Page, Problem};
 use crate::command::parts::filter::{Filter, Word};
+use crate::command::phrases;
 use crate::command::spec::{Field, Kind, Place};
 use crate::command::values::Values;
-use crate::command::words;
 use crate::core::{Rights, Timestamp};
 
 /// Rows on a page.
@@ -69,7 +70,7 @@ impl Asked {
                 .unwrap_or_else(|| {
                     problems.push(Problem {
                         field: "page",
-                        text: words::no_page(&text),
+                        text: text::no_page(&text),
                     });
                     1
                 }),
@@ -77,7 +78,7 @@ impl Asked {
         let table = values.flag("table").unwrap_or_else(|| {
             problems.push(Problem {
                 field: "table",
-                text: words::no_flag("table"),
+                text: phrases::no_flag("table"),
             });
             false
         });
@@ -104,7 +105,7 @@ impl Asked {
     pub(in crate::command) fn page(
         self,
         command: &str,
-        names: words::Listed,
+        names: phrases::Listed,
         total: usize,
         rows: Vec<Entry>,
         columns: &'static [(&'static str, &'static str)],
@@ -113,7 +114,7 @@ impl Asked {
         if self.page > pages {
             return Outcome::Invalid(vec![Problem {
                 field: "page",
-                text: words::too_few_pages(pages),
+                text: text::too_few_pages(pages),
             }]);
         }
         let next = (self.page < pages).then(|| {
@@ -126,7 +127,7 @@ impl Asked {
         });
         let first = (self.page - 1) * A_PAGE;
         Outcome::Rows(Page {
-            title: words::page_title(names, first, rows.len(), total, !self.filter.is_empty()),
+            title: text::page_title(names, first, rows.len(), total, !self.filter.is_empty()),
             lines: Vec::new(),
             page: self.page,
             total,

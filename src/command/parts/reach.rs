@@ -2,12 +2,12 @@
 //! their role holds on. The rules see the same role again ([`Caller::actor`](super::Caller::actor)),
 //! so that a command that asked for nothing here would still change nothing.
 
+use super::text;
 use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::Problem;
 use crate::command::parts::subjects;
 use crate::command::spec::{Place, Spec};
-use crate::command::words;
 use crate::core::{Outlook, Rights, Role, Subject, Verdict};
 
 /// Whom the caller names without having the role over them; one sentence each. What cannot be
@@ -41,8 +41,8 @@ pub(in crate::command) fn beyond(call: &Call, spec: &Spec, context: &Context) ->
             field: field.name,
             // Who may not see it learns from a number no more than that.
             text: match written.starts_with('#') && !rights.see(&subject) {
-                true => words::number_beyond(written, spec.needs, rights),
-                false => words::beyond(&subject, spec.needs, rights),
+                true => text::number_beyond(written, spec.needs, rights),
+                false => text::beyond(&subject, spec.needs, rights),
             },
         })
         .collect()

@@ -1,7 +1,7 @@
 //! What came of an order about one subject, and one answer for all it was about.
 
 use crate::command::outcome::{Answer, Grade, Row};
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::Subject;
 
 /// What came of one subject.
@@ -56,8 +56,8 @@ pub(in crate::command) fn summary(told: Vec<Told>) -> Answer {
         .iter()
         .filter_map(|told| told.undo.as_deref())
         .collect();
-    let undo = (!undo.is_empty()).then(|| words::undo(&undo));
-    let title = words::summary_title(done, all);
+    let undo = (!undo.is_empty()).then(|| phrases::undo(&undo));
+    let title = phrases::summary_title(done, all);
     if let [one] = &told[..] {
         let mut lines = vec![one.line.clone()];
         lines.extend(one.server.iter().chain(&one.own).cloned());
@@ -74,8 +74,8 @@ pub(in crate::command) fn summary(told: Vec<Told>) -> Answer {
         .filter(|told| !told.done)
         .map(|told| &told.subject)
         .collect();
-    let mut lines = vec![words::summary(done, all, &failed)];
-    lines.extend(words::shared(
+    let mut lines = vec![phrases::summary(done, all, &failed)];
+    lines.extend(phrases::shared(
         told.iter().filter_map(|told| told.server.as_deref()),
         all,
     ));

@@ -1,8 +1,9 @@
 //! From what people write to whom they mean: subjects and numbers.
 
+use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Problem;
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::{BanId, Subject};
 
 /// The field that names whom.
@@ -17,10 +18,10 @@ pub const MOST: usize = 200;
 pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Problem>> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     if words.len() > MOST {
-        return Err(vec![problem(words::too_many_subjects(words.len(), MOST))]);
+        return Err(vec![problem(phrases::too_many_subjects(words.len(), MOST))]);
     }
     if words.is_empty() {
-        return Err(vec![problem(words::no_subject())]);
+        return Err(vec![problem(text::no_subject())]);
     }
     for (_, named) in each(words, context) {
         match named {
@@ -43,7 +44,7 @@ pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Probl
 pub fn read_one(words: &[&str], context: &Context) -> Result<Subject, Vec<Problem>> {
     match <[Subject; 1]>::try_from(read(words, context)?) {
         Ok([subject]) => Ok(subject),
-        Err(_) => Err(vec![problem(words::one_at_a_time())]),
+        Err(_) => Err(vec![problem(String::from(text::ONE_AT_A_TIME))]),
     }
 }
 
@@ -57,12 +58,12 @@ pub fn read_login(words: &[&str], context: &Context) -> Result<Subject, Vec<Prob
         [Subject::Account(account), place] | [place, Subject::Account(account)] => {
             match place.net() {
                 Some(net) => Ok(Subject::Pair(account.clone(), net)),
-                None => Err(vec![problem(words::no_login())]),
+                None => Err(vec![problem(phrases::no_login())]),
             }
         }
         [Subject::Guard(account)] => Ok(Subject::Account(account.clone())),
         [one] => Ok(one.clone()),
-        _ => Err(vec![problem(words::no_login())]),
+        _ => Err(vec![problem(phrases::no_login())]),
     }
 }
 
@@ -87,18 +88,18 @@ fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
     if word.starts_with('#') {
         let named = BanId::parse(word)
             .and_then(|id| context.gate.read(|ledger| ledger.by_number(id).cloned()))
-            .ok_or_else(|| words::no_such_number(word));
+            .ok_or_else(|| text::no_such_number(word));
         return (named, 1);
     }
     match Subject::take(words) {
         Ok((subject, used)) if used > 1 || words.get(1) != Some(&"from") => (Ok(subject), used),
-        Err(why) => (Err(words::sentence(&why.to_string())), 1),
+        Err(why) => (Err(phrases::sentence(&why.to_string())), 1),
         // A pair that cannot be read must not become a ban of the whole account.
         Ok(_) => {
             let used = words.len().min(3);
             let why = match Subject::parse(&words[..used].join(" ")) {
-                Err(why) => words::sentence(&why.to_string()),
-                Ok(_) => words::no_login(),
+                Err(why) => phrases::sentence(&why.to_string()),
+                Ok(_) => phrases::no_login(),
             };
             (Err(why), used)
         }

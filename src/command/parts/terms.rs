@@ -1,21 +1,21 @@
 //! The terms that a form offers.
 
+use super::text;
 use crate::command::context::Context;
 use crate::command::spec::{DEFAULT_TERM, PRESETS};
-use crate::command::words;
 use crate::core::{Role, Term};
 
 /// The choices a [`Kind::Term`](crate::command::spec::Kind::Term) field offers to a role: value and label, the default first.
 /// What the role may not give is left out.
 pub fn terms_for(role: Role, context: &Context) -> Vec<(String, String)> {
     let (policy, now) = (context.gate.policy(), context.gate.now());
-    let default = words::default_term(policy.default_term_for(role, now));
+    let default = text::default_term(policy.default_term_for(role, now));
     let mut choices = vec![(String::from(DEFAULT_TERM), default)];
     for preset in PRESETS {
         if let Ok(term) = Term::parse(preset)
             && policy.allows_term(role, term, now).is_ok()
         {
-            choices.push((String::from(preset), words::term(term)));
+            choices.push((String::from(preset), text::term(term)));
         }
     }
     choices

@@ -1,11 +1,13 @@
 //! `policy`: what is allowed and what the rules do, with where each of it is set.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Row};
 use super::parts::holders;
 use super::spec::Spec;
-use super::{specs, words};
+use super::specs;
 use crate::core::{Policy, Role, Rules};
 
 /// The description.
@@ -32,7 +34,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     });
     let mut rows = vec![Row::new(
         "role",
-        words::own_role_label(),
+        "Your role",
         call.caller.rights.to_string(),
     )];
     rows.extend(roles(call, &policy));
@@ -43,13 +45,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     rows.extend(sources(&policy.rules));
     rows.push(Row::new(
         "asked",
-        words::asked_label(),
-        words::asked_about(super::parts::settle::MANY),
+        text::ASKED_LABEL,
+        text::asked_about(super::parts::settle::MANY),
     ));
     Outcome::Done(Answer {
         grade: Grade::Good,
         title: String::from(SPEC.title),
-        lines: words::policy(&policy.rules.table),
+        lines: text::policy(&policy.rules.table),
         rows,
         undo: None,
     })
@@ -66,8 +68,8 @@ fn roles<'a>(call: &'a Call, policy: &'a Policy) -> impl Iterator<Item = Row> + 
         let longest = (role > Role::Viewer).then(|| policy.longest_for(role));
         Row::new(
             format!("role_{role}"),
-            words::role_label(role),
-            words::role_may(&names, longest, role == Role::Moderator),
+            text::role_label(role),
+            text::role_may(&names, longest, role == Role::Moderator),
         )
     })
 }
@@ -77,24 +79,24 @@ fn terms(policy: &Policy) -> Vec<Row> {
         Row::new(
             "default_duration",
             "[ban] default_duration",
-            words::default_duration(policy.default_term),
+            text::default_duration(policy.default_term),
         ),
-        Row::new("longest", "[ban] longest", words::longest(policy.longest)),
+        Row::new("longest", "[ban] longest", text::longest(policy.longest)),
         Row::new(
             "moderator_longest",
             "[ban] moderator_longest",
-            words::longest(policy.moderator_longest),
+            text::longest(policy.moderator_longest),
         ),
-        Row::new("grace", "[ban] grace", words::grace(policy.rules.grace)),
+        Row::new("grace", "[ban] grace", text::grace(policy.rules.grace)),
         Row::new(
             "undo_for",
             "[ban] undo_for",
-            words::undo_for(policy.undo_for),
+            text::undo_for(policy.undo_for),
         ),
         Row::new(
             "moderators_change",
             "[ban] moderators_change",
-            words::moderators_change(policy.moderators_change),
+            text::moderators_change(policy.moderators_change),
         ),
     ]
 }
@@ -103,15 +105,15 @@ fn rules(rules: &Rules) -> impl Iterator<Item = Row> {
     rules.table.iter().enumerate().map(|(place, rule)| {
         Row::new(
             format!("rule{}", place + 1),
-            words::rule_label(rule),
-            words::rule(rule),
+            text::rule_label(rule),
+            text::rule(rule),
         )
     })
 }
 
 fn exempt(policy: &Policy, allowed: usize) -> Vec<Row> {
     let list = |var: &str, label: &str, names: Vec<String>| {
-        Row::new(var, label, words::exempt_list(&names))
+        Row::new(var, label, text::exempt_list(&names))
     };
     let text = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect();
     let accounts = policy.exempt_accounts.iter().map(ToString::to_string);
@@ -129,8 +131,8 @@ fn exempt(policy: &Policy, allowed: usize) -> Vec<Row> {
         list("proxies", "[exempt] proxies", text(&policy.rules.proxies)),
         Row::new(
             "allowed",
-            words::allowed_label(),
-            words::allowed_number(allowed),
+            text::ALLOWED_LABEL,
+            text::allowed_number(allowed),
         ),
     ]
 }
@@ -141,26 +143,26 @@ fn sources(rules: &Rules) -> Vec<Row> {
         .map(|(net, length)| format!("{net} {length}"))
         .collect();
     vec![
-        Row::new("quiet", "[tracker] quiet", words::quiet(rules.quiet)),
+        Row::new("quiet", "[tracker] quiet", text::quiet(rules.quiet)),
         Row::new(
             "unknown_weight",
             "[tracker] unknown_weight",
-            words::unknown_weight(rules.unknown_weight),
+            text::unknown_weight(rules.unknown_weight),
         ),
         Row::new(
             "known_for",
             "[tracker] known_for",
-            words::known_for(rules.known_for),
+            text::known_for(rules.known_for),
         ),
         Row::new(
             "shared_accounts",
             "[tracker] shared_accounts",
-            words::shared_accounts(rules.shared_accounts),
+            text::shared_accounts(rules.shared_accounts),
         ),
         Row::new(
             "ipv6_prefix",
             "[tracker] ipv6_prefix, ranges",
-            words::reach_of_sources(rules.reach.ipv6, &ranges),
+            text::reach_of_sources(rules.reach.ipv6, &ranges),
         ),
     ]
 }

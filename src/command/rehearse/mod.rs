@@ -4,6 +4,8 @@
 //! with a file: nothing is counted, banned or told. Bounded in lines and bytes, one at a time, on a
 //! thread that nobody waits for.
 
+mod text;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,7 +22,7 @@ use super::outcome::{Entry, Outcome, Problem, Row};
 use super::parts::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::rules::LIMIT_MAX;
 use crate::core::{Policy, Role, Rule, Rules, Term};
 use crate::rehearse::Stopped;
@@ -105,7 +107,7 @@ impl Wish {
             }
         }
         if let (Some(rule), true) = (&rule, wish.changes.is_empty() && problems.is_empty()) {
-            problems.push(problem(words::change_of_what(rule)));
+            problems.push(problem(text::change_of_what(rule)));
         }
         match problems.is_empty() {
             true => Ok(wish),
@@ -118,39 +120,39 @@ impl Wish {
         let (key, value) = lower.split_once(['=', ':']).unwrap_or(("rule", &lower));
         let span = || match Term::parse(value) {
             Ok(Term::For(span)) => Ok(span),
-            Ok(_) => Err(words::no_span(value)),
-            Err(why) => Err(words::sentence(&why.to_string())),
+            Ok(_) => Err(text::no_span(value)),
+            Err(why) => Err(phrases::sentence(&why.to_string())),
         };
         let change = match key {
             "last" => {
                 let number = value.parse().ok();
                 let number = number.filter(|number| (1..=LAST_MOST).contains(number));
-                self.last = number.ok_or_else(|| words::no_last(value, LAST_MOST))?;
+                self.last = number.ok_or_else(|| text::no_last(value, LAST_MOST))?;
                 return Ok(());
             }
             "rule" => {
                 let mut table = rules.table.iter();
                 let found = table.find(|rule| rule.name.to_lowercase() == value);
                 let names = rules.table.iter().map(|rule| rule.name.as_str());
-                let found = found.ok_or_else(|| words::no_such_rule(value, names))?;
+                let found = found.ok_or_else(|| text::no_such_rule(value, names))?;
                 *rule = Some(found.name.clone());
                 return Ok(());
             }
             "limit" => {
                 let limit = value.parse().ok();
                 let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                Change::Limit(limit.ok_or_else(|| words::no_limit(value, LIMIT_MAX))?)
+                Change::Limit(limit.ok_or_else(|| text::no_limit(value, LIMIT_MAX))?)
             }
             "window" => Change::Window(span()?),
             "ban" => Change::Ban(span()?),
             "dry_run" => match value {
                 "yes" | "true" | "on" => Change::DryRun(true),
                 "no" | "false" | "off" => Change::DryRun(false),
-                _ => return Err(words::no_flag("dry_run")),
+                _ => return Err(phrases::no_flag("dry_run")),
             },
-            _ => return Err(words::no_such_change(word)),
+            _ => return Err(text::no_such_change(word)),
         };
-        let rule = rule.clone().ok_or_else(|| words::which_rule(word))?;
+        let rule = rule.clone().ok_or_else(|| text::which_rule(word))?;
         self.changes.push((rule, change));
         Ok(())
     }
@@ -229,17 +231,17 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }
     };
     let Some(recorded) = context.recording.clone() else {
-        return Outcome::Refused(vec![problem(words::nothing_recorded())]);
+        return Outcome::Refused(vec![problem(text::nothing_recorded())]);
     };
     let Ok(_place) = STAGE.try_acquire() else {
-        return Outcome::Refused(vec![problem(words::rehearsal_runs())]);
+        return Outcome::Refused(vec![problem(String::from(text::REHEARSAL_RUNS))]);
     };
     let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
     let played = tokio::task::spawn_blocking(move || play(&recorded, &wanted, &policy)).await;
     match played {
         Ok(Ok(shown)) => page(call, asked, &wish, shown),
         Ok(Err(Stopped::Line(_, why))) => {
-            Outcome::Refused(vec![problem(words::bad_recording(&why))])
+            Outcome::Refused(vec![problem(text::bad_recording(&why))])
         }
         Ok(Err(Stopped::Io(why))) => Outcome::Broken(broken("read the recording", &why)),
         Err(why) => Outcome::Broken(broken("rehearse", &why)),
@@ -346,7 +348,7 @@ fn name(recorded: &Recorded, number: u32) -> PathBuf {
 }
 
 fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
-    let mut lines = vec![words::played(shown.lines, wish.last, shown.span.as_ref())];
+    let mut lines = vec![text::played(shown.lines, wish.last, shown.span.as_ref())];
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     let mut subjects = HashSet::new();
     for one in &shown.bans {
@@ -356,38 +358,38 @@ fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
         subjects.insert(one.subject.as_str());
     }
     let rules: Vec<(&str, usize)> = rules.into_iter().collect();
-    lines.push(words::would_have(
+    lines.push(text::would_have(
         shown.bans.len(),
         subjects.len(),
         &rules,
         shown.unchanged,
     ));
-    lines.extend(words::would_have_told(shown.notices));
+    lines.extend(text::would_have_told(shown.notices));
     let mut cut = asked.cut();
     for (place, one) in shown.bans.iter().enumerate() {
         cut.take(|| entry(place + 1, one));
     }
-    let mut outcome = asked.page(SPEC.name, words::REHEARSED, cut.total, cut.page, COLUMNS);
+    let mut outcome = asked.page(SPEC.name, text::REHEARSED, cut.total, cut.page, COLUMNS);
     if let Outcome::Rows(page) = &mut outcome {
         page.lines = lines;
         let change = call.values.line("change").unwrap_or_default();
         let next = page.next.take().map(|_| (page.page + 1).to_string());
         page.next = next.map(|next| match change.is_empty() {
             true => format!("{} {next}", SPEC.name),
-            false => format!("{} {} {next}", SPEC.name, words::clean(&change)),
+            false => format!("{} {} {next}", SPEC.name, phrases::clean(&change)),
         });
     }
     outcome
 }
 
 fn entry(number: usize, one: &Played) -> Entry {
-    let rule = words::clean(one.rule.as_deref().unwrap_or_default());
+    let rule = phrases::clean(one.rule.as_deref().unwrap_or_default());
     let until = one.until.clone().unwrap_or_default();
     Entry {
         row: Row::new(
             format!("ban{number}"),
             one.subject.clone(),
-            words::played_ban(&one.from, &until, &rule, one.ordinal),
+            text::played_ban(&one.from, &until, &rule, one.ordinal),
         ),
         cells: vec![
             one.subject.clone(),

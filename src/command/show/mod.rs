@@ -1,5 +1,7 @@
 //! `show`: all there is to know of one subject.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Row};
@@ -9,7 +11,7 @@ use super::parts::login::{counters, others};
 use super::parts::reach::visible;
 use super::parts::{notes, subjects};
 use super::spec::{Field, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Rights, Role, Subject};
 use crate::gate::ports::Entry;
 
@@ -68,22 +70,22 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     let (title, mut lines) = match &current {
         Some(ban) => {
             rows.push(Row::new("number", "Number", ban.id.to_string()));
-            rows.push(Row::new("until", "Until", words::until_and_left(ban, now)));
+            rows.push(Row::new("until", "Until", text::until_and_left(ban, now)));
             rows.push(Row::new("since", "Since", ban.since.to_string()));
-            rows.push(Row::new("by", "By", words::giver(&ban.by)));
+            rows.push(Row::new("by", "By", phrases::giver(&ban.by)));
             rows.push(Row::new("origin", "Origin", ban.origin.to_string()));
             (
-                words::is_banned_title(ban),
-                vec![words::is_banned(ban, now)],
+                text::is_banned_title(ban),
+                vec![phrases::is_banned(ban, now)],
             )
         }
         None => (
-            words::not_banned_title(subject),
-            vec![words::not_banned(subject, last.as_ref())],
+            text::not_banned_title(subject),
+            vec![phrases::not_banned(subject, last.as_ref())],
         ),
     };
     if let Some(ban) = &covering {
-        lines.push(words::still_covered(ban, now));
+        lines.push(phrases::still_covered(ban, now));
     }
     let outlook = context.gate.outlook(subject.whose(), subject.place());
     let outlook = visible(outlook, rights);
@@ -93,19 +95,19 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
         context,
     ));
     if let Some(by) = &outlook.exempt {
-        rows.push(Row::new("exempt", words::exempt_label(), words::exempt(by)));
+        rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
     }
     let level = context.gate.server().standing().borrow().level;
     if current.is_some() || task.is_some() {
-        let server = words::on_the_server(subject, task.as_ref(), level);
+        let server = text::on_the_server(subject, task.as_ref(), level);
         if task.is_some() || level == 0 {
             lines.push(server.clone());
         }
-        rows.push(Row::new("server", words::ON_THE_SERVER, server));
+        rows.push(Row::new("server", text::ON_THE_SERVER, server));
     }
     if current.is_some() {
-        lines.extend(words::meaning(subject));
-        lines.push(words::how_to_end(subject));
+        lines.extend(phrases::meaning(subject));
+        lines.push(phrases::how_to_end(subject));
     }
     if !outlook.counting.is_empty() {
         rows.extend(counters(&outlook));
@@ -134,8 +136,8 @@ fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
         let note = event.personal.note.as_ref()?;
         Some(Row::new(
             format!("note{}", entry.seq.0),
-            words::note_label(),
-            words::note_by(note, event.actor.bare_name(), event.at),
+            "Private note",
+            text::note_by(note, event.actor.bare_name(), event.at),
         ))
     })
 }
@@ -148,17 +150,17 @@ fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
         let happened = Row::new(
             format!("event{}", entry.seq.0),
             event.at.to_string(),
-            words::happened(event),
+            phrases::happened(event),
         );
         let evidence = event.personal.evidence.as_ref().map(|evidence| {
             Row::new(
                 format!("evidence{}", entry.seq.0),
-                words::evidence_label(),
-                words::clean(evidence),
+                "Evidence",
+                phrases::clean(evidence),
             )
         });
         std::iter::once(happened).chain(evidence)
     });
-    let more = (older > 0).then(|| Row::new("older", words::older_label(), words::older(older)));
+    let more = (older > 0).then(|| Row::new("older", "Before that", text::older(older)));
     shown.chain(more)
 }

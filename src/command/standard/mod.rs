@@ -5,6 +5,8 @@
 //! `kick` or `list`, which is allowed or refused as one of those. Ours differ from those that servers have
 //! on their own domain: bans have ends, reasons and a history.
 
+mod text;
+
 use futures::FutureExt;
 use xmpp_parsers::jid::Jid;
 
@@ -16,7 +18,7 @@ use super::parts::filter::Filter;
 use super::parts::{bans, subjects};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{ban, broken, dispatch, kick, list, unban, words};
+use super::{ban, broken, dispatch, kick, list, phrases, unban};
 use crate::core::{Role, Subject};
 use crate::gate::ports::LogFault;
 
@@ -182,12 +184,12 @@ async fn through(command: &str, call: &Call, context: &Context) -> Outcome {
                     continue;
                 }
                 if has_resource {
-                    resources.push(words::clean(typed));
+                    resources.push(phrases::clean(typed));
                 }
                 named.push(account.to_string());
             }
-            Ok(_) => problems.push(problem(words::accounts_only(typed))),
-            Err(why) => problems.push(problem(words::sentence(&why.to_string()))),
+            Ok(_) => problems.push(problem(text::accounts_only(typed))),
+            Err(why) => problems.push(problem(phrases::sentence(&why.to_string()))),
         }
     }
     if !problems.is_empty() {
@@ -208,10 +210,10 @@ async fn through(command: &str, call: &Call, context: &Context) -> Outcome {
             }
         }
         Outcome::Done(answer) if !resources.is_empty() => {
-            answer.lines.push(words::resources_left_out(&resources));
+            answer.lines.push(text::resources_left_out(&resources));
         }
         Outcome::Ask(ask) if !resources.is_empty() => {
-            ask.lines.push(words::resources_left_out(&resources));
+            ask.lines.push(text::resources_left_out(&resources));
         }
         _ => {}
     }
@@ -248,10 +250,10 @@ async fn banned(
 async fn number(call: &Call, context: &Context) -> Outcome {
     match banned(call, context, 0).await {
         Ok((total, _)) => done(
-            words::disabled_number(total),
+            text::disabled_number(total),
             Row::new(
                 "disabledusersnum",
-                words::disabled_number_label(),
+                text::DISABLED_NUMBER_LABEL,
                 total.to_string(),
             ),
         ),
@@ -269,17 +271,17 @@ async fn disabled(call: &Call, context: &Context) -> Outcome {
             _ => {
                 return Outcome::Invalid(vec![Problem {
                     field: "max_items",
-                    text: words::no_max_items(text, MOST),
+                    text: text::no_max_items(text, MOST),
                 }]);
             }
         },
     };
     match banned(call, context, most).await {
         Ok((total, first)) => done(
-            words::disabled_list(first.len(), total),
+            text::disabled_list(first.len(), total),
             Row::new(
                 "disableduserjids",
-                words::disabled_list_label(),
+                text::DISABLED_LIST_LABEL,
                 first.join("\n"),
             ),
         ),

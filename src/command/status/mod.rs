@@ -1,10 +1,12 @@
 //! `status`: what the server lets us do, what is missing, what is still to be done.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Row};
+use super::phrases;
 use super::spec::Spec;
-use super::words;
 use crate::core::Role;
 use crate::core::tracker::Fill;
 
@@ -49,35 +51,31 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }
     });
     let mut rows = vec![
-        Row::new("level", "Level", words::level(&standing)),
-        Row::new("server", "Server", words::server(&standing)),
-        Row::new("bans", words::BANS_IN_FORCE, words::counts(&counts)),
-        Row::new("pending", "Unfinished work", words::pending(tasks.len())),
+        Row::new("level", "Level", phrases::level(&standing)),
+        Row::new("server", "Server", phrases::server(&standing)),
+        Row::new("bans", text::BANS_IN_FORCE, phrases::counts(&counts)),
+        Row::new("pending", "Unfinished work", text::pending(tasks.len())),
     ];
     for (place, task) in tasks.iter().take(NAMED).enumerate() {
         rows.push(Row::new(
             format!("pending{}", place + 1),
             task.subject.to_string(),
-            words::task(task),
+            phrases::task(task),
         ));
     }
     for (place, has) in standing.has.iter().enumerate() {
-        rows.push(Row::new(
-            format!("has{}", place + 1),
-            words::has_label(),
-            has,
-        ));
+        rows.push(Row::new(format!("has{}", place + 1), "There", has));
     }
     for (place, gap) in standing.gaps.iter().enumerate() {
         let number = place + 1;
         rows.push(Row::new(
             format!("gap{number}"),
-            words::gap_label(),
-            words::gap(gap),
+            "MISSING",
+            phrases::gap(gap),
         ));
         rows.push(Row::new(
             format!("remedy{number}"),
-            words::remedy_label(),
+            "To add",
             gap.remedy.trim_end(),
         ));
     }
@@ -85,16 +83,16 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     for (place, seat) in seats.iter().enumerate() {
         rows.push(Row::new(
             format!("room{}", place + 1),
-            words::seat_label(seat),
-            words::seat(seat, now),
+            text::seat_label(seat),
+            text::seat(seat, now),
         ));
     }
     let undelivered = context.front.undelivered();
     if let Some((whom, at)) = undelivered.last.filter(|_| rights.see_all()) {
         rows.push(Row::new(
             "undelivered",
-            words::undelivered_label(),
-            words::undelivered(undelivered.number, whom.as_str(), at),
+            text::UNDELIVERED_LABEL,
+            text::undelivered(undelivered.number, whom.as_str(), at),
         ));
     }
     rows.extend(counting(context));
@@ -102,15 +100,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     rows.push(Row::new(
         "uptime",
         "Running for",
-        words::uptime(context.started, now),
+        text::uptime(context.started, now),
     ));
-    rows.push(Row::new("version", "Version", words::version()));
+    rows.push(Row::new("version", "Version", text::version()));
     let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
     let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
     Outcome::Done(Answer {
         grade: if fine { Grade::Good } else { Grade::Warning },
-        title: words::status_title(&standing),
-        lines: words::status(&standing, tasks.len(), outside),
+        title: text::status_title(&standing),
+        lines: text::status(&standing, tasks.len(), outside),
         rows,
         undo: None,
     })
@@ -124,21 +122,15 @@ fn program(context: &Context) -> Vec<Row> {
         (ledger.folded().0, exemptions.count())
     });
     let mut rows = vec![
-        Row::new(
-            "exemptions",
-            words::exemptions_label(),
-            exemptions.to_string(),
-        ),
-        Row::new("decisions", words::decisions_label(), decisions.to_string()),
+        Row::new("exemptions", "Exemptions given", exemptions.to_string()),
+        Row::new("decisions", text::DECISIONS_LABEL, decisions.to_string()),
         Row::new(
             "recording",
-            words::recording_label(),
-            words::recording(context.recording.is_some()),
+            "Recording",
+            text::recording(context.recording.is_some()),
         ),
     ];
-    rows.extend(
-        memory().map(|bytes| Row::new("memory", words::memory_label(), words::memory(bytes))),
-    );
+    rows.extend(memory().map(|bytes| Row::new("memory", "Memory", text::memory(bytes))));
     rows
 }
 
@@ -158,11 +150,11 @@ fn counting(context: &Context) -> Vec<Row> {
     let named = |dry_run: bool| {
         let rules = policy.rules.table.iter();
         let names = rules.filter(move |rule| rule.dry_run == dry_run);
-        words::rule_names(names.map(|rule| rule.name.as_str()))
+        text::rule_names(names.map(|rule| rule.name.as_str()))
     };
     let mut rows = vec![
-        Row::new("rules", words::RULES_IN_FORCE, named(false)),
-        Row::new("dry_run", words::RULES_IN_DRY_RUN, named(true)),
+        Row::new("rules", text::RULES_IN_FORCE, named(false)),
+        Row::new("dry_run", text::RULES_IN_DRY_RUN, named(true)),
     ];
     // One row a kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();
@@ -179,8 +171,8 @@ fn counting(context: &Context) -> Vec<Row> {
     rows.extend(fills.iter().map(|fill| {
         Row::new(
             format!("fill_{}", fill.what),
-            words::fill_label(fill.what),
-            words::fill(fill.keys, fill.most, fill.evicted),
+            text::fill_label(fill.what),
+            text::fill(fill.keys, fill.most, fill.evicted),
         )
     }));
     rows

@@ -1,11 +1,13 @@
 //! `unallow`: takes an exemption back.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Action, ExemptionOrder, ExemptionRuling, Role, Ruling, Subject};
 
 /// The description.
@@ -42,23 +44,23 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => (
             Grade::Good,
             vec![
-                words::unallowed(&exemption),
-                words::undo(&[&exemption.subject.to_string()]),
+                phrases::unallowed(&exemption),
+                phrases::undo(&[&exemption.subject.to_string()]),
             ],
         ),
         Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => {
-            (Grade::Good, vec![words::not_allowed(&subject)])
+            (Grade::Good, vec![text::not_allowed(&subject)])
         }
         Ok(Ruling::Refused(why)) => {
             return Outcome::Refused(vec![Problem {
                 field: subjects::FIELD,
-                text: words::refusal(&why, call.caller.role()),
+                text: phrases::refusal(&why, call.caller.role()),
             }]);
         }
-        Ok(ruling) => (Grade::Bad, vec![words::not_done(&subject, &ruling)]),
+        Ok(ruling) => (Grade::Bad, vec![phrases::not_done(&subject, &ruling)]),
         Err(fault) => (
             Grade::Bad,
-            vec![words::failed(
+            vec![phrases::failed(
                 &subject,
                 &fault,
                 &broken("store the end of an exemption", &fault),
@@ -66,11 +68,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         ),
     };
     if let Some(still) = still_exempt(&subject, context) {
-        lines.insert(1, words::still_exempt(&still));
+        lines.insert(1, text::still_exempt(&still));
     }
     Outcome::Done(Answer {
         grade,
-        title: words::summary_title(usize::from(grade == Grade::Good), 1),
+        title: phrases::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
         rows: Vec::new(),
         undo: None,
@@ -81,7 +83,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
     let now = context.gate.now();
     let by_policy = context.gate.policy().exempts(subject);
-    by_policy.map(words::by_configuration).or_else(|| {
+    by_policy.map(text::by_configuration).or_else(|| {
         context
             .gate
             .read(|ledger| ledger.exemption(subject, now).map(ToString::to_string))

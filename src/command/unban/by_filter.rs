@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::text;
 use super::{lift, problem_of};
 use crate::command::call::Call;
 use crate::command::context::Context;
@@ -15,7 +16,7 @@ use crate::command::parts::bans::KNOWN;
 use crate::command::parts::filter::{Filter, State};
 use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, Failed};
-use crate::command::{broken, words};
+use crate::command::{broken, phrases};
 use crate::core::{
     Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
 };
@@ -45,10 +46,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     if filter.is_empty() || filter.words().eq_ignore_ascii_case("all") {
-        return Outcome::Invalid(vec![problem_of(words::all_of_what())]);
+        return Outcome::Invalid(vec![problem_of(text::all_of_what())]);
     }
     if !matches!(filter.state(), Some(State::InForce | State::Pending)) {
-        return Outcome::Invalid(vec![problem_of(words::only_in_force())]);
+        return Outcome::Invalid(vec![problem_of(String::from(text::ONLY_IN_FORCE))]);
     }
     let found = match find(&filter, context).await {
         Ok(found) => found,
@@ -57,13 +58,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     match found.total {
         0 => Outcome::Done(Answer {
             grade: Grade::Good,
-            title: words::summary_title(0, 0),
-            lines: vec![words::none_matches(filter.words())],
+            title: phrases::summary_title(0, 0),
+            lines: vec![text::none_matches(filter.words())],
             rows: Vec::new(),
             undo: None,
         }),
         total if total > MOST => {
-            Outcome::Refused(vec![problem_of(words::too_many_match(total, MOST))])
+            Outcome::Refused(vec![problem_of(text::too_many_match(total, MOST))])
         }
         _ if !call.confirmed => Outcome::Ask(question(call, context, &filter, &found)),
         _ => end_all(call, context, &filter, found).await,
@@ -102,8 +103,8 @@ fn question(call: &Call, context: &Context, filter: &Filter, found: &Found) -> A
     let kinds: Vec<(&str, usize)> = found.kinds.iter().map(|(kind, n)| (*kind, *n)).collect();
     let refused = refused(call, context, &found.subjects);
     Ask {
-        title: words::ask_unban_title(found.total),
-        lines: words::ask_unban(
+        title: text::ask_unban_title(found.total),
+        lines: text::ask_unban(
             filter.words(),
             &kinds,
             (found.total, &found.examples),
@@ -116,7 +117,7 @@ fn question(call: &Call, context: &Context, filter: &Filter, found: &Found) -> A
                 Row::new(
                     format!("ban{}", ban.id.0),
                     format!("{} {}", ban.id, ban.subject),
-                    words::in_a_list(ban, false, now),
+                    phrases::in_a_list(ban, false, now),
                 )
             })
             .collect(),
@@ -157,8 +158,8 @@ struct Tally {
 
 async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) -> Outcome {
     let started = context.gate.now();
-    let reason = call.values.line("reason").map(|text| words::clean(&text));
-    let reason = reason.unwrap_or_else(|| words::lifted_with(found.total, filter.words()));
+    let reason = call.values.line("reason").map(|text| phrases::clean(&text));
+    let reason = reason.unwrap_or_else(|| text::lifted_with(found.total, filter.words()));
     let mut tally = Tally::default();
     let order = |subject: &Subject| lift(call, subject, &reason).chosen_at(found.seen);
     let take = |subject: &Subject, answer| tally.take(subject, answer, call);
@@ -199,7 +200,7 @@ fn answer(
 ) -> Answer {
     let now = context.gate.now();
     let done = tally.lifted.len() + tally.free;
-    let mut lines = vec![words::unbanned_all(
+    let mut lines = vec![text::unbanned_all(
         tally.lifted.len(),
         total,
         filter.words(),
@@ -207,19 +208,19 @@ fn answer(
     )];
     lines.extend(tally.failed.lines());
     if tally.free > 0 {
-        lines.push(words::over_already(tally.free));
+        lines.push(text::over_already(tally.free));
     }
     if !tally.lifted.is_empty() {
-        lines.push(words::server_told(tally.lifted.len(), pending));
+        lines.push(text::server_told(tally.lifted.len(), pending));
     }
     let undo = match &tally.numbers[..] {
         [] => None,
         few if few.len() <= EXAMPLES => {
             let numbers: Vec<String> = few.iter().map(BanId::to_string).collect();
             let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-            Some(words::undo(&numbers))
+            Some(phrases::undo(&numbers))
         }
-        _ => call.id.map(words::undo_command),
+        _ => call.id.map(phrases::undo_command),
     };
     Answer {
         grade: match (done, tally.failed.is_empty() && pending == 0) {
@@ -227,7 +228,7 @@ fn answer(
             (_, true) => Grade::Good,
             (_, false) => Grade::Warning,
         },
-        title: words::summary_title(done, total),
+        title: phrases::summary_title(done, total),
         lines,
         rows: Vec::new(),
         undo,

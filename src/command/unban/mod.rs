@@ -1,5 +1,7 @@
 //! `unban`: lets somebody in again, or all whom a filter names.
 
+mod text;
+
 mod by_filter;
 
 use futures::future::join_all;
@@ -13,7 +15,7 @@ use super::parts::results::{Told, summary};
 use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Action, BanOrder, BanRuling, Intent, Order, Role, Ruling, Subject};
 use crate::gate::Settled;
 use crate::gate::ports::LogFault;
@@ -64,7 +66,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     match call.values.line("filter") {
         None => {}
         Some(_) if is_named => {
-            return Outcome::Invalid(vec![problem_of(words::either_or())]);
+            return Outcome::Invalid(vec![problem_of(String::from(text::EITHER_OR))]);
         }
         Some(_) => return by_filter::run(call, context).await,
     }
@@ -75,7 +77,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let reason = call
         .values
         .line("reason")
-        .map(|text| words::clean(&text))
+        .map(|text| phrases::clean(&text))
         .unwrap_or_default();
     let order = |subject| Intent::Order(lift(call, subject, &reason));
     let answers = context
@@ -86,7 +88,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: words::refusal(why, call.caller.role()),
+            text: phrases::refusal(why, call.caller.role()),
         }]);
     }
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
@@ -128,24 +130,24 @@ fn tell(
     let now = context.gate.now();
     let mut told = Told::of(subject);
     if let Some(settled) = &settled {
-        let (grade, line) = words::released(subject, settled);
+        let (grade, line) = phrases::released(subject, settled);
         told.grade = grade;
         told.server = Some(line);
     }
     if let Some(covering) = covering(subject, context) {
         told.grade = Grade::Warning;
-        told.own.push(words::still_covered(&covering, now));
+        told.own.push(phrases::still_covered(&covering, now));
     }
     match ruling {
         Ok(Ruling::Ban(BanRuling::Lifted(ban))) => {
-            told.line = words::lifted(&ban);
+            told.line = phrases::lifted(&ban);
             told.undo = Some(ban.id.to_string());
         }
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, last))) => {
-            told.line = words::not_banned(&subject, last.as_ref());
+            told.line = phrases::not_banned(&subject, last.as_ref());
         }
-        Ok(ruling) => told.failed(words::not_done(subject, &ruling)),
-        Err(fault) => told.failed(words::failed(
+        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
+        Err(fault) => told.failed(phrases::failed(
             subject,
             &fault,
             &broken("store an un-ban", &fault),

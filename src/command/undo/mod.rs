@@ -1,5 +1,7 @@
 //! `undo`: takes back what was done last, as if it had not been done.
 
+mod text;
+
 mod wanted;
 
 use futures::future::join_all;
@@ -13,7 +15,7 @@ use super::parts::settle::{MANY, WAIT};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::undo::DEEDS;
 use crate::core::{Action, Ban, Deed, Order, Role, Ruling, Subject, UndoRuling};
 use crate::gate::ports::LogFault;
@@ -84,7 +86,7 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
     if let ([one], [Ok(Ruling::Refused(why))]) = (deeds, &answers[..]) {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
-            text: words::refusal(why, call.caller.rights.over(&one.subject)),
+            text: phrases::refusal(why, call.caller.rights.over(&one.subject)),
         }]);
     }
     let is_done = |answer: &&Result<Ruling, LogFault>| {
@@ -95,7 +97,7 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
     let told = join_all(told.map(|(one, answer)| tell(&one.subject, answer, context))).await;
     let mut answer = Answer {
         grade: Grade::Good,
-        title: words::summary_title(done, all),
+        title: phrases::summary_title(done, all),
         lines: Vec::new(),
         rows: Vec::new(),
         undo: None,
@@ -117,7 +119,7 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
         answer.grade = Grade::Warning;
     }
     if all > 1 {
-        answer.lines.push(words::summary(done, all, &[]));
+        answer.lines.push(phrases::summary(done, all, &[]));
     }
     answer.undo = way_back(&again, call);
     Outcome::Done(answer)
@@ -132,7 +134,7 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
     let take = |one: &One, answer| match answer {
         Ok(Ruling::Undo(UndoRuling::Undone { .. })) => undone.push(one.subject.clone()),
         Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
-            failed.add(&subject, words::were_changed_since())
+            failed.add(&subject, String::from(text::WERE_CHANGED_SINCE))
         }
         other => failed.take(&one.subject, other, call),
     };
@@ -140,11 +142,11 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
     many::carry_out(call, &wanted.deeds, order, take, context).await;
     let pending = many::still_pending(&undone, context).await;
     let took = context.gate.now().since(started);
-    let mut lines = vec![words::undone_many(undone.len(), all, wanted.command, took)];
+    let mut lines = vec![text::undone_many(undone.len(), all, wanted.command, took)];
     lines.extend(failed.lines());
-    lines.extend(wanted.is_cut.then(|| words::more_than_is_kept(DEEDS)));
+    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(DEEDS)));
     if !undone.is_empty() {
-        lines.push(words::server_follows(pending));
+        lines.push(text::server_follows(pending));
     }
     Outcome::Done(Answer {
         grade: match (undone.len(), failed.is_empty() && pending == 0) {
@@ -152,13 +154,13 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
             (_, true) => Grade::Good,
             (_, false) => Grade::Warning,
         },
-        title: words::summary_title(undone.len(), all),
+        title: phrases::summary_title(undone.len(), all),
         lines,
         rows: Vec::new(),
         undo: call
             .id
             .filter(|_| !undone.is_empty())
-            .map(words::undo_command),
+            .map(phrases::undo_command),
     })
 }
 
@@ -170,10 +172,10 @@ fn order(call: &Call, one: &One) -> Order {
 fn way_back(names: &[String], call: &Call) -> Option<String> {
     match (names, call.id) {
         ([], _) => None,
-        (many, Some(command)) if many.len() > NUMBERED => Some(words::undo_command(command)),
+        (many, Some(command)) if many.len() > NUMBERED => Some(phrases::undo_command(command)),
         (few, _) => {
             let few: Vec<&str> = few.iter().map(String::as_str).collect();
-            Some(words::undo(&few))
+            Some(phrases::undo(&few))
         }
     }
 }
@@ -189,8 +191,8 @@ async fn tell(subject: &Subject, answer: Result<Ruling, LogFault>, context: &Con
         Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
             changed_since(&subject, context).await
         }
-        Ok(ruling) => words::not_done(subject, &ruling),
-        Err(fault) => words::failed(subject, &fault, &broken("store an undo", &fault)),
+        Ok(ruling) => phrases::not_done(subject, &ruling),
+        Err(fault) => phrases::failed(subject, &fault, &broken("store an undo", &fault)),
     };
     (Grade::Bad, vec![line], None)
 }
@@ -203,22 +205,22 @@ async fn tell_undone(
 ) -> Told {
     let now = context.gate.now();
     let subject = &deed.subject;
-    let mut lines = vec![words::undone(deed)];
+    let mut lines = vec![text::undone(deed)];
     let mut grade = Grade::Good;
     if stood.is_some() || ban.is_some() {
-        lines.push(words::as_before(stood, ban, subject, now));
+        lines.push(text::as_before(stood, ban, subject, now));
         let level = context.gate.server().standing().borrow().level;
         let settled = context.gate.settled(subject, WAIT).await;
         let (server_grade, server) = match ban {
-            Some(_) => words::held(subject, &settled, level, stood.is_none()),
-            None => words::released(subject, &settled),
+            Some(_) => phrases::held(subject, &settled, level, stood.is_none()),
+            None => phrases::released(subject, &settled),
         };
         grade = server_grade;
         lines.push(server);
     }
-    lines.extend(words::exemption_again(deed, now));
+    lines.extend(text::exemption_again(deed, now));
     if lines.len() == 1 {
-        lines.push(words::as_before(None, None, subject, now));
+        lines.push(text::as_before(None, None, subject, now));
     }
     let number = deed.number.map(|id| id.to_string());
     (
@@ -232,8 +234,8 @@ async fn tell_undone(
 async fn changed_since(subject: &Subject, context: &Context) -> String {
     let entries = context.gate.history(subject).await.unwrap_or_default();
     let last = entries.last().map(|entry| &entry.event);
-    let what = last.map(words::happened);
-    words::changed_since(subject, last.map(|event| event.at).zip(what.as_deref()))
+    let what = last.map(phrases::happened);
+    text::changed_since(subject, last.map(|event| event.at).zip(what.as_deref()))
 }
 
 fn question(wanted: &Wanted) -> Ask {
@@ -249,10 +251,10 @@ fn question(wanted: &Wanted) -> Ask {
     };
     let mut values = Values::new();
     values.set(subjects::FIELD, named);
-    let mut lines = vec![words::ask_undo(deeds.len(), shown.len())];
-    lines.extend(wanted.is_cut.then(|| words::more_than_is_kept(DEEDS)));
+    let mut lines = vec![text::ask_undo(deeds.len(), shown.len())];
+    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(DEEDS)));
     Ask {
-        title: words::ask_undo_title(deeds.len()),
+        title: text::ask_undo_title(deeds.len()),
         lines,
         rows: shown.enumerate().map(row).collect(),
         values: Some(values),
@@ -262,7 +264,7 @@ fn question(wanted: &Wanted) -> Ask {
 fn bad(line: String) -> Box<Outcome> {
     Box::new(Outcome::Done(Answer {
         grade: Grade::Bad,
-        title: words::summary_title(0, 1),
+        title: phrases::summary_title(0, 1),
         lines: vec![line],
         rows: Vec::new(),
         undo: None,

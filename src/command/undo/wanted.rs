@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use super::text;
 use super::{OTHERS, bad, changed_since};
 use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
-use crate::command::words;
 use crate::core::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
 
 /// How many deeds are looked at under one lock.
@@ -44,14 +44,14 @@ impl One {
 pub(super) async fn find(call: &Call, context: &Context) -> Result<Wanted, Box<Outcome>> {
     let words = call.values.words(subjects::FIELD);
     if words.is_empty() {
-        return last_of_own(call, context).ok_or_else(|| bad(words::nothing_to_undo()));
+        return last_of_own(call, context).ok_or_else(|| bad(text::nothing_to_undo()));
     }
     if let [word] = words[..]
         && let Some(command) = CommandId::parse(word)
     {
         let first = first_of(context, |deed| deed.command == Some(command));
         let wanted = first.map(|first| whole(&first, context));
-        return wanted.ok_or_else(|| bad(words::no_such_command_to_undo(command)));
+        return wanted.ok_or_else(|| bad(text::no_such_command_to_undo(command)));
     }
     named(&words, call, context).await
 }
@@ -76,7 +76,7 @@ async fn named(words: &[&str], call: &Call, context: &Context) -> Result<Wanted,
         let is_anothers = deed.by.bare_name() != own_name(call);
         if is_anothers && !others && did_before(call, &subject, &deed, context).await {
             let name = words.first().copied().unwrap_or_default();
-            return Err(bad(words::others_did(&deed, name)));
+            return Err(bad(text::others_did(&deed, name)));
         }
         deeds.push(One::of(&deed));
     }

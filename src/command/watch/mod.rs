@@ -1,11 +1,13 @@
 //! `watch`: which news somebody hears without asking.
 
+mod text;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Problem, Row};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, words};
+use super::{broken, phrases};
 use crate::core::{Action, Quiet, Role, Ruling, Subject, Topic, Watch};
 
 /// The description.
@@ -99,7 +101,7 @@ impl Wish {
                     };
                     match Topic::parse(name) {
                         Some(topic) => list.push(topic),
-                        None => problems.push(problem("topics", words::no_topic(word))),
+                        None => problems.push(problem("topics", text::no_topic(word))),
                     }
                 }
             }
@@ -113,10 +115,10 @@ impl Wish {
         let signed = !more.is_empty() || !fewer.is_empty();
         match whole {
             Some(word) if signed || !plain.is_empty() => {
-                problems.push(problem("topics", words::alone(word)));
+                problems.push(problem("topics", text::alone(word)));
             }
             _ if signed && !plain.is_empty() => {
-                problems.push(problem("topics", words::no_mixture()));
+                problems.push(problem("topics", String::from(text::NO_MIXTURE)));
             }
             Some("all" | "All" | "ALL") => wish.topics = Topics::These(Topic::ALL.to_vec()),
             Some(word) if matches!(word.to_lowercase().as_str(), "off" | "none") => {
@@ -160,7 +162,7 @@ fn read_quiet(text: &str, problems: &mut Vec<Problem>) -> Option<Option<Quiet>> 
     }
     let quiet = Quiet::parse(text);
     if quiet.is_none() {
-        problems.push(problem("quiet", words::no_hours(text)));
+        problems.push(problem("quiet", text::no_hours(text)));
     }
     quiet.map(Some)
 }
@@ -169,7 +171,7 @@ fn read_whose(text: &str, problems: &mut Vec<Problem>) -> Option<Subject> {
     match Subject::parse(text) {
         Ok(subject @ Subject::Account(_)) => Some(subject),
         _ => {
-            problems.push(problem("whose", words::no_hearer()));
+            problems.push(problem("whose", String::from(text::NO_HEARER)));
             None
         }
     }
@@ -186,7 +188,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let own = call.caller.account().map(Subject::Account);
     let Some(subject) = wish.whose.clone().or_else(|| own.clone()) else {
-        return Outcome::Invalid(vec![problem("whose", words::no_hearer())]);
+        return Outcome::Invalid(vec![problem("whose", String::from(text::NO_HEARER))]);
     };
     let is_own = own.as_ref() == Some(&subject);
     let kept = context
@@ -210,12 +212,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(
             "whose",
-            words::refusal(&why, call.caller.role()),
+            phrases::refusal(&why, call.caller.role()),
         )]),
         Ok(ruling) => Outcome::Done(Answer {
             grade: Grade::Bad,
-            title: words::summary_title(0, 1),
-            lines: vec![words::not_done(&subject, &ruling)],
+            title: phrases::summary_title(0, 1),
+            lines: vec![phrases::not_done(&subject, &ruling)],
             rows: Vec::new(),
             undo: None,
         }),
@@ -238,25 +240,25 @@ fn told(
     let is_wish = kept.is_some();
     let watch = kept.unwrap_or(usual);
     let mut lines = vec![match (is_own, is_wish) {
-        (true, _) => words::hears(None, &watch, is_wish),
-        (false, true) => words::hears(Some(subject), &watch, is_wish),
-        (false, false) => words::hears_by_role(subject),
+        (true, _) => text::hears(None, &watch, is_wish),
+        (false, true) => text::hears(Some(subject), &watch, is_wish),
+        (false, false) => text::hears_by_role(subject),
     }];
-    lines.extend(watch.quiet.map(words::quiet_hours));
+    lines.extend(watch.quiet.map(text::quiet_hours));
     let mut rows = Vec::new();
     if !has_changed {
-        lines.push(words::how_to_watch());
+        lines.push(text::how_to_watch());
         rows.extend(Topic::ALL.map(|topic| {
             Row::new(
                 format!("topic_{topic}"),
                 topic.as_str(),
-                words::topic_row(watch.wants(topic), topic),
+                text::topic_row(watch.wants(topic), topic),
             )
         }));
     }
     Answer {
         grade: Grade::Good,
-        title: words::watch_title(has_changed),
+        title: text::watch_title(has_changed),
         lines,
         rows,
         undo: None,
@@ -274,7 +276,7 @@ mod tests {
 
     fn heard(text: &str, before: &Watch) -> Option<String> {
         let watch = wish(text).unwrap().applied(before);
-        watch.map(|watch| words::heard(Some(&watch)))
+        watch.map(|watch| phrases::heard(Some(&watch)))
     }
 
     #[test]

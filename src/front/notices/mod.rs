@@ -13,6 +13,7 @@
 pub mod ear;
 mod render;
 mod tally;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,7 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
 use super::bot::Bot;
 use super::said::{self, About};
-use crate::command::words;
+use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::gate::Gate;
 use crate::gate::notices::{Hearing, News, Told};
@@ -254,7 +255,7 @@ impl Notices {
             self.bot.said.note_message(&hearer.jid, &message, &about);
             return Some(Stanza::Message(message));
         }
-        let text = words::plain(&notice.text());
+        let text = phrases::plain(&notice.text());
         ear.sent(now);
         let id = said::fresh_id();
         self.bot.said.note(&hearer.jid, &id, &text, notice.about);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::tally::{Count, Group, NETWORKS, Tally};
-use crate::command::{self, words};
+use super::text;
+use crate::command::{self, phrases};
 use crate::core::{
     BanChange, BanRuling, Change, ExemptionRuling, Origin, Role, Ruling, Subject, Timestamp, Topic,
 };
@@ -26,10 +27,10 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    /// The whole of it, its lines to type marked ([`words::typed`]).
+    /// The whole of it, its lines to type marked ([`phrases::typed`]).
     pub(super) fn text(&self) -> String {
         let mut lines = self.lines.clone();
-        lines.extend(self.actions.iter().map(words::typed));
+        lines.extend(self.actions.iter().map(phrases::typed));
         lines.join("\n")
     }
 
@@ -47,7 +48,7 @@ impl Notice {
 pub(super) fn one(told: &Told, gate: &Gate) -> Notice {
     let mut notice = at_its_time(told, gate);
     if gate.now().since(told.at) >= LATE {
-        notice.lines.insert(0, words::notice_late(told.at));
+        notice.lines.insert(0, text::notice_late(told.at));
     }
     notice
 }
@@ -58,32 +59,28 @@ fn at_its_time(told: &Told, gate: &Gate) -> Notice {
         News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
         News::Spared(notice) => {
             let whom = notice.subject.to_string();
-            let actions = vec![words::do_show(&whom), words::do_ban(&whom)];
-            (
-                vec![words::notice_spared(notice)],
-                actions,
-                About::One(whom),
-            )
+            let actions = vec![text::do_show(&whom), text::do_ban(&whom)];
+            (vec![text::notice_spared(notice)], actions, About::One(whom))
         }
         News::Stuck(task) => {
             let standing = gate.read(|ledger| ledger.current(&task.subject).cloned());
             let whom = task.subject.to_string();
-            let lines = vec![words::notice_stuck(task, standing.as_ref())];
-            let actions = vec![words::do_show(&whom), words::do_status()];
+            let lines = vec![text::notice_stuck(task, standing.as_ref())];
+            let actions = vec![text::do_show(&whom), String::from("status")];
             (lines, actions, About::One(whom))
         }
         News::Unstuck(task) => {
             let whom = task.subject.to_string();
-            let lines = vec![words::notice_unstuck(task)];
-            (lines, vec![words::do_show(&whom)], About::One(whom))
+            let lines = vec![text::notice_unstuck(task)];
+            (lines, vec![text::do_show(&whom)], About::One(whom))
         }
         News::Found(finding) => {
             let whom = match finding.ban {
                 Some(id) => id.to_string(),
                 None => finding.account.to_string(),
             };
-            let lines = vec![words::notice_found(finding)];
-            (lines, vec![words::do_show(&whom)], About::One(whom))
+            let lines = vec![text::notice_found(finding)];
+            (lines, vec![text::do_show(&whom)], About::One(whom))
         }
         News::Rights {
             before,
@@ -91,18 +88,18 @@ fn at_its_time(told: &Told, gate: &Gate) -> Notice {
             lost,
             back,
         } => (
-            words::notice_rights(*before, *now, lost, back),
-            vec![words::do_status()],
+            text::notice_rights(*before, *now, lost, back),
+            vec![String::from("status")],
             About::Nobody,
         ),
         News::Outage { since } => (
-            vec![words::notice_outage(*since, now)],
-            vec![words::do_status()],
+            vec![text::notice_outage(*since, now)],
+            vec![String::from("status")],
             About::Nobody,
         ),
         News::Room { room, why } => (
-            vec![words::notice_room(room, why.as_deref())],
-            vec![words::do_status()],
+            vec![text::notice_room(room, why.as_deref())],
+            vec![String::from("status")],
             About::Nobody,
         ),
     };
@@ -115,7 +112,7 @@ fn at_its_time(told: &Told, gate: &Gate) -> Notice {
 
 fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestamp) -> Notice {
     let whom = event.subject.to_string();
-    let mut lines: Vec<String> = words::notice_ruled(ruling, now).into_iter().collect();
+    let mut lines: Vec<String> = text::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = gate.read(|ledger| {
@@ -126,56 +123,56 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestam
             });
             let by_rule = ban.origin.rule().is_some();
             lines.push(match ban.origin {
-                Origin::Automatic { .. } => words::notice_banned(ban, now),
-                Origin::Server => words::notice_adopted(ban, now),
-                Origin::Manual | Origin::Imported => words::notice_ban(ban, now),
+                Origin::Automatic { .. } => text::notice_banned(ban, now),
+                Origin::Server => text::notice_adopted(ban, now),
+                Origin::Manual | Origin::Imported => text::notice_ban(ban, now),
             });
             let is_servers = ban.origin == Origin::Server;
             if !is_servers && (!by_rule || event.actor.door != crate::core::Door::Hook) {
-                lines.push(words::notice_by(event));
+                lines.push(text::notice_by(event));
             }
             let evidence = event.personal.evidence.as_deref();
-            lines.extend(evidence.map(words::notice_evidence));
-            lines.push(words::notice_past(times, last.as_ref()));
+            lines.extend(evidence.map(text::notice_evidence));
+            lines.push(text::notice_past(times, last.as_ref()));
             let id = ban.id.to_string();
-            let mut actions = vec![words::do_unban(ban.id), words::do_show(&id)];
+            let mut actions = vec![text::do_unban(ban.id), text::do_show(&id)];
             let can_be_longer = ban.until.is_some() && !matches!(ban.subject, Subject::Guard(_));
-            actions.extend(can_be_longer.then(|| words::do_extend(ban.id)));
+            actions.extend(can_be_longer.then(|| text::do_extend(ban.id)));
             (actions, About::One(id))
         }
         Ruling::Ban(BanRuling::Amended { ban, .. }) => {
-            lines.push(words::notice_by(event));
+            lines.push(text::notice_by(event));
             let id = ban.id.to_string();
-            let actions = vec![words::do_unban(ban.id), words::do_show(&id)];
+            let actions = vec![text::do_unban(ban.id), text::do_show(&id)];
             (actions, About::One(id))
         }
         Ruling::Ban(BanRuling::Lifted(ban)) => {
             let id = ban.id.to_string();
-            let mut actions = vec![words::do_show(&id)];
+            let mut actions = vec![text::do_show(&id)];
             if event.change == Change::Ban(BanChange::Expired) {
-                lines = vec![words::notice_ended(ban)];
+                lines = vec![text::notice_ended(ban)];
             } else {
-                lines.push(words::notice_by(event));
-                actions.push(words::do_ban_again(ban, now));
+                lines.push(text::notice_by(event));
+                actions.push(text::do_ban_again(ban, now));
             }
             (actions, About::One(id))
         }
         Ruling::Exemption(ExemptionRuling::Granted { lifted, .. }) => {
-            lines.push(words::notice_by(event));
+            lines.push(text::notice_by(event));
             if !lifted.is_empty() {
-                lines.push(words::lifted_by_it(lifted));
+                lines.push(phrases::lifted_by_it(lifted));
             }
-            let actions = vec![words::do_show(&whom), words::do_unallow(&whom)];
+            let actions = vec![text::do_show(&whom), text::do_unallow(&whom)];
             (actions, About::One(whom))
         }
         Ruling::Exemption(ExemptionRuling::Revoked(_)) => {
-            lines.push(words::notice_by(event));
-            let actions = vec![words::do_show(&whom), words::do_allow(&whom)];
+            lines.push(text::notice_by(event));
+            let actions = vec![text::do_show(&whom), text::do_allow(&whom)];
             (actions, About::One(whom))
         }
         _ => {
-            lines.push(words::notice_by(event));
-            (vec![words::do_show(&whom)], About::One(whom))
+            lines.push(text::notice_by(event));
+            (vec![text::do_show(&whom)], About::One(whom))
         }
     };
     Notice {
@@ -195,7 +192,7 @@ pub(super) fn sum(topic: Topic, tally: &Tally, now: Timestamp) -> Vec<String> {
             Group::Other => (None, None),
         };
         let networks = count.networks.len();
-        words::notice_sum(words::Counted {
+        text::notice_sum(text::Counted {
             topic,
             rule,
             by,

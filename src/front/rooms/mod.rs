@@ -16,6 +16,8 @@
 //! Never here: deciding what somebody may do beyond what the room grants (that is [`Roles`](super::Roles)), or
 //! carrying anything out.
 
+mod text;
+
 mod address;
 mod occupants;
 mod room;
@@ -39,7 +41,7 @@ use xmpp_parsers::presence::{Presence, Type};
 use super::disco::Face;
 use super::live::Live;
 use super::presence;
-use crate::command::{AuditEvent, Context, words};
+use crate::command::{AuditEvent, Context, phrases};
 use crate::core::Timestamp;
 use crate::gate::clock::fresh_id;
 use crate::gate::notices::News;
@@ -201,7 +203,7 @@ impl Rooms {
         let mut message = Message::new_with_type(MessageType::Groupchat, Jid::from(room.clone()));
         message.from = Some(self.me.clone().into());
         message.id = fresh_id().ok().map(|id| Id(format!("{id:?}")));
-        message.bodies.insert(Lang::new(), words::in_a_room(text));
+        message.bodies.insert(Lang::new(), phrases::in_a_room(text));
         message.payloads = payloads;
         Some(message)
     }
@@ -387,9 +389,9 @@ impl Rooms {
             Ok(event) => {
                 let occupant = event.caller.occupant.as_ref();
                 let seen = occupant.filter(|one| !one.private);
-                (words::deed(event), seen.map(|one| one.room()))
+                (text::deed(event), seen.map(|one| one.room()))
             }
-            Err(RecvError::Lagged(number)) => (words::deeds_missed(*number), None),
+            Err(RecvError::Lagged(number)) => (text::deeds_missed(*number), None),
             Err(RecvError::Closed) => return Vec::new(),
         };
         let rooms: Vec<BareJid> = {
@@ -407,7 +409,7 @@ impl Rooms {
         let to = occupant(&room.settings.room, nick)?;
         let mut presence = presence::available(Face::Bot, &self.me.to_bare(), to);
         presence.from = Some(self.me.clone().into());
-        let status = words::in_a_room(&words::presence());
+        let status = phrases::in_a_room(&crate::front::text::presence());
         presence.statuses = [(Lang::new(), status)].into();
         let password = room.settings.password.as_ref();
         presence
@@ -437,12 +439,12 @@ impl Rooms {
                         None
                     }
                     Tell::Trouble(why) => {
-                        let why = words::trouble(&why);
+                        let why = phrases::trouble(&why);
                         tracing::warn!(room = %address, "not in a room: {why}");
                         Some(why)
                     }
                     Tell::Public => {
-                        let why = words::public_room();
+                        let why = phrases::public_room();
                         tracing::warn!(room = %address, "{why}");
                         continue;
                     }

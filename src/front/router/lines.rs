@@ -7,7 +7,7 @@ use xmpp_parsers::jid::BareJid;
 use xmpp_parsers::message::{Message, MessageType};
 
 use super::Router;
-use crate::command::{self, Caller, Occupant, Reference, words};
+use crate::command::{self, Caller, Occupant, Reference, phrases};
 use crate::core::{Rights, Role};
 use crate::front::chat;
 use crate::front::disco::Face;
@@ -15,6 +15,7 @@ use crate::front::message::{Line, Way};
 use crate::front::reply::{Reply, later, say};
 use crate::front::rooms::{self, Heard};
 use crate::front::talk::Admitted;
+use crate::front::text;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::stanza::{Header, Received};
 
@@ -45,7 +46,7 @@ impl Router {
             if !self.talks.admit_stranger(&caller.jid.to_bare(), now) {
                 return Reply::default();
             }
-            return say(&line, words::stranger());
+            return say(&line, text::stranger());
         }
         self.talk(line, caller)
     }
@@ -87,7 +88,7 @@ impl Router {
             let room = line.from.to_bare();
             let tells = to_us.is_some() && self.talks.admit_stranger(&room, now);
             return match tells {
-                true => say(&line, words::faceless()),
+                true => say(&line, text::faceless()),
                 false => Reply::default(),
             };
         };
@@ -110,7 +111,7 @@ impl Router {
                 true => {
                     let name = line.text.split_whitespace().next().unwrap_or_default();
                     let needs = command::find(&name.to_lowercase()).map(|spec| spec.needs);
-                    say(&line, words::stranger_in_room(needs))
+                    say(&line, text::stranger_in_room(needs))
                 }
                 false => Reply::default(),
             };
@@ -128,11 +129,11 @@ impl Router {
             Admitted::Ignored => return Reply::default(),
             Admitted::Answer(text) => say(&line, text),
             Admitted::InTurn(turn) => match permit {
-                None => say(&line, words::busy()),
+                None => say(&line, String::from(phrases::BUSY)),
                 Some(permit) => {
                     let router = Arc::clone(self);
                     let reference = Reference::fresh();
-                    let failed = say(&line, words::broken(&reference)).now;
+                    let failed = say(&line, phrases::broken(&reference)).now;
                     later(Some(permit), reference, failed, async move {
                         let with = line.with(&caller);
                         let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());

@@ -6,7 +6,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::Router;
-use crate::command::{self, Reference, words};
+use crate::command::{self, Reference, phrases};
 use crate::core::Role;
 use crate::front::adhoc::Step;
 use crate::front::disco::{self, Face, Question};
@@ -75,7 +75,7 @@ impl Router {
         let needs = needs.filter(|_| role > Role::Stranger);
         match self.bot.forms.receive(request, caller, &self.bot.context) {
             Err(Fault::Forbidden) if let Some(needs) = needs => {
-                let text = words::forbidden(needs);
+                let text = phrases::forbidden(needs);
                 asked.now(Err(Fault::Forbidden.with_text(text)))
             }
             Err(fault) => asked.now(Err(fault.stanza_error())),
@@ -83,7 +83,7 @@ impl Router {
             Ok(Step::Run(run)) => {
                 let router = Arc::clone(self);
                 let reference = Reference::fresh();
-                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = Fault::Internal.with_text(phrases::broken(&reference));
                 let failed = vec![asked.stanza(Err(failed))];
                 later(None, reference, failed, async move {
                     let wake = Arc::clone(&router.notices.wake);
@@ -98,7 +98,7 @@ impl Router {
             Ok(Step::Look(session)) => {
                 let router = Arc::clone(self);
                 let reference = Reference::fresh();
-                let failed = Fault::Internal.with_text(words::broken(&reference));
+                let failed = Fault::Internal.with_text(phrases::broken(&reference));
                 let failed = vec![asked.stanza(Err(failed))];
                 later(Some(permit), reference, failed, async move {
                     let answer = router

@@ -7,6 +7,8 @@
 //!
 //! A connection may ask any number of questions, one behind the other; [`Client`] is its other end.
 
+mod text;
+
 mod client;
 mod lines;
 pub mod wire;
@@ -32,7 +34,7 @@ use self::lines::Cut;
 use self::wire::{Answer, Export, Exported, Import, Line, Outcome, Progress, Question, VERSION};
 use super::line;
 use crate::command::parts::{facts, subjects};
-use crate::command::{self, Call, Caller, Context, Reference, Values, words};
+use crate::command::{self, Call, Caller, Context, Reference, Values, phrases};
 use crate::core::{CommandId, Door, Rights, Role};
 use crate::exchange::give::give;
 use crate::exchange::take::{Taker, Tally, take};
@@ -99,11 +101,11 @@ pub async fn serve(
         let uid = stream.peer_cred().map(|peer| peer.uid()).ok();
         let Some(uid) = uid.filter(|uid| *uid == ROOT || *uid == ours) else {
             tracing::warn!(?uid, "refused a stranger at the local socket");
-            send_away(&stream, words::not_your_socket());
+            send_away(&stream, String::from(text::NOT_YOUR_SOCKET));
             continue;
         };
         if talks.len() >= AT_ONCE {
-            send_away(&stream, words::busy());
+            send_away(&stream, String::from(phrases::BUSY));
             continue;
         }
         let (domain, context, stop) = (domain.clone(), context.clone(), stop.clone());
@@ -178,7 +180,7 @@ async fn talk(
             Err(Cut::Io(why)) => return Err(why),
             Err(Cut::TooLong) => {
                 return talk
-                    .say(Answer::Wrong(words::line_too_long(LONGEST_QUESTION)))
+                    .say(Answer::Wrong(text::line_too_long(LONGEST_QUESTION)))
                     .await;
             }
         };
@@ -202,11 +204,11 @@ fn read(line: &[u8]) -> Result<Question, String> {
     }
     match serde_json::from_slice(line) {
         Ok(Version { v: VERSION }) => {}
-        Ok(Version { v }) => return Err(words::other_version(v, VERSION)),
-        Err(why) => return Err(words::no_question(&why)),
+        Ok(Version { v }) => return Err(text::other_version(v, VERSION)),
+        Err(why) => return Err(text::no_question(&why)),
     }
     let line: Line<Question> =
-        serde_json::from_slice(line).map_err(|why| words::no_question(&why))?;
+        serde_json::from_slice(line).map_err(|why| text::no_question(&why))?;
     Ok(line.said)
 }
 
@@ -278,7 +280,7 @@ async fn answer(
                 lines: lines.iter().map(exchange::lines::Line::to_text).collect(),
                 next,
             }),
-            Err(why) => Answer::Wrong(words::broken(&command::broken("write an export", &why))),
+            Err(why) => Answer::Wrong(phrases::broken(&command::broken("write an export", &why))),
         },
     }
 }
@@ -361,7 +363,7 @@ fn values_of(
             values.set(&field, written);
         } else {
             problems.push(wire::Problem {
-                text: words::no_such_field(spec, &field),
+                text: text::no_such_field(spec, &field),
                 field,
             });
         }

@@ -248,8 +248,8 @@ pub struct Problem {
 impl Outcome {
     /// What came of a call for the command `name`.
     pub(super) fn of(outcome: command::Outcome, name: &str) -> Outcome {
-        use command::{Outcome as From, words};
-        match outcome.written(words::in_a_shell) {
+        use command::{Outcome as From, phrases};
+        match outcome.written(phrases::in_a_shell) {
             From::Done(answer) => Outcome::Done {
                 grade: answer.grade.into(),
                 title: answer.title,
@@ -273,14 +273,14 @@ impl Outcome {
             },
             From::Forbidden { needs } => Outcome::Forbidden {
                 needs: needs.to_string(),
-                text: words::forbidden(needs),
+                text: phrases::forbidden(needs),
             },
             From::Unknown { nearest } => Outcome::Unknown {
                 nearest: nearest.map(str::to_owned),
-                text: words::in_a_shell(&words::no_such_command(name, nearest)),
+                text: phrases::in_a_shell(&phrases::no_such_command(name, nearest)),
             },
             From::Broken(reference) => Outcome::Broken {
-                text: words::broken(&reference),
+                text: phrases::broken(&reference),
                 reference: reference.0,
             },
         }
@@ -300,7 +300,7 @@ fn rows(rows: Vec<command::Row>) -> Vec<Row> {
 pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
     let wire = |problem: command::Problem| Problem {
         field: problem.field.to_owned(),
-        text: command::words::in_a_shell(&problem.text),
+        text: command::phrases::in_a_shell(&problem.text),
     };
     problems.into_iter().map(wire).collect()
 }

@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 
 use super::{State, Word};
-use crate::command::words;
+use crate::command::parts::text;
+use crate::command::phrases;
 use crate::core::subject::overlaps;
 use crate::core::{Account, Origin, Subject, Term, Timestamp};
 
@@ -129,10 +130,10 @@ pub(super) fn read(
     if knows(Word::Numbers)
         && let Some(range) = lower.strip_prefix('#')
     {
-        let (from, to) = numbers(range).ok_or_else(|| words::no_range(word))?;
+        let (from, to) = numbers(range).ok_or_else(|| text::no_range(word))?;
         return one(Test::Numbers(from, to));
     }
-    let unknown = || words::no_such_filter(word, known);
+    let unknown = || text::no_such_filter(word, known);
     let Some((key, value)) = lower.split_once(':') else {
         return one(Test::Text(lower));
     };
@@ -153,8 +154,8 @@ pub(super) fn read(
             Ok(term @ (Term::For(_) | Term::Until(_))) => {
                 one(Test::EndsBy(term.ends(now).unwrap_or(now)))
             }
-            Ok(Term::Forever) => Err(words::no_end_of_forever()),
-            Err(why) => Err(words::sentence(&why.to_string())),
+            Ok(Term::Forever) => Err(String::from(text::NO_END_OF_FOREVER)),
+            Err(why) => Err(phrases::sentence(&why.to_string())),
         },
         (key, _) if !key.is_empty() && key.chars().all(char::is_alphabetic) => Err(unknown()),
         _ => one(Test::Text(lower)),

@@ -9,8 +9,8 @@ mod condition;
 mod fields;
 
 use crate::command::outcome::Problem;
+use crate::command::phrases;
 use crate::command::values::Values;
-use crate::command::words;
 use crate::core::{Rights, Role, Timestamp};
 use condition::{Test, read};
 
@@ -82,7 +82,7 @@ impl Filter {
         };
         let mut problems = Vec::new();
         let typed = values.line("filter").unwrap_or_default();
-        filter.take(&words::clean(&typed), "filter", known, now, &mut problems);
+        filter.take(&phrases::clean(&typed), "filter", known, now, &mut problems);
         for (field, prefix) in [
             ("kind", ""),
             ("state", "state:"),
@@ -102,7 +102,7 @@ impl Filter {
                     "expiring" => value.replace(' ', ""),
                     _ => value,
                 };
-                let word = format!("{prefix}{}", words::clean(&value));
+                let word = format!("{prefix}{}", phrases::clean(&value));
                 filter.take(&word, field, known, now, &mut problems);
             }
         }

@@ -1,9 +1,9 @@
-//! Sentences of `rehearse`.
+//! What `rehearse` says.
 
-use super::{Listed, clean, count, typed};
+use crate::command::phrases::{Listed, clean, count, typed};
 
 /// Bans that would have been.
-pub const REHEARSED: Listed = Listed {
+pub(super) const REHEARSED: Listed = Listed {
     all: "Rehearsed bans",
     matching: "Rehearsed bans",
     none: "No ban would have been",
@@ -11,19 +11,17 @@ pub const REHEARSED: Listed = Listed {
 };
 
 /// Nothing is recorded.
-pub fn nothing_recorded() -> String {
+pub(super) fn nothing_recorded() -> String {
     String::from(
         "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.",
     )
 }
 
 /// Another rehearsal is not done yet.
-pub fn rehearsal_runs() -> String {
-    String::from("Another rehearsal is running; try again in a moment.")
-}
+pub(super) const REHEARSAL_RUNS: &str = "Another rehearsal is running; try again in a moment.";
 
 /// A line of the recording is no event.
-pub fn bad_recording(why: &str) -> String {
+pub(super) fn bad_recording(why: &str) -> String {
     format!(
         "The recording holds a line that is no event: {}.",
         clean(why)
@@ -31,7 +29,7 @@ pub fn bad_recording(why: &str) -> String {
 }
 
 /// A rule without a change.
-pub fn change_of_what(rule: &str) -> String {
+pub(super) fn change_of_what(rule: &str) -> String {
     format!(
         "Say what should be other of {}: limit=10, window=5m, ban=1h or dry_run=no.",
         clean(rule)
@@ -39,7 +37,7 @@ pub fn change_of_what(rule: &str) -> String {
 }
 
 /// A change without a rule.
-pub fn which_rule(word: &str) -> String {
+pub(super) fn which_rule(word: &str) -> String {
     format!(
         "Say of which rule: {}; {} lists the rules.",
         typed(format_args!("rehearse RULE {}", clean(word))),
@@ -48,7 +46,7 @@ pub fn which_rule(word: &str) -> String {
 }
 
 /// No key that can be changed.
-pub fn no_such_change(word: &str) -> String {
+pub(super) fn no_such_change(word: &str) -> String {
     format!(
         "“{}” is nothing that can be changed here: write limit=, window=, ban=, dry_run= or last=.",
         clean(word)
@@ -56,7 +54,7 @@ pub fn no_such_change(word: &str) -> String {
 }
 
 /// No rule of this name.
-pub fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>) -> String {
     let rules: Vec<String> = rules.map(clean).collect();
     format!(
         "There is no rule “{}”. The rules are {}.",
@@ -66,17 +64,17 @@ pub fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>) -> Str
 }
 
 /// No limit.
-pub fn no_limit(text: &str, most: u32) -> String {
+pub(super) fn no_limit(text: &str, most: u32) -> String {
     format!("“{}” is no limit: a number from 1 to {most}.", clean(text))
 }
 
 /// No number of lines.
-pub fn no_last(text: &str, most: usize) -> String {
+pub(super) fn no_last(text: &str, most: usize) -> String {
     format!("“{}” is no number of lines: from 1 to {most}.", clean(text))
 }
 
 /// A time that is no length.
-pub fn no_span(text: &str) -> String {
+pub(super) fn no_span(text: &str) -> String {
     format!(
         "“{}” is no length of time; write for example 10m.",
         clean(text)
@@ -84,7 +82,7 @@ pub fn no_span(text: &str) -> String {
 }
 
 /// What was played.
-pub fn played(lines: usize, most: usize, span: Option<&(String, String)>) -> String {
+pub(super) fn played(lines: usize, most: usize, span: Option<&(String, String)>) -> String {
     let newest = if lines == most { "the newest " } else { "" };
     match span {
         None => String::from("The recording is empty."),
@@ -98,7 +96,7 @@ pub fn played(lines: usize, most: usize, span: Option<&(String, String)>) -> Str
 }
 
 /// What the rules would have made of it.
-pub fn would_have(
+pub(super) fn would_have(
     bans: usize,
     subjects: usize,
     rules: &[(&str, usize)],
@@ -125,7 +123,7 @@ pub fn would_have(
 }
 
 /// What they would only have told.
-pub fn would_have_told(notices: usize) -> Option<String> {
+pub(super) fn would_have_told(notices: usize) -> Option<String> {
     let notices = (notices > 0).then(|| count(notices, "notice"))?;
     Some(format!(
         "They would have told {notices}: of dry runs, shared sources, or what is exempt."
@@ -133,7 +131,7 @@ pub fn would_have_told(notices: usize) -> Option<String> {
 }
 
 /// One ban that would have been, behind its subject.
-pub fn played_ban(from: &str, until: &str, rule: &str, ordinal: u32) -> String {
+pub(super) fn played_ban(from: &str, until: &str, rule: &str, ordinal: u32) -> String {
     format!(
         "from {} until {}, by the rule {rule}, ban no. {ordinal} of it.",
         clean(from),

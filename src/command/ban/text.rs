@@ -1,33 +1,58 @@
-//! What the rules do not allow, and what to do about it: said to whoever may do that.
+//! What `ban` says.
 
-use super::typed;
-use crate::command::{permits, unallow};
-use crate::core::{Refusal, Role, Subject};
+use crate::command::phrases::{
+    NAMED, because, because_or_none, by_then_counted, may_exempt, named, reach, refusal, typed,
+};
+use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
 
-/// Why the rules do not allow something, to somebody with this role over whom it is about.
-pub fn refusal(why: &Refusal, role: Role) -> String {
-    let next = match why {
-        Refusal::Exempt(..) | Refusal::Allowed(..) if !may_exempt(role) => ask_an_admin(),
-        Refusal::Exempt(..) => String::from("Take it out of [exempt] first if you mean it."),
-        Refusal::Allowed(..) => String::from("Give the command unallow first if you mean it."),
-        Refusal::NotLonger(ban, _) => {
-            let shorter = typed(format_args!("ban {ban} DURATION"));
-            format!("To shorten it: {shorter}")
-        }
-        Refusal::OverByNow(ban, _) => {
-            let end = typed(format_args!("unban {ban}"));
-            format!("{end} ends what stands.")
-        }
-        Refusal::TooManyWatches(_) => {
-            format!("Give {} to some of them first.", typed("watch usual"))
-        }
-        _ => return why.to_string(),
-    };
-    format!("{why} {next}")
+/// The reason before a change.
+pub(super) fn reason_was(reason: &str) -> String {
+    format!("The reason was{}", because_or_none(reason))
+}
+
+/// How to give a ban other terms.
+pub(super) fn how_to_change(ban: &Ban) -> String {
+    format!(
+        "To change it: {}. To end it: {}",
+        typed(format_args!("ban {} DURATION REASON", ban.id)),
+        typed(format_args!("unban {}", ban.id))
+    )
+}
+
+/// What would be done.
+pub(super) fn ask(
+    subjects: &[Subject],
+    is_wide: &dyn Fn(&Subject) -> bool,
+    term: Term,
+    now: Timestamp,
+    reason: Option<&str>,
+) -> Vec<String> {
+    let mut lines = vec![format!(
+        "Nothing is done yet. Ban {} {}{}",
+        named(subjects.iter()),
+        by_then_counted(term.ends(now), now),
+        because(reason.unwrap_or_default()),
+    )];
+    for subject in subjects
+        .iter()
+        .filter(|subject| is_wide(subject))
+        .take(NAMED)
+    {
+        lines.push(format!("{subject} is wide: {}.", reach(subject)));
+    }
+    if subjects.len() > NAMED {
+        lines.push(format!("These are {} subjects at once.", subjects.len()));
+    }
+    lines
+}
+
+/// The question before somebody exempt is banned.
+pub(super) fn ask_exempt(subject: &Subject, why: &str) -> String {
+    format!("{subject} is EXEMPT from bans ({why}); with --force it is banned all the same.")
 }
 
 /// The same of a ban, on which who may exempt may insist.
-pub fn refusal_to_ban(why: &Refusal, role: Role) -> String {
+pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     let next = match why {
         _ if !may_exempt(role) => return refusal(why, role),
         Refusal::Exempt(subject, _) if subject.net().is_none() => "If you mean it, add --force",
@@ -39,22 +64,19 @@ pub fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     format!("{why} {next} (in the form: “Even if unknown or exempt”).")
 }
 
-fn may_exempt(role: Role) -> bool {
-    permits(role, &unallow::SPEC)
-}
-
-fn ask_an_admin() -> String {
+/// An account the server does not know.
+pub(super) fn no_such_account(account: &Account) -> String {
     format!(
-        "Only an admin can change that; {} names them.",
-        typed("policy")
+        "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
     )
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::plain;
     use super::*;
+    use crate::command::phrases::plain;
+    use crate::core::{Refusal, Role, Subject};
 
     #[test]
     fn nobody_is_told_to_do_what_they_may_not() {

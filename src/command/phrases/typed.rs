@@ -5,33 +5,45 @@
 //! The marks are noncharacters of Unicode. [`clean`](super::clean) takes them out of all that comes from outside, so
 //! nobody else can set them.
 
-use super::for_a_shell;
+/// A chat line as a shell needs it: words with characters that a shell takes for itself are quoted.
+pub(crate) fn for_a_shell(line: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "@%+=:,./-_".contains(c);
+    let quoted = line.split(' ').map(|word| {
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
 
 const OPEN: char = '\u{fdd0}';
+
 const CLOSE: char = '\u{fdd1}';
 
 /// Marks a line to type.
-pub fn typed(line: impl std::fmt::Display) -> String {
+pub(crate) fn typed(line: impl std::fmt::Display) -> String {
     format!("{OPEN}{line}{CLOSE}")
 }
 
 /// What only we may write.
-pub(super) fn is_mark(c: char) -> bool {
+pub(crate) fn is_mark(c: char) -> bool {
     matches!(c, OPEN | CLOSE)
 }
 
 /// As chats, forms and logs show it.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     written(text, str::to_owned)
 }
 
 /// As a room shows it, where lines must be addressed to us.
-pub fn in_a_room(text: &str) -> String {
+pub(crate) fn in_a_room(text: &str) -> String {
     written(text, |line| format!("!{line}"))
 }
 
 /// As a terminal shows it, to be copied into a shell.
-pub fn in_a_shell(text: &str) -> String {
+pub(crate) fn in_a_shell(text: &str) -> String {
     written(text, |line| format!("portcullis {}", for_a_shell(line)))
 }
 
@@ -75,7 +87,7 @@ mod tests {
 
     #[test]
     fn nobody_else_can_mark_a_line() {
-        let reason = super::super::clean(&format!("x {} y", typed("unban all #1..")));
+        let reason = crate::command::phrases::clean(&format!("x {} y", typed("unban all #1..")));
         assert_eq!(in_a_room(&reason), "x unban all #1.. y");
         assert_eq!(plain(&typed("")), "");
         assert_eq!(plain(&format!("{CLOSE}a{OPEN}b")), format!("{CLOSE}ab"));

@@ -1,9 +1,10 @@
-//! Sentences that people read without having asked.
+//! Notices, and the lines to type below them.
 
-use super::{
-    author, banned, banned_by_rule, because, by_then_counted, clean, count, in_words, sentence,
-    typed,
+use crate::command::phrases::{
+    allowed, amended, author, banned, banned_by_rule, because, by_then_counted, clean, count, gap,
+    lifted, sentence, typed, unallowed,
 };
+use crate::core::time::in_words;
 use crate::core::{
     Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
     Timestamp, Topic,
@@ -11,12 +12,12 @@ use crate::core::{
 use crate::gate::ports::{Finding, Found, Gap, Task};
 
 /// In front of news that could not be told when they were new.
-pub fn notice_late(at: Timestamp) -> String {
+pub(super) fn notice_late(at: Timestamp) -> String {
     format!("From {at}:")
 }
 
 /// A rule banned.
-pub fn notice_banned(ban: &Ban, now: Timestamp) -> String {
+pub(super) fn notice_banned(ban: &Ban, now: Timestamp) -> String {
     match &ban.subject {
         Subject::Guard(account) => format!(
             "{account} is UNDER ATTACK: its guard {} is up {} by the rule {}, time no. {}. Only sources that logged in to it before are let in.",
@@ -30,7 +31,7 @@ pub fn notice_banned(ban: &Ban, now: Timestamp) -> String {
 }
 
 /// How often it was banned before.
-pub fn notice_past(times: u32, last: Option<&Past>) -> String {
+pub(super) fn notice_past(times: u32, last: Option<&Past>) -> String {
     match (times, last) {
         (0 | 1, None) => String::from("It was never banned before."),
         (times, Some(past)) => format!(
@@ -51,12 +52,12 @@ fn many_times(times: u32) -> String {
 }
 
 /// What led to it.
-pub fn notice_evidence(evidence: &str) -> String {
+pub(super) fn notice_evidence(evidence: &str) -> String {
     format!("Evidence: {}", clean(evidence))
 }
 
 /// The server had banned somebody by itself.
-pub fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
+pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     format!(
         "The server itself had banned {}; portcullis took that over as {} {}{}",
         ban.subject,
@@ -67,7 +68,7 @@ pub fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
 }
 
 /// Who decided what follows.
-pub fn notice_by(event: &Event) -> String {
+pub(super) fn notice_by(event: &Event) -> String {
     let who = clean(event.actor.bare_name());
     match event.origin.rule() {
         Some(rule) => format!(
@@ -80,12 +81,12 @@ pub fn notice_by(event: &Event) -> String {
 }
 
 /// Somebody banned.
-pub fn notice_ban(ban: &Ban, now: Timestamp) -> String {
+pub(super) fn notice_ban(ban: &Ban, now: Timestamp) -> String {
     banned(ban, now)
 }
 
 /// A ban ended at its time.
-pub fn notice_ended(ban: &Ban) -> String {
+pub(super) fn notice_ended(ban: &Ban) -> String {
     let reason = match ban.reason.is_empty() {
         true => String::from("."),
         false => because(&ban.reason),
@@ -100,17 +101,17 @@ pub fn notice_ended(ban: &Ban) -> String {
 }
 
 /// A history was forgotten.
-pub fn notice_forgotten(subject: &Subject) -> String {
+pub(super) fn notice_forgotten(subject: &Subject) -> String {
     format!("The history of {subject} counts no more.")
 }
 
 /// A rule spared somebody, or is in dry run.
-pub fn notice_spared(notice: &Notice) -> String {
+pub(super) fn notice_spared(notice: &Notice) -> String {
     sentence(&notice.to_string())
 }
 
 /// Work that does not get done.
-pub fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
+pub(super) fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
     let what = match standing {
         Some(ban) => format!("The ban {} of {}", ban.id, task.subject),
         None => format!("The end of the ban of {}", task.subject),
@@ -127,7 +128,7 @@ pub fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
 }
 
 /// Work that was stuck.
-pub fn notice_unstuck(task: &Task) -> String {
+pub(super) fn notice_unstuck(task: &Task) -> String {
     format!(
         "Carried out at last: the server is in line with what was decided about {} at {}.",
         task.subject, task.asked
@@ -135,7 +136,7 @@ pub fn notice_unstuck(task: &Task) -> String {
 }
 
 /// A record that others changed.
-pub fn notice_found(finding: &Finding) -> String {
+pub(super) fn notice_found(finding: &Finding) -> String {
     let Finding {
         account,
         ban,
@@ -158,7 +159,7 @@ pub fn notice_found(finding: &Finding) -> String {
 }
 
 /// The server lets us do less, or more again.
-pub fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<String> {
+pub(super) fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<String> {
     let mut lines = vec![match (before, now) {
         (_, 0) if before > 0 => String::from(
             "The server took ALL RIGHTS away: nothing is enforced (level 0) until they are back.",
@@ -174,7 +175,7 @@ pub fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<
         _ if !lost.is_empty() => String::from("Something is MISSING on the server that was there."),
         _ => String::from("What was missing on the server is there again."),
     }];
-    lines.extend(lost.iter().map(super::gap));
+    lines.extend(lost.iter().map(gap));
     lines.extend(
         back.iter()
             .map(|what| format!("No longer so: {}", sentence(what))),
@@ -183,7 +184,7 @@ pub fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<
 }
 
 /// The link was down.
-pub fn notice_outage(since: Timestamp, until: Timestamp) -> String {
+pub(super) fn notice_outage(since: Timestamp, until: Timestamp) -> String {
     format!(
         "The link to the server was down for {}, from {since} to {until}. What was decided meanwhile is being carried out.",
         in_words(until.since(since))
@@ -191,7 +192,7 @@ pub fn notice_outage(since: Timestamp, until: Timestamp) -> String {
 }
 
 /// A room.
-pub fn notice_room(room: &str, why: Option<&str>) -> String {
+pub(super) fn notice_room(room: &str, why: Option<&str>) -> String {
     let room = clean(room);
     match why {
         Some(why) => format!("The room {room} cannot be joined: {}", sentence(why)),
@@ -199,32 +200,27 @@ pub fn notice_room(room: &str, why: Option<&str>) -> String {
     }
 }
 
-/// How to act on it with a reply.
-pub fn notice_reply() -> String {
-    String::from("Reply with a command without the name, or write:")
-}
-
 /// What is counted: of which topic, by whom or which rule, how often, in how many networks, in which time.
 #[derive(Debug, Clone, Copy)]
-pub struct Counted<'a> {
+pub(super) struct Counted<'a> {
     /// The topic.
-    pub topic: Topic,
+    pub(super) topic: Topic,
     /// The rule.
-    pub rule: Option<&'a str>,
+    pub(super) rule: Option<&'a str>,
     /// The person.
-    pub by: Option<&'a str>,
+    pub(super) by: Option<&'a str>,
     /// How many.
-    pub number: u64,
+    pub(super) number: u64,
     /// In how many networks, and whether there may be more.
-    pub networks: Option<(usize, bool)>,
+    pub(super) networks: Option<(usize, bool)>,
     /// Since when.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
     /// Until when.
-    pub until: Timestamp,
+    pub(super) until: Timestamp,
 }
 
 /// `41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures`
-pub fn notice_sum(counted: Counted<'_>) -> String {
+pub(super) fn notice_sum(counted: Counted<'_>) -> String {
     let Counted {
         topic,
         rule,
@@ -290,63 +286,56 @@ fn span(since: Timestamp, until: Timestamp) -> String {
     in_words(until.since(since).max(std::time::Duration::from_secs(1)))
 }
 
-// What can be done, as lines that work.
-
 /// Ends a ban.
-pub fn do_unban(id: BanId) -> String {
+pub(super) fn do_unban(id: BanId) -> String {
     format!("unban {id}")
 }
 
 /// Looks.
-pub fn do_show(whom: &str) -> String {
+pub(super) fn do_show(whom: &str) -> String {
     format!("show {whom}")
 }
 
 /// Makes a ban a week longer.
-pub fn do_extend(id: BanId) -> String {
+pub(super) fn do_extend(id: BanId) -> String {
     format!("extend {id} 1w")
 }
 
 /// Bans.
-pub fn do_ban(whom: &str) -> String {
+pub(super) fn do_ban(whom: &str) -> String {
     format!("ban {whom} 1d")
 }
 
 /// Bans with the terms it had.
-pub fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
+pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     let term = match ban.until {
         Some(end) if end > now => format!("until {}", end.to_xmpp()),
         Some(_) => String::from("1d"),
         None => String::from("forever"),
     };
-    let line = format!("ban {} {term} {}", ban.subject, super::clean(&ban.reason));
+    let line = format!("ban {} {term} {}", ban.subject, clean(&ban.reason));
     line.trim_end().to_owned()
 }
 
 /// Exempts.
-pub fn do_allow(whom: &str) -> String {
+pub(super) fn do_allow(whom: &str) -> String {
     format!("allow {whom}")
 }
 
 /// Takes an exemption back.
-pub fn do_unallow(whom: &str) -> String {
+pub(super) fn do_unallow(whom: &str) -> String {
     format!("unallow {whom}")
 }
 
-/// Looks at everything.
-pub fn do_status() -> String {
-    String::from("status")
-}
-
 /// What a ruling that needs no more than its own sentence says.
-pub fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
+pub(super) fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
     Some(match ruling {
-        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => super::amended(ban, *before, now),
-        Ruling::Ban(BanRuling::Lifted(ban)) => super::lifted(ban),
+        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => amended(ban, *before, now),
+        Ruling::Ban(BanRuling::Lifted(ban)) => lifted(ban),
         Ruling::Exemption(ExemptionRuling::Granted { exemption, .. }) => {
-            super::allowed(exemption, None, now)
+            allowed(exemption, None, now)
         }
-        Ruling::Exemption(ExemptionRuling::Revoked(exemption)) => super::unallowed(exemption),
+        Ruling::Exemption(ExemptionRuling::Revoked(exemption)) => unallowed(exemption),
         Ruling::History(HistoryRuling::Forgotten { subject, .. }) => notice_forgotten(subject),
         _ => return None,
     })
@@ -369,7 +358,7 @@ mod tests {
             until: at(600),
         };
         assert_eq!(
-            crate::command::words::plain(&notice_sum(counted)),
+            crate::command::phrases::plain(&notice_sum(counted)),
             "41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures"
         );
         let one = Counted {

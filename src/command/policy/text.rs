@@ -1,15 +1,14 @@
-//! Sentences of `policy`. Labels name the setting, as it stands in the configuration.
+//! What `policy` says.
 
-use std::time::Duration;
-
-use super::{NAMED, clean, count, in_words, typed};
-use crate::command::front::{HOLDERS, RoomStatus};
+use crate::command::phrases::{NAMED, clean, count, typed};
 use crate::core::policy::Whose;
 use crate::core::rules::{Growth, Key};
+use crate::core::time::in_words;
 use crate::core::{Role, Rule, Term};
+use std::time::Duration;
 
 /// The whole of it.
-pub fn policy(rules: &[Rule]) -> Vec<String> {
+pub(super) fn policy(rules: &[Rule]) -> Vec<String> {
     let dry = rules.iter().filter(|rule| rule.dry_run).count();
     let all = rules.len() - dry;
     let dry = match dry {
@@ -24,13 +23,8 @@ pub fn policy(rules: &[Rule]) -> Vec<String> {
     ]
 }
 
-/// The role of who asks.
-pub fn own_role_label() -> &'static str {
-    "Your role"
-}
-
 /// A role.
-pub fn role_label(role: Role) -> String {
+pub(super) fn role_label(role: Role) -> String {
     match role {
         Role::Viewer => String::from("A viewer may"),
         Role::Moderator => String::from("A moderator also"),
@@ -40,7 +34,11 @@ pub fn role_label(role: Role) -> String {
 }
 
 /// What a role may: commands and the longest term.
-pub fn role_may(commands: &[&str], longest: Option<Option<Duration>>, is_limited: bool) -> String {
+pub(super) fn role_may(
+    commands: &[&str],
+    longest: Option<Option<Duration>>,
+    is_limited: bool,
+) -> String {
     let term = match longest {
         None => String::new(),
         Some(longest) => format!("; bans {}", self::longest(longest)),
@@ -49,75 +47,13 @@ pub fn role_may(commands: &[&str], longest: Option<Option<Duration>>, is_limited
     format!("{}{term}{limit}", commands.join(", "))
 }
 
-/// Those with a role: `Admins`, `Moderators on a.example`.
-pub fn holders_label(role: Role, host: Option<&str>) -> String {
-    let who = match role {
-        Role::Admin => "Admins",
-        Role::Moderator => "Moderators",
-        Role::Viewer => "Viewers",
-        Role::Stranger => "Strangers",
-    };
-    match host {
-        Some(host) => format!("{who} on {}", clean(host)),
-        None => String::from(who),
-    }
-}
-
-/// Who they are.
-pub fn holders(who: &[String], most: usize) -> String {
-    let shown: Vec<String> = who.iter().take(most).map(|name| clean(name)).collect();
-    match who.len().checked_sub(most) {
-        _ if who.is_empty() => String::from("nobody"),
-        Some(more @ 1..) => format!(
-            "{} and {more} more; the configuration has them all",
-            shown.join(", ")
-        ),
-        _ => shown.join(", "),
-    }
-}
-
-/// Roles on more hosts than are told.
-pub fn holders_more_label() -> &'static str {
-    "More"
-}
-
-/// How many were left out.
-pub fn holders_left_out(number: usize) -> String {
-    format!("{number} more roles on virtual hosts; [[roles]] in the configuration has them all")
-}
-
-/// A room that gives its people roles.
-pub fn room_label(seat: &RoomStatus) -> String {
-    format!("By the room {}", clean(&seat.room))
-}
-
-/// Which roles, and who is there and has one of them now.
-pub fn room_holders(seat: &RoomStatus) -> String {
-    let people = ["owners", "admins", "members"].into_iter().zip(seat.grants);
-    let grants: Vec<String> = people
-        .filter(|(_, role)| *role > Role::Stranger)
-        .map(|(who, role)| format!("its {who} are {role}s here"))
-        .collect();
-    let there: Vec<String> = seat
-        .holders
-        .iter()
-        .map(|(who, role)| format!("{} ({role})", clean(who.as_str())))
-        .collect();
-    let there = match (there.is_empty(), there.len() < HOLDERS) {
-        (true, _) => String::from("nobody"),
-        (false, true) => there.join(", "),
-        (false, false) => format!("{} and maybe more", there.join(", ")),
-    };
-    format!("{}; now there: {there}", grants.join(", "))
-}
-
 /// The term of a ban that names none.
-pub fn default_duration(term: Term) -> String {
+pub(super) fn default_duration(term: Term) -> String {
     format!("{term}, where a ban names no duration")
 }
 
 /// The longest term.
-pub fn longest(longest: Option<Duration>) -> String {
+pub(super) fn longest(longest: Option<Duration>) -> String {
     match longest {
         None => String::from("of any length, also for ever"),
         Some(most) => format!("of {} at most", in_words(most)),
@@ -125,7 +61,7 @@ pub fn longest(longest: Option<Duration>) -> String {
 }
 
 /// The time after an un-ban.
-pub fn grace(span: Duration) -> String {
+pub(super) fn grace(span: Duration) -> String {
     format!(
         "{} after an un-ban, in which no rule bans the same again",
         in_words(span)
@@ -133,12 +69,12 @@ pub fn grace(span: Duration) -> String {
 }
 
 /// For how long something can be undone.
-pub fn undo_for(span: Duration) -> String {
+pub(super) fn undo_for(span: Duration) -> String {
     format!("undo takes back what is not older than {}", in_words(span))
 }
 
 /// Whose bans moderators may end or change.
-pub fn moderators_change(whose: Whose) -> String {
+pub(super) fn moderators_change(whose: Whose) -> String {
     String::from(match whose {
         Whose::Any => {
             "moderators end and change anybody's bans, as far as their own could be as long"
@@ -148,13 +84,13 @@ pub fn moderators_change(whose: Whose) -> String {
 }
 
 /// A rule.
-pub fn rule_label(rule: &Rule) -> String {
+pub(super) fn rule_label(rule: &Rule) -> String {
     let dry = if rule.dry_run { " (DRY RUN)" } else { "" };
     format!("{}{dry}", clean(&rule.name))
 }
 
 /// `5 failures from one address within 10 minutes: the address is banned for 30 minutes, …`
-pub fn rule(rule: &Rule) -> String {
+pub(super) fn rule(rule: &Rule) -> String {
     let (by, whom) = match rule.key {
         Key::Address => ("from one address", "strangers there are refused"),
         Key::Network => ("from one network", "strangers there are refused"),
@@ -212,7 +148,7 @@ fn growth(rule: &Rule, growth: &Growth) -> String {
 }
 
 /// Names, or that there are none.
-pub fn exempt_list(names: &[String]) -> String {
+pub(super) fn exempt_list(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(NAMED).map(|name| clean(name)).collect();
     match names.len() {
         0 => String::from("none"),
@@ -227,12 +163,10 @@ pub fn exempt_list(names: &[String]) -> String {
 }
 
 /// Exemptions given by command.
-pub fn allowed_label() -> &'static str {
-    "Exempt by command"
-}
+pub(super) const ALLOWED_LABEL: &str = "Exempt by command";
 
 /// Exemptions given by command.
-pub fn allowed_number(number: usize) -> String {
+pub(super) fn allowed_number(number: usize) -> String {
     match number {
         0 => format!("nobody; {} exempts somebody", typed("allow")),
         _ => format!(
@@ -244,7 +178,7 @@ pub fn allowed_number(number: usize) -> String {
 }
 
 /// The pause of a stale password.
-pub fn quiet(span: Duration) -> String {
+pub(super) fn quiet(span: Duration) -> String {
     format!(
         "failures of one account from one address count once toward the address until they pause for {}",
         in_words(span)
@@ -252,12 +186,12 @@ pub fn quiet(span: Duration) -> String {
 }
 
 /// How much unknown accounts weigh.
-pub fn unknown_weight(weight: u32) -> String {
+pub(super) fn unknown_weight(weight: u32) -> String {
     format!("an account that does not exist counts as {weight} different ones")
 }
 
 /// How long logins are remembered.
-pub fn known_for(span: Duration) -> String {
+pub(super) fn known_for(span: Duration) -> String {
     format!(
         "who logged in from a place is known there for {}",
         in_words(span)
@@ -265,12 +199,12 @@ pub fn known_for(span: Duration) -> String {
 }
 
 /// When a source is shared.
-pub fn shared_accounts(number: u32) -> String {
+pub(super) fn shared_accounts(number: u32) -> String {
     format!("an address from which {number} accounts logged in is shared, and not banned by rules")
 }
 
 /// What one source is.
-pub fn reach_of_sources(ipv6: u8, ranges: &[String]) -> String {
+pub(super) fn reach_of_sources(ipv6: u8, ranges: &[String]) -> String {
     match ranges.is_empty() {
         true => format!("one IPv6 source is a /{ipv6}"),
         false => format!("one IPv6 source is a /{ipv6}; else {}", ranges.join(", ")),
@@ -278,12 +212,10 @@ pub fn reach_of_sources(ipv6: u8, ranges: &[String]) -> String {
 }
 
 /// What is asked about once.
-pub fn asked_label() -> &'static str {
-    "Asked about once"
-}
+pub(super) const ASKED_LABEL: &str = "Asked about once";
 
 /// Which bans and un-bans.
-pub fn asked_about(many: usize) -> String {
+pub(super) fn asked_about(many: usize) -> String {
     format!(
         "bans of networks wider than a /24 or an IPv6 /48, of more than {many} at once, and un-bans by filter"
     )

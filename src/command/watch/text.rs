@@ -1,10 +1,10 @@
-//! Sentences about who hears what.
+//! What `watch` says.
 
-use super::{clean, typed};
+use crate::command::phrases::{clean, heard, typed};
 use crate::core::{Quiet, Subject, Topic, Watch};
 
 /// What is told under a topic.
-pub fn topic(topic: Topic) -> &'static str {
+pub(super) fn topic(topic: Topic) -> &'static str {
     match topic {
         Topic::Bans => "a rule banned an address, or an account from one place",
         Topic::Networks => "a rule banned a whole network",
@@ -23,30 +23,13 @@ pub fn topic(topic: Topic) -> &'static str {
     }
 }
 
-/// `guards, networks, not 22:00-07:00 UTC`, in a sentence.
-pub fn heard(watch: Option<&Watch>) -> String {
-    let Some(watch) = watch else {
-        return String::from("the usual");
-    };
-    let names: Vec<&str> = watch.topics().map(Topic::as_str).collect();
-    let names = match names.len() {
-        0 => return String::from("nothing"),
-        all if all == Topic::ALL.len() => String::from("everything"),
-        _ => names.join(", "),
-    };
-    match watch.quiet {
-        Some(quiet) => format!("{names}, not {quiet} UTC"),
-        None => names,
-    }
-}
-
 /// In a few words.
-pub fn watch_title(changed: bool) -> String {
+pub(super) fn watch_title(changed: bool) -> String {
     String::from(if changed { "Changed" } else { "Notices" })
 }
 
 /// What somebody hears.
-pub fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
+pub(super) fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
     let who = match whom {
         None => String::from("You hear of"),
         Some(whom) => format!("{whom} hears of"),
@@ -59,19 +42,19 @@ pub fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
 }
 
 /// What another one hears who expressed no wish.
-pub fn hears_by_role(whom: &Subject) -> String {
+pub(super) fn hears_by_role(whom: &Subject) -> String {
     format!(
         "Nothing is chosen for {whom}: an admin hears the usual then, others and rooms hear nothing."
     )
 }
 
 /// What is held back in which hours.
-pub fn quiet_hours(quiet: Quiet) -> String {
+pub(super) fn quiet_hours(quiet: Quiet) -> String {
     format!("Between {quiet} UTC nothing is told; what happened then is told at their end.")
 }
 
 /// How to change it.
-pub fn how_to_watch() -> String {
+pub(super) fn how_to_watch() -> String {
     let ways = [
         "watch all",
         "watch usual",
@@ -85,13 +68,13 @@ pub fn how_to_watch() -> String {
 }
 
 /// Whether a topic is heard, in a row of its own.
-pub fn topic_row(is_heard: bool, topic: Topic) -> String {
+pub(super) fn topic_row(is_heard: bool, topic: Topic) -> String {
     let heard = if is_heard { "yes" } else { "no" };
     format!("{heard}; {}", self::topic(topic))
 }
 
 /// A word that is no topic.
-pub fn no_topic(word: &str) -> String {
+pub(super) fn no_topic(word: &str) -> String {
     let names = Topic::ALL.map(Topic::as_str).join(", ");
     format!(
         "“{}” is nothing to hear of. There are {names}; and all, usual, off.",
@@ -100,17 +83,16 @@ pub fn no_topic(word: &str) -> String {
 }
 
 /// All, usual or off beside other words.
-pub fn alone(word: &str) -> String {
+pub(super) fn alone(word: &str) -> String {
     format!("“{}” stands alone.", clean(word))
 }
 
 /// Plain topics beside those with a sign.
-pub fn no_mixture() -> String {
-    String::from("Name either what you hear of, or what comes (+bans) and goes (-bans).")
-}
+pub(super) const NO_MIXTURE: &str =
+    "Name either what you hear of, or what comes (+bans) and goes (-bans).";
 
 /// Hours that cannot be read.
-pub fn no_hours(text: &str) -> String {
+pub(super) fn no_hours(text: &str) -> String {
     format!(
         "“{}” are no hours; write 22:00-07:00 (in UTC), or off.",
         clean(text)
@@ -118,6 +100,5 @@ pub fn no_hours(text: &str) -> String {
 }
 
 /// A person or room that is none.
-pub fn no_hearer() -> String {
-    String::from("Name one person or room by its address (room@conference.example.org).")
-}
+pub(super) const NO_HEARER: &str =
+    "Name one person or room by its address (room@conference.example.org).";

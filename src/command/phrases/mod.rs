@@ -1,60 +1,33 @@
-//! Every sentence people read, in one place, so that another language is another file.
+//! Phrases that several commands and doors use: texts from outside made clean, reasons, times, counts.
 //!
 //! A sentence about a ban ends with what a user supplied (the reason), or has a line to itself:
 //! nobody can write a reason that reads like the rest of our answer. Control and bidirectional
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
-mod bulk;
-mod deeds;
-mod doors;
-mod exchange;
 mod lists;
-mod login;
-mod notices;
-mod policy;
-mod refusals;
-mod rehearse;
-mod rooms;
-mod show;
-mod standard;
-mod status;
-mod terminal;
+mod logins;
+mod orders;
+mod server;
 mod typed;
-mod watch;
-mod wrong;
 
-pub use bans::*;
-pub use bulk::*;
-pub use deeds::*;
-pub use doors::*;
-pub use exchange::*;
-pub use lists::*;
-pub use login::*;
-pub use notices::*;
-pub use policy::*;
-pub use refusals::*;
-pub use rehearse::*;
-pub use rooms::*;
-pub use show::*;
-pub use standard::*;
-pub use status::*;
-pub use terminal::*;
-pub use typed::*;
-pub use watch::*;
-pub use wrong::*;
-
-use std::fmt::Write as _;
+pub(crate) use bans::*;
+pub(crate) use lists::*;
+pub(crate) use logins::*;
+pub(crate) use orders::*;
+pub(crate) use server::*;
+pub(crate) use typed::*;
 
 use crate::core::time::in_words;
-use crate::core::{Ban, Subject, Term, Timestamp};
+use crate::core::{Subject, Timestamp};
+use std::fmt::Write as _;
 
 /// How many subjects a sentence names before it only counts them.
-const NAMED: usize = 5;
+pub(crate) const NAMED: usize = 5;
 
 /// One line of a text from outside: control characters, those that turn the direction of
 /// writing and invisible ones are taken out, line ends become spaces.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let spaced: String = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
@@ -64,23 +37,14 @@ pub fn clean(text: &str) -> String {
 }
 
 /// The same for a text of several lines.
-pub fn clean_lines(text: &str) -> String {
+pub(crate) fn clean_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
     lines.join("\n").trim().to_owned()
 }
 
-/// The same for lines that somebody copies: the spaces in them stay.
-pub fn clean_verbatim(text: &str) -> String {
-    let lines = text.lines().map(|line| {
-        let line: String = line.chars().filter(|c| !is_trick(*c)).collect();
-        line.trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// Control characters, marks of direction (they can make a line read backwards), zero-width
 /// characters (they make two names look the same), what XML cannot carry, and marks that are ours to set.
-fn is_trick(c: char) -> bool {
+pub(crate) fn is_trick(c: char) -> bool {
     c.is_control()
         || typed::is_mark(c)
         || matches!(c,
@@ -89,7 +53,7 @@ fn is_trick(c: char) -> bool {
 }
 
 /// With a capital and a full stop, and no longer than anybody reads.
-pub fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     const LONGEST: usize = 400;
     let mut text = clean(text);
     if let Some((cut, _)) = text.char_indices().nth(LONGEST) {
@@ -105,14 +69,14 @@ pub fn sentence(text: &str) -> String {
     text
 }
 
-fn stop(text: &mut String) {
+pub(crate) fn stop(text: &mut String) {
     if !text.ends_with(['.', '!', '?', '…']) {
         text.push('.');
     }
 }
 
 /// `: reason.`, or only the full stop when there is none.
-fn because(reason: &str) -> String {
+pub(crate) fn because(reason: &str) -> String {
     let reason = clean(reason);
     let mut text = if reason.is_empty() {
         String::new()
@@ -124,49 +88,31 @@ fn because(reason: &str) -> String {
 }
 
 /// `1 ban`, `2 bans`.
-fn count(number: usize, one: &str) -> String {
+pub(crate) fn count(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {one}{plural}")
 }
 
-/// The preset that leaves the term open.
-pub fn default_term(term: Term) -> String {
-    format!("As configured ({term}), or as it is")
-}
-
-/// A term.
-pub fn term(term: Term) -> String {
-    term.to_string()
-}
-
 /// `2030-01-01 12:00 UTC` or `for ever`.
-pub fn until(until: Option<Timestamp>) -> String {
+pub(crate) fn until(until: Option<Timestamp>) -> String {
     until.map_or_else(|| String::from("for ever"), |end| end.to_string())
 }
 
 /// `until 2030-01-01 12:00 UTC` or `for ever`.
-fn by_then(end: Option<Timestamp>) -> String {
+pub(crate) fn by_then(end: Option<Timestamp>) -> String {
     end.map_or_else(|| String::from("for ever"), |end| format!("until {end}"))
 }
 
 /// `until 2030-01-01 12:00 UTC (3 days)` or `for ever`.
-fn by_then_counted(end: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn by_then_counted(end: Option<Timestamp>, now: Timestamp) -> String {
     match end {
         None => String::from("for ever"),
         Some(at) => format!("until {at} ({})", in_words(at.since(now))),
     }
 }
 
-/// The end of a ban and how far it is.
-pub fn until_and_left(ban: &Ban, now: Timestamp) -> String {
-    match ban.until {
-        None => String::from("for ever"),
-        Some(end) => format!("{end} ({} left)", in_words(end.since(now))),
-    }
-}
-
 /// `Done`, `2 of 3 done`.
-pub fn summary_title(done: usize, all: usize) -> String {
+pub(crate) fn summary_title(done: usize, all: usize) -> String {
     match (done, all) {
         (0, _) => String::from("Not done"),
         (1, 1) => String::from("Done"),
@@ -175,7 +121,7 @@ pub fn summary_title(done: usize, all: usize) -> String {
 }
 
 /// `2 of 3 done. Failed: a, b.`
-pub fn summary(done: usize, all: usize, failed: &[&Subject]) -> String {
+pub(crate) fn summary(done: usize, all: usize, failed: &[&Subject]) -> String {
     let mut text = format!("{done} of {all} done.");
     if !failed.is_empty() {
         let _ = write!(text, " FAILED: {}.", named(failed.iter().copied()));
@@ -183,7 +129,7 @@ pub fn summary(done: usize, all: usize, failed: &[&Subject]) -> String {
     text
 }
 
-fn named(all: impl ExactSizeIterator<Item = impl ToString>) -> String {
+pub(crate) fn named(all: impl ExactSizeIterator<Item = impl ToString>) -> String {
     let number = all.len();
     let mut names: Vec<String> = all.take(NAMED).map(|one| one.to_string()).collect();
     if number > NAMED {

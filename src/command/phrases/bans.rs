@@ -1,14 +1,17 @@
-//! Sentences about what was done to bans, and the questions before it is done.
+//! A ban in words, as several commands tell it.
 
-use super::{NAMED, because, by_then, by_then_counted, clean, named, task, typed};
 use crate::command::outcome::{Grade, Reference};
-use crate::core::{Ban, Door, Past, Ruling, Subject, Term, Timestamp};
+use crate::command::phrases::{because, by_then, by_then_counted, clean, heard, overtaken, typed};
+use crate::core::{
+    Actor, Ban, BanChange, Change, CommandId, Door, Event, ExemptionChange, HistoryChange, Past,
+    Ruling, Subject, Timestamp,
+};
 use crate::gate::Settled;
-use crate::gate::ports::{Held, LogFault, Task};
+use crate::gate::ports::{Held, LogFault};
 use ipnet::IpNet;
 
 /// A ban began.
-pub fn banned(ban: &Ban, now: Timestamp) -> String {
+pub(crate) fn banned(ban: &Ban, now: Timestamp) -> String {
     format!(
         "Banned {} {} {}{}",
         ban.id,
@@ -19,7 +22,7 @@ pub fn banned(ban: &Ban, now: Timestamp) -> String {
 }
 
 /// A ban got other terms.
-pub fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> String {
     let now_until = by_then_counted(ban.until, now);
     if before == ban.until {
         return format!(
@@ -38,17 +41,12 @@ pub fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> String {
     )
 }
 
-fn because_or_none(reason: &str) -> String {
+pub(crate) fn because_or_none(reason: &str) -> String {
     because(if reason.is_empty() { "none" } else { reason })
 }
 
-/// The reason before a change.
-pub fn reason_was(reason: &str) -> String {
-    format!("The reason was{}", because_or_none(reason))
-}
-
 /// Nothing to do: the same ban stands.
-pub fn already(ban: &Ban, now: Timestamp) -> String {
+pub(crate) fn already(ban: &Ban, now: Timestamp) -> String {
     format!(
         "{} is already banned: {} {}, by {}{}",
         ban.subject,
@@ -59,17 +57,8 @@ pub fn already(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// How to give a ban other terms.
-pub fn how_to_change(ban: &Ban) -> String {
-    format!(
-        "To change it: {}. To end it: {}",
-        typed(format_args!("ban {} DURATION REASON", ban.id)),
-        typed(format_args!("unban {}", ban.id))
-    )
-}
-
 /// Who decided: a person, the server, or `the rule pair-failures`, which a person may have called upon.
-pub fn author(ban: &Ban) -> String {
+pub(crate) fn author(ban: &Ban) -> String {
     let name = clean(ban.by.bare_name());
     match (ban.origin.rule(), ban.by.door) {
         (None, Door::Server) => String::from("the server"),
@@ -80,12 +69,12 @@ pub fn author(ban: &Ban) -> String {
 }
 
 /// A ban ended.
-pub fn lifted(ban: &Ban) -> String {
+pub(crate) fn lifted(ban: &Ban) -> String {
     format!("Un-banned {} {}.", ban.id, ban.subject)
 }
 
 /// There was no ban.
-pub fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
+pub(crate) fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     match last {
         None => format!("{subject} is not banned. It never was."),
         Some(past) => format!(
@@ -96,12 +85,18 @@ pub fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
 }
 
 /// Of one that is no account; of several, [`shared`] says it.
-const ENFORCED: &str = "The server enforces it.";
+pub(crate) const ENFORCED: &str = "The server enforces it.";
+
 /// The same when it is free.
-const LET_IN: &str = "It is let in again.";
+pub(crate) const LET_IN: &str = "It is let in again.";
 
 /// What the server did about a ban that began or, else, was changed or there already.
-pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Grade, String) {
+pub(crate) fn held(
+    subject: &Subject,
+    settled: &Settled,
+    level: u8,
+    began: bool,
+) -> (Grade, String) {
     let text = match (settled, subject) {
         _ if level == 0 => return (Grade::Warning, nothing_enforced()),
         (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
@@ -116,7 +111,7 @@ pub fn held(subject: &Subject, settled: &Settled, level: u8, began: bool) -> (Gr
 }
 
 /// What the server did about the end of a ban.
-pub fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
+pub(crate) fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
     match (settled, subject) {
         (Settled::Done(_), Subject::Account(_)) => {
             (Grade::Good, String::from("They can log in again."))
@@ -134,7 +129,7 @@ fn not_yet(why: Option<&str>) -> String {
 }
 
 /// Level 0, loudly.
-fn nothing_enforced() -> String {
+pub(crate) fn nothing_enforced() -> String {
     format!(
         "NOT ENFORCED: the server does not let portcullis act yet (level 0). It is stored and will be carried out; {} shows the missing lines.",
         typed("status")
@@ -142,7 +137,7 @@ fn nothing_enforced() -> String {
 }
 
 /// What only the module enforces, without it.
-fn needs_module(subject: &Subject) -> String {
+pub(crate) fn needs_module(subject: &Subject) -> String {
     let what = match subject {
         Subject::Pair(..) => "bans of an account from one place",
         Subject::Guard(_) => "a guard",
@@ -153,19 +148,8 @@ fn needs_module(subject: &Subject) -> String {
     )
 }
 
-/// Where the server stands with a ban.
-pub fn on_the_server(subject: &Subject, task: Option<&Task>, level: u8) -> String {
-    match (task, subject) {
-        (Some(task), _) => format!("Not carried out yet: {}", self::task(task)),
-        _ if level == 0 => nothing_enforced(),
-        (None, Subject::Account(_)) => String::from("The server refuses them."),
-        (None, _) if level < 2 => needs_module(subject),
-        (None, _) => String::from(ENFORCED),
-    }
-}
-
 /// An address is free itself but covered.
-pub fn still_covered(ban: &Ban, now: Timestamp) -> String {
+pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
     format!(
         "Another ban covers it: {} {} {}{}",
         ban.id,
@@ -176,17 +160,17 @@ pub fn still_covered(ban: &Ban, now: Timestamp) -> String {
 }
 
 /// A ruling that did not do it.
-pub fn not_done(subject: &Subject, ruling: &Ruling) -> String {
+pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     match ruling {
         Ruling::Refused(why) => format!("{subject}: {why}"),
-        Ruling::Overtaken(deed) => super::overtaken(deed),
+        Ruling::Overtaken(deed) => overtaken(deed),
         Ruling::Stale => format!("{subject}: somebody else is changing it; try again."),
         _ => format!("{subject}: nothing was changed."),
     }
 }
 
 /// The store did not do it.
-pub fn failed(subject: &Subject, fault: &LogFault, reference: &Reference) -> String {
+pub(crate) fn failed(subject: &Subject, fault: &LogFault, reference: &Reference) -> String {
     match fault {
         LogFault::Busy => format!("{subject}: too much is being written; try again in a moment."),
         LogFault::Unknown(_) => format!(
@@ -197,77 +181,23 @@ pub fn failed(subject: &Subject, fault: &LogFault, reference: &Reference) -> Str
 }
 
 /// A fault of ours.
-pub fn broken(reference: &Reference) -> String {
+pub(crate) fn broken(reference: &Reference) -> String {
     format!(
         "Something failed here; the log says more under the reference {}.",
         reference.0
     )
 }
 
-/// What is to be said of several subjects at once: each sentence once, with how often it holds.
-pub fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<String> {
-    let mut told: Vec<(&str, usize)> = Vec::new();
-    for sentence in sentences {
-        match told.iter_mut().find(|(known, _)| *known == sentence) {
-            Some((_, times)) => *times += 1,
-            None => told.push((sentence, 1)),
-        }
-    }
-    told.into_iter()
-        .take(NAMED)
-        .map(|(sentence, times)| {
-            let sentence = match (times, sentence) {
-                (1, one) => one,
-                (_, LET_IN) => "They are let in again.",
-                (_, ENFORCED) => "The server enforces them.",
-                (_, same) => same,
-            };
-            if times == all {
-                sentence.to_owned()
-            } else {
-                format!("{times} of {all}: {sentence}")
-            }
-        })
-        .collect()
-}
-
 /// `Really ban 10.0.0.0/8?`, `Really ban 6 subjects?`; some clients show nothing else.
-pub fn ask_title(subjects: &[Subject]) -> String {
+pub(crate) fn ask_title(subjects: &[Subject]) -> String {
     match subjects {
         [one] => format!("Really ban {one}?"),
         more => format!("Really ban {} subjects?", more.len()),
     }
 }
 
-/// What would be done.
-pub fn ask(
-    subjects: &[Subject],
-    is_wide: &dyn Fn(&Subject) -> bool,
-    term: Term,
-    now: Timestamp,
-    reason: Option<&str>,
-) -> Vec<String> {
-    let mut lines = vec![format!(
-        "Nothing is done yet. Ban {} {}{}",
-        named(subjects.iter()),
-        by_then_counted(term.ends(now), now),
-        because(reason.unwrap_or_default()),
-    )];
-    for subject in subjects
-        .iter()
-        .filter(|subject| is_wide(subject))
-        .take(NAMED)
-    {
-        lines.push(format!("{subject} is wide: {}.", reach(subject)));
-    }
-    if subjects.len() > NAMED {
-        lines.push(format!("These are {} subjects at once.", subjects.len()));
-    }
-    lines
-}
-
 /// `Account spam@host`
-pub fn kind(subject: &Subject) -> String {
+pub(crate) fn kind(subject: &Subject) -> String {
     let mut kind = subject.kind().to_owned();
     if let Some(first) = kind.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -276,7 +206,7 @@ pub fn kind(subject: &Subject) -> String {
 }
 
 /// How much a subject covers.
-pub fn reach(subject: &Subject) -> String {
+pub(crate) fn reach(subject: &Subject) -> String {
     match subject {
         Subject::Account(_) => String::from("one account"),
         Subject::Address(_) => String::from("one address"),
@@ -292,6 +222,112 @@ pub fn reach(subject: &Subject) -> String {
         }
         Subject::Pair(..) => String::from("one account from one place"),
         Subject::Guard(_) => String::from("one account, for sources it never came from"),
+    }
+}
+
+/// How to take back all that one command did.
+pub(crate) fn undo_command(command: CommandId) -> String {
+    format!("Undo: {}", typed(format_args!("undo {command}")))
+}
+
+/// A ban in force.
+pub(crate) fn is_banned(ban: &Ban, now: Timestamp) -> String {
+    format!(
+        "{} is {}: {} {}, by {}{}",
+        ban.subject,
+        match ban.subject {
+            Subject::Guard(_) => "up",
+            _ => "banned",
+        },
+        ban.id,
+        by_then_counted(ban.until, now),
+        author(ban),
+        because(&ban.reason)
+    )
+}
+
+/// How to end what is shown.
+pub(crate) fn how_to_end(subject: &Subject) -> String {
+    format!("To end it: {}", typed(format_args!("unban {subject}")))
+}
+
+/// One event of a history.
+pub(crate) fn happened(event: &Event) -> String {
+    let who = by(&event.actor);
+    match &event.change {
+        Change::Ban(BanChange::Imposed { reason, until }) => {
+            format!("banned {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Ban(BanChange::Forced { reason, until }) => format!(
+            "banned though exempt, {} {who}{}",
+            by_then(*until),
+            because(reason)
+        ),
+        Change::History(HistoryChange::Annotated { replaces: false }) => {
+            format!("noted something {who}.")
+        }
+        Change::History(HistoryChange::Annotated { replaces: true }) => {
+            format!("took the notes away or replaced them {who}.")
+        }
+        Change::History(HistoryChange::Kicked { reason }) => {
+            format!("sessions ended {who}{}", because(reason))
+        }
+        Change::Undone => format!("what is told below was undone {who}."),
+        Change::Ban(BanChange::Amended { reason, until }) => {
+            format!("changed: {} {who}{}", by_then(*until), because(reason))
+        }
+        Change::Ban(BanChange::Lifted { reason }) => format!("un-banned {who}{}", because(reason)),
+        Change::Ban(BanChange::Expired) => String::from("ended: its time was over."),
+        Change::Ban(BanChange::ImposedByRule {
+            reason,
+            until,
+            ordinal,
+        }) => {
+            let rule = match event.origin.rule() {
+                Some(rule) => format!("by the rule {}", clean(rule)),
+                None => String::from("by a rule"),
+            };
+            format!(
+                "banned {} {rule}{}, ban no. {ordinal} of it{}",
+                by_then(Some(*until)),
+                match event.actor.door {
+                    Door::Hook => String::new(),
+                    _ => format!(", called upon {}", by(&event.actor)),
+                },
+                because(reason)
+            )
+        }
+        Change::Exemption(ExemptionChange::Granted { comment, until }) => {
+            format!(
+                "exempt from bans {} {who}{}",
+                by_then(*until),
+                because(comment)
+            )
+        }
+        Change::Exemption(ExemptionChange::Revoked) => format!("no longer exempt {who}."),
+        Change::History(HistoryChange::Forgotten) => format!("its history counts no more {who}."),
+        Change::Subscribed { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
+    }
+}
+
+/// Who gave a ban, in full.
+pub(crate) fn giver(actor: &Actor) -> String {
+    let name = clean(&actor.name);
+    match actor.door {
+        Door::Server => format!("the server ({name})"),
+        _ => name,
+    }
+}
+
+/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+pub(crate) fn by(actor: &Actor) -> String {
+    let place = match &actor.occupant {
+        Some(occupant) => format!("{} {}", actor.door, clean(occupant)),
+        None => actor.door.to_string(),
+    };
+    match actor.door {
+        Door::Server => format!("by {}", giver(actor)),
+        _ => format!("by {} ({place})", giver(actor)),
     }
 }
 

@@ -1,0 +1,93 @@
+//! What `check` says.
+
+use crate::command::phrases::{by_then, count};
+use crate::core::{Ban, Outlook, Subject, Verdict};
+
+/// The verdict in a few words.
+pub(super) fn verdict_title(subject: &Subject, verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::LetIn => format!("Let in: {subject}"),
+        Verdict::Refuse { .. } => format!("Refused: {subject}"),
+    }
+}
+
+/// The verdict.
+pub(super) fn verdict(subject: &Subject, outlook: &Outlook) -> String {
+    let by_guard = matches!(
+        outlook.verdict,
+        Verdict::Refuse {
+            by: crate::core::By::Guard,
+            ..
+        }
+    );
+    match (&outlook.verdict, subject) {
+        (Verdict::LetIn, Subject::Address(_)) => {
+            format!("{subject} would be let in; the account may be refused.")
+        }
+        (Verdict::LetIn, Subject::Account(_)) => {
+            format!("{subject} would be let in; its address may be refused.")
+        }
+        (Verdict::LetIn, _) => format!("{subject} would be let in."),
+        (Verdict::Refuse { .. }, Subject::Account(_)) if by_guard => {
+            format!("{subject} would be REFUSED from where it never logged in before.")
+        }
+        (Verdict::Refuse { .. }, _) => format!("{subject} would be REFUSED."),
+    }
+}
+
+/// Why it is let in, where something stands against it; or that nothing does.
+pub(super) fn why_let_in(subject: &Subject, outlook: &Outlook) -> Option<String> {
+    if outlook.verdict != Verdict::LetIn {
+        return None;
+    }
+    let against = outlook.bans.iter().any(|ban| match subject {
+        // Bans of single pairs do not stand against the whole.
+        Subject::Account(_) | Subject::Address(_) => !matches!(ban.subject, Subject::Pair(..)),
+        _ => true,
+    });
+    let is_address = matches!(subject, Subject::Address(_));
+    Some(String::from(match (against, &outlook.exempt) {
+        (true, _) if is_address && outlook.is_known => {
+            "Accounts logged in from there before and still may, so strangers are refused at the password only."
+        }
+        (false, _) => "Nothing stands against it.",
+        (true, _) if outlook.is_known => {
+            "It logged in from there before, so what rules decided about strangers does not touch it."
+        }
+        (true, Some(_)) => "Its place is exempt, so only a ban of the account would refuse it.",
+        (true, None) => "What stands below does not touch it.",
+    }))
+}
+
+/// Earlier logins from there.
+pub(super) fn known(subject: &Subject, outlook: &Outlook) -> String {
+    let accounts = match outlook.accounts_there {
+        0 => String::from("no account logged in from there"),
+        number => format!("{} logged in from there", count(number as usize, "account")),
+    };
+    let shared = if outlook.is_shared {
+        "; so many (or a proxy) that rules refuse guessers there account by account"
+    } else {
+        ""
+    };
+    let pair = match (subject.whose(), outlook.is_known) {
+        (None, _) => "",
+        (Some(_), true) => {
+            "a known good pair: this account did, and strangers' bans do not touch it; "
+        }
+        (Some(_), false) => "no known good pair: this account did not log in from there; ",
+    };
+    format!("{pair}{accounts}{shared}")
+}
+
+/// What the guard of an account does.
+pub(super) fn guard(ban: Option<&Ban>) -> String {
+    match ban {
+        None => String::from("down; the account is not under attack"),
+        Some(ban) => format!(
+            "UP {} ({}): only sources that logged in before are let in",
+            by_then(ban.until),
+            ban.id
+        ),
+    }
+}

@@ -1,0 +1,104 @@
+//! Logins, and what is counted of them.
+
+use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count};
+use crate::core::time::in_words;
+use crate::core::{Ban, Counting, Exemption, Outlook, Subject, Timestamp};
+
+/// Not an account, an address or one from the other.
+pub(crate) fn no_login() -> String {
+    String::from(
+        "Name one login: an account (alice@example.org), an address (203.0.113.7), or both with a space between them.",
+    )
+}
+
+/// A rule banned.
+pub(crate) fn banned_by_rule(ban: &Ban, now: Timestamp) -> String {
+    format!(
+        "Banned {} {} {} by the rule {}, ban no. {} of it{}",
+        ban.id,
+        ban.subject,
+        by_then_counted(ban.until, now),
+        clean(ban.origin.rule().unwrap_or("?")),
+        ban.ordinal,
+        because(&ban.reason)
+    )
+}
+
+/// What a ban of this kind means, where that is not plain.
+pub(crate) fn meaning(subject: &Subject) -> Option<String> {
+    match subject {
+        Subject::Pair(..) => Some(String::from(
+            "Only this account from there is refused; others there and the account elsewhere are not.",
+        )),
+        Subject::Guard(_) => Some(String::from(
+            "The guard refuses only sources that never logged in to this account before.",
+        )),
+        _ => None,
+    }
+}
+
+/// The counter that is nearest to its limit.
+pub(crate) fn nearest_limit(outlook: &Outlook) -> Option<String> {
+    let share = |one: &Counting| u64::from(one.amount) * 1_000 / u64::from(one.limit.max(1));
+    // Of several as near, the first: the narrowest one stands in front.
+    let counting = outlook.counting.iter().rev().max_by_key(|one| share(one))?;
+    let Counting {
+        rule,
+        amount,
+        limit,
+        ..
+    } = counting;
+    Some(format!(
+        "Nearest limit: {amount} of {limit} {} within {} ({}).",
+        rule.counts,
+        in_words(rule.window),
+        clean(&rule.name)
+    ))
+}
+
+/// What exempts it.
+pub(crate) fn exempt(by: &str) -> String {
+    clean(by)
+}
+
+/// An exemption began or changed.
+pub(crate) fn allowed(exemption: &Exemption, before: Option<&Exemption>, now: Timestamp) -> String {
+    let Exemption {
+        subject,
+        until,
+        comment,
+        ..
+    } = exemption;
+    let until = by_then_counted(*until, now);
+    match before {
+        None => format!("Exempt from bans: {subject} {until}{}", because(comment)),
+        Some(before) => format!(
+            "Changed the exemption of {subject}: was {}, now {until}{}",
+            by_then(before.until),
+            because(comment)
+        ),
+    }
+}
+
+/// The bans that ended by an exemption.
+pub(crate) fn lifted_by_it(lifted: &[Ban]) -> String {
+    let names: Vec<String> = lifted
+        .iter()
+        .take(NAMED)
+        .map(|ban| format!("{} {}", ban.id, ban.subject))
+        .collect();
+    let more = match lifted.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "It covers and so lifted {}: {}{more}.",
+        count(lifted.len(), "ban"),
+        names.join(", ")
+    )
+}
+
+/// An exemption ended.
+pub(crate) fn unallowed(exemption: &Exemption) -> String {
+    format!("No longer exempt: {}.", exemption.subject)
+}

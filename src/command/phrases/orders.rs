@@ -1,0 +1,127 @@
+//! What came of an order, and what was wrong with it.
+
+use crate::command::Spec;
+use crate::command::phrases::{clean, sentence, typed};
+use crate::core::term::BadTerm;
+use crate::core::{Deed, Refusal, Role, Topic, Watch};
+
+/// The line that takes something back: by numbers, or by whom it was about.
+pub(crate) fn undo(whom: &[&str]) -> String {
+    format!("Undo: {}", typed(format_args!("undo {}", whom.join(" "))))
+}
+
+/// Somebody else was first.
+pub(crate) fn overtaken(deed: &Deed) -> String {
+    let number = deed.number.map(|id| format!(" {id}")).unwrap_or_default();
+    format!(
+        "{}: NOT done: {} was first, with the {}{number} {}. Look with {}, then say it again if you still mean it.",
+        deed.subject,
+        clean(deed.by.bare_name()),
+        deed.did,
+        deed.at,
+        typed(format_args!("show {}", deed.subject))
+    )
+}
+
+/// The question before a ban without an end.
+pub(crate) const ASK_FOREVER: &str = "It has no end: it stands until somebody lifts it.";
+
+/// The role that is missing.
+pub(crate) fn forbidden(needs: Role) -> String {
+    format!("You need the role {needs} for that.")
+}
+
+/// More work than fits.
+pub(crate) const BUSY: &str =
+    "Too much is waiting just now; nothing was done. Try again in a moment.";
+
+/// Why the rules do not allow something, to somebody with this role over whom it is about.
+pub(crate) fn refusal(why: &Refusal, role: Role) -> String {
+    let next = match why {
+        Refusal::Exempt(..) | Refusal::Allowed(..) if !may_exempt(role) => ask_an_admin(),
+        Refusal::Exempt(..) => String::from("Take it out of [exempt] first if you mean it."),
+        Refusal::Allowed(..) => String::from("Give the command unallow first if you mean it."),
+        Refusal::NotLonger(ban, _) => {
+            let shorter = typed(format_args!("ban {ban} DURATION"));
+            format!("To shorten it: {shorter}")
+        }
+        Refusal::OverByNow(ban, _) => {
+            let end = typed(format_args!("unban {ban}"));
+            format!("{end} ends what stands.")
+        }
+        Refusal::TooManyWatches(_) => {
+            format!("Give {} to some of them first.", typed("watch usual"))
+        }
+        _ => return why.to_string(),
+    };
+    format!("{why} {next}")
+}
+
+pub(crate) fn may_exempt(role: Role) -> bool {
+    role == Role::Admin
+}
+
+fn ask_an_admin() -> String {
+    format!(
+        "Only an admin can change that; {} names them.",
+        typed("policy")
+    )
+}
+
+/// `guards, networks, not 22:00-07:00 UTC`, in a sentence.
+pub(crate) fn heard(watch: Option<&Watch>) -> String {
+    let Some(watch) = watch else {
+        return String::from("the usual");
+    };
+    let names: Vec<&str> = watch.topics().map(Topic::as_str).collect();
+    let names = match names.len() {
+        0 => return String::from("nothing"),
+        all if all == Topic::ALL.len() => String::from("everything"),
+        _ => names.join(", "),
+    };
+    match watch.quiet {
+        Some(quiet) => format!("{names}, not {quiet} UTC"),
+        None => names,
+    }
+}
+
+/// More subjects than one call takes.
+pub(crate) fn too_many_subjects(number: usize, most: usize) -> String {
+    format!("These are {number} subjects; at most {most} at once.")
+}
+
+/// Neither yes nor no.
+pub(crate) fn no_flag(field: &str) -> String {
+    format!("{field} takes true or false.")
+}
+
+/// A duration in chat that cannot be read.
+pub(crate) fn bad_term_in_chat(why: &BadTerm) -> String {
+    format!(
+        "{} If it belongs to the reason, put the reason in quotes.",
+        sentence(&why.to_string())
+    )
+}
+
+/// A command we do not have.
+pub(crate) fn no_such_command(name: &str, nearest: Option<&str>) -> String {
+    let name: String = clean(name).chars().take(40).collect();
+    match nearest {
+        Some(right) => format!("There is no command “{name}”. Did you mean {right}?"),
+        None => format!(
+            "There is no command “{name}”. {} lists them.",
+            typed("help")
+        ),
+    }
+}
+
+/// A question was dropped.
+pub(crate) const DROPPED: &str = "Dropped; nothing was done.";
+
+/// Below what is wrong in a chat line.
+pub(crate) fn nothing_was_done(spec: Option<&Spec>) -> String {
+    match spec {
+        Some(spec) => format!("Nothing was done. Write: {}", typed(spec.usage)),
+        None => String::from("Nothing was done."),
+    }
+}

@@ -1,0 +1,127 @@
+//! What the server does and lacks.
+
+use crate::command::front::RoomTrouble;
+use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
+use crate::gate::ports::{Gap, Standing, Task};
+
+/// About a room that has no door.
+pub(crate) fn public_room() -> String {
+    String::from(
+        "ANYBODY CAN ENTER IT and read what is said there of accounts and addresses: make it members-only or give it a password.",
+    )
+}
+
+/// Why we are not in a room, and what to do.
+pub(crate) fn trouble(trouble: &RoomTrouble) -> String {
+    let by = |who: &Option<String>, why: &Option<String>| {
+        let who = who.as_ref().map(|who| format!(" by {}", clean(who)));
+        let why = why.as_ref().map(|why| format!(": {}", clean(why)));
+        format!("{}{}", who.unwrap_or_default(), why.unwrap_or_default())
+    };
+    match trouble {
+        RoomTrouble::Missing => String::from(
+            "there is no such room; create it with your client, members-only, persistent, showing real JIDs to everybody",
+        ),
+        RoomTrouble::Destroyed(why) => format!("the room was closed{}", by(&None, why)),
+        RoomTrouble::NickTaken => String::from(
+            "somebody else has my nick there, and those I tried instead; set another `nick`",
+        ),
+        RoomTrouble::Password => {
+            String::from("it wants a password, or another one; set `password_file` of the room")
+        }
+        RoomTrouble::MembersOnly => {
+            String::from("it is for members only; make this component's bot a member of it")
+        }
+        RoomTrouble::Banned(who, why) => format!("I am banned from it{}", by(who, why)),
+        RoomTrouble::Kicked(who, why) => format!("I was kicked out{}", by(who, why)),
+        RoomTrouble::Full => String::from("it is full"),
+        RoomTrouble::Unreachable => String::from("its server is out of reach, or just starting"),
+        RoomTrouble::Silent => String::from("it does not answer"),
+        RoomTrouble::Lost => String::from("I was no longer in it, and nobody had told me"),
+        RoomTrouble::Refused(why) => format!("it refuses me: {}", clean(why)),
+    }
+}
+
+/// The level.
+pub(crate) fn level(standing: &Standing) -> String {
+    let means = match standing.level {
+        0 => "NOTHING IS ENFORCED; bans are stored and will be carried out",
+        1 => "the server refuses banned accounts; addresses and networks need the hook module",
+        _ => "accounts, addresses and networks are refused by the hook module",
+    };
+    format!("{} ({means})", standing.level)
+}
+
+/// The server and the link to it.
+pub(crate) fn server(standing: &Standing) -> String {
+    let name = match clean(&standing.server) {
+        name if name.is_empty() => String::from("unknown"),
+        name => name,
+    };
+    match (standing.linked, standing.probed) {
+        (true, true) => format!("{name}, connected"),
+        (true, false) => format!("{name}, connected, still being asked what it lets us do"),
+        (false, _) => format!("{name}, NOT CONNECTED"),
+    }
+}
+
+/// `3 accounts, 1 address, 0 networks`
+pub(crate) fn counts(counts: &[(&str, usize)]) -> String {
+    let words: Vec<String> = counts
+        .iter()
+        .filter(|(kind, number)| *number > 0 || !matches!(*kind, "pair" | "guard"))
+        .map(|(kind, number)| match (*kind, *number) {
+            ("address", number) if number != 1 => format!("{number} addresses"),
+            (kind, number) => count(number, kind),
+        })
+        .collect();
+    words.join(", ")
+}
+
+/// One piece of unfinished work.
+pub(crate) fn task(task: &Task) -> String {
+    let tries = match task.tries {
+        0 => String::from("the first try is under way"),
+        tries => format!(
+            "{} in vain, next {}",
+            count(tries as usize, "try").replace("trys", "tries"),
+            task.next
+        ),
+    };
+    match &task.fault {
+        Some(why) => format!("{tries}: {}", sentence(why)),
+        None => format!("{tries}."),
+    }
+}
+
+/// What is missing and what that means.
+pub(crate) fn gap(gap: &Gap) -> String {
+    format!("{} {}", sentence(&gap.what), sentence(&gap.effect))
+}
+
+/// What is to be said of several subjects at once: each sentence once, with how often it holds.
+pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<String> {
+    let mut told: Vec<(&str, usize)> = Vec::new();
+    for sentence in sentences {
+        match told.iter_mut().find(|(known, _)| *known == sentence) {
+            Some((_, times)) => *times += 1,
+            None => told.push((sentence, 1)),
+        }
+    }
+    told.into_iter()
+        .take(NAMED)
+        .map(|(sentence, times)| {
+            let sentence = match (times, sentence) {
+                (1, one) => one,
+                (_, LET_IN) => "They are let in again.",
+                (_, ENFORCED) => "The server enforces them.",
+                (_, same) => same,
+            };
+            if times == all {
+                sentence.to_owned()
+            } else {
+                format!("{times} of {all}: {sentence}")
+            }
+        })
+        .collect()
+}

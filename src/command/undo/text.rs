@@ -1,0 +1,148 @@
+//! What `undo` says.
+
+use crate::command::phrases::{because, by_then_counted, clean, count, typed};
+use crate::core::time::in_words;
+use crate::core::{Ban, CommandId, Deed, Did, Exemption, Subject, Timestamp};
+use std::time::Duration;
+
+/// How many were undone, of how many, how fast.
+pub(super) fn undone_many(
+    undone: usize,
+    total: usize,
+    command: Option<CommandId>,
+    took: Duration,
+) -> String {
+    let took = match took.as_secs() {
+        0 => String::new(),
+        _ => format!(" in {}", in_words(took)),
+    };
+    let whose = match command {
+        Some(command) => format!(", all that {command} did"),
+        None => String::new(),
+    };
+    format!("Undone: {undone} of {total}{took}{whose}.")
+}
+
+/// Some were not undone because they are not as the command left them.
+pub(super) const WERE_CHANGED_SINCE: &str = "changed since; they stay as they are.";
+
+/// A command did more than is kept.
+pub(super) fn more_than_is_kept(most: usize) -> String {
+    format!(
+        "That command did more at first, which cannot be undone any more: only the last {most} changes can."
+    )
+}
+
+/// What the server made of what was undone.
+pub(super) fn server_follows(pending: usize) -> String {
+    match pending {
+        0 => String::from("The server is in line with it."),
+        pending => format!(
+            "The server has still to be told of {pending} of them; {} counts it down.",
+            typed("status")
+        ),
+    }
+}
+
+/// A command that left nothing to undo.
+pub(super) fn no_such_command_to_undo(command: CommandId) -> String {
+    format!(
+        "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
+    )
+}
+
+/// What was taken back.
+pub(super) fn undone(deed: &Deed) -> String {
+    let number = deed.number.map(|id| format!("{id} ")).unwrap_or_default();
+    format!(
+        "Undone: {} {number}{}, by {} {}.",
+        deed.did,
+        deed.subject,
+        clean(deed.by.bare_name()),
+        deed.at
+    )
+}
+
+/// How things are since.
+pub(super) fn as_before(
+    stood: Option<&Ban>,
+    ban: Option<&Ban>,
+    subject: &Subject,
+    now: Timestamp,
+) -> String {
+    match (stood, ban) {
+        (_, Some(ban)) => format!(
+            "As before, {} is banned: {} {}{}",
+            ban.subject,
+            ban.id,
+            by_then_counted(ban.until, now),
+            because(&ban.reason)
+        ),
+        (Some(stood), None) => format!("As before, {subject} is not banned; {} is gone.", stood.id),
+        (None, None) => format!("{subject} is as it was before."),
+    }
+}
+
+/// The exemption there is again, or no more.
+pub(super) fn exemption_again(deed: &Deed, now: Timestamp) -> Option<String> {
+    let exempt = |one: &Exemption| {
+        format!(
+            "As before, {} is exempt {}{}",
+            one.subject,
+            by_then_counted(one.until, now),
+            because(&one.comment)
+        )
+    };
+    match (deed.did, deed.exemption_before()) {
+        (Did::Allowed | Did::Unallowed | Did::Undid, Some(one)) => Some(exempt(one)),
+        (Did::Allowed, None) => Some(format!("{} is not exempt any more.", deed.subject)),
+        _ => None,
+    }
+}
+
+/// It is not the last change any more.
+pub(super) fn changed_since(subject: &Subject, last: Option<(Timestamp, &str)>) -> String {
+    match last {
+        Some((at, what)) => {
+            format!("{subject} was changed since, {at}: {what} Nothing was undone.")
+        }
+        None => format!("Nothing was ever done to {subject}."),
+    }
+}
+
+/// Somebody else did the last thing, and the caller something before it.
+pub(super) fn others_did(deed: &Deed, name: &str) -> String {
+    format!(
+        "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: {}",
+        deed.subject,
+        clean(deed.by.bare_name()),
+        deed.did,
+        deed.at,
+        typed(format_args!("undo {name} --others"))
+    )
+}
+
+/// The caller did nothing that could be undone.
+pub(super) fn nothing_to_undo() -> String {
+    format!(
+        "There is nothing of yours to undo. What others did is undone by number or name: {}",
+        typed("undo #17")
+    )
+}
+
+/// Above a question before several things are undone.
+pub(super) fn ask_undo_title(number: usize) -> String {
+    format!("Really undo {number} things?")
+}
+
+/// What would be undone, of which so many are shown.
+pub(super) fn ask_undo(number: usize, shown: usize) -> String {
+    let newest = match shown < number {
+        true => format!(" The newest {shown} of them:"),
+        false => String::new(),
+    };
+    format!(
+        "Nothing is done yet. Undo {}?{newest}",
+        count(number, "thing")
+    )
+}
