@@ -5,10 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    BanChange, Change, CommandId, Event, EventId, ExemptionChange, HistoryChange, Origin, Personal,
-    Seq, Version,
-};
+use super::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
 use crate::core::actor::Actor;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
