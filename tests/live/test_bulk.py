@@ -187,6 +187,6 @@ def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, own_bot, t
     step = admin.go_on(site.jid, step, "cancel")
     assert step.status == "canceled", step
     must_say(r"what it began goes on", step.note)
-    told = admin.next_message(f"bot@{site.jid}", 240)["body"]
+    told = admin.next_message(f"bot@{site.jid}", 240, "Your form")["body"]
     must_say(rf"Your form “Un-ban”:\nUn-banned {number} of {number}", told)
     assert own_bot.facts("list", "origin:import", "--all")["rows"] == []

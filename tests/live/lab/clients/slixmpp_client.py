@@ -269,15 +269,15 @@ class Client:
             times.append(time.time())
         return wait
 
-    def next_message(self, frm, within=10):
-        """The next message with a body from `frm`."""
+    def next_message(self, frm, within=10, containing=""):
+        """The next message from `frm` whose body contains this text; others are let go."""
         end = time.time() + within
         while True:
             try:
                 message = self.messages.get(timeout=max(0.001, end - time.time()))
             except queue.Empty:
                 raise AssertionError(f"{self.user}: no message from {frm} within {within} s") from None
-            if message["from"].bare == frm and message["body"]:
+            if message["from"].bare == frm and message["body"] and containing in message["body"]:
                 return message
 
     def ask(self, bot, line, within=10):
