@@ -112,6 +112,49 @@ fn the_arrow_check_sees_an_arrow() {
     assert!(rank("front") > rank("gate"));
 }
 
+/// What a room must not name in its code: the core is pure, and only the edges wait for a future by blocking a thread.
+#[test]
+fn rooms_keep_to_what_they_never_do() {
+    let bans: [(&[&str], &[&str]); 2] = [
+        (
+            &["core"],
+            &["std::thread", "tokio", "tracing", "std::fs", "crc32c::"],
+        ),
+        (
+            &[
+                "core", "journal", "gate", "store", "enforce", "xmpp", "command", "front",
+            ],
+            &["block_on("],
+        ),
+    ];
+    let mut found = Vec::new();
+    let mut files = Vec::new();
+    sources(Path::new("src"), &mut files);
+    for path in files {
+        let room = path
+            .components()
+            .nth(1)
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap();
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (rooms, words) in bans {
+            let is_in = rooms.contains(&room.trim_end_matches(".rs"));
+            let lines = code
+                .lines()
+                .filter(|line| is_in && !line.trim_start().starts_with("//"));
+            let named = lines.filter(|line| words.iter().any(|word| line.contains(word)));
+            found.extend(named.map(|line| format!("{}: {}", path.display(), line.trim())));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn no_test_file_is_forgotten() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");

@@ -77,7 +77,7 @@ impl Event {
     /// # Errors
     /// [`BadEvent`] for bytes of another kind or a newer version.
     pub fn from_bytes(bytes: &[u8], personal: Personal) -> Result<Self, BadEvent> {
-        let (decided, occupant, command) = match postcard::from_bytes(bytes)? {
+        let (decided, occupant, command) = match whole(bytes)? {
             Stored::V1(decided) => (decided, None, None),
             Stored::V2(decided, occupant) => (decided, Some(occupant), None),
             Stored::V3(decided, occupant, command) => (decided, occupant, Some(command)),
@@ -102,6 +102,14 @@ impl Event {
             change,
             personal,
         })
+    }
+}
+
+/// A value that ends where its bytes end: bytes behind it are a field that this version does not know.
+fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (value, []) => Ok(value),
+        _ => Err(postcard::Error::DeserializeBadEncoding),
     }
 }
 
@@ -262,6 +270,8 @@ mod tests {
         assert_eq!(back, event);
         assert!(Event::from_bytes(&bytes[..9], Personal::default()).is_err());
         assert!(Event::from_bytes(&[9, 9], Personal::default()).is_err());
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(Event::from_bytes(&longer, Personal::default()).is_err());
     }
 
     #[test]
