@@ -1,7 +1,7 @@
-//! What is known of each subject, and whom each number names.
+//! The history of every subject, and the subject of every ban number.
 //!
-//! Nobody is ever taken out: the history counts, and so do the numbers. Subjects keep the place
-//! they got when they were first heard of, so that all of them can be gone through in pieces.
+//! Subjects are never removed, because their history and ban numbers stay valid. A subject keeps its place (an index,
+//! in order of first mention), so that a snapshot can be written in pieces.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use super::subject::Subject;
 use super::time::Timestamp;
 use super::undo::Deed;
 
-/// All we know of one subject.
+/// The history of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dossier {
     pub(super) version: Version,
-    /// When it changed last, by the event's own time.
+    /// Time of the last event that changed the subject.
     pub(super) changed: Timestamp,
     pub(super) bans: u32,
     pub(super) current: Option<BanId>,
     pub(super) last: Option<Past>,
     pub(super) trail: Vec<Seq>,
-    /// The bans that count, after memory and decay of the rule that decided last.
+    /// Number of bans that count, after memory and decay of the rule that decided last.
     pub(super) counted: u32,
     pub(super) length: Option<Duration>,
     pub(super) clean: Option<Timestamp>,
-    /// When it was un-banned by hand.
+    /// When it was last un-banned by a person.
     pub(super) pardoned: Option<Timestamp>,
     /// When its history was last forgotten.
     pub(super) forgotten: Option<Timestamp>,
-    /// What somebody did to it last, while it is one of those that can be taken back.
+    /// The undo entry of the last change a person made, until it is dropped.
     pub(super) deed: Option<Box<Deed>>,
 }
 
 impl Dossier {
-    /// What an undo brings back: all but what only grows.
+    /// The part that an undo restores: everything but the trail and the undo entry.
     pub(super) fn to_restore(&self) -> Dossier {
         Dossier {
             trail: Vec::new(),
@@ -50,13 +50,13 @@ impl Dossier {
     }
 }
 
-/// All of them.
+/// The histories of all subjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Dossiers {
     all: IndexMap<Subject, Dossier, RandomState>,
-    /// The place of the subject of each ban there ever was, by number: #1 comes first.
+    /// The place of the subject of every ban, by ban number; index 0 is ban #1.
     numbers: Vec<u32>,
-    /// The places that may have changed, while a snapshot is being taken.
+    /// The places that may have changed since the current snapshot began; `None` outside of a snapshot.
     noted: Option<Vec<u32>>,
 }
 
@@ -70,13 +70,13 @@ impl Dossiers {
         Some(self.changing(place))
     }
 
-    /// The dossier of a subject, begun if there is none.
+    /// The history of a subject, created if there is none.
     pub(super) fn of(&mut self, subject: &Subject) -> &mut Dossier {
         let place = self.place(subject);
         self.changing(place)
     }
 
-    /// The only way to change one.
+    /// All changes go through here, so that a running snapshot can note them.
     fn changing(&mut self, place: usize) -> &mut Dossier {
         if let Some(noted) = &mut self.noted {
             noted.push(number_of(place));
@@ -94,28 +94,28 @@ impl Dossiers {
         }
     }
 
-    /// Keeps a deed with the subject it is about, in place of the one before; tells at which place.
+    /// Stores an undo entry with its subject in place of the earlier one, and returns the place.
     pub(super) fn keep_deed(&mut self, deed: Deed) -> u32 {
         let place = self.place(&deed.subject);
         self.changing(place).deed = Some(Box::new(deed));
         number_of(place)
     }
 
-    /// Drops the deed at a place, if it is the one of this place in the log.
+    /// Removes and returns the undo entry at a place if it is the one for `seq`.
     pub(super) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<Deed>> {
         let (_, dossier) = self.at(place as usize)?;
         let is_it = dossier.deed.as_ref().is_some_and(|deed| deed.seq == seq);
         is_it.then(|| self.changing(place as usize).deed.take())?
     }
 
-    /// Gives out the next number, for a ban of this subject.
+    /// Assigns the next ban number to a ban of this subject.
     pub(super) fn next_number(&mut self, subject: &Subject) -> BanId {
         let place = self.place(subject);
         self.numbers.push(number_of(place));
         BanId(self.numbers.len() as u64)
     }
 
-    /// Whom a number names.
+    /// The subject of a ban number; `None` for a number that was never assigned.
     pub(super) fn by_number(&self, id: BanId) -> Option<&Subject> {
         let at = usize::try_from(id.0.checked_sub(1)?).ok()?;
         let place = *self.numbers.get(at)?;
@@ -132,28 +132,28 @@ impl Dossiers {
         self.all.len()
     }
 
-    /// The one at a place; those of 0 to [`Dossiers::len`] are all there are.
+    /// The subject and history at a place; `None` from [`Dossiers::len`] on.
     pub(super) fn at(&self, place: usize) -> Option<(&Subject, &Dossier)> {
         self.all.get_index(place)
     }
 
-    /// Numbers from a place on, at most so many.
+    /// The subjects' places for at most `most` ban numbers, from index `from` on.
     pub(super) fn numbers(&self, from: usize, most: usize) -> &[u32] {
         let behind = self.numbers.get(from..).unwrap_or_default();
         &behind[..behind.len().min(most)]
     }
 
-    /// From now on places are noted when they may change.
+    /// Starts noting the places that may change.
     pub(super) fn note_changes(&mut self) {
         self.noted = Some(Vec::new());
     }
 
-    /// The places noted, each once; no more are.
+    /// The places noted since [`Dossiers::note_changes`], each once; stops noting.
     pub(super) fn changes(&mut self) -> BTreeSet<usize> {
         let noted = self.noted.take().unwrap_or_default();
         noted.into_iter().map(|place| place as usize).collect()
     }
-    /// Room for so many, which come back from a snapshot with [`Dossiers::push`].
+    /// Empty, with capacity for `rows` subjects to be restored with [`Dossiers::push`].
     pub(super) fn with_room(rows: usize) -> Self {
         Dossiers {
             all: IndexMap::with_capacity_and_hasher(rows, RandomState::default()),
@@ -161,18 +161,18 @@ impl Dossiers {
         }
     }
 
-    /// The dossier of the next place.
+    /// Adds the subject of the next place.
     pub(super) fn push(&mut self, subject: Subject, dossier: Dossier) {
         self.all.insert(subject, dossier);
     }
 
-    /// Whom each number names, by place.
+    /// Sets the subjects' places by ban number.
     pub(super) fn give_numbers(&mut self, numbers: Vec<u32>) {
         self.numbers = numbers;
     }
 }
 
 fn number_of(place: usize) -> u32 {
-    // 4 billion subjects fit in no memory.
+    // More than 4 billion subjects do not fit into memory.
     u32::try_from(place).unwrap_or(u32::MAX)
 }

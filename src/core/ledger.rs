@@ -1,7 +1,7 @@
-//! What is in force, and the one function that changes it.
+//! The state that follows from the log, and [`Ledger::fold`], the only function that changes it.
 //!
-//! Start reading at [`Ledger::fold`] (what an event changes) and [`Ledger::check`] (what stands
-//! against a login). Here is what the ledger holds, and what can be asked of it.
+//! Start reading at [`Ledger::fold`] (what an event changes) and [`Ledger::check`] (whether a login is refused). This
+//! file has the fields of the ledger and the simple queries.
 
 mod fold;
 mod ruling;
@@ -30,29 +30,29 @@ pub use ruling::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ruling, Undo
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
 pub use verdict::{By, Verdict};
 
-/// What a subject's bans were so far, as far as a rule needs it.
+/// A subject's record of earlier bans, as far as rules need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// How many bans count, before memory and decay.
+    /// Number of bans that count, before memory and decay are applied.
     pub count: u32,
-    /// When the last of them ended; `None`: it stands, or there was none.
+    /// When the last ban ended; `None`: it is still active, or there was none.
     pub ended: Option<Timestamp>,
-    /// How long the last one was meant to be; `None`: for ever, or there was none.
+    /// Intended length of the last ban; `None`: permanent, or there was none.
     pub length: Option<Duration>,
-    /// Failures before this count no more: since then there was a ban, an un-ban or a `forget`.
+    /// Failures before this time do not count: a ban, un-ban or `forget` came after them.
     pub clean: Timestamp,
 }
 
-/// What is in force. A pure fold of the log: the same events give the same ledger, anywhere.
+/// The state that follows from the log. A pure fold: the same events give the same ledger on every instance.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
     bans: BTreeMap<BanId, Arc<Ban>>,
     dossiers: Dossiers,
-    /// The same bans by what a login is looked up with.
+    /// The active bans, indexed for login checks.
     active: ActiveBans,
     exemptions: Exemptions,
-    /// The same bans, those with an end, by it.
+    /// The active bans that have an end, ordered by it.
     due: BTreeSet<(Timestamp, BanId)>,
     recent: Recent,
     watches: BTreeMap<Subject, Watch>,
@@ -61,17 +61,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The exemption in force that covers a subject, or that a ban of it would hit.
+    /// The exemption in force that covers a subject, or that lies inside of it; `None` if there is none.
     pub fn exemption(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
         self.exemptions.covering(subject, now)
     }
 
-    /// The exemptions given by `allow`, by subject; ended ones are still among them.
+    /// The exemptions granted by `allow`, by subject. Expired ones are included.
     pub fn exemptions(&self) -> impl Iterator<Item = &Exemption> {
         self.exemptions.all()
     }
 
-    /// What a subject's bans were so far; `None` for one never heard of.
+    /// A subject's record of earlier bans; `None` for an unknown subject.
     pub fn record(&self, subject: &Subject, now: Timestamp) -> Option<Record> {
         let dossier = self.dossiers.get(subject)?;
         let ended = match dossier.current.and_then(|id| self.bans.get(&id)) {
@@ -86,18 +86,18 @@ impl Ledger {
         })
     }
 
-    /// When a subject was last un-banned by hand.
+    /// When a person last un-banned the subject; `None` if never.
     pub fn pardoned(&self, subject: &Subject) -> Option<Timestamp> {
         self.dossiers.get(subject)?.pardoned
     }
 
-    /// When a subject's history was last forgotten.
+    /// When the subject's history was last forgotten; `None` if never.
     pub fn forgotten(&self, subject: &Subject) -> Option<Timestamp> {
         self.dossiers.get(subject)?.forgotten
     }
 
-    /// Who else has bans that count and is forgotten with a subject, and how many bans: the guard
-    /// and the pairs of an account; all inside of a network.
+    /// The other subjects with bans that count that are forgotten together with `subject`, each with the number of
+    /// those bans: the lockdown and the pairs of an account, everything inside of a network.
     pub fn forgotten_with<'a>(
         &'a self,
         subject: &'a Subject,
@@ -110,34 +110,34 @@ impl Ledger {
             .map(|(other, dossier)| (other, dossier.counted))
     }
 
-    /// What a person or a room wants to hear, where a wish was expressed.
+    /// The subscription of a person or a room; `None` if they chose none.
     pub fn watch_of(&self, subject: &Subject) -> Option<&Watch> {
         self.watches.get(subject)
     }
 
-    /// All wishes there are.
+    /// All subscriptions.
     pub fn watches(&self) -> impl ExactSizeIterator<Item = (&Subject, &Watch)> {
         self.watches.iter()
     }
 
-    /// How far the log has been folded.
+    /// The place of the last event that was folded.
     pub fn folded(&self) -> Seq {
         self.folded
     }
 
-    /// How many subjects were ever heard of.
+    /// The number of known subjects.
     pub fn subjects(&self) -> usize {
         self.dossiers.len()
     }
 
-    /// The version of a subject; `Seq(0)` for one never heard of.
+    /// The version of a subject; `Seq(0)` for an unknown one.
     pub fn version(&self, subject: &Subject) -> Version {
         self.dossiers
             .get(subject)
             .map_or(Seq(0), |dossier| dossier.version)
     }
 
-    /// When the last event that changed a subject was decided; `None` for one never heard of.
+    /// When the last event that changed a subject was decided; `None` for an unknown subject.
     pub fn changed(&self, subject: &Subject) -> Option<Timestamp> {
         self.dossiers
             .get(subject)
@@ -145,54 +145,54 @@ impl Ledger {
             .map(|dossier| dossier.changed)
     }
 
-    /// The ban recorded as standing for exactly this subject, ended or not.
+    /// The recorded ban of exactly this subject. It may have expired if its end is not in the log yet.
     pub fn current(&self, subject: &Subject) -> Option<&Ban> {
         let id = self.dossiers.get(subject)?.current?;
         self.bans.get(&id).map(|ban| &**ban)
     }
 
-    /// The last ban of a subject that ended.
+    /// The last ban of a subject that ended; `None` if there was none.
     pub fn last(&self, subject: &Subject) -> Option<&Past> {
         self.dossiers.get(subject)?.last.as_ref()
     }
 
-    /// How many bans a subject has had since its history was last forgotten.
+    /// Number of bans of a subject since its history was last forgotten.
     pub fn times_banned(&self, subject: &Subject) -> u32 {
         self.dossiers.get(subject).map_or(0, |dossier| dossier.bans)
     }
 
-    /// The places in the log that changed a subject, oldest first.
+    /// The places in the log of the events about a subject, oldest first.
     pub fn trail(&self, subject: &Subject) -> &[Seq] {
         self.dossiers
             .get(subject)
             .map_or(&[], |dossier| &dossier.trail)
     }
 
-    /// The ban of that number, if it stands.
+    /// The active ban with this number; `None` if it has ended or the number was never assigned.
     pub fn standing(&self, id: BanId) -> Option<&Ban> {
         self.bans.get(&id).map(|ban| &**ban)
     }
 
-    /// Whom a number names, in force or past.
+    /// The subject of a ban number, active or past; `None` if the number was never assigned.
     pub fn by_number(&self, id: BanId) -> Option<&Subject> {
         self.dossiers.by_number(id)
     }
 
-    /// The bans standing, newest first.
+    /// The active bans, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
         self.bans.values().rev().map(|ban| &**ban)
     }
 
-    /// The same from below a number on, for those who look through many a piece at a time.
+    /// The active bans with numbers below `id`, newest first: the next page after `id`.
     pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
         self.bans.range(..id).rev().map(|(_, ban)| &**ban)
     }
 
-    /// What changed after a place in the log, for a copy of the bans in force: at most `most` things, and `room` bytes as
-    /// they are written. Ends up to `ends_since` are left out: the copy was begun when they were over. The cost does not
-    /// grow with the number of bans.
+    /// The changes after a place in the log, for a hook module's copy of the active bans: at most `most` changes, and
+    /// at most `room` bytes on the wire. Ends up to `ends_since` are left out, because the copy was begun after them.
+    /// The cost does not grow with the number of bans.
     ///
-    /// `None`: the copy must begin anew, for too much has ended since, or too much at once.
+    /// `None`: the copy must be rebuilt, because too many bans have ended since, or too many by one event.
     pub fn changes(
         &self,
         since: Seq,
@@ -205,34 +205,33 @@ impl Ledger {
             .after(since, ends_since, most, room, self.folded, ban)
     }
 
-    /// The last ends of bans, newest first; only so many are remembered
-    /// ([`LIFTS`](super::changes::LIFTS)).
+    /// The bans that ended last, newest first; at most [`LIFTS`](super::changes::LIFTS) are kept.
     pub fn last_ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.recent.ended()
     }
 
-    /// The bans standing with a number behind this one, oldest first.
+    /// The active bans with numbers above `id`, oldest first.
     pub fn behind(&self, id: BanId) -> impl Iterator<Item = &Ban> {
         let behind = (Bound::Excluded(id), Bound::Unbounded);
         self.bans.range(behind).map(|(_, ban)| &**ban)
     }
 
-    /// How many bans stand.
+    /// The number of active bans.
     pub fn len(&self) -> usize {
         self.bans.len()
     }
 
-    /// Whether no ban stands.
+    /// Whether there is no active ban.
     pub fn is_empty(&self) -> bool {
         self.bans.is_empty()
     }
 
-    /// When the next ban ends.
+    /// When the next ban expires; `None` if no active ban has an end.
     pub fn next_end(&self) -> Option<Timestamp> {
         self.due.first().map(|(end, _)| *end)
     }
 
-    /// The bans whose time is over, at most `most` of them.
+    /// The bans that have expired by `now` but are still recorded as active, at most `most` of them.
     pub fn ended(&self, now: Timestamp, most: usize) -> impl Iterator<Item = &Ban> {
         self.due
             .iter()

@@ -1,7 +1,7 @@
-//! What was done by people lately, each with the state before it, so that it can be taken back.
+//! Undo entries: what people changed lately, each with the state before the change.
 //!
-//! Part of the fold: every instance keeps the same. Only the last change of a subject can be
-//! taken back, and taking back is a change like any other, so it can be taken back too.
+//! Part of the fold, so every instance keeps the same entries. Only the last change of a subject can be undone. An
+//! undo is itself a change and can be undone too.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,73 +17,72 @@ use super::record::{Ban, BanId};
 use super::subject::Subject;
 use super::time::Timestamp;
 
-/// How many changes can be taken back; the oldest are dropped. One takes some 200 bytes, and what it ended stays in
-/// memory: an un-ban the ban.
+/// How many undo entries are kept; the oldest are dropped first. An entry takes about 200 bytes, plus the ban that it
+/// ended, which stays in memory with it.
 pub const DEEDS: usize = 250_000;
-/// The bans that one exemption lifted come back with its undoing, when they are no more than so
-/// many.
+/// Undoing an exemption restores the bans it lifted only if there were at most this many.
 pub const WIDEST: usize = 1_000;
 
-/// What somebody did to a subject.
+/// An undo entry: one change that a person made to a subject, and the state before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
-    /// Its place in the log.
+    /// Place of the change in the log.
     pub seq: Seq,
-    /// When.
+    /// When the change was decided.
     pub at: Timestamp,
-    /// Who.
+    /// Who made the change.
     #[serde(with = "by")]
     pub by: Arc<Actor>,
-    /// By which command; `None`: by one of its own, which nothing else belongs to.
+    /// The command that the change was part of; `None` for a change that belongs to no command.
     pub command: Option<CommandId>,
-    /// To whom.
+    /// The subject that was changed.
     pub subject: Subject,
-    /// What.
+    /// The kind of change.
     pub did: Did,
-    /// The ban it was about.
+    /// The subject's ban after the change, or else the one before it; `None` if there was neither.
     pub number: Option<BanId>,
     pub(super) before: Before,
 }
 
 impl Deed {
-    /// The ban that stood before.
+    /// The subject's ban before the change; `None` if it was not banned.
     pub fn ban_before(&self) -> Option<&Ban> {
         self.before.ban.as_deref()
     }
 
-    /// The exemption there was before.
+    /// The subject's exemption before the change; `None` if there was none.
     pub fn exemption_before(&self) -> Option<&Exemption> {
         self.before.exemption.as_deref()
     }
 
-    /// Whether taking it back brings a ban back that does not stand now, or not with these terms.
+    /// Whether undoing the change restores a ban: one that has ended, or the earlier terms of the current one.
     pub fn restores_ban(&self) -> bool {
         self.before.ban.is_some()
     }
 }
 
-/// The kinds of deed.
+/// The kinds of change that can be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Did {
-    /// Banned.
+    /// A ban was imposed.
     Banned,
-    /// Gave the ban other terms.
+    /// The terms of a ban were changed.
     Changed,
-    /// Un-banned, or exempted what covers it.
+    /// A ban was lifted, by an un-ban or by an exemption that covers it.
     Lifted,
-    /// Exempted from bans.
+    /// An exemption was granted.
     Allowed,
-    /// Took an exemption back.
+    /// An exemption was revoked.
     Unallowed,
-    /// Forgot its history.
+    /// The history was forgotten.
     Forgot,
-    /// Wrote or took away a note.
+    /// A private note was added or deleted.
     Annotated,
-    /// Took something back.
+    /// An earlier change was undone.
     Undid,
 }
 
-/// As it follows "the": `the ban`, `the un-ban`.
+/// The noun for the kind, to follow "the": `the ban`, `the un-ban`.
 impl fmt::Display for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -100,7 +99,7 @@ impl fmt::Display for Did {
 }
 
 impl Did {
-    /// What an event does; `None` for what nobody takes back.
+    /// The kind of a change; `None` for a change that cannot be undone.
     pub(super) fn of(change: &Change) -> Option<Did> {
         Some(match change {
             Change::Ban(BanChange::Imposed { .. })
@@ -120,10 +119,10 @@ impl Did {
     }
 }
 
-/// A subject as it was.
+/// The state of a subject before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Before {
-    /// Without its trail, which only grows. `None`: nobody had heard of it.
+    /// The subject's history without its trail, which only grows. `None`: the subject was not known yet.
     pub(super) dossier: Option<Box<Dossier>>,
     #[serde(with = "ban")]
     pub(super) ban: Option<Arc<Ban>>,
@@ -131,23 +130,24 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// When its history had been forgotten last.
+    /// When the history was last forgotten before this change.
     pub(super) fn forgotten(&self) -> Option<Timestamp> {
         self.dossier.as_ref()?.forgotten
     }
 }
 
-/// Where the last [`DEEDS`] deeds are. Each is kept with the subject it is about; only the last about a subject is.
+/// The order of the last [`DEEDS`] undo entries. Each entry is stored with its subject, which keeps only its last
+/// one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Deeds {
-    /// Place in the log and place of the subject, oldest first.
+    /// Place of the change in the log and place of the subject among the subjects, oldest first.
     order: VecDeque<(Seq, u32)>,
-    /// The command of the last deed that was dropped: more of it may have gone before.
+    /// The command of the last entry that was dropped. Earlier entries of the same command may be gone too.
     cut: Option<CommandId>,
 }
 
 impl Deeds {
-    /// Whether an event is somebody's deed: what rules, the clock and the server do is not.
+    /// Whether an event needs an undo entry: only changes by people do, not those by rules, the clock or the server.
     pub(super) fn is_one(event: &Event) -> bool {
         matches!(
             event.actor.door,
@@ -162,7 +162,7 @@ impl Deeds {
         {
             self.cut = dropped.command.or(self.cut);
         }
-        // All that one command does is done by one, and kept once.
+        // All entries of one command have the same actor, so they share one copy.
         if let Some(last) = self.up_to(Seq(u64::MAX), dossiers).next()
             && last.by == deed.by
         {
@@ -173,7 +173,7 @@ impl Deeds {
         self.order.push_back((seq, place));
     }
 
-    /// Those up to a place in the log, newest first.
+    /// The entries up to a place in the log, newest first.
     pub(super) fn up_to<'a>(
         &'a self,
         upto: Seq,
@@ -186,13 +186,13 @@ impl Deeds {
         })
     }
 
-    /// Whether some of what a command did was dropped.
+    /// Whether some entries of a command were dropped.
     pub(super) fn is_cut(&self, command: CommandId) -> bool {
         self.cut == Some(command)
     }
 }
 
-/// An actor with the occupant too.
+/// Serialises a shared actor together with its occupant.
 mod by {
     use std::sync::Arc;
 
@@ -209,7 +209,7 @@ mod by {
     }
 }
 
-/// A ban that is shared in memory.
+/// Serialises a shared ban.
 mod ban {
     use std::sync::Arc;
 

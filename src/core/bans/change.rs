@@ -3,41 +3,41 @@ use crate::core::time::Timestamp;
 /// What an event changes about the ban of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BanChange {
-    /// A ban begins.
+    /// A ban is imposed.
     Imposed {
         /// Public reason.
         reason: String,
-        /// Its end; `None`: none.
+        /// When it ends; `None`: permanent.
         until: Option<Timestamp>,
     },
-    /// A ban begins although the subject is exempt, because an admin forces it.
+    /// A ban is imposed although the subject is exempt, because an admin forces it.
     Forced {
         /// Public reason.
         reason: String,
-        /// Its end; `None`: none.
+        /// When it ends; `None`: permanent.
         until: Option<Timestamp>,
     },
-    /// A ban begins because a rule says so.
+    /// A rule imposes a ban.
     ImposedByRule {
         /// Public reason.
         reason: String,
-        /// Its end. Rules never ban permanently.
+        /// When it ends. Rules never ban permanently.
         until: Timestamp,
-        /// Offence number, from 1, after memory and decay of the rule; its term grew from it.
+        /// Offence number, from 1, after memory and decay of the rule; escalation computed the term from it.
         ordinal: u32,
     },
-    /// The ban in force gets other terms.
+    /// The active ban gets other terms.
     Amended {
         /// Public reason.
         reason: String,
-        /// Its end; `None`: none.
+        /// When it ends; `None`: permanent.
         until: Option<Timestamp>,
     },
-    /// The ban in force ends because somebody says so.
+    /// The active ban is lifted before its end.
     Lifted {
-        /// Why, for the history.
+        /// Reason for the history.
         reason: String,
     },
-    /// The ban in force ends because its time is over.
+    /// The active ban ended because its term is over.
     Expired,
 }

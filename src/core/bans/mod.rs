@@ -1,4 +1,4 @@
-//! Bans: what can happen to one, what may be ordered, what comes of it.
+//! Bans: the changes an event can make, the orders people can give, and the rulings on them.
 
 mod change;
 mod order;

@@ -1,46 +1,46 @@
 use crate::core::event::Origin;
 use crate::core::term::Term;
 
-/// What somebody wants done about the ban of a subject.
+/// What a person orders about the ban of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BanOrder {
-    /// Ban, or change the terms of the ban in force.
+    /// Ban, or change the terms of the active ban.
     Impose {
-        /// For how long; `None`: the default, or as it is.
+        /// The term; `None`: the default term, or unchanged.
         term: Option<Term>,
-        /// Public reason; `None`: none, or as it is.
+        /// Public reason; `None`: empty, or unchanged.
         reason: Option<String>,
         /// Private note.
         note: Option<String>,
     },
-    /// Ban somebody who is exempt. Otherwise as [`BanOrder::Impose`].
+    /// Ban a subject although it is exempt. Otherwise as [`BanOrder::Impose`].
     Force {
-        /// For how long; `None`: the default, or as it is.
+        /// The term; `None`: the default term, or unchanged.
         term: Option<Term>,
-        /// Public reason; `None`: none, or as it is.
+        /// Public reason; `None`: empty, or unchanged.
         reason: Option<String>,
         /// Private note.
         note: Option<String>,
     },
-    /// Take over a ban made elsewhere. One that is in force here is never shortened by it.
+    /// Import a ban that was made elsewhere. An active ban is never shortened by it.
     Import {
         /// Public reason.
         reason: String,
         /// Private note.
         note: Option<String>,
-        /// How long. A length counts from the first import: imported again, it changes nothing.
+        /// The term. A length counts from the first import; importing the same ban again changes nothing.
         term: Term,
-        /// Where it comes from.
+        /// Where the ban comes from.
         origin: Origin,
     },
-    /// Make the ban in force longer: by a length, or to a later end. Never shorter.
+    /// Extend the active ban. It is never shortened.
     Extend {
-        /// A length is added to the end it has.
+        /// A length is added to the current end; a point in time becomes the new end.
         by: Term,
     },
-    /// Un-ban.
+    /// Lift the ban.
     Lift {
-        /// Why, for the history.
+        /// Reason for the history.
         reason: String,
     },
 }

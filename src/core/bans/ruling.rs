@@ -2,24 +2,24 @@ use crate::core::record::{Ban, Past};
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 
-/// What came of an order, a rule or the clock for the ban of a subject.
+/// The ruling on the ban of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BanRuling {
-    /// A ban began.
+    /// A ban was imposed.
     Banned(Ban),
-    /// The ban in force has other terms now.
+    /// The active ban has other terms now.
     Amended {
-        /// As it is now.
+        /// The ban with its new terms.
         ban: Ban,
-        /// The end it had.
+        /// Its end before; `None`: it was permanent.
         before: Option<Timestamp>,
-        /// The reason it had.
+        /// Its reason before.
         before_reason: String,
     },
-    /// The ban in force ended.
+    /// The active ban was lifted, or its term was over.
     Lifted(Ban),
-    /// The same ban is in force already; nothing changed.
+    /// The same ban is active already; nothing was changed.
     Already(Ban),
-    /// There is no ban to lift; with the last one there was.
+    /// There is no ban to lift; with the subject's last ban, if there was one.
     NotBanned(Subject, Option<Past>),
 }

@@ -9,42 +9,42 @@ use super::time::Timestamp;
 /// What an event changes about the exemption of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExemptionChange {
-    /// The subject is exempt from bans from now on; those it covers end.
+    /// The subject is exempt from bans from now on; the bans it covers are lifted.
     Granted {
-        /// Why, for the list.
+        /// Comment, shown in the list of exemptions.
         comment: String,
-        /// Its end; `None`: none.
+        /// When it ends; `None`: when it is revoked.
         until: Option<Timestamp>,
     },
-    /// The exemption ends because somebody says so.
+    /// The exemption is revoked.
     Revoked,
 }
 
-/// What somebody wants done about the exemption of a subject.
+/// What a person orders about the exemption of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExemptionOrder {
     /// Exempt from bans, or change comment and end of the exemption.
     Grant {
-        /// For how long; `None`: until somebody revokes it.
+        /// The term; `None`: until it is revoked.
         term: Option<Term>,
-        /// Why.
+        /// Comment, shown in the list of exemptions.
         comment: String,
     },
     /// Revoke the exemption.
     Revoke,
 }
 
-/// What came of an order about an exemption.
+/// The ruling on an order about an exemption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExemptionRuling {
-    /// An exemption began, or has another comment or end now.
+    /// An exemption was granted, or its comment or end was changed.
     Granted {
-        /// As it is now.
+        /// The exemption as it is now.
         exemption: Exemption,
-        /// The bans it covers, which ended by it.
+        /// The bans that it covers, which were lifted.
         lifted: Vec<Ban>,
     },
-    /// An exemption ended.
+    /// An exemption was revoked.
     Revoked(Exemption),
     /// There is no exemption of exactly this subject.
     NotExempt(Subject),

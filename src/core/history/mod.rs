@@ -1,56 +1,56 @@
-//! What is known of a subject besides its ban and its exemption: how often it was banned, notes, kicks.
+//! What is known of a subject besides its ban and its exemption: its earlier bans, notes and kicks.
 
 use super::subject::Subject;
 
 /// What an event changes about the history of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryChange {
-    /// Earlier bans no longer count: escalation starts again at the first step. A ban in force goes on.
+    /// Earlier bans no longer count: escalation starts again at the first step. An active ban continues.
     Forgotten,
-    /// There is a private note (in [`Personal`](super::event::Personal)) to add to those there are.
+    /// A private note (in [`Personal`](super::event::Personal)) is added.
     Annotated {
-        /// The notes before it are deleted; without a note of its own, none is left.
+        /// Whether the earlier notes are deleted. Without a new note, none is left.
         replaces: bool,
     },
-    /// The subject's sessions were ended, without a ban.
+    /// The subject's sessions were ended without a ban.
     Kicked {
         /// Public reason.
         reason: String,
     },
 }
 
-/// What somebody wants done about the history of a subject.
+/// What a person orders about the history of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryOrder {
-    /// Forget earlier bans: escalation starts again and counters are cleared; of an account also those of its lockdown
-    /// and of its pairs, of a network those of everything in it.
+    /// Forget earlier bans: escalation starts again and counters are reset. For an account this includes its lockdown
+    /// and its pairs, for a network everything inside of it.
     Forget,
     /// Add a private note; with `replaces`, delete the earlier ones first.
     Annotate {
-        /// The note; `None`: none is added.
+        /// The new note; `None`: none is added.
         note: Option<String>,
-        /// The earlier notes are deleted.
+        /// Whether the earlier notes are deleted.
         replaces: bool,
     },
-    /// End the sessions that are open, without a ban. The server does it.
+    /// End the open sessions without a ban. The server does it.
     Kick {
         /// Public reason.
         reason: String,
     },
 }
 
-/// What came of an order about the history of a subject.
+/// The ruling on an order about the history of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryRuling {
-    /// Earlier bans of a subject no longer count.
+    /// The earlier bans of a subject no longer count.
     Forgotten {
-        /// Whose.
+        /// The subject.
         subject: Subject,
-        /// How many bans counted until now.
+        /// Number of bans that counted until now.
         bans: u32,
     },
-    /// There is a note more, or less.
+    /// A note was added, or notes were deleted.
     Annotated(Subject),
-    /// Its sessions were to be ended.
+    /// The subject's sessions are to be ended.
     Kicked(Subject),
 }

@@ -1,4 +1,4 @@
-//! The one function that changes the ledger, and what it does with each kind of change.
+//! The fold: the function that changes the ledger, and what it does for each kind of change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use crate::core::undo::{Deeds, Did, WIDEST};
 use crate::core::watch::Watch;
 
 impl Ledger {
-    /// Takes one event of the log. Deterministic: no clock, no chance.
+    /// Applies one event of the log. Deterministic: reads no clock and uses no randomness.
     ///
-    /// An event decided on another version of its subject than the one reached here is stale
-    /// and changes nothing; so is one that was folded before.
+    /// An event is stale and changes nothing if its subject has moved on from the version it was based on, or if it
+    /// was folded before.
     pub fn fold(&mut self, seq: Seq, event: &Event) -> (Ruling, Vec<Effect>) {
         self.folded = seq;
-        // In this order: an event that came too late may be offered again under its name, decided on the new version.
+        // The version is compared first: an event that was stale may be offered again under the same id, based on the
+        // new version.
         if self.version(&event.subject) != event.based_on || !self.seen.is_new(event.id) {
             return (Ruling::Stale, Vec::new());
         }
@@ -71,14 +72,14 @@ impl Ledger {
             }
             Change::Undone => self.undo(seq, event),
             Change::History(HistoryChange::Kicked { .. }) => {
-                // It stands in the history, and changes nothing: the version stays.
+                // A kick is added to the history only; the version stays.
                 self.dossiers.of(&event.subject).trail.push(seq);
                 Ruling::History(HistoryRuling::Kicked(event.subject.clone()))
             }
         }
     }
 
-    /// Writes down that an event changed a subject.
+    /// Records that an event changed a subject.
     fn touch(&mut self, subject: &Subject, seq: Seq, at: Timestamp) {
         let dossier = self.dossiers.of(subject);
         dossier.version = seq;
@@ -94,7 +95,7 @@ impl Ledger {
         until: Option<Timestamp>,
         ordinal: Option<u32>,
     ) -> Ruling {
-        // Allowed after this was decided.
+        // The subject may have been exempted after this ban was decided.
         let insists = matches!(event.change, Change::Ban(BanChange::Forced { .. }));
         if let Some(exemption) = self.exemptions.covering(&event.subject, event.at)
             && !insists
@@ -109,7 +110,7 @@ impl Ledger {
                     false => Ruling::Ban(BanRuling::Already(ban.clone())),
                 };
             }
-            // Its time was over and nobody had written that down yet.
+            // The earlier ban has expired, but its end is not in the log yet.
             self.lift(seq, event);
         }
         let id = self.dossiers.next_number(&event.subject);
@@ -178,7 +179,7 @@ impl Ledger {
         dossier.current = None;
         dossier.last = Some(Past {
             id: ban.id,
-            // A ban ends at its second, whenever that is written down.
+            // A ban ends at the time it was set to, even if that is recorded later.
             ended: ban.until.map_or(at, |end| end.min(at)),
             seq,
         });
@@ -250,7 +251,7 @@ impl Ledger {
         Ruling::Subscribed { subject, watch }
     }
 
-    /// Puts a ban into every index.
+    /// Adds a ban to every index.
     pub(super) fn enter(&mut self, ban: Ban) {
         self.recent.enter(&ban);
         let ban = Arc::new(ban);
@@ -261,7 +262,7 @@ impl Ledger {
         self.bans.insert(ban.id, ban);
     }
 
-    /// Takes a ban out of every index.
+    /// Removes the ban of a subject from every index.
     pub(super) fn take(&mut self, subject: &Subject) -> Option<Ban> {
         let id = self.dossiers.get(subject)?.current?;
         let ban = self.bans.remove(&id)?;
@@ -274,7 +275,7 @@ impl Ledger {
     }
 }
 
-/// What a ruling asks of the world; `None` when nothing was changed.
+/// The effects that a ruling requires; `None` when nothing was changed.
 fn effects_of(ruling: &Ruling, subject: &Subject) -> Option<Vec<Effect>> {
     match ruling {
         Ruling::Ban(BanRuling::Banned(_))

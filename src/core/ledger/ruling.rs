@@ -1,4 +1,4 @@
-//! What came of a report, and what follows from it.
+//! Rulings: what the fold decided about an event, and the effects that follow.
 
 use crate::core::policy::Refusal;
 use crate::core::record::Ban;
@@ -10,54 +10,54 @@ pub use crate::core::bans::BanRuling;
 pub use crate::core::exemptions::ExemptionRuling;
 pub use crate::core::history::HistoryRuling;
 
-/// The answer to whoever reported something.
+/// The answer to an order, a login or any other intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
-    /// About a ban.
+    /// About the ban of the subject.
     Ban(BanRuling),
-    /// About an exemption.
+    /// About the exemption of the subject.
     Exemption(ExemptionRuling),
-    /// About what is known of a subject besides.
+    /// About the history of the subject.
     History(HistoryRuling),
-    /// A person or a room receives other notifications now.
+    /// A person or a room now receives other notifications.
     Subscribed {
-        /// Who.
+        /// The person or the room.
         subject: Subject,
-        /// Which; `None`: those of everybody who chose none.
+        /// The new subscription; `None`: the default one.
         watch: Option<Watch>,
     },
-    /// About taking back.
+    /// About an undo.
     Undo(UndoRuling),
     /// The rules do not allow it.
     Refused(Refusal),
-    /// Somebody else was first with this; nothing changed.
+    /// Another person changed the subject first; nothing was changed.
     Overtaken(Box<Deed>),
-    /// Somebody else changed the subject in between; nothing changed.
+    /// The subject was changed after the event was decided; nothing was changed.
     Stale,
     /// There was nothing to do.
     Noted,
 }
 
-/// What came of an order to take something back.
+/// The answer to an undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UndoRuling {
-    /// What was done last is taken back.
+    /// The last change of the subject was undone.
     Undone {
-        /// What that was.
+        /// The undo entry of that change.
         deed: Box<Deed>,
-        /// The ban that stood until now.
+        /// The ban that was active until now.
         stood: Option<Ban>,
-        /// The ban that stands again, or with its earlier terms.
+        /// The ban that is restored, or that has its earlier terms again.
         ban: Option<Ban>,
     },
-    /// What was to be taken back is not the last change of the subject any more.
+    /// The change to undo is no longer the last change of this subject.
     ChangedSince(Subject),
 }
 
-/// What a folded event asks of the world, in this order.
+/// What must happen outside of the ledger after an event was folded, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Bring the server in line with what the ledger says of the subject.
+    /// Bring the server in line with the subject's state in the ledger.
     Settle(Subject),
 }
 

@@ -1,4 +1,5 @@
-//! The ledger as bytes, written in pieces while it goes on changing. A start reads it instead of replaying the whole log.
+//! The ledger as bytes, written in pieces while it goes on changing. A start restores it instead of replaying the
+//! whole log.
 //!
 //! A snapshot is a sequence of frames: the subjects in order of their places, the ban numbers, and an end frame with the
 //! subjects that changed meanwhile and everything that belongs to no single subject. The end frame names the place in the
@@ -7,9 +8,8 @@
 //! The log stays the truth. A snapshot that is damaged, or made by another version of the program (which may fold
 //! differently), is ignored and the log is folded from its beginning.
 //!
-//! A frame: kind (1 byte), its number (4, big-endian), content. Content is postcard; the end's is
-//! behind [`FORMAT`] and the version of the program, and before the hash (32). The store
-//! detects damaged frames.
+//! A frame: kind (1 byte), its number (4, big-endian), content. The content is postcard. In the end frame it follows
+//! [`FORMAT`] and the version of the program, and is followed by the hash (32). The store detects damaged frames.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +30,7 @@ use super::super::undo::Deeds;
 use super::super::watch::Watch;
 use super::Ledger;
 
-/// Raise it when the bytes change: a test below holds them.
+/// To be raised when the bytes change; a test below pins them.
 const FORMAT: u32 = 3;
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
@@ -38,9 +38,9 @@ const ROWS: u8 = b'R';
 const NUMBERS: u8 = b'N';
 const END: u8 = b'E';
 
-/// The most rows to allocate for in advance; the number in the bytes is not trusted further.
+/// The most rows to allocate in advance. The number in the bytes is not trusted beyond that.
 const ROOM: usize = 1 << 20;
-/// How many numbers are in a piece for each subject that would be: numbers are small.
+/// Ban numbers per subject that a piece could hold: numbers are much smaller than subjects.
 const NUMBERS_A_ROW: usize = 64;
 
 /// Everything about one subject.
@@ -79,7 +79,7 @@ pub struct Taking {
     numbers: usize,
 }
 
-/// The end of a snapshot, without the hash of the log.
+/// The end of a snapshot, before the hash of the log is added.
 #[derive(Debug)]
 pub struct Ending {
     /// The place in the log that the snapshot belongs to.
@@ -87,7 +87,7 @@ pub struct Ending {
     frame: Vec<u8>,
 }
 
-/// Bytes that are no snapshot of this version of the program. Nothing is lost: the log has it all.
+/// The bytes are no snapshot of this version of the program. Nothing is lost: the log has everything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadSnapshot(&'static str);
@@ -164,7 +164,7 @@ impl Ledger {
         frame = write(&(FORMAT, MADE_BY), frame);
         frame = write(&rest, frame);
         frame = write(&dossiers.numbers(taking.numbers, usize::MAX), frame);
-        // Subjects that no piece holds, then those that changed after their piece was written.
+        // Subjects that are in no piece, then those that changed after their piece was written.
         for place in (taking.rows..dossiers.len()).chain(changed.range(..taking.rows).copied()) {
             frame = self.write_row(place, frame);
         }
@@ -189,8 +189,8 @@ impl Ledger {
         write(&(place, row), frame)
     }
 
-    /// Back from all frames of a snapshot, in their order; with it comes the hash that the log
-    /// must have at the place that is folded.
+    /// Restores the ledger from all frames of a snapshot, in their order. Also returns the hash that the log must
+    /// have at the last folded place.
     ///
     /// # Errors
     /// [`BadSnapshot`] when a frame is missing or damaged, or another version made it.
@@ -201,8 +201,8 @@ impl Ledger {
     }
 }
 
-/// A snapshot that was read. The index of the bans in force is still missing: it takes a third of the time, and may be
-/// put together elsewhere while the frames are read.
+/// A snapshot that was read, without the index of active bans. Building the index takes a third of the time and can
+/// be done elsewhere while the frames are read.
 pub struct Restored<'a> {
     built: Built,
     rest: Rest<'a>,
@@ -211,7 +211,7 @@ pub struct Restored<'a> {
 }
 
 impl<'a> Restored<'a> {
-    /// Reads all frames of a snapshot, in their order, and hands out the bans in force piece by piece.
+    /// Reads all frames of a snapshot, in their order, and passes on the active bans piece by piece.
     ///
     /// # Errors
     /// [`BadSnapshot`] when a frame is missing or damaged, or another version made it.
@@ -232,7 +232,7 @@ impl<'a> Restored<'a> {
         }
         let (rest, end) = read::<Rest<'_>>(end)?;
         let (last_numbers, last_rows) = read::<Vec<u32>>(end)?;
-        // Rows that changed after their piece was taken, and those that were never taken.
+        // Rows that changed after their piece was written, and rows that are in no piece.
         let mut late = rows(last_rows).collect::<Result<BTreeMap<_, _>, _>>()?;
         let mut built = Built::with_room(rest.rows.min(ROOM));
         let mut numbers = Vec::new();
@@ -267,16 +267,16 @@ impl<'a> Restored<'a> {
         })
     }
 
-    /// The ledger, with the bans in force that reading gave out; and the hash that the log must have at the place that is
-    /// folded.
+    /// The ledger with the index of the bans that [`Restored::read`] passed on, and the hash that the log must have
+    /// at the last folded place.
     pub fn finish(self, active: ActiveBans) -> (Ledger, Chain) {
         let ledger = self.built.finish(self.rest, self.numbers, active);
         (ledger, self.chain)
     }
 }
 
-/// A ledger while its rows are read. Each row is stored where it belongs at once, so that a million of them are not moved
-/// twice.
+/// A ledger while its rows are read. Each row is stored in its final place at once, so that a million rows are not
+/// moved twice.
 struct Built {
     dossiers: Dossiers,
     bans: Vec<Arc<Ban>>,
@@ -293,7 +293,7 @@ impl Built {
         }
     }
 
-    /// Adds the row of the next place.
+    /// Adds the row for the next place.
     fn add(&mut self, place: usize, row: Row<'static>) -> Result<(), BadSnapshot> {
         if place != self.dossiers.len() {
             return Err(BadSnapshot("a subject is missing"));
@@ -384,7 +384,7 @@ fn rows(mut content: &[u8]) -> impl Iterator<Item = Result<(usize, Row<'static>)
     })
 }
 
-/// The kind and the content of a frame that must have this number.
+/// The kind and the content of a frame, which must have this number.
 fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
     match frame.split_first_chunk::<5>() {
         Some(([kind, place @ ..], content)) if u32::from_be_bytes(*place) as usize == number => {

@@ -1,4 +1,4 @@
-//! What is kept of what people did, and how it is taken back.
+//! Undo: which entries the ledger keeps, and how one is applied.
 
 use std::sync::Arc;
 
@@ -13,25 +13,26 @@ use crate::core::subject::Subject;
 use crate::core::undo::{Before, Deed, Did};
 
 impl Ledger {
-    /// The last change of a subject, if it is one that can be taken back.
+    /// The undo entry of a subject's last change; `None` if that change cannot be undone.
     pub fn undoable(&self, subject: &Subject) -> Option<&Deed> {
         let dossier = self.dossiers.get(subject)?;
         let deed = dossier.deed.as_deref()?;
         (deed.seq == dossier.version).then_some(deed)
     }
 
-    /// What people did up to a place in the log, newest first: the last deed about each subject, changed since or not.
+    /// The undo entries up to a place in the log, newest first: one per subject, even if the subject was changed
+    /// since.
     pub fn deeds_up_to(&self, upto: Seq) -> impl Iterator<Item = &Deed> {
         self.deeds.up_to(upto, &self.dossiers)
     }
 
-    /// Whether some of what a command did can be taken back no more, because too much was done since.
+    /// Whether some changes of a command can no longer be undone, because their undo entries were dropped.
     pub fn is_partly_dropped(&self, command: CommandId) -> bool {
         self.deeds.is_cut(command)
     }
 
-    /// Who else the same order changed and goes back with its subject: those whose histories were forgotten with it,
-    /// and the bans that its exemption lifted.
+    /// The other subjects that an undo of `subject` restores too: those whose histories were forgotten by the same
+    /// order, or whose bans its exemption lifted.
     pub fn undone_with<'a>(&'a self, subject: &Subject) -> impl Iterator<Item = &'a Subject> {
         let first = self.undoable(subject).filter(|deed| self.is_wide(deed));
         first.into_iter().flat_map(move |first| {
@@ -43,13 +44,13 @@ impl Ledger {
                     && match first.did {
                         Did::Allowed => other.seq == first.seq,
                         Did::Forgot => other.did == Did::Forgot,
-                        // What was undone with others is undone again with them.
+                        // Subjects that were undone together are restored together again.
                         Did::Undid => other.did == Did::Undid,
                         _ => false,
                     }
                     && self.undoable(&other.subject).is_some()
             };
-            // Its events stand side by side in the log, its own last.
+            // The events of one order are next to each other in the log; the one of its own subject is the last.
             let earliest = first.seq.0.saturating_sub(FORGOTTEN_AT_ONCE as u64);
             let near = self.deeds.up_to(first.seq, &self.dossiers);
             let near = near.take_while(move |other| other.seq.0 >= earliest);
@@ -58,8 +59,8 @@ impl Ledger {
         })
     }
 
-    /// Whether taking back the last deed about a subject leaves alone what is decided about others: none of them goes
-    /// back with it, and no exemption comes or goes.
+    /// Whether undoing the last change of a subject affects no other subject: none is restored with it, and no
+    /// exemption is granted or revoked.
     pub fn is_undone_alone(&self, subject: &Subject) -> bool {
         self.undoable(subject)
             .is_none_or(|deed| !self.is_wide(deed))
@@ -76,7 +77,7 @@ impl Ledger {
         }
     }
 
-    /// A subject as it is now.
+    /// The current state of a subject, to be restored by an undo.
     pub(super) fn before(&self, subject: &Subject) -> Before {
         let dossier = self.dossiers.get(subject);
         let ban = dossier.and_then(|dossier| self.bans.get(&dossier.current?));
@@ -87,7 +88,7 @@ impl Ledger {
         }
     }
 
-    /// Writes down that somebody did something, so that it can be taken back.
+    /// Adds the undo entry for a change that a person made.
     pub(super) fn did(
         &mut self,
         seq: Seq,
@@ -103,7 +104,7 @@ impl Ledger {
                 .is_some()
             && let Some(dossier) = &mut before.dossier
         {
-            // Its end was written down on the way.
+            // The expired ban was closed by this same event, so the state to restore has no active ban.
             dossier.current = None;
             dossier.last = self.last(subject).cloned();
         }
@@ -122,7 +123,7 @@ impl Ledger {
         self.deeds.keep(deed, &mut self.dossiers);
     }
 
-    /// Takes back what the event is based on: dossier, ban and exemption are as they were before.
+    /// Undoes the change that the event is based on: history, ban and exemption become what they were before.
     pub(super) fn undo(&mut self, seq: Seq, event: &Event) -> Ruling {
         let subject = &event.subject;
         let Some(deed) = self.undoable(subject).cloned() else {
@@ -137,7 +138,7 @@ impl Ledger {
             if let Some(end) = ban.until.filter(|end| *end <= event.at) {
                 return Ruling::Refused(Refusal::OverByNow(ban.id, end));
             }
-            // Somebody may have exempted what covers it since. What this very deed exempted goes.
+            // Refused if an exemption granted since covers the subject, unless this undo removes that exemption.
             let stands = self.exemptions.covering(subject, event.at);
             let since = stands.filter(|one| one.since != deed.at || one.by != *deed.by);
             if let Some(other) = since.filter(|_| self.current(subject).is_none()) {

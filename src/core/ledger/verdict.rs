@@ -1,4 +1,4 @@
-//! May somebody log in? Reads only, and from memory.
+//! The verdict on a login. Reads memory only and changes nothing.
 
 use std::net::IpAddr;
 
@@ -7,41 +7,41 @@ use crate::core::record::{Ban, BanId};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::Timestamp;
 
-/// May somebody log in?
+/// The verdict on a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing stands against it.
+    /// No ban refuses the login.
     LetIn,
-    /// A ban does.
+    /// A ban refuses the login.
     Refuse {
-        /// Which one; number 0 while it is being written down.
+        /// Number of the ban; 0 while the ban is not in the log yet.
         ban: BanId,
-        /// What kind of subject it is about.
+        /// Kind of the banned subject.
         by: By,
         /// Public reason.
         reason: String,
-        /// Its end.
+        /// When the ban ends; `None`: permanent.
         until: Option<Timestamp>,
     },
 }
 
-/// What stands against a login: the `by` of the hook protocol.
+/// The kind of ban that refuses a login: `by` in the hook protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum By {
     /// The account is banned.
     Account,
-    /// The address is.
+    /// The address is banned.
     Address,
-    /// The network is.
+    /// The network is banned.
     Network,
-    /// This account from this address is.
+    /// This account is banned at this address.
     Pair,
-    /// The account is under attack and this source never logged in to it.
+    /// The account is locked down, and this source never logged in to it.
     Guard,
 }
 
 impl By {
-    /// What a ban of this subject stands by.
+    /// The kind for a ban of this subject.
     pub fn of(subject: &Subject) -> By {
         match subject {
             Subject::Account(_) => By::Account,
@@ -52,7 +52,7 @@ impl By {
         }
     }
 
-    /// The word for it in the hook protocol.
+    /// The word in the hook protocol.
     pub fn as_str(self) -> &'static str {
         match self {
             By::Account => "account",
@@ -65,17 +65,18 @@ impl By {
 }
 
 impl Ledger {
-    /// May this account log in from this address? Reads only; the cost does not grow with the
-    /// number of bans. Without an account: may a stream from there start?
+    /// The verdict on a login of `account` from `address`; without an account, on the start of a stream. The cost
+    /// does not grow with the number of bans.
     ///
-    /// In this order: a ban of the account holds everywhere. A ban of an address or network that a
-    /// person decided, or that came from a list or the server, holds for everybody there. A ban of
-    /// the pair holds for the pair. What rules decided about addresses and networks, and a guard,
-    /// holds for strangers: `known` says whether this account logged in from there before (without
-    /// an account: whether anybody did), and is asked only when that matters.
+    /// - A ban of the account applies everywhere.
+    /// - A ban of an address or network by a person, an import or the server applies to everybody there.
+    /// - A ban of a pair applies to that account at that source.
+    /// - A ban of an address or network by a rule, and an account lockdown, spare trusted sources: `known` says
+    ///   whether the account logged in from there before (without an account: whether any account did). It is called
+    ///   only if the answer matters.
     ///
-    /// An exemption of the address keeps off everything but a ban of the account, and of this very
-    /// address when an admin insisted on it although it was exempt.
+    /// An exempt address is refused only for a ban of the account, or for a ban of exactly this address that an admin
+    /// forced.
     pub fn check(
         &self,
         account: Option<&Account>,
@@ -99,8 +100,8 @@ impl Ledger {
         if let Some(address) = address
             && self.exemptions.holds(address, now)
         {
-            // Any other ban was made while nothing was exempt: before an undo brought the exemption back, or before the
-            // clock was put back.
+            // Only a forced ban applies to an exempt address. Any other was made before an undo restored the
+            // exemption, or before the clock was set back.
             let insisted = self.current(&Subject::Address(address));
             let insisted = insisted.filter(|ban| ban.insisted && ban.is_in_force(now));
             return insisted.map_or(Verdict::LetIn, refusal);
@@ -111,9 +112,9 @@ impl Ledger {
         refusal(&worst.ban)
     }
 
-    /// Whether a ban of an address or network may refuse at the start of a stream, where no
-    /// account is named yet (`door='start'`): when it holds for everybody, or when nobody has
-    /// logged in from there before; `lives_in` says that.
+    /// Whether a ban of an address or network may refuse the start of a stream (`door='start'`), when the account is
+    /// not known yet: it must apply to everybody, or no account may have logged in from that network before, which
+    /// `lives_in` tells.
     pub fn holds_at_start(ban: &Ban, lives_in: impl FnOnce(ipnet::IpNet) -> bool) -> bool {
         match ban.subject.net() {
             None => false,
@@ -121,7 +122,7 @@ impl Ledger {
         }
     }
 
-    /// The ban in force that covers an address and holds longest.
+    /// The active ban that covers an address; of several, the one that ends last.
     pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
         let stands = self.active.covering(address.to_canonical(), now)?;
         Some(&stands.ban)
