@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use futures::FutureExt;
 use tokio::sync::watch;
 
-use crate::command::{Context, Recorded};
+use crate::command::Context;
 use crate::config::Config;
 use crate::enforce::XmppServer;
 use crate::front::hook::Hook;
@@ -29,6 +29,7 @@ use crate::gate::clock::Clock;
 use crate::gate::ports::{Server, Storage};
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
+use crate::rehearse::recorded::RecordingFiles;
 use crate::store::{Store, recording};
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
@@ -111,7 +112,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         "the decisions made so far are loaded"
     );
     let recorded = config.record_attempts.as_ref();
-    let recorded = recorded.map(|settings| Recorded {
+    let recorded = recorded.map(|settings| RecordingFiles {
         file: settings.file.clone(),
         keep: settings.keep,
     });

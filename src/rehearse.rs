@@ -1,20 +1,29 @@
 //! Runs the real rules over a file of events, on the events' own clock: to see what a change of
 //! the rules would have done, before it does it.
 //!
-//! No store, no server, no network: a ledger, a tracker and a list of events for a log. Only the
-//! chance is invented, so that the same file gives the same answer.
+//! No store, no server, no network: a ledger, a tracker and a list of events for a log. Event ids are made from a
+//! counter, so that the same file gives the same answer.
+//!
+//! [`simulate`] reads lines (`line.rs`) and hands out changes as values; [`run`] writes them as JSON. `recorded.rs` finds
+//! the last lines of a recording.
 
-mod stage;
-mod typed;
+mod line;
+pub mod recorded;
+mod simulation;
 
 use std::io::{self, BufRead, Write};
 
-use crate::core::Policy;
-use stage::Stage;
-use typed::{Typed, time};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::core::{Policy, Timestamp};
+use simulation::Simulation;
+
+pub use line::{EventLine, TimeStyle};
+pub use simulation::BanChange;
 
 /// Bytes one line may have.
-const LINE_MAX: u64 = 64 * 1024;
+pub const LINE_MAX: u64 = 64 * 1024;
 
 /// Why a rehearsal ended before the events did.
 #[derive(Debug, thiserror::Error)]
@@ -27,52 +36,116 @@ pub enum Stopped {
     Io(#[from] io::Error),
 }
 
-/// Reads events and writes changes, one JSON object a line; notices (dry runs, shared sources) go
-/// to `notes` as sentences.
+/// What came of one line.
+pub struct Step {
+    /// Its time.
+    pub at: Timestamp,
+    /// How its time is written.
+    pub style: TimeStyle,
+    /// The bans that were made or ended, also by the time that passed before it.
+    pub changes: Vec<BanChange>,
+    /// What rules in dry run would have done, warnings about shared sources, and refusals; as sentences.
+    pub notes: Vec<String>,
+}
+
+/// Plays events, one JSON object a line, and hands each step to `take`.
+///
+/// # Errors
+/// [`Stopped`]; the steps before that were handed over, and what the line changed before it failed.
+pub fn simulate(
+    policy: Policy,
+    mut events: impl BufRead,
+    mut take: impl FnMut(Step) -> io::Result<()>,
+) -> Result<(), Stopped> {
+    let mut simulation: Option<Simulation> = None;
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        let read = io::Read::take(&mut events, LINE_MAX).read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            break;
+        }
+        let stopped = |why| Stopped::Line(number, why);
+        if read as u64 == LINE_MAX {
+            return Err(stopped(format!("longer than {LINE_MAX} bytes")));
+        }
+        let text = bytes.trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let line: EventLine =
+            serde_json::from_slice(text).map_err(|why| stopped(format!("not an event: {why}")))?;
+        let (at, style) = line.time().map_err(stopped)?;
+        let simulation = simulation.get_or_insert_with(|| Simulation::new(policy.clone(), at));
+        let played = simulation.play(&line, at).map_err(stopped);
+        take(Step {
+            at,
+            style,
+            changes: std::mem::take(&mut simulation.changes),
+            notes: std::mem::take(&mut simulation.notes),
+        })?;
+        played?;
+    }
+    Ok(())
+}
+
+/// The same, with the changes written as JSON, one object a line, and the notes one a line.
 ///
 /// # Errors
 /// [`Stopped`]; what was changed before that has been written.
 pub fn run(
     policy: Policy,
-    mut events: impl BufRead,
+    events: impl BufRead,
     out: &mut impl Write,
     notes: &mut impl Write,
 ) -> Result<(), Stopped> {
-    let mut stage: Option<Stage> = None;
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = io::Read::take(&mut events, LINE_MAX).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            break;
+    simulate(policy, events, |step| {
+        for change in &step.changes {
+            serde_json::to_writer(&mut *out, &Written::new(change, step.style))?;
+            writeln!(out)?;
         }
-        if read as u64 == LINE_MAX {
-            return Err(Stopped::Line(
-                number,
-                format!("longer than {LINE_MAX} bytes"),
-            ));
-        }
-        let text = line.trim_ascii();
-        if text.is_empty() {
-            continue;
-        }
-        let typed: Typed = serde_json::from_slice(text)
-            .map_err(|why| Stopped::Line(number, format!("not an event: {why}")))?;
-        let (at, style) = time(&typed.at).map_err(|why| Stopped::Line(number, why))?;
-        let stage = stage.get_or_insert_with(|| Stage::new(policy.clone(), at));
-        stage.style = style;
-        let done = stage
-            .play(typed, at)
-            .map_err(|why| Stopped::Line(number, why));
-        for change in stage.changes.drain(..) {
-            writeln!(out, "{change}")?;
-        }
-        for note in stage.notes.drain(..) {
+        for note in &step.notes {
             writeln!(notes, "{note}")?;
         }
-        done?;
+        Ok(())
+    })
+}
+
+/// A line of the answer; the fields in this order.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Written<'a> {
+    Ban {
+        subject: String,
+        from: Value,
+        until: Option<Value>,
+        ordinal: u32,
+        rule: Option<&'a str>,
+    },
+    Lift {
+        subject: String,
+        at: Value,
+        why: &'a str,
+    },
+}
+
+impl<'a> Written<'a> {
+    fn new(change: &'a BanChange, style: TimeStyle) -> Self {
+        match change {
+            BanChange::Ban(ban) => Written::Ban {
+                subject: ban.subject.to_string(),
+                from: style.write(ban.since),
+                until: ban.until.map(|end| style.write(end)),
+                ordinal: ban.ordinal,
+                rule: ban.origin.rule(),
+            },
+            BanChange::Lift { subject, at, why } => Written::Lift {
+                subject: subject.to_string(),
+                at: style.write(*at),
+                why,
+            },
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

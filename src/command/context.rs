@@ -1,6 +1,5 @@
 //! What commands may reach.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,6 +9,7 @@ use super::front::{FrontState, NoFront};
 use super::roles::Roles;
 use crate::core::Timestamp;
 use crate::gate::Gate;
+use crate::rehearse::recorded::RecordingFiles;
 
 /// Takes how much of long work is done, and of how much.
 pub type OnProgress = Arc<dyn Fn(usize, usize) + Send + Sync>;
@@ -28,19 +28,9 @@ pub struct Context {
     /// Where it is told what people did.
     pub audit: AuditEvents,
     /// Where what is weighed is recorded, if it is.
-    pub recording: Option<Recorded>,
+    pub recording: Option<RecordingFiles>,
     /// Is told how far long work is.
     pub progress: OnProgress,
-}
-
-/// A recording of what was weighed (`[record_attempts]`): `FILE`, and behind it `FILE.1` to
-/// `FILE.keep`, older ones with higher numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    /// The file that is written to.
-    pub file: PathBuf,
-    /// How many old ones are kept.
-    pub keep: u32,
 }
 
 impl Context {
@@ -65,7 +55,7 @@ impl Context {
 
     /// The same where what is weighed is recorded.
     #[must_use]
-    pub fn recording(self, recording: Option<Recorded>) -> Self {
+    pub fn recording(self, recording: Option<RecordingFiles>) -> Self {
         Context { recording, ..self }
     }
 }

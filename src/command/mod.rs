@@ -49,7 +49,7 @@ pub mod values;
 pub use audit::{AuditEvent, AuditEvents};
 pub use call::{Call, Caller, Occupant};
 pub use catalogue::{find, form, forms, is_nearly, nearest, permits, permitted, specs};
-pub use context::{Context, OnProgress, Recorded};
+pub use context::{Context, OnProgress};
 pub use front::{FrontState, HOLDERS, RoomStatus, RoomTrouble, Undelivered};
 pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
 pub use roles::Roles;

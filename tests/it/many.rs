@@ -627,7 +627,7 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         (4..8).map(|n| line(n, "failure")).collect::<String>(),
     )
     .unwrap();
-    let recorded = portcullis::command::Recorded {
+    let recorded = portcullis::rehearse::recorded::RecordingFiles {
         file: file.clone(),
         keep: 5,
     };

@@ -7,25 +7,22 @@
 mod text;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use super::call::Call;
-use super::context::{Context, Recorded};
+use super::context::Context;
 use super::outcome::{Entry, Outcome, Problem, Row};
 use super::parts::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
 use crate::core::rules::LIMIT_MAX;
-use crate::core::{Policy, Role, Rule, Rules, Term};
-use crate::rehearse::Stopped;
+use crate::core::{Ban, Policy, Role, Rule, Rules, Term, Timestamp};
+use crate::rehearse::recorded::RecordingFiles;
+use crate::rehearse::{SimulatedChange, Stopped, simulate};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -80,11 +77,11 @@ const COLUMNS: &[(&str, &str)] = &[
 struct Wish {
     last: usize,
     /// Which rule is other, and how.
-    changes: Vec<(String, Change)>,
+    changes: Vec<(String, RuleChange)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+enum RuleChange {
     Limit(u32),
     Window(Duration),
     Ban(Duration),
@@ -141,13 +138,13 @@ impl Wish {
             "limit" => {
                 let limit = value.parse().ok();
                 let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                Change::Limit(limit.ok_or_else(|| text::no_limit(value, LIMIT_MAX))?)
+                RuleChange::Limit(limit.ok_or_else(|| text::no_limit(value, LIMIT_MAX))?)
             }
-            "window" => Change::Window(span()?),
-            "ban" => Change::Ban(span()?),
+            "window" => RuleChange::Window(span()?),
+            "ban" => RuleChange::Ban(span()?),
             "dry_run" => match value {
-                "yes" | "true" | "on" => Change::DryRun(true),
-                "no" | "false" | "off" => Change::DryRun(false),
+                "yes" | "true" | "on" => RuleChange::DryRun(true),
+                "no" | "false" | "off" => RuleChange::DryRun(false),
                 _ => return Err(phrases::no_flag("dry_run")),
             },
             _ => return Err(text::no_such_change(word)),
@@ -174,13 +171,13 @@ impl Wish {
     }
 }
 
-impl Change {
+impl RuleChange {
     fn apply(self, rule: &mut Rule) {
         match self {
-            Change::Limit(limit) => rule.limit = limit,
-            Change::Window(window) => rule.window = window,
-            Change::Ban(ban) => rule.ban = ban,
-            Change::DryRun(dry_run) => rule.dry_run = dry_run,
+            RuleChange::Limit(limit) => rule.limit = limit,
+            RuleChange::Window(window) => rule.window = window,
+            RuleChange::Ban(ban) => rule.ban = ban,
+            RuleChange::DryRun(dry_run) => rule.dry_run = dry_run,
         }
     }
 }
@@ -192,28 +189,14 @@ fn problem(text: String) -> Problem {
     }
 }
 
-/// A ban that would have been, as a rehearsal writes it.
-#[derive(Debug, Clone, Deserialize)]
-struct Played {
-    kind: String,
-    subject: String,
-    #[serde(default)]
-    from: String,
-    #[serde(default)]
-    until: Option<String>,
-    #[serde(default)]
-    ordinal: u32,
-    #[serde(default)]
-    rule: Option<String>,
-}
-
 /// What came of the rehearsal.
 #[derive(Debug, Default)]
 struct Shown {
     /// How many lines were played, and the times of the first and the last.
     lines: usize,
-    span: Option<(String, String)>,
-    bans: Vec<Played>,
+    span: Option<(Timestamp, Timestamp)>,
+    /// The bans by rules.
+    bans: Vec<(Ban, String)>,
     /// What rules in dry run, or the warnings about shared sources, would have told.
     notices: usize,
     /// How many bans the rules as they are would have made, when something was changed.
@@ -230,14 +213,14 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             return Outcome::Invalid(problems.flatten().collect());
         }
     };
-    let Some(recorded) = context.recording.clone() else {
+    let Some(recording) = context.recording.clone() else {
         return Outcome::Refused(vec![problem(text::nothing_recorded())]);
     };
     let Ok(_place) = STAGE.try_acquire() else {
         return Outcome::Refused(vec![problem(String::from(text::REHEARSAL_RUNS))]);
     };
     let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
-    let played = tokio::task::spawn_blocking(move || play(&recorded, &wanted, &policy)).await;
+    let played = tokio::task::spawn_blocking(move || play(&recording, &wanted, &policy)).await;
     match played {
         Ok(Ok(shown)) => page(call, asked, &wish, shown),
         Ok(Err(Stopped::Line(_, why))) => {
@@ -248,114 +231,43 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
 }
 
-fn play(recorded: &Recorded, wish: &Wish, policy: &Policy) -> Result<Shown, Stopped> {
-    let events = last_lines(recorded, wish.last)?;
-    let mut shown = Shown {
-        lines: events.iter().filter(|byte| **byte == b'\n').count(),
-        span: span(&events),
-        ..Shown::default()
-    };
-    (shown.bans, shown.notices) = bans(&events, wish.apply(policy))?;
+fn play(recording: &RecordingFiles, wish: &Wish, policy: &Policy) -> Result<Shown, Stopped> {
+    let events = recording.last_lines(wish.last, BYTES)?;
+    let mut shown = rehearsed(&events, wish.apply(policy))?;
     if !wish.changes.is_empty() {
-        shown.unchanged = Some(bans(&events, policy.clone())?.0.len());
+        shown.unchanged = Some(rehearsed(&events, policy.clone())?.bans.len());
     }
     Ok(shown)
 }
 
-/// The bans that a policy makes of these events, and how many notices.
-fn bans(events: &[u8], policy: Policy) -> Result<(Vec<Played>, usize), Stopped> {
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    crate::rehearse::run(policy, events, &mut out, &mut notes)?;
-    let lines = out.split(|byte| *byte == b'\n');
-    // What we wrote ourselves reads back; a lift has no rule.
-    let played = lines.filter_map(|line| serde_json::from_slice::<Played>(line).ok());
-    let by_rules = played.filter(|one| one.kind == "ban" && one.rule.is_some());
-    let notices = notes.iter().filter(|byte| **byte == b'\n').count();
-    Ok((by_rules.collect(), notices))
-}
-
-/// The times of the first and the last event.
-fn span(events: &[u8]) -> Option<(String, String)> {
-    #[derive(Deserialize)]
-    struct At {
-        at: String,
-    }
-    let mut lines = events
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty());
-    let first = lines.next()?;
-    let last = lines.next_back().unwrap_or(first);
-    let at = |line| Some(serde_json::from_slice::<At>(line).ok()?.at);
-    Some((at(first)?, at(last)?))
-}
-
-/// The last whole lines of a recording, oldest first.
-fn last_lines(recorded: &Recorded, most: usize) -> io::Result<Vec<u8>> {
-    let mut left = BYTES;
-    let mut pieces: Vec<Vec<u8>> = Vec::new();
-    let mut lines = 0;
-    for number in 0..=recorded.keep {
-        let bytes = match tail(&name(recorded, number), left) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => break,
-            bytes => bytes?,
-        };
-        left -= bytes.len() as u64;
-        lines += bytes.iter().filter(|byte| **byte == b'\n').count();
-        pieces.push(bytes);
-        if lines >= most || left == 0 {
-            break;
+fn rehearsed(events: &[u8], policy: Policy) -> Result<Shown, Stopped> {
+    let mut shown = Shown::default();
+    simulate(policy, events, |step| {
+        shown.lines += 1;
+        shown.notices += step.notes.len();
+        shown.span = Some((shown.span.map_or(step.at, |(first, _)| first), step.at));
+        for change in step.changes {
+            if let SimulatedChange::Ban(ban) = change
+                && let Some(rule) = ban.origin.rule().map(phrases::clean)
+            {
+                shown.bans.push((ban, rule));
+            }
         }
-    }
-    pieces.reverse();
-    let all = pieces.concat();
-    let ends = all
-        .iter()
-        .enumerate()
-        .rev()
-        .filter(|(_, byte)| **byte == b'\n');
-    // Behind the end of the line in front of the first one wanted.
-    let begin = ends.map(|(at, _)| at + 1).nth(most).unwrap_or(0);
-    Ok(all.get(begin..).unwrap_or_default().to_vec())
-}
-
-/// Up to so many bytes from the end of a file: whole lines only.
-fn tail(file: &PathBuf, most: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(file)?;
-    let size = file.metadata()?.len();
-    let skipped = size.saturating_sub(most);
-    file.seek(SeekFrom::Start(skipped))?;
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes)?;
-    let end = bytes.iter().rposition(|byte| *byte == b'\n');
-    // The last line may be half written.
-    bytes.truncate(end.map_or(0, |end| end + 1));
-    if skipped > 0 {
-        let begin = bytes.iter().position(|byte| *byte == b'\n');
-        bytes.drain(..begin.map_or(0, |begin| begin + 1));
-    }
-    Ok(bytes)
-}
-
-fn name(recorded: &Recorded, number: u32) -> PathBuf {
-    match number {
-        0 => recorded.file.clone(),
-        number => {
-            let mut name = recorded.file.clone().into_os_string();
-            name.push(format!(".{number}"));
-            name.into()
-        }
-    }
+        Ok(())
+    })?;
+    Ok(shown)
 }
 
 fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
-    let mut lines = vec![text::played(shown.lines, wish.last, shown.span.as_ref())];
+    let span = shown
+        .span
+        .map(|(first, last)| (first.to_exact(), last.to_exact()));
+    let mut lines = vec![text::played(shown.lines, wish.last, span.as_ref())];
     let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
     let mut subjects = HashSet::new();
-    for one in &shown.bans {
-        *rules
-            .entry(one.rule.as_deref().unwrap_or_default())
-            .or_default() += 1;
-        subjects.insert(one.subject.as_str());
+    for (ban, rule) in &shown.bans {
+        *rules.entry(rule).or_default() += 1;
+        subjects.insert(&ban.subject);
     }
     let rules: Vec<(&str, usize)> = rules.into_iter().collect();
     lines.push(text::would_have(
@@ -366,8 +278,8 @@ fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
     ));
     lines.extend(text::would_have_told(shown.notices));
     let mut cut = asked.cut();
-    for (place, one) in shown.bans.iter().enumerate() {
-        cut.take(|| entry(place + 1, one));
+    for (place, (ban, rule)) in shown.bans.iter().enumerate() {
+        cut.take(|| entry(place + 1, ban, rule));
     }
     let mut outcome = asked.page(SPEC.name, text::REHEARSED, cut.total, cut.page, COLUMNS);
     if let Outcome::Rows(page) = &mut outcome {
@@ -382,21 +294,19 @@ fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
     outcome
 }
 
-fn entry(number: usize, one: &Played) -> Entry {
-    let rule = phrases::clean(one.rule.as_deref().unwrap_or_default());
-    let until = one.until.clone().unwrap_or_default();
+fn entry(number: usize, ban: &Ban, rule: &str) -> Entry {
+    let subject = ban.subject.to_string();
+    let from = ban.since.to_exact();
+    let until = ban.until.map(Timestamp::to_exact).unwrap_or_default();
+    let row = text::played_ban(&from, &until, rule, ban.ordinal);
     Entry {
-        row: Row::new(
-            format!("ban{number}"),
-            one.subject.clone(),
-            text::played_ban(&one.from, &until, &rule, one.ordinal),
-        ),
+        row: Row::new(format!("ban{number}"), subject.clone(), row),
         cells: vec![
-            one.subject.clone(),
-            one.from.clone(),
+            subject,
+            from,
             until,
-            rule,
-            one.ordinal.to_string(),
+            rule.to_owned(),
+            ban.ordinal.to_string(),
         ],
     }
 }
@@ -435,25 +345,5 @@ mod tests {
             let problems = parse(wrong).unwrap_err();
             assert!(problems[0].text.contains(said), "{wrong}: {problems:?}");
         }
-    }
-
-    #[test]
-    fn the_last_lines_come_from_several_files_and_are_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.jsonl");
-        std::fs::write(&file, "{\"at\":5}\n{\"at\":6}\n{\"at\":").unwrap();
-        std::fs::write(folder.path().join("a.jsonl.1"), "{\"at\":3}\n{\"at\":4}\n").unwrap();
-        std::fs::write(folder.path().join("a.jsonl.2"), "{\"at\":1}\n{\"at\":2}\n").unwrap();
-        let lines = |keep, most| {
-            let recorded = Recorded {
-                file: file.clone(),
-                keep,
-            };
-            String::from_utf8(last_lines(&recorded, most).unwrap()).unwrap()
-        };
-        assert_eq!(lines(5, 100).matches("at").count(), 6);
-        assert_eq!(lines(5, 3), "{\"at\":4}\n{\"at\":5}\n{\"at\":6}\n");
-        assert_eq!(lines(0, 3), "{\"at\":5}\n{\"at\":6}\n");
-        assert_eq!(tail(&file, 16).unwrap(), b"{\"at\":6}\n");
     }
 }

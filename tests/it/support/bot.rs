@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::command::{Context, Recorded};
+use portcullis::command::Context;
 use portcullis::core::{Account, Rights, Role, Timestamp};
 use portcullis::front::{self, Notices, Roles, Router};
+use portcullis::rehearse::recorded::RecordingFiles;
 use portcullis::xmpp::stanza::{Received, Top, parse};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -67,7 +68,7 @@ impl Bot {
     }
 
     /// The same with a recording of attempts.
-    pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<Recorded>) -> Self {
+    pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<RecordingFiles>) -> Self {
         let world = World::new(server);
         let context = context_of(&world).recording(recorded);
         let bot = front::Bot::new(

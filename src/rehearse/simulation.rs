@@ -1,76 +1,64 @@
-//! The stage: a ledger, a tracker and a list of events in the place of everything a gate has.
+//! The simulation: a ledger, a tracker and a list of events in the place of log, server and clock.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::typed::{Kind, Style, Typed, actor, attempt, order, subject};
+use super::line::{EventLine, Input};
 use crate::core::{
     Ban, BanRuling, Event, EventId, ExemptionRuling, Intent, Ledger, Policy, Proposal, Ruling, Seq,
     Signal, Subject, Timestamp, Tracker, judge, propose,
 };
 
-/// Everything a rehearsal has.
-pub(super) struct Stage {
+/// A change that the rules, or a line, made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BanChange {
+    /// A ban was made or changed.
+    Ban(Ban),
+    /// A ban ended.
+    Lift {
+        /// Whose.
+        subject: Subject,
+        /// When.
+        at: Timestamp,
+        /// `expired`, or the reason of the line.
+        why: String,
+    },
+}
+
+/// Everything that a rehearsal has.
+pub(super) struct Simulation {
     policy: Policy,
     ledger: Ledger,
     tracker: Tracker,
     log: Vec<Event>,
     now: Timestamp,
-    pub(super) style: Style,
-    pub(super) changes: Vec<String>,
+    pub(super) changes: Vec<BanChange>,
     pub(super) notes: Vec<String>,
     /// How many ids were given out.
     ids: u64,
 }
 
-impl Stage {
+impl Simulation {
     pub(super) fn new(policy: Policy, at: Timestamp) -> Self {
         // The same secret each time: there is nobody to keep it from.
-        let tracker = Tracker::new(
-            policy.rules.clone(),
-            policy.rules.bounds,
-            *b"portcullis stage",
-            at,
-        );
-        Stage {
+        let secret = *b"portcullis stage";
+        let tracker = Tracker::new(policy.rules.clone(), policy.rules.bounds, secret, at);
+        Simulation {
             policy,
             ledger: Ledger::default(),
             tracker,
             log: Vec::new(),
             now: at,
-            style: Style::Seconds,
             changes: Vec::new(),
             notes: Vec::new(),
             ids: 0,
         }
     }
 
-    pub(super) fn play(&mut self, typed: Typed, at: Timestamp) -> Result<(), String> {
+    pub(super) fn play(&mut self, line: &EventLine, at: Timestamp) -> Result<(), String> {
         self.pass_time(at);
-        match typed.kind {
-            Kind::Tick => {}
-            Kind::Restart => self.restart(at)?,
-            Kind::Failure | Kind::Success => {
-                let attempt = attempt(&typed, at)?;
-                self.judge(&Signal::Login(attempt));
-            }
-            Kind::Attempt => {
-                let signal = Signal::ByHand {
-                    actor: actor(),
-                    subject: subject(&typed)?,
-                    times: typed.times.unwrap_or(1),
-                };
-                self.judge(&signal);
-            }
-            Kind::Ban | Kind::Unban | Kind::Forget | Kind::Allow | Kind::Unallow => {
-                let why = match (&typed.reason, typed.kind) {
-                    (Some(reason), _) => reason.clone(),
-                    (None, Kind::Allow) => String::from("allowed"),
-                    (None, _) => String::from("unban"),
-                };
-                let order = order(&typed)?;
-                self.submit(&Intent::Order(order), &why);
-            }
+        match line.input(at)? {
+            Input::Signal(signal) => self.judge(&signal),
+            Input::Order(order, why) => self.submit(&Intent::Order(order), &why),
+            Input::Restart => self.restart(at)?,
+            Input::Tick => {}
         }
         Ok(())
     }
@@ -89,6 +77,7 @@ impl Stage {
         self.now = self.now.max(at);
     }
 
+    /// `why` is the reason of bans that end by it.
     fn submit(&mut self, intent: &Intent, why: &str) {
         let proposal = propose(
             &self.ledger,
@@ -115,64 +104,40 @@ impl Stage {
 
     fn carry_out(&mut self, proposal: Proposal, why: &str) {
         match proposal {
-            Proposal::Answer(Ruling::Refused(refusal)) => self.notes.push(refusal.to_string()),
+            Proposal::Answer(refused @ Ruling::Refused(_)) => self.take(refused, why),
             Proposal::Answer(_) => {}
             Proposal::Events(events) => {
                 for event in events {
-                    let ruling = self.fold(event);
-                    self.tell(ruling, why);
+                    let seq = Seq(self.log.len() as u64 + 1);
+                    let (ruling, _) = self.ledger.fold(seq, &event);
+                    self.log.push(event);
+                    self.take(ruling, why);
                 }
             }
         }
     }
 
-    fn fold(&mut self, event: Event) -> Ruling {
-        let seq = Seq(self.log.len() as u64 + 1);
-        let (ruling, _) = self.ledger.fold(seq, &event);
-        self.log.push(event);
-        ruling
-    }
-
-    fn tell(&mut self, ruling: Ruling, why: &str) {
+    fn take(&mut self, ruling: Ruling, why: &str) {
+        let lift = |subject, at| BanChange::Lift {
+            subject,
+            at,
+            why: why.to_owned(),
+        };
         match ruling {
-            Ruling::Ban(BanRuling::Banned(ban)) | Ruling::Ban(BanRuling::Amended { ban, .. }) => {
-                self.tell_ban(&ban)
+            Ruling::Ban(BanRuling::Banned(ban) | BanRuling::Amended { ban, .. }) => {
+                self.changes.push(BanChange::Ban(ban))
             }
             Ruling::Ban(BanRuling::Lifted(ban)) => {
                 let at = ban.until.filter(|end| *end <= self.now).unwrap_or(self.now);
-                self.tell_lift(&ban.subject, at, why);
+                self.changes.push(lift(ban.subject, at));
             }
             Ruling::Exemption(ExemptionRuling::Granted { lifted, .. }) => {
-                for ban in lifted {
-                    self.tell_lift(&ban.subject, self.now, why);
-                }
+                let lifted = lifted.into_iter().map(|ban| lift(ban.subject, self.now));
+                self.changes.extend(lifted);
             }
             Ruling::Refused(refusal) => self.notes.push(refusal.to_string()),
             _ => {}
         }
-    }
-
-    fn tell_ban(&mut self, ban: &Ban) {
-        self.write(&Change::Ban {
-            subject: ban.subject.to_string(),
-            from: self.style.write(ban.since),
-            until: ban.until.map(|end| self.style.write(end)),
-            ordinal: ban.ordinal,
-            rule: ban.origin.rule(),
-        });
-    }
-
-    fn tell_lift(&mut self, subject: &Subject, at: Timestamp, why: &str) {
-        self.write(&Change::Lift {
-            subject: subject.to_string(),
-            at: self.style.write(at),
-            why,
-        });
-    }
-
-    fn write(&mut self, change: &Change<'_>) {
-        // Texts and numbers only: they cannot fail to be written.
-        self.changes.extend(serde_json::to_string(change));
     }
 
     /// What a stop and a start do: the counters through their bytes, the bans through the log's.
@@ -211,22 +176,4 @@ fn invented(count: u64) -> EventId {
     id[..8].copy_from_slice(&count.to_be_bytes());
     id[8..].copy_from_slice(&(word ^ word >> 31).to_be_bytes());
     EventId(id)
-}
-
-/// A line of the answer; the fields in this order.
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum Change<'a> {
-    Ban {
-        subject: String,
-        from: Value,
-        until: Option<Value>,
-        ordinal: u32,
-        rule: Option<&'a str>,
-    },
-    Lift {
-        subject: String,
-        at: Value,
-        why: &'a str,
-    },
 }
