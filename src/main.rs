@@ -10,8 +10,8 @@ use std::{
 use clap::Parser;
 use portcullis::{
     app,
-    cli::{self, Cli, Command, Output, Program, handbook},
-    config::{Config, Problem, Problems},
+    cli::{self, Cli, Invocation, Output, Program, man},
+    config::{Config, ConfigProblem, ConfigProblems},
     core::seal::{KEY_BYTES, KeyId, generate_key_line},
     rehearse::Stopped,
 };
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         command,
     } = Cli::parse();
     let program = match command {
-        Command::Call(call) => return cli::call::run(&file, call),
-        Command::Program(program) => program,
+        Invocation::Remote(call) => return cli::remote::run(&file, call),
+        Invocation::Program(program) => program,
     };
     match program {
         Program::Keygen { id } => keygen(id),
@@ -37,14 +37,14 @@ fn main() -> ExitCode {
         Program::CheckConfig(output) => check_config(&file, output),
         Program::Run => with_config(&file, |config| app::run(&file, config)),
         Program::Doctor(output) => with_config(&file, |config| app::doctor(&config, output.json)),
-        Program::Completions { shell } => write(Ok(handbook::completions(shell))),
+        Program::Completions { shell } => write(Ok(man::completions(shell))),
         Program::Import(typed) => cli::import::run(&file, typed),
         Program::Export(typed) => cli::export::run(&file, typed),
-        Program::Man => write(handbook::man()),
+        Program::Man => write(man::man()),
     }
 }
 
-fn load(file: &Path) -> Result<Config, Problems> {
+fn load(file: &Path) -> Result<Config, ConfigProblems> {
     Config::load(file, &|name| std::env::var_os(name))
 }
 
@@ -134,8 +134,8 @@ fn check_config(file: &Path, output: Output) -> ExitCode {
     print(&said.to_string(), code)
 }
 
-fn list(problems: &[Problem]) -> serde_json::Value {
-    let one = |problem: &Problem| {
+fn list(problems: &[ConfigProblem]) -> serde_json::Value {
+    let one = |problem: &ConfigProblem| {
         let (line, column) = problem.place.unzip();
         json!({ "line": line, "column": column, "message": problem.message })
     };

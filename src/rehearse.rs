@@ -20,7 +20,7 @@ use crate::core::{Policy, Timestamp};
 use simulation::Simulation;
 
 pub use line::{EventLine, TimeStyle};
-pub use simulation::BanChange;
+pub use simulation::SimulatedChange;
 
 /// Bytes one line may have.
 pub const LINE_MAX: u64 = 64 * 1024;
@@ -43,7 +43,7 @@ pub struct Step {
     /// How its time is written.
     pub style: TimeStyle,
     /// The bans that were made or ended, also by the time that passed before it.
-    pub changes: Vec<BanChange>,
+    pub changes: Vec<SimulatedChange>,
     /// What rules in dry run would have done, warnings about shared sources, and refusals; as sentences.
     pub notes: Vec<String>,
 }
@@ -130,16 +130,16 @@ enum Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    fn new(change: &'a BanChange, style: TimeStyle) -> Self {
+    fn new(change: &'a SimulatedChange, style: TimeStyle) -> Self {
         match change {
-            BanChange::Ban(ban) => Written::Ban {
+            SimulatedChange::Ban(ban) => Written::Ban {
                 subject: ban.subject.to_string(),
                 from: style.write(ban.since),
                 until: ban.until.map(|end| style.write(end)),
                 ordinal: ban.ordinal,
                 rule: ban.origin.rule(),
             },
-            BanChange::Lift { subject, at, why } => Written::Lift {
+            SimulatedChange::Lift { subject, at, why } => Written::Lift {
                 subject: subject.to_string(),
                 at: style.write(*at),
                 why,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{Config, Key};
+use crate::config::{Config, ConfigKey};
 use crate::enforce::XmppServer;
 use crate::front::{Bot, Notices, Roles};
 use crate::gate::Gate;
@@ -58,7 +58,7 @@ impl Reload {
                 return;
             }
         };
-        let changes = Changes::between(&self.config, &new);
+        let changes = KeyChanges::between(&self.config, &new);
         self.gate.set_policy(new.policy.clone());
         self.bot.set_roles(Roles::new(new.granted.clone()));
         self.notices.set(new.notices);
@@ -79,19 +79,19 @@ impl Reload {
 
 /// What a reload changes, by the names of the keys.
 #[derive(Debug, PartialEq, Eq)]
-struct Changes {
+struct KeyChanges {
     /// In force from now on.
     taken: Vec<String>,
     /// In force after a restart.
     waiting: Vec<String>,
 }
 
-impl Changes {
+impl KeyChanges {
     fn between(old: &Config, new: &Config) -> Self {
         let (waiting, taken): (Vec<_>, Vec<_>) =
             old.changes(new).into_iter().partition(|key| key.restart);
-        let names = |keys: Vec<Key>| keys.iter().map(ToString::to_string).collect();
-        Changes {
+        let names = |keys: Vec<ConfigKey>| keys.iter().map(ToString::to_string).collect();
+        KeyChanges {
             taken: names(taken),
             waiting: names(waiting),
         }
@@ -135,7 +135,7 @@ mod tests {
         let new = config(
             "server = '127.0.0.1:5348'\n[ban]\nlongest = '1y'\n[tracker]\nquiet = '2h'\nmax_keys = 5000\n",
         );
-        let found = Changes::between(&runs, &new);
+        let found = KeyChanges::between(&runs, &new);
         let names = |names: &[&str]| {
             names
                 .iter()
@@ -151,13 +151,13 @@ mod tests {
             names(&["ban.longest", "ban.default_duration", "tracker.quiet"])
         );
         runs.reloaded(&new);
-        let again = Changes::between(&runs, &new);
+        let again = KeyChanges::between(&runs, &new);
         assert_eq!((again.waiting, again.taken), (found.waiting, Vec::new()));
     }
 
     #[test]
     fn the_same_file_changes_nothing() {
-        let same = Changes::between(&config(""), &config("[ban]\nlongest = 'forever'\n"));
+        let same = KeyChanges::between(&config(""), &config("[ban]\nlongest = 'forever'\n"));
         assert_eq!((same.taken, same.waiting), (Vec::new(), Vec::new()));
     }
 }

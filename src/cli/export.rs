@@ -8,14 +8,14 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::talk::{self, Stopped, Talk};
+use super::daemon::{self, Daemon, Stop};
 use super::text;
 use crate::exchange::give::{Piece, Wanted};
 use crate::front::terminal::wire::{Answer, Export, Progress, Question};
 
 /// What was typed.
 #[derive(Clone, Debug, Args)]
-pub struct Typed {
+pub struct ExportArgs {
     /// What to write; all of it, when this is left out
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     only: Vec<Part>,
@@ -36,11 +36,11 @@ enum Part {
 }
 
 /// Writes it. 0: all of it is written. 1: it is not.
-pub fn run(file: &Path, typed: Typed) -> ExitCode {
-    talk::with_store(file, async |store| write(&store, &typed).await)
+pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
+    daemon::with_store(file, async |store| write(&store, &typed).await)
 }
 
-async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
+async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     let has = |part| typed.only.is_empty() || typed.only.contains(&part);
     let wanted = Wanted {
         bans: has(Part::Bans),
@@ -48,7 +48,7 @@ async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
         history: has(Part::History),
         personal: !typed.no_personal,
     };
-    let mut talk = Talk::connect(store).await?;
+    let mut daemon = Daemon::connect(store).await?;
     let mut out: Box<dyn Write> = match &typed.output {
         Some(file) => Box::new(BufWriter::new(create(file)?)),
         None => Box::new(BufWriter::new(io::stdout().lock())),
@@ -60,36 +60,36 @@ async fn write(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
             wanted,
             piece: this,
         });
-        let Answer::Exported(exported) = talk.ask(&question).await? else {
-            return Err(Stopped::failed(String::from(text::ANOTHER_VERSION)));
+        let Answer::Exported(exported) = daemon.ask(&question).await? else {
+            return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
         };
         for line in &exported.lines {
             match writeln!(out, "{line}") {
                 Ok(()) => {}
                 // Whoever stopped reading has read enough.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-                Err(why) => return Err(Stopped::failed(text::cannot_write(&why))),
+                Err(why) => return Err(Stop::failed(text::cannot_write(&why))),
             }
         }
         done += exported.lines.len() as u64;
         if watched {
-            talk::tell(Progress { done, of: None });
+            daemon::tell(Progress { done, of: None });
         }
         piece = exported.next;
     }
     if watched {
-        talk::wipe();
+        daemon::wipe();
     }
     out.flush()
-        .map_err(|why| Stopped::failed(text::cannot_write(&why)))?;
+        .map_err(|why| Stop::failed(text::cannot_write(&why)))?;
     Ok(0)
 }
 
 /// Notes and addresses are in it.
-fn create(file: &Path) -> Result<File, Stopped> {
+fn create(file: &Path) -> Result<File, Stop> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options
         .open(file)
-        .map_err(|why| Stopped::failed(text::cannot_open(file, &why)))
+        .map_err(|why| Stop::failed(text::cannot_open(file, &why)))
 }

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, builder::TypedValueParser as _};
 use serde_json::json;
 
-use super::talk::{self, Stopped, Talk, agree, put};
+use super::daemon::{self, Daemon, Stop, agree, put};
 use super::text;
 use crate::core::Subject;
 use crate::exchange::lines::{self, Line};
@@ -32,7 +32,7 @@ const NAMED: usize = 20;
 
 /// What was typed.
 #[derive(Clone, Debug, Args)]
-pub struct Typed {
+pub struct ImportArgs {
     /// The file; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -62,11 +62,11 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
 
 /// Carries it out. 0: everything that could be read was taken, or stood already. 1: something was not
 /// taken. 2: a line could not be read.
-pub fn run(file: &Path, typed: Typed) -> ExitCode {
-    talk::with_store(file, async |store| carry_out(&store, &typed).await)
+pub fn run(file: &Path, typed: ImportArgs) -> ExitCode {
+    daemon::with_store(file, async |store| carry_out(&store, &typed).await)
 }
 
-async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
+async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     let text = text_of(&typed.file)?;
     let format = typed.from.unwrap_or_else(|| Format::guess(&text));
     let reading = Reading {
@@ -75,8 +75,8 @@ async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
     };
     let read = read(format, &text, &reading);
     drop(text);
-    let mut talk = Talk::connect(store).await?;
-    let foreseen = send(&mut talk, &read, true).await?;
+    let mut daemon = Daemon::connect(store).await?;
+    let foreseen = send(&mut daemon, &read, true).await?;
     if typed.dry_run {
         return tell(typed, format, &read, &foreseen, true);
     }
@@ -88,7 +88,7 @@ async fn carry_out(store: &Path, typed: &Typed) -> Result<u8, Stopped> {
         }
     }
     let tally = match foreseen.changes() {
-        true => send(&mut talk, &read, false).await?,
+        true => send(&mut daemon, &read, false).await?,
         false => foreseen,
     };
     tell(typed, format, &read, &tally, false)
@@ -111,22 +111,22 @@ fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> text::Imported<'a
     }
 }
 
-fn text_of(file: &Path) -> Result<String, Stopped> {
+fn text_of(file: &Path) -> Result<String, Stop> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
     } else {
         std::fs::File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|why| Stopped::wrong(text::cannot_open(file, &why)))?;
+    read.map_err(|why| Stop::wrong(text::cannot_open(file, &why)))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Stopped::wrong(text::file_too_large(LARGEST)));
+        return Err(Stop::wrong(text::file_too_large(LARGEST)));
     }
-    String::from_utf8(bytes).map_err(|_| Stopped::wrong(text::not_utf8(file)))
+    String::from_utf8(bytes).map_err(|_| Stop::wrong(text::not_utf8(file)))
 }
 
 /// Sends everything, batch by batch, and adds up what came of it.
-async fn send(talk: &mut Talk, read: &Read, dry_run: bool) -> Result<Tally, Stopped> {
+async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<Tally, Stop> {
     let history = read.history.iter().map(|event| Line::event(event, true));
     // What a file tells of a past ends in what stands now. Where nothing is done the ban would count twice.
     let past: HashSet<&Subject> = match dry_run {
@@ -154,30 +154,30 @@ async fn send(talk: &mut Talk, read: &Read, dry_run: bool) -> Result<Tally, Stop
             lines: batch,
             dry_run,
         });
-        let Answer::Imported(taken) = talk.ask(&question).await? else {
-            return Err(Stopped::failed(String::from(text::ANOTHER_VERSION)));
+        let Answer::Imported(taken) = daemon.ask(&question).await? else {
+            return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
         };
         tally.add(taken);
         if watched {
-            talk::tell(Progress {
+            daemon::tell(Progress {
                 done: done.min(of),
                 of: Some(of),
             });
         }
     }
     if watched {
-        talk::wipe();
+        daemon::wipe();
     }
     Ok(tally)
 }
 
 fn tell(
-    typed: &Typed,
+    typed: &ImportArgs,
     format: Format,
     read: &Read,
     tally: &Tally,
     dry_run: bool,
-) -> Result<u8, Stopped> {
+) -> Result<u8, Stop> {
     let lines: HashMap<String, usize> = read
         .sheets
         .iter()
@@ -213,7 +213,7 @@ fn tell(
         }
     }
     Ok(match (read.bad.is_empty(), refused.is_empty()) {
-        (false, _) => talk::WRONG,
+        (false, _) => daemon::WRONG,
         (true, false) => 1,
         (true, true) => 0,
     })

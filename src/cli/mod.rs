@@ -2,16 +2,16 @@
 //!
 //! Two kinds of commands: those of the program itself (`run`, `doctor`, …) stand in [`Program`]; those of the
 //! running portcullis (`ban`, `list`, …) are made from their [`Spec`](crate::command::Spec)s by [`specs`] and
-//! carried out over its local socket by [`call`]. Start reading at [`Command`].
+//! carried out over its local socket by [`remote`]. Start reading at [`Invocation`].
 
-pub mod call;
+mod columns;
+mod daemon;
 pub mod export;
-pub mod handbook;
 pub mod import;
-mod paper;
+pub mod man;
+mod printer;
+pub mod remote;
 mod specs;
-mod table;
-mod talk;
 mod text;
 
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ use crate::command;
 use crate::config::DEFAULT_FILE;
 use crate::core::seal::KeyId;
 
-pub use specs::Call;
+pub use specs::CommandArgs;
 
 /// What was typed.
 #[derive(Clone, Debug, Parser)]
@@ -37,16 +37,16 @@ pub struct Cli {
     pub config: PathBuf,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Invocation,
 }
 
 /// What the program can do.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum Invocation {
     /// By itself.
     Program(Program),
     /// Through the portcullis that runs.
-    Call(Call),
+    Remote(CommandArgs),
 }
 
 /// What the program does by itself.
@@ -82,9 +82,9 @@ Formats, known by their look: portcullis (what export writes), fail2ban (fail2ba
 (ejabberdctl list_banned HOST, get_ban_details, and passwords BANNED_ACCOUNT--...; names alone need --from ejabberd).
 Taking the same file twice changes nothing. Nothing that stands is made shorter.
 Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not be read.")]
-    Import(import::Typed),
+    Import(import::ImportArgs),
     /// Write bans, exemptions and history as JSON Lines
-    Export(export::Typed),
+    Export(export::ExportArgs),
     /// Print what a shell needs to complete these commands
     Completions {
         /// The shell
@@ -106,7 +106,7 @@ pub struct Output {
     pub json: bool,
 }
 
-impl Subcommand for Command {
+impl Subcommand for Invocation {
     fn augment_subcommands(own: clap::Command) -> clap::Command {
         let mut own = Program::augment_subcommands(own);
         if let Some(spec) = command::find(REHEARSE) {
@@ -124,19 +124,19 @@ impl Subcommand for Command {
     }
 }
 
-impl FromArgMatches for Command {
+impl FromArgMatches for Invocation {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         if let Some((name, typed)) = matches.subcommand()
             && (name == REHEARSE || !Program::has_subcommand(name))
             && let Some(spec) = command::find(name)
         {
-            let call = Call::read(spec, typed);
+            let call = CommandArgs::read(spec, typed);
             return Ok(match call.file().filter(|_| name == REHEARSE) {
-                Some(events) => Command::Program(Program::Rehearse { events }),
-                None => Command::Call(call),
+                Some(events) => Invocation::Program(Program::Rehearse { events }),
+                None => Invocation::Remote(call),
             });
         }
-        Program::from_arg_matches(matches).map(Command::Program)
+        Program::from_arg_matches(matches).map(Invocation::Program)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -179,7 +179,7 @@ mod tests {
         ] {
             let cli = Cli::try_parse_from(args).unwrap();
             assert_eq!(cli.config, PathBuf::from("a.toml"));
-            assert!(matches!(cli.command, Command::Program(Program::Run)));
+            assert!(matches!(cli.command, Invocation::Program(Program::Run)));
         }
     }
 }

@@ -25,7 +25,7 @@ const ALL: &str = "all";
 
 /// A command for the portcullis that runs, as it was typed.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct CommandArgs {
     /// Which.
     pub spec: &'static Spec,
     /// What stands behind its name.
@@ -146,7 +146,7 @@ fn option(field: &'static Field) -> Arg {
     }
 }
 
-impl Call {
+impl CommandArgs {
     /// What was typed behind the name of a command.
     pub(super) fn read(spec: &'static Spec, typed: &ArgMatches) -> Self {
         let is_set = |name: &str| matches!(typed.try_get_one::<bool>(name), Ok(Some(true)));
@@ -167,7 +167,7 @@ impl Call {
                 values.insert(field.name.to_owned(), written);
             }
         }
-        Call {
+        CommandArgs {
             spec,
             words: all_of(WORDS),
             values,
@@ -204,14 +204,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use clap::Parser;
 
-    use super::super::{Cli, Command};
+    use super::super::{Cli, Invocation};
     use super::*;
 
-    fn typed(line: &str) -> Call {
+    fn typed(line: &str) -> CommandArgs {
         let words = ["portcullis"].into_iter().chain(line.split('|'));
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Call(call) => call,
-            Command::Program(own) => panic!("{own:?}"),
+            Invocation::Remote(call) => call,
+            Invocation::Program(own) => panic!("{own:?}"),
         }
     }
 
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_file_of_events_is_told_from_a_question() {
         let file = |words: &[&str]| {
-            let call = Call {
+            let call = CommandArgs {
                 words: words.iter().map(|word| (*word).to_owned()).collect(),
                 ..typed("list")
             };

@@ -5,13 +5,13 @@ use xmpp_parsers::jid::BareJid;
 use super::{
     ENV_SECRET,
     secrets::{Given, check_secret},
-    table::Table,
-    values::{Address, address, certificate_name, domain},
+    section::Section,
+    values::{ServerAddress, address, certificate_name, domain},
 };
 use crate::xmpp::link::{Settings, Tls};
 
 /// The link to the server; `None` if a required value is missing or wrong.
-pub(super) fn component(mut t: Table<'_, '_>) -> Option<Settings> {
+pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
     let takes = "the domain the XMPP server knows this component by";
     let domain = t
         .text("domain", takes, "portcullis.example.org", domain)
@@ -21,7 +21,7 @@ pub(super) fn component(mut t: Table<'_, '_>) -> Option<Settings> {
     let server = t.text("server", takes, "127.0.0.1:5347", address).placed();
     let (server, place) = match server {
         Some((server, place)) => (server, Some(place)),
-        None => (Address::default(), None),
+        None => (ServerAddress::default(), None),
     };
     t.keep("server", &server);
     let file = "/etc/portcullis/component.secret";

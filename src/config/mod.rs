@@ -4,18 +4,20 @@
 //! read into the settings types of the rooms. Secrets come from files or the environment, and nothing here prints them.
 //!
 //! Start reading at [`Config::load`]. Each file below reads some tables, and describes each of their keys where it is
-//! read; `table.rs` is what they do it with.
+//! read; `section.rs` is what they do it with.
 
 mod component;
 mod files;
+mod key;
 mod nearest;
 mod policy;
 mod problem;
+mod read;
 mod roles;
 mod rooms;
 mod secrets;
+mod section;
 mod services;
-mod table;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -42,10 +44,11 @@ use crate::{
 };
 
 pub use crate::xmpp::secret::Secret;
-pub use problem::{Problem, Problems};
-pub use table::Key;
+pub use key::ConfigKey;
+pub use problem::{ConfigProblem, ConfigProblems};
 
-use table::{GROWTH, ROLES, RULES, Reader, Setting, Table};
+use key::{GROWTH, ROLES, RULES, Setting};
+use section::{FileReader, Section};
 
 /// Where the configuration is looked for when nobody says otherwise.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -92,7 +95,7 @@ pub struct Config {
     /// What is logged.
     pub log_levels: Levels,
     /// What is odd about it, for the log and `check-config`.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
     /// Every key with its value.
     settings: Vec<Setting>,
 }
@@ -106,7 +109,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the file.
-    pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
+    pub fn load(path: &Path, env: Env<'_>) -> Result<Config, ConfigProblems> {
         let (config, warnings) = read(path, env, None, |read| read.config)?;
         Ok(Config { warnings, ..config })
     }
@@ -116,7 +119,7 @@ impl Config {
     ///
     /// # Errors
     /// Wrong values of these sections; keys and types that are wrong anywhere in the file.
-    pub fn load_policy(path: &Path) -> Result<Policy, Problems> {
+    pub fn load_policy(path: &Path) -> Result<Policy, ConfigProblems> {
         read(path, &|_| None, Some(POLICY), |read| Some(read.policy)).map(|(policy, _)| policy)
     }
 
@@ -124,13 +127,13 @@ impl Config {
     ///
     /// # Errors
     /// Keys and types that are wrong anywhere in the file.
-    pub fn load_store(path: &Path) -> Result<PathBuf, Problems> {
+    pub fn load_store(path: &Path) -> Result<PathBuf, ConfigProblems> {
         read(path, &|_| None, Some(&["store"]), |read| Some(read.store)).map(|(store, _)| store)
     }
 
     /// The keys whose values differ from those of `new`. A secret is named by the key for itself, and a file by its
     /// key, wherever the value came from.
-    pub fn changes(&self, new: &Config) -> Vec<Key> {
+    pub fn changes(&self, new: &Config) -> Vec<ConfigKey> {
         let differs = |old: &&Setting| !new.settings.iter().any(|new| old.same(new));
         self.settings
             .iter()
@@ -148,16 +151,17 @@ impl Config {
     }
 
     /// Every key there is, but for those in lists of tables.
-    pub fn keys() -> Vec<Key> {
-        let mut reader = Reader::new(Path::new(""), &|_| None, "", Some(&[]));
-        sections(Table::top(&mut reader, DeTable::new()));
-        let is_top = |key: &Key| key.section.is_empty() || reader.tables.contains(&key.section);
+    pub fn keys() -> Vec<ConfigKey> {
+        let mut reader = FileReader::new(Path::new(""), &|_| None, "", Some(&[]));
+        sections(Section::top(&mut reader, DeTable::new()));
+        let is_top =
+            |key: &ConfigKey| key.section.is_empty() || reader.tables.contains(&key.section);
         reader.known.iter().copied().filter(is_top).collect()
     }
 }
 
 /// What the file says, as far as it can be used.
-struct Read {
+struct Loaded {
     policy: Policy,
     store: PathBuf,
     /// `None` if something is missing or wrong.
@@ -169,11 +173,11 @@ fn read<T>(
     path: &Path,
     env: Env<'_>,
     only: Option<&'static [&'static str]>,
-    pick: impl FnOnce(Read) -> Option<T>,
-) -> Result<(T, Vec<Problem>), Problems> {
+    pick: impl FnOnce(Loaded) -> Option<T>,
+) -> Result<(T, Vec<ConfigProblem>), ConfigProblems> {
     let (text, metadata) = text_of(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut reader = Reader::new(folder, env, &text, only);
+    let mut reader = FileReader::new(folder, env, &text, only);
     reader.open_to_others = files::refuse_open(path, &metadata).err();
     let picked = read_text(&text, &mut reader, pick);
     reader.found().unless_wrong(path, picked)
@@ -181,11 +185,11 @@ fn read<T>(
 
 fn read_text<'f, T>(
     text: &'f str,
-    reader: &mut Reader<'f>,
-    pick: impl FnOnce(Read) -> Option<T>,
+    reader: &mut FileReader<'f>,
+    pick: impl FnOnce(Loaded) -> Option<T>,
 ) -> Option<T> {
     match DeTable::parse(text) {
-        Ok(root) => pick(sections(Table::top(reader, root.into_inner()))),
+        Ok(root) => pick(sections(Section::top(reader, root.into_inner()))),
         Err(error) => {
             // Only the message: `Display` would print the line, and that may hold the secret.
             let said = format!("this is not valid TOML: {}", error.message());
@@ -195,7 +199,7 @@ fn read_text<'f, T>(
     }
 }
 
-fn sections(mut top: Table<'_, '_>) -> Read {
+fn sections(mut top: Section<'_, '_>) -> Loaded {
     let people = roles::people(&mut top);
     let link = component::component(top.section("component").fixed());
     let act_as = services::server(top.section("server").fixed());
@@ -243,7 +247,7 @@ fn sections(mut top: Table<'_, '_>) -> Read {
         })
     };
     let config = whole();
-    Read {
+    Loaded {
         policy,
         store,
         config,
@@ -251,16 +255,16 @@ fn sections(mut top: Table<'_, '_>) -> Read {
 }
 
 /// The configuration file's text; a missing one is told what to do.
-fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), Problems> {
+fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), ConfigProblems> {
     files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
         let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";
         let message = match path.try_exists() {
             Ok(false) => format!("there is no such file; {hint}"),
             _ => said,
         };
-        Problems {
+        ConfigProblems {
             file: path.to_owned(),
-            list: vec![Problem {
+            list: vec![ConfigProblem {
                 place: None,
                 message,
             }],

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use ipnet::IpNet;
 
 use super::{
-    table::{GROWTH, RULES, Table},
+    key::{GROWTH, RULES},
+    section::Section,
     values::{account, length, network},
 };
 use crate::core::{
@@ -24,7 +25,7 @@ const MOST_KEYS: u32 = 100_000_000;
 const NAME_MAX: usize = 64;
 
 /// All of it. Admins are exempt too.
-pub(super) fn policy(top: &mut Table<'_, '_>, admins: &[Account]) -> Policy {
+pub(super) fn policy(top: &mut Section<'_, '_>, admins: &[Account]) -> Policy {
     let mut rules = Rules::default();
     let mut policy = terms(top.section("ban"), &mut rules);
     exempt(top.section("exempt"), &mut policy, &mut rules);
@@ -45,7 +46,7 @@ pub(super) fn policy(top: &mut Table<'_, '_>, admins: &[Account]) -> Policy {
     policy
 }
 
-fn terms(mut t: Table<'_, '_>, rules: &mut Rules) -> Policy {
+fn terms(mut t: Section<'_, '_>, rules: &mut Rules) -> Policy {
     let default = t.term("default_duration", "forever").placed();
     let longest = t.term("longest", "1y").or(Term::Forever);
     let moderators = t.term("moderator_longest", "30d").placed();
@@ -81,7 +82,7 @@ fn terms(mut t: Table<'_, '_>, rules: &mut Rules) -> Policy {
     }
 }
 
-fn exempt(mut t: Table<'_, '_>, policy: &mut Policy, rules: &mut Rules) {
+fn exempt(mut t: Section<'_, '_>, policy: &mut Policy, rules: &mut Rules) {
     const NETWORKS: &str = "a list of addresses and networks";
     if t.flag("loopback", true).or(true) {
         policy
@@ -119,7 +120,7 @@ fn exempt(mut t: Table<'_, '_>, policy: &mut Policy, rules: &mut Rules) {
         .list();
 }
 
-fn tracker(mut t: Table<'_, '_>, rules: &mut Rules) {
+fn tracker(mut t: Section<'_, '_>, rules: &mut Rules) {
     let Bounds { keys, .. } = rules.bounds;
     rules.quiet = t.duration("quiet", "1h").or(rules.quiet);
     rules.unknown_weight = t
@@ -145,7 +146,7 @@ fn tracker(mut t: Table<'_, '_>, rules: &mut Rules) {
     rules.bounds = Bounds { keys, known: keys };
 }
 
-fn rule(t: &mut Table<'_, '_>) -> Option<Rule> {
+fn rule(t: &mut Section<'_, '_>) -> Option<Rule> {
     let name = t
         .text("name", "a name of your own", "address-failures", rule_name)
         .required()
@@ -193,7 +194,7 @@ fn rule(t: &mut Table<'_, '_>) -> Option<Rule> {
     })
 }
 
-fn growth(mut t: Table<'_, '_>) -> Growth {
+fn growth(mut t: Section<'_, '_>) -> Growth {
     let usual = Growth::default();
     let multipliers = t.numbers(
         "multipliers",

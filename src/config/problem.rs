@@ -8,7 +8,7 @@ use std::{
 
 /// One thing that is wrong, or (among [`super::Config::warnings`]) odd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Line and column in the file, both from 1, the column in characters; `None` when it is about what is not there.
     pub place: Option<(usize, usize)>,
     /// A sentence. Never holds a secret, nor the line it stands in.
@@ -17,14 +17,14 @@ pub struct Problem {
 
 /// Everything found wrong with one file. `Display` is one line a problem: `file:line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems {
+pub struct ConfigProblems {
     /// The configuration file, as it was named to us.
     pub file: PathBuf,
     /// In the order of the file; never empty.
-    pub list: Vec<Problem>,
+    pub list: Vec<ConfigProblem>,
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, problem) in self.list.iter().enumerate() {
             if number > 0 {
@@ -37,10 +37,10 @@ impl fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigProblems {}
 
 /// `line:column: message`, or ` message`: what follows `file:`.
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((line, column)) = self.place {
             write!(f, "{line}:{column}:")?;
@@ -55,8 +55,8 @@ pub(super) type Place = Range<usize>;
 /// Collects problems and warnings while a file is read, so that one run names them all.
 pub(super) struct Found<'t> {
     text: &'t str,
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
+    warnings: Vec<ConfigProblem>,
 }
 
 impl<'t> Found<'t> {
@@ -71,7 +71,7 @@ impl<'t> Found<'t> {
     /// Something at this place of the file (byte range) is wrong.
     pub(super) fn wrong(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
-        self.problems.push(Problem {
+        self.problems.push(ConfigProblem {
             place,
             message: message.into(),
         });
@@ -80,7 +80,7 @@ impl<'t> Found<'t> {
     /// Something works, but probably not as meant.
     pub(super) fn odd(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
-        self.warnings.push(Problem {
+        self.warnings.push(ConfigProblem {
             place,
             message: message.into(),
         });
@@ -102,19 +102,19 @@ impl<'t> Found<'t> {
         self,
         file: &Path,
         read: Option<T>,
-    ) -> Result<(T, Vec<Problem>), Problems> {
+    ) -> Result<(T, Vec<ConfigProblem>), ConfigProblems> {
         let (problems, warnings) = self.sorted();
         match read {
             Some(read) if problems.is_empty() => Ok((read, warnings)),
-            _ => Err(Problems {
+            _ => Err(ConfigProblems {
                 file: file.to_owned(),
                 list: problems,
             }),
         }
     }
 
-    /// Problems and warnings in the order of the file, those without a place last.
-    pub(super) fn sorted(mut self) -> (Vec<Problem>, Vec<Problem>) {
+    /// ConfigProblems and warnings in the order of the file, those without a place last.
+    pub(super) fn sorted(mut self) -> (Vec<ConfigProblem>, Vec<ConfigProblem>) {
         for list in [&mut self.problems, &mut self.warnings] {
             list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
         }
@@ -147,7 +147,7 @@ mod tests {
         found.wrong(None, "last");
         found.wrong(Some(0..1), "first");
         let (list, _) = found.sorted();
-        let problems = Problems {
+        let problems = ConfigProblems {
             file: "p.toml".into(),
             list,
         };

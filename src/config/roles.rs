@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
+    key::ROLES,
     problem::Place,
-    table::{ROLES, Table},
+    section::Section,
     values::{account, host},
 };
 use crate::core::{Account, Rights, Role};
@@ -36,7 +37,7 @@ struct Granted {
     rights: Rights,
 }
 
-pub(super) fn people(top: &mut Table<'_, '_>) -> People {
+pub(super) fn people(top: &mut Section<'_, '_>) -> People {
     let read = top.texts("admins", ACCOUNTS, r#"["admin@example.org"]"#, account);
     let was_there = read.was_there;
     let typed = read.placed();
@@ -91,7 +92,7 @@ pub(super) fn people(top: &mut Table<'_, '_>) -> People {
 
 /// A plain list of accounts with a role; those in a list of a higher one are left out, with a warning.
 fn plain(
-    top: &mut Table<'_, '_>,
+    top: &mut Section<'_, '_>,
     name: &'static str,
     typed: Option<(Vec<(Account, Place)>, Place)>,
     higher: &[(&str, &[Account])],
@@ -113,7 +114,7 @@ fn plain(
     accounts
 }
 
-fn granted(t: &mut Table<'_, '_>) -> Option<Granted> {
+fn granted(t: &mut Section<'_, '_>) -> Option<Granted> {
     let role = t.word("role", &NAMES, "moderator").required().placed();
     let accounts = t.texts("accounts", ACCOUNTS, r#"["mod@a.example"]"#, account);
     let accounts = accounts.required().list();

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use xmpp_parsers::jid::{BareJid, DomainRef, Jid};
 
 use super::{
+    key::{GRANTS, ROOMS},
     problem::Place,
     roles::People,
     secrets::check_secret,
-    table::{GRANTS, ROOMS, Table},
+    section::Section,
 };
 use crate::{
     core::{Account, Role},
@@ -25,7 +26,7 @@ const GRANTED: [(&str, Role); 4] = [
 
 /// The rooms; `people` have a role by their account, `component` is our own domain.
 pub(super) fn rooms(
-    top: &mut Table<'_, '_>,
+    top: &mut Section<'_, '_>,
     people: &People,
     component: Option<&DomainRef>,
 ) -> Vec<Settings> {
@@ -81,7 +82,7 @@ pub(super) fn rooms(
     rooms.or(Vec::new())
 }
 
-fn grants(mut t: Table<'_, '_>) -> Grants {
+fn grants(mut t: Section<'_, '_>) -> Grants {
     Grants {
         owner: t.word("owner", &GRANTED, "admin").or(Role::Stranger),
         admin: t.word("admin", &GRANTED, "moderator").or(Role::Stranger),
@@ -91,7 +92,7 @@ fn grants(mut t: Table<'_, '_>) -> Grants {
 
 /// Whoever runs a room says who is in it.
 fn look_closely(
-    t: &mut Table<'_, '_>,
+    t: &mut Section<'_, '_>,
     room: &BareJid,
     place: Place,
     people: &People,

@@ -4,10 +4,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{
-    ENV_COOKIE, ENV_SEAL_KEYS, Secret, files,
-    table::{Table, within},
-};
+use super::{ENV_COOKIE, ENV_SEAL_KEYS, Secret, files, key::within, section::Section};
 use crate::core::seal::Keyring;
 
 const SEAL_KEYS: &str = "/etc/portcullis/seal.key";
@@ -29,7 +26,7 @@ impl Given {
     }
 }
 
-impl Table<'_, '_> {
+impl Section<'_, '_> {
     /// A secret from an environment variable, from the first of the keys, or from the file that the second one names.
     pub(super) fn secret(
         &mut self,

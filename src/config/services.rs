@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use super::{
     ENV_TOKEN, Levels, Notices, Recording, Secret,
     secrets::check_token,
-    table::Table,
+    section::Section,
     values::{account, bytes, host, listen},
 };
 use crate::{
@@ -19,13 +19,13 @@ const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// Shorter digests save no messages; longer ones arrive after the day is over.
 const DIGEST: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(86_400);
 
-pub(super) fn server(mut t: Table<'_, '_>) -> Option<Account> {
+pub(super) fn server(mut t: Section<'_, '_>) -> Option<Account> {
     let takes = "an account that is an admin of the server";
     t.text("act_as", takes, "admin@example.org", account)
         .optional()
 }
 
-pub(super) fn store(mut t: Table<'_, '_>) -> PathBuf {
+pub(super) fn store(mut t: Section<'_, '_>) -> PathBuf {
     const DEFAULT: &str = "/var/lib/portcullis/store";
     let folder = t.reader.folder;
     let path = t.text("path", "the path of a folder", DEFAULT, |text| {
@@ -35,19 +35,19 @@ pub(super) fn store(mut t: Table<'_, '_>) -> PathBuf {
 }
 
 /// `[record]`.
-pub(super) struct Record {
+pub(super) struct RecordSettings {
     /// `None` if it was reported as wrong or missing.
     pub(super) keyring: Option<Keyring>,
     pub(super) cookie: Option<Secret>,
     pub(super) check_every: Duration,
 }
 
-pub(super) fn record(mut t: Table<'_, '_>) -> Record {
+pub(super) fn record(mut t: Section<'_, '_>) -> RecordSettings {
     let keyring = t.keyring("seal_key_file");
     t.keep("seal_key_file", &keyring);
     let cookie = t.cookie("ejabberd_cookie_file");
     t.keep("ejabberd_cookie_file", &cookie);
-    Record {
+    RecordSettings {
         keyring,
         cookie,
         check_every: t.duration("check_every", "10m").or(CHECK_EVERY),
@@ -55,7 +55,7 @@ pub(super) fn record(mut t: Table<'_, '_>) -> Record {
 }
 
 /// Where to listen, and the token of those who may ask there.
-pub(super) fn http(mut t: Table<'_, '_>) -> (Option<SocketAddr>, Option<Secret>) {
+pub(super) fn http(mut t: Section<'_, '_>) -> (Option<SocketAddr>, Option<Secret>) {
     let at = t
         .text(
             "listen",
@@ -86,7 +86,7 @@ pub(super) fn http(mut t: Table<'_, '_>) -> (Option<SocketAddr>, Option<Secret>)
     (at, token.usable())
 }
 
-pub(super) fn hook(mut t: Table<'_, '_>) -> Vec<String> {
+pub(super) fn hook(mut t: Section<'_, '_>) -> Vec<String> {
     t.texts(
         "hosts",
         "a list of virtual hosts of the server",
@@ -97,7 +97,7 @@ pub(super) fn hook(mut t: Table<'_, '_>) -> Vec<String> {
 }
 
 /// `None` if no file is named.
-pub(super) fn record_attempts(mut t: Table<'_, '_>) -> Option<Recording> {
+pub(super) fn record_attempts(mut t: Section<'_, '_>) -> Option<Recording> {
     let folder = t.reader.folder;
     let file = t.text(
         "file",
@@ -123,7 +123,7 @@ pub(super) fn record_attempts(mut t: Table<'_, '_>) -> Option<Recording> {
     })
 }
 
-pub(super) fn notices(mut t: Table<'_, '_>) -> Notices {
+pub(super) fn notices(mut t: Section<'_, '_>) -> Notices {
     let usual = Notices::default();
     let digest = t
         .duration("digest", "10m")
@@ -137,7 +137,7 @@ pub(super) fn notices(mut t: Table<'_, '_>) -> Notices {
     }
 }
 
-pub(super) fn log(mut t: Table<'_, '_>) -> (Format, Levels) {
+pub(super) fn log(mut t: Section<'_, '_>) -> (Format, Levels) {
     t.restart = true;
     let format = t
         .word("format", &Format::NAMES, "text")

@@ -43,12 +43,12 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    fn load(&self, text: &str) -> Result<Config, Problems> {
+    fn load(&self, text: &str) -> Result<Config, ConfigProblems> {
         self.write("p.toml", text, 0o600);
         self.load_as_is()
     }
 
-    fn load_as_is(&self) -> Result<Config, Problems> {
+    fn load_as_is(&self) -> Result<Config, ConfigProblems> {
         Config::load(&self.path("p.toml"), &|name| self.env.get(name).cloned())
     }
 
@@ -57,7 +57,7 @@ impl Place {
         self.said(&self.load(text).unwrap_err())
     }
 
-    fn said(&self, problems: &Problems) -> String {
+    fn said(&self, problems: &ConfigProblems) -> String {
         problems
             .to_string()
             .replace(&format!("{}/", self.folder.path().display()), "")

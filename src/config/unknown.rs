@@ -1,13 +1,13 @@
 //! Keys and tables that nobody knows: the sentence with the nearest one there is, or the table where the key belongs.
 
 use super::{
+    key::{ConfigKey, RULES, within},
     nearest::nearest,
     problem::Place,
-    table::{Key, RULES, within},
 };
 
 /// A key that nobody asked for.
-pub(super) struct Unknown {
+pub(super) struct UnknownKey {
     /// The table it stands in.
     pub(super) section: &'static str,
     pub(super) name: String,
@@ -38,9 +38,9 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("c2s_auth_ban_lifetime", RULES, "ban"),
 ];
 
-impl Unknown {
+impl UnknownKey {
     /// The nearest key, or where the key belongs, and all keys there are.
-    pub(super) fn sentence(&self, known: &[Key], tables: &[&str]) -> String {
+    pub(super) fn sentence(&self, known: &[ConfigKey], tables: &[&str]) -> String {
         let name = &self.name;
         if self.is_table {
             let hint = self.near.map(|near| format!(" did you mean [{near}]?"));
@@ -66,7 +66,7 @@ impl Unknown {
         )
     }
 
-    fn hint(&self, known: &[Key]) -> String {
+    fn hint(&self, known: &[ConfigKey]) -> String {
         if let Some(near) = self.near {
             return format!(" did you mean `{near}`?");
         }

@@ -44,7 +44,7 @@ pub(super) fn domain(text: &str) -> Result<DomainPart, String> {
     Ok(jid.domain().to_owned())
 }
 
-pub(super) fn address(text: &str) -> Result<Address, String> {
+pub(super) fn address(text: &str) -> Result<ServerAddress, String> {
     let (host, port) = text
         .trim()
         .rsplit_once(':')
@@ -79,7 +79,7 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
         }
         _ => return Err(format!("{host:?} is neither a host name nor an address")),
     };
-    Ok(Address {
+    Ok(ServerAddress {
         host: host.to_owned(),
         port,
     })
@@ -178,7 +178,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 
 /// host:port. The host is a name or an address without brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct ServerAddress {
     /// Name or address.
     pub(super) host: String,
     /// TCP port, never 0.
@@ -186,16 +186,16 @@ pub(super) struct Address {
 }
 
 /// The listener of a server on this machine.
-impl Default for Address {
+impl Default for ServerAddress {
     fn default() -> Self {
-        Address {
+        ServerAddress {
             host: "127.0.0.1".to_owned(),
             port: 5347,
         }
     }
 }
 
-impl Address {
+impl ServerAddress {
     /// Whether it can only be this machine.
     pub(super) fn is_loopback(&self) -> bool {
         match self.host.parse::<std::net::IpAddr>() {
@@ -209,7 +209,7 @@ impl Address {
 }
 
 /// `127.0.0.1:5347`, `[::1]:5347`, `xmpp.example.org:5347`.
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),

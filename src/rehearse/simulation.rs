@@ -8,7 +8,7 @@ use crate::core::{
 
 /// A change that the rules, or a line, made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BanChange {
+pub enum SimulatedChange {
     /// A ban was made or changed.
     Ban(Ban),
     /// A ban ended.
@@ -29,7 +29,7 @@ pub(super) struct Simulation {
     tracker: Tracker,
     log: Vec<Event>,
     now: Timestamp,
-    pub(super) changes: Vec<BanChange>,
+    pub(super) changes: Vec<SimulatedChange>,
     pub(super) notes: Vec<String>,
     /// How many ids were given out.
     ids: u64,
@@ -118,14 +118,14 @@ impl Simulation {
     }
 
     fn take(&mut self, ruling: Ruling, why: &str) {
-        let lift = |subject, at| BanChange::Lift {
+        let lift = |subject, at| SimulatedChange::Lift {
             subject,
             at,
             why: why.to_owned(),
         };
         match ruling {
             Ruling::Ban(BanRuling::Banned(ban) | BanRuling::Amended { ban, .. }) => {
-                self.changes.push(BanChange::Ban(ban))
+                self.changes.push(SimulatedChange::Ban(ban))
             }
             Ruling::Ban(BanRuling::Lifted(ban)) => {
                 let at = ban.until.filter(|end| *end <= self.now).unwrap_or(self.now);

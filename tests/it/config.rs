@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis::{
-    config::{Config, Key},
+    config::{Config, ConfigKey},
     core::seal::Keyring,
 };
 
@@ -29,7 +29,7 @@ fn everything_on() -> toml::Table {
     lines.collect::<Vec<_>>().join("\n").parse().unwrap()
 }
 
-fn value<'t>(table: &'t toml::Table, key: &Key) -> Option<&'t toml::Value> {
+fn value<'t>(table: &'t toml::Table, key: &ConfigKey) -> Option<&'t toml::Value> {
     match key.section {
         "" => table.get(key.name),
         section => table.get(section)?.get(key.name),

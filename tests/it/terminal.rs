@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use portcullis::front::terminal::wire::{Answer, Call, Grade, Outcome, Question};
+use portcullis::front::terminal::wire::{Answer, Grade, Outcome, Question, RemoteCall};
 use portcullis::front::terminal::{self, Client, LONGEST_QUESTION, SOCKET};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -126,10 +126,10 @@ impl Told {
 }
 
 fn call(command: &str, words: &[&str]) -> Question {
-    Question::Call(Call {
+    Question::Call(RemoteCall {
         command: command.into(),
         words: words.iter().map(|word| (*word).to_owned()).collect(),
-        ..Call::default()
+        ..RemoteCall::default()
     })
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::config::{read_text, table::Reader};
+use crate::config::{read_text, section::FileReader};
 
 /// All problems of a text, one a line.
 fn problems(text: &str) -> String {
-    let mut reader = Reader::new(Path::new(""), &|_| None, text, Some(&[]));
+    let mut reader = FileReader::new(Path::new(""), &|_| None, text, Some(&[]));
     read_text(text, &mut reader, Some);
     let (list, _) = reader.found().sorted();
     list.iter()

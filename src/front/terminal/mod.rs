@@ -311,12 +311,12 @@ async fn import(asked: Import, taker: &Taker, context: &Context) -> Tally {
 }
 
 async fn call(
-    asked: wire::Call,
+    asked: wire::RemoteCall,
     caller: &Caller,
     id: Option<CommandId>,
     context: &Context,
 ) -> Outcome {
-    let wire::Call {
+    let wire::RemoteCall {
         command: name,
         words,
         values,

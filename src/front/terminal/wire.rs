@@ -34,7 +34,7 @@ pub enum Question {
     /// What the server lets us do; for `doctor`.
     Standing {},
     /// A command.
-    Call(Call),
+    Call(RemoteCall),
     /// Take over what stands in some lines of an export.
     Import(Import),
     /// A piece of an export.
@@ -75,7 +75,7 @@ pub struct Exported {
 /// A command, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct RemoteCall {
     /// Its name.
     pub command: String,
     /// What stands behind the name, as in a chat line. A word with spaces in it is one word.
@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn the_lines_of_version_1_stay_as_they_are() {
         is_written(Question::Standing {}, r#"{"v":1,"standing":{}}"#);
-        let call = Call {
+        let call = RemoteCall {
             command: "ban".into(),
             words: vec!["a@b".into(), "3d".into()],
             values: [("note".into(), vec!["x".into()])].into(),

@@ -17,7 +17,7 @@ pub(super) const WRONG: u8 = 2;
 /// Goes to work with the store that a configuration names; the exit code is what it gives back.
 pub(super) fn with_store(
     file: &Path,
-    go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stopped>,
+    go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stop>,
 ) -> ExitCode {
     let store = match Config::load_store(file) {
         Ok(store) => store,
@@ -31,11 +31,11 @@ pub(super) fn with_store(
         .build();
     let went = match runtime {
         Ok(runtime) => runtime.block_on(go(store)),
-        Err(why) => Err(Stopped::failed(text::cannot_start(&why))),
+        Err(why) => Err(Stop::failed(text::cannot_start(&why))),
     };
     match went {
         Ok(code) => ExitCode::from(code),
-        Err(Stopped { sentence, code }) => {
+        Err(Stop { sentence, code }) => {
             eprintln!("portcullis: {sentence}");
             ExitCode::from(code)
         }
@@ -43,18 +43,18 @@ pub(super) fn with_store(
 }
 
 /// There is no answer.
-pub(super) struct Stopped {
+pub(super) struct Stop {
     sentence: String,
     code: u8,
 }
 
-impl Stopped {
+impl Stop {
     pub(super) fn failed(sentence: String) -> Self {
-        Stopped { sentence, code: 1 }
+        Stop { sentence, code: 1 }
     }
 
     pub(super) fn wrong(sentence: String) -> Self {
-        Stopped {
+        Stop {
             sentence,
             code: WRONG,
         }
@@ -62,21 +62,21 @@ impl Stopped {
 }
 
 /// A conversation with the portcullis that runs on a store.
-pub(super) struct Talk {
+pub(super) struct Daemon {
     client: Client,
 }
 
-impl Talk {
-    pub(super) async fn connect(store: &Path) -> Result<Self, Stopped> {
+impl Daemon {
+    pub(super) async fn connect(store: &Path) -> Result<Self, Stop> {
         match Client::connect(store).await {
-            Ok(Some(client)) => Ok(Talk { client }),
-            Ok(None) => Err(Stopped::failed(text::not_running(store))),
-            Err(why) => Err(Stopped::failed(text::no_way_in(store, &why))),
+            Ok(Some(client)) => Ok(Daemon { client }),
+            Ok(None) => Err(Stop::failed(text::not_running(store))),
+            Err(why) => Err(Stop::failed(text::no_way_in(store, &why))),
         }
     }
 
     /// The answer to a question; how far it is stands on the terminal meanwhile.
-    pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, Stopped> {
+    pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, Stop> {
         let watched = io::stderr().is_terminal();
         let mut told = false;
         let answer = self.client.ask(question, |how_far| {
@@ -90,9 +90,9 @@ impl Talk {
             wipe();
         }
         match answer {
-            Ok(Answer::Wrong(sentence)) => Err(Stopped::failed(sentence)),
+            Ok(Answer::Wrong(sentence)) => Err(Stop::failed(sentence)),
             Ok(answer) => Ok(answer),
-            Err(why) => Err(Stopped::failed(text::no_answer(&why))),
+            Err(why) => Err(Stop::failed(text::no_answer(&why))),
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn wipe() {
 }
 
 /// Asks a person; without one the answer is no, and, unless programs read along, how to say yes is told.
-pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stopped> {
+pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {
             eprintln!("{question}\n{}", String::from(text::SAY_YES));
@@ -124,7 +124,7 @@ pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stopped>
     io::stdin()
         .lock()
         .read_line(&mut answer)
-        .map_err(|why| Stopped::failed(text::cannot_read_input(&why)))?;
+        .map_err(|why| Stop::failed(text::cannot_read_input(&why)))?;
     let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
     if !agreed {
         eprintln!("{}", phrases::DROPPED);
@@ -132,6 +132,6 @@ pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stopped>
     Ok(agreed)
 }
 
-pub(super) fn put(text: &str) -> Result<(), Stopped> {
-    print(text).map_err(|why| Stopped::failed(text::cannot_write(&why)))
+pub(super) fn put(text: &str) -> Result<(), Stop> {
+    print(text).map_err(|why| Stop::failed(text::cannot_write(&why)))
 }

@@ -6,8 +6,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr;
 
-use super::Call;
-use super::table;
+use super::CommandArgs;
+use super::columns;
 use super::text;
 use crate::command::outcome::names;
 use crate::command::parts::subjects;
@@ -18,26 +18,26 @@ use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 const LABEL: usize = 28;
 
 /// What is written on.
-pub(super) struct Paper {
+pub(super) struct Printer {
     /// In columns; `None`: nobody looks at it.
     width: Option<usize>,
     colours: bool,
 }
 
-impl Paper {
+impl Printer {
     /// A terminal is as wide as it is, and coloured unless `NO_COLOR` is set; all else is plain.
-    pub(super) fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Paper {
+    pub(super) fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Printer {
         let is_terminal = stream.is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
         let width = || terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
-        Paper {
+        Printer {
             width: if is_terminal { width() } else { None },
             colours: is_terminal && !plain,
         }
     }
 
     /// The whole answer, without a line end.
-    pub(super) fn answer(&self, outcome: &Outcome, call: &Call) -> String {
+    pub(super) fn answer(&self, outcome: &Outcome, call: &CommandArgs) -> String {
         let lines = match outcome {
             Outcome::Done {
                 grade,
@@ -119,7 +119,7 @@ impl Paper {
         } else {
             let room = self.width.map(|width| width.saturating_sub(indent));
             match room.filter(|room| *room > LABEL) {
-                Some(room) => table::fold(&value, room),
+                Some(room) => columns::fold(&value, room),
                 None => vec![value],
             }
         };
@@ -144,7 +144,7 @@ impl Paper {
         let clean = |cells: &[String]| cells.iter().map(|cell| phrases::clean(cell)).collect();
         let cells: Vec<Vec<String>> = cells.iter().map(|row| clean(row)).collect();
         let heads: Vec<String> = clean(columns);
-        let mut lines = table::lines(&heads, &cells, self.width);
+        let mut lines = columns::lines(&heads, &cells, self.width);
         if let Some(heads) = lines.first_mut() {
             *heads = self.painted(heads, Style::new().bold());
         }

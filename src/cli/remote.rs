@@ -4,9 +4,9 @@ use std::io::{self, BufRead};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::Call;
-use super::paper::{self, Paper};
-use super::talk::{self, Stopped, Talk, WRONG, agree, put};
+use super::CommandArgs;
+use super::daemon::{self, Daemon, Stop, WRONG, agree, put};
+use super::printer::{self, Printer};
 use super::text;
 use crate::command::parts::subjects;
 use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
@@ -15,11 +15,11 @@ use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
 const MOST: usize = 100_000;
 
 /// Carries it out. 0: done. 1: refused, failed, or nobody there. 2: wrong usage or configuration.
-pub fn run(file: &Path, call: Call) -> ExitCode {
-    talk::with_store(file, async |store| carry_out(&store, call).await)
+pub fn run(file: &Path, call: CommandArgs) -> ExitCode {
+    daemon::with_store(file, async |store| carry_out(&store, call).await)
 }
 
-async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
+async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
     let named = if call.takes_input() {
         Some(read_subjects(io::stdin().lock())?)
     } else {
@@ -32,7 +32,7 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
             .map(|portion| Some(portion.to_vec()))
             .collect(),
     };
-    let mut talk = Talk::connect(store).await?;
+    let mut daemon = Daemon::connect(store).await?;
     let several = portions.len() > 1;
     let mut confirmed = call.yes;
     if several && !confirmed {
@@ -42,10 +42,10 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
             return Ok(1);
         }
     }
-    let paper = Paper::of(&io::stdout());
+    let printer = Printer::of(&io::stdout());
     let mut outcomes = Vec::new();
     for (number, portion) in portions.into_iter().enumerate() {
-        let mut asked = wire::Call {
+        let mut asked = wire::RemoteCall {
             command: call.spec.name.to_owned(),
             words: call.words.clone(),
             values: call.values.clone(),
@@ -55,65 +55,65 @@ async fn carry_out(store: &Path, mut call: Call) -> Result<u8, Stopped> {
         if let Some(portion) = portion {
             asked.values.insert(subjects::FIELD.to_owned(), portion);
         }
-        let mut outcome = ask(&mut talk, asked.clone()).await?;
+        let mut outcome = ask(&mut daemon, asked.clone()).await?;
         if let Outcome::Ask { values, .. } = &outcome
-            && agree(&paper::question(&outcome), call.json)?
+            && agree(&printer::question(&outcome), call.json)?
         {
             asked.confirmed = true;
             if let Some(values) = values.clone() {
                 asked.words.clear();
                 asked.values = values;
             }
-            outcome = ask(&mut talk, asked.clone()).await?;
+            outcome = ask(&mut daemon, asked.clone()).await?;
         }
         if call.all {
-            outcome = all_pages(&mut talk, asked, outcome).await?;
+            outcome = all_pages(&mut daemon, asked, outcome).await?;
         }
         if !call.json {
-            show(&outcome, &call, &paper)?;
+            show(&outcome, &call, &printer)?;
         }
         outcomes.push(outcome);
     }
     if call.json {
-        put(&paper::json(&outcomes))?;
+        put(&printer::json(&outcomes))?;
     }
     Ok(outcomes.iter().map(code).max().unwrap_or(0))
 }
 
 /// One subject a line; empty lines and comments (`# …`) name nobody, `#17` does.
-fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stopped> {
+fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
     let mut named = Vec::new();
     for line in input.lines() {
-        let line = line.map_err(|why| Stopped::wrong(text::cannot_read_input(&why)))?;
+        let line = line.map_err(|why| Stop::wrong(text::cannot_read_input(&why)))?;
         let line = line.trim();
         if line.is_empty() || line == "#" || line.starts_with("# ") {
             continue;
         }
         if named.len() == MOST {
-            return Err(Stopped::wrong(text::too_much_input(MOST)));
+            return Err(Stop::wrong(text::too_much_input(MOST)));
         }
         named.push(line.to_owned());
     }
     if named.is_empty() {
-        return Err(Stopped::wrong(String::from(text::EMPTY_INPUT)));
+        return Err(Stop::wrong(String::from(text::EMPTY_INPUT)));
     }
     Ok(named)
 }
 
 /// What came of a command.
-async fn ask(talk: &mut Talk, call: wire::Call) -> Result<Outcome, Stopped> {
-    match talk.ask(&Question::Call(call)).await? {
+async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Stop> {
+    match daemon.ask(&Question::Call(call)).await? {
         Answer::Outcome(outcome) => Ok(outcome),
-        _ => Err(Stopped::failed(String::from(text::ANOTHER_VERSION))),
+        _ => Err(Stop::failed(String::from(text::ANOTHER_VERSION))),
     }
 }
 
 /// The pages behind this one, added to it.
 async fn all_pages(
-    talk: &mut Talk,
-    mut asked: wire::Call,
+    daemon: &mut Daemon,
+    mut asked: wire::RemoteCall,
     mut first: Outcome,
-) -> Result<Outcome, Stopped> {
+) -> Result<Outcome, Stop> {
     while let Outcome::Rows {
         rows,
         cells,
@@ -128,7 +128,7 @@ async fn all_pages(
         asked
             .values
             .insert(String::from("page"), vec![page.to_string()]);
-        match ask(talk, asked.clone()).await? {
+        match ask(daemon, asked.clone()).await? {
             Outcome::Rows {
                 rows: more,
                 cells: more_cells,
@@ -152,13 +152,13 @@ async fn all_pages(
 }
 
 /// Answers go to standard output, what went wrong to the other one.
-fn show(outcome: &Outcome, call: &Call, paper: &Paper) -> Result<(), Stopped> {
+fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
     match outcome {
-        Outcome::Done { .. } | Outcome::Rows { .. } => put(&paper.answer(outcome, call)),
+        Outcome::Done { .. } | Outcome::Rows { .. } => put(&printer.answer(outcome, call)),
         // It was shown when it was asked.
         Outcome::Ask { .. } => Ok(()),
         _ => {
-            eprintln!("{}", Paper::of(&io::stderr()).answer(outcome, call));
+            eprintln!("{}", Printer::of(&io::stderr()).answer(outcome, call));
             Ok(())
         }
     }

@@ -1,0 +1,283 @@
+//! Reading the value of a key: a method for each type, and what can be done with what was read.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use toml::de::DeValue;
+
+use super::{
+    key::{ConfigKey, ROLES, ROOMS, RULES, within},
+    problem::Place,
+    section::{Section, TomlType},
+    values::{duration, one_of, term},
+};
+use crate::core::Term;
+
+impl<'r, 'f> Section<'r, 'f> {
+    /// A text that means something.
+    pub(super) fn text<T>(
+        &mut self,
+        name: &'static str,
+        takes: &str,
+        example: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> KeyRead<'_, 'r, 'f, T> {
+        let example = format!("\"{example}\"");
+        self.take(TomlType::Text, name, takes.to_owned(), example)
+            .map(|_, value| parse(value.as_str().unwrap_or_default()))
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&'static str, T)],
+        example: &str,
+    ) -> KeyRead<'_, 'r, 'f, T> {
+        self.text(name, &listed(words), example, |text| one_of(text, words))
+    }
+
+    /// A finite length of time.
+    pub(super) fn duration(
+        &mut self,
+        name: &'static str,
+        example: &str,
+    ) -> KeyRead<'_, 'r, 'f, Duration> {
+        self.text(name, "a duration", example, duration)
+    }
+
+    /// A length of time, or for ever.
+    pub(super) fn term(&mut self, name: &'static str, example: &str) -> KeyRead<'_, 'r, 'f, Term> {
+        self.text(name, "a duration", example, term)
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str, example: bool) -> KeyRead<'_, 'r, 'f, bool> {
+        self.take(
+            TomlType::Flag,
+            name,
+            "true or false".to_owned(),
+            example.to_string(),
+        )
+        .map(|_, value| Ok(value.as_bool().unwrap_or_default()))
+    }
+
+    /// A number without a fraction, both bounds included.
+    pub(super) fn whole(
+        &mut self,
+        name: &'static str,
+        bounds: RangeInclusive<u32>,
+        example: u32,
+    ) -> KeyRead<'_, 'r, 'f, u32> {
+        let takes = match bounds.end() {
+            &u32::MAX => format!("a whole number from {} on", bounds.start()),
+            most => format!("a whole number from {} to {most}", bounds.start()),
+        };
+        let example = example.to_string();
+        let read = self.take(TomlType::Number, name, takes, example);
+        read.ranged(|number| {
+            let within = f64::from(*bounds.start())..=f64::from(*bounds.end());
+            // The range makes the cast exact.
+            (number.fract() == 0.0 && within.contains(&number)).then_some(number as u32)
+        })
+    }
+
+    /// A number that `parse` takes.
+    pub(super) fn number<T>(
+        &mut self,
+        name: &'static str,
+        takes: &str,
+        example: &str,
+        parse: impl FnOnce(f64) -> Option<T>,
+    ) -> KeyRead<'_, 'r, 'f, T> {
+        self.take(TomlType::Number, name, takes.to_owned(), example.to_owned())
+            .ranged(parse)
+    }
+
+    /// A list of numbers; `parse` is also given the ones before.
+    pub(super) fn numbers<T>(
+        &mut self,
+        name: &'static str,
+        example: &str,
+        parse: impl Fn(f64, &[(T, Place)]) -> Result<T, String>,
+    ) -> KeyRead<'_, 'r, 'f, Vec<(T, Place)>> {
+        self.take(
+            TomlType::Numbers,
+            name,
+            "a list of numbers".to_owned(),
+            example.to_owned(),
+        )
+        .each(|value, before| parse(number(value), before))
+    }
+
+    /// A list of texts, each with its place; those that are wrong are reported one by one.
+    pub(super) fn texts<T>(
+        &mut self,
+        name: &'static str,
+        takes: &str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> KeyRead<'_, 'r, 'f, Vec<(T, Place)>> {
+        self.take(TomlType::Texts, name, takes.to_owned(), example.to_owned())
+            .each(|value, _| parse(value.as_str().unwrap_or_default()))
+    }
+}
+
+/// What was read for a key.
+pub(super) struct KeyRead<'t, 'r, 'f, T> {
+    pub(super) table: &'t mut Section<'r, 'f>,
+    pub(super) key: ConfigKey,
+    pub(super) takes: String,
+    pub(super) example: String,
+    /// Whether the key is in the file, usable or not.
+    pub(super) was_there: bool,
+    pub(super) value: Option<(T, Place)>,
+}
+
+impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
+    /// The value, or the default of a key that is not there.
+    pub(super) fn or(self, default: T) -> T
+    where
+        T: Clone + PartialEq + Send + Sync + 'static,
+    {
+        let value = self.value.map_or(default, |(value, _)| value);
+        self.table.keep(self.key.name, &value);
+        value
+    }
+
+    /// The value, if there is one.
+    pub(super) fn optional(self) -> Option<T>
+    where
+        T: Clone + PartialEq + Send + Sync + 'static,
+    {
+        let value = self.value.map(|(value, _)| value);
+        self.table.keep(self.key.name, &value);
+        value
+    }
+
+    /// The value and its place. Reloads do not compare it: that is left to [`Section::keep`].
+    pub(super) fn placed(self) -> Option<(T, Place)> {
+        self.value
+    }
+
+    /// The same, where a missing key is a problem.
+    pub(super) fn required(self) -> Self {
+        if !self.was_there && !self.table.unusable {
+            let ConfigKey { section, name, .. } = self.key;
+            let of = match section {
+                ROLES => " of this role".to_owned(),
+                ROOMS => " of this room".to_owned(),
+                RULES => " of this rule".to_owned(),
+                _ => within(section),
+            };
+            let said = format!(
+                "`{name}`{of} is missing: {}; for example `{name} = {}`",
+                self.takes, self.example
+            );
+            self.table.missing.push((name, said));
+        }
+        self
+    }
+
+    /// Reads on; what is wrong is reported with the key and the example.
+    pub(super) fn map<U>(
+        self,
+        read: impl FnOnce(&mut Section<'r, 'f>, T) -> Result<U, String>,
+    ) -> KeyRead<'t, 'r, 'f, U> {
+        let KeyRead {
+            table,
+            key,
+            takes,
+            example,
+            was_there,
+            value,
+        } = self;
+        let value = value.and_then(|(value, place)| {
+            let read =
+                read(table, value).map_err(|said| table.say(key, &example, place.clone(), &said));
+            Some((read.ok()?, place))
+        });
+        KeyRead {
+            table,
+            key,
+            takes,
+            example,
+            was_there,
+            value,
+        }
+    }
+}
+
+impl<'t, 'r, 'f> KeyRead<'t, 'r, 'f, DeValue<'f>> {
+    fn ranged<T>(self, parse: impl FnOnce(f64) -> Option<T>) -> KeyRead<'t, 'r, 'f, T> {
+        let takes = self.takes.clone();
+        self.map(|_, value| {
+            let number = number(&value);
+            parse(number).ok_or_else(|| format!("{number} is not {takes}"))
+        })
+    }
+
+    /// Reads each value of a list, given those before it.
+    fn each<T>(
+        self,
+        mut read: impl FnMut(&DeValue<'f>, &[(T, Place)]) -> Result<T, String>,
+    ) -> KeyRead<'t, 'r, 'f, Vec<(T, Place)>> {
+        let (key, example) = (self.key, self.example.clone());
+        let mut is_right = true;
+        let read = self.map(|table, value| {
+            let mut all = Vec::new();
+            let list = match value {
+                DeValue::Array(list) => list,
+                _ => return Ok(all),
+            };
+            for one in list {
+                match read(one.get_ref(), &all) {
+                    Ok(value) => all.push((value, one.span())),
+                    Err(said) => {
+                        is_right = false;
+                        table.say(key, &example, one.span(), &said);
+                    }
+                }
+            }
+            Ok(all)
+        });
+        let value = read.value.filter(|_| is_right);
+        KeyRead { value, ..read }
+    }
+}
+
+impl<T: Clone + PartialEq + Send + Sync + 'static> KeyRead<'_, '_, '_, Vec<(T, Place)>> {
+    /// The values without their places; none if the key is not there.
+    pub(super) fn list(self) -> Vec<T> {
+        let list: Vec<T> = self
+            .value
+            .into_iter()
+            .flat_map(|(list, _)| list)
+            .map(|(value, _)| value)
+            .collect();
+        self.table.keep(self.key.name, &list);
+        list
+    }
+}
+
+/// Not a number if it is none.
+fn number(value: &DeValue<'_>) -> f64 {
+    match value {
+        DeValue::Integer(typed) => {
+            i64::from_str_radix(&typed.as_str().replace('_', ""), typed.radix())
+                .map_or(f64::NAN, |number| number as f64)
+        }
+        DeValue::Float(typed) => typed.as_str().replace('_', "").parse().unwrap_or(f64::NAN),
+        _ => f64::NAN,
+    }
+}
+
+/// `"a", "b" or "c"`.
+fn listed<T>(words: &[(&'static str, T)]) -> String {
+    let words: Vec<_> = words
+        .iter()
+        .map(|(word, _)| format!("\"{word}\""))
+        .collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
