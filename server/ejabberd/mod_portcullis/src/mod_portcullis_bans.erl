@@ -6,8 +6,8 @@
 %%% dealt with whenever a node joins or leaves a cluster. Each node has its own, for each node asks for itself.
 %%%
 %%% One process per virtual host owns both and makes all changes; mod_portcullis_sync tells it which. It does nothing else,
-%%% so that a fault in the exchange with portcullis cannot take the table away (what happened to mod_fail2ban in
-%%% ejabberd#4211).
+%%% so that a fault in the exchange with portcullis cannot take the table away. In ejabberd#4211 mod_fail2ban has lost its
+%%% table, and lets everybody in without a word.
 -module(mod_portcullis_bans).
 -behaviour(gen_server).
 -export([start_link/1]).
@@ -31,9 +31,11 @@
 %% Which kinds of subjects with which prefix lengths there are, so that a login looks up those alone.
 -type lengths() :: #{{address | network | pair, mod_portcullis_net:family(), non_neg_integer()} => pos_integer()}.
 
+-type dets_name() :: {module(), binary()}.
+
 -record(state, {host :: binary(),
                 table :: atom(),
-                disk :: {module(), binary()} | none,      % name of the dets table; none: it cannot be opened
+                disk :: {open, dets_name()} | {closed, Why :: binary()},
                 lengths = #{} :: lengths()}).
 
 %% Rows: {subject(), until(), AtStart, Text, generation()}, {mark, mark()} and, in memory only, {lengths, [Length]}.
@@ -150,11 +152,13 @@ change(_, State) -> {{error, unknown_request}, State}.
 handle_cast(ensure_table, State) -> {noreply, with_table(State)};
 handle_cast(_, State) -> {noreply, State}.
 
-%% Bans that are over refuse nobody; removing them frees their memory.
+%% Bans that are over refuse nobody; removing them frees their memory. A file that cannot be written is told again, since
+%% mod_portcullis_health forgets.
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
 handle_info(sweep, State0) ->
     _ = erlang:send_after(?SWEEP_MS, self(), sweep),
     State = with_table(State0),
+    tell_disk(State),
     Now = mod_portcullis_protocol:now_ms(),
     Over = ets:select(State#state.table, [{{'$1', '$2', '_', '_', '_'}, [{'=<', '$2', Now}], ['$1']}]),
     {noreply, lists:foldl(fun remove/2, State, Over)};
@@ -179,13 +183,14 @@ with_table(#state{host = Host, table = Table} = State) ->
 
 open(Host) ->
     Table = ets:new(table(Host), [named_table, protected, set, {read_concurrency, true}]),
-    Disk = open_disk(Host),
-    load(Disk, Table),
-    publish_lengths(#state{host = Host, table = Table, disk = Disk, lengths = count_lengths(Table)}).
+    State = #state{host = Host, table = Table, disk = open_disk(Host)},
+    tell_disk(State),
+    load(State),
+    publish_lengths(State#state{lengths = count_lengths(Table)}).
 
 %% Rows that this version does not know are left alone.
-load(none, _) -> ok;
-load(Disk, Table) ->
+load(#state{disk = {closed, _}}) -> ok;
+load(#state{disk = {open, Disk}, table = Table}) ->
     lists:foreach(fun({_, _, _, _, _} = Row) -> ets:insert(Table, Row);
                      ({mark, _} = Row) -> ets:insert(Table, Row);
                      (_) -> false
@@ -194,42 +199,45 @@ load(Disk, Table) ->
 open_disk(Host) ->
     File = filename:join(mnesia:system_info(directory), "portcullis-held-" ++ binary_to_list(Host) ++ ".dets"),
     case open_file(Host, File) of
-        {ok, Disk} -> Disk;
+        {ok, Disk} -> {open, Disk};
         {error, Reason} ->
             Aside = File ++ ".unreadable",
             _ = file:rename(File, Aside),
-            note(Host, "the held bans on disk could not be read (~0p); the file is now ~ts", [Reason, Aside]),
+            note(Host, text("the held bans on disk could not be read (~0p); the file is now ~ts", [Reason, Aside])),
             open_new(Host, File)
     end.
 
 open_new(Host, File) ->
     case open_file(Host, File) of
-        {ok, Disk} -> Disk;
-        {error, Reason} ->
-            note(Host, "held bans cannot be written to ~ts (~0p): a restart forgets them", [File, Reason]),
-            none
+        {ok, Disk} -> {open, Disk};
+        {error, Reason} -> {closed, text("held bans cannot be written to ~ts (~0p): a restart forgets them", [File, Reason])}
     end.
 
 open_file(Host, File) -> dets:open_file({?MODULE, Host}, [{file, File}, {type, set}, {auto_save, 5000}]).
 
-note(Host, Format, Args) ->
-    mod_portcullis_health:note(Host, disk, unicode:characters_to_binary(io_lib:format(Format, Args))).
+tell_disk(#state{disk = {open, _}}) -> ok;
+tell_disk(#state{host = Host, disk = {closed, Why}}) -> note(Host, Why).
 
-close(#state{disk = none}) -> ok;
-close(#state{disk = Disk}) ->
+note(Host, Text) -> mod_portcullis_health:note(Host, disk, Text).
+
+text(Format, Args) -> unicode:characters_to_binary(io_lib:format(Format, Args)).
+
+close(#state{disk = {closed, _}}) -> ok;
+close(#state{disk = {open, Disk}}) ->
     _ = dets:close(Disk),
     ok.
 
 %% When the disk refuses a change, no more is written: the file then ends with a mark that is true, and after a restart
 %% portcullis is asked for everything since. The bans in memory hold all the same.
-write(_, #state{disk = none} = State) -> State;
-write(Do, #state{host = Host, disk = Disk} = State) ->
+write(_, #state{disk = {closed, _}} = State) -> State;
+write(Do, #state{disk = {open, Disk}} = State) ->
     case Do(Disk) of
         ok -> State;
         {error, Reason} ->
-            note(Host, "held bans can no longer be written to disk (~0p)", [Reason]),
             close(State),
-            State#state{disk = none}
+            Closed = State#state{disk = {closed, text("held bans can no longer be written to disk (~0p)", [Reason])}},
+            tell_disk(Closed),
+            Closed
     end.
 
 %% --- changing
