@@ -1,7 +1,7 @@
-//! From a reported login, or one by hand, to what the rules answer.
+//! Judges login attempts: from a reported login, or failures entered by a person, to the bans that rules impose.
 //!
-//! One chain for both: exemptions, what is refused already, counting, rules, growth. What would
-//! have been refused anyway is not counted, so a ban does not feed on itself.
+//! The steps for both: exemptions, active bans, counting, rules, escalation. A login that is refused anyway is not
+//! counted, so a ban does not extend itself.
 
 mod notice;
 mod past;
@@ -25,28 +25,28 @@ use wanted::{Wanted, chance, evidence, without_the_covered};
 pub use notice::{Notice, Spared};
 pub(super) use past::{bans_that_count, clean_since};
 
-/// How many attempts by hand are taken at once.
+/// The most failures that a person may enter at once.
 pub const ATTEMPTS_AT_ONCE: u32 = 1_000;
 
-/// What the rules judge: logins the server reports, and failures a person reports.
+/// What the rules judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// A login the server reports.
+    /// A login that the server reports.
     Login(Attempt),
-    /// Failed logins by hand: counted as reported ones are, with all that follows.
+    /// Failed logins that a person enters. They count like reported ones.
     ByHand {
-        /// Who.
+        /// The person who enters them.
         actor: Actor,
-        /// Of whom.
+        /// The subject: an account, an address, a network or a pair.
         subject: Subject,
-        /// How many, at most [`ATTEMPTS_AT_ONCE`] at once.
+        /// Number of failures, at most [`ATTEMPTS_AT_ONCE`].
         times: u32,
     },
 }
 
-/// Counts a signal and compares with the rules: the bans they ask for, or why nothing was counted; and what admins
-/// should hear of. Pure, as [`propose`](super::propose::propose()) is: `now` and `fresh` (a source of new event ids)
-/// are arguments.
+/// Counts a signal and evaluates the rules: returns the bans they impose, or why nothing was counted, and the notices
+/// for admins. Pure like [`propose`](super::propose::propose()): `now` and `fresh` (a source of new event ids) are
+/// arguments.
 pub fn judge(
     ledger: &Ledger,
     tracker: &mut Tracker,
@@ -85,11 +85,11 @@ struct Judge<'a> {
 /// A rule whose limit is reached.
 struct Over {
     subject: Subject,
-    /// What was counted, not weighed.
+    /// Number of failures before they are weighted.
     amount: u32,
-    /// The bans before it that count.
+    /// Number of earlier bans that count.
     count: u32,
-    /// How long the last one was meant to be, where that is a floor.
+    /// Intended length of the last ban, if the next one may not be shorter.
     before: Option<Duration>,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Judge<'a> {
         }
         let reach = &self.policy.rules.reach;
         let place = subject.place();
-        // A whole IPv6 source is written as a network.
+        // One IPv6 source is written as a network.
         let one_source = place.filter(|net| {
             let addr = net.addr();
             matches!(subject, Subject::Pair(..) | Subject::Address(_)) || reach.source(addr) == *net
@@ -145,7 +145,7 @@ impl<'a> Judge<'a> {
         let mut who = LoginOrigin::at(reach, subject.whose(), one_source.map(|net| net.addr()));
         who.network = who.network.or(place.filter(|_| one_source.is_none()));
         who.by_hand = true;
-        // What stands against it: a ban of exactly this, or one that refuses such a login.
+        // Refused by an active ban of exactly this subject, or by one that refuses such a login.
         let trace = self.tracker.hash_attempt(&who, self.now, self.now);
         let refused_by = match self.verdict(&who, &trace) {
             Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
         self.ledger.check(who.account, who.address, known, self.now)
     }
 
-    /// Counts one failure and asks every rule.
+    /// Counts one failure and evaluates every rule.
     fn count(
         &mut self,
         mut who: LoginOrigin<'_>,
@@ -210,7 +210,7 @@ impl<'a> Judge<'a> {
             let term = rule.term(count, before, chance(id));
             let until = at.saturating_add(term);
             if until <= self.now {
-                // Told so late that it would be over: as in fail2ban, it never was.
+                // Reported so late that the ban would be over by now. As in fail2ban, it is not imposed.
                 continue;
             }
             let evidence = evidence(rule, amount, &who, at);
@@ -237,8 +237,8 @@ impl<'a> Judge<'a> {
         without_the_covered(wanted)
     }
 
-    /// Whom a rule would ban now, if anybody. Nearly every failure is far from every limit, so
-    /// what costs little is asked first.
+    /// The subject that a rule would ban now; `None` if it is below its limit. Most failures are far below every
+    /// limit, so the cheap checks come first.
     fn over(
         &self,
         number: usize,
@@ -247,7 +247,7 @@ impl<'a> Judge<'a> {
         trace: &HashedAttempt,
     ) -> Option<Over> {
         let at_most = self.tracker.at_most(number, trace);
-        // Weighed by the worst record there can be: spares the look at the real one.
+        // Upper bound with the heaviest repeat-offender weight, so that most failures skip the ledger.
         if at_most == 0 || at_most.saturating_mul(rule.weight(u32::MAX)) < rule.limit {
             return None;
         }
@@ -285,7 +285,7 @@ impl<'a> Judge<'a> {
                 .map_or(0, |address| self.tracker.accounts_at(address));
             return Some(Spared::Shared { accounts });
         }
-        // A guard is no ban of the account: it keeps strangers away from it.
+        // An account lockdown does not ban an exempt account: it only refuses sources that never logged in to it.
         if rule.key != Key::Account {
             let by_policy = self.policy.exempts(subject);
             let by_ledger = || {

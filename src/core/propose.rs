@@ -1,8 +1,7 @@
 //! From an intent to the events to append, or to an answer when there is nothing to append.
 //!
-//! The intents stand in `intent.rs`. Whether an order changes anything, and what, is for
-//! `decide.rs`; who may give it, for `permits.rs`; taking back is a matter of its own (`undo.rs`).
-//! What is proposed changes nothing: the fold does.
+//! `intent.rs` has the intents, `decide.rs` what an order changes, `permits.rs` who may give it, and `undo.rs` the
+//! undo. Nothing here changes the ledger; only the fold does.
 
 mod decide;
 mod intent;
@@ -22,21 +21,21 @@ use decide::Case;
 
 pub use intent::{Action, BanOrder, ExemptionOrder, HistoryOrder, Intent, Order};
 
-/// What an intent or a signal leads to.
+/// The result of an intent or a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-// One at a time, made and matched: a box would only cost an allocation for each order.
+// Proposals are made and matched one at a time; a box would cost an allocation per order.
 #[expect(clippy::large_enum_variant)]
 pub enum Proposal {
-    /// Append these; the fold will rule.
+    /// Append these events; the fold rules on them.
     Events(Vec<Event>),
-    /// Nothing to append: this is the answer.
+    /// Append nothing; this is the answer.
     Answer(Ruling),
 }
 
-/// How many ended bans one tick writes down at most; the next tick takes the rest.
+/// The most expired bans that one tick ends; the next tick ends the rest.
 pub const ENDED_AT_ONCE: usize = 1_000;
 
-/// With how many others, at most, a subject is forgotten at once.
+/// The most other subjects that one order forgets together with its subject.
 pub const FORGOTTEN_AT_ONCE: usize = 1_000;
 
 /// From an intent to events. Pure: `now` and `fresh` (a source of new event ids) are arguments.
@@ -79,8 +78,8 @@ pub fn propose(
     }
 }
 
-/// The events an order leads to, once it is known what it changes: one for each subject that
-/// changes with its own.
+/// The events of an order whose change is known: one for each subject that changes with its own, then one for its
+/// own.
 fn ordered(
     case: &Case<'_>,
     change: Change,
@@ -121,16 +120,16 @@ fn ordered(
         .into_iter()
         .map(|subject| event(subject, change.clone(), Personal::default()))
         .collect();
-    // Last: what is told of the order is what came of its own subject.
+    // The event of the order's own subject is the last one: its ruling answers the order.
     events.push(event(&order.subject, change, personal));
     events
 }
 
-/// A decision made elsewhere. What it did there cannot be undone by a policy here; a ban that would
-/// still stand must be one that may.
+/// Imports an event that was decided elsewhere. Policy here does not undo what it did there, but a ban that would
+/// still be active must be allowed here.
 fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
     let subject = &event.subject;
-    // The clock here may have written down the end of a ban before its own event came.
+    // The clock here may have recorded the end of the ban before this event arrived.
     if event.change == Change::Ban(BanChange::Expired) && ledger.current(subject).is_none() {
         let last = ledger.last(subject).cloned();
         return Proposal::Answer(Ruling::Ban(BanRuling::NotBanned(subject.clone(), last)));
@@ -155,7 +154,7 @@ fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Pr
     }])
 }
 
-/// The event that writes down that a ban's time is over.
+/// The event that records that a ban's term is over.
 fn expire(ledger: &Ledger, ban: &Ban, now: Timestamp, id: EventId) -> Event {
     Event::decided(
         id,

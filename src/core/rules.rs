@@ -1,12 +1,12 @@
-//! The rules for automatic bans, as data: what is counted by which key, when that is too much,
-//! what the answer is and how it grows (`growth.rs`).
+//! The rules for automatic bans, as data: the key that failures are counted by, the limit, and the ban with its
+//! escalation (`growth.rs`).
 //!
-//! | key | what is banned | whom it touches |
+//! | key | what is banned | who is refused |
 //! | --- | --- | --- |
-//! | address | the address, for IPv6 its /64 | strangers there |
-//! | network | its /24 or /48 | strangers there |
-//! | account | the account gets a guard | sources that never logged in to it |
-//! | pair | the account from this address | just that, also one that logged in before |
+//! | address | the address, for IPv6 its /64 | accounts that never logged in from there |
+//! | network | its /24 or /48 | accounts that never logged in from there |
+//! | account | the account is locked down | sources that never logged in to it |
+//! | pair | the account at this source | only that pair, even if it logged in before |
 
 mod default;
 mod growth;
@@ -24,16 +24,16 @@ use super::tracker::{Bounds, LoginOrigin};
 pub use growth::{CAP, Growth, Milli};
 pub use reach::Reach;
 
-/// What a rule keeps count by.
+/// The key that a rule counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
-    /// One address; for IPv6 one prefix ([`Reach`]).
+    /// One source: an IPv4 address or an IPv6 prefix ([`Reach`]).
     Address,
-    /// The network around an address.
+    /// The network of an address.
     Network,
-    /// The account somebody wants to log in to.
+    /// The account that the login was for.
     Account,
-    /// An account from one address.
+    /// An account at one source.
     Pair,
 }
 
@@ -42,16 +42,16 @@ pub enum Key {
 pub enum Counts {
     /// Failed logins.
     Failures,
-    /// Different accounts they were for.
+    /// Different accounts that the failed logins were for.
     Accounts,
-    /// Different addresses they came from.
+    /// Different sources that they came from.
     Addresses,
-    /// Different networks they came from.
+    /// Different networks that they came from.
     Networks,
 }
 
 impl Key {
-    /// All of them, with the word for each.
+    /// All keys, with their words in the configuration.
     pub const NAMES: [(&'static str, Key); 4] = [
         ("address", Key::Address),
         ("network", Key::Network),
@@ -61,7 +61,7 @@ impl Key {
 }
 
 impl Counts {
-    /// All of them, with the word for each.
+    /// All variants, with their words in the configuration.
     pub const NAMES: [(&'static str, Counts); 4] = [
         ("failures", Counts::Failures),
         ("accounts", Counts::Accounts),
@@ -69,8 +69,8 @@ impl Counts {
         ("networks", Counts::Networks),
     ];
 
-    /// Whether counting this by `key` can ever come to more than one: a pair has one account and
-    /// one address, an account is one account.
+    /// Whether this count can exceed 1 for one `key`. A pair has one account and one address, for example, and an
+    /// account is always one account.
     pub fn varies_within(self, key: Key) -> bool {
         match self {
             Counts::Failures => true,
@@ -81,7 +81,7 @@ impl Counts {
     }
 }
 
-/// The word for it, as it stands behind a number: `5 failures`.
+/// The plural, to follow a number: `5 failures`.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Counts::NAMES.iter().find(|(_, counts)| counts == self);
@@ -92,30 +92,30 @@ impl fmt::Display for Counts {
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its name, as it stands in bans and lists.
+    /// Its name, shown in bans and lists.
     pub name: String,
-    /// What it keeps count by.
+    /// The key it counts by.
     pub key: Key,
     /// What it counts.
     pub counts: Counts,
-    /// As many of them are too many; from 1 to [`LIMIT_MAX`].
+    /// The count at which it bans, from 1 to [`LIMIT_MAX`].
     pub limit: u32,
-    /// Within this time, both ends included.
+    /// The time in which failures are counted, both ends included.
     pub window: Duration,
-    /// How long the first ban is.
+    /// Length of the first ban.
     pub ban: Duration,
-    /// How later ones grow; `None`: they do not.
+    /// Escalation of later bans; `None`: they are as long as the first.
     pub growth: Option<Growth>,
-    /// Only tell what it would have done.
+    /// Whether it only reports what it would have done.
     pub dry_run: bool,
 }
 
-/// The highest limit of a rule: a key keeps that many times at most.
+/// The highest limit of a rule. A key keeps at most that many failures.
 pub const LIMIT_MAX: u32 = 500;
 
 impl Rule {
-    /// The term of a ban: `count` bans were before it and still count, the last of them was
-    /// `before` long, `chance` is 64 random bits.
+    /// The term of a ban after `count` earlier bans that count, the last of which was `before` long. `chance` is 64
+    /// random bits for the jitter.
     pub fn term(&self, count: u32, before: Option<Duration>, chance: u64) -> Duration {
         match &self.growth {
             None => self.ban,
@@ -123,7 +123,7 @@ impl Rule {
         }
     }
 
-    /// How many of `count` bans still count when the last one ended `quiet` ago.
+    /// How many of `count` bans still count, `quiet` after the last one ended.
     pub fn remembered(&self, count: u32, quiet: Duration) -> u32 {
         match &self.growth {
             None => count,
@@ -131,7 +131,7 @@ impl Rule {
         }
     }
 
-    /// How many failures one failure counts for a subject with `count` earlier bans.
+    /// Weight of one failure of a subject with `count` earlier bans; 1 without escalation by `known_bad_weight`.
     pub fn weight(&self, count: u32) -> u32 {
         match &self.growth {
             Some(growth) if growth.known_bad_weight && count > 0 => 2u32
@@ -155,46 +155,49 @@ impl Rule {
     }
 }
 
-/// All rules, and what they need to know of sources.
+/// All rules, and how sources are told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// The rules.
+    /// The rules, in the order of the configuration.
     pub table: Vec<Rule>,
-    /// Addresses behind which others sit, who cannot be told apart by it: never banned
-    /// themselves; only pairs answer there.
+    /// Proxies and gateways, behind which users cannot be told apart by address. They are never banned by rules; only
+    /// rules by pair apply there.
     pub proxies: Vec<IpNet>,
-    /// How far an address reaches.
+    /// Which addresses count as one source.
     pub reach: Reach,
-    /// A source to which so many accounts logged in is shared: treated like a proxy.
+    /// The number of accounts with a login from one source at which it is shared. A shared source is treated like a
+    /// proxy.
     pub shared_accounts: u32,
-    /// How long a login is remembered as a good one.
+    /// How long a successful login makes a source trusted for the account.
     pub known_for: Duration,
-    /// Repeated failures of one account from one address count once toward the address until
-    /// they pause for so long: a stale saved password. Only where a rule by pair bans the
-    /// guesser: without one every failure counts.
+    /// Repeat window: failures of one account from one source count once for the source until they pause for this
+    /// long, because they usually come from a client with a stale password. Needs a rule by pair that stops a
+    /// guesser; without one every failure counts.
     pub quiet: Duration,
-    /// How many different accounts one that does not exist counts as.
+    /// How many accounts a failure counts for if its account does not exist.
     pub unknown_weight: u32,
-    /// So long after an un-ban by hand no rule bans the same subject.
+    /// Cooldown after an un-ban by a person: failures before its end do not count, so that no rule bans the subject
+    /// again at once.
     pub grace: Duration,
-    /// How much is counted at most. Seen when the program starts.
+    /// Memory bounds of the tracker. Read at start only.
     pub bounds: Bounds,
 }
 
 impl Rules {
-    /// Whether a rule by pair answers a guesser who tries one account over and over.
+    /// Whether some rule by pair stops a guesser who keeps trying one account.
     pub fn pairs_answer(&self) -> bool {
         self.table
             .iter()
             .any(|rule| rule.key == Key::Pair && !rule.dry_run)
     }
 
-    /// Whether an address is a declared proxy.
+    /// Whether an address belongs to a declared proxy.
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|proxy| proxy.contains(&address))
     }
 
-    /// How much one mark can count for: an account that does not exist is worth several.
+    /// The most that one failure can count for: where accounts are counted, one that does not exist counts as
+    /// several.
     pub(super) fn heaviest(&self, counts: Counts) -> u32 {
         match counts {
             Counts::Accounts => self.unknown_weight.max(1),
@@ -202,7 +205,7 @@ impl Rules {
         }
     }
 
-    /// Whom a rule by `key` bans.
+    /// The subject that a rule by `key` bans; `None` if the attempt does not name it.
     pub fn subject(
         &self,
         key: Key,

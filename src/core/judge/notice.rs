@@ -1,40 +1,40 @@
-//! What admins should hear of although nothing was done.
+//! Notices: what admins should know although no ban was imposed.
 
 use std::fmt;
 
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 
-/// Something an admin should hear of although nothing was done.
+/// A rule reached its limit but imposed no ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The rule whose limit was reached.
+    /// Name of the rule.
     pub rule: String,
-    /// Whom it would have banned.
+    /// The subject that it would have banned.
     pub subject: Subject,
-    /// Until when.
+    /// When that ban would have ended.
     pub until: Timestamp,
-    /// What led to it, for admins.
+    /// Evidence for admins: failures, window, last attempt.
     pub evidence: String,
-    /// Why it was not.
+    /// Why no ban was imposed.
     pub spared: Spared,
 }
 
 /// Why a rule did not ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spared {
-    /// The rule only tells.
+    /// The rule is in dry run.
     DryRun,
-    /// Many accounts log in from there, or it is a declared proxy: pairs answer.
+    /// The source is shared by many accounts or is a declared proxy; rules by pair apply there instead.
     Shared {
-        /// How many accounts did.
+        /// Number of accounts that logged in from the source.
         accounts: u32,
     },
-    /// It is exempt, or a ban would hit what is.
+    /// The subject is exempt, or a ban of it would cover something exempt; with the exemption.
     Exempt(String),
 }
 
-/// `dry run of address-failures: 203.0.113.7 would be banned until …: …`.
+/// For example `dry run of address-failures: 203.0.113.7 would be banned until …: …`.
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Notice {

@@ -1,4 +1,4 @@
-//! What of a subject's past counts when it is judged.
+//! Which part of a subject's history counts when a login is judged.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::core::rules::Rule;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 
-/// Failures before this do not count for a subject: since then there was a ban of it, or it, its
-/// account or its source was un-banned by hand (with a time of grace) or forgotten.
+/// The time before which failures do not count for a subject. It is the latest of: its last ban; the last un-ban by a
+/// person (plus the cooldown) or `forget` of the subject, its account or its source.
 pub(in crate::core) fn clean_since(
     ledger: &Ledger,
     policy: &Policy,
@@ -38,7 +38,8 @@ pub(in crate::core) fn clean_since(
         .unwrap_or(Timestamp::from_millis(i64::MIN))
 }
 
-/// How many bans of a subject count for a rule, and how long the last one was meant to be.
+/// Number of bans of a subject that count for a rule, and the intended length of the last one if the next may not be
+/// shorter.
 pub(in crate::core) fn bans_that_count(
     ledger: &Ledger,
     rule: &Rule,
@@ -50,6 +51,6 @@ pub(in crate::core) fn bans_that_count(
     };
     let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
     let count = rule.remembered(record.count, quiet);
-    // After decay the term is smaller again: the last one is no floor any more.
+    // After decay the term starts lower again, so the last ban is no lower bound any more.
     (count, record.length.filter(|_| count == record.count))
 }

@@ -1,4 +1,4 @@
-//! What rules ask for at once, and which of it is needed.
+//! The bans that several rules want for one attempt, and which of them are needed.
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,7 @@ use crate::core::subject::{Account, Subject};
 use crate::core::time::{Timestamp, in_words};
 use crate::core::tracker::LoginOrigin;
 
-/// A ban a rule asks for.
+/// A ban that a rule wants to impose.
 pub(super) struct Wanted<'a> {
     pub(super) rule: &'a Rule,
     pub(super) subject: Subject,
@@ -18,12 +18,12 @@ pub(super) struct Wanted<'a> {
     pub(super) evidence: String,
 }
 
-/// One ban a subject, the longest; and none for what another one covers as long.
+/// Keeps one ban per subject, the longest, and drops bans that a wider one covers for as long.
 pub(super) fn without_the_covered(mut wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
     if wanted.len() < 2 {
         return wanted;
     }
-    // Wide ones first, so that the narrow ones are compared with what is kept.
+    // Wide bans come first, so that narrow ones are compared with those that were kept.
     let width = |wanted: &Wanted<'_>| match wanted.rule.key {
         Key::Network => 0,
         Key::Address => 1,
@@ -47,14 +47,14 @@ pub(super) fn without_the_covered(mut wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>
     kept
 }
 
-/// The chance in a term comes from the event's id, which is nothing but chance.
+/// 64 random bits for the jitter of a term, taken from the event's random id.
 pub(super) fn chance(id: EventId) -> u64 {
     id.0.iter()
         .skip(8)
         .fold(0, |chance, byte| chance << 8 | u64::from(*byte))
 }
 
-/// What led to a ban, for admins: how many, in which time, and the last one.
+/// The evidence for a ban, for admins: number of failures, window and the last attempt.
 pub(super) fn evidence(rule: &Rule, amount: u32, who: &LoginOrigin<'_>, at: Timestamp) -> String {
     let shown = |account: Option<&Account>| account.map_or("?".to_owned(), ToString::to_string);
     let from = match (who.address, who.network) {

@@ -1,4 +1,4 @@
-//! What an order changes, or the answer when it changes nothing. One function a kind of order.
+//! What an order changes, or the answer when it changes nothing. One function per kind of order.
 
 use super::{Action, BanOrder, ExemptionOrder, HistoryOrder, Order};
 use crate::core::actor::Role;
@@ -14,12 +14,12 @@ use crate::core::watch::Watch;
 /// The change an order leads to, or the answer when it leads to none.
 pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;
 
-/// An order beside all that decides about it.
+/// An order and everything that the decision about it depends on.
 pub(super) struct Case<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) policy: &'a Policy,
     pub(super) order: &'a Order,
-    /// The ban of exactly this subject that is in force.
+    /// The active ban of exactly this subject.
     pub(super) standing: Option<&'a Ban>,
     pub(super) now: Timestamp,
 }
@@ -66,7 +66,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A ban, or other terms for the one in force. What is not said stays as it is.
+    /// Imposes a ban, or changes the terms of the active one. Whatever the order leaves open stays as it is.
     fn ban(&self, term: Option<Term>, reason: Option<&str>, note: Option<&str>) -> Decision {
         let insists = matches!(self.order.what, Action::Ban(BanOrder::Force { .. }));
         let wanted = match (term, self.standing) {
@@ -77,8 +77,8 @@ impl<'a> Case<'a> {
                 .default_term_for(self.order.actor.role, self.now),
         };
         self.permits_ban(wanted, reason, note)?;
-        // One account or address can be insisted on. What covers or concerns more than was allowed stays let in
-        // whatever ban there is (`Ledger::check`): `unallow` comes first.
+        // Only a ban of one account or address can be forced. A forced ban of a network or pair would not refuse an
+        // exempt address (`Ledger::check`), so the exemption must be revoked first.
         let is_one = matches!(
             self.order.subject,
             Subject::Account(_) | Subject::Address(_)
@@ -95,7 +95,8 @@ impl<'a> Case<'a> {
             };
             return Ok((change, noted(note)));
         };
-        // A ban from before an exemption that came back by an undo stands, and does not hold until somebody insists.
+        // An undo may restore an exemption over an older ban. That ban stays on record but is not enforced until an
+        // admin forces it.
         let newly_insists = insists && !ban.insisted && self.nobody_allowed().is_err();
         let reason = reason.unwrap_or(&ban.reason).to_owned();
         let is_same = until == ban.until && reason == ban.reason && note.is_none();
@@ -110,7 +111,7 @@ impl<'a> Case<'a> {
         Ok((change, noted(note)))
     }
 
-    /// A ban taken over. The one that stands may become longer by it, and keeps its reason.
+    /// Imports a ban. The active ban may be extended by it, and keeps its reason.
     fn adopt(&self, reason: &str, note: Option<&str>, term: Term) -> Decision {
         self.permits_ban(term, Some(reason), note)?;
         self.nobody_allowed()?;
@@ -135,7 +136,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// A ban made longer. A length is added to the end it has; an end is set.
+    /// Extends the active ban. A length is added to its end; a point in time becomes its end.
     fn extend(&self, by: Term) -> Decision {
         self.needs(Role::Moderator, "Extending a ban")?;
         let Some(ban) = self.standing else {
@@ -227,7 +228,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// No exemption given by `allow` stands against a ban.
+    /// Refuses the ban if an exemption granted by `allow` covers the subject.
     fn nobody_allowed(&self) -> Result<(), Refusal> {
         let subject: &Subject = &self.order.subject;
         match self.ledger.exemption(subject, self.now) {
@@ -237,8 +238,8 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Whether a ban taken over lasts longer than the one that stands. A length is compared with the
-/// length, or the same list would make its bans longer each time.
+/// Whether an imported ban lasts longer than the active one. A length is compared with the length, not with the end;
+/// otherwise each import of the same list would extend its bans.
 fn lasts_longer(term: Term, ban: &Ban, now: Timestamp) -> bool {
     match (ban.until, term) {
         (None, _) => false,
@@ -250,7 +251,7 @@ fn lasts_longer(term: Term, ban: &Ban, now: Timestamp) -> bool {
     }
 }
 
-/// A change without anything personal beside it.
+/// A change without private note or evidence.
 pub(super) fn alone(change: Change) -> Decision {
     Ok((change, Personal::default()))
 }

@@ -1,4 +1,4 @@
-//! What may be decided on: what somebody wants done, what was decided elsewhere, and that time went on.
+//! Intents: orders by people, events decided elsewhere, and the passing of time.
 
 use std::net::IpAddr;
 
@@ -11,18 +11,19 @@ pub use crate::core::bans::BanOrder;
 pub use crate::core::exemptions::ExemptionOrder;
 pub use crate::core::history::HistoryOrder;
 
-/// What [`propose`](super::propose) turns into events. Logins are [`Signal`](crate::core::Signal)s: they are counted first.
+/// The input of [`propose`](super::propose). Logins are [`Signal`](crate::core::Signal)s instead, because they are
+/// counted first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Intent {
-    /// Somebody wants something done.
+    /// A person's order.
     Order(Order),
-    /// A decision made elsewhere, to stand in the history here as it was: with its own id, time,
-    /// author and terms; what it was based on there means nothing here. History only goes on: one
-    /// that is older than the last change of its subject here is [`Ruling::Stale`](crate::core::Ruling::Stale).
+    /// An event decided elsewhere, to be added to the history with its own id, time, author and terms. The version it
+    /// was based on there is ignored. An event that is older than the last change of its subject here is
+    /// [`Ruling::Stale`](crate::core::Ruling::Stale).
     Recall(Box<Event>),
-    /// Time went on: bans whose end has come are written down as ended.
+    /// Time has passed: expired bans are to be recorded as ended.
     Tick,
-    /// The configuration changed: bans by rules that it exempts now end.
+    /// The configuration has changed: bans by rules of subjects that are exempt now are to be lifted.
     Review,
 }
 
@@ -32,29 +33,29 @@ impl From<Order> for Intent {
     }
 }
 
-/// What somebody wants done.
+/// A person's order about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Who.
+    /// The person who gives the order.
     pub actor: Actor,
-    /// The actor's own account, which may not be banned by them.
+    /// The actor's own account, which the order may not ban; `None` if there is none or it is not known.
     pub own_account: Option<Account>,
-    /// The addresses the actor is connected from, as far as the server tells.
+    /// The addresses the actor is connected from, as far as the server reports them.
     pub own_addresses: Vec<IpAddr>,
-    /// The command it is part of, with others or alone; `None`: of none that a person gave.
+    /// The command that the order is part of, alone or with others; `None` if a person gave no command.
     pub command: Option<CommandId>,
-    /// The place in the log up to which the actor knew what was decided when they chose this subject. What another
-    /// person decided about it since is not overruled. `None`: they named the subject just now.
+    /// The last place in the log that the actor had seen when they chose this subject. Changes by other people since
+    /// then are not overruled. `None`: the actor named the subject just now.
     pub seen: Option<Seq>,
-    /// Whom it is about.
+    /// The subject to change.
     pub subject: Subject,
-    /// What.
+    /// What to do.
     pub what: Action,
 }
 
 impl Order {
-    /// An order of somebody whose account and addresses are not known, and that is part of no command. The other methods
-    /// say what differs.
+    /// An order outside of a command, by an actor whose account and addresses are not known. The other methods change
+    /// these defaults.
     pub fn new(actor: Actor, subject: Subject, what: Action) -> Order {
         Order {
             actor,
@@ -67,28 +68,28 @@ impl Order {
         }
     }
 
-    /// Chosen from what had been decided up to this place in the log.
+    /// Sets [`Order::seen`]: the subject was chosen from the state at this place in the log.
     #[must_use]
     pub fn chosen_at(mut self, seen: Seq) -> Order {
         self.seen = Some(seen);
         self
     }
 
-    /// Given by the owner of this account, who may not ban it; `None`: they have none.
+    /// Sets the actor's own account, which the order may not ban; `None`: there is none.
     #[must_use]
     pub fn own_account(mut self, account: Option<Account>) -> Order {
         self.own_account = account;
         self
     }
 
-    /// Given by somebody connected from these addresses, who may not ban them.
+    /// Sets the addresses the actor is connected from, which the order may not ban.
     #[must_use]
     pub fn own_addresses(mut self, addresses: Vec<IpAddr>) -> Order {
         self.own_addresses = addresses;
         self
     }
 
-    /// Part of this command; `None`: of no command.
+    /// Makes the order part of this command; `None`: of no command.
     #[must_use]
     pub fn by_command(mut self, command: impl Into<Option<CommandId>>) -> Order {
         self.command = command.into();
@@ -96,20 +97,20 @@ impl Order {
     }
 }
 
-/// What an order is about: one variant for each part of the state.
+/// What an order is about, with one variant per part of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// The ban of the subject.
     Ban(BanOrder),
     /// The exemption of the subject.
     Exemption(ExemptionOrder),
-    /// What is known of the subject besides.
+    /// The history of the subject.
     History(HistoryOrder),
-    /// Let a person or a room receive these notifications; `None`: those of everybody who chose none.
+    /// Set the notifications that a person or a room receives; `None`: the default ones.
     Subscribe(Option<Watch>),
-    /// Take back the last change of the subject.
+    /// Undo the last change of the subject.
     Undo {
-        /// Which one that was when it was asked for. Is it another by now, nothing is done.
+        /// Place in the log of the change to undo. If another change came after it, nothing is done.
         deed: Seq,
     },
 }

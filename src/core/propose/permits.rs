@@ -1,4 +1,4 @@
-//! Who may give which order: roles, terms, whose ban it is, and that nobody shuts themselves out.
+//! Who may give which order: by role, term and author of the ban; and nobody may lock themselves out.
 
 use super::decide::Case;
 use super::{Action, BanOrder};
@@ -12,7 +12,7 @@ use crate::core::time::Timestamp;
 use crate::core::watch::MOST_WATCHES;
 
 impl Case<'_> {
-    /// Whether the actor's role is enough for `what`, which begins the sentence of the refusal.
+    /// Whether the actor's role is enough for `what`, the first words of the refusal.
     pub(super) fn needs(&self, role: Role, what: &'static str) -> Result<(), Refusal> {
         match self.order.actor.role >= role {
             true => Ok(()),
@@ -40,8 +40,8 @@ impl Case<'_> {
         within("note", note, NOTE_MAX)
     }
 
-    /// May a moderator end this ban or give it other terms? None of a network, none an admin made
-    /// longer than a moderator could, and where so configured none but their own.
+    /// Whether the actor may lift this ban or change its terms. A moderator may not if it bans a network, if an admin
+    /// made it longer than a moderator could, or if moderators may only change their own bans and it is not theirs.
     pub(super) fn permits_change(&self, ban: &Ban) -> Result<(), Refusal> {
         let actor = &self.order.actor;
         if actor.role == Role::Admin {
@@ -117,7 +117,7 @@ impl Case<'_> {
         }
     }
 
-    /// Everybody with a role chooses for themselves; for others and for rooms an admin does.
+    /// Everybody with a role may choose their own notifications; for others and for rooms only an admin may.
     pub(super) fn permits_watch(&self) -> Result<(), Refusal> {
         self.needs(Role::Moderator, "Choosing what to hear")?;
         let own = self.order.own_account.clone().map(Subject::Account);
@@ -131,7 +131,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Nobody acts against themselves, by account or by the address they are connected from.
+    /// Nobody may ban their own account or an address they are connected from.
     pub(super) fn permits_own(&self) -> Result<(), Refusal> {
         self.permits_own_account()?;
         self.permits_own_address()

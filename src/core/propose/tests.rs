@@ -1,4 +1,4 @@
-//! Orders and what came of them, folded as they would be.
+//! Orders and their rulings, folded as the engine does it.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::core::ledger::{Effect, Verdict};
 use crate::core::term::Term;
 use crate::core::{Action, BanChange, BanOrder, BanRuling, HistoryChange, HistoryOrder};
 
-/// A little world: one ledger, one policy, a clock that stands still until told.
+/// One ledger, one policy, and a clock that moves only when a test moves it.
 struct World {
     ledger: Ledger,
     policy: Policy,
@@ -152,7 +152,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
         world.verdict("spam@example.org", "192.0.2.1"),
         Verdict::LetIn
     );
-    // Banned anew before the clock wrote down the end: a second ban, not a change of the first.
+    // Banned again before the clock recorded the end: this is a second ban, not a change of the first.
     let Ruling::Ban(BanRuling::Banned(ban)) = world.ban("spam@example.org", Some("1h"), None)
     else {
         panic!()

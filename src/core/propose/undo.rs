@@ -1,4 +1,4 @@
-//! What was done last to a subject, taken back: by who did it, or by an admin.
+//! Undo of a subject's last change, by the person who made it or by an admin.
 
 use super::decide::{Case, Decision, alone};
 use crate::core::actor::Role;
@@ -11,7 +11,7 @@ use crate::core::term::Term;
 use crate::core::undo::{Deed, Did};
 
 impl Case<'_> {
-    /// `deed` is what was last when the order was given: another one since is not taken back.
+    /// `deed` is the place of the last change when the order was given; a later change is not undone.
     pub(super) fn undo(&self, deed: Seq) -> Decision {
         self.needs(Role::Moderator, "Undoing")?;
         let subject = &self.order.subject;
@@ -46,7 +46,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether a ban may stand again, or with its earlier terms.
+    /// Whether policy allows that a ban becomes active again, or gets its earlier terms back.
     fn permits_return(&self, ban: &Ban) -> Result<(), Refusal> {
         let subject = &self.order.subject;
         self.permits_own()?;
@@ -57,7 +57,7 @@ impl Case<'_> {
         if let Some(end) = ban.until.filter(|end| *end <= self.now) {
             return Err(Refusal::OverByNow(ban.id, end));
         }
-        // A role may have become less since.
+        // The actor's role may be lower than when the ban was made.
         let role = self.order.actor.role.max(ban.by.role);
         self.policy
             .allows_term(role, Term::up_to(ban.until), self.now)

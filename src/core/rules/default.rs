@@ -1,4 +1,4 @@
-//! What holds when the configuration has no rules of its own.
+//! The built-in rules, used when the configuration has none.
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
-//! How the bans of one subject grow from one to the next, and how long earlier ones count.
+//! Escalation: how bans of one subject get longer, and how long earlier ones count.
 
 use std::time::Duration;
 
-/// A number with three decimal places, counted in thousandths: terms must come out the same
-/// everywhere.
+/// A number with three decimal places, in thousandths. Integers give the same terms on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Milli(pub u64);
 
@@ -11,39 +10,38 @@ impl Milli {
     /// 1.
     pub const ONE: Milli = Milli(1_000);
 
-    /// From a number that is not negative and at most a million.
+    /// From a number between 0 and a million; `None` for any other.
     pub fn from_f64(number: f64) -> Option<Milli> {
         let milli = (number * 1_000.0).round();
-        // The bound makes the cast exact.
+        // The range check makes the cast exact.
         (0.0..=1e9).contains(&milli).then_some(Milli(milli as u64))
     }
 }
 
-/// How the bans of one subject grow: fail2ban's increment (`bantime.increment` and what belongs
-/// to it), and what it lacks: memory with an end, and decay.
+/// Escalation as in fail2ban (`bantime.increment` and its options), plus decay and a limit to how long bans count.
 ///
-/// With T for [`Rule::ban`](super::Rule::ban) and c for the bans there were: T at first, then
-/// `max(T, T · 2^min(c,20) · factor)`, or with multipliers `T · factor · m[c]` with the last one
-/// for all further c (so the first of them is never used), as in fail2ban.
+/// With T = [`Rule::ban`](super::Rule::ban) and c = the number of earlier bans that count, the first term is T, and
+/// later ones are `max(T, T · 2^min(c,20) · factor)`. With multipliers they are `T · factor · m[c]`, with the last
+/// one for all higher c. As in fail2ban, the first multiplier is never used.
 ///
-/// Different on purpose: nothing exceeds `cap`, neither the first ban nor by `jitter`; and
-/// `jitter` never makes a ban shorter than the one before, as long as the settings stay.
+/// Differences from fail2ban: no term exceeds `cap`, not even the first one or through `jitter`; and `jitter` never
+/// makes a ban shorter than the last one, as long as the settings stay the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Growth {
     /// fail2ban's `bantime.factor`.
     pub factor: Milli,
-    /// fail2ban's `bantime.multipliers`, never smaller than the one before; empty: doubling.
+    /// fail2ban's `bantime.multipliers`, in ascending order; empty: doubling.
     pub multipliers: Vec<Milli>,
     /// The longest term: fail2ban's `bantime.maxtime`.
     pub cap: Duration,
-    /// Up to so much is added by chance to the second and later terms: fail2ban's `rndtime`.
+    /// Upper bound of the random time added to the second and later terms: fail2ban's `bantime.rndtime`.
     pub jitter: Duration,
-    /// Failures of a subject with c earlier bans count `min(2^(c-1) + 1, limit)`-fold, as in
-    /// fail2ban: of 5 failures, 5, 3, 2, 1 are needed.
+    /// Whether a failure of a subject with c earlier bans counts `min(2^(c-1) + 1, limit)`-fold, as in fail2ban: with
+    /// a limit of 5, a ban takes 5, 3, 2, then 1 failures.
     pub known_bad_weight: bool,
-    /// The bans are forgotten so long after the last of them ended; `None`: never.
+    /// Time after the end of the last ban when all bans stop counting; `None`: never.
     pub memory: Option<Duration>,
-    /// The number of bans halves each time so much has passed since the last ended; `None`: never.
+    /// The number of bans that count halves each time this long has passed since the last one ended; `None`: never.
     pub decay: Option<Duration>,
 }
 
@@ -61,13 +59,13 @@ impl Default for Growth {
     }
 }
 
-/// The cap where none is set.
+/// Default of [`Growth::cap`].
 pub const CAP: Duration = Duration::from_secs(7 * 86_400);
-/// fail2ban doubles no further than this.
+/// fail2ban's highest exponent.
 const DOUBLINGS: u32 = 20;
 
 impl Growth {
-    /// How many of `count` bans still count when the last one ended `quiet` ago.
+    /// How many of `count` bans still count, `quiet` after the last one ended.
     pub fn remembered(&self, count: u32, quiet: Duration) -> u32 {
         if self.memory.is_some_and(|memory| quiet > memory) {
             return 0;
@@ -108,7 +106,7 @@ impl Growth {
             false => grown,
         };
         let jitter = self.jitter.as_millis();
-        // 64 bits of chance are a fraction of all there are.
+        // `chance` as a fraction of all 64-bit values.
         let drawn = (jitter.saturating_mul(u128::from(chance))) >> 64;
         let floor = before.map_or(0, |before| {
             before.as_millis().min(grown.saturating_add(jitter))
@@ -152,7 +150,7 @@ mod tests {
         (0..bans).map(term).collect()
     }
 
-    /// The numbers of ban-engines 4.3, worked out with fail2ban's `BanTimeIncr`.
+    /// The expected terms were computed with fail2ban's `BanTimeIncr`.
     #[test]
     fn terms_grow_as_in_fail2ban() {
         let plain = Growth {

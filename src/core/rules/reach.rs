@@ -1,16 +1,16 @@
-//! How far an address reaches: which others belong to the same source and the same network.
+//! Which addresses count as one source, and which as one network.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// How far an address reaches: which prefix counts as one source, which as its network.
+/// The prefix lengths of sources and networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Prefix length of one IPv6 source: a customer gets a /64.
+    /// Prefix length of an IPv6 source; providers usually assign a /64 per customer.
     pub ipv6: u8,
-    /// Ranges where a source is something else, for example a /128 in the range from which onion
-    /// circuits arrive. What lies in them has nothing else in common: it belongs to no network.
+    /// Ranges with another prefix length, for example /128 in the range of Tor onion circuits. Neighbours in such a
+    /// range have nothing in common, so they belong to no network.
     pub ranges: Vec<(IpNet, u8)>,
 }
 
@@ -29,7 +29,7 @@ const NETWORK_V4: u8 = 24;
 const NETWORK_V6: u8 = 48;
 
 impl Reach {
-    /// What counts as one source with this address.
+    /// The source of an address.
     pub fn source(&self, address: IpAddr) -> IpNet {
         let length = match (self.range(address), address) {
             (Some(length), _) => length,
@@ -39,7 +39,7 @@ impl Reach {
         cut(address, length)
     }
 
-    /// The network around an address, unless its range has none.
+    /// The network of an address; `None` in one of [`Reach::ranges`].
     pub fn network(&self, address: IpAddr) -> Option<IpNet> {
         if self.range(address).is_some() {
             return None;
