@@ -1,4 +1,4 @@
-//! The bans in force, indexed for the one question that is asked on every login.
+//! The index of active bans for login checks.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -36,13 +36,13 @@ impl ActiveBan {
     }
 }
 
-/// The bans in force, by whom they are about. Ended ones are among them until their end is written down.
+/// The active bans, by subject. Expired ones remain until their end is recorded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ActiveBans {
     accounts: Sieved<Account, ActiveBan>,
     guards: Sieved<Account, ActiveBan>,
     pairs: Sieved<Pair, ActiveBan>,
-    /// How many pairs there are with an address of this family and prefix length.
+    /// Number of pairs by address family and prefix length.
     pair_lengths: BTreeMap<(bool, u8), usize>,
     nets: Nets<ActiveBan>,
     count: usize,
@@ -78,7 +78,7 @@ impl ActiveBans {
         }
     }
 
-    /// Removes the ban of a subject, which must be there.
+    /// Removes the ban of a subject. There must be one.
     pub(super) fn remove(&mut self, subject: &Subject) {
         self.count -= 1;
         match subject {
@@ -141,7 +141,7 @@ impl ActiveBans {
         guard.is_in_force(now).then_some((guard, false))
     }
 
-    /// The ban that covers an address; of several the one that ends last.
+    /// The ban that covers an address; of several, the one that ends last.
     pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
         let mut found = None;
         self.nets
@@ -173,7 +173,7 @@ fn length(net: &IpNet) -> (bool, u8) {
     (matches!(net, IpNet::V6(_)), net.prefix_len())
 }
 
-/// A pair as a key; [`Halves`] looks it up without a copy of the account's name.
+/// A pair as a key; [`Halves`] looks it up without copying the account's name.
 #[derive(Debug, PartialEq, Eq)]
 struct Pair(Account, IpNet);
 

@@ -1,5 +1,5 @@
-//! What stands for and against a login: the verdict with its reasons, and how near the rules are
-//! to their limits. For people; nothing is counted and nothing decided by looking.
+//! Explains the verdict on a login to a person: the bans and exemptions behind it, and how far each rule is from its
+//! limit. Changes nothing.
 
 use std::time::Duration;
 
@@ -14,46 +14,46 @@ use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{LoginOrigin, Tracker};
 
-/// What stands for and against a login.
+/// The explanation of the verdict on a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outlook {
-    /// What would be answered now.
+    /// The present verdict.
     pub verdict: Verdict,
-    /// The bans in force that have to do with it, newest first; not all of them refuse it. At most
-    /// [`BANS_TOLD`].
+    /// The active bans that concern the account or the source, newest first, at most [`BANS_TOLD`]. Not all of them
+    /// refuse the login.
     pub bans: Vec<Ban>,
-    /// What exempts the place, or else the account.
+    /// The exemption of the source, or else of the account; `None` if neither is exempt.
     pub exempt: Option<String>,
-    /// The account logged in from there before.
+    /// Whether the account logged in from this source before.
     pub is_known: bool,
-    /// How many accounts logged in from there.
+    /// Number of accounts that logged in from this source.
     pub accounts_there: u32,
-    /// So many that the place itself is not banned by rules, or a declared proxy.
+    /// Whether the source is shared by many accounts or is a declared proxy, so that rules do not ban it.
     pub is_shared: bool,
-    /// What the rules count, in their order; those that count nothing are left out.
+    /// The count of every rule, in the order of the rules; those at zero are left out.
     pub counting: Vec<Counting>,
 }
 
-/// What one rule counts for one subject.
+/// The count of one rule for one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counting {
     /// The rule.
     pub rule: Rule,
-    /// Whom it would ban.
+    /// The subject that the rule would ban.
     pub subject: Subject,
-    /// How much there is.
+    /// The current count.
     pub amount: u32,
-    /// How much is too much, for this subject: less than the rule says for a known bad one.
+    /// The count at which the rule bans this subject. It is lower than the rule's limit for a repeat offender.
     pub limit: u32,
-    /// How long it would be banned, without the part that is left to chance.
+    /// The term of that ban, without jitter.
     pub term: Duration,
 }
 
-/// How many bans are told.
+/// The most bans in one explanation.
 pub const BANS_TOLD: usize = 20;
 
-/// The bans in force that have to do with an account, a place, or one from the other. Looks
-/// through all bans.
+/// The active bans that concern an account, a source, or the account at the source. The cost grows with the number of
+/// all bans.
 pub fn bans_of(
     ledger: &Ledger,
     account: Option<&Account>,
@@ -71,8 +71,8 @@ pub fn bans_of(
     bans.take(BANS_TOLD).cloned().collect()
 }
 
-/// Looks at an account, a place, or one from the other; `bans` are those of [`bans_of`], which
-/// takes longer than anybody who waits for the tracker should wait.
+/// Explains the verdict for an account, a source, or the account at the source. `bans` is the result of [`bans_of`],
+/// which is a separate step because it would hold the tracker's lock for too long.
 pub fn outlook(
     ledger: &Ledger,
     tracker: &mut Tracker,
@@ -200,7 +200,7 @@ mod tests {
             )
         }
 
-        /// `rule amount/limit` of the first rule of this name.
+        /// `count/limit` of the first rule with this name.
         fn count(&mut self, subject: &str, rule: &str) -> String {
             let outlook = self.look(subject);
             let mut all = outlook.counting.iter();

@@ -1,5 +1,4 @@
-//! What is allowed: plain values from the configuration, and the one place that compares with
-//! them.
+//! Policy: the limits and exemptions of the configuration as plain values, and the checks against them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,86 +14,86 @@ use super::subject::{Account, Subject, overlaps};
 use super::term::Term;
 use super::time::{Timestamp, in_words};
 
-/// What is allowed.
+/// The limits and exemptions of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The term of a manual ban that names none.
+    /// The term of a ban by a person who names none.
     pub default_term: Term,
-    /// The longest term an admin may give; `None`: any, also for ever.
+    /// The longest term that an admin may give; `None`: any, also permanent.
     pub longest: Option<Duration>,
-    /// The longest term a moderator may give.
+    /// The longest term that a moderator may give; `None`: as for an admin.
     pub moderator_longest: Option<Duration>,
-    /// Networks that are never banned, loopback among them unless it was taken out.
+    /// Networks that are never banned. Loopback is one of them unless the configuration removes it.
     pub exempt_networks: Vec<IpNet>,
-    /// Accounts that are never banned: admins and what the configuration names.
+    /// Accounts that are never banned: admins, and those that the configuration names.
     pub exempt_accounts: Vec<Account>,
-    /// What moderators may do to bans that others made.
+    /// Which bans moderators may lift or change.
     pub moderators_change: Whose,
-    /// For so long something that was done can be undone.
+    /// How long a change can be undone.
     pub undo_for: Duration,
-    /// The rules for automatic bans, and declared proxies.
+    /// The rules for automatic bans, and the declared proxies.
     pub rules: Arc<Rules>,
 }
 
-/// Whose bans somebody may end or change.
+/// Which bans a moderator may lift or change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Whose {
-    /// Anybody's, as far as their own could be as long.
+    /// All bans, if the moderator could give the same term.
     #[default]
     Any,
-    /// Their own.
+    /// Only the moderator's own.
     Own,
 }
 
-/// For so long something can be undone, where the configuration does not say.
+/// Default of [`Policy::undo_for`].
 pub const UNDO_FOR: Duration = Duration::from_secs(86_400);
-/// The longest public reason, in characters: it must fit in a SASL failure and on a phone.
+/// The longest public reason, in characters. It must fit into a SASL failure and on a phone's screen.
 pub const REASON_MAX: usize = 500;
 /// The longest private note, in characters.
 pub const NOTE_MAX: usize = 4_000;
-/// IPv4 networks shorter than this hit more than one site: asked about once.
+/// An IPv4 network with a shorter prefix is likely to span several sites; its ban needs a confirmation.
 pub const WIDE_V4: u8 = 24;
-/// IPv6 networks shorter than this hit more than one site: asked about once.
+/// An IPv6 network with a shorter prefix is likely to span several sites; its ban needs a confirmation.
 pub const WIDE_V6: u8 = 48;
-/// The addresses of this machine.
+/// The loopback networks.
 pub const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// Why the rules do not allow something. `Display` is what stands in the way; what to do about it is said where commands are known.
+/// Why an order is refused. `Display` says what prevents it; callers that know the commands add what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// One's own account.
+    /// A ban of the actor's own account.
     OwnAccount(Account),
-    /// A network or address one is connected from.
+    /// A ban of an address that the actor is connected from, or of its network.
     OwnAddress(Subject, std::net::IpAddr),
-    /// An exemption stands in the way.
+    /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
-    /// An exemption given by `allow` does.
+    /// An exemption granted by `allow` covers the subject; with the exemption.
     Allowed(Subject, String),
-    /// Pairs and guards cannot be exempt.
+    /// Pairs and account lockdowns cannot be exempt.
     NoExemption(Subject),
-    /// A term beyond what is allowed.
+    /// The term is longer than the role may give; with the longest term.
     TooLong(Duration, Role),
-    /// An end that has passed.
+    /// The end is in the past.
     EndsInThePast(Timestamp),
-    /// A text beyond what is allowed.
+    /// A text is too long; with its name and the longest length in characters.
     TextTooLong(&'static str, usize),
-    /// The role may not do this.
+    /// The order needs this role; with the first words of the refusal.
     NeedsRole(Role, &'static str),
-    /// A moderator may do this to their own bans only.
+    /// Moderators may only change their own bans; with the author of this one.
     NotYours(BanId, String),
-    /// What somebody else did is for them or an admin to take back.
+    /// Another person made the last change of the subject; only they or an admin may undo it.
     NotYourDeed(Subject, String),
-    /// It was done too long ago to be undone.
+    /// The change is too old to be undone; with its time and [`Policy::undo_for`].
     TooLate(Timestamp, Duration),
-    /// A ban that would come back has ended meanwhile.
+    /// The ban that the undo would restore has expired since.
     OverByNow(BanId, Timestamp),
-    /// A ban cannot be made longer this way.
+    /// The term would not extend the ban; with its present end.
     NotLonger(BanId, Option<Timestamp>),
-    /// Sessions of these cannot be ended.
+    /// A subject of this kind has no sessions.
     NoSessions(Subject),
-    /// So many wishes are kept already.
+    /// The limit of subscriptions is reached; with the limit.
     TooManyWatches(usize),
-    /// A place of the server's own, by configuration: no force moves that.
+    /// The configuration exempts the address or network, and a ban of it cannot be forced.
     Protected(Subject, String),
 }
 
@@ -169,7 +168,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Default for Policy {
-    /// Any term, for ever where none is named; nothing is exempt; no rules but the built-in ones.
+    /// Any term, permanent by default; no exemptions; the built-in rules.
     fn default() -> Self {
         Policy {
             default_term: Term::Forever,
@@ -185,7 +184,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// May `role` ban this subject for this term?
+    /// Whether `role` may ban this subject for this term.
     ///
     /// # Errors
     /// The [`Refusal`] to show.
@@ -210,8 +209,8 @@ impl Policy {
         self.allows_term(role, term, now)
     }
 
-    /// The same of an admin who insists though the subject is exempt. Of what is exempt by configuration these are
-    /// accounts only: its networks are loopback, proxies and what else the server itself lives from.
+    /// Whether `role` may force a ban of this exempt subject for this term. A ban of an address or network that the
+    /// configuration exempts cannot be forced: loopback, proxies and other addresses that the server itself needs.
     ///
     /// # Errors
     /// The [`Refusal`] to show.
@@ -231,7 +230,7 @@ impl Policy {
         self.allows_term(role, term, now)
     }
 
-    /// May `role` give this term?
+    /// Whether `role` may give this term.
     ///
     /// # Errors
     /// The [`Refusal`] to show.
@@ -249,7 +248,7 @@ impl Policy {
         }
     }
 
-    /// The longest term for a role; `None`: any.
+    /// The longest term that a role may give; `None`: any.
     pub fn longest_for(&self, role: Role) -> Option<Duration> {
         match role {
             Role::Admin => self.longest,
@@ -261,7 +260,7 @@ impl Policy {
         }
     }
 
-    /// The term of a ban that names none: the default, cut to what the role may give.
+    /// The term of a ban that names none: the default, shortened to the longest that the role may give.
     pub fn default_term_for(&self, role: Role, now: Timestamp) -> Term {
         match self.longest_for(role) {
             Some(most) if self.default_term.length(now).is_none_or(|len| len > most) => {
@@ -271,7 +270,7 @@ impl Policy {
         }
     }
 
-    /// Which exemption covers a subject, or would be hit by a ban of it.
+    /// The exemption of the configuration that covers a subject, or lies inside of it; `None` if there is none.
     pub fn exempts(&self, subject: &Subject) -> Option<String> {
         if let Subject::Account(account) = subject {
             let exempt = self.exempt_accounts.contains(account);
@@ -282,7 +281,7 @@ impl Policy {
             let net = nets.iter().find(|exempt| overlaps(exempt, &place));
             net.map(|net| format!("{what} {net}"))
         };
-        // One account behind a proxy may be banned; the proxy may not.
+        // A pair at a proxy may be banned; the proxy itself may not.
         let proxy = || hit(&self.rules.proxies, "proxy").filter(|_| subject.net().is_some());
         hit(&self.exempt_networks, "network").or_else(proxy)
     }
@@ -295,7 +294,7 @@ impl Policy {
             .any(|net| net.contains(&address))
     }
 
-    /// Whether a ban of this subject hits so many that one asks once before doing it.
+    /// Whether a ban of this subject affects so many users that it needs a confirmation.
     pub fn is_risky(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Network(IpNet::V4(net)) => net.prefix_len() < WIDE_V4,

@@ -1,8 +1,7 @@
-//! What somebody may do, and on which virtual hosts: the answer to "whose word counts here?".
+//! The roles of a person, everywhere or on some virtual hosts.
 //!
-//! A role may hold everywhere or on some hosts only. Whoever is limited to hosts has it over the
-//! accounts there, their guards and pairs; addresses and networks concern every host, so a role
-//! over them is one that holds everywhere.
+//! A role on a host applies to the accounts of the host, their lockdowns and their pairs. Addresses and networks
+//! concern every host, so they need a role that applies everywhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +9,16 @@ use std::fmt;
 use super::actor::Role;
 use super::subject::{Account, Subject};
 
-/// A role everywhere, and higher ones on some virtual hosts. Built by [`Rights::join`] from all
-/// that grants something: configuration, rooms.
+/// A role everywhere, and higher ones on some virtual hosts. [`Rights::join`] combines those from the configuration
+/// and from rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     everywhere: Role,
-    /// By normalised domain, as [`Account::domain`] gives it.
+    /// By normalised domain, as in [`Account::domain`].
     on: BTreeMap<Box<str>, Role>,
 }
 
-/// `moderator`, `admin on a.example, b.example`, `viewer, admin on a.example`.
+/// For example `moderator`, `admin on a.example, b.example`, or `viewer, admin on a.example`.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -38,7 +37,7 @@ impl fmt::Display for Rights {
 }
 
 impl Rights {
-    /// A role over everybody and everything.
+    /// A role over every subject.
     pub fn everywhere(role: Role) -> Self {
         Rights {
             everywhere: role,
@@ -46,8 +45,7 @@ impl Rights {
         }
     }
 
-    /// A role over the accounts of these hosts; each is a normalised domain
-    /// ([`Account::domain`]).
+    /// A role over the accounts of these hosts, given as normalised domains ([`Account::domain`]).
     pub fn on(role: Role, hosts: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         Rights {
             everywhere: Role::Stranger,
@@ -55,7 +53,7 @@ impl Rights {
         }
     }
 
-    /// Both together: on each host the higher of the two roles.
+    /// The union of both: the higher role on each host.
     #[must_use]
     pub fn join(mut self, other: Rights) -> Self {
         self.everywhere = self.everywhere.max(other.everywhere);
@@ -68,41 +66,41 @@ impl Rights {
         self
     }
 
-    /// The role everywhere, if there is one, and behind it the higher ones with their hosts.
+    /// The role everywhere, if there is one (`None`), then the higher ones, each with its host.
     pub fn parts(&self) -> impl Iterator<Item = (Option<&str>, Role)> {
         let everywhere = (self.everywhere > Role::Stranger).then_some((None, self.everywhere));
         let on = self.on.iter().map(|(host, role)| (Some(&**host), *role));
         everywhere.into_iter().chain(on)
     }
 
-    /// Whether they have a role on a host, or everywhere.
+    /// Whether they can see the subjects of this host.
     pub fn reach(&self, host: &str) -> bool {
         self.see_all() || self.on.get(host).is_some_and(|role| *role >= Role::Viewer)
     }
 
-    /// The highest role they have anywhere: what decides which commands they are offered.
+    /// The highest role on any host: it decides which commands are offered.
     pub fn highest(&self) -> Role {
         let on_hosts = self.on.values().copied();
         on_hosts.fold(self.everywhere, Role::max)
     }
 
-    /// The role over a subject: what decides what they may do to it, and whether they may see it.
+    /// The role over a subject: it decides what they may do to it and whether they may see it.
     pub fn over(&self, subject: &Subject) -> Role {
         self.over_account(subject.whose())
     }
 
-    /// The role over what has to do with an account, or with none.
+    /// The role over an account; `None`: over what concerns no account, such as an address.
     pub fn over_account(&self, account: Option<&Account>) -> Role {
         let here = account.and_then(|account| self.on.get(account.domain()));
         here.map_or(self.everywhere, |role| self.everywhere.max(*role))
     }
 
-    /// Whether they may see what is said of a subject.
+    /// Whether they may see this subject.
     pub fn see(&self, subject: &Subject) -> bool {
         self.over(subject) >= Role::Viewer
     }
 
-    /// Whether they may see everything.
+    /// Whether they may see every subject.
     pub fn see_all(&self) -> bool {
         self.everywhere >= Role::Viewer
     }

@@ -1,5 +1,5 @@
-//! How many more failures the rules take before they answer: as many tries may be under way at
-//! once. Nothing is counted and nothing decided by looking.
+//! Headroom: how many more failures the rules take before they ban. As many logins may be in flight at once. Changes
+//! nothing.
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{LoginOrigin, Tracker};
 
-/// Whom rules would ban for failures of this login, and how many more of them that takes, should
-/// each count as much as one can; never 0. Empty where no rule would answer.
+/// The subjects that rules would ban for failures of this login, each with the number of failures that takes if every
+/// one counts the most it can. The number is never 0. Empty if no rule applies.
 pub fn room(
     ledger: &Ledger,
     tracker: &mut Tracker,
@@ -29,7 +29,8 @@ pub fn room(
     }
     let who = LoginOrigin::at(&rules.reach, Some(account), Some(address));
     let trace = tracker.hash_attempt(&who, now, now);
-    // As the tracker counts: whom it knows by the pair alone, and what many share not by the place.
+    // As in the tracker: only rules by pair count at a trusted source, and a shared source does not count for
+    // addresses and networks.
     let only_pair = rules.pairs_answer() && tracker.is_known(&trace, now);
     let is_shared = tracker.is_shared(address.to_canonical());
     for (number, rule) in rules.table.iter().enumerate() {

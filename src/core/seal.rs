@@ -29,27 +29,27 @@ pub use keys::{
     BadKeyId, KEY_BYTES, KeyId, Keyring, KeyringError, MAX_KEY_ID, MAX_KEYS, generate_key_line,
 };
 
-/// First thing in the sealed bytes: no other use of the key can produce the same input.
+/// Starts the sealed bytes, so that no other use of the key can produce the same input.
 const SEAL_LABEL: &str = "portcullis record seal v1";
 /// The same for [`Keyring::fallback_hash`].
 const HASH_LABEL: &str = "portcullis record hash v1";
 /// First part of the text form of a seal.
 const SEAL_VERSION: &str = "v1";
 
-/// Everything a seal covers: the account and all fields of its record, as text exactly as they stand in the record.
+/// Everything that a seal covers: the account, and all fields of its record as the text they have there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields<'a> {
     /// The banned account. A record moved to another account must not verify there.
     pub account: &'a Account,
-    /// Number of the ban in our log.
+    /// Number of the ban.
     pub ban: u64,
     /// `<reason/>`: the public reason.
     pub reason: &'a str,
-    /// `<bandate/>`: when the ban was laid on.
+    /// `<bandate/>`: when the ban was imposed.
     pub bandate: &'a str,
-    /// When the ban ends; `None` is for ever, which is not the same as an empty text.
+    /// When the ban ends; `None`: permanent. An empty text is sealed differently.
     pub until: Option<&'a str>,
-    /// Who banned.
+    /// The author of the ban.
     pub author: &'a str,
     /// `<lastdate/>`: last activity as the server notes it, may be empty.
     pub lastdate: &'a str,
@@ -59,32 +59,32 @@ pub struct Fields<'a> {
     pub hash: &'a str,
 }
 
-/// What [`Keyring::verify`] found.
+/// The result of [`Keyring::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verified {
-    /// Sealed by one of our keys, and nothing was changed since.
+    /// Sealed by one of our keys and unchanged since.
     Good,
-    /// Names a key that is not on the ring: retired too early, or another installation wrote it.
+    /// The key is not on the keyring: it was retired too early, or another installation wrote the record.
     UnknownKey,
-    /// Not a seal, or not the seal of these fields.
+    /// Not a seal, or the seal of other fields.
     Forged,
 }
 
-/// A seal as it is kept in the record: which key, and the code. Text form: `v1.KEYID.BASE64URL`.
+/// A seal as stored in a record: key id and HMAC. Text form: `v1.KEYID.BASE64URL`.
 #[derive(Clone, Debug)]
 pub struct Seal {
     key_id: KeyId,
     mac: [u8; KEY_BYTES],
 }
 
-/// The text is no seal: another version, cut short, or never was one.
+/// The text is no seal of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not a seal of the form v1.KEYID.BASE64URL")]
 pub struct BadSeal;
 
 impl Seal {
-    /// The key this seal claims to be made with.
+    /// The id of the key that the seal claims to be made with.
     pub fn key_id(&self) -> &KeyId {
         &self.key_id
     }
@@ -120,7 +120,7 @@ impl FromStr for Seal {
         let (id, mac) = rest.split_once('.').ok_or(BadSeal)?;
         let key_id = id.parse().map_err(|_| BadSeal)?;
         let mut bytes = [0; KEY_BYTES];
-        // `decode_slice_unchecked` would panic on a long text; this one refuses it.
+        // `decode_slice_unchecked` would panic on a long text; `decode_slice` returns an error.
         match URL_SAFE_NO_PAD.decode_slice(mac, &mut bytes) {
             Ok(KEY_BYTES) => Ok(Self { key_id, mac: bytes }),
             _ => Err(BadSeal),
@@ -141,7 +141,7 @@ impl Keyring {
         }
     }
 
-    /// Was this record sealed by one of our keys, and is it unchanged? Takes the same time for every wrong code.
+    /// Verifies the seal of a record. Takes the same time for every wrong HMAC.
     pub fn verify(&self, fields: &Fields<'_>, seal: &Seal) -> Verified {
         let Some(key) = self.keys().find(|key| key.id == seal.key_id) else {
             return Verified::UnknownKey;
@@ -152,15 +152,15 @@ impl Keyring {
         }
     }
 
-    /// [`Keyring::verify`] for the text found in a record; what is no seal at all is [`Verified::Forged`].
+    /// [`Keyring::verify`] for the text found in a record; a text that is no seal is [`Verified::Forged`].
     pub fn verify_text(&self, fields: &Fields<'_>, seal: &str) -> Verified {
         seal.parse()
             .map_or(Verified::Forged, |seal| self.verify(fields, &seal))
     }
 
-    /// What stands in `<hash/>` when the server's cookie is not known: as stable for an account as ejabberd's own value
-    /// and as hard to guess, but the server does not know it and lets the account in. Base64 of 32 bytes, so it never
-    /// looks like `enforce::native_hash`'s, which starts with `g20AAAAg` and is longer.
+    /// The value of `<hash/>` when the server's cookie is not known. It is as stable per account and as hard to guess
+    /// as ejabberd's own value, but the server does not know it and so admits the account. Base64 of 32 bytes, so it
+    /// never looks like the value of `enforce::native_hash`, which is longer and starts with `g20AAAAg`.
     pub fn fallback_hash(&self, account: &Account) -> String {
         let mut hmac = self.signing.hmac();
         put(&mut hmac, HASH_LABEL.as_bytes());
@@ -169,9 +169,9 @@ impl Keyring {
     }
 }
 
-/// The unambiguous encoding. A change here needs a new [`SEAL_LABEL`] and [`SEAL_VERSION`].
+/// The unambiguous encoding. A change needs a new [`SEAL_LABEL`] and [`SEAL_VERSION`].
 fn feed(mut hmac: Hmac<Sha256>, fields: &Fields<'_>) -> Hmac<Sha256> {
-    // Taken apart by name, so that a new field cannot be forgotten here.
+    // Destructured, so that a new field does not compile until it is encoded here.
     let Fields {
         account,
         ban,
@@ -202,7 +202,7 @@ fn feed(mut hmac: Hmac<Sha256>, fields: &Fields<'_>) -> Hmac<Sha256> {
     hmac
 }
 
-/// Length as u64 BE, then the bytes. Eight bytes because a `usize` always fits: no length has to be refused.
+/// Length as big-endian u64, then the bytes. Every `usize` fits into it, so no length must be refused.
 fn put(hmac: &mut Hmac<Sha256>, bytes: &[u8]) {
     hmac.update(&(bytes.len() as u64).to_be_bytes());
     hmac.update(bytes);

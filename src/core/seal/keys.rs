@@ -1,4 +1,4 @@
-//! The keys that seal and verify, and the file they are kept in.
+//! The keys that seal and verify records, and the format of the key file.
 
 use std::{fmt, str::FromStr};
 
@@ -9,14 +9,14 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Bytes of a key, and of a seal's code.
+/// Bytes of a key, and of a seal's HMAC.
 pub const KEY_BYTES: usize = 32;
-/// Keys one ring may hold. Rotation needs two; this only bounds a file gone wrong.
+/// The most keys on a keyring. Rotation needs two; the limit only guards against a broken file.
 pub const MAX_KEYS: usize = 64;
-/// Longest key id, in bytes.
+/// The longest key id, in bytes.
 pub const MAX_KEY_ID: usize = 32;
 
-/// Name of a key: 1 to 32 of `A-Z a-z 0-9 _ -`, so that it needs no quoting in a file name, a log or a seal.
+/// Id of a key: 1 to 32 of `A-Z a-z 0-9 _ -`, so that it needs no quoting in file names, logs and seals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(String);
 
@@ -54,13 +54,13 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// What is wrong with a key file. Names lines, never their content: it may be the key.
+/// What is wrong with a key file. Errors name lines but never quote them, because they may contain the key.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KeyringError {
-    /// Nothing but comments and blank lines.
+    /// The file has only comments and blank lines.
     #[error("there is no key in it; put the line there that `portcullis keygen` prints")]
     Empty,
-    /// A line without a colon.
+    /// A line has no colon.
     #[error("line {line}: not of the form KEYID:BASE64; `portcullis keygen` prints such a line")]
     NotAKey {
         /// Line in the file, from 1.
@@ -80,20 +80,20 @@ pub enum KeyringError {
         /// Line in the file, from 1.
         line: usize,
     },
-    /// Two keys with one id.
+    /// Two keys have the same id.
     #[error("line {line}: the key id `{id}` is used twice; every key needs its own")]
     Twice {
-        /// Line of the second one, from 1.
+        /// Line of the second key, from 1.
         line: usize,
-        /// The id both carry.
+        /// The id of both keys.
         id: KeyId,
     },
-    /// More than [`MAX_KEYS`].
+    /// The file has more than [`MAX_KEYS`] keys.
     #[error("more than {MAX_KEYS} keys; remove those whose records are gone")]
     TooMany,
 }
 
-/// One key. Wiped when dropped, never printed.
+/// A key. Erased from memory when dropped, never printed.
 #[derive(Clone)]
 pub(super) struct Key {
     pub(super) id: KeyId,
@@ -107,7 +107,7 @@ impl Key {
     }
 }
 
-/// The keys that seal and verify. Never empty.
+/// The key that seals, and those that only verify. Never empty.
 #[derive(Clone)]
 pub struct Keyring {
     pub(super) signing: Key,
@@ -115,8 +115,11 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Reads a key file: one `KEYID:BASE64(32 bytes)` a line, blank lines and `#` comments between. The first key
+    /// Parses a key file: one `KEYID:BASE64(32 bytes)` per line, with blank lines and `#` comments. The first key
     /// seals, the others only verify.
+    ///
+    /// # Errors
+    /// [`KeyringError`] with the line at fault.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
         let mut keys: Vec<Key> = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -144,12 +147,12 @@ impl Keyring {
         })
     }
 
-    /// The key that seals from now on.
+    /// The id of the key that seals.
     pub fn signing_id(&self) -> &KeyId {
         &self.signing.id
     }
 
-    /// All ids, the sealing one first.
+    /// The ids of all keys, the sealing one first.
     pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
         self.keys().map(|key| &key.id)
     }
@@ -159,7 +162,7 @@ impl Keyring {
     }
 }
 
-/// The same keys in the same order; compared in constant time.
+/// Equal if both have the same keys in the same order; compared in constant time.
 impl PartialEq for Keyring {
     fn eq(&self, other: &Self) -> bool {
         self.keys().count() == other.keys().count()
@@ -179,7 +182,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// A line for a key file, from 32 bytes of the system's random source. Wiped when dropped.
+/// A line for a key file, made from 32 bytes of the system's random source. Erased from memory when dropped.
 pub fn generate_key_line(id: &KeyId, random: &[u8; KEY_BYTES]) -> Zeroizing<String> {
     let key = Zeroizing::new(STANDARD.encode(random));
     Zeroizing::new(format!("{id}:{}", key.as_str()))

@@ -1,4 +1,4 @@
-//! Seals, key files, and that nothing passes for another record.
+//! Tests of seals and key files, and that no altered record verifies.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -34,8 +34,8 @@ fn sample(account: &Account) -> Fields<'_> {
 
 #[test]
 fn a_seal_has_a_fixed_value() {
-    // Calculated apart from this code (python3 hmac over the encoding above). If this changes, every record out there
-    // looks forged: raise the version instead.
+    // Computed independently with Python's hmac over the encoding above. If this value changes, every existing record
+    // looks forged: use a new version instead.
     let alice = jid("alice@localhost");
     let seal = ring(&[("k1", 7)]).seal(&sample(&alice));
     assert_eq!(
@@ -203,7 +203,7 @@ fn the_fallback_hash_depends_on_the_account_and_the_key_only() {
     assert!(!one.fallback_hash(&alice).starts_with("g20AAAAg"));
 }
 
-/// The seven text fields of a record, `until` among them.
+/// The seven text fields of a record, including `until`.
 type Texts = [String; 7];
 
 fn fields<'a>(account: &'a Account, ban: u64, texts: &'a Texts) -> Fields<'a> {

@@ -1,4 +1,4 @@
-//! An attempt, before and after its names are hashed.
+//! A login attempt before and after its names are hashed.
 
 use std::net::IpAddr;
 
@@ -9,12 +9,12 @@ use super::secret::Secret;
 use crate::core::rules::{Key, Reach};
 use crate::core::subject::{Account, Subject};
 
-/// The account and place of an attempt, and what is already known about them.
+/// The account and source of a login attempt, and what is already known about them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::core) struct LoginOrigin<'a> {
     pub(in crate::core) account: Option<&'a Account>,
     pub(in crate::core) address: Option<IpAddr>,
-    /// The prefix that is counted as one source (IPv6: usually the /64).
+    /// The prefix that counts as one source (IPv6: usually the /64).
     source: Option<IpNet>,
     /// The network around the address; for an attempt entered by hand, the network that was named.
     pub(in crate::core) network: Option<IpNet>,
@@ -40,7 +40,7 @@ impl<'a> LoginOrigin<'a> {
         }
     }
 
-    /// The subject that a rule with this key bans; `None` when the attempt does not name it.
+    /// The subject that a rule with this key bans; `None` if the attempt does not name it.
     pub(in crate::core) fn subject(&self, key: Key) -> Option<Subject> {
         Some(match key {
             Key::Address => Subject::network(self.source?),
@@ -67,7 +67,7 @@ impl<'a> LoginOrigin<'a> {
     }
 }
 
-/// One outcome, as the tracker sees it: hashes and a time.
+/// The hashes and the time of one outcome: all that the tracker keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::core) struct HashedAttempt {
     /// 0: none.
@@ -76,9 +76,9 @@ pub(in crate::core) struct HashedAttempt {
     pub(super) source: u64,
     /// 0: none.
     pub(super) network: u64,
-    /// 0: none. Of account and source.
+    /// Hash of account and source; 0: none.
     pub(super) pair: u64,
-    /// The first address of the source, of successes.
+    /// The first address of the source; set for successes only.
     pub(super) home: u128,
     pub(super) at: u64,
     pub(super) flags: u8,
@@ -90,7 +90,7 @@ impl HashedAttempt {
         self.flags |= SHARED;
     }
 
-    /// 0 when the attempt has no such key.
+    /// The hash for a key; 0 if the attempt has none.
     pub(super) fn key(&self, key: Key) -> u64 {
         match key {
             Key::Address => self.source,

@@ -1,4 +1,4 @@
-//! Successful logins: which account logged in from which source, and how many accounts did from each source.
+//! Trusted sources: which account logged in from which source, and how many accounts did from each source.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,13 +22,13 @@ impl Row for Seen {
     }
 }
 
-/// Good logins.
+/// Successful logins.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) table: Table<Seen>,
-    /// How many accounts logged in from a source, by its first address.
+    /// Number of accounts with a login from a source, by the first address of the source.
     homes: BTreeMap<u128, u32>,
-    /// How long they count, in milliseconds.
+    /// How long a login counts, in milliseconds.
     pub(super) lasts: u64,
 }
 
@@ -41,7 +41,7 @@ impl Known {
         }
     }
 
-    /// Writes down a good login; `pair` is the hashed key.
+    /// Records a successful login; `pair` is the hashed key.
     pub(super) fn note(&mut self, pair: u64, home: u128, at: u64) {
         if let Some(seen) = self.table.get_mut(pair) {
             seen.at = seen.at.max(at);
@@ -58,14 +58,14 @@ impl Known {
         self.table.add(pair, seen, |seen| seen.at < oldest, gone);
     }
 
-    /// Whether this pair logged in within the time that counts.
+    /// Whether this pair logged in recently enough to be trusted.
     pub(super) fn is_good(&self, pair: u64, now: u64) -> bool {
         self.table
             .get(pair)
             .is_some_and(|seen| seen.at >= now.saturating_sub(self.lasts))
     }
 
-    /// How many accounts logged in from a source; expired ones may still be counted.
+    /// Number of accounts that logged in from a source; some may have expired.
     pub(super) fn accounts_at(&self, source: IpNet) -> u32 {
         self.homes.get(&bits(source.addr())).copied().unwrap_or(0)
     }
@@ -76,7 +76,7 @@ impl Known {
         self.homes.range(range).next().is_some()
     }
 
-    /// Bytes of memory it has taken; what the tree of homes takes is estimated.
+    /// Bytes of memory in use; the size of the tree is an estimate.
     pub(super) fn bytes(&self) -> usize {
         const HOME: usize = (size_of::<u128>() + size_of::<u32>()) * 3 / 2;
         self.table.bytes() + self.homes.len() * HOME

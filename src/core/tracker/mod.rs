@@ -36,7 +36,7 @@ use table::{Row, Table};
 pub(super) use hashed_attempt::{HashedAttempt, LoginOrigin};
 pub use snapshot::{BadSnapshot, Recent};
 
-/// How much a tracker may hold.
+/// The most that a tracker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The most keys of each kind: addresses, networks, accounts, pairs.
@@ -57,11 +57,11 @@ impl Default for Bounds {
 /// How full a table is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fill {
-    /// What it is a table of: `pair`, `address`, `network`, `account`, or `known`.
+    /// The kind of table: `pair`, `address`, `network`, `account`, or `known`.
     pub what: &'static str,
-    /// Keys in it.
+    /// Number of keys.
     pub keys: usize,
-    /// Keys it may have.
+    /// The most keys it may have.
     pub most: usize,
     /// Keys that were evicted before they expired.
     pub evicted: u64,
@@ -72,7 +72,7 @@ pub struct Fill {
 /// What distinguishes the stamps of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tells {
-    /// Nothing: each failure is a stamp.
+    /// Nothing: every failure is a stamp.
     Each,
     Accounts,
     Addresses,
@@ -85,7 +85,7 @@ struct Series {
     tells: Tells,
     /// The highest limit of its rules; more stamps are not kept.
     cap: usize,
-    /// The longest time a stamp matters, in milliseconds.
+    /// How long a stamp can matter, in milliseconds.
     span: u64,
     table: Table<FailureStamps>,
 }
@@ -117,7 +117,7 @@ impl Series {
     }
 }
 
-/// Failed logins by every key, and good ones.
+/// Counts of failed logins by every key, and successful logins.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     rules: Arc<Rules>,
@@ -126,17 +126,17 @@ pub struct Tracker {
     /// The time in the middle of the range that a stamp can express, in Unix milliseconds.
     base: i64,
     series: Vec<Series>,
-    /// The series of each rule.
+    /// Index of the series of each rule.
     routes: Vec<usize>,
     pairs_answer: bool,
     known: Known,
-    /// Gives a different tag to each failure without a name.
+    /// Counter that gives every failure without a name a different tag.
     serial: u64,
     journal: snapshot::Journal,
 }
 
 impl Tracker {
-    /// An empty tracker. `secret` is random and known to nobody else.
+    /// An empty tracker. `secret` must be random and known to nobody else.
     pub fn new(rules: Arc<Rules>, bounds: Bounds, secret: [u8; 16], now: Timestamp) -> Self {
         let mut tracker = Tracker {
             known: Known::new(bounds.known, 0),
@@ -154,7 +154,7 @@ impl Tracker {
         tracker
     }
 
-    /// Switches to other rules. Counts go on where both rules count the same way.
+    /// Switches to other rules. Counts carry over where both rules count the same way.
     pub fn follow(&mut self, rules: &Arc<Rules>) {
         if !Arc::ptr_eq(&self.rules, rules) {
             self.lay_out(Arc::clone(rules));
@@ -206,7 +206,7 @@ impl Tracker {
         }
     }
 
-    /// Whether this account logged in from there before. Reads only.
+    /// Whether the account logged in from this source before. Changes nothing.
     pub fn knows(&self, account: &Account, address: IpAddr, now: Timestamp) -> bool {
         let source = self.rules.reach.source(address.to_canonical());
         let pair = (self.secret).pair(self.secret.account(account), self.secret.net(source));
@@ -218,14 +218,14 @@ impl Tracker {
         self.accounts_at(address) > 0
     }
 
-    /// How many accounts logged in from this source.
+    /// Number of accounts that logged in from this source.
     pub fn accounts_at(&self, address: IpAddr) -> u32 {
         self.known
             .accounts_at(self.rules.reach.source(address.to_canonical()))
     }
 
-    /// Whether any account logged in from anywhere in this network: then a ban of it by a rule
-    /// must be asked about at the password, and cannot refuse at the start of a stream.
+    /// Whether any account logged in from this network. If so, a ban of the network by a rule can only be checked
+    /// once the account is known, not at the start of a stream.
     pub fn lives_in(&self, net: IpNet) -> bool {
         self.known.lives_in(net)
     }
@@ -236,7 +236,7 @@ impl Tracker {
         self.rules.is_proxy(address) || self.accounts_at(address) >= self.rules.shared_accounts
     }
 
-    /// An attempt as it is counted. Its time is no later than now.
+    /// The hashed form of an attempt. Its time is at most `now`.
     pub(super) fn hash_attempt(
         &self,
         who: &LoginOrigin<'_>,
@@ -246,7 +246,7 @@ impl Tracker {
         who.trace(&self.secret, self.millis(at.min(now)))
     }
 
-    /// Whether an attempt is of an account that logged in from there before.
+    /// Whether the account of an attempt logged in from its source before.
     pub(super) fn is_known(&self, trace: &HashedAttempt, now: Timestamp) -> bool {
         trace.pair != 0 && self.known.is_good(trace.pair, self.millis(now))
     }
@@ -280,13 +280,13 @@ impl Tracker {
         }
         self.known.note(pair, trace.home, trace.at);
         for series in &mut self.series {
-            // What the stamps of this account, or from this source, are told apart by.
+            // The names that distinguish the stamps of this account or this source.
             let (key, hash) = match (series.key, series.tells) {
                 (Key::Pair, _) => (pair, None),
                 (Key::Address, _) => (trace.source, Some(trace.account)),
                 (Key::Account, Tells::Networks) => (trace.account, Some(trace.network)),
                 (Key::Account, _) => (trace.account, Some(trace.source)),
-                // Others at that address may have failed too.
+                // Stamps of a network may belong to other accounts, so they stay.
                 (Key::Network, _) => continue,
             };
             series.table.change(key, |stamps| match hash {
@@ -321,8 +321,8 @@ impl Tracker {
                 (Tells::Networks, _) => trace.network,
             };
             let told = match told {
-                // Failures that name no account count one by one; what names no address does not
-                // count as coming from many.
+                // A failure without an account is counted as a separate one. A failure without an address does not
+                // count as coming from one more address.
                 0 if has(BY_HAND) || series.tells == Tells::Each || series.key == Key::Address => {
                     self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     self.serial >> 13 | 1
@@ -414,8 +414,8 @@ impl Tracker {
         }
     }
 
-    /// What the rules count for an account, an address or both at present, by rule; what lies
-    /// before `since` does not count.
+    /// The current counts of the rules for an account, an address or both, by rule. Failures before `since` do not
+    /// count.
     pub(super) fn tally(
         &self,
         who: &LoginOrigin<'_>,

@@ -1,4 +1,4 @@
-//! Names to keys: 64-bit hashes that only the holder of the secret can predict.
+//! Hashes of names as 64-bit keys, which only the holder of the secret can compute.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl Secret {
         self.hash(&bytes)
     }
 
-    /// The key of a pair, 0 when either half is. Both halves are secret already, so mixing them is enough.
+    /// The key of a pair; 0 if either half is 0. Both halves are keyed hashes already, so mixing them is enough.
     pub(super) fn pair(&self, account: u64, source: u64) -> u64 {
         if account == 0 || source == 0 {
             return 0;
@@ -48,8 +48,8 @@ impl Secret {
         self.hash(b"the same secret")
     }
 
-    /// SipHash with our secret: nothing weaker keeps two keys apart whatever they look like. 1-3
-    /// is what Rust's own maps use against whoever chooses keys.
+    /// SipHash-1-3 with the secret key, as in Rust's own maps. A weaker hash would let an attacker construct
+    /// collisions.
     fn hash(&self, bytes: &[u8]) -> u64 {
         SipHasher13::new_with_keys(self.keys[0], self.keys[1]).hash(bytes) | NOT_ZERO
     }

@@ -38,7 +38,7 @@ impl Journal {
     }
 }
 
-/// What there is to save since the last time.
+/// The outcomes to save since the last time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recent {
     /// Nothing.

@@ -1,11 +1,11 @@
-//! The failures of one key: the time and a tag of whose it was, in one 64-bit word each.
+//! The failures of one key, one 64-bit word each: the time, and a tag of the name it counts by.
 
 use super::table::Row;
 
-/// 40 bits of milliseconds, one bit for an account that does not exist, 23 bits of a hash of what
-/// is told apart (the account, the address, the network). As the time comes first, stamps sort by it.
+/// 40 bits of milliseconds, one bit for an account that does not exist, and 23 bits of a hash (of the account, the
+/// address or the network). The time comes first, so stamps sort by it.
 ///
-/// Two different names share a tag once in 8 million; then one failure too few is counted.
+/// Two different names have the same tag with a probability of 1 in 8 million; then one failure too few is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FailureStamp(pub(super) u64);
 
@@ -14,7 +14,7 @@ pub(super) const LAST: u64 = (1 << 40) - 1;
 const TAG: u64 = (1 << 23) - 1;
 
 impl FailureStamp {
-    /// `at` is at least 1: no stamp is all zeros.
+    /// `at` is raised to at least 1, so no stamp is all zeros.
     pub(super) fn new(at: u64, unknown: bool, hash: u64) -> Self {
         FailureStamp(at.clamp(1, LAST) << 24 | u64::from(unknown) << 23 | (hash & TAG))
     }
@@ -32,7 +32,7 @@ impl FailureStamp {
     }
 }
 
-/// How many stamps lie in the row itself.
+/// Number of stamps stored in the row itself.
 pub(super) const INSIDE: usize = 4;
 
 /// The newest stamps of a key, oldest first.
@@ -85,7 +85,7 @@ impl FailureStamps {
         FailureStamp(newest).at()
     }
 
-    /// Adds a stamp in its place; of more than `cap` the oldest goes.
+    /// Inserts a stamp in order of time; of more than `cap` the oldest is dropped.
     pub(super) fn add(&mut self, stamp: FailureStamp, cap: usize) {
         let count = self.all().len();
         match self {
@@ -161,7 +161,7 @@ impl FailureStamps {
         }
     }
 
-    /// Moves stamps of the future to now: the clock was wrong for a while.
+    /// Moves stamps in the future to `now`; the clock must have been wrong.
     pub(super) fn no_later_than(&mut self, now: u64) {
         if self.newest() <= now {
             return;
@@ -186,7 +186,7 @@ impl FailureStamps {
 }
 
 impl Row for FailureStamps {
-    /// By number of stamps, then by the newest one.
+    /// Ordered by the number of stamps, then by the newest one.
     fn danger(&self) -> u64 {
         (self.all().len() as u64) << 48 | self.newest()
     }
@@ -215,7 +215,7 @@ mod tests {
             times in proptest::collection::vec(1..1_000u64, 0..60),
             cap in 1..30usize,
         ) {
-            // A ring of fewer than fit inside is cut by whoever counts.
+            // Fewer stamps than fit into the row are cut by the caller.
             let cap = cap.max(INSIDE);
             let mut stamps = FailureStamps::default();
             let mut plain: Vec<u64> = Vec::new();

@@ -1,10 +1,10 @@
 //! A table with a hard bound and small rows, keyed by hashes.
 //!
-//! A row is found by an index of half-words (32 bits of the key, 32 bits of the place), rows lie
-//! close together: a key with up to four stamps costs 48 bytes and its share of the index. When the
-//! table is full, the least dangerous of a handful of neighbours makes room.
+//! The index has half-words (32 bits of the key, 32 bits of the place), and the rows are contiguous. A key with up to
+//! four stamps takes 48 bytes and its share of the index. When the table is full, the least dangerous of a few
+//! neighbouring rows is evicted.
 
-/// What a row holds beside its key.
+/// The value of a row.
 pub(super) trait Row {
     /// The row with the lowest danger is evicted first.
     fn danger(&self) -> u64;
@@ -22,7 +22,7 @@ pub(super) trait Row {
 const LOOKED_AT: usize = 16;
 /// How many rows are checked for expiry whenever a row is added.
 const SWEPT: usize = 2;
-/// The bound on words outside of the table, for each row it may have.
+/// The most words outside of the table per row, on average.
 const OUTSIDE_PER_ROW: usize = 2;
 const FIRST_INDEX: usize = 64;
 
@@ -80,7 +80,8 @@ impl<R: Row> Table<R> {
         Some(&mut self.rows[self.last].1)
     }
 
-    /// Adds a row for a key that has none. `over` tells expired rows; each evicted row is passed to `gone`.
+    /// Adds a row for a key that has none. `over` says whether a row has expired; each evicted row is passed to
+    /// `gone`.
     pub(super) fn add(
         &mut self,
         key: u64,
@@ -260,8 +261,8 @@ fn entry(key: u64, place: usize) -> u64 {
     (key >> 32) << 32 | (place as u64 + 1)
 }
 
-/// Where a key, or the entry made of it, begins to be looked for. From the upper half, which both
-/// have: the index is put in order without a look at the rows, which lie far away.
+/// The index slot at which the search for a key, or for the entry made from it, begins. It depends on the upper half
+/// only, which both have, so that the index can be rebuilt without reading the rows.
 fn home(key: u64) -> usize {
     (key >> 32) as usize
 }
@@ -285,7 +286,7 @@ mod tests {
         }
     }
 
-    /// Few different places to begin at, so that keys collide in the index.
+    /// Few distinct home slots, so that keys collide in the index.
     fn key(n: u64) -> u64 {
         ((n % 13) << 32) | n
     }
