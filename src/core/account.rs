@@ -1,4 +1,4 @@
-//! An account, by one spelling.
+//! Accounts, normalised.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xmpp_parsers::jid::{BareJid, Jid};
 
-/// An account of the server: a bare JID with a localpart, normalised (RFC 7622: case folded,
-/// IDNA domain, no resource).
+/// An account of the server: a bare JID with a localpart, normalised (RFC 7622: case folded, IDNA domain, no
+/// resource).
 ///
-/// Kept as the normalised text, so that reading it back from the log cannot fail when the rules
-/// of normalisation change under it, and shared: the same account stands in many places.
+/// Stored as the normalised text, so that reading it from the log cannot fail after the rules of normalisation
+/// change. The text is shared, because the same account appears in many places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 
@@ -18,13 +18,14 @@ impl Account {
     /// From a JID; the resource is dropped. `None` for a domain without a localpart.
     pub fn from_jid(jid: &Jid) -> Option<Self> {
         let localpart = jid.node()?;
-        // The jid crate checks IDNA but keeps the spelling: xn-- and U-labels must compare equal.
+        // The jid crate checks IDNA but keeps the spelling; A-labels (xn--) and U-labels must compare equal.
         let (domain, _) = idna::domain_to_unicode(jid.domain().as_str().trim_end_matches('.'));
         Some(Account(format!("{localpart}@{domain}").into()))
     }
 
-    /// From a text that is its own normal form at sight, as servers send them: lower-case ASCII letters, digits, `.`,
-    /// `_` and `-` on both sides of one `@`. `None` says nothing: [`Account::from_jid`] may still take it.
+    /// Fast path for a text that is clearly in normal form, as servers send it: lower-case ASCII letters, digits,
+    /// `.`, `_` and `-` on both sides of one `@`. `None` for any other text, which may still be an account
+    /// ([`Account::from_jid`]).
     pub fn from_plain(text: &str) -> Option<Self> {
         let (localpart, domain) = text.split_once('@')?;
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -62,7 +63,7 @@ impl Account {
         self.0.split_once('@').map_or("", |parts| parts.1)
     }
 
-    /// As a JID; `None` only if the rules for JIDs changed since it was stored.
+    /// The account as a JID; `None` only if the rules for JIDs changed since it was stored.
     pub fn to_jid(&self) -> Option<BareJid> {
         BareJid::new(&self.0).ok()
     }

@@ -1,28 +1,28 @@
-//! Who acts, what they may do, and which way they came in.
+//! Actors: who gives an order, in which role, and through which channel.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What an actor may do. Greater ones may do all that lesser ones may.
+/// The role of an actor. A higher role includes the rights of the lower ones.
 ///
-/// Stored by position, so a new role comes last here, and [`Role::rank`] says where it belongs.
+/// Stored by position, so a new role must be added at the end; [`Role::rank`] gives its order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// Nothing.
+    /// No rights.
     #[default]
     Stranger,
-    /// Accounts and single addresses, up to a longest term.
+    /// May ban accounts and single addresses, up to a longest term.
     Moderator,
-    /// Everything.
+    /// May do everything.
     Admin,
-    /// Looks, and changes nothing.
+    /// May see everything but change nothing.
     Viewer,
 }
 
 impl Role {
-    /// Every role, the least first.
+    /// All roles, in ascending order.
     pub const ALL: [Role; 4] = [Role::Stranger, Role::Viewer, Role::Moderator, Role::Admin];
 
     fn rank(self) -> u8 {
@@ -58,22 +58,22 @@ impl fmt::Display for Role {
     }
 }
 
-/// The way a request came in.
+/// The channel that an order came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Door {
-    /// A form (XEP-0050).
+    /// An ad-hoc command (XEP-0050).
     AdHoc,
-    /// A chat line.
+    /// A one-to-one chat message.
     Chat,
     /// The program's own clock.
     Clock,
-    /// The server, by a record it wrote itself.
+    /// A ban record that the server wrote itself.
     Server,
-    /// Logins the server reported.
+    /// Logins that the server reported.
     Hook,
-    /// A line in a room (XEP-0045).
+    /// A message in a MUC room (XEP-0045).
     Room,
-    /// The program's own command line, through the local socket of the daemon.
+    /// The command line of the program, through the local socket of the daemon.
     Terminal,
 }
 
@@ -91,23 +91,23 @@ impl fmt::Display for Door {
     }
 }
 
-/// Who acts.
+/// The author of an order or event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The full JID of a person, or the name of a part of the program.
     pub name: String,
-    /// What they may do, as decided where they came in.
+    /// Their role, as determined when the order arrived.
     pub role: Role,
-    /// The way they came in.
+    /// The channel that they used.
     pub door: Door,
-    /// The occupant they spoke as (`room@service/nick`), when they came in by a room. Stored beside the actor, in
-    /// events that have one: see [`Event::to_bytes`](super::Event::to_bytes).
+    /// The occupant JID (`room@service/nick`) if the order came from a MUC room. Stored beside the actor, and only in
+    /// events that have one; see [`Event::to_bytes`](super::Event::to_bytes).
     #[serde(skip)]
     pub occupant: Option<Box<str>>,
 }
 
 impl Actor {
-    /// A person, or another server, by their full name, with what they may do and how they came in.
+    /// A person or another server, with their full name, role and channel.
     pub fn person(name: impl Into<String>, role: Role, door: Door) -> Self {
         Actor {
             name: name.into(),
@@ -117,14 +117,14 @@ impl Actor {
         }
     }
 
-    /// The same who spoke in a room as `occupant` (`room@service/nick`); `None`: not in a room.
+    /// Sets the occupant JID (`room@service/nick`); `None`: not in a MUC room.
     #[must_use]
     pub fn speaking_as(mut self, occupant: Option<Box<str>>) -> Self {
         self.occupant = occupant;
         self
     }
 
-    /// The program's clock, which ends bans.
+    /// The program's clock, which ends expired bans.
     pub fn clock() -> Self {
         Actor {
             name: String::from("portcullis"),
@@ -134,7 +134,7 @@ impl Actor {
         }
     }
 
-    /// The rules, which answer to reported logins.
+    /// The rules, which react to reported logins.
     pub fn rules() -> Self {
         Actor {
             name: String::from("portcullis"),
@@ -144,7 +144,7 @@ impl Actor {
         }
     }
 
-    /// The name without a resource, as lists show it.
+    /// The name without the resource, as shown in lists.
     pub fn bare_name(&self) -> &str {
         self.name
             .split_once('/')
@@ -152,7 +152,7 @@ impl Actor {
     }
 }
 
-/// An actor with the occupant too, as snapshots keep it: `#[serde(with = "whole")]`.
+/// Serialises an actor together with its occupant, for snapshots: `#[serde(with = "whole")]`.
 pub(super) mod whole {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

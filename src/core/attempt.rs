@@ -1,41 +1,41 @@
-//! One login, as the server reports it.
+//! Login attempts as the server reports them.
 
 use std::net::IpAddr;
 
 use super::subject::Account;
 use super::time::Timestamp;
 
-/// What came of one login.
+/// A login attempt and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whose; `None` when the server does not tell.
+    /// The account; `None` if the server does not report it.
     pub account: Option<Account>,
-    /// From where; `None` when the server does not tell.
+    /// The address; `None` if the server does not report it.
     pub address: Option<IpAddr>,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The server says that there is no such account.
+    /// Whether the server reports that the account does not exist.
     pub unknown: bool,
-    /// When, by the server's clock.
+    /// The time, by the server's clock.
     pub at: Timestamp,
 }
 
-/// How a login ended.
+/// The outcome of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Let in.
+    /// The login succeeded.
     Success,
-    /// The password was looked at and was wrong, or there is no such account.
+    /// The password was wrong, or the account does not exist.
     Failure,
-    /// Refused by us, by a verdict or a held ban. Never counted.
+    /// We refused the login, by a verdict or an enforced ban. Never counted.
     Refused,
-    /// The server's trouble: a backend that is down, an exchange that was broken off. Never counted.
+    /// The server failed: a backend is down, or the exchange was aborted. Never counted.
     Error,
 }
 
-/// The beginning of the text with which ejabberd refuses an account it knows as banned.
+/// How ejabberd's error text starts when it refuses an account that it knows as banned.
 const BANNED: &str = "Account is banned";
-/// SASL conditions (RFC 6120 6.5) that say nothing about a password.
+/// SASL error conditions (RFC 6120 section 6.5) that say nothing about a password.
 const NOT_ABOUT_PASSWORDS: [&str; 8] = [
     "aborted",
     "account-disabled",
@@ -48,9 +48,9 @@ const NOT_ABOUT_PASSWORDS: [&str; 8] = [
 ];
 
 impl Outcome {
-    /// What a reported outcome means for counting, whatever the module calls it: a failure is only
-    /// one if somebody tried a password. Certificates (EXTERNAL) are not guessed; backend trouble,
-    /// broken off exchanges and refusals of banned accounts are nobody's guess.
+    /// The outcome to count, whatever the hook module reported: a login is a failure only if a password was tried.
+    /// Certificates (EXTERNAL) cannot be guessed, and backend errors, aborted exchanges and refusals of banned
+    /// accounts are no guesses.
     pub fn weighed(
         self,
         mechanism: Option<&str>,

@@ -1,7 +1,7 @@
-//! What changed since a place in the log, for hook modules that hold a copy of the bans in force.
+//! Changes since a place in the log, for hook modules that hold a copy of the active bans.
 //!
-//! Every ban in force is indexed by the event that gave it its present terms, however old. Of ended bans only the last
-//! [`LIFTS`] are kept: a copy that missed more must be rebuilt.
+//! Every active ban is indexed by the event that set its present terms, however old. Of ended bans only the last
+//! [`LIFTS`] are kept; a copy that missed more must be rebuilt.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -14,19 +14,19 @@ use super::record::{Ban, BanId};
 use super::subject::Subject;
 use super::time::Timestamp;
 
-/// How many ended bans are kept. Part of the fold: with another number, instances would disagree.
+/// How many ended bans are kept. Part of the fold: with different numbers, instances would disagree.
 pub const LIFTS: usize = 20_000;
 
-/// One change of the bans in force.
+/// One change of the active bans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// It is in force, with these terms.
+    /// The ban is active, with these terms.
     Stands(Ban),
-    /// The subject's ban is over.
+    /// The ban of the subject has ended.
     Ended(Subject),
 }
 
-/// A piece of what changed, oldest first.
+/// A page of changes, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The changes.
@@ -37,7 +37,7 @@ pub struct Changes {
     pub more: bool,
 }
 
-/// A ban that is over.
+/// A ban that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBan {
     /// The place in the log of the event that ended it.
@@ -46,13 +46,13 @@ pub struct EndedBan {
     pub ban: Ban,
     /// When it ended.
     pub ended: Timestamp,
-    /// Who ended it; `None`: its time was over.
+    /// The actor who ended it; `None`: its term was over.
     #[serde(with = "whole_or_none")]
     pub by: Option<Actor>,
 }
 
 impl EndedBan {
-    /// A ban ended by an event. If its time was over before, it ended by itself, whoever wrote the event.
+    /// A ban ended by an event. If its term was over before, it ended by itself, whoever caused the event.
     pub(super) fn of(ban: Ban, seq: Seq, event: &Event) -> Self {
         let over = ban.until.filter(|end| *end <= event.at);
         EndedBan {
@@ -64,7 +64,7 @@ impl EndedBan {
     }
 }
 
-/// An actor with the occupant, or none.
+/// Serialises an optional actor together with its occupant.
 mod whole_or_none {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -84,7 +84,7 @@ mod whole_or_none {
     }
 }
 
-/// The bans by their version, and the last ends.
+/// The active bans by version, and the bans that ended last.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     standing: BTreeMap<Seq, BanId>,
@@ -107,8 +107,8 @@ impl Recent {
         self.standing.remove(&ban.version);
     }
 
-    /// The ended bans, and the place up to which older ones are gone: what a snapshot keeps. The bans in force are kept
-    /// elsewhere.
+    /// The ended bans, and the place up to which older ones were dropped: the part that a snapshot keeps. The active
+    /// bans are stored elsewhere.
     pub(super) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
         let Recent {
             standing: _,
@@ -140,7 +140,7 @@ impl Recent {
         self.ended.push_back(ended);
     }
 
-    /// An undo brought an ended ban back: it is removed from the ended ones.
+    /// Removes a ban from the ended ones after an undo restored it.
     pub(super) fn stands_again(&mut self, id: BanId) {
         self.ended.retain(|end| end.ban.id != id);
     }
@@ -182,7 +182,7 @@ impl Recent {
                 page.upto = head;
                 return Some(page);
             };
-            // All changes of one event go onto one page: a page ends at a place in the log.
+            // All changes of one event go onto the same page, because a page ends at a place in the log.
             let mut group = Vec::new();
             while group.len() <= most
                 && let Some(end) = ends.next_if(|end| end.seq == seq)
@@ -203,7 +203,7 @@ impl Recent {
     }
 }
 
-/// The most bytes a change can take on the wire, with every character of a text escaped.
+/// The most bytes that a change can take on the wire, with every character of a text escaped.
 fn weight(changed: &Changed) -> usize {
     const FRAME: usize = 250;
     match changed {

@@ -1,10 +1,9 @@
-//! What can happen, and in which order. Who says so is in [`actor`](super::actor).
+//! Events: the changes that can happen, and their order. Their authors are in [`actor`](super::actor).
 //!
-//! Decisions are events in one ordered log; everything else is a fold of it
-//! ([`Ledger::fold`](super::Ledger::fold)). An event carries the version of its subject that it
-//! was decided on, and the *fold* drops it when that version has moved: every instance drops
-//! the same events, so any ordered log will do (docs/adr/0003). What the log keeps of an event is
-//! in `stored.rs`.
+//! Decisions are events in one ordered log, and the rest of the state is a fold of it
+//! ([`Ledger::fold`](super::Ledger::fold)). An event carries the version of its subject that it was based on. The
+//! fold drops the event if that version has changed since. Every instance drops the same events, so any ordered log
+//! will do (docs/adr/0003). The stored form of an event is in `stored.rs`.
 
 mod stored;
 mod written;
@@ -31,7 +30,7 @@ use written::Written;
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// The place behind this one.
+    /// The next place.
     #[must_use]
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)
@@ -41,31 +40,31 @@ impl Seq {
 /// The version of a subject: the place of the last event that changed it.
 pub type Version = Seq;
 
-/// 128 random bits that name an event for ever, on every instance.
+/// 128 random bits that identify an event permanently, on every instance.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventId(pub [u8; 16]);
 
-/// 64 random bits that name what one person had done at once, by one command: its events all carry it, so that they
-/// can be taken back together. Written as the command itself is asked for: `command:4f2a91c7d0e1b2a3`.
+/// 64 random bits that identify a command. All its events carry the id, so that they can be undone together.
+/// Displayed as commands accept it: `command:4f2a91c7d0e1b2a3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CommandId(pub u64);
 
 impl CommandId {
     const PREFIX: &str = "command:";
 
-    /// Reads what [`CommandId`] displays; `None` for anything else.
+    /// Parses the displayed form; `None` for anything else.
     pub fn parse(text: &str) -> Option<CommandId> {
         Self::from_hex(text.strip_prefix(Self::PREFIX)?)
     }
 
-    /// From its 16 hexadecimal digits alone.
+    /// Parses the 16 hexadecimal digits alone; `None` for anything else.
     pub fn from_hex(digits: &str) -> Option<CommandId> {
         let is_whole = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bits = u64::from_str_radix(digits, 16).ok();
         bits.filter(|_| is_whole).map(CommandId)
     }
 
-    /// Its 16 hexadecimal digits.
+    /// The 16 hexadecimal digits.
     pub fn to_hex(self) -> String {
         format!("{:016x}", self.0)
     }
@@ -88,25 +87,25 @@ impl fmt::Debug for EventId {
 
 /// Where a ban comes from.
 ///
-/// Only [`Origin::Automatic`] ones are a judgement about strangers: they do not touch an account
-/// at a place it logged in from before. All others hold for everybody.
+/// [`Origin::Automatic`] bans apply only to accounts that never logged in from the source; all others apply to
+/// everybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// A person decided it.
+    /// A person imposed it.
     Manual,
-    /// A rule decided it.
+    /// A rule imposed it.
     Automatic {
         /// The name of the rule.
         rule: String,
     },
-    /// It was read from a list.
+    /// It was imported from a list.
     Imported,
-    /// The server had it before us.
+    /// The server had it before portcullis did.
     Server,
 }
 
 impl Origin {
-    /// The rule that decided, if it was one.
+    /// The name of the rule; `None` if no rule imposed the ban.
     pub fn rule(&self) -> Option<&str> {
         match self {
             Origin::Automatic { rule } => Some(rule),
@@ -114,7 +113,7 @@ impl Origin {
         }
     }
 
-    /// Its kind in one word, as filters and exported lines have it.
+    /// One word for the origin, for filters and exports.
     pub fn word(&self) -> &'static str {
         match self {
             Origin::Manual => "hand",
@@ -136,9 +135,9 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What an event changes: one variant for each part of the state.
+/// What an event changes, with one variant per part of the state.
 ///
-/// Written as [`Written`], whose variants are numbered by position.
+/// Stored as [`Written`], whose variants are numbered by position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub enum Change {
@@ -146,31 +145,30 @@ pub enum Change {
     Ban(BanChange),
     /// The exemption of the subject.
     Exemption(ExemptionChange),
-    /// What is known of the subject besides.
+    /// The history of the subject.
     History(HistoryChange),
-    /// The subject, a person or a room, receives other notifications from now on.
+    /// The subject, a person or a room, subscribes to other notifications.
     Subscribed {
-        /// Which; `None`: those of everybody who chose none.
+        /// The new subscription; `None`: the default one.
         watch: Option<Watch>,
     },
-    /// The change before this one, which it is based on, is taken back: the subject is as it was.
+    /// The previous change, which the event is based on, is undone: the subject is as it was before.
     Undone,
 }
 
-/// What can be forgotten later without changing what is in force: kept apart from the event,
-/// under a key of its own.
+/// Data that can be deleted later without changing any ban. It is stored apart from the event, under its own key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Personal {
-    /// The key it is stored under; 0 is "none yet", stored as it is.
+    /// The key that it is stored under; 0 until one is assigned.
     pub key: u32,
     /// Private note, for admins only.
     pub note: Option<String>,
-    /// What led to it: addresses, counts.
+    /// Evidence that led to the decision: addresses and counts.
     pub evidence: Option<String>,
 }
 
 impl Personal {
-    /// Whether there is nothing in it.
+    /// Whether there is neither a note nor evidence.
     pub fn is_empty(&self) -> bool {
         self.note.is_none() && self.evidence.is_none()
     }
@@ -179,30 +177,30 @@ impl Personal {
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its name for ever.
+    /// Its permanent id.
     pub id: EventId,
     /// When it was decided.
     pub at: Timestamp,
-    /// Who decided.
+    /// The author.
     pub actor: Actor,
-    /// The command it was part of. What rules, the clock and the server decide has none, nor what was
-    /// written before there were any: it is alone.
+    /// The command it was part of; `None` for decisions by rules, the clock or the server, and for events from before
+    /// commands had ids.
     pub command: Option<CommandId>,
-    /// Where it comes from.
+    /// The origin of the ban that it changes.
     pub origin: Origin,
-    /// Whom it is about.
+    /// The subject it changes.
     pub subject: Subject,
-    /// The version of the subject it was decided on.
+    /// The version of the subject that it is based on.
     pub based_on: Version,
     /// What it changes.
     pub change: Change,
-    /// What can be forgotten.
+    /// Note and evidence, which can be deleted.
     pub personal: Personal,
 }
 
 impl Event {
-    /// A decision of a person ([`Origin::Manual`]) that is part of no command and has no personal part. `at` is when it
-    /// was decided, `based_on` the version of `subject` it was decided on. The other methods say what differs.
+    /// An event of a person ([`Origin::Manual`]) outside of a command, without note and evidence. `at` is when it was
+    /// decided, `based_on` the version of `subject` it was decided on. The other methods change these defaults.
     pub fn decided(
         id: EventId,
         at: Timestamp,
@@ -224,21 +222,21 @@ impl Event {
         }
     }
 
-    /// Part of this command; `None`: of no command.
+    /// Makes the event part of this command; `None`: of no command.
     #[must_use]
     pub fn by_command(mut self, command: impl Into<Option<CommandId>>) -> Event {
         self.command = command.into();
         self
     }
 
-    /// Decided by somebody else than a person.
+    /// Sets the origin.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Event {
         self.origin = origin;
         self
     }
 
-    /// With a private note or evidence.
+    /// Adds a note or evidence.
     #[must_use]
     pub fn with_personal(mut self, personal: Personal) -> Event {
         self.personal = personal;

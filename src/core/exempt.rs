@@ -1,8 +1,8 @@
-//! Exemptions given by `allow`: who is never banned, why, and how long.
+//! Exemptions granted by `allow`: which subjects are never banned, why, and until when.
 //!
-//! An exempt network is a source nothing automatic touches, and no ban covers. An exempt account
-//! cannot be banned as an account. It is no free pass for strangers: whoever guesses its password
-//! meets pairs, guard and addresses as everywhere, or naming an account as exempt would open it.
+//! Rules ignore logins from an exempt network, and only a forced ban of an address refuses them. An exempt account
+//! cannot be banned as an account, but its pairs, its lockdown and the addresses of guessers can: otherwise exempting
+//! an account would let anybody guess its password.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,31 +17,31 @@ use super::time::Timestamp;
 /// One exemption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
-    /// Whom it is about: an account, an address or a network.
+    /// The exempt account, address or network.
     pub subject: Subject,
     /// Why.
     pub comment: String,
-    /// Who gave it.
+    /// The person who granted it.
     #[serde(with = "super::actor::whole")]
     pub by: Actor,
     /// Since when.
     pub since: Timestamp,
-    /// Its end; `None`: when somebody takes it back.
+    /// When it ends; `None`: when it is revoked.
     pub until: Option<Timestamp>,
 }
 
 impl Exemption {
-    /// Whether it has not ended.
+    /// Whether it has not ended by `now`.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|end| now < end)
     }
 
-    /// Whether a ban of this subject ends by it: all of the account's, all inside of the network.
+    /// Whether granting it lifts a ban of this subject: any ban of the account, or any inside of the network.
     pub fn covers(&self, banned: &Subject) -> bool {
         self.subject.holds(banned)
     }
 
-    /// Whether a ban of this subject would hit what is exempt.
+    /// Whether a ban of this subject would affect something exempt.
     fn forbids(&self, banned: &Subject) -> bool {
         match self.subject.net() {
             None => *banned == self.subject,
@@ -50,7 +50,7 @@ impl Exemption {
     }
 }
 
-/// As it is told to whom it stands in the way: `192.0.2.0/24, allowed by admin@example.org: office`.
+/// As shown to a person whose ban it prevents: `192.0.2.0/24, allowed by admin@example.org: office`.
 impl fmt::Display for Exemption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, allowed by {}", self.subject, self.by.bare_name())?;
@@ -61,7 +61,7 @@ impl fmt::Display for Exemption {
     }
 }
 
-/// All of them. People make them one by one, so they are few, and looked through.
+/// All exemptions. People grant them one by one, so they are few, and a linear search is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exemptions(BTreeMap<Subject, Exemption>);
 

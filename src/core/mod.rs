@@ -1,11 +1,10 @@
-//! The rules: who may be banned, for how long, what a decision changes.
+//! The core: who may be banned, for how long, and what a decision changes.
 //!
-//! Nothing here knows a clock, chance, I/O, async, XML or logging: time and fresh ids enter as
-//! arguments, facts go in, values come out. That is what lets every instance fold the same log
-//! into the same [`Ledger`].
+//! The core has no clock, randomness, I/O, async, XML or logging: the time and fresh ids are arguments. So every
+//! instance folds the same log into the same [`Ledger`].
 //!
-//! Start reading at [`event`] (what can happen and what it changes), then [`mod@propose`] (what a
-//! request leads to) and [`mod@judge`] (what a login leads to), then [`ledger`] (what is in force).
+//! Start reading at [`event`] (the changes and what they mean), then [`mod@propose`] (what an order leads to) and
+//! [`mod@judge`] (what a login leads to), then [`ledger`] (the resulting state).
 
 pub mod account;
 mod active;

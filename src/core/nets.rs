@@ -1,10 +1,9 @@
-//! Standing bans by address: which of them cover one, in a time that does not grow with their
-//! number.
+//! Active bans by address: finds those that cover an address, in a time that does not grow with their number.
 //!
-//! Single addresses are looked up as they are. A network lies in a bucket with those that share its
-//! bits up to the step its length is on, so a look-up is one probe for each step in use. Steps are
-//! close together where networks are given out and banned: a bucket then is found by few but those
-//! it covers.
+//! A single address is looked up directly. A network is in a bucket with all networks that share its bits up to its
+//! step, the greatest listed prefix length that is no longer than its own. So a lookup is one probe per step in use.
+//! Steps are close together at the lengths at which networks are assigned and banned, so that a bucket holds few
+//! networks that do not cover the address.
 
 use std::net::IpAddr;
 
@@ -18,16 +17,16 @@ pub(super) struct Nets<V> {
     v4: Sieved<u32, V>,
     v6: Sieved<u128, V>,
     buckets: Sieved<(u8, u128), Vec<(IpNet, V)>>,
-    /// How many buckets each step has, for IPv6 and IPv4.
+    /// Number of buckets at each step, for IPv6 and IPv4.
     in_use: [[usize; STEPS]; 2],
 }
 
-/// How many steps there are for each family: a look-up is never more probes.
+/// Number of steps per family, and so the most probes per lookup.
 const STEPS: usize = 16;
 const V6: [u8; STEPS] = [
     0, 16, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 80, 96, 112,
 ];
-/// Counted from the front of an IPv6 address that holds one of IPv4: 96 is /0, 120 is /24.
+/// Prefix lengths of IPv4-mapped IPv6 addresses: 96 is /0, 120 is /24.
 const V4: [u8; STEPS] = [
     96, 104, 106, 108, 110, 112, 114, 115, 116, 117, 118, 119, 120, 122, 124, 126,
 ];
@@ -66,7 +65,7 @@ impl<V> Nets<V> {
                 if bucket.is_empty() {
                     self.in_use[usize::from(net.addr().is_ipv4())][step] += 1;
                 }
-                // In order, so that of two that hold equally long the same one is found always.
+                // Sorted, so that of two bans with the same end the same one is always found.
                 match bucket.binary_search_by(|(other, _)| other.cmp(&net)) {
                     Ok(at) => bucket[at].1 = value,
                     Err(at) => bucket.insert(at, (net, value)),
@@ -97,7 +96,7 @@ impl<V> Nets<V> {
         }
     }
 
-    /// Calls `visit` with what stands for each network that covers an address.
+    /// Calls `visit` with the value of each network that covers an address.
     pub(super) fn cover<'a>(&'a self, address: IpAddr, mut visit: impl FnMut(&'a V)) {
         let exact = match address {
             IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
@@ -122,7 +121,7 @@ impl<V> Nets<V> {
     }
 }
 
-/// Keeps the families apart: `::/0` covers no IPv4 address.
+/// Keeps the families apart, because `::/0` covers no IPv4 address.
 fn family(address: IpAddr) -> u8 {
     if address.is_ipv4() { 0x80 } else { 0 }
 }
@@ -138,7 +137,7 @@ fn masked(bits: u128, length: u8) -> u128 {
     bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
-/// The step a network lies on, and its bits up to there.
+/// The step of a network, and its bits up to that step.
 fn home(net: IpNet) -> (usize, u128) {
     let length = match net {
         IpNet::V4(v4) => v4.prefix_len() + 96,

@@ -1,4 +1,4 @@
-//! What a ban is, while it is in force and after.
+//! Bans: active ones, and the last one of a subject that ended.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -8,12 +8,12 @@ use super::event::{Origin, Seq, Version};
 use super::subject::Subject;
 use super::time::Timestamp;
 
-/// The short number people name a ban by (`#17`); given by the fold, in order, never reused.
+/// The short number by which people name a ban (`#17`). The fold assigns it in ascending order and never reuses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BanId(pub u64);
 
 impl BanId {
-    /// Reads `#17` or `17`.
+    /// Parses `#17` or `17`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.trim().strip_prefix('#').unwrap_or(text.trim());
         digits.parse().ok().map(BanId)
@@ -26,52 +26,51 @@ impl fmt::Display for BanId {
     }
 }
 
-/// A ban in force.
+/// An active ban.
 ///
-/// The private note is not here: the fold may not depend on what can be forgotten. It is read
-/// from the log where it is shown.
+/// It has no private note, because the fold may not depend on data that can be deleted. Notes are read from the log
+/// when they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     /// Its short number.
     pub id: BanId,
-    /// Whom it is about.
+    /// The banned subject.
     pub subject: Subject,
     /// Public reason; the banned user sees it. May be empty.
     pub reason: String,
-    /// Who imposed it, or who changed its terms last.
+    /// The actor who imposed it or last changed its terms.
     #[serde(with = "super::actor::whole")]
     pub by: Actor,
-    /// Where it came from.
+    /// Where it comes from.
     pub origin: Origin,
     /// Since when.
     pub since: Timestamp,
-    /// When it ends by itself; `None`: when somebody lifts it.
+    /// When it ends by itself; `None`: permanent.
     pub until: Option<Timestamp>,
-    /// The how-manieth ban of this subject that counts, from 1: what its term grew from. Bans
-    /// that a rule's memory or decay, or `forget`, took away do not count.
+    /// Offence number, from 1, which escalation computed the term from. Earlier bans do not count if the rule's
+    /// memory or decay, or `forget`, removed them.
     pub ordinal: u32,
-    /// It was made although the subject was exempt, by an admin who insisted: no exemption there was then, or that
-    /// comes back by an undo, stands against it.
+    /// Whether an admin forced it although the subject was exempt. It overrides the exemption of that time, and one
+    /// that an undo restores.
     pub insisted: bool,
     /// The subject's version, for compare-and-set.
     pub version: Version,
 }
 
 impl Ban {
-    /// Whether it has not ended by `now`. A ban ends at its second, whether or not anybody has
-    /// written that down yet.
+    /// Whether it has not ended by `now`. A ban ends at the time set, even if its end is not in the log yet.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|end| now < end)
     }
 }
 
-/// The last ban of a subject that is free now.
+/// The last ban of a subject that has no active ban.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Its short number.
     pub id: BanId,
     /// When it ended.
     pub ended: Timestamp,
-    /// Where the log says how.
+    /// The place in the log of the event that ended it.
     pub seq: Seq,
 }

@@ -1,7 +1,7 @@
-//! The names of the last events that were folded, so that an event offered twice is applied once.
+//! The ids of the events folded last, so that an event offered twice is applied once.
 //!
-//! Most repeats are stale anyway: what the first one changed raised the version. This catches the rest, those that change no
-//! version (a kick) and those that were refused at first and would be allowed later.
+//! Most repeats are stale anyway, because the first one changed the version. This catches the others: events that
+//! change no version (a kick), and events that were refused at first and would be allowed later.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::event::EventId;
 
-/// How many names are kept. A repeat that comes after so many other events is applied again, if its version still fits.
-/// Part of the fold: with another number, instances would disagree.
+/// How many ids are kept. A repeat that comes after more other events than that is applied again, if its version
+/// still fits. Part of the fold: with different numbers, instances would disagree.
 pub(super) const SEEN: usize = 65_536;
 
-/// The last [`SEEN`] names.
+/// The last [`SEEN`] ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Oldest first.
@@ -23,9 +23,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Takes in a name; `false` when it is there already.
+    /// Adds an id; `false` if it is present already.
     ///
-    /// The name of zeros is none: it is what tests and tools give to events that are offered once.
+    /// The all-zero id is never recorded: tests and tools use it for events that are offered only once.
     pub(super) fn is_new(&mut self, id: EventId) -> bool {
         if id == EventId::default() {
             return true;

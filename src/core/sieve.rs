@@ -1,12 +1,10 @@
-//! A map that says "not there" from a small piece of memory.
+//! A map with a Bloom filter in front of it.
 //!
-//! Nearly every login is of somebody no ban is about. The sieve in front of the map has eight bits
-//! a key, so that even a million bans leave it in the processor's cache, and lets one in twenty of the
-//! others through to the map.
+//! Nearly every login concerns no ban. The filter has eight bits per key, so it fits into the processor's cache even
+//! with a million bans, and passes one in twenty of the absent keys on to the map.
 //!
-//! Keys are hashed with a secret of this process by a hash that is quick rather than cryptographic:
-//! a question asks for five of them. Who found keys that meet would have to be banned for each, and
-//! would make some look-ups longer, never wrong.
+//! Keys are hashed with a random secret of this process by a fast, non-cryptographic hash, because a login check
+//! computes five hashes. Colliding keys cost an attacker one ban each and only slow lookups down.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -14,16 +12,16 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::quality::RandomState;
 
-/// A `HashMap` behind a sieve.
+/// A `HashMap` behind a Bloom filter.
 #[derive(Debug, Clone)]
 pub(super) struct Sieved<K, V> {
     map: HashMap<K, V, RandomState>,
     words: Vec<u64>,
-    /// Keys whose bits are still set although they are gone.
+    /// Removed keys whose bits are still set.
     gone: usize,
 }
 
-/// Keys a word is made for.
+/// Keys per word of the filter.
 const KEYS_A_WORD: usize = 8;
 
 impl<K, V> Default for Sieved<K, V> {
@@ -36,7 +34,7 @@ impl<K, V> Default for Sieved<K, V> {
     }
 }
 
-/// The same keys and values; the sieve follows from them.
+/// Equal if both have the same keys and values; the filter follows from the keys.
 impl<K: Hash + Eq, V: PartialEq> PartialEq for Sieved<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.map == other.map
@@ -67,7 +65,7 @@ impl<K: Hash + Eq, V> Sieved<K, V> {
         self.map.insert(key, value);
     }
 
-    /// The value of a key, made if there is none.
+    /// The value of a key, inserted if it is absent.
     pub(super) fn entry(&mut self, key: K) -> &mut V
     where
         V: Default,
@@ -120,12 +118,12 @@ impl<K: Hash + Eq, V> Sieved<K, V> {
     }
 }
 
-/// The number of words is a power of two.
+/// The index of a hash's word. The number of words is a power of two.
 fn word(hash: u64, words: usize) -> usize {
     (hash >> 32) as usize & (words - 1)
 }
 
-/// Three of a word's bits, from the half of the hash that does not choose the word.
+/// Three bits of a word, from the half of the hash that does not choose the word.
 fn bits(hash: u64) -> u64 {
     1 << (hash & 63) | 1 << (hash >> 6 & 63) | 1 << (hash >> 12 & 63)
 }

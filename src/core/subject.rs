@@ -1,5 +1,4 @@
-//! Who a ban is about: an account, an address, a network, an account from one place, or the guard
-//! of an account.
+//! Subjects of bans: an account, an address, a network, a pair (an account at a source), or an account lockdown.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,68 +9,68 @@ use xmpp_parsers::jid::Jid;
 
 pub use super::account::Account;
 
-/// Who a ban is about.
+/// What a ban is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// A bare JID.
     Account(Account),
-    /// One address; IPv4 in IPv6 (`::ffff:`) is IPv4.
+    /// One address. An IPv4-mapped IPv6 address (`::ffff:`) is stored as IPv4.
     Address(IpAddr),
-    /// A network, host bits cleared, never a single address.
+    /// A network with its host bits cleared; never a single address.
     Network(IpNet),
-    /// An account from one address or network and from nowhere else: `alice@example.org from
-    /// 203.0.113.7`. Everybody else there, and the account elsewhere, notice nothing.
+    /// A pair: an account at one address or network, `alice@example.org from 203.0.113.7`. Other accounts there, and
+    /// the account elsewhere, are not affected.
     Pair(Account, IpNet),
-    /// The guard of an account under attack: `guard of alice@example.org`. It refuses sources
-    /// without an earlier login to that account, never its owner at the usual places.
+    /// The lockdown of an account under attack: `guard of alice@example.org`. It refuses sources without an earlier
+    /// login to that account, and never its owner at the usual places.
     Guard(Account),
 }
 
-/// Between the halves of a pair as people write it.
+/// Separates the halves of a pair.
 const FROM: &str = "from";
-/// In front of an account whose guard is meant.
+/// Precedes the account of a lockdown.
 const GUARD_OF: [&str; 2] = ["guard", "of"];
 
-/// Why a text names no subject. `Display` says what to write instead.
+/// The text is no subject. `Display` says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSubject {
-    /// Nothing was written.
+    /// The text is empty.
     #[error(
         "say whom: an account (spam@example.org), an address (203.0.113.7) or a network (203.0.113.0/24)"
     )]
     Missing,
-    /// A JID, but not one of an account.
+    /// A JID without a localpart.
     #[error("{0:?} is a whole domain, not an account; write name@{0}")]
     Domain(String),
-    /// Looks like a JID and is none.
+    /// Looks like a JID but is invalid.
     #[error("{text:?} is not a valid JID: {why}")]
     Jid {
-        /// What was written.
+        /// The text.
         text: String,
-        /// What the JID parser says of it.
+        /// The reason.
         why: String,
     },
-    /// A word without `@`.
+    /// A word without `@` that is no address.
     #[error("{0:?} is neither an account nor an address; an account is written name@domain")]
     Bare(String),
-    /// Looks like an address and is none.
+    /// Looks like an address but is invalid.
     #[error("{0:?} is not a valid address; write for example 203.0.113.7 or 2001:db8::7")]
     Address(String),
-    /// Looks like a network and is none.
+    /// Looks like a network but is invalid.
     #[error("{0:?} is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64")]
     Network(String),
-    /// `… from …` that is not an account and an address.
+    /// `… from …` without an account and an address.
     #[error(
         "{0:?} is not an account and a place; write for example alice@example.org from 203.0.113.7"
     )]
     Pair(String),
-    /// An address with a zone (`fe80::1%eth0`) means something on one machine only.
+    /// An address with a zone (`fe80::1%eth0`), which is valid on one machine only.
     #[error("{0:?} names a network interface; leave out the part from the % on")]
     Zone(String),
 }
 
 impl Subject {
-    /// Reads what a person wrote, guessing the kind from its shape, and normalises it.
+    /// Parses what a person wrote: recognises the kind by its shape, and normalises it.
     ///
     /// # Errors
     /// [`BadSubject`] says what is wrong and what to write.
@@ -128,8 +127,8 @@ impl Subject {
         }
     }
 
-    /// Reads a subject from the front of `words`, and says how many of them it took: one, or three
-    /// for `alice@example.org from 203.0.113.7` and `guard of alice@example.org`.
+    /// Parses a subject at the start of `words` and returns how many words it took: one, or three for
+    /// `alice@example.org from 203.0.113.7` and `guard of alice@example.org`.
     ///
     /// # Errors
     /// [`BadSubject`] says what is wrong and what to write.
@@ -154,13 +153,13 @@ impl Subject {
         }
     }
 
-    /// An address, with IPv4 in IPv6 folded to IPv4.
+    /// An address; IPv4-mapped IPv6 becomes IPv4.
     pub fn address(address: IpAddr) -> Subject {
         Subject::Address(address.to_canonical())
     }
 
-    /// A network with its host bits cleared and IPv4 in IPv6 folded; one of a single address
-    /// becomes that address.
+    /// A network with its host bits cleared; IPv4-mapped IPv6 becomes IPv4, and a network of one address becomes that
+    /// address.
     pub fn network(net: IpNet) -> Subject {
         let net = fold_mapped(net).trunc();
         if net.prefix_len() == net.max_prefix_len() {
@@ -169,8 +168,7 @@ impl Subject {
         Subject::Network(net)
     }
 
-    /// The addresses it covers; `None` for what does not cover everybody there: accounts, pairs,
-    /// guards.
+    /// The addresses it covers for everybody; `None` for accounts, pairs and account lockdowns.
     pub fn net(&self) -> Option<IpNet> {
         match self {
             Subject::Address(address) => Some(IpNet::from(*address)),
@@ -179,7 +177,7 @@ impl Subject {
         }
     }
 
-    /// The account, if it is one and nothing else.
+    /// The account; `None` for any other kind, even a pair or account lockdown.
     pub fn account(&self) -> Option<&Account> {
         match self {
             Subject::Account(account) => Some(account),
@@ -187,7 +185,7 @@ impl Subject {
         }
     }
 
-    /// The account it has to do with: itself, or the one of a pair or guard.
+    /// The account that it concerns: itself, or that of a pair or account lockdown.
     pub fn whose(&self) -> Option<&Account> {
         match self {
             Subject::Account(account) | Subject::Pair(account, _) | Subject::Guard(account) => {
@@ -197,7 +195,7 @@ impl Subject {
         }
     }
 
-    /// Where it has to do with: the addresses it covers, or those of a pair.
+    /// The addresses that it concerns: those it covers, or those of a pair.
     pub fn place(&self) -> Option<IpNet> {
         match self {
             Subject::Pair(_, net) => Some(*net),
@@ -205,7 +203,8 @@ impl Subject {
         }
     }
 
-    /// Whether another is part of it: whatever is about the same account; what lies in the same place.
+    /// Whether another subject is part of this one: for an account, everything about it; for a network, everything
+    /// inside of it.
     pub fn holds(&self, other: &Subject) -> bool {
         match self {
             Subject::Account(account) => other.whose() == Some(account),
@@ -217,7 +216,7 @@ impl Subject {
         }
     }
 
-    /// What kind it is, in one word for people: `account`, `address`, `network`, `pair`, `guard`.
+    /// The kind in one word: `account`, `address`, `network`, `pair`, `guard`.
     pub fn kind(&self) -> &'static str {
         match self {
             Subject::Account(_) => "account",
@@ -250,7 +249,7 @@ pub fn overlaps(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }
 
-/// What is wrong with a JID, in words for people who do not know RFC 7622.
+/// What is wrong with a JID, in words that need no knowledge of RFC 7622.
 fn why_no_jid(why: &xmpp_parsers::jid::Error) -> &'static str {
     use xmpp_parsers::jid::Error;
     match why {
@@ -271,7 +270,7 @@ fn looks_like_ipv4(text: &str) -> bool {
     text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// `::ffff:a.b.c.d/96+n` is `a.b.c.d/n`; ejabberd reports addresses in exactly this form.
+/// `::ffff:a.b.c.d/96+n` becomes `a.b.c.d/n`. ejabberd reports IPv4 addresses in this form.
 fn fold_mapped(net: IpNet) -> IpNet {
     const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
     let IpNet::V6(v6) = net else { return net };

@@ -1,25 +1,25 @@
-//! How long a ban lasts, as people write it.
+//! Terms of bans, and the text forms that people use.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::time::{Timestamp, in_words};
 
-/// How long a ban lasts.
+/// The term of a ban.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Term {
-    /// From now for so long.
+    /// This long from now.
     For(Duration),
-    /// Up to a point in time.
+    /// Until a point in time.
     Until(Timestamp),
-    /// Until somebody lifts it.
+    /// Permanent: until a person lifts the ban.
     Forever,
 }
 
-/// Why a text is not a term. `Display` says what to write instead.
+/// The text is no term. `Display` says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTerm {
-    /// A number without a unit: minutes and days must not be guessed.
+    /// A number without a unit. Guessing between minutes and days would be dangerous.
     #[error("{0} what? A duration needs a unit, for example {0}m, {0}h or {0}d")]
     NoUnit(String),
     /// Not a duration at all.
@@ -27,22 +27,22 @@ pub enum BadTerm {
         "{0:?} is not a duration; write for example 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever"
     )]
     Unreadable(String),
-    /// `until` with something that is not a date.
+    /// `until` is not followed by a date.
     #[error("{0:?} is not a date; write for example until 2030-01-01 or until 2030-01-01T12:00Z")]
     NoDate(String),
-    /// Zero, or more than can be counted.
+    /// Zero, or longer than the longest term.
     #[error("a duration must be longer than nothing and shorter than 1000 years")]
     OutOfRange,
 }
 
-/// Longest term that is still a number: 1000 years of 365 days.
+/// The longest term with an end: 1000 years of 365 days.
 const MOST: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
 impl Term {
-    /// Reads the whole text as a term.
+    /// Parses a text that is a term and nothing else.
     ///
     /// # Errors
-    /// [`BadTerm`] when the text is no term or something is left over.
+    /// [`BadTerm`] if the text is no term or has further words.
     pub fn parse(text: &str) -> Result<Term, BadTerm> {
         let words: Vec<&str> = text.split_whitespace().collect();
         match Self::take(&words)? {
@@ -51,11 +51,11 @@ impl Term {
         }
     }
 
-    /// Reads a term from the front of `words` and says how many of them it took; `None` when
-    /// they do not begin with one.
+    /// Parses a term at the start of `words` and returns how many words it took; `None` if they do not begin with a
+    /// term.
     ///
     /// # Errors
-    /// [`BadTerm`] when they begin like a term that is wrong, such as a bare number.
+    /// [`BadTerm`] if they begin with a malformed term, such as a bare number.
     pub fn take(words: &[&str]) -> Result<Option<(Term, usize)>, BadTerm> {
         let Some(first) = words.first().map(|word| word.to_lowercase()) else {
             return Ok(None);
@@ -107,12 +107,12 @@ impl Term {
         }
     }
 
-    /// The term of what ends there; `None`: of what has no end.
+    /// The term that ends at this time; `None`: permanent.
     pub fn up_to(end: Option<Timestamp>) -> Term {
         end.map_or(Term::Forever, Term::Until)
     }
 
-    /// When a ban of this term that starts now ends; `None` for one that does not.
+    /// When a ban of this term that starts now ends; `None`: permanent.
     pub fn ends(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Term::For(span) => Some(now.saturating_add(span)),
@@ -121,7 +121,7 @@ impl Term {
         }
     }
 
-    /// How long it lasts from now; `None` for ever.
+    /// The length from now; `None`: permanent.
     pub fn length(self, now: Timestamp) -> Option<Duration> {
         self.ends(now).map(|end| end.since(now))
     }
@@ -183,7 +183,7 @@ fn take_span(words: &[&str]) -> Result<Option<(Duration, usize)>, BadTerm> {
     Ok(Some((total, 1)))
 }
 
-/// Seconds in a unit. A month is 30 days and a year 365: a ban needs no calendar.
+/// Seconds in a unit; `None` for an unknown one. A month is 30 days and a year 365: a ban needs no calendar.
 fn unit(name: &str) -> Option<u64> {
     Some(match name.to_lowercase().as_str() {
         "s" | "sec" | "secs" | "second" | "seconds" => 1,

@@ -1,4 +1,4 @@
-//! Points in time, and how people read them.
+//! Points in time and their text forms.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since the Unix epoch, UTC.
 ///
-/// Arithmetic saturates: a term of a billion years ends at the end of time, it does not wrap.
+/// Arithmetic saturates: a term of a billion years ends at [`Timestamp::LAST`] instead of wrapping around.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// 9999-01-01: later ones have no year of four digits everywhere on Earth, as XEP-0082 needs.
+    /// 9999-01-01. Later times could have a year of five digits in some time zone, which XEP-0082 does not allow.
     pub const LAST: Timestamp = Timestamp(253_370_764_800_000);
 
-    /// From milliseconds since the Unix epoch; clamped to 0001-01-01 and [`Timestamp::LAST`].
+    /// From milliseconds since the Unix epoch, clamped to 0001-01-01 and [`Timestamp::LAST`].
     pub fn from_millis(millis: i64) -> Self {
         Timestamp(millis.clamp(-62_135_596_800_000, Self::LAST.0))
     }
@@ -27,32 +27,31 @@ impl Timestamp {
         self.0
     }
 
-    /// This long after, at most [`Timestamp::LAST`].
+    /// This time plus `span`, at most [`Timestamp::LAST`].
     pub fn saturating_add(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self::from_millis(self.0.saturating_add(millis))
     }
 
-    /// This long before, at least 0001-01-01.
+    /// This time minus `span`, at least 0001-01-01.
     #[must_use]
     pub fn saturating_sub(self, span: Duration) -> Self {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self::from_millis(self.0.saturating_sub(millis))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time from `earlier` to this; zero if this is not later.
     pub fn since(self, earlier: Timestamp) -> Duration {
         let millis = self.0.saturating_sub(earlier.0).max(0);
         Duration::from_millis(millis.unsigned_abs())
     }
 
-    /// XEP-0082 `DateTime` profile in UTC, whole seconds: `2026-11-22T04:00:00Z`.
+    /// XEP-0082 `DateTime` in UTC, in whole seconds: `2026-11-22T04:00:00Z`.
     pub fn to_xmpp(self) -> String {
         self.format("%Y-%m-%dT%H:%M:%SZ")
     }
 
-    /// As [`Timestamp::to_xmpp`], to the millisecond where there is more than whole seconds:
-    /// `2026-11-22T04:00:00.250Z`.
+    /// Like [`Timestamp::to_xmpp`], with milliseconds if they are not zero: `2026-11-22T04:00:00.250Z`.
     pub fn to_exact(self) -> String {
         match self.0.rem_euclid(1_000) {
             0 => self.to_xmpp(),
@@ -60,8 +59,8 @@ impl Timestamp {
         }
     }
 
-    /// Reads a date (`2030-01-01`, its first moment in UTC), or a date and time as in XEP-0082
-    /// or RFC 3339 (`2030-01-01T12:00Z`; without an offset UTC is meant).
+    /// Parses a date (`2030-01-01`, which is its first moment in UTC), or a date and time as in XEP-0082 or RFC 3339
+    /// (`2030-01-01T12:00Z`; UTC if there is no offset). `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
@@ -83,7 +82,7 @@ impl Timestamp {
     }
 }
 
-/// `2030-01-01 12:00 UTC`; seconds only where they matter: `2030-01-01 12:00:05 UTC`.
+/// `2030-01-01 12:00 UTC`, with seconds only if they are not zero: `2030-01-01 12:00:05 UTC`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pattern = if self.0.rem_euclid(60_000) < 1000 {
@@ -95,7 +94,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A length of time in words of two units at most: `3 days`, `1 day 12 hours`, `40 seconds`.
+/// A duration in words, in at most two units: `3 days`, `1 day 12 hours`, `40 seconds`.
 pub fn in_words(span: Duration) -> String {
     const UNITS: [(u64, &str); 5] = [
         (365 * 86_400, "year"),
@@ -105,7 +104,7 @@ pub fn in_words(span: Duration) -> String {
         (1, "second"),
     ];
     let seconds = span.as_secs() + u64::from(span.subsec_millis() >= 500);
-    // Rounded to the second unit: a ban of 3 days told a moment later is still "3 days".
+    // Rounded to the second unit, so that a ban of 3 days is still "3 days" a moment later.
     let first = UNITS.iter().position(|(size, _)| seconds >= *size);
     let grain = first
         .and_then(|at| UNITS.get(at + 1))

@@ -1,7 +1,7 @@
-//! Which news a person or a room wants to hear.
+//! Subscriptions: the notifications that a person or a room receives.
 //!
-//! A wish is a decision like any other: an event in the log, folded into the ledger, so it outlives the program and
-//! is the same on every instance. Who has expressed none hears what [`Watch::usual`] says.
+//! A subscription is an event in the log, folded into the ledger, so it survives restarts and is the same on every
+//! instance. [`Watch::usual`] is the default.
 
 use std::fmt;
 
@@ -9,46 +9,46 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Role;
 
-/// The wishes that are kept; one more for somebody new is refused.
+/// The most subscriptions that are kept; a further subscriber is refused.
 pub const MOST_WATCHES: usize = 1_000;
-/// Minutes of a day.
+/// Minutes in a day.
 const DAY: u16 = 24 * 60;
 
-/// A kind of news. Stored by its position: new ones come at the end.
+/// A topic of notifications. Stored by position, so new ones are added at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Topic {
-    /// A rule banned an address, or an account from one place.
+    /// A rule banned an address or a pair.
     Bans,
-    /// A rule banned a whole network.
+    /// A rule banned a network.
     Networks,
-    /// An account is under attack: its guard is up.
+    /// An account is under attack and was locked down.
     Guards,
-    /// Somebody else banned, changed a ban, or forgot a history.
+    /// Another person banned, changed a ban, or forgot a history.
     Orders,
-    /// Somebody else un-banned, exempted, or took an exemption back.
+    /// Another person lifted a ban, or granted or revoked an exemption.
     Unbans,
-    /// A ban ended because its time was over.
+    /// The term of a ban was over.
     Ends,
-    /// The server had banned somebody by itself; portcullis took it over.
+    /// The server had banned an account by itself, and portcullis imported the ban.
     Adopted,
-    /// A record on the server is not what portcullis wrote.
+    /// A ban record on the server differs from what portcullis wrote.
     Records,
-    /// The server took rights away, or gave them back.
+    /// The server revoked rights of portcullis, or granted them again.
     Rights,
-    /// Work on the server that does not get done.
+    /// A change on the server could not be made.
     Work,
-    /// The link to the server was down.
+    /// The connection to the server was down.
     Link,
-    /// A room that cannot be joined.
+    /// A MUC room could not be joined.
     Rooms,
-    /// What a rule in dry run would have done.
+    /// A rule in dry run would have banned.
     DryRun,
-    /// A rule reached its limit and spared whom it must not ban.
+    /// A rule reached its limit but spared an exempt subject or a shared source.
     Spared,
 }
 
 impl Topic {
-    /// All of them, in the order in which they are listed.
+    /// All topics, in the order of lists.
     pub const ALL: [Topic; 14] = [
         Topic::Guards,
         Topic::Networks,
@@ -66,8 +66,8 @@ impl Topic {
         Topic::DryRun,
     ];
 
-    /// What an admin hears who expressed no wish. Not the ban of a single guesser, of which there are hundreds a day,
-    /// nor what ends as it was meant to.
+    /// The default topics of an admin: not single bans by rules, of which there can be hundreds a day, and not bans
+    /// that end as intended.
     pub const IMPORTANT: [Topic; 10] = [
         Topic::Guards,
         Topic::Networks,
@@ -81,7 +81,7 @@ impl Topic {
         Topic::Spared,
     ];
 
-    /// The word for it.
+    /// The name of the topic.
     pub fn as_str(self) -> &'static str {
         match self {
             Topic::Bans => "bans",
@@ -101,7 +101,7 @@ impl Topic {
         }
     }
 
-    /// Reads the word, in the singular too and however it is written.
+    /// Parses the name of a topic, also in the singular and in any case; `None` for anything else.
     pub fn parse(word: &str) -> Option<Topic> {
         let word = word.to_lowercase().replace('-', "");
         Topic::ALL
@@ -116,17 +116,17 @@ impl fmt::Display for Topic {
     }
 }
 
-/// Hours of the day, in UTC, in which nothing is told; it is told when they are over.
+/// Quiet hours, in UTC. Notifications are held back until they are over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quiet {
-    /// From this minute of the day on.
+    /// The first minute of quiet, counted from midnight.
     pub from: u16,
-    /// Up to this one, on the next day if it is the smaller one.
+    /// The first minute after quiet, counted from midnight. If it is less than `from`, quiet lasts past midnight.
     pub until: u16,
 }
 
 impl Quiet {
-    /// Reads `22:00-07:00` or `22-7`.
+    /// Parses `22:00-07:00` or `22-7`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Quiet> {
         let (from, until) = text.split_once(['-', '–'])?;
         let quiet = Quiet {
@@ -136,7 +136,7 @@ impl Quiet {
         (quiet.from != quiet.until).then_some(quiet)
     }
 
-    /// How many minutes of quiet are left at this minute of the day; `None`: it is not quiet.
+    /// How many quiet minutes are left at this minute of the day; `None` if it is not quiet.
     pub fn left(self, minute: u16) -> Option<u16> {
         let behind = |from: u16, to: u16| (to + DAY - from) % DAY;
         let length = behind(self.from, self.until);
@@ -145,7 +145,7 @@ impl Quiet {
     }
 }
 
-/// `22:00-07:00`.
+/// For example `22:00-07:00`.
 impl fmt::Display for Quiet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quiet { from, until } = self;
@@ -161,17 +161,17 @@ fn minute(text: &str) -> Option<u16> {
     is_time.then_some((hour * 60 + minute) % DAY)
 }
 
-/// What somebody wants to hear.
+/// A subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
-    /// These kinds, each once and in their order; none: nothing at all.
+    /// The topics, each once, in the order of [`Topic`]; empty: no notifications at all.
     topics: Vec<Topic>,
-    /// Not in these hours.
+    /// The quiet hours, if any.
     pub quiet: Option<Quiet>,
 }
 
 impl Watch {
-    /// Of these kinds.
+    /// A subscription to these topics, without quiet hours.
     pub fn of(topics: impl IntoIterator<Item = Topic>) -> Self {
         let mut topics: Vec<Topic> = topics.into_iter().collect();
         topics.sort_unstable();
@@ -182,12 +182,12 @@ impl Watch {
         }
     }
 
-    /// What is heard where no wish was expressed: everything important.
+    /// The default subscription of an admin: all important topics.
     pub fn usual() -> Self {
         Watch::of(Topic::IMPORTANT)
     }
 
-    /// What somebody with this role hears who expressed no wish: admins what is important, others nothing.
+    /// The default subscription for a role: the important topics for admins, nothing for others.
     pub fn usual_for(role: Role) -> Self {
         match role {
             Role::Admin => Watch::usual(),
@@ -195,18 +195,18 @@ impl Watch {
         }
     }
 
-    /// Whether this kind is wanted.
+    /// Whether it includes this topic.
     pub fn wants(&self, topic: Topic) -> bool {
         self.topics.contains(&topic)
     }
 
-    /// The kinds that are wanted, in the order of [`Topic::ALL`].
+    /// The topics, in the order of [`Topic::ALL`].
     pub fn topics(&self) -> impl Iterator<Item = Topic> + '_ {
         let all = Topic::ALL.into_iter();
         all.filter(|topic| self.wants(*topic))
     }
 
-    /// Whether nothing is wanted.
+    /// Whether it has no topics.
     pub fn is_off(&self) -> bool {
         self.topics.is_empty()
     }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(Topic::parse("everything"), None);
     }
 
-    /// The numbers on disk. If this fails, a kind was put in between: it belongs at the end.
+    /// Pins the stored numbers of topics. If this fails, a topic was inserted in the middle; it must be at the end.
     #[test]
     fn the_stored_numbers_stay_as_they_are() {
         let mut all = Watch::of(Topic::ALL);

@@ -1,4 +1,4 @@
-//! An event as bytes: what the log keeps of it and hashes.
+//! The stored form of an event: the bytes that the log keeps and hashes.
 
 use std::fmt;
 
@@ -10,18 +10,17 @@ use crate::core::actor::Actor;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 
-/// New versions are new variants: postcard numbers them by position, so they are only ever added
-/// at the end.
+/// A new version is a new variant at the end, because postcard numbers variants by position.
 #[derive(Serialize, Deserialize)]
 enum Stored {
     V1(Decided),
-    /// The same for an actor who spoke in a room, with the occupant.
+    /// Version 1 and the occupant, for an actor in a MUC room.
     V2(Decided, Box<str>),
-    /// The same for what was part of a command, with the occupant if there was one.
+    /// Version 1, the occupant if there is one, and the command.
     V3(Decided, Option<Box<str>>, CommandId),
 }
 
-/// An event without its personal part, field by field. A new field needs a new version.
+/// An event without its personal part. A new field needs a new version.
 #[derive(Serialize, Deserialize)]
 struct Decided {
     id: EventId,
@@ -33,16 +32,16 @@ struct Decided {
     change: Change,
 }
 
-/// Bytes that are no event of a version this program knows.
+/// The bytes are no event of a version that this program knows.
 #[derive(Debug, thiserror::Error)]
 #[error("the bytes of an event are damaged or from a newer portcullis: {0}")]
 pub struct BadEvent(#[from] postcard::Error);
 
 impl Event {
-    /// The bytes the log keeps and hashes: everything but [`Personal`].
+    /// The bytes that the log keeps and hashes: everything but [`Personal`].
     ///
     /// # Errors
-    /// None for events that fit in memory; the encoder's signature says otherwise.
+    /// None for events that fit in memory; the encoder's signature requires the `Result`.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadEvent> {
         let Event {
             id,
@@ -72,10 +71,10 @@ impl Event {
         })?)
     }
 
-    /// Reads [`Event::to_bytes`]; the personal part is added by whoever keeps it.
+    /// Parses the bytes of [`Event::to_bytes`]; the caller adds the personal part.
     ///
     /// # Errors
-    /// [`BadEvent`] for bytes of another kind or a newer version.
+    /// [`BadEvent`] for other bytes or a newer version.
     pub fn from_bytes(bytes: &[u8], personal: Personal) -> Result<Self, BadEvent> {
         let (decided, occupant, command) = match whole(bytes)? {
             Stored::V1(decided) => (decided, None, None),
@@ -113,12 +112,12 @@ fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> 
     }
 }
 
-/// The hash of the log up to a place: two instances that agree on it hold the same history.
+/// The hash of the log up to a place. Two instances with the same hash have the same history.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain(pub [u8; 32]);
 
 impl Chain {
-    /// The hash one event further: SHA-256 over the hash before, the place and the bytes.
+    /// The hash after one more event: SHA-256 over the previous hash, the place and the bytes.
     #[must_use]
     pub fn extend(self, seq: Seq, bytes: &[u8]) -> Chain {
         let mut hasher = Sha256::new();
@@ -167,7 +166,7 @@ mod tests {
         }
     }
 
-    /// The bytes on disk of version 1. If this fails, the format changed: add a version.
+    /// Pins the stored bytes of version 1. If this fails, the format changed and needs a new version.
     #[test]
     fn the_stored_bytes_of_version_1_stay_as_they_are() {
         let bytes = sample().to_bytes().unwrap();
@@ -181,7 +180,7 @@ mod tests {
         );
     }
 
-    /// The bytes on disk of version 2: those of version 1 and, behind them, the occupant.
+    /// Pins the stored bytes of version 2: those of version 1, then the occupant.
     #[test]
     fn who_spoke_in_a_room_is_stored_behind_the_rest() {
         let mut event = sample();
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(back, event);
     }
 
-    /// The bytes on disk of version 3: those of version 1, the occupant or none, and the command.
+    /// Pins the stored bytes of version 3: those of version 1, the occupant or none, and the command.
     #[test]
     fn the_command_is_stored_behind_the_occupant() {
         let mut event = sample();
@@ -214,7 +213,7 @@ mod tests {
         assert_eq!(back, event);
     }
 
-    /// Later variants come behind the first ones, and stay where they are.
+    /// Variants that were added later follow the first ones and keep their numbers.
     #[test]
     fn the_numbers_of_later_variants_stay_as_they_are() {
         let ends = |subject: &str, change: Change| {

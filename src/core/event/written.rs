@@ -1,5 +1,5 @@
-//! A change as bytes and exported lines have it: one flat list. Postcard numbers the variants by position, and lines in
-//! JSON name them, so new ones are only ever added at the end and none is renamed.
+//! The stored and exported form of a change: one flat enum. Postcard numbers the variants by position and exported
+//! JSON names them, so new variants go to the end and none is renamed.
 
 use serde::{Deserialize, Serialize};
 
