@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use portcullis::admission::Admission;
 use portcullis::core::{
     Account, Action, Actor, Ban, BanOrder, BanRuling, Door, Intent, Order, Policy, Role, Ruling,
     Subject, Term, Verdict,
 };
+use portcullis::delivery::Delivery;
+use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
@@ -69,7 +72,7 @@ async fn one_by_one(folder: &Path, bans: usize) {
                     let began = Instant::now();
                     house.gate.submit_one(ban(&account)).await.unwrap();
                     let subject = Subject::parse(&account).unwrap();
-                    let verdict = house.gate.check(subject.account(), None);
+                    let verdict = house.admission.check(subject.account(), None);
                     assert_ne!(verdict, Verdict::LetIn, "acknowledged and not in force");
                     began.elapsed()
                 }
@@ -130,14 +133,14 @@ fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
             let gate = gate(&Arc::new(store));
             println!(
                 "start with {} bans from {with}: {:.2} s, of which the store {:.2} s; from entry {} on",
-                gate.read(|ledger| ledger.len()),
+                gate.engine.read(|ledger| ledger.len()),
                 began.elapsed().as_secs_f64(),
                 opened.as_secs_f64(),
-                gate.began_with().0 + 1,
+                gate.snapshotter.began_with().0 + 1,
             );
             let began = Instant::now();
             if with == "the log alone" {
-                gate.take_snapshot().unwrap();
+                gate.snapshotter.take().unwrap();
                 println!(
                     "a snapshot is taken in {:.2} s",
                     began.elapsed().as_secs_f64()
@@ -184,7 +187,7 @@ fn lift(subject: &str) -> Intent {
     order(subject, Action::Ban(BanOrder::Lift { reason }))
 }
 
-fn gate(store: &Arc<Store>) -> Arc<Gate> {
+fn gate(store: &Arc<Store>) -> Gate {
     let policy = Policy::default();
     Gate::open(
         Storage::of(store),
@@ -197,7 +200,9 @@ fn gate(store: &Arc<Store>) -> Arc<Gate> {
 
 /// A gate that runs on a store of its own.
 struct House {
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
+    admission: Arc<Admission>,
+    delivery: Arc<Delivery>,
     store: Arc<Store>,
     stop: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -210,13 +215,15 @@ impl House {
         let stop = CancellationToken::new();
         let tasks = vec![
             tokio::spawn({
-                let (gate, stop) = (Arc::clone(&gate), stop.clone());
+                let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
                 async move { gate.follow(stop).await.unwrap() }
             }),
-            tokio::spawn(Arc::clone(&gate).carry_out(stop.clone())),
+            tokio::spawn(Arc::clone(&gate.delivery).carry_out(stop.clone())),
         ];
         House {
-            gate,
+            gate: gate.engine,
+            admission: gate.admission,
+            delivery: gate.delivery,
             store,
             stop,
             tasks,
@@ -225,7 +232,7 @@ impl House {
 
     async fn close(self) {
         // What is carried out is not what is measured.
-        while !self.gate.tasks().is_empty() {
+        while !self.delivery.tasks().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.stop.cancel();

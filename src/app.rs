@@ -29,6 +29,7 @@ use crate::gate::clock::Clock;
 use crate::gate::ports::{Server, Storage};
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
+use crate::news;
 use crate::rehearse::recorded::RecordingFiles;
 use crate::store::{Store, recording};
 use crate::xmpp::iq::Asker;
@@ -106,8 +107,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             .context("cannot read the decisions made so far")?
     };
     tracing::info!(
-        bans = gate.read(|ledger| ledger.len()),
-        snapshot = gate.began_with().0,
+        bans = gate.engine.read(|ledger| ledger.len()),
+        snapshot = gate.snapshotter.began_with().0,
         store = %config.store.display(),
         "the decisions made so far are loaded"
     );
@@ -116,7 +117,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         file: settings.file.clone(),
         keep: settings.keep,
     });
-    let context = Context::new(Arc::clone(&gate), gate.now()).recording(recorded);
+    let context = Context::new(&gate, gate.engine.now()).recording(recorded);
     let bot = Bot::new(
         wire.domain().clone(),
         context,
@@ -126,7 +127,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let notices = Notices::new(Arc::clone(&bot));
     let hook = Hook::new(
         wire.domain().clone(),
-        Arc::clone(&gate),
+        Arc::clone(&gate.engine),
+        Arc::clone(&gate.admission),
         Arc::clone(&host),
         store.id(),
     );
@@ -142,37 +144,37 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let context = bot.context().clone();
     listeners.spawn(|stop| terminal::serve(socket, path, domain, context, stop));
     if let Some(http) = http {
-        let logins = Logins::new(Arc::clone(&gate), config.http_token.clone());
+        let logins = Logins::new(&gate, config.http_token.clone());
         listeners.spawn(|stop| http.run(logins, stop));
     }
 
     let mut workers = Tasks::new();
     workers.spawn(|stop| renew(Arc::clone(&host), wire.clone(), stop));
     workers.spawn(|stop| {
-        let gate = Arc::clone(&gate);
-        async move { gate.watch_the_clock(stop).await }
+        let engine = Arc::clone(&gate.engine);
+        async move { engine.watch_the_clock(stop).await }
     });
-    workers.spawn(|stop| Arc::clone(&gate).carry_out(stop));
-    workers.spawn(|stop| Arc::clone(&gate).patrol(config.check_every, stop));
+    workers.spawn(|stop| Arc::clone(&gate.delivery).carry_out(stop));
+    workers.spawn(|stop| Arc::clone(&gate.delivery).reconcile(config.check_every, stop));
     workers.spawn(|stop| Arc::clone(&host).run(stop));
     let epoch = hook.epoch().to_owned();
-    workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.news(), stop));
-    workers.spawn(|stop| Arc::clone(&gate).keep_snapshots(stop));
+    workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.engine.changes(), stop));
+    workers.spawn(|stop| Arc::clone(&gate.snapshotter).keep(stop));
     workers.spawn(|stop| Arc::clone(bot.rooms()).run(wire.clone(), asker.clone(), stop));
     workers.spawn(|stop| announce(host.standing(), ready_tell, stop));
     workers.spawn(|stop| {
-        let gate = Arc::clone(&gate);
-        async move { gate.watch_the_server(stop).await }
+        let (server, engine) = (Arc::clone(&host) as _, Arc::clone(&gate.engine));
+        news::watch_the_server(server, engine, Arc::clone(&gate.news), stop)
     });
     notices.set(config.notices);
-    if let Some(hearing) = gate.hearing() {
-        let (notices, gate) = (Arc::clone(&notices), Arc::clone(&gate));
+    if let Some(hearing) = gate.news.listen() {
+        let (notices, gate) = (Arc::clone(&notices), Arc::clone(&gate.engine));
         workers.spawn(|stop| {
             notices::run(notices, gate, hearing, host.standing(), wire.clone(), stop)
         });
     }
     if let Some(settings) = config.record_attempts.clone()
-        && let Some(weighings) = gate.weighings()
+        && let Some(weighings) = gate.tap.listen()
     {
         tracing::info!(file = %settings.file.display(), "attempts are recorded");
         workers.spawn(|stop| recording::keep(settings, weighings, stop));
@@ -180,13 +182,13 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
 
     let mut counting = Tasks::new();
     counting.spawn(|stop| {
-        let gate = Arc::clone(&gate);
-        async move { gate.keep_counters(stop).await }
+        let admission = Arc::clone(&gate.admission);
+        async move { admission.keep_counters(stop).await }
     });
     let following = Vital::spawn(|stop| {
-        let gate = Arc::clone(&gate);
+        let engine = Arc::clone(&gate.engine);
         async move {
-            let followed = gate.follow(stop).await;
+            let followed = engine.follow(stop).await;
             followed.context("decisions can no longer be read from the store")
         }
     });
@@ -217,7 +219,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     signals::watch(
         signals,
         runtime,
-        reload::Reload::new(file, config, logs, gate, host, bot, notices),
+        reload::Reload::new(file, config, logs, gate.engine, host, bot, notices),
     )
     .await
 }

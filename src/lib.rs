@@ -14,18 +14,22 @@
 //! `core ← {journal, xmpp} ← gate ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod command;
 pub mod config;
 pub mod core;
+pub mod delivery;
 pub mod enforce;
+pub mod engine;
 pub mod exchange;
 pub mod front;
 pub mod gate;
 pub mod http;
 pub mod journal;
 pub mod logs;
+pub mod news;
 pub mod rehearse;
 pub mod store;
 pub mod xmpp;

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Timestamp};
 use portcullis::command::Context;
 use portcullis::front::{Desk, Roles};
+use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
@@ -46,7 +47,7 @@ impl Server for Obedient {
 
 struct Bot {
     desk: Arc<Desk>,
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
     stop: CancellationToken,
 }
 
@@ -59,14 +60,14 @@ fn bot() -> Bot {
     let gate = Gate::open(Storage::of(&store), server, clock, policy).expect("an empty store opens");
     let stop = CancellationToken::new();
     tokio::spawn({
-        let (gate, stop) = (Arc::clone(&gate), stop.clone());
+        let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
         async move { gate.follow(stop).await }
     });
-    tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
-    let context = Context::new(Arc::clone(&gate), gate.now());
+    tokio::spawn(Arc::clone(&gate.delivery).carry_out(stop.clone()));
+    let context = Context::new(&gate, gate.engine.now());
     let admin = Account::from_jid(&Jid::new("admin@example.org").expect("a JID")).expect("an account");
     let domain = BareJid::new("portcullis.example.org").expect("a domain");
-    Bot { desk: Desk::new(domain, context, Roles::new([(admin, Rights::everywhere(Role::Admin))])), gate, stop }
+    Bot { desk: Desk::new(domain, context, Roles::new([(admin, Rights::everywhere(Role::Admin))])), gate: gate.engine, stop }
 }
 
 /// Hands a stanza to the doors and waits for what comes of it.

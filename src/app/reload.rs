@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, ConfigKey};
 use crate::enforce::XmppServer;
+use crate::engine::Engine;
 use crate::front::{Bot, Notices, Roles};
-use crate::gate::Gate;
 use crate::logs::Logs;
 
 /// What a reload reads, and what it changes.
@@ -14,7 +14,7 @@ pub(super) struct Reload {
     file: PathBuf,
     config: Config,
     logs: Logs,
-    gate: Arc<Gate>,
+    engine: Arc<Engine>,
     server: Arc<XmppServer>,
     bot: Arc<Bot>,
     notices: Arc<Notices>,
@@ -25,7 +25,7 @@ impl Reload {
         file: PathBuf,
         config: Config,
         logs: Logs,
-        gate: Arc<Gate>,
+        engine: Arc<Engine>,
         server: Arc<XmppServer>,
         bot: Arc<Bot>,
         notices: Arc<Notices>,
@@ -34,7 +34,7 @@ impl Reload {
             file,
             config,
             logs,
-            gate,
+            engine,
             server,
             bot,
             notices,
@@ -59,7 +59,7 @@ impl Reload {
             }
         };
         let changes = KeyChanges::between(&self.config, &new);
-        self.gate.set_policy(new.policy.clone());
+        self.engine.set_policy(new.policy.clone());
         self.bot.set_roles(Roles::new(new.granted.clone()));
         self.notices.set(new.notices);
         self.bot.rooms().configure(new.rooms.clone());

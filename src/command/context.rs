@@ -7,8 +7,12 @@ use arc_swap::ArcSwap;
 use super::audit::AuditEvents;
 use super::front::{FrontState, NoFront};
 use super::roles::Roles;
+use crate::admission::Admission;
 use crate::core::Timestamp;
+use crate::delivery::Delivery;
+use crate::engine::Engine;
 use crate::gate::Gate;
+use crate::news::Feed;
 use crate::rehearse::recorded::RecordingFiles;
 
 /// Takes how much of long work is done, and of how much.
@@ -18,7 +22,13 @@ pub type OnProgress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 #[derive(Clone)]
 pub struct Context {
     /// All decisions go through it.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Engine>,
+    /// Counts logins and says what stands against one.
+    pub admission: Arc<Admission>,
+    /// How far the server is in line with what is decided.
+    pub delivery: Arc<Delivery>,
+    /// Where it is told what people should hear of.
+    pub news: Arc<Feed>,
     /// Since when the program runs.
     pub started: Timestamp,
     /// Who has which role by configuration. One for all who hold a context, as read last.
@@ -35,9 +45,12 @@ pub struct Context {
 
 impl Context {
     /// What commands work with from now on.
-    pub fn new(gate: Arc<Gate>, started: Timestamp) -> Self {
+    pub fn new(gate: &Gate, started: Timestamp) -> Self {
         Context {
-            gate,
+            gate: Arc::clone(&gate.engine),
+            admission: Arc::clone(&gate.admission),
+            delivery: Arc::clone(&gate.delivery),
+            news: Arc::clone(&gate.news),
             started,
             roles: Arc::default(),
             front: Arc::new(NoFront),

@@ -208,7 +208,7 @@ fn is_exempt(subject: &Subject, exempt: &Exempt, context: &Context) -> bool {
 
 /// Fills in what the server's own records say of bans it made.
 async fn read_records(sheets: &mut [Sheet], context: &Context) {
-    let server = context.gate.server();
+    let server = context.delivery.server();
     let asked = sheets.iter_mut().filter_map(|sheet| {
         let account = sheet.subject.account()?.clone();
         let ban = sheet.ban.as_mut().filter(|ban| ban.recorded)?;

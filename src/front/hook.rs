@@ -19,10 +19,11 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::reply::{Asked, Reply};
+use crate::admission::{Admission, Admitted, PendingBans};
 use crate::core::{Attempt, Changed, Seq};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
-use crate::gate::{Admission, Gate, Wanted};
+use crate::engine::Engine;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{
     self, Check, Held, Hello, NS_HOOK, PlainCheck, Report, Request, Unreadable,
@@ -43,7 +44,8 @@ const HOLDING: usize = 4_096;
 /// All that speaks with hook modules.
 pub struct Hook {
     domain: BareJid,
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
+    admission: Arc<Admission>,
     server: Arc<XmppServer>,
     epoch: String,
     runs: Mutex<Runs>,
@@ -56,13 +58,15 @@ impl Hook {
     /// The door at a component with this domain. `store` names the log whose places are told.
     pub fn new(
         domain: BareJid,
-        gate: Arc<Gate>,
+        gate: Arc<Engine>,
+        admission: Arc<Admission>,
         server: Arc<XmppServer>,
         store: [u8; 16],
     ) -> Arc<Hook> {
         Arc::new(Hook {
             domain,
             gate,
+            admission,
             server,
             epoch: store.iter().map(|byte| format!("{byte:02x}")).collect(),
             runs: Mutex::default(),
@@ -117,46 +121,46 @@ impl Hook {
             return None;
         }
         match self.admit(&asked.check) {
-            Admission::Now(verdict) => Some(asked.answer(&verdict, self.head())),
-            Admission::Later => None,
+            Admitted::Now(verdict) => Some(asked.answer(&verdict, self.head())),
+            Admitted::Later => None,
         }
     }
 
     /// Only a login whose outcome will be reported may have to wait for the outcomes of others.
-    fn admit(&self, check: &Check) -> Admission {
+    fn admit(&self, check: &Check) -> Admitted {
         match check {
             Check {
                 account: Some(account),
                 address: Some(address),
                 hold: Some(_),
-            } => self.gate.admit(account, *address),
+            } => self.admission.try_admit(account, *address),
             Check {
                 account, address, ..
-            } => Admission::Now(self.gate.check(account.as_ref(), *address)),
+            } => Admitted::Now(self.admission.check(account.as_ref(), *address)),
         }
     }
 
     fn check(self: &Arc<Self>, asked: Asked, check: Check) -> Reply {
         let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
         let (account, address, hold) = match (self.admit(&check), check) {
-            (Admission::Now(verdict), _) => return now(verdict),
+            (Admitted::Now(verdict), _) => return now(verdict),
             (
-                Admission::Later,
+                Admitted::Later,
                 Check {
                     account: Some(account),
                     address: Some(address),
                     hold: Some(hold),
                 },
             ) => (account, address, hold),
-            (Admission::Later, _) => return now(self.gate.crowded()),
+            (Admitted::Later, _) => return now(self.admission.crowded()),
         };
         let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
-            return now(self.gate.crowded());
+            return now(self.admission.crowded());
         };
         let hook = Arc::clone(self);
         let work = async move {
             let _place = place;
-            let verdict = hook.gate.admit_within(&account, address, hold).await;
+            let verdict = hook.admission.admit_within(&account, address, hold).await;
             vec![asked.stanza(Ok(Some(hook::verdict(&verdict, hook.head()))))]
         };
         Reply {
@@ -190,7 +194,7 @@ impl Hook {
             account.is_none_or(|account| account.domain() == vhost)
         };
         let attempts = attempts.into_iter().filter(own).collect();
-        match self.gate.count(attempts) {
+        match self.admission.count(attempts) {
             Ok(wanted) if wanted.is_empty() => asked.now(Ok(None)),
             Ok(wanted) => self.impose(asked, wanted),
             Err(why) => {
@@ -200,7 +204,7 @@ impl Hook {
         }
     }
 
-    fn impose(self: &Arc<Self>, asked: Asked, wanted: Wanted) -> Reply {
+    fn impose(self: &Arc<Self>, asked: Asked, wanted: PendingBans) -> Reply {
         let Ok(place) = Arc::clone(&self.imposing).try_acquire_owned() else {
             // The failures are counted: the next one asks for the ban again.
             tracing::warn!(bans = wanted.len(), "the store is behind; bans are put off");
@@ -209,7 +213,7 @@ impl Hook {
         let hook = Arc::clone(self);
         let work = async move {
             let _place = place;
-            if let Err(why) = hook.gate.impose(wanted).await {
+            if let Err(why) = hook.admission.impose(wanted).await {
                 tracing::error!(%why, "bans of rules could not be made durable");
             }
             vec![asked.stanza(Ok(None))]
@@ -246,7 +250,7 @@ impl Hook {
         let now = self.gate.now();
         let list = page.list.iter().filter_map(|changed| match changed {
             Changed::Stands(ban) if !ban.is_in_force(now) => None,
-            Changed::Stands(ban) => hook::change(changed, self.gate.holds_at_start(ban)),
+            Changed::Stands(ban) => hook::change(changed, self.admission.holds_at_start(ban)),
             Changed::Ended(_) => hook::change(changed, false),
         });
         hook::changes(&self.epoch, seq, page.more, fresh, list)

@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::admission::Admission;
 use crate::core::{Account, Attempt, Timestamp, Verdict};
+use crate::engine::Engine;
 use crate::gate::Gate;
 use crate::xmpp::payload::hook::denial_text;
 use crate::xmpp::payload::hook::{self, HOLD, LOGINS, Login};
@@ -32,14 +34,19 @@ pub(super) const BODY: usize = 512 * 1024;
 /// Who answers, and what they want to see first.
 #[derive(Clone)]
 pub struct Logins {
-    gate: Arc<Gate>,
+    engine: Arc<Engine>,
+    admission: Arc<Admission>,
     token: Option<Secret>,
 }
 
 impl Logins {
     /// Answers from `gate`, to those who have the token; to nobody without one.
-    pub fn new(gate: Arc<Gate>, token: Option<Secret>) -> Self {
-        Logins { gate, token }
+    pub fn new(gate: &Gate, token: Option<Secret>) -> Self {
+        Logins {
+            engine: Arc::clone(&gate.engine),
+            admission: Arc::clone(&gate.admission),
+            token,
+        }
     }
 }
 
@@ -135,15 +142,17 @@ async fn check(
 ) -> Result<Response, Wrong> {
     let asked: CheckIn = read(&body)?;
     let (account, address) = who("", asked.account.as_deref(), asked.address.as_deref())?;
-    let gate = &logins.gate;
+    let admission = &logins.admission;
     let hold = asked
         .hold
         .map(|millis| Duration::from_millis(millis.into()));
     let verdict = match (&account, address, hold) {
         (Some(account), Some(address), Some(hold)) => {
-            gate.admit_within(account, address, hold.min(HOLD)).await
+            admission
+                .admit_within(account, address, hold.min(HOLD))
+                .await
         }
-        _ => gate.check(account.as_ref(), address),
+        _ => admission.check(account.as_ref(), address),
     };
     Ok(answer(StatusCode::OK, &verdict_in_json(&verdict)))
 }
@@ -230,7 +239,7 @@ async fn report(
         let why = format!("a report holds at most {LOGINS} logins");
         return Err(Wrong(StatusCode::BAD_REQUEST, why));
     }
-    let now = logins.gate.now();
+    let now = logins.engine.now();
     // All or nothing: whoever sends it again after an error must not count one twice.
     let attempts = report
         .logins
@@ -239,13 +248,13 @@ async fn report(
         .map(|(place, login)| one(place, login, now))
         .collect::<Result<Vec<_>, _>>()?;
     let taken = attempts.len();
-    let wanted = logins.gate.count(attempts).map_err(|why| {
+    let wanted = logins.admission.count(attempts).map_err(|why| {
         tracing::error!(%why, "logins were not counted");
         let why = String::from("it could not be counted; see the log");
         Wrong(StatusCode::INTERNAL_SERVER_ERROR, why)
     })?;
     if !wanted.is_empty()
-        && let Err(why) = logins.gate.impose(wanted).await
+        && let Err(why) = logins.admission.impose(wanted).await
     {
         // They are counted all the same: the next failure asks for the ban again.
         tracing::error!(%why, "bans of rules could not be made durable");

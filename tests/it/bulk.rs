@@ -111,7 +111,10 @@ async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of
     assert!(world.gate.read(|ledger| ledger.is_empty()));
     for n in [0, MANY - 1] {
         let subject = Subject::parse(&name(n)).unwrap();
-        world.gate.settled(&subject, Duration::from_secs(600)).await;
+        world
+            .delivery
+            .settled(&subject, Duration::from_secs(600))
+            .await;
     }
     assert!(world.server.done().contains(&format!("free {}", name(0))));
 }

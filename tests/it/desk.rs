@@ -18,7 +18,7 @@ async fn login(bot: &Bot, account: &str, address: &str, outcome: Outcome, unknow
         unknown,
         at: bot.world.gate.now(),
     };
-    bot.world.gate.report(vec![attempt]).await.unwrap();
+    bot.world.admission.report(vec![attempt]).await.unwrap();
 }
 
 async fn fails(bot: &Bot, account: &str, address: &str, times: u32) {

@@ -21,7 +21,7 @@ const ALL: Wanted = Wanted {
 };
 
 fn context(world: &World) -> Context {
-    Context::new(Arc::clone(&world.gate), world.gate.now())
+    Context::new(&world.whole, world.gate.now())
 }
 
 async fn given(world: &World, wanted: Wanted) -> String {

@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use portcullis::admission::Admission;
 use portcullis::core::{
     Action, Attempt, BanOrder, BanRuling, By, Intent, Outcome, Ruling, Seq, Subject, Term, Verdict,
 };
-use portcullis::gate::effects::STOP_WAIT;
+use portcullis::delivery::{STOP_WAIT, Settled};
 use portcullis::gate::ports::{Held, Outbox as _};
-use portcullis::gate::{Gate, Settled};
 use portcullis::journal::{Journal as _, Replica as _};
 use portcullis::store::MemoryStore;
 
 use crate::support::{FakeServer, START, World, order, policy};
 
-fn is_let_in(gate: &Gate, account: &str) -> bool {
+fn is_let_in(admission: &Admission, account: &str) -> bool {
     let subject = Subject::parse(account).unwrap();
-    gate.check(subject.account(), None) == Verdict::LetIn
+    admission.check(subject.account(), None) == Verdict::LetIn
 }
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +27,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
         world.ban("spam@example.org", None).await,
         Ruling::Ban(BanRuling::Banned(_))
     ));
-    assert!(!is_let_in(&world.gate, "spam@example.org"));
+    assert!(!is_let_in(&world.admission, "spam@example.org"));
     assert_eq!(
         world.settled("spam@example.org").await,
         Settled::Done(Held::Enforced)
@@ -42,7 +42,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
         Settled::Done(Held::Enforced)
     );
     assert_eq!(world.server.done()[1..], ["free spam@example.org"]);
-    assert!(world.gate.tasks().is_empty());
+    assert!(world.delivery.tasks().is_empty());
     let subject = Subject::parse("spam@example.org").unwrap();
     let history = world.gate.history(&subject).await.unwrap();
     assert_eq!(history.len(), 2);
@@ -67,11 +67,11 @@ async fn work_waits_for_a_server_that_is_away_and_says_so() {
         panic!()
     };
     assert!(why.contains("no connection"), "{why}");
-    assert_eq!(world.gate.tasks().len(), 1);
+    assert_eq!(world.delivery.tasks().len(), 1);
     world.server.set_linked(true);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.server.done(), ["ban #1 spam@example.org"]);
-    assert!(world.gate.tasks().is_empty());
+    assert!(world.delivery.tasks().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +84,7 @@ async fn what_failed_is_shown_tried_again_and_survives_a_restart() {
         Settled::Pending(Some("the server said no".into()))
     );
     let subject = Subject::parse("spam@example.org").unwrap();
-    assert_eq!(world.gate.task(&subject).unwrap().tries, 1);
+    assert_eq!(world.delivery.task(&subject).unwrap().tries, 1);
     world.stop.cancel();
     let again = World::on(
         Arc::clone(&world.store),
@@ -92,16 +92,16 @@ async fn what_failed_is_shown_tried_again_and_survives_a_restart() {
         START + 60_000,
     );
     assert_eq!(
-        again.gate.task(&subject).unwrap().tries,
+        again.delivery.task(&subject).unwrap().tries,
         1,
         "kept in the outbox"
     );
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(again.gate.task(&subject).unwrap().tries, 2);
+    assert_eq!(again.delivery.task(&subject).unwrap().tries, 2);
     again.pass(Duration::from_secs(10));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);
-    assert!(again.gate.tasks().is_empty());
+    assert!(again.delivery.tasks().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +144,7 @@ async fn effects_lost_between_log_and_outbox_are_taken_in_again() {
     let again = World::on(crashed, FakeServer::new(true), START);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(again.server.done(), ["ban #1 spam@example.org"]);
-    assert!(again.gate.task(&subject).is_none());
+    assert!(again.delivery.task(&subject).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +152,7 @@ async fn a_newer_decision_replaces_work_that_waits() {
     let world = World::new(FakeServer::new(false));
     world.ban("spam@example.org", None).await;
     world.lift("spam@example.org").await;
-    assert_eq!(world.gate.tasks().len(), 1);
+    assert_eq!(world.delivery.tasks().len(), 1);
     world.server.set_linked(true);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.server.done(), ["free spam@example.org"]);
@@ -165,9 +165,9 @@ async fn a_ban_ends_at_its_time_also_when_that_passed_during_downtime() {
     world.ban("late@example.org", Some("1h")).await;
     world.settled("late@example.org").await;
     world.pass(Duration::from_millis(9_999));
-    assert!(!is_let_in(&world.gate, "spam@example.org"));
+    assert!(!is_let_in(&world.admission, "spam@example.org"));
     world.pass(Duration::from_millis(1));
-    assert!(is_let_in(&world.gate, "spam@example.org"));
+    assert!(is_let_in(&world.admission, "spam@example.org"));
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert!(
         world
@@ -178,7 +178,7 @@ async fn a_ban_ends_at_its_time_also_when_that_passed_during_downtime() {
     world.stop.cancel();
     let later = START + 3_700_000;
     let again = World::on(Arc::clone(&world.store), Arc::clone(&world.server), later);
-    assert!(is_let_in(&again.gate, "late@example.org"));
+    assert!(is_let_in(&again.admission, "late@example.org"));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(
         again
@@ -199,7 +199,7 @@ async fn what_the_store_did_not_take_did_not_happen() {
     });
     let failed = world.gate.submit_one(order("spam@example.org", what)).await;
     assert!(failed.is_err());
-    assert!(is_let_in(&world.gate, "spam@example.org"));
+    assert!(is_let_in(&world.admission, "spam@example.org"));
     assert!(matches!(
         world.ban("spam@example.org", None).await,
         Ruling::Ban(BanRuling::Banned(_))
@@ -310,7 +310,7 @@ fn guess(world: &World) -> Attempt {
 async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
     let world = World::new(FakeServer::new(true));
     let batch: Vec<_> = (0..20).map(|_| guess(&world)).collect();
-    let rulings = world.gate.report(batch).await.unwrap();
+    let rulings = world.admission.report(batch).await.unwrap();
     let [Ruling::Ban(BanRuling::Banned(ban))] = &rulings[..] else {
         panic!("{rulings:?}")
     };
@@ -319,7 +319,11 @@ async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
         "alice@example.org from 203.0.113.7"
     );
     let account = Subject::parse("alice@example.org").unwrap();
-    let from = |address: &str| world.gate.check(account.account(), address.parse().ok());
+    let from = |address: &str| {
+        world
+            .admission
+            .check(account.account(), address.parse().ok())
+    };
     assert!(matches!(
         from("203.0.113.7"),
         Verdict::Refuse { by: By::Pair, .. }
@@ -331,18 +335,18 @@ async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
         evidence.starts_with("5 failures within 10 minutes (limit 5); the last at "),
         "{evidence}"
     );
-    assert_eq!(world.gate.counters().failures().len(), 20);
+    assert_eq!(world.admission.failures().len(), 20);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_ban_the_store_did_not_take_is_asked_for_again_by_the_next_failure() {
     let world = World::new(FakeServer::new(true));
     for _ in 0..4 {
-        world.gate.report(vec![guess(&world)]).await.unwrap();
+        world.admission.report(vec![guess(&world)]).await.unwrap();
     }
     world.store.fail_on(1);
-    assert!(world.gate.report(vec![guess(&world)]).await.is_err());
-    let again = world.gate.report(vec![guess(&world)]).await.unwrap();
+    assert!(world.admission.report(vec![guess(&world)]).await.is_err());
+    let again = world.admission.report(vec![guess(&world)]).await.unwrap();
     assert!(
         matches!(again[..], [Ruling::Ban(BanRuling::Banned(_))]),
         "{again:?}"
@@ -354,8 +358,8 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
     for clean in [true, false] {
         let world = World::new(FakeServer::new(true));
         let keeper = {
-            let (gate, stop) = (Arc::clone(&world.gate), world.stop.clone());
-            tokio::spawn(async move { gate.keep_counters(stop).await })
+            let (admission, stop) = (Arc::clone(&world.admission), world.stop.clone());
+            tokio::spawn(async move { admission.keep_counters(stop).await })
         };
         let home = || {
             login(
@@ -365,14 +369,14 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
                 &world,
             )
         };
-        world.gate.report(vec![home()]).await.unwrap();
-        world.gate.report(vec![guess(&world)]).await.unwrap();
+        world.admission.report(vec![home()]).await.unwrap();
+        world.admission.report(vec![guess(&world)]).await.unwrap();
         tokio::time::sleep(Duration::from_secs(6)).await;
         for _ in 0..2 {
-            world.gate.report(vec![guess(&world)]).await.unwrap();
+            world.admission.report(vec![guess(&world)]).await.unwrap();
             tokio::time::sleep(Duration::from_secs(6)).await;
         }
-        world.gate.report(vec![guess(&world)]).await.unwrap();
+        world.admission.report(vec![guess(&world)]).await.unwrap();
         match clean {
             true => {
                 world.stop.cancel();
@@ -383,15 +387,13 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
         let again = World::on(Arc::clone(&world.store), FakeServer::new(true), START);
         let alice = Subject::parse("alice@example.org").unwrap();
         let place = Subject::parse("203.0.113.7").unwrap().net();
-        let outlook = again.gate.outlook(alice.account(), place);
+        let outlook = again.admission.outlook(alice.account(), place);
         let of_the_pair =
             |one: &&portcullis::core::outlook::Counting| matches!(one.subject, Subject::Pair(..));
         let failures = outlook.counting.iter().find(of_the_pair).unwrap().amount;
         assert_eq!(failures, if clean { 4 } else { 3 });
-        let account = Subject::parse("alice@example.org").unwrap();
-        let home = "198.51.100.1".parse().unwrap();
-        let tracker = again.gate.counters().tracker();
-        assert!(tracker.knows(account.account().unwrap(), home, again.gate.now()));
+        let home = Subject::parse("198.51.100.1").unwrap().net();
+        assert!(again.admission.outlook(alice.account(), home).is_known);
     }
 }
 
@@ -399,7 +401,7 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
 async fn what_the_configuration_exempts_later_is_let_go() {
     let world = World::new(FakeServer::new(true));
     world
-        .gate
+        .admission
         .report((0..5).map(|_| guess(&world)).collect())
         .await
         .unwrap();

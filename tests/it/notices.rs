@@ -39,7 +39,7 @@ impl Tower {
             digest: Duration::from_secs(600),
             most: 3,
         });
-        let hearing = bot.world.gate.hearing().unwrap();
+        let hearing = bot.world.news.listen().unwrap();
         Tower { bot, hearing }
     }
 
@@ -61,7 +61,12 @@ impl Tower {
                 unknown: false,
                 at: self.bot.world.gate.now(),
             };
-            self.bot.world.gate.report(vec![attempt]).await.unwrap();
+            self.bot
+                .world
+                .admission
+                .report(vec![attempt])
+                .await
+                .unwrap();
         }
     }
 }
@@ -279,18 +284,19 @@ async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
         dry.text
     );
     assert_eq!(dry.quick, ["show 203.0.113.9", "ban 203.0.113.9 1d"]);
-    let gate = std::sync::Arc::clone(&tower.bot.world.gate);
+    let world = &tower.bot.world;
+    let tell = |news| world.news.announce(news, world.gate.now());
     let account = Subject::parse("eve@example.org")
         .unwrap()
         .account()
         .cloned()
         .unwrap();
-    gate.announce(News::Found(Finding {
+    tell(News::Found(Finding {
         account,
         ban: None,
         found: Found::Forged,
     }));
-    gate.announce(News::Rights {
+    tell(News::Rights {
         before: 2,
         now: 1,
         lost: vec![Gap {
@@ -300,7 +306,7 @@ async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
         }],
         back: Vec::new(),
     });
-    gate.announce(News::Room {
+    tell(News::Room {
         room: "ops@rooms.example.org".into(),
         why: Some("it is members-only".into()),
     });
@@ -339,11 +345,11 @@ async fn work_that_does_not_get_done_is_told_once_and_so_is_its_end() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_told_once_it_is_over() {
     let mut tower = Tower::new();
-    let gate = std::sync::Arc::clone(&tower.bot.world.gate);
     let stop = tokio_util::sync::CancellationToken::new();
     let watching = tokio::spawn({
-        let stop = stop.clone();
-        async move { gate.watch_the_server(stop).await }
+        let whole = tower.bot.world.whole.clone();
+        let server = std::sync::Arc::clone(whole.delivery.server());
+        portcullis::news::watch_the_server(server, whole.engine, whole.news, stop.clone())
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     tower.bot.world.server.set_linked(false);
@@ -365,7 +371,7 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
     let store = std::sync::Arc::clone(&tower.bot.world.store);
     // All of it was folded and saved: nothing is told again.
     let again = World::on(store, FakeServer::new(true), START);
-    let mut hearing = again.gate.hearing().unwrap();
+    let mut hearing = again.news.listen().unwrap();
     assert!(hearing.now().is_none());
     // One that reached the log and nobody: the program was killed.
     let store = std::sync::Arc::new(portcullis::store::MemoryStore::new());
@@ -386,7 +392,7 @@ async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
     });
     store.append(&[killed]).await.unwrap();
     let again = World::on(store, FakeServer::new(true), START + 1_000);
-    let mut hearing = again.gate.hearing().unwrap();
+    let mut hearing = again.news.listen().unwrap();
     let told = hearing.now().unwrap();
     assert_eq!(told.news.topic(), Some(Topic::Guards));
     assert!(hearing.now().is_none());

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(600);
 
 async fn a_round(world: &World) {
     let stop = CancellationToken::new();
-    let patrol = tokio::spawn(Arc::clone(&world.gate).patrol(EVERY, stop.clone()));
+    let patrol = tokio::spawn(Arc::clone(&world.delivery).reconcile(EVERY, stop.clone()));
     tokio::time::sleep(Duration::from_secs(30)).await;
     stop.cancel();
     patrol.await.unwrap();

@@ -27,7 +27,7 @@ impl Recorded {
     fn new(settings: Settings) -> Self {
         let world = World::new(FakeServer::new(true));
         let stop = CancellationToken::new();
-        let weighings = world.gate.weighings().unwrap();
+        let weighings = world.tap.listen().unwrap();
         Recorded {
             recording: tokio::spawn(recording::keep(settings, weighings, stop.clone())),
             world,
@@ -59,7 +59,7 @@ impl Recorded {
             unknown: account.starts_with("nobody"),
             at: self.world.gate.now(),
         };
-        let rulings = self.world.gate.report(vec![attempt]).await.unwrap();
+        let rulings = self.world.admission.report(vec![attempt]).await.unwrap();
         self.tell(rulings);
         self.pass(1_250);
     }
@@ -74,7 +74,7 @@ impl Recorded {
             subject: Subject::parse(subject).unwrap(),
             times,
         };
-        let (rulings, _) = self.world.gate.by_hand(&signal).await.unwrap();
+        let (rulings, _) = self.world.admission.by_hand(&signal).await.unwrap();
         self.tell(rulings)
     }
 

@@ -55,7 +55,7 @@ async fn guesser(bot: &Bot, hearing: &mut Hearing, address: &str) -> Ours {
             unknown: false,
             at: bot.world.gate.now(),
         };
-        bot.world.gate.report(vec![attempt]).await.unwrap();
+        bot.world.admission.report(vec![attempt]).await.unwrap();
     }
     let news: Vec<_> = std::iter::from_fn(|| hearing.now()).collect();
     let stanza = bot.notices.hear(&news, &[], true).remove(0);
@@ -65,7 +65,7 @@ async fn guesser(bot: &Bot, hearing: &mut Hearing, address: &str) -> Ours {
 #[tokio::test(start_paused = true)]
 async fn a_reply_to_a_notice_acts_on_its_subject() {
     let bot = Bot::new();
-    let mut hearing = bot.world.gate.hearing().unwrap();
+    let mut hearing = bot.world.news.listen().unwrap();
     bot.chat(ADMIN, "watch bans").await;
     let notice = guesser(&bot, &mut hearing, "203.0.113.7").await;
     let text = reply(&bot, ADMIN, &notice, "show").await;

@@ -182,7 +182,7 @@ async fn lists_show_what_is_about_ones_hosts() {
             unknown: false,
             at: bot.world.gate.now(),
         };
-        bot.world.gate.report(vec![attempt]).await.unwrap();
+        bot.world.admission.report(vec![attempt]).await.unwrap();
     }
     bot.chat(ROOT, "attempt y@a.example 192.0.2.9").await;
     bot.chat(ROOT, "attempt y@b.example 192.0.2.9").await;

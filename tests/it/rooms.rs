@@ -59,7 +59,7 @@ impl Stage {
         let asker = Asker::new(wire.clone());
         let world = World::new(FakeServer::new(true));
         let started = Timestamp::from_millis(START);
-        let context = Context::new(Arc::clone(&world.gate), started);
+        let context = Context::new(&world.whole, started);
         let roles = roles(&["admin@example.org"], &["mod@example.org"]);
         let bot = Bot::new(DOMAIN.parse().unwrap(), context, roles);
         bot.rooms().configure(rooms);

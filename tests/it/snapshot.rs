@@ -147,12 +147,12 @@ async fn story(world: &World, names: std::ops::Range<usize>) {
 async fn a_start_takes_the_snapshot_and_what_the_log_has_behind_it() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..5).await;
-    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+    assert_eq!(world.snapshotter.take().unwrap(), Seq(5));
     story(&world, 5..7).await;
     let later = again(&world.store);
-    assert_eq!(later.gate.began_with(), Seq(5));
+    assert_eq!(later.snapshotter.began_with(), Seq(5));
     assert!(is_whole(&later));
-    assert_eq!(later.gate.tasks().len(), 7, "no work is forgotten");
+    assert_eq!(later.delivery.tasks().len(), 7, "no work is forgotten");
     assert!(!is_let_in(&later, "u0@example.org") && !is_let_in(&later, "u6@example.org"));
 }
 
@@ -160,7 +160,7 @@ async fn a_start_takes_the_snapshot_and_what_the_log_has_behind_it() {
 async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..5).await;
-    world.gate.take_snapshot().unwrap();
+    world.snapshotter.take().unwrap();
     let frames = world.store.load_snapshot().unwrap();
     for at in 0..frames.len() {
         let mut bad = frames.clone();
@@ -170,7 +170,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
             .save_snapshot(&mut bad.into_iter().map(Ok))
             .unwrap();
         let later = again(&world.store);
-        assert_eq!(later.gate.began_with(), Seq(0));
+        assert_eq!(later.snapshotter.began_with(), Seq(0));
         assert!(is_whole(&later));
     }
     let other = World::new(FakeServer::new(false));
@@ -180,7 +180,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
         .save_snapshot(&mut frames.into_iter().map(Ok))
         .unwrap();
     let later = again(&other.store);
-    assert_eq!(later.gate.began_with(), Seq(0));
+    assert_eq!(later.snapshotter.began_with(), Seq(0));
     assert!(is_whole(&later));
 }
 
@@ -188,7 +188,7 @@ async fn a_snapshot_that_is_damaged_or_of_another_log_is_left_aside() {
 async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..3).await;
-    world.gate.take_snapshot().unwrap();
+    world.snapshotter.take().unwrap();
     // As a crash leaves it that took the last seconds of the outbox.
     let crashed = Arc::new(MemoryStore::new());
     let log = world.store.read(Seq(1), 10).unwrap();
@@ -200,22 +200,22 @@ async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
         .save_snapshot(&mut frames.into_iter().map(Ok))
         .unwrap();
     let later = again(&crashed);
-    assert_eq!(later.gate.began_with(), Seq(0));
-    assert_eq!(later.gate.tasks().len(), 3, "no work is forgotten");
+    assert_eq!(later.snapshotter.began_with(), Seq(0));
+    assert_eq!(later.delivery.tasks().len(), 3, "no work is forgotten");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_cannot_be_kept_changes_nothing() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..3).await;
-    world.gate.take_snapshot().unwrap();
+    world.snapshotter.take().unwrap();
     story(&world, 3..5).await;
     for nth in [1, 2] {
         world.store.fail_on(nth);
-        assert!(world.gate.take_snapshot().is_err());
+        assert!(world.snapshotter.take().is_err());
     }
-    assert_eq!(again(&world.store).gate.began_with(), Seq(3));
-    assert_eq!(world.gate.take_snapshot().unwrap(), Seq(5));
+    assert_eq!(again(&world.store).snapshotter.began_with(), Seq(3));
+    assert_eq!(world.snapshotter.take().unwrap(), Seq(5));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_disk_keeps_it_beside_the_log() {
 
 fn is_let_in(world: &World, account: &str) -> bool {
     let subject = Subject::parse(account).unwrap();
-    world.gate.check(subject.account(), None) == portcullis::core::Verdict::LetIn
+    world.admission.check(subject.account(), None) == portcullis::core::Verdict::LetIn
 }
 
 proptest! {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::admission::{Admission, Admitted};
 use portcullis::core::{Account, Attempt, Outcome, Subject, Verdict};
-use portcullis::gate::{Admission, Gate};
 use tokio::task::JoinHandle;
 
 use crate::support::{FakeServer, World};
@@ -29,8 +29,8 @@ fn came(world: &World, name: &str, address: &str, outcome: Outcome) -> Attempt {
 }
 
 fn asks(world: &World, name: &str, address: &str) -> JoinHandle<Verdict> {
-    let (gate, name, address) = (Arc::clone(&world.gate), account(name), address.parse());
-    tokio::spawn(async move { gate.admit_within(&name, address.unwrap(), HOLD).await })
+    let (admission, name, address) = (Arc::clone(&world.admission), account(name), address.parse());
+    tokio::spawn(async move { admission.admit_within(&name, address.unwrap(), HOLD).await })
 }
 
 /// How many of them have their answer, and how many of those are let in.
@@ -48,10 +48,10 @@ async fn answered(all: &mut Vec<JoinHandle<Verdict>>) -> (usize, usize) {
     (answers, let_in)
 }
 
-fn now(gate: &Gate, name: &str, address: &str) -> Option<Verdict> {
-    match gate.admit(&account(name), address.parse().unwrap()) {
-        Admission::Now(verdict) => Some(verdict),
-        Admission::Later => None,
+fn now(admission: &Admission, name: &str, address: &str) -> Option<Verdict> {
+    match admission.try_admit(&account(name), address.parse().unwrap()) {
+        Admitted::Now(verdict) => Some(verdict),
+        Admitted::Later => None,
     }
 }
 
@@ -80,7 +80,7 @@ async fn guesses_of_one_moment_stop_at_the_limit() {
         for (who, at) in tries.iter().take(limit) {
             assert_eq!(answered(&mut all).await, (0, 0), "before the last outcome");
             let failed = came(&world, who, at, Outcome::Failure);
-            world.gate.report(vec![failed]).await.unwrap();
+            world.admission.report(vec![failed]).await.unwrap();
         }
         assert_eq!(answered(&mut all).await, (60 - limit, 0), "{:?}", tries[0]);
     }
@@ -96,15 +96,15 @@ async fn each_good_login_makes_room_for_one_more() {
     assert_eq!(let_in, PAIR);
     for who in &people {
         let success = came(&world, who, office, Outcome::Success);
-        world.gate.report(vec![success]).await.unwrap();
+        world.admission.report(vec![success]).await.unwrap();
         let_in += answered(&mut all).await.1;
     }
     assert_eq!((let_in, all.len()), (30, 0));
     // Whoever is known waits for nobody but himself, and a shared address for nobody.
     for who in &people {
-        assert_eq!(now(&world.gate, who, office), Some(Verdict::LetIn));
+        assert_eq!(now(&world.admission, who, office), Some(Verdict::LetIn));
     }
-    assert_eq!(now(&world.gate, "new", office), Some(Verdict::LetIn));
+    assert_eq!(now(&world.admission, "new", office), Some(Verdict::LetIn));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,10 +115,10 @@ async fn nobody_waits_longer_than_asked() {
     assert_eq!(answered(&mut all).await, (5, 5));
     tokio::time::sleep(HOLD).await;
     assert_eq!(answered(&mut all).await, (4, 0));
-    let told = world.gate.crowded();
+    let told = world.admission.crowded();
     assert!(matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.gate.now()));
     // No outcome for so long: there is none.
-    let ninth = || now(&world.gate, "u9", "203.0.113.8");
+    let ninth = || now(&world.admission, "u9", "203.0.113.8");
     assert_eq!(ninth(), None);
     world.pass(Duration::from_secs(5));
     assert_eq!(ninth(), Some(Verdict::LetIn));
@@ -129,15 +129,15 @@ async fn a_refusal_ends_no_try_and_an_error_does() {
     let world = World::new(FakeServer::new(true));
     let at = "203.0.113.7";
     for _ in 0..5 {
-        assert!(now(&world.gate, "alice", at).is_some());
+        assert!(now(&world.admission, "alice", at).is_some());
     }
     let refused = came(&world, "alice", at, Outcome::Refused);
-    world.gate.report(vec![refused]).await.unwrap();
-    assert_eq!(now(&world.gate, "alice", at), None);
+    world.admission.report(vec![refused]).await.unwrap();
+    assert_eq!(now(&world.admission, "alice", at), None);
     let error = came(&world, "alice", at, Outcome::Error);
-    world.gate.report(vec![error]).await.unwrap();
-    assert!(now(&world.gate, "alice", at).is_some());
-    assert_eq!(now(&world.gate, "alice", at), None);
+    world.admission.report(vec![error]).await.unwrap();
+    assert!(now(&world.admission, "alice", at).is_some());
+    assert_eq!(now(&world.admission, "alice", at), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,18 +145,18 @@ async fn failures_before_leave_less_room() {
     let world = World::new(FakeServer::new(true));
     let at = "203.0.113.7";
     let failures = (0..3).map(|_| came(&world, "alice", at, Outcome::Failure));
-    world.gate.report(failures.collect()).await.unwrap();
-    assert!(now(&world.gate, "alice", at).is_some());
-    assert!(now(&world.gate, "alice", at).is_some());
-    assert_eq!(now(&world.gate, "alice", at), None);
+    world.admission.report(failures.collect()).await.unwrap();
+    assert!(now(&world.admission, "alice", at).is_some());
+    assert!(now(&world.admission, "alice", at).is_some());
+    assert_eq!(now(&world.admission, "alice", at), None);
     // Out of their window they count no more.
     world.pass(Duration::from_secs(601));
     for _ in 0..5 {
-        assert!(now(&world.gate, "alice", at).is_some());
+        assert!(now(&world.admission, "alice", at).is_some());
     }
-    assert_eq!(now(&world.gate, "alice", at), None);
+    assert_eq!(now(&world.admission, "alice", at), None);
     // An exempt address knows no such bound.
     for _ in 0..50 {
-        assert!(now(&world.gate, "alice", "127.0.0.1").is_some());
+        assert!(now(&world.admission, "alice", "127.0.0.1").is_some());
     }
 }

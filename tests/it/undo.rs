@@ -316,7 +316,7 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
         FakeServer::new(true),
         now + 1_000,
     );
-    let context = Context::new(Arc::clone(&world.gate), world.gate.now());
+    let context = Context::new(&world.whole, world.gate.now());
     let again = front::Bot::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot::over(world, again);
     assert_eq!(known(&again, "x@example.org"), before);
@@ -642,10 +642,10 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
     bot.chat(ADMIN, "ban ok@example.org 1d --force").await;
     says(&bot.chat(ADMIN, "yes").await, &["Banned #2 ok@example.org"]);
     let who = Subject::parse("ok@example.org").unwrap();
-    let verdict = bot.world.gate.check(who.account(), None);
+    let verdict = bot.world.admission.check(who.account(), None);
     assert!(matches!(verdict, portcullis::core::Verdict::Refuse { .. }));
     let is_refused = |address: &str| {
-        let verdict = bot.world.gate.check(None, address.parse().ok());
+        let verdict = bot.world.admission.check(None, address.parse().ok());
         matches!(verdict, portcullis::core::Verdict::Refuse { .. })
     };
     bot.pass(11);
@@ -666,7 +666,7 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
 async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobody_insisted_on() {
     let bot = bot();
     let is_refused = |address: &str| {
-        let verdict = bot.world.gate.check(None, address.parse().ok());
+        let verdict = bot.world.admission.check(None, address.parse().ok());
         matches!(verdict, portcullis::core::Verdict::Refuse { .. })
     };
     bot.chat(ADMIN, "allow 203.0.113.0/28 office").await;

@@ -215,7 +215,7 @@ async fn told(
     let now = context.gate.now();
     let mut lines = vec![phrases::allowed(exemption, before, now)];
     let settled = lifted.iter().take(NAMED).map(async |ban| {
-        let settled = context.gate.settled(&ban.subject, WAIT).await;
+        let settled = context.delivery.settled(&ban.subject, WAIT).await;
         phrases::released(&ban.subject, &settled)
     });
     let settled = join_all(settled).await;

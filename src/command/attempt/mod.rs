@@ -62,13 +62,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let place = subject.place();
-    let before = context.gate.outlook(subject.whose(), place);
+    let before = context.admission.outlook(subject.whose(), place);
     let signal = Signal::ByHand {
         actor: call.caller.actor(call.door, &subject),
         subject: subject.clone(),
         times,
     };
-    let (rulings, notices) = match context.gate.by_hand(&signal).await {
+    let (rulings, notices) = match context.admission.by_hand(&signal).await {
         Ok(counted) => counted,
         Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
     };
@@ -155,9 +155,11 @@ async fn told(
     context: &Context,
 ) -> Answer {
     let now = context.gate.now();
-    let level = context.gate.server().standing().borrow().level;
+    let level = context.delivery.server().standing().borrow().level;
     let settled = join_all(rulings.iter().map(async |ruling| match ruling {
-        Ruling::Ban(BanRuling::Banned(ban)) => Some(context.gate.settled(&ban.subject, WAIT).await),
+        Ruling::Ban(BanRuling::Banned(ban)) => {
+            Some(context.delivery.settled(&ban.subject, WAIT).await)
+        }
         _ => None,
     }))
     .await;
@@ -184,7 +186,7 @@ async fn told(
         undo.push(ban.id.to_string());
         answer.rows.extend(evidence(ban, context).await);
     }
-    let after = context.gate.outlook(subject.whose(), subject.place());
+    let after = context.admission.outlook(subject.whose(), subject.place());
     if undo.is_empty() {
         answer
             .lines

@@ -240,7 +240,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             Ruling::Ban(BanRuling::Banned(_))
             | Ruling::Ban(BanRuling::Amended { .. })
             | Ruling::Ban(BanRuling::Already(_)),
-        ) => Some(context.gate.settled(subject, WAIT).await),
+        ) => Some(context.delivery.settled(subject, WAIT).await),
         _ => None,
     }))
     .await;
@@ -265,7 +265,8 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
         {
             return None;
         }
-        let exists = tokio::time::timeout(ASK_WAIT, context.gate.server().exists(account)).await;
+        let exists =
+            tokio::time::timeout(ASK_WAIT, context.delivery.server().exists(account)).await;
         (exists == Ok(Some(false))).then(|| Problem {
             field: subjects::FIELD,
             text: text::no_such_account(account),
@@ -319,7 +320,7 @@ fn tell(
     context: &Context,
 ) -> Told {
     let now = context.gate.now();
-    let level = context.gate.server().standing().borrow().level;
+    let level = context.delivery.server().standing().borrow().level;
     let mut told = Told::of(subject);
     if let Some(settled) = &settled {
         let began = matches!(ruling, Ok(Ruling::Ban(BanRuling::Banned(_))));

@@ -52,7 +52,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let rights = &call.caller.rights;
-    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = context.admission.outlook(subject.whose(), subject.place());
     let outlook = visible(outlook, rights);
     let now = context.gate.now();
     let mut lines = Vec::new();

@@ -156,8 +156,8 @@ fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) 
 }
 
 async fn settle(mut told: Told, context: &Context) -> Told {
-    let level = context.gate.server().standing().borrow().level;
-    let settled = context.gate.settled(&told.subject, WAIT).await;
+    let level = context.delivery.server().standing().borrow().level;
+    let settled = context.delivery.settled(&told.subject, WAIT).await;
     let (grade, line) = phrases::held(&told.subject, &settled, level, false);
     told.grade = grade;
     told.server = Some(line);

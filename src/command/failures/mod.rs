@@ -114,7 +114,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let failures = context.gate.counters().failures();
+    let failures = context.admission.failures();
     context.gate.read(|ledger| {
         let mut cut = asked.cut();
         for failure in &failures {

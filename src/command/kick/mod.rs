@@ -90,7 +90,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }]);
     }
     // Written down first, then done: what the server did not do is told at once and not tried again.
-    let server = context.gate.server();
+    let server = context.delivery.server();
     let told = join_all(
         whom.iter()
             .zip(results)

@@ -100,7 +100,7 @@ enum Listed {
 
 fn entry(listed: &Listed, context: &Context) -> Entry {
     let now = context.gate.now();
-    let is_pending = |ban: &Ban| context.gate.task(&ban.subject).is_some();
+    let is_pending = |ban: &Ban| context.delivery.task(&ban.subject).is_some();
     let (ban, fact, end, value) = match listed {
         Listed::Stands(ban) => (
             ban,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::command::context::Context;
 use crate::command::parts::filter::{Filter, Sifted, State, Word};
 use crate::core::{Account, Ban, BanId, EndedBan, Origin, Subject, Timestamp};
-use crate::gate::Gate;
+use crate::delivery::Delivery;
 use crate::gate::ports::LogFault;
 
 /// What a filter of bans knows.
@@ -83,7 +83,7 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
 ) -> Result<S, LogFault> {
     let only_pending = match filter.state() {
         Some(State::InForce | State::Any) => None,
-        Some(State::Pending) => Some(pending(&context.gate)),
+        Some(State::Pending) => Some(pending(&context.delivery)),
         Some(State::Ended) | None => return Ok(gathered),
     };
     let (gate, filter) = (Arc::clone(&context.gate), filter.clone());
@@ -122,12 +122,12 @@ pub(in crate::command) fn ended(context: &Context, filter: &Filter) -> (Vec<Ende
     if !matches!(filter.state(), Some(State::Ended | State::Any)) {
         return (Vec::new(), false);
     }
-    let (mut past, more) = context.gate.ended();
+    let (mut past, more) = context.gate.read(crate::engine::last_ended);
     past.retain(|past| filter.holds(&Seen(&past.ban)));
     (past, more)
 }
 
-fn pending(gate: &Gate) -> HashSet<Subject> {
-    let tasks = gate.tasks();
+fn pending(delivery: &Delivery) -> HashSet<Subject> {
+    let tasks = delivery.tasks();
     tasks.into_iter().map(|task| task.subject).collect()
 }

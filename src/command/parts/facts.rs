@@ -44,7 +44,7 @@ pub fn standing(subject: &Subject, context: &Context) -> Value {
     json!({
         "subject": subject.to_string(),
         "ban": ban,
-        "pending": context.gate.task(subject).is_some(),
+        "pending": context.delivery.task(subject).is_some(),
     })
 }
 

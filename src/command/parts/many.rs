@@ -42,12 +42,12 @@ pub(in crate::command) async fn carry_out<T>(
 
 /// Of how many subjects the server is not in line yet, after a moment.
 pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Context) -> usize {
-    let gate = &context.gate;
+    let delivery = &context.delivery;
     let watched = changed.iter().take(WATCHED);
-    join_all(watched.map(|subject| gate.settled(subject, WAIT))).await;
+    join_all(watched.map(|subject| delivery.settled(subject, WAIT))).await;
     let pending = changed
         .iter()
-        .filter(|subject| gate.task(subject).is_some());
+        .filter(|subject| delivery.task(subject).is_some());
     pending.count()
 }
 

@@ -35,7 +35,7 @@ pub(in crate::command) async fn own_addresses(
     ) else {
         return Vec::new();
     };
-    tokio::time::timeout(ASK_WAIT, context.gate.server().addresses(&account))
+    tokio::time::timeout(ASK_WAIT, context.delivery.server().addresses(&account))
         .await
         .unwrap_or_default()
 }

@@ -64,7 +64,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
             ledger.times_banned(subject),
         )
     });
-    let task = context.gate.task(subject);
+    let task = context.delivery.task(subject);
     let covering = covering(subject, context);
     let mut rows = Vec::new();
     let (title, mut lines) = match &current {
@@ -87,7 +87,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     if let Some(ban) = &covering {
         lines.push(phrases::still_covered(ban, now));
     }
-    let outlook = context.gate.outlook(subject.whose(), subject.place());
+    let outlook = context.admission.outlook(subject.whose(), subject.place());
     let outlook = visible(outlook, rights);
     rows.extend(others(
         &outlook,
@@ -97,7 +97,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     if let Some(by) = &outlook.exempt {
         rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
     }
-    let level = context.gate.server().standing().borrow().level;
+    let level = context.delivery.server().standing().borrow().level;
     if current.is_some() || task.is_some() {
         let server = text::on_the_server(subject, task.as_ref(), level);
         if task.is_some() || level == 0 {

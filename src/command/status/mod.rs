@@ -29,8 +29,8 @@ const NAMED: usize = 5;
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let rights = &call.caller.rights;
     let now = context.gate.now();
-    let standing = context.gate.server().standing().borrow().clone();
-    let mut tasks = context.gate.tasks();
+    let standing = context.delivery.server().standing().borrow().clone();
+    let mut tasks = context.delivery.tasks();
     tasks.retain(|task| rights.see(&task.subject));
     let mut counts = [
         ("account", 0_usize),
@@ -158,7 +158,7 @@ fn counting(context: &Context) -> Vec<Row> {
     ];
     // One row a kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();
-    let tables = context.gate.counters().tracker().fill();
+    let tables = context.admission.fill();
     for table in tables {
         match fills.iter_mut().find(|fill| fill.what == table.what) {
             Some(fill) => {

@@ -92,7 +92,9 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }]);
     }
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
-        Ok(Ruling::Ban(BanRuling::Lifted(_))) => Some(context.gate.settled(subject, WAIT).await),
+        Ok(Ruling::Ban(BanRuling::Lifted(_))) => {
+            Some(context.delivery.settled(subject, WAIT).await)
+        }
         _ => None,
     }))
     .await;

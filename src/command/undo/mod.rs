@@ -209,8 +209,8 @@ async fn tell_undone(
     let mut grade = Grade::Good;
     if stood.is_some() || ban.is_some() {
         lines.push(text::as_before(stood, ban, subject, now));
-        let level = context.gate.server().standing().borrow().level;
-        let settled = context.gate.settled(subject, WAIT).await;
+        let level = context.delivery.server().standing().borrow().level;
+        let settled = context.delivery.settled(subject, WAIT).await;
         let (server_grade, server) = match ban {
             Some(_) => phrases::held(subject, &settled, level, stood.is_none()),
             None => phrases::released(subject, &settled),

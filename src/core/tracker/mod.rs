@@ -34,7 +34,7 @@ use stamps::{FailureStamp, FailureStamps, INSIDE, LAST};
 use table::{Row, Table};
 
 pub(super) use hashed_attempt::{HashedAttempt, LoginOrigin};
-pub use snapshot::{BadSnapshot, Recent};
+pub use snapshot::{BadSnapshot, Recent, Whole};
 
 /// The most that a tracker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,6 +38,67 @@ impl Journal {
     }
 }
 
+/// A whole that is being written while the tracker goes on counting.
+///
+/// Each table is written from its last row to its first. A row that makes room is replaced by the last one, which then
+/// is written twice, and the first to be read counts; none is left out.
+#[derive(Debug)]
+pub struct Whole {
+    bytes: Vec<u8>,
+    series: Vec<(Key, Tells)>,
+    /// The table being written: a series, or behind them the good logins.
+    at: usize,
+    /// How many of its rows are left, counted from the first; `None`: it has not been begun.
+    left: Option<usize>,
+    /// Where the number of its rows stands, and that number.
+    count_at: usize,
+    count: u32,
+}
+
+impl Whole {
+    /// Takes rows that [`Tracker::next_piece`] gave.
+    pub fn add(&mut self, rows: &[u8]) {
+        self.bytes.extend_from_slice(rows);
+        let count = self.count.to_be_bytes();
+        self.bytes[self.count_at..self.count_at + 4].copy_from_slice(&count);
+    }
+
+    /// All of it, when it is complete.
+    pub fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn rows<R>(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        rows: &[(u64, R)],
+        most: usize,
+        write: impl Fn(&R, &mut Vec<u8>),
+    ) {
+        let left = match self.left {
+            // The table may have become shorter.
+            Some(left) => left.min(rows.len()),
+            None => {
+                self.count_at = self.bytes.len() + bytes.len();
+                self.count = 0;
+                bytes.extend_from_slice(&[0; 4]);
+                rows.len()
+            }
+        };
+        let from = left.saturating_sub(most);
+        bytes.reserve((left - from) * 40);
+        for (key, row) in rows[from..left].iter().rev() {
+            bytes.extend_from_slice(&key.to_be_bytes());
+            write(row, bytes);
+        }
+        self.count += (left - from) as u32;
+        self.left = Some(from);
+        if from == 0 {
+            (self.left, self.at) = (None, self.at + 1);
+        }
+    }
+}
+
 /// The outcomes to save since the last time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recent {
@@ -57,33 +118,75 @@ pub struct BadSnapshot(&'static str);
 impl Tracker {
     /// The whole state as bytes. Parts saved before it do not belong to it.
     pub fn save(&mut self) -> Vec<u8> {
+        let mut whole = self.begin_whole();
+        while let Some(rows) = self.next_piece(&mut whole, usize::MAX) {
+            whole.add(&rows);
+        }
+        whole.finish()
+    }
+
+    /// Begins to write everything in pieces, so that logins can be counted in between. Parts from before belong to it no
+    /// more, and what is counted from now on goes into the part behind it.
+    ///
+    /// A row is written as it is when its piece is taken. An outcome that is counted in between is in the part behind it,
+    /// and may be in some of its rows already: after a restart a failure of that moment may count twice, and none is lost.
+    pub fn begin_whole(&mut self) -> Whole {
         self.journal = Journal::default();
-        let rows: usize = self.series.iter().map(|series| series.table.len()).sum();
-        let mut bytes = Vec::with_capacity(rows * 24 + self.known.table.len() * 32 + 64);
+        let mut bytes = Vec::new();
         bytes.extend_from_slice(WHOLE);
         bytes.extend_from_slice(&self.secret.bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&self.serial.to_be_bytes());
-        bytes.push(self.series.len() as u8);
-        for series in &self.series {
-            bytes.push(series.key as u8);
-            bytes.push(series.tells as u8);
-            bytes.extend_from_slice(&(series.table.len() as u32).to_be_bytes());
-            for (key, stamps) in series.table.rows() {
-                bytes.extend_from_slice(&key.to_be_bytes());
-                bytes.extend_from_slice(&(stamps.all().len() as u16).to_be_bytes());
-                for stamp in stamps.all() {
-                    bytes.extend_from_slice(&stamp.to_be_bytes());
-                }
+        bytes.push(self.ats.len() as u8);
+        Whole {
+            bytes,
+            series: self
+                .series
+                .iter()
+                .map(|series| (series.key, series.tells))
+                .collect(),
+            at: 0,
+            left: None,
+            count_at: 0,
+            count: 0,
+        }
+    }
+
+    /// The next rows of a whole, at most `most`; `None`: it is complete. [`Whole::add`] takes them.
+    pub fn next_piece(&self, whole: &mut Whole, most: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        if let Some(&(key, tells)) = whole.series.get(whole.at) {
+            if whole.left.is_none() {
+                bytes.extend_from_slice(&[key as u8, tells as u8]);
             }
+            let same = |series: &&super::Series| (series.key, series.tells) == (key, tells);
+            // Other rules may have done away with the series: then it ends here.
+            let rows = self
+                .series
+                .iter()
+                .find(same)
+                .map(|series| series.table.rows());
+            whole.rows(
+                &mut bytes,
+                rows.unwrap_or_default(),
+                most,
+                |stamps, bytes| {
+                    bytes.extend_from_slice(&(stamps.all().len() as u16).to_be_bytes());
+                    for stamp in stamps.all() {
+                        bytes.extend_from_slice(&stamp.to_be_bytes());
+                    }
+                },
+            );
+        } else if whole.at == whole.series.len() {
+            let rows = self.known.table.rows();
+            whole.rows(&mut bytes, rows, most, |seen, bytes| {
+                bytes.extend_from_slice(&seen.home().to_be_bytes());
+                bytes.extend_from_slice(&seen.at.to_be_bytes());
+            });
+        } else {
+            return None;
         }
-        bytes.extend_from_slice(&(self.known.table.len() as u32).to_be_bytes());
-        for (pair, seen) in self.known.table.rows() {
-            bytes.extend_from_slice(&pair.to_be_bytes());
-            bytes.extend_from_slice(&seen.home().to_be_bytes());
-            bytes.extend_from_slice(&seen.at.to_be_bytes());
-        }
-        bytes
+        Some(bytes)
     }
 
     /// The outcomes since the last [`Tracker::save`] or `save_recent`, as bytes. Cheap even for a large tracker.

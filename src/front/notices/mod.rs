@@ -32,7 +32,7 @@ use super::bot::Bot;
 use super::said::{self, About};
 use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
-use crate::gate::Gate;
+use crate::engine::Engine;
 use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
 use crate::xmpp::payload::hints;
@@ -296,7 +296,7 @@ fn is_own(news: &News, jid: &BareJid) -> bool {
 /// Tells what happens until told to stop; what is held then is told in sum first.
 pub async fn run(
     notices: Arc<Notices>,
-    gate: Arc<Gate>,
+    gate: Arc<Engine>,
     mut hearing: Hearing,
     mut standing: watch::Receiver<Arc<Standing>>,
     wire: Wire,

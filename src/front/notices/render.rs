@@ -8,8 +8,8 @@ use crate::command::{self, phrases};
 use crate::core::{
     BanChange, BanRuling, Change, ExemptionRuling, Origin, Role, Ruling, Subject, Timestamp, Topic,
 };
+use crate::engine::Engine;
 use crate::front::said::About;
-use crate::gate::Gate;
 use crate::gate::notices::{News, Told};
 
 /// News so old are told with their time.
@@ -45,7 +45,7 @@ impl Notice {
 }
 
 /// One piece of news.
-pub(super) fn one(told: &Told, gate: &Gate) -> Notice {
+pub(super) fn one(told: &Told, gate: &Engine) -> Notice {
     let mut notice = at_its_time(told, gate);
     if gate.now().since(told.at) >= LATE {
         notice.lines.insert(0, text::notice_late(told.at));
@@ -53,7 +53,7 @@ pub(super) fn one(told: &Told, gate: &Gate) -> Notice {
     notice
 }
 
-fn at_its_time(told: &Told, gate: &Gate) -> Notice {
+fn at_its_time(told: &Told, gate: &Engine) -> Notice {
     let now = told.at;
     let (lines, actions, about) = match &told.news {
         News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
@@ -110,7 +110,7 @@ fn at_its_time(told: &Told, gate: &Gate) -> Notice {
     }
 }
 
-fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Gate, now: Timestamp) -> Notice {
+fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timestamp) -> Notice {
     let whom = event.subject.to_string();
     let mut lines: Vec<String> = text::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {

@@ -449,10 +449,11 @@ impl Rooms {
                         continue;
                     }
                 };
-                self.context.gate.announce(News::Room {
+                let news = News::Room {
                     room: address.to_string(),
                     why,
-                });
+                };
+                self.context.news.announce(news, self.context.gate.now());
             }
         }
     }

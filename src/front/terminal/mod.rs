@@ -271,7 +271,7 @@ async fn answer(
 ) -> Answer {
     match question {
         Question::Standing {} => {
-            Answer::Standing((**context.gate.server().standing().borrow()).clone())
+            Answer::Standing((**context.delivery.server().standing().borrow()).clone())
         }
         Question::Call(asked) => Answer::Outcome(call(asked, caller, taker.command, context).await),
         Question::Import(asked) => Answer::Imported(import(asked, taker, context).await),

@@ -52,10 +52,7 @@ pub(crate) fn roles(admins: &[&str], moderators: &[&str]) -> Roles {
 }
 
 pub(crate) fn context_of(world: &World) -> Context {
-    Context::new(
-        Arc::clone(&world.gate),
-        Timestamp::from_millis(START - 90_000_000),
-    )
+    Context::new(&world.whole, Timestamp::from_millis(START - 90_000_000))
 }
 
 impl Bot {

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use portcullis::admission::{Admission, Tap};
 use portcullis::core::{
     Action, Actor, BanOrder, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Timestamp,
 };
+use portcullis::delivery::{Delivery, Settled};
+use portcullis::engine::{Engine, Snapshotter};
+use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Server, Storage};
-use portcullis::gate::{Gate, Settled};
+use portcullis::news::Feed;
 use portcullis::store::MemoryStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +22,19 @@ use super::FakeServer;
 
 /// A gate that runs, with everything around it in hand.
 pub(crate) struct World {
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Arc<Engine>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) snapshotter: Arc<Snapshotter>,
+    pub(crate) news: Arc<Feed>,
+    pub(crate) tap: Arc<Tap>,
+    /// All of them.
+    pub(crate) whole: Gate,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) server: Arc<FakeServer>,
     pub(crate) time: Arc<AtomicI64>,
     pub(crate) stop: CancellationToken,
-    delivery: JoinHandle<()>,
+    delivering: JoinHandle<()>,
 }
 
 pub(crate) const START: i64 = 1_795_320_000_000;
@@ -56,21 +67,27 @@ impl World {
         .unwrap();
         let stop = CancellationToken::new();
         tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
             async move { gate.follow(stop).await }
         });
         tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
             async move { gate.watch_the_clock(stop).await }
         });
-        let delivery = tokio::spawn(Arc::clone(&gate).carry_out(stop.clone()));
+        let delivering = tokio::spawn(Arc::clone(&gate.delivery).carry_out(stop.clone()));
         World {
-            gate,
+            gate: Arc::clone(&gate.engine),
+            admission: Arc::clone(&gate.admission),
+            delivery: Arc::clone(&gate.delivery),
+            snapshotter: Arc::clone(&gate.snapshotter),
+            news: Arc::clone(&gate.news),
+            tap: Arc::clone(&gate.tap),
+            whole: gate,
             store,
             server,
             time,
             stop,
-            delivery,
+            delivering,
         }
     }
 
@@ -78,7 +95,7 @@ impl World {
     pub(crate) async fn stop_delivery(&mut self) -> Duration {
         let begin = tokio::time::Instant::now();
         self.stop.cancel();
-        (&mut self.delivery).await.unwrap();
+        (&mut self.delivering).await.unwrap();
         begin.elapsed()
     }
 
@@ -105,7 +122,9 @@ impl World {
 
     pub(crate) async fn settled(&self, subject: &str) -> Settled {
         let subject = Subject::parse(subject).unwrap();
-        self.gate.settled(&subject, Duration::from_secs(10)).await
+        self.delivery
+            .settled(&subject, Duration::from_secs(10))
+            .await
     }
 }
 

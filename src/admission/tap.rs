@@ -13,9 +13,10 @@ use crate::core::{
     Action, BanOrder, BanRuling, ExemptionRuling, HistoryRuling, Order, Outcome, Proposal, Ruling,
     Signal, Term, Timestamp, UndoRuling,
 };
+use crate::engine::Listener;
 
 /// How much may wait to be written down.
-pub const WAITING: usize = 8_192;
+const WAITING: usize = 8_192;
 
 /// Something that was weighed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,13 +61,13 @@ impl Weighings {
     }
 }
 
-/// The gate's end. Costs next to nothing while nobody listens.
+/// Our end. Costs next to nothing while nobody listens.
 #[derive(Default)]
-pub(super) struct Teller(OnceLock<(mpsc::Sender<Weighed>, Arc<AtomicU64>)>);
+pub struct Tap(OnceLock<(mpsc::Sender<Weighed>, Arc<AtomicU64>)>);
 
-impl Teller {
+impl Tap {
     /// The other end; only the first who asks gets it.
-    pub(super) fn listen(&self) -> Option<Weighings> {
+    pub fn listen(&self) -> Option<Weighings> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed = Arc::default();
         self.0.set((tell, Arc::clone(&missed))).ok()?;
@@ -91,7 +92,7 @@ impl Teller {
     }
 
     /// Tells of an order that was carried out.
-    pub(super) fn ordered(&self, order: &Order, ruling: &Ruling, now: Timestamp) {
+    fn told_order(&self, order: &Order, ruling: &Ruling, now: Timestamp) {
         let until = match ruling {
             Ruling::Undo(UndoRuling::Undone { ban: Some(ban), .. }) => ban.until,
             Ruling::Undo(UndoRuling::Undone { stood: Some(_), .. }) => None,
@@ -143,6 +144,12 @@ impl Teller {
     }
 }
 
+impl Listener for Tap {
+    fn ordered(&self, order: &Order, ruling: &Ruling, decided: Timestamp) {
+        self.told_order(order, ruling, decided);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -159,24 +166,24 @@ mod tests {
         })
     }
 
-    fn tell(teller: &Teller, outcome: Outcome) {
+    fn tell(tap: &Tap, outcome: Outcome) {
         let now = Timestamp::from_millis(3);
-        teller.judged(&login(outcome), &Proposal::Events(Vec::new()), now);
+        tap.judged(&login(outcome), &Proposal::Events(Vec::new()), now);
     }
 
     #[tokio::test]
     async fn only_logins_that_are_weighed_are_told_and_never_from_the_future() {
-        let teller = Teller::default();
-        tell(&teller, Outcome::Failure);
-        let mut heard = teller.listen().unwrap();
-        assert!(teller.listen().is_none(), "there is one listener");
+        let tap = Tap::default();
+        tell(&tap, Outcome::Failure);
+        let mut heard = tap.listen().unwrap();
+        assert!(tap.listen().is_none(), "there is one listener");
         for outcome in [
             Outcome::Refused,
             Outcome::Failure,
             Outcome::Error,
             Outcome::Success,
         ] {
-            tell(&teller, outcome);
+            tell(&tap, outcome);
         }
         heard.close();
         let mut all = Vec::new();
@@ -191,10 +198,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_loses_and_counts_and_does_not_wait() {
-        let teller = Teller::default();
-        let mut heard = teller.listen().unwrap();
+        let tap = Tap::default();
+        let mut heard = tap.listen().unwrap();
         for _ in 0..WAITING + 3 {
-            tell(&teller, Outcome::Failure);
+            tell(&tap, Outcome::Failure);
         }
         assert_eq!((heard.missed(), heard.missed()), (3, 0));
         let mut all = Vec::new();

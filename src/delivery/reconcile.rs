@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Gate;
+use super::Delivery;
 use super::ports::Recorded;
 use crate::core::{
     Account, Action, Actor, Ban, BanId, BanOrder, BanRuling, Door, Order, Origin, Role, Ruling,
@@ -27,8 +27,8 @@ const AT_ONCE: usize = 4;
 const PACE: Duration = Duration::from_millis(10);
 
 /// Goes round every so often while the server answers, until told to stop.
-pub(super) async fn run(gate: Arc<Gate>, every: Duration, stop: CancellationToken) {
-    let mut standing = gate.server.standing();
+pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: CancellationToken) {
+    let mut standing = delivery.server.standing();
     loop {
         let is_there = {
             let standing = standing.borrow_and_update();
@@ -37,7 +37,7 @@ pub(super) async fn run(gate: Arc<Gate>, every: Duration, stop: CancellationToke
         if is_there {
             let gone_round = tokio::select! {
                 () = stop.cancelled() => return,
-                gone_round = round(&gate) => gone_round,
+                gone_round = round(&delivery) => gone_round,
             };
             if gone_round > 0 {
                 tracing::info!(
@@ -59,14 +59,14 @@ pub(super) async fn run(gate: Arc<Gate>, every: Duration, stop: CancellationToke
 }
 
 /// One round; how much was put right.
-async fn round(gate: &Gate) -> usize {
+async fn round(delivery: &Delivery) -> usize {
     let mut put_right = 0;
-    for account in gate.server.banned_there().await {
-        put_right += usize::from(adopt(gate, account).await);
+    for account in delivery.server.banned_there().await {
+        put_right += usize::from(adopt(delivery, account).await);
     }
     let mut behind = BanId(0);
     loop {
-        let (bans, last) = pick(gate, behind);
+        let (bans, last) = pick(delivery, behind);
         let Some(last) = last else {
             return put_right;
         };
@@ -77,11 +77,13 @@ async fn round(gate: &Gate) -> usize {
             let at = next;
             async move {
                 tokio::time::sleep_until(at).await;
-                let holds = gate.server.holds(&ban).await;
+                let holds = delivery.server.holds(&ban).await;
                 // It may have been lifted or changed in between: then there is a task for that.
-                let is_wrong = holds == Some(false) && still_stands(gate, &ban);
+                let is_wrong = holds == Some(false) && still_stands(delivery, &ban);
                 if is_wrong {
-                    gate.desk.again(&ban.subject, ban.version, gate.clock.now());
+                    delivery
+                        .queue
+                        .again(&ban.subject, ban.version, delivery.engine.now());
                 }
                 is_wrong
             }
@@ -95,9 +97,9 @@ async fn round(gate: &Gate) -> usize {
 }
 
 /// Bans of accounts behind a number that the server should know of, and the last number looked at.
-fn pick(gate: &Gate, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
-    let now = gate.clock.now();
-    let (bans, last) = gate.read(|ledger| {
+fn pick(delivery: &Delivery, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
+    let now = delivery.engine.now();
+    let (bans, last) = delivery.engine.read(|ledger| {
         let mut last = None;
         let bans: Vec<Ban> = ledger
             .behind(behind)
@@ -108,22 +110,26 @@ fn pick(gate: &Gate, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
             .collect();
         (bans, last)
     });
-    let settled = |ban: &Ban| gate.desk.task(&ban.subject).is_none();
+    let settled = |ban: &Ban| delivery.queue.task(&ban.subject).is_none();
     (bans.into_iter().filter(settled).collect(), last)
 }
 
-fn still_stands(gate: &Gate, ban: &Ban) -> bool {
-    let version = gate.read(|ledger| ledger.current(&ban.subject).map(|ban| ban.version));
-    version == Some(ban.version) && gate.desk.task(&ban.subject).is_none()
+fn still_stands(delivery: &Delivery, ban: &Ban) -> bool {
+    let version = delivery
+        .engine
+        .read(|ledger| ledger.current(&ban.subject).map(|ban| ban.version));
+    version == Some(ban.version) && delivery.queue.task(&ban.subject).is_none()
 }
 
 /// Takes over a ban of the server's own, or clears away what is left of one of ours; whether there was
 /// anything to do.
-async fn adopt(gate: &Gate, account: Account) -> bool {
+async fn adopt(delivery: &Delivery, account: Account) -> bool {
     let subject = Subject::Account(account.clone());
     let is_known = || {
-        let current = gate.read(|ledger| ledger.current(&subject).is_some());
-        current || gate.desk.task(&subject).is_some()
+        let current = delivery
+            .engine
+            .read(|ledger| ledger.current(&subject).is_some());
+        current || delivery.queue.task(&subject).is_some()
     };
     if is_known() {
         return false;
@@ -132,17 +138,19 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
         reason,
         until,
         is_ours,
-    }) = gate.server.recorded(&account).await
+    }) = delivery.server.recorded(&account).await
     else {
         return false;
     };
     if is_known() {
         return false;
     }
-    let version = gate.read(|ledger| ledger.version(&subject));
+    let version = delivery.engine.read(|ledger| ledger.version(&subject));
     if is_ours && version.0 > 0 {
         // Ours, of a ban that ended: its end was lost on the way.
-        gate.desk.again(&subject, version, gate.clock.now());
+        delivery
+            .queue
+            .again(&subject, version, delivery.engine.now());
         return true;
     }
     let order = Order::new(
@@ -159,7 +167,7 @@ async fn adopt(gate: &Gate, account: Account) -> bool {
             origin: Origin::Server,
         }),
     );
-    match gate.submit_one(order).await {
+    match delivery.engine.submit_one(order).await {
         Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
             tracing::info!(ban = %ban.id, %subject, "took over a ban the server made itself");
             true

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::Gate;
-use super::desk::LONGEST_WAIT;
+use super::Delivery;
 use super::ports::{Task, Undone};
+use super::queue::LONGEST_WAIT;
 use crate::core::Subject;
 
 /// How many subjects are worked on at the same time: Prosody is one thread, and a flood of
@@ -32,27 +32,30 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(60);
 pub const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// Carries out tasks until told to stop; then waits for those in flight, at most [`STOP_WAIT`].
-pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
-    let mut standing = gate.server.standing();
+pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
+    let mut standing = delivery.server.standing();
     let mut in_flight: HashSet<Subject> = HashSet::new();
     let mut tries: JoinSet<(Task, Result<(), Undone>)> = JoinSet::new();
     let mut written = tokio::time::interval(WRITTEN_EVERY);
     written.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let now = gate.clock.now();
+        let now = delivery.engine.now();
         let linked = {
             let standing = standing.borrow();
             standing.linked && standing.probed
         };
-        gate.desk
+        delivery
+            .queue
             .wait_for((!linked).then_some("there is no connection to the server at present"));
         let mut next = None;
         if linked {
-            let (due, later) = gate.desk.due(now, AT_ONCE - in_flight.len(), &in_flight);
+            let (due, later) = delivery
+                .queue
+                .due(now, AT_ONCE - in_flight.len(), &in_flight);
             next = later;
             for task in due {
                 in_flight.insert(task.subject.clone());
-                tries.spawn(carry(Arc::clone(&gate), task));
+                tries.spawn(carry(Arc::clone(&delivery), task));
             }
         }
         let full = in_flight.len() >= AT_ONCE;
@@ -62,25 +65,25 @@ pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(sleep) => {}
-            () = gate.desk.work() => {}
+            () = delivery.queue.work() => {}
             changed = standing.changed() => {
                 if changed.is_err() {
                     break;
                 }
-                gate.desk.all_due(gate.clock.now());
+                delivery.queue.all_due(delivery.engine.now());
             }
             Some(done) = tries.join_next() => {
-                finish(&gate, &mut in_flight, done);
+                finish(&delivery, &mut in_flight, done);
                 while let Some(done) = tries.try_join_next() {
-                    finish(&gate, &mut in_flight, done);
+                    finish(&delivery, &mut in_flight, done);
                 }
             }
-            _ = written.tick(), if gate.desk.is_unsaved() => gate.desk.save_here(),
+            _ = written.tick(), if delivery.queue.is_unsaved() => delivery.queue.save_here(),
         }
     }
     let drained = tokio::time::timeout(STOP_WAIT, async {
         while let Some(done) = tries.join_next().await {
-            finish(&gate, &mut in_flight, done);
+            finish(&delivery, &mut in_flight, done);
         }
     });
     if drained.await.is_err() {
@@ -90,11 +93,11 @@ pub(super) async fn run(gate: Arc<Gate>, stop: CancellationToken) {
         );
         tries.abort_all();
     }
-    gate.desk.save_here();
+    delivery.queue.save_here();
 }
 
 fn finish(
-    gate: &Gate,
+    delivery: &Delivery,
     in_flight: &mut HashSet<Subject>,
     done: Result<(Task, Result<(), Undone>), tokio::task::JoinError>,
 ) {
@@ -105,8 +108,8 @@ fn finish(
                 tracing::warn!(subject = %task.subject, tries = task.tries + 1, %why,
                     "the server has not carried out a decision yet; trying again");
             }
-            if let Some(news) = gate.desk.finish(&task, outcome, gate.clock.now()) {
-                gate.announce(news);
+            if let Some(incident) = delivery.queue.finish(&task, outcome, delivery.engine.now()) {
+                (delivery.incident)(incident);
             }
         }
         Err(why) => {
@@ -117,9 +120,9 @@ fn finish(
 }
 
 /// Brings the server in line with the ledger for one subject.
-async fn carry(gate: Arc<Gate>, task: Task) -> (Task, Result<(), Undone>) {
-    let now = gate.clock.now();
-    let standing = gate.read(|ledger| {
+async fn carry(delivery: Arc<Delivery>, task: Task) -> (Task, Result<(), Undone>) {
+    let now = delivery.engine.now();
+    let standing = delivery.engine.read(|ledger| {
         ledger
             .current(&task.subject)
             .filter(|ban| ban.is_in_force(now))
@@ -127,8 +130,8 @@ async fn carry(gate: Arc<Gate>, task: Task) -> (Task, Result<(), Undone>) {
     });
     let work = async {
         match &standing {
-            Some(ban) => gate.server.enforce(ban).await.map(|_| ()),
-            None => gate.server.release(&task.subject).await,
+            Some(ban) => delivery.server.enforce(ban).await.map(|_| ()),
+            None => delivery.server.release(&task.subject).await,
         }
     };
     let work = AssertUnwindSafe(work).catch_unwind();

@@ -1,4 +1,4 @@
-//! What the gate needs from the outside beside the log: places for unfinished work and for the counters, and the server.
+//! What delivery needs from the outside: a place for unfinished work, and the server.
 
 use std::sync::Arc;
 
@@ -6,9 +6,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{broadcast, watch};
 
 use crate::core::{Account, Ban, BanId, Seq, Subject, Timestamp};
-use crate::journal::{Journal, Replica, Snapshots};
-
-pub use crate::journal::{Entry, LogFault};
+use crate::journal::LogFault;
 
 /// Work on a server that is not finished: bring it in line with the ledger for one subject.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -27,33 +25,6 @@ pub struct Task {
     pub fault: Option<String>,
 }
 
-/// Where everything outlives the program.
-pub struct Storage {
-    /// The log of decisions.
-    pub journal: Arc<dyn Journal>,
-    /// Its copy on this machine.
-    pub replica: Arc<dyn Replica>,
-    /// Snapshots of the folded log.
-    pub snapshots: Arc<dyn Snapshots>,
-    /// Unfinished work on the server.
-    pub outbox: Arc<dyn Outbox>,
-    /// The counters of failed logins.
-    pub counters: Arc<dyn CounterStore>,
-}
-
-impl Storage {
-    /// All of it in one store.
-    pub fn of<S: Journal + Replica + Snapshots + Outbox + CounterStore>(store: &Arc<S>) -> Self {
-        Storage {
-            journal: Arc::clone(store) as _,
-            replica: Arc::clone(store) as _,
-            snapshots: Arc::clone(store) as _,
-            outbox: Arc::clone(store) as _,
-            counters: Arc::clone(store) as _,
-        }
-    }
-}
-
 /// Where unfinished work outlives the program. At most one task a subject, so it is bounded by
 /// the number of subjects.
 pub trait Outbox: Send + Sync + 'static {
@@ -69,25 +40,6 @@ pub trait Outbox: Send + Sync + 'static {
     /// # Errors
     /// [`LogFault`] when the disk fails.
     fn save(&self, cursor: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault>;
-}
-
-/// Where the counters of failed logins outlive the program.
-pub trait CounterStore: Send + Sync + 'static {
-    /// Keeps what the counters of failed logins hold. Part 0 is a whole (many megabytes when much
-    /// is counted) and replaces all parts there were, in one step: after a crash either all that
-    /// was before or only the whole is there. Part n follows part n - 1. Need not be durable at
-    /// once; after a crash the last parts may be missing, never one in the middle.
-    ///
-    /// # Errors
-    /// [`LogFault`] when the disk fails.
-    fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault>;
-
-    /// The whole and the parts behind it, in order; nothing when none was ever kept.
-    ///
-    /// # Errors
-    /// [`LogFault`] when the disk fails. What is damaged is given as it is: the counters have a
-    /// checksum of their own.
-    fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault>;
 }
 
 /// The XMPP server, as far as bans are concerned.

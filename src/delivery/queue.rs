@@ -1,16 +1,17 @@
-//! The table of unfinished work: at most one task a subject, kept in the outbox, found by when it
+//! The queue of unfinished work: at most one task a subject, kept in the outbox, found by when it
 //! is due. However much there is of it, each step looks at a few tasks only.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::lock;
-use super::notices::News;
-use super::ports::{LogFault, Outbox, Task, Undone};
+use super::Incident;
+use super::ports::{Outbox, Task, Undone};
 use crate::core::{Effect, Seq, Subject, Timestamp};
+use crate::engine::Effects;
+use crate::journal::LogFault;
 
 /// The wait after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -22,8 +23,8 @@ const STUCK: u32 = 5;
 /// And again after so many tries more, which is about a day.
 const STILL_STUCK: u32 = 288;
 
-/// The table of unfinished work.
-pub(super) struct Desk {
+/// The queue of unfinished work.
+pub struct Queue {
     outbox: Arc<dyn Outbox>,
     table: Mutex<Table>,
     work: Notify,
@@ -66,70 +67,37 @@ impl Table {
     }
 }
 
-impl Desk {
-    pub(super) fn new(outbox: Arc<dyn Outbox>, cursor: Seq, tasks: Vec<Task>) -> Self {
+impl Queue {
+    /// Reads what was left unfinished.
+    ///
+    /// # Errors
+    /// [`LogFault`] when an entry is damaged or the disk fails.
+    pub fn open(outbox: Arc<dyn Outbox>) -> Result<Arc<Self>, LogFault> {
+        let (cursor, tasks) = outbox.load()?;
         let mut table = Table {
             cursor,
             ..Table::default()
         };
         tasks.into_iter().for_each(|task| table.put(task));
-        Desk {
+        Ok(Arc::new(Queue {
             outbox,
             table: Mutex::new(table),
             work: Notify::new(),
             changed: watch::Sender::new(0),
-        }
+        }))
     }
 
-    /// Takes in what a folded event asks for.
-    pub(super) fn take_in(&self, seq: Seq, at: Timestamp, effects: Vec<Effect>) {
-        let mut table = lock(&self.table);
-        for Effect::Settle(subject) in effects {
-            table.unsaved.insert(subject.clone());
-            table.put(Task {
-                subject,
-                since: seq,
-                asked: at,
-                tries: 0,
-                next: at,
-                fault: None,
-            });
-        }
-    }
-
-    /// Writes what changed, and how far the log has been taken in.
-    pub(super) fn save(&self, cursor: Seq) -> Result<(), LogFault> {
-        let (put, remove) = {
-            let mut table = lock(&self.table);
-            table.cursor = table.cursor.max(cursor);
-            let unsaved = std::mem::take(&mut table.unsaved);
-            let (there, gone): (Vec<_>, Vec<_>) = unsaved
-                .into_iter()
-                .partition(|subject| table.tasks.contains_key(subject));
-            let put: Vec<Task> = there
-                .iter()
-                .filter_map(|subject| table.tasks.get(subject).cloned())
-                .collect();
-            (put, gone)
-        };
-        let saved = self.outbox.save(cursor, &put, &remove);
-        if saved.is_err() {
-            let mut table = lock(&self.table);
-            table
-                .unsaved
-                .extend(put.into_iter().map(|task| task.subject));
-            table.unsaved.extend(remove);
-        }
-        saved
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether something changed since the last time it was saved.
     pub(super) fn is_unsaved(&self) -> bool {
-        !lock(&self.table).unsaved.is_empty()
+        !self.table().unsaved.is_empty()
     }
 
     pub(super) fn save_here(&self) {
-        let cursor = lock(&self.table).cursor;
+        let cursor = self.table().cursor;
         if let Err(why) = self.save(cursor) {
             tracing::error!(%why, "cannot save unfinished work; it is kept in memory");
         }
@@ -140,17 +108,13 @@ impl Desk {
         self.work.notified().await;
     }
 
-    pub(super) fn wake(&self) {
-        self.work.notify_one();
-    }
-
     pub(super) fn task(&self, subject: &Subject) -> Option<Task> {
-        let table = lock(&self.table);
+        let table = self.table();
         table.tasks.get(subject).map(|task| table.told(task))
     }
 
     pub(super) fn tasks(&self) -> Vec<Task> {
-        let table = lock(&self.table);
+        let table = self.table();
         table.tasks.values().map(|task| table.told(task)).collect()
     }
 
@@ -175,7 +139,7 @@ impl Desk {
     /// Work for a subject that nobody decided on anew: the server forgot it.
     pub(super) fn again(&self, subject: &Subject, since: Seq, now: Timestamp) {
         {
-            let mut table = lock(&self.table);
+            let mut table = self.table();
             table.put(Task {
                 subject: subject.clone(),
                 since,
@@ -197,7 +161,7 @@ impl Desk {
         most: usize,
         in_flight: &HashSet<Subject>,
     ) -> (Vec<Task>, Option<Timestamp>) {
-        let table = lock(&self.table);
+        let table = self.table();
         let mut idle = table
             .queue
             .iter()
@@ -212,7 +176,7 @@ impl Desk {
         (due, idle.peek().map(|(next, ..)| *next))
     }
 
-    /// Notes how a try went; [`Desk::save_here`] writes it down. A task renewed in the meantime stays.
+    /// Notes how a try went; [`Queue::save_here`] writes it down. A task renewed in the meantime stays.
     ///
     /// Gives back what people should hear of it: that it does not get done, after so many tries and then
     /// about once a day, and that it is done after all.
@@ -221,21 +185,21 @@ impl Desk {
         tried: &Task,
         outcome: Result<(), Undone>,
         now: Timestamp,
-    ) -> Option<News> {
-        let mut news = None;
+    ) -> Option<Incident> {
+        let mut incident = None;
         {
-            let mut table = lock(&self.table);
+            let mut table = self.table();
             let mut task = table.remove(&tried.subject)?;
             match outcome {
                 _ if task.since != tried.since => table.put(task),
-                Ok(()) if task.tries >= STUCK => news = Some(News::Unstuck(task)),
+                Ok(()) if task.tries >= STUCK => incident = Some(Incident::Unstuck(task)),
                 Ok(()) => {}
                 Err(Undone(fault)) => {
                     task.tries = task.tries.saturating_add(1);
                     task.next = now.saturating_add(wait_after(task.tries));
                     task.fault = Some(fault);
                     if task.tries == STUCK || task.tries.is_multiple_of(STILL_STUCK) {
-                        news = Some(News::Stuck(task.clone()));
+                        incident = Some(Incident::Stuck(task.clone()));
                     }
                     table.put(task);
                 }
@@ -243,12 +207,12 @@ impl Desk {
             table.unsaved.insert(tried.subject.clone());
         }
         self.changed.send_modify(|count| *count += 1);
-        news
+        incident
     }
 
     /// Says why nothing is tried at present, or that it is: told of tasks nobody has tried yet.
     pub(super) fn wait_for(&self, why: Option<&'static str>) {
-        let before = std::mem::replace(&mut lock(&self.table).waits, why);
+        let before = std::mem::replace(&mut self.table().waits, why);
         if before != why {
             self.changed.send_modify(|count| *count += 1);
         }
@@ -256,11 +220,61 @@ impl Desk {
 
     /// Makes everything due: the server is back, or lets us do more.
     pub(super) fn all_due(&self, now: Timestamp) {
-        let mut table = lock(&self.table);
+        let mut table = self.table();
         table.queue.clear();
         for task in std::mem::take(&mut table.tasks).into_values() {
             table.put(Task { next: now, ..task });
         }
+    }
+}
+
+impl Effects for Queue {
+    fn cursor(&self) -> Seq {
+        self.table().cursor
+    }
+
+    fn take_in(&self, seq: Seq, at: Timestamp, effects: Vec<Effect>) {
+        let mut table = self.table();
+        for Effect::Settle(subject) in effects {
+            table.unsaved.insert(subject.clone());
+            table.put(Task {
+                subject,
+                since: seq,
+                asked: at,
+                tries: 0,
+                next: at,
+                fault: None,
+            });
+        }
+    }
+
+    fn save(&self, cursor: Seq) -> Result<(), LogFault> {
+        let (put, remove) = {
+            let mut table = self.table();
+            table.cursor = table.cursor.max(cursor);
+            let unsaved = std::mem::take(&mut table.unsaved);
+            let (there, gone): (Vec<_>, Vec<_>) = unsaved
+                .into_iter()
+                .partition(|subject| table.tasks.contains_key(subject));
+            let put: Vec<Task> = there
+                .iter()
+                .filter_map(|subject| table.tasks.get(subject).cloned())
+                .collect();
+            (put, gone)
+        };
+        let saved = self.outbox.save(cursor, &put, &remove);
+        if saved.is_err() {
+            let mut table = self.table();
+            table
+                .unsaved
+                .extend(put.into_iter().map(|task| task.subject));
+            table.unsaved.extend(remove);
+        }
+        saved
+    }
+
+    fn wake(&self) {
+        self.work.notify_one();
     }
 }
 

@@ -13,12 +13,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Gate;
-use super::ports::{Finding, Found, Gap, Standing, Task};
 use crate::core::{
     Account, BanChange, BanRuling, Change, Event, ExemptionRuling, HistoryRuling, Notice, Origin,
     Ruling, Subject, Timestamp, Topic,
 };
+use crate::delivery::Incident;
+use crate::delivery::ports::{Finding, Found, Gap, Server, Standing, Task};
+use crate::engine::{Engine, Listener};
 
 /// How much may wait to be told.
 const WAITING: usize = 1_024;
@@ -138,9 +139,9 @@ fn topic(event: &Event, ruling: &Ruling) -> Option<Topic> {
 /// How much was not told, by topic.
 type Missed = [AtomicU64; Topic::ALL.len()];
 
-/// The gate's end. Costs next to nothing while nobody listens.
+/// Our end. Costs next to nothing while nobody listens.
 #[derive(Default)]
-pub(super) struct Herald {
+pub struct Feed {
     tell: OnceLock<(mpsc::Sender<Told>, Arc<Missed>)>,
     /// What happened before.
     kept: Mutex<Vec<Told>>,
@@ -174,9 +175,9 @@ impl Hearing {
     }
 }
 
-impl Herald {
+impl Feed {
     /// The other end; only the first who asks gets it.
-    pub(super) fn listen(&self) -> Option<Hearing> {
+    pub fn listen(&self) -> Option<Hearing> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed: Arc<Missed> = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
         self.tell.set((tell, Arc::clone(&missed))).ok()?;
@@ -186,26 +187,12 @@ impl Herald {
         Some(Hearing { queue, missed })
     }
 
-    /// Keeps what was decided shortly before the program last ended and may not have been told.
-    pub(super) fn keep(&self, event: &Event, ruling: &Ruling, now: Timestamp) {
-        if now.since(event.at) > KEPT_FOR || topic(event, ruling).is_none() {
-            return;
-        }
-        let mut kept = self.kept();
-        if kept.len() < KEPT {
-            kept.push(ruled(event, ruling));
-        }
+    /// Tells what became known, such as a room that cannot be joined.
+    pub fn announce(&self, news: News, at: Timestamp) {
+        self.tell(Told { at, news });
     }
 
-    /// Tells what a decision led to.
-    pub(super) fn ruled(&self, event: &Event, ruling: &Ruling) {
-        if let Some(topic) = topic(event, ruling) {
-            self.tell_as(topic, || ruled(event, ruling));
-        }
-    }
-
-    /// Tells.
-    pub(super) fn tell(&self, told: Told) {
+    fn tell(&self, told: Told) {
         if let Some(topic) = told.news.topic() {
             self.tell_as(topic, || told);
         }
@@ -230,6 +217,34 @@ impl Herald {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Told>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Feed {
+    fn ruled(&self, event: &Event, ruling: &Ruling) {
+        if let Some(topic) = topic(event, ruling) {
+            self.tell_as(topic, || ruled(event, ruling));
+        }
+    }
+
+    /// Kept until somebody listens.
+    fn replayed(&self, event: &Event, ruling: &Ruling, now: Timestamp) {
+        if now.since(event.at) > KEPT_FOR || topic(event, ruling).is_none() {
+            return;
+        }
+        let mut kept = self.kept();
+        if kept.len() < KEPT {
+            kept.push(ruled(event, ruling));
+        }
+    }
+}
+
+impl From<Incident> for News {
+    fn from(incident: Incident) -> News {
+        match incident {
+            Incident::Stuck(task) => News::Stuck(task),
+            Incident::Unstuck(task) => News::Unstuck(task),
+        }
     }
 }
 
@@ -313,50 +328,42 @@ fn gaps_beyond(one: &Standing, other: &Standing) -> Vec<Gap> {
     one.gaps.iter().filter(is_new).cloned().collect()
 }
 
-impl Gate {
-    /// What people should hear of from now on; only the first who asks gets it.
-    pub fn hearing(&self) -> Option<Hearing> {
-        self.herald.listen()
-    }
-
-    /// Tells what became known outside of here, such as a room that cannot be joined.
-    pub fn announce(&self, news: News) {
-        let at = self.now();
-        self.herald.tell(Told { at, news });
-    }
-
-    /// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.
-    pub async fn watch_the_server(&self, stop: CancellationToken) {
-        let mut standing = self.server.standing();
-        let mut findings = self.server.findings();
-        let mut watched = Watched::default();
-        let mut given: HashMap<(Account, Found), Timestamp> = HashMap::new();
-        let mut no_findings = false;
-        loop {
-            let seen = Arc::clone(&standing.borrow_and_update());
-            for news in watched.look(&seen, self.now()) {
-                self.announce(news);
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = standing.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(GRACE), if watched.worse_since.is_some() => {}
-                found = findings.recv(), if !no_findings => match found {
-                    Ok(finding) => {
-                        let (key, now) = ((finding.account.clone(), finding.found), self.now());
-                        let before = given.get(&key);
-                        if before.is_none_or(|before| now.since(*before) >= FINDING_PAUSE) {
-                            if given.len() >= FINDINGS {
-                                given.clear();
-                            }
-                            given.insert(key, now);
-                            self.announce(News::Found(finding));
+/// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.
+pub async fn watch_the_server(
+    server: Arc<dyn Server>,
+    engine: Arc<Engine>,
+    feed: Arc<Feed>,
+    stop: CancellationToken,
+) {
+    let mut standing = server.standing();
+    let mut findings = server.findings();
+    let mut watched = Watched::default();
+    let mut given: HashMap<(Account, Found), Timestamp> = HashMap::new();
+    let mut no_findings = false;
+    loop {
+        let seen = Arc::clone(&standing.borrow_and_update());
+        for news in watched.look(&seen, engine.now()) {
+            feed.announce(news, engine.now());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = standing.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(GRACE), if watched.worse_since.is_some() => {}
+            found = findings.recv(), if !no_findings => match found {
+                Ok(finding) => {
+                    let (key, now) = ((finding.account.clone(), finding.found), engine.now());
+                    let before = given.get(&key);
+                    if before.is_none_or(|before| now.since(*before) >= FINDING_PAUSE) {
+                        if given.len() >= FINDINGS {
+                            given.clear();
                         }
+                        given.insert(key, now);
+                        feed.announce(News::Found(finding), now);
                     }
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => no_findings = true,
-                },
-            }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => no_findings = true,
+            },
         }
     }
 }
@@ -440,7 +447,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_loses_and_counts_by_topic_and_does_not_wait() {
-        let herald = Herald::default();
+        let feed = Feed::default();
         let room = |name: &str| Told {
             at: at(0),
             news: News::Room {
@@ -448,11 +455,11 @@ mod tests {
                 why: None,
             },
         };
-        herald.tell(room("before anybody listens"));
-        let mut hearing = herald.listen().unwrap();
-        assert!(herald.listen().is_none(), "there is one listener");
+        feed.tell(room("before anybody listens"));
+        let mut hearing = feed.listen().unwrap();
+        assert!(feed.listen().is_none(), "there is one listener");
         for _ in 0..WAITING + 3 {
-            herald.tell(room("ops"));
+            feed.tell(room("ops"));
         }
         let missed: Vec<_> = hearing.missed().collect();
         assert_eq!(missed, [(Topic::Rooms, 3)]);

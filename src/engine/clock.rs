@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::ports::LogFault;
 use crate::core::{CommandId, EventId, Timestamp};
+use crate::journal::LogFault;
 
 /// A source of the present. The real one asks the system; tests set theirs.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ impl fmt::Debug for Clock {
 }
 
 /// Fresh event ids, drawn many at a time: asking the system costs more than most proposals.
-pub(super) struct Ids {
+pub(crate) struct Ids {
     drawn: [u8; 4_096],
     used: usize,
     failed: Option<getrandom::Error>,
@@ -53,7 +53,7 @@ impl Default for Ids {
 
 impl Ids {
     /// The next one. Look at [`Ids::fault`] before it is used.
-    pub(super) fn fresh(&mut self) -> EventId {
+    pub(crate) fn fresh(&mut self) -> EventId {
         if self.used >= self.drawn.len() {
             self.failed = getrandom::fill(&mut self.drawn).err();
             self.used = 0;
@@ -65,7 +65,7 @@ impl Ids {
     }
 
     /// Why those given out last are no chance at all.
-    pub(super) fn fault(&self) -> Option<LogFault> {
+    pub(crate) fn fault(&self) -> Option<LogFault> {
         let why = self.failed.as_ref()?;
         Some(LogFault::Broken(format!("no randomness: {why}")))
     }

@@ -7,21 +7,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use super::lock;
 use crate::core::ledger::By;
 use crate::core::rules::Key;
 use crate::core::{Account, BanChange, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
 
 /// The table of them. One for each subject: a second one has nothing to add.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
-    /// Spares every question the lock, nearly always.
-    count: AtomicUsize,
-    table: Mutex<HashMap<Subject, Terms>>,
-}
+pub(super) struct Pending(HashMap<Subject, Terms>);
 
 #[derive(Debug, Clone)]
 struct Terms {
@@ -29,49 +22,16 @@ struct Terms {
     until: Timestamp,
 }
 
-/// Bans that rules ask for, to be made durable by [`Gate::impose`](super::Gate::impose). They
-/// hold from now on until this is dropped.
-#[derive(Debug)]
-#[must_use = "bans that are not imposed end at once"]
-pub struct Wanted {
-    pub(super) events: Vec<Event>,
-    subjects: Vec<Subject>,
-    home: Arc<UnderWay>,
-}
-
-impl Wanted {
-    /// Whether rules ask for nothing.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
-    /// How many bans.
-    pub fn len(&self) -> usize {
-        self.events.len()
-    }
-}
-
-impl Drop for Wanted {
-    fn drop(&mut self) {
-        let mut table = lock(&self.home.table);
-        for subject in &self.subjects {
-            table.remove(subject);
-        }
-        self.home.count.store(table.len(), Ordering::Release);
-    }
-}
-
-impl UnderWay {
-    /// Takes in events, without those about subjects that have one on its way already. Only a ban by a rule refuses
-    /// anybody before it is in the log.
-    pub(super) fn admit(self: &Arc<Self>, mut events: Vec<Event>) -> Wanted {
-        let mut table = lock(&self.table);
+impl Pending {
+    /// Takes in events and leaves out those about subjects that have one pending already. Gives back the subjects that
+    /// are refused from now on: only a ban by a rule refuses anybody before it is in the log.
+    pub(super) fn admit(&mut self, events: &mut Vec<Event>) -> Vec<Subject> {
         let mut subjects = Vec::with_capacity(events.len());
         events.retain(|event| {
             let Change::Ban(BanChange::ImposedByRule { reason, until, .. }) = &event.change else {
                 return true;
             };
-            match table.entry(event.subject.clone()) {
+            match self.0.entry(event.subject.clone()) {
                 Entry::Occupied(_) => false,
                 Entry::Vacant(free) => {
                     free.insert(Terms {
@@ -83,12 +43,19 @@ impl UnderWay {
                 }
             }
         });
-        self.count.store(table.len(), Ordering::Release);
-        Wanted {
-            subjects,
-            events,
-            home: Arc::clone(self),
+        subjects
+    }
+
+    /// They are in the log, or never will be.
+    pub(super) fn end(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            self.0.remove(subject);
         }
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// What stands against a login, as [`Ledger::check`](crate::core::Ledger::check) will say it
@@ -100,18 +67,14 @@ impl UnderWay {
         address: Option<IpAddr>,
         known: impl FnOnce() -> bool,
     ) -> Option<Verdict> {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.0.is_empty() {
             return None;
         }
         let address = address.map(|address| address.to_canonical());
-        let found = {
-            let table = lock(&self.table);
-            [Key::Pair, Key::Address, Key::Network, Key::Account]
-                .into_iter()
-                .filter_map(|key| rules.subject(key, account, address))
-                .find_map(|subject| Some((By::of(&subject), table.get(&subject)?.clone())))
-        };
-        let (by, terms) = found?;
+        let (by, terms) = [Key::Pair, Key::Address, Key::Network, Key::Account]
+            .into_iter()
+            .filter_map(|key| rules.subject(key, account, address))
+            .find_map(|subject| Some((By::of(&subject), self.0.get(&subject)?)))?;
         // Whoever logged in from there before is judged by the pair alone.
         if by != By::Pair && known() {
             return None;
@@ -119,7 +82,7 @@ impl UnderWay {
         Some(Verdict::Refuse {
             ban: BanId(0),
             by,
-            reason: terms.reason,
+            reason: terms.reason.clone(),
             until: Some(terms.until),
         })
     }

@@ -1,0 +1,79 @@
+//! The tail of the log: folds what it brings, answers who waits, and hands on what follows.
+
+use std::sync::PoisonError;
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::core::{BanRuling, Ledger, Ruling, Timestamp};
+use crate::journal::{Entry, LogFault};
+
+pub(super) async fn run(engine: &Engine, stop: CancellationToken) -> Result<(), LogFault> {
+    let head = engine.replica.head();
+    let mut tail = engine.journal.tail(engine.read(Ledger::folded));
+    loop {
+        let is_caught_up = *head.borrow() <= engine.read(Ledger::folded);
+        tokio::select! {
+            // What is stored is folded first: somebody waits for it.
+            () = stop.cancelled(), if is_caught_up => return Ok(()),
+            entries = tail.next() => match entries {
+                Some(entries) => fold(engine, entries?),
+                None => return Err(LogFault::Broken(String::from("the log was closed"))),
+            },
+        }
+    }
+}
+
+fn fold(engine: &Engine, entries: Vec<Entry>) {
+    let mut rulings = Vec::with_capacity(entries.len());
+    let mut changed = None;
+    {
+        let mut ledger = engine
+            .ledger
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for Entry { seq, event, .. } in &entries {
+            let (ruling, effects) = ledger.fold(*seq, event);
+            if !effects.is_empty() {
+                changed = Some(*seq);
+            }
+            engine.effects.take_in(*seq, event.at, effects);
+            rulings.push(ruling);
+        }
+    }
+    if let Some(last) = entries.last()
+        && let Err(why) = engine.effects.save(last.seq)
+    {
+        // Not lost: the effects behind the stored cursor are taken in again at start.
+        tracing::error!(%why, "cannot save unfinished work");
+    }
+    if let Some(seq) = changed {
+        engine.changes.send_replace(seq);
+    }
+    for (entry, ruling) in entries.iter().zip(rulings) {
+        for listener in &engine.listeners {
+            listener.ruled(&entry.event, &ruling);
+        }
+        told_by_rule(&ruling);
+        engine.rulings.ruled(entry.event.id, ruling);
+    }
+    engine.effects.wake();
+    engine.folded.notify_one();
+}
+
+/// What a person orders is told to that person; what a rule decides is told here.
+fn told_by_rule(ruling: &Ruling) {
+    if let Ruling::Ban(BanRuling::Banned(ban)) = ruling
+        && let Some(rule) = ban.origin.rule()
+    {
+        tracing::info!(
+            ban = %ban.id,
+            subject = %ban.subject,
+            until = ?ban.until.map(Timestamp::to_xmpp),
+            ordinal = ban.ordinal,
+            rule,
+            "banned by a rule"
+        );
+    }
+}
