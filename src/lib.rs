@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ad-hoc form ──► front::adhoc ─┐                        ┌──────┐ ────────► ┌────────────┐
-//!                                ├─ Call ─► command ────► │ gate │  Report   │ core (pure)│
+//!                                ├─ Call ─► command ────► │engine│  Intent   │ core (pure)│
 //!  line, room ───► front::talk ──┘ ◄─ Outcome ─┘ ◄─────── └──────┘ ◄──────── └────────────┘
 //!                  renders it                     Ruling     │       Events
 //!                                                            └─ events, effects ─┬─► store  append, then tail and fold
@@ -11,7 +11,7 @@
 //!
 //! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
 //! only go to the left:
-//! `core ← {journal, xmpp} ← gate ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
+//! `core ← {journal, xmpp} ← engine ← {admission, delivery} ← news ← gate ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
 //! (a test holds that; docs/ARCHITECTURE.md has the map).
 
 pub mod admission;
