@@ -137,7 +137,7 @@ impl Tracker {
         bytes.extend_from_slice(&self.secret.bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&self.serial.to_be_bytes());
-        bytes.push(self.ats.len() as u8);
+        bytes.push(self.series.len() as u8);
         Whole {
             bytes,
             series: self
