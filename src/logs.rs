@@ -1,7 +1,7 @@
 //! The log: lines on standard error, as text or JSON, with a level that can change while running.
 //!
-//! Libraries under us can print whole stanzas, and with them secrets, at their trace level: some targets are never
-//! heard below `info`, whatever the configuration says.
+//! At their trace level some libraries print whole stanzas, secrets included: their targets never log below `info`,
+//! whatever the configuration says.
 
 use std::{fmt, str::FromStr};
 
@@ -14,14 +14,14 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-/// Targets that print what they send and receive, passwords included, and what is let through of them at most.
+/// Targets that print what they send and receive, passwords included; and the most verbose level they may have.
 const LOUD: [&str; 4] = ["tokio_xmpp", "xmpp_parsers", "xso", "sasl"];
 const LOUD_MOST: LevelFilter = LevelFilter::INFO;
 
-/// Most parts a [`Levels`] may name.
+/// The most parts that a [`Levels`] may name.
 const MAX_PARTS: usize = 64;
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -36,7 +36,7 @@ impl Format {
     pub const NAMES: [(&'static str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 }
 
-/// What is written: a level for all, and levels for parts of the program: `info,portcullis::xmpp=debug`.
+/// A level for everything, and levels for parts of the program: `info,portcullis::xmpp=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Levels {
     rest: LevelFilter,
@@ -52,13 +52,13 @@ impl Default for Levels {
     }
 }
 
-/// The text is no [`Levels`].
+/// Why a text is not a [`Levels`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadLevels {
-    /// A word that is no level.
+    /// This word is not a level.
     #[error("{0:?} is not a level; levels are error, warn, info, debug, trace and off")]
     Level(String),
-    /// More than the bound.
+    /// It names too many parts.
     #[error("more than {MAX_PARTS} parts")]
     TooMany,
 }
@@ -94,7 +94,7 @@ impl fmt::Display for Levels {
 }
 
 impl Levels {
-    /// The filter, with the loud targets kept down.
+    /// The filter, in which [`LOUD`] targets are limited to [`LOUD_MOST`].
     fn targets(&self) -> Targets {
         let is_loud = |part: &str| {
             LOUD.iter().any(|loud| {
@@ -124,7 +124,7 @@ impl Levels {
 pub struct Logs(reload::Handle<Targets, Registry>);
 
 impl Logs {
-    /// From now on this is written.
+    /// Replaces the levels.
     pub fn set(&self, levels: &Levels) {
         // Fails only when the subscriber is gone, and then there is no log to change.
         let _gone = self.0.reload(levels.targets());
@@ -134,7 +134,7 @@ impl Logs {
 /// Starts the log of this process, once.
 ///
 /// # Errors
-/// When another log was started before.
+/// If a log was started before.
 pub fn start(format: Format, levels: &Levels) -> Result<Logs, TryInitError> {
     let (filter, handle) = reload::Layer::new(levels.targets());
     let registry = tracing_subscriber::registry().with(filter);
@@ -155,7 +155,7 @@ pub fn start(format: Format, levels: &Levels) -> Result<Logs, TryInitError> {
 }
 
 fn level(word: &str) -> Result<LevelFilter, BadLevels> {
-    // Not `LevelFilter::from_str`: it also takes numbers and the empty text.
+    // `LevelFilter::from_str` would also take numbers and the empty text.
     Ok(match word.to_ascii_lowercase().as_str() {
         "off" => LevelFilter::OFF,
         "error" => LevelFilter::ERROR,

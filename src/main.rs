@@ -158,7 +158,7 @@ fn keygen(id: Option<KeyId>) -> ExitCode {
     }
 }
 
-/// Writes a page.
+/// Writes a page on standard output.
 fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     let written = page.and_then(|page| {
         let mut out = io::stdout().lock();
@@ -166,7 +166,7 @@ fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever stopped reading has read enough.
+        // The reader has closed the pipe (`| head`), which is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portcullis: cannot write the answer: {error}");
@@ -175,7 +175,7 @@ fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     }
 }
 
-/// Prints a line; a full disk or a closed pipe is a failure, for the line may be a key somebody counts on.
+/// Prints a line. A full disk or a closed pipe is a failure: the line may be a new key that must not get lost.
 fn print(line: &str, code: ExitCode) -> ExitCode {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {

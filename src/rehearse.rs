@@ -1,5 +1,4 @@
-//! Runs the real rules over a file of events, on the events' own clock: to see what a change of
-//! the rules would have done, before it does it.
+//! Runs the real rules over a file of events, on the events' own clock, to see what a change of the rules would have done.
 //!
 //! No store, no server, no network: a ledger, a tracker and a list of events for a log. Event ids are made from a
 //! counter, so that the same file gives the same answer.

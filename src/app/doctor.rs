@@ -1,8 +1,7 @@
-//! `portcullis doctor`: what the server lets us do, what is missing, the lines to paste.
+//! `portcullis doctor`: reports what the server allows, what is missing, and the configuration lines to add.
 //!
-//! A running portcullis is asked over its local socket, since it knows already. Only when none
-//! runs on this store is a link of our own opened: a second stream beside the first would cost
-//! that one its privileges on ejabberd.
+//! A running portcullis knows already and is asked over its local socket. Only if none runs on this store does doctor
+//! connect to the server itself: on ejabberd a second stream would take the privileges from the first.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,14 +23,13 @@ use crate::xmpp::link::{Fatal, Incoming, Link};
 use crate::xmpp::payload::hook;
 use crate::xmpp::stanza::Received;
 
-/// How long the server may take to let us in and to answer the probes.
+/// How long the server may take to accept the link and to answer the probes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the hook modules may take to say hello: ejabberd's looks once a second.
+/// How long to wait for the hello of the hook modules: ejabberd's looks for us once a second.
 const MODULES: Duration = Duration::from_secs(2);
 
-/// Asks, prints, and says by the exit code whether bans take hold: 0 they do, 1 they do not, 2
-/// the server refuses the settings.
+/// Prints the state of enforcement. Exit code 0: bans are enforced; 1: they are not; 2: the server refuses the settings.
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,7 +85,7 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
     }
 }
 
-/// Connects by itself, for as long as the probes take.
+/// Connects to the server until the probes are answered.
 async fn probe(config: &Config) -> anyhow::Result<Standing> {
     let (link, wire, mut incoming) = Link::new(config.link.clone());
     let asker = Asker::new(wire.clone());
@@ -142,7 +140,7 @@ async fn probe(config: &Config) -> anyhow::Result<Standing> {
     }
 }
 
-/// A hello counts as seen although nobody answers it: the module says it again to the one who stays.
+/// Notes the hello of a hook module without an answer: the module repeats it for the portcullis that stays.
 fn note_module(host: &XmppServer, received: &Received) {
     let hello = received
         .payload()

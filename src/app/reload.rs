@@ -1,4 +1,4 @@
-//! Takes over what can change without a restart, and says what cannot.
+//! Applies a changed configuration as far as it needs no restart, and logs which keys do.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::front::{Bot, Notices, Roles};
 use crate::logs::Logs;
 
-/// What a reload reads, and what it changes.
+/// What a reload reads and changes.
 pub(super) struct Reload {
     file: PathBuf,
     config: Config,
@@ -41,7 +41,7 @@ impl Reload {
         }
     }
 
-    /// Reads the file again. A file that is wrong changes nothing.
+    /// Reads the file again. If it has any problem, nothing changes.
     pub(super) async fn again(&mut self) {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || {
@@ -77,10 +77,10 @@ impl Reload {
     }
 }
 
-/// What a reload changes, by the names of the keys.
+/// The names of the keys that a reload changes.
 #[derive(Debug, PartialEq, Eq)]
 struct KeyChanges {
-    /// In force from now on.
+    /// In force at once.
     taken: Vec<String>,
     /// In force after a restart.
     waiting: Vec<String>,

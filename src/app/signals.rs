@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::reload::Reload;
 use super::runtime::Runtime;
 
-/// The signals that are heard. Taken before anything else starts: one that came earlier would end the program.
+/// The signals we handle. Taken before anything else starts, because an unhandled one ends the program.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -11,7 +11,7 @@ use crate::gate::ports::Standing;
 use crate::http::{Grants, Readiness};
 use crate::xmpp::wire::Wire;
 
-/// How long systemd is asked to wait for the server, again and again.
+/// By how much the start-up timeout of systemd is extended each time, while the server is away.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens a new connection when the server has dropped our rights without a word.
@@ -24,7 +24,7 @@ pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationT
     }
 }
 
-/// Tells the world once that we are ready, and `/readyz` at every change.
+/// Reports readiness: once to systemd and the log, and at every change to `/readyz`.
 pub(super) async fn announce(
     mut standing: watch::Receiver<Arc<Standing>>,
     ready: watch::Sender<Readiness>,
@@ -44,7 +44,7 @@ pub(super) async fn announce(
             () = stop.cancelled() => break,
             changed = standing.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(PATIENCE / 2), if !told => {
-                // A server that starts later is no reason for systemd to give up on us.
+                // systemd would stop us if the server starts later than its timeout.
                 let more = u32::try_from(PATIENCE.as_micros()).unwrap_or(u32::MAX);
                 notify(&[
                     sd_notify::NotifyState::ExtendTimeoutUsec(more),
@@ -70,7 +70,7 @@ fn readiness(standing: &Standing) -> Readiness {
             (true, 0) => Grants::Missing,
             (true, _) => Grants::Seen,
         },
-        // Nothing listens before the ledger is there.
+        // HTTP only listens once the ledger is loaded.
         ledger: true,
         detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
     }

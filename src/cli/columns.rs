@@ -1,4 +1,4 @@
-//! Columns of text, as wide as what is in them and as the terminal lets them be.
+//! Text in aligned columns, cut to the width of the terminal.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -23,7 +23,7 @@ pub(super) fn lines(heads: &[String], rows: &[Vec<String>], width: Option<usize>
     all().map(|cells| line(cells, &widths)).collect()
 }
 
-/// Makes the widest narrower, one by one, until all fit or none can give any more.
+/// Narrows the widest column by one until all fit, or all have the least width.
 fn fit(widths: &mut [usize], room: usize) {
     while widths.iter().sum::<usize>() > room
         && let Some(widest) = widths.iter_mut().max()
@@ -45,7 +45,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// The text if it is not wider; else what fits of it and `…`.
+/// The text, cut with `…` if it is wider.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -64,7 +64,7 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// Folds a text at spaces into lines of a width; a word that is wider has a line to itself.
+/// Wraps a text at spaces; a word wider than `width` gets a line of its own.
 pub(super) fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

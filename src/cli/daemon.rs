@@ -1,4 +1,4 @@
-//! Speaking with the portcullis that runs, and with the person in front of the terminal.
+//! The connection to the running portcullis, and questions to the person at the terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::front::terminal::wire::{Answer, Progress, Question};
 /// Exit code of wrong usage and configuration.
 pub(super) const WRONG: u8 = 2;
 
-/// Goes to work with the store that a configuration names; the exit code is what it gives back.
+/// Runs `go` with the path of the configured store. `go` returns the exit code.
 pub(super) fn with_store(
     file: &Path,
     go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stop>,
@@ -42,7 +42,7 @@ pub(super) fn with_store(
     }
 }
 
-/// There is no answer.
+/// Why a command ended without an answer, and the exit code.
 pub(super) struct Stop {
     sentence: String,
     code: u8,
@@ -61,7 +61,7 @@ impl Stop {
     }
 }
 
-/// A conversation with the portcullis that runs on a store.
+/// The running portcullis of a store.
 pub(super) struct Daemon {
     client: Client,
 }
@@ -75,7 +75,7 @@ impl Daemon {
         }
     }
 
-    /// The answer to a question; how far it is stands on the terminal meanwhile.
+    /// Asks a question and waits for the answer; shows progress on the terminal meanwhile.
     pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, Stop> {
         let watched = io::stderr().is_terminal();
         let mut told = false;
@@ -97,7 +97,7 @@ impl Daemon {
     }
 }
 
-/// How far it is, over and over on one line.
+/// Shows progress on one line that is overwritten each time.
 pub(super) fn tell(how_far: Progress) {
     let _ = write!(
         io::stderr(),
@@ -106,12 +106,13 @@ pub(super) fn tell(how_far: Progress) {
     );
 }
 
-/// Takes that line away.
+/// Clears that line.
 pub(super) fn wipe() {
     eprint!("\r\u{1b}[K");
 }
 
-/// Asks a person; without one the answer is no, and, unless programs read along, how to say yes is told.
+/// Asks the person at the terminal to agree. Without a terminal the answer is no; unless the output is for programs, a
+/// line says how to agree in advance.
 pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {

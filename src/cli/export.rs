@@ -1,4 +1,4 @@
-//! `export`: everything the portcullis that runs knows, as JSON Lines.
+//! `export`: everything the running portcullis knows, as JSON Lines.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -35,7 +35,7 @@ enum Part {
     History,
 }
 
-/// Writes it. 0: all of it is written. 1: it is not.
+/// Writes the export. Exit code 0: everything was written; 1: it was not.
 pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
     daemon::with_store(file, async |store| write(&store, &typed).await)
 }
@@ -66,7 +66,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         for line in &exported.lines {
             match writeln!(out, "{line}") {
                 Ok(()) => {}
-                // Whoever stopped reading has read enough.
+                // The reader has closed the pipe (`| head`), which is no failure.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
                 Err(why) => return Err(Stop::failed(text::cannot_write(&why))),
             }
@@ -85,7 +85,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     Ok(0)
 }
 
-/// Notes and addresses are in it.
+/// Creates the file for its owner alone: the export has private notes and addresses.
 fn create(file: &Path) -> Result<File, Stop> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

@@ -1,7 +1,7 @@
-//! `import`: bans, exemptions and history from a file, carried down the one road.
+//! `import`: bans, exemptions and history from a file, submitted as orders.
 //!
-//! The file is read here, so that whoever types needs no more than to read it; what was understood goes
-//! to the portcullis that runs in batches of our own lines. First everything is tried without doing it.
+//! The file is read here, with the permissions of whoever runs the command, and sent to the running portcullis in batches
+//! of our own format. A first pass only reports what would be done.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _, Read as _};
@@ -23,11 +23,11 @@ use crate::gate::clock::Clock;
 
 /// The largest file, in bytes.
 const LARGEST: u64 = 1 << 30;
-/// How many lines go to the portcullis that runs at once.
+/// Lines in one batch.
 const BATCH: usize = 1_000;
-/// How many bytes; a question may have 1 MiB, and quotes take room.
+/// Bytes in one batch: a question may have 1 MiB, and escaping takes room.
 const BATCH_BYTES: usize = 256 * 1024;
-/// How many lines that were not taken are named on a terminal.
+/// The most lines not imported that are listed on a terminal.
 const NAMED: usize = 20;
 
 /// What was typed.

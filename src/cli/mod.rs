@@ -40,16 +40,16 @@ pub struct Cli {
     pub command: Invocation,
 }
 
-/// What the program can do.
+/// A subcommand.
 #[derive(Clone, Debug)]
 pub enum Invocation {
-    /// By itself.
+    /// One that the program does by itself.
     Program(Program),
-    /// Through the portcullis that runs.
+    /// One that the running portcullis carries out.
     Remote(CommandArgs),
 }
 
-/// What the program does by itself.
+/// Subcommands that the program does by itself.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Program {
     /// Join the XMPP server and guard it until SIGTERM
@@ -94,8 +94,8 @@ Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not
     Man,
 }
 
-/// The command with two faces: a file of events is played by the program itself, anything else is asked of the
-/// portcullis that runs.
+/// The command with two forms: the program plays a file of events by itself; anything else is sent to the running
+/// portcullis.
 const REHEARSE: &str = "rehearse";
 
 /// How the answer looks.
@@ -145,11 +145,10 @@ impl FromArgMatches for Invocation {
     }
 }
 
-/// Writes a text and a line end on standard output. Whoever stopped reading (`| head`) has read enough:
-/// that is no failure.
+/// Writes a text and a line end on standard output. A reader that closed the pipe (`| head`) is no failure.
 ///
 /// # Errors
-/// When it cannot be written: a full disk, mostly.
+/// If it cannot be written, for example on a full disk.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

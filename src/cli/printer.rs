@@ -1,4 +1,4 @@
-//! Answers as people read them on a terminal, and as programs do.
+//! Answers as text for a terminal and as JSON for programs.
 
 use std::io::IsTerminal;
 
@@ -14,18 +14,18 @@ use crate::command::parts::subjects;
 use crate::command::phrases;
 use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
 
-/// The widest label that values stand beside; behind a wider one they begin on the next line.
+/// The widest label with its value on the same line; the value of a wider one begins on the next line.
 const LABEL: usize = 28;
 
-/// What is written on.
+/// The output: its width and whether it has colours.
 pub(super) struct Printer {
-    /// In columns; `None`: nobody looks at it.
+    /// Width in columns; `None` if it is not a terminal.
     width: Option<usize>,
     colours: bool,
 }
 
 impl Printer {
-    /// A terminal is as wide as it is, and coloured unless `NO_COLOR` is set; all else is plain.
+    /// A terminal has its width, and colours unless `NO_COLOR` is set; any other output has neither.
     pub(super) fn of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Printer {
         let is_terminal = stream.is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
@@ -160,7 +160,7 @@ impl Printer {
     }
 }
 
-/// A sentence that names its subject needs no label in front.
+/// Whether a row is a sentence that names its subject, and so needs no label.
 fn is_sentence(row: &Row) -> bool {
     !row.value.contains('\n') && names(&row.value, &row.label)
 }
@@ -174,7 +174,7 @@ fn wrong(problems: &[Problem], last: String) -> Vec<String> {
     texts.chain([last]).collect()
 }
 
-/// What is asked back.
+/// The question before a risky command.
 pub(super) fn question(outcome: &Outcome) -> String {
     let Outcome::Ask {
         title, lines, rows, ..
@@ -194,7 +194,7 @@ pub(super) fn question(outcome: &Outcome) -> String {
     told.join("\n")
 }
 
-/// One document: the outcome, or all of them when it took several. Of a list, what people read is left out.
+/// One JSON document: the outcome, or an array if there are several. The texts for people are left out of lists.
 pub(super) fn json(outcomes: &[Outcome]) -> String {
     let mut all: Vec<Value> = outcomes.iter().map(one).collect();
     let document = match (all.len(), all.pop()) {

@@ -1,4 +1,4 @@
-//! A command for the portcullis that runs: asks it, asks back, prints, and says how it went by the exit code.
+//! Commands for the running portcullis: sends them, asks the person where needed, prints the answer, sets the exit code.
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::text;
 use crate::command::parts::subjects;
 use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
 
-/// How many subjects standard input may hold.
+/// The most subjects on standard input.
 const MOST: usize = 100_000;
 
-/// Carries it out. 0: done. 1: refused, failed, or nobody there. 2: wrong usage or configuration.
+/// Carries out a command. Exit code 0: done; 1: refused, failed, or no portcullis runs; 2: wrong usage or configuration.
 pub fn run(file: &Path, call: CommandArgs) -> ExitCode {
     daemon::with_store(file, async |store| carry_out(&store, call).await)
 }
@@ -80,7 +80,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
     Ok(outcomes.iter().map(code).max().unwrap_or(0))
 }
 
-/// One subject a line; empty lines and comments (`# …`) name nobody, `#17` does.
+/// Reads one subject a line. Empty lines and comments (`# …`) are skipped; `#17` is a subject.
 fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
     let mut named = Vec::new();
     for line in input.lines() {
@@ -100,7 +100,7 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
     Ok(named)
 }
 
-/// What came of a command.
+/// Sends a command and returns its outcome.
 async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Stop> {
     match daemon.ask(&Question::Call(call)).await? {
         Answer::Outcome(outcome) => Ok(outcome),
@@ -108,7 +108,7 @@ async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Sto
     }
 }
 
-/// The pages behind this one, added to it.
+/// Adds all following pages to a page.
 async fn all_pages(
     daemon: &mut Daemon,
     mut asked: wire::RemoteCall,
@@ -141,7 +141,7 @@ async fn all_pages(
                 (*next, *total) = (then, now);
                 *title = text::all_of_a_list(rows.len());
             }
-            // It became shorter meanwhile.
+            // The list became shorter meanwhile.
             _ => *next = None,
         }
     }
@@ -151,11 +151,11 @@ async fn all_pages(
     Ok(first)
 }
 
-/// Answers go to standard output, what went wrong to the other one.
+/// Prints answers on standard output and refusals on standard error.
 fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
     match outcome {
         Outcome::Done { .. } | Outcome::Rows { .. } => put(&printer.answer(outcome, call)),
-        // It was shown when it was asked.
+        // The question was shown when it was asked.
         Outcome::Ask { .. } => Ok(()),
         _ => {
             eprintln!("{}", Printer::of(&io::stderr()).answer(outcome, call));

@@ -1,8 +1,8 @@
 //! The commands of the running portcullis as subcommands, each made from its [`Spec`].
 //!
-//! What a chat line takes is taken as it is (`ban spam@example.org 3d spam in rooms`); each field that can stand in
-//! it, and those that cannot, have an option as well (`--duration 3d`). The words are sorted out where those of a
-//! chat line are: in [`front::line`](crate::front::line), by the portcullis that runs.
+//! A subcommand takes what a chat line takes (`ban spam@example.org 3d spam in rooms`), and an option for each field
+//! (`--duration 3d`). The running portcullis assigns the words to fields as in a chat line
+//! ([`front::line`](crate::front::line)).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,14 +23,14 @@ const YES: &str = "yes";
 /// Every page of a list.
 const ALL: &str = "all";
 
-/// A command for the portcullis that runs, as it was typed.
+/// A command for the running portcullis, as it was typed.
 #[derive(Clone, Debug)]
 pub struct CommandArgs {
-    /// Which.
+    /// The command.
     pub spec: &'static Spec,
-    /// What stands behind its name.
+    /// The words behind its name.
     pub words: Vec<String>,
-    /// What the options say, by field.
+    /// The values of options, by field.
     pub values: BTreeMap<String, Vec<String>>,
     /// Answer in JSON.
     pub json: bool,
@@ -40,16 +40,16 @@ pub struct CommandArgs {
     pub all: bool,
 }
 
-/// The commands that become subcommands: all but `help`, which the command line has of its own, and those the
-/// program does by itself.
+/// The commands that become subcommands: all but `help`, which clap provides, and those that the program does without a
+/// running portcullis.
 pub(super) fn offered() -> impl Iterator<Item = &'static Spec> {
     use clap::Subcommand;
     let is_own = |name: &str| name == "help" || Program::has_subcommand(name);
     specs().filter(move |spec| !is_own(spec.name))
 }
 
-/// The fields with an option. Those of forms alone have none: here any duration fits the first field for it, and
-/// lists are tables anyway.
+/// The fields that get an option. Fields for forms alone get none: on the command line the first duration field takes any
+/// duration, and lists are always tables.
 pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Field> {
     let is_other = |name: &str| {
         let mut fields = spec.fields.iter();
@@ -60,7 +60,7 @@ pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Fiel
     })
 }
 
-/// Whether the first words are its.
+/// Whether the first words belong to this field.
 fn names_somebody(field: &Field) -> bool {
     matches!(field.place, Place::Subjects | Place::Login)
 }
@@ -103,7 +103,7 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
         .arg(flag(YES, text::OPTION_YES))
 }
 
-/// The same for a command that also takes a file, which the program reads `alone`.
+/// The same for a command that also takes a file, which the program plays by itself as `alone` does.
 pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Command {
     let about = alone.get_about().map(ToString::to_string);
     let more = alone.get_after_help().map(ToString::to_string);
@@ -147,7 +147,7 @@ fn option(field: &'static Field) -> Arg {
 }
 
 impl CommandArgs {
-    /// What was typed behind the name of a command.
+    /// Reads what clap matched for a command.
     pub(super) fn read(spec: &'static Spec, typed: &ArgMatches) -> Self {
         let is_set = |name: &str| matches!(typed.try_get_one::<bool>(name), Ok(Some(true)));
         let all_of = |name: &str| -> Vec<String> {
@@ -177,7 +177,7 @@ impl CommandArgs {
         }
     }
 
-    /// The file that is meant, when all that was typed is one: it is there, or is called as such, or is standard input.
+    /// The file, if the only word is one: it exists, is named like one, or is `-` for standard input.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let [word] = &self.words[..] else { return None };
         let path = PathBuf::from(word);

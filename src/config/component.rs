@@ -1,4 +1,4 @@
-//! `[component]`: who we are on the server, where it is, and whether what is said on the way may be read.
+//! `[component]`: our domain, the server's address, the secret, and TLS.
 
 use xmpp_parsers::jid::BareJid;
 

@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 
 /// Largest secret or key file. 64 seal keys are 6 KiB.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
-/// Largest configuration file; a million exempt networks are not meant to stand in one.
+/// Largest configuration file: it is not the place for a million exempt networks.
 pub(super) const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 
-/// Permission bits of everybody else.
+/// Permission bits of users who are neither owner nor group.
 const OTHERS: u32 = 0o007;
-/// Permission bit to write for the group: who can change a key can forge with it.
+/// Write permission of the group: whoever can replace a key can forge seals.
 const GROUP_WRITES: u32 = 0o020;
 
-/// Reads a file that only we and our group may read. The error is a sentence with what to do.
+/// Reads a file that only its owner and group may read. The error is a sentence that says what to do.
 pub(super) fn read_private(
     path: &Path,
     denied: fn(&Path) -> String,
@@ -29,7 +29,8 @@ pub(super) fn read_private(
     Ok(text)
 }
 
-/// Reads a text file of at most `limit` bytes (`denied` says what to do when it may not be read), and what the system says about the very file that was read.
+/// Reads a text file of at most `limit` bytes, and the metadata of the very file that was read. `denied` is the advice if
+/// permission is missing.
 pub(super) fn read(
     path: &Path,
     limit: u64,
@@ -48,7 +49,7 @@ pub(super) fn read(
     };
     let file = File::open(path).map_err(explain)?;
     let metadata = file.metadata().map_err(explain)?;
-    // Room for all of it from the start: a growing buffer would leave copies of the secret behind.
+    // Allocated once: a growing buffer would leave copies of the secret in memory.
     let room = metadata.len().min(limit) + 1;
     let mut text = Zeroizing::new(String::with_capacity(
         usize::try_from(room).unwrap_or_default(),
@@ -89,7 +90,7 @@ pub(super) fn refuse_open(path: &Path, metadata: &Metadata) -> Result<(), String
     ))
 }
 
-/// The path as a shell takes it.
+/// The path, quoted for a shell if it has to be.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);

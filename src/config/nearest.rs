@@ -1,7 +1,7 @@
 //! "Did you mean": the known word closest to a mistyped one.
 
-/// The closest of `known`, if it is close enough to be a typing error: one edit, or one in three letters.
-/// Case and `-` against `_` cost nothing.
+/// The closest of `known`, if it is close enough to be a typing error: at most one edit, or one for every three letters.
+/// Differences of case, and `-` for `_`, do not count.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);

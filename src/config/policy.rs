@@ -1,4 +1,4 @@
-//! `[ban]`, `[exempt]`, `[tracker]` and `[[rules]]`: who may be banned, for how long, and what bans by itself.
+//! `[ban]`, `[exempt]`, `[tracker]` and `[[rules]]`: who may be banned, for how long, and the rules for automatic bans.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,16 +15,16 @@ use crate::core::{
     rules::{Counts, Growth, Key, LIMIT_MAX, Milli},
 };
 
-/// A moderator's longest term when the file does not say.
+/// The default of a moderator's longest term.
 const MODERATOR_LONGEST: Term = Term::For(std::time::Duration::from_secs(30 * 86_400));
-/// The fewest keys that the tracker may be bound to: below that an office fills it.
+/// The least `max_keys`: a single office could fill fewer.
 const FEWEST_KEYS: u32 = 1_000;
-/// The most: 32 bits of places, and gigabytes of memory.
+/// The largest `max_keys`: rows have 32-bit numbers, and these take gigabytes.
 const MOST_KEYS: u32 = 100_000_000;
-/// The longest name of a rule, in bytes: it stands in every ban it makes.
+/// The longest name of a rule, in bytes: every ban by the rule carries it.
 const NAME_MAX: usize = 64;
 
-/// All of it. Admins are exempt too.
+/// The whole policy. `admins` are exempt, too.
 pub(super) fn policy(top: &mut Section<'_, '_>, admins: &[Account]) -> Policy {
     let mut rules = Rules::default();
     let mut policy = terms(top.section("ban"), &mut rules);

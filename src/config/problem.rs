@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, said to a person: where it is and what to write instead.
+//! Problems of a configuration, as people read them: where they are and what to write instead.
 
 use std::{
     fmt,
@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One thing that is wrong, or (among [`super::Config::warnings`]) odd.
+/// One problem, or one of [`super::Config::warnings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// Line and column in the file, both from 1, the column in characters; `None` when it is about what is not there.
+    /// Line and column in the file, both from 1, the column in characters; `None` if it concerns something missing.
     pub place: Option<(usize, usize)>,
     /// A sentence. Never holds a secret, nor the line it stands in.
     pub message: String,
@@ -68,7 +68,7 @@ impl<'t> Found<'t> {
         }
     }
 
-    /// Something at this place of the file (byte range) is wrong.
+    /// Reports a problem at this place (a byte range of the file).
     pub(super) fn wrong(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
         self.problems.push(ConfigProblem {
@@ -77,7 +77,7 @@ impl<'t> Found<'t> {
         });
     }
 
-    /// Something works, but probably not as meant.
+    /// Warns of something that works, but probably not as intended.
     pub(super) fn odd(&mut self, span: Option<Place>, message: impl Into<String>) {
         let place = self.place(span);
         self.warnings.push(ConfigProblem {
@@ -86,18 +86,18 @@ impl<'t> Found<'t> {
         });
     }
 
-    /// How much was found so far, for [`Found::back_to`].
+    /// The number of problems and warnings so far, for [`Found::back_to`].
     pub(super) fn marks(&self) -> (usize, usize) {
         (self.problems.len(), self.warnings.len())
     }
 
-    /// Drops everything that was found since.
+    /// Drops everything found since [`Found::marks`].
     pub(super) fn back_to(&mut self, (problems, warnings): (usize, usize)) {
         self.problems.truncate(problems);
         self.warnings.truncate(warnings);
     }
 
-    /// What was read, with the warnings, if nothing of the file is wrong.
+    /// `read` with the warnings, if there is no problem.
     pub(super) fn unless_wrong<T>(
         self,
         file: &Path,
@@ -113,7 +113,7 @@ impl<'t> Found<'t> {
         }
     }
 
-    /// ConfigProblems and warnings in the order of the file, those without a place last.
+    /// Problems and warnings in the order of the file, those without a place last.
     pub(super) fn sorted(mut self) -> (Vec<ConfigProblem>, Vec<ConfigProblem>) {
         for list in [&mut self.problems, &mut self.warnings] {
             list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{Account, Rights, Role};
 
-/// The roles there are to give.
+/// The roles that can be given.
 const NAMES: [(&str, Role); 3] = [
     ("admin", Role::Admin),
     ("moderator", Role::Moderator),
@@ -21,11 +21,11 @@ const ACCOUNTS: &str = "a list of accounts";
 
 /// Everybody who has a role.
 pub(super) struct People {
-    /// The admins of everything.
+    /// Admins on all hosts.
     pub(super) admins: Vec<Account>,
-    /// All admins, also those of single hosts.
+    /// All admins, including those of single hosts.
     pub(super) every_admin: Vec<Account>,
-    /// Who has which rights; somebody may be named several times.
+    /// Each account with its rights; an account may occur several times.
     pub(super) granted: Vec<(Account, Rights)>,
 }
 
@@ -139,7 +139,7 @@ fn granted(t: &mut Section<'_, '_>) -> Option<Granted> {
     })
 }
 
-/// A domain as accounts there have it.
+/// A domain, normalised as in the accounts of that domain.
 fn virtual_host(text: &str) -> Result<Box<str>, String> {
     let domain = host(text)?;
     account(&format!("someone@{domain}")).map(|account| account.domain().into())

@@ -1,4 +1,4 @@
-//! `[[rooms]]`: where orders are taken, and which roles a room grants its own people.
+//! `[[rooms]]`: rooms in which commands are taken, and the roles that affiliations there grant.
 
 use std::collections::BTreeSet;
 
@@ -90,7 +90,8 @@ fn grants(mut t: Section<'_, '_>) -> Grants {
     }
 }
 
-/// Whoever runs a room says who is in it.
+/// A room must not have a role of its own, and one on a foreign server gets a warning: its operator decides who speaks
+/// there.
 fn look_closely(
     t: &mut Section<'_, '_>,
     room: &BareJid,
@@ -138,7 +139,7 @@ fn address(text: &str) -> Result<BareJid, String> {
 }
 
 fn nick(room: &BareJid, text: &str) -> Result<String, String> {
-    // The longest one that is tried has a number behind it.
+    // If the nick is taken, it is tried with a number appended.
     match room.with_resource_str(&format!("{text}-9")) {
         Ok(_) if text.trim() == text && !text.is_empty() => {
             let jid = room

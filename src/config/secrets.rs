@@ -9,10 +9,10 @@ use crate::core::seal::Keyring;
 
 const SEAL_KEYS: &str = "/etc/portcullis/seal.key";
 
-/// What was given where a secret may stand.
+/// What was found where a secret may be set.
 pub(super) enum Given {
     Nothing,
-    /// It was reported.
+    /// It cannot be used, which has been reported.
     Wrong,
     Secret(Secret),
 }
@@ -149,7 +149,7 @@ impl Section<'_, '_> {
         .ok()
     }
 
-    /// What stands in a file that nobody else may read.
+    /// The parsed content of a file that nobody else may read.
     fn private<T>(
         &self,
         path: &Path,
@@ -161,7 +161,7 @@ impl Section<'_, '_> {
         parse(&text).map_err(|said| format!("{}: {said}", path.display()))
     }
 
-    /// A variable of the environment; an empty one counts as not set, as compose files leave it.
+    /// An environment variable; an empty one counts as unset, because compose files pass unset ones as empty.
     fn variable(&mut self, name: &'static str) -> Option<String> {
         let value = (self.reader.env)(name).filter(|value| !value.is_empty())?;
         let text = value.into_string();
@@ -175,8 +175,8 @@ impl Section<'_, '_> {
     }
 }
 
-/// What to do when the cookie may not be read. Never to open the original: Erlang does not start when anybody but its
-/// owner may read it (kernel `auth.erl`, `check_attributes`).
+/// Advice if the cookie may not be read: copy it. Erlang does not start if anybody but its owner may read the original
+/// (kernel `auth.erl`, `check_attributes`).
 fn copy_cookie(path: &Path) -> String {
     format!(
         "leave it closed, or ejabberd will not start; name a copy here: install -o portcullis -m 0400 {} /etc/portcullis/erlang.cookie",
@@ -196,7 +196,7 @@ pub(super) fn check_secret(text: String) -> Result<Secret, String> {
     Err(problem.to_owned())
 }
 
-/// Sent in a header, so it is what one can carry; long enough not to be guessed.
+/// A token goes into an HTTP header, so only visible ASCII is allowed; and it must be too long to guess.
 pub(super) fn check_token(text: String) -> Result<Secret, String> {
     const SHORTEST: usize = 16;
     let token = check_secret(text)?;

@@ -14,7 +14,7 @@ use crate::{
     store::recording::KEEP_MOST,
 };
 
-/// From one look at the server's records to the next, if the file does not say.
+/// The default interval between two checks of the server's records.
 const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// Shorter digests save no messages; longer ones arrive after the day is over.
 const DIGEST: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(86_400);
@@ -54,7 +54,7 @@ pub(super) fn record(mut t: Section<'_, '_>) -> RecordSettings {
     }
 }
 
-/// Where to listen, and the token of those who may ask there.
+/// The address to listen on, and the token that programs need there.
 pub(super) fn http(mut t: Section<'_, '_>) -> (Option<SocketAddr>, Option<Secret>) {
     let at = t
         .text(

@@ -254,7 +254,7 @@ fn wrong_rules_are_told_what_is_allowed() {
     place.refuses(&rule("'10m'", "'10'"), "10 what? A duration needs a unit");
     place.refuses(
         &rule("'1h'", "'forever'"),
-        "has no end; here a length is needed",
+        "has no end; a finite duration is needed here",
     );
     place.refuses(
         &rule("'1h'", "'3h'"),
@@ -727,13 +727,19 @@ fn a_term_left_out_is_never_longer_than_the_longest() {
 fn nothing_printed_holds_a_secret() {
     let place = Place::new();
     place.write("cookie", "s3cr3t-cookie", 0o600);
-    let config = place
-        .load(&with("ejabberd_cookie_file = 'cookie'"))
-        .unwrap();
-    let printed = format!("{config:?} {config:#?}");
+    let secrets = "ejabberd_cookie_file = 'cookie'\n[http]\ntoken = 's3cr3t-token-of-http'\n[[rooms]]\njid = 'ops@example.org'\npassword = 's3cr3t-room'\n";
+    let config = place.load(&with(secrets)).unwrap();
+    let keys = config.changes(&place.load(SHORT).unwrap());
+    let printed = format!("{config:?} {config:#?} {keys:?} {}", config.link.secret);
     assert!(
         !printed.contains("s3cr3t") && !printed.contains("BwcHBw"),
         "{printed}"
+    );
+    // They are compared all the same.
+    let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        names,
+        ["record.ejabberd_cookie_file", "http.token", "rooms"]
     );
 }
 

@@ -1,4 +1,4 @@
-//! One typed text, turned into the value it means, or into what is wrong with it.
+//! Parsers for single values; their errors say what is wrong with the text.
 
 use std::{
     fmt,
@@ -108,12 +108,13 @@ pub(super) fn term(text: &str) -> Result<Term, String> {
     }
 }
 
-/// A length of time: not for ever, not until a date.
+/// A finite length of time.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    length(term(text)?).ok_or_else(|| format!("{text:?} has no end; here a length is needed"))
+    length(term(text)?)
+        .ok_or_else(|| format!("{text:?} has no end; a finite duration is needed here"))
 }
 
-/// How long a term is, if it is no date and not for ever.
+/// The length of a term; `None` for a date and for a term without an end.
 pub(super) fn length(term: Term) -> Option<Duration> {
     match term {
         Term::For(length) => Some(length),
@@ -179,7 +180,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 /// host:port. The host is a name or an address without brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerAddress {
-    /// Name or address.
+    /// Host name or address.
     pub(super) host: String,
     /// TCP port, never 0.
     pub(super) port: u16,
@@ -196,7 +197,7 @@ impl Default for ServerAddress {
 }
 
 impl ServerAddress {
-    /// Whether it can only be this machine.
+    /// Whether the host is certainly this machine.
     pub(super) fn is_loopback(&self) -> bool {
         match self.host.parse::<std::net::IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),

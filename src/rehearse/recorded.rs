@@ -13,7 +13,7 @@ pub fn numbered(file: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-/// A recording, as somebody who reads it needs to know it.
+/// The files of a recording, for whoever reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFiles {
     /// The file written to.
@@ -46,7 +46,7 @@ impl RecordingFiles {
         pieces.reverse();
         let mut all = pieces.concat();
         let ends = all.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        // Everything up to the end of the line in front of the first one wanted.
+        // The end of the line before the first one wanted.
         let before = ends.map(|(at, _)| at + 1).rev().nth(lines);
         all.drain(..before.unwrap_or(0));
         Ok(all)

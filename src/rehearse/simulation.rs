@@ -6,23 +6,23 @@ use crate::core::{
     Signal, Subject, Timestamp, Tracker, judge, propose,
 };
 
-/// A change that the rules, or a line, made.
+/// A change of the bans, by a rule, an order or the passing of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SimulatedChange {
     /// A ban was made or changed.
     Ban(Ban),
     /// A ban ended.
     Lift {
-        /// Whose.
+        /// The subject of the ban.
         subject: Subject,
-        /// When.
+        /// When it ended.
         at: Timestamp,
         /// `expired`, or the reason of the line.
         why: String,
     },
 }
 
-/// Everything that a rehearsal has.
+/// The state of a rehearsal.
 pub(super) struct Simulation {
     policy: Policy,
     ledger: Ledger,
@@ -37,7 +37,7 @@ pub(super) struct Simulation {
 
 impl Simulation {
     pub(super) fn new(policy: Policy, at: Timestamp) -> Self {
-        // The same secret each time: there is nobody to keep it from.
+        // A fixed key makes the answer repeatable; it keeps hash collisions from attackers only in a live tracker.
         let secret = *b"portcullis stage";
         let tracker = Tracker::new(policy.rules.clone(), policy.rules.bounds, secret, at);
         Simulation {
@@ -63,7 +63,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Bans end at their time, each by itself, before anything later happens.
+    /// Ends each ban at its own time before anything later happens.
     fn pass_time(&mut self, at: Timestamp) {
         while let Some(end) = self.ledger.next_end().filter(|end| *end <= at) {
             self.now = self.now.max(end);
@@ -73,7 +73,7 @@ impl Simulation {
                 break;
             }
         }
-        // Time never runs backwards for whoever decides; an old event keeps its own time.
+        // The clock of decisions never runs backwards; an event out of order keeps its own time.
         self.now = self.now.max(at);
     }
 
@@ -140,7 +140,7 @@ impl Simulation {
         }
     }
 
-    /// What a stop and a start do: the counters through their bytes, the bans through the log's.
+    /// Does what a stop and a start do: writes and reads the counters, and the events of the log.
     fn restart(&mut self, now: Timestamp) -> Result<(), String> {
         let saved = self.tracker.save();
         let rules = self.policy.rules.clone();
@@ -159,7 +159,7 @@ impl Simulation {
     }
 }
 
-/// Fresh ids, numbered on.
+/// Gives out one id after the other.
 fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
     move || {
         *ids += 1;
@@ -167,7 +167,7 @@ fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
     }
 }
 
-/// Ids that look like chance and are the same each time.
+/// Ids that look random and are the same each time.
 fn invented(count: u64) -> EventId {
     let mut word = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
