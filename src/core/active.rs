@@ -107,9 +107,9 @@ impl ActiveBans {
         self.accounts.get(account)
     }
 
-    /// The ban of an address, network or pair, or the account lockdown, that refuses a login; and whether it also refuses
-    /// accounts that logged in from there before. Manual bans of addresses and networks come first, then the pair, then
-    /// automatic bans, then the lockdown. Of several of one kind the one that ends last wins.
+    /// The ban or account lockdown that refuses a login, and whether it also applies to an account that logged in
+    /// from there before. Manual bans of addresses and networks come first, then bans of the pair, then automatic
+    /// bans, then the lockdown. Of several of one kind, the one that ends last wins.
     pub(super) fn against(
         &self,
         account: Option<&Account>,

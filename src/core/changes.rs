@@ -42,7 +42,7 @@ pub struct Changes {
 pub struct EndedBan {
     /// The place in the log of the event that ended it.
     pub seq: Seq,
-    /// As it was at its end.
+    /// The ban as it was at its end.
     pub ban: Ban,
     /// When it ended.
     pub ended: Timestamp,
@@ -118,7 +118,7 @@ impl Recent {
         (ended, *forgotten)
     }
 
-    /// Restores [`Recent::ends`] together with the versions of the bans in force.
+    /// Restores [`Recent::ends`], with the versions of the active bans.
     pub(super) fn restore(
         ended: VecDeque<EndedBan>,
         forgotten: Seq,

@@ -85,7 +85,7 @@ impl fmt::Debug for EventId {
     }
 }
 
-/// Where a ban comes from.
+/// The origin of a ban.
 ///
 /// [`Origin::Automatic`] bans apply only to accounts that never logged in from the source; all others apply to
 /// everybody.
@@ -156,10 +156,10 @@ pub enum Change {
     Undone,
 }
 
-/// Data that can be deleted later without changing any ban. It is stored apart from the event, under its own key.
+/// Data that can be deleted later without changing any ban. It is stored apart from the event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Personal {
-    /// The key that it is stored under; 0 until one is assigned.
+    /// Reserved for the id of a storage key; 0 means none, and no other id is assigned yet.
     pub key: u32,
     /// Private note, for admins only.
     pub note: Option<String>,
@@ -174,12 +174,12 @@ impl Personal {
     }
 }
 
-/// One decision.
+/// An event: one decision about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its permanent id.
     pub id: EventId,
-    /// When it was decided.
+    /// When the event was decided.
     pub at: Timestamp,
     /// The author.
     pub actor: Actor,
@@ -192,7 +192,7 @@ pub struct Event {
     pub subject: Subject,
     /// The version of the subject that it is based on.
     pub based_on: Version,
-    /// What it changes.
+    /// The change.
     pub change: Change,
     /// Note and evidence, which can be deleted.
     pub personal: Personal,

@@ -14,17 +14,17 @@ use super::actor::Actor;
 use super::subject::{Subject, overlaps};
 use super::time::Timestamp;
 
-/// One exemption.
+/// An exemption of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
     /// The exempt account, address or network.
     pub subject: Subject,
-    /// Why.
+    /// Comment, shown in lists.
     pub comment: String,
     /// The person who granted it.
     #[serde(with = "super::actor::whole")]
     pub by: Actor,
-    /// Since when.
+    /// When it was granted.
     pub since: Timestamp,
     /// When it ends; `None`: when it is revoked.
     pub until: Option<Timestamp>,
@@ -87,7 +87,7 @@ impl Exemptions {
             .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
     }
 
-    /// Whether an address is exempt.
+    /// Whether an address is in an exempt network or exempt itself.
     pub(super) fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
         self.all().any(|exemption| {
             let net = exemption.subject.net();

@@ -43,7 +43,7 @@ pub struct Ban {
     pub by: Actor,
     /// Where it comes from.
     pub origin: Origin,
-    /// Since when.
+    /// When it began.
     pub since: Timestamp,
     /// When it ends by itself; `None`: permanent.
     pub until: Option<Timestamp>,
@@ -53,7 +53,7 @@ pub struct Ban {
     /// Whether an admin forced it although the subject was exempt. It overrides the exemption of that time, and one
     /// that an undo restores.
     pub insisted: bool,
-    /// The subject's version, for compare-and-set.
+    /// The version of the subject that set these terms.
     pub version: Version,
 }
 

@@ -89,7 +89,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// One rule.
+/// A rule for automatic bans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its name, shown in bans and lists.

@@ -51,9 +51,9 @@ pub struct Fields<'a> {
     pub until: Option<&'a str>,
     /// The author of the ban.
     pub author: &'a str,
-    /// `<lastdate/>`: last activity as the server notes it, may be empty.
+    /// `<lastdate/>`: last activity as recorded by the server; may be empty.
     pub lastdate: &'a str,
-    /// `<lastreason/>`: why the last session ended, may be empty.
+    /// `<lastreason/>`: why the last session ended; may be empty.
     pub lastreason: &'a str,
     /// `<hash/>`: ejabberd's own value or our fallback.
     pub hash: &'a str,

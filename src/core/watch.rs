@@ -35,7 +35,7 @@ pub enum Topic {
     Records,
     /// The server revoked rights of portcullis, or granted them again.
     Rights,
-    /// A change on the server could not be made.
+    /// A decision could not be carried out on the server.
     Work,
     /// The connection to the server was down.
     Link,

@@ -7,7 +7,7 @@ use super::subject::Subject;
 pub enum HistoryChange {
     /// Earlier bans no longer count: escalation starts again at the first step. An active ban continues.
     Forgotten,
-    /// A private note (in [`Personal`](super::event::Personal)) is added.
+    /// The private note in [`Personal`](super::event::Personal), if there is one, is added.
     Annotated {
         /// Whether the earlier notes are deleted. Without a new note, none is left.
         replaces: bool,

@@ -20,7 +20,7 @@ pub struct Notice {
     pub spared: Spared,
 }
 
-/// Why a rule did not ban.
+/// Why a rule imposed no ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spared {
     /// The rule is in dry run.

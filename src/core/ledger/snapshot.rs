@@ -5,8 +5,8 @@
 //! subjects that changed meanwhile and everything that belongs to no single subject. The end frame names the place in the
 //! log that the whole snapshot belongs to, and the hash of the log there (docs/adr/0012-ledger-snapshot.md).
 //!
-//! The log stays the truth. A snapshot that is damaged, or made by another version of the program (which may fold
-//! differently), is ignored and the log is folded from its beginning.
+//! The log remains authoritative. A snapshot that is damaged, or was made by another version of the program (which
+//! may fold differently), is ignored, and the log is folded from its beginning.
 //!
 //! A frame: kind (1 byte), its number (4, big-endian), content. The content is postcard. In the end frame it follows
 //! [`FORMAT`] and the version of the program, and is followed by the hash (32). The store detects damaged frames.
@@ -43,7 +43,7 @@ const ROOM: usize = 1 << 20;
 /// Ban numbers per subject that a piece could hold: numbers are much smaller than subjects.
 const NUMBERS_A_ROW: usize = 64;
 
-/// Everything about one subject.
+/// All that belongs to one subject.
 #[derive(Serialize, Deserialize)]
 struct Row<'a> {
     whose: Whose<'a>,
@@ -135,8 +135,8 @@ impl Ledger {
     /// Ends a snapshot: takes what changed since it began.
     pub fn end_snapshot(&mut self, mut taking: Taking) -> Ending {
         let changed = self.dossiers.changes();
-        // Every field is named, so that a new one does not compile until somebody decides about it here. Fields that
-        // follow from the others (`_`) are rebuilt by `restore`.
+        // Destructured, so that a new field does not compile until it is handled here. Fields that follow from the
+        // others (`_`) are rebuilt by `restore`.
         let Ledger {
             folded,
             bans: _,

@@ -23,9 +23,9 @@ impl Default for Reach {
     }
 }
 
-/// Prefix length of a network, IPv4.
+/// Prefix length of an IPv4 network.
 const NETWORK_V4: u8 = 24;
-/// Prefix length of a network, IPv6.
+/// Prefix length of an IPv6 network.
 const NETWORK_V6: u8 = 48;
 
 impl Reach {

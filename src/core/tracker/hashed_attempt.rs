@@ -16,7 +16,7 @@ pub(in crate::core) struct LoginOrigin<'a> {
     pub(in crate::core) address: Option<IpAddr>,
     /// The prefix that counts as one source (IPv6: usually the /64).
     source: Option<IpNet>,
-    /// The network around the address; for an attempt entered by hand, the network that was named.
+    /// The network of the address. For failures that a person entered, the network that they named.
     pub(in crate::core) network: Option<IpNet>,
     pub(in crate::core) unknown: bool,
     pub(in crate::core) shared: bool,
@@ -102,10 +102,10 @@ impl HashedAttempt {
 }
 
 pub(super) const UNKNOWN: u8 = 1;
-/// The account logged in from there before: only the rule by pair applies.
+/// The account logged in from this source before: only rules by pair apply.
 pub(super) const KNOWN: u8 = 2;
 /// The source is shared: its failures do not count for its network.
 pub(super) const SHARED: u8 = 4;
 pub(super) const SUCCESS: u8 = 8;
-/// Entered by hand: a missing name counts as a different one each time.
+/// Entered by a person: every failure without a name counts as a different one.
 pub(super) const BY_HAND: u8 = 16;

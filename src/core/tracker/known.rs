@@ -12,7 +12,7 @@ use super::table::{Row, Table};
 pub(super) struct Seen {
     /// The source's first address, as two words: it keeps the row at 32 bytes.
     home: [u64; 2],
-    /// In the tracker's milliseconds.
+    /// Time of the login, in the tracker's milliseconds.
     pub(super) at: u64,
 }
 
@@ -70,7 +70,7 @@ impl Known {
         self.homes.get(&bits(source.addr())).copied().unwrap_or(0)
     }
 
-    /// Whether anybody logged in from a source in this network.
+    /// Whether any account logged in from a source in this network.
     pub(super) fn lives_in(&self, net: IpNet) -> bool {
         let range = bits(net.network())..=bits(net.broadcast());
         self.homes.range(range).next().is_some()

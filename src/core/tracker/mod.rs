@@ -230,8 +230,8 @@ impl Tracker {
         self.known.lives_in(net)
     }
 
-    /// Whether so many accounts log in from this source that it says little about any of them: an office, a carrier's NAT
-    /// or a proxy.
+    /// Whether the source is shared by so many accounts that its failures say little about any one of them: an
+    /// office, a carrier's NAT or a proxy.
     pub fn is_shared(&self, address: IpAddr) -> bool {
         self.rules.is_proxy(address) || self.accounts_at(address) >= self.rules.shared_accounts
     }
@@ -251,8 +251,8 @@ impl Tracker {
         trace.pair != 0 && self.known.is_good(trace.pair, self.millis(now))
     }
 
-    /// Records a success: the pair is remembered, and its account's failures from there are forgiven; failures of others
-    /// are not.
+    /// Records a success: the pair becomes trusted, and earlier failures of this account from this source are
+    /// forgiven, but not those of other accounts.
     pub(super) fn succeed(&mut self, mut trace: HashedAttempt) {
         if trace.pair != 0 {
             trace.flags |= SUCCESS;
@@ -342,7 +342,8 @@ impl Tracker {
         }
     }
 
-    /// Whether the pair failed shortly before: a client with a stale password, or a guesser whom the rule by pair handles.
+    /// Whether the pair failed within the repeat window: a client with a stale password, or a guesser that a rule by
+    /// pair stops.
     fn is_repeated(&self, trace: &HashedAttempt) -> bool {
         let pair = trace.pair;
         let quiet = whole_millis(self.rules.quiet);
@@ -369,7 +370,7 @@ impl Tracker {
         count.saturating_mul(self.rules.heaviest(known.counts))
     }
 
-    /// How much a rule counts for the key of an attempt: stamps since a point in time that lie within the rule's window,
+    /// The count of a rule for the key of an attempt: its stamps since a point in time, within the rule's window,
     /// which ends with the newest stamp.
     pub(super) fn amount(&self, rule: usize, trace: &HashedAttempt, since: Timestamp) -> u32 {
         let (Some(known), Some(series)) = (self.rules.table.get(rule), self.routes.get(rule))
