@@ -1,8 +1,9 @@
 //! A table with a hard bound and small rows, keyed by hashes.
 //!
-//! The index has half-words (32 bits of the key, 32 bits of the place), and the rows are contiguous. A key with up to
-//! four stamps takes 48 bytes and its share of the index. When the table is full, the least dangerous of a few
-//! neighbouring rows is evicted.
+//! The rows are contiguous, and an index of 32-bit places finds them. A key with up to four stamps takes 48 bytes and its
+//! share of the index. When the table is full, the least dangerous of a few neighbouring rows is evicted.
+
+use hashbrown::HashTable;
 
 /// The value of a row.
 pub(super) trait Row {
@@ -24,13 +25,14 @@ const LOOKED_AT: usize = 16;
 const SWEPT: usize = 2;
 /// The most words outside of the table per row, on average.
 const OUTSIDE_PER_ROW: usize = 2;
-const FIRST_INDEX: usize = 64;
+/// Rows to allocate for at once when the table grows.
+const GROWS_BY: usize = 64;
 
 /// Rows by key.
 #[derive(Debug, Clone)]
 pub(super) struct Table<R> {
-    /// Open addressing, linear probing: upper half of the key, place + 1; 0 is empty.
-    index: Vec<u64>,
+    /// The places in `rows`. A key is its own hash: it was made with a secret.
+    index: HashTable<u32>,
     rows: Vec<(u64, R)>,
     most: usize,
     hand: usize,
@@ -44,7 +46,7 @@ pub(super) struct Table<R> {
 impl<R: Row> Table<R> {
     pub(super) fn new(most: usize) -> Self {
         Table {
-            index: vec![0; FIRST_INDEX],
+            index: HashTable::new(),
             rows: Vec::new(),
             // A place has 32 bits.
             most: most.clamp(1, u32::MAX as usize / 2),
@@ -65,18 +67,20 @@ impl<R: Row> Table<R> {
 
     /// Bytes of memory in use.
     pub(super) fn bytes(&self) -> usize {
-        self.index.capacity() * 8 + self.rows.capacity() * size_of::<(u64, R)>() + self.outside * 8
+        self.index.allocation_size()
+            + self.rows.capacity() * size_of::<(u64, R)>()
+            + self.outside * 8
     }
 
     pub(super) fn get(&self, key: u64) -> Option<&R> {
         match self.rows.get(self.last) {
             Some((last, row)) if *last == key => Some(row),
-            _ => self.find(key).map(|at| &self.rows[self.place(at)].1),
+            _ => self.find(key).map(|place| &self.rows[place].1),
         }
     }
 
     pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut R> {
-        self.last = self.place(self.find(key)?);
+        self.last = self.find(key)?;
         Some(&mut self.rows[self.last].1)
     }
 
@@ -99,21 +103,16 @@ impl<R: Row> Table<R> {
         } else if let Some(place) = self.victim(|_| true, &over) {
             // The new row takes the victim's place.
             self.evicted += u64::from(!over(&self.rows[place].1));
-            if let Some(at) = self.find(self.rows[place].0) {
-                self.close(at);
-            }
+            self.leave(place);
             let (_, old) = std::mem::replace(&mut self.rows[place], (key, row));
             self.outside = self.outside.saturating_sub(old.outside());
             self.enter(key, place);
             self.last = place;
             return gone(old);
         }
-        if (self.rows.len() + 1) * 10 > self.index.len() * 7 {
-            self.grow();
-        }
         if self.rows.len() == self.rows.capacity() {
             // Doubling, as `push` does, would waste up to half of the memory.
-            let more = (self.rows.len() / 8).max(FIRST_INDEX);
+            let more = (self.rows.len() / 8).max(GROWS_BY);
             self.rows
                 .reserve_exact(more.min(self.most - self.rows.len()).max(1));
         }
@@ -145,8 +144,7 @@ impl<R: Row> Table<R> {
     }
 
     pub(super) fn change(&mut self, key: u64, change: impl FnOnce(&mut R)) {
-        if let Some(at) = self.find(key) {
-            let place = self.place(at);
+        if let Some(place) = self.find(key) {
             let row = &mut self.rows[place].1;
             let before = row.outside();
             change(row);
@@ -177,56 +175,34 @@ impl<R: Row> Table<R> {
     }
 
     fn find(&self, key: u64) -> Option<usize> {
-        let mask = self.index.len() - 1;
-        let mut at = home(key) & mask;
-        loop {
-            let entry = self.index[at];
-            if entry == 0 {
-                return None;
-            }
-            if entry >> 32 == key >> 32 && self.rows[place_of(entry)].0 == key {
-                return Some(at);
-            }
-            at = (at + 1) & mask;
-        }
+        let is_it = |place: &u32| self.rows[*place as usize].0 == key;
+        self.index.find(key, is_it).map(|place| *place as usize)
     }
 
-    fn place(&self, at: usize) -> usize {
-        place_of(self.index[at])
-    }
-
+    /// Enters the place of a row that is already stored.
     fn enter(&mut self, key: u64, place: usize) {
-        let mask = self.index.len() - 1;
-        let mut at = home(key) & mask;
-        while self.index[at] != 0 {
-            at = (at + 1) & mask;
-        }
-        self.index[at] = entry(key, place);
+        let rows = &self.rows;
+        let key_of = |place: &u32| rows[*place as usize].0;
+        self.index.insert_unique(key, place as u32, key_of);
     }
 
-    fn grow(&mut self) {
-        let size = self.index.len() * 2;
-        let mask = size - 1;
-        let old = std::mem::replace(&mut self.index, vec![0; size]);
-        for entry in old.into_iter().filter(|entry| *entry != 0) {
-            let mut at = home(entry) & mask;
-            while self.index[at] != 0 {
-                at = (at + 1) & mask;
-            }
-            self.index[at] = entry;
+    /// Removes the place of a row that is still stored.
+    fn leave(&mut self, place: usize) {
+        let is_it = |other: &u32| *other as usize == place;
+        if let Ok(entry) = self.index.find_entry(self.rows[place].0, is_it) {
+            entry.remove();
         }
     }
 
     fn remove_at(&mut self, place: usize) -> R {
-        // The index is changed first, while every entry still points at its row.
-        if let Some(at) = self.find(self.rows[place].0) {
-            self.close(at);
-        }
+        // The index is changed first, while every place in it still has its row.
+        self.leave(place);
         let last = self.rows.len() - 1;
-        if place != last
-            && let Some(at) = self.find(self.rows[last].0)
-        {
-            self.index[at] = entry(self.rows[last].0, place);
+        if place != last {
+            let is_it = |other: &u32| *other as usize == last;
+            if let Some(moved) = self.index.find_mut(self.rows[last].0, is_it) {
+                *moved = place as u32;
+            }
         }
         let (_, row) = self.rows.swap_remove(place);
         if self.hand >= self.rows.len() {
@@ -235,40 +211,6 @@ impl<R: Row> Table<R> {
         self.outside = self.outside.saturating_sub(row.outside());
         row
     }
-
-    /// Empties a slot of the index and moves back the entries that it had displaced.
-    fn close(&mut self, mut hole: usize) {
-        let mask = self.index.len() - 1;
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let entry = self.index[at];
-            if entry == 0 {
-                break;
-            }
-            let home = home(entry) & mask;
-            // The entry may move if its home slot lies outside of (hole, at], modulo the size.
-            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask) {
-                self.index[hole] = entry;
-                hole = at;
-            }
-        }
-        self.index[hole] = 0;
-    }
-}
-
-fn entry(key: u64, place: usize) -> u64 {
-    (key >> 32) << 32 | (place as u64 + 1)
-}
-
-/// The index slot at which the search for a key, or for the entry made from it, begins. It depends on the upper half
-/// only, which both have, so that the index can be rebuilt without reading the rows.
-fn home(key: u64) -> usize {
-    (key >> 32) as usize
-}
-
-fn place_of(entry: u64) -> usize {
-    (entry as u32 - 1) as usize
 }
 
 #[cfg(test)]
@@ -286,7 +228,7 @@ mod tests {
         }
     }
 
-    /// Few distinct home slots, so that keys collide in the index.
+    /// Few different hashes, so that keys collide in the index.
     fn key(n: u64) -> u64 {
         ((n % 13) << 32) | n
     }
@@ -303,8 +245,8 @@ mod tests {
                         map.entry(n).and_modify(|value| *value += 1);
                     }
                     1 => {
-                        if let Some(at) = table.find(key(n)) {
-                            table.remove_at(table.place(at));
+                        if let Some(place) = table.find(key(n)) {
+                            table.remove_at(place);
                         }
                         map.remove(&n);
                     }
