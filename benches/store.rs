@@ -275,6 +275,14 @@ impl Server for Nobody {
         async { Ok(None) }.boxed()
     }
 
+    fn end_session<'a>(
+        &'a self,
+        _: &'a Account,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async { Ok(None) }.boxed()
+    }
+
     fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
         async { None }.boxed()
     }

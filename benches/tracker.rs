@@ -43,6 +43,9 @@ fn main() {
     if wanted("check") {
         checks(1_000_000 / scale);
     }
+    if wanted("hold") {
+        hold(if scale == 1 { 250_000 } else { 2_500 });
+    }
     if !wanted("failures") {
         return;
     }
@@ -365,6 +368,43 @@ fn memory(sources: usize) {
             grown / keys.max(1),
         );
     }
+}
+
+/// How long the lock that logins wait for is held while full tables are saved: at once, and in pieces.
+fn hold(keys: usize) {
+    let mut world = World::new(Bounds { keys, known: keys });
+    for n in 0..keys {
+        let address = Ipv4Addr::from_bits((n as u32).wrapping_mul(2_654_435_761)).into();
+        world.report(&failure(n, address));
+        let Signal::Login(mut good) = failure(n, address) else {
+            continue;
+        };
+        good.outcome = Outcome::Success;
+        world.report(&Signal::Login(good));
+    }
+    let rows: usize = world.tracker.fill().iter().map(|fill| fill.keys).sum();
+    let mut bytes = 0;
+    let at_once = timed(|| bytes = black_box(world.tracker.save()).len());
+    let mut longest = timed(|| drop(black_box(world.tracker.begin_whole())));
+    let mut whole = world.tracker.begin_whole();
+    let mut all = 0.0;
+    loop {
+        let mut piece = None;
+        let took = timed(|| piece = world.tracker.next_piece(&mut whole, 1_024));
+        all += took;
+        longest = f64::max(longest, took);
+        match piece {
+            Some(rows) => whole.add(&rows),
+            None => break,
+        }
+    }
+    println!(
+        "a save of {rows} rows, {} KiB: the lock is held {:.2} ms at once; in pieces {:.3} ms at the longest, {:.2} ms in all",
+        bytes / 1_024,
+        at_once * 1e3,
+        longest * 1e3,
+        all * 1e3,
+    );
 }
 
 fn resident() -> usize {

@@ -34,6 +34,14 @@ impl Server for Obedient {
     fn kick<'a>(&'a self, _: &'a Subject, _: &'a str) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
         async { Ok(None) }.boxed()
     }
+    fn end_session<'a>(
+        &'a self,
+        _: &'a Account,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
+        async { Ok(None) }.boxed()
+    }
+
     fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
         async { Some(true) }.boxed()
     }

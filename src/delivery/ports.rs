@@ -60,14 +60,9 @@ pub trait Server: Send + Sync + 'static {
     /// Ends one session of an account and leaves the others, without a ban; how many that were, where the server tells.
     fn end_session<'a>(
         &'a self,
-        _: &'a Account,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
-        let never = Undone(String::from(
-            "This server ends all sessions of an account, or none.",
-        ));
-        Box::pin(std::future::ready(Err(never)))
-    }
+        account: &'a Account,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
 
     /// Whether there is such an account; `None` when the server does not tell.
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;

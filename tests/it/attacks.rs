@@ -358,6 +358,55 @@ fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
 }
 
 #[test]
+fn lines_11_and_12_a_whole_taken_while_logins_go_on_leaves_nobody_out() {
+    use portcullis::core::tracker::Recent;
+    // Small tables, so that rows make room for others while the whole is taken.
+    let bounds = Bounds {
+        keys: 120,
+        known: 120,
+    };
+    let mut lab = Lab::with(policy(Rules::default()), bounds);
+    let guessers = 0..40;
+    for n in guessers.clone() {
+        for _ in 0..3 {
+            lab.login(&format!("victim{n}"), &format!("203.{n}.113.7"), false);
+        }
+    }
+    lab.login("owner", "198.51.100.1", true);
+    let mut whole = lab.tracker.begin_whole();
+    let mut others = 0;
+    while let Some(rows) = lab.tracker.next_piece(&mut whole, 5) {
+        whole.add(&rows);
+        // Each adds a row and sweeps away others that are over; one is counted for a row that may be written already.
+        others += 1;
+        lab.login(
+            &format!("other{others}"),
+            &format!("192.{others}.2.7"),
+            false,
+        );
+        lab.login("victim0", "203.0.113.7", false);
+    }
+    let mut kept = vec![whole.finish()];
+    if let Recent::Part(part) = lab.tracker.save_recent() {
+        kept.push(part);
+    }
+    assert!(others > 20, "{others} pieces");
+    let rules = Arc::clone(&lab.policy.rules);
+    lab.tracker = Tracker::restore(&kept, rules, bounds, lab.now).unwrap();
+    for n in guessers.skip(1) {
+        let (name, address) = (format!("victim{n}"), format!("203.{n}.113.7"));
+        assert_eq!(
+            lab.guesses(one_pair(&name, &address, 9)),
+            2,
+            "of {n}, 3 were pending"
+        );
+    }
+    let who = account("owner@example.org");
+    let home = "198.51.100.1".parse().unwrap();
+    assert!(lab.tracker.knows(&who, home, lab.now));
+}
+
+#[test]
 fn line_14_honest_people_who_mistype_notice_nothing() {
     let mut lab = Lab::new();
     for n in 0..10 {

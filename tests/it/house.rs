@@ -1,5 +1,6 @@
 //! Keeps house: arrows between rooms, no forgotten test file.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -332,6 +333,65 @@ fn outermost(text: &str) -> String {
             '}' | ')' | ']' => depth -= 1,
             _ if depth == 0 => found.push(c),
             _ => {}
+        }
+    }
+    found
+}
+
+/// More public methods than this, and a type has two jobs.
+const PUBLIC_METHODS: usize = 15;
+/// Types known to have more, with the number they may not pass.
+const LARGE: [(&str, usize); 1] = [("Ledger", 41)];
+
+#[test]
+fn no_type_has_too_many_public_methods() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut methods: HashMap<(String, String), usize> = HashMap::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let room = inside.components().next().unwrap().as_os_str();
+        for (name, count) in public_methods(&fs::read_to_string(&file).unwrap()) {
+            let key = (room.to_str().unwrap().to_owned(), name);
+            *methods.entry(key).or_default() += count;
+        }
+    }
+    assert!(methods.len() > 100, "the types were not found");
+    let most = |name: &str| {
+        let large = LARGE.iter().find(|(large, _)| *large == name);
+        large.map_or(PUBLIC_METHODS, |(_, most)| *most)
+    };
+    let mut wrong: Vec<_> = methods
+        .into_iter()
+        .filter(|((_, name), count)| *count > most(name))
+        .collect();
+    wrong.sort();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Types and how many public methods each inherent `impl` of them has.
+fn public_methods(text: &str) -> Vec<(String, usize)> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = Vec::new();
+    let mut inside: Option<(String, usize)> = None;
+    for line in code.lines() {
+        if line.starts_with("impl") && !line.contains(" for ") {
+            let name: String = line
+                .trim_start_matches("impl")
+                .trim_start_matches("<'a>")
+                .trim_start()
+                .chars()
+                .take_while(|c| c.is_alphanumeric())
+                .collect();
+            inside = Some((name, 0));
+        } else if line == "}" {
+            found.extend(inside.take());
+        } else if let Some((_, count)) = &mut inside {
+            let is_public = ["pub fn ", "pub async fn ", "pub const fn "]
+                .iter()
+                .any(|begin| line.trim_start().starts_with(begin));
+            *count += usize::from(is_public);
         }
     }
     found
