@@ -11,6 +11,7 @@ mod state;
 mod tap;
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::ledger::By;
-use crate::core::outlook::bans_of;
+use crate::core::outlook::{BANS_TOLD, concerns};
 use crate::core::tracker::Fill;
 use crate::core::{
     Account, Attempt, Ban, BanId, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
@@ -287,8 +288,17 @@ impl Admission {
     /// What stands for and against a login of an account, from a place, or both; from memory.
     pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
         let (now, policy) = (self.engine.now(), self.engine.policy());
+        let mut bans = Vec::new();
+        self.engine.each_ban(|ban| {
+            if concerns(ban, account, place, now) {
+                bans.push(ban.clone());
+            }
+            match bans.len() < BANS_TOLD {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
         self.engine.read(|ledger| {
-            let bans = bans_of(ledger, account, place, now);
             let tracker = &mut self.shared.lock().tracker;
             outlook(ledger, tracker, &policy, (account, place), bans, now)
         })

@@ -60,6 +60,36 @@ pub struct Answer {
     pub undo: Option<String>,
 }
 
+impl Answer {
+    /// An answer without details, and without a way back.
+    pub fn new(grade: Grade, title: String, lines: Vec<String>) -> Self {
+        Answer {
+            grade,
+            title,
+            lines,
+            rows: Vec::new(),
+            undo: None,
+        }
+    }
+
+    /// Nothing was done, and this is why.
+    pub fn not_done(why: String) -> Self {
+        Answer::new(Grade::Bad, String::from("Not done"), vec![why])
+    }
+
+    /// With these details.
+    #[must_use]
+    pub fn with_rows(self, rows: Vec<Row>) -> Self {
+        Answer { rows, ..self }
+    }
+
+    /// With the way back, if there is one.
+    #[must_use]
+    pub fn with_undo(self, undo: Option<String>) -> Self {
+        Answer { undo, ..self }
+    }
+}
+
 /// One detail. The value may have several lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

@@ -52,27 +52,22 @@ pub struct Counting {
 /// The most bans in one explanation.
 pub const BANS_TOLD: usize = 20;
 
-/// The active bans that concern an account, a source, or the account at the source. The cost grows with the number of
-/// all bans.
-pub fn bans_of(
-    ledger: &Ledger,
+/// Whether a ban is active and concerns an account, a source, or the account at the source.
+pub fn concerns(
+    ban: &Ban,
     account: Option<&Account>,
     place: Option<IpNet>,
     now: Timestamp,
-) -> Vec<Ban> {
-    let concerns = |ban: &&Ban| {
-        let (whose, at) = (ban.subject.whose(), ban.subject.place());
-        ban.is_in_force(now)
-            && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
-            && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
-            && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
-    };
-    let bans = ledger.newest_first().filter(concerns);
-    bans.take(BANS_TOLD).cloned().collect()
+) -> bool {
+    let (whose, at) = (ban.subject.whose(), ban.subject.place());
+    ban.is_in_force(now)
+        && (whose.is_some() && account.is_some() || at.is_some() && place.is_some())
+        && whose.is_none_or(|whose| account.is_none_or(|account| account == whose))
+        && at.is_none_or(|at| place.is_none_or(|place| at.contains(&place)))
 }
 
-/// Explains the verdict for an account, a source, or the account at the source. `bans` is the result of [`bans_of`],
-/// which is a separate step because it would hold the tracker's lock for too long.
+/// Explains the verdict for an account, a source, or the account at the source. `bans` are those that [`concerns`]
+/// finds, at most [`BANS_TOLD`]: a separate step because it would hold the tracker's lock for too long.
 pub fn outlook(
     ledger: &Ledger,
     tracker: &mut Tracker,
@@ -188,7 +183,9 @@ mod tests {
         fn look(&mut self, subject: &str) -> Outlook {
             let subject = Subject::parse(subject).unwrap();
             let (account, place) = (subject.whose(), subject.place());
-            let bans = bans_of(&self.ledger, account, place, self.now);
+            let bans = self.ledger.newest_first();
+            let bans = bans.filter(|ban| concerns(ban, account, place, self.now));
+            let bans = bans.take(BANS_TOLD).cloned().collect();
             let whom = (account, place);
             outlook(
                 &self.ledger,

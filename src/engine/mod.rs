@@ -10,6 +10,7 @@ mod follow;
 mod snapshots;
 mod submit;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::{
-    BanRuling, Effect, EndedBan, Event, EventId, Intent, Ledger, Order, Policy, Ruling, Seq,
-    Subject, Timestamp,
+    Ban, BanId, BanRuling, Effect, EndedBan, Event, EventId, Intent, Ledger, Order, Policy, Ruling,
+    Seq, Subject, Timestamp,
 };
 use crate::journal::{self, Entry, Journal, LogFault, Replica, Rulings, Snapshots};
 use clock::Clock;
@@ -98,6 +99,9 @@ pub struct Engine {
     folded: Notify,
     changes: watch::Sender<Seq>,
 }
+
+/// How many bans are visited under one lock.
+const BANS_AT_ONCE: usize = 4_096;
 
 impl Engine {
     /// Brings the ledger back, from a snapshot and the log behind it, and hands on the effects a
@@ -227,6 +231,25 @@ impl Engine {
     /// Looks at the ledger. The look must be short: while it lasts nothing is folded.
     pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
         look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Visits the bans, newest first, until `visit` breaks. There may be a million, so they are read a piece at a time:
+    /// a login waits for one piece at most. Bans that begin meanwhile are not visited.
+    pub fn each_ban(&self, mut visit: impl FnMut(&Ban) -> ControlFlow<()>) {
+        let mut below = Some(BanId(u64::MAX));
+        while let Some(from) = below.take() {
+            self.read(|ledger| {
+                for (looked_at, ban) in ledger.older_than(from).enumerate() {
+                    if visit(ban).is_break() {
+                        return;
+                    }
+                    if looked_at + 1 == BANS_AT_ONCE {
+                        below = Some(ban.id);
+                        return;
+                    }
+                }
+            });
+        }
     }
 
     /// What is allowed at present.

@@ -170,24 +170,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             Outcome::Done(told(&exemption, allow.before.as_ref(), &lifted, context).await)
         }
         Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why, call.caller.role())]),
-        Ok(ruling) => Outcome::Done(Answer {
-            grade: Grade::Bad,
-            title: phrases::summary_title(0, 1),
-            lines: vec![phrases::not_done(&allow.subject, &ruling)],
-            rows: Vec::new(),
-            undo: None,
-        }),
-        Err(fault) => Outcome::Done(Answer {
-            grade: Grade::Bad,
-            title: phrases::summary_title(0, 1),
-            lines: vec![phrases::failed(
-                &allow.subject,
-                &fault,
-                &broken("store an exemption", &fault),
-            )],
-            rows: Vec::new(),
-            undo: None,
-        }),
+        Ok(ruling) => Outcome::Done(Answer::not_done(phrases::not_done(&allow.subject, &ruling))),
+        Err(fault) => Outcome::Done(Answer::not_done(phrases::failed(
+            &allow.subject,
+            &fault,
+            &broken("store an exemption", &fault),
+        ))),
     }
 }
 
@@ -228,11 +216,13 @@ async fn told(
         ));
     }
     lines.extend(text::what_exempt_means(&exemption.subject));
-    Answer {
-        grade: grade.unwrap_or(Grade::Good),
-        title: phrases::summary_title(1, 1),
+    Answer::new(
+        grade.unwrap_or(Grade::Good),
+        phrases::summary_title(1, 1),
         lines,
-        rows: lifted
+    )
+    .with_rows(
+        lifted
             .iter()
             .take(NAMED)
             .map(|ban| {
@@ -243,6 +233,6 @@ async fn told(
                 )
             })
             .collect(),
-        undo: Some(phrases::undo(&[&exemption.subject.to_string()])),
-    }
+    )
+    .with_undo(Some(phrases::undo(&[&exemption.subject.to_string()])))
 }

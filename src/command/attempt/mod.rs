@@ -78,17 +78,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             field: subjects::FIELD,
             text: phrases::refusal(why, call.caller.role()),
         }]),
-        [Ruling::Ban(BanRuling::Already(ban))] => Outcome::Done(Answer {
-            grade: Grade::Good,
-            title: String::from("Not counted"),
-            lines: vec![
+        [Ruling::Ban(BanRuling::Already(ban))] => Outcome::Done(Answer::new(
+            Grade::Good,
+            String::from("Not counted"),
+            vec![
                 text::not_counted(&subject),
                 phrases::already(ban, now),
                 phrases::how_to_end(&ban.subject),
             ],
-            rows: Vec::new(),
-            undo: None,
-        }),
+        )),
         [Ruling::Noted] if let Verdict::Refuse { ban, .. } = &before.verdict => {
             let mut lines = vec![text::not_counted(&subject)];
             if let Some(ban) = before.bans.iter().find(|one| one.id == *ban) {
@@ -97,13 +95,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
                     phrases::how_to_end(&ban.subject),
                 ]);
             }
-            Outcome::Done(Answer {
-                grade: Grade::Good,
-                title: String::from("Not counted"),
-                lines,
-                rows: Vec::new(),
-                undo: None,
-            })
+            Outcome::Done(Answer::new(Grade::Good, String::from("Not counted"), lines))
         }
         _ => Outcome::Done(told(&subject, times, &rulings, &notices, context).await),
     }
@@ -163,13 +155,7 @@ async fn told(
         _ => None,
     }))
     .await;
-    let mut answer = Answer {
-        grade: Grade::Good,
-        title: text::counted_title(rulings),
-        lines: Vec::new(),
-        rows: Vec::new(),
-        undo: None,
-    };
+    let mut answer = Answer::new(Grade::Good, text::counted_title(rulings), Vec::new());
     let mut undo = Vec::new();
     for (ruling, settled) in rulings.iter().zip(settled) {
         let (Ruling::Ban(BanRuling::Banned(ban)), Some(settled)) = (ruling, settled) else {

@@ -78,13 +78,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     rows.extend(others(&outlook, refusing.map(|ban| ban.id), context));
     rows.extend(about(&subject, &outlook));
     rows.extend(counters(&outlook));
-    Outcome::Done(Answer {
-        grade: Grade::Good,
-        title,
-        lines,
-        rows,
-        undo: None,
-    })
+    Outcome::Done(Answer::new(Grade::Good, title, lines).with_rows(rows))
 }
 
 /// Exemption, earlier logins, guard.

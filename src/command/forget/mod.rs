@@ -60,13 +60,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             }]);
         }
         Ok(ruling) => {
-            return Outcome::Done(Answer {
-                grade: Grade::Bad,
-                title: phrases::summary_title(0, 1),
-                lines: vec![phrases::not_done(&subject, &ruling)],
-                rows: Vec::new(),
-                undo: None,
-            });
+            return Outcome::Done(Answer::not_done(phrases::not_done(&subject, &ruling)));
         }
         Err(fault) => return Outcome::Broken(broken("forget a history", &fault)),
     };
@@ -77,24 +71,23 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         lines.push(text::goes_on(&ban, now));
     }
     lines.push(text::log_stays(&subject));
-    Outcome::Done(Answer {
-        grade: Grade::Good,
-        title: String::from("Forgotten"),
-        lines,
-        rows: with
-            .iter()
-            .take(NAMED)
-            .enumerate()
-            .map(|(place, (other, bans))| {
-                Row::new(
-                    format!("with{}", place + 1),
-                    other.to_string(),
-                    text::bans_counted(*bans),
-                )
-            })
-            .collect(),
-        undo: Some(phrases::undo(&[&subject.to_string()])),
-    })
+    Outcome::Done(
+        Answer::new(Grade::Good, String::from("Forgotten"), lines)
+            .with_rows(
+                with.iter()
+                    .take(NAMED)
+                    .enumerate()
+                    .map(|(place, (other, bans))| {
+                        Row::new(
+                            format!("with{}", place + 1),
+                            other.to_string(),
+                            text::bans_counted(*bans),
+                        )
+                    })
+                    .collect(),
+            )
+            .with_undo(Some(phrases::undo(&[&subject.to_string()]))),
+    )
 }
 
 /// How many of those that were forgotten, too, have a row.

@@ -129,13 +129,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if done > 0 {
         lines.push(String::from(text::MAY_COME_BACK));
     }
-    Outcome::Done(Answer {
-        grade,
-        title: phrases::summary_title(done, all),
-        lines,
-        rows: Vec::new(),
-        undo: None,
-    })
+    Outcome::Done(Answer::new(grade, phrases::summary_title(done, all), lines))
 }
 
 /// Reads whom is meant: single sessions, and what commands take else. Who is named as a whole, too, is meant as a whole.

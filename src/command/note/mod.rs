@@ -115,11 +115,9 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 fn done(grade: Grade, lines: Vec<String>) -> Outcome {
-    Outcome::Done(Answer {
+    Outcome::Done(Answer::new(
         grade,
-        title: phrases::summary_title(usize::from(grade == Grade::Good), 1),
+        phrases::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
-        rows: Vec::new(),
-        undo: None,
-    })
+    ))
 }

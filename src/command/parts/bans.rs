@@ -1,16 +1,17 @@
 //! The bans there are and were, as lists and un-bans of many look through them.
 //!
-//! There may be a million. They are looked at a piece at a time, on a thread that nobody waits
-//! for, and a login waits for one piece at most.
+//! There may be a million. They are looked at a piece at a time
+//! ([`Engine::each_ban`](crate::engine::Engine::each_ban)), on a thread that nobody waits for.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::command::context::Context;
 use crate::command::parts::filter::{Filter, Sifted, State, Word};
-use crate::core::{Account, Ban, BanId, EndedBan, Origin, Subject, Timestamp};
+use crate::core::{Account, Ban, EndedBan, Origin, Subject, Timestamp};
 use crate::delivery::Delivery;
 use crate::gate::ports::LogFault;
 
@@ -25,9 +26,6 @@ pub(in crate::command) const KNOWN: &[Word] = &[
     Word::Expiring,
     Word::Numbers,
 ];
-
-/// How many bans are looked at under one lock.
-const AT_ONCE: usize = 4_096;
 
 /// A ban as filters see it.
 struct Seen<'a>(&'a Ban);
@@ -89,27 +87,16 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
     let (gate, filter) = (Arc::clone(&context.gate), filter.clone());
     let looked = tokio::task::spawn_blocking(move || {
         let now = gate.now();
-        let mut below = BanId(u64::MAX);
-        let mut is_open = true;
-        while is_open {
-            gate.read(|ledger| {
-                let mut bans = ledger.older_than(below);
-                for _ in 0..AT_ONCE {
-                    let Some(ban) = bans.next() else {
-                        is_open = false;
-                        return;
-                    };
-                    below = ban.id;
-                    let is_wanted = |wanted: &HashSet<Subject>| wanted.contains(&ban.subject);
-                    if ban.is_in_force(now)
-                        && only_pending.as_ref().is_none_or(is_wanted)
-                        && filter.holds(&Seen(ban))
-                    {
-                        take(&mut gathered, ban);
-                    }
-                }
-            });
-        }
+        gate.each_ban(|ban| {
+            let is_wanted = |wanted: &HashSet<Subject>| wanted.contains(&ban.subject);
+            if ban.is_in_force(now)
+                && only_pending.as_ref().is_none_or(is_wanted)
+                && filter.holds(&Seen(ban))
+            {
+                take(&mut gathered, ban);
+            }
+            ControlFlow::Continue(())
+        });
         gathered
     });
     let looked = looked.await;

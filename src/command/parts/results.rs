@@ -61,13 +61,7 @@ pub(in crate::command) fn summary(told: Vec<Told>) -> Answer {
     if let [one] = &told[..] {
         let mut lines = vec![one.line.clone()];
         lines.extend(one.server.iter().chain(&one.own).cloned());
-        return Answer {
-            grade,
-            title,
-            lines,
-            rows: Vec::new(),
-            undo,
-        };
+        return Answer::new(grade, title, lines).with_undo(undo);
     }
     let failed: Vec<&Subject> = told
         .iter()
@@ -79,25 +73,22 @@ pub(in crate::command) fn summary(told: Vec<Told>) -> Answer {
         told.iter().filter_map(|told| told.server.as_deref()),
         all,
     ));
-    Answer {
-        grade,
-        title,
-        lines,
-        rows: told
-            .into_iter()
-            .enumerate()
-            .map(|(place, told)| {
-                let mut value = told.line;
-                for more in told.own {
-                    value = format!("{value} {more}");
-                }
-                Row::new(
-                    format!("result{}", place + 1),
-                    told.subject.to_string(),
-                    value,
-                )
-            })
-            .collect(),
-        undo,
-    }
+    Answer::new(grade, title, lines)
+        .with_rows(
+            told.into_iter()
+                .enumerate()
+                .map(|(place, told)| {
+                    let mut value = told.line;
+                    for more in told.own {
+                        value = format!("{value} {more}");
+                    }
+                    Row::new(
+                        format!("result{}", place + 1),
+                        told.subject.to_string(),
+                        value,
+                    )
+                })
+                .collect(),
+        )
+        .with_undo(undo)
 }

@@ -48,13 +48,14 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         text::ASKED_LABEL,
         text::asked_about(super::parts::settle::MANY),
     ));
-    Outcome::Done(Answer {
-        grade: Grade::Good,
-        title: String::from(SPEC.title),
-        lines: text::policy(&policy.rules.table),
-        rows,
-        undo: None,
-    })
+    Outcome::Done(
+        Answer::new(
+            Grade::Good,
+            String::from(SPEC.title),
+            text::policy(&policy.rules.table),
+        )
+        .with_rows(rows),
+    )
 }
 
 /// What each role may do, beyond the one below it.

@@ -115,17 +115,16 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     rows.push(Row::new("times", "Times banned", times.to_string()));
     rows.extend(noted(entries));
     rows.extend(history(entries));
-    Answer {
-        grade: if task.is_some() {
+    Answer::new(
+        if task.is_some() {
             Grade::Warning
         } else {
             Grade::Good
         },
         title,
         lines,
-        rows,
-        undo: None,
-    }
+    )
+    .with_rows(rows)
 }
 
 /// The private notes there are, newest first.

@@ -290,13 +290,7 @@ async fn disabled(call: &Call, context: &Context) -> Outcome {
 }
 
 fn done(line: String, row: Row) -> Outcome {
-    Outcome::Done(Answer {
-        grade: Grade::Good,
-        title: line.clone(),
-        lines: vec![line],
-        rows: vec![row],
-        undo: None,
-    })
+    Outcome::Done(Answer::new(Grade::Good, line.clone(), vec![line]).with_rows(vec![row]))
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ mod text;
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Grade, Outcome, Row};
-use super::phrases;
+use super::parts::bans;
+use super::parts::filter::Filter;
 use super::spec::Spec;
+use super::{broken, phrases};
 use crate::core::Role;
 use crate::core::tracker::Fill;
 
@@ -32,24 +34,18 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let standing = context.delivery.server().standing().borrow().clone();
     let mut tasks = context.delivery.tasks();
     tasks.retain(|task| rights.see(&task.subject));
-    let mut counts = [
-        ("account", 0_usize),
-        ("address", 0),
-        ("network", 0),
-        ("pair", 0),
-        ("guard", 0),
-    ];
-    context.gate.read(|ledger| {
-        let bans = ledger.newest_first().filter(|ban| ban.is_in_force(now));
-        for ban in bans.filter(|ban| rights.see(&ban.subject)) {
-            if let Some(count) = counts
-                .iter_mut()
-                .find(|(kind, _)| *kind == ban.subject.kind())
-            {
-                count.1 += 1;
-            }
+    let kinds = ["account", "address", "network", "pair", "guard"].map(|kind| (kind, 0_usize));
+    let filter = Filter::all(rights);
+    let counted = bans::in_force(context, &filter, kinds, |kinds, ban| {
+        let mut kinds = kinds.iter_mut();
+        if let Some((_, count)) = kinds.find(|(kind, _)| *kind == ban.subject.kind()) {
+            *count += 1;
         }
     });
+    let counts = match counted.await {
+        Ok(counts) => counts,
+        Err(fault) => return Outcome::Broken(broken("count bans", &fault)),
+    };
     let mut rows = vec![
         Row::new("level", "Level", phrases::level(&standing)),
         Row::new("server", "Server", phrases::server(&standing)),
@@ -105,13 +101,14 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     rows.push(Row::new("version", "Version", text::version()));
     let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
     let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
-    Outcome::Done(Answer {
-        grade: if fine { Grade::Good } else { Grade::Warning },
-        title: text::status_title(&standing),
-        lines: text::status(&standing, tasks.len(), outside),
-        rows,
-        undo: None,
-    })
+    Outcome::Done(
+        Answer::new(
+            if fine { Grade::Good } else { Grade::Warning },
+            text::status_title(&standing),
+            text::status(&standing, tasks.len(), outside),
+        )
+        .with_rows(rows),
+    )
 }
 
 /// The program itself: what it decided, what it records, what it takes.

@@ -70,13 +70,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if let Some(still) = still_exempt(&subject, context) {
         lines.insert(1, text::still_exempt(&still));
     }
-    Outcome::Done(Answer {
+    Outcome::Done(Answer::new(
         grade,
-        title: phrases::summary_title(usize::from(grade == Grade::Good), 1),
+        phrases::summary_title(usize::from(grade == Grade::Good), 1),
         lines,
-        rows: Vec::new(),
-        undo: None,
-    })
+    ))
 }
 
 /// What else exempts it.

@@ -56,13 +56,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(fault) => return Outcome::Broken(broken("look for bans", &fault)),
     };
     match found.total {
-        0 => Outcome::Done(Answer {
-            grade: Grade::Good,
-            title: phrases::summary_title(0, 0),
-            lines: vec![text::none_matches(filter.words())],
-            rows: Vec::new(),
-            undo: None,
-        }),
+        0 => Outcome::Done(Answer::new(
+            Grade::Good,
+            phrases::summary_title(0, 0),
+            vec![text::none_matches(filter.words())],
+        )),
         total if total > MOST => {
             Outcome::Refused(vec![problem_of(text::too_many_match(total, MOST))])
         }
@@ -222,15 +220,14 @@ fn answer(
         }
         _ => call.id.map(phrases::undo_command),
     };
-    Answer {
-        grade: match (done, tally.failed.is_empty() && pending == 0) {
+    Answer::new(
+        match (done, tally.failed.is_empty() && pending == 0) {
             (0, _) => Grade::Bad,
             (_, true) => Grade::Good,
             (_, false) => Grade::Warning,
         },
-        title: phrases::summary_title(done, total),
+        phrases::summary_title(done, total),
         lines,
-        rows: Vec::new(),
-        undo,
-    }
+    )
+    .with_undo(undo)
 }

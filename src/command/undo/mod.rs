@@ -95,13 +95,7 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
     let (all, done) = (deeds.len(), answers.iter().filter(is_done).count());
     let told = deeds.iter().zip(answers);
     let told = join_all(told.map(|(one, answer)| tell(&one.subject, answer, context))).await;
-    let mut answer = Answer {
-        grade: Grade::Good,
-        title: phrases::summary_title(done, all),
-        lines: Vec::new(),
-        rows: Vec::new(),
-        undo: None,
-    };
+    let mut answer = Answer::new(Grade::Good, phrases::summary_title(done, all), Vec::new());
     let mut again = Vec::new();
     for (one, (grade, lines, way_back)) in deeds.iter().zip(told) {
         answer.grade = answer.grade.max(grade);
@@ -148,20 +142,22 @@ async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outc
     if !undone.is_empty() {
         lines.push(text::server_follows(pending));
     }
-    Outcome::Done(Answer {
-        grade: match (undone.len(), failed.is_empty() && pending == 0) {
-            (0, _) => Grade::Bad,
-            (_, true) => Grade::Good,
-            (_, false) => Grade::Warning,
-        },
-        title: phrases::summary_title(undone.len(), all),
-        lines,
-        rows: Vec::new(),
-        undo: call
-            .id
-            .filter(|_| !undone.is_empty())
-            .map(phrases::undo_command),
-    })
+    Outcome::Done(
+        Answer::new(
+            match (undone.len(), failed.is_empty() && pending == 0) {
+                (0, _) => Grade::Bad,
+                (_, true) => Grade::Good,
+                (_, false) => Grade::Warning,
+            },
+            phrases::summary_title(undone.len(), all),
+            lines,
+        )
+        .with_undo(
+            call.id
+                .filter(|_| !undone.is_empty())
+                .map(phrases::undo_command),
+        ),
+    )
 }
 
 fn order(call: &Call, one: &One) -> Order {
@@ -262,11 +258,5 @@ fn question(wanted: &Wanted) -> Ask {
 }
 
 fn bad(line: String) -> Box<Outcome> {
-    Box::new(Outcome::Done(Answer {
-        grade: Grade::Bad,
-        title: phrases::summary_title(0, 1),
-        lines: vec![line],
-        rows: Vec::new(),
-        undo: None,
-    }))
+    Box::new(Outcome::Done(Answer::not_done(line)))
 }

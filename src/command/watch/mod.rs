@@ -214,13 +214,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             "whose",
             phrases::refusal(&why, call.caller.role()),
         )]),
-        Ok(ruling) => Outcome::Done(Answer {
-            grade: Grade::Bad,
-            title: phrases::summary_title(0, 1),
-            lines: vec![phrases::not_done(&subject, &ruling)],
-            rows: Vec::new(),
-            undo: None,
-        }),
+        Ok(ruling) => Outcome::Done(Answer::not_done(phrases::not_done(&subject, &ruling))),
         Err(fault) => Outcome::Broken(broken("store what somebody hears", &fault)),
     }
 }
@@ -256,13 +250,7 @@ fn told(
             )
         }));
     }
-    Answer {
-        grade: Grade::Good,
-        title: text::watch_title(has_changed),
-        lines,
-        rows,
-        undo: None,
-    }
+    Answer::new(Grade::Good, text::watch_title(has_changed), lines).with_rows(rows)
 }
 
 #[cfg(test)]

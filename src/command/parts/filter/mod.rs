@@ -66,6 +66,14 @@ pub(in crate::command) struct Filter {
 }
 
 impl Filter {
+    /// Without a condition: all that somebody with these rights may see.
+    pub(in crate::command) fn all(rights: &Rights) -> Filter {
+        Filter {
+            rights: rights.clone(),
+            ..Filter::default()
+        }
+    }
+
     /// Reads the field `filter` and those beside it, for somebody with these rights.
     ///
     /// # Errors
@@ -76,10 +84,7 @@ impl Filter {
         known: &[Word],
         now: Timestamp,
     ) -> Result<Filter, Vec<Problem>> {
-        let mut filter = Filter {
-            rights: rights.clone(),
-            ..Filter::default()
-        };
+        let mut filter = Filter::all(rights);
         let mut problems = Vec::new();
         let typed = values.line("filter").unwrap_or_default();
         filter.take(&phrases::clean(&typed), "filter", known, now, &mut problems);
