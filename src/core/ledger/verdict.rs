@@ -114,7 +114,7 @@ impl Ledger {
 
     /// Whether a ban of an address or network may refuse the start of a stream (`door='start'`), when the account is
     /// not known yet: it must apply to everybody, or no account may have logged in from that network before, which
-    /// `lives_in` tells.
+    /// `lives_in` answers.
     pub fn holds_at_start(ban: &Ban, lives_in: impl FnOnce(ipnet::IpNet) -> bool) -> bool {
         match ban.subject.net() {
             None => false,

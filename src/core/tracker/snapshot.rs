@@ -3,7 +3,7 @@
 //! Both begin with four bytes that name the version; numbers are big-endian. Widths are fixed, unlike in postcard, because
 //! nearly everything is a hash, and a variable-length encoding makes hashes longer. The caller's frames detect damage.
 //! Whole: `PTW2`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart (1 each),
-//! rows (4); for each: key (8), stamps (2), stamps (8 each); then good logins (4); for each: pair (8),
+//! rows (4); for each: key (8), stamps (2), stamps (8 each); then successful logins (4); for each: pair (8),
 //! home (16), at (8). Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
 
 use std::sync::Arc;
@@ -38,32 +38,33 @@ impl Journal {
     }
 }
 
-/// A whole that is being written while the tracker goes on counting.
+/// A snapshot of the whole state that is written in pieces while the tracker goes on counting.
 ///
-/// Each table is written from its last row to its first. A row that makes room is replaced by the last one, which then
-/// is written twice, and the first to be read counts; none is left out.
+/// Each table is written from its last row to its first. When a row is evicted, the last row takes its place, so that
+/// one may be written twice. No row is left out, and of two copies the first one read counts.
 #[derive(Debug)]
 pub struct Whole {
     bytes: Vec<u8>,
     series: Vec<(Key, Tells)>,
-    /// The table being written: a series, or behind them the good logins.
+    /// Index of the table being written: the series first, then the successful logins.
     at: usize,
-    /// How many of its rows are left, counted from the first; `None`: it has not been begun.
+    /// Rows of the table that are still to be written; `None`: the table has not been begun.
     left: Option<usize>,
-    /// Where the number of its rows stands, and that number.
+    /// Offset of the table's row count in `bytes`.
     count_at: usize,
+    /// The row count so far.
     count: u32,
 }
 
 impl Whole {
-    /// Takes rows that [`Tracker::next_piece`] gave.
+    /// Appends the rows of a piece from [`Tracker::next_piece`].
     pub fn add(&mut self, rows: &[u8]) {
         self.bytes.extend_from_slice(rows);
         let count = self.count.to_be_bytes();
         self.bytes[self.count_at..self.count_at + 4].copy_from_slice(&count);
     }
 
-    /// All of it, when it is complete.
+    /// The bytes of the complete snapshot.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
     }
@@ -76,7 +77,7 @@ impl Whole {
         write: impl Fn(&R, &mut Vec<u8>),
     ) {
         let left = match self.left {
-            // The table may have become shorter.
+            // Rows may have been removed since the last piece.
             Some(left) => left.min(rows.len()),
             None => {
                 self.count_at = self.bytes.len() + bytes.len();
@@ -125,11 +126,11 @@ impl Tracker {
         whole.finish()
     }
 
-    /// Begins to write everything in pieces, so that logins can be counted in between. Parts from before belong to it no
-    /// more, and what is counted from now on goes into the part behind it.
+    /// Begins a snapshot of the whole state in pieces, so that logins can be counted between them. Parts saved before it
+    /// do not belong to it; outcomes from now on go into the part after it.
     ///
-    /// A row is written as it is when its piece is taken. An outcome that is counted in between is in the part behind it,
-    /// and may be in some of its rows already: after a restart a failure of that moment may count twice, and none is lost.
+    /// A row is written as it is when its piece is taken. An outcome between two pieces is in the next part and may be in
+    /// a later piece too. So after a restart such a failure may count twice, but none is lost.
     pub fn begin_whole(&mut self) -> Whole {
         self.journal = Journal::default();
         let mut bytes = Vec::new();
@@ -152,7 +153,7 @@ impl Tracker {
         }
     }
 
-    /// The next rows of a whole, at most `most`; `None`: it is complete. [`Whole::add`] takes them.
+    /// The next rows of a whole, at most `most`, to be passed to [`Whole::add`]; `None`: it is complete.
     pub fn next_piece(&self, whole: &mut Whole, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         if let Some(&(key, tells)) = whole.series.get(whole.at) {
@@ -160,7 +161,7 @@ impl Tracker {
                 bytes.extend_from_slice(&[key as u8, tells as u8]);
             }
             let same = |series: &&super::Series| (series.key, series.tells) == (key, tells);
-            // Other rules may have done away with the series: then it ends here.
+            // A change of the rules may have removed the series; it is then cut off here.
             let rows = self
                 .series
                 .iter()
