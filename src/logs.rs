@@ -23,7 +23,7 @@ const MAX_PARTS: usize = 64;
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -31,9 +31,10 @@ pub enum Format {
     Json,
 }
 
-impl Format {
+impl LogFormat {
     /// Every format by its name in the configuration.
-    pub const NAMES: [(&'static str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+    pub const NAMES: [(&'static str, LogFormat); 2] =
+        [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 /// A level for everything, and levels for parts of the program: `info,portcullis::xmpp=debug`.
@@ -135,16 +136,16 @@ impl Logs {
 ///
 /// # Errors
 /// If a log was started before.
-pub fn start(format: Format, levels: &Levels) -> Result<Logs, TryInitError> {
+pub fn start(format: LogFormat, levels: &Levels) -> Result<Logs, TryInitError> {
     let (filter, handle) = reload::Layer::new(levels.targets());
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        Format::Text => {
+        LogFormat::Text => {
             let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
             registry.with(lines.with_ansi(colours)).try_init()?;
         }
-        Format::Json => {
+        LogFormat::Json => {
             let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
             registry
                 .with(lines.with_writer(std::io::stderr))

@@ -36,7 +36,7 @@ pub enum Stopped {
 }
 
 /// What came of one line.
-pub struct Step {
+pub struct Played {
     /// Its time.
     pub at: Timestamp,
     /// How its time is written.
@@ -54,7 +54,7 @@ pub struct Step {
 pub fn simulate(
     policy: Policy,
     mut events: impl BufRead,
-    mut take: impl FnMut(Step) -> io::Result<()>,
+    mut take: impl FnMut(Played) -> io::Result<()>,
 ) -> Result<(), Stopped> {
     let mut simulation: Option<Simulation> = None;
     let mut bytes = Vec::new();
@@ -77,7 +77,7 @@ pub fn simulate(
         let (at, style) = line.time().map_err(stopped)?;
         let simulation = simulation.get_or_insert_with(|| Simulation::new(policy.clone(), at));
         let played = simulation.play(&line, at).map_err(stopped);
-        take(Step {
+        take(Played {
             at,
             style,
             changes: std::mem::take(&mut simulation.changes),
@@ -100,7 +100,7 @@ pub fn run(
 ) -> Result<(), Stopped> {
     simulate(policy, events, |step| {
         for change in &step.changes {
-            serde_json::to_writer(&mut *out, &Written::new(change, step.style))?;
+            serde_json::to_writer(&mut *out, &ChangeLine::new(change, step.style))?;
             writeln!(out)?;
         }
         for note in &step.notes {
@@ -113,7 +113,7 @@ pub fn run(
 /// A line of the answer; the fields in this order.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Written<'a> {
+enum ChangeLine<'a> {
     Ban {
         subject: String,
         from: Value,
@@ -128,17 +128,17 @@ enum Written<'a> {
     },
 }
 
-impl<'a> Written<'a> {
+impl<'a> ChangeLine<'a> {
     fn new(change: &'a SimulatedChange, style: TimeStyle) -> Self {
         match change {
-            SimulatedChange::Ban(ban) => Written::Ban {
+            SimulatedChange::Ban(ban) => ChangeLine::Ban {
                 subject: ban.subject.to_string(),
                 from: style.write(ban.since),
                 until: ban.until.map(|end| style.write(end)),
                 ordinal: ban.ordinal,
                 rule: ban.origin.rule(),
             },
-            SimulatedChange::Lift { subject, at, why } => Written::Lift {
+            SimulatedChange::Lift { subject, at, why } => ChangeLine::Lift {
                 subject: subject.to_string(),
                 at: style.write(*at),
                 why,

@@ -18,7 +18,7 @@ use crate::front::terminal::wire::{Answer, Export, Progress, Question};
 pub struct ExportArgs {
     /// What to write; all of it, when this is left out
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
-    only: Vec<Part>,
+    only: Vec<ExportPart>,
     /// Leave out private notes and the evidence of rules
     #[arg(long)]
     no_personal: bool,
@@ -29,7 +29,7 @@ pub struct ExportArgs {
 
 /// A part of what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum ExportPart {
     Bans,
     Exemptions,
     History,
@@ -43,9 +43,9 @@ pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
 async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     let has = |part| typed.only.is_empty() || typed.only.contains(&part);
     let wanted = Wanted {
-        bans: has(Part::Bans),
-        exemptions: has(Part::Exemptions),
-        history: has(Part::History),
+        bans: has(ExportPart::Bans),
+        exemptions: has(ExportPart::Exemptions),
+        history: has(ExportPart::History),
         personal: !typed.no_personal,
     };
     let mut daemon = Daemon::connect(store).await?;

@@ -38,7 +38,7 @@ use crate::{
     enforce,
     front::notices::Settings as Notices,
     front::rooms::Settings as Room,
-    logs::{Format, Levels},
+    logs::{Levels, LogFormat},
     store::recording::Settings as Recording,
     xmpp::link,
 };
@@ -91,7 +91,7 @@ pub struct Config {
     /// How many notices come at once.
     pub notices: Notices,
     /// How lines of the log look. The log starts with it.
-    pub log_format: Format,
+    pub log_format: LogFormat,
     /// What is logged.
     pub log_levels: Levels,
     /// What is odd about it, for the log and `check-config`.

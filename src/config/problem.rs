@@ -50,16 +50,16 @@ impl fmt::Display for ConfigProblem {
 }
 
 /// Where a value stands in the file, in bytes.
-pub(super) type Place = Range<usize>;
+pub(super) type ByteSpan = Range<usize>;
 
 /// Collects problems and warnings while a file is read, so that one run names them all.
-pub(super) struct Found<'t> {
+pub(super) struct Findings<'t> {
     text: &'t str,
     problems: Vec<ConfigProblem>,
     warnings: Vec<ConfigProblem>,
 }
 
-impl<'t> Found<'t> {
+impl<'t> Findings<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
@@ -69,7 +69,7 @@ impl<'t> Found<'t> {
     }
 
     /// Reports a problem at this place (a byte range of the file).
-    pub(super) fn wrong(&mut self, span: Option<Place>, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, span: Option<ByteSpan>, message: impl Into<String>) {
         let place = self.place(span);
         self.problems.push(ConfigProblem {
             place,
@@ -78,7 +78,7 @@ impl<'t> Found<'t> {
     }
 
     /// Warns of something that works, but probably not as intended.
-    pub(super) fn odd(&mut self, span: Option<Place>, message: impl Into<String>) {
+    pub(super) fn odd(&mut self, span: Option<ByteSpan>, message: impl Into<String>) {
         let place = self.place(span);
         self.warnings.push(ConfigProblem {
             place,
@@ -86,12 +86,12 @@ impl<'t> Found<'t> {
         });
     }
 
-    /// The number of problems and warnings so far, for [`Found::back_to`].
+    /// The number of problems and warnings so far, for [`Findings::back_to`].
     pub(super) fn marks(&self) -> (usize, usize) {
         (self.problems.len(), self.warnings.len())
     }
 
-    /// Drops everything found since [`Found::marks`].
+    /// Drops everything found since [`Findings::marks`].
     pub(super) fn back_to(&mut self, (problems, warnings): (usize, usize)) {
         self.problems.truncate(problems);
         self.warnings.truncate(warnings);
@@ -121,7 +121,7 @@ impl<'t> Found<'t> {
         (self.problems, self.warnings)
     }
 
-    fn place(&self, span: Option<Place>) -> Option<(usize, usize)> {
+    fn place(&self, span: Option<ByteSpan>) -> Option<(usize, usize)> {
         let before = self.text.get(..span?.start)?;
         let line = before.matches('\n').count() + 1;
         let column = before
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn places_count_lines_and_characters_from_one() {
-        let mut found = Found::new("a\nüb = 1\n");
+        let mut found = Findings::new("a\nüb = 1\n");
         found.odd(Some(4..5), "x");
         found.wrong(Some(4..5), "second");
         found.wrong(None, "last");

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{
     key::{ConfigKey, ROLES, ROOMS, RULES, within},
-    problem::Place,
+    problem::ByteSpan,
     section::{Section, TomlType},
     values::{duration, one_of, term},
 };
@@ -97,8 +97,8 @@ impl<'r, 'f> Section<'r, 'f> {
         &mut self,
         name: &'static str,
         example: &str,
-        parse: impl Fn(f64, &[(T, Place)]) -> Result<T, String>,
-    ) -> KeyRead<'_, 'r, 'f, Vec<(T, Place)>> {
+        parse: impl Fn(f64, &[(T, ByteSpan)]) -> Result<T, String>,
+    ) -> KeyRead<'_, 'r, 'f, Vec<(T, ByteSpan)>> {
         self.take(
             TomlType::Numbers,
             name,
@@ -115,7 +115,7 @@ impl<'r, 'f> Section<'r, 'f> {
         takes: &str,
         example: &str,
         parse: impl Fn(&str) -> Result<T, String>,
-    ) -> KeyRead<'_, 'r, 'f, Vec<(T, Place)>> {
+    ) -> KeyRead<'_, 'r, 'f, Vec<(T, ByteSpan)>> {
         self.take(TomlType::Texts, name, takes.to_owned(), example.to_owned())
             .each(|value, _| parse(value.as_str().unwrap_or_default()))
     }
@@ -129,7 +129,7 @@ pub(super) struct KeyRead<'t, 'r, 'f, T> {
     pub(super) example: String,
     /// Whether the key is in the file, usable or not.
     pub(super) was_there: bool,
-    pub(super) value: Option<(T, Place)>,
+    pub(super) value: Option<(T, ByteSpan)>,
 }
 
 impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
@@ -154,7 +154,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
     }
 
     /// The value and its place. Reloads do not compare it: that is left to [`Section::keep`].
-    pub(super) fn placed(self) -> Option<(T, Place)> {
+    pub(super) fn placed(self) -> Option<(T, ByteSpan)> {
         self.value
     }
 
@@ -218,8 +218,8 @@ impl<'t, 'r, 'f> KeyRead<'t, 'r, 'f, DeValue<'f>> {
     /// Reads each value of a list, given those before it.
     fn each<T>(
         self,
-        mut read: impl FnMut(&DeValue<'f>, &[(T, Place)]) -> Result<T, String>,
-    ) -> KeyRead<'t, 'r, 'f, Vec<(T, Place)>> {
+        mut read: impl FnMut(&DeValue<'f>, &[(T, ByteSpan)]) -> Result<T, String>,
+    ) -> KeyRead<'t, 'r, 'f, Vec<(T, ByteSpan)>> {
         let (key, example) = (self.key, self.example.clone());
         let mut is_right = true;
         let read = self.map(|table, value| {
@@ -244,7 +244,7 @@ impl<'t, 'r, 'f> KeyRead<'t, 'r, 'f, DeValue<'f>> {
     }
 }
 
-impl<T: Clone + PartialEq + Send + Sync + 'static> KeyRead<'_, '_, '_, Vec<(T, Place)>> {
+impl<T: Clone + PartialEq + Send + Sync + 'static> KeyRead<'_, '_, '_, Vec<(T, ByteSpan)>> {
     /// The values without their places; none if the key is not there.
     pub(super) fn list(self) -> Vec<T> {
         let list: Vec<T> = self

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     key::ROLES,
-    problem::Place,
+    problem::ByteSpan,
     section::Section,
     values::{account, host},
 };
@@ -94,7 +94,7 @@ pub(super) fn people(top: &mut Section<'_, '_>) -> People {
 fn plain(
     top: &mut Section<'_, '_>,
     name: &'static str,
-    typed: Option<(Vec<(Account, Place)>, Place)>,
+    typed: Option<(Vec<(Account, ByteSpan)>, ByteSpan)>,
     higher: &[(&str, &[Account])],
 ) -> Vec<Account> {
     let mut accounts: Vec<Account> = Vec::new();

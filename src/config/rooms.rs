@@ -6,7 +6,7 @@ use xmpp_parsers::jid::{BareJid, DomainRef, Jid};
 
 use super::{
     key::{GRANTS, ROOMS},
-    problem::Place,
+    problem::ByteSpan,
     roles::People,
     secrets::check_secret,
     section::Section,
@@ -95,7 +95,7 @@ fn grants(mut t: Section<'_, '_>) -> Grants {
 fn look_closely(
     t: &mut Section<'_, '_>,
     room: &BareJid,
-    place: Place,
+    place: ByteSpan,
     people: &People,
     component: Option<&DomainRef>,
 ) {

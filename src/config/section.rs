@@ -15,7 +15,7 @@ use super::{
     Env,
     key::{ConfigKey, Setting},
     nearest::nearest,
-    problem::{Found, Place},
+    problem::{ByteSpan, Findings},
     read::KeyRead,
     unknown::UnknownKey,
 };
@@ -25,7 +25,7 @@ pub(super) struct FileReader<'f> {
     /// Relative paths start here.
     pub(super) folder: &'f Path,
     pub(super) env: Env<'f>,
-    pub(super) found: Found<'f>,
+    pub(super) found: Findings<'f>,
     /// Why the file may hold no secret, if others can read it.
     pub(super) open_to_others: Option<String>,
     /// The sections whose values are judged; `None`: all. Types and names of keys are always judged.
@@ -46,7 +46,7 @@ impl<'f> FileReader<'f> {
         FileReader {
             folder,
             env,
-            found: Found::new(text),
+            found: Findings::new(text),
             open_to_others: None,
             only,
             known: Vec::new(),
@@ -57,7 +57,7 @@ impl<'f> FileReader<'f> {
     }
 
     /// Everything that was found, once all tables were read.
-    pub(super) fn found(mut self) -> Found<'f> {
+    pub(super) fn found(mut self) -> Findings<'f> {
         for unknown in &self.unknown {
             let said = unknown.sentence(&self.known, &self.tables);
             self.found.wrong(Some(unknown.place.clone()), said);
@@ -74,7 +74,7 @@ pub(super) struct Section<'r, 'f> {
     section: &'static str,
     entries: DeTable<'f>,
     /// Where it stands, if it is one of a list.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ByteSpan>,
     /// Empty, and read only to learn its keys.
     blank: bool,
     /// One of a list, or in one of a list: a reload compares only the list.
@@ -198,13 +198,13 @@ impl<'r, 'f> Section<'r, 'f> {
     }
 
     /// Reports that the value of a key is wrong, if values of this table are judged.
-    pub(super) fn wrong(&mut self, place: Option<Place>, said: impl Into<String>) {
+    pub(super) fn wrong(&mut self, place: Option<ByteSpan>, said: impl Into<String>) {
         if self.is_judged() {
             self.reader.found.wrong(place, said);
         }
     }
 
-    pub(super) fn say(&mut self, key: ConfigKey, example: &str, place: Place, said: &str) {
+    pub(super) fn say(&mut self, key: ConfigKey, example: &str, place: ByteSpan, said: &str) {
         let said = format!(
             "{}: {said}; for example `{} = {example}`",
             key.spoken(),
@@ -214,7 +214,7 @@ impl<'r, 'f> Section<'r, 'f> {
     }
 
     /// Warns of something that works, but probably not as meant.
-    pub(super) fn odd(&mut self, place: Option<Place>, said: impl Into<String>) {
+    pub(super) fn odd(&mut self, place: Option<ByteSpan>, said: impl Into<String>) {
         self.reader.found.odd(place, said);
     }
 
@@ -327,11 +327,11 @@ impl Drop for Section<'_, '_> {
 
 /// Taking a value and its place at once.
 trait IntoInnerPlaced<T> {
-    fn into_inner_placed(self) -> (T, Place);
+    fn into_inner_placed(self) -> (T, ByteSpan);
 }
 
 impl<T> IntoInnerPlaced<T> for Spanned<T> {
-    fn into_inner_placed(self) -> (T, Place) {
+    fn into_inner_placed(self) -> (T, ByteSpan) {
         let place = self.span();
         (self.into_inner(), place)
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     core::{Account, seal::Keyring},
-    logs::Format,
+    logs::LogFormat,
     store::recording::KEEP_MOST,
 };
 
@@ -137,11 +137,11 @@ pub(super) fn notices(mut t: Section<'_, '_>) -> Notices {
     }
 }
 
-pub(super) fn log(mut t: Section<'_, '_>) -> (Format, Levels) {
+pub(super) fn log(mut t: Section<'_, '_>) -> (LogFormat, Levels) {
     t.restart = true;
     let format = t
-        .word("format", &Format::NAMES, "text")
-        .or(Format::default());
+        .word("format", &LogFormat::NAMES, "text")
+        .or(LogFormat::default());
     t.restart = false;
     let takes = "a level, or levels for parts of the program";
     let levels = t.text("level", takes, "info,portcullis::xmpp=debug", |text| {

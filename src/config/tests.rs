@@ -14,12 +14,12 @@ use crate::core::{Role, Rule, Rules, Subject, Term};
 use crate::front::rooms::Grants;
 
 /// A folder with a configuration and the files it names, all closed to others.
-struct Place {
+struct Installation {
     folder: tempfile::TempDir,
     env: HashMap<&'static str, OsString>,
 }
 
-impl Place {
+impl Installation {
     fn new() -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -92,7 +92,7 @@ fn account(text: &str) -> Account {
 
 #[test]
 fn the_shortest_file_gets_safe_defaults() {
-    let config = Place::new().load(SHORT).unwrap();
+    let config = Installation::new().load(SHORT).unwrap();
     assert_eq!(config.server.admins, [account("admin@example.org")]);
     assert_eq!(config.granted.len(), 1);
     assert_eq!(config.link.domain.as_str(), "portcullis.example.org");
@@ -118,7 +118,7 @@ fn the_shortest_file_gets_safe_defaults() {
 
 #[test]
 fn every_setting_arrives() {
-    let place = Place::new();
+    let place = Installation::new();
     place
         .write("cookie", "COOKIE\n", 0o400)
         .write("ca.pem", "", 0o644);
@@ -154,7 +154,7 @@ fn every_setting_arrives() {
         "sixteen-or-more-characters"
     );
     assert_eq!(config.server.hook_hosts, ["second.example"]);
-    assert_eq!(config.log_format, Format::Json);
+    assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(config.log_levels.to_string(), "debug");
     let policy = &config.policy;
     assert_eq!(policy.default_term, Term::parse("1d12h").unwrap());
@@ -216,7 +216,7 @@ fn every_setting_arrives() {
 
 #[test]
 fn rules_need_no_secret_and_no_other_file() {
-    let place = Place::new();
+    let place = Installation::new();
     place.write("p.toml", "secret = 1\n[[rules]]\nlimit = 0\n", 0o644);
     let said = place.said(&Config::load_policy(&place.path("p.toml")).unwrap_err());
     assert_eq!(said.lines().count(), 7, "{said}");
@@ -227,7 +227,7 @@ fn rules_need_no_secret_and_no_other_file() {
 
 #[test]
 fn wrong_rules_are_told_what_is_allowed() {
-    let place = Place::new();
+    let place = Installation::new();
     let rule = |from: &str, to: &str| {
         let good = "[[rules]]\nname = 'a'\nkey = 'address'\ncounts = 'failures'\nlimit = 5\nwindow = '10m'\nban = '1h'\ngrowth = { cap = '2h' }\n";
         assert!(good.contains(from), "{from}");
@@ -290,7 +290,7 @@ fn wrong_rules_are_told_what_is_allowed() {
 
 #[test]
 fn wrong_roles_are_told_what_is_allowed() {
-    let place = Place::new();
+    let place = Installation::new();
     let role = |from: &str, to: &str| {
         let good =
             "[[roles]]\nrole = 'moderator'\naccounts = ['mod@a.example']\nhosts = ['a.example']\n";
@@ -401,7 +401,7 @@ dry_run = true
 
 #[test]
 fn a_missing_file_is_told_what_to_do() {
-    let place = Place::new();
+    let place = Installation::new();
     let said = place.said(&place.load_as_is().unwrap_err());
     assert_eq!(
         said,
@@ -411,7 +411,7 @@ fn a_missing_file_is_told_what_to_do() {
 
 #[test]
 fn what_is_missing_is_named_together() {
-    let said = Place::new().problems("[record]\nseal_key_file = 'seal.key'\n");
+    let said = Installation::new().problems("[record]\nseal_key_file = 'seal.key'\n");
     assert!(
         said.contains("p.toml: `domain` in [component] is missing"),
         "{said}"
@@ -425,14 +425,14 @@ fn what_is_missing_is_named_together() {
 
 #[test]
 fn a_mistyped_key_is_not_called_missing_as_well() {
-    let said = Place::new().problems(&SHORT.replace("domain", "domian"));
+    let said = Installation::new().problems(&SHORT.replace("domain", "domian"));
     assert!(said.contains("did you mean `domain`?"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]
 fn the_store_is_found_whatever_else_is_wrong_with_values() {
-    let place = Place::new();
+    let place = Installation::new();
     let text = "[store]\npath = 'store'\n[log]\nlevel = 'inof'\n[ban]\nlongest = '3'\n";
     place.write("p.toml", text, 0o644);
     let store = Config::load_store(&place.path("p.toml")).unwrap();
@@ -444,7 +444,7 @@ fn the_store_is_found_whatever_else_is_wrong_with_values() {
 
 #[test]
 fn what_waits_for_a_restart_is_told_again_until_it_is_made() {
-    let place = Place::new();
+    let place = Installation::new();
     let load = |more: &str| place.load(&with(more)).unwrap();
     let names = |old: &Config, new: &Config| {
         let changes = old.changes(new);
@@ -460,15 +460,15 @@ fn what_waits_for_a_restart_is_told_again_until_it_is_made() {
 
 #[test]
 fn a_value_of_the_wrong_type_is_not_called_missing_as_well() {
-    let said =
-        Place::new().problems("[component]\ndomain = 1\nsecret = 2\n[record]\nseal_key_file = 3\n");
+    let said = Installation::new()
+        .problems("[component]\ndomain = 1\nsecret = 2\n[record]\nseal_key_file = 3\n");
     assert_eq!(said.lines().count(), 3, "{said}");
     assert!(!said.contains("missing"), "{said}");
 }
 
 #[test]
 fn wrong_values_are_told_what_is_allowed_and_where_they_stand() {
-    let place = Place::new();
+    let place = Installation::new();
     let check = |more: &str, want: &str| place.refuses(&with(more), want);
     check(
         "[log]\nformat = 'jsn'",
@@ -524,7 +524,7 @@ fn wrong_values_are_told_what_is_allowed_and_where_they_stand() {
 #[test]
 fn the_link_is_checked() {
     let check = |line: &str, want: &str| {
-        Place::new().refuses(
+        Installation::new().refuses(
             &with("").replace("[component]\n", &format!("[component]\n{line}\n")),
             want,
         );
@@ -564,17 +564,17 @@ fn the_link_is_checked() {
         "`secret` and `secret_file` in [component] are both set; keep `secret_file`",
     );
     let domain = |to: &str| SHORT.replace("'portcullis.example.org'", to);
-    Place::new().refuses(
+    Installation::new().refuses(
         &domain("'a@example.org'"),
         "is not a bare domain; leave out @ and / : \"example.org\"",
     );
-    Place::new().refuses(&domain("''"), "is not a valid domain");
+    Installation::new().refuses(&domain("''"), "is not a valid domain");
 }
 
 #[test]
 fn this_machine_needs_no_tls_and_another_one_only_if_so_set() {
     let load = |more: &str| {
-        Place::new().load(&SHORT.replace("[component]\n", &format!("[component]\n{more}\n")))
+        Installation::new().load(&SHORT.replace("[component]\n", &format!("[component]\n{more}\n")))
     };
     for local in [
         "127.0.0.1:1",
@@ -592,13 +592,13 @@ fn this_machine_needs_no_tls_and_another_one_only_if_so_set() {
 
 #[test]
 fn secret_files_open_to_others_are_refused_with_the_line_to_run() {
-    let place = Place::new();
+    let place = Installation::new();
     place.write("component.secret", "s3cr3t", 0o644);
     place.refuses(SHORT, "4:15: `secret_file` in [component]: component.secret holds a secret, but every user of this machine may open it (mode 0644); run: chmod g-w,o= component.secret");
-    let place = Place::new();
+    let place = Installation::new();
     place.write("seal.key", "s3cr3t", 0o660);
     place.refuses(SHORT, "`seal_key_file` in [record]: seal.key holds a secret, but its group may change it (mode 0660); run: chmod");
-    let place = Place::new();
+    let place = Installation::new();
     place.write("cookie", "s3cr3t", 0o604);
     place.refuses(
         &with("ejabberd_cookie_file = 'cookie'"),
@@ -608,7 +608,7 @@ fn secret_files_open_to_others_are_refused_with_the_line_to_run() {
 
 #[test]
 fn the_configuration_itself_must_be_closed_only_when_it_holds_the_secret() {
-    let place = Place::new();
+    let place = Installation::new();
     let inline = SHORT.replace("secret_file = 'component.secret'", "secret = 's3cr3t'");
     assert!(place.load(&inline).is_ok());
     place.write("p.toml", &inline, 0o644);
@@ -625,14 +625,14 @@ fn the_configuration_itself_must_be_closed_only_when_it_holds_the_secret() {
 #[test]
 fn secrets_that_cannot_be_right_are_refused() {
     let check = |content: &str, want: &str| {
-        let place = Place::new();
+        let place = Installation::new();
         place.write("component.secret", content, 0o600);
         place.refuses(SHORT, want);
     };
     check("", "it is empty");
     check("\n", "it is empty");
     check("s3cr3t\nmore\n", "it must be one line");
-    let place = Place::new();
+    let place = Installation::new();
     fs::remove_file(place.path("seal.key")).unwrap();
     place.refuses(SHORT, "6:17: `seal_key_file` in [record]: seal.key does not exist; make one: (umask 077; portcullis keygen > seal.key)");
     place.write("seal.key", "k1:s3cr3t", 0o600);
@@ -645,7 +645,7 @@ fn secrets_that_cannot_be_right_are_refused() {
 #[test]
 fn line_ends_behind_a_secret_are_not_part_of_it() {
     for content in ["s3cr3t", "s3cr3t\n", "s3cr3t\r\n", "s3cr3t\n\n"] {
-        let place = Place::new();
+        let place = Installation::new();
         place.write("component.secret", content, 0o600);
         assert_eq!(place.load(SHORT).unwrap().link.secret.expose(), "s3cr3t");
     }
@@ -653,7 +653,7 @@ fn line_ends_behind_a_secret_are_not_part_of_it() {
 
 #[test]
 fn the_environment_goes_before_the_file() {
-    let mut place = Place::new();
+    let mut place = Installation::new();
     place.env.insert(ENV_SECRET, "from-env".into());
     place.env.insert(ENV_COOKIE, "COOKIE".into());
     let key = generate_key_line(&"k-env".parse().unwrap(), &[9; KEY_BYTES]);
@@ -678,7 +678,7 @@ fn the_environment_goes_before_the_file() {
 #[test]
 fn odd_settings_are_warned_about() {
     let check = |text: &str, want: &str| {
-        let warnings = Place::new().load(text).unwrap().warnings;
+        let warnings = Installation::new().load(text).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].to_string().contains(want), "{warnings:?}");
     };
@@ -714,7 +714,7 @@ fn odd_settings_are_warned_about() {
 
 #[test]
 fn a_term_left_out_is_never_longer_than_the_longest() {
-    let policy = Place::new()
+    let policy = Installation::new()
         .load(&with("[ban]\nlongest = '7d'"))
         .unwrap()
         .policy;
@@ -725,7 +725,7 @@ fn a_term_left_out_is_never_longer_than_the_longest() {
 
 #[test]
 fn nothing_printed_holds_a_secret() {
-    let place = Place::new();
+    let place = Installation::new();
     place.write("cookie", "s3cr3t-cookie", 0o600);
     let secrets = "ejabberd_cookie_file = 'cookie'\n[http]\ntoken = 's3cr3t-token-of-http'\n[[rooms]]\njid = 'ops@example.org'\npassword = 's3cr3t-room'\n";
     let config = place.load(&with(secrets)).unwrap();
@@ -745,7 +745,7 @@ fn nothing_printed_holds_a_secret() {
 
 #[test]
 fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
-    let place = Place::new();
+    let place = Installation::new();
     place
         .write("cookie", "COOKIE", 0o600)
         .write("cookie2", "OTHER", 0o600);
@@ -874,7 +874,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
 
 #[test]
 fn nothing_is_recorded_unless_a_file_is_named() {
-    let place = Place::new();
+    let place = Installation::new();
     let read = |text: &str| place.load(&with(text)).unwrap().record_attempts;
     assert_eq!(read("[record_attempts]\nmax_size = '1 MB'\nkeep = 7"), None);
     let named = read("[record_attempts]\nfile = 'a.jsonl'").unwrap();
@@ -900,7 +900,7 @@ fn nothing_is_recorded_unless_a_file_is_named() {
 
 #[test]
 fn a_room_is_read_with_what_it_grants() {
-    let place = Place::new();
+    let place = Installation::new();
     place.write("ca.pem", "", 0o644).write("cookie", "x", 0o400);
     let rooms = place.load(EVERYTHING).unwrap().rooms;
     let [room] = &rooms[..] else {
@@ -922,7 +922,7 @@ fn a_room_is_read_with_what_it_grants() {
 
 #[test]
 fn a_room_that_cannot_be_is_refused() {
-    let place = Place::new();
+    let place = Installation::new();
     for (text, says) in [
         (
             "nick = 'x'",
@@ -967,7 +967,7 @@ fn a_room_that_cannot_be_is_refused() {
 
 #[test]
 fn a_room_of_somebody_else_is_warned_of() {
-    let place = Place::new();
+    let place = Installation::new();
     let warned = |room: &str| {
         let text = format!("[[rooms]]\njid = '{room}'\n");
         let config = place.load(&with(&text)).unwrap();
@@ -990,7 +990,7 @@ fn a_room_of_somebody_else_is_warned_of() {
 
 #[test]
 fn a_token_that_could_be_guessed_or_not_be_sent_is_refused() {
-    let place = Place::new();
+    let place = Installation::new();
     for (token, says) in [
         ("short", "fewer than 16 characters"),
         (

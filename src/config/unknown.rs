@@ -3,7 +3,7 @@
 use super::{
     key::{ConfigKey, RULES, within},
     nearest::nearest,
-    problem::Place,
+    problem::ByteSpan,
 };
 
 /// A key that nobody asked for.
@@ -11,7 +11,7 @@ pub(super) struct UnknownKey {
     /// The table it stands in.
     pub(super) section: &'static str,
     pub(super) name: String,
-    pub(super) place: Place,
+    pub(super) place: ByteSpan,
     /// Whether it is a table at the top of the file.
     pub(super) is_table: bool,
     /// The key or table it is a typing error of.

@@ -16,28 +16,28 @@ use crate::core::{
 pub struct EventLine {
     at: Value,
     kind: EventKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     times: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     duration: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The server said that there is no such account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unknown: bool,
     /// SASL mechanism and error condition of a login that was recorded elsewhere: some failures are not counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     mechanism: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<String>,
     /// Accepted for recordings that have it; nothing depends on it.
-    #[serde(default, rename = "node", skip_serializing)]
+    #[serde(rename = "node", skip_serializing)]
     _node: Option<String>,
 }
 
@@ -58,7 +58,7 @@ enum EventKind {
 }
 
 /// What a line means.
-pub(super) enum Input {
+pub(super) enum EventInput {
     Signal(Signal),
     /// With the reason of the bans that it ends.
     Order(Order, String),
@@ -185,14 +185,14 @@ impl EventLine {
     }
 
     /// What the rules are given.
-    pub(super) fn input(&self, at: Timestamp) -> Result<Input, String> {
+    pub(super) fn input(&self, at: Timestamp) -> Result<EventInput, String> {
         Ok(match self.kind {
-            EventKind::Tick => Input::Tick,
-            EventKind::Restart => Input::Restart,
+            EventKind::Tick => EventInput::Tick,
+            EventKind::Restart => EventInput::Restart,
             EventKind::Failure | EventKind::Success => {
-                Input::Signal(Signal::Login(self.attempt(at)?))
+                EventInput::Signal(Signal::Login(self.attempt(at)?))
             }
-            EventKind::Attempt => Input::Signal(Signal::ByHand {
+            EventKind::Attempt => EventInput::Signal(Signal::ByHand {
                 actor: actor(),
                 subject: self.subject()?,
                 times: self.times.unwrap_or(1),
@@ -207,7 +207,7 @@ impl EventLine {
                     _ => "unban",
                 };
                 let why = self.reason.clone().unwrap_or_else(|| usual.to_owned());
-                Input::Order(self.to_order()?, why)
+                EventInput::Order(self.to_order()?, why)
             }
         })
     }
@@ -335,7 +335,7 @@ mod tests {
         let read = text(EventLine::signal(at, &login));
         let read: EventLine = serde_json::from_str(&read).unwrap();
         let input = read.input(read.time().unwrap().0).unwrap();
-        assert!(matches!(input, Input::Signal(read) if read == login));
+        assert!(matches!(input, EventInput::Signal(read) if read == login));
         let ban = Action::Ban(BanOrder::Impose {
             term: Some(Term::For(Duration::from_secs(90))),
             reason: Some("sp\nam".into()),

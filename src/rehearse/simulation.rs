@@ -1,6 +1,6 @@
 //! The simulation: a ledger, a tracker and a list of events in the place of log, server and clock.
 
-use super::line::{EventLine, Input};
+use super::line::{EventInput, EventLine};
 use crate::core::{
     Ban, BanRuling, Event, EventId, ExemptionRuling, Intent, Ledger, Policy, Proposal, Ruling, Seq,
     Signal, Subject, Timestamp, Tracker, judge, propose,
@@ -55,10 +55,10 @@ impl Simulation {
     pub(super) fn play(&mut self, line: &EventLine, at: Timestamp) -> Result<(), String> {
         self.pass_time(at);
         match line.input(at)? {
-            Input::Signal(signal) => self.judge(&signal),
-            Input::Order(order, why) => self.submit(&Intent::Order(order), &why),
-            Input::Restart => self.restart(at)?,
-            Input::Tick => {}
+            EventInput::Signal(signal) => self.judge(&signal),
+            EventInput::Order(order, why) => self.submit(&Intent::Order(order), &why),
+            EventInput::Restart => self.restart(at)?,
+            EventInput::Tick => {}
         }
         Ok(())
     }

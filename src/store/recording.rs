@@ -270,12 +270,12 @@ mod tests {
         String::from_utf8(line(weighed).unwrap()).unwrap()
     }
 
-    struct Place {
+    struct Folder {
         folder: tempfile::TempDir,
         settings: Settings,
     }
 
-    fn place(max_size: u64, keep: u32) -> Place {
+    fn place(max_size: u64, keep: u32) -> Folder {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.jsonl");
         let settings = Settings {
@@ -283,10 +283,10 @@ mod tests {
             max_size,
             keep,
         };
-        Place { folder, settings }
+        Folder { folder, settings }
     }
 
-    impl Place {
+    impl Folder {
         fn names(&self) -> Vec<String> {
             let all = fs::read_dir(self.folder.path()).unwrap();
             let mut names: Vec<_> = all
