@@ -13,7 +13,7 @@ use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
 use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
 use portcullis::store::MemoryStore;
-use portcullis::xmpp::stanza::{Kind, Received};
+use portcullis::xmpp::stanza::{StanzaKind, Received};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,7 @@ pub fn takes(received: &Received) {
             *here = bot();
         }
         let answers = here.desk.answer(received).await;
-        if received.kind == Kind::Iq && received.is_request() {
+        if received.kind == StanzaKind::Iq && received.is_request() {
             assert_eq!(answers.len(), 1, "a request gets exactly one answer: {received:?}");
         }
     });

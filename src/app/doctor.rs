@@ -146,8 +146,8 @@ fn note_module(host: &XmppServer, received: &Received) {
         .payload()
         .filter(|payload| payload.has_ns(hook::NS_HOOK));
     let from = &received.header.from;
-    if let Some(Ok(hook::Request::Hello(hello))) =
-        hello.map(|hello| hook::Request::read(hello, false, Timestamp::from_millis(0)))
+    if let Some(Ok(hook::HookRequest::Hello(hello))) =
+        hello.map(|hello| hook::HookRequest::read(hello, false, Timestamp::from_millis(0)))
         && host.believes(from)
     {
         host.heard(from, hello, 0);

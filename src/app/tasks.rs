@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::enforce::XmppServer;
 use crate::gate::ports::Standing;
-use crate::http::{Grants, Readiness};
+use crate::http::{GrantState, Readiness};
 use crate::xmpp::wire::Wire;
 
 /// By how much the start-up timeout of systemd is extended each time, while the server is away.
@@ -66,9 +66,9 @@ fn readiness(standing: &Standing) -> Readiness {
     Readiness {
         link: standing.linked,
         grants: match (standing.probed, standing.level) {
-            (false, _) => Grants::Unknown,
-            (true, 0) => Grants::Missing,
-            (true, _) => Grants::Seen,
+            (false, _) => GrantState::Unknown,
+            (true, 0) => GrantState::Missing,
+            (true, _) => GrantState::Seen,
         },
         // HTTP only listens once the ledger is loaded.
         ledger: true,

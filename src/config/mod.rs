@@ -228,7 +228,7 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
                 keyring: record.keyring?,
                 cookie: record.cookie,
                 hook_hosts,
-                limits: enforce::Limits::default(),
+                limits: enforce::Timeouts::default(),
             },
             granted: people.granted,
             link,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     core::{Account, Role},
-    front::rooms::{Grants, NICK, Settings},
+    front::rooms::{NICK, RoleGrants, Settings},
 };
 
 /// What a room may grant, by name.
@@ -82,8 +82,8 @@ pub(super) fn rooms(
     rooms.or(Vec::new())
 }
 
-fn grants(mut t: Section<'_, '_>) -> Grants {
-    Grants {
+fn grants(mut t: Section<'_, '_>) -> RoleGrants {
+    RoleGrants {
         owner: t.word("owner", &GRANTED, "admin").or(Role::Stranger),
         admin: t.word("admin", &GRANTED, "moderator").or(Role::Stranger),
         member: t.word("member", &GRANTED, "viewer").or(Role::Stranger),

@@ -11,7 +11,7 @@ use crate::core::policy::Whose;
 use crate::core::rules::{self, Growth, Milli};
 use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Role, Rule, Rules, Subject, Term};
-use crate::front::rooms::Grants;
+use crate::front::rooms::RoleGrants;
 
 /// A folder with a configuration and the files it names, all closed to others.
 struct Installation {
@@ -917,7 +917,7 @@ fn a_room_is_read_with_what_it_grants() {
     let room = place.load(&with(plain)).unwrap().rooms.remove(0);
     assert_eq!(room.password.unwrap().expose(), "out of a file");
     assert_eq!((room.nick.as_str(), room.audit), ("portcullis", false));
-    assert_eq!(room.grants, Grants::default());
+    assert_eq!(room.grants, RoleGrants::default());
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod lines;
 
 use super::module_nodes::Modules;
 use super::privilege::Right;
-use super::probe::{Capabilities, Kind};
+use super::probe::{HostCapabilities, Software};
 use crate::gate::ports::{Gap, Standing};
 
 /// What the lines are written for.
@@ -17,18 +17,18 @@ pub(crate) struct Names<'a> {
 }
 
 /// Whether bans of accounts of a virtual host take hold.
-pub(crate) fn is_enforcing(host: &Capabilities, has_cookie: bool) -> bool {
+pub(crate) fn is_enforcing(host: &HostCapabilities, has_cookie: bool) -> bool {
     let kicks = host.offers("end-user-session");
     match host.kind {
-        Kind::Prosody => host.offers("disable-user") && host.disables != Some(false),
-        Kind::Ejabberd | Kind::Unknown => {
+        Software::Prosody => host.offers("disable-user") && host.disables != Some(false),
+        Software::Ejabberd | Software::Unknown => {
             host.keeps_records() && kicks && makes_hashes(host, has_cookie)
         }
     }
 }
 
 /// Whether the right hash can be had: from the cookie, or from the server by disabling an account (25.10 and later).
-fn makes_hashes(host: &Capabilities, has_cookie: bool) -> bool {
+fn makes_hashes(host: &HostCapabilities, has_cookie: bool) -> bool {
     (has_cookie && host.cookie != Some(false)) || host.offers("disable-user")
 }
 
@@ -36,14 +36,14 @@ fn makes_hashes(host: &Capabilities, has_cookie: bool) -> bool {
 pub(crate) fn standing(
     linked: bool,
     probed: bool,
-    hosts: &[&Capabilities],
+    hosts: &[&HostCapabilities],
     modules: &Modules,
     names: &Names<'_>,
 ) -> Standing {
     if !linked {
         return Standing::default();
     }
-    let ours: Vec<&Capabilities> = hosts
+    let ours: Vec<&HostCapabilities> = hosts
         .iter()
         .copied()
         .filter(|host| host.is_ours() || modules.address(&host.vhost).is_some())
@@ -52,8 +52,8 @@ pub(crate) fn standing(
         Some(_) => 2,
         None => u8::from(ours.iter().any(|host| is_enforcing(host, names.has_cookie))),
     };
-    let software = |hosts: &[&Capabilities]| {
-        let known = hosts.iter().find(|host| host.kind != Kind::Unknown);
+    let software = |hosts: &[&HostCapabilities]| {
+        let known = hosts.iter().find(|host| host.kind != Software::Unknown);
         known.map(|host| host.software()).unwrap_or_default()
     };
     let server = match software(&ours) {
@@ -88,7 +88,7 @@ pub(crate) fn standing(
     standing
 }
 
-fn has(host: &Capabilities) -> Vec<String> {
+fn has(host: &HostCapabilities) -> Vec<String> {
     let vhost = &host.vhost;
     let mut has = vec![format!("{vhost} runs {}", host.software())];
     if host.keeps_records() {
@@ -110,14 +110,14 @@ fn has(host: &Capabilities) -> Vec<String> {
     has
 }
 
-fn gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+fn gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
     match host.kind {
-        Kind::Prosody => prosody_gaps(host, names),
-        Kind::Ejabberd | Kind::Unknown => ejabberd_gaps(host, names),
+        Software::Prosody => prosody_gaps(host, names),
+        Software::Ejabberd | Software::Unknown => ejabberd_gaps(host, names),
     }
 }
 
-fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+fn ejabberd_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
     let vhost = &host.vhost;
     let mut gaps = Vec::new();
     if host.record != Right::Both {
@@ -168,7 +168,7 @@ fn ejabberd_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
     gaps
 }
 
-fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
+fn prosody_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
     let vhost = &host.vhost;
     let mut gaps = Vec::new();
     if !host.offers("disable-user") {
@@ -202,17 +202,17 @@ fn prosody_gaps(host: &Capabilities, names: &Names<'_>) -> Vec<Gap> {
 }
 
 /// The virtual host that is most likely the one to set up.
-fn likely<'a>(hosts: &[&'a Capabilities]) -> (Kind, &'a str) {
+fn likely<'a>(hosts: &[&'a HostCapabilities]) -> (Software, &'a str) {
     let known = hosts
         .iter()
-        .find(|host| host.kind != Kind::Unknown)
+        .find(|host| host.kind != Software::Unknown)
         .or(hosts.first());
-    known.map_or((Kind::Unknown, "example.org"), |host| {
+    known.map_or((Software::Unknown, "example.org"), |host| {
         (host.kind, host.vhost.as_str())
     })
 }
 
-fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
+fn no_rights(hosts: &[&HostCapabilities], names: &Names<'_>) -> Gap {
     let (kind, vhost) = likely(hosts);
     Gap {
         what: String::from("the server gives portcullis no rights"),
@@ -224,7 +224,12 @@ fn no_rights(hosts: &[&Capabilities], names: &Names<'_>) -> Gap {
 }
 
 /// What the module of a virtual host says, and what is still missing beside it.
-fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standing: &mut Standing) {
+fn with_module(
+    host: &HostCapabilities,
+    modules: &Modules,
+    names: &Names<'_>,
+    standing: &mut Standing,
+) {
     let vhost = &host.vhost;
     for node in modules.nodes(vhost) {
         let hello = &node.hello;
@@ -246,7 +251,7 @@ fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standi
             });
         }
     }
-    if host.kind != Kind::Prosody && host.record != Right::Both {
+    if host.kind != Software::Prosody && host.record != Right::Both {
         standing.gaps.push(Gap {
             what: format!("{vhost} does not let portcullis read and write ban records"),
             effect: format!(
@@ -257,7 +262,7 @@ fn with_module(host: &Capabilities, modules: &Modules, names: &Names<'_>, standi
     }
 }
 
-fn no_module(kind: Kind, vhost: &str, names: &Names<'_>) -> Gap {
+fn no_module(kind: Software, vhost: &str, names: &Names<'_>) -> Gap {
     Gap {
         what: format!("the hook module is not on {vhost}"),
         effect: String::from(
@@ -277,8 +282,8 @@ mod tests {
         has_cookie: true,
     };
 
-    fn full(kind: Kind) -> Capabilities {
-        Capabilities {
+    fn full(kind: Software) -> HostCapabilities {
+        HostCapabilities {
             kind,
             version: Some("1".into()),
             granted: true,
@@ -288,11 +293,11 @@ mod tests {
             commands: ["end-user-session", "disable-user"]
                 .map(str::to_owned)
                 .into(),
-            ..Capabilities::unknown("example.org")
+            ..HostCapabilities::unknown("example.org")
         }
     }
 
-    fn check(host: &Capabilities, names: &Names<'_>, level: u8, gaps: &[&str]) {
+    fn check(host: &HostCapabilities, names: &Names<'_>, level: u8, gaps: &[&str]) {
         let standing = standing(true, true, &[host], &Modules::default(), names);
         let what: Vec<_> = standing.gaps.iter().map(|gap| gap.what.as_str()).collect();
         assert_eq!(standing.level, level, "{what:?}");
@@ -308,70 +313,70 @@ mod tests {
 
     #[test]
     fn nothing_is_missing_where_everything_is_there() {
-        check(&full(Kind::Ejabberd), &NAMES, 1, &[]);
-        check(&full(Kind::Prosody), &NAMES, 1, &[]);
+        check(&full(Software::Ejabberd), &NAMES, 1, &[]);
+        check(&full(Software::Prosody), &NAMES, 1, &[]);
     }
 
     #[test]
     fn what_is_missing_is_named() {
         check(
-            &Capabilities {
+            &HostCapabilities {
                 record: Right::Get,
-                ..full(Kind::Ejabberd)
+                ..full(Software::Ejabberd)
             },
             &NAMES,
             0,
             &["ban records"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 answers: false,
-                ..full(Kind::Ejabberd)
+                ..full(Software::Ejabberd)
             },
             &NAMES,
             0,
             &["does not answer"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 route: None,
-                ..full(Kind::Ejabberd)
+                ..full(Software::Ejabberd)
             },
             &NAMES,
             0,
             &["admin commands"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 route: None,
-                ..full(Kind::Prosody)
+                ..full(Software::Prosody)
             },
             &NAMES,
             0,
             &["disable accounts"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 disables: Some(false),
-                ..full(Kind::Prosody)
+                ..full(Software::Prosody)
             },
             &NAMES,
             0,
             &["cannot be disabled"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 record: Right::None,
-                ..full(Kind::Prosody)
+                ..full(Software::Prosody)
             },
             &NAMES,
             1,
             &["ban records"],
         );
         check(
-            &Capabilities {
+            &HostCapabilities {
                 cookie: Some(false),
-                ..full(Kind::Ejabberd)
+                ..full(Software::Ejabberd)
             },
             &NAMES,
             1,
@@ -385,10 +390,10 @@ mod tests {
             has_cookie: false,
             ..NAMES
         };
-        check(&full(Kind::Ejabberd), &names, 1, &[]);
-        let old = Capabilities {
+        check(&full(Software::Ejabberd), &names, 1, &[]);
+        let old = HostCapabilities {
             commands: ["end-user-session"].map(str::to_owned).into(),
-            ..full(Kind::Ejabberd)
+            ..full(Software::Ejabberd)
         };
         check(&old, &names, 0, &["hash"]);
         check(&old, &NAMES, 1, &[]);
@@ -396,7 +401,7 @@ mod tests {
 
     #[test]
     fn before_anything_is_known_both_servers_lines_are_shown() {
-        let nothing = Capabilities::unknown("example.org");
+        let nothing = HostCapabilities::unknown("example.org");
         let standing = standing(true, true, &[&nothing], &Modules::default(), &NAMES);
         let remedy = &standing.gaps[0].remedy;
         for line in [

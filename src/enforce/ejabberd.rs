@@ -11,8 +11,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::XmppServer;
 use super::admin;
 use super::native_hash::native_hash;
-use super::probe::Capabilities;
-use super::record::{Judgement, Record};
+use super::probe::HostCapabilities;
+use super::record::{BanRecord, Judgement};
 use crate::core::{Account, Ban, BanId};
 use crate::gate::ports::{Found, Undone};
 use crate::xmpp::iq::Unanswered;
@@ -37,7 +37,7 @@ impl XmppServer {
     /// Makes a ban take hold.
     pub(super) async fn write_ban(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         ban: &Ban,
         account: &Account,
@@ -56,14 +56,14 @@ impl XmppServer {
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
             let mut expected =
-                Record::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
+                BanRecord::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
             self.write(host, jid, &expected).await?;
             if self.wants_proof(host, &hash) {
                 match self.prove(host, jid, &expected, account, &mut hash).await? {
                     Proof::Right => {}
                     Proof::Learnt => {
                         // The server put its own record in the place of ours.
-                        expected = Record::of(ban, account, hash.text.clone(), &self.keyring)
+                        expected = BanRecord::of(ban, account, hash.text.clone(), &self.keyring)
                             .keeping(&kept);
                         self.write(host, jid, &expected).await?;
                     }
@@ -102,7 +102,7 @@ impl XmppServer {
     /// and whoever empties that loses the password for ever.
     pub(super) async fn empty_record(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         account: &Account,
     ) -> Result<(), Undone> {
@@ -140,7 +140,7 @@ impl XmppServer {
                 quoted(jid.domain().as_str()),
             )));
         }
-        self.write(host, jid, &Record::default()).await?;
+        self.write(host, jid, &BanRecord::default()).await?;
         match self.read(host, jid).await?.is_empty() {
             true => Ok(()),
             false => Err(Undone(format!(
@@ -152,7 +152,7 @@ impl XmppServer {
     /// Whether there is such an account. ejabberd reads and writes records of unknown ones just the same.
     pub(super) async fn find_on_ejabberd(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
     ) -> Option<bool> {
         // Enabling an account that is not banned changes nothing, and says `item-not-found` for an unknown one. It would
@@ -190,7 +190,7 @@ impl XmppServer {
         self.has_been_there(host, &admin).await?.then_some(false)
     }
 
-    async fn has_been_there(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
+    async fn has_been_there(&self, host: &HostCapabilities, jid: &BareJid) -> Option<bool> {
         let answer = self
             .run_command(host, admin::last_login(jid.as_str()))
             .await
@@ -199,7 +199,7 @@ impl XmppServer {
     }
 
     /// Tells of a record that claims to be ours and is not. One for earlier terms is ours all the same.
-    fn look_for_strangers(&self, record: &Record, account: &Account, ban: Option<BanId>) {
+    fn look_for_strangers(&self, record: &BanRecord, account: &Account, ban: Option<BanId>) {
         if record.ours.is_some() && !record.is_sealed(account, &self.keyring) {
             self.found(account, ban, Found::Forged);
         }
@@ -208,9 +208,9 @@ impl XmppServer {
     /// The best hash there is for an account.
     async fn hash(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         account: &Account,
-        old: &Record,
+        old: &BanRecord,
         module: Option<&Jid>,
     ) -> Hash {
         if let Some(module) = module
@@ -251,7 +251,7 @@ impl XmppServer {
         }
     }
 
-    fn wants_proof(&self, host: &Capabilities, hash: &Hash) -> bool {
+    fn wants_proof(&self, host: &HostCapabilities, hash: &Hash) -> bool {
         let unproven_cookie = hash.from_cookie && host.cookie.is_none();
         host.offers("disable-user") && (!hash.is_right || unproven_cookie)
     }
@@ -260,9 +260,9 @@ impl XmppServer {
     /// hash, in the place of one with a wrong hash (25.10 and later).
     async fn prove(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
-        expected: &Record,
+        expected: &BanRecord,
         account: &Account,
         hash: &mut Hash,
     ) -> Result<Proof, Undone> {
@@ -300,7 +300,7 @@ impl XmppServer {
 
     async fn kick(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         ban: &Ban,
         module: Option<&Jid>,
@@ -332,7 +332,7 @@ impl XmppServer {
 
     /// The kick is acknowledged before a session has worked off what its client had sent: a record read back then says
     /// nothing (seen: a client that overwrites its record in a loop).
-    async fn wait_until_gone(&self, host: &Capabilities, jid: &BareJid) -> Result<(), Undone> {
+    async fn wait_until_gone(&self, host: &HostCapabilities, jid: &BareJid) -> Result<(), Undone> {
         if !host.offers("user-stats") {
             return Ok(());
         }
@@ -360,13 +360,13 @@ impl XmppServer {
     /// seal covers it.
     pub(super) async fn is_in_line(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         ban: &Ban,
         account: &Account,
     ) -> Option<bool> {
         let record = self.read(host, jid).await.ok()?;
-        let expected = Record::of(ban, account, record.hash.clone(), &self.keyring);
+        let expected = BanRecord::of(ban, account, record.hash.clone(), &self.keyring);
         match record.judge(&expected, account, &self.keyring, None) {
             Judgement::Ours => Some(true),
             judgement => {
@@ -376,7 +376,11 @@ impl XmppServer {
         }
     }
 
-    pub(super) async fn read(&self, host: &Capabilities, jid: &BareJid) -> Result<Record, Undone> {
+    pub(super) async fn read(
+        &self,
+        host: &HostCapabilities,
+        jid: &BareJid,
+    ) -> Result<BanRecord, Undone> {
         let read = self
             .requests
             .read_record(jid, host.spelling, self.limits.answer)
@@ -386,9 +390,9 @@ impl XmppServer {
 
     pub(super) async fn write(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
-        record: &Record,
+        record: &BanRecord,
     ) -> Result<(), Undone> {
         let written = self
             .requests

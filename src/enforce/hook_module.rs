@@ -15,7 +15,7 @@ use super::module_nodes::Node;
 use super::privilege::domain_key;
 use crate::core::{Account, Ban, Origin, Seq, Subject};
 use crate::gate::ports::{Held, Undone};
-use crate::xmpp::iq::{Question, Unanswered, Verb};
+use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
 
 /// News that come closer together than this are told once.
@@ -133,7 +133,7 @@ impl XmppServer {
         let limit = self.limits.answer;
         match self
             .requests
-            .plain(Question::new(module.clone(), Verb::Set, kick, limit))
+            .plain(IqRequest::new(module.clone(), Verb::Set, kick, limit))
             .await
         {
             Ok(answer) => {
@@ -151,7 +151,7 @@ impl XmppServer {
         let question = hook::hash(account);
         let answer = self
             .requests
-            .plain(Question::new(module.clone(), Verb::Get, question, limit))
+            .plain(IqRequest::new(module.clone(), Verb::Get, question, limit))
             .await;
         match answer {
             Ok(answer) => answer.as_ref().and_then(hook::hash_value),
@@ -219,7 +219,7 @@ impl XmppServer {
         let limit = self.limits.probe;
         if let Err(why) = self
             .requests
-            .aside(Question::new(module.clone(), Verb::Set, news, limit))
+            .aside(IqRequest::new(module.clone(), Verb::Set, news, limit))
             .await
         {
             // It asks at its next hello.

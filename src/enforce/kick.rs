@@ -4,7 +4,7 @@ use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
 use super::admin::{self, Completed};
-use super::probe::{Capabilities, Kind};
+use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Subject};
 use crate::gate::ports::Undone;
 use crate::xmpp::payload::hook;
@@ -75,7 +75,7 @@ impl XmppServer {
     }
 
     /// What the server tells of an account's sessions, if it does.
-    async fn open_sessions(&self, host: &Capabilities, jid: &BareJid) -> Option<Completed> {
+    async fn open_sessions(&self, host: &HostCapabilities, jid: &BareJid) -> Option<Completed> {
         if !host.offers("user-stats") {
             return None;
         }
@@ -86,14 +86,14 @@ impl XmppServer {
     /// `before`: how many sessions there were, which the command does not tell.
     async fn end_by_command(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &str,
         before: Option<u64>,
     ) -> Result<Option<u64>, Undone> {
         let doing = format!("The sessions of {jid} could not be closed");
         let command = match host.kind {
-            Kind::Prosody => admin::end_user_sessions(jid),
-            Kind::Ejabberd | Kind::Unknown => admin::end_user_session(jid),
+            Software::Prosody => admin::end_user_sessions(jid),
+            Software::Ejabberd | Software::Unknown => admin::end_user_session(jid),
         };
         match self.run_command(host, command).await {
             Ok(done) => match done.complaint() {

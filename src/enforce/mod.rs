@@ -30,4 +30,4 @@ pub mod server;
 mod settings;
 
 pub use server::XmppServer;
-pub use settings::{Limits, Settings};
+pub use settings::{Settings, Timeouts};

@@ -10,7 +10,7 @@ use xmpp_parsers::jid::Jid;
 use super::XmppServer;
 use super::admin;
 use super::privilege::Right;
-use super::probe::{Capabilities, Kind};
+use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
 use crate::gate::ports::{Finding, Held, Recorded, Server, Standing, Undone};
 use crate::xmpp::payload::hook;
@@ -89,10 +89,11 @@ impl XmppServer {
                 .await?;
         }
         match host.kind {
-            Kind::Prosody if module.is_some() => self.export(&host, &jid, ban, account).await,
-            Kind::Prosody => self.disable(&host, &jid, ban, account).await?,
-            Kind::Ejabberd | Kind::Unknown if module.is_some() && host.record != Right::Both => {}
-            Kind::Ejabberd | Kind::Unknown => {
+            Software::Prosody if module.is_some() => self.export(&host, &jid, ban, account).await,
+            Software::Prosody => self.disable(&host, &jid, ban, account).await?,
+            Software::Ejabberd | Software::Unknown
+                if module.is_some() && host.record != Right::Both => {}
+            Software::Ejabberd | Software::Unknown => {
                 let module = module.as_ref();
                 self.write_ban(&host, &jid, ban, account, module).await?;
             }
@@ -104,23 +105,25 @@ impl XmppServer {
         let (host, jid) = self.host_of(account)?;
         let by_module_alone = self.module_at(&host.vhost).is_some();
         match host.kind {
-            Kind::Prosody if by_module_alone && !host.offers("reenable-user") => {
+            Software::Prosody if by_module_alone && !host.offers("reenable-user") => {
                 self.clear_export(&host, &jid).await;
                 Ok(())
             }
-            Kind::Prosody => self.reenable(&host, &jid, account).await,
-            Kind::Ejabberd | Kind::Unknown if by_module_alone && host.record != Right::Both => {
+            Software::Prosody => self.reenable(&host, &jid, account).await,
+            Software::Ejabberd | Software::Unknown
+                if by_module_alone && host.record != Right::Both =>
+            {
                 Ok(())
             }
-            Kind::Ejabberd | Kind::Unknown => self.empty_record(&host, &jid, account).await,
+            Software::Ejabberd | Software::Unknown => self.empty_record(&host, &jid, account).await,
         }
     }
 
     async fn find(&self, account: &Account) -> Option<bool> {
         let (host, jid) = self.host_of(account).ok()?;
         match host.kind {
-            Kind::Prosody => self.find_on_prosody(&host, &jid).await,
-            Kind::Ejabberd | Kind::Unknown => self.find_on_ejabberd(&host, &jid).await,
+            Software::Prosody => self.find_on_prosody(&host, &jid).await,
+            Software::Ejabberd | Software::Unknown => self.find_on_ejabberd(&host, &jid).await,
         }
     }
 
@@ -134,10 +137,10 @@ impl XmppServer {
     }
 
     async fn banned_by_the_server(&self) -> Vec<Account> {
-        let hosts: Vec<Capabilities> = {
+        let hosts: Vec<HostCapabilities> = {
             let state = self.state();
-            let offering = |host: &&Capabilities| {
-                host.kind != Kind::Prosody && host.offers(admin::DISABLED_USERS)
+            let offering = |host: &&HostCapabilities| {
+                host.kind != Software::Prosody && host.offers(admin::DISABLED_USERS)
             };
             state.hosts.values().filter(offering).cloned().collect()
         };
@@ -173,7 +176,7 @@ impl XmppServer {
             .run_command(&host, admin::user_stats(jid.as_str()))
             .await;
         stats
-            .map(|stats| admin::read_addresses(&stats, host.kind == Kind::Ejabberd))
+            .map(|stats| admin::read_addresses(&stats, host.kind == Software::Ejabberd))
             .unwrap_or_default()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use crate::xmpp::iq::{Refused, Verb};
+use crate::xmpp::iq::{StanzaRefusal, Verb};
 use crate::xmpp::payload::with;
 
 /// Namespace of grants and wrapped requests.
@@ -252,19 +252,19 @@ pub fn wrap(account: &BareJid, to: &str, verb: Verb, id: &str, payload: Element)
 /// error into an outer result, ejabberd an error into an outer error without an `<error/>` of its own.
 ///
 /// # Errors
-/// [`Refused`] with the innermost error.
-pub fn unwrap(outer: &Element) -> Result<Option<Element>, Refused> {
+/// [`StanzaRefusal`] with the innermost error.
+pub fn unwrap(outer: &Element) -> Result<Option<Element>, StanzaRefusal> {
     let inner = outer
         .get_child("privilege", NS_PRIVILEGE)
         .and_then(|privilege| privilege.get_child("forwarded", NS_FORWARD))
         .and_then(|forwarded| forwarded.children().find(|child| child.name() == "iq"));
     match inner {
-        Some(inner) if inner.attr("type") == Some("error") => Err(Refused {
+        Some(inner) if inner.attr("type") == Some("error") => Err(StanzaRefusal {
             is_wrapped: true,
-            ..Refused::read(inner)
+            ..StanzaRefusal::read(inner)
         }),
         Some(inner) if inner.attr("type") == Some("result") => Ok(inner.children().next().cloned()),
-        _ => Err(Refused::read(outer)),
+        _ => Err(StanzaRefusal::read(outer)),
     }
 }
 
@@ -410,7 +410,7 @@ mod tests {
         check("alice@192.0.2.1", "ALICE@192.0.2.1");
     }
 
-    fn opened(text: &str) -> Result<Option<Element>, Refused> {
+    fn opened(text: &str) -> Result<Option<Element>, StanzaRefusal> {
         unwrap(&text.parse().unwrap())
     }
 

@@ -8,9 +8,9 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin::{self, NS_COMMANDS, Route};
 use super::privilege::{Grant, Right, Spelling};
-use super::record::{NS_PRIVATE, Record};
+use super::record::{BanRecord, NS_PRIVATE};
 use super::requests::Requests;
-use crate::xmpp::iq::{Question, Unanswered, Verb};
+use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::{one_line, text_of};
 
 const NS_VERSION: &str = "jabber:iq:version";
@@ -20,7 +20,7 @@ const NOBODY: &str = "portcullis-probe";
 
 /// The program that runs a virtual host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum Software {
     /// Something else, or it does not tell.
     #[default]
     Unknown,
@@ -30,23 +30,23 @@ pub enum Kind {
     Prosody,
 }
 
-impl Kind {
+impl Software {
     fn named(name: &str) -> Self {
         match name.trim().to_ascii_lowercase() {
-            name if name.starts_with("ejabberd") => Kind::Ejabberd,
-            name if name.starts_with("prosody") => Kind::Prosody,
-            _ => Kind::Unknown,
+            name if name.starts_with("ejabberd") => Software::Ejabberd,
+            name if name.starts_with("prosody") => Software::Prosody,
+            _ => Software::Unknown,
         }
     }
 }
 
 /// What one virtual host lets us do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capabilities {
+pub struct HostCapabilities {
     /// Its domain, as accounts name it.
     pub vhost: String,
     /// What runs it.
-    pub kind: Kind,
+    pub kind: Software,
     /// Its version, where it tells.
     pub version: Option<String>,
     /// Whether it sent a grant at all.
@@ -68,12 +68,12 @@ pub struct Capabilities {
     pub cookie: Option<bool>,
 }
 
-impl Capabilities {
+impl HostCapabilities {
     /// Nothing known yet.
     pub fn unknown(vhost: &str) -> Self {
-        Capabilities {
+        HostCapabilities {
             vhost: vhost.to_owned(),
-            kind: Kind::Unknown,
+            kind: Software::Unknown,
             version: None,
             granted: false,
             record: Right::None,
@@ -109,15 +109,15 @@ impl Capabilities {
             .map(|version| format!(" {version}"))
             .unwrap_or_default();
         match self.kind {
-            Kind::Unknown if self.version.is_none() => {
+            Software::Unknown if self.version.is_none() => {
                 String::from("an XMPP server that does not say which")
             }
-            Kind::Unknown => format!("an unknown server{version}"),
-            Kind::Ejabberd if self.version.is_none() && self.is_echoing() => {
+            Software::Unknown => format!("an unknown server{version}"),
+            Software::Ejabberd if self.version.is_none() && self.is_echoing() => {
                 String::from("ejabberd 24.12 or older")
             }
-            Kind::Ejabberd => format!("ejabberd{version}"),
-            Kind::Prosody => format!("Prosody{version}"),
+            Software::Ejabberd => format!("ejabberd{version}"),
+            Software::Prosody => format!("Prosody{version}"),
         }
     }
 
@@ -137,8 +137,8 @@ pub(crate) async fn probe(
     grant: Option<&Grant>,
     admin: Option<(&BareJid, Right)>,
     limit: Duration,
-) -> Result<Capabilities, Unanswered> {
-    let mut found = Capabilities::unknown(vhost);
+) -> Result<HostCapabilities, Unanswered> {
+    let mut found = HostCapabilities::unknown(vhost);
     let Ok(host) = Jid::new(vhost) else {
         return Ok(found);
     };
@@ -146,7 +146,7 @@ pub(crate) async fn probe(
         found.granted = true;
         found.record = grant.iq(NS_PRIVATE);
         if grant.names_refusals {
-            found.kind = Kind::Ejabberd;
+            found.kind = Software::Ejabberd;
         }
     }
     if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin))
@@ -169,7 +169,7 @@ pub(crate) async fn probe(
 /// Whether a host that answered before still does: one record is read. An error is an answer.
 pub(crate) async fn still_answers(
     requests: &Requests,
-    host: &Capabilities,
+    host: &HostCapabilities,
     admin: Option<&BareJid>,
     limit: Duration,
 ) -> bool {
@@ -194,17 +194,17 @@ fn somebody(host: &Jid, admin: Option<&BareJid>) -> Option<BareJid> {
 async fn probe_record(
     requests: &Requests,
     account: &BareJid,
-    found: &mut Capabilities,
+    found: &mut HostCapabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
     for spelling in [Spelling::Plain, Spelling::OtherCase] {
         let answer = requests
-            .as_self(account, spelling, Verb::Get, Record::query(), limit)
+            .as_self(account, spelling, Verb::Get, BanRecord::query(), limit)
             .await;
         match answer {
             Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
             Err(Unanswered::Echoed) => {
-                found.kind = Kind::Ejabberd;
+                found.kind = Software::Ejabberd;
                 found.spelling = Spelling::OtherCase;
                 continue;
             }
@@ -223,10 +223,10 @@ async fn probe_record(
 async fn probe_directly(
     requests: &Requests,
     host: &Jid,
-    found: &mut Capabilities,
+    found: &mut HostCapabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
-    let ask = |payload| requests.plain(Question::new(host.clone(), Verb::Get, payload, limit));
+    let ask = |payload| requests.plain(IqRequest::new(host.clone(), Verb::Get, payload, limit));
     let (version, info, commands) = futures::join!(
         ask(Element::bare("query", NS_VERSION)),
         ask(Element::bare("query", NS_DISCO_INFO)),
@@ -244,15 +244,15 @@ async fn probe_directly(
         let server = identities.filter(|identity| identity.attr("category") == Some("server"));
         if let Some(kind) = server
             .filter_map(|server| server.attr("name"))
-            .map(Kind::named)
-            .find(|kind| *kind != Kind::Unknown)
+            .map(Software::named)
+            .find(|kind| *kind != Software::Unknown)
         {
             found.kind = kind;
         }
     }
     if let Ok(Some(version)) = version {
-        let kind = Kind::named(&text_of(&version, "name", NS_VERSION));
-        if kind != Kind::Unknown {
+        let kind = Software::named(&text_of(&version, "name", NS_VERSION));
+        if kind != Software::Unknown {
             found.kind = kind;
         }
         let number = one_line(&text_of(&version, "version", NS_VERSION), 40);
@@ -273,7 +273,7 @@ async fn probe_borrowed(
     requests: &Requests,
     host: &Jid,
     admin: &BareJid,
-    found: &mut Capabilities,
+    found: &mut HostCapabilities,
     limit: Duration,
 ) -> Result<(), Unanswered> {
     let route = Route::As(admin.clone());
@@ -284,7 +284,7 @@ async fn probe_borrowed(
         Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
         Ok(done) if done.complaint().is_none() => {
             tracing::debug!(vhost = %found.vhost, %admin, "admin commands work in the name of an admin ({NS_COMMANDS})");
-            found.kind = Kind::Ejabberd;
+            found.kind = Software::Ejabberd;
             found.route = Some(route);
             found.commands = ["end-user-session", "user-stats", "get-user-lastlogin"]
                 .map(str::to_owned)

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::XmppServer;
-use super::probe::{Capabilities, probe, still_answers};
+use super::probe::{HostCapabilities, probe, still_answers};
 use super::server::parent;
 
 /// Grants come in a burst; this long without another one, it is over.
@@ -147,7 +147,7 @@ impl XmppServer {
         !silent.is_empty()
     }
 
-    async fn probe_all(&self) -> Vec<Capabilities> {
+    async fn probe_all(&self) -> Vec<HostCapabilities> {
         let asked = {
             let state = self.state();
             let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();

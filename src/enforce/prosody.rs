@@ -4,8 +4,8 @@ use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
 use super::admin;
-use super::probe::Capabilities;
-use super::record::Record;
+use super::probe::HostCapabilities;
+use super::record::BanRecord;
 use crate::core::{Account, Ban};
 use crate::gate::ports::Undone;
 use crate::xmpp::iq::Unanswered;
@@ -14,7 +14,7 @@ impl XmppServer {
     /// Disables an account, which closes its streams at once.
     pub(super) async fn disable(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         ban: &Ban,
         account: &Account,
@@ -55,7 +55,7 @@ impl XmppServer {
     /// Best effort: the ban holds without it.
     pub(super) async fn export(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         ban: &Ban,
         account: &Account,
@@ -63,7 +63,7 @@ impl XmppServer {
         if !host.keeps_records() {
             return;
         }
-        let record = Record::of(
+        let record = BanRecord::of(
             ban,
             account,
             self.keyring.fallback_hash(account),
@@ -75,11 +75,11 @@ impl XmppServer {
     }
 
     /// Empties the record, best effort.
-    pub(super) async fn clear_export(&self, host: &Capabilities, jid: &BareJid) {
+    pub(super) async fn clear_export(&self, host: &HostCapabilities, jid: &BareJid) {
         if !host.keeps_records() {
             return;
         }
-        let empty = Record::default();
+        let empty = BanRecord::default();
         match self.read(host, jid).await {
             Ok(record) if record.is_empty() => {}
             Ok(_) => {
@@ -96,7 +96,7 @@ impl XmppServer {
     /// Enables an account again.
     pub(super) async fn reenable(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         jid: &BareJid,
         account: &Account,
     ) -> Result<(), Undone> {
@@ -113,7 +113,7 @@ impl XmppServer {
         let complaint = done.map_err(|why| self.undone(&doing, &why))?.complaint();
         let record = match host.keeps_records() {
             true => self.read(host, jid).await.unwrap_or_default(),
-            false => Record::default(),
+            false => BanRecord::default(),
         };
         if let Some(complaint) = complaint {
             // Where nothing can be disabled, nothing was; a record of ours is only written once that has worked.
@@ -125,7 +125,7 @@ impl XmppServer {
             }
         }
         if !record.is_empty()
-            && let Err(why) = self.write(host, jid, &Record::default()).await
+            && let Err(why) = self.write(host, jid, &BanRecord::default()).await
         {
             tracing::warn!(%jid, "the account is enabled, but its record was not emptied: {why}");
         }
@@ -133,7 +133,11 @@ impl XmppServer {
     }
 
     /// Whether there is such an account.
-    pub(super) async fn find_on_prosody(&self, host: &Capabilities, jid: &BareJid) -> Option<bool> {
+    pub(super) async fn find_on_prosody(
+        &self,
+        host: &HostCapabilities,
+        jid: &BareJid,
+    ) -> Option<bool> {
         if host.keeps_records() {
             match self
                 .requests

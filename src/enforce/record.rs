@@ -40,7 +40,7 @@ const NATIVE_LENGTH: usize = 52;
 
 /// What the record holds.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Record {
+pub struct BanRecord {
     /// Public reason.
     pub reason: String,
     /// When the ban was laid on, as ejabberd writes it.
@@ -101,10 +101,10 @@ fn shown(ban: &Ban) -> String {
     }
 }
 
-impl Record {
+impl BanRecord {
     /// The record of a ban.
     pub fn of(ban: &Ban, account: &Account, hash: String, keyring: &Keyring) -> Self {
-        let mut record = Record {
+        let mut record = BanRecord {
             reason: shown(ban),
             bandate: ban_date(ban.since),
             hash,
@@ -114,7 +114,7 @@ impl Record {
                 by: one_line(ban.by.bare_name(), MOST_TEXT),
                 seal: String::new(),
             }),
-            ..Record::default()
+            ..BanRecord::default()
         };
         let seal = record
             .fields(account)
@@ -135,7 +135,7 @@ impl Record {
     /// Reads whatever the user may have put there. Never fails: what is too long or not understood is not there.
     pub fn parse(banned: &Element) -> Self {
         let text = |name| capped(text_of(banned, name, NS_BANNED), MOST_REASON);
-        Record {
+        BanRecord {
             reason: text("reason"),
             bandate: text("bandate"),
             lastdate: text("lastdate"),
@@ -146,11 +146,11 @@ impl Record {
         }
     }
 
-    /// Reads the answer to [`Record::query`]; an answer without a record is an empty one.
+    /// Reads the answer to [`BanRecord::query`]; an answer without a record is an empty one.
     pub fn parse_answer(query: Option<&Element>) -> Self {
         query
             .and_then(|query| query.get_child("banned", NS_BANNED))
-            .map(Record::parse)
+            .map(BanRecord::parse)
             .unwrap_or_default()
     }
 
@@ -183,7 +183,7 @@ impl Record {
 
     /// The request that reads a record.
     pub fn query() -> Element {
-        Record::default().store()
+        BanRecord::default().store()
     }
 
     /// The request that writes this record; the empty one lifts the ban.
@@ -195,7 +195,7 @@ impl Record {
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        *self == Record::default()
+        *self == BanRecord::default()
     }
 
     /// Whether the server keeps the user's password in it (ejabberd 24.06 to 25.07): emptying such a record loses the
@@ -251,7 +251,7 @@ impl Record {
     /// it is known. Children of others do not count.
     pub fn judge(
         &self,
-        expected: &Record,
+        expected: &BanRecord,
         account: &Account,
         keyring: &Keyring,
         native: Option<&str>,
@@ -400,16 +400,16 @@ mod tests {
         native_hash("alice", "localhost", b"PORTCULLISLABCOOKIE")
     }
 
-    fn expected() -> Record {
-        Record::of(&ban(), &alice(), native(), &ring(1))
+    fn expected() -> BanRecord {
+        BanRecord::of(&ban(), &alice(), native(), &ring(1))
     }
 
     fn judge(text: &str) -> Judgement {
         let element: Element = text.parse().unwrap();
-        Record::parse(&element).judge(&expected(), &alice(), &ring(1), Some(&native()))
+        BanRecord::parse(&element).judge(&expected(), &alice(), &ring(1), Some(&native()))
     }
 
-    fn written(record: &Record) -> String {
+    fn written(record: &BanRecord) -> String {
         String::from(&record.to_element())
     }
 
@@ -427,13 +427,13 @@ mod tests {
             None,
             "of another portcullis"
         );
-        let server = Record {
+        let server = BanRecord {
             ours: None,
             ..ours.clone()
         };
         let told = server.tells(&alice(), &ring(1)).unwrap();
         assert_eq!((told.is_ours, told.until), (false, None));
-        assert_eq!(Record::default().tells(&alice(), &ring(1)), None);
+        assert_eq!(BanRecord::default().tells(&alice(), &ring(1)), None);
     }
 
     #[test]
@@ -463,7 +463,7 @@ mod tests {
     fn what_was_written_reads_back_as_ours() {
         let record = expected();
         let text = written(&record);
-        assert_eq!(Record::parse(&text.parse().unwrap()), record);
+        assert_eq!(BanRecord::parse(&text.parse().unwrap()), record);
         assert_eq!(judge(&text), Judgement::Ours);
         assert!(record.looks_native());
         let extra = text.replace("</banned>", "<x xmlns='other'>kept</x></banned>");
@@ -490,10 +490,15 @@ mod tests {
         assert_eq!(judge(&text.replace("v1.k1.", "")), Judgement::Forged);
         let mut other = ban();
         other.until = None;
-        let outdated = Record::of(&other, &alice(), native(), &ring(1));
+        let outdated = BanRecord::of(&other, &alice(), native(), &ring(1));
         assert_eq!(judge(&written(&outdated)), Judgement::Outdated);
         assert_eq!(
-            judge(&written(&Record::of(&ban(), &alice(), native(), &ring(2)))),
+            judge(&written(&BanRecord::of(
+                &ban(),
+                &alice(),
+                native(),
+                &ring(2)
+            ))),
             Judgement::Forged
         );
         let server = format!(
@@ -516,7 +521,7 @@ mod tests {
         let Subject::Account(bob) = Subject::parse("bob@localhost").unwrap() else {
             panic!()
         };
-        let moved = Record::of(&ban(), &bob, native(), &ring(1));
+        let moved = BanRecord::of(&ban(), &bob, native(), &ring(1));
         assert_eq!(judge(&written(&moved)), Judgement::Forged);
     }
 
@@ -525,14 +530,14 @@ mod tests {
         let junk = "<banned xmlns='jabber:ejabberd:banned'><reason><b xmlns='x'>n</b></reason><reason>two</reason><hash/>\
             <ban xmlns='urn:portcullis:record:1' id='-1'/><ban xmlns='urn:portcullis:record:1' id='99999999999999999999999'/>\
             <ban xmlns='other' id='1'/><hash xmlns=''>x</hash></banned>";
-        let record = Record::parse(&junk.parse().unwrap());
+        let record = BanRecord::parse(&junk.parse().unwrap());
         assert_eq!((record.reason.as_str(), &record.ours), ("", &None));
         let (huge, long) = ("x".repeat(100_000), "x".repeat(6_000));
-        let record = Record::parse(&format!("<banned xmlns='jabber:ejabberd:banned'><reason>{huge}</reason><j xmlns='j'>{huge}</j><ban xmlns='urn:portcullis:record:1' id='1' by='{long}' seal='{long}'/></banned>").parse().unwrap());
+        let record = BanRecord::parse(&format!("<banned xmlns='jabber:ejabberd:banned'><reason>{huge}</reason><j xmlns='j'>{huge}</j><ban xmlns='urn:portcullis:record:1' id='1' by='{long}' seal='{long}'/></banned>").parse().unwrap());
         assert!(record.reason.len() <= MOST_REASON && record.foreign.is_empty());
         assert!(record.ours.unwrap().seal.len() <= MOST_TEXT);
         let many: String = (0..100).map(|n| format!("<c{n} xmlns='j'/>")).collect();
-        let record = Record::parse(
+        let record = BanRecord::parse(
             &format!(
                 "<banned xmlns='jabber:ejabberd:banned'>{many}<password>p</password></banned>"
             )
@@ -547,7 +552,7 @@ mod tests {
     fn a_rewrite_keeps_the_password_the_server_stored() {
         let old: Element = "<banned xmlns='jabber:ejabberd:banned'><reason/><hash>h</hash><password><scram xmlns='s'>a</scram></password></banned>".parse().unwrap();
         let element = expected()
-            .keeping(&Record::parse(&old).foreign)
+            .keeping(&BanRecord::parse(&old).foreign)
             .to_element();
         let password = element.get_child("password", NS_BANNED).unwrap();
         assert_eq!(password.get_child("scram", "s").unwrap().text(), "a");
@@ -570,9 +575,9 @@ mod tests {
     fn a_long_reason_is_cut_the_same_way_every_time() {
         let mut long = ban();
         long.reason = "ä".repeat(5_000);
-        let record = Record::of(&long, &alice(), native(), &ring(1));
+        let record = BanRecord::of(&long, &alice(), native(), &ring(1));
         assert!(record.reason.len() <= MOST_REASON);
         assert!(record.is_sealed(&alice(), &ring(1)));
-        assert!(Record::parse(&record.to_element()).is_sealed(&alice(), &ring(1)));
+        assert!(BanRecord::parse(&record.to_element()).is_sealed(&alice(), &ring(1)));
     }
 }

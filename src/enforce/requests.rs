@@ -10,8 +10,8 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin::{self, Completed, Route};
 use super::privilege::{Spelling, unwrap, wrap, wrap_to_self};
-use super::record::Record;
-use crate::xmpp::iq::{Asker, Question, Unanswered, Verb};
+use super::record::BanRecord;
+use crate::xmpp::iq::{Asker, IqRequest, Unanswered, Verb};
 
 /// Requests at the same time. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
 /// table of 256 of them: more would only wait there.
@@ -36,13 +36,13 @@ impl Requests {
     }
 
     /// A request in our own name; the child of the answer.
-    pub(crate) async fn plain(&self, question: Question) -> Result<Option<Element>, Unanswered> {
+    pub(crate) async fn plain(&self, question: IqRequest) -> Result<Option<Element>, Unanswered> {
         let iq = self.ask(question).await?;
         Ok(iq.children().next().cloned())
     }
 
     /// A request that does not take a place among the [`AT_ONCE`]: what a module is told must not wait behind kicks.
-    pub(crate) async fn aside(&self, question: Question) -> Result<(), Unanswered> {
+    pub(crate) async fn aside(&self, question: IqRequest) -> Result<(), Unanswered> {
         self.asker.ask(question).await.map(drop)
     }
 
@@ -64,18 +64,18 @@ impl Requests {
         account: &BareJid,
         spelling: Spelling,
         limit: Duration,
-    ) -> Result<Record, Unanswered> {
+    ) -> Result<BanRecord, Unanswered> {
         let query = self
-            .as_self(account, spelling, Verb::Get, Record::query(), limit)
+            .as_self(account, spelling, Verb::Get, BanRecord::query(), limit)
             .await?;
-        Ok(Record::parse_answer(query.as_ref()))
+        Ok(BanRecord::parse_answer(query.as_ref()))
     }
 
     pub(crate) async fn write_record(
         &self,
         account: &BareJid,
         spelling: Spelling,
-        record: &Record,
+        record: &BanRecord,
         limit: Duration,
     ) -> Result<(), Unanswered> {
         self.as_self(account, spelling, Verb::Set, record.store(), limit)
@@ -94,7 +94,7 @@ impl Requests {
         let set = Verb::Set;
         let answer = match route {
             Route::Direct => {
-                self.plain(Question::new(vhost.clone(), set, command, limit))
+                self.plain(IqRequest::new(vhost.clone(), set, command, limit))
                     .await?
             }
             Route::As(admin) => {
@@ -113,11 +113,11 @@ impl Requests {
         wrapped: Element,
         limit: Duration,
     ) -> Result<Option<Element>, Unanswered> {
-        let question = Question::new(account.clone().into(), verb, wrapped, limit);
+        let question = IqRequest::new(account.clone().into(), verb, wrapped, limit);
         unwrap(&self.ask(question).await?).map_err(Unanswered::Refused)
     }
 
-    async fn ask(&self, question: Question) -> Result<Element, Unanswered> {
+    async fn ask(&self, question: IqRequest) -> Result<Element, Unanswered> {
         // The semaphore is never closed.
         let _permit = self
             .permits

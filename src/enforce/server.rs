@@ -21,15 +21,15 @@ use super::admin;
 use super::diagnosis::{Names, standing};
 use super::module_nodes::Modules;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
-use super::probe::Capabilities;
+use super::probe::HostCapabilities;
 use super::requests::Requests;
-use super::settings::{Limits, Settings};
+use super::settings::{Settings, Timeouts};
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId};
 use crate::gate::ports::{Finding, Found, Standing, Undone};
 use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
-use crate::xmpp::stanza::{Kind as Stanza, Received};
+use crate::xmpp::stanza::{Received, StanzaKind};
 
 /// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
 /// one before are a stranger's.
@@ -44,7 +44,7 @@ pub struct XmppServer {
     pub(super) component: Jid,
     pub(super) keyring: Keyring,
     pub(super) cookie: Option<Secret>,
-    pub(super) limits: Limits,
+    pub(super) limits: Timeouts,
     pub(super) requests: Requests,
     pub(super) state: Mutex<State>,
     /// Number of the connection, 0 for none.
@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) sessions: u64,
     pub(super) since: Instant,
     pub(super) grants: Grants,
-    pub(super) hosts: BTreeMap<String, Capabilities>,
+    pub(super) hosts: BTreeMap<String, HostCapabilities>,
     pub(super) probed: bool,
     pub(super) modules: Modules,
     /// A connection before this one, or this one, was granted something.
@@ -137,7 +137,7 @@ impl XmppServer {
     ///
     /// A fake grant is dealt with too: it goes no further.
     pub fn take(&self, received: &Received) -> bool {
-        if received.kind != Stanza::Message {
+        if received.kind != StanzaKind::Message {
             return false;
         }
         let (from, to) = (&received.header.from, &received.header.to);
@@ -194,14 +194,14 @@ impl XmppServer {
     }
 
     /// What each virtual host allows, as last seen.
-    pub fn capabilities(&self) -> Vec<Capabilities> {
+    pub fn capabilities(&self) -> Vec<HostCapabilities> {
         self.state().hosts.values().cloned().collect()
     }
 
     pub(super) fn publish(&self) {
         let now = {
             let state = self.state();
-            let hosts: Vec<&Capabilities> = state.hosts.values().collect();
+            let hosts: Vec<&HostCapabilities> = state.hosts.values().collect();
             let names = Names {
                 component: self.component.as_str(),
                 has_cookie: self.cookie.is_some(),
@@ -222,7 +222,7 @@ impl XmppServer {
     }
 
     /// Keeps what was learnt of a virtual host.
-    pub(super) fn learn(&self, vhost: &str, what: impl FnOnce(&mut Capabilities)) {
+    pub(super) fn learn(&self, vhost: &str, what: impl FnOnce(&mut HostCapabilities)) {
         if let Some(host) = self.state().hosts.get_mut(vhost) {
             what(host);
         }
@@ -230,7 +230,7 @@ impl XmppServer {
     }
 
     /// The virtual host of an account, if we may act there.
-    pub(super) fn host_of(&self, account: &Account) -> Result<(Capabilities, BareJid), Undone> {
+    pub(super) fn host_of(&self, account: &Account) -> Result<(HostCapabilities, BareJid), Undone> {
         let domain = account.domain();
         let state = self.state();
         if *self.session.borrow() == 0 {
@@ -251,9 +251,9 @@ impl XmppServer {
                 Ok((host.clone(), jid))
             }
             None if state.modules.address(domain).is_some() => {
-                Ok((Capabilities::unknown(domain), jid))
+                Ok((HostCapabilities::unknown(domain), jid))
             }
-            _ if !state.hosts.values().any(Capabilities::is_ours) => Err(Undone(String::from(
+            _ if !state.hosts.values().any(HostCapabilities::is_ours) => Err(Undone(String::from(
                 "Nothing is enforced: the server gives portcullis no rights. `status` shows the lines to add.",
             ))),
             Some(_) => Err(Undone(format!(
@@ -291,7 +291,7 @@ impl XmppServer {
 
     pub(super) async fn run_command(
         &self,
-        host: &Capabilities,
+        host: &HostCapabilities,
         command: minidom::Element,
     ) -> Result<admin::Completed, Unanswered> {
         let (Some(route), Ok(vhost)) = (&host.route, Jid::new(&host.vhost)) else {

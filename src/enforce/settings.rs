@@ -24,12 +24,12 @@ pub struct Settings {
     /// More virtual hosts whose hook modules are believed.
     pub hook_hosts: Vec<String>,
     /// How long things may take.
-    pub limits: Limits,
+    pub limits: Timeouts,
 }
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Timeouts {
     /// An answer of the server to one request.
     pub answer: Duration,
     /// The same while probing, where silence is a common answer.
@@ -42,9 +42,9 @@ pub struct Limits {
     pub regrant: Duration,
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     fn default() -> Self {
-        Limits {
+        Timeouts {
             answer: Duration::from_secs(5),
             probe: Duration::from_secs(2),
             grants: Duration::from_secs(2),

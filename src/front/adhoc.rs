@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
-use super::sessions::{LIFETIME, Session, Sessions, Stage};
+use super::sessions::{FormStage, LIFETIME, Session, Sessions};
 use super::work::{Work, Works};
 use super::{render, text};
 use crate::command::outcome::{Answer, Ask, Grade, Outcome, Page, Problem, Row};
@@ -23,7 +23,7 @@ use crate::command::spec::DEFAULT_TERM;
 use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, phrases};
 use crate::core::{Door, Role, Timestamp};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::payload::command::{self as wire, Action, NoteKind, Request, Status};
+use crate::xmpp::payload::command::{self as wire, Action, CommandRequest, NoteKind, Status};
 use crate::xmpp::payload::form::{self, Body, Form, Purpose};
 
 /// The `FORM_TYPE` of our forms.
@@ -40,16 +40,16 @@ pub(super) struct Forms {
 #[derive(Debug)]
 pub(super) enum Step {
     /// This answer, at once.
-    Answer(Box<wire::Answer>),
+    Answer(Box<wire::CommandAnswer>),
     /// The command must be run.
-    Run(Box<Run>),
+    Run(Box<FormRun>),
     /// It runs, and somebody wants to know how far it is.
     Look(Box<Session>),
 }
 
 /// A command that is ready to run.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct FormRun {
     session: Session,
     call: Call,
 }
@@ -58,7 +58,7 @@ impl Forms {
     /// Takes in a request. Decides everything about the exchange, and runs nothing.
     pub(super) fn receive(
         &self,
-        request: Request,
+        request: CommandRequest,
         caller: Caller,
         context: &Context,
     ) -> Result<Step, Fault> {
@@ -73,27 +73,27 @@ impl Forms {
         let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
         match (request.action, session.stage) {
             (Action::Cancel, _) => Ok(canceled(session)),
-            (Action::Prev, Stage::Fill | Stage::Working) => {
+            (Action::Prev, FormStage::Fill | FormStage::Working) => {
                 self.sessions().keep(session, now);
                 Err(Fault::BadAction)
             }
-            (Action::Prev, Stage::Confirm) => {
-                session.stage = Stage::Fill;
+            (Action::Prev, FormStage::Confirm) => {
+                session.stage = FormStage::Fill;
                 Ok(self.show(session, caller.role(), context, &[]))
             }
             // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it
             // means what the requester sees: this form, sent.
-            (Action::Execute | Action::Next | Action::Complete, Stage::Fill) => {
+            (Action::Execute | Action::Next | Action::Complete, FormStage::Fill) => {
                 if let Some(filled) = request.filled {
                     session.values = known(spec, filled);
                 }
                 Ok(run(session, caller, false))
             }
-            (Action::Execute | Action::Next | Action::Complete, Stage::Working) => {
+            (Action::Execute | Action::Next | Action::Complete, FormStage::Working) => {
                 Ok(Step::Look(Box::new(session)))
             }
             // What is done is what was asked about, whatever the form says now.
-            (Action::Execute | Action::Next | Action::Complete, Stage::Confirm) => {
+            (Action::Execute | Action::Next | Action::Complete, FormStage::Confirm) => {
                 Ok(run(session, caller, true))
             }
         }
@@ -101,7 +101,7 @@ impl Forms {
 
     fn begin(
         &self,
-        request: Request,
+        request: CommandRequest,
         caller: Caller,
         spec: &'static Spec,
         context: &Context,
@@ -122,12 +122,12 @@ impl Forms {
     /// Runs it, and says what came of it, or how far it is. `wake`: whoever tells of the [`unseen`](Forms::unseen).
     pub(super) async fn run(
         &self,
-        run: Run,
+        run: FormRun,
         place: OwnedSemaphorePermit,
         wake: Arc<Notify>,
         context: &Context,
-    ) -> Result<wire::Answer, StanzaError> {
-        let Run { session, call } = run;
+    ) -> Result<wire::CommandAnswer, StanzaError> {
+        let FormRun { session, call } = run;
         let role = call.caller.role();
         let work = Work::begin(&session.id, session.spec, call, context, place, wake);
         self.wait(session, work, role, context).await
@@ -139,7 +139,7 @@ impl Forms {
         session: Session,
         role: Role,
         context: &Context,
-    ) -> Result<wire::Answer, StanzaError> {
+    ) -> Result<wire::CommandAnswer, StanzaError> {
         match self.works.take(&session.id) {
             Some(work) => self.wait(session, work, role, context).await,
             None => Err(Fault::SessionExpired.stanza_error()),
@@ -172,9 +172,9 @@ impl Forms {
         mut work: Work,
         role: Role,
         context: &Context,
-    ) -> Result<wire::Answer, StanzaError> {
+    ) -> Result<wire::CommandAnswer, StanzaError> {
         let Some(outcome) = work.outcome().await else {
-            session.stage = Stage::Working;
+            session.stage = FormStage::Working;
             let answer = at_work(&session, work.progress.get());
             self.works.keep(work);
             self.sessions().keep(session, context.gate.now());
@@ -184,12 +184,12 @@ impl Forms {
             Outcome::Done(answer) => Ok(done(&session, answer)),
             Outcome::Rows(page) => Ok(listed(&session, page)),
             Outcome::Ask(ask) => {
-                session.stage = Stage::Confirm;
+                session.stage = FormStage::Confirm;
                 session.agreed.clone_from(&ask.values);
                 Ok(self.ask(session, ask, context))
             }
             Outcome::Invalid(problems) | Outcome::Refused(problems) => {
-                session.stage = Stage::Fill;
+                session.stage = FormStage::Fill;
                 Ok(self.form(session, role, context, &problems))
             }
             Outcome::Forbidden { needs } => {
@@ -215,7 +215,7 @@ impl Forms {
         role: Role,
         context: &Context,
         wrong: &[Problem],
-    ) -> wire::Answer {
+    ) -> wire::CommandAnswer {
         let spec = session.spec;
         let minutes = LIFETIME.as_secs() / 60;
         let mut title = spec.title.to_owned();
@@ -230,7 +230,7 @@ impl Forms {
             instructions.push(all);
         }
         instructions.push(text::instructions(spec, minutes));
-        let answer = wire::Answer {
+        let answer = wire::CommandAnswer {
             node: spec.name.to_owned(),
             session: session.id.clone(),
             status: Status::Executing,
@@ -249,10 +249,10 @@ impl Forms {
     }
 
     /// The question whether to do it.
-    fn ask(&self, session: Session, ask: Ask, context: &Context) -> wire::Answer {
+    fn ask(&self, session: Session, ask: Ask, context: &Context) -> wire::CommandAnswer {
         let mut instructions = ask.lines;
         instructions.push(String::from(text::CONFIRM_FORM));
-        let answer = wire::Answer {
+        let answer = wire::CommandAnswer {
             node: session.spec.name.to_owned(),
             session: session.id.clone(),
             status: Status::Executing,
@@ -280,7 +280,7 @@ fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
     let call = Call::new(caller, Door::AdHoc, session.spec.name.to_owned())
         .with_values(agreed.unwrap_or_else(|| session.values.clone()))
         .confirmed(confirmed);
-    Step::Run(Box::new(Run { session, call }))
+    Step::Run(Box::new(FormRun { session, call }))
 }
 
 /// The fields of a command among those sent; others mean nothing.
@@ -294,9 +294,9 @@ fn known(spec: &Spec, filled: Vec<(String, Vec<String>)>) -> Values {
     values
 }
 
-fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> {
+fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::FormField> {
     let values = &session.values;
-    let mut shown: Vec<form::Field> = Vec::new();
+    let mut shown: Vec<form::FormField> = Vec::new();
     // A term that is not among the choices would be lost by clients that insist on them.
     let mut typed: Option<(&str, String)> = None;
     for field in session.spec.fields {
@@ -308,10 +308,13 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                     .raw(field.name)
                     .iter()
                     .flat_map(|value| value.lines());
-                (form::Kind::TextMulti, lines.map(str::to_owned).collect())
+                (
+                    form::FieldType::TextMulti,
+                    lines.map(str::to_owned).collect(),
+                )
             }
-            Kind::Line | Kind::Number { .. } => (form::Kind::TextSingle, line()),
-            Kind::Jids => (form::Kind::JidMulti, values.raw(field.name).to_vec()),
+            Kind::Line | Kind::Number { .. } => (form::FieldType::TextSingle, line()),
+            Kind::Jids => (form::FieldType::JidMulti, values.raw(field.name).to_vec()),
             Kind::Choice(choices) => {
                 let told = choices.iter().copied();
                 options = told
@@ -321,11 +324,14 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                 let chosen =
                     chosen.filter(|chosen| choices.iter().any(|(value, _)| value == chosen));
                 let first = choices.first().map(|(value, _)| (*value).to_owned());
-                (form::Kind::ListSingle, Vec::from_iter(chosen.or(first)))
+                (
+                    form::FieldType::ListSingle,
+                    Vec::from_iter(chosen.or(first)),
+                )
             }
             Kind::Flag => {
                 let flag = values.flag(field.name).unwrap_or(false);
-                (form::Kind::Boolean, vec![u8::from(flag).to_string()])
+                (form::FieldType::Boolean, vec![u8::from(flag).to_string()])
             }
             Kind::Term { other } => {
                 options = terms_for(role, context);
@@ -338,10 +344,10 @@ fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::Field> 
                         std::mem::replace(&mut chosen, DEFAULT_TERM.to_owned()),
                     ));
                 }
-                (form::Kind::ListSingle, vec![chosen])
+                (form::FieldType::ListSingle, vec![chosen])
             }
         };
-        shown.push(form::Field {
+        shown.push(form::FormField {
             var: field.name.to_owned(),
             kind,
             label: field.label.to_owned(),
@@ -374,43 +380,43 @@ fn form_type(spec: &Spec) -> String {
 /// to the width of an input, and where the form before had an input in the same place it shows
 /// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
 /// alone, without the label; libraries tell them apart by `var`.
-fn row(row: Row) -> form::Field {
+fn row(row: Row) -> form::FormField {
     let (kind, label, values) = match row.line() {
-        Some(line) => (form::Kind::Fixed, String::new(), vec![line]),
+        Some(line) => (form::FieldType::Fixed, String::new(), vec![line]),
         None => {
             let lines = row.value.lines().map(str::to_owned).collect();
-            (form::Kind::TextMulti, row.label, lines)
+            (form::FieldType::TextMulti, row.label, lines)
         }
     };
-    form::Field {
+    form::FormField {
         var: row.var,
         kind,
         label,
         values,
-        ..form::Field::default()
+        ..form::FormField::default()
     }
 }
 
 /// The standard's fields keep their types: programs read them (XEP-0133).
-fn standard_row(row: Row) -> form::Field {
+fn standard_row(row: Row) -> form::FormField {
     let several = row.value.contains('\n');
-    form::Field {
+    form::FormField {
         kind: match several {
-            _ if row.var.ends_with("jids") => form::Kind::JidMulti,
-            true => form::Kind::TextMulti,
-            false => form::Kind::TextSingle,
+            _ if row.var.ends_with("jids") => form::FieldType::JidMulti,
+            true => form::FieldType::TextMulti,
+            false => form::FieldType::TextSingle,
         },
         var: row.var,
         label: row.label,
         values: row.value.lines().map(str::to_owned).collect(),
-        ..form::Field::default()
+        ..form::FormField::default()
     }
 }
 
 /// COMPAT: a form without fields, because some clients show nothing but forms.
-fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer {
+fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::CommandAnswer {
     let lines = text::at_work(progress);
-    wire::Answer {
+    wire::CommandAnswer {
         node: session.spec.name.to_owned(),
         session: session.id.clone(),
         status: Status::Executing,
@@ -428,10 +434,10 @@ fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::Answer 
 
 fn canceled(session: Session) -> Step {
     let note = match session.stage {
-        Stage::Fill | Stage::Confirm => String::from(text::CANCELED),
-        Stage::Working => text::canceled_at_work(),
+        FormStage::Fill | FormStage::Confirm => String::from(text::CANCELED),
+        FormStage::Working => text::canceled_at_work(),
     };
-    Step::Answer(Box::new(wire::Answer {
+    Step::Answer(Box::new(wire::CommandAnswer {
         node: session.spec.name.to_owned(),
         session: session.id,
         status: Status::Canceled,
@@ -441,8 +447,8 @@ fn canceled(session: Session) -> Step {
     }))
 }
 
-fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire::Answer {
-    wire::Answer {
+fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire::CommandAnswer {
+    wire::CommandAnswer {
         node: session.spec.name.to_owned(),
         session: session.id.clone(),
         status: Status::Completed,
@@ -453,7 +459,7 @@ fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire
 }
 
 /// Short answers are a note alone: some clients show no note beside a form.
-fn done(session: &Session, answer: Answer) -> wire::Answer {
+fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
     let kind = match answer.grade {
         Grade::Good => NoteKind::Info,
         Grade::Warning | Grade::Part => NoteKind::Warn,
@@ -463,7 +469,7 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
     let undo = answer.undo;
     let mut note = lines.clone();
     note.extend(undo.clone());
-    let mut fields: Vec<form::Field> = Vec::new();
+    let mut fields: Vec<form::FormField> = Vec::new();
     match command::standard::form_type(session.spec) {
         // No field beside those of the standard.
         Some(_) => {
@@ -486,7 +492,7 @@ fn done(session: &Session, answer: Answer) -> wire::Answer {
     over(session, (kind, form::run_on(&note)), form)
 }
 
-fn listed(session: &Session, page: Page) -> wire::Answer {
+fn listed(session: &Session, page: Page) -> wire::CommandAnswer {
     let mut lines = vec![page.title.clone()];
     lines.extend(page.lines);
     lines.extend(

@@ -7,11 +7,11 @@ use xmpp_parsers::jid::{BareJid, Jid, NodePart};
 use xmpp_parsers::presence::Type;
 
 use super::adhoc::Forms;
-use super::disco::Face;
+use super::disco::Addressed;
 use super::live::Live;
 use super::presence;
 use super::rooms::Rooms;
-use super::said::Said;
+use super::sent::SentMessages;
 use crate::command::{Caller, Context, FrontState, Roles};
 use crate::xmpp::stanza::Header;
 
@@ -29,7 +29,7 @@ pub struct Bot {
     /// Forms that are open.
     pub(super) forms: Forms,
     /// What it said to whom.
-    pub(super) said: Said,
+    pub(super) sent: SentMessages,
 }
 
 impl Bot {
@@ -48,7 +48,7 @@ impl Bot {
             rooms,
             live,
             forms: Forms::default(),
-            said: Said::default(),
+            sent: SentMessages::default(),
         })
     }
 
@@ -70,7 +70,8 @@ impl Bot {
     /// What to send when the link comes up: everybody with a role may see that we are there.
     pub fn greeting(&self) -> Vec<Stanza> {
         let roles = self.context.roles.load();
-        let greet = |jid: BareJid| presence::available(Face::Bot, &self.jid, jid.into()).into();
+        let greet =
+            |jid: BareJid| presence::available(Addressed::Bot, &self.jid, jid.into()).into();
         roles.everybody().map(greet).collect()
     }
 
@@ -84,12 +85,12 @@ impl Bot {
     }
 
     /// Which of our two addresses a stanza is for; `None`: neither.
-    pub(super) fn face(&self, to: &Jid) -> Option<Face> {
+    pub(super) fn face(&self, to: &Jid) -> Option<Addressed> {
         let bare = to.to_bare();
         if bare == self.domain {
-            Some(Face::Domain)
+            Some(Addressed::Domain)
         } else if bare == self.jid {
-            Some(Face::Bot)
+            Some(Addressed::Bot)
         } else {
             None
         }

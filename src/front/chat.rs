@@ -2,7 +2,7 @@
 
 use xmpp_parsers::message::MessageType;
 
-use super::message::{Line, Way};
+use super::message::{ChatLine, MessageKind};
 use crate::xmpp::stanza::Received;
 
 /// Direct invitations to rooms.
@@ -15,7 +15,7 @@ pub(super) fn invitation(received: &Received) -> Option<&str> {
 }
 
 /// `None` for everything that is no line of a person or must not be answered.
-pub(super) fn read(received: &Received) -> Option<Line> {
+pub(super) fn read(received: &Received) -> Option<ChatLine> {
     let type_ = match received.type_() {
         "chat" => MessageType::Chat,
         "" | "normal" => MessageType::Normal,
@@ -26,14 +26,18 @@ pub(super) fn read(received: &Received) -> Option<Line> {
     if header.from.node().is_none() || header.from.domain() == header.to.domain() {
         return None;
     }
-    Line::read(received, Way::Chat(type_), header.to.to_bare().into())
+    ChatLine::read(
+        received,
+        MessageKind::Chat(type_),
+        header.to.to_bare().into(),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT};
+    use crate::xmpp::stanza::{Header, NS_COMPONENT, StanzaKind};
     use minidom::Element;
     use xmpp_parsers::jid::Jid;
     use xmpp_parsers::ns;
@@ -41,7 +45,7 @@ mod tests {
     fn received(type_: &str, inside: &str) -> Received {
         let text = format!("<message xmlns='{NS_COMPONENT}'>{inside}</message>");
         Received {
-            kind: Kind::Message,
+            kind: StanzaKind::Message,
             header: Header {
                 from: Jid::new("admin@example.org/phone").unwrap(),
                 to: Jid::new("bot@gate.example.org").unwrap(),

@@ -29,7 +29,7 @@ const NS_CAPS_2: &str = "urn:xmpp:caps";
 
 /// Which of our two addresses is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
+pub(super) enum Addressed {
     /// The component.
     Domain,
     /// The contact people chat with.
@@ -38,8 +38,8 @@ pub(super) enum Face {
 
 /// A question: who asks which of our addresses, and when.
 #[derive(Debug)]
-pub(super) struct Question<'a> {
-    pub(super) face: Face,
+pub(super) struct DiscoQuery<'a> {
+    pub(super) face: Addressed,
     pub(super) asked: &'a Jid,
     pub(super) bot: &'a BareJid,
     pub(super) role: Role,
@@ -48,7 +48,10 @@ pub(super) struct Question<'a> {
 }
 
 /// Answers a get; `None` when the payload is nothing of ours.
-pub(super) fn answer(question: &Question<'_>, payload: &Element) -> Option<Result<Element, Fault>> {
+pub(super) fn answer(
+    question: &DiscoQuery<'_>,
+    payload: &Element,
+) -> Option<Result<Element, Fault>> {
     let node = payload.attr("node");
     let ns = payload.ns();
     Some(match (payload.name(), ns.as_str()) {
@@ -86,7 +89,7 @@ pub(super) fn is_read_only(ns: &str) -> bool {
     )
 }
 
-fn info(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> {
+fn info(question: &DiscoQuery<'_>, node: Option<&str>) -> Result<Element, Fault> {
     let base = identity_of(question.face);
     let Some(node) = node else {
         return Ok(base.into());
@@ -124,10 +127,10 @@ fn info(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> {
     Err(Fault::NotFound)
 }
 
-fn items(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> {
+fn items(question: &DiscoQuery<'_>, node: Option<&str>) -> Result<Element, Fault> {
     let items = match node {
         // Browsing the server leads to the contact to chat with.
-        None if question.face == Face::Domain => vec![Item {
+        None if question.face == Addressed::Domain => vec![Item {
             jid: question.bot.clone().into(),
             node: None,
             name: Some(String::from("portcullis")),
@@ -154,10 +157,10 @@ fn items(question: &Question<'_>, node: Option<&str>) -> Result<Element, Fault> 
     .into())
 }
 
-fn identity_of(face: Face) -> DiscoInfoResult {
+fn identity_of(face: Addressed) -> DiscoInfoResult {
     let (category, type_) = match face {
-        Face::Domain => ("component", "generic"),
-        Face::Bot => ("client", "bot"),
+        Addressed::Domain => ("component", "generic"),
+        Addressed::Bot => ("client", "bot"),
     };
     DiscoInfoResult {
         node: None,
@@ -196,7 +199,7 @@ fn hashes(info: &DiscoInfoResult) -> (Option<Caps>, Option<Hash>) {
 }
 
 /// What a presence of this address says about it.
-pub(super) fn capabilities(face: Face) -> Vec<Element> {
+pub(super) fn capabilities(face: Addressed) -> Vec<Element> {
     let (caps, caps2) = hashes(&identity_of(face));
     let caps2 = caps2.map(|hash| ECaps2::new(vec![hash]).into());
     caps.map(Element::from).into_iter().chain(caps2).collect()

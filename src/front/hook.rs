@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
-use super::reply::{Asked, Reply};
+use super::reply::{PendingIq, Reply};
 use crate::admission::{Admission, Admitted, PendingBans};
 use crate::core::{Attempt, Changed, Seq};
 use crate::enforce::XmppServer;
@@ -26,11 +26,11 @@ use crate::enforce::privilege::domain_key;
 use crate::engine::Engine;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{
-    self, Check, Held, Hello, NS_HOOK, PlainCheck, Report, Request, Unreadable,
+    self, Check, HeldState, Hello, HookRequest, HookUnreadable, NS_HOOK, PlainCheck, Report,
 };
 use crate::xmpp::stanza::Received;
 use runs::Runs;
-use seen::Seen;
+use seen::SeenReports;
 
 /// Most changes on one page.
 pub const PAGE: usize = 200;
@@ -49,7 +49,7 @@ pub struct Hook {
     server: Arc<XmppServer>,
     epoch: String,
     runs: Mutex<Runs>,
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenReports>,
     imposing: Arc<Semaphore>,
     holding: Arc<Semaphore>,
 }
@@ -93,7 +93,7 @@ impl Hook {
         if to.to_bare() != self.domain {
             return None;
         }
-        let asked = Asked::of(&received.header);
+        let asked = PendingIq::of(&received.header);
         let is_get = received.type_() == "get";
         if !self.server.believes(from) {
             if payload.name() == "hello" && from.node().is_none() {
@@ -101,11 +101,11 @@ impl Hook {
             }
             return None;
         }
-        Some(match Request::read(payload, is_get, self.gate.now()) {
-            Ok(Request::Check(check)) => self.check(asked, check),
-            Ok(Request::Report(report)) => self.report(asked, from, report),
-            Ok(Request::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
-            Ok(Request::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
+        Some(match HookRequest::read(payload, is_get, self.gate.now()) {
+            Ok(HookRequest::Check(check)) => self.check(asked, check),
+            Ok(HookRequest::Report(report)) => self.report(asked, from, report),
+            Ok(HookRequest::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
+            Ok(HookRequest::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
             Err(why) => {
                 tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
                 asked.now(Err(refusal(why)))
@@ -140,7 +140,7 @@ impl Hook {
         }
     }
 
-    fn check(self: &Arc<Self>, asked: Asked, check: Check) -> Reply {
+    fn check(self: &Arc<Self>, asked: PendingIq, check: Check) -> Reply {
         let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
         let (account, address, hold) = match (self.admit(&check), check) {
             (Admitted::Now(verdict), _) => return now(verdict),
@@ -185,7 +185,7 @@ impl Hook {
     }
 
     /// Counts at once, so that the next question knows of it.
-    fn report(self: &Arc<Self>, asked: Asked, from: &Jid, report: Report) -> Reply {
+    fn report(self: &Arc<Self>, asked: PendingIq, from: &Jid, report: Report) -> Reply {
         let vhost = domain_key(from.domain().as_str());
         let attempts = lock(&self.seen).new_ones(&vhost, report);
         // A module knows of its own accounts and of nobody else's.
@@ -204,7 +204,7 @@ impl Hook {
         }
     }
 
-    fn impose(self: &Arc<Self>, asked: Asked, wanted: PendingBans) -> Reply {
+    fn impose(self: &Arc<Self>, asked: PendingIq, wanted: PendingBans) -> Reply {
         let Ok(place) = Arc::clone(&self.imposing).try_acquire_owned() else {
             // The failures are counted: the next one asks for the ban again.
             tracing::warn!(bans = wanted.len(), "the store is behind; bans are put off");
@@ -225,7 +225,7 @@ impl Hook {
     }
 
     /// The changes after what a module holds, or the first page of everything.
-    fn sync(&self, held: Option<&Held>) -> Element {
+    fn sync(&self, held: Option<&HeldState>) -> Element {
         let head = self.head();
         let known = held
             .filter(|held| held.epoch == self.epoch)
@@ -257,10 +257,10 @@ impl Hook {
     }
 }
 
-fn refusal(why: Unreadable) -> StanzaError {
+fn refusal(why: HookUnreadable) -> StanzaError {
     match why {
-        Unreadable::Name => Fault::NotImplemented.stanza_error(),
-        Unreadable::Type | Unreadable::Who | Unreadable::Many => {
+        HookUnreadable::Name => Fault::NotImplemented.stanza_error(),
+        HookUnreadable::Type | HookUnreadable::Who | HookUnreadable::Many => {
             Fault::Malformed.with_text(why.to_string())
         }
     }

@@ -1,6 +1,6 @@
 //! A chat line to a call: which command, whom, how long, and the rest is the reason.
 
-use super::said::{About, Replied};
+use super::sent::{About, ReplyContext};
 use super::{render, text};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, phrases};
 use crate::core::subject::BadSubject;
@@ -12,7 +12,7 @@ pub(super) fn call(
     text: &str,
     caller: &Caller,
     door: Door,
-    replied: Option<&Replied>,
+    replied: Option<&ReplyContext>,
     stands: impl Fn(&str) -> bool,
 ) -> Result<Call, String> {
     let line = text.trim_start_matches(['/', '!']).trim();
@@ -56,11 +56,11 @@ pub(super) fn call(
     {
         let needs_whom = field.required || takes_all;
         match replied {
-            Replied::To(About::One(whom)) => values.set(field.name, vec![whom.clone()]),
-            Replied::To(About::Nobody) if needs_whom => {
+            ReplyContext::To(About::One(whom)) => values.set(field.name, vec![whom.clone()]),
+            ReplyContext::To(About::Nobody) if needs_whom => {
                 return Err(text::reply_to_nobody(spec));
             }
-            Replied::Unknown if needs_whom => return Err(text::reply_to_unknown(spec)),
+            ReplyContext::Unknown if needs_whom => return Err(text::reply_to_unknown(spec)),
             _ => {}
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn call(
 /// stands so much longer, as the line under a notice does; with a reason behind it, it is a ban in new terms.
 fn meant_by_term(
     line: &str,
-    replied: &Replied,
+    replied: &ReplyContext,
     stands: impl Fn(&str) -> bool,
 ) -> Option<&'static str> {
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -79,14 +79,14 @@ fn meant_by_term(
         return None;
     };
     match replied {
-        Replied::To(About::One(whom)) if used == words.len() && stands(whom) => Some("extend"),
+        ReplyContext::To(About::One(whom)) if used == words.len() && stands(whom) => Some("extend"),
         _ => Some("ban"),
     }
 }
 
 /// A word, or several in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Word {
+struct LineWord {
     text: String,
     quoted: bool,
 }
@@ -119,7 +119,7 @@ pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values
         let one = || vec![argument.as_str()];
         let apart = || argument.split_whitespace().collect();
         let words: Vec<&str> = if quoted { one() } else { apart() };
-        words.into_iter().map(move |word| Word {
+        words.into_iter().map(move |word| LineWord {
             text: word.to_owned(),
             quoted,
         })
@@ -137,7 +137,7 @@ fn is_one(text: &str) -> bool {
 /// Gives each word to a field, and what is left to the one that takes the rest.
 fn sort(
     spec: &Spec,
-    mut words: Vec<Word>,
+    mut words: Vec<LineWord>,
     mut values: Values,
     is_reply: bool,
 ) -> Result<Values, Vec<Problem>> {
@@ -153,10 +153,10 @@ fn sort(
     }
     let mut is_all = false;
     for field in at(Place::All) {
-        let says_all = |word: &Word| !word.quoted && word.text.eq_ignore_ascii_case("all");
+        let says_all = |word: &LineWord| !word.quoted && word.text.eq_ignore_ascii_case("all");
         is_all = words.first().is_some_and(says_all);
         if is_all {
-            let (quoted, plain): (Vec<Word>, Vec<Word>) =
+            let (quoted, plain): (Vec<LineWord>, Vec<LineWord>) =
                 words.drain(..).skip(1).partition(|word| word.quoted);
             words = quoted;
             let plain: Vec<String> = plain.into_iter().map(|word| word.text).collect();
@@ -230,7 +230,7 @@ fn at(spec: &Spec, place: Place) -> impl Iterator<Item = &'static Field> + use<>
     fields.iter().filter(move |field| field.place == place)
 }
 
-fn split(text: &str) -> Vec<Word> {
+fn split(text: &str) -> Vec<LineWord> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -240,7 +240,7 @@ fn split(text: &str) -> Vec<Word> {
             .filter(|(open, _)| *open == first)
             .find_map(|(_, close)| inside.find(*close).map(|end| (end, close.len_utf8())));
         if let Some((end, length)) = end {
-            words.push(Word {
+            words.push(LineWord {
                 text: inside[..end].to_owned(),
                 quoted: true,
             });
@@ -248,7 +248,7 @@ fn split(text: &str) -> Vec<Word> {
             continue;
         }
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        words.push(Word {
+        words.push(LineWord {
             text: rest[..end].to_owned(),
             quoted: false,
         });
@@ -271,7 +271,7 @@ fn is_number(word: &str) -> bool {
 
 /// How many words name the first one: three in `alice@example.org from 203.0.113.7`, also with a
 /// wrong address, and in `guard of alice@example.org`.
-fn words_of_one(words: &[Word]) -> usize {
+fn words_of_one(words: &[LineWord]) -> usize {
     let plain = |place: usize| {
         let word = words.get(place).filter(|word| !word.quoted);
         word.map_or("", |word| word.text.as_str())

@@ -6,7 +6,7 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType, Thread};
 use xmpp_parsers::muc::MucUser;
 use xmpp_parsers::ns;
 
-use super::said::{About, fresh_id};
+use super::sent::{About, fresh_id};
 use super::text;
 use crate::command::{Caller, phrases};
 use crate::xmpp::payload::hints;
@@ -17,7 +17,7 @@ pub(super) const MOST_LINES: usize = 12;
 
 /// The way a line came, and its answer goes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Way {
+pub(super) enum MessageKind {
     /// One to one, in a message of this type.
     Chat(MessageType),
     /// In a room, for the two of us only (XEP-0045, 7.5).
@@ -28,7 +28,7 @@ pub(super) enum Way {
 
 /// What is said to somebody, and what goes along with it.
 #[derive(Debug, Clone)]
-pub(super) struct Speech {
+pub(super) struct Response {
     /// Complete in itself.
     pub(super) text: String,
     /// What a reply to it is about.
@@ -37,9 +37,9 @@ pub(super) struct Speech {
     pub(super) quick: Vec<String>,
 }
 
-impl From<String> for Speech {
+impl From<String> for Response {
     fn from(text: String) -> Self {
-        Speech {
+        Response {
             text,
             about: About::Nobody,
             quick: Vec::new(),
@@ -49,8 +49,8 @@ impl From<String> for Speech {
 
 /// A message that may be a line of a person.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Line {
-    pub(super) way: Way,
+pub(super) struct ChatLine {
+    pub(super) way: MessageKind,
     /// Who said it: a client, or an occupant of a room.
     pub(super) from: Jid,
     /// The address of ours that answers.
@@ -68,10 +68,10 @@ pub(super) struct Line {
     wants_receipt: bool,
 }
 
-impl Line {
+impl ChatLine {
     /// What a message says that came this way and is answered from `to`; `None` when it says nothing, or is a copy of
     /// what was said.
-    pub(super) fn read(received: &Received, way: Way, to: Jid) -> Option<Line> {
+    pub(super) fn read(received: &Received, way: MessageKind, to: Jid) -> Option<ChatLine> {
         let message = &received.element;
         let has = |name: &str, ns: &str| message.has_child(name, ns);
         let is_copy = has("delay", ns::DELAY)
@@ -95,7 +95,7 @@ impl Line {
                 parent: thread.attr("parent").map(str::to_owned),
                 id: thread.text(),
             });
-        Some(Line {
+        Some(ChatLine {
             way,
             from: received.header.from.clone(),
             to,
@@ -117,9 +117,9 @@ impl Line {
     }
 
     /// The answer to it: one message, and one more for the asker alone when it is too long for a room.
-    pub(super) fn answer(&self, speech: &Speech) -> Vec<Message> {
+    pub(super) fn answer(&self, speech: &Response) -> Vec<Message> {
         let text = &speech.text;
-        let Way::Open(nick) = &self.way else {
+        let MessageKind::Open(nick) = &self.way else {
             return vec![self.one(&self.way, text, &speech.quick)];
         };
         let lines = text.lines().count();
@@ -128,15 +128,15 @@ impl Line {
             return vec![here(text)];
         }
         let short = text::rest_in_private(text.lines().next().unwrap_or_default(), lines);
-        let rest = self.one(&Way::Private, text, &speech.quick);
+        let rest = self.one(&MessageKind::Private, text, &speech.quick);
         vec![here(&short), rest]
     }
 
     /// Texts are marked ([`phrases::typed`]) up to here, where it is known which way they go.
-    fn one(&self, way: &Way, text: &str, quick: &[String]) -> Message {
+    fn one(&self, way: &MessageKind, text: &str, quick: &[String]) -> Message {
         let written = match way {
-            Way::Open(_) => phrases::in_a_room,
-            Way::Chat(_) | Way::Private => phrases::plain,
+            MessageKind::Open(_) => phrases::in_a_room,
+            MessageKind::Chat(_) | MessageKind::Private => phrases::plain,
         };
         let text = written(text);
         let quick: Vec<String> = quick.iter().map(|line| written(line)).collect();
@@ -152,15 +152,15 @@ impl Line {
     /// Whom we talk with: a person, or all in a room.
     pub(super) fn with(&self, caller: &Caller) -> BareJid {
         match self.way {
-            Way::Open(_) => self.from.to_bare(),
-            Way::Chat(_) | Way::Private => caller.jid.to_bare(),
+            MessageKind::Open(_) => self.from.to_bare(),
+            MessageKind::Chat(_) | MessageKind::Private => caller.jid.to_bare(),
         }
     }
 
     /// The receipt it asks for (XEP-0184, 5.3: not in rooms).
     pub(super) fn receipt(&self) -> Option<Message> {
         let id = self.id.clone().filter(|_| self.wants_receipt)?;
-        if !matches!(self.way, Way::Chat(_)) {
+        if !matches!(self.way, MessageKind::Chat(_)) {
             return None;
         }
         let mut message = self.blank(&self.way);
@@ -168,15 +168,15 @@ impl Line {
         Some(message)
     }
 
-    fn blank(&self, way: &Way) -> Message {
+    fn blank(&self, way: &MessageKind) -> Message {
         let (type_, to) = match way {
-            Way::Chat(type_) => (type_.clone(), self.from.clone()),
-            Way::Private => (MessageType::Chat, self.from.clone()),
-            Way::Open(_) => (MessageType::Groupchat, self.from.to_bare().into()),
+            MessageKind::Chat(type_) => (type_.clone(), self.from.clone()),
+            MessageKind::Private => (MessageType::Chat, self.from.clone()),
+            MessageKind::Open(_) => (MessageType::Groupchat, self.from.to_bare().into()),
         };
         let mut message = Message::new_with_type(type_, to);
         message.from = Some(self.to.clone());
-        if *way == Way::Private {
+        if *way == MessageKind::Private {
             message.payloads = vec![MucUser::new().into()];
         }
         message
@@ -247,12 +247,12 @@ fn fallback(message: &Element, text: &str) -> Option<(usize, usize)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::xmpp::stanza::{Header, Kind};
+    use crate::xmpp::stanza::{Header, StanzaKind};
 
-    fn line(way: Way, inside: &str) -> Line {
+    fn line(way: MessageKind, inside: &str) -> ChatLine {
         let text = format!("<message xmlns='{NS_COMPONENT}'>{inside}</message>");
         let received = Received {
-            kind: Kind::Message,
+            kind: StanzaKind::Message,
             header: Header {
                 from: Jid::new("ops@rooms.example.org/Al").unwrap(),
                 to: Jid::new("bot@gate.example.org/portcullis").unwrap(),
@@ -262,7 +262,7 @@ mod tests {
             },
             element: text.parse().unwrap(),
         };
-        Line::read(&received, way, received.header.to.clone()).unwrap()
+        ChatLine::read(&received, way, received.header.to.clone()).unwrap()
     }
 
     fn bodies(messages: &[Message]) -> Vec<&str> {
@@ -272,7 +272,10 @@ mod tests {
 
     #[test]
     fn quoted_lines_are_not_run() {
-        let quoted = line(Way::Private, "<body>&gt; ban a@b\n&gt; now\nshow #1</body>");
+        let quoted = line(
+            MessageKind::Private,
+            "<body>&gt; ban a@b\n&gt; now\nshow #1</body>",
+        );
         assert_eq!(quoted.text, "show #1");
         assert_eq!(quoted.quoted.as_deref(), Some("ban a@b\nnow"));
         assert_eq!(quoted.replies_to, None);
@@ -285,7 +288,10 @@ mod tests {
             let mark = format!(
                 "<fallback xmlns='{ns}' for='urn:xmpp:reply:0'><body start='{start}' end='{end}'/></fallback>"
             );
-            line(Way::Private, &format!("<body>{body}</body>{reply}{mark}"))
+            line(
+                MessageKind::Private,
+                &format!("<body>{body}</body>{reply}{mark}"),
+            )
         };
         for ns in [hints::NS_FALLBACK, hints::NS_FALLBACK_OLD] {
             // 15 code points, more bytes.
@@ -312,7 +318,7 @@ mod tests {
     #[test]
     fn what_is_said_in_a_room_is_answered_there_by_nick() {
         let asked = line(
-            Way::Open("Al".into()),
+            MessageKind::Open("Al".into()),
             "<body>list</body><request xmlns='urn:xmpp:receipts'/>",
         );
         let answers = asked.answer(&String::from("No bans.").into());
@@ -328,8 +334,8 @@ mod tests {
 
     #[test]
     fn a_private_message_is_answered_in_private() {
-        let answers =
-            line(Way::Private, "<body>list</body>").answer(&String::from("No bans.").into());
+        let answers = line(MessageKind::Private, "<body>list</body>")
+            .answer(&String::from("No bans.").into());
         assert_eq!(bodies(&answers), ["No bans."]);
         assert_eq!(answers[0].type_, MessageType::Chat);
         assert_eq!(
@@ -341,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_wall_goes_to_the_asker_alone() {
-        let asked = line(Way::Open("Al".into()), "<body>help</body>");
+        let asked = line(MessageKind::Open("Al".into()), "<body>help</body>");
         let long = |lines| vec!["x"; lines].join("\n");
         assert_eq!(asked.answer(&long(MOST_LINES).into()).len(), 1);
         let answers = asked.answer(&long(MOST_LINES + 1).into());

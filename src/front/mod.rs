@@ -21,7 +21,7 @@ mod render;
 mod reply;
 pub mod rooms;
 pub mod router;
-mod said;
+mod sent;
 pub mod sessions;
 pub mod talk;
 pub mod terminal;

@@ -3,14 +3,14 @@
 use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::presence::{Presence, Type};
 
-use super::disco::{self, Face};
+use super::disco::{self, Addressed};
 use crate::core::Role;
 
 /// Answers a presence that asks for something. People with a role may see us, others may not.
 pub(super) fn answer(
     type_: &str,
     role: Role,
-    face: Face,
+    face: Addressed,
     ours: &BareJid,
     theirs: &Jid,
 ) -> Vec<Presence> {
@@ -26,7 +26,7 @@ pub(super) fn answer(
 }
 
 /// We are there.
-pub(super) fn available(face: Face, ours: &BareJid, to: Jid) -> Presence {
+pub(super) fn available(face: Addressed, ours: &BareJid, to: Jid) -> Presence {
     let mut presence = plain(Type::None, ours, to);
     presence
         .statuses

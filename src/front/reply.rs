@@ -11,7 +11,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::Jid;
 use xmpp_parsers::stanza_error::StanzaError;
 
-use super::message::Line;
+use super::message::ChatLine;
 use crate::command::Reference;
 use crate::xmpp::stanza::Header;
 
@@ -26,7 +26,7 @@ pub struct Reply {
 }
 
 /// Answers a line at once.
-pub(super) fn say(line: &Line, text: String) -> Reply {
+pub(super) fn say(line: &ChatLine, text: String) -> Reply {
     let answers = line.answer(&text.into()).into_iter();
     Reply {
         now: answers.map(Stanza::Message).collect(),
@@ -62,15 +62,15 @@ pub(super) fn later(
 
 /// An IQ that waits for its answer.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingIq {
     from: Jid,
     to: Jid,
     id: String,
 }
 
-impl Asked {
+impl PendingIq {
     pub(super) fn of(header: &Header) -> Self {
-        Asked {
+        PendingIq {
             from: header.from.clone(),
             to: header.to.clone(),
             id: header.id.clone().unwrap_or_default(),

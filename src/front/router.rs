@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_xmpp::Stanza;
 
 use super::bot::Bot;
-use super::disco::Face;
+use super::disco::Addressed;
 use super::hook::Hook;
 use super::notices::Notices;
 use super::presence;
@@ -26,7 +26,7 @@ use super::talk::Talks;
 use crate::enforce::XmppServer;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::Incoming;
-use crate::xmpp::stanza::{Kind, Received};
+use crate::xmpp::stanza::{Received, StanzaKind};
 use crate::xmpp::wire::Wire;
 
 /// How many commands run at the same time; more are told to come back.
@@ -121,10 +121,10 @@ impl Router {
             self.notices.seen(&received.header.from);
         }
         match received.kind {
-            Kind::Iq if received.is_request() => self.request(received, face),
-            Kind::Iq => Reply::default(),
-            Kind::Message => self.message(received, face),
-            Kind::Presence => self.presence(received, face),
+            StanzaKind::Iq if received.is_request() => self.request(received, face),
+            StanzaKind::Iq => Reply::default(),
+            StanzaKind::Message => self.message(received, face),
+            StanzaKind::Presence => self.presence(received, face),
         }
     }
 
@@ -137,7 +137,7 @@ impl Router {
         reply.now
     }
 
-    fn presence(&self, received: &Received, face: Option<Face>) -> Reply {
+    fn presence(&self, received: &Received, face: Option<Addressed>) -> Reply {
         let Some(face) = face else {
             return Reply::default();
         };

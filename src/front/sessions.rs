@@ -29,14 +29,14 @@ pub(super) struct Session {
     pub(super) values: Values,
     /// What a yes is for, where that is not the values as they were filled in.
     pub(super) agreed: Option<Values>,
-    pub(super) stage: Stage,
+    pub(super) stage: FormStage,
     /// When it ends by itself.
     until: Timestamp,
 }
 
 /// What the requester sees at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FormStage {
     /// The form.
     Fill,
     /// The question whether to do it.
@@ -67,7 +67,7 @@ impl Sessions {
             spec,
             values: Values::new(),
             agreed: None,
-            stage: Stage::Fill,
+            stage: FormStage::Fill,
             until: now.saturating_add(LIFETIME),
         })
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::message::{Line, Speech};
-use super::said::{About, Replied};
+use super::message::{ChatLine, Response};
+use super::sent::{About, ReplyContext};
 use super::{line, render, text};
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
@@ -34,10 +34,10 @@ const PEOPLE: usize = 1_024;
 
 /// What is known of the people who write.
 #[derive(Debug, Default)]
-pub(super) struct Talks(Mutex<Known>);
+pub(super) struct Talks(Mutex<TalkState>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct TalkState {
     people: HashMap<BareJid, Person>,
     strangers: HashMap<BareJid, Timestamp>,
 }
@@ -49,31 +49,31 @@ struct Person {
     silenced: bool,
     /// Resolves when the line before is done with.
     turn: Option<oneshot::Receiver<()>>,
-    asked: Option<Asked>,
+    asked: Option<OpenQuestion>,
     /// The list that was shown last: the call for its page, and which page it is.
     shown: Option<(Call, usize)>,
     /// The last line that did nothing: it may be corrected and run then.
-    failed: Option<Failed>,
+    failed: Option<FailedLine>,
 }
 
 /// A line that did nothing.
 #[derive(Debug, Clone)]
-struct Failed {
+struct FailedLine {
     id: String,
     /// What it replied to: so does its correction.
-    replied: Option<Replied>,
+    replied: Option<ReplyContext>,
 }
 
 /// A question that waits for its yes: from whom it was put to, where it was put, for exactly this.
 #[derive(Debug)]
-struct Asked {
+struct OpenQuestion {
     call: Call,
     until: Timestamp,
     /// The line that led to it, which may be corrected as long as nothing is done.
-    line: Option<Failed>,
+    line: Option<FailedLine>,
 }
 
-impl Asked {
+impl OpenQuestion {
     fn is_of(&self, caller: &Caller, now: Timestamp) -> bool {
         let asked = &self.call.caller;
         asked.jid == caller.jid && place(asked) == place(caller) && now < self.until
@@ -95,7 +95,7 @@ pub(super) enum Admitted {
 #[derive(Debug)]
 pub(super) struct Turn {
     /// What the line replies to that this one corrects.
-    replied: Option<Replied>,
+    replied: Option<ReplyContext>,
     before: Option<oneshot::Receiver<()>>,
     /// Dropped when the line is done with, which lets the next one go.
     _done: oneshot::Sender<()>,
@@ -122,7 +122,7 @@ impl Talks {
 
     /// Lets a line of somebody with a role in, or not: more than [`RATE`] lines within
     /// [`RATE_SPAN`] silence the bot until that person has been quiet for as long.
-    pub(super) fn admit(&self, line: &Line, caller: &Caller, now: Timestamp) -> Admitted {
+    pub(super) fn admit(&self, line: &ChatLine, caller: &Caller, now: Timestamp) -> Admitted {
         let mut known = self.known();
         let who = caller.jid.to_bare();
         if known.people.len() >= PEOPLE {
@@ -175,12 +175,12 @@ impl Talks {
     /// Runs a line when its turn comes.
     pub(super) async fn run(
         &self,
-        line: &Line,
+        line: &ChatLine,
         turn: Turn,
         caller: Caller,
-        replied: Option<Replied>,
+        replied: Option<ReplyContext>,
         context: &Context,
-    ) -> Speech {
+    ) -> Response {
         if let Some(before) = turn.before {
             // An error means that the line before is over too.
             let _ = before.await;
@@ -192,12 +192,12 @@ impl Talks {
         let replied = replied.or(turn.replied);
         // A correction of a correction names the first message again.
         let id = line.corrects.clone().or_else(|| line.id.clone());
-        let this = id.map(|id| Failed {
+        let this = id.map(|id| FailedLine {
             id,
             replied: replied.clone(),
         });
-        let (speech, failed) = match (Word::of(&line.text), asked) {
-            (Some(Word::Yes), Some(asked)) => {
+        let (speech, failed) = match (FollowUp::of(&line.text), asked) {
+            (Some(FollowUp::Yes), Some(asked)) => {
                 let call = Call {
                     // The role of now, not of when it was asked.
                     caller,
@@ -206,10 +206,10 @@ impl Talks {
                 };
                 self.carry_out(call, None, context).await
             }
-            (Some(Word::Yes), None) => (text::nothing_to_confirm().into(), false),
-            (Some(Word::No), Some(_)) => (String::from(phrases::DROPPED).into(), false),
-            (Some(Word::Next), _) => self.page(&caller, 1, context).await,
-            (Some(Word::Previous), _) => self.page(&caller, -1, context).await,
+            (Some(FollowUp::Yes), None) => (text::nothing_to_confirm().into(), false),
+            (Some(FollowUp::No), Some(_)) => (String::from(phrases::DROPPED).into(), false),
+            (Some(FollowUp::Next), _) => self.page(&caller, 1, context).await,
+            (Some(FollowUp::Previous), _) => self.page(&caller, -1, context).await,
             _ => {
                 let stands = |whom: &str| stands(whom, context);
                 let door = door(&caller);
@@ -232,12 +232,12 @@ impl Talks {
         let Some(person) = known.people.get(&caller.jid.to_bare()) else {
             return false;
         };
-        match Word::of(text) {
-            Some(Word::Yes | Word::No) => {
+        match FollowUp::of(text) {
+            Some(FollowUp::Yes | FollowUp::No) => {
                 let asked = person.asked.as_ref();
                 asked.is_some_and(|asked| asked.is_of(caller, now))
             }
-            Some(Word::Next | Word::Previous) if text.starts_with('!') => {
+            Some(FollowUp::Next | FollowUp::Previous) if text.starts_with('!') => {
                 let shown = person.shown.as_ref();
                 shown.is_some_and(|(call, _)| place(&call.caller) == place(caller))
             }
@@ -246,7 +246,7 @@ impl Talks {
     }
 
     /// Another page of the list that was shown last, with its filter.
-    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (Speech, bool) {
+    async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (Response, bool) {
         let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
             return (text::no_list().into(), false);
         };
@@ -271,9 +271,9 @@ impl Talks {
     async fn carry_out(
         &self,
         call: Call,
-        line: Option<Failed>,
+        line: Option<FailedLine>,
         context: &Context,
-    ) -> (Speech, bool) {
+    ) -> (Response, bool) {
         let outcome = command::handle(&call, context).await;
         let failed = matches!(
             outcome,
@@ -282,7 +282,7 @@ impl Talks {
                 | Outcome::Refused(_)
                 | Outcome::Forbidden { .. }
         );
-        let speech = Speech {
+        let speech = Response {
             text: render::render(&outcome, command::find(&call.name)),
             about: about(&call, context),
             quick: render::quick(&outcome),
@@ -294,7 +294,7 @@ impl Talks {
         if let Outcome::Ask(ask) = outcome {
             let who = call.caller.jid.clone();
             let values = ask.values.unwrap_or_else(|| call.values.clone());
-            let asked = Asked {
+            let asked = OpenQuestion {
                 call: Call { values, ..call },
                 until: context.gate.now().saturating_add(YES_WITHIN),
                 line,
@@ -308,18 +308,19 @@ impl Talks {
         look(self.known().people.entry(jid.to_bare()).or_default())
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, TalkState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Person {
     /// The line of this id, if it did nothing yet. A question it led to is dropped.
-    fn undone(&mut self, id: &str) -> Option<Failed> {
+    fn undone(&mut self, id: &str) -> Option<FailedLine> {
         if let Some(failed) = self.failed.take_if(|failed| failed.id == id) {
             return Some(failed);
         }
-        let is_it = |asked: &mut Asked| asked.line.as_ref().is_some_and(|line| line.id == id);
+        let is_it =
+            |asked: &mut OpenQuestion| asked.line.as_ref().is_some_and(|line| line.id == id);
         self.asked.take_if(is_it)?.line
     }
 }
@@ -355,21 +356,21 @@ fn stands(whom: &str, context: &Context) -> bool {
 }
 
 /// What is said of what was said before: an answer to our question, or another page of a list.
-enum Word {
+enum FollowUp {
     Yes,
     No,
     Next,
     Previous,
 }
 
-impl Word {
-    fn of(text: &str) -> Option<Word> {
+impl FollowUp {
+    fn of(text: &str) -> Option<FollowUp> {
         let word = text.trim_start_matches(['/', '!']).to_lowercase();
         match word.trim_end_matches(['.', '!']) {
-            "yes" | "y" => Some(Word::Yes),
-            "no" | "n" => Some(Word::No),
-            "next" | "more" => Some(Word::Next),
-            "previous" | "prev" | "back" => Some(Word::Previous),
+            "yes" | "y" => Some(FollowUp::Yes),
+            "no" | "n" => Some(FollowUp::No),
+            "next" | "more" => Some(FollowUp::Next),
+            "previous" | "prev" | "back" => Some(FollowUp::Previous),
             _ => None,
         }
     }
@@ -395,13 +396,13 @@ mod tests {
     use super::*;
     use crate::command::Occupant;
     use crate::core::{Rights, Role};
-    use crate::front::message::Way;
-    use crate::xmpp::stanza::{Header, Kind, NS_COMPONENT, Received};
+    use crate::front::message::MessageKind;
+    use crate::xmpp::stanza::{Header, NS_COMPONENT, Received, StanzaKind};
 
-    fn line(text: &str) -> Line {
+    fn line(text: &str) -> ChatLine {
         let text = format!("<message xmlns='{NS_COMPONENT}'><body>{text}</body></message>");
         let received = Received {
-            kind: Kind::Message,
+            kind: StanzaKind::Message,
             header: Header {
                 from: Jid::new("admin@example.org/phone").unwrap(),
                 to: Jid::new("bot@gate.example.org").unwrap(),
@@ -411,7 +412,7 @@ mod tests {
             },
             element: text.parse().unwrap(),
         };
-        Line::read(&received, Way::Private, received.header.to.clone()).unwrap()
+        ChatLine::read(&received, MessageKind::Private, received.header.to.clone()).unwrap()
     }
 
     fn caller() -> Caller {
@@ -438,7 +439,7 @@ mod tests {
         let here = within("ops@rooms.example.org/Al", false);
         let talks = Talks::default();
         talks.person(&here.jid, |person| {
-            person.asked = Some(Asked {
+            person.asked = Some(OpenQuestion {
                 call: Call::new(here.clone(), Door::Room, String::from("ban")),
                 until: at(120_000),
                 line: None,
@@ -518,7 +519,7 @@ mod tests {
         };
         assert!(!is_in());
         let failed = |id: &str| {
-            Some(Failed {
+            Some(FailedLine {
                 id: id.into(),
                 replied: None,
             })
@@ -528,7 +529,7 @@ mod tests {
         assert!(!is_in(), "not a second time");
         // One that waits for its yes has done nothing either; its question is dropped.
         talks.person(&corrected.from, |person| {
-            person.asked = Some(Asked {
+            person.asked = Some(OpenQuestion {
                 call: Call::new(caller(), Door::Chat, String::from("ban")),
                 until: at(120_000),
                 line: failed("m1"),

@@ -17,7 +17,7 @@ const MAX_DETAIL: usize = 32;
 
 /// What the server lets us do (XEP-0356), as far as we know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Grants {
+pub enum GrantState {
     /// Not asked yet, or not answered yet.
     #[default]
     Unknown,
@@ -33,7 +33,7 @@ pub struct Readiness {
     /// The component link is up.
     pub link: bool,
     /// Whether it is known what the server lets us do.
-    pub grants: Grants,
+    pub grants: GrantState,
     /// The bans were read from the store.
     pub ledger: bool,
     /// More to say, a line each, ready or not. Shown to everybody: no secrets, no accounts.
@@ -43,7 +43,7 @@ pub struct Readiness {
 impl Readiness {
     /// Link up, grants seen or known missing, ledger loaded.
     pub fn is_ready(&self) -> bool {
-        self.link && self.grants != Grants::Unknown && self.ledger
+        self.link && self.grants != GrantState::Unknown && self.ledger
     }
 
     /// What is missing, a sentence each. Missing grants are told but do not stand in the way.
@@ -56,12 +56,12 @@ impl Readiness {
             missing.push("the link to the XMPP server is down");
         }
         match self.grants {
-            Grants::Unknown if self.link => {
+            GrantState::Unknown if self.link => {
                 missing.push("the server has not said yet what it grants (XEP-0356)")
             }
-            Grants::Missing => missing
+            GrantState::Missing => missing
                 .push("the server does not grant all that is needed; run `portcullis doctor`"),
-            Grants::Unknown | Grants::Seen => {}
+            GrantState::Unknown | GrantState::Seen => {}
         }
         missing
     }
@@ -111,18 +111,18 @@ mod tests {
     fn ready_needs_link_and_ledger_and_an_answer_about_grants() {
         for link in [false, true] {
             for ledger in [false, true] {
-                for grants in [Grants::Unknown, Grants::Seen, Grants::Missing] {
+                for grants in [GrantState::Unknown, GrantState::Seen, GrantState::Missing] {
                     let readiness = Readiness {
                         link,
                         grants,
                         ledger,
                         detail: Vec::new(),
                     };
-                    let want = link && ledger && grants != Grants::Unknown;
+                    let want = link && ledger && grants != GrantState::Unknown;
                     assert_eq!(readiness.is_ready(), want, "{readiness:?}");
                     assert_eq!(
                         readiness.missing().is_empty(),
-                        want && grants == Grants::Seen,
+                        want && grants == GrantState::Seen,
                         "{readiness:?}"
                     );
                 }
@@ -140,7 +140,7 @@ mod tests {
         let detail = vec!["ejabberd 26.07".to_owned()];
         let poor = Readiness {
             link: true,
-            grants: Grants::Missing,
+            grants: GrantState::Missing,
             ledger: true,
             detail,
         };

@@ -51,11 +51,11 @@ impl Logins {
 }
 
 /// What a program is told when it cannot be answered.
-struct Wrong(StatusCode, String);
+struct BadLogin(StatusCode, String);
 
-impl IntoResponse for Wrong {
+impl IntoResponse for BadLogin {
     fn into_response(self) -> Response {
-        let Wrong(status, why) = self;
+        let BadLogin(status, why) = self;
         let mut answer = answer(status, &json!({ "error": why }));
         if status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer");
@@ -94,7 +94,7 @@ async fn admit(
 ) -> Response {
     let Some(token) = &logins.token else {
         let why = "this portcullis has no token for /v1: set `token_file` in [http] of its configuration, or PORTCULLIS_HTTP_TOKEN, and restart it";
-        return Wrong(StatusCode::NOT_FOUND, why.to_owned()).into_response();
+        return BadLogin(StatusCode::NOT_FOUND, why.to_owned()).into_response();
     };
     let given = headers
         .get(header::AUTHORIZATION)
@@ -107,21 +107,21 @@ async fn admit(
     let is_right: bool = digest(given).ct_eq(&digest(token.expose())).into();
     if !is_right {
         let why = "the header `Authorization: Bearer TOKEN` with the token of [http] is wanted";
-        return Wrong(StatusCode::UNAUTHORIZED, why.to_owned()).into_response();
+        return BadLogin(StatusCode::UNAUTHORIZED, why.to_owned()).into_response();
     }
     next.run(request).await
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a Result<Bytes, BytesRejection>) -> Result<T, Wrong> {
+fn read<'a, T: Deserialize<'a>>(body: &'a Result<Bytes, BytesRejection>) -> Result<T, BadLogin> {
     let body = body.as_ref().map_err(|why| match why.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Wrong(
+        StatusCode::PAYLOAD_TOO_LARGE => BadLogin(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("a request has at most {BODY} bytes; send a report in parts"),
         ),
-        status => Wrong(status, why.body_text()),
+        status => BadLogin(status, why.body_text()),
     })?;
     serde_json::from_slice(body).map_err(|why| {
-        Wrong(
+        BadLogin(
             StatusCode::BAD_REQUEST,
             format!("this is not the JSON that is wanted: {why}"),
         )
@@ -139,7 +139,7 @@ struct CheckIn {
 async fn check(
     State(logins): State<Logins>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Wrong> {
+) -> Result<Response, BadLogin> {
     let asked: CheckIn = read(&body)?;
     let (account, address) = who("", asked.account.as_deref(), asked.address.as_deref())?;
     let admission = &logins.admission;
@@ -186,8 +186,8 @@ fn who(
     place: &str,
     account: Option<&str>,
     address: Option<&str>,
-) -> Result<(Option<Account>, Option<IpAddr>), Wrong> {
-    let wrong = |why: String| Wrong(StatusCode::BAD_REQUEST, format!("{place}{why}"));
+) -> Result<(Option<Account>, Option<IpAddr>), BadLogin> {
+    let wrong = |why: String| BadLogin(StatusCode::BAD_REQUEST, format!("{place}{why}"));
     let read_account = |text: &str| {
         hook::account(text).ok_or_else(|| {
             wrong(format!(
@@ -233,11 +233,11 @@ struct LoginIn {
 async fn report(
     State(logins): State<Logins>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Wrong> {
+) -> Result<Response, BadLogin> {
     let report: ReportIn = read(&body)?;
     if report.logins.len() > LOGINS {
         let why = format!("a report holds at most {LOGINS} logins");
-        return Err(Wrong(StatusCode::BAD_REQUEST, why));
+        return Err(BadLogin(StatusCode::BAD_REQUEST, why));
     }
     let now = logins.engine.now();
     // All or nothing: whoever sends it again after an error must not count one twice.
@@ -251,7 +251,7 @@ async fn report(
     let wanted = logins.admission.count(attempts).map_err(|why| {
         tracing::error!(%why, "logins were not counted");
         let why = String::from("it could not be counted; see the log");
-        Wrong(StatusCode::INTERNAL_SERVER_ERROR, why)
+        BadLogin(StatusCode::INTERNAL_SERVER_ERROR, why)
     })?;
     if !wanted.is_empty()
         && let Err(why) = logins.admission.impose(wanted).await
@@ -262,10 +262,10 @@ async fn report(
     Ok(answer(StatusCode::OK, &json!({ "taken": taken })))
 }
 
-fn one(place: usize, login: &LoginIn, now: Timestamp) -> Result<Attempt, Wrong> {
+fn one(place: usize, login: &LoginIn, now: Timestamp) -> Result<Attempt, BadLogin> {
     let place = format!("logins[{place}].");
     who(&place, login.account.as_deref(), login.address.as_deref())?;
-    let wrong = |why: String| Wrong(StatusCode::BAD_REQUEST, format!("{place}{why}"));
+    let wrong = |why: String| BadLogin(StatusCode::BAD_REQUEST, format!("{place}{why}"));
     let at = match login.at.as_deref() {
         None => now,
         Some(text) => Timestamp::parse(text).ok_or_else(|| {

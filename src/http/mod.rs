@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-pub use health::{Grants, Readiness};
+pub use health::{GrantState, Readiness};
 pub use logins::Logins;
 
 /// How long open connections may take to end after the stop.
@@ -281,7 +281,7 @@ mod tests {
         assert!(answer.contains("cache-control: no-store"), "{answer}");
         running.set.send_replace(Readiness {
             link: true,
-            grants: Grants::Seen,
+            grants: GrantState::Seen,
             ledger: true,
             detail: vec![],
         });

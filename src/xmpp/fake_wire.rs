@@ -5,10 +5,10 @@ use tokio::sync::mpsc;
 use xmpp_parsers::jid::BareJid;
 
 use super::stanza::{NS_COMPONENT, Received, Top, parse};
-use super::wire::{Out, Wire};
+use super::wire::{Outgoing, Wire};
 
 /// What the server would read.
-pub(crate) struct OtherEnd(mpsc::UnboundedReceiver<Out>);
+pub(crate) struct OtherEnd(mpsc::UnboundedReceiver<Outgoing>);
 
 /// A wire of this domain that is up.
 pub(crate) fn up(domain: &str) -> (Wire, OtherEnd) {

@@ -16,7 +16,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::Jid;
 
 use super::payload::one_line;
-use super::stanza::{Kind, NS_COMPONENT, Received};
+use super::stanza::{NS_COMPONENT, Received, StanzaKind};
 use super::wire::{Unsent, Wire};
 
 /// Questions that may be open at once; more wait, on their own time limit.
@@ -46,7 +46,7 @@ impl Verb {
 
 /// One request of ours.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
+pub struct IqRequest {
     /// Who shall answer. The answer counts only if it comes from exactly this address.
     pub to: Jid,
     /// Our address: at or below our domain; `None` is the domain itself.
@@ -59,11 +59,11 @@ pub struct Question {
     pub timeout: Duration,
 }
 
-impl Question {
+impl IqRequest {
     /// A question from our domain.
     #[must_use]
     pub fn new(to: Jid, verb: Verb, payload: Element, timeout: Duration) -> Self {
-        Question {
+        IqRequest {
             to,
             from: None,
             verb,
@@ -80,7 +80,7 @@ impl Question {
     }
 
     fn into_iq(self, id: String) -> Iq {
-        let Question {
+        let IqRequest {
             to,
             from,
             verb,
@@ -110,7 +110,7 @@ impl Question {
 pub enum Unanswered {
     /// An error came back.
     #[error("the server refused ({0})")]
-    Refused(Refused),
+    Refused(StanzaRefusal),
     /// No answer in time. What was asked for may have been done nonetheless.
     #[error("the server did not answer")]
     Silent,
@@ -142,7 +142,7 @@ impl From<Unsent> for Unanswered {
 
 /// A stanza error (RFC 6120, 8.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct StanzaRefusal {
     /// Name of the defined condition, e.g. `forbidden`; `undefined-condition` if there was none.
     pub condition: String,
     /// Words of the other side.
@@ -152,7 +152,7 @@ pub struct Refused {
     pub is_wrapped: bool,
 }
 
-impl Refused {
+impl StanzaRefusal {
     /// Reads the `<error/>` child of a stanza, in any namespace; `undefined-condition` if there is none.
     #[must_use]
     pub fn read(stanza: &Element) -> Self {
@@ -163,7 +163,7 @@ impl Refused {
                 .find(|child| child.has_ns(NS_STANZAS) && child.name() != "text")
         });
         let text = error.and_then(|error| error.get_child("text", NS_STANZAS));
-        Refused {
+        StanzaRefusal {
             condition: condition
                 .map_or("undefined-condition", Element::name)
                 .to_owned(),
@@ -173,7 +173,7 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for StanzaRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.condition)?;
         match &self.text {
@@ -208,10 +208,10 @@ pub struct Asker {
 struct Open {
     /// Whom we asked, and therefore who may answer.
     peer: Jid,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<IqResult>,
 }
 
-type Answer = Result<Element, Unanswered>;
+type IqResult = Result<Element, Unanswered>;
 
 impl Asker {
     /// An asker over this wire. All stanzas that arrive must pass [`Asker::route`].
@@ -229,7 +229,7 @@ impl Asker {
     ///
     /// # Errors
     /// [`Unanswered`] when no result came back.
-    pub async fn ask(&self, question: Question) -> Result<Element, Unanswered> {
+    pub async fn ask(&self, question: IqRequest) -> Result<Element, Unanswered> {
         let mut sent = false;
         let limit = question.timeout;
         let asked = timeout(limit, self.ask_without_end(question, &mut sent)).await;
@@ -240,7 +240,7 @@ impl Asker {
         }))
     }
 
-    async fn ask_without_end(&self, question: Question, sent: &mut bool) -> Answer {
+    async fn ask_without_end(&self, question: IqRequest, sent: &mut bool) -> IqResult {
         let mut state = self.wire.state();
         let session = state.borrow_and_update().session;
         if session == 0 {
@@ -268,7 +268,7 @@ impl Asker {
         }
     }
 
-    fn enter(&self, peer: Jid) -> Result<(String, oneshot::Receiver<Answer>), Unanswered> {
+    fn enter(&self, peer: Jid) -> Result<(String, oneshot::Receiver<IqResult>), Unanswered> {
         let mut random = [0; 16];
         // Without randomness ids could be guessed: better not to ask.
         getrandom::fill(&mut random).map_err(|_| Unanswered::busy())?;
@@ -280,7 +280,7 @@ impl Asker {
 
     /// Takes an answer to a question of ours out of what arrives.
     pub fn route(&self, received: Received) -> Routed {
-        if received.kind != Kind::Iq {
+        if received.kind != StanzaKind::Iq {
             return Routed::NotMine(received);
         }
         let request = received.is_request();
@@ -327,9 +327,9 @@ fn is_echo(element: &Element) -> bool {
     element.children().any(|child| child.has_ns(NS_PRIVILEGE))
 }
 
-fn answer(element: Element) -> Answer {
+fn answer(element: Element) -> IqResult {
     if element.attr("type") == Some("error") && element.has_child("error", NS_COMPONENT) {
-        return Err(Unanswered::Refused(Refused::read(&element)));
+        return Err(Unanswered::Refused(StanzaRefusal::read(&element)));
     }
     Ok(element)
 }
@@ -373,14 +373,14 @@ mod tests {
         }
     }
 
-    fn question(to: impl AsRef<str>, seconds: u64) -> Question {
+    fn question(to: impl AsRef<str>, seconds: u64) -> IqRequest {
         let (to, payload) = (Jid::new(to.as_ref()).unwrap(), Element::bare("q", "u"));
-        Question::new(to, Verb::Get, payload, Duration::from_secs(seconds))
+        IqRequest::new(to, Verb::Get, payload, Duration::from_secs(seconds))
     }
 
     impl Scene {
         /// Asks `to`; gives the task and the id that went out.
-        async fn ask(&mut self, to: &str) -> (JoinHandle<Answer>, String) {
+        async fn ask(&mut self, to: &str) -> (JoinHandle<IqResult>, String) {
             let (asker, to) = (self.asker.clone(), to.to_owned());
             let task = tokio::spawn(async move { asker.ask(question(to, 5)).await });
             let sent = self.other.next().await.unwrap();
@@ -430,7 +430,7 @@ mod tests {
              <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no</text><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
         );
         scene.asker.route(received(&error));
-        let refused = Refused {
+        let refused = StanzaRefusal {
             condition: "forbidden".into(),
             text: Some("no".into()),
             is_wrapped: false,

@@ -23,12 +23,12 @@ use xmpp_parsers::jid::BareJid;
 use super::guard::Limits;
 use super::secret::Secret;
 use super::stanza::Received;
-use super::wire::{Out, Wire};
+use super::wire::{Outgoing, Wire};
 use backoff::{Patience, delay};
 use fast_path::FastPath;
 
 pub use cause::Cause;
-pub use connect::{Dial, Duplex, Line};
+pub use connect::{Connection, Dial, Duplex};
 pub use fast_path::InHand;
 pub use tls::Tls;
 
@@ -121,7 +121,7 @@ pub struct Link {
     settings: Settings,
     dial: Dial,
     wire: Wire,
-    queue: mpsc::UnboundedReceiver<Out>,
+    queue: mpsc::UnboundedReceiver<Outgoing>,
     events: mpsc::Sender<Incoming>,
     fast_path: FastPath,
 }

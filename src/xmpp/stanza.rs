@@ -21,7 +21,7 @@ const NS_XML: &str = "http://www.w3.org/XML/1998/namespace";
 
 /// The three kinds of stanza (RFC 6120, 8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum StanzaKind {
     /// `<iq/>`
     Iq,
     /// `<message/>`
@@ -49,7 +49,7 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
     /// What it is.
-    pub kind: Kind,
+    pub kind: StanzaKind,
     /// From whom, for whom.
     pub header: Header,
     /// All of it, in `jabber:component:accept`.
@@ -66,7 +66,7 @@ impl Received {
     /// An IQ that must be answered.
     #[must_use]
     pub fn is_request(&self) -> bool {
-        self.kind == Kind::Iq && matches!(self.type_(), "get" | "set")
+        self.kind == StanzaKind::Iq && matches!(self.type_(), "get" | "set")
     }
 
     /// The first child element: of an IQ, its payload.
@@ -82,12 +82,12 @@ pub struct Malformed {
     /// What is known of it.
     pub head: Head,
     /// What is wrong with it.
-    pub why: Wrong,
+    pub why: Defect,
 }
 
 /// What is wrong with a stanza.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Wrong {
+pub enum Defect {
     /// The guard skipped it.
     #[error("{0}")]
     Excess(#[from] Excess),
@@ -147,7 +147,7 @@ pub fn parse(frame: &[u8]) -> Top {
         Ok(element) => sort(element),
         Err(error) => Top::Malformed(Malformed {
             head: guard::head_of(frame),
-            why: Wrong::Xml(error.to_string()),
+            why: Defect::Xml(error.to_string()),
         }),
     }
 }
@@ -155,9 +155,9 @@ pub fn parse(frame: &[u8]) -> Top {
 fn sort(element: Element) -> Top {
     if element.has_ns(NS_COMPONENT) {
         let kind = match element.name() {
-            "iq" => Kind::Iq,
-            "message" => Kind::Message,
-            "presence" => Kind::Presence,
+            "iq" => StanzaKind::Iq,
+            "message" => StanzaKind::Message,
+            "presence" => StanzaKind::Presence,
             "handshake" => return Top::Handshake,
             other => return Top::Unknown(other.to_owned()),
         };
@@ -179,23 +179,23 @@ fn sort(element: Element) -> Top {
     Top::Unknown(element.name().to_owned())
 }
 
-fn header(kind: Kind, element: &Element) -> Result<Header, Wrong> {
+fn header(kind: StanzaKind, element: &Element) -> Result<Header, Defect> {
     let jid = |name| element.attr(name).and_then(|text| Jid::from_str(text).ok());
     let header = Header {
-        from: jid("from").ok_or(Wrong::From)?,
-        to: jid("to").ok_or(Wrong::To)?,
+        from: jid("from").ok_or(Defect::From)?,
+        to: jid("to").ok_or(Defect::To)?,
         id: element.attr("id").map(str::to_owned),
         type_: element.attr("type").map(str::to_owned),
         lang: element.attr_ns(NS_XML, "lang").map(str::to_owned),
     };
-    if kind == Kind::Iq {
+    if kind == StanzaKind::Iq {
         if header.id.is_none() {
-            return Err(Wrong::NoId);
+            return Err(Defect::NoId);
         }
         match header.type_.as_deref() {
-            Some("get" | "set") if element.children().count() != 1 => return Err(Wrong::Children),
+            Some("get" | "set") if element.children().count() != 1 => return Err(Defect::Children),
             Some("get" | "set" | "result" | "error") => {}
-            _ => return Err(Wrong::Type),
+            _ => return Err(Defect::Type),
         }
     }
     Ok(header)
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    fn wrong(text: &str) -> Wrong {
+    fn wrong(text: &str) -> Defect {
         match top(text) {
             Top::Malformed(malformed) => malformed.why,
             other => panic!("{other:?}"),
@@ -268,7 +268,7 @@ mod tests {
         let received = received(
             "<iq type='get' id='a' from='Alice@EXAMPLE.org/Phone' to='bot.example' xml:lang='de'><ping xmlns='urn:xmpp:ping'/></iq>",
         );
-        assert_eq!(received.kind, Kind::Iq);
+        assert_eq!(received.kind, StanzaKind::Iq);
         assert_eq!(received.header.from.as_str(), "alice@example.org/Phone");
         assert_eq!(received.header.lang.as_deref(), Some("de"));
         assert!(received.is_request());
@@ -295,24 +295,27 @@ mod tests {
     fn requests_without_exactly_one_child_and_other_faults_are_told_apart() {
         assert_eq!(
             wrong("<iq type='get' id='a' from='a@b' to='c'/>"),
-            Wrong::Children
+            Defect::Children
         );
         assert_eq!(
             wrong("<iq type='get' id='a' from='a@b' to='c'><x/><y/></iq>"),
-            Wrong::Children
+            Defect::Children
         );
         assert_eq!(
             wrong("<iq type='got' id='a' from='a@b' to='c'><x/></iq>"),
-            Wrong::Type
+            Defect::Type
         );
-        assert_eq!(wrong("<iq id='a' from='a@b' to='c'><x/></iq>"), Wrong::Type);
+        assert_eq!(
+            wrong("<iq id='a' from='a@b' to='c'><x/></iq>"),
+            Defect::Type
+        );
         assert_eq!(
             wrong("<iq type='get' from='a@b' to='c'><x/></iq>"),
-            Wrong::NoId
+            Defect::NoId
         );
-        assert_eq!(wrong("<message to='c'/>"), Wrong::From);
-        assert_eq!(wrong("<message from='@b' to='c'/>"), Wrong::From);
-        assert_eq!(wrong("<message from='a@b' to='c@'/>"), Wrong::To);
+        assert_eq!(wrong("<message to='c'/>"), Defect::From);
+        assert_eq!(wrong("<message from='@b' to='c'/>"), Defect::From);
+        assert_eq!(wrong("<message from='a@b' to='c@'/>"), Defect::To);
     }
 
     #[test]
@@ -330,7 +333,7 @@ mod tests {
             )) else {
                 panic!("{inner:?} was taken");
             };
-            assert!(matches!(malformed.why, Wrong::Xml(_)), "{inner:?}");
+            assert!(matches!(malformed.why, Defect::Xml(_)), "{inner:?}");
             assert_eq!(malformed.head.id.as_deref(), Some("a<"));
         }
     }

@@ -51,7 +51,7 @@ pub enum Unsent {
 
 /// What happened on the link since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct LinkTally {
     /// Stanzas handed on.
     pub received: u64,
     /// Malformed or over-limit requests answered with an error.
@@ -65,7 +65,7 @@ pub struct Tally {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct LinkCounters {
     pub(super) received: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -75,7 +75,7 @@ pub(super) struct Counters {
 
 /// Whether there is a connection. Sessions count from 1; 0 is none.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(super) struct LinkState {
     pub(super) session: u64,
     pub(super) trouble: Option<Arc<str>>,
 }
@@ -90,16 +90,16 @@ pub struct Wire {
 struct Shared {
     domain: BareJid,
     most: usize,
-    queue: mpsc::UnboundedSender<Out>,
+    queue: mpsc::UnboundedSender<Outgoing>,
     room: Arc<Semaphore>,
-    state: watch::Sender<State>,
-    counters: Arc<Counters>,
+    state: watch::Sender<LinkState>,
+    counters: Arc<LinkCounters>,
     renewal: Notify,
 }
 
 /// A stanza that waits to be written, holding its share of [`WAITING_BYTES`].
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct Outgoing {
     pub(super) session: u64,
     pub(super) bytes: Vec<u8>,
     _room: OwnedSemaphorePermit,
@@ -113,7 +113,7 @@ struct Checked {
 }
 
 impl Wire {
-    pub(super) fn new(domain: BareJid, most: usize) -> (Wire, mpsc::UnboundedReceiver<Out>) {
+    pub(super) fn new(domain: BareJid, most: usize) -> (Wire, mpsc::UnboundedReceiver<Outgoing>) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let shared = Shared {
             domain,
@@ -187,10 +187,10 @@ impl Wire {
 
     /// What happened so far.
     #[must_use]
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> LinkTally {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.shared.counters;
-        Tally {
+        LinkTally {
             received: read(&counters.received),
             refused: read(&counters.refused),
             dropped: read(&counters.dropped),
@@ -256,7 +256,7 @@ impl Wire {
         if self.session() != session {
             return Err(Unsent::Down);
         }
-        let out = Out {
+        let out = Outgoing {
             session,
             bytes: checked.bytes,
             _room: room,
@@ -323,11 +323,11 @@ impl Wire {
         self.shared.state.borrow().session
     }
 
-    pub(super) fn state(&self) -> watch::Receiver<State> {
+    pub(super) fn state(&self) -> watch::Receiver<LinkState> {
         self.shared.state.subscribe()
     }
 
-    pub(super) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &LinkCounters {
         &self.shared.counters
     }
 
@@ -339,7 +339,7 @@ impl Wire {
             .sessions
             .fetch_add(1, Ordering::Relaxed)
             + 1;
-        self.shared.state.send_replace(State {
+        self.shared.state.send_replace(LinkState {
             session,
             trouble: None,
         });
@@ -348,7 +348,7 @@ impl Wire {
 
     /// There is no session, and that is why.
     pub(super) fn close(&self, trouble: Option<String>) {
-        self.shared.state.send_replace(State {
+        self.shared.state.send_replace(LinkState {
             session: 0,
             trouble: trouble.map(Arc::from),
         });
@@ -410,7 +410,7 @@ mod tests {
     use xmpp_parsers::message::Message;
     use xmpp_parsers::presence::Presence;
 
-    fn wire(most: usize) -> (Wire, mpsc::UnboundedReceiver<Out>) {
+    fn wire(most: usize) -> (Wire, mpsc::UnboundedReceiver<Outgoing>) {
         let (wire, waiting) = Wire::new(BareJid::new("bot.example").unwrap(), most);
         wire.open();
         (wire, waiting)
@@ -426,7 +426,7 @@ mod tests {
             .into()
     }
 
-    fn written(waiting: &mut mpsc::UnboundedReceiver<Out>) -> String {
+    fn written(waiting: &mut mpsc::UnboundedReceiver<Outgoing>) -> String {
         String::from_utf8(waiting.try_recv().unwrap().bytes).unwrap()
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::xmpp::guard::STANZA_BYTES;
-use portcullis::xmpp::iq::{Asker, Question, Routed, Unanswered, Verb};
+use portcullis::xmpp::iq::{Asker, IqRequest, Routed, Unanswered, Verb};
 use portcullis::xmpp::link::{Cause, Fatal, INCOMING, Incoming, Link, Settings, Tls};
-use portcullis::xmpp::stanza::{Kind, Received};
+use portcullis::xmpp::stanza::{Received, StanzaKind};
 use portcullis::xmpp::wire::{Unsent, Wire};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -76,7 +76,7 @@ impl Scene {
     async fn check_alive(&mut self, peer: &mut Peer) {
         peer.say("<message from='alice@example.org/x' to='portcullis.example.org'><body>still there</body></message>").await;
         let received = self.stanza().await;
-        assert_eq!(received.kind, Kind::Message);
+        assert_eq!(received.kind, StanzaKind::Message);
         assert_eq!(received.payload().unwrap().text(), "still there");
     }
 }
@@ -369,7 +369,7 @@ async fn a_lost_connection_comes_back_soon_and_fails_what_was_open() {
     let question = tokio::spawn(async move {
         let payload = Element::bare("query", "u");
         asker
-            .ask(Question::new(
+            .ask(IqRequest::new(
                 jid("example.org/x"),
                 Verb::Get,
                 payload,
@@ -526,7 +526,7 @@ async fn a_slow_program_holds_the_reader_but_not_the_writer() {
     // Not even for minutes is that taken for a silent server.
     tokio::time::sleep(Duration::from_secs(300)).await;
     for _ in 0..600 {
-        assert_eq!(scene.stanza().await.kind, Kind::Presence);
+        assert_eq!(scene.stanza().await.kind, StanzaKind::Presence);
     }
     scene.check_alive(&mut reading).await;
 }

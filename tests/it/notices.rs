@@ -47,7 +47,7 @@ impl Tower {
     fn told(&mut self, can: bool) -> Vec<Notice> {
         let news: Vec<_> = std::iter::from_fn(|| self.hearing.now()).collect();
         let missed: Vec<_> = self.hearing.missed().collect();
-        let mut stanzas = self.bot.notices.hear(&news, &missed, can);
+        let mut stanzas = self.bot.notices.offer(&news, &missed, can);
         stanzas.extend(self.bot.notices.due(can, false).0);
         stanzas.into_iter().map(|one| read(element(one))).collect()
     }

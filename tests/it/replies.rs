@@ -58,7 +58,7 @@ async fn guesser(bot: &Bot, hearing: &mut Hearing, address: &str) -> Ours {
         bot.world.admission.report(vec![attempt]).await.unwrap();
     }
     let news: Vec<_> = std::iter::from_fn(|| hearing.now()).collect();
-    let stanza = bot.notices.hear(&news, &[], true).remove(0);
+    let stanza = bot.notices.offer(&news, &[], true).remove(0);
     read(&element(stanza))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use minidom::Element;
 use portcullis::command::Context;
 use portcullis::core::{Role, Timestamp};
-use portcullis::front::rooms::{Grants, SILENCE, Settings};
+use portcullis::front::rooms::{RoleGrants, SILENCE, Settings};
 use portcullis::front::{Bot, Notices, Router};
 use portcullis::xmpp::iq::{Asker, Routed};
 use portcullis::xmpp::link::{Incoming, Link};
@@ -42,7 +42,7 @@ fn ops(audit: bool) -> Settings {
         room: BareJid::new(ROOM).unwrap(),
         nick: "portcullis".into(),
         password: None,
-        grants: Grants {
+        grants: RoleGrants {
             owner: Role::Admin,
             admin: Role::Moderator,
             member: Role::Viewer,

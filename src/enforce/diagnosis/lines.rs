@@ -1,13 +1,13 @@
 //! The exact lines to add on a server, and where they go.
 
-use crate::enforce::probe::Kind;
+use crate::enforce::probe::Software;
 
 /// How the component gets its rights on a virtual host; for an unknown kind of server those of both.
-pub(super) fn rights(kind: Kind, vhost: &str, component: &str) -> String {
+pub(super) fn rights(kind: Software, vhost: &str, component: &str) -> String {
     match kind {
-        Kind::Ejabberd => ejabberd_rights(component),
-        Kind::Prosody => prosody_rights(vhost, component),
-        Kind::Unknown => format!(
+        Software::Ejabberd => ejabberd_rights(component),
+        Software::Prosody => prosody_rights(vhost, component),
+        Software::Unknown => format!(
             "{}\n\n{}",
             ejabberd_rights(component),
             prosody_rights(vhost, component)
@@ -16,11 +16,11 @@ pub(super) fn rights(kind: Kind, vhost: &str, component: &str) -> String {
 }
 
 /// How the hook module is put on a server; for an unknown kind of server on both.
-pub(super) fn module(kind: Kind, vhost: &str, component: &str) -> String {
+pub(super) fn module(kind: Software, vhost: &str, component: &str) -> String {
     match kind {
-        Kind::Ejabberd => ejabberd_module(component),
-        Kind::Prosody => prosody_module(vhost, component),
-        Kind::Unknown => format!(
+        Software::Ejabberd => ejabberd_module(component),
+        Software::Prosody => prosody_module(vhost, component),
+        Software::Unknown => format!(
             "{}\n\n{}",
             ejabberd_module(component),
             prosody_module(vhost, component)

@@ -14,10 +14,10 @@ use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
 use crate::enforce::native_hash::native_hash;
 use crate::enforce::privilege::NS_PRIVILEGE;
-use crate::enforce::record::{NS_BANNED, Record};
+use crate::enforce::record::{BanRecord, NS_BANNED};
 use crate::gate::ports::{Held, Server};
 use crate::xmpp::fake_wire;
-use crate::xmpp::iq::{Question, Refused, Verb};
+use crate::xmpp::iq::{IqRequest, StanzaRefusal, Verb};
 use crate::xmpp::payload::hook;
 use crate::xmpp::payload::set;
 use crate::xmpp::stanza::{Header, Received};
@@ -76,7 +76,7 @@ fn fake(make: Make) -> Shared {
 }
 
 fn refused(condition: &str) -> Unanswered {
-    Unanswered::Refused(Refused {
+    Unanswered::Refused(StanzaRefusal {
         condition: condition.into(),
         text: None,
         is_wrapped: false,
@@ -98,11 +98,11 @@ impl Fake {
         };
         let payload = asked.payload().unwrap().clone();
         let to = asked.header.to.clone();
-        let mut iq = match self.answer(&Question::new(to, verb, payload, Duration::ZERO)) {
+        let mut iq = match self.answer(&IqRequest::new(to, verb, payload, Duration::ZERO)) {
             Ok(iq) => iq,
             Err(Unanswered::Silent) => return None,
             Err(Unanswered::Echoed) => asked.element.clone(),
-            Err(Unanswered::Refused(Refused { condition, .. })) => format!(
+            Err(Unanswered::Refused(StanzaRefusal { condition, .. })) => format!(
                 "<iq xmlns='jabber:component:accept' type='error'><error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
             )
             .parse()
@@ -119,7 +119,7 @@ impl Fake {
         Some(fake_wire::received(&String::from(&iq)))
     }
 
-    fn answer(&mut self, question: &Question) -> Result<Element, Unanswered> {
+    fn answer(&mut self, question: &IqRequest) -> Result<Element, Unanswered> {
         if self.deaf {
             return Err(Unanswered::Silent);
         }
@@ -151,7 +151,7 @@ impl Fake {
         }))
     }
 
-    fn privileged(&mut self, question: &Question) -> Result<Element, Unanswered> {
+    fn privileged(&mut self, question: &IqRequest) -> Result<Element, Unanswered> {
         let inner = question.payload.children().next().unwrap();
         assert_eq!(inner.attr("type"), Some(question.verb.as_str()));
         assert_eq!(inner.attr("from"), Some(question.to.as_str()));
@@ -394,7 +394,7 @@ fn server(fake: &Shared, cookie: Option<&str>) -> Arc<XmppServer> {
                 .unwrap(),
             cookie: cookie.map(|cookie| Secret::new(cookie.into())),
             hook_hosts: Vec::new(),
-            limits: Limits::default(),
+            limits: Timeouts::default(),
         },
     )
 }
@@ -406,7 +406,7 @@ fn message(from: &str, inner: &str) -> Received {
         Jid::new("portcullis.localhost").unwrap(),
     );
     Received {
-        kind: Stanza::Message,
+        kind: StanzaKind::Message,
         header: Header {
             from,
             to,
@@ -564,7 +564,7 @@ async fn without_a_cookie_the_hash_is_learnt_where_the_server_tells_it() {
         Ok(Held::Enforced)
     );
     assert!(locked(&fake).is_banned("alice@localhost"));
-    let record = Record::parse(&locked(&fake).records["alice@localhost"]);
+    let record = BanRecord::parse(&locked(&fake).records["alice@localhost"]);
     assert_eq!(
         record.ours.map(|ours| ours.id),
         Some(17),
@@ -654,20 +654,20 @@ async fn a_record_with_a_password_is_never_emptied() {
             .ends_with("ejabberdctl unban_account alice localhost"),
         "{told}"
     );
-    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).holds_password());
+    assert!(BanRecord::parse(&locked(&fake).records["alice@localhost"]).holds_password());
     assert_eq!(
         server.enforce(&ban("alice@localhost")).await,
         Ok(Held::Enforced)
     );
     assert!(
-        Record::parse(&locked(&fake).records["alice@localhost"]).holds_password(),
+        BanRecord::parse(&locked(&fake).records["alice@localhost"]).holds_password(),
         "our ban keeps it"
     );
     server
         .release(&ban("alice@localhost").subject)
         .await
         .unwrap_err();
-    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).holds_password());
+    assert!(BanRecord::parse(&locked(&fake).records["alice@localhost"]).holds_password());
 }
 
 #[tokio::test(start_paused = true)]
@@ -680,7 +680,7 @@ async fn prosody_disables_exports_and_enables() {
     );
     assert!(locked(&fake).disabled.contains("alice@localhost"));
     assert_eq!(
-        Record::parse(&locked(&fake).records["alice@localhost"]).reason,
+        BanRecord::parse(&locked(&fake).records["alice@localhost"]).reason,
         "spam"
     );
     assert_eq!(
@@ -688,7 +688,7 @@ async fn prosody_disables_exports_and_enables() {
         Ok(())
     );
     assert!(locked(&fake).disabled.is_empty());
-    assert!(Record::parse(&locked(&fake).records["alice@localhost"]).is_empty());
+    assert!(BanRecord::parse(&locked(&fake).records["alice@localhost"]).is_empty());
     assert!(
         why(server.enforce(&ban("nobody@localhost")).await)
             .contains("There is no account nobody@localhost")

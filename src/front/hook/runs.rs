@@ -15,7 +15,7 @@ const RUNS: usize = 512;
 
 /// One page that was given, of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct SyncRun {
     name: u64,
     /// Up to where the pages have come.
     pub(super) since: Seq,
@@ -26,7 +26,7 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Runs {
     next: u64,
-    open: VecDeque<Run>,
+    open: VecDeque<SyncRun>,
 }
 
 impl Default for Runs {
@@ -46,12 +46,12 @@ impl Runs {
         }
         let name = self.next;
         self.next += 1;
-        self.open.push_back(Run { name, since, begun });
+        self.open.push_back(SyncRun { name, since, begun });
         name
     }
 
     /// The page a number stands for. It may be asked for again: answers get lost.
-    pub(super) fn begun(&self, name: u64) -> Option<Run> {
+    pub(super) fn begun(&self, name: u64) -> Option<SyncRun> {
         self.open.iter().find(|run| run.name == name).copied()
     }
 }

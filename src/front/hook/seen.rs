@@ -10,13 +10,13 @@ use crate::xmpp::payload::hook::Report;
 const REMEMBERED: usize = 32_768;
 
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenReports {
     keys: HashSet<u64>,
     order: VecDeque<u64>,
     hasher: RandomState,
 }
 
-impl Seen {
+impl SeenReports {
     /// The logins of a report that did not come before.
     pub(super) fn new_ones(&mut self, vhost: &str, report: Report) -> Vec<Attempt> {
         if let Some(batch) = &report.batch {
@@ -70,12 +70,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::Timestamp;
-    use crate::xmpp::payload::hook::{NS_HOOK, Request};
+    use crate::xmpp::payload::hook::{HookRequest, NS_HOOK};
 
     fn report(batch: &str, logins: &str) -> Report {
         let text = format!("<report xmlns='{NS_HOOK}' node='n' {batch}>{logins}</report>");
-        match Request::read(&text.parse().unwrap(), false, Timestamp::from_millis(0)) {
-            Ok(Request::Report(report)) => report,
+        match HookRequest::read(&text.parse().unwrap(), false, Timestamp::from_millis(0)) {
+            Ok(HookRequest::Report(report)) => report,
             other => panic!("{other:?}"),
         }
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_report_that_comes_again_is_not_counted_again() {
-        let mut seen = Seen::default();
+        let mut seen = SeenReports::default();
         let mut count = |batch: &str, logins: &str| seen.new_ones("v", report(batch, logins)).len();
         assert_eq!(count("batch='1'", &ONE.repeat(2)), 2);
         assert_eq!(count("batch='1'", &ONE.repeat(2)), 0);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_bound() {
-        let mut seen = Seen::default();
+        let mut seen = SeenReports::default();
         for batch in 0..REMEMBERED + 10 {
             seen.new_ones("v", report(&format!("batch='{batch}'"), ONE));
         }

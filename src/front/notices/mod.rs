@@ -1,19 +1,19 @@
 //! Tells people what happened without being asked, and never more than they can read.
 //!
 //! What happened arrives as values from [`gate::notices`](crate::gate::notices); who wants to hear it stands in the
-//! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`ear`]; words are found in [`render`].
+//! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`throttle`]; words are found in [`render`].
 //! Nothing here changes anything, and nobody waits for it.
 //!
 //! **To whom.** To rooms that an admin has chosen topics for, as long as we are in. And to the bare address of everybody with a role who watches the topic, as a chat message that the server
 //! keeps for who is away: an admin wants to find it in the morning. So that no mailbox overflows, somebody without a
-//! sign of life (a receipt, a line, a presence, a form) gets at most [`UNSEEN`](ear::UNSEEN) messages a day; the rest is
+//! sign of life (a receipt, a line, a presence, a form) gets at most [`UNSEEN`](throttle::UNSEEN) messages a day; the rest is
 //! told in sum with the first sign of life. What happens while the link is down, or in quiet hours, is told in sum
 //! behind it.
 
-pub mod ear;
+mod digest;
 mod render;
-mod tally;
 mod text;
+pub mod throttle;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 
 use super::bot::Bot;
-use super::said::{self, About};
+use super::sent::{self, About};
 use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::engine::Engine;
@@ -37,10 +37,10 @@ use crate::gate::notices::{Hearing, News, Told};
 use crate::gate::ports::Standing;
 use crate::xmpp::payload::hints;
 use crate::xmpp::wire::Wire;
-use ear::{Ear, Out};
-use render::Notice;
+use render::NoticeText;
+use throttle::{Due, Throttle};
 
-pub use ear::Settings;
+pub use throttle::Settings;
 
 /// How many pieces of news are looked at before something is said.
 const AT_ONCE: usize = 256;
@@ -51,13 +51,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Notices {
     bot: Arc<Bot>,
     settings: ArcSwap<Settings>,
-    ears: Mutex<HashMap<BareJid, Ear>>,
+    throttles: Mutex<HashMap<BareJid, Throttle>>,
     /// Somebody is there again to whom something is owed, or work of a form is done.
     pub(super) wake: Arc<Notify>,
 }
 
 /// One who may be told something.
-struct Hearer {
+struct Recipient {
     jid: BareJid,
     is_room: bool,
     rights: Rights,
@@ -70,7 +70,7 @@ impl Notices {
         Arc::new(Notices {
             bot,
             settings: ArcSwap::default(),
-            ears: Mutex::default(),
+            throttles: Mutex::default(),
             wake: Arc::default(),
         })
     }
@@ -82,46 +82,48 @@ impl Notices {
 
     /// A stanza of somebody with a role came: they are there.
     pub(super) fn seen(&self, jid: &Jid) {
-        if let Some(ear) = self.ears().get_mut(&jid.to_bare()) {
-            ear.seen();
+        if let Some(throttle) = self.throttles().get_mut(&jid.to_bare()) {
+            throttle.seen();
             self.wake.notify_one();
         }
     }
 
-    fn ears(&self) -> MutexGuard<'_, HashMap<BareJid, Ear>> {
-        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+    fn throttles(&self) -> MutexGuard<'_, HashMap<BareJid, Throttle>> {
+        self.throttles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what happened; gives back what is told now. `can`: the link is up.
-    pub fn hear(&self, news: &[Told], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
+    pub fn offer(&self, news: &[Told], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
         let gate = &self.bot.context.gate;
         let (now, settings) = (gate.now(), **self.settings.load());
-        let hearers = self.hearers();
+        let recipients = self.recipients();
         let mut out = Vec::new();
-        let mut ears = self.ears();
-        ears.retain(|jid, _| hearers.iter().any(|hearer| hearer.jid == *jid));
-        for hearer in &hearers {
-            let ear = ears.entry(hearer.jid.clone()).or_default();
-            ear.keep(|topic| hearer.watch.wants(topic));
-            let can = can && can_hear(ear, hearer, now);
+        let mut throttles = self.throttles();
+        throttles.retain(|jid, _| recipients.iter().any(|recipient| recipient.jid == *jid));
+        for recipient in &recipients {
+            let throttle = throttles.entry(recipient.jid.clone()).or_default();
+            throttle.keep(|topic| recipient.watch.wants(topic));
+            let can = can && can_receive(throttle, recipient, now);
             for told in news {
                 let topic = told.news.topic();
-                let Some(topic) = topic.filter(|topic| hearer.watch.wants(*topic)) else {
+                let Some(topic) = topic.filter(|topic| recipient.watch.wants(*topic)) else {
                     continue;
                 };
-                if is_own(&told.news, &hearer.jid) || !may_see(&hearer.rights, &told.news) {
+                if is_own(&told.news, &recipient.jid) || !may_see(&recipient.rights, &told.news) {
                     continue;
                 }
                 let network = |net: IpNet| gate.policy().rules.reach.network(net.addr());
-                let told = ear.hear(told, topic, now, settings, can, |held| {
+                let told = throttle.offer(told, topic, now, settings, can, |held| {
                     held.add(&told.news, now, network);
                 });
-                out.extend(told.and_then(|one| self.notice(hearer, ear, &[one], now)));
+                out.extend(told.and_then(|one| self.notice(recipient, throttle, &[one], now)));
             }
             for (topic, number) in missed {
                 // What was on which virtual host, nobody knows any more.
-                if hearer.watch.wants(*topic) && hearer.rights.see_all() {
-                    ear.miss(*topic, *number, now, settings);
+                if recipient.watch.wants(*topic) && recipient.rights.see_all() {
+                    throttle.count_missed(*topic, *number, now, settings);
                 }
             }
         }
@@ -135,27 +137,34 @@ impl Notices {
             true => self.unseen(now, is_end),
             false => (Vec::new(), None),
         };
-        let mut ears = self.ears();
-        for hearer in self.hearers() {
-            let Some(ear) = ears.get_mut(&hearer.jid) else {
+        let mut throttles = self.throttles();
+        for recipient in self.recipients() {
+            let Some(throttle) = throttles.get_mut(&recipient.jid) else {
                 continue;
             };
-            ear.keep(|topic| hearer.watch.wants(topic));
-            if !can || !can_hear(ear, &hearer, now) {
+            throttle.keep(|topic| recipient.watch.wants(topic));
+            if !can || !can_receive(throttle, &recipient, now) {
                 continue;
             }
-            let (ones, sums): (Vec<Out>, Vec<Out>) = ear
+            let (ones, sums): (Vec<Due>, Vec<Due>) = throttle
                 .due(now, settings, is_end)
                 .into_iter()
-                .partition(|out| matches!(out, Out::One(_)));
+                .partition(|out| matches!(out, Due::One(_)));
             for one in ones {
-                out.extend(self.notice(&hearer, ear, &[one], now));
+                out.extend(self.notice(&recipient, throttle, &[one], now));
             }
             if !sums.is_empty() {
-                out.extend(self.notice(&hearer, ear, &sums, now));
+                out.extend(self.notice(&recipient, throttle, &sums, now));
             }
         }
-        (out, ears.values().filter_map(Ear::next).chain(next).min())
+        (
+            out,
+            throttles
+                .values()
+                .filter_map(Throttle::next)
+                .chain(next)
+                .min(),
+        )
     }
 
     /// What came of forms at which nobody looked again.
@@ -163,8 +172,8 @@ impl Notices {
         let (told, next) = self.bot.forms.unseen(now, is_end);
         let message = |(jid, text): (Jid, String)| {
             let jid = jid.to_bare();
-            let id = said::fresh_id();
-            self.bot.said.note(&jid, &id, &text, About::Nobody);
+            let id = sent::fresh_id();
+            self.bot.sent.note(&jid, &id, &text, About::Nobody);
             Stanza::Message(self.unasked(&jid, id, text, Vec::new()))
         };
         (told.into_iter().map(message).collect(), next)
@@ -186,7 +195,7 @@ impl Notices {
     }
 
     /// Everybody with a role who wants to hear anything.
-    fn hearers(&self) -> Vec<Hearer> {
+    fn recipients(&self) -> Vec<Recipient> {
         let roles = self.bot.context.roles.load();
         let people = roles.everybody().map(|jid| {
             let rights = roles.of(&Jid::from(jid.clone()));
@@ -197,7 +206,7 @@ impl Notices {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
                 let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
                 let watch = wish.unwrap_or_else(|| Watch::usual_for(rights.highest()));
-                Hearer {
+                Recipient {
                     jid,
                     is_room: false,
                     rights,
@@ -207,7 +216,7 @@ impl Notices {
             // An admin has chosen for it, and knows who is in there.
             let rooms = ledger.watches().filter_map(|(subject, watch)| {
                 let jid = subject.account()?.to_jid()?;
-                self.bot.rooms.are_in(&jid).then(|| Hearer {
+                self.bot.rooms.are_in(&jid).then(|| Recipient {
                     jid,
                     is_room: true,
                     rights: Rights::everywhere(Role::Admin),
@@ -215,63 +224,65 @@ impl Notices {
                 })
             });
             let all = people.map(with_watch).chain(rooms);
-            all.filter(|hearer| !hearer.watch.is_off()).collect()
+            all.filter(|recipient| !recipient.watch.is_off()).collect()
         })
     }
 
     /// The message; `None`: we have left the room.
     fn notice(
         &self,
-        hearer: &Hearer,
-        ear: &mut Ear,
-        out: &[Out],
+        recipient: &Recipient,
+        throttle: &mut Throttle,
+        out: &[Due],
         now: Timestamp,
     ) -> Option<Stanza> {
         let notice = match out {
-            [Out::One(told)] => {
+            [Due::One(told)] => {
                 let subject = told.news.subject();
-                let role = subject.map_or(hearer.rights.highest(), |one| hearer.rights.over(&one));
+                let role = subject.map_or(recipient.rights.highest(), |one| {
+                    recipient.rights.over(&one)
+                });
                 render::one(told, &self.bot.context.gate).for_role(role)
             }
-            sums => Notice {
+            sums => NoticeText {
                 lines: sums
                     .iter()
                     .flat_map(|out| match out {
-                        Out::Sum(topic, tally) => render::sum(*topic, tally, now),
-                        Out::One(_) => Vec::new(),
+                        Due::Sum(topic, tally) => render::sum(*topic, tally, now),
+                        Due::One(_) => Vec::new(),
                     })
                     .collect(),
                 actions: Vec::new(),
                 about: About::Nobody,
             },
         };
-        if hearer.is_room {
+        if recipient.is_room {
             let about = notice.about.clone();
             let text = notice.text();
             let message = self
                 .bot
                 .rooms
-                .say(&hearer.jid, &text, vec![hints::unstyled()])?;
-            self.bot.said.note_message(&hearer.jid, &message, &about);
+                .say(&recipient.jid, &text, vec![hints::unstyled()])?;
+            self.bot.sent.note_message(&recipient.jid, &message, &about);
             return Some(Stanza::Message(message));
         }
         let text = phrases::plain(&notice.text());
-        ear.sent(now);
-        let id = said::fresh_id();
-        self.bot.said.note(&hearer.jid, &id, &text, notice.about);
+        throttle.sent(now);
+        let id = sent::fresh_id();
+        self.bot.sent.note(&recipient.jid, &id, &text, notice.about);
         let quick = hints::quick(&notice.actions);
-        let message = self.unasked(&hearer.jid, id, text, quick);
+        let message = self.unasked(&recipient.jid, id, text, quick);
         Some(Stanza::Message(message))
     }
 }
 
 /// Whether anything can be told to somebody now.
-fn can_hear(ear: &mut Ear, hearer: &Hearer, now: Timestamp) -> bool {
+fn can_receive(throttle: &mut Throttle, recipient: &Recipient, now: Timestamp) -> bool {
     const MINUTE: i64 = 60_000;
     let minute = now.as_millis().div_euclid(MINUTE).rem_euclid(24 * 60);
     let minute = u16::try_from(minute).unwrap_or_default();
-    let quiet = hearer.watch.quiet;
-    quiet.is_none_or(|quiet| quiet.left(minute).is_none()) && ear.may_get_more(now)
+    let quiet = recipient.watch.quiet;
+    quiet.is_none_or(|quiet| quiet.left(minute).is_none()) && throttle.may_get_more(now)
 }
 
 /// Whether somebody may hear of it: what is on their virtual hosts; what is of the whole server, who sees everything.
@@ -315,7 +326,7 @@ pub async fn run(
                     break;
                 }
                 let missed: Vec<_> = hearing.missed().collect();
-                wire.send_all(notices.hear(&news, &missed, can)).await;
+                wire.send_all(notices.offer(&news, &missed, can)).await;
             }
             _ = standing.changed() => {}
             () = notices.wake.notified() => {}
@@ -325,6 +336,6 @@ pub async fn run(
     let news: Vec<Told> = std::iter::from_fn(|| hearing.now()).collect();
     let missed: Vec<_> = hearing.missed().collect();
     let can = standing.borrow().linked;
-    wire.send_all(notices.hear(&news, &missed, can)).await;
+    wire.send_all(notices.offer(&news, &missed, can)).await;
     wire.send_all(notices.due(can, true).0).await;
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::tally::{Count, Group, NETWORKS, Tally};
+use super::digest::{Count, Digest, Group, NETWORKS};
 use super::text;
 use crate::command::{self, phrases};
 use crate::core::{
     BanChange, BanRuling, Change, ExemptionRuling, Origin, Role, Ruling, Subject, Timestamp, Topic,
 };
 use crate::engine::Engine;
-use crate::front::said::About;
+use crate::front::sent::About;
 use crate::gate::notices::{News, Told};
 
 /// News so old are told with their time.
@@ -17,7 +17,7 @@ const LATE: Duration = Duration::from_secs(60);
 
 /// A message to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Notice {
+pub(super) struct NoticeText {
     /// What happened, a sentence a line.
     pub(super) lines: Vec<String>,
     /// Lines that can be sent back as they are.
@@ -26,7 +26,7 @@ pub(super) struct Notice {
     pub(super) about: About,
 }
 
-impl Notice {
+impl NoticeText {
     /// The whole of it, its lines to type marked ([`phrases::typed`]).
     pub(super) fn text(&self) -> String {
         let mut lines = self.lines.clone();
@@ -103,7 +103,7 @@ fn at_its_time(told: &Told, gate: &Engine) -> Notice {
             About::Nobody,
         ),
     };
-    Notice {
+    NoticeText {
         lines,
         actions,
         about,
@@ -175,7 +175,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timest
             (vec![text::do_show(&whom)], About::One(whom))
         }
     };
-    Notice {
+    NoticeText {
         lines,
         actions,
         about,
@@ -183,7 +183,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timest
 }
 
 /// What was counted of one topic, a line a group.
-pub(super) fn sum(topic: Topic, tally: &Tally, now: Timestamp) -> Vec<String> {
+pub(super) fn sum(topic: Topic, tally: &Digest, now: Timestamp) -> Vec<String> {
     let since = tally.since.unwrap_or(now);
     let line = |(group, count): (&Group, &Count)| {
         let (rule, by) = match group {

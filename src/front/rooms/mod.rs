@@ -38,23 +38,23 @@ use xmpp_parsers::message::{Id, Lang, Message, MessageType};
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type};
 
-use super::disco::Face;
+use super::disco::Addressed;
 use super::live::Live;
 use super::presence;
 use crate::command::{AuditEvent, Context, phrases};
 use crate::core::Timestamp;
 use crate::gate::clock::fresh_id;
 use crate::gate::notices::News;
-use crate::xmpp::iq::{Asker, Question as Iq, Unanswered, Verb};
+use crate::xmpp::iq::{Asker, IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::{muc, with};
-use crate::xmpp::stanza::{Kind, Received};
+use crate::xmpp::stanza::{Received, StanzaKind};
 use crate::xmpp::wire::Wire;
 
 pub(super) use address::to_us;
 pub use occupants::OCCUPANTS;
 pub(super) use room::Heard;
 pub use room::SILENCE;
-pub use settings::{Grants, NICK, Settings};
+pub use settings::{NICK, RoleGrants, Settings};
 
 use room::{Room, Step, Tell};
 
@@ -95,10 +95,10 @@ struct Inner {
 }
 
 /// A question to a room: which, what, and under which number the answer is expected.
-type Question = (BareJid, Asked, u64);
+type RoomQuestion = (BareJid, RoomQuery, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum RoomQuery {
     Look,
     Ping,
 }
@@ -250,13 +250,13 @@ impl Rooms {
         };
         let heard = match received.kind {
             // Whoever in there asks is told who we are like everybody; answers find who asked by themselves.
-            Kind::Iq => return Taken::NotMine,
-            Kind::Presence => {
+            StanzaKind::Iq => return Taken::NotMine,
+            StanzaKind::Presence => {
                 room.presence(received, now, chance);
                 self.changed(&inner);
                 None
             }
-            Kind::Message => {
+            StanzaKind::Message => {
                 let before = room.nick().is_some();
                 let heard = room.message(received, now, chance);
                 if heard.is_none() || room.nick().is_some() != before {
@@ -309,7 +309,7 @@ impl Rooms {
     }
 
     /// What to send and to ask now, and when to look again.
-    fn steps(&self) -> (Vec<Stanza>, Vec<(Jid, Question)>, Option<Timestamp>) {
+    fn steps(&self) -> (Vec<Stanza>, Vec<(Jid, RoomQuestion)>, Option<Timestamp>) {
         let now = self.context.gate.now();
         let mut inner = self.inner();
         let (mut stanzas, mut questions) = (std::mem::take(&mut inner.parting), Vec::new());
@@ -325,11 +325,11 @@ impl Rooms {
                     Step::Enter(nick) => stanzas.extend(self.entry(room, &nick)),
                     Step::Leave(nick) => stanzas.push(self.part(&address, &nick)),
                     Step::Look(round) => {
-                        let question = (address.clone(), Asked::Look, round);
+                        let question = (address.clone(), RoomQuery::Look, round);
                         questions.push((address.clone().into(), question));
                     }
                     Step::Ping(nick, round) => {
-                        let question = (address.clone(), Asked::Ping, round);
+                        let question = (address.clone(), RoomQuery::Ping, round);
                         questions.extend(occupant(&address, &nick).map(|jid| (jid, question)));
                     }
                 }
@@ -343,21 +343,21 @@ impl Rooms {
         &self,
         asker: &Asker,
         to: Jid,
-        question: Question,
-    ) -> (Question, Result<Element, Unanswered>) {
+        question: RoomQuestion,
+    ) -> (RoomQuestion, Result<Element, Unanswered>) {
         let (payload, within) = match question.1 {
-            Asked::Look => (with("query", ns::DISCO_INFO, &[]), LOOK_WITHIN),
-            Asked::Ping => (with("ping", ns::PING, &[]), PING_WITHIN),
+            RoomQuery::Look => (with("query", ns::DISCO_INFO, &[]), LOOK_WITHIN),
+            RoomQuery::Ping => (with("ping", ns::PING, &[]), PING_WITHIN),
         };
         let me = self.me.clone().into();
-        let asked = Iq::new(to, Verb::Get, payload, within).from(me);
+        let asked = IqRequest::new(to, Verb::Get, payload, within).from(me);
         let answer = asker.ask(asked).await;
         (question, answer)
     }
 
     fn answered(
         &self,
-        (room, asked, round): &Question,
+        (room, asked, round): &RoomQuestion,
         answer: &Result<Element, Unanswered>,
     ) -> Option<Stanza> {
         let (now, chance) = (self.context.gate.now(), chance());
@@ -369,11 +369,11 @@ impl Rooms {
             .iter_mut()
             .find(|one| one.settings.room == *room)?;
         match asked {
-            Asked::Ping => {
+            RoomQuery::Ping => {
                 room.pinged(*round, answer.map(drop), now, chance);
                 None
             }
-            Asked::Look => {
+            RoomQuery::Look => {
                 let query = answer.map(|iq| iq.children().next().unwrap_or(&nothing));
                 match room.looked(*round, query, now, chance)? {
                     Step::Enter(nick) => self.entry(room, &nick),
@@ -407,7 +407,7 @@ impl Rooms {
 
     fn entry(&self, room: &Room, nick: &str) -> Option<Stanza> {
         let to = occupant(&room.settings.room, nick)?;
-        let mut presence = presence::available(Face::Bot, &self.me.to_bare(), to);
+        let mut presence = presence::available(Addressed::Bot, &self.me.to_bare(), to);
         presence.from = Some(self.me.clone().into());
         let status = phrases::in_a_room(&crate::front::text::presence());
         presence.statuses = [(Lang::new(), status)].into();

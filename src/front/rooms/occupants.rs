@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::settings::Grants;
+use super::settings::RoleGrants;
 use crate::command::HOLDERS;
 use crate::core::Role;
-use crate::xmpp::payload::muc::{Affiliation, Told};
+use crate::xmpp::payload::muc::{Affiliation, UserStatus};
 
 /// So many are known in a room; from others no order is taken.
 pub const OCCUPANTS: usize = 2_000;
@@ -26,7 +26,7 @@ pub(super) struct Occupant {
 
 impl Occupants {
     /// Somebody came in, or is something else now.
-    pub(super) fn put(&mut self, nick: &str, told: &Told) {
+    pub(super) fn put(&mut self, nick: &str, told: &UserStatus) {
         if self.0.len() < OCCUPANTS || self.0.contains_key(nick) {
             let occupant = Occupant {
                 jid: told.jid.clone(),
@@ -54,7 +54,7 @@ impl Occupants {
     }
 
     /// Who has a role by what the room grants, each once with the highest; the first [`HOLDERS`] of the alphabet.
-    pub(super) fn holders(&self, grants: Grants) -> Vec<(BareJid, Role)> {
+    pub(super) fn holders(&self, grants: RoleGrants) -> Vec<(BareJid, Role)> {
         let mut holders: BTreeMap<BareJid, Role> = BTreeMap::new();
         for occupant in self.0.values() {
             let role = grants.to(occupant.affiliation);
@@ -82,14 +82,14 @@ mod tests {
     fn a_room_is_known_up_to_a_bound_and_those_inside_may_change() {
         let mut occupants = Occupants::default();
         for n in 0..OCCUPANTS + 5 {
-            occupants.put(&format!("n{n}"), &Told::default());
+            occupants.put(&format!("n{n}"), &UserStatus::default());
         }
         assert_eq!(occupants.len(), OCCUPANTS);
         assert!(occupants.find(&format!("n{OCCUPANTS}")).is_none());
-        let owner = Told {
+        let owner = UserStatus {
             affiliation: Affiliation::Owner,
             jid: Some(Jid::new("al@example.org/x").unwrap()),
-            ..Told::default()
+            ..UserStatus::default()
         };
         occupants.put("n1", &owner);
         assert_eq!(
@@ -97,13 +97,13 @@ mod tests {
             Affiliation::Owner
         );
         assert_eq!(occupants.faceless(), OCCUPANTS - 1);
-        let grants = Grants {
+        let grants = RoleGrants {
             owner: Role::Admin,
-            ..Grants::default()
+            ..RoleGrants::default()
         };
         let al = BareJid::new("al@example.org").unwrap();
         assert_eq!(occupants.holders(grants), [(al, Role::Admin)]);
-        assert_eq!(occupants.holders(Grants::default()), []);
+        assert_eq!(occupants.holders(RoleGrants::default()), []);
         occupants.remove("n1");
         assert!(occupants.find("n1").is_none());
     }

@@ -25,7 +25,7 @@ use super::occupants::Occupants;
 use super::settings::Settings;
 use crate::command::{RoomStatus, RoomTrouble};
 use crate::core::Timestamp;
-use crate::xmpp::iq::{Refused, Unanswered};
+use crate::xmpp::iq::{StanzaRefusal, Unanswered};
 
 pub(crate) use arrives::Heard;
 
@@ -282,7 +282,7 @@ impl Room {
         let trouble = match answer {
             // Some rooms tell only their members what they are.
             Ok(_) => return Some(self.enter(0, now)),
-            Err(Unanswered::Refused(Refused { condition, .. })) => match condition.as_str() {
+            Err(Unanswered::Refused(StanzaRefusal { condition, .. })) => match condition.as_str() {
                 "item-not-found" => RoomTrouble::Missing,
                 "remote-server-not-found" | "remote-server-timeout" => RoomTrouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
@@ -312,7 +312,7 @@ impl Room {
         inside.asked = false;
         let condition = match answer {
             Ok(()) => "",
-            Err(Unanswered::Refused(Refused { condition, .. })) => condition,
+            Err(Unanswered::Refused(StanzaRefusal { condition, .. })) => condition,
             Err(_) => "remote-server-timeout",
         };
         match condition {

@@ -19,14 +19,14 @@ pub struct Settings {
     /// Its password, if it has one.
     pub password: Option<Secret>,
     /// What it makes of its own people.
-    pub grants: Grants,
+    pub grants: RoleGrants,
     /// Whether it is told what was done anywhere else.
     pub audit: bool,
 }
 
 /// The role that each affiliation of a room grants, to those whose real JID we see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grants {
+pub struct RoleGrants {
     /// To owners.
     pub owner: Role,
     /// To admins of the room.
@@ -35,9 +35,9 @@ pub struct Grants {
     pub member: Role,
 }
 
-impl Default for Grants {
+impl Default for RoleGrants {
     fn default() -> Self {
-        Grants {
+        RoleGrants {
             owner: Role::Stranger,
             admin: Role::Stranger,
             member: Role::Stranger,
@@ -45,7 +45,7 @@ impl Default for Grants {
     }
 }
 
-impl Grants {
+impl RoleGrants {
     /// What owners, admins and members get.
     pub fn all(&self) -> [Role; 3] {
         [self.owner, self.admin, self.member]

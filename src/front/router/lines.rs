@@ -10,8 +10,8 @@ use super::Router;
 use crate::command::{self, Caller, Occupant, Reference, phrases};
 use crate::core::{Rights, Role};
 use crate::front::chat;
-use crate::front::disco::Face;
-use crate::front::message::{Line, Way};
+use crate::front::disco::Addressed;
+use crate::front::message::{ChatLine, MessageKind};
 use crate::front::reply::{Reply, later, say};
 use crate::front::rooms::{self, Heard};
 use crate::front::talk::Admitted;
@@ -20,7 +20,7 @@ use crate::xmpp::fault::Fault;
 use crate::xmpp::stanza::{Header, Received};
 
 impl Router {
-    pub(super) fn message(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
+    pub(super) fn message(self: &Arc<Self>, received: &Received, face: Option<Addressed>) -> Reply {
         if received.type_() == "error" {
             self.sent_back(&received.header);
             return Reply::default();
@@ -55,7 +55,7 @@ impl Router {
     fn sent_back(&self, header: &Header) {
         let whom = header.from.to_bare();
         let id = header.id.as_deref().unwrap_or_default();
-        if self.bot.said.knows(&whom, id) {
+        if self.bot.sent.knows(&whom, id) {
             tracing::warn!(%whom, "a message came back undelivered");
             let now = self.bot.context.gate.now();
             self.bot.live.came_back(whom, now);
@@ -70,7 +70,7 @@ impl Router {
             grant,
             ours,
         } = heard;
-        let private = line.way == Way::Private;
+        let private = line.way == MessageKind::Private;
         let to_us = match private {
             true => Some(line.text.clone()),
             false => {
@@ -120,7 +120,7 @@ impl Router {
     }
 
     /// Takes in a line of somebody with a role, through whichever door it came.
-    fn talk(self: &Arc<Self>, line: Line, caller: Caller) -> Reply {
+    fn talk(self: &Arc<Self>, line: ChatLine, caller: Caller) -> Reply {
         let receipt = line.receipt().map(Stanza::Message);
         // Before the line gets its turn: one that cannot run must not let others pass.
         let permit = self.permit();
@@ -139,11 +139,11 @@ impl Router {
                         let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
                         // A room gives messages an id of its own.
                         let given = id.and_then(|id| match line.way {
-                            Way::Open(_) => router.bot.rooms.ours(&with, id),
-                            Way::Chat(_) | Way::Private => None,
+                            MessageKind::Open(_) => router.bot.rooms.ours(&with, id),
+                            MessageKind::Chat(_) | MessageKind::Private => None,
                         });
                         let id = given.as_deref().or(id);
-                        let replied = router.bot.said.replied(&with, id, quoted);
+                        let replied = router.bot.sent.replied(&with, id, quoted);
                         let context = &router.bot.context;
                         let speech = router
                             .talks
@@ -151,7 +151,7 @@ impl Router {
                             .await;
                         let answers = line.answer(&speech);
                         for answer in &answers {
-                            router.bot.said.note_message(&with, answer, &speech.about);
+                            router.bot.sent.note_message(&with, answer, &speech.about);
                         }
                         answers.into_iter().map(Stanza::Message).collect()
                     })

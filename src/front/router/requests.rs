@@ -9,15 +9,15 @@ use super::Router;
 use crate::command::{self, Reference, phrases};
 use crate::core::Role;
 use crate::front::adhoc::Step;
-use crate::front::disco::{self, Face, Question};
-use crate::front::reply::{Asked, Reply, later};
+use crate::front::disco::{self, Addressed, DiscoQuery};
+use crate::front::reply::{PendingIq, Reply, later};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::payload::command::{NS_COMMANDS, Request, Unreadable};
+use crate::xmpp::payload::command::{CommandRequest, CommandUnreadable, NS_COMMANDS};
 use crate::xmpp::stanza::Received;
 
 impl Router {
-    pub(super) fn request(self: &Arc<Self>, received: &Received, face: Option<Face>) -> Reply {
-        let asked = Asked::of(&received.header);
+    pub(super) fn request(self: &Arc<Self>, received: &Received, face: Option<Addressed>) -> Reply {
+        let asked = PendingIq::of(&received.header);
         let (Some(face), Some(payload)) = (face, received.payload()) else {
             let fault = match face {
                 None => Fault::Unavailable,
@@ -32,7 +32,7 @@ impl Router {
         if payload.is("ping", ns::PING) && is_get {
             return asked.now(Ok(None));
         }
-        let question = Question {
+        let question = DiscoQuery {
             face,
             asked: &received.header.to,
             bot: &self.bot.jid,
@@ -52,14 +52,19 @@ impl Router {
         asked.now(answer.map(Some).map_err(Fault::stanza_error))
     }
 
-    fn command(self: &Arc<Self>, asked: Asked, received: &Received, payload: &Element) -> Reply {
-        let request = match Request::read(payload) {
+    fn command(
+        self: &Arc<Self>,
+        asked: PendingIq,
+        received: &Received,
+        payload: &Element,
+    ) -> Reply {
+        let request = match CommandRequest::read(payload) {
             Ok(request) => request,
             Err(why) => {
                 let fault = match why {
-                    Unreadable::NoNode => Fault::Malformed,
-                    Unreadable::Action => Fault::MalformedAction,
-                    Unreadable::Form => Fault::BadPayload,
+                    CommandUnreadable::NoNode => Fault::Malformed,
+                    CommandUnreadable::Action => Fault::MalformedAction,
+                    CommandUnreadable::Form => Fault::BadPayload,
                 };
                 return asked.now(Err(fault.stanza_error()));
             }

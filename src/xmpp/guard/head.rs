@@ -25,7 +25,7 @@ pub struct Head {
 
 /// An attribute we remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum HeadPart {
     From,
     To,
     Id,
@@ -36,11 +36,11 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 struct Value {
     bytes: Vec<u8>,
-    state: Kept,
+    state: ValueState,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Kept {
+enum ValueState {
     #[default]
     Absent,
     Whole,
@@ -65,7 +65,7 @@ impl Raw {
         self.xmlns_stream = false;
         for value in &mut self.values {
             value.bytes.clear();
-            value.state = Kept::Absent;
+            value.state = ValueState::Absent;
         }
     }
 
@@ -82,18 +82,18 @@ impl Raw {
     }
 
     /// The value of the attribute just named begins. `in_stream`: the tag is a stanza's, not the stream header.
-    pub(super) fn begin_value(&mut self, in_stream: bool) -> Option<Part> {
+    pub(super) fn begin_value(&mut self, in_stream: bool) -> Option<HeadPart> {
         let part = match self.attribute.as_slice() {
-            b"from" => Part::From,
-            b"to" => Part::To,
-            b"id" => Part::Id,
-            b"type" => Part::Type,
+            b"from" => HeadPart::From,
+            b"to" => HeadPart::To,
+            b"id" => HeadPart::Id,
+            b"type" => HeadPart::Type,
             b"xmlns" => {
                 self.xmlns = true;
                 if in_stream {
                     return None;
                 }
-                Part::Xmlns
+                HeadPart::Xmlns
             }
             b"xmlns:stream" => {
                 self.xmlns_stream = true;
@@ -103,20 +103,20 @@ impl Raw {
         };
         let value = &mut self.values[part as usize];
         // The first one counts; a second one is ill-formed anyway.
-        if value.state != Kept::Absent {
+        if value.state != ValueState::Absent {
             return None;
         }
-        value.state = Kept::Whole;
+        value.state = ValueState::Whole;
         Some(part)
     }
 
-    pub(super) fn push_value(&mut self, part: Part, run: &[u8]) {
+    pub(super) fn push_value(&mut self, part: HeadPart, run: &[u8]) {
         let value = &mut self.values[part as usize];
         if value.bytes.len() + run.len() > VALUE_KEPT {
-            value.state = Kept::Overlong;
+            value.state = ValueState::Overlong;
             value.bytes.clear();
         }
-        if value.state == Kept::Whole {
+        if value.state == ValueState::Whole {
             value.bytes.extend_from_slice(run);
         }
     }
@@ -135,25 +135,25 @@ impl Raw {
 
     pub(super) fn opening(&self) -> Opening {
         Opening {
-            id: self.value(Part::Id),
-            from: self.value(Part::From),
-            xmlns: self.value(Part::Xmlns),
+            id: self.value(HeadPart::Id),
+            from: self.value(HeadPart::From),
+            xmlns: self.value(HeadPart::Xmlns),
         }
     }
 
     pub(super) fn head(&self) -> Head {
         Head {
             name: String::from_utf8_lossy(&self.name).into_owned(),
-            from: self.value(Part::From),
-            to: self.value(Part::To),
-            id: self.value(Part::Id),
-            type_: self.value(Part::Type),
+            from: self.value(HeadPart::From),
+            to: self.value(HeadPart::To),
+            id: self.value(HeadPart::Id),
+            type_: self.value(HeadPart::Type),
         }
     }
 
-    fn value(&self, part: Part) -> Option<String> {
+    fn value(&self, part: HeadPart) -> Option<String> {
         let value = &self.values[part as usize];
-        if value.state != Kept::Whole {
+        if value.state != ValueState::Whole {
             return None;
         }
         decode(std::str::from_utf8(&value.bytes).ok()?)

@@ -1,6 +1,6 @@
 //! The state machine that cuts: one step a run of bytes, nothing looked at twice.
 
-use super::head::{Part, Raw};
+use super::head::{HeadPart, Raw};
 use super::{Excess, Fatal, Frame, Limits};
 
 /// Longest stream header, XML declaration or both.
@@ -14,7 +14,7 @@ pub(super) const SPLICE_STREAM: &[u8] = b" xmlns:stream='http://etherx.jabber.or
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
-    at: At,
+    at: Position,
     /// The stream header has been read.
     open: bool,
     closed: bool,
@@ -24,7 +24,7 @@ pub struct Guard {
     attributes: usize,
     value_bytes: usize,
     /// The current attribute is worth remembering.
-    part: Option<Part>,
+    part: Option<HeadPart>,
     raw: Raw,
     /// The stanza so far, or the XML declaration; nothing of a stanza that was rejected.
     pub(super) stored: Vec<u8>,
@@ -34,7 +34,7 @@ pub struct Guard {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum Position {
     /// Character data, or nothing between stanzas.
     Text,
     /// After `<`.
@@ -64,7 +64,7 @@ enum At {
 }
 
 /// What a single step found; becomes a [`Frame`].
-enum Found {
+enum Scanned {
     Open,
     Element,
     Close,
@@ -76,7 +76,7 @@ impl Guard {
     pub fn new(limits: Limits) -> Self {
         Guard {
             limits,
-            at: At::Text,
+            at: Position::Text,
             open: false,
             closed: false,
             depth: 0,
@@ -108,9 +108,9 @@ impl Guard {
             return Ok(None);
         };
         Ok(Some(match found {
-            Found::Open => Frame::Open(self.raw.opening()),
-            Found::Close => Frame::Close,
-            Found::Element => match self.excess {
+            Scanned::Open => Frame::Open(self.raw.opening()),
+            Scanned::Close => Frame::Close,
+            Scanned::Element => match self.excess {
                 Some(why) => Frame::Rejected {
                     head: self.raw.head(),
                     why,
@@ -120,7 +120,7 @@ impl Guard {
         }))
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Fatal> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Scanned>, Fatal> {
         let bytes = *input;
         // Everything before `kept` is stored or dropped already.
         let mut kept = 0;
@@ -132,7 +132,7 @@ impl Guard {
             }
             let byte = bytes[i];
             match self.at {
-                At::Text => {
+                Position::Text => {
                     let rest = &bytes[i..];
                     let less = memchr::memchr(b'<', rest);
                     let text = &rest[..less.unwrap_or(rest.len())];
@@ -147,16 +147,16 @@ impl Guard {
                         if self.depth == 0 {
                             kept = i;
                         }
-                        self.at = At::Less;
+                        self.at = Position::Less;
                         i += 1;
                     }
                     continue;
                 }
-                At::Less => match byte {
-                    b'/' if self.open => self.at = At::EndTag,
+                Position::Less => match byte {
+                    b'/' if self.open => self.at = Position::EndTag,
                     b'/' => return Err(Fatal::NotAStream),
-                    b'!' if self.open => self.at = At::Bang(0),
-                    b'?' if !self.open && self.seen == 0 => self.at = At::Declaration(false),
+                    b'!' if self.open => self.at = Position::Bang(0),
+                    b'?' if !self.open && self.seen == 0 => self.at = Position::Declaration(false),
                     b'!' | b'?' => return Err(Fatal::Restricted),
                     _ => {
                         if self.depth == 0 {
@@ -165,24 +165,24 @@ impl Guard {
                         }
                         self.enter();
                         self.at = if self.depth > 1 {
-                            At::Inner(false)
+                            Position::Inner(false)
                         } else {
-                            At::Name
+                            Position::Name
                         };
                         continue;
                     }
                 },
-                At::Inner(slash) => {
+                Position::Inner(slash) => {
                     let rest = &bytes[i..];
                     let stop = memchr::memchr3(b'>', b'"', b'\'', rest);
                     let run = &rest[..stop.unwrap_or(rest.len())];
                     let slash = run.last().map_or(slash, |last| *last == b'/');
                     i += run.len();
                     match stop.map(|stop| rest[stop]) {
-                        None => self.at = At::Inner(slash),
+                        None => self.at = Position::Inner(slash),
                         Some(b'>') => {
                             i += 1;
-                            self.at = At::Text;
+                            self.at = Position::Text;
                             // The root is still open: no frame ends here.
                             self.depth -= usize::from(slash);
                         }
@@ -194,17 +194,17 @@ impl Guard {
                     }
                     continue;
                 }
-                At::Name => {
+                Position::Name => {
                     let run = name_at(&bytes[i..]);
                     self.raw.push_name(run);
                     i += run.len();
                     if i < bytes.len() {
-                        self.at = At::Tag;
+                        self.at = Position::Tag;
                     }
                     continue;
                 }
-                At::Tag => match byte {
-                    b'/' => self.at = At::Slash,
+                Position::Tag => match byte {
+                    b'/' => self.at = Position::Slash,
                     b'>' => {
                         i += 1;
                         if let Some(found) = self.end_root_tag(false, bytes, &mut kept, i)? {
@@ -217,32 +217,32 @@ impl Guard {
                     _ => {
                         self.count_attribute();
                         self.raw.begin_attribute();
-                        self.at = At::Attribute;
+                        self.at = Position::Attribute;
                         continue;
                     }
                 },
-                At::Attribute => {
+                Position::Attribute => {
                     let run = name_at(&bytes[i..]);
                     self.raw.push_attribute(run);
                     i += run.len();
                     if i < bytes.len() {
-                        self.at = At::Equals;
+                        self.at = Position::Equals;
                     }
                     continue;
                 }
-                At::Equals => match byte {
+                Position::Equals => match byte {
                     b'"' | b'\'' => {
                         let part = self.raw.begin_value(self.open);
                         self.begin_value(part, byte);
                     }
                     // No value at all: ill-formed, which the parser will say.
                     b'>' | b'/' => {
-                        self.at = At::Tag;
+                        self.at = Position::Tag;
                         continue;
                     }
                     _ => {}
                 },
-                At::Value(quote) => {
+                Position::Value(quote) => {
                     let rest = &bytes[i..];
                     let end = memchr::memchr(quote, rest);
                     let run = &rest[..end.unwrap_or(rest.len())];
@@ -256,15 +256,15 @@ impl Guard {
                     i += run.len();
                     if end.is_some() {
                         self.at = if self.depth > 1 {
-                            At::Inner(false)
+                            Position::Inner(false)
                         } else {
-                            At::Tag
+                            Position::Tag
                         };
                         i += 1;
                     }
                     continue;
                 }
-                At::Slash => {
+                Position::Slash => {
                     if byte == b'>' {
                         i += 1;
                         if let Some(found) = self.end_root_tag(true, bytes, &mut kept, i)? {
@@ -272,58 +272,58 @@ impl Guard {
                             return Ok(Some(found));
                         }
                     } else {
-                        self.at = At::Tag;
+                        self.at = Position::Tag;
                     }
                     continue;
                 }
-                At::EndTag => {
+                Position::EndTag => {
                     let Some(end) = memchr::memchr(b'>', &bytes[i..]) else {
                         i = bytes.len();
                         break;
                     };
                     i += end + 1;
-                    self.at = At::Text;
+                    self.at = Position::Text;
                     if self.depth == 0 {
                         self.closed = true;
                         *input = &bytes[i..];
-                        return Ok(Some(Found::Close));
+                        return Ok(Some(Scanned::Close));
                     }
                     self.depth -= 1;
                     if self.depth == 0 {
                         self.keep(&bytes[kept..i]);
                         *input = &bytes[i..];
-                        return Ok(Some(Found::Element));
+                        return Ok(Some(Scanned::Element));
                     }
                     continue;
                 }
-                At::Bang(seen) => {
+                Position::Bang(seen) => {
                     if byte != CDATA[seen] {
                         return Err(Fatal::Restricted);
                     }
                     self.at = if seen + 1 == CDATA.len() {
-                        At::CData(0)
+                        Position::CData(0)
                     } else {
-                        At::Bang(seen + 1)
+                        Position::Bang(seen + 1)
                     };
                 }
-                At::CData(0) => match memchr::memchr(b']', &bytes[i..]) {
+                Position::CData(0) => match memchr::memchr(b']', &bytes[i..]) {
                     Some(at) => {
                         i += at;
-                        self.at = At::CData(1);
+                        self.at = Position::CData(1);
                     }
                     None => {
                         i = bytes.len();
                         break;
                     }
                 },
-                At::CData(brackets) => {
+                Position::CData(brackets) => {
                     self.at = match byte {
-                        b']' => At::CData(2),
-                        b'>' if brackets == 2 => At::Text,
-                        _ => At::CData(0),
+                        b']' => Position::CData(2),
+                        b'>' if brackets == 2 => Position::Text,
+                        _ => Position::CData(0),
                     }
                 }
-                At::Declaration(question) => {
+                Position::Declaration(question) => {
                     self.count_prolog(1)?;
                     if question && byte == b'>' {
                         let is_xml = self.stored.strip_prefix(b"xml").and_then(<[u8]>::first);
@@ -331,10 +331,10 @@ impl Guard {
                             return Err(Fatal::Restricted);
                         }
                         self.stored.clear();
-                        self.at = At::Text;
+                        self.at = Position::Text;
                     } else {
                         self.stored.push(byte);
-                        self.at = At::Declaration(byte == b'?');
+                        self.at = Position::Declaration(byte == b'?');
                     }
                 }
             }
@@ -343,7 +343,12 @@ impl Guard {
         *input = &bytes[i..];
         if self.depth > 0 {
             self.keep(&bytes[kept..i]);
-        } else if !self.open && !matches!(self.at, At::Text | At::Less | At::Declaration(_)) {
+        } else if !self.open
+            && !matches!(
+                self.at,
+                Position::Text | Position::Less | Position::Declaration(_)
+            )
+        {
             self.count_prolog(i - kept)?;
         }
         Ok(None)
@@ -384,10 +389,10 @@ impl Guard {
         }
     }
 
-    fn begin_value(&mut self, part: Option<Part>, quote: u8) {
+    fn begin_value(&mut self, part: Option<HeadPart>, quote: u8) {
         self.part = part;
         self.value_bytes = 0;
-        self.at = At::Value(quote);
+        self.at = Position::Value(quote);
     }
 
     /// A root tag, or the stream header, ends before `bytes[end]`.
@@ -397,21 +402,21 @@ impl Guard {
         bytes: &[u8],
         kept: &mut usize,
         end: usize,
-    ) -> Result<Option<Found>, Fatal> {
-        self.at = At::Text;
+    ) -> Result<Option<Scanned>, Fatal> {
+        self.at = Position::Text;
         if !self.open {
             self.count_prolog(end - *kept)?;
             if empty || !self.raw.is_stream() {
                 return Err(Fatal::NotAStream);
             }
             self.open = true;
-            return Ok(Some(Found::Open));
+            return Ok(Some(Scanned::Open));
         }
         self.keep(&bytes[*kept..end]);
         *kept = end;
         self.splice(empty);
         self.depth -= usize::from(empty);
-        Ok(empty.then_some(Found::Element))
+        Ok(empty.then_some(Scanned::Element))
     }
 
     /// Writes the inherited namespaces into the root tag, so that the frame stands by itself.

@@ -14,16 +14,16 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// A connection below XMPP.
-pub struct Line {
+pub struct Connection {
     pub(super) io: Box<dyn Duplex>,
     /// A second handle of the socket, to ask for quick acknowledgements.
     pub(super) socket: Option<socket2::Socket>,
 }
 
-impl Line {
+impl Connection {
     /// A line that is no socket, e.g. [`tokio::io::duplex`] in a test.
-    pub fn pipe(io: impl Duplex + 'static) -> Line {
-        Line {
+    pub fn pipe(io: impl Duplex + 'static) -> Connection {
+        Connection {
             io: Box::new(io),
             socket: None,
         }
@@ -31,7 +31,7 @@ impl Line {
 }
 
 /// Where lines come from.
-pub type Dial = Box<dyn FnMut() -> BoxFuture<'static, Result<Line, Cause>> + Send>;
+pub type Dial = Box<dyn FnMut() -> BoxFuture<'static, Result<Connection, Cause>> + Send>;
 
 /// Dials the server of the settings.
 pub(super) fn dialer(settings: &Settings) -> Dial {
@@ -42,7 +42,7 @@ pub(super) fn dialer(settings: &Settings) -> Dial {
     })
 }
 
-async fn dial(settings: &Settings) -> Result<Line, Cause> {
+async fn dial(settings: &Settings) -> Result<Connection, Cause> {
     let tcp = tcp(settings).await?;
     // Answers are small and written in batches already: waiting for more (Nagle) only adds up to 40 ms.
     tcp.set_nodelay(true)?;
@@ -58,7 +58,7 @@ async fn dial(settings: &Settings) -> Result<Line, Cause> {
             Box::new(connector.connect(name, tcp).await.map_err(failed)?)
         }
     };
-    Ok(Line { io, socket })
+    Ok(Connection { io, socket })
 }
 
 async fn tcp(settings: &Settings) -> Result<TcpStream, Cause> {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Answers a frame from memory and without waiting, or leaves it to the parser: the whole answer as it goes into the stream.
-type Answer = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
+type AnswerFrame = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// The fast path of one link.
 #[derive(Default)]
 pub(super) struct FastPath {
-    answer: Option<Box<Answer>>,
+    answer: Option<Box<AnswerFrame>>,
     in_hand: Arc<AtomicUsize>,
 }
 

@@ -4,14 +4,14 @@ use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::time::Instant;
 
 use super::Cause;
-use super::connect::{Duplex, Line};
+use super::connect::{Connection, Duplex};
 use crate::xmpp::guard::{Frame, Guard, Limits, Opening};
 use crate::xmpp::stanza::{self, Malformed, Top};
 
 const BUFFER: usize = 64 * 1024;
 
 /// Something the server said.
-pub(super) enum Said {
+pub(super) enum Arrived {
     Open(Opening),
     Top(Top),
     /// A question that was answered on the spot: the answer.
@@ -35,7 +35,7 @@ pub(super) struct Inbound {
 impl Inbound {
     /// Splits a line; gives the writing half back.
     pub(super) fn new(
-        line: Line,
+        line: Connection,
         limits: Limits,
         server: String,
     ) -> (Inbound, tokio::io::WriteHalf<Box<dyn Duplex>>) {
@@ -54,7 +54,7 @@ impl Inbound {
     }
 
     /// The next thing said. Cancel-safe: whatever was read stays here.
-    pub(super) async fn next(&mut self) -> Result<Said, Cause> {
+    pub(super) async fn next(&mut self) -> Result<Arrived, Cause> {
         self.next_or(|_| None).await
     }
 
@@ -62,27 +62,27 @@ impl Inbound {
     pub(super) async fn next_or(
         &mut self,
         answer: impl Fn(&[u8]) -> Option<Vec<u8>>,
-    ) -> Result<Said, Cause> {
+    ) -> Result<Arrived, Cause> {
         loop {
             let mut rest = &self.buffer[self.start..self.end];
             let before = rest.len();
             let frame = self.guard.next(&mut rest);
             self.start += before - rest.len();
             match frame {
-                Ok(Some(Frame::Open(opening))) => return Ok(Said::Open(opening)),
+                Ok(Some(Frame::Open(opening))) => return Ok(Arrived::Open(opening)),
                 Ok(Some(Frame::Whole(frame))) => {
                     return Ok(match answer(frame) {
-                        Some(answer) => Said::Answered(answer),
-                        None => Said::Top(stanza::parse(frame)),
+                        Some(answer) => Arrived::Answered(answer),
+                        None => Arrived::Top(stanza::parse(frame)),
                     });
                 }
                 Ok(Some(Frame::Rejected { head, why })) => {
-                    return Ok(Said::Top(Top::Malformed(Malformed {
+                    return Ok(Arrived::Top(Top::Malformed(Malformed {
                         head,
                         why: why.into(),
                     })));
                 }
-                Ok(Some(Frame::Close)) => return Ok(Said::Close),
+                Ok(Some(Frame::Close)) => return Ok(Arrived::Close),
                 Ok(None) => {}
                 Err(fault) => {
                     return Err(Cause::Stream {

@@ -3,8 +3,8 @@
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncWriteExt, WriteHalf};
 
-use super::connect::{Duplex, Line};
-use super::inbound::{Inbound, Said};
+use super::connect::{Connection, Duplex};
+use super::inbound::{Arrived, Inbound};
 use super::{Cause, Settings};
 use crate::xmpp::stanza::{NS_COMPONENT, Top};
 
@@ -15,7 +15,7 @@ pub(super) struct Established {
 }
 
 /// Stream header, handshake, and the server's consent.
-pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established, Cause> {
+pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Established, Cause> {
     let (mut inbound, mut writer) = Inbound::new(line, settings.limits, settings.server.clone());
     // A domain holds nothing that needs escaping (RFC 7622 3.2).
     let header = format!(
@@ -25,7 +25,7 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
     write(&mut writer, header.as_bytes()).await?;
     let opening = loop {
         match inbound.next().await? {
-            Said::Open(opening) => break opening,
+            Arrived::Open(opening) => break opening,
             said => refusal(said, settings)?,
         }
     };
@@ -55,7 +55,7 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
     }
     loop {
         match inbound.next().await {
-            Ok(Said::Top(Top::Handshake)) => return Ok(Established { inbound, writer }),
+            Ok(Arrived::Top(Top::Handshake)) => return Ok(Established { inbound, writer }),
             Ok(said) => refusal(said, settings)?,
             Err(cause) => return Err(written.err().unwrap_or(cause)),
         }
@@ -63,13 +63,13 @@ pub(super) async fn login(line: Line, settings: &Settings) -> Result<Established
 }
 
 /// Before the server's consent only its refusal matters; stanzas it sends too early are nobody's.
-fn refusal(said: Said, settings: &Settings) -> Result<(), Cause> {
+fn refusal(said: Arrived, settings: &Settings) -> Result<(), Cause> {
     match said {
-        Said::Top(Top::StreamError(error)) => {
+        Arrived::Top(Top::StreamError(error)) => {
             Err(Cause::of(error, settings.domain.as_str(), &settings.server))
         }
-        Said::Close => Err(Cause::Closed),
-        Said::Top(_) | Said::Open(_) | Said::Answered(_) => Ok(()),
+        Arrived::Close => Err(Cause::Closed),
+        Arrived::Top(_) | Arrived::Open(_) | Arrived::Answered(_) => Ok(()),
     }
 }
 

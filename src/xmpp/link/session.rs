@@ -13,12 +13,12 @@ use xmpp_parsers::jid::{FullJid, Jid};
 use xmpp_parsers::ping::Ping;
 
 use super::fast_path::FastPath;
-use super::inbound::{Inbound, Said};
+use super::inbound::{Arrived, Inbound};
 use super::login::Established;
 use super::{Cause, Incoming, Settings};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::stanza::{Malformed, Received, Top, Wrong};
-use crate::xmpp::wire::{self, Out, Wire};
+use crate::xmpp::stanza::{Defect, Malformed, Received, Top};
+use crate::xmpp::wire::{self, Outgoing, Wire};
 
 /// Bytes written in one go at most, give or take a stanza.
 const BATCH: usize = 64 * 1024;
@@ -32,7 +32,7 @@ const STOP: Duration = Duration::from_secs(1);
 /// What a session takes stanzas from and gives them to.
 pub(super) struct Outlets<'a> {
     pub(super) wire: &'a Wire,
-    pub(super) queue: &'a mut mpsc::UnboundedReceiver<Out>,
+    pub(super) queue: &'a mut mpsc::UnboundedReceiver<Outgoing>,
     pub(super) events: &'a mpsc::Sender<Incoming>,
     pub(super) fast_path: &'a FastPath,
 }
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let session = wire.session();
     let (own, own_waiting) = mpsc::channel(OWN);
     let closing = CancellationToken::new();
-    let mut writer = Writer {
+    let mut writer = StreamWriter {
         io: line.writer,
         queue,
         own: own_waiting,
@@ -64,7 +64,7 @@ pub(super) async fn run(
         wire,
         stuck: settings.timings.write,
     };
-    let mut reader = Reader {
+    let mut reader = StreamReader {
         inbound: line.inbound,
         settings,
         wire,
@@ -104,16 +104,16 @@ fn nobody(wire: &Wire) -> Result<FullJid, Cause> {
     jid.map_err(|error| Cause::Io(std::io::Error::other(error)))
 }
 
-struct Writer<'a, W> {
+struct StreamWriter<'a, W> {
     io: W,
-    queue: &'a mut mpsc::UnboundedReceiver<Out>,
+    queue: &'a mut mpsc::UnboundedReceiver<Outgoing>,
     own: mpsc::Receiver<Vec<u8>>,
     session: u64,
     wire: &'a Wire,
     stuck: Duration,
 }
 
-impl<W: AsyncWrite + Unpin> Writer<'_, W> {
+impl<W: AsyncWrite + Unpin> StreamWriter<'_, W> {
     async fn run(&mut self, closing: &CancellationToken) -> Result<(), Cause> {
         let mut batch = Vec::new();
         loop {
@@ -150,7 +150,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         }
     }
 
-    fn take(&self, out: Out, batch: &mut Vec<u8>) {
+    fn take(&self, out: Outgoing, batch: &mut Vec<u8>) {
         // What was meant for an earlier connection answers questions nobody asks any more.
         if out.session == self.session {
             batch.extend_from_slice(&out.bytes);
@@ -175,7 +175,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     }
 }
 
-struct Reader<'a> {
+struct StreamReader<'a> {
     inbound: Inbound,
     settings: &'a Settings,
     wire: &'a Wire,
@@ -187,7 +187,7 @@ struct Reader<'a> {
     pinged: Option<Instant>,
 }
 
-impl Reader<'_> {
+impl StreamReader<'_> {
     async fn run(&mut self) -> Cause {
         let mut answered = 0_usize;
         loop {
@@ -207,8 +207,8 @@ impl Reader<'_> {
             };
             self.pinged = None;
             let top = match said {
-                Ok(Said::Top(top)) => top,
-                Ok(Said::Answered(answer)) => {
+                Ok(Arrived::Top(top)) => top,
+                Ok(Arrived::Answered(answer)) => {
                     self.wire.counters().received.fetch_add(1, Relaxed);
                     if let Err(why) = self.wire.send_written(answer).await {
                         tracing::debug!(%why, "an answer was not sent");
@@ -220,8 +220,8 @@ impl Reader<'_> {
                     }
                     continue;
                 }
-                Ok(Said::Open(_)) => continue,
-                Ok(Said::Close) => return Cause::Closed,
+                Ok(Arrived::Open(_)) => continue,
+                Ok(Arrived::Close) => return Cause::Closed,
                 Err(cause) => return cause,
             };
             match top {
@@ -298,10 +298,10 @@ impl Reader<'_> {
             return None;
         }
         let fault = match why {
-            Wrong::Excess(excess) => Fault::Excess(excess),
-            Wrong::To => Fault::AddressMalformed,
-            Wrong::From | Wrong::NoId => return None,
-            Wrong::Xml(_) | Wrong::Type | Wrong::Children => Fault::Malformed,
+            Defect::Excess(excess) => Fault::Excess(excess),
+            Defect::To => Fault::AddressMalformed,
+            Defect::From | Defect::NoId => return None,
+            Defect::Xml(_) | Defect::Type | Defect::Children => Fault::Malformed,
         };
         let asker = Jid::new(&head.from?).ok()?;
         let ours = |jid: &Jid| jid.domain() == self.wire.domain().domain();

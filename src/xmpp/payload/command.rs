@@ -53,7 +53,7 @@ impl Action {
 
 /// A `<command/>` of a requester. A `status` set by them means nothing and is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct CommandRequest {
     /// Which command.
     pub node: String,
     /// Which exchange; none begins one.
@@ -66,7 +66,7 @@ pub struct Request {
 
 /// Why a `<command/>` cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreadable {
+pub enum CommandUnreadable {
     /// No node.
     NoNode,
     /// An action that does not exist.
@@ -75,27 +75,27 @@ pub enum Unreadable {
     Form,
 }
 
-impl Request {
+impl CommandRequest {
     /// Reads a `<command/>`.
     ///
     /// # Errors
-    /// [`Unreadable`] says what is wrong with it.
-    pub fn read(element: &Element) -> Result<Request, Unreadable> {
+    /// [`CommandUnreadable`] says what is wrong with it.
+    pub fn read(element: &Element) -> Result<CommandRequest, CommandUnreadable> {
         let named = |name| {
             element
                 .attr(name)
                 .filter(|text: &&str| text.len() <= MOST_NAME)
                 .map(str::to_owned)
         };
-        let node = named("node").ok_or(Unreadable::NoNode)?;
-        let action = Action::parse(element.attr("action")).ok_or(Unreadable::Action)?;
+        let node = named("node").ok_or(CommandUnreadable::NoNode)?;
+        let action = Action::parse(element.attr("action")).ok_or(CommandUnreadable::Action)?;
         let mut forms = element.children().filter(|child| child.is("x", NS_DATA));
         let filled = match (forms.next(), forms.next()) {
             (None, _) => None,
-            (Some(form), None) => Some(submitted(form).ok_or(Unreadable::Form)?),
-            (Some(_), Some(_)) => return Err(Unreadable::Form),
+            (Some(form), None) => Some(submitted(form).ok_or(CommandUnreadable::Form)?),
+            (Some(_), Some(_)) => return Err(CommandUnreadable::Form),
         };
-        Ok(Request {
+        Ok(CommandRequest {
             node,
             session: element.attr("sessionid").map(|id| {
                 // One of ours is much shorter: what is cut off cannot make it one of ours.
@@ -131,7 +131,7 @@ pub enum NoteKind {
 
 /// A `<command/>` of a responder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct CommandAnswer {
     /// Which command.
     pub node: String,
     /// Which exchange.
@@ -146,8 +146,8 @@ pub struct Answer {
     pub form: Option<Form>,
 }
 
-impl From<Answer> for Element {
-    fn from(answer: Answer) -> Element {
+impl From<CommandAnswer> for Element {
+    fn from(answer: CommandAnswer) -> Element {
         let status = match answer.status {
             Status::Executing => "executing",
             Status::Completed => "completed",
@@ -195,9 +195,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(attributes: &str, inside: &str) -> Result<Request, Unreadable> {
+    fn read(attributes: &str, inside: &str) -> Result<CommandRequest, CommandUnreadable> {
         let text = format!("<command xmlns='{NS_COMMANDS}' {attributes}>{inside}</command>");
-        Request::read(&text.parse().unwrap())
+        CommandRequest::read(&text.parse().unwrap())
     }
 
     #[test]
@@ -205,9 +205,9 @@ mod tests {
         assert_eq!(read("node='ban'", "").unwrap().action, Action::Execute);
         assert_eq!(
             read("node='ban' action='explode'", ""),
-            Err(Unreadable::Action)
+            Err(CommandUnreadable::Action)
         );
-        assert_eq!(read("action='execute'", ""), Err(Unreadable::NoNode));
+        assert_eq!(read("action='execute'", ""), Err(CommandUnreadable::NoNode));
         let request = read(
             "node='ban' sessionid='7' action='prev' status='completed'",
             "",
@@ -236,16 +236,16 @@ mod tests {
         assert_eq!(fields.len(), 3);
         let x = "<x xmlns='jabber:x:data' type='cancel'/>";
         assert_eq!(filled(x), Ok(Some(vec![])));
-        assert_eq!(filled(&x.repeat(2)), Err(Unreadable::Form));
+        assert_eq!(filled(&x.repeat(2)), Err(CommandUnreadable::Form));
         assert_eq!(
             filled("<x xmlns='jabber:x:data' type='form'/>"),
-            Err(Unreadable::Form)
+            Err(CommandUnreadable::Form)
         );
     }
 
     #[test]
     fn the_default_action_is_named_and_listed() {
-        let answer = Answer {
+        let answer = CommandAnswer {
             node: "ban".into(),
             session: "1".into(),
             status: Status::Executing,

@@ -67,7 +67,7 @@ pub enum Purpose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// Single fields.
-    Fields(Vec<Field>),
+    Fields(Vec<FormField>),
     /// `<reported/>` and one `<item/>` a row; every row has as many cells as there are columns.
     Table {
         /// Variable and label of each column.
@@ -79,11 +79,11 @@ pub enum Body {
 
 /// A field we show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Field {
+pub struct FormField {
     /// Its name, unique in the form.
     pub var: String,
     /// How it is filled in.
-    pub kind: Kind,
+    pub kind: FieldType,
     /// What people see.
     pub label: String,
     /// One sentence more; many clients do not show it.
@@ -101,7 +101,7 @@ pub struct Field {
 
 /// How a field is filled in (XEP-0004, 3.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldType {
     /// One line.
     #[default]
     TextSingle,
@@ -117,15 +117,15 @@ pub enum Kind {
     Fixed,
 }
 
-impl Kind {
+impl FieldType {
     fn name(self) -> &'static str {
         match self {
-            Kind::TextSingle => "text-single",
-            Kind::TextMulti => "text-multi",
-            Kind::ListSingle => "list-single",
-            Kind::Boolean => "boolean",
-            Kind::JidMulti => "jid-multi",
-            Kind::Fixed => "fixed",
+            FieldType::TextSingle => "text-single",
+            FieldType::TextMulti => "text-multi",
+            FieldType::ListSingle => "list-single",
+            FieldType::Boolean => "boolean",
+            FieldType::JidMulti => "jid-multi",
+            FieldType::Fixed => "fixed",
         }
     }
 }
@@ -156,7 +156,7 @@ impl From<Form> for Element {
                 let mut reported = Element::bare("reported", NS_DATA);
                 for (var, label) in &columns {
                     let mut column = with("field", NS_DATA, &[("var", var), ("label", label)]);
-                    set(&mut column, "type", Kind::TextSingle.name());
+                    set(&mut column, "type", FieldType::TextSingle.name());
                     reported.append_child(column);
                 }
                 x.append_child(reported);
@@ -173,8 +173,8 @@ impl From<Form> for Element {
     }
 }
 
-impl From<Field> for Element {
-    fn from(shown: Field) -> Element {
+impl From<FormField> for Element {
+    fn from(shown: FormField) -> Element {
         let values: Vec<&str> = shown.values.iter().map(String::as_str).collect();
         let mut element = field(&shown.var, &values);
         set(&mut element, "type", shown.kind.name());

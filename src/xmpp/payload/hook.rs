@@ -15,7 +15,8 @@ pub use answer::{
 pub use denial::denial_text;
 pub use plain::PlainCheck;
 pub use request::{
-    Check, Held, Hello, Login, Report, Request, Unreadable, account, address, attempt, hold,
+    Check, HeldState, Hello, HookRequest, HookUnreadable, Login, Report, account, address, attempt,
+    hold,
 };
 
 /// The namespace.

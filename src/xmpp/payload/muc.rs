@@ -24,7 +24,7 @@ pub enum Affiliation {
 
 /// What a presence out of a room says beside itself (`<x xmlns='http://jabber.org/protocol/muc#user'/>`).
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Told {
+pub struct UserStatus {
     /// What the one who sends it is.
     pub affiliation: Affiliation,
     /// Whether they hold the room's own role of a moderator, and so see the addresses of others.
@@ -43,11 +43,11 @@ pub struct Told {
     pub destroyed: Option<Option<String>>,
 }
 
-impl Told {
+impl UserStatus {
     /// Reads it from a presence; one that does not have it says nothing.
-    pub fn read(presence: &Element) -> Told {
+    pub fn read(presence: &Element) -> UserStatus {
         let Some(x) = presence.get_child("x", ns::MUC_USER) else {
-            return Told::default();
+            return UserStatus::default();
         };
         let said = |element: &Element| {
             Some(text_of(element, "reason", ns::MUC_USER)).filter(|text| !text.is_empty())
@@ -55,7 +55,7 @@ impl Told {
         let item = x.get_child("item", ns::MUC_USER);
         let attr = |name| item.and_then(|item| item.attr(name));
         let actor = item.and_then(|item| item.get_child("actor", ns::MUC_USER));
-        Told {
+        UserStatus {
             affiliation: match attr("affiliation") {
                 Some("owner") => Affiliation::Owner,
                 Some("admin") => Affiliation::Admin,
@@ -114,9 +114,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn told(inside: &str) -> Told {
+    fn told(inside: &str) -> UserStatus {
         let text = format!("<presence xmlns='jabber:component:accept'>{inside}</presence>");
-        Told::read(&text.parse().unwrap())
+        UserStatus::read(&text.parse().unwrap())
     }
 
     #[test]
@@ -129,11 +129,14 @@ mod tests {
         assert_eq!(read.affiliation, Affiliation::Owner);
         assert_eq!(read.jid, Some(Jid::new("al@example.org/desk").unwrap()));
         assert!(read.moderator && read.has(110) && !read.has(201));
-        assert_eq!(told("<x xmlns='vcard-temp:x:update'/>"), Told::default());
+        assert_eq!(
+            told("<x xmlns='vcard-temp:x:update'/>"),
+            UserStatus::default()
+        );
         let odd = told(
             "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='@' affiliation='king'/></x>",
         );
-        assert_eq!(odd, Told::default());
+        assert_eq!(odd, UserStatus::default());
     }
 
     #[test]

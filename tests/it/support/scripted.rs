@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use minidom::Element;
 use portcullis::xmpp::guard::{Frame, Guard, Limits, Opening};
-use portcullis::xmpp::link::{Dial, Duplex, Line, Settings};
+use portcullis::xmpp::link::{Connection, Dial, Duplex, Settings};
 use portcullis::xmpp::secret::Secret;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -49,7 +49,7 @@ impl Scripted {
         let (sender, lines) = mpsc::unbounded_channel();
         let dial: Dial = Box::new(move || {
             let (ours, theirs) = tokio::io::duplex(PIPE);
-            let line = sender.send(theirs).map(|()| Line::pipe(ours));
+            let line = sender.send(theirs).map(|()| Connection::pipe(ours));
             Box::pin(async move {
                 line.map_err(|_| std::io::Error::other("the scripted server is gone").into())
             })

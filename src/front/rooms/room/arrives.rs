@@ -10,9 +10,9 @@ use xmpp_parsers::ns;
 use super::{Inside, Room, State, Tell};
 use crate::command::RoomTrouble;
 use crate::core::{Role, Timestamp};
-use crate::front::message::{Line, Way};
-use crate::xmpp::iq::Refused;
-use crate::xmpp::payload::muc::{Told, is_invitation, statuses};
+use crate::front::message::{ChatLine, MessageKind};
+use crate::xmpp::iq::StanzaRefusal;
+use crate::xmpp::payload::muc::{UserStatus, is_invitation, statuses};
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
 /// So many nicks are tried: the wished one, then with `-2` and so on behind it.
@@ -26,7 +26,7 @@ const SAID: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Heard {
     /// What is said, as it is written, and the way back.
-    pub(crate) line: Line,
+    pub(crate) line: ChatLine,
     /// Who it really is, if the room lets us see it.
     pub(crate) person: Option<Jid>,
     /// The role the room itself grants them.
@@ -45,7 +45,7 @@ impl Room {
     ) {
         self.heard(now);
         let nick = received.header.from.resource().map(|nick| nick.to_string());
-        let told = Told::read(&received.element);
+        let told = UserStatus::read(&received.element);
         match (received.type_(), nick) {
             ("error", _) => self.refused(&received.element, now, chance),
             ("", Some(nick)) if told.has(110) => self.we_are(nick, &told, now, chance),
@@ -87,17 +87,17 @@ impl Room {
             return None;
         }
         let way = match received.type_() {
-            "groupchat" => Way::Open(nick.clone()),
-            "chat" | "normal" | "" => Way::Private,
+            "groupchat" => MessageKind::Open(nick.clone()),
+            "chat" | "normal" | "" => MessageKind::Private,
             _ => return None,
         };
         // Invitations and the like are not said to us by an occupant.
-        if way == Way::Private && is_invitation(message) {
+        if way == MessageKind::Private && is_invitation(message) {
             return None;
         }
         let occupant = self.occupants.find(&nick)?;
         Some(Heard {
-            line: Line::read(received, way, received.header.to.clone())?,
+            line: ChatLine::read(received, way, received.header.to.clone())?,
             person: occupant.jid.clone(),
             grant: self.settings.grants.to(occupant.affiliation),
             ours,
@@ -105,7 +105,7 @@ impl Room {
     }
 
     /// Our own presence: we are in, under this nick, whichever we had wished for.
-    fn we_are(&mut self, nick: String, told: &Told, now: Timestamp, chance: u32) {
+    fn we_are(&mut self, nick: String, told: &UserStatus, now: Timestamp, chance: u32) {
         match &mut self.state {
             State::Entering { .. } if told.has(201) => {
                 // It was not there, and nobody but us could enter or configure it now: left empty, it goes away again.
@@ -143,7 +143,7 @@ impl Room {
     }
 
     /// Our own presence: we are out, or have another nick.
-    fn we_are_not(&mut self, told: Told, now: Timestamp, chance: u32) {
+    fn we_are_not(&mut self, told: UserStatus, now: Timestamp, chance: u32) {
         let State::Inside(inside) = &mut self.state else {
             return;
         };
@@ -177,9 +177,9 @@ impl Room {
         if !presence.has_child("error", NS_COMPONENT) {
             return;
         }
-        let Refused {
+        let StanzaRefusal {
             condition, text, ..
-        } = Refused::read(presence);
+        } = StanzaRefusal::read(presence);
         let trouble = match condition.as_str() {
             "conflict" if nick + 1 < NICKS => {
                 self.state = State::Between {
@@ -209,7 +209,7 @@ impl Room {
     /// What the room itself says: that something about it changed, or that a line of ours did not get in.
     fn announced(&mut self, message: &Element, type_: &str, now: Timestamp, chance: u32) {
         if type_ == "error" {
-            if Refused::read(message).condition == "not-acceptable" {
+            if StanzaRefusal::read(message).condition == "not-acceptable" {
                 self.fail(RoomTrouble::Lost, now, chance);
             }
             return;

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::core::Role;
-use crate::front::message::Way;
-use crate::front::rooms::settings::Grants;
+use crate::front::message::MessageKind;
+use crate::front::rooms::settings::RoleGrants;
 use crate::xmpp::stanza::{Received, Top, parse};
 use xmpp_parsers::jid::{BareJid, Jid};
 
@@ -30,9 +30,9 @@ fn room() -> Room {
         room: BareJid::new(ROOM).unwrap(),
         nick: "portcullis".into(),
         password: None,
-        grants: Grants {
+        grants: RoleGrants {
             owner: Role::Admin,
-            ..Grants::default()
+            ..RoleGrants::default()
         },
         audit: false,
     })
@@ -63,7 +63,7 @@ fn features(names: &[&str]) -> Element {
 }
 
 fn refusal_of(condition: &str) -> Unanswered {
-    Unanswered::Refused(Refused {
+    Unanswered::Refused(StanzaRefusal {
         condition: condition.into(),
         text: None,
         is_wrapped: false,
@@ -209,7 +209,7 @@ fn an_affiliation_that_is_taken_away_is_gone_at_once() {
     )
     .unwrap();
     assert_eq!(heard.grant, Role::Stranger);
-    assert_eq!(heard.line.way, Way::Private);
+    assert_eq!(heard.line.way, MessageKind::Private);
 }
 
 #[test]

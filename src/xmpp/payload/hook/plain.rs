@@ -189,7 +189,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::{BanId, By, Timestamp};
-    use crate::xmpp::payload::hook::{Request, verdict};
+    use crate::xmpp::payload::hook::{HookRequest, verdict};
     use crate::xmpp::stanza::{Top, parse};
     use proptest::prelude::*;
 
@@ -307,7 +307,7 @@ mod tests {
                 prop_assert_eq!(slow.header.id.as_deref(), Some(plain.id));
                 let payload = slow.payload().unwrap();
                 let now = Timestamp::from_millis(0);
-                prop_assert_eq!(Request::read(payload, true, now), Ok(Request::Check(plain.check)));
+                prop_assert_eq!(HookRequest::read(payload, true, now), Ok(HookRequest::Check(plain.check)));
             }
         }
     }

@@ -15,13 +15,13 @@ const WORDS: usize = 200;
 
 /// What a module asks.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Request {
+pub enum HookRequest {
     /// It is there.
     Hello(Hello),
     /// May this login go on?
     Check(Check),
     /// What changed since then?
-    Sync(Option<Held>),
+    Sync(Option<HeldState>),
     /// What came of logins.
     Report(Report),
 }
@@ -38,7 +38,7 @@ pub struct Hello {
     /// Which node of a cluster.
     pub node: String,
     /// Which state of the bans it holds.
-    pub held: Option<Held>,
+    pub held: Option<HeldState>,
     /// How many bans.
     pub bans: u64,
     /// What is wrong with it; `None`: nothing.
@@ -47,7 +47,7 @@ pub struct Hello {
 
 /// A state of the bans: the store it is from, and the place in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldState {
     /// The store.
     pub epoch: String,
     /// The place.
@@ -79,7 +79,7 @@ pub struct Report {
 
 /// Why a request cannot be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum HookUnreadable {
     /// No such request.
     #[error("there is no such request in {NS_HOOK}")]
     Name,
@@ -94,22 +94,26 @@ pub enum Unreadable {
     Many,
 }
 
-impl Request {
+impl HookRequest {
     /// Reads the payload of an IQ; `now` is when a login happened that does not say.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub fn read(payload: &Element, is_get: bool, now: Timestamp) -> Result<Request, Unreadable> {
+    /// [`HookUnreadable`].
+    pub fn read(
+        payload: &Element,
+        is_get: bool,
+        now: Timestamp,
+    ) -> Result<HookRequest, HookUnreadable> {
         let (request, of_get) = match payload.name() {
-            "check" => (Request::Check(check(payload)?), true),
-            "sync" => (Request::Sync(held(payload, "since")), true),
-            "hello" => (Request::Hello(hello(payload)), false),
-            "report" => (Request::Report(report(payload, now)?), false),
-            _ => return Err(Unreadable::Name),
+            "check" => (HookRequest::Check(check(payload)?), true),
+            "sync" => (HookRequest::Sync(held(payload, "since")), true),
+            "hello" => (HookRequest::Hello(hello(payload)), false),
+            "report" => (HookRequest::Report(report(payload, now)?), false),
+            _ => return Err(HookUnreadable::Name),
         };
         match is_get == of_get {
             true => Ok(request),
-            false => Err(Unreadable::Type),
+            false => Err(HookUnreadable::Type),
         }
     }
 }
@@ -118,8 +122,8 @@ fn word(element: &Element, name: &str) -> String {
     one_line(element.attr(name).unwrap_or_default(), WORDS)
 }
 
-fn held(element: &Element, place: &str) -> Option<Held> {
-    Some(Held {
+fn held(element: &Element, place: &str) -> Option<HeldState> {
+    Some(HeldState {
         epoch: word(element, "epoch"),
         seq: element.attr(place)?.parse().ok()?,
     })
@@ -146,7 +150,7 @@ pub fn account(text: &str) -> Option<Account> {
     Account::from_jid(&Jid::new(text).ok()?)
 }
 
-fn check(element: &Element) -> Result<Check, Unreadable> {
+fn check(element: &Element) -> Result<Check, HookUnreadable> {
     // What cannot be read cannot be banned; the other half is judged all the same.
     let check = Check {
         account: element.attr("account").and_then(account),
@@ -154,7 +158,7 @@ fn check(element: &Element) -> Result<Check, Unreadable> {
         hold: element.attr("hold").and_then(hold),
     };
     match (&check.account, check.address) {
-        (None, None) => Err(Unreadable::Who),
+        (None, None) => Err(HookUnreadable::Who),
         _ => Ok(check),
     }
 }
@@ -171,14 +175,14 @@ pub fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
 
-fn report(element: &Element, now: Timestamp) -> Result<Report, Unreadable> {
+fn report(element: &Element, now: Timestamp) -> Result<Report, HookUnreadable> {
     let logins = || {
         element
             .children()
             .filter(|child| child.is("login", NS_HOOK))
     };
     if logins().nth(LOGINS).is_some() {
-        return Err(Unreadable::Many);
+        return Err(HookUnreadable::Many);
     }
     let batch = word(element, "batch");
     Ok(Report {

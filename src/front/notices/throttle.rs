@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::tally::Tally;
+use super::digest::Digest;
 use crate::core::{Timestamp, Topic};
 use crate::gate::notices::Told;
 
@@ -36,16 +36,16 @@ pub const UNSEEN_SPAN: Duration = Duration::from_secs(86_400);
 
 /// What to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Out {
+pub(super) enum Due {
     /// This, with everything there is to it.
     One(Told),
     /// So much more.
-    Sum(Topic, Tally),
+    Sum(Topic, Digest),
 }
 
 /// One who listens.
 #[derive(Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct Throttle {
     streams: BTreeMap<Topic, Stream>,
     /// Messages since the last sign of life, and when the first of them was.
     unseen: u32,
@@ -58,31 +58,31 @@ struct Stream {
     told: VecDeque<Timestamp>,
     /// Single ones that wait until anything can be told.
     whole: Vec<Told>,
-    held: Tally,
+    held: Digest,
     /// When what is held is summed up.
     due: Option<Timestamp>,
     /// It is a storm until then.
     storm: Option<Timestamp>,
 }
 
-impl Ear {
+impl Throttle {
     /// Hears something: it is told now, or held. `can` says whether anything can be told now.
-    pub(super) fn hear(
+    pub(super) fn offer(
         &mut self,
         told: &Told,
         topic: Topic,
         now: Timestamp,
         settings: Settings,
         can: bool,
-        count: impl FnOnce(&mut Tally),
-    ) -> Option<Out> {
+        count: impl FnOnce(&mut Digest),
+    ) -> Option<Due> {
         let stream = self.streams.entry(topic).or_default();
         stream.refresh(now, settings);
         let is_calm = stream.storm.is_none() && stream.held.is_empty();
         if is_calm && stream.told.len() + stream.whole.len() < settings.most {
             if can && stream.whole.is_empty() {
                 stream.told.push_back(now);
-                return Some(Out::One(told.clone()));
+                return Some(Due::One(told.clone()));
             }
             stream.whole.push(told.clone());
             return None;
@@ -92,32 +92,38 @@ impl Ear {
     }
 
     /// Counts what nobody saw.
-    pub(super) fn miss(&mut self, topic: Topic, number: u64, now: Timestamp, settings: Settings) {
+    pub(super) fn count_missed(
+        &mut self,
+        topic: Topic,
+        number: u64,
+        now: Timestamp,
+        settings: Settings,
+    ) {
         let stream = self.streams.entry(topic).or_default();
         stream.hold(now, settings, |held| held.add_unseen(number, now));
     }
 
     /// What can be told by now, for somebody to whom something can be told; at the end, all there is.
-    pub(super) fn due(&mut self, now: Timestamp, settings: Settings, is_end: bool) -> Vec<Out> {
+    pub(super) fn due(&mut self, now: Timestamp, settings: Settings, is_end: bool) -> Vec<Due> {
         let mut all = Vec::new();
         for (topic, stream) in &mut self.streams {
             stream.refresh(now, settings);
             let was_held_up = !stream.whole.is_empty();
             for told in std::mem::take(&mut stream.whole) {
                 stream.told.push_back(now);
-                all.push(Out::One(told));
+                all.push(Due::One(told));
             }
             let is_due = is_end || was_held_up || stream.due.is_some_and(|due| due <= now);
             if is_due && !stream.held.is_empty() {
                 stream.due = None;
                 stream.storm = Some(now.saturating_add(settings.digest));
-                all.push(Out::Sum(*topic, std::mem::take(&mut stream.held)));
+                all.push(Due::Sum(*topic, std::mem::take(&mut stream.held)));
             }
         }
         all
     }
 
-    /// When [`Ear::due`] has something next.
+    /// When [`Throttle::due`] has something next.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.streams.values().filter_map(|stream| stream.due).min()
     }
@@ -159,7 +165,7 @@ impl Stream {
         }
     }
 
-    fn hold(&mut self, now: Timestamp, settings: Settings, count: impl FnOnce(&mut Tally)) {
+    fn hold(&mut self, now: Timestamp, settings: Settings, count: impl FnOnce(&mut Digest)) {
         count(&mut self.held);
         let end = now.saturating_add(settings.digest);
         self.due.get_or_insert(self.storm.unwrap_or(end));
@@ -187,93 +193,93 @@ mod tests {
         }
     }
 
-    fn hear(ear: &mut Ear, seconds: i64, can: bool) -> bool {
+    fn offer(throttle: &mut Throttle, seconds: i64, can: bool) -> bool {
         let (told, now) = (told(seconds), at(seconds));
-        let out = ear.hear(&told, Topic::Bans, now, SETTINGS, can, |held| {
+        let out = throttle.offer(&told, Topic::Bans, now, SETTINGS, can, |held| {
             held.add(&told.news, now, Some);
         });
         out.is_some()
     }
 
-    fn sums(ear: &mut Ear, seconds: i64) -> Vec<u64> {
-        let all = ear.due(at(seconds), SETTINGS, false).into_iter();
+    fn sums(throttle: &mut Throttle, seconds: i64) -> Vec<u64> {
+        let all = throttle.due(at(seconds), SETTINGS, false).into_iter();
         all.map(|out| match out {
-            Out::One(_) => 0,
-            Out::Sum(_, tally) => tally.groups.values().map(|count| count.number).sum(),
+            Due::One(_) => 0,
+            Due::Sum(_, tally) => tally.groups.values().map(|count| count.number).sum(),
         })
         .collect()
     }
 
     #[test]
     fn the_first_come_at_once_and_a_storm_is_one_line_a_window() {
-        let mut ear = Ear::default();
-        assert!(hear(&mut ear, 0, true) && hear(&mut ear, 1, true));
+        let mut throttle = Throttle::default();
+        assert!(offer(&mut throttle, 0, true) && offer(&mut throttle, 1, true));
         for second in 2..500 {
-            assert!(!hear(&mut ear, second, true));
+            assert!(!offer(&mut throttle, second, true));
         }
-        assert_eq!(ear.next(), Some(at(602)));
-        assert!(sums(&mut ear, 601).is_empty());
-        assert_eq!(sums(&mut ear, 602), [498]);
+        assert_eq!(throttle.next(), Some(at(602)));
+        assert!(sums(&mut throttle, 601).is_empty());
+        assert_eq!(sums(&mut throttle, 602), [498]);
         // It goes on: the next line is a window later, and nothing comes in between.
-        assert!(!hear(&mut ear, 700, true));
-        assert_eq!(ear.next(), Some(at(1_202)));
-        assert_eq!(sums(&mut ear, 1_202), [1]);
-        assert_eq!(ear.next(), None);
+        assert!(!offer(&mut throttle, 700, true));
+        assert_eq!(throttle.next(), Some(at(1_202)));
+        assert_eq!(sums(&mut throttle, 1_202), [1]);
+        assert_eq!(throttle.next(), None);
         // Quiet for a window: the next one comes at once again.
-        assert!(hear(&mut ear, 1_803, true));
+        assert!(offer(&mut throttle, 1_803, true));
     }
 
     #[test]
     fn one_now_and_then_always_comes_at_once() {
-        let mut ear = Ear::default();
+        let mut throttle = Throttle::default();
         for round in 0..50 {
-            assert!(hear(&mut ear, round * 301, true), "{round}");
+            assert!(offer(&mut throttle, round * 301, true), "{round}");
         }
-        assert_eq!(ear.next(), None);
+        assert_eq!(throttle.next(), None);
     }
 
     #[test]
     fn what_cannot_be_told_waits_and_comes_together() {
-        let mut ear = Ear::default();
+        let mut throttle = Throttle::default();
         for second in 0..10 {
-            assert!(!hear(&mut ear, second, false));
+            assert!(!offer(&mut throttle, second, false));
         }
-        assert_eq!(sums(&mut ear, 60), [0, 0, 8]);
-        assert!(sums(&mut ear, 10_000).is_empty());
+        assert_eq!(sums(&mut throttle, 60), [0, 0, 8]);
+        assert!(sums(&mut throttle, 10_000).is_empty());
     }
 
     #[test]
     fn nobody_s_mailbox_is_filled_while_away() {
-        let mut ear = Ear::default();
+        let mut throttle = Throttle::default();
         for _ in 0..UNSEEN {
-            assert!(ear.may_get_more(at(0)));
-            ear.sent(at(0));
+            assert!(throttle.may_get_more(at(0)));
+            throttle.sent(at(0));
         }
-        assert!(!ear.may_get_more(at(80_000)));
-        ear.seen();
-        assert!(ear.may_get_more(at(80_000)));
+        assert!(!throttle.may_get_more(at(80_000)));
+        throttle.seen();
+        assert!(throttle.may_get_more(at(80_000)));
         for _ in 0..UNSEEN {
-            ear.sent(at(80_000));
+            throttle.sent(at(80_000));
         }
-        assert!(!ear.may_get_more(at(90_000)));
-        assert!(ear.may_get_more(at(80_000 + 86_400)), "a day later");
+        assert!(!throttle.may_get_more(at(90_000)));
+        assert!(throttle.may_get_more(at(80_000 + 86_400)), "a day later");
     }
 
     #[test]
     fn topics_do_not_stand_in_one_another_s_way() {
-        let mut ear = Ear::default();
+        let mut throttle = Throttle::default();
         for second in 0..100 {
-            hear(&mut ear, second, true);
+            offer(&mut throttle, second, true);
         }
         let news = told(100);
-        let out = ear.hear(&news, Topic::Rights, at(100), SETTINGS, true, |_| {});
-        assert_eq!(out, Some(Out::One(news)));
-        ear.miss(Topic::Bans, 9, at(101), SETTINGS);
-        assert_eq!(sums(&mut ear, 700), [98 + 9]);
-        ear.keep(|topic| topic == Topic::Rights);
-        assert_eq!(ear.next(), None);
-        ear.miss(Topic::Rights, 1, at(702), SETTINGS);
-        assert!(sums(&mut ear, 702).is_empty());
-        assert_eq!(ear.due(at(702), SETTINGS, true).len(), 1, "at the end");
+        let out = throttle.offer(&news, Topic::Rights, at(100), SETTINGS, true, |_| {});
+        assert_eq!(out, Some(Due::One(news)));
+        throttle.count_missed(Topic::Bans, 9, at(101), SETTINGS);
+        assert_eq!(sums(&mut throttle, 700), [98 + 9]);
+        throttle.keep(|topic| topic == Topic::Rights);
+        assert_eq!(throttle.next(), None);
+        throttle.count_missed(Topic::Rights, 1, at(702), SETTINGS);
+        assert!(sums(&mut throttle, 702).is_empty());
+        assert_eq!(throttle.due(at(702), SETTINGS, true).len(), 1, "at the end");
     }
 }

@@ -32,12 +32,12 @@ pub(super) struct Count {
 
 /// What is held of one topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct Digest {
     pub(super) since: Option<Timestamp>,
     pub(super) groups: BTreeMap<Group, Count>,
 }
 
-impl Tally {
+impl Digest {
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }

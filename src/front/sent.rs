@@ -22,7 +22,7 @@ pub(super) enum About {
 
 /// What is known of the message that a line replies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Replied {
+pub(super) enum ReplyContext {
     /// It is one of ours.
     To(About),
     /// It is not, or from too long ago.
@@ -31,16 +31,16 @@ pub(super) enum Replied {
 
 /// The memory.
 #[derive(Debug, Default)]
-pub(super) struct Said(Mutex<HashMap<BareJid, VecDeque<Past>>>);
+pub(super) struct SentMessages(Mutex<HashMap<BareJid, VecDeque<SentMessage>>>);
 
 #[derive(Debug)]
-struct Past {
+struct SentMessage {
     id: String,
     first_line: String,
     about: About,
 }
 
-impl Said {
+impl SentMessages {
     /// Remembers a message to somebody.
     pub(super) fn note(&self, to: &BareJid, id: &str, text: &str, about: About) {
         let mut all = self.all();
@@ -51,7 +51,7 @@ impl Said {
         if theirs.len() >= EACH {
             theirs.pop_front();
         }
-        theirs.push_back(Past {
+        theirs.push_back(SentMessage {
             id: id.to_owned(),
             first_line: first_line(text).to_owned(),
             about,
@@ -73,12 +73,12 @@ impl Said {
         with: &BareJid,
         id: Option<&str>,
         quoted: Option<&str>,
-    ) -> Option<Replied> {
+    ) -> Option<ReplyContext> {
         let by_id = id.and_then(|id| self.by_id(with, id));
         let by_quote = || self.by_quote(with, quoted?);
         match by_id.or_else(by_quote) {
-            Some(about) => Some(Replied::To(about)),
-            None => id.map(|_| Replied::Unknown),
+            Some(about) => Some(ReplyContext::To(about)),
+            None => id.map(|_| ReplyContext::Unknown),
         }
     }
 
@@ -106,7 +106,7 @@ impl Said {
         is_clear.then(|| first.clone())
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, VecDeque<Past>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, VecDeque<SentMessage>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_message_is_found_by_its_id_by_whom_it_was_sent_to_and_not_for_ever() {
-        let said = Said::default();
+        let said = SentMessages::default();
         let [anna, bert] = ["anna@x.org", "bert@x.org"].map(|jid| BareJid::new(jid).unwrap());
         said.note(&anna, "1", "Banned #17 …\nmore", one("#17"));
         assert_eq!(said.by_id(&anna, "1"), Some(one("#17")));
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_quote_counts_only_when_it_is_clear_what_it_quotes() {
-        let said = Said::default();
+        let said = SentMessages::default();
         let anna = BareJid::new("anna@x.org").unwrap();
         said.note(&anna, "1", "Banned #17 a@b\nunban #17", one("#17"));
         said.note(&anna, "2", "Banned #18 c@d", one("#18"));
