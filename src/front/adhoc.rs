@@ -8,6 +8,8 @@
 //! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
 //! takes the session out before anything runs.
 
+mod view;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -17,14 +19,13 @@ use xmpp_parsers::stanza_error::StanzaError;
 use super::sessions::{FormStage, LIFETIME, Session, Sessions};
 use super::work::{Work, Works};
 use super::{render, text};
-use crate::command::outcome::{Answer, Ask, Grade, Outcome, Page, Problem, Row};
-use crate::command::parts::terms::terms_for;
-use crate::command::spec::DEFAULT_TERM;
-use crate::command::{self, Call, Caller, Context, Kind, Spec, Values, phrases};
+use crate::command::outcome::{Ask, Outcome, Problem};
+use crate::command::{self, Call, Caller, Context, Spec, Values, phrases};
 use crate::core::{Door, Role, Timestamp};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{self as wire, Action, CommandRequest, NoteKind, Status};
 use crate::xmpp::payload::form::{self, Body, Form, Purpose};
+use view::{at_work, done, fields, form_type, listed, over, row};
 
 /// The `FORM_TYPE` of our forms.
 pub const FORM_TYPE: &str = "urn:portcullis:command:1";
@@ -294,144 +295,6 @@ fn known(spec: &Spec, filled: Vec<(String, Vec<String>)>) -> Values {
     values
 }
 
-fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::FormField> {
-    let values = &session.values;
-    let mut shown: Vec<form::FormField> = Vec::new();
-    // A term that is not among the choices would be lost by clients that insist on them.
-    let mut typed: Option<(&str, String)> = None;
-    for field in session.spec.fields {
-        let line = || Vec::from_iter(values.line(field.name));
-        let mut options = Vec::new();
-        let (kind, held) = match field.kind {
-            Kind::Lines => {
-                let lines = values
-                    .raw(field.name)
-                    .iter()
-                    .flat_map(|value| value.lines());
-                (
-                    form::FieldType::TextMulti,
-                    lines.map(str::to_owned).collect(),
-                )
-            }
-            Kind::Line | Kind::Number { .. } => (form::FieldType::TextSingle, line()),
-            Kind::Jids => (form::FieldType::JidMulti, values.raw(field.name).to_vec()),
-            Kind::Choice(choices) => {
-                let told = choices.iter().copied();
-                options = told
-                    .map(|(value, label)| (value.to_owned(), label.to_owned()))
-                    .collect();
-                let chosen = values.line(field.name);
-                let chosen =
-                    chosen.filter(|chosen| choices.iter().any(|(value, _)| value == chosen));
-                let first = choices.first().map(|(value, _)| (*value).to_owned());
-                (
-                    form::FieldType::ListSingle,
-                    Vec::from_iter(chosen.or(first)),
-                )
-            }
-            Kind::Flag => {
-                let flag = values.flag(field.name).unwrap_or(false);
-                (form::FieldType::Boolean, vec![u8::from(flag).to_string()])
-            }
-            Kind::Term { other } => {
-                options = terms_for(role, context);
-                let mut chosen = values
-                    .line(field.name)
-                    .unwrap_or_else(|| DEFAULT_TERM.to_owned());
-                if !options.iter().any(|(value, _)| *value == chosen) {
-                    typed = Some((
-                        other,
-                        std::mem::replace(&mut chosen, DEFAULT_TERM.to_owned()),
-                    ));
-                }
-                (form::FieldType::ListSingle, vec![chosen])
-            }
-        };
-        shown.push(form::FormField {
-            var: field.name.to_owned(),
-            kind,
-            label: field.label.to_owned(),
-            desc: field.desc.to_owned(),
-            required: field.required,
-            values: held,
-            options,
-            range: match field.kind {
-                Kind::Number { from, to } => Some((from, to)),
-                _ => None,
-            },
-        });
-    }
-    if let Some((other, term)) = typed
-        && let Some(field) = shown.iter_mut().find(|field| field.var == other)
-        && field.values.is_empty()
-    {
-        field.values.push(term);
-    }
-    shown
-}
-
-/// Each has its own, but for the nodes of XEP-0133.
-fn form_type(spec: &Spec) -> String {
-    let standard = command::standard::form_type(spec);
-    standard.unwrap_or(FORM_TYPE).to_owned()
-}
-
-/// COMPAT: a line to read is `fixed`, with its label in the value. As `text-single` Converse cuts it
-/// to the width of an input, and where the form before had an input in the same place it shows
-/// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
-/// alone, without the label; libraries tell them apart by `var`.
-fn row(row: Row) -> form::FormField {
-    let (kind, label, values) = match row.line() {
-        Some(line) => (form::FieldType::Fixed, String::new(), vec![line]),
-        None => {
-            let lines = row.value.lines().map(str::to_owned).collect();
-            (form::FieldType::TextMulti, row.label, lines)
-        }
-    };
-    form::FormField {
-        var: row.var,
-        kind,
-        label,
-        values,
-        ..form::FormField::default()
-    }
-}
-
-/// The standard's fields keep their types: programs read them (XEP-0133).
-fn standard_row(row: Row) -> form::FormField {
-    let several = row.value.contains('\n');
-    form::FormField {
-        kind: match several {
-            _ if row.var.ends_with("jids") => form::FieldType::JidMulti,
-            true => form::FieldType::TextMulti,
-            false => form::FieldType::TextSingle,
-        },
-        var: row.var,
-        label: row.label,
-        values: row.value.lines().map(str::to_owned).collect(),
-        ..form::FormField::default()
-    }
-}
-
-/// COMPAT: a form without fields, because some clients show nothing but forms.
-fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::CommandAnswer {
-    let lines = text::at_work(progress);
-    wire::CommandAnswer {
-        node: session.spec.name.to_owned(),
-        session: session.id.clone(),
-        status: Status::Executing,
-        actions: &[Action::Next],
-        note: Some((NoteKind::Info, form::run_on(&lines))),
-        form: Some(Form {
-            purpose: Purpose::Form,
-            form_type: form_type(session.spec),
-            title: text::at_work_title(progress),
-            instructions: lines,
-            body: Body::Fields(Vec::new()),
-        }),
-    }
-}
-
 fn canceled(session: Session) -> Step {
     let note = match session.stage {
         FormStage::Fill | FormStage::Confirm => String::from(text::CANCELED),
@@ -445,82 +308,4 @@ fn canceled(session: Session) -> Step {
         note: Some((NoteKind::Info, note)),
         form: None,
     }))
-}
-
-fn over(session: &Session, note: (NoteKind, String), form: Option<Form>) -> wire::CommandAnswer {
-    wire::CommandAnswer {
-        node: session.spec.name.to_owned(),
-        session: session.id.clone(),
-        status: Status::Completed,
-        actions: &[],
-        note: Some(note),
-        form,
-    }
-}
-
-/// Short answers are a note alone: some clients show no note beside a form.
-fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
-    let kind = match answer.grade {
-        Grade::Good => NoteKind::Info,
-        Grade::Warning | Grade::Part => NoteKind::Warn,
-        Grade::Bad => NoteKind::Error,
-    };
-    let mut lines = answer.lines;
-    let undo = answer.undo;
-    let mut note = lines.clone();
-    note.extend(undo.clone());
-    let mut fields: Vec<form::FormField> = Vec::new();
-    match command::standard::form_type(session.spec) {
-        // No field beside those of the standard.
-        Some(_) => {
-            lines.extend(undo);
-            fields.extend(answer.rows.into_iter().map(standard_row));
-        }
-        None => {
-            let undo = undo.filter(|_| !answer.rows.is_empty());
-            let undo = undo.map(|undo| Row::new("undo", "Undo", undo));
-            fields.extend(answer.rows.into_iter().chain(undo).map(row));
-        }
-    }
-    let form = (!fields.is_empty()).then(|| Form {
-        purpose: Purpose::Result,
-        form_type: form_type(session.spec),
-        title: answer.title,
-        instructions: lines,
-        body: Body::Fields(fields),
-    });
-    over(session, (kind, form::run_on(&note)), form)
-}
-
-fn listed(session: &Session, page: Page) -> wire::CommandAnswer {
-    let mut lines = vec![page.title.clone()];
-    lines.extend(page.lines);
-    lines.extend(
-        page.next
-            .as_ref()
-            .map(|_| text::more_in_form(page.page + 1)),
-    );
-    let body = if page.table {
-        Body::Table {
-            columns: page
-                .columns
-                .iter()
-                .map(|(var, label)| ((*var).to_owned(), (*label).to_owned()))
-                .collect(),
-            rows: page.rows.into_iter().map(|entry| entry.cells).collect(),
-        }
-    } else {
-        Body::Fields(page.rows.into_iter().map(|entry| row(entry.row)).collect())
-    };
-    let form = (page.total > 0).then(|| Form {
-        purpose: Purpose::Result,
-        form_type: form_type(session.spec),
-        title: page.title,
-        instructions: lines[1..].to_vec(),
-        body,
-    });
-    let sentences = lines.iter().map(|line| phrases::sentence(line));
-    let hint = (page.table && page.total > 0).then(|| String::from(text::NO_TABLE));
-    let note = Vec::from_iter(sentences.chain(hint)).join(" ");
-    over(session, (NoteKind::Info, note), form)
 }

@@ -1,6 +1,19 @@
 //! The exchanges of forms that are open (XEP-0050, 3.3): each belongs to one full JID and one
 //! command, there are only so many, and each ends by itself. A person's oldest gives way to a
 //! new one, so a forgotten form never blocks anybody.
+//!
+//! ```text
+//!                 ┌────────────── wrong input ───────────────┐
+//!                 ▼                                          │
+//! execute ─► Fill ─ complete ─► the command runs ─► answer: over
+//!              ▲                 ▲   │      │
+//!         prev │        complete │   │      └─ takes long ─► Working ─ next ─► looked at again
+//!              └───── Confirm ───┘ ◄─┘ is risky
+//! ```
+//!
+//! `cancel` ends it at every stage, and so does [`LIFETIME`] without a request.
+//! An exchange is taken out before anything runs ([`Sessions::take`]) and kept again only when another stage follows, so
+//! nothing is done twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

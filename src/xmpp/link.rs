@@ -166,6 +166,9 @@ impl Link {
     }
 
     /// Connects, and reconnects until told to stop or until nobody listens any more.
+    ///
+    /// # Errors
+    /// [`Fatal`] when the very first login fails for a reason that only a change of settings can mend.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Fatal> {
         let ended = self.keep_up(&shutdown).await;
         self.wire.close(Some("portcullis is stopping".to_owned()));

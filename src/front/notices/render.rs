@@ -45,7 +45,7 @@ impl NoticeText {
 }
 
 /// One piece of news.
-pub(super) fn one(told: &Told, gate: &Engine) -> Notice {
+pub(super) fn one(told: &Told, gate: &Engine) -> NoticeText {
     let mut notice = at_its_time(told, gate);
     if gate.now().since(told.at) >= LATE {
         notice.lines.insert(0, text::notice_late(told.at));
@@ -53,7 +53,7 @@ pub(super) fn one(told: &Told, gate: &Engine) -> Notice {
     notice
 }
 
-fn at_its_time(told: &Told, gate: &Engine) -> Notice {
+fn at_its_time(told: &Told, gate: &Engine) -> NoticeText {
     let now = told.at;
     let (lines, actions, about) = match &told.news {
         News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
@@ -110,7 +110,7 @@ fn at_its_time(told: &Told, gate: &Engine) -> Notice {
     }
 }
 
-fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timestamp) -> Notice {
+fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timestamp) -> NoticeText {
     let whom = event.subject.to_string();
     let mut lines: Vec<String> = text::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {

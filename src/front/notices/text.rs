@@ -6,8 +6,8 @@ use crate::command::phrases::{
 };
 use crate::core::time::in_words;
 use crate::core::{
-    Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, NoticeText, Past, Ruling,
-    Subject, Timestamp, Topic,
+    Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
+    Timestamp, Topic,
 };
 use crate::gate::ports::{Finding, Found, Gap, Task};
 
@@ -106,7 +106,7 @@ pub(super) fn notice_forgotten(subject: &Subject) -> String {
 }
 
 /// A rule spared somebody, or is in dry run.
-pub(super) fn notice_spared(notice: &NoticeText) -> String {
+pub(super) fn notice_spared(notice: &Notice) -> String {
     sentence(&notice.to_string())
 }
 

@@ -1,0 +1,126 @@
+//! The record as an element: written, and read from whatever a user put in its place.
+
+use minidom::Element;
+
+use super::{
+    BanRecord, MOST_FOREIGN, MOST_FOREIGN_BYTES, MOST_REASON, MOST_TEXT, NS_BANNED, NS_PRIVATE,
+    NS_RECORD, Ours,
+};
+use crate::xmpp::payload::{leaf, one_line, text_of, with};
+
+impl BanRecord {
+    /// Reads whatever the user may have put there. Never fails: what is too long or not understood is not there.
+    pub fn parse(banned: &Element) -> Self {
+        let text = |name| capped(text_of(banned, name, NS_BANNED), MOST_REASON);
+        BanRecord {
+            reason: text("reason"),
+            bandate: text("bandate"),
+            lastdate: text("lastdate"),
+            lastreason: text("lastreason"),
+            hash: text("hash"),
+            ours: banned.get_child("ban", NS_RECORD).and_then(Ours::parse),
+            foreign: foreign(banned),
+        }
+    }
+
+    /// Reads the answer to [`BanRecord::query`]; an answer without a record is an empty one.
+    pub fn parse_answer(query: Option<&Element>) -> Self {
+        query
+            .and_then(|query| query.get_child("banned", NS_BANNED))
+            .map(BanRecord::parse)
+            .unwrap_or_default()
+    }
+
+    /// The element to store.
+    pub fn to_element(&self) -> Element {
+        let mut banned = Element::bare("banned", NS_BANNED);
+        if self.is_empty() {
+            return banned;
+        }
+        for (name, text) in [
+            ("reason", &self.reason),
+            ("lastdate", &self.lastdate),
+            ("lastreason", &self.lastreason),
+            ("bandate", &self.bandate),
+            ("hash", &self.hash),
+        ] {
+            banned.append_child(leaf(name, NS_BANNED, text));
+        }
+        if let Some(ours) = &self.ours {
+            let id = ours.id.to_string();
+            let mut attributes = vec![("id", id.as_str()), ("by", &ours.by), ("seal", &ours.seal)];
+            attributes.extend(ours.until.as_deref().map(|until| ("until", until)));
+            banned.append_child(with("ban", NS_RECORD, &attributes));
+        }
+        for child in &self.foreign {
+            banned.append_child(child.clone());
+        }
+        banned
+    }
+
+    /// The request that reads a record.
+    pub fn query() -> Element {
+        BanRecord::default().store()
+    }
+
+    /// The request that writes this record; the empty one lifts the ban.
+    pub fn store(&self) -> Element {
+        let mut query = Element::bare("query", NS_PRIVATE);
+        query.append_child(self.to_element());
+        query
+    }
+}
+
+impl Ours {
+    fn parse(ban: &Element) -> Option<Self> {
+        let attribute = |name| {
+            ban.attr(name)
+                .map(|text| capped(text.to_owned(), MOST_TEXT))
+        };
+        Some(Ours {
+            id: ban.attr("id")?.parse().ok()?,
+            until: attribute("until"),
+            by: attribute("by").unwrap_or_default(),
+            seal: attribute("seal").unwrap_or_default(),
+        })
+    }
+}
+
+/// Texts are kept exactly, for the seal covers them; one that we would never write that long is not ours anyway.
+fn capped(text: String, most: usize) -> String {
+    if text.len() <= most {
+        text
+    } else {
+        one_line(&text, most)
+    }
+}
+
+/// The children that are neither ejabberd's fields nor ours. A password is always kept, of the rest what is small.
+fn foreign(banned: &Element) -> Vec<Element> {
+    const FIELDS: [&str; 5] = ["reason", "lastdate", "lastreason", "bandate", "hash"];
+    let others = banned
+        .children()
+        .filter(|child| !child.has_ns(NS_RECORD))
+        .filter(|child| !child.has_ns(NS_BANNED) || !FIELDS.contains(&child.name()));
+    let (passwords, rest): (Vec<_>, Vec<_>) = others
+        .filter(|child| weight(child) <= MOST_FOREIGN_BYTES)
+        .partition(|child| child.is("password", NS_BANNED));
+    passwords
+        .into_iter()
+        .chain(rest)
+        .take(MOST_FOREIGN)
+        .cloned()
+        .collect()
+}
+
+/// Bytes of names and texts. The guard bounds how deep a stanza is.
+fn weight(element: &Element) -> usize {
+    let attributes: usize = element
+        .attrs()
+        .iter()
+        .map(|(_, value)| value.len() + 16)
+        .sum();
+    let texts: usize = element.texts().map(str::len).sum();
+    let children: usize = element.children().map(weight).sum();
+    element.name().len() + element.ns().len() + attributes + texts + children
+}
