@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::daemon::{self, Daemon, Stop};
 use super::text;
-use crate::exchange::give::{Piece, Wanted};
+use crate::exchange::export::{Piece, Wanted};
 use crate::front::terminal::wire::{Answer, Export, Progress, Question};
 
 /// What was typed.

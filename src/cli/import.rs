@@ -15,8 +15,8 @@ use serde_json::json;
 use super::daemon::{self, Daemon, Stop, agree, put};
 use super::text;
 use crate::core::Subject;
+use crate::exchange::import::Tally;
 use crate::exchange::lines::{self, Line};
-use crate::exchange::take::Tally;
 use crate::exchange::{Bad, Format, Read, Reading, read};
 use crate::front::terminal::wire::{Answer, Import, Progress, Question};
 use crate::gate::clock::Clock;
@@ -97,7 +97,7 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
 fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> text::Imported<'a> {
     text::Imported {
         format,
-        subjects: read.sheets.len(),
+        subjects: read.entries.len(),
         decisions: read.history.len(),
         banned: tally.banned,
         prolonged: tally.prolonged,
@@ -133,12 +133,12 @@ async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<Tally, 
         true => read.history.iter().map(|event| &event.subject).collect(),
         false => HashSet::new(),
     };
-    let sheets = read
-        .sheets
+    let entries = read
+        .entries
         .iter()
-        .filter(|sheet| !past.contains(&sheet.subject));
-    let mut left = history.chain(sheets.flat_map(lines::of)).peekable();
-    let of = (read.history.len() + read.sheets.len()) as u64;
+        .filter(|entry| !past.contains(&entry.subject));
+    let mut left = history.chain(entries.flat_map(lines::of)).peekable();
+    let of = (read.history.len() + read.entries.len()) as u64;
     let watched = io::stderr().is_terminal();
     let (mut tally, mut done) = (Tally::default(), 0);
     while left.peek().is_some() {
@@ -179,9 +179,9 @@ fn tell(
     dry_run: bool,
 ) -> Result<u8, Stop> {
     let lines: HashMap<String, usize> = read
-        .sheets
+        .entries
         .iter()
-        .map(|sheet| (sheet.subject.to_string(), sheet.line))
+        .map(|entry| (entry.subject.to_string(), entry.line))
         .collect();
     let refused = tally.refused.iter().map(|one| Bad {
         line: lines.get(&one.subject).copied().unwrap_or_default(),

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use super::{Exempt, Pile, Sheet, Standing, said};
+use super::{Exempt, ImportEntry, Pile, Standing, said};
 use crate::command::phrases;
 use crate::core::{
     Actor, Ban, Change, CommandId, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq,
@@ -209,19 +209,19 @@ impl Line {
     }
 }
 
-/// What a sheet says, in our own lines: read again, they give the same sheet.
-pub fn of(sheet: &Sheet) -> Vec<Line> {
-    let exemption = sheet.exemption.as_ref().map(|exempt| {
+/// What a entry says, in our own lines: read again, they give the same entry.
+pub fn of(entry: &ImportEntry) -> Vec<Line> {
+    let exemption = entry.exemption.as_ref().map(|exempt| {
         Line::Exemption(Exempted {
-            subject: sheet.subject.to_string(),
+            subject: entry.subject.to_string(),
             comment: exempt.comment.clone(),
             until: exempt.until.map(Timestamp::to_exact),
             ..Exempted::default()
         })
     });
-    let ban = sheet.ban.as_ref().map(|ban| {
+    let ban = entry.ban.as_ref().map(|ban| {
         Line::Ban(Banned {
-            subject: sheet.subject.to_string(),
+            subject: entry.subject.to_string(),
             reason: ban.reason.clone(),
             note: ban.note.clone(),
             until: match ban.term {
@@ -407,13 +407,13 @@ nonsense"#;
         };
         let first = super::super::read(Format::Portcullis, text, &reading);
         assert_eq!(
-            (first.sheets.len(), first.history.len(), first.bad.len()),
+            (first.entries.len(), first.history.len(), first.bad.len()),
             (3, 1, 0),
             "{first:?}"
         );
         let history = first.history.iter().map(|event| Line::event(event, true));
         let again: Vec<String> = history
-            .chain(first.sheets.iter().flat_map(of))
+            .chain(first.entries.iter().flat_map(of))
             .map(|line| line.to_text())
             .collect();
         let second = super::super::read(Format::Portcullis, &again.join("\n"), &reading);

@@ -1,9 +1,9 @@
 //! Bans, exemptions and history in files: our own lines both ways, and what other programs print.
 //!
-//! Reading is pure: a text and the present go in, [`Sheet`]s come out, one a subject, and every
-//! line that cannot be used is named with its number. [`take`] carries sheets down the one road:
+//! Reading is pure: a text and the present go in, [`ImportEntry`]s come out, one a subject, and every
+//! line that cannot be used is named with its number. [`import`] carries entries down the one road:
 //! a ban from a file is an order like any other, so exemptions, policy and history hold for it,
-//! and taking the same file twice changes nothing the second time. [`give`] writes our own lines.
+//! and taking the same file twice changes nothing the second time. [`export`] writes our own lines.
 //!
 //! | format | what it is |
 //! | --- | --- |
@@ -19,12 +19,12 @@ mod text;
 
 pub mod crowdsec;
 pub mod ejabberd;
+pub mod export;
 pub mod fail2ban;
-pub mod give;
 
+pub mod import;
 pub mod lines;
 pub mod plain;
-pub mod take;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -90,7 +90,7 @@ impl fmt::Display for Format {
 
 /// What a file says of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sheet {
+pub struct ImportEntry {
     /// The line it was first named in, from 1.
     pub line: usize,
     /// Whom it is about.
@@ -140,7 +140,7 @@ pub struct Read {
     /// Decisions made elsewhere, in their order; only our own lines tell them.
     pub history: Vec<Event>,
     /// One a subject, in the order they were first named.
-    pub sheets: Vec<Sheet>,
+    pub entries: Vec<ImportEntry>,
     /// Lines that cannot be read.
     pub bad: Vec<Bad>,
     /// Lines that can be read and are left out on purpose, such as a ban that is over.
@@ -170,7 +170,7 @@ pub fn read(format: Format, text: &str, reading: &Reading) -> Read {
     pile.read
 }
 
-/// Where readers put what they found: one sheet a subject, however often it is named.
+/// Where readers put what they found: one entry a subject, however often it is named.
 #[derive(Debug)]
 pub(crate) struct Pile {
     now: Timestamp,
@@ -187,21 +187,21 @@ impl Pile {
         }
     }
 
-    fn sheet(&mut self, line: usize, subject: Subject) -> &mut Sheet {
-        let sheets = &mut self.read.sheets;
+    fn entry(&mut self, line: usize, subject: Subject) -> &mut ImportEntry {
+        let entries = &mut self.read.entries;
         let at = match self.places.entry(subject) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(place) => {
-                sheets.push(Sheet {
+                entries.push(ImportEntry {
                     line,
                     subject: place.key().clone(),
                     ban: None,
                     exemption: None,
                 });
-                *place.insert(sheets.len() - 1)
+                *place.insert(entries.len() - 1)
             }
         };
-        &mut sheets[at]
+        &mut entries[at]
     }
 
     /// A ban. Of several of one subject the one that ends last counts.
@@ -215,8 +215,8 @@ impl Pile {
             .note
             .map(|note| cut(&phrases::clean_lines(&note), NOTE_MAX));
         let now = self.now;
-        let sheet = self.sheet(line, subject);
-        let lasts_longer = match &sheet.ban {
+        let entry = self.entry(line, subject);
+        let lasts_longer = match &entry.ban {
             None => true,
             Some(before) => before
                 .term
@@ -224,7 +224,7 @@ impl Pile {
                 .is_some_and(|before| end.is_none_or(|end| before < end)),
         };
         if lasts_longer {
-            sheet.ban = Some(ban);
+            entry.ban = Some(ban);
         }
     }
 
@@ -233,7 +233,7 @@ impl Pile {
             return self.leave_out(line, text::is_over(&subject));
         }
         exempt.comment = cut(&phrases::clean(&exempt.comment), REASON_MAX);
-        self.sheet(line, subject).exemption = Some(exempt);
+        self.entry(line, subject).exemption = Some(exempt);
     }
 
     fn event(&mut self, event: Event) {
@@ -295,14 +295,14 @@ pub(crate) mod tests {
         Timestamp::parse("2026-11-27T09:00:00Z").unwrap()
     }
 
-    /// Reads a text; each sheet as one line, then what is bad and what is left out.
+    /// Reads a text; each entry as one line, then what is bad and what is left out.
     pub(crate) fn told(format: Format, text: &str) -> Vec<String> {
         let reading = Reading {
             now: now(),
             host: Some("example.org".into()),
         };
         let read = read(format, text, &reading);
-        let mut all: Vec<String> = read.sheets.iter().map(sheet).collect();
+        let mut all: Vec<String> = read.entries.iter().map(entry).collect();
         all.extend(
             read.bad
                 .iter()
@@ -313,17 +313,17 @@ pub(crate) mod tests {
         all
     }
 
-    fn sheet(sheet: &Sheet) -> String {
-        let mut text = format!("{} {}", sheet.line, sheet.subject);
+    fn entry(entry: &ImportEntry) -> String {
+        let mut text = format!("{} {}", entry.line, entry.subject);
         let end = |until: Option<Timestamp>| {
             until.map_or_else(|| String::from("for ever"), Timestamp::to_exact)
         };
-        if let Some(ban) = &sheet.ban {
+        if let Some(ban) = &entry.ban {
             let recorded = if ban.recorded { ", recorded" } else { "" };
             let (until, origin) = (end(ban.term.ends(now())), &ban.origin);
             text += &format!(" | {until}, {origin}{recorded}: {}", ban.reason);
         }
-        if let Some(exempt) = &sheet.exemption {
+        if let Some(exempt) = &entry.exemption {
             text += &format!(" | exempt {}: {}", end(exempt.until), exempt.comment);
         }
         text

@@ -7,8 +7,8 @@ use portcullis::command::Context;
 use portcullis::core::{
     Action, Actor, Door, ExemptionOrder, HistoryOrder, Origin, Role, Subject, Term,
 };
-use portcullis::exchange::give::{Piece, Wanted, give};
-use portcullis::exchange::take::{Taker, Tally, take};
+use portcullis::exchange::export::{Piece, Wanted, export_piece};
+use portcullis::exchange::import::{Importer, Tally, import_all};
 use portcullis::exchange::{Format, Reading, read};
 
 use crate::support::{FakeServer, World, order};
@@ -29,7 +29,7 @@ async fn given(world: &World, wanted: Wanted) -> String {
     let mut text = String::new();
     let mut piece = Some(Piece::Head);
     while let Some(this) = piece {
-        let (lines, next) = give(wanted, this, &context).await.unwrap();
+        let (lines, next) = export_piece(wanted, this, &context).await.unwrap();
         for line in lines {
             text += &line.to_text();
             text.push('\n');
@@ -47,11 +47,11 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tall
     let read = read(format, text, &reading);
     assert_eq!(read.bad, []);
     let actor = Actor::person("root", Role::Admin, Door::Terminal);
-    let taker = Taker {
+    let importer = Importer {
         actor,
         command: None,
     };
-    take(read, &taker, dry_run, &context(world)).await
+    import_all(read, &importer, dry_run, &context(world)).await
 }
 
 /// What stands and what was, without numbers and places.

@@ -10,7 +10,7 @@ use super::call::Call;
 use super::context::Context;
 use super::outcome::{Ask, Outcome, Problem, Row};
 use super::parts::fields::{NOTE, REASON, WHOM};
-use super::parts::results::{Told, summary};
+use super::parts::results::{TargetResult, summary};
 use super::parts::settle::{ASK_WAIT, MANY, WAIT, asks_about, own_addresses};
 use super::parts::subjects;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
@@ -90,7 +90,7 @@ struct Ban {
     note: Option<String>,
     force: bool,
     /// Who of them is exempt and banned all the same, and why they are.
-    insisted: Vec<(Subject, String)>,
+    forced: Vec<(Subject, String)>,
 }
 
 impl Ban {
@@ -127,7 +127,7 @@ impl Ban {
                 .map(|text| phrases::clean_lines(&text))
                 .filter(|text| !text.is_empty()),
             force,
-            insisted: Vec::new(),
+            forced: Vec::new(),
         })
     }
 
@@ -138,7 +138,7 @@ impl Ban {
 
     fn what(&self, subject: &Subject) -> Action {
         let (term, reason, note) = (self.term, self.reason.clone(), self.note.clone());
-        match self.insisted.iter().any(|(exempt, _)| exempt == subject) {
+        match self.forced.iter().any(|(exempt, _)| exempt == subject) {
             true => Action::Ban(BanOrder::Force { term, reason, note }),
             false => Action::Ban(BanOrder::Impose { term, reason, note }),
         }
@@ -146,7 +146,7 @@ impl Ban {
 
     /// What would be said of each subject if it were done now; nothing is done.
     ///
-    /// Who is exempt is insisted upon from here on, where an admin does.
+    /// Exempt subjects are banned by force from here on, where an admin asked for it.
     fn rehearse(&mut self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let (policy, now) = (context.gate.policy(), context.gate.now());
         let refused = |order: &Intent| {
@@ -165,7 +165,7 @@ impl Ban {
                 && self.force
                 && call.caller.rights.over(&subject) == Role::Admin
             {
-                self.insisted.push((subject.clone(), by.clone()));
+                self.forced.push((subject.clone(), by.clone()));
                 refusal = refused(&self.order(call, &subject, own));
             }
             if let Some(why) = refusal {
@@ -183,7 +183,7 @@ impl Ban {
 
     fn is_risky(&self, policy: &Policy) -> bool {
         self.subjects.len() > MANY
-            || !self.insisted.is_empty()
+            || !self.forced.is_empty()
             || self.subjects.iter().any(|subject| policy.is_risky(subject))
     }
 }
@@ -289,7 +289,7 @@ fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
         now,
         ban.reason.as_deref(),
     );
-    let exempt = ban.insisted.iter();
+    let exempt = ban.forced.iter();
     lines.extend(exempt.map(|(subject, why)| text::ask_exempt(subject, why)));
     if asks_about(ban.term, call, context) {
         lines.push(String::from(phrases::ASK_FOREVER));
@@ -318,10 +318,10 @@ fn tell(
     ruling: Result<Ruling, LogFault>,
     settled: Option<Settled>,
     context: &Context,
-) -> Told {
+) -> TargetResult {
     let now = context.gate.now();
     let level = context.delivery.server().standing().borrow().level;
-    let mut told = Told::of(subject);
+    let mut told = TargetResult::of(subject);
     if let Some(settled) = &settled {
         let began = matches!(ruling, Ok(Ruling::Ban(BanRuling::Banned(_))));
         let (grade, line) = phrases::held(subject, settled, level, began);

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::context::Context;
 use super::outcome::{Ask, Outcome, Problem, Row};
 use super::parts::fields::WHOM;
-use super::parts::results::{Told, summary};
+use super::parts::results::{TargetResult, summary};
 use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
@@ -134,9 +134,9 @@ fn question(subjects: &[Subject]) -> Ask {
     }
 }
 
-fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) -> Told {
+fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) -> TargetResult {
     let now = context.gate.now();
-    let mut told = Told::of(subject);
+    let mut told = TargetResult::of(subject);
     match ruling {
         Ok(Ruling::Ban(BanRuling::Amended { ban, before, .. })) => {
             told.undo = Some(ban.id.to_string());
@@ -155,7 +155,7 @@ fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) 
     told
 }
 
-async fn settle(mut told: Told, context: &Context) -> Told {
+async fn settle(mut told: TargetResult, context: &Context) -> TargetResult {
     let level = context.delivery.server().standing().borrow().level;
     let settled = context.delivery.settled(&told.subject, WAIT).await;
     let (grade, line) = phrases::held(&told.subject, &settled, level, false);

@@ -5,7 +5,7 @@ use crate::command::phrases;
 use crate::core::Subject;
 
 /// What came of one subject.
-pub(in crate::command) struct Told {
+pub(in crate::command) struct TargetResult {
     /// Whether it is as asked for now.
     pub(in crate::command) done: bool,
     /// The number of the ban it is about, to undo it by.
@@ -22,10 +22,10 @@ pub(in crate::command) struct Told {
     pub(in crate::command) own: Vec<String>,
 }
 
-impl Told {
+impl TargetResult {
     /// It is as asked for; the words are still missing.
-    pub(in crate::command) fn of(subject: &Subject) -> Told {
-        Told {
+    pub(in crate::command) fn of(subject: &Subject) -> TargetResult {
+        TargetResult {
             done: true,
             undo: None,
             grade: Grade::Good,
@@ -45,7 +45,7 @@ impl Told {
 }
 
 /// One answer for all subjects: told in full for one, counted with a row each for several.
-pub(in crate::command) fn summary(told: Vec<Told>) -> Answer {
+pub(in crate::command) fn summary(told: Vec<TargetResult>) -> Answer {
     let all = told.len();
     let done = told.iter().filter(|told| told.done).count();
     let grade = match told.iter().map(|told| told.grade).max() {

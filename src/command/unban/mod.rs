@@ -11,7 +11,7 @@ use super::context::Context;
 use super::outcome::{Grade, Outcome, Problem};
 use super::parts::fields::{REASON, WHOM};
 use super::parts::login::covering;
-use super::parts::results::{Told, summary};
+use super::parts::results::{TargetResult, summary};
 use super::parts::settle::WAIT;
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
@@ -128,9 +128,9 @@ fn tell(
     ruling: Result<Ruling, LogFault>,
     settled: Option<Settled>,
     context: &Context,
-) -> Told {
+) -> TargetResult {
     let now = context.gate.now();
-    let mut told = Told::of(subject);
+    let mut told = TargetResult::of(subject);
     if let Some(settled) = &settled {
         let (grade, line) = phrases::released(subject, settled);
         told.grade = grade;

@@ -176,10 +176,14 @@ fn way_back(names: &[String], call: &Call) -> Option<String> {
     }
 }
 
-type Told = (Grade, Vec<String>, Option<String>);
+type TargetResult = (Grade, Vec<String>, Option<String>);
 
 /// The answer for one, and how to take it back.
-async fn tell(subject: &Subject, answer: Result<Ruling, LogFault>, context: &Context) -> Told {
+async fn tell(
+    subject: &Subject,
+    answer: Result<Ruling, LogFault>,
+    context: &Context,
+) -> TargetResult {
     let line = match answer {
         Ok(Ruling::Undo(UndoRuling::Undone { deed, stood, ban })) => {
             return tell_undone(&deed, stood.as_ref(), ban.as_ref(), context).await;
@@ -198,7 +202,7 @@ async fn tell_undone(
     stood: Option<&Ban>,
     ban: Option<&Ban>,
     context: &Context,
-) -> Told {
+) -> TargetResult {
     let now = context.gate.now();
     let subject = &deed.subject;
     let mut lines = vec![text::undone(deed)];

@@ -36,8 +36,8 @@ use super::line;
 use crate::command::parts::{facts, subjects};
 use crate::command::{self, Call, Caller, Context, Reference, Values, phrases};
 use crate::core::{CommandId, Door, Rights, Role};
-use crate::exchange::give::give;
-use crate::exchange::take::{Taker, Tally, take};
+use crate::exchange::export::export_piece;
+use crate::exchange::import::{Importer, Tally, import_all};
 use crate::exchange::{self, Format, Reading};
 use crate::gate::clock::fresh_command;
 
@@ -160,7 +160,7 @@ async fn talk(
 ) -> io::Result<()> {
     let (lines, out) = stream.into_split();
     // A large file comes in many questions of one talk, and is one command all the same.
-    let mut taker = Taker {
+    let mut importer = Importer {
         actor: caller.actor_for_self(Door::Terminal),
         command: fresh_command().ok(),
     };
@@ -188,9 +188,9 @@ async fn talk(
             Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
             Ok(question) => {
                 if matches!(&question, Question::Call(call) if !call.goes_on) {
-                    taker.command = fresh_command().ok();
+                    importer.command = fresh_command().ok();
                 }
-                talk.answer(question, caller, &taker, context).await?;
+                talk.answer(question, caller, &importer, context).await?;
             }
         }
     }
@@ -224,12 +224,13 @@ impl Talk {
         &mut self,
         question: Question,
         caller: &Caller,
-        taker: &Taker,
+        importer: &Importer,
         context: &Context,
     ) -> io::Result<()> {
         let (tell, mut told) = mpsc::channel(UNTOLD);
         let reference = Reference::fresh();
-        let work = AssertUnwindSafe(answer(question, caller, taker, context, tell)).catch_unwind();
+        let work =
+            AssertUnwindSafe(answer(question, caller, importer, context, tell)).catch_unwind();
         let mut work = std::pin::pin!(work);
         let mut how_far = Progress::default();
         let mut heard = Ok(());
@@ -265,7 +266,7 @@ impl Talk {
 async fn answer(
     question: Question,
     caller: &Caller,
-    taker: &Taker,
+    importer: &Importer,
     context: &Context,
     _tell: mpsc::Sender<Progress>,
 ) -> Answer {
@@ -273,9 +274,13 @@ async fn answer(
         Question::Standing {} => {
             Answer::Standing((**context.delivery.server().standing().borrow()).clone())
         }
-        Question::Call(asked) => Answer::Outcome(call(asked, caller, taker.command, context).await),
-        Question::Import(asked) => Answer::Imported(import(asked, taker, context).await),
-        Question::Export(Export { wanted, piece }) => match give(wanted, piece, context).await {
+        Question::Call(asked) => {
+            Answer::Outcome(call(asked, caller, importer.command, context).await)
+        }
+        Question::Import(asked) => Answer::Imported(import(asked, importer, context).await),
+        Question::Export(Export { wanted, piece }) => match export_piece(wanted, piece, context)
+            .await
+        {
             Ok((lines, next)) => Answer::Exported(Exported {
                 lines: lines.iter().map(exchange::lines::Line::to_text).collect(),
                 next,
@@ -285,17 +290,17 @@ async fn answer(
     }
 }
 
-async fn import(asked: Import, taker: &Taker, context: &Context) -> Tally {
+async fn import(asked: Import, importer: &Importer, context: &Context) -> Tally {
     let reading = Reading {
         now: context.gate.now(),
         host: None,
     };
     let read = exchange::read(Format::Portcullis, &asked.lines.join("\n"), &reading);
     let lines = asked.lines.len();
-    let tally = take(read, taker, asked.dry_run, context).await;
+    let tally = import_all(read, importer, asked.dry_run, context).await;
     tracing::info!(
         target: "portcullis::audit",
-        who = taker.actor.name,
+        who = importer.actor.name,
         door = %Door::Terminal,
         command = "import",
         lines,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{self, Values};
-use crate::exchange::give::{Piece, Wanted};
-use crate::exchange::take::Tally;
+use crate::exchange::export::{Piece, Wanted};
+use crate::exchange::import::Tally;
 use crate::gate::ports::Standing;
 
 /// The version of the language.

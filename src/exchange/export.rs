@@ -42,7 +42,7 @@ pub enum Piece {
 ///
 /// # Errors
 /// [`LogFault`] when the log cannot be read; what was written so far is not all.
-pub async fn give(
+pub async fn export_piece(
     wanted: Wanted,
     piece: Piece,
     context: &Context,

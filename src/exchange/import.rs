@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{Exempt, Read, Sheet, Standing};
+use super::{Exempt, ImportEntry, Read, Standing};
 use crate::command::{Context, broken, phrases};
 use crate::core::{
     Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
@@ -83,7 +83,7 @@ impl Tally {
 
 /// Who takes something in.
 #[derive(Debug, Clone)]
-pub struct Taker {
+pub struct Importer {
     /// Who; an admin, or nothing is taken.
     pub actor: Actor,
     /// What marks all of it in the log, so that it can be undone as one. Decisions made elsewhere keep their own.
@@ -91,11 +91,16 @@ pub struct Taker {
 }
 
 /// Takes it in; or, in a dry run, only says what would come of it.
-pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -> Tally {
+pub async fn import_all(
+    read: Read,
+    importer: &Importer,
+    dry_run: bool,
+    context: &Context,
+) -> Tally {
     let mut tally = Tally::default();
     let Read {
         history,
-        mut sheets,
+        mut entries,
         bad,
         left_out,
     } = read;
@@ -107,17 +112,17 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
         });
     }
     recall(history, dry_run, context, &mut tally).await;
-    read_records(&mut sheets, context).await;
+    read_records(&mut entries, context).await;
     let mut orders: Vec<Intent> = Vec::new();
-    for sheet in &sheets {
+    for entry in &entries {
         let mut order = |what| {
             orders.push(Intent::Order(
-                Order::new(taker.actor.clone(), sheet.subject.clone(), what)
-                    .by_command(taker.command),
+                Order::new(importer.actor.clone(), entry.subject.clone(), what)
+                    .by_command(importer.command),
             ));
         };
-        if let Some(exempt) = &sheet.exemption {
-            match is_exempt(&sheet.subject, exempt, context) {
+        if let Some(exempt) = &entry.exemption {
+            match is_exempt(&entry.subject, exempt, context) {
                 true => tally.exempt += 1,
                 false => order(Action::Exemption(ExemptionOrder::Grant {
                     term: exempt.until.map(Term::Until),
@@ -125,7 +130,7 @@ pub async fn take(read: Read, taker: &Taker, dry_run: bool, context: &Context) -
                 })),
             }
         }
-        if let Some(ban) = &sheet.ban {
+        if let Some(ban) = &entry.ban {
             order(adopt(ban));
         }
     }
@@ -207,11 +212,11 @@ fn is_exempt(subject: &Subject, exempt: &Exempt, context: &Context) -> bool {
 }
 
 /// Fills in what the server's own records say of bans it made.
-async fn read_records(sheets: &mut [Sheet], context: &Context) {
+async fn read_records(entries: &mut [ImportEntry], context: &Context) {
     let server = context.delivery.server();
-    let asked = sheets.iter_mut().filter_map(|sheet| {
-        let account = sheet.subject.account()?.clone();
-        let ban = sheet.ban.as_mut().filter(|ban| ban.recorded)?;
+    let asked = entries.iter_mut().filter_map(|entry| {
+        let account = entry.subject.account()?.clone();
+        let ban = entry.ban.as_mut().filter(|ban| ban.recorded)?;
         Some(async move {
             let Some(found) = server.recorded(&account).await else {
                 return;
