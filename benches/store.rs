@@ -23,7 +23,7 @@ use portcullis::delivery::Delivery;
 use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
+use portcullis::gate::ports::{Enforcer, Held, Standing, Storage, Undone};
 use portcullis::store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,7 @@ fn gate(store: &Arc<Store>) -> Gate {
     let policy = Policy::default();
     Gate::open(
         Storage::of(store),
-        Arc::new(Nobody::new()) as Arc<dyn Server>,
+        Arc::new(Nobody::new()) as Arc<dyn Enforcer>,
         Clock::system(),
         policy,
     )
@@ -258,7 +258,7 @@ impl Nobody {
     }
 }
 
-impl Server for Nobody {
+impl Enforcer for Nobody {
     fn enforce<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         async { Ok(Held::Enforced) }.boxed()
     }

@@ -26,7 +26,7 @@ use crate::front::router::ServerSide;
 use crate::front::{Bot, Notices, Roles, Router, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::clock::Clock;
-use crate::gate::ports::{Server, Storage};
+use crate::gate::ports::{Enforcer, Storage};
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
 use crate::news;
@@ -100,7 +100,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let host = XmppServer::new(asker.clone(), config.server.clone());
     let gate = {
         let storage = Storage::of(&store);
-        let server = Arc::clone(&host) as Arc<dyn Server>;
+        let server = Arc::clone(&host) as Arc<dyn Enforcer>;
         let policy = config.policy.clone();
         tokio::task::spawn_blocking(move || Gate::open(storage, server, Clock::system(), policy))
             .await?

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::admission::{Admission, CounterStore, Tap};
 use crate::core::Policy;
-use crate::delivery::ports::{Outbox, Server};
+use crate::delivery::ports::{Enforcer, Outbox};
 use crate::delivery::{Delivery, Queue};
 use crate::engine::clock::Clock;
-use crate::engine::{Engine, Parts, Snapshotter};
+use crate::engine::{Engine, EngineParts, Snapshotter};
 use crate::journal::{Journal, LogFault, Replica, Snapshots};
 use crate::news::{Feed, News};
 
@@ -63,13 +63,13 @@ impl Gate {
     /// not answer for them.
     pub fn open(
         storage: Storage,
-        server: Arc<dyn Server>,
+        server: Arc<dyn Enforcer>,
         clock: Clock,
         policy: Policy,
     ) -> Result<Gate, LogFault> {
         let (news, tap) = (Arc::new(Feed::default()), Arc::new(Tap::default()));
         let queue = Queue::open(storage.outbox)?;
-        let engine = Engine::open(Parts {
+        let engine = Engine::open(EngineParts {
             journal: storage.journal,
             replica: storage.replica,
             snapshots: storage.snapshots,
@@ -107,24 +107,24 @@ pub mod ports {
     pub use super::Storage;
     pub use crate::admission::CounterStore;
     pub use crate::delivery::ports::{
-        Finding, Found, Gap, Held, Outbox, Recorded, Server, Standing, Task, Undone,
+        Enforcer, Finding, Found, Gap, Held, Outbox, Recorded, Standing, Task, Undone,
     };
     pub use crate::journal::{Entry, LogFault};
 }
 
 /// What people should hear of.
 pub mod notices {
-    pub use crate::news::{Hearing, News, Told};
+    pub use crate::news::{News, Notification, NotificationFeed};
 }
 
 /// What is judged, for who records it.
 pub mod weighed {
-    pub use crate::admission::{Input, Weighed, Weighings};
+    pub use crate::admission::{Judged, JudgedFeed, JudgedInput};
 }
 
 /// The counters of failed logins.
 pub mod counters {
-    pub use crate::admission::{Failure, SAVE_EVERY};
+    pub use crate::admission::{FailedLogin, SAVE_EVERY};
 }
 
 pub use crate::delivery::Settled;

@@ -11,7 +11,7 @@ use portcullis::front::{Desk, Roles};
 use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Held, Server, Standing, Storage, Undone};
+use portcullis::gate::ports::{Held, Enforcer, Standing, Storage, Undone};
 use portcullis::store::MemoryStore;
 use portcullis::xmpp::stanza::{StanzaKind, Received};
 use tokio::runtime::{Builder, Runtime};
@@ -24,7 +24,7 @@ const MOST_BANS: usize = 500;
 
 struct Obedient(watch::Sender<Arc<Standing>>);
 
-impl Server for Obedient {
+impl Enforcer for Obedient {
     fn enforce<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         async { Ok(Held::Enforced) }.boxed()
     }

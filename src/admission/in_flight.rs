@@ -27,7 +27,7 @@ pub(super) type Who = (Account, IpAddr);
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: HashMap<Subject, Slot>,
-    open: HashMap<Who, VecDeque<Try>>,
+    open: HashMap<Who, VecDeque<LoginInFlight>>,
     /// When tries are taken for over, oldest first; those that ended meanwhile are still there.
     ends: VecDeque<(Timestamp, Who)>,
 }
@@ -41,7 +41,7 @@ struct Slot {
 }
 
 #[derive(Debug)]
-struct Try {
+struct LoginInFlight {
     until: Timestamp,
     subjects: Vec<Subject>,
 }
@@ -74,7 +74,7 @@ impl InFlight {
         let until = now.saturating_add(LASTS);
         self.ends.push_back((until, who.clone()));
         let tries = self.open.entry(who).or_default();
-        tries.push_back(Try { until, subjects });
+        tries.push_back(LoginInFlight { until, subjects });
     }
 
     /// The oldest try of an account from an address is over.

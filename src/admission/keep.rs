@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::SharedLogins;
 use crate::core::tracker::Recent;
 use crate::core::{Policy, Timestamp, Tracker};
 use crate::journal::LogFault;
@@ -45,12 +45,12 @@ pub trait CounterStore: Send + Sync + 'static {
 /// Keeps the counters.
 pub(super) struct Keeper {
     store: Arc<dyn CounterStore>,
-    kept: Mutex<Kept>,
+    kept: Mutex<PartsKept>,
 }
 
 /// Where the next part goes.
 #[derive(Default, Clone, Copy)]
-struct Kept {
+struct PartsKept {
     /// 0: no whole has been written yet.
     next: u32,
     bytes: usize,
@@ -87,7 +87,7 @@ impl Keeper {
         Ok((Keeper { store, kept }, tracker))
     }
 
-    pub(super) async fn run(&self, shared: &Arc<Shared>, stop: CancellationToken) {
+    pub(super) async fn run(&self, shared: &Arc<SharedLogins>, stop: CancellationToken) {
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
@@ -100,7 +100,7 @@ impl Keeper {
         }
     }
 
-    async fn save(&self, shared: &Arc<Shared>, stopping: bool) {
+    async fn save(&self, shared: &Arc<SharedLogins>, stopping: bool) {
         let kept = *self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_large = kept.next > PARTS || kept.bytes > PARTS_BYTES;
         let part = match stopping || kept.next == 0 || is_large {
@@ -122,7 +122,7 @@ impl Keeper {
             } else {
                 kept.bytes + bytes.len()
             };
-            store.save_counters(part, &bytes).map(|()| Kept {
+            store.save_counters(part, &bytes).map(|()| PartsKept {
                 next: part + 1,
                 bytes: size,
             })
@@ -141,7 +141,7 @@ impl Keeper {
 }
 
 /// The counters as bytes, taken in pieces between which logins go on.
-fn whole(shared: &Shared) -> Vec<u8> {
+fn whole(shared: &SharedLogins) -> Vec<u8> {
     let mut whole = shared.lock().tracker.begin_whole();
     loop {
         let piece = shared.lock().tracker.next_piece(&mut whole, ROWS_AT_ONCE);

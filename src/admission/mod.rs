@@ -1,7 +1,7 @@
 //! May this login go on? Counts failures, remembers logins in flight and bans that are not durable yet, and answers
 //! from memory.
 //!
-//! All of it lies under one lock ([`State`]), which is taken for a moment only, after the ledger's: a check takes these
+//! All of it lies under one lock ([`LoginState`]), which is taken for a moment only, after the ledger's: a check takes these
 //! two at most and waits for no disk. Start reading at [`Admission::try_admit`] and [`Admission::count`].
 
 mod in_flight;
@@ -27,17 +27,17 @@ use crate::core::outlook::{BANS_TOLD, concerns};
 use crate::core::tracker::Fill;
 use crate::core::{
     Account, Attempt, Ban, BanId, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
-    Ruling, Signal, Subject, Timestamp, Verdict, judge, outlook, room, subject,
+    Ruling, Signal, Subject, Timestamp, Verdict, headroom, judge, outlook, subject,
 };
 use crate::engine::{Engine, clock};
 use crate::journal::LogFault;
 use in_flight::LASTS;
 use keep::Keeper;
-use state::State;
+use state::LoginState;
 
 pub use keep::{CounterStore, SAVE_EVERY};
-pub use state::Failure;
-pub use tap::{Input, Tap, Weighed, Weighings};
+pub use state::FailedLogin;
+pub use tap::{Judged, JudgedFeed, JudgedInput, Tap};
 
 /// What is told to whoever comes when as many logins are in flight as may fail, and is not served in time.
 const AT_ONCE: &str = "too many logins at the same moment, try again in a few seconds";
@@ -45,28 +45,28 @@ const AT_ONCE: &str = "too many logins at the same moment, try again in a few se
 /// Counts logins and answers whether they may go on.
 pub struct Admission {
     engine: Arc<Engine>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedLogins>,
     keeper: Keeper,
     tap: Arc<Tap>,
     spared: Box<dyn Fn(Notice) + Send + Sync>,
 }
 
 /// What is under the one lock, and what spares taking it.
-struct Shared {
-    state: Mutex<State>,
+struct SharedLogins {
+    state: Mutex<LoginState>,
     /// How many bans are pending: nearly always none, and then no check looks for them.
     pending: AtomicUsize,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedLogins {
+    fn lock(&self) -> MutexGuard<'_, LoginState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The answer at the password.
 #[derive(Debug)]
-pub enum Admitted {
+pub enum AdmitAnswer {
     /// This. If it lets in, the login is in flight until its outcome is counted.
     Now(Verdict),
     /// Others first: ask [`Admission::admit_within`].
@@ -79,7 +79,7 @@ pub enum Admitted {
 pub struct PendingBans {
     events: Vec<Event>,
     subjects: Vec<Subject>,
-    home: Arc<Shared>,
+    home: Arc<SharedLogins>,
 }
 
 impl PendingBans {
@@ -126,8 +126,8 @@ impl Admission {
         let (keeper, tracker) = Keeper::open(store, &engine.policy(), engine.now())?;
         Ok(Arc::new(Admission {
             engine,
-            shared: Arc::new(Shared {
-                state: Mutex::new(State::new(tracker)),
+            shared: Arc::new(SharedLogins {
+                state: Mutex::new(LoginState::new(tracker)),
                 pending: AtomicUsize::new(0),
             }),
             keeper,
@@ -140,7 +140,7 @@ impl Admission {
     /// From memory. What rules decided and the disk has not taken yet holds already.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let (now, policy) = (self.engine.now(), self.engine.policy());
-        let known = |state: &State| knows(state, &policy, account, address, now);
+        let known = |state: &LoginState| knows(state, &policy, account, address, now);
         let by_ledger = self
             .engine
             .read(|ledger| ledger.check(account, address, || known(&self.shared.lock()), now));
@@ -154,10 +154,10 @@ impl Admission {
     }
 
     /// [`Admission::check`] for a login whose password is looked at next: counts logins in flight as well.
-    pub fn try_admit(&self, account: &Account, address: IpAddr) -> Admitted {
+    pub fn try_admit(&self, account: &Account, address: IpAddr) -> AdmitAnswer {
         match self.attempt(account, address) {
-            Tried::Now(verdict) => Admitted::Now(verdict),
-            Tried::Full(_) => Admitted::Later,
+            Tried::Now(verdict) => AdmitAnswer::Now(verdict),
+            Tried::Full(_) => AdmitAnswer::Later,
         }
     }
 
@@ -225,7 +225,7 @@ impl Admission {
             let state = &mut *state;
             state.in_flight.tidy(now);
             let tracker = &mut state.tracker;
-            let headroom = room(ledger, tracker, &policy, account, address, now);
+            let headroom = headroom(ledger, tracker, &policy, account, address, now);
             if let Some(turn) = state.in_flight.full(&headroom) {
                 return Tried::Full(turn);
             }
@@ -323,7 +323,7 @@ impl Admission {
     }
 
     /// The last failures, newest first, at most 1,000.
-    pub fn failures(&self) -> Vec<Failure> {
+    pub fn failures(&self) -> Vec<FailedLogin> {
         self.shared.lock().failures()
     }
 
@@ -396,7 +396,7 @@ impl Admission {
 
 /// Whether a login comes from where the account logged in before, or is exempt by configuration.
 fn knows(
-    state: &State,
+    state: &LoginState,
     policy: &Policy,
     account: Option<&Account>,
     address: Option<IpAddr>,

@@ -19,17 +19,17 @@ const NOTICE_PAUSE: Duration = Duration::from_secs(3_600);
 const NOTICES: usize = 1_000;
 
 /// What is known of logins.
-pub(super) struct State {
+pub(super) struct LoginState {
     pub(super) tracker: Tracker,
     pub(super) in_flight: InFlight,
     pub(super) pending: Pending,
-    shown: VecDeque<Failure>,
+    shown: VecDeque<FailedLogin>,
     given: HashMap<(String, Subject), Timestamp>,
 }
 
 /// A failed login, as it is shown to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedLogin {
     /// Whose; `None` when nobody told.
     pub account: Option<Account>,
     /// From where; `None` when nobody told.
@@ -44,9 +44,9 @@ pub struct Failure {
     pub by_hand: bool,
 }
 
-impl State {
+impl LoginState {
     pub(super) fn new(tracker: Tracker) -> Self {
-        State {
+        LoginState {
             tracker,
             in_flight: InFlight::default(),
             pending: Pending::default(),
@@ -56,7 +56,7 @@ impl State {
     }
 
     /// The last failures, newest first.
-    pub(super) fn failures(&self) -> Vec<Failure> {
+    pub(super) fn failures(&self) -> Vec<FailedLogin> {
         self.shown.iter().rev().cloned().collect()
     }
 
@@ -109,9 +109,9 @@ impl State {
 }
 
 /// The failed logins in a signal. Those by hand that were turned down are none.
-fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<Failure> {
+fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<FailedLogin> {
     match signal {
-        Signal::Login(attempt) if attempt.outcome == Outcome::Failure => Some(Failure {
+        Signal::Login(attempt) if attempt.outcome == Outcome::Failure => Some(FailedLogin {
             account: attempt.account.clone(),
             place: attempt.address.map(|address| address.to_canonical().into()),
             unknown: attempt.unknown,
@@ -125,7 +125,7 @@ fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<Failu
                 Proposal::Events(_) | Proposal::Answer(Ruling::Noted)
             ) =>
         {
-            Some(Failure {
+            Some(FailedLogin {
                 account: subject.whose().cloned(),
                 place: subject.place(),
                 unknown: false,

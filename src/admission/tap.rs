@@ -20,16 +20,16 @@ const WAITING: usize = 8_192;
 
 /// Something that was weighed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weighed {
+pub struct Judged {
     /// The moment that counted: of a login its own, of all else that of the decision.
     pub at: Timestamp,
     /// What.
-    pub input: Input,
+    pub input: JudgedInput,
 }
 
 /// What the rules took in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum JudgedInput {
     /// A login that failed or succeeded, or failures by hand.
     Signal(Signal),
     /// An order that was carried out. One to ban names its term, and none carries its private note.
@@ -38,15 +38,15 @@ pub enum Input {
 
 /// The other end of the queue.
 #[derive(Debug)]
-pub struct Weighings {
-    queue: mpsc::Receiver<Weighed>,
+pub struct JudgedFeed {
+    queue: mpsc::Receiver<Judged>,
     missed: Arc<AtomicU64>,
 }
 
-impl Weighings {
+impl JudgedFeed {
     /// Waits for what comes next and adds all that waits to `batch`, at most `most`. 0: no more
     /// will come.
-    pub async fn next(&mut self, batch: &mut Vec<Weighed>, most: usize) -> usize {
+    pub async fn next(&mut self, batch: &mut Vec<Judged>, most: usize) -> usize {
         self.queue.recv_many(batch, most).await
     }
 
@@ -63,15 +63,15 @@ impl Weighings {
 
 /// Our end. Costs next to nothing while nobody listens.
 #[derive(Default)]
-pub struct Tap(OnceLock<(mpsc::Sender<Weighed>, Arc<AtomicU64>)>);
+pub struct Tap(OnceLock<(mpsc::Sender<Judged>, Arc<AtomicU64>)>);
 
 impl Tap {
     /// The other end; only the first who asks gets it.
-    pub fn listen(&self) -> Option<Weighings> {
+    pub fn listen(&self) -> Option<JudgedFeed> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed = Arc::default();
         self.0.set((tell, Arc::clone(&missed))).ok()?;
-        Some(Weighings { queue, missed })
+        Some(JudgedFeed { queue, missed })
     }
 
     /// Tells of a login or an attempt by hand that was not turned down.
@@ -88,7 +88,7 @@ impl Tap {
             ) => now,
             _ => return,
         };
-        self.tell(at, || Input::Signal(signal.clone()));
+        self.tell(at, || JudgedInput::Signal(signal.clone()));
     }
 
     /// Tells of an order that was carried out.
@@ -129,16 +129,16 @@ impl Tap {
                 term.get_or_insert(Term::up_to(until));
                 *note = None;
             }
-            Input::Order(order)
+            JudgedInput::Order(order)
         });
     }
 
-    fn tell(&self, at: Timestamp, input: impl FnOnce() -> Input) {
+    fn tell(&self, at: Timestamp, input: impl FnOnce() -> JudgedInput) {
         let Some((tell, missed)) = self.0.get() else {
             return;
         };
         let input = input();
-        if let Err(mpsc::error::TrySendError::Full(_)) = tell.try_send(Weighed { at, input }) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = tell.try_send(Judged { at, input }) {
             missed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -189,9 +189,9 @@ mod tests {
         let mut all = Vec::new();
         while heard.next(&mut all, 9).await > 0 {}
         let at = Timestamp::from_millis(3);
-        let want = [Outcome::Failure, Outcome::Success].map(|outcome| Weighed {
+        let want = [Outcome::Failure, Outcome::Success].map(|outcome| Judged {
             at,
-            input: Input::Signal(login(outcome)),
+            input: JudgedInput::Signal(login(outcome)),
         });
         assert_eq!(all, want);
     }

@@ -17,7 +17,7 @@ use crate::core::Timestamp;
 use crate::enforce::XmppServer;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Answer, Question};
-use crate::gate::ports::{Server, Standing};
+use crate::gate::ports::{Enforcer, Standing};
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
 use crate::xmpp::payload::hook;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Subject;
 use crate::engine::Engine;
-use ports::{Held, Server, Task};
+use ports::{Enforcer, Held, Task};
 
 pub use queue::Queue;
 pub use worker::STOP_WAIT;
@@ -43,7 +43,7 @@ pub enum Incident {
 pub struct Delivery {
     engine: Arc<Engine>,
     queue: Arc<Queue>,
-    server: Arc<dyn Server>,
+    server: Arc<dyn Enforcer>,
     incident: Box<dyn Fn(Incident) + Send + Sync>,
 }
 
@@ -52,7 +52,7 @@ impl Delivery {
     pub fn new(
         engine: Arc<Engine>,
         queue: Arc<Queue>,
-        server: Arc<dyn Server>,
+        server: Arc<dyn Enforcer>,
         incident: impl Fn(Incident) + Send + Sync + 'static,
     ) -> Arc<Delivery> {
         Arc::new(Delivery {
@@ -106,7 +106,7 @@ impl Delivery {
     }
 
     /// The server.
-    pub fn server(&self) -> &Arc<dyn Server> {
+    pub fn server(&self) -> &Arc<dyn Enforcer> {
         &self.server
     }
 }

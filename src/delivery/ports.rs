@@ -43,11 +43,11 @@ pub trait Outbox: Send + Sync + 'static {
 }
 
 /// The XMPP server, as far as bans are concerned.
-pub trait Server: Send + Sync + 'static {
+pub trait Enforcer: Send + Sync + 'static {
     /// Makes a ban take hold: record, then kick, then look again.
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>>;
 
-    /// Takes back what [`Server::enforce`] did for a subject.
+    /// Takes back what [`Enforcer::enforce`] did for a subject.
     fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>>;
 
     /// Ends the sessions of a subject that are open, without a ban; how many there were, where the server tells.
@@ -77,7 +77,7 @@ pub trait Server: Send + Sync + 'static {
     }
 
     /// Whether the server's record of a ban of an account is what it should be; `None` when it
-    /// keeps none or does not tell. What is there instead goes into [`Server::findings`].
+    /// keeps none or does not tell. What is there instead goes into [`Enforcer::findings`].
     fn holds<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Option<bool>> {
         Box::pin(std::future::ready(None))
     }

@@ -12,10 +12,10 @@ use super::admin;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
-use crate::gate::ports::{Finding, Held, Recorded, Server, Standing, Undone};
+use crate::gate::ports::{Enforcer, Finding, Held, Recorded, Standing, Undone};
 use crate::xmpp::payload::hook;
 
-impl Server for XmppServer {
+impl Enforcer for XmppServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         match &ban.subject {
             Subject::Account(account) => self.enforce_account(ban, account).boxed(),

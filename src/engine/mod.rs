@@ -66,7 +66,7 @@ pub trait Listener: Send + Sync + 'static {
 }
 
 /// What an engine works with.
-pub struct Parts {
+pub struct EngineParts {
     /// The log of decisions.
     pub journal: Arc<dyn Journal>,
     /// Its copy on this machine.
@@ -112,8 +112,8 @@ impl Engine {
     /// # Errors
     /// [`LogFault`] when the log cannot be read: a program that does not know its bans must not
     /// answer for them.
-    pub fn open(parts: Parts) -> Result<Arc<Engine>, LogFault> {
-        let Parts {
+    pub fn open(parts: EngineParts) -> Result<Arc<Engine>, LogFault> {
+        let EngineParts {
             journal,
             replica,
             snapshots,

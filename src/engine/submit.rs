@@ -25,7 +25,7 @@ pub type Ruled = Result<Ruling, LogFault>;
 
 /// Works off a list of intents; the answers stand in its order.
 pub(super) async fn run(engine: &Engine, intents: Vec<Intent>) -> Vec<Ruled> {
-    let mut work = Work::new(intents);
+    let mut work = IntentQueue::new(intents);
     while !work.left.is_empty() {
         let Batch { events, tries, .. } = work.propose_batch(engine);
         let asked = tries.iter().map(|one| one.last).collect();
@@ -46,15 +46,15 @@ pub(super) async fn run(engine: &Engine, intents: Vec<Intent>) -> Vec<Ruled> {
 }
 
 /// A list of intents being worked off.
-struct Work {
+struct IntentQueue {
     intents: Vec<Intent>,
     answers: Vec<Option<Ruled>>,
-    left: VecDeque<Left>,
+    left: VecDeque<QueuedIntent>,
 }
 
 /// An intent that has no answer yet.
 #[derive(Clone, Copy)]
-struct Left {
+struct QueuedIntent {
     /// Its place in the list.
     at: usize,
     /// How often it may still be tried.
@@ -68,25 +68,25 @@ struct Left {
 struct Batch {
     events: Vec<Event>,
     subjects: HashSet<Subject>,
-    tries: Vec<Try>,
+    tries: Vec<ProposedIntent>,
     /// It holds one that changes more than its own subject: nothing may follow.
     is_wide: bool,
 }
 
 /// An intent of a batch.
-struct Try {
-    left: Left,
+struct ProposedIntent {
+    left: QueuedIntent,
     when: Timestamp,
     /// The event whose ruling is its answer, and the version that one was decided on.
     last: EventId,
     based_on: Seq,
 }
 
-impl Work {
+impl IntentQueue {
     fn new(intents: Vec<Intent>) -> Self {
         let mut answers = Vec::new();
         answers.resize_with(intents.len(), || None);
-        let left = intents.iter().enumerate().map(|(at, intent)| Left {
+        let left = intents.iter().enumerate().map(|(at, intent)| QueuedIntent {
             at,
             times: STALE_RETRIES,
             seen: match intent {
@@ -94,7 +94,7 @@ impl Work {
                 _ => None,
             },
         });
-        Work {
+        IntentQueue {
             left: left.collect(),
             intents,
             answers,
@@ -137,11 +137,11 @@ impl Work {
     }
 
     /// Gives each intent of a batch its ruling; the stale ones are proposed again, before the rest.
-    fn answer(&mut self, engine: &Engine, tries: Vec<Try>, rulings: Vec<Ruling>) {
+    fn answer(&mut self, engine: &Engine, tries: Vec<ProposedIntent>, rulings: Vec<Ruling>) {
         let mut again = Vec::new();
         for (one, ruling) in tries.into_iter().zip(rulings) {
             if ruling == Ruling::Stale && one.left.times > 1 {
-                again.push(Left {
+                again.push(QueuedIntent {
                     times: one.left.times - 1,
                     seen: Some(one.based_on),
                     ..one.left
@@ -161,7 +161,7 @@ impl Work {
     }
 }
 
-impl Left {
+impl QueuedIntent {
     /// What another person did to the subject of an order that its giver could not know of.
     fn rival(&self, intent: &Intent, ledger: &Ledger) -> Option<Deed> {
         let Intent::Order(order) = intent else {
@@ -214,11 +214,11 @@ impl Batch {
     }
 
     /// Takes in the events of an intent; the answer, if there are none.
-    fn add(&mut self, events: Vec<Event>, left: Left, when: Timestamp) -> Option<Ruled> {
+    fn add(&mut self, events: Vec<Event>, left: QueuedIntent, when: Timestamp) -> Option<Ruled> {
         let Some(last) = events.last() else {
             return Some(Ok(Ruling::Noted));
         };
-        self.tries.push(Try {
+        self.tries.push(ProposedIntent {
             left,
             when,
             last: last.id,

@@ -19,7 +19,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::reply::{PendingIq, Reply};
-use crate::admission::{Admission, Admitted, PendingBans};
+use crate::admission::{Admission, AdmitAnswer, PendingBans};
 use crate::core::{Attempt, Changed, Seq};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
@@ -121,13 +121,13 @@ impl Hook {
             return None;
         }
         match self.admit(&asked.check) {
-            Admitted::Now(verdict) => Some(asked.answer(&verdict, self.head())),
-            Admitted::Later => None,
+            AdmitAnswer::Now(verdict) => Some(asked.answer(&verdict, self.head())),
+            AdmitAnswer::Later => None,
         }
     }
 
     /// Only a login whose outcome will be reported may have to wait for the outcomes of others.
-    fn admit(&self, check: &Check) -> Admitted {
+    fn admit(&self, check: &Check) -> AdmitAnswer {
         match check {
             Check {
                 account: Some(account),
@@ -136,23 +136,23 @@ impl Hook {
             } => self.admission.try_admit(account, *address),
             Check {
                 account, address, ..
-            } => Admitted::Now(self.admission.check(account.as_ref(), *address)),
+            } => AdmitAnswer::Now(self.admission.check(account.as_ref(), *address)),
         }
     }
 
     fn check(self: &Arc<Self>, asked: PendingIq, check: Check) -> Reply {
         let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
         let (account, address, hold) = match (self.admit(&check), check) {
-            (Admitted::Now(verdict), _) => return now(verdict),
+            (AdmitAnswer::Now(verdict), _) => return now(verdict),
             (
-                Admitted::Later,
+                AdmitAnswer::Later,
                 Check {
                     account: Some(account),
                     address: Some(address),
                     hold: Some(hold),
                 },
             ) => (account, address, hold),
-            (Admitted::Later, _) => return now(self.admission.crowded()),
+            (AdmitAnswer::Later, _) => return now(self.admission.crowded()),
         };
         let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
             return now(self.admission.crowded());

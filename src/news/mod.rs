@@ -18,7 +18,7 @@ use crate::core::{
     Ruling, Subject, Timestamp, Topic,
 };
 use crate::delivery::Incident;
-use crate::delivery::ports::{Finding, Found, Gap, Server, Standing, Task};
+use crate::delivery::ports::{Enforcer, Finding, Found, Gap, Standing, Task};
 use crate::engine::{Engine, Listener};
 
 /// How much may wait to be told.
@@ -36,7 +36,7 @@ const FINDINGS: usize = 1_000;
 
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Notification {
     /// When it became known.
     pub at: Timestamp,
     /// What.
@@ -142,26 +142,26 @@ type Missed = [AtomicU64; Topic::ALL.len()];
 /// Our end. Costs next to nothing while nobody listens.
 #[derive(Default)]
 pub struct Feed {
-    tell: OnceLock<(mpsc::Sender<Told>, Arc<Missed>)>,
+    tell: OnceLock<(mpsc::Sender<Notification>, Arc<Missed>)>,
     /// What happened before.
-    kept: Mutex<Vec<Told>>,
+    kept: Mutex<Vec<Notification>>,
 }
 
 /// The listener's end.
 #[derive(Debug)]
-pub struct Hearing {
-    queue: mpsc::Receiver<Told>,
+pub struct NotificationFeed {
+    queue: mpsc::Receiver<Notification>,
     missed: Arc<Missed>,
 }
 
-impl Hearing {
+impl NotificationFeed {
     /// Waits for news and appends all that wait to `batch`, at most `most`. 0: no more will come.
-    pub async fn next(&mut self, batch: &mut Vec<Told>, most: usize) -> usize {
+    pub async fn next(&mut self, batch: &mut Vec<Notification>, most: usize) -> usize {
         self.queue.recv_many(batch, most).await
     }
 
     /// What is there already, without waiting.
-    pub fn now(&mut self) -> Option<Told> {
+    pub fn now(&mut self) -> Option<Notification> {
         self.queue.try_recv().ok()
     }
 
@@ -177,28 +177,28 @@ impl Hearing {
 
 impl Feed {
     /// The other end; only the first who asks gets it.
-    pub fn listen(&self) -> Option<Hearing> {
+    pub fn listen(&self) -> Option<NotificationFeed> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed: Arc<Missed> = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
         self.tell.set((tell, Arc::clone(&missed))).ok()?;
         for told in std::mem::take(&mut *self.kept()) {
             self.tell(told);
         }
-        Some(Hearing { queue, missed })
+        Some(NotificationFeed { queue, missed })
     }
 
     /// Tells what became known, such as a room that cannot be joined.
     pub fn announce(&self, news: News, at: Timestamp) {
-        self.tell(Told { at, news });
+        self.tell(Notification { at, news });
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: Notification) {
         if let Some(topic) = told.news.topic() {
             self.tell_as(topic, || told);
         }
     }
 
-    fn tell_as(&self, topic: Topic, told: impl FnOnce() -> Told) {
+    fn tell_as(&self, topic: Topic, told: impl FnOnce() -> Notification) {
         let Some((tell, missed)) = self.tell.get() else {
             return;
         };
@@ -215,7 +215,7 @@ impl Feed {
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Told>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<Notification>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -248,8 +248,8 @@ impl From<Incident> for News {
     }
 }
 
-fn ruled(event: &Event, ruling: &Ruling) -> Told {
-    Told {
+fn ruled(event: &Event, ruling: &Ruling) -> Notification {
+    Notification {
         at: event.at,
         news: News::Ruled {
             event: Box::new(event.clone()),
@@ -330,7 +330,7 @@ fn gaps_beyond(one: &Standing, other: &Standing) -> Vec<Gap> {
 
 /// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.
 pub async fn watch_the_server(
-    server: Arc<dyn Server>,
+    server: Arc<dyn Enforcer>,
     engine: Arc<Engine>,
     feed: Arc<Feed>,
     stop: CancellationToken,
@@ -448,7 +448,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_loses_and_counts_by_topic_and_does_not_wait() {
         let feed = Feed::default();
-        let room = |name: &str| Told {
+        let room = |name: &str| Notification {
             at: at(0),
             news: News::Room {
                 room: name.into(),

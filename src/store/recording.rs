@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::weighed::{Input, Weighed, Weighings};
+use crate::gate::weighed::{Judged, JudgedFeed, JudgedInput};
 use crate::rehearse::recorded::numbered;
 use crate::rehearse::{EventLine, LINE_MAX};
 
@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 /// Records until told to stop, and then whatever is still in the queue.
-pub async fn keep(settings: Settings, mut heard: Weighings, stop: CancellationToken) {
+pub async fn keep(settings: Settings, mut heard: JudgedFeed, stop: CancellationToken) {
     let mut recording = Recording::new(settings);
     // At once, so that a wrong path is told at the start and not at the first login.
     let mut batch = Vec::new();
@@ -118,7 +118,7 @@ impl Recording {
     }
 
     /// Writes as much as can be written; the first time that something cannot, the log says why.
-    pub fn write(&mut self, all: &[Weighed]) {
+    pub fn write(&mut self, all: &[Judged]) {
         let lines: Vec<Vec<u8>> = all.iter().filter_map(line).collect();
         let mut left = &lines[..];
         loop {
@@ -187,10 +187,10 @@ impl Recording {
 }
 
 /// The line for what was evaluated, with its end; `None` for what is not recorded.
-fn line(Weighed { at, input }: &Weighed) -> Option<Vec<u8>> {
+fn line(Judged { at, input }: &Judged) -> Option<Vec<u8>> {
     let line = match input {
-        Input::Signal(signal) => EventLine::signal(*at, signal)?,
-        Input::Order(order) => EventLine::order(*at, order)?,
+        JudgedInput::Signal(signal) => EventLine::signal(*at, signal)?,
+        JudgedInput::Order(order) => EventLine::order(*at, order)?,
     };
     // Texts and numbers only: they can always be written.
     let mut bytes = serde_json::to_vec(&line).ok()?;
@@ -249,11 +249,11 @@ mod tests {
 
     use crate::core::{Attempt, Outcome, Signal, Subject, Timestamp};
 
-    fn login(second: i64) -> Weighed {
+    fn login(second: i64) -> Judged {
         let at = Timestamp::from_millis(second * 1_000 + 250);
-        Weighed {
+        Judged {
             at,
-            input: Input::Signal(Signal::Login(Attempt {
+            input: JudgedInput::Signal(Signal::Login(Attempt {
                 account: Subject::parse("alice@example.org")
                     .unwrap()
                     .account()
@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    fn text(weighed: &Weighed) -> String {
+    fn text(weighed: &Judged) -> String {
         String::from_utf8(line(weighed).unwrap()).unwrap()
     }
 

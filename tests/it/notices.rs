@@ -9,7 +9,7 @@ use portcullis::core::{
     Timestamp, Topic,
 };
 use portcullis::front::notices::Settings;
-use portcullis::gate::notices::{Hearing, News};
+use portcullis::gate::notices::{News, NotificationFeed};
 use portcullis::gate::ports::{Finding, Found, Gap};
 use portcullis::journal::Journal as _;
 
@@ -21,7 +21,7 @@ const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
 /// A bot and what it hears.
 struct Tower {
     bot: Bot,
-    hearing: Hearing,
+    hearing: NotificationFeed,
 }
 
 /// A message of ours.

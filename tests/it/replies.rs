@@ -2,7 +2,7 @@
 
 use minidom::Element;
 use portcullis::core::{Attempt, Outcome, Subject};
-use portcullis::gate::notices::Hearing;
+use portcullis::gate::notices::NotificationFeed;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 
@@ -43,7 +43,7 @@ async fn reply(bot: &Bot, from: &str, to: &Ours, text: &str) -> String {
 }
 
 /// A guesser is banned; the notice of it.
-async fn guesser(bot: &Bot, hearing: &mut Hearing, address: &str) -> Ours {
+async fn guesser(bot: &Bot, hearing: &mut NotificationFeed, address: &str) -> Ours {
     for _ in 0..5 {
         let attempt = Attempt {
             account: Subject::parse("alice@example.org")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::admission::{Admission, Admitted};
+use portcullis::admission::{Admission, AdmitAnswer};
 use portcullis::core::{Account, Attempt, Outcome, Subject, Verdict};
 use tokio::task::JoinHandle;
 
@@ -50,8 +50,8 @@ async fn answered(all: &mut Vec<JoinHandle<Verdict>>) -> (usize, usize) {
 
 fn now(admission: &Admission, name: &str, address: &str) -> Option<Verdict> {
     match admission.try_admit(&account(name), address.parse().unwrap()) {
-        Admitted::Now(verdict) => Some(verdict),
-        Admitted::Later => None,
+        AdmitAnswer::Now(verdict) => Some(verdict),
+        AdmitAnswer::Later => None,
     }
 }
 

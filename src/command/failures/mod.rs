@@ -14,7 +14,7 @@ use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::rules::Key;
 use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
-use crate::gate::counters::Failure;
+use crate::gate::counters::FailedLogin;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -76,7 +76,7 @@ const KNOWN: &[Word] = &[Word::Whom, Word::Rule, Word::Unknown, Word::ByHand];
 
 /// A failure, and the bans in force that keep out whoever failed there.
 struct Failed<'a> {
-    failure: &'a Failure,
+    failure: &'a FailedLogin,
     kept_out: Vec<&'a Ban>,
 }
 
@@ -138,7 +138,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 /// The bans in force that keep out whoever failed there: of the account, and what rules ban.
 fn kept_out<'a>(
-    failure: &Failure,
+    failure: &FailedLogin,
     ledger: &'a Ledger,
     policy: &Policy,
     now: Timestamp,
@@ -162,7 +162,7 @@ fn kept_out<'a>(
     bans
 }
 
-fn fact(failure: &Failure, bans: &[&Ban]) -> Value {
+fn fact(failure: &FailedLogin, bans: &[&Ban]) -> Value {
     json!({
         "at": failure.at.to_xmpp(),
         "account": failure.account.as_ref().map(ToString::to_string),
@@ -174,7 +174,7 @@ fn fact(failure: &Failure, bans: &[&Ban]) -> Value {
     })
 }
 
-fn entry(number: usize, failure: &Failure, bans: &[&Ban]) -> Entry {
+fn entry(number: usize, failure: &FailedLogin, bans: &[&Ban]) -> Entry {
     let text = |text: Option<String>| text.map(|text| phrases::clean(&text)).unwrap_or_default();
     Entry {
         row: Row::new(

@@ -2,7 +2,7 @@
 
 use crate::command::phrases::{Listed, clean};
 use crate::core::{Ban, Subject};
-use crate::gate::counters::Failure;
+use crate::gate::counters::FailedLogin;
 
 /// Failed logins.
 pub(super) const FAILURES: Listed = Listed {
@@ -16,7 +16,7 @@ pub(super) const FAILURES: Listed = Listed {
 pub(super) const KEPT_OUT_BY: &str = "Kept out by";
 
 /// A failed login in a list, behind its time; the names are the attacker's and come last.
-pub(super) fn failure(failure: &Failure, bans: &[&Ban]) -> String {
+pub(super) fn failure(failure: &FailedLogin, bans: &[&Ban]) -> String {
     let facts = [kind_of_failure(failure), kept_out_by(bans)];
     let times = match failure.times {
         1 => String::new(),
@@ -40,7 +40,7 @@ pub(super) fn failure(failure: &Failure, bans: &[&Ban]) -> String {
 }
 
 /// What kind of failure it was.
-pub(super) fn kind_of_failure(failure: &Failure) -> String {
+pub(super) fn kind_of_failure(failure: &FailedLogin) -> String {
     String::from(match (failure.by_hand, failure.unknown) {
         (true, _) => "by hand",
         (false, true) => "no such account",

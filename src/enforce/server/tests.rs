@@ -17,7 +17,7 @@ use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp
 use crate::enforce::native_hash::native_hash;
 use crate::enforce::privilege::NS_PRIVILEGE;
 use crate::enforce::record::{BanRecord, NS_BANNED};
-use crate::gate::ports::{Held, Server};
+use crate::gate::ports::{Enforcer, Held};
 use crate::xmpp::fake_wire;
 use crate::xmpp::iq::{IqRequest, StanzaRefusal, Verb};
 use crate::xmpp::payload::hook;

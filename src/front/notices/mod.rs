@@ -33,7 +33,7 @@ use super::sent::{self, About};
 use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::engine::Engine;
-use crate::gate::notices::{Hearing, News, Told};
+use crate::gate::notices::{News, Notification, NotificationFeed};
 use crate::gate::ports::Standing;
 use crate::xmpp::payload::hints;
 use crate::xmpp::wire::Wire;
@@ -95,7 +95,7 @@ impl Notices {
     }
 
     /// Takes in what happened; gives back what is told now. `can`: the link is up.
-    pub fn offer(&self, news: &[Told], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
+    pub fn offer(&self, news: &[Notification], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
         let gate = &self.bot.context.gate;
         let (now, settings) = (gate.now(), **self.settings.load());
         let recipients = self.recipients();
@@ -308,7 +308,7 @@ fn is_own(news: &News, jid: &BareJid) -> bool {
 pub async fn run(
     notices: Arc<Notices>,
     gate: Arc<Engine>,
-    mut hearing: Hearing,
+    mut hearing: NotificationFeed,
     mut standing: watch::Receiver<Arc<Standing>>,
     wire: Wire,
     stop: CancellationToken,
@@ -333,7 +333,7 @@ pub async fn run(
             () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
         }
     }
-    let news: Vec<Told> = std::iter::from_fn(|| hearing.now()).collect();
+    let news: Vec<Notification> = std::iter::from_fn(|| hearing.now()).collect();
     let missed: Vec<_> = hearing.missed().collect();
     let can = standing.borrow().linked;
     wire.send_all(notices.offer(&news, &missed, can)).await;

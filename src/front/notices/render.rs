@@ -10,7 +10,7 @@ use crate::core::{
 };
 use crate::engine::Engine;
 use crate::front::sent::About;
-use crate::gate::notices::{News, Told};
+use crate::gate::notices::{News, Notification};
 
 /// News so old are told with their time.
 const LATE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl NoticeText {
 }
 
 /// One piece of news.
-pub(super) fn one(told: &Told, gate: &Engine) -> NoticeText {
+pub(super) fn one(told: &Notification, gate: &Engine) -> NoticeText {
     let mut notice = at_its_time(told, gate);
     if gate.now().since(told.at) >= LATE {
         notice.lines.insert(0, text::notice_late(told.at));
@@ -53,7 +53,7 @@ pub(super) fn one(told: &Told, gate: &Engine) -> NoticeText {
     notice
 }
 
-fn at_its_time(told: &Told, gate: &Engine) -> NoticeText {
+fn at_its_time(told: &Notification, gate: &Engine) -> NoticeText {
     let now = told.at;
     let (lines, actions, about) = match &told.news {
         News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
@@ -116,7 +116,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timest
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = gate.read(|ledger| {
-                // Told late, this one may be the last itself.
+                // Notification late, this one may be the last itself.
                 let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
                 let last = last.cloned();
                 (ledger.times_banned(&ban.subject), last)

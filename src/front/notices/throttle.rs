@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::digest::Digest;
 use crate::core::{Timestamp, Topic};
-use crate::gate::notices::Told;
+use crate::gate::notices::Notification;
 
 /// `[notices]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub const UNSEEN_SPAN: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {
     /// This, with everything there is to it.
-    One(Told),
+    One(Notification),
     /// So much more.
     Sum(Topic, Digest),
 }
@@ -57,7 +57,7 @@ struct Stream {
     /// When single ones were told, within the window.
     told: VecDeque<Timestamp>,
     /// Single ones that wait until anything can be told.
-    whole: Vec<Told>,
+    whole: Vec<Notification>,
     held: Digest,
     /// When what is held is summed up.
     due: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl Throttle {
     /// Hears something: it is told now, or held. `can` says whether anything can be told now.
     pub(super) fn offer(
         &mut self,
-        told: &Told,
+        told: &Notification,
         topic: Topic,
         now: Timestamp,
         settings: Settings,
@@ -186,8 +186,8 @@ mod tests {
         Timestamp::from_millis(1_795_320_000_000 + seconds * 1_000)
     }
 
-    fn told(seconds: i64) -> Told {
-        Told {
+    fn told(seconds: i64) -> Notification {
+        Notification {
             at: at(seconds),
             news: News::Outage { since: at(0) },
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Subject};
-use portcullis::gate::ports::{Held, Recorded, Server, Standing, Undone};
+use portcullis::gate::ports::{Enforcer, Held, Recorded, Standing, Undone};
 use tokio::sync::watch;
 
 /// A server that writes down what it is told, and fails as often as it is told.
@@ -78,7 +78,7 @@ impl FakeServer {
     }
 }
 
-impl Server for FakeServer {
+impl Enforcer for FakeServer {
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
         async move {
             if self.held.load(Ordering::SeqCst) {

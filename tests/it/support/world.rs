@@ -12,7 +12,7 @@ use portcullis::delivery::{Delivery, Settled};
 use portcullis::engine::{Engine, Snapshotter};
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Server, Storage};
+use portcullis::gate::ports::{Enforcer, Storage};
 use portcullis::news::Feed;
 use portcullis::store::MemoryStore;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ impl World {
         };
         let gate = Gate::open(
             Storage::of(&store),
-            Arc::clone(&server) as Arc<dyn Server>,
+            Arc::clone(&server) as Arc<dyn Enforcer>,
             clock,
             policy(),
         )

@@ -13,7 +13,7 @@ use super::tracker::{LoginOrigin, Tracker};
 
 /// The subjects that rules would ban for failures of this login, each with the number of failures that takes if every
 /// one counts the most it can. The number is never 0. Empty if no rule applies.
-pub fn room(
+pub fn headroom(
     ledger: &Ledger,
     tracker: &mut Tracker,
     policy: &Policy,
