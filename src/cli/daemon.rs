@@ -116,11 +116,11 @@ pub(super) fn wipe() {
 pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {
-            eprintln!("{question}\n{}", String::from(text::SAY_YES));
+            eprintln!("{question}\n{}", text::SAY_YES);
         }
         return Ok(false);
     }
-    eprint!("{question}\n{} ", "Do it? [y/N]");
+    eprint!("{question}\nDo it? [y/N] ");
     let mut answer = String::new();
     io::stdin()
         .lock()

@@ -2,7 +2,7 @@
 //!
 //! ejabberd refuses a login when the record in the account's private storage carries this value (`mod_admin_extra`
 //! and `ejabberd_auth`, since 24.06). It proves only that the writer knows the server's Erlang cookie: it is the same
-//! for every ban of an account and covers neither reason nor date. What covers those is [`super::seal`].
+//! for every ban of an account and covers neither reason nor date. What covers those is [`crate::core::seal`].
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};

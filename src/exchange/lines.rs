@@ -209,7 +209,7 @@ impl Line {
     }
 }
 
-/// What a entry says, in our own lines: read again, they give the same entry.
+/// What an entry says, in our own lines: read again, they give the same entry.
 pub fn of(entry: &ImportEntry) -> Vec<Line> {
     let exemption = entry.exemption.as_ref().map(|exempt| {
         Line::Exemption(Exempted {

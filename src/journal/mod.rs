@@ -8,7 +8,7 @@
 //! This room decides nothing and folds nothing: entries go in and come out in the same order on every instance. What a
 //! store must keep to is written down as tests (`tests/it/store.rs`); `store` implements these traits.
 //!
-//! Start reading at [`Journal`], then [`append`] for how an unknown outcome is resolved.
+//! Start reading at [`Journal`], then [`append`](mod@append) for how an unknown outcome is resolved.
 
 mod append;
 mod restore;

@@ -1,5 +1,5 @@
 //! Over whom a command may be run: the one place that compares what somebody names with the hosts
-//! their role holds on. The rules see the same role again ([`Caller::actor`](super::Caller::actor)),
+//! their role holds on. The rules see the same role again ([`Caller::actor`](crate::command::Caller::actor)),
 //! so that a command that asked for nothing here would still change nothing.
 
 use super::text;

@@ -84,7 +84,7 @@ pub(crate) fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     }
 }
 
-/// Of one that is no account; of several, [`shared`] says it.
+/// Of one that is no account; of several, [`shared`](super::shared) says it.
 pub(crate) const ENFORCED: &str = "The server enforces it.";
 
 /// The same when it is free.
