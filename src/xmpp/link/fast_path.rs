@@ -1,4 +1,4 @@
-//! Frames that are answered where they are read, without a parser (docs/adr/0014-fast-path.md).
+//! Frames that are answered where they are read, without a parser (docs/adr/0017-fast-path.md).
 //!
 //! An answer must know of everything that was said before its question: a failed login that was reported first counts. So a
 //! frame is answered here only while the program has nothing of this link in hand. [`InHand`] goes with each stanza that is
