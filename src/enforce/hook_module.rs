@@ -40,13 +40,13 @@ impl XmppServer {
         believed.contains(domain) || believed.contains(&domain_key(domain))
     }
 
-    /// The same of an address as it was sent; `false` may mean that it is only written in another way.
+    /// [`XmppServer::believes`] for an address as it was sent. `false` may only mean that it is spelled differently.
     pub fn believes_plain(&self, from: &str) -> bool {
         let domain = from.strip_suffix("/portcullis").unwrap_or(from);
         self.believed.load().contains(domain)
     }
 
-    /// Says once that a module is not believed, and what to do if it should be.
+    /// Logs, once for each domain, that a module is not trusted, and the setting that would change that.
     pub fn doubts(&self, from: &Jid) {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         let domain = domain_key(from.domain().as_str());

@@ -74,7 +74,7 @@ pub struct Ours {
     pub seal: String,
 }
 
-/// What a record is to a ban.
+/// How the stored record compares with the one we expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     /// There is none, or the empty one.
@@ -93,7 +93,7 @@ pub enum Judgement {
     Junk,
 }
 
-/// What the one who is banned reads behind ejabberd's "Account is banned: ": why, and until when.
+/// The text ejabberd appends to "Account is banned: ": the reason, and the end if there is one.
 fn shown(ban: &Ban) -> String {
     /// Room for the end behind a reason that fills the rest.
     const END: usize = 64;
@@ -190,8 +190,8 @@ impl BanRecord {
         })
     }
 
-    /// What this record, read back, is to the one that should be there. `native` is ejabberd's hash of the account, where
-    /// it is known. Children of others do not count.
+    /// Compares this record, read back, with the one that should be there. `native` is ejabberd's hash of the account, where
+    /// it is known. Children of others are ignored.
     pub fn judge(
         &self,
         expected: &BanRecord,

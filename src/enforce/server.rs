@@ -221,7 +221,7 @@ impl XmppServer {
         });
     }
 
-    /// Keeps what was learnt of a virtual host.
+    /// Changes what is known of a virtual host, and publishes it.
     pub(super) fn learn(&self, vhost: &str, what: impl FnOnce(&mut HostCapabilities)) {
         if let Some(host) = self.state().hosts.get_mut(vhost) {
             what(host);
@@ -270,7 +270,7 @@ impl XmppServer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sentence for a request without a result, and a second look at the server where that helps.
+    /// The error for a request without a result. Silence also triggers another probe.
     pub(super) fn undone(&self, doing: &str, why: &Unanswered) -> Undone {
         if *why == Unanswered::Silent {
             self.doubt.notify_one();

@@ -28,7 +28,7 @@ pub struct Bot {
     pub(super) live: Arc<Live>,
     /// Forms that are open.
     pub(super) forms: Forms,
-    /// What it said to whom.
+    /// The messages it sent, so that replies to them need to name nobody.
     pub(super) sent: SentMessages,
 }
 

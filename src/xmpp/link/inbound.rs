@@ -58,7 +58,7 @@ impl Inbound {
         self.next_or(|_| None).await
     }
 
-    /// The same; a frame that `answer` answers is not parsed.
+    /// [`Inbound::next`], except that a frame `answer` can answer is not parsed.
     pub(super) async fn next_or(
         &mut self,
         answer: impl Fn(&[u8]) -> Option<Vec<u8>>,
