@@ -16,14 +16,14 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use portcullis::admission::Admission;
 use portcullis::core::{
-    Account, Action, Actor, Ban, BanOrder, BanRuling, Door, Intent, Order, Policy, Role, Ruling,
-    Subject, Term, Verdict,
+    Account, Action, Actor, Ban, BanOrder, BanRuling, EntryPoint, Intent, Order, Policy, Role,
+    Ruling, Subject, Term, Verdict,
 };
 use portcullis::delivery::Delivery;
 use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Enforcer, Held, Standing, Storage, Undone};
+use portcullis::gate::ports::{Enforcement, Enforcer, Held, Storage, Undone};
 use portcullis::store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -167,7 +167,7 @@ fn name(n: usize) -> String {
 
 fn order(subject: &str, what: Action) -> Intent {
     Intent::Order(Order::new(
-        Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+        Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
         Subject::parse(subject).unwrap(),
         what,
     ))
@@ -245,15 +245,15 @@ impl House {
 }
 
 /// A server that does everything at once.
-struct Nobody(watch::Sender<Arc<Standing>>);
+struct Nobody(watch::Sender<Arc<Enforcement>>);
 
 impl Nobody {
     fn new() -> Self {
-        Nobody(watch::Sender::new(Arc::new(Standing {
+        Nobody(watch::Sender::new(Arc::new(Enforcement {
             linked: true,
             probed: true,
             level: 2,
-            ..Standing::default()
+            ..Enforcement::default()
         })))
     }
 }
@@ -291,7 +291,7 @@ impl Enforcer for Nobody {
         async { Vec::new() }.boxed()
     }
 
-    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {
         self.0.subscribe()
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::core::{
-    Account, Actor, Attempt, BanChange, Bounds, Change, Event, EventId, Ledger, Origin, Outcome,
-    Policy, Proposal, Rules, Seq, Signal, Subject, Timestamp, Tracker, Verdict, judge,
+    Account, Actor, Attempt, BanChange, Bounds, Change, Event, EventId, Ledger, LoginOutcome,
+    Origin, Policy, Proposal, Rules, Seq, Signal, Subject, Timestamp, Tracker, Verdict, judge,
 };
 
 const START: i64 = 1_795_320_000_000;
@@ -182,7 +182,7 @@ fn failure(n: usize, address: IpAddr) -> Signal {
     Signal::Login(Attempt {
         account: Some(account(n)),
         address: Some(address),
-        outcome: Outcome::Failure,
+        outcome: LoginOutcome::Failure,
         unknown: false,
         at: Timestamp::from_millis(START),
     })
@@ -379,7 +379,7 @@ fn hold(keys: usize) {
         let Signal::Login(mut good) = failure(n, address) else {
             continue;
         };
-        good.outcome = Outcome::Success;
+        good.outcome = LoginOutcome::Success;
         world.report(&Signal::Login(good));
     }
     let rows: usize = world.tracker.fill().iter().map(|fill| fill.keys).sum();

@@ -107,7 +107,7 @@ pub mod ports {
     pub use super::Storage;
     pub use crate::admission::CounterStore;
     pub use crate::delivery::ports::{
-        Enforcer, Finding, Found, Gap, Held, Outbox, Recorded, Standing, Task, Undone,
+        Enforcement, Enforcer, Finding, Gap, Held, Outbox, RecordState, Recorded, Task, Undone,
     };
     pub use crate::journal::{Entry, LogFault};
 }

@@ -157,13 +157,13 @@ mod tests {
 
     use super::*;
     use crate::core::Rules;
-    use crate::core::rules::{Counts, Growth, Key, Rule};
+    use crate::core::rules::{Counts, Growth, Rule, RuleKey};
 
     /// A rule as a newcomer from fail2ban writes it: 3 failures in a minute, 10 s growing to 60 s.
     fn policy() -> Policy {
         let rule = Rule {
             name: "address-failures".into(),
-            key: Key::Address,
+            key: RuleKey::Address,
             counts: Counts::Failures,
             limit: 3,
             window: Duration::from_secs(60),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedLogins;
-use crate::core::tracker::Recent;
+use crate::core::tracker::UnsavedOutcomes;
 use crate::core::{Policy, Timestamp, Tracker};
 use crate::journal::LogFault;
 
@@ -106,9 +106,9 @@ impl Keeper {
         let part = match stopping || kept.next == 0 || is_large {
             true => None,
             false => match shared.lock().tracker.save_recent() {
-                Recent::Nothing => return,
-                Recent::Part(bytes) => Some(bytes),
-                Recent::TooMuch => None,
+                UnsavedOutcomes::Nothing => return,
+                UnsavedOutcomes::Part(bytes) => Some(bytes),
+                UnsavedOutcomes::TooMuch => None,
             },
         };
         let (store, home) = (Arc::clone(&self.store), Arc::clone(shared));

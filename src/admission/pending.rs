@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use crate::core::ledger::By;
-use crate::core::rules::Key;
+use crate::core::rules::RuleKey;
 use crate::core::{Account, BanChange, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
 
 /// The table of them. One for each subject: a second one has nothing to add.
@@ -71,10 +71,15 @@ impl Pending {
             return None;
         }
         let address = address.map(|address| address.to_canonical());
-        let (by, terms) = [Key::Pair, Key::Address, Key::Network, Key::Account]
-            .into_iter()
-            .filter_map(|key| rules.subject(key, account, address))
-            .find_map(|subject| Some((By::of(&subject), self.0.get(&subject)?)))?;
+        let (by, terms) = [
+            RuleKey::Pair,
+            RuleKey::Address,
+            RuleKey::Network,
+            RuleKey::Account,
+        ]
+        .into_iter()
+        .filter_map(|key| rules.subject(key, account, address))
+        .find_map(|subject| Some((By::of(&subject), self.0.get(&subject)?)))?;
         // Whoever logged in from there before is judged by the pair alone.
         if by != By::Pair && known() {
             return None;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::in_flight::InFlight;
 use super::pending::Pending;
 use crate::core::{
-    Account, Attempt, Notice, Outcome, Proposal, Ruling, Signal, Subject, Timestamp, Tracker,
+    Account, Attempt, LoginOutcome, Notice, Proposal, Ruling, Signal, Subject, Timestamp, Tracker,
 };
 
 /// How many failures are kept to be shown.
@@ -98,7 +98,7 @@ impl LoginState {
             return;
         }
         // What was refused was never in flight.
-        if attempt.outcome != Outcome::Refused
+        if attempt.outcome != LoginOutcome::Refused
             && let (Some(account), Some(address)) = (&attempt.account, attempt.address)
         {
             let who = (account.clone(), address.to_canonical());
@@ -111,7 +111,7 @@ impl LoginState {
 /// The failed logins in a signal. Those by hand that were turned down are none.
 fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<FailedLogin> {
     match signal {
-        Signal::Login(attempt) if attempt.outcome == Outcome::Failure => Some(FailedLogin {
+        Signal::Login(attempt) if attempt.outcome == LoginOutcome::Failure => Some(FailedLogin {
             account: attempt.account.clone(),
             place: attempt.address.map(|address| address.to_canonical().into()),
             unknown: attempt.unknown,

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
 use crate::core::{
-    Action, BanOrder, BanRuling, ExemptionRuling, HistoryRuling, Order, Outcome, Proposal, Ruling,
-    Signal, Term, Timestamp, UndoRuling,
+    Action, BanOrder, BanRuling, ExemptionRuling, HistoryRuling, LoginOutcome, Order, Proposal,
+    Ruling, Signal, Term, Timestamp, UndoRuling,
 };
 use crate::engine::Listener;
 
@@ -78,8 +78,8 @@ impl Tap {
     pub(super) fn judged(&self, signal: &Signal, proposal: &Proposal, now: Timestamp) {
         let at = match (signal, proposal) {
             (Signal::Login(attempt), _) => match attempt.outcome {
-                Outcome::Failure | Outcome::Success => attempt.at.min(now),
-                Outcome::Refused | Outcome::Error => return,
+                LoginOutcome::Failure | LoginOutcome::Success => attempt.at.min(now),
+                LoginOutcome::Refused | LoginOutcome::Error => return,
             },
             (
                 Signal::ByHand { .. },
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::core::Attempt;
 
-    fn login(outcome: Outcome) -> Signal {
+    fn login(outcome: LoginOutcome) -> Signal {
         Signal::Login(Attempt {
             account: None,
             address: Some("203.0.113.7".parse().unwrap()),
@@ -166,7 +166,7 @@ mod tests {
         })
     }
 
-    fn tell(tap: &Tap, outcome: Outcome) {
+    fn tell(tap: &Tap, outcome: LoginOutcome) {
         let now = Timestamp::from_millis(3);
         tap.judged(&login(outcome), &Proposal::Events(Vec::new()), now);
     }
@@ -174,14 +174,14 @@ mod tests {
     #[tokio::test]
     async fn only_logins_that_are_weighed_are_told_and_never_from_the_future() {
         let tap = Tap::default();
-        tell(&tap, Outcome::Failure);
+        tell(&tap, LoginOutcome::Failure);
         let mut heard = tap.listen().unwrap();
         assert!(tap.listen().is_none(), "there is one listener");
         for outcome in [
-            Outcome::Refused,
-            Outcome::Failure,
-            Outcome::Error,
-            Outcome::Success,
+            LoginOutcome::Refused,
+            LoginOutcome::Failure,
+            LoginOutcome::Error,
+            LoginOutcome::Success,
         ] {
             tell(&tap, outcome);
         }
@@ -189,7 +189,7 @@ mod tests {
         let mut all = Vec::new();
         while heard.next(&mut all, 9).await > 0 {}
         let at = Timestamp::from_millis(3);
-        let want = [Outcome::Failure, Outcome::Success].map(|outcome| Judged {
+        let want = [LoginOutcome::Failure, LoginOutcome::Success].map(|outcome| Judged {
             at,
             input: JudgedInput::Signal(login(outcome)),
         });
@@ -201,7 +201,7 @@ mod tests {
         let tap = Tap::default();
         let mut heard = tap.listen().unwrap();
         for _ in 0..WAITING + 3 {
-            tell(&tap, Outcome::Failure);
+            tell(&tap, LoginOutcome::Failure);
         }
         assert_eq!((heard.missed(), heard.missed()), (3, 0));
         let mut all = Vec::new();

@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::core::Timestamp;
 use crate::enforce::XmppServer;
 use crate::front::terminal::Client;
-use crate::front::terminal::wire::{Answer, Question};
-use crate::gate::ports::{Enforcer, Standing};
+use crate::front::terminal::wire::{Question, RemoteAnswer};
+use crate::gate::ports::{Enforcement, Enforcer};
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
 use crate::xmpp::payload::hook;
@@ -69,7 +69,7 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
     }
 }
 
-async fn examine(config: &Config) -> anyhow::Result<Standing> {
+async fn examine(config: &Config) -> anyhow::Result<Enforcement> {
     let silent = "a portcullis runs on this store but does not answer at its local socket";
     let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
         return probe(config).await;
@@ -79,14 +79,14 @@ async fn examine(config: &Config) -> anyhow::Result<Standing> {
         .await
         .context(silent)?
     {
-        Answer::Standing(standing) => Ok(standing),
-        Answer::Wrong(why) => anyhow::bail!("the running portcullis says: {why}"),
+        RemoteAnswer::Standing(standing) => Ok(standing),
+        RemoteAnswer::Wrong(why) => anyhow::bail!("the running portcullis says: {why}"),
         _ => anyhow::bail!("the running portcullis is another version"),
     }
 }
 
 /// Connects to the server until the probes are answered.
-async fn probe(config: &Config) -> anyhow::Result<Standing> {
+async fn probe(config: &Config) -> anyhow::Result<Enforcement> {
     let (link, wire, mut incoming) = Link::new(config.link.clone());
     let asker = Asker::new(wire.clone());
     let host = XmppServer::new(asker.clone(), config.server.clone());
@@ -155,7 +155,7 @@ fn note_module(host: &XmppServer, received: &Received) {
 }
 
 /// As people read it.
-fn told(standing: &Standing) -> String {
+fn told(standing: &Enforcement) -> String {
     let mut text = format!(
         "Server: {}\nLevel:  {}\n",
         phrases::server(standing),

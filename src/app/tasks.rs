@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::enforce::XmppServer;
-use crate::gate::ports::Standing;
+use crate::gate::ports::Enforcement;
 use crate::http::{GrantState, Readiness};
 use crate::xmpp::wire::Wire;
 
@@ -26,7 +26,7 @@ pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationT
 
 /// Reports readiness: once to systemd and the log, and at every change to `/readyz`.
 pub(super) async fn announce(
-    mut standing: watch::Receiver<Arc<Standing>>,
+    mut standing: watch::Receiver<Arc<Enforcement>>,
     ready: watch::Sender<Readiness>,
     stop: CancellationToken,
 ) {
@@ -62,7 +62,7 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-fn readiness(standing: &Standing) -> Readiness {
+fn readiness(standing: &Enforcement) -> Readiness {
     Readiness {
         link: standing.linked,
         grants: match (standing.probed, standing.level) {

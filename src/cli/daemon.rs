@@ -9,7 +9,7 @@ use super::text;
 use crate::command::phrases;
 use crate::config::Config;
 use crate::front::terminal::Client;
-use crate::front::terminal::wire::{Answer, Progress, Question};
+use crate::front::terminal::wire::{Question, RemoteAnswer, RemoteProgress};
 
 /// Exit code of wrong usage and configuration.
 pub(super) const WRONG: u8 = 2;
@@ -76,7 +76,7 @@ impl Daemon {
     }
 
     /// Asks a question and waits for the answer; shows progress on the terminal meanwhile.
-    pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, Stop> {
+    pub(super) async fn ask(&mut self, question: &Question) -> Result<RemoteAnswer, Stop> {
         let watched = io::stderr().is_terminal();
         let mut told = false;
         let answer = self.client.ask(question, |how_far| {
@@ -90,7 +90,7 @@ impl Daemon {
             wipe();
         }
         match answer {
-            Ok(Answer::Wrong(sentence)) => Err(Stop::failed(sentence)),
+            Ok(RemoteAnswer::Wrong(sentence)) => Err(Stop::failed(sentence)),
             Ok(answer) => Ok(answer),
             Err(why) => Err(Stop::failed(text::no_answer(&why))),
         }
@@ -98,7 +98,7 @@ impl Daemon {
 }
 
 /// Shows progress on one line that is overwritten each time.
-pub(super) fn tell(how_far: Progress) {
+pub(super) fn tell(how_far: RemoteProgress) {
     let _ = write!(
         io::stderr(),
         "\r\u{1b}[K{}",

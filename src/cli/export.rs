@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 
 use super::daemon::{self, Daemon, Stop};
 use super::text;
-use crate::exchange::export::{Piece, Wanted};
-use crate::front::terminal::wire::{Answer, Export, Progress, Question};
+use crate::exchange::export::{ExportSelection, Piece};
+use crate::front::terminal::wire::{Export, Question, RemoteAnswer, RemoteProgress};
 
 /// What was typed.
 #[derive(Clone, Debug, Args)]
@@ -42,7 +42,7 @@ pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
 
 async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     let has = |part| typed.only.is_empty() || typed.only.contains(&part);
-    let wanted = Wanted {
+    let wanted = ExportSelection {
         bans: has(ExportPart::Bans),
         exemptions: has(ExportPart::Exemptions),
         history: has(ExportPart::History),
@@ -60,7 +60,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
             wanted,
             piece: this,
         });
-        let Answer::Exported(exported) = daemon.ask(&question).await? else {
+        let RemoteAnswer::Exported(exported) = daemon.ask(&question).await? else {
             return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
         };
         for line in &exported.lines {
@@ -73,7 +73,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         }
         done += exported.lines.len() as u64;
         if watched {
-            daemon::tell(Progress { done, of: None });
+            daemon::tell(RemoteProgress { done, of: None });
         }
         piece = exported.next;
     }

@@ -15,10 +15,10 @@ use serde_json::json;
 use super::daemon::{self, Daemon, Stop, agree, put};
 use super::text;
 use crate::core::Subject;
-use crate::exchange::import::Tally;
-use crate::exchange::lines::{self, Line};
+use crate::exchange::import::ImportTally;
+use crate::exchange::lines::{self, ExportLine};
 use crate::exchange::{Bad, Format, Read, Reading, read};
-use crate::front::terminal::wire::{Answer, Import, Progress, Question};
+use crate::front::terminal::wire::{Import, Question, RemoteAnswer, RemoteProgress};
 use crate::gate::clock::Clock;
 
 /// The largest file, in bytes.
@@ -94,7 +94,7 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     tell(typed, format, &read, &tally, false)
 }
 
-fn counted<'a>(format: &'a str, read: &Read, tally: &Tally) -> text::Imported<'a> {
+fn counted<'a>(format: &'a str, read: &Read, tally: &ImportTally) -> text::Imported<'a> {
     text::Imported {
         format,
         subjects: read.entries.len(),
@@ -126,8 +126,11 @@ fn text_of(file: &Path) -> Result<String, Stop> {
 }
 
 /// Sends everything, batch by batch, and adds up what came of it.
-async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<Tally, Stop> {
-    let history = read.history.iter().map(|event| Line::event(event, true));
+async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<ImportTally, Stop> {
+    let history = read
+        .history
+        .iter()
+        .map(|event| ExportLine::event(event, true));
     // What a file tells of a past ends in what stands now. Where nothing is done the ban would count twice.
     let past: HashSet<&Subject> = match dry_run {
         true => read.history.iter().map(|event| &event.subject).collect(),
@@ -140,7 +143,7 @@ async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<Tally, 
     let mut left = history.chain(entries.flat_map(lines::of)).peekable();
     let of = (read.history.len() + read.entries.len()) as u64;
     let watched = io::stderr().is_terminal();
-    let (mut tally, mut done) = (Tally::default(), 0);
+    let (mut tally, mut done) = (ImportTally::default(), 0);
     while left.peek().is_some() {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH && bytes < BATCH_BYTES {
@@ -154,12 +157,12 @@ async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<Tally, 
             lines: batch,
             dry_run,
         });
-        let Answer::Imported(taken) = daemon.ask(&question).await? else {
+        let RemoteAnswer::Imported(taken) = daemon.ask(&question).await? else {
             return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
         };
         tally.add(taken);
         if watched {
-            daemon::tell(Progress {
+            daemon::tell(RemoteProgress {
                 done: done.min(of),
                 of: Some(of),
             });
@@ -175,7 +178,7 @@ fn tell(
     typed: &ImportArgs,
     format: Format,
     read: &Read,
-    tally: &Tally,
+    tally: &ImportTally,
     dry_run: bool,
 ) -> Result<u8, Stop> {
     let lines: HashMap<String, usize> = read

@@ -12,7 +12,7 @@ use super::text;
 use crate::command::outcome::names;
 use crate::command::parts::subjects;
 use crate::command::phrases;
-use crate::front::terminal::wire::{Grade, Outcome, Problem, Row};
+use crate::front::terminal::wire::{RemoteGrade, RemoteOutcome, RemoteProblem, RemoteRow};
 
 /// The widest label with its value on the same line; the value of a wider one begins on the next line.
 const LABEL: usize = 28;
@@ -37,9 +37,9 @@ impl Printer {
     }
 
     /// The whole answer, without a line end.
-    pub(super) fn answer(&self, outcome: &Outcome, call: &CommandArgs) -> String {
+    pub(super) fn answer(&self, outcome: &RemoteOutcome, call: &CommandArgs) -> String {
         let lines = match outcome {
-            Outcome::Done {
+            RemoteOutcome::Done {
                 grade,
                 lines,
                 rows,
@@ -50,7 +50,7 @@ impl Printer {
                 lines.extend(undo.as_deref().map(phrases::clean));
                 lines
             }
-            Outcome::Rows {
+            RemoteOutcome::Rows {
                 title,
                 lines: more,
                 columns,
@@ -67,8 +67,8 @@ impl Printer {
                 lines.extend(next.as_ref().map(|_| text::next_page(page + 1)));
                 lines
             }
-            Outcome::Ask { .. } => vec![question(outcome)],
-            Outcome::Invalid { problems } => {
+            RemoteOutcome::Ask { .. } => vec![question(outcome)],
+            RemoteOutcome::Invalid { problems } => {
                 let mut lines = wrong(problems, text::see_help(call.spec));
                 if call.words.is_empty() && problems.iter().any(|one| one.field == subjects::FIELD)
                 {
@@ -76,19 +76,19 @@ impl Printer {
                 }
                 lines
             }
-            Outcome::Refused { problems } => wrong(problems, phrases::nothing_was_done(None)),
-            Outcome::Forbidden { text, .. }
-            | Outcome::Unknown { text, .. }
-            | Outcome::Broken { text, .. } => vec![phrases::clean(text)],
+            RemoteOutcome::Refused { problems } => wrong(problems, phrases::nothing_was_done(None)),
+            RemoteOutcome::Forbidden { text, .. }
+            | RemoteOutcome::Unknown { text, .. }
+            | RemoteOutcome::Broken { text, .. } => vec![phrases::clean(text)],
         };
         lines.join("\n")
     }
 
-    fn told(&self, grade: Grade, lines: &[String], rows: &[Row]) -> Vec<String> {
+    fn told(&self, grade: RemoteGrade, lines: &[String], rows: &[RemoteRow]) -> Vec<String> {
         let style = match grade {
-            Grade::Good => Style::new(),
-            Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
-            Grade::Bad => AnsiColor::Red.on_default(),
+            RemoteGrade::Good => Style::new(),
+            RemoteGrade::Warning | RemoteGrade::Part => AnsiColor::Yellow.on_default(),
+            RemoteGrade::Bad => AnsiColor::Red.on_default(),
         };
         let mut told: Vec<String> = lines.iter().map(|line| phrases::clean(line)).collect();
         if let Some(first) = told.first_mut() {
@@ -107,7 +107,7 @@ impl Printer {
     }
 
     /// `Label:  value`; a value of several lines keeps its lines, to be copied.
-    fn detail(&self, row: &Row, widest: usize) -> Vec<String> {
+    fn detail(&self, row: &RemoteRow, widest: usize) -> Vec<String> {
         if is_sentence(row) {
             return vec![phrases::clean(&row.value)];
         }
@@ -161,22 +161,22 @@ impl Printer {
 }
 
 /// Whether a row is a sentence that names its subject, and so needs no label.
-fn is_sentence(row: &Row) -> bool {
+fn is_sentence(row: &RemoteRow) -> bool {
     !row.value.contains('\n') && names(&row.value, &row.label)
 }
 
-fn value_is_block(row: &Row) -> bool {
+fn value_is_block(row: &RemoteRow) -> bool {
     row.value.contains('\n')
 }
 
-fn wrong(problems: &[Problem], last: String) -> Vec<String> {
+fn wrong(problems: &[RemoteProblem], last: String) -> Vec<String> {
     let texts = problems.iter().map(|problem| phrases::clean(&problem.text));
     texts.chain([last]).collect()
 }
 
 /// The question before a risky command.
-pub(super) fn question(outcome: &Outcome) -> String {
-    let Outcome::Ask {
+pub(super) fn question(outcome: &RemoteOutcome) -> String {
+    let RemoteOutcome::Ask {
         title, lines, rows, ..
     } = outcome
     else {
@@ -195,7 +195,7 @@ pub(super) fn question(outcome: &Outcome) -> String {
 }
 
 /// One JSON document: the outcome, or an array if there are several. The texts for people are left out of lists.
-pub(super) fn json(outcomes: &[Outcome]) -> String {
+pub(super) fn json(outcomes: &[RemoteOutcome]) -> String {
     let mut all: Vec<Value> = outcomes.iter().map(one).collect();
     let document = match (all.len(), all.pop()) {
         (1, Some(one)) => one,
@@ -207,9 +207,9 @@ pub(super) fn json(outcomes: &[Outcome]) -> String {
     format!("{document:#}")
 }
 
-fn one(outcome: &Outcome) -> Value {
+fn one(outcome: &RemoteOutcome) -> Value {
     let mut document = serde_json::to_value(outcome).unwrap_or_default();
-    if let (Outcome::Rows { .. }, Some(fields)) = (outcome, document.as_object_mut()) {
+    if let (RemoteOutcome::Rows { .. }, Some(fields)) = (outcome, document.as_object_mut()) {
         fields.remove("cells");
         fields.remove("columns");
     }

@@ -9,7 +9,7 @@ use super::daemon::{self, Daemon, Stop, WRONG, agree, put};
 use super::printer::{self, Printer};
 use super::text;
 use crate::command::parts::subjects;
-use crate::front::terminal::wire::{self, Answer, Grade, Outcome, Question};
+use crate::front::terminal::wire::{self, Question, RemoteAnswer, RemoteGrade, RemoteOutcome};
 
 /// The most subjects on standard input.
 const MOST: usize = 100_000;
@@ -56,7 +56,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
             asked.values.insert(subjects::FIELD.to_owned(), portion);
         }
         let mut outcome = ask(&mut daemon, asked.clone()).await?;
-        if let Outcome::Ask { values, .. } = &outcome
+        if let RemoteOutcome::Ask { values, .. } = &outcome
             && agree(&printer::question(&outcome), call.json)?
         {
             asked.confirmed = true;
@@ -101,9 +101,9 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
 }
 
 /// Sends a command and returns its outcome.
-async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Stop> {
+async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<RemoteOutcome, Stop> {
     match daemon.ask(&Question::Call(call)).await? {
-        Answer::Outcome(outcome) => Ok(outcome),
+        RemoteAnswer::Outcome(outcome) => Ok(outcome),
         _ => Err(Stop::failed(String::from(text::ANOTHER_VERSION))),
     }
 }
@@ -112,9 +112,9 @@ async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Sto
 async fn all_pages(
     daemon: &mut Daemon,
     mut asked: wire::RemoteCall,
-    mut first: Outcome,
-) -> Result<Outcome, Stop> {
-    while let Outcome::Rows {
+    mut first: RemoteOutcome,
+) -> Result<RemoteOutcome, Stop> {
+    while let RemoteOutcome::Rows {
         rows,
         cells,
         next: next @ Some(_),
@@ -129,7 +129,7 @@ async fn all_pages(
             .values
             .insert(String::from("page"), vec![page.to_string()]);
         match ask(daemon, asked.clone()).await? {
-            Outcome::Rows {
+            RemoteOutcome::Rows {
                 rows: more,
                 cells: more_cells,
                 next: then,
@@ -145,18 +145,20 @@ async fn all_pages(
             _ => *next = None,
         }
     }
-    if let Outcome::Rows { page, .. } = &mut first {
+    if let RemoteOutcome::Rows { page, .. } = &mut first {
         *page = 1;
     }
     Ok(first)
 }
 
 /// Prints answers on standard output and refusals on standard error.
-fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
+fn show(outcome: &RemoteOutcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
     match outcome {
-        Outcome::Done { .. } | Outcome::Rows { .. } => put(&printer.answer(outcome, call)),
+        RemoteOutcome::Done { .. } | RemoteOutcome::Rows { .. } => {
+            put(&printer.answer(outcome, call))
+        }
         // The question was shown when it was asked.
-        Outcome::Ask { .. } => Ok(()),
+        RemoteOutcome::Ask { .. } => Ok(()),
         _ => {
             eprintln!("{}", Printer::of(&io::stderr()).answer(outcome, call));
             Ok(())
@@ -165,15 +167,15 @@ fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), 
 }
 
 /// 0 done, 1 refused or failed, 2 wrong usage.
-fn code(outcome: &Outcome) -> u8 {
+fn code(outcome: &RemoteOutcome) -> u8 {
     match outcome {
-        Outcome::Done { grade, .. } => u8::from(*grade >= Grade::Part),
-        Outcome::Rows { .. } => 0,
-        Outcome::Invalid { .. } | Outcome::Unknown { .. } => WRONG,
-        Outcome::Ask { .. }
-        | Outcome::Refused { .. }
-        | Outcome::Forbidden { .. }
-        | Outcome::Broken { .. } => 1,
+        RemoteOutcome::Done { grade, .. } => u8::from(*grade >= RemoteGrade::Part),
+        RemoteOutcome::Rows { .. } => 0,
+        RemoteOutcome::Invalid { .. } | RemoteOutcome::Unknown { .. } => WRONG,
+        RemoteOutcome::Ask { .. }
+        | RemoteOutcome::Refused { .. }
+        | RemoteOutcome::Forbidden { .. }
+        | RemoteOutcome::Broken { .. } => 1,
     }
 }
 

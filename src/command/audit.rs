@@ -8,7 +8,7 @@ use super::call::{Call, Caller};
 use super::find;
 use super::outcome::{Grade, Outcome};
 use super::text;
-use crate::core::Door;
+use crate::core::EntryPoint;
 
 /// How many may wait to be told; who is slower misses the oldest, and learns how many.
 const WAITING: usize = 256;
@@ -19,7 +19,7 @@ pub struct AuditEvent {
     /// Who gave it.
     pub caller: Caller,
     /// Through which door.
-    pub door: Door,
+    pub door: EntryPoint,
     /// Which command.
     pub command: String,
     /// What came of it, one line.

@@ -3,12 +3,12 @@
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::values::Values;
-use crate::core::{Account, Action, Actor, CommandId, Door, Order, Rights, Role, Subject};
+use crate::core::{Account, Action, Actor, CommandId, EntryPoint, Order, Rights, Role, Subject};
 
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`Door::Terminal`] speaks as
+    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`EntryPoint::Terminal`] speaks as
     /// the program itself: our own address, with the user of the machine for a resource.
     pub jid: Jid,
     /// What they may do and where, looked up when the call came in.
@@ -36,9 +36,9 @@ impl Occupant {
 impl Caller {
     /// Who they are, as the log of decisions and the audit say it: their JID, or `unix:root`. No JID looks like the
     /// latter: a colon is no letter of a domain (RFC 7622, 3.2).
-    pub fn name(&self, door: Door) -> String {
+    pub fn name(&self, door: EntryPoint) -> String {
         match (door, self.jid.resource()) {
-            (Door::Terminal, Some(user)) => format!("unix:{user}"),
+            (EntryPoint::Terminal, Some(user)) => format!("unix:{user}"),
             _ => self.jid.to_string(),
         }
     }
@@ -50,7 +50,7 @@ impl Caller {
 
     /// As the log of decisions names them when they do something about a subject: with their role
     /// over it, which is what the rules go by.
-    pub fn actor(&self, door: Door, subject: &Subject) -> Actor {
+    pub fn actor(&self, door: EntryPoint, subject: &Subject) -> Actor {
         Actor {
             role: self.rights.over(subject),
             ..self.actor_for_self(door)
@@ -58,7 +58,7 @@ impl Caller {
     }
 
     /// The same when it is about nobody but themselves: with their highest role.
-    pub fn actor_for_self(&self, door: Door) -> Actor {
+    pub fn actor_for_self(&self, door: EntryPoint) -> Actor {
         Actor::person(self.name(door), self.role(), door)
             .speaking_as(self.occupant.as_ref().map(|one| one.jid.as_str().into()))
     }
@@ -75,7 +75,7 @@ pub struct Call {
     /// Who.
     pub caller: Caller,
     /// The way they came in.
-    pub door: Door,
+    pub door: EntryPoint,
     /// The name of the command.
     pub name: String,
     /// What they filled in.
@@ -88,7 +88,7 @@ pub struct Call {
 
 impl Call {
     /// A request with nothing filled in and nothing confirmed. The other methods say what differs.
-    pub fn new(caller: Caller, door: Door, name: impl Into<String>) -> Call {
+    pub fn new(caller: Caller, door: EntryPoint, name: impl Into<String>) -> Call {
         Call {
             caller,
             door,
@@ -142,7 +142,7 @@ mod tests {
             occupant: None,
         };
         assert_eq!(caller.account(), None);
-        let actor = caller.actor_for_self(Door::Terminal);
+        let actor = caller.actor_for_self(EntryPoint::Terminal);
         assert_eq!(
             (actor.name.as_str(), actor.bare_name()),
             ("unix:root", "unix:root")

@@ -51,7 +51,7 @@ pub use call::{Call, Caller, Occupant};
 pub use catalogue::{find, form, forms, is_nearly, nearest, permits, permitted, specs};
 pub use context::{Context, OnProgress};
 pub use front::{FrontState, HOLDERS, RoomStatus, RoomTrouble, Undelivered};
-pub use outcome::{Answer, Ask, Entry, Grade, Outcome, Page, Problem, Reference, Row};
+pub use outcome::{Answer, Ask, Grade, ListEntry, Outcome, Page, Problem, Reference, Row};
 pub use roles::Roles;
 pub use spec::{Field, Kind, Place, Spec};
 pub use values::Values;

@@ -155,7 +155,7 @@ pub struct Page {
     /// How many rows there are on all pages.
     pub total: usize,
     /// One entry a row.
-    pub rows: Vec<Entry>,
+    pub rows: Vec<ListEntry>,
     /// Names of the cells: variable and label.
     pub columns: &'static [(&'static str, &'static str)],
     /// The chat line for the next page, if there is one.
@@ -166,7 +166,7 @@ pub struct Page {
 
 /// One entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListEntry {
     /// As one line, for clients that draw no tables.
     pub row: Row,
     /// As cells, one a column.

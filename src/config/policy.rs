@@ -12,7 +12,7 @@ use super::{
 use crate::core::{
     Account, Bounds, Policy, Rule, Rules, Term,
     policy::{LOOPBACK, UNDO_FOR, Whose},
-    rules::{Counts, Growth, Key, LIMIT_MAX, Milli},
+    rules::{Counts, Growth, LIMIT_MAX, Milli, RuleKey},
 };
 
 /// The default of a moderator's longest term.
@@ -151,7 +151,10 @@ fn rule(t: &mut Section<'_, '_>) -> Option<Rule> {
         .text("name", "a name of your own", "address-failures", rule_name)
         .required()
         .placed();
-    let key = t.word("key", &Key::NAMES, "address").required().placed();
+    let key = t
+        .word("key", &RuleKey::NAMES, "address")
+        .required()
+        .placed();
     let counts = t
         .word("counts", &Counts::NAMES, "failures")
         .required()
@@ -165,7 +168,7 @@ fn rule(t: &mut Section<'_, '_>) -> Option<Rule> {
     if let (Some((key, _)), Some((counts, place))) = (&key, &counts)
         && !counts.varies_within(*key)
     {
-        let by = Key::NAMES
+        let by = RuleKey::NAMES
             .iter()
             .find(|(_, other)| other == key)
             .map_or("", |(name, _)| name);

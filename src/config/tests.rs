@@ -202,7 +202,7 @@ fn every_setting_arrives() {
     };
     let rule = Rule {
         name: "mine".to_owned(),
-        key: rules::Key::Network,
+        key: rules::RuleKey::Network,
         counts: rules::Counts::Accounts,
         limit: 7,
         window: minutes(2),

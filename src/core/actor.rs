@@ -60,7 +60,7 @@ impl fmt::Display for Role {
 
 /// The channel that an order came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Door {
+pub enum EntryPoint {
     /// An ad-hoc command (XEP-0050).
     AdHoc,
     /// A one-to-one chat message.
@@ -77,16 +77,16 @@ pub enum Door {
     Terminal,
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for EntryPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Door::AdHoc => "form",
-            Door::Chat => "chat",
-            Door::Clock => "clock",
-            Door::Server => "server",
-            Door::Hook => "logins",
-            Door::Room => "room",
-            Door::Terminal => "terminal",
+            EntryPoint::AdHoc => "form",
+            EntryPoint::Chat => "chat",
+            EntryPoint::Clock => "clock",
+            EntryPoint::Server => "server",
+            EntryPoint::Hook => "logins",
+            EntryPoint::Room => "room",
+            EntryPoint::Terminal => "terminal",
         })
     }
 }
@@ -99,7 +99,7 @@ pub struct Actor {
     /// Their role, as determined when the order arrived.
     pub role: Role,
     /// The channel that they used.
-    pub door: Door,
+    pub door: EntryPoint,
     /// The occupant JID (`room@service/nick`) if the order came from a MUC room. Stored beside the actor, and only in
     /// events that have one; see [`Event::to_bytes`](super::Event::to_bytes).
     #[serde(skip)]
@@ -108,7 +108,7 @@ pub struct Actor {
 
 impl Actor {
     /// A person or another server, with their full name, role and channel.
-    pub fn person(name: impl Into<String>, role: Role, door: Door) -> Self {
+    pub fn person(name: impl Into<String>, role: Role, door: EntryPoint) -> Self {
         Actor {
             name: name.into(),
             role,
@@ -129,7 +129,7 @@ impl Actor {
         Actor {
             name: String::from("portcullis"),
             role: Role::Admin,
-            door: Door::Clock,
+            door: EntryPoint::Clock,
             occupant: None,
         }
     }
@@ -139,7 +139,7 @@ impl Actor {
         Actor {
             name: String::from("portcullis"),
             role: Role::Admin,
-            door: Door::Hook,
+            door: EntryPoint::Hook,
             occupant: None,
         }
     }
@@ -156,7 +156,7 @@ impl Actor {
 pub(super) mod whole {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{Actor, Door, Role};
+    use super::{Actor, EntryPoint, Role};
 
     pub(in crate::core) fn serialize<S: Serializer>(
         actor: &Actor,
@@ -175,7 +175,7 @@ pub(super) mod whole {
         from: D,
     ) -> Result<Actor, D::Error> {
         let (name, role, door, occupant) =
-            <(String, Role, Door, Option<Box<str>>)>::deserialize(from)?;
+            <(String, Role, EntryPoint, Option<Box<str>>)>::deserialize(from)?;
         Ok(Actor {
             name,
             role,

@@ -13,7 +13,7 @@ pub struct Attempt {
     /// The address; `None` if the server does not report it.
     pub address: Option<IpAddr>,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: LoginOutcome,
     /// Whether the server reports that the account does not exist.
     pub unknown: bool,
     /// The time, by the server's clock.
@@ -22,7 +22,7 @@ pub struct Attempt {
 
 /// The outcome of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum LoginOutcome {
     /// The login succeeded.
     Success,
     /// The password was wrong, or the account does not exist.
@@ -47,7 +47,7 @@ const NOT_ABOUT_PASSWORDS: [&str; 8] = [
     "temporary-auth-failure",
 ];
 
-impl Outcome {
+impl LoginOutcome {
     /// The outcome to count, whatever the hook module reported: a login is a failure only if a password was tried.
     /// Certificates (EXTERNAL) cannot be guessed, and backend errors, aborted exchanges and refusals of banned
     /// accounts are no guesses.
@@ -56,23 +56,23 @@ impl Outcome {
         mechanism: Option<&str>,
         condition: Option<&str>,
         reason: Option<&str>,
-    ) -> Outcome {
-        if self != Outcome::Failure {
+    ) -> LoginOutcome {
+        if self != LoginOutcome::Failure {
             return self;
         }
         let external = mechanism.is_some_and(|name| name.eq_ignore_ascii_case("EXTERNAL"));
         let excused = condition.is_some_and(|condition| NOT_ABOUT_PASSWORDS.contains(&condition));
         let banned = reason.is_some_and(|reason| reason.starts_with(BANNED));
         match external || excused || banned {
-            true => Outcome::Error,
-            false => Outcome::Failure,
+            true => LoginOutcome::Error,
+            false => LoginOutcome::Failure,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Outcome::{Error, Failure, Success};
+    use super::LoginOutcome::{Error, Failure, Success};
 
     #[test]
     fn only_tried_passwords_are_failures() {

@@ -71,29 +71,29 @@ mod whole_or_none {
     use crate::core::actor::{Actor, whole};
 
     #[derive(Serialize, Deserialize)]
-    struct Whole(#[serde(with = "whole")] Actor);
+    struct WholeRecent(#[serde(with = "whole")] Actor);
 
     pub(super) fn serialize<S: Serializer>(by: &Option<Actor>, to: S) -> Result<S::Ok, S::Error> {
-        by.clone().map(Whole).serialize(to)
+        by.clone().map(WholeRecent).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Actor>, D::Error> {
-        Ok(Option::<Whole>::deserialize(from)?.map(|Whole(actor)| actor))
+        Ok(Option::<WholeRecent>::deserialize(from)?.map(|WholeRecent(actor)| actor))
     }
 }
 
 /// The active bans by version, and the bans that ended last.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Recent {
+pub(super) struct RecentChanges {
     standing: BTreeMap<Seq, BanId>,
     ended: VecDeque<EndedBan>,
     /// Bans that ended up to this place are no longer in `ended`.
     forgotten: Seq,
 }
 
-impl Recent {
+impl RecentChanges {
     pub(super) fn enter(&mut self, ban: &Ban) {
         // One event can end an expired ban and begin this one; then only the new ban is a change.
         let replaced = |end: &EndedBan| end.seq == ban.version && end.ban.subject == ban.subject;
@@ -110,7 +110,7 @@ impl Recent {
     /// The ended bans, and the place up to which older ones were dropped: the part that a snapshot keeps. The active
     /// bans are stored elsewhere.
     pub(super) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
-        let Recent {
+        let RecentChanges {
             standing: _,
             ended,
             forgotten,
@@ -118,13 +118,13 @@ impl Recent {
         (ended, *forgotten)
     }
 
-    /// Restores [`Recent::ends`], with the versions of the active bans.
+    /// Restores [`RecentChanges::ends`], with the versions of the active bans.
     pub(super) fn restore(
         ended: VecDeque<EndedBan>,
         forgotten: Seq,
         standing: impl Iterator<Item = (Seq, BanId)>,
     ) -> Self {
-        Recent {
+        RecentChanges {
             standing: standing.collect(),
             ended,
             forgotten,
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn who_missed_more_ends_than_are_remembered_begins_anew() {
-        let mut recent = Recent::default();
+        let mut recent = RecentChanges::default();
         for number in 0..=LIFTS {
             recent.end(ended(Seq(number as u64 + 1), number));
         }
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_one_event_ended_is_told_together_or_not_at_all() {
-        let mut recent = Recent::default();
+        let mut recent = RecentChanges::default();
         recent.end(ended(Seq(1), 0));
         for number in 0..11 {
             recent.end(ended(Seq(2), number));
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_page_has_a_bound_in_bytes() {
-        let mut recent = Recent::default();
+        let mut recent = RecentChanges::default();
         for number in 0..10 {
             recent.end(ended(Seq(number + 1), 0));
         }

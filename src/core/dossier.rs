@@ -14,11 +14,11 @@ use super::event::{Seq, Version};
 use super::record::{BanId, Past};
 use super::subject::Subject;
 use super::time::Timestamp;
-use super::undo::Deed;
+use super::undo::UndoEntry;
 
 /// The history of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Dossier {
+pub(super) struct SubjectHistory {
     pub(super) version: Version,
     /// Time of the last event that changed the subject.
     pub(super) changed: Timestamp,
@@ -35,13 +35,13 @@ pub(super) struct Dossier {
     /// When its history was last forgotten.
     pub(super) forgotten: Option<Timestamp>,
     /// The undo entry of the last change a person made, until it is dropped.
-    pub(super) deed: Option<Box<Deed>>,
+    pub(super) deed: Option<Box<UndoEntry>>,
 }
 
-impl Dossier {
+impl SubjectHistory {
     /// The part that an undo restores: everything but the trail and the undo entry.
-    pub(super) fn to_restore(&self) -> Dossier {
-        Dossier {
+    pub(super) fn to_restore(&self) -> SubjectHistory {
+        SubjectHistory {
             trail: Vec::new(),
             deed: None,
             last: self.last.clone(),
@@ -52,32 +52,32 @@ impl Dossier {
 
 /// The histories of all subjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Dossiers {
-    all: IndexMap<Subject, Dossier, RandomState>,
+pub(super) struct Histories {
+    all: IndexMap<Subject, SubjectHistory, RandomState>,
     /// The place of the subject of every ban, by ban number; index 0 is ban #1.
     numbers: Vec<u32>,
     /// The places that may have changed since the current snapshot began; `None` outside of a snapshot.
     noted: Option<Vec<u32>>,
 }
 
-impl Dossiers {
-    pub(super) fn get(&self, subject: &Subject) -> Option<&Dossier> {
+impl Histories {
+    pub(super) fn get(&self, subject: &Subject) -> Option<&SubjectHistory> {
         self.all.get(subject)
     }
 
-    pub(super) fn get_mut(&mut self, subject: &Subject) -> Option<&mut Dossier> {
+    pub(super) fn get_mut(&mut self, subject: &Subject) -> Option<&mut SubjectHistory> {
         let place = self.all.get_index_of(subject)?;
         Some(self.changing(place))
     }
 
     /// The history of a subject, created if there is none.
-    pub(super) fn of(&mut self, subject: &Subject) -> &mut Dossier {
+    pub(super) fn of(&mut self, subject: &Subject) -> &mut SubjectHistory {
         let place = self.place(subject);
         self.changing(place)
     }
 
     /// All changes go through here, so that a running snapshot can note them.
-    fn changing(&mut self, place: usize) -> &mut Dossier {
+    fn changing(&mut self, place: usize) -> &mut SubjectHistory {
         if let Some(noted) = &mut self.noted {
             noted.push(number_of(place));
         }
@@ -88,21 +88,21 @@ impl Dossiers {
         match self.all.get_index_of(subject) {
             Some(place) => place,
             None => {
-                let fresh = Dossier::default();
+                let fresh = SubjectHistory::default();
                 self.all.insert_full(subject.clone(), fresh).0
             }
         }
     }
 
     /// Stores an undo entry with its subject in place of the earlier one, and returns the place.
-    pub(super) fn keep_deed(&mut self, deed: Deed) -> u32 {
+    pub(super) fn keep_deed(&mut self, deed: UndoEntry) -> u32 {
         let place = self.place(&deed.subject);
         self.changing(place).deed = Some(Box::new(deed));
         number_of(place)
     }
 
     /// Removes and returns the undo entry at a place if it is the one for `seq`.
-    pub(super) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<Deed>> {
+    pub(super) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<UndoEntry>> {
         let (_, dossier) = self.at(place as usize)?;
         let is_it = dossier.deed.as_ref().is_some_and(|deed| deed.seq == seq);
         is_it.then(|| self.changing(place as usize).deed.take())?
@@ -124,7 +124,7 @@ impl Dossiers {
             .map(|(subject, _)| subject)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Subject, &Dossier)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Subject, &SubjectHistory)> {
         self.all.iter()
     }
 
@@ -132,8 +132,8 @@ impl Dossiers {
         self.all.len()
     }
 
-    /// The subject and history at a place; `None` from [`Dossiers::len`] on.
-    pub(super) fn at(&self, place: usize) -> Option<(&Subject, &Dossier)> {
+    /// The subject and history at a place; `None` from [`Histories::len`] on.
+    pub(super) fn at(&self, place: usize) -> Option<(&Subject, &SubjectHistory)> {
         self.all.get_index(place)
     }
 
@@ -148,21 +148,21 @@ impl Dossiers {
         self.noted = Some(Vec::new());
     }
 
-    /// The places noted since [`Dossiers::note_changes`], each once; stops noting.
+    /// The places noted since [`Histories::note_changes`], each once; stops noting.
     pub(super) fn changes(&mut self) -> BTreeSet<usize> {
         let noted = self.noted.take().unwrap_or_default();
         noted.into_iter().map(|place| place as usize).collect()
     }
-    /// Empty, with capacity for `rows` subjects to be restored with [`Dossiers::push`].
+    /// Empty, with capacity for `rows` subjects to be restored with [`Histories::push`].
     pub(super) fn with_room(rows: usize) -> Self {
-        Dossiers {
+        Histories {
             all: IndexMap::with_capacity_and_hasher(rows, RandomState::default()),
-            ..Dossiers::default()
+            ..Histories::default()
         }
     }
 
     /// Adds the subject of the next place.
-    pub(super) fn push(&mut self, subject: Subject, dossier: Dossier) {
+    pub(super) fn push(&mut self, subject: Subject, dossier: SubjectHistory) {
         self.all.insert(subject, dossier);
     }
 

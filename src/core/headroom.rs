@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::judge::{bans_that_count, clean_since};
 use super::ledger::Ledger;
 use super::policy::Policy;
-use super::rules::Key;
+use super::rules::RuleKey;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
 use super::tracker::{LoginOrigin, Tracker};
@@ -35,9 +35,9 @@ pub fn headroom(
     let is_shared = tracker.is_shared(address.to_canonical());
     for (number, rule) in rules.table.iter().enumerate() {
         let counts_here = match rule.key {
-            Key::Pair => true,
-            Key::Account => !only_pair,
-            Key::Address | Key::Network => !only_pair && !is_shared,
+            RuleKey::Pair => true,
+            RuleKey::Account => !only_pair,
+            RuleKey::Address | RuleKey::Network => !only_pair && !is_shared,
         };
         let subject = who.subject(rule.key);
         let Some(subject) = subject.filter(|_| counts_here && !rule.dry_run) else {

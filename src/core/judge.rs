@@ -11,16 +11,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::actor::{Actor, Role};
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Attempt, LoginOutcome};
 use super::event::{BanChange, Change, Event, EventId, Origin, Personal};
 use super::ledger::{BanRuling, Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
 use super::propose::Proposal;
-use super::rules::{Key, Rule};
+use super::rules::{Rule, RuleKey};
 use super::subject::Subject;
 use super::time::Timestamp;
 use super::tracker::{HashedAttempt, LoginOrigin, Tracker};
-use wanted::{Wanted, chance, evidence, without_the_covered};
+use wanted::{WantedBan, chance, evidence, without_the_covered};
 
 pub use notice::{Notice, Spared};
 pub(super) use past::{bans_that_count, clean_since};
@@ -100,15 +100,15 @@ impl<'a> Judge<'a> {
         who.unknown = attempt.unknown;
         let at = attempt.at.min(self.now);
         match attempt.outcome {
-            Outcome::Refused | Outcome::Error => Vec::new(),
-            Outcome::Success => {
+            LoginOutcome::Refused | LoginOutcome::Error => Vec::new(),
+            LoginOutcome::Success => {
                 let trace = self.tracker.hash_attempt(&who, at, self.now);
                 if !self.is_refused(&who, &trace) {
                     self.tracker.succeed(trace);
                 }
                 Vec::new()
             }
-            Outcome::Failure => {
+            LoginOutcome::Failure => {
                 if self.is_exempt(who.address) {
                     return Vec::new();
                 }
@@ -185,7 +185,7 @@ impl<'a> Judge<'a> {
         mut trace: HashedAttempt,
         at: Timestamp,
         fresh: &mut dyn FnMut() -> EventId,
-    ) -> Vec<Wanted<'a>> {
+    ) -> Vec<WantedBan<'a>> {
         who.shared = who
             .address
             .is_some_and(|address| self.tracker.is_shared(address));
@@ -195,7 +195,7 @@ impl<'a> Judge<'a> {
         let known = self.tracker.is_known(&trace, self.now);
         self.tracker.count(&mut trace, known, self.now);
         let policy = self.policy;
-        let mut wanted: Vec<Wanted<'a>> = Vec::new();
+        let mut wanted: Vec<WantedBan<'a>> = Vec::new();
         for (number, rule) in policy.rules.table.iter().enumerate() {
             let Some(over) = self.over(number, rule, &who, &trace) else {
                 continue;
@@ -225,7 +225,7 @@ impl<'a> Judge<'a> {
                 });
                 continue;
             }
-            wanted.push(Wanted {
+            wanted.push(WantedBan {
                 rule,
                 subject,
                 until,
@@ -279,14 +279,14 @@ impl<'a> Judge<'a> {
     }
 
     fn spared(&self, rule: &Rule, subject: &Subject, who: &LoginOrigin<'_>) -> Option<Spared> {
-        if rule.key == Key::Address && who.shared {
+        if rule.key == RuleKey::Address && who.shared {
             let accounts = who
                 .address
                 .map_or(0, |address| self.tracker.accounts_at(address));
             return Some(Spared::Shared { accounts });
         }
         // An account lockdown does not ban an exempt account: it only refuses sources that never logged in to it.
-        if rule.key != Key::Account {
+        if rule.key != RuleKey::Account {
             let by_policy = self.policy.exempts(subject);
             let by_ledger = || {
                 self.ledger
@@ -300,7 +300,7 @@ impl<'a> Judge<'a> {
         rule.dry_run.then_some(Spared::DryRun)
     }
 
-    fn events(&self, actor: &Actor, wanted: Vec<Wanted<'_>>) -> Vec<Event> {
+    fn events(&self, actor: &Actor, wanted: Vec<WantedBan<'_>>) -> Vec<Event> {
         wanted
             .into_iter()
             .map(|wanted| {

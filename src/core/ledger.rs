@@ -14,15 +14,15 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, EndedBan, Recent};
-use super::dossier::Dossiers;
+use super::changes::{Changes, EndedBan, RecentChanges};
+use super::dossier::Histories;
 use super::event::{Seq, Version};
 use super::exempt::{Exemption, Exemptions};
 use super::record::{Ban, BanId, Past};
-use super::seen::Seen;
+use super::seen::SeenIds;
 use super::subject::Subject;
 use super::time::Timestamp;
-use super::undo::Deeds;
+use super::undo::UndoLog;
 use super::watch::Watch;
 
 pub use super::active::ActiveBans;
@@ -48,16 +48,16 @@ pub struct Record {
 pub struct Ledger {
     folded: Seq,
     bans: BTreeMap<BanId, Arc<Ban>>,
-    dossiers: Dossiers,
+    dossiers: Histories,
     /// The active bans, indexed for login checks.
     active: ActiveBans,
     exemptions: Exemptions,
     /// The active bans that have an end, ordered by it.
     due: BTreeSet<(Timestamp, BanId)>,
-    recent: Recent,
+    recent: RecentChanges,
     watches: BTreeMap<Subject, Watch>,
-    deeds: Deeds,
-    seen: Seen,
+    deeds: UndoLog,
+    seen: SeenIds,
 }
 
 impl Ledger {

@@ -38,8 +38,8 @@ pub mod undo;
 pub mod watch;
 
 pub use account::Account;
-pub use actor::{Actor, Door, Role};
-pub use attempt::{Attempt, Outcome};
+pub use actor::{Actor, EntryPoint, Role};
+pub use attempt::{Attempt, LoginOutcome};
 pub use bans::{BanChange, BanOrder, BanRuling};
 pub use changes::{Changed, Changes, EndedBan};
 pub use event::{Change, CommandId, Event, EventId, Origin, Personal, Seq, Version};
@@ -59,5 +59,5 @@ pub use subject::Subject;
 pub use term::Term;
 pub use time::Timestamp;
 pub use tracker::{Bounds, Tracker};
-pub use undo::{Deed, Did};
+pub use undo::{UndoEntry, UndoKind};
 pub use watch::{Quiet, Topic, Watch};

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::core::actor::Actor;
     use crate::core::event::{EventId, Seq};
-    use crate::core::{Attempt, Bounds, Outcome, Proposal, Signal, judge};
+    use crate::core::{Attempt, Bounds, LoginOutcome, Proposal, Signal, judge};
 
     struct World {
         ledger: Ledger,
@@ -253,7 +253,7 @@ mod tests {
         world.submit(&Signal::Login(Attempt {
             account: Subject::parse("a@example.org").unwrap().account().cloned(),
             address: "2001:db8::1".parse().ok(),
-            outcome: Outcome::Success,
+            outcome: LoginOutcome::Success,
             unknown: false,
             at: world.now,
         }));

@@ -26,7 +26,7 @@ pub use reach::Reach;
 
 /// The key that a rule counts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
+pub enum RuleKey {
     /// One source: an IPv4 address or an IPv6 prefix ([`Reach`]).
     Address,
     /// The network of an address.
@@ -50,13 +50,13 @@ pub enum Counts {
     Networks,
 }
 
-impl Key {
+impl RuleKey {
     /// All keys, with their words in the configuration.
-    pub const NAMES: [(&'static str, Key); 4] = [
-        ("address", Key::Address),
-        ("network", Key::Network),
-        ("account", Key::Account),
-        ("pair", Key::Pair),
+    pub const NAMES: [(&'static str, RuleKey); 4] = [
+        ("address", RuleKey::Address),
+        ("network", RuleKey::Network),
+        ("account", RuleKey::Account),
+        ("pair", RuleKey::Pair),
     ];
 }
 
@@ -71,12 +71,12 @@ impl Counts {
 
     /// Whether this count can exceed 1 for one `key`. A pair has one account and one address, for example, and an
     /// account is always one account.
-    pub fn varies_within(self, key: Key) -> bool {
+    pub fn varies_within(self, key: RuleKey) -> bool {
         match self {
             Counts::Failures => true,
-            Counts::Accounts => matches!(key, Key::Address | Key::Network),
-            Counts::Addresses => matches!(key, Key::Network | Key::Account),
-            Counts::Networks => key == Key::Account,
+            Counts::Accounts => matches!(key, RuleKey::Address | RuleKey::Network),
+            Counts::Addresses => matches!(key, RuleKey::Network | RuleKey::Account),
+            Counts::Networks => key == RuleKey::Account,
         }
     }
 }
@@ -95,7 +95,7 @@ pub struct Rule {
     /// Its name, shown in bans and lists.
     pub name: String,
     /// The key it counts by.
-    pub key: Key,
+    pub key: RuleKey,
     /// What it counts.
     pub counts: Counts,
     /// The count at which it bans, from 1 to [`LIMIT_MAX`].
@@ -145,10 +145,10 @@ impl Rule {
     /// The public reason of its bans.
     pub fn reason(&self) -> &'static str {
         match self.key {
-            Key::Address => "too many failed logins from this address",
-            Key::Network => "too many failed logins from this network",
-            Key::Pair => "too many failed logins",
-            Key::Account => {
+            RuleKey::Address => "too many failed logins from this address",
+            RuleKey::Network => "too many failed logins from this network",
+            RuleKey::Pair => "too many failed logins",
+            RuleKey::Account => {
                 "somebody is trying passwords on this account; log in from where you did before"
             }
         }
@@ -188,7 +188,7 @@ impl Rules {
     pub fn pairs_answer(&self) -> bool {
         self.table
             .iter()
-            .any(|rule| rule.key == Key::Pair && !rule.dry_run)
+            .any(|rule| rule.key == RuleKey::Pair && !rule.dry_run)
     }
 
     /// Whether an address belongs to a declared proxy.
@@ -208,7 +208,7 @@ impl Rules {
     /// The subject that a rule by `key` bans; `None` if the attempt does not name it.
     pub fn subject(
         &self,
-        key: Key,
+        key: RuleKey,
         account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Option<Subject> {

@@ -16,13 +16,13 @@ pub(super) const SEEN: usize = 65_536;
 
 /// The last [`SEEN`] ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct SeenIds {
     /// Oldest first.
     order: VecDeque<EventId>,
     names: HashSet<EventId, RandomState>,
 }
 
-impl Seen {
+impl SeenIds {
     /// Adds an id; `false` if it is present already.
     ///
     /// The all-zero id is never recorded: tests and tools use it for events that are offered only once.
@@ -43,17 +43,17 @@ impl Seen {
     }
 }
 
-impl Serialize for Seen {
+impl Serialize for SeenIds {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         self.order.serialize(to)
     }
 }
 
-impl<'de> Deserialize<'de> for Seen {
+impl<'de> Deserialize<'de> for SeenIds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let order = VecDeque::<EventId>::deserialize(from)?;
         let names = order.iter().copied().collect();
-        Ok(Seen { order, names })
+        Ok(SeenIds { order, names })
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_last_names_are_known_and_the_oldest_forgotten() {
-        let mut seen = Seen::default();
+        let mut seen = SeenIds::default();
         assert!((1..=SEEN + 1).all(|number| seen.is_new(id(number))));
         assert!(!seen.is_new(id(2)) && !seen.is_new(id(SEEN + 1)));
         assert!(seen.is_new(id(1)), "forgotten");

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::{Actor, Door};
-use super::dossier::{Dossier, Dossiers};
+use super::actor::{Actor, EntryPoint};
+use super::dossier::{Histories, SubjectHistory};
 use super::event::{BanChange, Change, CommandId, Event, ExemptionChange, HistoryChange, Seq};
 use super::exempt::Exemption;
 use super::record::{Ban, BanId};
@@ -25,7 +25,7 @@ pub const WIDEST: usize = 1_000;
 
 /// An undo entry: one change that a person made to a subject, and the state before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deed {
+pub struct UndoEntry {
     /// Place of the change in the log.
     pub seq: Seq,
     /// When the change was decided.
@@ -38,13 +38,13 @@ pub struct Deed {
     /// The subject that was changed.
     pub subject: Subject,
     /// The kind of change.
-    pub did: Did,
+    pub did: UndoKind,
     /// The subject's ban after the change, or else the one before it; `None` if there was neither.
     pub number: Option<BanId>,
     pub(super) before: Before,
 }
 
-impl Deed {
+impl UndoEntry {
     /// The subject's ban before the change; `None` if it was not banned.
     pub fn ban_before(&self) -> Option<&Ban> {
         self.before.ban.as_deref()
@@ -63,7 +63,7 @@ impl Deed {
 
 /// The kinds of change that can be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Did {
+pub enum UndoKind {
     /// A ban was imposed.
     Banned,
     /// The terms of a ban were changed.
@@ -83,35 +83,35 @@ pub enum Did {
 }
 
 /// The noun for the kind, to follow "the": `the ban`, `the un-ban`.
-impl fmt::Display for Did {
+impl fmt::Display for UndoKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Did::Banned => "ban",
-            Did::Changed => "change of the ban",
-            Did::Lifted => "un-ban",
-            Did::Allowed => "exemption",
-            Did::Unallowed => "end of the exemption",
-            Did::Forgot => "forgetting",
-            Did::Annotated => "note",
-            Did::Undid => "undo",
+            UndoKind::Banned => "ban",
+            UndoKind::Changed => "change of the ban",
+            UndoKind::Lifted => "un-ban",
+            UndoKind::Allowed => "exemption",
+            UndoKind::Unallowed => "end of the exemption",
+            UndoKind::Forgot => "forgetting",
+            UndoKind::Annotated => "note",
+            UndoKind::Undid => "undo",
         })
     }
 }
 
-impl Did {
+impl UndoKind {
     /// The kind of a change; `None` for a change that cannot be undone.
-    pub(super) fn of(change: &Change) -> Option<Did> {
+    pub(super) fn of(change: &Change) -> Option<UndoKind> {
         Some(match change {
             Change::Ban(BanChange::Imposed { .. })
             | Change::Ban(BanChange::ImposedByRule { .. })
-            | Change::Ban(BanChange::Forced { .. }) => Did::Banned,
-            Change::Ban(BanChange::Amended { .. }) => Did::Changed,
-            Change::Ban(BanChange::Lifted { .. }) => Did::Lifted,
-            Change::Exemption(ExemptionChange::Granted { .. }) => Did::Allowed,
-            Change::Exemption(ExemptionChange::Revoked) => Did::Unallowed,
-            Change::History(HistoryChange::Forgotten) => Did::Forgot,
-            Change::History(HistoryChange::Annotated { .. }) => Did::Annotated,
-            Change::Undone => Did::Undid,
+            | Change::Ban(BanChange::Forced { .. }) => UndoKind::Banned,
+            Change::Ban(BanChange::Amended { .. }) => UndoKind::Changed,
+            Change::Ban(BanChange::Lifted { .. }) => UndoKind::Lifted,
+            Change::Exemption(ExemptionChange::Granted { .. }) => UndoKind::Allowed,
+            Change::Exemption(ExemptionChange::Revoked) => UndoKind::Unallowed,
+            Change::History(HistoryChange::Forgotten) => UndoKind::Forgot,
+            Change::History(HistoryChange::Annotated { .. }) => UndoKind::Annotated,
+            Change::Undone => UndoKind::Undid,
             Change::Ban(BanChange::Expired)
             | Change::Subscribed { .. }
             | Change::History(HistoryChange::Kicked { .. }) => return None,
@@ -123,7 +123,7 @@ impl Did {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Before {
     /// The subject's history without its trail, which only grows. `None`: the subject was not known yet.
-    pub(super) dossier: Option<Box<Dossier>>,
+    pub(super) dossier: Option<Box<SubjectHistory>>,
     #[serde(with = "ban")]
     pub(super) ban: Option<Arc<Ban>>,
     pub(super) exemption: Option<Box<Exemption>>,
@@ -139,23 +139,23 @@ impl Before {
 /// The order of the last [`DEEDS`] undo entries. Each entry is stored with its subject, which keeps only its last
 /// one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Deeds {
+pub(super) struct UndoLog {
     /// Place of the change in the log and place of the subject among the subjects, oldest first.
     order: VecDeque<(Seq, u32)>,
     /// The command of the last entry that was dropped. Earlier entries of the same command may be gone too.
     cut: Option<CommandId>,
 }
 
-impl Deeds {
+impl UndoLog {
     /// Whether an event needs an undo entry: only changes by people do, not those by rules, the clock or the server.
     pub(super) fn is_one(event: &Event) -> bool {
         matches!(
             event.actor.door,
-            Door::AdHoc | Door::Chat | Door::Room | Door::Terminal
-        ) && Did::of(&event.change).is_some()
+            EntryPoint::AdHoc | EntryPoint::Chat | EntryPoint::Room | EntryPoint::Terminal
+        ) && UndoKind::of(&event.change).is_some()
     }
 
-    pub(super) fn keep(&mut self, mut deed: Deed, dossiers: &mut Dossiers) {
+    pub(super) fn keep(&mut self, mut deed: UndoEntry, dossiers: &mut Histories) {
         if self.order.len() >= DEEDS
             && let Some((seq, place)) = self.order.pop_front()
             && let Some(dropped) = dossiers.drop_deed(place, seq)
@@ -177,8 +177,8 @@ impl Deeds {
     pub(super) fn up_to<'a>(
         &'a self,
         upto: Seq,
-        dossiers: &'a Dossiers,
-    ) -> impl Iterator<Item = &'a Deed> {
+        dossiers: &'a Histories,
+    ) -> impl Iterator<Item = &'a UndoEntry> {
         let end = self.order.partition_point(|(seq, _)| *seq <= upto);
         self.order.range(..end).rev().filter_map(|(seq, place)| {
             let (_, dossier) = dossiers.at(*place as usize)?;
@@ -244,7 +244,7 @@ mod tests {
             let event = Event::decided(
                 EventId([0; 16]),
                 Timestamp::from_millis(0),
-                Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+                Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
                 subject.clone(),
                 ledger.version(subject),
                 Change::History(HistoryChange::Annotated { replaces: false }),

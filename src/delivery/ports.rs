@@ -95,12 +95,12 @@ pub trait Enforcer: Send + Sync + 'static {
 
     /// What the server lets us do, as last seen. It changes when the link comes or goes and when
     /// grants are seen: the moment to try unfinished work again.
-    fn standing(&self) -> watch::Receiver<Arc<Standing>>;
+    fn standing(&self) -> watch::Receiver<Arc<Enforcement>>;
 }
 
 /// What the server lets us do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Standing {
+pub struct Enforcement {
     /// Whether the component stream is up.
     pub linked: bool,
     /// Whether the server has been probed since the link came up: what is missing is known.
@@ -134,12 +134,12 @@ pub struct Finding {
     /// The ban it is of, where one stands.
     pub ban: Option<BanId>,
     /// What was there instead.
-    pub found: Found,
+    pub found: RecordState,
 }
 
 /// What was found in the place of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Found {
+pub enum RecordState {
     /// Nothing.
     Nothing,
     /// One of ours for other terms, put back.

@@ -26,13 +26,13 @@ const STILL_STUCK: u32 = 288;
 /// The queue of unfinished work.
 pub struct Queue {
     outbox: Arc<dyn Outbox>,
-    table: Mutex<Table>,
+    table: Mutex<TaskTable>,
     work: Notify,
     changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct Table {
+struct TaskTable {
     cursor: Seq,
     tasks: HashMap<Subject, Task>,
     /// The same tasks by when to try them, older ones first.
@@ -42,7 +42,7 @@ struct Table {
     waits: Option<&'static str>,
 }
 
-impl Table {
+impl TaskTable {
     fn put(&mut self, task: Task) {
         self.remove(&task.subject);
         self.queue
@@ -74,9 +74,9 @@ impl Queue {
     /// [`LogFault`] when an entry is damaged or the disk fails.
     pub fn open(outbox: Arc<dyn Outbox>) -> Result<Arc<Self>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
-        let mut table = Table {
+        let mut table = TaskTable {
             cursor,
-            ..Table::default()
+            ..TaskTable::default()
         };
         tasks.into_iter().for_each(|task| table.put(task));
         Ok(Arc::new(Queue {
@@ -87,7 +87,7 @@ impl Queue {
         }))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, TaskTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

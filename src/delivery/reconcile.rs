@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::Delivery;
 use super::ports::Recorded;
 use crate::core::{
-    Account, Action, Actor, Ban, BanId, BanOrder, BanRuling, Door, Order, Origin, Role, Ruling,
-    Subject, Term,
+    Account, Action, Actor, Ban, BanId, BanOrder, BanRuling, EntryPoint, Order, Origin, Role,
+    Ruling, Subject, Term,
 };
 
 /// How many bans are picked out of the ledger at once.
@@ -154,7 +154,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
         return true;
     }
     let order = Order::new(
-        Actor::person(account.domain(), Role::Admin, Door::Server),
+        Actor::person(account.domain(), Role::Admin, EntryPoint::Server),
         subject.clone(),
         Action::Ban(BanOrder::Import {
             reason: reason

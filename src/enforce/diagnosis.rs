@@ -5,7 +5,7 @@ mod lines;
 use super::module_nodes::Modules;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
-use crate::gate::ports::{Gap, Standing};
+use crate::gate::ports::{Enforcement, Gap};
 
 /// What the lines are written for.
 #[derive(Debug, Clone)]
@@ -39,9 +39,9 @@ pub(crate) fn standing(
     hosts: &[&HostCapabilities],
     modules: &Modules,
     names: &Names<'_>,
-) -> Standing {
+) -> Enforcement {
     if !linked {
-        return Standing::default();
+        return Enforcement::default();
     }
     let ours: Vec<&HostCapabilities> = hosts
         .iter()
@@ -60,12 +60,12 @@ pub(crate) fn standing(
         name if name.is_empty() => software(hosts),
         name => name,
     };
-    let mut standing = Standing {
+    let mut standing = Enforcement {
         linked,
         probed,
         level,
         server,
-        ..Standing::default()
+        ..Enforcement::default()
     };
     if !probed {
         return standing;
@@ -228,7 +228,7 @@ fn with_module(
     host: &HostCapabilities,
     modules: &Modules,
     names: &Names<'_>,
-    standing: &mut Standing,
+    standing: &mut Enforcement,
 ) {
     let vhost = &host.vhost;
     for node in modules.nodes(vhost) {

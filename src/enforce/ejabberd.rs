@@ -14,7 +14,7 @@ use super::native_hash::native_hash;
 use super::probe::HostCapabilities;
 use super::record::{BanRecord, Judgement};
 use crate::core::{Account, Ban, BanId};
-use crate::gate::ports::{Found, Undone};
+use crate::gate::ports::{RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
 use crate::xmpp::payload::hook;
 
@@ -201,7 +201,7 @@ impl XmppServer {
     /// Tells of a record that claims to be ours and is not. One for earlier terms is ours all the same.
     fn look_for_strangers(&self, record: &BanRecord, account: &Account, ban: Option<BanId>) {
         if record.ours.is_some() && !record.is_sealed(account, &self.keyring) {
-            self.found(account, ban, Found::Forged);
+            self.found(account, ban, RecordState::Forged);
         }
     }
 
@@ -404,13 +404,13 @@ impl XmppServer {
 }
 
 /// What a record is that is not what we wrote a moment ago.
-fn found(judgement: Judgement) -> Found {
+fn found(judgement: Judgement) -> RecordState {
     match judgement {
-        Judgement::Empty => Found::Nothing,
-        Judgement::Ours | Judgement::Outdated => Found::Older,
-        Judgement::Altered => Found::Changed,
-        Judgement::Forged => Found::Forged,
-        Judgement::ServerMade | Judgement::Junk => Found::Other,
+        Judgement::Empty => RecordState::Nothing,
+        Judgement::Ours | Judgement::Outdated => RecordState::Older,
+        Judgement::Altered => RecordState::Changed,
+        Judgement::Forged => RecordState::Forged,
+        Judgement::ServerMade | Judgement::Junk => RecordState::Other,
     }
 }
 

@@ -12,7 +12,7 @@ use super::admin;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
-use crate::gate::ports::{Enforcer, Finding, Held, Recorded, Standing, Undone};
+use crate::gate::ports::{Enforcement, Enforcer, Finding, Held, Recorded, Undone};
 use crate::xmpp::payload::hook;
 
 impl Enforcer for XmppServer {
@@ -74,7 +74,7 @@ impl Enforcer for XmppServer {
         self.record_of(account).boxed()
     }
 
-    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {
         self.standing.subscribe()
     }
 }

@@ -26,7 +26,7 @@ use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId};
-use crate::gate::ports::{Finding, Found, Standing, Undone};
+use crate::gate::ports::{Enforcement, Finding, RecordState, Undone};
 use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Received, StanzaKind};
@@ -49,7 +49,7 @@ pub struct XmppServer {
     pub(super) state: Mutex<State>,
     /// Number of the connection, 0 for none.
     pub(super) session: watch::Sender<u64>,
-    pub(super) standing: watch::Sender<Arc<Standing>>,
+    pub(super) standing: watch::Sender<Arc<Enforcement>>,
     /// A grant came.
     pub(super) granted: Notify,
     /// Something does not fit what was found: look again.
@@ -279,7 +279,7 @@ impl XmppServer {
     }
 
     /// Tells of a record that is not what it should be; the same again and again is for the gate to leave out.
-    pub(super) fn found(&self, account: &Account, ban: Option<BanId>, found: Found) {
+    pub(super) fn found(&self, account: &Account, ban: Option<BanId>, found: RecordState) {
         tracing::warn!(%account, ?found, "the record of a ban was changed by somebody else");
         // Nobody listens: it is in the log.
         let _ = self.findings.send(Finding {

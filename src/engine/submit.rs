@@ -8,8 +8,8 @@ use std::collections::{HashSet, VecDeque};
 use super::Engine;
 use super::clock::Ids;
 use crate::core::{
-    Action, BanOrder, Change, Deed, Event, EventId, ExemptionChange, HistoryOrder, Intent, Ledger,
-    Proposal, Ruling, Seq, Subject, Timestamp, propose,
+    Action, BanOrder, Change, Event, EventId, ExemptionChange, HistoryOrder, Intent, Ledger,
+    Proposal, Ruling, Seq, Subject, Timestamp, UndoEntry, propose,
 };
 use crate::journal::LogFault;
 
@@ -163,7 +163,7 @@ impl IntentQueue {
 
 impl QueuedIntent {
     /// What another person did to the subject of an order that its giver could not know of.
-    fn rival(&self, intent: &Intent, ledger: &Ledger) -> Option<Deed> {
+    fn rival(&self, intent: &Intent, ledger: &Ledger) -> Option<UndoEntry> {
         let Intent::Order(order) = intent else {
             return None;
         };

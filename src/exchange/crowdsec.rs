@@ -15,20 +15,20 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::text;
-use super::{Pile, Standing, subject};
+use super::{ImportedBan, Pile, subject};
 use crate::core::{Origin, Subject, Term};
 
 /// An alert, or a decision that stands by itself.
 #[derive(Deserialize)]
-struct Listed {
+struct CrowdsecItem {
     #[serde(default)]
-    decisions: Option<Vec<Decision>>,
+    decisions: Option<Vec<CrowdsecDecision>>,
     #[serde(flatten)]
-    itself: Decision,
+    itself: CrowdsecDecision,
 }
 
 #[derive(Deserialize)]
-struct Decision {
+struct CrowdsecDecision {
     #[serde(default)]
     duration: String,
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Decision {
 }
 
 pub(super) fn read(text: &str, pile: &mut Pile) {
-    let all: Option<Vec<Listed>> = match serde_json::from_str(text) {
+    let all: Option<Vec<CrowdsecItem>> = match serde_json::from_str(text) {
         Ok(all) => all,
         Err(why) => return pile.bad(why.line(), text::not_crowdsec(&why.to_string())),
     };
@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
     }
 }
 
-fn one(number: usize, decision: &Decision, pile: &mut Pile) {
+fn one(number: usize, decision: &CrowdsecDecision, pile: &mut Pile) {
     let value = decision.value.as_str();
     if decision.type_ != "ban" || decision.simulated {
         return pile.leave_out(number, text::is_no_ban(value, &decision.type_));
@@ -83,7 +83,7 @@ fn one(number: usize, decision: &Decision, pile: &mut Pile) {
         Some(None) => return pile.leave_out(number, text::is_over(&subject)),
         None => return pile.bad(number, text::no_go_duration(&decision.duration)),
     };
-    let ban = Standing {
+    let ban = ImportedBan {
         reason: text::from_program_because("CrowdSec", &decision.scenario),
         note: None,
         term,

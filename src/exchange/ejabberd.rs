@@ -17,7 +17,7 @@
 //! is lost: the private note says how to give a new one.
 
 use super::text;
-use super::{Pile, Reading, Standing, account, said};
+use super::{ImportedBan, Pile, Reading, account, said};
 use crate::core::{Account, Origin, Subject, Term};
 
 /// What a ban was before 24.06.
@@ -37,7 +37,7 @@ fn detail(line: &str) -> Option<(&str, &str)> {
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     let host = reading.host.as_deref();
-    let mut open: Option<(usize, Account, Standing)> = None;
+    let mut open: Option<(usize, Account, ImportedBan)> = None;
     for (number, line) in said(text) {
         if let Some((name, value)) = detail(line) {
             match (&mut open, name) {
@@ -61,14 +61,14 @@ pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     close(&mut open, pile);
 }
 
-fn close(open: &mut Option<(usize, Account, Standing)>, pile: &mut Pile) {
+fn close(open: &mut Option<(usize, Account, ImportedBan)>, pile: &mut Pile) {
     if let Some((number, account, ban)) = open.take() {
         pile.ban(number, Subject::Account(account), ban);
     }
 }
 
-fn recorded() -> Standing {
-    Standing {
+fn recorded() -> ImportedBan {
+    ImportedBan {
         reason: String::new(),
         note: None,
         term: Term::Forever,
@@ -78,7 +78,7 @@ fn recorded() -> Standing {
 }
 
 /// An account and the password that was its ban; separated by anything, the host perhaps between.
-fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Standing), String> {
+fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, ImportedBan), String> {
     let (before, password) = line.split_at(at);
     let names: Vec<&str> = before
         .split(|c: char| c.is_whitespace() || matches!(c, '|' | ',' | ';' | '"' | '\'' | '{' | '}'))
@@ -95,7 +95,7 @@ fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Standin
     let note = text::password_is_lost(&account, date.unwrap_or_default());
     Ok((
         account,
-        Standing {
+        ImportedBan {
             reason: reason.unwrap_or_default().replace('_', " "),
             note: Some(note),
             ..recorded()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::Line;
+use super::lines::ExportLine;
 use crate::command::Context;
 use crate::core::{Ban, BanId, Exemption, Seq};
 use crate::gate::ports::LogFault;
@@ -12,7 +12,7 @@ const AT_ONCE: usize = 1_024;
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct ExportSelection {
     /// Bans in force.
     pub bans: bool,
     /// Exemptions in force.
@@ -43,17 +43,17 @@ pub enum Piece {
 /// # Errors
 /// [`LogFault`] when the log cannot be read; what was written so far is not all.
 pub async fn export_piece(
-    wanted: Wanted,
+    wanted: ExportSelection,
     piece: Piece,
     context: &Context,
-) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
     Ok(match piece {
         Piece::Head => {
             let next = match wanted.history {
                 true => Piece::History(1),
                 false => Piece::Exemptions,
             };
-            (vec![Line::head(context.gate.now())], Some(next))
+            (vec![ExportLine::head(context.gate.now())], Some(next))
         }
         Piece::History(from) => history(wanted, Seq(from), context).await?,
         Piece::Exemptions => {
@@ -68,10 +68,10 @@ pub async fn export_piece(
 }
 
 async fn history(
-    wanted: Wanted,
+    wanted: ExportSelection,
     from: Seq,
     context: &Context,
-) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
     let entries = context.gate.entries(from, AT_ONCE).await?;
     let next = match entries.last() {
         Some(last) => Piece::History(last.seq.next().0),
@@ -83,26 +83,26 @@ async fn history(
         entries
             .iter()
             .filter(|entry| counts(&entry.event.subject, &entry.seq))
-            .map(|entry| Line::event(&entry.event, wanted.personal))
+            .map(|entry| ExportLine::event(&entry.event, wanted.personal))
             .collect()
     });
     Ok((lines, Some(next)))
 }
 
-fn exemptions(context: &Context) -> Vec<Line> {
+fn exemptions(context: &Context) -> Vec<ExportLine> {
     let now = context.gate.now();
     let in_force = |one: &&Exemption| one.is_in_force(now);
     context.gate.read(|ledger| {
         let all = ledger.exemptions().filter(in_force);
-        all.map(Line::exemption).collect()
+        all.map(ExportLine::exemption).collect()
     })
 }
 
 async fn bans(
-    wanted: Wanted,
+    wanted: ExportSelection,
     behind: BanId,
     context: &Context,
-) -> Result<(Vec<Line>, Option<Piece>), LogFault> {
+) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
     let now = context.gate.now();
     let bans: Vec<Ban> = context.gate.read(|ledger| {
         let bans = ledger.behind(behind).take(AT_ONCE);
@@ -120,7 +120,7 @@ async fn bans(
                 .filter_map(|entry| entry.event.personal.note);
             note = notes.next_back();
         }
-        lines.push(Line::ban(ban, note));
+        lines.push(ExportLine::ban(ban, note));
     }
     Ok((lines, next))
 }

@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::text;
-use super::{Pile, Standing, said, subject};
+use super::{ImportedBan, Pile, said, subject};
 use crate::core::{Origin, Subject, Term, Timestamp};
 
 /// Whether a line is one of fail2ban's.
@@ -37,7 +37,7 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
     }
 }
 
-fn one(line: &str, zone: &TimeZone) -> Result<(Subject, Standing), String> {
+fn one(line: &str, zone: &TimeZone) -> Result<(Subject, ImportedBan), String> {
     let (address, seconds, end) = parts(line).ok_or_else(text::not_fail2ban)?;
     let subject = subject(address, None)?;
     let term = match seconds {
@@ -46,7 +46,7 @@ fn one(line: &str, zone: &TimeZone) -> Result<(Subject, Standing), String> {
     };
     Ok((
         subject,
-        Standing {
+        ImportedBan {
             reason: text::from_program("fail2ban"),
             note: None,
             term,

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::{Exempt, ImportEntry, Read, Standing};
+use super::{ImportEntry, ImportedBan, ListedExemption, Read};
 use crate::command::{Context, broken, phrases};
 use crate::core::{
     Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
@@ -24,7 +24,7 @@ const ASKED_AT_ONCE: usize = 16;
 /// What came of it, or would come of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Tally {
+pub struct ImportTally {
     /// New bans.
     pub banned: usize,
     /// Bans that stood, and end later now.
@@ -54,9 +54,9 @@ pub struct Refused {
     pub why: String,
 }
 
-impl Tally {
+impl ImportTally {
     /// Counts another one in.
-    pub fn add(&mut self, other: Tally) {
+    pub fn add(&mut self, other: ImportTally) {
         self.banned += other.banned;
         self.prolonged += other.prolonged;
         self.standing += other.standing;
@@ -96,8 +96,8 @@ pub async fn import_all(
     importer: &Importer,
     dry_run: bool,
     context: &Context,
-) -> Tally {
-    let mut tally = Tally::default();
+) -> ImportTally {
+    let mut tally = ImportTally::default();
     let Read {
         history,
         mut entries,
@@ -148,7 +148,7 @@ pub async fn import_all(
     tally
 }
 
-fn adopt(ban: &Standing) -> Action {
+fn adopt(ban: &ImportedBan) -> Action {
     Action::Ban(BanOrder::Import {
         reason: ban.reason.clone(),
         note: ban.note.clone(),
@@ -164,7 +164,7 @@ fn whom(intent: &Intent) -> Option<&Subject> {
     }
 }
 
-fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
+fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut ImportTally) {
     match answer {
         Ok(Ruling::Ban(BanRuling::Banned(_))) => tally.banned += 1,
         Ok(Ruling::Ban(BanRuling::Amended { .. })) => tally.prolonged += 1,
@@ -180,7 +180,7 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally)
 }
 
 /// Counts what an order would lead to now; nothing is done.
-fn foresee(order: &Intent, context: &Context, tally: &mut Tally) {
+fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
     let (policy, now) = (context.gate.policy(), context.gate.now());
     let proposal = context
         .gate
@@ -198,7 +198,7 @@ fn foresee(order: &Intent, context: &Context, tally: &mut Tally) {
 }
 
 /// An exemption that is there, as long or longer.
-fn is_exempt(subject: &Subject, exempt: &Exempt, context: &Context) -> bool {
+fn is_exempt(subject: &Subject, exempt: &ListedExemption, context: &Context) -> bool {
     let now = context.gate.now();
     context.gate.read(|ledger| {
         ledger.exemptions().any(|one| {
@@ -237,7 +237,7 @@ async fn read_records(entries: &mut [ImportEntry], context: &Context) {
 
 /// Takes decisions made elsewhere, in their order. One that is here already is passed over, and so
 /// is one that is older than what was decided here: two histories of one subject cannot become one.
-async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &mut Tally) {
+async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &mut ImportTally) {
     let mut here = Here::default();
     let mut new = Vec::with_capacity(history.len());
     for event in history {
@@ -275,7 +275,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
     }
 }
 
-fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Tally) {
+fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut ImportTally) {
     match answer {
         Ok(Ruling::Stale) => tally.older += 1,
         Ok(Ruling::Ban(BanRuling::NotBanned(..))) => tally.known += 1,

@@ -17,11 +17,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use super::{Exempt, ImportEntry, Pile, Standing, said};
+use super::{ImportEntry, ImportedBan, ListedExemption, Pile, said};
 use crate::command::phrases;
 use crate::core::{
-    Actor, Ban, Change, CommandId, Door, Event, EventId, Exemption, Origin, Personal, Role, Seq,
-    Subject, Term, Timestamp,
+    Actor, Ban, Change, CommandId, EntryPoint, Event, EventId, Exemption, Origin, Personal, Role,
+    Seq, Subject, Term, Timestamp,
 };
 
 /// The version of the format.
@@ -30,7 +30,7 @@ pub const VERSION: u32 = 1;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Line {
+pub enum ExportLine {
     /// The head of the file.
     Portcullis {
         /// [`VERSION`].
@@ -40,7 +40,7 @@ pub enum Line {
         at: Option<String>,
     },
     /// A decision of the log.
-    Event(Box<Decision>),
+    Event(Box<LoggedDecision>),
     /// An exemption in force.
     Exemption(Exempted),
     /// A ban in force.
@@ -109,7 +109,7 @@ pub struct Exempted {
 
 /// A decision of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
+pub struct LoggedDecision {
     /// Its name for ever, 32 hexadecimal digits.
     pub id: String,
     /// When it was decided.
@@ -121,7 +121,7 @@ pub struct Decision {
     /// What they might do.
     pub role: Role,
     /// The way they came in.
-    pub door: Door,
+    pub door: EntryPoint,
     /// In a room: as whom they spoke there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupant: Option<String>,
@@ -140,18 +140,18 @@ pub struct Decision {
     pub evidence: Option<String>,
 }
 
-impl Line {
+impl ExportLine {
     /// The head of a file written now.
-    pub fn head(now: Timestamp) -> Line {
-        Line::Portcullis {
+    pub fn head(now: Timestamp) -> ExportLine {
+        ExportLine::Portcullis {
             version: VERSION,
             at: Some(now.to_exact()),
         }
     }
 
     /// A ban in force, with its private note.
-    pub fn ban(ban: &Ban, note: Option<String>) -> Line {
-        Line::Ban(Banned {
+    pub fn ban(ban: &Ban, note: Option<String>) -> ExportLine {
+        ExportLine::Ban(Banned {
             subject: ban.subject.to_string(),
             reason: ban.reason.clone(),
             note,
@@ -168,8 +168,8 @@ impl Line {
     }
 
     /// An exemption.
-    pub fn exemption(one: &Exemption) -> Line {
-        Line::Exemption(Exempted {
+    pub fn exemption(one: &Exemption) -> ExportLine {
+        ExportLine::Exemption(Exempted {
             subject: one.subject.to_string(),
             comment: one.comment.clone(),
             since: Some(one.since.to_exact()),
@@ -179,9 +179,9 @@ impl Line {
     }
 
     /// A decision; without what is personal, if so wished.
-    pub fn event(event: &Event, with_personal: bool) -> Line {
+    pub fn event(event: &Event, with_personal: bool) -> ExportLine {
         let personal = |text: &Option<String>| text.clone().filter(|_| with_personal);
-        Line::Event(Box::new(Decision {
+        ExportLine::Event(Box::new(LoggedDecision {
             id: event
                 .id
                 .0
@@ -210,9 +210,9 @@ impl Line {
 }
 
 /// What an entry says, in our own lines: read again, they give the same entry.
-pub fn of(entry: &ImportEntry) -> Vec<Line> {
+pub fn of(entry: &ImportEntry) -> Vec<ExportLine> {
     let exemption = entry.exemption.as_ref().map(|exempt| {
-        Line::Exemption(Exempted {
+        ExportLine::Exemption(Exempted {
             subject: entry.subject.to_string(),
             comment: exempt.comment.clone(),
             until: exempt.until.map(Timestamp::to_exact),
@@ -220,7 +220,7 @@ pub fn of(entry: &ImportEntry) -> Vec<Line> {
         })
     });
     let ban = entry.ban.as_ref().map(|ban| {
-        Line::Ban(Banned {
+        ExportLine::Ban(Banned {
             subject: entry.subject.to_string(),
             reason: ban.reason.clone(),
             note: ban.note.clone(),
@@ -256,32 +256,32 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
     }
 }
 
-fn one(number: usize, line: Line, pile: &mut Pile) -> Result<(), String> {
+fn one(number: usize, line: ExportLine, pile: &mut Pile) -> Result<(), String> {
     match line {
-        Line::Portcullis { version, .. } if version > VERSION => {
+        ExportLine::Portcullis { version, .. } if version > VERSION => {
             return Err(text::newer_format(version, VERSION));
         }
-        Line::Portcullis { .. } => {}
-        Line::Unknown => pile.leave_out(number, String::from(text::UNKNOWN_KIND)),
-        Line::Event(decision) => pile.event(event(*decision)?),
-        Line::Exemption(exempted) => {
+        ExportLine::Portcullis { .. } => {}
+        ExportLine::Unknown => pile.leave_out(number, String::from(text::UNKNOWN_KIND)),
+        ExportLine::Event(decision) => pile.event(event(*decision)?),
+        ExportLine::Exemption(exempted) => {
             let subject = subject(&exempted.subject)?;
             if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
                 return Err(text::cannot_be_exempt(&subject));
             }
-            let exempt = Exempt {
+            let exempt = ListedExemption {
                 comment: exempted.comment,
                 until: end(exempted.until.as_deref())?,
             };
             pile.exemption(number, subject, exempt);
         }
-        Line::Ban(banned) => {
+        ExportLine::Ban(banned) => {
             let origin = match (banned.origin.as_str(), banned.rule) {
                 ("rule", Some(rule)) => Origin::Automatic { rule },
                 ("server", _) => Origin::Server,
                 _ => Origin::Imported,
             };
-            let ban = Standing {
+            let ban = ImportedBan {
                 reason: banned.reason,
                 note: banned.note,
                 term: match (end(banned.until.as_deref())?, &banned.duration) {
@@ -310,7 +310,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| text::no_time(text))
 }
 
-fn event(decision: Decision) -> Result<Event, String> {
+fn event(decision: LoggedDecision) -> Result<Event, String> {
     Ok(Event::decided(
         id(&decision.id).ok_or_else(|| text::no_event_id(&decision.id))?,
         time(&decision.at)?,
@@ -379,7 +379,7 @@ nonsense"#;
     #[test]
     fn the_spelling_of_events_stays_as_it_is() {
         let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c from 192.0.2.0/24","by":"admin@b.c/x","role":"Admin","door":"AdHoc","origin":{"Automatic":{"rule":"r"}},"change":{"Imposed":{"reason":"spam","until":1795320000000}},"note":"n","evidence":"e"}"#;
-        let line: Line = serde_json::from_str(text).unwrap();
+        let line: ExportLine = serde_json::from_str(text).unwrap();
         assert_eq!(line.to_text(), text);
         for change in [
             r#"{"Amended":{"reason":"","until":null}}"#,
@@ -411,7 +411,10 @@ nonsense"#;
             (3, 1, 0),
             "{first:?}"
         );
-        let history = first.history.iter().map(|event| Line::event(event, true));
+        let history = first
+            .history
+            .iter()
+            .map(|event| ExportLine::event(event, true));
         let again: Vec<String> = history
             .chain(first.entries.iter().flat_map(of))
             .map(|line| line.to_text())
@@ -423,12 +426,12 @@ nonsense"#;
     #[test]
     fn what_is_personal_can_be_left_out() {
         let decision = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c","by":"x","role":"Admin","door":"Chat","origin":"Manual","change":"Expired","note":"secret","evidence":"203.0.113.7"}"#;
-        let Line::Event(decision) = serde_json::from_str(decision).unwrap() else {
+        let ExportLine::Event(decision) = serde_json::from_str(decision).unwrap() else {
             panic!("no event");
         };
         let event = event(*decision).unwrap();
-        assert!(Line::event(&event, true).to_text().contains("secret"));
-        let without = Line::event(&event, false).to_text();
+        assert!(ExportLine::event(&event, true).to_text().contains("secret"));
+        let without = ExportLine::event(&event, false).to_text();
         assert!(!without.contains("secret") && !without.contains("203.0.113.7"));
     }
 }

@@ -96,14 +96,14 @@ pub struct ImportEntry {
     /// Whom it is about.
     pub subject: Subject,
     /// A ban that is to stand.
-    pub ban: Option<Standing>,
+    pub ban: Option<ImportedBan>,
     /// An exemption that is to stand.
-    pub exemption: Option<Exempt>,
+    pub exemption: Option<ListedExemption>,
 }
 
 /// A ban in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ImportedBan {
     /// Public reason, no longer than is allowed.
     pub reason: String,
     /// Private note.
@@ -118,7 +118,7 @@ pub struct Standing {
 
 /// An exemption in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exempt {
+pub struct ListedExemption {
     /// Why.
     pub comment: String,
     /// Its end; `None`: none.
@@ -205,7 +205,7 @@ impl Pile {
     }
 
     /// A ban. Of several of one subject the one that ends last counts.
-    fn ban(&mut self, line: usize, subject: Subject, mut ban: Standing) {
+    fn ban(&mut self, line: usize, subject: Subject, mut ban: ImportedBan) {
         let end = ban.term.ends(self.now);
         if end.is_some_and(|end| end <= self.now) {
             return self.leave_out(line, text::is_over(&subject));
@@ -228,7 +228,7 @@ impl Pile {
         }
     }
 
-    fn exemption(&mut self, line: usize, subject: Subject, mut exempt: Exempt) {
+    fn exemption(&mut self, line: usize, subject: Subject, mut exempt: ListedExemption) {
         if exempt.until.is_some_and(|end| end <= self.now) {
             return self.leave_out(line, text::is_over(&subject));
         }

@@ -2,7 +2,7 @@
 //!
 //! `#` begins a comment. Without a duration a ban stands until somebody lifts it.
 
-use super::{Pile, Reading, Standing, said, subject};
+use super::{ImportedBan, Pile, Reading, said, subject};
 use crate::command::phrases;
 use crate::core::{Origin, Subject, Term};
 
@@ -15,7 +15,7 @@ pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     }
 }
 
-fn one(line: &str, reading: &Reading) -> Result<(Subject, Standing), String> {
+fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> {
     // Spreadsheets and other lists put commas between.
     let all: Vec<&str> = line
         .split(|c: char| c.is_whitespace() || c == ',')
@@ -36,7 +36,7 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, Standing), String> {
     let reason = rest.get(used..).unwrap_or_default().join(" ");
     Ok((
         subject,
-        Standing {
+        ImportedBan {
             reason,
             note: None,
             term,

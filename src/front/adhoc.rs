@@ -21,9 +21,11 @@ use super::work::{Work, Works};
 use super::{render, text};
 use crate::command::outcome::{Ask, Outcome, Problem};
 use crate::command::{self, Call, Caller, Context, Spec, Values, phrases};
-use crate::core::{Door, Role, Timestamp};
+use crate::core::{EntryPoint, Role, Timestamp};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::payload::command::{self as wire, Action, CommandRequest, NoteKind, Status};
+use crate::xmpp::payload::command::{
+    self as wire, CommandAction, CommandRequest, NoteKind, Status,
+};
 use crate::xmpp::payload::form::{self, Body, Form, Purpose};
 use view::{at_work, done, fields, form_type, listed, over, row};
 
@@ -73,30 +75,35 @@ impl Forms {
         };
         let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
         match (request.action, session.stage) {
-            (Action::Cancel, _) => Ok(canceled(session)),
-            (Action::Prev, FormStage::Fill | FormStage::Working) => {
+            (CommandAction::Cancel, _) => Ok(canceled(session)),
+            (CommandAction::Prev, FormStage::Fill | FormStage::Working) => {
                 self.sessions().keep(session, now);
                 Err(Fault::BadAction)
             }
-            (Action::Prev, FormStage::Confirm) => {
+            (CommandAction::Prev, FormStage::Confirm) => {
                 session.stage = FormStage::Fill;
                 Ok(self.show(session, caller.role(), context, &[]))
             }
             // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it
             // means what the requester sees: this form, sent.
-            (Action::Execute | Action::Next | Action::Complete, FormStage::Fill) => {
+            (
+                CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
+                FormStage::Fill,
+            ) => {
                 if let Some(filled) = request.filled {
                     session.values = known(spec, filled);
                 }
                 Ok(run(session, caller, false))
             }
-            (Action::Execute | Action::Next | Action::Complete, FormStage::Working) => {
-                Ok(Step::Look(Box::new(session)))
-            }
+            (
+                CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
+                FormStage::Working,
+            ) => Ok(Step::Look(Box::new(session))),
             // What is done is what was asked about, whatever the form says now.
-            (Action::Execute | Action::Next | Action::Complete, FormStage::Confirm) => {
-                Ok(run(session, caller, true))
-            }
+            (
+                CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
+                FormStage::Confirm,
+            ) => Ok(run(session, caller, true)),
         }
     }
 
@@ -107,14 +114,17 @@ impl Forms {
         spec: &'static Spec,
         context: &Context,
     ) -> Result<Step, Fault> {
-        if !matches!(request.action, Action::Execute | Action::Complete) {
+        if !matches!(
+            request.action,
+            CommandAction::Execute | CommandAction::Complete
+        ) {
             return Err(Fault::BadAction);
         }
         let mut session = Sessions::begin(caller.jid.clone(), spec, context.gate.now())
             .map_err(|_| Fault::Internal)?;
         let is_filled = request.filled.is_some();
         session.values = known(spec, request.filled.unwrap_or_default());
-        if is_filled || request.action == Action::Complete || spec.fields.is_empty() {
+        if is_filled || request.action == CommandAction::Complete || spec.fields.is_empty() {
             return Ok(run(session, caller, false));
         }
         Ok(self.show(session, caller.role(), context, &[]))
@@ -235,7 +245,7 @@ impl Forms {
             node: spec.name.to_owned(),
             session: session.id.clone(),
             status: Status::Executing,
-            actions: &[Action::Complete],
+            actions: &[CommandAction::Complete],
             note,
             form: Some(Form {
                 purpose: Purpose::Form,
@@ -257,7 +267,7 @@ impl Forms {
             node: session.spec.name.to_owned(),
             session: session.id.clone(),
             status: Status::Executing,
-            actions: &[Action::Complete, Action::Prev],
+            actions: &[CommandAction::Complete, CommandAction::Prev],
             note: Some((NoteKind::Warn, form::run_on(&instructions))),
             form: Some(Form {
                 purpose: Purpose::Form,
@@ -278,7 +288,7 @@ impl Forms {
 
 fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
     let agreed = session.agreed.take().filter(|_| confirmed);
-    let call = Call::new(caller, Door::AdHoc, session.spec.name.to_owned())
+    let call = Call::new(caller, EntryPoint::AdHoc, session.spec.name.to_owned())
         .with_values(agreed.unwrap_or_else(|| session.values.clone()))
         .confirmed(confirmed);
     Step::Run(Box::new(FormRun { session, call }))

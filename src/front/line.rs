@@ -4,14 +4,14 @@ use super::sent::{About, ReplyContext};
 use super::{render, text};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, phrases};
 use crate::core::subject::BadSubject;
-use crate::core::{Door, Role, Subject, Term};
+use crate::core::{EntryPoint, Role, Subject, Term};
 
 /// From a line to a call, or to what is wrong with it. What a line leaves out, the message it replies to fills in: whom
 /// it is about, and what a duration without a command means. `stands` says whether somebody so named is banned now.
 pub(super) fn call(
     text: &str,
     caller: &Caller,
-    door: Door,
+    door: EntryPoint,
     replied: Option<&ReplyContext>,
     stands: impl Fn(&str) -> bool,
 ) -> Result<Call, String> {
@@ -403,7 +403,7 @@ mod tests {
             rights: Rights::everywhere(Role::Admin),
             occupant: None,
         };
-        let parse = |text| call(text, &caller, Door::Chat, None, |_| false);
+        let parse = |text| call(text, &caller, EntryPoint::Chat, None, |_| false);
         assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
         assert_eq!(parse("?").unwrap().name, "help");
         assert_eq!(
@@ -429,7 +429,7 @@ mod tests {
         let mut stranger = caller.clone();
         stranger.rights = Rights::default();
         assert!(
-            call("bann a@b", &stranger, Door::Chat, None, |_| false)
+            call("bann a@b", &stranger, EntryPoint::Chat, None, |_| false)
                 .is_err_and(|text| !text.contains("mean"))
         );
     }

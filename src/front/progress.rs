@@ -7,10 +7,10 @@ use crate::command::OnProgress;
 
 /// Cheap to clone; all clones are of the same work.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<Counted>);
+pub(super) struct Progress(Arc<ProgressCount>);
 
 #[derive(Debug, Default)]
-struct Counted {
+struct ProgressCount {
     done: AtomicUsize,
     /// 0: not known.
     of: AtomicUsize,

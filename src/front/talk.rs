@@ -20,7 +20,7 @@ use super::{line, render, text};
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
 use crate::command::{self, Call, Caller, Context, phrases};
-use crate::core::{Door, Ledger, Timestamp};
+use crate::core::{EntryPoint, Ledger, Timestamp};
 
 /// How long a question waits for its yes.
 pub const YES_WITHIN: Duration = Duration::from_secs(120);
@@ -386,9 +386,9 @@ fn place(caller: &Caller) -> Option<(BareJid, bool)> {
 }
 
 /// The door a line of this caller came through.
-fn door(caller: &Caller) -> Door {
+fn door(caller: &Caller) -> EntryPoint {
     match caller.occupant {
-        Some(_) => Door::Room,
-        None => Door::Chat,
+        Some(_) => EntryPoint::Room,
+        None => EntryPoint::Chat,
     }
 }

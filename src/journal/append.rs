@@ -28,7 +28,7 @@ impl Rulings {
         }
     }
 
-    fn wait_for(&self, ids: Vec<EventId>) -> Waiting<'_> {
+    fn wait_for(&self, ids: Vec<EventId>) -> PendingRulings<'_> {
         let mut table = self.table();
         let rulings = ids.iter().map(|id| {
             let (tell, told) = oneshot::channel();
@@ -37,7 +37,7 @@ impl Rulings {
         });
         let rulings = rulings.collect();
         drop(table);
-        Waiting {
+        PendingRulings {
             home: self,
             ids,
             rulings,
@@ -50,13 +50,13 @@ impl Rulings {
 }
 
 /// Waits for some rulings, and stops when it is dropped.
-struct Waiting<'a> {
+struct PendingRulings<'a> {
     home: &'a Rulings,
     ids: Vec<EventId>,
     rulings: Vec<oneshot::Receiver<Ruling>>,
 }
 
-impl Waiting<'_> {
+impl PendingRulings<'_> {
     /// All rulings, in the order of the ids. Can be awaited again after it was given up half-way.
     async fn all(&mut self, done: &mut Vec<Ruling>) -> Result<(), LogFault> {
         while let Some(next) = self.rulings.get_mut(done.len()) {
@@ -68,7 +68,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingRulings<'_> {
     fn drop(&mut self) {
         let mut table = self.home.table();
         for id in &self.ids {

@@ -18,7 +18,7 @@ use crate::core::{
     Ruling, Subject, Timestamp, Topic,
 };
 use crate::delivery::Incident;
-use crate::delivery::ports::{Enforcer, Finding, Found, Gap, Standing, Task};
+use crate::delivery::ports::{Enforcement, Enforcer, Finding, Gap, RecordState, Task};
 use crate::engine::{Engine, Listener};
 
 /// How much may wait to be told.
@@ -264,14 +264,14 @@ struct Watched {
     linked: bool,
     down_since: Option<Timestamp>,
     /// The server as it was last told, or first seen.
-    told: Option<Arc<Standing>>,
+    told: Option<Arc<Enforcement>>,
     first_seen: Option<Timestamp>,
     worse_since: Option<Timestamp>,
 }
 
 impl Watched {
     /// Takes a look; gives back what is worth telling.
-    fn look(&mut self, standing: &Arc<Standing>, now: Timestamp) -> Vec<News> {
+    fn look(&mut self, standing: &Arc<Enforcement>, now: Timestamp) -> Vec<News> {
         let mut news = Vec::new();
         match (self.linked, standing.linked) {
             (true, false) => self.down_since = Some(now),
@@ -323,7 +323,7 @@ impl Watched {
 }
 
 /// What is missing in `one` and not in `other`.
-fn gaps_beyond(one: &Standing, other: &Standing) -> Vec<Gap> {
+fn gaps_beyond(one: &Enforcement, other: &Enforcement) -> Vec<Gap> {
     let is_new = |gap: &&Gap| !other.gaps.iter().any(|old| old.what == gap.what);
     one.gaps.iter().filter(is_new).cloned().collect()
 }
@@ -338,7 +338,7 @@ pub async fn watch_the_server(
     let mut standing = server.standing();
     let mut findings = server.findings();
     let mut watched = Watched::default();
-    let mut given: HashMap<(Account, Found), Timestamp> = HashMap::new();
+    let mut given: HashMap<(Account, RecordState), Timestamp> = HashMap::new();
     let mut no_findings = false;
     loop {
         let seen = Arc::clone(&standing.borrow_and_update());
@@ -377,8 +377,8 @@ mod tests {
         Timestamp::from_millis(1_795_320_000_000 + seconds * 1_000)
     }
 
-    fn standing(linked: bool, level: u8, gaps: &[&str]) -> Arc<Standing> {
-        Arc::new(Standing {
+    fn standing(linked: bool, level: u8, gaps: &[&str]) -> Arc<Enforcement> {
+        Arc::new(Enforcement {
             linked,
             probed: linked,
             level,
@@ -390,7 +390,7 @@ mod tests {
                     remedy: String::new(),
                 })
                 .collect(),
-            ..Standing::default()
+            ..Enforcement::default()
         })
     }
 

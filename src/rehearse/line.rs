@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::core::{
-    Account, Action, Actor, Attempt, BanOrder, Door, ExemptionOrder, HistoryOrder, Order, Outcome,
-    Role, Signal, Subject, Term, Timestamp,
+    Account, Action, Actor, Attempt, BanOrder, EntryPoint, ExemptionOrder, HistoryOrder,
+    LoginOutcome, Order, Role, Signal, Subject, Term, Timestamp,
 };
 
 /// One line. The fields are written in this order.
@@ -110,9 +110,9 @@ impl EventLine {
         match signal {
             Signal::Login(attempt) => {
                 let kind = match attempt.outcome {
-                    Outcome::Failure => EventKind::Failure,
-                    Outcome::Success => EventKind::Success,
-                    Outcome::Refused | Outcome::Error => return None,
+                    LoginOutcome::Failure => EventKind::Failure,
+                    LoginOutcome::Success => EventKind::Success,
+                    LoginOutcome::Refused | LoginOutcome::Error => return None,
                 };
                 Some(EventLine {
                     account: attempt.account.as_ref().map(ToString::to_string),
@@ -219,8 +219,8 @@ impl EventLine {
             return Err(String::from("a login needs `account`, `address` or both"));
         }
         let outcome = match self.kind {
-            EventKind::Success => Outcome::Success,
-            _ => Outcome::Failure.weighed(
+            EventKind::Success => LoginOutcome::Success,
+            _ => LoginOutcome::Failure.weighed(
                 self.mechanism.as_deref(),
                 self.condition.as_deref(),
                 self.reason.as_deref(),
@@ -275,7 +275,7 @@ impl EventLine {
 }
 
 fn actor() -> Actor {
-    Actor::person("rehearsal", Role::Admin, Door::Chat)
+    Actor::person("rehearsal", Role::Admin, EntryPoint::Chat)
 }
 
 fn account(text: &str) -> Result<Account, String> {
@@ -324,7 +324,7 @@ mod tests {
         let login = Signal::Login(Attempt {
             account: Some(account("alice@example.org").unwrap()),
             address: Some("203.0.113.7".parse().unwrap()),
-            outcome: Outcome::Failure,
+            outcome: LoginOutcome::Failure,
             unknown: true,
             at,
         });

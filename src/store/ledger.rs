@@ -30,14 +30,13 @@ impl LedgerFile {
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
         first: impl FnOnce() -> Result<(), LogFault>,
     ) -> Result<(), LogFault> {
-        let saved = self
-            .0
-            .replace(frames.map(|frame| frame.map_err(Fault::Log)), || {
-                first().map_err(Fault::Log)
-            });
+        let saved = self.0.replace(
+            frames.map(|frame| frame.map_err(SnapshotFault::Log)),
+            || first().map_err(SnapshotFault::Log),
+        );
         saved.map_err(|why| match why {
-            Fault::Disk(why) => broken(why),
-            Fault::Log(why) => why,
+            SnapshotFault::Disk(why) => broken(why),
+            SnapshotFault::Log(why) => why,
         })
     }
 
@@ -51,14 +50,14 @@ impl LedgerFile {
     }
 }
 
-enum Fault {
+enum SnapshotFault {
     Disk(io::Error),
     Log(LogFault),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for SnapshotFault {
     fn from(why: io::Error) -> Self {
-        Fault::Disk(why)
+        SnapshotFault::Disk(why)
     }
 }
 

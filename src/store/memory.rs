@@ -35,7 +35,7 @@ struct Kept {
     fails_in: usize,
     delay: Option<Duration>,
     /// Appends whose outcome is not told, the next one first.
-    unknown: VecDeque<Delivery>,
+    unknown: VecDeque<UnknownAppend>,
 }
 
 impl Default for MemoryStore {
@@ -67,7 +67,7 @@ impl MemoryStore {
 
     /// Makes one more append answer "unknown": the first such call is about the next append, the second about the one
     /// after it.
-    pub fn lose_answer(&self, delivery: Delivery) {
+    pub fn lose_answer(&self, delivery: UnknownAppend) {
         self.kept().unknown.push_back(delivery);
     }
 
@@ -78,7 +78,7 @@ impl MemoryStore {
 
 /// What becomes of an append whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum UnknownAppend {
     /// It is stored all the same.
     Stored,
     /// It is stored so much later, on tokio's clock, whether or not it was stored by another append meanwhile.
@@ -130,9 +130,9 @@ impl Kept {
 }
 
 /// Counts one waiting append for as long as its future lives.
-struct Waiting<'a>(&'a AtomicUsize);
+struct PendingAppend<'a>(&'a AtomicUsize);
 
-impl Drop for Waiting<'_> {
+impl Drop for PendingAppend<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -146,7 +146,7 @@ impl Journal for MemoryStore {
                 return Ok(*self.head.borrow());
             }
             let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-            let _waiting = Waiting(&self.waiting);
+            let _waiting = PendingAppend(&self.waiting);
             if before >= APPENDS_WAITING {
                 return Err(LogFault::Busy);
             }
@@ -161,11 +161,11 @@ impl Journal for MemoryStore {
                 return self.kept().write(new, &self.head);
             };
             match delivery {
-                Delivery::Lost => {}
-                Delivery::Stored => {
+                UnknownAppend::Lost => {}
+                UnknownAppend::Stored => {
                     self.kept().write(new, &self.head)?;
                 }
-                Delivery::Late(by) => {
+                UnknownAppend::Late(by) => {
                     let (kept, head) = (Arc::clone(&self.kept), self.head.clone());
                     tokio::spawn(async move {
                         tokio::time::sleep(by).await;

@@ -17,7 +17,7 @@ pub mod sled;
 
 pub use self::counters::CounterFile;
 pub use self::ledger::LedgerFile;
-pub use self::memory::{Delivery, MemoryStore};
+pub use self::memory::{MemoryStore, UnknownAppend};
 pub use self::sled::{OpenFault, Store};
 
 use crate::core::{Event, Personal};

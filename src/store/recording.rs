@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
 
-    use crate::core::{Attempt, Outcome, Signal, Subject, Timestamp};
+    use crate::core::{Attempt, LoginOutcome, Signal, Subject, Timestamp};
 
     fn login(second: i64) -> Judged {
         let at = Timestamp::from_millis(second * 1_000 + 250);
@@ -259,7 +259,7 @@ mod tests {
                     .account()
                     .cloned(),
                 address: Some("203.0.113.7".parse().unwrap()),
-                outcome: Outcome::Failure,
+                outcome: LoginOutcome::Failure,
                 unknown: true,
                 at,
             })),

@@ -21,9 +21,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
-use self::engine::{Engine, Failure, guarded};
+use self::engine::{Failure, SledEngine, guarded};
 use self::head_file::HeadFile;
-use self::writer::{Append, State};
+use self::writer::{Append, WriterState};
 use super::{CounterFile, LedgerFile};
 use crate::core::Seq;
 use crate::core::event::Chain;
@@ -45,7 +45,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    state: RwLock<State>,
+    state: RwLock<WriterState>,
     head: watch::Sender<Seq>,
     head_file: HeadFile,
     counters: CounterFile,
@@ -69,8 +69,8 @@ impl Store {
         if thread.join().is_err() {
             tracing::error!("the store's writer had panicked");
         }
-        let state = std::mem::replace(&mut *self.shared.state_mut(), State::Closed);
-        if let State::Running(engine) = state {
+        let state = std::mem::replace(&mut *self.shared.state_mut(), WriterState::Closed);
+        if let WriterState::Running(engine) = state {
             let synced =
                 guarded(|| engine.sync()).and_then(|()| Ok(self.shared.head_file.sync()?));
             if let Err(why) = synced {
@@ -91,31 +91,32 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 }
 
 impl Shared {
-    fn state(&self) -> RwLockReadGuard<'_, State> {
+    fn state(&self) -> RwLockReadGuard<'_, WriterState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+    fn state_mut(&self) -> RwLockWriteGuard<'_, WriterState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn engine(&self) -> Result<Arc<Engine>, LogFault> {
+    fn engine(&self) -> Result<Arc<SledEngine>, LogFault> {
         match &*self.state() {
-            State::Running(engine) => Ok(Arc::clone(engine)),
+            WriterState::Running(engine) => Ok(Arc::clone(engine)),
             other => Err(other.fault()),
         }
     }
 
     /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end with the
     /// last acknowledged one.
-    fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<Engine>, LogFault> {
+    fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<SledEngine>, LogFault> {
         match &*self.state() {
-            State::Full(_) => {}
-            State::Running(engine) => return Ok(Arc::clone(engine)),
+            WriterState::Full(_) => {}
+            WriterState::Running(engine) => return Ok(Arc::clone(engine)),
             other => return Err(other.fault()),
         }
         let opened = guarded(|| {
-            let (engine, seq, chain) = Engine::open(&self.path.join(ENGINE_FOLDER), Some(end.0))?;
+            let (engine, seq, chain) =
+                SledEngine::open(&self.path.join(ENGINE_FOLDER), Some(end.0))?;
             if (seq, chain) == end {
                 return Ok(Arc::new(engine));
             }
@@ -127,7 +128,7 @@ impl Shared {
         match opened {
             Ok(engine) => {
                 tracing::info!("the store works again");
-                *self.state_mut() = State::Running(Arc::clone(&engine));
+                *self.state_mut() = WriterState::Running(Arc::clone(&engine));
                 Ok(engine)
             }
             Err(why) => Err(self.failed(&why)),
@@ -136,7 +137,7 @@ impl Shared {
 
     /// Discards the engine after a failed write, because its memory no longer matches the disk.
     fn failed(&self, why: &Failure) -> LogFault {
-        let state = State::after(why);
+        let state = WriterState::after(why);
         let fault = state.fault();
         tracing::error!(%why, path = %self.path.display(), "the store failed");
         let old = std::mem::replace(&mut *self.state_mut(), state);
@@ -148,7 +149,7 @@ impl Shared {
     }
 
     /// A call outside of the writer. A failure is returned to the caller and leaves the engine in place.
-    fn call<R>(&self, call: impl FnOnce(&Engine) -> Result<R, Failure>) -> Result<R, LogFault> {
+    fn call<R>(&self, call: impl FnOnce(&SledEngine) -> Result<R, Failure>) -> Result<R, LogFault> {
         let engine = self.engine()?;
         guarded(|| call(&engine)).map_err(|why| LogFault::Broken(why.to_string()))
     }

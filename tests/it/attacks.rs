@@ -335,17 +335,17 @@ fn lines_11_and_12_a_restart_loses_neither_ban_nor_count() {
 
 #[test]
 fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
-    use portcullis::core::tracker::Recent;
+    use portcullis::core::tracker::UnsavedOutcomes;
     let mut lab = Lab::new();
     let mut kept = vec![lab.tracker.save()];
     for step in 0..3 {
         lab.login("owner", &format!("198.51.100.{step}"), true);
         lab.login("alice", "203.0.113.7", false);
-        let Recent::Part(part) = lab.tracker.save_recent() else {
+        let UnsavedOutcomes::Part(part) = lab.tracker.save_recent() else {
             panic!("there was something");
         };
         kept.push(part);
-        assert_eq!(lab.tracker.save_recent(), Recent::Nothing);
+        assert_eq!(lab.tracker.save_recent(), UnsavedOutcomes::Nothing);
     }
     let rules = Arc::clone(&lab.policy.rules);
     lab.tracker = Tracker::restore(&kept, rules, Bounds::default(), lab.now).unwrap();
@@ -359,7 +359,7 @@ fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
 
 #[test]
 fn lines_11_and_12_a_whole_taken_while_logins_go_on_leaves_nobody_out() {
-    use portcullis::core::tracker::Recent;
+    use portcullis::core::tracker::UnsavedOutcomes;
     // Small tables, so that rows make room for others while the whole is taken.
     let bounds = Bounds {
         keys: 120,
@@ -387,7 +387,7 @@ fn lines_11_and_12_a_whole_taken_while_logins_go_on_leaves_nobody_out() {
         lab.login("victim0", "203.0.113.7", false);
     }
     let mut kept = vec![whole.finish()];
-    if let Recent::Part(part) = lab.tracker.save_recent() {
+    if let UnsavedOutcomes::Part(part) = lab.tracker.save_recent() {
         kept.push(part);
     }
     assert!(others > 20, "{others} pieces");

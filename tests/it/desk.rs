@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use minidom::Element;
-use portcullis::core::{Attempt, Outcome, Policy, Subject};
+use portcullis::core::{Attempt, LoginOutcome, Policy, Subject};
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
 const ALICE: &str = "alice@example.org";
 
-async fn login(bot: &Bot, account: &str, address: &str, outcome: Outcome, unknown: bool) {
+async fn login(bot: &Bot, account: &str, address: &str, outcome: LoginOutcome, unknown: bool) {
     let attempt = Attempt {
         account: Subject::parse(account).unwrap().account().cloned(),
         address: address.parse().ok(),
@@ -23,7 +23,7 @@ async fn login(bot: &Bot, account: &str, address: &str, outcome: Outcome, unknow
 
 async fn fails(bot: &Bot, account: &str, address: &str, times: u32) {
     for _ in 0..times {
-        login(bot, account, address, Outcome::Failure, false).await;
+        login(bot, account, address, LoginOutcome::Failure, false).await;
     }
 }
 
@@ -180,7 +180,7 @@ async fn a_rule_in_dry_run_tells_what_it_would_have_done() {
 #[tokio::test(start_paused = true)]
 async fn check_explains_who_is_let_in_and_why() {
     let bot = Bot::new();
-    login(&bot, ALICE, "192.0.2.1", Outcome::Success, false).await;
+    login(&bot, ALICE, "192.0.2.1", LoginOutcome::Success, false).await;
     assert_eq!(
         bot.chat(ADMIN, "check alice@example.org 192.0.2.1").await,
         "alice@example.org from 192.0.2.1 would be let in.\nNothing stands against it.\n\
@@ -274,7 +274,7 @@ async fn failures_are_listed_newest_first_and_filtered() {
     let bot = Bot::new();
     for n in 1..=12 {
         let account = format!("u{n}@example.org");
-        login(&bot, &account, "203.0.113.7", Outcome::Failure, n == 2).await;
+        login(&bot, &account, "203.0.113.7", LoginOutcome::Failure, n == 2).await;
         bot.pass(1);
     }
     fails(&bot, ALICE, "2001:db8::1", 1).await;

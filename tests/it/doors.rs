@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use minidom::Element;
 use portcullis::core::Role;
-use portcullis::gate::ports::{Gap, Standing};
+use portcullis::gate::ports::{Enforcement, Gap};
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
 
@@ -237,7 +237,7 @@ async fn what_the_server_has_not_done_is_told_shown_and_listed() {
 #[tokio::test(start_paused = true)]
 async fn level_0_says_loudly_that_nothing_is_enforced() {
     let server = FakeServer::new(true);
-    server.standing.send_replace(Arc::new(Standing {
+    server.standing.send_replace(Arc::new(Enforcement {
         linked: true,
         probed: true,
         level: 0,

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use portcullis::command::Context;
 use portcullis::core::{
-    Action, Actor, Door, ExemptionOrder, HistoryOrder, Origin, Role, Subject, Term,
+    Action, Actor, EntryPoint, ExemptionOrder, HistoryOrder, Origin, Role, Subject, Term,
 };
-use portcullis::exchange::export::{Piece, Wanted, export_piece};
-use portcullis::exchange::import::{Importer, Tally, import_all};
+use portcullis::exchange::export::{ExportSelection, Piece, export_piece};
+use portcullis::exchange::import::{ImportTally, Importer, import_all};
 use portcullis::exchange::{Format, Reading, read};
 
 use crate::support::{FakeServer, World, order};
 
-const ALL: Wanted = Wanted {
+const ALL: ExportSelection = ExportSelection {
     bans: true,
     exemptions: true,
     history: true,
@@ -24,7 +24,7 @@ fn context(world: &World) -> Context {
     Context::new(&world.whole, world.gate.now())
 }
 
-async fn given(world: &World, wanted: Wanted) -> String {
+async fn given(world: &World, wanted: ExportSelection) -> String {
     let context = context(world);
     let mut text = String::new();
     let mut piece = Some(Piece::Head);
@@ -39,14 +39,14 @@ async fn given(world: &World, wanted: Wanted) -> String {
     text
 }
 
-async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Tally {
+async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> ImportTally {
     let reading = Reading {
         now: world.gate.now(),
         host: None,
     };
     let read = read(format, text, &reading);
     assert_eq!(read.bad, []);
-    let actor = Actor::person("root", Role::Admin, Door::Terminal);
+    let actor = Actor::person("root", Role::Admin, EntryPoint::Terminal);
     let importer = Importer {
         actor,
         command: None,
@@ -205,13 +205,13 @@ async fn an_export_without_what_is_personal_holds_no_note() {
     let world = World::new(FakeServer::new(true));
     lived(&world).await;
     assert!(given(&world, ALL).await.contains("\"note\":\"private\""));
-    let wanted = Wanted {
+    let wanted = ExportSelection {
         personal: false,
         ..ALL
     };
     let text = given(&world, wanted).await;
     assert!(!text.contains("private") && text.contains("\"kind\":\"event\""));
-    let only = Wanted {
+    let only = ExportSelection {
         history: false,
         exemptions: false,
         ..ALL

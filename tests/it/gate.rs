@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use portcullis::admission::Admission;
 use portcullis::core::{
-    Action, Attempt, BanOrder, BanRuling, By, Intent, Outcome, Ruling, Seq, Subject, Term, Verdict,
+    Action, Attempt, BanOrder, BanRuling, By, Intent, LoginOutcome, Ruling, Seq, Subject, Term,
+    Verdict,
 };
 use portcullis::delivery::{STOP_WAIT, Settled};
 use portcullis::gate::ports::{Held, Outbox as _};
@@ -292,7 +293,7 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
     }
 }
 
-fn login(name: &str, address: &str, outcome: Outcome, world: &World) -> Attempt {
+fn login(name: &str, address: &str, outcome: LoginOutcome, world: &World) -> Attempt {
     Attempt {
         account: Subject::parse(name).unwrap().account().cloned(),
         address: Some(address.parse().unwrap()),
@@ -303,7 +304,12 @@ fn login(name: &str, address: &str, outcome: Outcome, world: &World) -> Attempt 
 }
 
 fn guess(world: &World) -> Attempt {
-    login("alice@example.org", "203.0.113.7", Outcome::Failure, world)
+    login(
+        "alice@example.org",
+        "203.0.113.7",
+        LoginOutcome::Failure,
+        world,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -365,7 +371,7 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
             login(
                 "alice@example.org",
                 "198.51.100.1",
-                Outcome::Success,
+                LoginOutcome::Success,
                 &world,
             )
         };

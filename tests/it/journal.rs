@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::core::{Action, BanOrder, BanRuling, Ruling, Seq, Subject};
 use portcullis::journal::{LogFault, Replica as _};
-use portcullis::store::Delivery;
+use portcullis::store::UnknownAppend;
 
 use crate::support::{FakeServer, World, order};
 
@@ -40,7 +40,7 @@ fn entries(world: &World) -> (usize, usize) {
 #[tokio::test(start_paused = true)]
 async fn what_is_stored_without_an_answer_is_answered_when_it_is_folded() {
     let world = world();
-    world.store.lose_answer(Delivery::Stored);
+    world.store.lose_answer(UnknownAppend::Stored);
     let began = tokio::time::Instant::now();
     assert!(matches!(
         ban(&world).await,
@@ -54,7 +54,7 @@ async fn what_is_stored_without_an_answer_is_answered_when_it_is_folded() {
 async fn what_is_lost_is_offered_again() {
     let world = world();
     for _ in 0..3 {
-        world.store.lose_answer(Delivery::Lost);
+        world.store.lose_answer(UnknownAppend::Lost);
     }
     assert!(matches!(
         ban(&world).await,
@@ -67,7 +67,7 @@ async fn what_is_lost_is_offered_again() {
 async fn what_arrives_late_and_was_offered_again_meanwhile_is_applied_once() {
     let world = world();
     let late = Duration::from_secs(3);
-    world.store.lose_answer(Delivery::Late(late));
+    world.store.lose_answer(UnknownAppend::Late(late));
     assert!(matches!(
         ban(&world).await,
         Ok(Ruling::Ban(BanRuling::Banned(_)))
@@ -82,7 +82,7 @@ async fn what_arrives_late_and_was_offered_again_meanwhile_is_applied_once() {
 async fn a_failure_of_the_second_offer_says_nothing_about_the_first() {
     let world = world();
     let late = Duration::from_millis(400);
-    world.store.lose_answer(Delivery::Late(late));
+    world.store.lose_answer(UnknownAppend::Late(late));
     world.store.fail_on(1);
     assert!(matches!(
         ban(&world).await,
@@ -96,9 +96,9 @@ async fn a_failure_of_the_second_offer_says_nothing_about_the_first() {
 async fn a_caller_hears_after_a_while_that_it_is_not_known_and_it_may_still_happen() {
     let world = world();
     let late = Duration::from_secs(30);
-    world.store.lose_answer(Delivery::Late(late));
+    world.store.lose_answer(UnknownAppend::Late(late));
     for _ in 0..100 {
-        world.store.lose_answer(Delivery::Lost);
+        world.store.lose_answer(UnknownAppend::Lost);
     }
     let began = tokio::time::Instant::now();
     let answer = ban(&world).await;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis::core::{
-    Action, Actor, Ban, BanChange, BanId, BanOrder, BanRuling, Change, Changed, Door, Event,
+    Action, Actor, Ban, BanChange, BanId, BanOrder, BanRuling, Change, Changed, EntryPoint, Event,
     EventId, ExemptionOrder, HistoryOrder, Intent, Ledger, Order, Policy, Proposal, Role, Ruling,
     Seq, Subject, Term, Timestamp, Verdict, propose,
 };
@@ -199,7 +199,7 @@ impl World {
 fn order(subject: Subject, role: Role, what: Action) -> Intent {
     Intent::Order(
         Order::new(
-            Actor::person("admin@example.org/x", role, Door::Chat),
+            Actor::person("admin@example.org/x", role, EntryPoint::Chat),
             subject,
             what,
         )

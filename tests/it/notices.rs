@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::core::{
-    Actor, Attempt, BanChange, Change, Event, EventId, Origin, Outcome, Policy, Seq, Subject,
+    Actor, Attempt, BanChange, Change, Event, EventId, LoginOutcome, Origin, Policy, Seq, Subject,
     Timestamp, Topic,
 };
 use portcullis::front::notices::Settings;
 use portcullis::gate::notices::{News, NotificationFeed};
-use portcullis::gate::ports::{Finding, Found, Gap};
+use portcullis::gate::ports::{Finding, Gap, RecordState};
 use portcullis::journal::Journal as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
@@ -57,7 +57,7 @@ impl Tower {
             let attempt = Attempt {
                 account: Subject::parse(account).unwrap().account().cloned(),
                 address: address.parse().ok(),
-                outcome: Outcome::Failure,
+                outcome: LoginOutcome::Failure,
                 unknown: false,
                 at: self.bot.world.gate.now(),
             };
@@ -294,7 +294,7 @@ async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
     tell(News::Found(Finding {
         account,
         ban: None,
-        found: Found::Forged,
+        found: RecordState::Forged,
     }));
     tell(News::Rights {
         before: 2,

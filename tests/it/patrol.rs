@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::core::{Account, Door, Origin, Subject};
+use portcullis::core::{Account, EntryPoint, Origin, Subject};
 use portcullis::gate::ports::Recorded;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,10 @@ async fn a_ban_of_the_servers_own_is_taken_over_once_and_one_that_we_lifted_is_c
             .cloned()
             .unwrap()
     });
-    assert_eq!((&ban.origin, ban.by.door), (&Origin::Server, Door::Server));
+    assert_eq!(
+        (&ban.origin, ban.by.door),
+        (&Origin::Server, EntryPoint::Server)
+    );
     assert_eq!(ban.reason, "by the operator");
     let mut done = world.server.done()[before..].to_vec();
     done.sort();

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis::core::{
-    Action, Actor, Attempt, Ban, BanOrder, BanRuling, Door, ExemptionOrder, HistoryOrder,
-    HistoryRuling, Order, Outcome, Role, Ruling, Signal, Subject, Term,
+    Action, Actor, Attempt, Ban, BanOrder, BanRuling, EntryPoint, ExemptionOrder, HistoryOrder,
+    HistoryRuling, LoginOutcome, Order, Role, Ruling, Signal, Subject, Term,
 };
 use portcullis::store::recording::{self, Settings};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ impl Recorded {
         rulings
     }
 
-    async fn login(&mut self, outcome: Outcome, account: &str, address: &str) {
+    async fn login(&mut self, outcome: LoginOutcome, account: &str, address: &str) {
         let attempt = Attempt {
             account: Subject::parse(account).unwrap().account().cloned(),
             address: Some(address.parse().unwrap()),
@@ -65,7 +65,7 @@ impl Recorded {
     }
 
     async fn fail(&mut self, account: &str, address: &str) {
-        self.login(Outcome::Failure, account, address).await;
+        self.login(LoginOutcome::Failure, account, address).await;
     }
 
     async fn attempt(&mut self, subject: &str, times: u32) -> Vec<Ruling> {
@@ -95,7 +95,7 @@ impl Recorded {
 }
 
 fn actor(role: Role) -> Actor {
-    Actor::person("somebody@example.org/x", role, Door::Chat)
+    Actor::person("somebody@example.org/x", role, EntryPoint::Chat)
 }
 
 fn told(ban: &Ban) -> Value {
@@ -164,7 +164,7 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     let mut story = Recorded::new(settings.clone());
 
     story
-        .login(Outcome::Success, "bob@example.org", "198.51.100.9")
+        .login(LoginOutcome::Success, "bob@example.org", "198.51.100.9")
         .await;
     for _ in 0..7 {
         story.fail("alice@example.org", "203.0.113.7").await;
@@ -173,8 +173,12 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     for number in 0..12 {
         let account = format!("nobody{number}@example.org");
         story.fail(&account, "2001:db8:1:2::3").await;
-        story.login(Outcome::Error, &account, "192.0.2.77").await;
-        story.login(Outcome::Refused, &account, "192.0.2.78").await;
+        story
+            .login(LoginOutcome::Error, &account, "192.0.2.77")
+            .await;
+        story
+            .login(LoginOutcome::Refused, &account, "192.0.2.78")
+            .await;
     }
     story.attempt("192.0.2.5", 3).await;
     story.pass(1);

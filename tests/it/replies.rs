@@ -1,7 +1,7 @@
 //! Replies (XEP-0461), quotes, corrections (XEP-0308) and quick responses (XEP-0439).
 
 use minidom::Element;
-use portcullis::core::{Attempt, Outcome, Subject};
+use portcullis::core::{Attempt, LoginOutcome, Subject};
 use portcullis::gate::notices::NotificationFeed;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
@@ -51,7 +51,7 @@ async fn guesser(bot: &Bot, hearing: &mut NotificationFeed, address: &str) -> Ou
                 .account()
                 .cloned(),
             address: address.parse().ok(),
-            outcome: Outcome::Failure,
+            outcome: LoginOutcome::Failure,
             unknown: false,
             at: bot.world.gate.now(),
         };

@@ -1,7 +1,7 @@
 //! Who may do what, over whom: every command for every role, through the doors.
 
 use portcullis::command::{Place, Spec, permitted, specs};
-use portcullis::core::{Account, Attempt, Outcome, Rights, Role, Subject};
+use portcullis::core::{Account, Attempt, LoginOutcome, Rights, Role, Subject};
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 
@@ -178,7 +178,7 @@ async fn lists_show_what_is_about_ones_hosts() {
         let attempt = Attempt {
             account: Subject::parse(account).unwrap().account().cloned(),
             address: address.parse().ok(),
-            outcome: Outcome::Failure,
+            outcome: LoginOutcome::Failure,
             unknown: false,
             at: bot.world.gate.now(),
         };

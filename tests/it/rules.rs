@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::core::rules::{Counts, Growth, Key, Milli, Rule};
+use portcullis::core::rules::{Counts, Growth, Milli, Rule, RuleKey};
 use portcullis::core::{
-    Action, Actor, Attempt, BanChange, BanOrder, BanRuling, Bounds, By, Change, Door,
-    ExemptionOrder, ExemptionRuling, HistoryChange, HistoryOrder, Intent, Outcome, Role, Rules,
-    Ruling, Signal, Subject, Term, Timestamp, Tracker, Verdict,
+    Action, Actor, Attempt, BanChange, BanOrder, BanRuling, Bounds, By, Change, EntryPoint,
+    ExemptionOrder, ExemptionRuling, HistoryChange, HistoryOrder, Intent, LoginOutcome, Role,
+    Rules, Ruling, Signal, Subject, Term, Timestamp, Tracker, Verdict,
 };
 use proptest::prelude::*;
 
@@ -16,13 +16,13 @@ use crate::support::lab::{Lab, Seen, account, policy};
 /// Any table of rules, short enough for things to happen.
 fn any_rule() -> impl Strategy<Value = Rule> {
     let what = prop_oneof![
-        Just((Key::Address, Counts::Failures)),
-        Just((Key::Address, Counts::Accounts)),
-        Just((Key::Network, Counts::Addresses)),
-        Just((Key::Network, Counts::Failures)),
-        Just((Key::Account, Counts::Networks)),
-        Just((Key::Account, Counts::Failures)),
-        Just((Key::Pair, Counts::Failures)),
+        Just((RuleKey::Address, Counts::Failures)),
+        Just((RuleKey::Address, Counts::Accounts)),
+        Just((RuleKey::Network, Counts::Addresses)),
+        Just((RuleKey::Network, Counts::Failures)),
+        Just((RuleKey::Account, Counts::Networks)),
+        Just((RuleKey::Account, Counts::Failures)),
+        Just((RuleKey::Pair, Counts::Failures)),
     ];
     (
         what,
@@ -188,7 +188,7 @@ fn take(lab: &mut Lab, step: &Step) {
 fn a_clock_put_back_makes_no_ban_of_a_rule_one_that_was_insisted_on() {
     let rule = Rule {
         name: "address-failures".into(),
-        key: Key::Address,
+        key: RuleKey::Address,
         counts: Counts::Failures,
         limit: 1,
         window: Duration::from_secs(9),
@@ -213,7 +213,7 @@ fn a_clock_put_back_makes_no_ban_of_a_rule_one_that_was_insisted_on() {
 
 fn by_hand(lab: &mut Lab, subject: &str, times: u32) -> Ruling {
     let signal = Signal::ByHand {
-        actor: Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+        actor: Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
         subject: Subject::parse(subject).unwrap(),
         times,
     };
@@ -265,7 +265,7 @@ proptest! {
     ) {
         let rule = Rule {
             name: "x".into(),
-            key: Key::Address,
+            key: RuleKey::Address,
             counts: Counts::Failures,
             limit: 3,
             window: Duration::from_secs(9),
@@ -393,9 +393,9 @@ fn memory_stays_under_its_bound_whatever_comes_and_a_flood_lifts_no_ban() {
             account: Some(account(&format!("u{n}@example.org"))),
             address: Some(address.into()),
             outcome: if n % 3 == 0 {
-                Outcome::Success
+                LoginOutcome::Success
             } else {
-                Outcome::Failure
+                LoginOutcome::Failure
             },
             unknown: false,
             at: lab.now,
@@ -586,7 +586,7 @@ fn after_an_unban_counters_are_clear_and_rules_wait_for_the_grace_time() {
 fn windows_are_exact() {
     let rule = Rule {
         name: "x".into(),
-        key: Key::Address,
+        key: RuleKey::Address,
         counts: Counts::Failures,
         limit: 3,
         window: Duration::from_secs(10),
@@ -635,7 +635,7 @@ fn a_clock_that_was_wrong_for_a_while_is_harmless() {
         let attempt = Attempt {
             account: Some(account(&format!("u{n}@example.org"))),
             address: Some("203.0.113.7".parse().unwrap()),
-            outcome: Outcome::Failure,
+            outcome: LoginOutcome::Failure,
             unknown: false,
             at: then,
         };
@@ -651,7 +651,7 @@ fn sources_with_nothing_in_common_are_not_taken_for_one_another() {
         let attempt = Attempt {
             account: Some(account(&format!("user{n}@example.org"))),
             address: Some(std::net::Ipv6Addr::from_bits((0x2000 << 112) | n << 80).into()),
-            outcome: Outcome::Failure,
+            outcome: LoginOutcome::Failure,
             unknown: false,
             at: lab.now,
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis::core::event::Chain;
 use portcullis::core::watch::{Topic, Watch};
 use portcullis::core::{
-    Actor, BanChange, Change, Door, Event, EventId, ExemptionChange, HistoryChange, Ledger, Origin,
-    Seq, Subject, Timestamp,
+    Actor, BanChange, Change, EntryPoint, Event, EventId, ExemptionChange, HistoryChange, Ledger,
+    Origin, Seq, Subject, Timestamp,
 };
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
 use portcullis::store::{MemoryStore, Store};
@@ -100,7 +100,7 @@ fn event(ledger: &Ledger, at: i64, step: &Step) -> Event {
         match step.1 % 2 {
             0 => Actor {
                 occupant: Some(Box::from("room@example.org/nick")),
-                door: Door::Chat,
+                door: EntryPoint::Chat,
                 ..Actor::rules()
             },
             _ => Actor::clock(),

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use portcullis::front::terminal::wire::{Answer, Grade, Outcome, Question, RemoteCall};
+use portcullis::front::terminal::wire::{
+    Question, RemoteAnswer, RemoteCall, RemoteGrade, RemoteOutcome,
+};
 use portcullis::front::terminal::{self, Client, LONGEST_QUESTION, SOCKET};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -213,8 +215,8 @@ async fn only_so_many_are_connected_at_once_and_the_others_are_told() {
     let told = loop {
         let mut client = house.client().await;
         match client.ask(&Question::Standing {}, |_| {}).await.unwrap() {
-            Answer::Standing(_) => open.push(client),
-            Answer::Wrong(told) => break told,
+            RemoteAnswer::Standing(_) => open.push(client),
+            RemoteAnswer::Wrong(told) => break told,
             other => panic!("{other:?}"),
         }
         assert!(open.len() < 100, "no bound");
@@ -225,7 +227,7 @@ async fn only_so_many_are_connected_at_once_and_the_others_are_told() {
         let mut client = house.client().await;
         if matches!(
             client.ask(&Question::Standing {}, |_| {}).await.unwrap(),
-            Answer::Standing(_)
+            RemoteAnswer::Standing(_)
         ) {
             return;
         }
@@ -247,8 +249,8 @@ async fn long_work_says_that_it_goes_on() {
         .unwrap();
     assert!(matches!(
         answer,
-        Answer::Outcome(Outcome::Done {
-            grade: Grade::Warning,
+        RemoteAnswer::Outcome(RemoteOutcome::Done {
+            grade: RemoteGrade::Warning,
             ..
         })
     ));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::admission::{Admission, AdmitAnswer};
-use portcullis::core::{Account, Attempt, Outcome, Subject, Verdict};
+use portcullis::core::{Account, Attempt, LoginOutcome, Subject, Verdict};
 use tokio::task::JoinHandle;
 
 use crate::support::{FakeServer, World};
@@ -18,7 +18,7 @@ fn account(name: &str) -> Account {
     subject.account().unwrap().clone()
 }
 
-fn came(world: &World, name: &str, address: &str, outcome: Outcome) -> Attempt {
+fn came(world: &World, name: &str, address: &str, outcome: LoginOutcome) -> Attempt {
     Attempt {
         account: Some(account(name)),
         address: Some(address.parse().unwrap()),
@@ -79,7 +79,7 @@ async fn guesses_of_one_moment_stop_at_the_limit() {
         assert_eq!(answered(&mut all).await, (limit, limit), "{:?}", tries[0]);
         for (who, at) in tries.iter().take(limit) {
             assert_eq!(answered(&mut all).await, (0, 0), "before the last outcome");
-            let failed = came(&world, who, at, Outcome::Failure);
+            let failed = came(&world, who, at, LoginOutcome::Failure);
             world.admission.report(vec![failed]).await.unwrap();
         }
         assert_eq!(answered(&mut all).await, (60 - limit, 0), "{:?}", tries[0]);
@@ -95,7 +95,7 @@ async fn each_good_login_makes_room_for_one_more() {
     let mut let_in = answered(&mut all).await.1;
     assert_eq!(let_in, PAIR);
     for who in &people {
-        let success = came(&world, who, office, Outcome::Success);
+        let success = came(&world, who, office, LoginOutcome::Success);
         world.admission.report(vec![success]).await.unwrap();
         let_in += answered(&mut all).await.1;
     }
@@ -131,10 +131,10 @@ async fn a_refusal_ends_no_try_and_an_error_does() {
     for _ in 0..5 {
         assert!(now(&world.admission, "alice", at).is_some());
     }
-    let refused = came(&world, "alice", at, Outcome::Refused);
+    let refused = came(&world, "alice", at, LoginOutcome::Refused);
     world.admission.report(vec![refused]).await.unwrap();
     assert_eq!(now(&world.admission, "alice", at), None);
-    let error = came(&world, "alice", at, Outcome::Error);
+    let error = came(&world, "alice", at, LoginOutcome::Error);
     world.admission.report(vec![error]).await.unwrap();
     assert!(now(&world.admission, "alice", at).is_some());
     assert_eq!(now(&world.admission, "alice", at), None);
@@ -144,7 +144,7 @@ async fn a_refusal_ends_no_try_and_an_error_does() {
 async fn failures_before_leave_less_room() {
     let world = World::new(FakeServer::new(true));
     let at = "203.0.113.7";
-    let failures = (0..3).map(|_| came(&world, "alice", at, Outcome::Failure));
+    let failures = (0..3).map(|_| came(&world, "alice", at, LoginOutcome::Failure));
     world.admission.report(failures.collect()).await.unwrap();
     assert!(now(&world.admission, "alice", at).is_some());
     assert!(now(&world.admission, "alice", at).is_some());

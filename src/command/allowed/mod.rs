@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::call::Call;
 use super::context::Context;
-use super::outcome::{Entry, Outcome, Row};
+use super::outcome::{ListEntry, Outcome, Row};
 use super::parts::facts;
 use super::parts::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
 use super::parts::pages::{Asked, PAGE, TABLE};
@@ -55,7 +55,7 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 /// One exemption, given by somebody or by the configuration.
-struct Exempt {
+struct ShownExemption {
     subject: Subject,
     until: Option<Timestamp>,
     /// Nobody: the configuration.
@@ -66,7 +66,7 @@ struct Exempt {
 /// What a filter of exemptions knows.
 const KNOWN: &[Word] = &[Word::Kind, Word::Whom, Word::By, Word::Expiring];
 
-impl Sifted for Exempt {
+impl Sifted for ShownExemption {
     fn kind(&self) -> &str {
         self.subject.kind()
     }
@@ -108,20 +108,20 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     asked.page(SPEC.name, text::EXEMPTIONS, cut.total, rows, COLUMNS)
 }
 
-fn all(context: &Context) -> Vec<Exempt> {
+fn all(context: &Context) -> Vec<ShownExemption> {
     let (now, policy) = (context.gate.now(), context.gate.policy());
     let mut given: Vec<_> = context.gate.read(|ledger| {
         let all = ledger.exemptions();
         all.filter(|one| one.is_in_force(now)).cloned().collect()
     });
     given.sort_by_key(|one| std::cmp::Reverse(one.since));
-    let given = given.into_iter().map(|one| Exempt {
+    let given = given.into_iter().map(|one| ShownExemption {
         by: Some(one.by.bare_name().to_owned()),
         subject: one.subject,
         until: one.until,
         comment: one.comment,
     });
-    let configured = |subject, comment: &str| Exempt {
+    let configured = |subject, comment: &str| ShownExemption {
         subject,
         until: None,
         by: None,
@@ -137,9 +137,9 @@ fn all(context: &Context) -> Vec<Exempt> {
         .collect()
 }
 
-fn entry(exempt: &Exempt, now: Timestamp) -> Entry {
+fn entry(exempt: &ShownExemption, now: Timestamp) -> ListEntry {
     let by = exempt.by.as_deref().unwrap_or(text::CONFIGURATION);
-    Entry {
+    ListEntry {
         row: Row::new(
             exempt.subject.to_string(),
             exempt.subject.to_string(),

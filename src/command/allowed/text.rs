@@ -1,10 +1,10 @@
 //! What `allowed` says.
 
-use crate::command::phrases::{Listed, because, by_then_counted, clean};
+use crate::command::phrases::{ListTitle, because, by_then_counted, clean};
 use crate::core::Timestamp;
 
 /// Exemptions.
-pub(super) const EXEMPTIONS: Listed = Listed {
+pub(super) const EXEMPTIONS: ListTitle = ListTitle {
     all: "Exemptions",
     matching: "Matching exemptions",
     none: "Nobody is exempt",

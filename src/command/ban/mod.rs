@@ -83,7 +83,7 @@ pub(super) const SPEC: Spec = Spec {
 
 /// A ban as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Ban {
+struct BanCall {
     subjects: Vec<Subject>,
     term: Option<Term>,
     reason: Option<String>,
@@ -93,7 +93,7 @@ struct Ban {
     forced: Vec<(Subject, String)>,
 }
 
-impl Ban {
+impl BanCall {
     fn parse(values: &Values, context: &Context) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let subjects =
@@ -115,7 +115,7 @@ impl Ban {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Ban {
+        Ok(BanCall {
             subjects,
             term,
             reason: values
@@ -215,7 +215,7 @@ fn blame(why: &Refusal) -> &'static str {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let mut ban = match Ban::parse(&call.values, context) {
+    let mut ban = match BanCall::parse(&call.values, context) {
         Ok(ban) => ban,
         Err(problems) => return Outcome::Invalid(problems),
     };
@@ -253,7 +253,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 /// The accounts the server does not know. Those that are banned already may be changed.
-async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
+async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
     if ban.force {
         return Vec::new();
     }
@@ -275,7 +275,7 @@ async fn strangers(ban: &Ban, context: &Context) -> Vec<Problem> {
     asked.await.into_iter().flatten().collect()
 }
 
-fn question(ban: &Ban, call: &Call, context: &Context) -> Ask {
+fn question(ban: &BanCall, call: &Call, context: &Context) -> Ask {
     let (policy, now) = (context.gate.policy(), context.gate.now());
     let roles = ban.subjects.iter().map(|one| call.caller.rights.over(one));
     let role = roles.min().unwrap_or_default();

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::context::Context;
-use super::outcome::{Entry, Outcome, Row};
+use super::outcome::{ListEntry, Outcome, Row};
 use super::parts::filter::{ANY, Sifted, Word, words_field};
 use super::parts::pages::{Asked, PAGE, TABLE};
 use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
-use crate::core::rules::Key;
+use crate::core::rules::RuleKey;
 use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
 use crate::gate::counters::FailedLogin;
 
@@ -75,12 +75,12 @@ const COLUMNS: &[(&str, &str)] = &[
 const KNOWN: &[Word] = &[Word::Whom, Word::Rule, Word::Unknown, Word::ByHand];
 
 /// A failure, and the bans in force that keep out whoever failed there.
-struct Failed<'a> {
+struct ShownFailure<'a> {
     failure: &'a FailedLogin,
     kept_out: Vec<&'a Ban>,
 }
 
-impl Sifted for Failed<'_> {
+impl Sifted for ShownFailure<'_> {
     fn whose(&self) -> Option<&Account> {
         self.failure.account.as_ref()
     }
@@ -118,7 +118,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     context.gate.read(|ledger| {
         let mut cut = asked.cut();
         for failure in &failures {
-            let failed = Failed {
+            let failed = ShownFailure {
                 failure,
                 kept_out: kept_out(failure, ledger, &policy, now),
             };
@@ -145,9 +145,14 @@ fn kept_out<'a>(
 ) -> Vec<&'a Ban> {
     let account = failure.account.as_ref();
     let address = failure.place.map(|net| net.addr());
-    let by_rules = [Key::Pair, Key::Address, Key::Network, Key::Account]
-        .into_iter()
-        .filter_map(|key| policy.rules.subject(key, account, address));
+    let by_rules = [
+        RuleKey::Pair,
+        RuleKey::Address,
+        RuleKey::Network,
+        RuleKey::Account,
+    ]
+    .into_iter()
+    .filter_map(|key| policy.rules.subject(key, account, address));
     let whole = account.cloned().map(Subject::Account);
     let place = failure.place.map(Subject::network);
     let mut bans: Vec<&Ban> = Vec::new();
@@ -174,9 +179,9 @@ fn fact(failure: &FailedLogin, bans: &[&Ban]) -> Value {
     })
 }
 
-fn entry(number: usize, failure: &FailedLogin, bans: &[&Ban]) -> Entry {
+fn entry(number: usize, failure: &FailedLogin, bans: &[&Ban]) -> ListEntry {
     let text = |text: Option<String>| text.map(|text| phrases::clean(&text)).unwrap_or_default();
-    Entry {
+    ListEntry {
         row: Row::new(
             format!("failure{number}"),
             failure.at.to_string(),

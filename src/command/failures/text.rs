@@ -1,11 +1,11 @@
 //! What `failures` says.
 
-use crate::command::phrases::{Listed, clean};
+use crate::command::phrases::{ListTitle, clean};
 use crate::core::{Ban, Subject};
 use crate::gate::counters::FailedLogin;
 
 /// Failed logins.
-pub(super) const FAILURES: Listed = Listed {
+pub(super) const FAILURES: ListTitle = ListTitle {
     all: "Failed logins",
     matching: "Matching failed logins",
     none: "No failed logins since the start",

@@ -4,10 +4,10 @@ mod text;
 
 use super::call::Call;
 use super::context::Context;
-use super::outcome::{Entry, Outcome, Row};
+use super::outcome::{ListEntry, Outcome, Row};
 use super::parts::bans::KNOWN;
 use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
-use super::parts::pages::{Asked, Cut, PAGE, TABLE};
+use super::parts::pages::{Asked, PAGE, PageBuilder, TABLE};
 use super::parts::{bans, facts};
 use super::spec::Spec;
 use super::{broken, phrases};
@@ -69,19 +69,22 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 /// What is on the page, and whether more has ended than was looked through.
-async fn find(asked: &Asked, context: &Context) -> Result<(Cut<Listed>, bool), LogFault> {
+async fn find(
+    asked: &Asked,
+    context: &Context,
+) -> Result<(PageBuilder<ListedBan>, bool), LogFault> {
     let cut = bans::in_force(context, &asked.filter, asked.cut(), |cut, ban| {
-        cut.take(|| Listed::Stands(ban.clone()));
+        cut.take(|| ListedBan::Stands(ban.clone()));
     });
     let mut cut = cut.await?;
     let (past, more) = bans::ended(context, &asked.filter);
     for past in past {
-        cut.take(|| Listed::Ended(past));
+        cut.take(|| ListedBan::Ended(past));
     }
     Ok((cut, more))
 }
 
-fn page(asked: Asked, cut: &Cut<Listed>, more: bool, context: &Context) -> Outcome {
+fn page(asked: Asked, cut: &PageBuilder<ListedBan>, more: bool, context: &Context) -> Outcome {
     let rows = cut.page.iter().map(|ban| entry(ban, context)).collect();
     let mut outcome = asked.page(SPEC.name, text::BANS, cut.total, rows, COLUMNS);
     if let Outcome::Rows(page) = &mut outcome
@@ -93,29 +96,29 @@ fn page(asked: Asked, cut: &Cut<Listed>, more: bool, context: &Context) -> Outco
 }
 
 /// A ban of a list.
-enum Listed {
+enum ListedBan {
     Stands(Ban),
     Ended(EndedBan),
 }
 
-fn entry(listed: &Listed, context: &Context) -> Entry {
+fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
     let now = context.gate.now();
     let is_pending = |ban: &Ban| context.delivery.task(&ban.subject).is_some();
     let (ban, fact, end, value) = match listed {
-        Listed::Stands(ban) => (
+        ListedBan::Stands(ban) => (
             ban,
             facts::ban(ban),
             phrases::until(ban.until),
             phrases::in_a_list(ban, is_pending(ban), now),
         ),
-        Listed::Ended(past) => (
+        ListedBan::Ended(past) => (
             &past.ban,
             facts::past(past),
             text::ended(past),
             text::ended_in_a_list(past),
         ),
     };
-    Entry {
+    ListEntry {
         row: Row::new(
             format!("ban{}", ban.id.0),
             format!("{} {}", ban.id, ban.subject),

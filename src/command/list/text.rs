@@ -1,10 +1,10 @@
 //! What `list` says.
 
-use crate::command::phrases::{Listed, author, because, clean, typed};
+use crate::command::phrases::{ListTitle, author, because, clean, typed};
 use crate::core::EndedBan;
 
 /// Bans.
-pub(super) const BANS: Listed = Listed {
+pub(super) const BANS: ListTitle = ListTitle {
     all: "Bans",
     matching: "Matching bans",
     none: "No bans in force",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::command::context::Context;
-use crate::command::parts::filter::{Filter, Sifted, State, Word};
+use crate::command::parts::filter::{BanState, Filter, Sifted, Word};
 use crate::core::{Account, Ban, EndedBan, Origin, Subject, Timestamp};
 use crate::delivery::Delivery;
 use crate::gate::ports::LogFault;
@@ -28,9 +28,9 @@ pub(in crate::command) const KNOWN: &[Word] = &[
 ];
 
 /// A ban as filters see it.
-struct Seen<'a>(&'a Ban);
+struct FilterRow<'a>(&'a Ban);
 
-impl Sifted for Seen<'_> {
+impl Sifted for FilterRow<'_> {
     fn kind(&self) -> &str {
         self.0.subject.kind()
     }
@@ -80,9 +80,9 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
     take: impl Fn(&mut S, &Ban) + Send + 'static,
 ) -> Result<S, LogFault> {
     let only_pending = match filter.state() {
-        Some(State::InForce | State::Any) => None,
-        Some(State::Pending) => Some(pending(&context.delivery)),
-        Some(State::Ended) | None => return Ok(gathered),
+        Some(BanState::InForce | BanState::Any) => None,
+        Some(BanState::Pending) => Some(pending(&context.delivery)),
+        Some(BanState::Ended) | None => return Ok(gathered),
     };
     let (gate, filter) = (Arc::clone(&context.gate), filter.clone());
     let looked = tokio::task::spawn_blocking(move || {
@@ -91,7 +91,7 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
             let is_wanted = |wanted: &HashSet<Subject>| wanted.contains(&ban.subject);
             if ban.is_in_force(now)
                 && only_pending.as_ref().is_none_or(is_wanted)
-                && filter.holds(&Seen(ban))
+                && filter.holds(&FilterRow(ban))
             {
                 take(&mut gathered, ban);
             }
@@ -106,11 +106,11 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
 /// Of the bans that ended last those that a filter lets through, newest end first; and whether
 /// there were more than were looked through.
 pub(in crate::command) fn ended(context: &Context, filter: &Filter) -> (Vec<EndedBan>, bool) {
-    if !matches!(filter.state(), Some(State::Ended | State::Any)) {
+    if !matches!(filter.state(), Some(BanState::Ended | BanState::Any)) {
         return (Vec::new(), false);
     }
     let (mut past, more) = context.gate.read(crate::engine::last_ended);
-    past.retain(|past| filter.holds(&Seen(&past.ban)));
+    past.retain(|past| filter.holds(&FilterRow(&past.ban)));
     (past, more)
 }
 

@@ -53,9 +53,9 @@ pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Con
 
 /// What was not done: why, and for whom.
 #[derive(Debug, Default)]
-pub(in crate::command) struct Failed(HashMap<String, Vec<Subject>>);
+pub(in crate::command) struct TargetFailure(HashMap<String, Vec<Subject>>);
 
-impl Failed {
+impl TargetFailure {
     /// Counts one in.
     pub(in crate::command) fn add(&mut self, subject: &Subject, why: String) {
         self.0.entry(why).or_default().push(subject.clone());

@@ -1,7 +1,7 @@
 //! Lists page by page: what is asked for, and the page of it. One shape for all lists.
 
 use super::text;
-use crate::command::outcome::{Entry, Outcome, Page, Problem};
+use crate::command::outcome::{ListEntry, Outcome, Page, Problem};
 use crate::command::parts::filter::{Filter, Word};
 use crate::command::phrases;
 use crate::command::spec::{Field, Kind, Place};
@@ -93,8 +93,8 @@ impl Asked {
     }
 
     /// Begins to cut the page out of what is found.
-    pub(in crate::command) fn cut<R>(&self) -> Cut<R> {
-        Cut {
+    pub(in crate::command) fn cut<R>(&self) -> PageBuilder<R> {
+        PageBuilder {
             skip: (self.page - 1).saturating_mul(A_PAGE),
             total: 0,
             page: Vec::new(),
@@ -105,9 +105,9 @@ impl Asked {
     pub(in crate::command) fn page(
         self,
         command: &str,
-        names: phrases::Listed,
+        names: phrases::ListTitle,
         total: usize,
-        rows: Vec<Entry>,
+        rows: Vec<ListEntry>,
         columns: &'static [(&'static str, &'static str)],
     ) -> Outcome {
         let pages = total.div_ceil(A_PAGE).max(1);
@@ -141,7 +141,7 @@ impl Asked {
 
 /// A page while it is cut out: everything is counted, and only its rows are kept.
 #[derive(Debug)]
-pub(in crate::command) struct Cut<R> {
+pub(in crate::command) struct PageBuilder<R> {
     skip: usize,
     /// How many there were so far.
     pub(in crate::command) total: usize,
@@ -149,7 +149,7 @@ pub(in crate::command) struct Cut<R> {
     pub(in crate::command) page: Vec<R>,
 }
 
-impl<R> Cut<R> {
+impl<R> PageBuilder<R> {
     /// Takes in the next one that was found.
     pub(in crate::command) fn take(&mut self, found: impl FnOnce() -> R) {
         if self.total >= self.skip && self.page.len() < A_PAGE {

@@ -2,9 +2,9 @@
 
 use crate::command::front::{HOLDERS, RoomStatus};
 use crate::command::parts::filter::Word;
-use crate::command::phrases::{Listed, clean, named, typed};
+use crate::command::phrases::{ListTitle, clean, named, typed};
 use crate::core::time::in_words;
-use crate::core::{Counting, Deed, Rights, Role, Subject, Term};
+use crate::core::{Counting, Rights, Role, Subject, Term, UndoEntry};
 
 /// The preset that leaves the term open.
 pub(super) fn default_term(term: Term) -> String {
@@ -30,7 +30,7 @@ pub(super) const SOMEBODY_ELSE: &str = "somebody else is changing it; try again.
 
 /// `Bans 11-20 of 35`
 pub(super) fn page_title(
-    names: Listed,
+    names: ListTitle,
     first: usize,
     shown: usize,
     total: usize,
@@ -231,7 +231,7 @@ pub(super) fn number_beyond(number: &str, needs: Role, rights: &Rights) -> Strin
 }
 
 /// Why a change of many was not made: another person decided about the same first.
-pub(super) fn overtaken_by(deed: &Deed) -> String {
+pub(super) fn overtaken_by(deed: &UndoEntry) -> String {
     format!(
         "{} was first; look, then say it again.",
         clean(deed.by.bare_name())

@@ -3,8 +3,8 @@
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{because, by_then, by_then_counted, clean, heard, overtaken, typed};
 use crate::core::{
-    Actor, Ban, BanChange, Change, CommandId, Door, Event, ExemptionChange, HistoryChange, Past,
-    Ruling, Subject, Timestamp,
+    Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
+    Past, Ruling, Subject, Timestamp,
 };
 use crate::gate::Settled;
 use crate::gate::ports::{Held, LogFault};
@@ -61,9 +61,9 @@ pub(crate) fn already(ban: &Ban, now: Timestamp) -> String {
 pub(crate) fn author(ban: &Ban) -> String {
     let name = clean(ban.by.bare_name());
     match (ban.origin.rule(), ban.by.door) {
-        (None, Door::Server) => String::from("the server"),
+        (None, EntryPoint::Server) => String::from("the server"),
         (None, _) => name,
-        (Some(rule), Door::Hook) => format!("the rule {}", clean(rule)),
+        (Some(rule), EntryPoint::Hook) => format!("the rule {}", clean(rule)),
         (Some(rule), _) => format!("the rule {} (called upon by {name})", clean(rule)),
     }
 }
@@ -291,7 +291,7 @@ pub(crate) fn happened(event: &Event) -> String {
                 "banned {} {rule}{}, ban no. {ordinal} of it{}",
                 by_then(Some(*until)),
                 match event.actor.door {
-                    Door::Hook => String::new(),
+                    EntryPoint::Hook => String::new(),
                     _ => format!(", called upon {}", by(&event.actor)),
                 },
                 because(reason)
@@ -314,7 +314,7 @@ pub(crate) fn happened(event: &Event) -> String {
 pub(crate) fn giver(actor: &Actor) -> String {
     let name = clean(&actor.name);
     match actor.door {
-        Door::Server => format!("the server ({name})"),
+        EntryPoint::Server => format!("the server ({name})"),
         _ => name,
     }
 }
@@ -326,7 +326,7 @@ pub(crate) fn by(actor: &Actor) -> String {
         None => actor.door.to_string(),
     };
     match actor.door {
-        Door::Server => format!("by {}", giver(actor)),
+        EntryPoint::Server => format!("by {}", giver(actor)),
         _ => format!("by {} ({place})", giver(actor)),
     }
 }

@@ -5,7 +5,7 @@ use crate::core::{Ban, Timestamp};
 
 /// What a list is of.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Listed {
+pub(crate) struct ListTitle {
     /// `Bans`
     pub(crate) all: &'static str,
     /// `Matching bans`

@@ -3,7 +3,7 @@
 use crate::command::Spec;
 use crate::command::phrases::{clean, sentence, typed};
 use crate::core::term::BadTerm;
-use crate::core::{Deed, Refusal, Role, Topic, Watch};
+use crate::core::{Refusal, Role, Topic, UndoEntry, Watch};
 
 /// The line that takes something back: by numbers, or by whom it was about.
 pub(crate) fn undo(whom: &[&str]) -> String {
@@ -11,7 +11,7 @@ pub(crate) fn undo(whom: &[&str]) -> String {
 }
 
 /// Somebody else was first.
-pub(crate) fn overtaken(deed: &Deed) -> String {
+pub(crate) fn overtaken(deed: &UndoEntry) -> String {
     let number = deed.number.map(|id| format!(" {id}")).unwrap_or_default();
     format!(
         "{}: NOT done: {} was first, with the {}{number} {}. Look with {}, then say it again if you still mean it.",

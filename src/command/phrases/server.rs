@@ -2,7 +2,7 @@
 
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
-use crate::gate::ports::{Gap, Standing, Task};
+use crate::gate::ports::{Enforcement, Gap, Task};
 
 /// About a room that has no door.
 pub(crate) fn public_room() -> String {
@@ -43,7 +43,7 @@ pub(crate) fn trouble(trouble: &RoomTrouble) -> String {
 }
 
 /// The level.
-pub(crate) fn level(standing: &Standing) -> String {
+pub(crate) fn level(standing: &Enforcement) -> String {
     let means = match standing.level {
         0 => "NOTHING IS ENFORCED; bans are stored and will be carried out",
         1 => "the server refuses banned accounts; addresses and networks need the hook module",
@@ -53,7 +53,7 @@ pub(crate) fn level(standing: &Standing) -> String {
 }
 
 /// The server and the link to it.
-pub(crate) fn server(standing: &Standing) -> String {
+pub(crate) fn server(standing: &Enforcement) -> String {
     let name = match clean(&standing.server) {
         name if name.is_empty() => String::from("unknown"),
         name => name,

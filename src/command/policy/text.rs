@@ -2,7 +2,7 @@
 
 use crate::command::phrases::{NAMED, clean, count, typed};
 use crate::core::policy::Whose;
-use crate::core::rules::{Growth, Key};
+use crate::core::rules::{Growth, RuleKey};
 use crate::core::time::in_words;
 use crate::core::{Role, Rule, Term};
 use std::time::Duration;
@@ -92,10 +92,10 @@ pub(super) fn rule_label(rule: &Rule) -> String {
 /// `5 failures from one address within 10 minutes: the address is banned for 30 minutes, …`
 pub(super) fn rule(rule: &Rule) -> String {
     let (by, whom) = match rule.key {
-        Key::Address => ("from one address", "strangers there are refused"),
-        Key::Network => ("from one network", "strangers there are refused"),
-        Key::Account => ("for one account", "its guard goes up"),
-        Key::Pair => (
+        RuleKey::Address => ("from one address", "strangers there are refused"),
+        RuleKey::Network => ("from one network", "strangers there are refused"),
+        RuleKey::Account => ("for one account", "its guard goes up"),
+        RuleKey::Pair => (
             "for one account from one address",
             "that account is refused from there",
         ),

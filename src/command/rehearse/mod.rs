@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::call::Call;
 use super::context::Context;
-use super::outcome::{Entry, Outcome, Problem, Row};
+use super::outcome::{ListEntry, Outcome, Problem, Row};
 use super::parts::pages::{Asked, PAGE, TABLE};
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
@@ -74,7 +74,7 @@ const COLUMNS: &[(&str, &str)] = &[
 
 /// What is to be played.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wish {
+struct RehearseCall {
     last: usize,
     /// Which rule is other, and how.
     changes: Vec<(String, RuleChange)>,
@@ -88,9 +88,9 @@ enum RuleChange {
     DryRun(bool),
 }
 
-impl Wish {
-    fn parse(values: &Values, rules: &Rules) -> Result<Wish, Vec<Problem>> {
-        let mut wish = Wish {
+impl RehearseCall {
+    fn parse(values: &Values, rules: &Rules) -> Result<RehearseCall, Vec<Problem>> {
+        let mut wish = RehearseCall {
             last: LAST,
             changes: Vec::new(),
         };
@@ -206,7 +206,7 @@ struct Shown {
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let policy = context.gate.policy();
     let asked = Asked::parse(&call.values, &call.caller.rights, &[], context.gate.now());
-    let (asked, wish) = match (asked, Wish::parse(&call.values, &policy.rules)) {
+    let (asked, wish) = match (asked, RehearseCall::parse(&call.values, &policy.rules)) {
         (Ok(asked), Ok(wish)) => (asked, wish),
         (asked, wish) => {
             let problems = asked.err().into_iter().chain(wish.err());
@@ -231,7 +231,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
 }
 
-fn play(recording: &RecordingFiles, wish: &Wish, policy: &Policy) -> Result<Shown, Stopped> {
+fn play(
+    recording: &RecordingFiles,
+    wish: &RehearseCall,
+    policy: &Policy,
+) -> Result<Shown, Stopped> {
     let events = recording.last_lines(wish.last, BYTES)?;
     let mut shown = rehearsed(&events, wish.apply(policy))?;
     if !wish.changes.is_empty() {
@@ -258,7 +262,7 @@ fn rehearsed(events: &[u8], policy: Policy) -> Result<Shown, Stopped> {
     Ok(shown)
 }
 
-fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
+fn page(call: &Call, asked: Asked, wish: &RehearseCall, shown: Shown) -> Outcome {
     let span = shown
         .span
         .map(|(first, last)| (first.to_exact(), last.to_exact()));
@@ -294,12 +298,12 @@ fn page(call: &Call, asked: Asked, wish: &Wish, shown: Shown) -> Outcome {
     outcome
 }
 
-fn entry(number: usize, ban: &Ban, rule: &str) -> Entry {
+fn entry(number: usize, ban: &Ban, rule: &str) -> ListEntry {
     let subject = ban.subject.to_string();
     let from = ban.since.to_exact();
     let until = ban.until.map(Timestamp::to_exact).unwrap_or_default();
     let row = text::played_ban(&from, &until, rule, ban.ordinal);
-    Entry {
+    ListEntry {
         row: Row::new(format!("ban{number}"), subject.clone(), row),
         cells: vec![
             subject,
@@ -318,8 +322,9 @@ mod tests {
 
     #[test]
     fn a_change_names_its_rule_first() {
-        let parse =
-            |text: &str| Wish::parse(&Values::new().with("change", text), &Rules::default());
+        let parse = |text: &str| {
+            RehearseCall::parse(&Values::new().with("change", text), &Rules::default())
+        };
         let wish = parse("address-failures limit=10 window=5m last=77").unwrap();
         assert_eq!(wish.last, 77);
         let mut changed = Rules::default();

@@ -1,9 +1,9 @@
 //! What `rehearse` says.
 
-use crate::command::phrases::{Listed, clean, count, typed};
+use crate::command::phrases::{ListTitle, clean, count, typed};
 
 /// Bans that would have been.
-pub(super) const REHEARSED: Listed = Listed {
+pub(super) const REHEARSED: ListTitle = ListTitle {
     all: "Rehearsed bans",
     matching: "Rehearsed bans",
     none: "No ban would have been",

@@ -4,7 +4,7 @@ use crate::command::front::RoomStatus;
 use crate::command::phrases::{clean, count, public_room, sentence, server, trouble, typed};
 use crate::core::Timestamp;
 use crate::core::time::in_words;
-use crate::gate::ports::Standing;
+use crate::gate::ports::Enforcement;
 
 /// Names of rules.
 pub(super) fn rule_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -78,7 +78,7 @@ pub(super) fn seat(seat: &RoomStatus, now: Timestamp) -> String {
 }
 
 /// The level in a few words.
-pub(super) fn status_title(standing: &Standing) -> String {
+pub(super) fn status_title(standing: &Enforcement) -> String {
     match standing.level {
         0 => String::from("Level 0: NOTHING IS ENFORCED"),
         level => format!("Level {level}"),
@@ -104,7 +104,7 @@ pub(super) fn version() -> String {
 }
 
 /// The status in short.
-pub(super) fn status(standing: &Standing, pending: usize, outside: usize) -> Vec<String> {
+pub(super) fn status(standing: &Enforcement, pending: usize, outside: usize) -> Vec<String> {
     let mut lines = vec![match standing.level {
         0 => String::from("NOTHING IS ENFORCED (level 0): the server does not let portcullis act."),
         level => format!("Level {level} on {}.", server(standing)),

@@ -13,9 +13,9 @@ use crate::command::context::Context;
 use crate::command::outcome::{Answer, Ask, Grade, Outcome, Row};
 use crate::command::parts::bans;
 use crate::command::parts::bans::KNOWN;
-use crate::command::parts::filter::{Filter, State};
+use crate::command::parts::filter::{BanState, Filter};
 use crate::command::parts::many;
-use crate::command::parts::many::{AT_ONCE, Failed};
+use crate::command::parts::many::{AT_ONCE, TargetFailure};
 use crate::command::{broken, phrases};
 use crate::core::{
     Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
@@ -29,7 +29,7 @@ const EXAMPLES: usize = 5;
 
 /// What the filter lets through.
 #[derive(Debug, Default)]
-struct Found {
+struct FilterMatches {
     subjects: Vec<Subject>,
     total: usize,
     /// The newest of them, which comes first.
@@ -48,7 +48,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if filter.is_empty() || filter.words().eq_ignore_ascii_case("all") {
         return Outcome::Invalid(vec![problem_of(text::all_of_what())]);
     }
-    if !matches!(filter.state(), Some(State::InForce | State::Pending)) {
+    if !matches!(filter.state(), Some(BanState::InForce | BanState::Pending)) {
         return Outcome::Invalid(vec![problem_of(String::from(text::ONLY_IN_FORCE))]);
     }
     let found = match find(&filter, context).await {
@@ -69,10 +69,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
 }
 
-async fn find(filter: &Filter, context: &Context) -> Result<Found, LogFault> {
-    let found = Found {
+async fn find(filter: &Filter, context: &Context) -> Result<FilterMatches, LogFault> {
+    let found = FilterMatches {
         seen: context.gate.read(Ledger::folded),
-        ..Found::default()
+        ..FilterMatches::default()
     };
     bans::in_force(context, filter, found, |found, ban| {
         found.total += 1;
@@ -89,7 +89,7 @@ async fn find(filter: &Filter, context: &Context) -> Result<Found, LogFault> {
     .await
 }
 
-fn question(call: &Call, context: &Context, filter: &Filter, found: &Found) -> Ask {
+fn question(call: &Call, context: &Context, filter: &Filter, found: &FilterMatches) -> Ask {
     let now = context.gate.now();
     // What is done is what this asks about, and nothing newer.
     let newest = found.newest.map_or(u64::MAX, |id| id.0);
@@ -145,20 +145,20 @@ fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usiz
 
 /// What came of all of them.
 #[derive(Debug, Default)]
-struct Tally {
+struct UnbanTally {
     lifted: Vec<Subject>,
     /// Their numbers, while they are few.
     numbers: Vec<BanId>,
     /// Over already when their turn came.
     free: usize,
-    failed: Failed,
+    failed: TargetFailure,
 }
 
-async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) -> Outcome {
+async fn end_all(call: &Call, context: &Context, filter: &Filter, found: FilterMatches) -> Outcome {
     let started = context.gate.now();
     let reason = call.values.line("reason").map(|text| phrases::clean(&text));
     let reason = reason.unwrap_or_else(|| text::lifted_with(found.total, filter.words()));
-    let mut tally = Tally::default();
+    let mut tally = UnbanTally::default();
     let order = |subject: &Subject| lift(call, subject, &reason).chosen_at(found.seen);
     let take = |subject: &Subject, answer| tally.take(subject, answer, call);
     many::carry_out(call, &found.subjects, order, take, context).await;
@@ -173,7 +173,7 @@ async fn end_all(call: &Call, context: &Context, filter: &Filter, found: Found) 
     ))
 }
 
-impl Tally {
+impl UnbanTally {
     fn take(&mut self, subject: &Subject, answer: Result<Ruling, LogFault>, call: &Call) {
         match answer {
             Ok(Ruling::Ban(BanRuling::Lifted(ban))) => {
@@ -189,7 +189,7 @@ impl Tally {
 }
 
 fn answer(
-    tally: &Tally,
+    tally: &UnbanTally,
     filter: &Filter,
     (total, pending): (usize, usize),
     started: Timestamp,

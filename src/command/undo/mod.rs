@@ -10,16 +10,16 @@ use super::call::Call;
 use super::context::Context;
 use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
 use super::parts::many;
-use super::parts::many::Failed;
+use super::parts::many::TargetFailure;
 use super::parts::settle::{MANY, WAIT};
 use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
 use crate::core::undo::DEEDS;
-use crate::core::{Action, Ban, Deed, Order, Role, Ruling, Subject, UndoRuling};
+use crate::core::{Action, Ban, Order, Role, Ruling, Subject, UndoEntry, UndoRuling};
 use crate::gate::ports::LogFault;
-use wanted::{One, Wanted};
+use wanted::{One, UndoTargets};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -120,11 +120,11 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
 }
 
 /// Takes back what one command did to many, and counts.
-async fn take_back_many(call: &Call, wanted: &Wanted, context: &Context) -> Outcome {
+async fn take_back_many(call: &Call, wanted: &UndoTargets, context: &Context) -> Outcome {
     let started = context.gate.now();
     let all = wanted.deeds.len();
     let mut undone = Vec::with_capacity(all);
-    let mut failed = Failed::default();
+    let mut failed = TargetFailure::default();
     let take = |one: &One, answer| match answer {
         Ok(Ruling::Undo(UndoRuling::Undone { .. })) => undone.push(one.subject.clone()),
         Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
@@ -176,14 +176,14 @@ fn way_back(names: &[String], call: &Call) -> Option<String> {
     }
 }
 
-type TargetResult = (Grade, Vec<String>, Option<String>);
+type UndoResult = (Grade, Vec<String>, Option<String>);
 
 /// The answer for one, and how to take it back.
 async fn tell(
     subject: &Subject,
     answer: Result<Ruling, LogFault>,
     context: &Context,
-) -> TargetResult {
+) -> UndoResult {
     let line = match answer {
         Ok(Ruling::Undo(UndoRuling::Undone { deed, stood, ban })) => {
             return tell_undone(&deed, stood.as_ref(), ban.as_ref(), context).await;
@@ -198,11 +198,11 @@ async fn tell(
 }
 
 async fn tell_undone(
-    deed: &Deed,
+    deed: &UndoEntry,
     stood: Option<&Ban>,
     ban: Option<&Ban>,
     context: &Context,
-) -> TargetResult {
+) -> UndoResult {
     let now = context.gate.now();
     let subject = &deed.subject;
     let mut lines = vec![text::undone(deed)];
@@ -238,7 +238,7 @@ async fn changed_since(subject: &Subject, context: &Context) -> String {
     text::changed_since(subject, last.map(|event| event.at).zip(what.as_deref()))
 }
 
-fn question(wanted: &Wanted) -> Ask {
+fn question(wanted: &UndoTargets) -> Ask {
     let (deeds, shown) = (&wanted.deeds, wanted.deeds.iter().take(TOLD));
     let row = |(place, one): (usize, &One)| {
         let var = format!("subject{}", place + 1);

@@ -2,7 +2,7 @@
 
 use crate::command::phrases::{because, by_then_counted, clean, count, typed};
 use crate::core::time::in_words;
-use crate::core::{Ban, CommandId, Deed, Did, Exemption, Subject, Timestamp};
+use crate::core::{Ban, CommandId, Exemption, Subject, Timestamp, UndoEntry, UndoKind};
 use std::time::Duration;
 
 /// How many were undone, of how many, how fast.
@@ -52,7 +52,7 @@ pub(super) fn no_such_command_to_undo(command: CommandId) -> String {
 }
 
 /// What was taken back.
-pub(super) fn undone(deed: &Deed) -> String {
+pub(super) fn undone(deed: &UndoEntry) -> String {
     let number = deed.number.map(|id| format!("{id} ")).unwrap_or_default();
     format!(
         "Undone: {} {number}{}, by {} {}.",
@@ -84,7 +84,7 @@ pub(super) fn as_before(
 }
 
 /// The exemption there is again, or no more.
-pub(super) fn exemption_again(deed: &Deed, now: Timestamp) -> Option<String> {
+pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String> {
     let exempt = |one: &Exemption| {
         format!(
             "As before, {} is exempt {}{}",
@@ -94,8 +94,8 @@ pub(super) fn exemption_again(deed: &Deed, now: Timestamp) -> Option<String> {
         )
     };
     match (deed.did, deed.exemption_before()) {
-        (Did::Allowed | Did::Unallowed | Did::Undid, Some(one)) => Some(exempt(one)),
-        (Did::Allowed, None) => Some(format!("{} is not exempt any more.", deed.subject)),
+        (UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Undid, Some(one)) => Some(exempt(one)),
+        (UndoKind::Allowed, None) => Some(format!("{} is not exempt any more.", deed.subject)),
         _ => None,
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn changed_since(subject: &Subject, last: Option<(Timestamp, &str)>) 
 }
 
 /// Somebody else did the last thing, and the caller something before it.
-pub(super) fn others_did(deed: &Deed, name: &str) -> String {
+pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
     format!(
         "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: {}",
         deed.subject,

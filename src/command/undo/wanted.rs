@@ -9,13 +9,13 @@ use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
-use crate::core::{BanId, CommandId, Deed, Did, Ledger, Seq, Subject};
+use crate::core::{BanId, CommandId, Ledger, Seq, Subject, UndoEntry, UndoKind};
 
 /// How many deeds are looked at under one lock.
 const LOOKED_AT_ONCE: usize = 4_096;
 
 /// What is to be undone, in this order.
-pub(super) struct Wanted {
+pub(super) struct UndoTargets {
     pub(super) deeds: Vec<One>,
     /// The command that did all of it, if it was one and said so.
     pub(super) command: Option<CommandId>,
@@ -27,11 +27,11 @@ pub(super) struct Wanted {
 pub(super) struct One {
     pub(super) subject: Subject,
     pub(super) deed: Seq,
-    pub(super) did: Did,
+    pub(super) did: UndoKind,
 }
 
 impl One {
-    fn of(deed: &Deed) -> One {
+    fn of(deed: &UndoEntry) -> One {
         One {
             subject: deed.subject.clone(),
             deed: deed.seq,
@@ -41,7 +41,7 @@ impl One {
 }
 
 /// What the caller means.
-pub(super) async fn find(call: &Call, context: &Context) -> Result<Wanted, Box<Outcome>> {
+pub(super) async fn find(call: &Call, context: &Context) -> Result<UndoTargets, Box<Outcome>> {
     let words = call.values.words(subjects::FIELD);
     if words.is_empty() {
         return last_of_own(call, context).ok_or_else(|| bad(text::nothing_to_undo()));
@@ -56,7 +56,11 @@ pub(super) async fn find(call: &Call, context: &Context) -> Result<Wanted, Box<O
     named(&words, call, context).await
 }
 
-async fn named(words: &[&str], call: &Call, context: &Context) -> Result<Wanted, Box<Outcome>> {
+async fn named(
+    words: &[&str],
+    call: &Call,
+    context: &Context,
+) -> Result<UndoTargets, Box<Outcome>> {
     let others = call.values.flag(OTHERS).unwrap_or(false);
     let invalid = |problems| Box::new(Outcome::Invalid(problems));
     let named = subjects::read(words, context).map_err(invalid)?;
@@ -80,7 +84,7 @@ async fn named(words: &[&str], call: &Call, context: &Context) -> Result<Wanted,
         }
         deeds.push(One::of(&deed));
     }
-    Ok(Wanted {
+    Ok(UndoTargets {
         deeds,
         command: None,
         is_cut: false,
@@ -93,13 +97,13 @@ fn own_name(call: &Call) -> String {
 }
 
 /// What the caller did last: all that one command of theirs did.
-fn last_of_own(call: &Call, context: &Context) -> Option<Wanted> {
+fn last_of_own(call: &Call, context: &Context) -> Option<UndoTargets> {
     let own = own_name(call);
     let first = first_of(context, |deed| deed.by.bare_name() == own)?;
     Some(whole(&first, context))
 }
 
-fn first_of(context: &Context, is_it: impl Fn(&Deed) -> bool) -> Option<Deed> {
+fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<UndoEntry> {
     let mut found = None;
     look_back(Seq(u64::MAX), context, |_, deed| match is_it(deed) {
         false => ControlFlow::Continue(()),
@@ -112,9 +116,9 @@ fn first_of(context: &Context, is_it: impl Fn(&Deed) -> bool) -> Option<Deed> {
 }
 
 /// All that the command did that a deed belongs to, newest first. A deed of no command is alone.
-fn whole(first: &Deed, context: &Context) -> Wanted {
+fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
     let Some(command) = first.command else {
-        return Wanted {
+        return UndoTargets {
             deeds: vec![One::of(first)],
             command: None,
             is_cut: false,
@@ -133,7 +137,7 @@ fn whole(first: &Deed, context: &Context) -> Wanted {
         }
         ControlFlow::Continue(())
     });
-    Wanted {
+    UndoTargets {
         deeds,
         command: Some(command),
         is_cut: context
@@ -146,7 +150,7 @@ fn whole(first: &Deed, context: &Context) -> Wanted {
 fn look_back(
     upto: Seq,
     context: &Context,
-    mut visit: impl FnMut(&Ledger, &Deed) -> ControlFlow<()>,
+    mut visit: impl FnMut(&Ledger, &UndoEntry) -> ControlFlow<()>,
 ) {
     let mut upto = Some(upto);
     while let Some(from) = upto.take() {
@@ -168,7 +172,7 @@ fn look_back(
 }
 
 /// Whether the caller did something to the subject, before somebody else did the last thing.
-async fn did_before(call: &Call, subject: &Subject, last: &Deed, context: &Context) -> bool {
+async fn did_before(call: &Call, subject: &Subject, last: &UndoEntry, context: &Context) -> bool {
     let own = own_name(call);
     let entries = context.gate.history(subject).await.unwrap_or_default();
     let within = context.gate.policy().undo_for;

@@ -61,7 +61,7 @@ pub(super) const SPEC: Spec = Spec {
 
 /// What is wanted, as it was written.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wish {
+struct WatchCall {
     topics: Topics,
     /// `Some(None)`: no quiet hours any more.
     quiet: Option<Option<Quiet>>,
@@ -80,9 +80,9 @@ enum Topics {
     },
 }
 
-impl Wish {
-    fn parse(values: &Values) -> Result<Wish, Vec<Problem>> {
-        let (mut wish, mut problems) = (Wish::default(), Vec::new());
+impl WatchCall {
+    fn parse(values: &Values) -> Result<WatchCall, Vec<Problem>> {
+        let (mut wish, mut problems) = (WatchCall::default(), Vec::new());
         let (mut plain, mut more, mut fewer) = (Vec::new(), Vec::new(), Vec::new());
         let mut whole: Option<&str> = None;
         let written = values.words("topics");
@@ -182,7 +182,7 @@ fn problem(field: &'static str, text: String) -> Problem {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let wish = match Wish::parse(&call.values) {
+    let wish = match WatchCall::parse(&call.values) {
         Ok(wish) => wish,
         Err(problems) => return Outcome::Invalid(problems),
     };
@@ -258,8 +258,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn wish(text: &str) -> Result<Wish, Vec<Problem>> {
-        Wish::parse(&Values::new().with("topics", text))
+    fn wish(text: &str) -> Result<WatchCall, Vec<Problem>> {
+        WatchCall::parse(&Values::new().with("topics", text))
     }
 
     fn heard(text: &str, before: &Watch) -> Option<String> {

@@ -141,7 +141,7 @@ impl fmt::Debug for Chain {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::actor::{Door, Role};
+    use crate::core::actor::{EntryPoint, Role};
     use crate::core::watch::{Topic, Watch};
     use crate::core::{BanChange, ExemptionChange, HistoryChange};
 
@@ -149,7 +149,7 @@ mod tests {
         Event {
             id: EventId([7; 16]),
             at: Timestamp::from_millis(1_795_320_000_000),
-            actor: Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+            actor: Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
             command: None,
             origin: Origin::Manual,
             subject: Subject::parse("spam@example.org").unwrap(),

@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 
 use crate::core::event::EventId;
-use crate::core::rules::{Key, Rule};
+use crate::core::rules::{Rule, RuleKey};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::{Timestamp, in_words};
 use crate::core::tracker::LoginOrigin;
 
 /// A ban that a rule wants to impose.
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedBan<'a> {
     pub(super) rule: &'a Rule,
     pub(super) subject: Subject,
     pub(super) until: Timestamp,
@@ -19,19 +19,19 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Keeps one ban per subject, the longest, and drops bans that a wider one covers for as long.
-pub(super) fn without_the_covered(mut wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+pub(super) fn without_the_covered(mut wanted: Vec<WantedBan<'_>>) -> Vec<WantedBan<'_>> {
     if wanted.len() < 2 {
         return wanted;
     }
     // Wide bans come first, so that narrow ones are compared with those that were kept.
-    let width = |wanted: &Wanted<'_>| match wanted.rule.key {
-        Key::Network => 0,
-        Key::Address => 1,
-        Key::Pair => 2,
-        Key::Account => 3,
+    let width = |wanted: &WantedBan<'_>| match wanted.rule.key {
+        RuleKey::Network => 0,
+        RuleKey::Address => 1,
+        RuleKey::Pair => 2,
+        RuleKey::Account => 3,
     };
     wanted.sort_by_key(|one| (width(one), Reverse(one.until)));
-    let mut kept: Vec<Wanted<'_>> = Vec::with_capacity(wanted.len());
+    let mut kept: Vec<WantedBan<'_>> = Vec::with_capacity(wanted.len());
     for one in wanted {
         let covered = kept.iter().any(|other| {
             let covers = match (other.subject.net(), one.subject.place()) {

@@ -12,7 +12,7 @@ use crate::core::policy::Refusal;
 use crate::core::record::{Ban, Past};
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
-use crate::core::undo::{Deeds, Did, WIDEST};
+use crate::core::undo::{UndoKind, UndoLog, WIDEST};
 use crate::core::watch::Watch;
 
 impl Ledger {
@@ -27,13 +27,13 @@ impl Ledger {
         if self.version(&event.subject) != event.based_on || !self.seen.is_new(event.id) {
             return (Ruling::Stale, Vec::new());
         }
-        let before = Deeds::is_one(event).then(|| self.before(&event.subject));
+        let before = UndoLog::is_one(event).then(|| self.before(&event.subject));
         let ruling = self.apply(seq, event);
         let Some(effects) = effects_of(&ruling, &event.subject) else {
             return (ruling, Vec::new());
         };
         self.touch(&event.subject, seq, event.at);
-        if let (Some(before), Some(did)) = (before, Did::of(&event.change)) {
+        if let (Some(before), Some(did)) = (before, UndoKind::of(&event.change)) {
             self.did(seq, event, &event.subject, did, before);
         }
         (ruling, effects)
@@ -203,7 +203,7 @@ impl Ledger {
             since: event.at,
             until,
         };
-        let is_a_deed = Deeds::is_one(event);
+        let is_a_deed = UndoLog::is_one(event);
         self.exemptions.insert(exemption.clone());
         let covered: Vec<Subject> = self
             .bans
@@ -220,7 +220,7 @@ impl Ledger {
                 if subject != event.subject {
                     self.touch(&subject, seq, event.at);
                     if let Some(before) = before {
-                        self.did(seq, event, &subject, Did::Lifted, before);
+                        self.did(seq, event, &subject, UndoKind::Lifted, before);
                     }
                 }
                 lifted.push(ban);

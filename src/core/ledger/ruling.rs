@@ -3,7 +3,7 @@
 use crate::core::policy::Refusal;
 use crate::core::record::Ban;
 use crate::core::subject::Subject;
-use crate::core::undo::Deed;
+use crate::core::undo::UndoEntry;
 use crate::core::watch::Watch;
 
 pub use crate::core::bans::BanRuling;
@@ -31,7 +31,7 @@ pub enum Ruling {
     /// The rules do not allow it.
     Refused(Refusal),
     /// Another person changed the subject first; nothing was changed.
-    Overtaken(Box<Deed>),
+    Overtaken(Box<UndoEntry>),
     /// The subject was changed after the event was decided; nothing was changed.
     Stale,
     /// There was nothing to do.
@@ -40,11 +40,13 @@ pub enum Ruling {
 
 /// The answer to an undo.
 #[derive(Debug, Clone, PartialEq, Eq)]
+// One at a time, made and matched: a box would only cost an allocation for each undo.
+#[expect(clippy::large_enum_variant)]
 pub enum UndoRuling {
     /// The last change of the subject was undone.
     Undone {
         /// The undo entry of that change.
-        deed: Box<Deed>,
+        deed: Box<UndoEntry>,
         /// The ban that was active until now.
         stood: Option<Ban>,
         /// The ban that is restored, or that has its earlier terms again.

@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::active::ActiveBans;
 use super::super::actor::Actor;
-use super::super::changes::{EndedBan, Recent};
-use super::super::dossier::{Dossier, Dossiers};
+use super::super::changes::{EndedBan, RecentChanges};
+use super::super::dossier::{Histories, SubjectHistory};
 use super::super::event::{Chain, Seq};
 use super::super::exempt::Exemptions;
 use super::super::record::Ban;
-use super::super::seen::Seen;
+use super::super::seen::SeenIds;
 use super::super::subject::Subject;
-use super::super::undo::Deeds;
+use super::super::undo::UndoLog;
 use super::super::watch::Watch;
 use super::Ledger;
 
@@ -45,13 +45,13 @@ const NUMBERS_A_ROW: usize = 64;
 
 /// All that belongs to one subject.
 #[derive(Serialize, Deserialize)]
-struct Row<'a> {
-    whose: Whose<'a>,
-    dossier: Cow<'a, Dossier>,
+struct SubjectRow<'a> {
+    whose: ActorRef<'a>,
+    dossier: Cow<'a, SubjectHistory>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum Whose<'a> {
+enum ActorRef<'a> {
     Free(Cow<'a, Subject>),
     Banned(Cow<'a, Ban>),
 }
@@ -65,8 +65,8 @@ struct Rest<'a> {
     ended: Cow<'a, VecDeque<EndedBan>>,
     forgotten: Seq,
     watches: Cow<'a, BTreeMap<Subject, Watch>>,
-    deeds: Cow<'a, Deeds>,
-    seen: Cow<'a, Seen>,
+    deeds: Cow<'a, UndoLog>,
+    seen: Cow<'a, SeenIds>,
 }
 
 /// A snapshot in progress. [`Ledger::end_snapshot`] must follow, even after a failure.
@@ -179,10 +179,10 @@ impl Ledger {
             return frame;
         };
         let ban = dossier.current.and_then(|id| self.bans.get(&id));
-        let row = Row {
+        let row = SubjectRow {
             whose: match ban {
-                Some(ban) => Whose::Banned(Cow::Borrowed(ban)),
-                None => Whose::Free(Cow::Borrowed(subject)),
+                Some(ban) => ActorRef::Banned(Cow::Borrowed(ban)),
+                None => ActorRef::Free(Cow::Borrowed(subject)),
             },
             dossier: Cow::Borrowed(dossier),
         };
@@ -278,7 +278,7 @@ impl<'a> Restored<'a> {
 /// A ledger while its rows are read. Each row is stored in its final place at once, so that a million rows are not
 /// moved twice.
 struct Built {
-    dossiers: Dossiers,
+    dossiers: Histories,
     bans: Vec<Arc<Ban>>,
     /// The actor of the last undo entry that was read, shared with the next one if it is the same.
     by: Option<Arc<Actor>>,
@@ -287,20 +287,20 @@ struct Built {
 impl Built {
     fn with_room(rows: usize) -> Self {
         Built {
-            dossiers: Dossiers::with_room(rows),
+            dossiers: Histories::with_room(rows),
             bans: Vec::with_capacity(rows),
             by: None,
         }
     }
 
     /// Adds the row for the next place.
-    fn add(&mut self, place: usize, row: Row<'static>) -> Result<(), BadSnapshot> {
+    fn add(&mut self, place: usize, row: SubjectRow<'static>) -> Result<(), BadSnapshot> {
         if place != self.dossiers.len() {
             return Err(BadSnapshot("a subject is missing"));
         }
         let subject = match row.whose {
-            Whose::Free(subject) => subject.into_owned(),
-            Whose::Banned(ban) => {
+            ActorRef::Free(subject) => subject.into_owned(),
+            ActorRef::Banned(ban) => {
                 let ban = Arc::new(ban.into_owned());
                 let subject = ban.subject.clone();
                 self.bans.push(ban);
@@ -329,7 +329,7 @@ impl Built {
         Ledger {
             folded: rest.folded,
             due: due.collect(),
-            recent: Recent::restore(
+            recent: RecentChanges::restore(
                 rest.ended.into_owned(),
                 rest.forgotten,
                 bans.iter().map(|ban| (ban.version, ban.id)),
@@ -373,7 +373,9 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), BadSna
 }
 
 /// The rows of a piece, each with its place.
-fn rows(mut content: &[u8]) -> impl Iterator<Item = Result<(usize, Row<'static>), BadSnapshot>> {
+fn rows(
+    mut content: &[u8],
+) -> impl Iterator<Item = Result<(usize, SubjectRow<'static>), BadSnapshot>> {
     std::iter::from_fn(move || {
         if content.is_empty() {
             return None;
@@ -452,7 +454,7 @@ mod tests {
                 at(1_000),
                 Actor {
                     occupant: Some(Box::from("room@example.org/nick")),
-                    door: crate::core::Door::Chat,
+                    door: crate::core::EntryPoint::Chat,
                     ..Actor::rules()
                 },
                 subject,

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::{Ledger, Ruling, UndoRuling};
 use crate::core::changes::EndedBan;
-use crate::core::dossier::Dossier;
+use crate::core::dossier::SubjectHistory;
 use crate::core::event::{CommandId, Event, Seq};
 use crate::core::policy::Refusal;
 use crate::core::propose::FORGOTTEN_AT_ONCE;
 use crate::core::record::Ban;
 use crate::core::subject::Subject;
-use crate::core::undo::{Before, Deed, Did};
+use crate::core::undo::{Before, UndoEntry, UndoKind};
 
 impl Ledger {
     /// The undo entry of a subject's last change; `None` if that change cannot be undone.
-    pub fn undoable(&self, subject: &Subject) -> Option<&Deed> {
+    pub fn undoable(&self, subject: &Subject) -> Option<&UndoEntry> {
         let dossier = self.dossiers.get(subject)?;
         let deed = dossier.deed.as_deref()?;
         (deed.seq == dossier.version).then_some(deed)
@@ -22,7 +22,7 @@ impl Ledger {
 
     /// The undo entries up to a place in the log, newest first: one per subject, even if the subject was changed
     /// since.
-    pub fn deeds_up_to(&self, upto: Seq) -> impl Iterator<Item = &Deed> {
+    pub fn deeds_up_to(&self, upto: Seq) -> impl Iterator<Item = &UndoEntry> {
         self.deeds.up_to(upto, &self.dossiers)
     }
 
@@ -36,16 +36,16 @@ impl Ledger {
     pub fn undone_with<'a>(&'a self, subject: &Subject) -> impl Iterator<Item = &'a Subject> {
         let first = self.undoable(subject).filter(|deed| self.is_wide(deed));
         first.into_iter().flat_map(move |first| {
-            let same = move |other: &&Deed| {
+            let same = move |other: &&UndoEntry| {
                 first.subject.holds(&other.subject)
                     && other.subject != first.subject
                     && (other.command, other.at) == (first.command, first.at)
                     && other.by.bare_name() == first.by.bare_name()
                     && match first.did {
-                        Did::Allowed => other.seq == first.seq,
-                        Did::Forgot => other.did == Did::Forgot,
+                        UndoKind::Allowed => other.seq == first.seq,
+                        UndoKind::Forgot => other.did == UndoKind::Forgot,
                         // Subjects that were undone together are restored together again.
-                        Did::Undid => other.did == Did::Undid,
+                        UndoKind::Undid => other.did == UndoKind::Undid,
                         _ => false,
                     }
                     && self.undoable(&other.subject).is_some()
@@ -66,14 +66,14 @@ impl Ledger {
             .is_none_or(|deed| !self.is_wide(deed))
     }
 
-    fn is_wide(&self, deed: &Deed) -> bool {
+    fn is_wide(&self, deed: &UndoEntry) -> bool {
         match deed.did {
-            Did::Allowed | Did::Unallowed | Did::Forgot => true,
-            Did::Undid => {
+            UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Forgot => true,
+            UndoKind::Undid => {
                 deed.exemption_before() != self.exemptions.of(&deed.subject)
                     || deed.before.forgotten() != self.forgotten(&deed.subject)
             }
-            Did::Banned | Did::Changed | Did::Lifted | Did::Annotated => false,
+            UndoKind::Banned | UndoKind::Changed | UndoKind::Lifted | UndoKind::Annotated => false,
         }
     }
 
@@ -94,10 +94,10 @@ impl Ledger {
         seq: Seq,
         event: &Event,
         subject: &Subject,
-        did: Did,
+        did: UndoKind,
         mut before: Before,
     ) {
-        if did == Did::Banned
+        if did == UndoKind::Banned
             && before
                 .ban
                 .take_if(|ban| !ban.is_in_force(event.at))
@@ -110,7 +110,7 @@ impl Ledger {
         }
         let now = self.current(subject).map(|ban| ban.id);
         let last = before.ban.as_ref().map(|ban| ban.id);
-        let deed = Deed {
+        let deed = UndoEntry {
             seq,
             at: event.at,
             by: Arc::new(event.actor.clone()),
@@ -157,7 +157,7 @@ impl Ledger {
             self.recent.end(EndedBan::of(stood.clone(), seq, event));
         }
         let trail = self.trail(subject).to_vec();
-        let dossier = Dossier {
+        let dossier = SubjectHistory {
             trail,
             ..dossier.map(|dossier| *dossier).unwrap_or_default()
         };

@@ -14,6 +14,8 @@ pub use crate::core::history::HistoryOrder;
 /// The input of [`propose`](super::propose). Logins are [`Signal`](crate::core::Signal)s instead, because they are
 /// counted first.
 #[derive(Debug, Clone, PartialEq, Eq)]
+// One at a time, made and matched: a box would only cost an allocation for each order.
+#[expect(clippy::large_enum_variant)]
 pub enum Intent {
     /// A person's order.
     Order(Order),

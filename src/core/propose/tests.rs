@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::core::actor::{Door, Role};
+use crate::core::actor::{EntryPoint, Role};
 use crate::core::event::Seq;
 use crate::core::ledger::{Effect, Verdict};
 use crate::core::term::Term;
@@ -34,7 +34,7 @@ impl World {
 
     fn order(&mut self, role: Role, subject: &str, what: Action) -> Ruling {
         let order = Order::new(
-            Actor::person("admin@example.org/x", role, Door::Chat),
+            Actor::person("admin@example.org/x", role, EntryPoint::Chat),
             Subject::parse(subject).unwrap(),
             what,
         )
@@ -311,7 +311,7 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
     };
     let order = |reason: &str| {
         Intent::Order(Order::new(
-            Actor::person("a@example.org", Role::Admin, Door::Chat),
+            Actor::person("a@example.org", Role::Admin, EntryPoint::Chat),
             Subject::parse("spam@example.org").unwrap(),
             Action::Ban(BanOrder::Impose {
                 term: None,
@@ -391,7 +391,7 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
         Event::decided(
             EventId([byte; 16]),
             Timestamp::parse(at).unwrap(),
-            Actor::person("old@example.org/x", Role::Moderator, Door::Chat),
+            Actor::person("old@example.org/x", Role::Moderator, EntryPoint::Chat),
             Subject::parse("a@b.c").unwrap(),
             Seq(77),
             change,

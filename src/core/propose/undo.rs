@@ -8,7 +8,7 @@ use crate::core::policy::Refusal;
 use crate::core::record::Ban;
 use crate::core::subject::Subject;
 use crate::core::term::Term;
-use crate::core::undo::{Deed, Did};
+use crate::core::undo::{UndoEntry, UndoKind};
 
 impl Case<'_> {
     /// `deed` is the place of the last change when the order was given; a later change is not undone.
@@ -28,14 +28,17 @@ impl Case<'_> {
         alone(Change::Undone)
     }
 
-    fn permits_undo(&self, deed: &Deed) -> Result<(), Refusal> {
+    fn permits_undo(&self, deed: &UndoEntry) -> Result<(), Refusal> {
         let (actor, subject) = (&self.order.actor, &self.order.subject);
         if actor.role < Role::Admin {
             let by = deed.by.bare_name();
             if by != actor.bare_name() {
                 return Err(Refusal::NotYourDeed(subject.clone(), by.to_owned()));
             }
-            let is_admins = matches!(deed.did, Did::Allowed | Did::Unallowed | Did::Forgot);
+            let is_admins = matches!(
+                deed.did,
+                UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Forgot
+            );
             if is_admins || matches!(subject, Subject::Network(_)) {
                 return Err(Refusal::NeedsRole(Role::Admin, "Undoing this"));
             }

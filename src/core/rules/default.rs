@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Counts, Growth, Key, Reach, Rule, Rules};
+use super::{Counts, Growth, Reach, Rule, RuleKey, Rules};
 use crate::core::tracker::Bounds;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ fn default_table() -> Vec<Rule> {
     vec![
         rule(
             "pair-failures",
-            Key::Pair,
+            RuleKey::Pair,
             Counts::Failures,
             5,
             MINUTE * 10,
@@ -58,7 +58,7 @@ fn default_table() -> Vec<Rule> {
         ),
         rule(
             "address-failures",
-            Key::Address,
+            RuleKey::Address,
             Counts::Failures,
             5,
             MINUTE * 10,
@@ -67,7 +67,7 @@ fn default_table() -> Vec<Rule> {
         ),
         rule(
             "address-spray",
-            Key::Address,
+            RuleKey::Address,
             Counts::Accounts,
             10,
             DAY,
@@ -76,7 +76,7 @@ fn default_table() -> Vec<Rule> {
         ),
         rule(
             "network-bad-addresses",
-            Key::Network,
+            RuleKey::Network,
             Counts::Addresses,
             20,
             DAY,
@@ -85,7 +85,7 @@ fn default_table() -> Vec<Rule> {
         ),
         rule(
             "account-networks",
-            Key::Account,
+            RuleKey::Account,
             Counts::Networks,
             10,
             HOUR,
@@ -94,7 +94,7 @@ fn default_table() -> Vec<Rule> {
         ),
         rule(
             "account-failures",
-            Key::Account,
+            RuleKey::Account,
             Counts::Failures,
             30,
             HOUR,

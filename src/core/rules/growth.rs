@@ -127,7 +127,7 @@ fn millis(millis: u128) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::rules::{Counts, Key, Rule};
+    use crate::core::rules::{Counts, Rule, RuleKey};
 
     const MINUTE: Duration = Duration::from_secs(60);
     const DAY: Duration = Duration::from_secs(86_400);
@@ -135,7 +135,7 @@ mod tests {
     fn rule(growth: Growth) -> Rule {
         Rule {
             name: "x".into(),
-            key: Key::Address,
+            key: RuleKey::Address,
             counts: Counts::Failures,
             limit: 5,
             window: MINUTE,

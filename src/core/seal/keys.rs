@@ -95,12 +95,12 @@ pub enum KeyringError {
 
 /// A key. Erased from memory when dropped, never printed.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct SealKey {
     pub(super) id: KeyId,
     bytes: Zeroizing<[u8; KEY_BYTES]>,
 }
 
-impl Key {
+impl SealKey {
     pub(super) fn hmac(&self) -> Hmac<Sha256> {
         Hmac::new_from_slice(self.bytes.as_slice())
             .expect("HMAC takes keys of any length (RFC 2104, 2)")
@@ -110,8 +110,8 @@ impl Key {
 /// The key that seals, and those that only verify. Never empty.
 #[derive(Clone)]
 pub struct Keyring {
-    pub(super) signing: Key,
-    retired: Vec<Key>,
+    pub(super) signing: SealKey,
+    retired: Vec<SealKey>,
 }
 
 impl Keyring {
@@ -121,7 +121,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`] with the line at fault.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<SealKey> = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let (number, line) = (number + 1, line.trim());
             if line.is_empty() || line.starts_with('#') {
@@ -157,7 +157,7 @@ impl Keyring {
         self.keys().map(|key| &key.id)
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SealKey> {
         std::iter::once(&self.signing).chain(&self.retired)
     }
 }
@@ -188,7 +188,7 @@ pub fn generate_key_line(id: &KeyId, random: &[u8; KEY_BYTES]) -> Zeroizing<Stri
     Zeroizing::new(format!("{id}:{}", key.as_str()))
 }
 
-fn parse_line(line: usize, text: &str) -> Result<Key, KeyringError> {
+fn parse_line(line: usize, text: &str) -> Result<SealKey, KeyringError> {
     let (id, key) = text.split_once(':').ok_or(KeyringError::NotAKey { line })?;
     let id = id
         .trim()
@@ -200,7 +200,7 @@ fn parse_line(line: usize, text: &str) -> Result<Key, KeyringError> {
         .map_err(|_| KeyringError::BadKey { line })?;
     let bytes = <[u8; KEY_BYTES]>::try_from(decoded.as_slice())
         .map_err(|_| KeyringError::BadKey { line })?;
-    Ok(Key {
+    Ok(SealKey {
         id,
         bytes: Zeroizing::new(bytes),
     })

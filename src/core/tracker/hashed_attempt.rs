@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::known;
-use super::secret::Secret;
-use crate::core::rules::{Key, Reach};
+use super::secret::HashSecret;
+use crate::core::rules::{Reach, RuleKey};
 use crate::core::subject::{Account, Subject};
 
 /// The account and source of a login attempt, and what is already known about them.
@@ -41,17 +41,17 @@ impl<'a> LoginOrigin<'a> {
     }
 
     /// The subject that a rule with this key bans; `None` if the attempt does not name it.
-    pub(in crate::core) fn subject(&self, key: Key) -> Option<Subject> {
+    pub(in crate::core) fn subject(&self, key: RuleKey) -> Option<Subject> {
         Some(match key {
-            Key::Address => Subject::network(self.source?),
-            Key::Network => Subject::network(self.network?),
-            Key::Account => Subject::Guard(self.account?.clone()),
-            Key::Pair => Subject::Pair(self.account?.clone(), self.source?),
+            RuleKey::Address => Subject::network(self.source?),
+            RuleKey::Network => Subject::network(self.network?),
+            RuleKey::Account => Subject::Guard(self.account?.clone()),
+            RuleKey::Pair => Subject::Pair(self.account?.clone(), self.source?),
         })
     }
 
     /// The attempt with every name hashed.
-    pub(super) fn trace(&self, secret: &Secret, at: u64) -> HashedAttempt {
+    pub(super) fn trace(&self, secret: &HashSecret, at: u64) -> HashedAttempt {
         let account = self.account.map_or(0, |account| secret.account(account));
         let source = self.source.map_or(0, |net| secret.net(net));
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -91,12 +91,12 @@ impl HashedAttempt {
     }
 
     /// The hash for a key; 0 if the attempt has none.
-    pub(super) fn key(&self, key: Key) -> u64 {
+    pub(super) fn key(&self, key: RuleKey) -> u64 {
         match key {
-            Key::Address => self.source,
-            Key::Network => self.network,
-            Key::Account => self.account,
-            Key::Pair => self.pair,
+            RuleKey::Address => self.source,
+            RuleKey::Network => self.network,
+            RuleKey::Account => self.account,
+            RuleKey::Pair => self.pair,
         }
     }
 }

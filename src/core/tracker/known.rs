@@ -5,18 +5,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::table::{Row, Table};
+use super::table::{Table, TableRow};
 
 /// When an account last logged in from a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct LastLogin {
     /// The source's first address, as two words: it keeps the row at 32 bytes.
     home: [u64; 2],
     /// Time of the login, in the tracker's milliseconds.
     pub(super) at: u64,
 }
 
-impl Row for Seen {
+impl TableRow for LastLogin {
     fn danger(&self) -> u64 {
         self.at
     }
@@ -25,7 +25,7 @@ impl Row for Seen {
 /// Successful logins.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) table: Table<Seen>,
+    pub(super) table: Table<LastLogin>,
     /// Number of accounts with a login from a source, by the first address of the source.
     homes: BTreeMap<u128, u32>,
     /// How long a login counts, in milliseconds.
@@ -50,11 +50,11 @@ impl Known {
         let oldest = at.saturating_sub(self.lasts);
         let homes = &mut self.homes;
         *homes.entry(home).or_default() += 1;
-        let seen = Seen {
+        let seen = LastLogin {
             home: [(home >> 64) as u64, home as u64],
             at,
         };
-        let gone = |seen: Seen| leave(homes, seen.home());
+        let gone = |seen: LastLogin| leave(homes, seen.home());
         self.table.add(pair, seen, |seen| seen.at < oldest, gone);
     }
 
@@ -92,7 +92,7 @@ fn leave(homes: &mut BTreeMap<u128, u32>, home: u128) {
     }
 }
 
-impl Seen {
+impl LastLogin {
     pub(super) fn home(&self) -> u128 {
         u128::from(self.home[0]) << 64 | u128::from(self.home[1])
     }

@@ -24,17 +24,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::rules::{Counts, Key, Rule, Rules};
+use super::rules::{Counts, Rule, RuleKey, Rules};
 use super::subject::Account;
 use super::time::Timestamp;
 use hashed_attempt::{BY_HAND, KNOWN, SHARED, SUCCESS, UNKNOWN};
 use known::Known;
-use secret::Secret;
+use secret::HashSecret;
 use stamps::{FailureStamp, FailureStamps, INSIDE, LAST};
-use table::{Row, Table};
+use table::{Table, TableRow};
 
 pub(super) use hashed_attempt::{HashedAttempt, LoginOrigin};
-pub use snapshot::{BadSnapshot, Recent, Whole};
+pub use snapshot::{BadCounters, CountersInPieces, UnsavedOutcomes};
 
 /// The most that a tracker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ enum Tells {
 
 #[derive(Debug, Clone)]
 struct Series {
-    key: Key,
+    key: RuleKey,
     tells: Tells,
     /// The highest limit of its rules; more stamps are not kept.
     cap: usize,
@@ -122,7 +122,7 @@ impl Series {
 pub struct Tracker {
     rules: Arc<Rules>,
     bounds: Bounds,
-    secret: Secret,
+    secret: HashSecret,
     /// The time in the middle of the range that a stamp can express, in Unix milliseconds.
     base: i64,
     series: Vec<Series>,
@@ -132,7 +132,7 @@ pub struct Tracker {
     known: Known,
     /// Counter that gives every failure without a name a different tag.
     serial: u64,
-    journal: snapshot::Journal,
+    journal: snapshot::OutcomeLog,
 }
 
 impl Tracker {
@@ -142,13 +142,13 @@ impl Tracker {
             known: Known::new(bounds.known, 0),
             rules: Arc::clone(&rules),
             bounds,
-            secret: Secret::new(secret),
+            secret: HashSecret::new(secret),
             base: now.as_millis(),
             series: Vec::new(),
             routes: Vec::new(),
             pairs_answer: false,
             serial: 0,
-            journal: snapshot::Journal::default(),
+            journal: snapshot::OutcomeLog::default(),
         };
         tracker.lay_out(rules);
         tracker
@@ -185,7 +185,7 @@ impl Tracker {
             let series = &mut self.series[at];
             series.cap = series.cap.max(rule.limit as usize);
             series.span = series.span.max(whole_millis(rule.window));
-            if rule.key == Key::Pair {
+            if rule.key == RuleKey::Pair {
                 // The newest stamp of a pair also decides whether a failure is a repeat.
                 series.span = series.span.max(whole_millis(rules.quiet));
             }
@@ -198,7 +198,9 @@ impl Tracker {
     fn tells(&self, rule: &Rule) -> Tells {
         match rule.counts {
             // Without repeats, an address has one stamp per account, so both ways of counting share a series.
-            Counts::Failures if rule.key == Key::Address && self.pairs_answer => Tells::Accounts,
+            Counts::Failures if rule.key == RuleKey::Address && self.pairs_answer => {
+                Tells::Accounts
+            }
             Counts::Failures => Tells::Each,
             Counts::Accounts => Tells::Accounts,
             Counts::Addresses => Tells::Addresses,
@@ -282,12 +284,12 @@ impl Tracker {
         for series in &mut self.series {
             // The names that distinguish the stamps of this account or this source.
             let (key, hash) = match (series.key, series.tells) {
-                (Key::Pair, _) => (pair, None),
-                (Key::Address, _) => (trace.source, Some(trace.account)),
-                (Key::Account, Tells::Networks) => (trace.account, Some(trace.network)),
-                (Key::Account, _) => (trace.account, Some(trace.source)),
+                (RuleKey::Pair, _) => (pair, None),
+                (RuleKey::Address, _) => (trace.source, Some(trace.account)),
+                (RuleKey::Account, Tells::Networks) => (trace.account, Some(trace.network)),
+                (RuleKey::Account, _) => (trace.account, Some(trace.source)),
                 // Stamps of a network may belong to other accounts, so they stay.
-                (Key::Network, _) => continue,
+                (RuleKey::Network, _) => continue,
             };
             series.table.change(key, |stamps| match hash {
                 None => stamps.keep(|_| false),
@@ -305,25 +307,28 @@ impl Tracker {
         let repeated = self.pairs_answer && self.is_repeated(trace);
         for series in &mut self.series {
             let skip = match series.key {
-                Key::Pair => false,
-                Key::Address => only_pair || repeated,
-                Key::Network => only_pair || has(SHARED),
-                Key::Account => only_pair,
+                RuleKey::Pair => false,
+                RuleKey::Address => only_pair || repeated,
+                RuleKey::Network => only_pair || has(SHARED),
+                RuleKey::Account => only_pair,
             };
             let key = trace.key(series.key);
             if skip || key == 0 {
                 continue;
             }
             let told = match (series.tells, series.key) {
-                (Tells::Each, Key::Pair) => 1,
-                (Tells::Each, Key::Account) | (Tells::Addresses, _) => trace.source,
+                (Tells::Each, RuleKey::Pair) => 1,
+                (Tells::Each, RuleKey::Account) | (Tells::Addresses, _) => trace.source,
                 (Tells::Each, _) | (Tells::Accounts, _) => trace.account,
                 (Tells::Networks, _) => trace.network,
             };
             let told = match told {
                 // A failure without an account is counted as a separate one. A failure without an address does not
                 // count as coming from one more address.
-                0 if has(BY_HAND) || series.tells == Tells::Each || series.key == Key::Address => {
+                0 if has(BY_HAND)
+                    || series.tells == Tells::Each
+                    || series.key == RuleKey::Address =>
+                {
                     self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
                     self.serial >> 13 | 1
                 }
@@ -331,8 +336,8 @@ impl Tracker {
                 told => told,
             };
             // Repeats after a pause count again as failures of an address.
-            let alike_count =
-                series.tells == Tells::Each || (series.key == Key::Address && self.pairs_answer);
+            let alike_count = series.tells == Tells::Each
+                || (series.key == RuleKey::Address && self.pairs_answer);
             series.add(
                 key,
                 FailureStamp::new(trace.at, has(UNKNOWN), told),
@@ -351,7 +356,7 @@ impl Tracker {
             && self
                 .series
                 .iter()
-                .filter(|series| series.key == Key::Pair)
+                .filter(|series| series.key == RuleKey::Pair)
                 .any(|series| {
                     let newest = series.table.get(pair).map_or(0, FailureStamps::newest);
                     newest != 0 && trace.at <= newest.saturating_add(quiet)
@@ -433,7 +438,7 @@ impl Tracker {
     /// How full each table is.
     pub fn fill(&self) -> Vec<Fill> {
         let series = self.series.iter().map(|series| {
-            let name = Key::NAMES.iter().find(|(_, key)| *key == series.key);
+            let name = RuleKey::NAMES.iter().find(|(_, key)| *key == series.key);
             Fill {
                 what: name.map_or("", |(name, _)| name),
                 keys: series.table.len(),

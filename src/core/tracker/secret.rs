@@ -10,14 +10,14 @@ use crate::core::subject::Account;
 
 /// A random secret and the hashes made with it; no name hashes to 0.
 #[derive(Clone, Copy)]
-pub(super) struct Secret {
+pub(super) struct HashSecret {
     keys: [u64; 2],
 }
 
-impl Secret {
+impl HashSecret {
     pub(super) fn new(secret: [u8; 16]) -> Self {
         let (low, high) = SipHasher13::new_with_key(&secret).keys();
-        Secret { keys: [low, high] }
+        HashSecret { keys: [low, high] }
     }
 
     pub(super) fn bytes(&self) -> [u8; 16] {
@@ -57,7 +57,7 @@ impl Secret {
 
 const NOT_ZERO: u64 = 1 << 63;
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for HashSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }

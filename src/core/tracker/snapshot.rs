@@ -9,9 +9,9 @@
 use std::sync::Arc;
 
 use super::stamps::{FailureStamp, FailureStamps};
-use super::table::Row;
+use super::table::TableRow;
 use super::{Bounds, HashedAttempt, SUCCESS, Tells, Tracker};
-use crate::core::rules::{Key, Rules};
+use crate::core::rules::{RuleKey, Rules};
 use crate::core::time::Timestamp;
 
 const WHOLE: &[u8; 4] = b"PTW2";
@@ -23,12 +23,12 @@ const FAR: u64 = 1 << 38;
 
 /// Outcomes since the last time the tracker was saved.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Journal {
+pub(super) struct OutcomeLog {
     traces: Vec<HashedAttempt>,
     overflowed: bool,
 }
 
-impl Journal {
+impl OutcomeLog {
     pub(super) fn push(&mut self, trace: HashedAttempt) {
         if self.traces.len() < JOURNAL {
             self.traces.push(trace);
@@ -43,9 +43,9 @@ impl Journal {
 /// Each table is written from its last row to its first. When a row is evicted, the last row takes its place, so that
 /// one may be written twice. No row is left out, and of two copies the first one read counts.
 #[derive(Debug)]
-pub struct Whole {
+pub struct CountersInPieces {
     bytes: Vec<u8>,
-    series: Vec<(Key, Tells)>,
+    series: Vec<(RuleKey, Tells)>,
     /// Index of the table being written: the series first, then the successful logins.
     at: usize,
     /// Rows of the table that are still to be written; `None`: the table has not been begun.
@@ -56,7 +56,7 @@ pub struct Whole {
     count: u32,
 }
 
-impl Whole {
+impl CountersInPieces {
     /// Appends the rows of a piece from [`Tracker::next_piece`].
     pub fn add(&mut self, rows: &[u8]) {
         self.bytes.extend_from_slice(rows);
@@ -102,7 +102,7 @@ impl Whole {
 
 /// The outcomes to save since the last time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recent {
+pub enum UnsavedOutcomes {
     /// Nothing.
     Nothing,
     /// A part, to be kept after the last whole and its parts.
@@ -114,7 +114,7 @@ pub enum Recent {
 /// Bytes that are no snapshot. Counters and known logins start empty then; bans are not affected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the saved counters are damaged or from another version: {0}")]
-pub struct BadSnapshot(&'static str);
+pub struct BadCounters(&'static str);
 
 impl Tracker {
     /// The whole state as bytes. Parts saved before it do not belong to it.
@@ -131,15 +131,15 @@ impl Tracker {
     ///
     /// A row is written as it is when its piece is taken. An outcome between two pieces is in the next part and may be in
     /// a later piece too. So after a restart such a failure may count twice, but none is lost.
-    pub fn begin_whole(&mut self) -> Whole {
-        self.journal = Journal::default();
+    pub fn begin_whole(&mut self) -> CountersInPieces {
+        self.journal = OutcomeLog::default();
         let mut bytes = Vec::new();
         bytes.extend_from_slice(WHOLE);
         bytes.extend_from_slice(&self.secret.bytes());
         bytes.extend_from_slice(&self.base.to_be_bytes());
         bytes.extend_from_slice(&self.serial.to_be_bytes());
         bytes.push(self.series.len() as u8);
-        Whole {
+        CountersInPieces {
             bytes,
             series: self
                 .series
@@ -153,8 +153,8 @@ impl Tracker {
         }
     }
 
-    /// The next rows of a whole, at most `most`, to be passed to [`Whole::add`]; `None`: it is complete.
-    pub fn next_piece(&self, whole: &mut Whole, most: usize) -> Option<Vec<u8>> {
+    /// The next rows of a whole, at most `most`, to be passed to [`CountersInPieces::add`]; `None`: it is complete.
+    pub fn next_piece(&self, whole: &mut CountersInPieces, most: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         if let Some(&(key, tells)) = whole.series.get(whole.at) {
             if whole.left.is_none() {
@@ -191,13 +191,13 @@ impl Tracker {
     }
 
     /// The outcomes since the last [`Tracker::save`] or `save_recent`, as bytes. Cheap even for a large tracker.
-    pub fn save_recent(&mut self) -> Recent {
+    pub fn save_recent(&mut self) -> UnsavedOutcomes {
         if self.journal.overflowed {
-            return Recent::TooMuch;
+            return UnsavedOutcomes::TooMuch;
         }
         let traces = std::mem::take(&mut self.journal.traces);
         if traces.is_empty() {
-            return Recent::Nothing;
+            return UnsavedOutcomes::Nothing;
         }
         let mut bytes = Vec::with_capacity(traces.len() * 49 + 32);
         bytes.extend_from_slice(PART);
@@ -217,7 +217,7 @@ impl Tracker {
             bytes.extend_from_slice(&trace.at.to_be_bytes());
             bytes.push(trace.flags);
         }
-        Recent::Part(bytes)
+        UnsavedOutcomes::Part(bytes)
     }
 
     /// Reports that the last part could not be stored; the next save is then a whole.
@@ -228,21 +228,21 @@ impl Tracker {
     /// Restores a whole and the parts after it, in order. Series that no rule needs any more are dropped.
     ///
     /// # Errors
-    /// [`BadSnapshot`] when the whole is damaged or of another version. Damaged parts end the
+    /// [`BadCounters`] when the whole is damaged or of another version. Damaged parts end the
     /// reading; what came before them counts.
     pub fn restore(
         parts: &[Vec<u8>],
         rules: Arc<Rules>,
         bounds: Bounds,
         now: Timestamp,
-    ) -> Result<Tracker, BadSnapshot> {
-        let (whole, parts) = parts.split_first().ok_or(BadSnapshot("there is nothing"))?;
+    ) -> Result<Tracker, BadCounters> {
+        let (whole, parts) = parts.split_first().ok_or(BadCounters("there is nothing"))?;
         let mut from = opened(whole, WHOLE)?;
         let secret: [u8; 16] = from.take()?;
         let base = i64::from_be_bytes(from.take()?);
         let serial = u64::from_be_bytes(from.take()?);
         if base.abs_diff(now.as_millis()) > FAR {
-            return Err(BadSnapshot("its clock is years away from this one"));
+            return Err(BadCounters("its clock is years away from this one"));
         }
         let mut tracker = Tracker::new(rules, bounds, secret, Timestamp::from_millis(base));
         tracker.base = base;
@@ -264,7 +264,7 @@ impl Tracker {
         Ok(tracker)
     }
 
-    fn restore_lane(&mut self, from: &mut Reader<'_>, now: Timestamp) -> Result<(), BadSnapshot> {
+    fn restore_lane(&mut self, from: &mut Reader<'_>, now: Timestamp) -> Result<(), BadCounters> {
         let [key, tells] = from.take()?;
         let same =
             |series: &&mut super::Series| series.key as u8 == key && series.tells as u8 == tells;
@@ -289,7 +289,7 @@ impl Tracker {
         Ok(())
     }
 
-    fn restore_part(&mut self, part: &[u8]) -> Result<(), BadSnapshot> {
+    fn restore_part(&mut self, part: &[u8]) -> Result<(), BadCounters> {
         let mut from = opened(part, PART)?;
         let ours = (self.secret.token(), self.base);
         let theirs = (
@@ -297,7 +297,7 @@ impl Tracker {
             i64::from_be_bytes(from.take()?),
         );
         if ours != theirs {
-            return Err(BadSnapshot("a part of another whole"));
+            return Err(BadCounters("a part of another whole"));
         }
         for _ in 0..u32::from_be_bytes(from.take()?) {
             let account = u64::from_be_bytes(from.take()?);
@@ -317,28 +317,28 @@ impl Tracker {
     }
 }
 
-fn opened<'a>(bytes: &'a [u8], magic: &[u8; 4]) -> Result<Reader<'a>, BadSnapshot> {
+fn opened<'a>(bytes: &'a [u8], magic: &[u8; 4]) -> Result<Reader<'a>, BadCounters> {
     let mut from = Reader(bytes);
     match &from.take::<4>()? == magic {
         true => Ok(from),
-        false => Err(BadSnapshot("its version is another one")),
+        false => Err(BadCounters("its version is another one")),
     }
 }
 
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], BadSnapshot> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], BadCounters> {
         let (taken, rest) = self
             .0
             .split_first_chunk::<N>()
-            .ok_or(BadSnapshot("it is too short"))?;
+            .ok_or(BadCounters("it is too short"))?;
         self.0 = rest;
         Ok(*taken)
     }
 }
 
 const _: () = assert!(
-    Tells::Networks as u8 == 3 && Key::Pair as u8 == 3,
+    Tells::Networks as u8 == 3 && RuleKey::Pair as u8 == 3,
     "numbers in snapshots"
 );

@@ -1,6 +1,6 @@
 //! The failures of one key, one 64-bit word each: the time, and a tag of the name it counts by.
 
-use super::table::Row;
+use super::table::TableRow;
 
 /// 40 bits of milliseconds, one bit for an account that does not exist, and 23 bits of a hash (of the account, the
 /// address or the network). The time comes first, so stamps sort by it.
@@ -185,7 +185,7 @@ impl FailureStamps {
     }
 }
 
-impl Row for FailureStamps {
+impl TableRow for FailureStamps {
     /// Ordered by the number of stamps, then by the newest one.
     fn danger(&self) -> u64 {
         (self.all().len() as u64) << 48 | self.newest()

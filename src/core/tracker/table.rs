@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 /// The value of a row.
-pub(super) trait Row {
+pub(super) trait TableRow {
     /// The row with the lowest danger is evicted first.
     fn danger(&self) -> u64;
     /// Whether no row can be less dangerous, so that the search for a victim may stop here.
@@ -43,7 +43,7 @@ pub(super) struct Table<R> {
     pub(super) evicted: u64,
 }
 
-impl<R: Row> Table<R> {
+impl<R: TableRow> Table<R> {
     pub(super) fn new(most: usize) -> Self {
         Table {
             index: HashTable::new(),
@@ -222,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    impl Row for u64 {
+    impl TableRow for u64 {
         fn danger(&self) -> u64 {
             *self
         }

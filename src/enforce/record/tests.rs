@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
-use crate::core::{Actor, BanId, Door, Origin, Role, Seq, Subject};
+use crate::core::{Actor, BanId, EntryPoint, Origin, Role, Seq, Subject};
 use crate::enforce::native_hash::native_hash;
 use crate::xmpp::payload::text_of;
 
@@ -25,7 +25,7 @@ fn ban() -> Ban {
         id: BanId(17),
         subject: Subject::Account(alice()),
         reason: "spam & <eggs>\n\u{1}".into(),
-        by: Actor::person("admin@localhost/phone", Role::Admin, Door::Chat),
+        by: Actor::person("admin@localhost/phone", Role::Admin, EntryPoint::Chat),
         origin: Origin::Manual,
         since: Timestamp::from_millis(1_795_320_000_123),
         until: Timestamp::parse("2030-01-01T12:00:00Z"),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
-use crate::core::{Actor, Ban, BanId, Door, Origin, Role, Seq, Subject, Timestamp};
+use crate::core::{Actor, Ban, BanId, EntryPoint, Origin, Role, Seq, Subject, Timestamp};
 use crate::enforce::native_hash::native_hash;
 use crate::enforce::privilege::NS_PRIVILEGE;
 use crate::enforce::record::{BanRecord, NS_BANNED};
@@ -100,7 +100,7 @@ fn ban(whom: &str) -> Ban {
         id: BanId(17),
         subject: Subject::parse(whom).unwrap(),
         reason: "spam".into(),
-        by: Actor::person("admin@localhost/x", Role::Admin, Door::Chat),
+        by: Actor::person("admin@localhost/x", Role::Admin, EntryPoint::Chat),
         origin: Origin::Manual,
         since: Timestamp::from_millis(1_795_320_000_000),
         until: None,
@@ -451,7 +451,7 @@ async fn without_rights_nothing_is_enforced_and_both_remedies_are_shown() {
             && standing.gaps[0].remedy.contains("privileged_entities")
     );
     server.link_down();
-    assert_eq!(*server.standing().borrow().clone(), Standing::default());
+    assert_eq!(*server.standing().borrow().clone(), Enforcement::default());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use crate::command::{self, Context, Kind, Spec, phrases};
 use crate::core::Role;
 use crate::front::sessions::Session;
 use crate::front::text;
-use crate::xmpp::payload::command::{self as wire, Action, NoteKind, Status};
+use crate::xmpp::payload::command::{self as wire, CommandAction, NoteKind, Status};
 use crate::xmpp::payload::form::{self, Body, Form, Purpose};
 
 pub(super) fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::FormField> {
@@ -140,7 +140,7 @@ pub(super) fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wi
         node: session.spec.name.to_owned(),
         session: session.id.clone(),
         status: Status::Executing,
-        actions: &[Action::Next],
+        actions: &[CommandAction::Next],
         note: Some((NoteKind::Info, form::run_on(&lines))),
         form: Some(Form {
             purpose: Purpose::Form,

@@ -34,7 +34,7 @@ use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
 use crate::engine::Engine;
 use crate::gate::notices::{News, Notification, NotificationFeed};
-use crate::gate::ports::Standing;
+use crate::gate::ports::Enforcement;
 use crate::xmpp::payload::hints;
 use crate::xmpp::wire::Wire;
 use render::NoticeText;
@@ -309,7 +309,7 @@ pub async fn run(
     notices: Arc<Notices>,
     gate: Arc<Engine>,
     mut hearing: NotificationFeed,
-    mut standing: watch::Receiver<Arc<Standing>>,
+    mut standing: watch::Receiver<Arc<Enforcement>>,
     wire: Wire,
     stop: CancellationToken,
 ) {

@@ -128,7 +128,7 @@ fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timest
                 Origin::Manual | Origin::Imported => text::notice_ban(ban, now),
             });
             let is_servers = ban.origin == Origin::Server;
-            if !is_servers && (!by_rule || event.actor.door != crate::core::Door::Hook) {
+            if !is_servers && (!by_rule || event.actor.door != crate::core::EntryPoint::Hook) {
                 lines.push(text::notice_by(event));
             }
             let evidence = event.personal.evidence.as_deref();
@@ -192,7 +192,7 @@ pub(super) fn sum(topic: Topic, tally: &Digest, now: Timestamp) -> Vec<String> {
             Group::Other => (None, None),
         };
         let networks = count.networks.len();
-        text::notice_sum(text::Counted {
+        text::notice_sum(text::CountedNews {
             topic,
             rule,
             by,

@@ -9,7 +9,7 @@ use crate::core::{
     Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
     Timestamp, Topic,
 };
-use crate::gate::ports::{Finding, Found, Gap, Task};
+use crate::gate::ports::{Finding, Gap, RecordState, Task};
 
 /// In front of news that could not be told when they were new.
 pub(super) fn notice_late(at: Timestamp) -> String {
@@ -143,13 +143,13 @@ pub(super) fn notice_found(finding: &Finding) -> String {
         found,
     } = finding;
     let what = match found {
-        Found::Nothing => "had been emptied, most likely by its owner",
-        Found::Older => "had been put back to an older one, most likely by its owner",
-        Found::Changed => "had been changed, most likely by its owner",
-        Found::Forged => {
+        RecordState::Nothing => "had been emptied, most likely by its owner",
+        RecordState::Older => "had been put back to an older one, most likely by its owner",
+        RecordState::Changed => "had been changed, most likely by its owner",
+        RecordState::Forged => {
             "had been forged, most likely by its owner; or a seal key was removed too early"
         }
-        Found::Other => "had been replaced by something else, most likely by its owner",
+        RecordState::Other => "had been replaced by something else, most likely by its owner",
     };
     let whose = match ban {
         Some(id) => format!("The ban record of {account} ({id})"),
@@ -202,7 +202,7 @@ pub(super) fn notice_room(room: &str, why: Option<&str>) -> String {
 
 /// What is counted: of which topic, by whom or which rule, how often, in how many networks, in which time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Counted<'a> {
+pub(super) struct CountedNews<'a> {
     /// The topic.
     pub(super) topic: Topic,
     /// The rule.
@@ -220,8 +220,8 @@ pub(super) struct Counted<'a> {
 }
 
 /// `41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures`
-pub(super) fn notice_sum(counted: Counted<'_>) -> String {
-    let Counted {
+pub(super) fn notice_sum(counted: CountedNews<'_>) -> String {
+    let CountedNews {
         topic,
         rule,
         by,
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_storm_is_one_line_that_says_how_to_see_it_all() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
-        let counted = Counted {
+        let counted = CountedNews {
             topic: Topic::Bans,
             rule: Some("pair-failures"),
             by: None,
@@ -361,7 +361,7 @@ mod tests {
             crate::command::phrases::plain(&notice_sum(counted)),
             "41 more bans by the rule pair-failures from 3 networks in 10 minutes: list rule:pair-failures"
         );
-        let one = Counted {
+        let one = CountedNews {
             topic: Topic::Ends,
             rule: None,
             number: 1,

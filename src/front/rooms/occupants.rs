@@ -14,11 +14,11 @@ pub const OCCUPANTS: usize = 2_000;
 
 /// Who is in a room, by nick, without ourselves.
 #[derive(Debug, Default)]
-pub(super) struct Occupants(HashMap<String, Occupant>);
+pub(super) struct Occupants(HashMap<String, RoomOccupant>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Occupant {
+pub(super) struct RoomOccupant {
     /// Who it really is, if the room lets us see it.
     pub(super) jid: Option<Jid>,
     pub(super) affiliation: Affiliation,
@@ -28,7 +28,7 @@ impl Occupants {
     /// Somebody came in, or is something else now.
     pub(super) fn put(&mut self, nick: &str, told: &UserStatus) {
         if self.0.len() < OCCUPANTS || self.0.contains_key(nick) {
-            let occupant = Occupant {
+            let occupant = RoomOccupant {
                 jid: told.jid.clone(),
                 affiliation: told.affiliation,
             };
@@ -41,7 +41,7 @@ impl Occupants {
         self.0.remove(nick);
     }
 
-    pub(super) fn find(&self, nick: &str) -> Option<&Occupant> {
+    pub(super) fn find(&self, nick: &str) -> Option<&RoomOccupant> {
         self.0.get(nick)
     }
 
@@ -68,7 +68,7 @@ impl Occupants {
 
     /// How many hide who they are.
     pub(super) fn faceless(&self) -> usize {
-        let hidden = |one: &&Occupant| one.jid.is_none();
+        let hidden = |one: &&RoomOccupant| one.jid.is_none();
         self.0.values().filter(hidden).count()
     }
 }

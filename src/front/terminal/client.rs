@@ -8,8 +8,8 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::lines::{self, Cut};
-use super::wire::{Answer, Line, Progress, Question, VERSION};
+use super::lines::{self, LineError};
+use super::wire::{Question, RemoteAnswer, RemoteProgress, VERSION, WireLine};
 use super::{BEAT, SOCKET};
 
 /// The longest line of an answer, in bytes.
@@ -51,9 +51,9 @@ impl Client {
     pub async fn ask(
         &mut self,
         question: &Question,
-        mut progress: impl FnMut(Progress),
-    ) -> io::Result<Answer> {
-        let mut bytes = serde_json::to_vec(&Line {
+        mut progress: impl FnMut(RemoteProgress),
+    ) -> io::Result<RemoteAnswer> {
+        let mut bytes = serde_json::to_vec(&WireLine {
             v: VERSION,
             said: question,
         })?;
@@ -64,13 +64,13 @@ impl Client {
             let line = lines::read(&mut self.lines, LONGEST_ANSWER);
             let line = match tokio::time::timeout(PATIENCE, line).await? {
                 Ok(line) => line.ok_or(io::ErrorKind::UnexpectedEof)?,
-                Err(Cut::Io(why)) => return Err(why),
-                Err(Cut::TooLong) => return Err(io::ErrorKind::FileTooLarge.into()),
+                Err(LineError::Io(why)) => return Err(why),
+                Err(LineError::TooLong) => return Err(io::ErrorKind::FileTooLarge.into()),
             };
-            let line: Line<Answer> = serde_json::from_slice(&line)?;
+            let line: WireLine<RemoteAnswer> = serde_json::from_slice(&line)?;
             match line.said {
                 _ if line.v != VERSION => return Err(io::ErrorKind::Unsupported.into()),
-                Answer::Progress(how_far) => progress(how_far),
+                RemoteAnswer::Progress(how_far) => progress(how_far),
                 answer => return Ok(answer),
             }
         }

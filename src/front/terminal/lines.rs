@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// Why there is no line.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(super) enum LineError {
     /// It is longer than it may be. What follows cannot be read: nobody knows where it begins.
     TooLong,
     /// The other side is gone.
@@ -18,20 +18,20 @@ pub(super) enum Cut {
 pub(super) async fn read(
     from: &mut (impl AsyncBufRead + Unpin),
     longest: usize,
-) -> Result<Option<Vec<u8>>, Cut> {
+) -> Result<Option<Vec<u8>>, LineError> {
     let mut line = Vec::new();
     let most = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(1);
     let mut bounded = from.take(most);
     bounded
         .read_until(b'\n', &mut line)
         .await
-        .map_err(Cut::Io)?;
+        .map_err(LineError::Io)?;
     if line.last() == Some(&b'\n') {
         line.pop();
     } else if line.is_empty() {
         return Ok(None);
     } else if line.len() > longest {
-        return Err(Cut::TooLong);
+        return Err(LineError::TooLong);
     }
     Ok(Some(line))
 }
@@ -51,6 +51,6 @@ mod tests {
         assert_eq!(next().await.unwrap(), b"last");
         assert_eq!(next().await, None);
         let mut text: &[u8] = b"lasts\nx\n";
-        assert!(matches!(read(&mut text, 4).await, Err(Cut::TooLong)));
+        assert!(matches!(read(&mut text, 4).await, Err(LineError::TooLong)));
     }
 }

@@ -30,14 +30,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::{BareJid, ResourcePart};
 
-use self::lines::Cut;
-use self::wire::{Answer, Export, Exported, Import, Line, Outcome, Progress, Question, VERSION};
+use self::lines::LineError;
+use self::wire::{
+    Export, Exported, Import, Question, RemoteAnswer, RemoteOutcome, RemoteProgress, VERSION,
+    WireLine,
+};
 use super::line;
 use crate::command::parts::{facts, subjects};
 use crate::command::{self, Call, Caller, Context, Reference, Values, phrases};
-use crate::core::{CommandId, Door, Rights, Role};
+use crate::core::{CommandId, EntryPoint, Rights, Role};
 use crate::exchange::export::export_piece;
-use crate::exchange::import::{Importer, Tally, import_all};
+use crate::exchange::import::{ImportTally, Importer, import_all};
 use crate::exchange::{self, Format, Reading};
 use crate::gate::clock::fresh_command;
 
@@ -122,13 +125,13 @@ pub async fn serve(
 
 /// One sentence, if there is room for it without waiting.
 fn send_away(stream: &UnixStream, sentence: String) {
-    if let Ok(bytes) = bytes(Answer::Wrong(sentence)) {
+    if let Ok(bytes) = bytes(RemoteAnswer::Wrong(sentence)) {
         let _ = stream.try_write(&bytes);
     }
 }
 
-fn bytes(said: Answer) -> io::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec(&Line { v: VERSION, said })?;
+fn bytes(said: RemoteAnswer) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(&WireLine { v: VERSION, said })?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -161,7 +164,7 @@ async fn talk(
     let (lines, out) = stream.into_split();
     // A large file comes in many questions of one talk, and is one command all the same.
     let mut importer = Importer {
-        actor: caller.actor_for_self(Door::Terminal),
+        actor: caller.actor_for_self(EntryPoint::Terminal),
         command: fresh_command().ok(),
     };
     let mut talk = Talk {
@@ -177,15 +180,15 @@ async fn talk(
         let line = match line {
             Ok(None) => return Ok(()),
             Ok(Some(line)) => line,
-            Err(Cut::Io(why)) => return Err(why),
-            Err(Cut::TooLong) => {
+            Err(LineError::Io(why)) => return Err(why),
+            Err(LineError::TooLong) => {
                 return talk
-                    .say(Answer::Wrong(text::line_too_long(LONGEST_QUESTION)))
+                    .say(RemoteAnswer::Wrong(text::line_too_long(LONGEST_QUESTION)))
                     .await;
             }
         };
         match read(&line) {
-            Err(sentence) => talk.say(Answer::Wrong(sentence)).await?,
+            Err(sentence) => talk.say(RemoteAnswer::Wrong(sentence)).await?,
             Ok(question) => {
                 if matches!(&question, Question::Call(call) if !call.goes_on) {
                     importer.command = fresh_command().ok();
@@ -199,15 +202,15 @@ async fn talk(
 /// The question of a line, or a sentence about what is wrong with it.
 fn read(line: &[u8]) -> Result<Question, String> {
     #[derive(serde::Deserialize)]
-    struct Version {
+    struct ProtocolVersion {
         v: u32,
     }
     match serde_json::from_slice(line) {
-        Ok(Version { v: VERSION }) => {}
-        Ok(Version { v }) => return Err(text::other_version(v, VERSION)),
+        Ok(ProtocolVersion { v: VERSION }) => {}
+        Ok(ProtocolVersion { v }) => return Err(text::other_version(v, VERSION)),
         Err(why) => return Err(text::no_question(&why)),
     }
-    let line: Line<Question> =
+    let line: WireLine<Question> =
         serde_json::from_slice(line).map_err(|why| text::no_question(&why))?;
     Ok(line.said)
 }
@@ -232,7 +235,7 @@ impl Talk {
         let work =
             AssertUnwindSafe(answer(question, caller, importer, context, tell)).catch_unwind();
         let mut work = std::pin::pin!(work);
-        let mut how_far = Progress::default();
+        let mut how_far = RemoteProgress::default();
         let mut heard = Ok(());
         let answer = loop {
             tokio::select! {
@@ -241,7 +244,7 @@ impl Talk {
                 () = tokio::time::sleep(BEAT) => {}
             }
             if heard.is_ok() {
-                heard = self.say(Answer::Progress(how_far)).await;
+                heard = self.say(RemoteAnswer::Progress(how_far)).await;
             }
         };
         heard?;
@@ -251,12 +254,12 @@ impl Talk {
                 "a command panicked; this is a bug of portcullis"
             );
             let outcome = command::Outcome::Broken(reference);
-            Answer::Outcome(Outcome::of(outcome, ""))
+            RemoteAnswer::Outcome(RemoteOutcome::of(outcome, ""))
         }))
         .await
     }
 
-    async fn say(&mut self, answer: Answer) -> io::Result<()> {
+    async fn say(&mut self, answer: RemoteAnswer) -> io::Result<()> {
         let bytes = bytes(answer)?;
         tokio::time::timeout(PATIENCE, self.out.write_all(&bytes)).await?
     }
@@ -268,29 +271,34 @@ async fn answer(
     caller: &Caller,
     importer: &Importer,
     context: &Context,
-    _tell: mpsc::Sender<Progress>,
-) -> Answer {
+    _tell: mpsc::Sender<RemoteProgress>,
+) -> RemoteAnswer {
     match question {
         Question::Standing {} => {
-            Answer::Standing((**context.delivery.server().standing().borrow()).clone())
+            RemoteAnswer::Standing((**context.delivery.server().standing().borrow()).clone())
         }
         Question::Call(asked) => {
-            Answer::Outcome(call(asked, caller, importer.command, context).await)
+            RemoteAnswer::Outcome(call(asked, caller, importer.command, context).await)
         }
-        Question::Import(asked) => Answer::Imported(import(asked, importer, context).await),
-        Question::Export(Export { wanted, piece }) => match export_piece(wanted, piece, context)
-            .await
-        {
-            Ok((lines, next)) => Answer::Exported(Exported {
-                lines: lines.iter().map(exchange::lines::Line::to_text).collect(),
-                next,
-            }),
-            Err(why) => Answer::Wrong(phrases::broken(&command::broken("write an export", &why))),
-        },
+        Question::Import(asked) => RemoteAnswer::Imported(import(asked, importer, context).await),
+        Question::Export(Export { wanted, piece }) => {
+            match export_piece(wanted, piece, context).await {
+                Ok((lines, next)) => RemoteAnswer::Exported(Exported {
+                    lines: lines
+                        .iter()
+                        .map(exchange::lines::ExportLine::to_text)
+                        .collect(),
+                    next,
+                }),
+                Err(why) => {
+                    RemoteAnswer::Wrong(phrases::broken(&command::broken("write an export", &why)))
+                }
+            }
+        }
     }
 }
 
-async fn import(asked: Import, importer: &Importer, context: &Context) -> Tally {
+async fn import(asked: Import, importer: &Importer, context: &Context) -> ImportTally {
     let reading = Reading {
         now: context.gate.now(),
         host: None,
@@ -301,7 +309,7 @@ async fn import(asked: Import, importer: &Importer, context: &Context) -> Tally 
     tracing::info!(
         target: "portcullis::audit",
         who = importer.actor.name,
-        door = %Door::Terminal,
+        door = %EntryPoint::Terminal,
         command = "import",
         lines,
         dry_run = asked.dry_run,
@@ -320,7 +328,7 @@ async fn call(
     caller: &Caller,
     id: Option<CommandId>,
     context: &Context,
-) -> Outcome {
+) -> RemoteOutcome {
     let wire::RemoteCall {
         command: name,
         words,
@@ -330,14 +338,14 @@ async fn call(
     } = asked;
     let values = match values_of(&name, &words, values) {
         Ok(values) => values,
-        Err(problems) => return Outcome::Invalid { problems },
+        Err(problems) => return RemoteOutcome::Invalid { problems },
     };
-    let call = Call::new(caller.clone(), Door::Terminal, name)
+    let call = Call::new(caller.clone(), EntryPoint::Terminal, name)
         .with_values(values)
         .confirmed(confirmed)
         .by_command(id);
-    let mut outcome = Outcome::of(command::handle(&call, context).await, &call.name);
-    if let Outcome::Done { subjects, .. } = &mut outcome {
+    let mut outcome = RemoteOutcome::of(command::handle(&call, context).await, &call.name);
+    if let RemoteOutcome::Done { subjects, .. } = &mut outcome {
         *subjects = standings(&call, context);
     }
     outcome
@@ -357,7 +365,7 @@ fn values_of(
     name: &str,
     words: &[String],
     named: std::collections::BTreeMap<String, Vec<String>>,
-) -> Result<Values, Vec<wire::Problem>> {
+) -> Result<Values, Vec<wire::RemoteProblem>> {
     let Some(spec) = command::find(name) else {
         return Ok(Values::new());
     };
@@ -367,7 +375,7 @@ fn values_of(
         if spec.fields.iter().any(|known| known.name == field) {
             values.set(&field, written);
         } else {
-            problems.push(wire::Problem {
+            problems.push(wire::RemoteProblem {
                 text: text::no_such_field(spec, &field),
                 field,
             });

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{self, Values};
-use crate::exchange::export::{Piece, Wanted};
-use crate::exchange::import::Tally;
-use crate::gate::ports::Standing;
+use crate::exchange::export::{ExportSelection, Piece};
+use crate::exchange::import::ImportTally;
+use crate::gate::ports::Enforcement;
 
 /// The version of the language.
 pub const VERSION: u32 = 1;
 
 /// One line, either way: `{"v":1,"call":{…}}`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Line<T> {
+pub struct WireLine<T> {
     /// [`VERSION`].
     pub v: u32,
     /// What is said.
@@ -57,7 +57,7 @@ pub struct Import {
 #[serde(deny_unknown_fields)]
 pub struct Export {
     /// What to write.
-    pub wanted: Wanted,
+    pub wanted: ExportSelection,
     /// Which piece; what the answer before named as the next one.
     #[serde(default)]
     pub piece: Piece,
@@ -92,18 +92,18 @@ pub struct RemoteCall {
     pub goes_on: bool,
 }
 
-/// What is answered: any number of [`Answer::Progress`], then one of the others.
+/// What is answered: any number of [`RemoteAnswer::Progress`], then one of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum RemoteAnswer {
     /// It goes on.
-    Progress(Progress),
+    Progress(RemoteProgress),
     /// To [`Question::Standing`].
-    Standing(Standing),
+    Standing(Enforcement),
     /// To [`Question::Call`].
-    Outcome(Outcome),
+    Outcome(RemoteOutcome),
     /// To [`Question::Import`].
-    Imported(Tally),
+    Imported(ImportTally),
     /// To [`Question::Export`].
     Exported(Exported),
     /// It was no question, or there is no time for it; a sentence says which.
@@ -112,7 +112,7 @@ pub enum Answer {
 
 /// How far long work is. It is said at least every [`BEAT`](super::BEAT), also when nothing can be counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct RemoteProgress {
     /// How many are done.
     pub done: u64,
     /// Of how many, where that is known.
@@ -123,17 +123,17 @@ pub struct Progress {
 /// What came of a call: [`command::Outcome`] for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum RemoteOutcome {
     /// It was done, or part of it.
     Done {
         /// How good the news is.
-        grade: Grade,
+        grade: RemoteGrade,
         /// The whole of it in a few words.
         title: String,
         /// Sentences.
         lines: Vec<String>,
         /// Details.
-        rows: Vec<Row>,
+        rows: Vec<RemoteRow>,
         /// How to take it back, as typed in a shell: the last line of all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<String>,
@@ -168,7 +168,7 @@ pub enum Outcome {
         /// What would be done and why that is asked.
         lines: Vec<String>,
         /// Whom it would hit.
-        rows: Vec<Row>,
+        rows: Vec<RemoteRow>,
         /// The fields to call with, and no words, when the answer is yes: exactly what was asked about. The same
         /// call as before, when they are not there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,12 +177,12 @@ pub enum Outcome {
     /// Nothing was done: these fields cannot be read.
     Invalid {
         /// All of them.
-        problems: Vec<Problem>,
+        problems: Vec<RemoteProblem>,
     },
     /// Nothing was done: the rules do not allow it.
     Refused {
         /// For these reasons.
-        problems: Vec<Problem>,
+        problems: Vec<RemoteProblem>,
     },
     /// Nothing was done: the role is missing.
     Forbidden {
@@ -211,7 +211,7 @@ pub enum Outcome {
 /// How good the news is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Grade {
+pub enum RemoteGrade {
     /// All of it was done and holds.
     Good,
     /// All of it was done, and something is missing: nothing enforces it yet.
@@ -224,7 +224,7 @@ pub enum Grade {
 
 /// One detail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct RemoteRow {
     /// Its name, unique in its answer.
     pub var: String,
     /// What it is.
@@ -238,19 +238,19 @@ pub struct Row {
 
 /// What is wrong with a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct RemoteProblem {
     /// Its name.
     pub field: String,
     /// A sentence that says what to write instead.
     pub text: String,
 }
 
-impl Outcome {
+impl RemoteOutcome {
     /// What came of a call for the command `name`.
-    pub(super) fn of(outcome: command::Outcome, name: &str) -> Outcome {
+    pub(super) fn of(outcome: command::Outcome, name: &str) -> RemoteOutcome {
         use command::{Outcome as From, phrases};
         match outcome.written(phrases::in_a_shell) {
-            From::Done(answer) => Outcome::Done {
+            From::Done(answer) => RemoteOutcome::Done {
                 grade: answer.grade.into(),
                 title: answer.title,
                 lines: answer.lines,
@@ -259,27 +259,27 @@ impl Outcome {
                 subjects: Vec::new(),
             },
             From::Rows(page) => listed(page),
-            From::Ask(ask) => Outcome::Ask {
+            From::Ask(ask) => RemoteOutcome::Ask {
                 title: ask.title,
                 lines: ask.lines,
                 rows: rows(ask.rows),
                 values: ask.values.map(Values::into_fields),
             },
-            From::Invalid(found) => Outcome::Invalid {
+            From::Invalid(found) => RemoteOutcome::Invalid {
                 problems: problems(found),
             },
-            From::Refused(found) => Outcome::Refused {
+            From::Refused(found) => RemoteOutcome::Refused {
                 problems: problems(found),
             },
-            From::Forbidden { needs } => Outcome::Forbidden {
+            From::Forbidden { needs } => RemoteOutcome::Forbidden {
                 needs: needs.to_string(),
                 text: phrases::forbidden(needs),
             },
-            From::Unknown { nearest } => Outcome::Unknown {
+            From::Unknown { nearest } => RemoteOutcome::Unknown {
                 nearest: nearest.map(str::to_owned),
                 text: phrases::in_a_shell(&phrases::no_such_command(name, nearest)),
             },
-            From::Broken(reference) => Outcome::Broken {
+            From::Broken(reference) => RemoteOutcome::Broken {
                 text: phrases::broken(&reference),
                 reference: reference.0,
             },
@@ -287,8 +287,8 @@ impl Outcome {
     }
 }
 
-fn rows(rows: Vec<command::Row>) -> Vec<Row> {
-    let wire = |row: command::Row| Row {
+fn rows(rows: Vec<command::Row>) -> Vec<RemoteRow> {
+    let wire = |row: command::Row| RemoteRow {
         var: row.var,
         label: row.label,
         value: row.value,
@@ -297,8 +297,8 @@ fn rows(rows: Vec<command::Row>) -> Vec<Row> {
     rows.into_iter().map(wire).collect()
 }
 
-pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
-    let wire = |problem: command::Problem| Problem {
+pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<RemoteProblem> {
+    let wire = |problem: command::Problem| RemoteProblem {
         field: problem.field.to_owned(),
         text: command::phrases::in_a_shell(&problem.text),
     };
@@ -306,7 +306,7 @@ pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<Problem> {
 }
 
 /// A row without facts of its own is read from its cells, by the names of the columns.
-fn listed(page: command::Page) -> Outcome {
+fn listed(page: command::Page) -> RemoteOutcome {
     let columns = page.columns;
     let (mut facts, mut cells) = (Vec::new(), Vec::new());
     for entry in page.rows {
@@ -317,7 +317,7 @@ fn listed(page: command::Page) -> Outcome {
         }));
         cells.push(entry.cells);
     }
-    Outcome::Rows {
+    RemoteOutcome::Rows {
         title: page.title,
         lines: page.lines,
         page: page.page,
@@ -332,13 +332,13 @@ fn listed(page: command::Page) -> Outcome {
     }
 }
 
-impl From<command::Grade> for Grade {
+impl From<command::Grade> for RemoteGrade {
     fn from(grade: command::Grade) -> Self {
         match grade {
-            command::Grade::Good => Grade::Good,
-            command::Grade::Warning => Grade::Warning,
-            command::Grade::Part => Grade::Part,
-            command::Grade::Bad => Grade::Bad,
+            command::Grade::Good => RemoteGrade::Good,
+            command::Grade::Warning => RemoteGrade::Warning,
+            command::Grade::Part => RemoteGrade::Part,
+            command::Grade::Bad => RemoteGrade::Bad,
         }
     }
 }
@@ -353,9 +353,9 @@ mod tests {
     where
         T: Serialize + for<'a> Deserialize<'a> + PartialEq + std::fmt::Debug,
     {
-        let line = Line { v: VERSION, said };
+        let line = WireLine { v: VERSION, said };
         assert_eq!(serde_json::to_string(&line).unwrap(), text);
-        let back: Line<T> = serde_json::from_str(text).unwrap();
+        let back: WireLine<T> = serde_json::from_str(text).unwrap();
         assert_eq!(back.said, line.said);
     }
 
@@ -375,13 +375,16 @@ mod tests {
             r#"{"v":1,"call":{"command":"ban","words":["a@b","3d"],"values":{"note":["x"]},"confirmed":true,"goes_on":true}}"#,
         );
         is_written(
-            Answer::Progress(Progress {
+            RemoteAnswer::Progress(RemoteProgress {
                 done: 2,
                 of: Some(7),
             }),
             r#"{"v":1,"progress":{"done":2,"of":7}}"#,
         );
-        is_written(Answer::Wrong("No.".into()), r#"{"v":1,"wrong":"No."}"#);
+        is_written(
+            RemoteAnswer::Wrong("No.".into()),
+            r#"{"v":1,"wrong":"No."}"#,
+        );
         let row = command::Row::new("until", "Until", "for ever").with(Value::Null);
         let done = command::Outcome::Done(command::Answer {
             grade: command::Grade::Warning,
@@ -391,28 +394,28 @@ mod tests {
             undo: None,
         });
         let text = r#"{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"},{"var":"until","label":"Until","value":"for ever","fact":null}]}"#;
-        let done = Outcome::of(done, "ban");
+        let done = RemoteOutcome::of(done, "ban");
         assert_eq!(serde_json::to_string(&done).unwrap(), text);
         let refused = command::Outcome::Refused(vec![command::Problem {
             field: "subject",
             text: "No.".into(),
         }]);
         is_written(
-            Answer::Outcome(Outcome::of(refused, "ban")),
+            RemoteAnswer::Outcome(RemoteOutcome::of(refused, "ban")),
             r#"{"v":1,"outcome":{"kind":"refused","problems":[{"field":"subject","text":"No."}]}}"#,
         );
         let unknown = command::Outcome::Unknown {
             nearest: Some("ban"),
         };
         is_written(
-            Answer::Outcome(Outcome::of(unknown, "bann")),
+            RemoteAnswer::Outcome(RemoteOutcome::of(unknown, "bann")),
             r#"{"v":1,"outcome":{"kind":"unknown","nearest":"ban","text":"There is no command “bann”. Did you mean ban?"}}"#,
         );
     }
 
     #[test]
     fn rows_without_facts_are_read_from_their_cells() {
-        let entry = |fact: Option<Value>| command::Entry {
+        let entry = |fact: Option<Value>| command::ListEntry {
             row: command::Row {
                 fact,
                 ..command::Row::new("x", "x", "x")
@@ -429,7 +432,7 @@ mod tests {
             next: None,
             table: false,
         };
-        let Outcome::Rows {
+        let RemoteOutcome::Rows {
             rows,
             columns,
             cells,

@@ -79,7 +79,7 @@ fn words(panic: &(dyn Any + Send)) -> String {
 
 /// An open engine.
 #[derive(Debug)]
-pub(super) struct Engine {
+pub(super) struct SledEngine {
     pub(super) log: Tree,
     pub(super) personal: Tree,
     pub(super) outbox: Tree,
@@ -90,19 +90,22 @@ pub(super) struct Engine {
 }
 
 /// One log entry to write.
-pub(super) struct Row {
+pub(super) struct LogRow {
     pub(super) seq: Seq,
     pub(super) entry: Vec<u8>,
     pub(super) personal: Option<Vec<u8>>,
 }
 
-impl Engine {
+impl SledEngine {
     /// Opens or creates the engine, drops an append torn by a crash, and returns where the log ends. Entries after `cut` are
     /// dropped too, because their callers were told that they failed.
-    pub(super) fn open(folder: &Path, cut: Option<Seq>) -> Result<(Engine, Seq, Chain), Failure> {
+    pub(super) fn open(
+        folder: &Path,
+        cut: Option<Seq>,
+    ) -> Result<(SledEngine, Seq, Chain), Failure> {
         let db = open_db(folder)?;
         let id = check_version(&db)?;
-        let engine = Engine {
+        let engine = SledEngine {
             log: db.open_tree("log")?,
             personal: db.open_tree("personal")?,
             outbox: db.open_tree("outbox")?,
@@ -118,7 +121,7 @@ impl Engine {
     }
 
     /// Writes all of the rows or none, durably.
-    pub(super) fn write(&self, rows: &[Row]) -> Result<(), Failure> {
+    pub(super) fn write(&self, rows: &[LogRow]) -> Result<(), Failure> {
         (&self.log, &self.personal)
             .transaction(|(log, personal)| {
                 for row in rows {

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::codec::{self, LogValue};
-use super::engine::Engine;
-use super::writer::{Append, State};
+use super::engine::SledEngine;
+use super::writer::{Append, WriterState};
 use super::{Shared, Store};
 use crate::core::event::Chain;
 use crate::core::{Event, Personal, Seq};
@@ -28,7 +28,7 @@ impl Journal for Store {
                 let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 let sent = match &*queue {
                     Some(queue) => queue.try_send(append),
-                    None => return Err(State::Closed.fault()),
+                    None => return Err(WriterState::Closed.fault()),
                 };
                 sent.map_err(|why| match why {
                     mpsc::error::TrySendError::Full(_) => LogFault::Busy,
@@ -85,7 +85,7 @@ fn writer_gone() -> LogFault {
 }
 
 /// The entries `from..=upto`, with each hash verified.
-fn read(engine: &Engine, from: Seq, upto: Seq) -> Result<Vec<Entry>, LogFault> {
+fn read(engine: &SledEngine, from: Seq, upto: Seq) -> Result<Vec<Entry>, LogFault> {
     let broken = |why: ::sled::Error| LogFault::Broken(why.to_string());
     let damaged = |seq: Seq, why: &dyn std::fmt::Display| LogFault::Damaged {
         seq,

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::engine::{self, Engine, Failure, guarded};
+use super::engine::{self, Failure, SledEngine, guarded};
 use super::head_file::{self, HeadFile};
-use super::writer::{State, Writer};
+use super::writer::{Writer, WriterState};
 use super::{ENGINE_FOLDER, Shared, Store};
 use crate::core::Seq;
 use crate::core::event::Chain;
@@ -95,7 +95,7 @@ impl Store {
         let (head_file, says) = HeadFile::open(&path).map_err(folder)?;
         let fault = |why: Failure| open_fault(&path, why);
         let (engine, seq, chain) =
-            guarded(|| Engine::open(&path.join(ENGINE_FOLDER), None)).map_err(fault)?;
+            guarded(|| SledEngine::open(&path.join(ENGINE_FOLDER), None)).map_err(fault)?;
         if let Some((marked, hash)) = says {
             guarded(|| compare(&engine, marked, hash, seq, &path)).map_err(fault)?;
         }
@@ -103,7 +103,7 @@ impl Store {
         let id = engine.id;
         let shared = Arc::new(Shared {
             path: path.clone(),
-            state: RwLock::new(State::Running(Arc::new(engine))),
+            state: RwLock::new(WriterState::Running(Arc::new(engine))),
             head: watch::Sender::new(seq),
             head_file,
             counters: CounterFile::new(&path),
@@ -181,7 +181,7 @@ fn open_fault(path: &Path, why: Failure) -> OpenFault {
 
 /// Compares the log with the head file: it must go at least that far, and be the same log there.
 fn compare(
-    engine: &Engine,
+    engine: &SledEngine,
     marked: Seq,
     hash: Chain,
     end: Seq,

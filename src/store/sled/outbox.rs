@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::codec;
-use super::engine::{Engine, Failure};
+use super::engine::{Failure, SledEngine};
 use crate::core::{Seq, Subject};
 use crate::gate::ports::{CounterStore, Outbox, Task};
 use crate::journal::{LogFault, Snapshots};
@@ -61,7 +61,7 @@ impl Snapshots for Store {
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
     ) -> Result<(), LogFault> {
-        let outbox_first = || self.shared.call(Engine::sync);
+        let outbox_first = || self.shared.call(SledEngine::sync);
         self.shared.ledger.save(frames, outbox_first)
     }
 

@@ -24,7 +24,7 @@ fn event(number: u8) -> Event {
 }
 
 /// A store with five entries, changed behind its back.
-fn spoilt(spoil: impl FnOnce(&Engine)) -> (tempfile::TempDir, Store) {
+fn spoilt(spoil: impl FnOnce(&SledEngine)) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for number in 1..=5 {

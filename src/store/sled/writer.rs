@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::codec::{self, LogValue};
-use super::engine::{Engine, Failure, Row, guarded};
+use super::engine::{Failure, LogRow, SledEngine, guarded};
 use crate::core::event::Chain;
 use crate::core::{Personal, Seq};
 use crate::journal::LogFault;
@@ -83,7 +83,7 @@ impl Writer {
     }
 }
 
-type Layout = (Vec<Row>, Vec<Seq>, (Seq, Chain));
+type Layout = (Vec<LogRow>, Vec<Seq>, (Seq, Chain));
 
 fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBytes> {
     let (mut seq, mut chain) = end;
@@ -102,7 +102,7 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
             let personal = (*personal != Personal::default())
                 .then(|| codec::personal_to_bytes(personal))
                 .transpose()?;
-            rows.push(Row {
+            rows.push(LogRow {
                 seq,
                 entry: entry.to_bytes(),
                 personal,
@@ -115,8 +115,8 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
 
 /// The engine, or why there is none.
 #[derive(Debug)]
-pub(super) enum State {
-    Running(Arc<Engine>),
+pub(super) enum WriterState {
+    Running(Arc<SledEngine>),
     /// The disk was full: it is reopened before the next append.
     Full(String),
     /// It failed in a way that only a restart can repair.
@@ -124,14 +124,14 @@ pub(super) enum State {
     Closed,
 }
 
-impl State {
-    pub(super) fn after(why: &Failure) -> State {
+impl WriterState {
+    pub(super) fn after(why: &Failure) -> WriterState {
         if why.may_pass() {
-            State::Full(format!(
+            WriterState::Full(format!(
                 "{why}; make room on the disk, the next change tries again"
             ))
         } else {
-            State::Broken(format!(
+            WriterState::Broken(format!(
                 "{why}; look at the disk and the system's log, then restart portcullis"
             ))
         }
@@ -139,9 +139,9 @@ impl State {
 
     pub(super) fn fault(&self) -> LogFault {
         LogFault::Broken(match self {
-            State::Running(_) => String::from("it is being opened again"),
-            State::Full(why) | State::Broken(why) => why.clone(),
-            State::Closed => String::from("it was closed; portcullis is stopping"),
+            WriterState::Running(_) => String::from("it is being opened again"),
+            WriterState::Full(why) | WriterState::Broken(why) => why.clone(),
+            WriterState::Closed => String::from("it was closed; portcullis is stopping"),
         })
     }
 }

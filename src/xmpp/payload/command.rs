@@ -14,7 +14,7 @@ const MOST_NAME: usize = 1024;
 
 /// What is wanted next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum CommandAction {
     /// Begin, or go the way the last answer named as the default.
     Execute,
     /// Drop it.
@@ -27,26 +27,26 @@ pub enum Action {
     Complete,
 }
 
-impl Action {
+impl CommandAction {
     /// Reads the attribute; a missing one means `execute`.
-    fn parse(text: Option<&str>) -> Option<Action> {
+    fn parse(text: Option<&str>) -> Option<CommandAction> {
         Some(match text {
-            None | Some("execute") => Action::Execute,
-            Some("cancel") => Action::Cancel,
-            Some("prev") => Action::Prev,
-            Some("next") => Action::Next,
-            Some("complete") => Action::Complete,
+            None | Some("execute") => CommandAction::Execute,
+            Some("cancel") => CommandAction::Cancel,
+            Some("prev") => CommandAction::Prev,
+            Some("next") => CommandAction::Next,
+            Some("complete") => CommandAction::Complete,
             Some(_) => return None,
         })
     }
 
     fn name(self) -> &'static str {
         match self {
-            Action::Execute => "execute",
-            Action::Cancel => "cancel",
-            Action::Prev => "prev",
-            Action::Next => "next",
-            Action::Complete => "complete",
+            CommandAction::Execute => "execute",
+            CommandAction::Cancel => "cancel",
+            CommandAction::Prev => "prev",
+            CommandAction::Next => "next",
+            CommandAction::Complete => "complete",
         }
     }
 }
@@ -59,7 +59,7 @@ pub struct CommandRequest {
     /// Which exchange; none begins one.
     pub session: Option<String>,
     /// What is wanted.
-    pub action: Action,
+    pub action: CommandAction,
     /// What was filled in, if a form is there.
     pub filled: Option<Vec<(String, Vec<String>)>>,
 }
@@ -88,7 +88,8 @@ impl CommandRequest {
                 .map(str::to_owned)
         };
         let node = named("node").ok_or(CommandUnreadable::NoNode)?;
-        let action = Action::parse(element.attr("action")).ok_or(CommandUnreadable::Action)?;
+        let action =
+            CommandAction::parse(element.attr("action")).ok_or(CommandUnreadable::Action)?;
         let mut forms = element.children().filter(|child| child.is("x", NS_DATA));
         let filled = match (forms.next(), forms.next()) {
             (None, _) => None,
@@ -139,7 +140,7 @@ pub struct CommandAnswer {
     /// Where it stands.
     pub status: Status,
     /// What can be wanted next, the default first; empty unless executing.
-    pub actions: &'static [Action],
+    pub actions: &'static [CommandAction],
     /// Clients show the first note only, so there is one, complete in itself.
     pub note: Option<(NoteKind, String)>,
     /// A form while executing; a result or nothing after.
@@ -166,7 +167,11 @@ impl From<CommandAnswer> for Element {
         command.set_attr(Namespace::XML, lang, LANG);
         if let Some(default) = answer.actions.first() {
             let mut actions = with("actions", NS_COMMANDS, &[("execute", default.name())]);
-            for action in [Action::Prev, Action::Next, Action::Complete] {
+            for action in [
+                CommandAction::Prev,
+                CommandAction::Next,
+                CommandAction::Complete,
+            ] {
                 if answer.actions.contains(&action) {
                     actions.append_child(Element::bare(action.name(), NS_COMMANDS));
                 }
@@ -202,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_missing_action_means_execute_and_a_strange_one_is_a_fault() {
-        assert_eq!(read("node='ban'", "").unwrap().action, Action::Execute);
+        assert_eq!(
+            read("node='ban'", "").unwrap().action,
+            CommandAction::Execute
+        );
         assert_eq!(
             read("node='ban' action='explode'", ""),
             Err(CommandUnreadable::Action)
@@ -215,7 +223,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             (request.session.as_deref(), request.action),
-            (Some("7"), Action::Prev)
+            (Some("7"), CommandAction::Prev)
         );
     }
 
@@ -249,7 +257,7 @@ mod tests {
             node: "ban".into(),
             session: "1".into(),
             status: Status::Executing,
-            actions: &[Action::Complete, Action::Prev],
+            actions: &[CommandAction::Complete, CommandAction::Prev],
             note: None,
             form: None,
         };

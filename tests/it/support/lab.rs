@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::core::{
-    Account, Action, Actor, Attempt, Ban, Bounds, By, Door, Event, EventId, Intent, Ledger, Order,
-    Outcome, Policy, Proposal, Role, Rules, Ruling, Seq, Signal, Subject, Timestamp, Tracker,
-    Verdict, judge, propose,
+    Account, Action, Actor, Attempt, Ban, Bounds, By, EntryPoint, Event, EventId, Intent, Ledger,
+    LoginOutcome, Order, Policy, Proposal, Role, Rules, Ruling, Seq, Signal, Subject, Timestamp,
+    Tracker, Verdict, judge, propose,
 };
 
 pub(crate) const START: i64 = 1_795_320_000_000;
@@ -81,9 +81,9 @@ impl Lab {
         let who = account(&format!("{name}@example.org"));
         let from: IpAddr = address.parse().unwrap();
         let (outcome, seen) = match self.verdict(&who, from) {
-            Verdict::Refuse { by, .. } => (Outcome::Refused, Seen::Refused(by)),
-            Verdict::LetIn if right => (Outcome::Success, Seen::In),
-            Verdict::LetIn => (Outcome::Failure, Seen::Wrong),
+            Verdict::Refuse { by, .. } => (LoginOutcome::Refused, Seen::Refused(by)),
+            Verdict::LetIn if right => (LoginOutcome::Success, Seen::In),
+            Verdict::LetIn => (LoginOutcome::Failure, Seen::Wrong),
         };
         let attempt = Attempt {
             account: Some(who),
@@ -136,7 +136,7 @@ impl Lab {
 
     pub(crate) fn order(&mut self, subject: &str, what: Action) -> Ruling {
         let order = Order::new(
-            Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+            Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
             Subject::parse(subject).unwrap(),
             what,
         );

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use minidom::Element;
-use portcullis::gate::ports::{Gap, Standing};
+use portcullis::gate::ports::{Enforcement, Gap};
 
 use super::FakeServer;
 
 pub(crate) fn server() -> Arc<FakeServer> {
     let server = FakeServer::new(true);
-    server.standing.send_replace(Arc::new(Standing {
+    server.standing.send_replace(Arc::new(Enforcement {
         linked: true,
         probed: true,
         level: 1,

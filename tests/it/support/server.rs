@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Subject};
-use portcullis::gate::ports::{Enforcer, Held, Recorded, Standing, Undone};
+use portcullis::gate::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
 use tokio::sync::watch;
 
 /// A server that writes down what it is told, and fails as often as it is told.
 pub(crate) struct FakeServer {
     pub(crate) done: Mutex<Vec<String>>,
     pub(crate) failures: AtomicU32,
-    pub(crate) standing: watch::Sender<Arc<Standing>>,
+    pub(crate) standing: watch::Sender<Arc<Enforcement>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
     /// How many sessions there are to end.
@@ -33,11 +33,11 @@ impl FakeServer {
         Arc::new(FakeServer {
             done: Mutex::default(),
             failures: AtomicU32::new(0),
-            standing: watch::Sender::new(Arc::new(Standing {
+            standing: watch::Sender::new(Arc::new(Enforcement {
                 linked,
                 probed: linked,
                 level: 1,
-                ..Standing::default()
+                ..Enforcement::default()
             })),
             unknown: Mutex::default(),
             admin_addresses: Mutex::default(),
@@ -50,11 +50,11 @@ impl FakeServer {
     }
 
     pub(crate) fn set_linked(&self, linked: bool) {
-        self.standing.send_replace(Arc::new(Standing {
+        self.standing.send_replace(Arc::new(Enforcement {
             linked,
             probed: linked,
             level: 1,
-            ..Standing::default()
+            ..Enforcement::default()
         }));
     }
 
@@ -148,7 +148,7 @@ impl Enforcer for FakeServer {
         async move { found }.boxed()
     }
 
-    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {
         self.standing.subscribe()
     }
 }

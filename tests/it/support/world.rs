@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use portcullis::admission::{Admission, Tap};
 use portcullis::core::{
-    Action, Actor, BanOrder, Door, Intent, Order, Policy, Role, Ruling, Subject, Term, Timestamp,
+    Action, Actor, BanOrder, EntryPoint, Intent, Order, Policy, Role, Ruling, Subject, Term,
+    Timestamp,
 };
 use portcullis::delivery::{Delivery, Settled};
 use portcullis::engine::{Engine, Snapshotter};
@@ -136,7 +137,7 @@ impl Drop for World {
 
 pub(crate) fn order(subject: &str, what: Action) -> Intent {
     Intent::Order(Order::new(
-        Actor::person("admin@example.org/x", Role::Admin, Door::Chat),
+        Actor::person("admin@example.org/x", Role::Admin, EntryPoint::Chat),
         Subject::parse(subject).unwrap(),
         what,
     ))

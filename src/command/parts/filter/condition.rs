@@ -2,18 +2,18 @@
 
 use ipnet::IpNet;
 
-use super::{State, Word};
+use super::{BanState, Word};
 use crate::command::parts::text;
 use crate::command::phrases;
 use crate::core::subject::overlaps;
 use crate::core::{Account, Origin, Subject, Term, Timestamp};
 
 /// The states with the word for each.
-const STATES: [(&str, State); 4] = [
-    ("in-force", State::InForce),
-    ("pending", State::Pending),
-    ("ended", State::Ended),
-    ("any", State::Any),
+const STATES: [(&str, BanState); 4] = [
+    ("in-force", BanState::InForce),
+    ("pending", BanState::Pending),
+    ("ended", BanState::Ended),
+    ("any", BanState::Any),
 ];
 
 /// One row as filters see it. What a row does not have, no filter finds in it.
@@ -72,7 +72,7 @@ pub(super) enum Test {
     By(String),
     Origin(&'static str),
     Rule(String),
-    State(State),
+    State(BanState),
     EndsBy(Timestamp),
     Numbers(u64, u64),
     Unknown,

@@ -44,7 +44,7 @@ pub enum Word {
 
 /// Which bans a list looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum BanState {
     /// Those in force.
     InForce,
     /// Of those, what the server has not taken yet.
@@ -159,12 +159,12 @@ impl Filter {
     }
 
     /// Which bans it is about. Of several states that are asked for, none is.
-    pub(in crate::command) fn state(&self) -> Option<State> {
+    pub(in crate::command) fn state(&self) -> Option<BanState> {
         let mut states = self.tests.iter().filter_map(|test| match test {
             Test::State(state) => Some(*state),
             _ => None,
         });
-        let first = states.next().unwrap_or(State::InForce);
+        let first = states.next().unwrap_or(BanState::InForce);
         states.all(|other| other == first).then_some(first)
     }
 
@@ -220,7 +220,7 @@ mod tests {
             ("by:Alice", vec![Test::By("alice".into())]),
             ("rule:Pair", vec![Test::Rule("pair".into())]),
             ("origin:Import", vec![Test::Origin("import")]),
-            ("state:ended", vec![Test::State(State::Ended)]),
+            ("state:ended", vec![Test::State(BanState::Ended)]),
             ("#10..", vec![Test::Numbers(10, u64::MAX)]),
             ("#10..20", vec![Test::Numbers(10, 20)]),
             ("#7", vec![Test::Numbers(7, 7)]),
@@ -321,8 +321,8 @@ mod tests {
                 .unwrap()
                 .state()
         };
-        assert_eq!(state("spam"), Some(State::InForce));
-        assert_eq!(state("state:any"), Some(State::Any));
+        assert_eq!(state("spam"), Some(BanState::InForce));
+        assert_eq!(state("state:any"), Some(BanState::Any));
         assert_eq!(state("state:ended state:in-force"), None);
     }
 }

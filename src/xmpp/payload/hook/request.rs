@@ -7,7 +7,7 @@ use minidom::Element;
 use xmpp_parsers::jid::Jid;
 
 use super::{HOLD, LOGINS, NS_HOOK};
-use crate::core::{Account, Attempt, Outcome, Timestamp};
+use crate::core::{Account, Attempt, LoginOutcome, Timestamp};
 use crate::xmpp::payload::one_line;
 
 /// Longest words of a module about itself, in bytes.
@@ -240,10 +240,10 @@ pub struct Login<'a> {
 /// What a login means for the counters; `None` when it cannot be understood.
 pub fn attempt(login: &Login<'_>, at: Timestamp) -> Option<Attempt> {
     let outcome = match login.outcome {
-        "success" => Outcome::Success,
-        "failure" => Outcome::Failure,
-        "refused" => Outcome::Refused,
-        "error" => Outcome::Error,
+        "success" => LoginOutcome::Success,
+        "failure" => LoginOutcome::Failure,
+        "refused" => LoginOutcome::Refused,
+        "error" => LoginOutcome::Error,
         _ => return None,
     };
     // An account that is none was typed by somebody: the address counts all the same.
