@@ -97,6 +97,8 @@ impl Default for Timings {
 }
 
 /// What the link tells the program.
+// Nearly all of them are stanzas: a box would only cost an allocation for each.
+#[expect(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Incoming {
     /// The handshake succeeded. Grants, rooms and subscriptions start anew.
