@@ -1,4 +1,4 @@
-//! The doors with everything behind them but a real store and a real server.
+//! The bot with everything behind it except a real store and a real server.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -7,11 +7,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Timestamp};
 use portcullis::command::Context;
-use portcullis::front::{Desk, Roles};
+use portcullis::front::{self, Notices, Roles, Router};
 use portcullis::engine::Engine;
 use portcullis::gate::Gate;
 use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Held, Enforcer, Standing, Storage, Undone};
+use portcullis::gate::ports::{Held, Enforcer, Enforcement, Storage, Undone};
 use portcullis::store::MemoryStore;
 use portcullis::xmpp::stanza::{StanzaKind, Received};
 use tokio::runtime::{Builder, Runtime};
@@ -22,7 +22,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 /// Bans that stand before the bot is thrown away for a new one.
 const MOST_BANS: usize = 500;
 
-struct Obedient(watch::Sender<Arc<Standing>>);
+struct Obedient(watch::Sender<Arc<Enforcement>>);
 
 impl Enforcer for Obedient {
     fn enforce<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>> {
@@ -48,19 +48,19 @@ impl Enforcer for Obedient {
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         async { Vec::new() }.boxed()
     }
-    fn standing(&self) -> watch::Receiver<Arc<Standing>> {
+    fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {
         self.0.subscribe()
     }
 }
 
 struct Bot {
-    desk: Arc<Desk>,
+    router: Arc<Router>,
     gate: Arc<Engine>,
     stop: CancellationToken,
 }
 
 fn bot() -> Bot {
-    let standing = Standing { linked: true, probed: true, level: 1, ..Standing::default() };
+    let standing = Enforcement { linked: true, probed: true, level: 1, ..Enforcement::default() };
     let store = Arc::new(MemoryStore::new());
     let policy = Policy::default();
     let server = Arc::new(Obedient(watch::Sender::new(Arc::new(standing))));
@@ -75,10 +75,12 @@ fn bot() -> Bot {
     let context = Context::new(&gate, gate.engine.now());
     let admin = Account::from_jid(&Jid::new("admin@example.org").expect("a JID")).expect("an account");
     let domain = BareJid::new("portcullis.example.org").expect("a domain");
-    Bot { desk: Desk::new(domain, context, Roles::new([(admin, Rights::everywhere(Role::Admin))])), gate: gate.engine, stop }
+    let bot = front::Bot::new(domain, context, Roles::new([(admin, Rights::everywhere(Role::Admin))]));
+    let notices = Notices::new(Arc::clone(&bot));
+    Bot { router: Router::new(bot, notices), gate: gate.engine, stop }
 }
 
-/// Hands a stanza to the doors and waits for what comes of it.
+/// Hands a stanza to the router and waits for what comes of it.
 pub fn takes(received: &Received) {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static BOT: OnceLock<std::sync::Mutex<Bot>> = OnceLock::new();
@@ -89,7 +91,7 @@ pub fn takes(received: &Received) {
             here.stop.cancel();
             *here = bot();
         }
-        let answers = here.desk.answer(received).await;
+        let answers = here.router.answer(received).await;
         if received.kind == StanzaKind::Iq && received.is_request() {
             assert_eq!(answers.len(), 1, "a request gets exactly one answer: {received:?}");
         }
