@@ -1,4 +1,4 @@
-//! What the gate asks of the server, [`Server`] method by method, and which make of server it is asked in which way.
+//! [`Enforcer`], method by method: which make of server is asked what, and how.
 
 use std::net::IpAddr;
 use std::sync::Arc;
