@@ -20,10 +20,11 @@ use portcullis::core::{
     Ruling, Subject, Term, Verdict,
 };
 use portcullis::delivery::Delivery;
+use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Undone};
 use portcullis::engine::Engine;
+use portcullis::engine::clock::Clock;
 use portcullis::gate::Gate;
-use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Enforcement, Enforcer, Held, Storage, Undone};
+use portcullis::gate::Storage;
 use portcullis::store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -20,13 +20,14 @@ use tokio::sync::watch;
 
 use crate::command::Context;
 use crate::config::Config;
+use crate::delivery::ports::Enforcer;
 use crate::enforce::XmppServer;
+use crate::engine::clock::Clock;
 use crate::front::hook::Hook;
 use crate::front::router::ServerSide;
 use crate::front::{Bot, Notices, Roles, Router, notices, terminal};
 use crate::gate::Gate;
-use crate::gate::clock::Clock;
-use crate::gate::ports::{Enforcer, Storage};
+use crate::gate::Storage;
 use crate::http::{Http, Logins, Readiness};
 use crate::logs::Logs;
 use crate::news;

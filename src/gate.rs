@@ -101,31 +101,3 @@ impl Gate {
         })
     }
 }
-
-/// What a server must be able to do, and where things outlive the program.
-pub mod ports {
-    pub use super::Storage;
-    pub use crate::admission::CounterStore;
-    pub use crate::delivery::ports::{
-        Enforcement, Enforcer, Finding, Gap, Held, Outbox, RecordState, Recorded, Task, Undone,
-    };
-    pub use crate::journal::{Entry, LogFault};
-}
-
-/// What people should hear of.
-pub mod notices {
-    pub use crate::news::{News, Notification, NotificationFeed};
-}
-
-/// What is judged, for who records it.
-pub mod weighed {
-    pub use crate::admission::{Judged, JudgedFeed, JudgedInput};
-}
-
-/// The counters of failed logins.
-pub mod counters {
-    pub use crate::admission::{FailedLogin, SAVE_EVERY};
-}
-
-pub use crate::delivery::Settled;
-pub use crate::engine::{ENDS, clock};

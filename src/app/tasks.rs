@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::ports::Enforcement;
 use crate::enforce::XmppServer;
-use crate::gate::ports::Enforcement;
 use crate::http::{GrantState, Readiness};
 use crate::xmpp::wire::Wire;
 

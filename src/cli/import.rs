@@ -15,11 +15,11 @@ use serde_json::json;
 use super::daemon::{self, Daemon, Stop, agree, put};
 use super::text;
 use crate::core::Subject;
+use crate::engine::clock::Clock;
 use crate::exchange::import::ImportTally;
 use crate::exchange::lines::{self, ExportLine};
 use crate::exchange::{Bad, Format, Read, Reading, read};
 use crate::front::terminal::wire::{Import, Question, RemoteAnswer, RemoteProgress};
-use crate::gate::clock::Clock;
 
 /// The largest file, in bytes.
 const LARGEST: u64 = 1 << 30;

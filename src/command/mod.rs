@@ -58,7 +58,7 @@ pub use values::Values;
 
 use parts::{reach, subjects};
 
-use crate::gate::clock::fresh_command;
+use crate::engine::clock::fresh_command;
 
 /// How much of the subjects the audit line quotes, in characters.
 const AUDITED: usize = 300;

@@ -5,7 +5,7 @@ mod lines;
 use super::module_nodes::Modules;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
-use crate::gate::ports::{Enforcement, Gap};
+use crate::delivery::ports::{Enforcement, Gap};
 
 /// What the lines are written for.
 #[derive(Debug, Clone)]

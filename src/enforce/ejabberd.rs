@@ -14,7 +14,7 @@ use super::native_hash::native_hash;
 use super::probe::HostCapabilities;
 use super::record::{BanRecord, Judgement};
 use crate::core::{Account, Ban, BanId};
-use crate::gate::ports::{RecordState, Undone};
+use crate::delivery::ports::{RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
 use crate::xmpp::payload::hook;
 

@@ -14,7 +14,7 @@ use super::XmppServer;
 use super::module_nodes::Node;
 use super::privilege::domain_key;
 use crate::core::{Account, Ban, Origin, Seq, Subject};
-use crate::gate::ports::{Held, Undone};
+use crate::delivery::ports::{Held, Undone};
 use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
 

@@ -6,7 +6,7 @@ use super::XmppServer;
 use super::admin::{self, Completed};
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Subject};
-use crate::gate::ports::Undone;
+use crate::delivery::ports::Undone;
 use crate::xmpp::payload::hook;
 
 /// The server's own command that ends sessions (XEP-0133, 4.5).

@@ -1,5 +1,5 @@
 //! Makes bans take hold on the XMPP server, and takes them back: [`XmppServer`] is the gate's
-//! [`Server`](crate::gate::ports::Enforcer).
+//! [`Server`](crate::delivery::ports::Enforcer).
 //!
 //! ```text
 //! gate ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► requests ─► xmpp::iq

@@ -12,7 +12,7 @@ use super::admin;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
-use crate::gate::ports::{Enforcement, Enforcer, Finding, Held, Recorded, Undone};
+use crate::delivery::ports::{Enforcement, Enforcer, Finding, Held, Recorded, Undone};
 use crate::xmpp::payload::hook;
 
 impl Enforcer for XmppServer {

@@ -7,7 +7,7 @@ use super::admin;
 use super::probe::HostCapabilities;
 use super::record::BanRecord;
 use crate::core::{Account, Ban};
-use crate::gate::ports::Undone;
+use crate::delivery::ports::Undone;
 use crate::xmpp::iq::Unanswered;
 
 impl XmppServer {

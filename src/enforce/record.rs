@@ -18,7 +18,7 @@ use minidom::Element;
 
 use crate::core::seal::{Fields, Keyring, Verified};
 use crate::core::{Account, Ban, Timestamp};
-use crate::gate::ports::Recorded;
+use crate::delivery::ports::Recorded;
 use crate::xmpp::payload::one_line;
 
 /// Namespace of private storage (XEP-0049).

@@ -26,7 +26,7 @@ use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId};
-use crate::gate::ports::{Enforcement, Finding, RecordState, Undone};
+use crate::delivery::ports::{Enforcement, Finding, RecordState, Undone};
 use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Received, StanzaKind};

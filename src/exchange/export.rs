@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::ExportLine;
 use crate::command::Context;
 use crate::core::{Ban, BanId, Exemption, Seq};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// How many lines there are in a piece, about.
 const AT_ONCE: usize = 1_024;

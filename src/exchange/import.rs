@@ -16,7 +16,7 @@ use crate::core::{
     ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Proposal, Ruling,
     Subject, Term, propose,
 };
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// How many records are asked of the server at the same time.
 const ASKED_AT_ONCE: usize = 16;

@@ -112,8 +112,8 @@ mod tests {
     use crate::core::Policy;
     use crate::core::seal::{KEY_BYTES, Keyring, generate_key_line};
     use crate::enforce::{Settings, XmppServer};
+    use crate::engine::clock::Clock;
     use crate::gate::Gate;
-    use crate::gate::clock::Clock;
     use crate::store::MemoryStore;
     use crate::xmpp::iq::Asker;
     use crate::xmpp::link::{self, Link};
@@ -150,7 +150,7 @@ mod tests {
         let server = XmppServer::new(Asker::new(wire), settings);
         let policy = Policy::default();
         Gate::open(
-            crate::gate::ports::Storage::of(&store),
+            crate::gate::Storage::of(&store),
             server,
             Clock::system(),
             policy,

@@ -29,7 +29,7 @@ impl CounterFile {
         }
     }
 
-    /// What [`CounterStore::save_counters`](crate::gate::ports::CounterStore::save_counters) promises.
+    /// What [`CounterStore::save_counters`](crate::admission::CounterStore::save_counters) promises.
     ///
     /// # Errors
     /// [`LogFault::Broken`] when the disk fails, or a part does not follow the one before.
@@ -53,7 +53,7 @@ impl CounterFile {
         Ok(())
     }
 
-    /// What [`CounterStore::load_counters`](crate::gate::ports::CounterStore::load_counters) promises.
+    /// What [`CounterStore::load_counters`](crate::admission::CounterStore::load_counters) promises.
     ///
     /// # Errors
     /// [`LogFault::Broken`] when the file is there and cannot be read.

@@ -11,9 +11,10 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{APPENDS_WAITING, Parts, bounded, parts};
+use crate::admission::CounterStore;
 use crate::core::event::Chain;
 use crate::core::{Event, Seq, Subject};
-use crate::gate::ports::{CounterStore, Outbox, Task};
+use crate::delivery::ports::{Outbox, Task};
 use crate::journal::{Entry, Journal, LogFault, Replica, Snapshots, Tail, local_tail};
 
 /// Everything in memory.

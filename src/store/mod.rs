@@ -1,5 +1,5 @@
 //! Where decisions outlive the program: [`memory`] and [`sled`] are each a [`Journal`](crate::journal::Journal) with its
-//! [`Replica`](crate::journal::Replica) and an [`Outbox`](crate::gate::ports::Outbox), held to one contract (`tests/it/store.rs`).
+//! [`Replica`](crate::journal::Replica) and an [`Outbox`](crate::delivery::ports::Outbox), held to one contract (`tests/it/store.rs`).
 //! Less valuable files lie beside them: [`counters`], a snapshot of the [`ledger`], and a [`recording`] of judged logins.
 //!
 //! This room decides nothing: it keeps bytes in order and reports when it cannot. It never repairs by deleting what was
@@ -21,7 +21,7 @@ pub use self::memory::{MemoryStore, UnknownAppend};
 pub use self::sled::{OpenFault, Store};
 
 use crate::core::{Event, Personal};
-use crate::gate::ports::Task;
+use crate::delivery::ports::Task;
 use crate::journal::LogFault;
 
 /// How many appends may wait for the disk; one more is [`LogFault::Busy`].

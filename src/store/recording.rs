@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::weighed::{Judged, JudgedFeed, JudgedInput};
+use crate::admission::{Judged, JudgedFeed, JudgedInput};
 use crate::rehearse::recorded::numbered;
 use crate::rehearse::{EventLine, LINE_MAX};
 

@@ -6,7 +6,7 @@ use portcullis::core::{
     Action, BanOrder, BanRuling, ExemptionOrder, ExemptionRuling, Intent, Refusal, Ruling, Subject,
     Term,
 };
-use portcullis::gate::ports::LogFault;
+use portcullis::journal::LogFault;
 use proptest::prelude::*;
 
 use crate::support::{FakeServer, World, order};

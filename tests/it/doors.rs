@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use minidom::Element;
 use portcullis::core::Role;
-use portcullis::gate::ports::{Enforcement, Gap};
+use portcullis::delivery::ports::{Enforcement, Gap};
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
 

@@ -9,8 +9,8 @@ use portcullis::core::{
     Action, Attempt, BanOrder, BanRuling, By, Intent, LoginOutcome, Ruling, Seq, Subject, Term,
     Verdict,
 };
+use portcullis::delivery::ports::{Held, Outbox as _};
 use portcullis::delivery::{STOP_WAIT, Settled};
-use portcullis::gate::ports::{Held, Outbox as _};
 use portcullis::journal::{Journal as _, Replica as _};
 use portcullis::store::MemoryStore;
 

@@ -8,10 +8,10 @@ use portcullis::core::{
     Actor, Attempt, BanChange, Change, Event, EventId, LoginOutcome, Origin, Policy, Seq, Subject,
     Timestamp, Topic,
 };
+use portcullis::delivery::ports::{Finding, Gap, RecordState};
 use portcullis::front::notices::Settings;
-use portcullis::gate::notices::{News, NotificationFeed};
-use portcullis::gate::ports::{Finding, Gap, RecordState};
 use portcullis::journal::Journal as _;
+use portcullis::news::{News, NotificationFeed};
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 use crate::support::{FakeServer, START, World};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::core::{Account, EntryPoint, Origin, Subject};
-use portcullis::gate::ports::Recorded;
+use portcullis::delivery::ports::Recorded;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{FakeServer, World};

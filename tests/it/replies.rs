@@ -2,7 +2,7 @@
 
 use minidom::Element;
 use portcullis::core::{Attempt, LoginOutcome, Subject};
-use portcullis::gate::notices::NotificationFeed;
+use portcullis::news::NotificationFeed;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 

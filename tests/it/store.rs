@@ -17,7 +17,7 @@ use portcullis::core::{
     Actor, BanChange, BanRuling, Change, Event, EventId, HistoryChange, HistoryRuling, Ledger,
     Personal, Ruling, Seq, Subject, Timestamp,
 };
-use portcullis::gate::ports::{Outbox, Task};
+use portcullis::delivery::ports::{Outbox, Task};
 use portcullis::journal::{Entry, Journal, LogFault, Replica};
 use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, MemoryStore, OpenFault, Store};
 use proptest::prelude::*;

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portcullis::admission::CounterStore as _;
 use portcullis::core::{Bounds, Ledger, Seq, Subject, Timestamp, Tracker};
-use portcullis::gate::ports::{CounterStore as _, Outbox as _};
+use portcullis::delivery::ports::Outbox as _;
 use portcullis::journal::Replica as _;
 use portcullis::store::Store;
 

@@ -20,8 +20,8 @@ use crate::core::{
     Action, BanOrder, BanRuling, EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject,
     Term, propose,
 };
-use crate::gate::Settled;
-use crate::gate::ports::LogFault;
+use crate::delivery::Settled;
+use crate::journal::LogFault;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

@@ -14,7 +14,7 @@ use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, phrases};
 use crate::core::{Action, BanOrder, BanRuling, Intent, Role, Ruling, Subject, Term};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

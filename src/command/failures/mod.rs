@@ -12,9 +12,9 @@ use super::parts::filter::{ANY, Sifted, Word, words_field};
 use super::parts::pages::{Asked, PAGE, TABLE};
 use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
+use crate::admission::FailedLogin;
 use crate::core::rules::RuleKey;
 use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
-use crate::gate::counters::FailedLogin;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

@@ -1,8 +1,8 @@
 //! What `failures` says.
 
+use crate::admission::FailedLogin;
 use crate::command::phrases::{ListTitle, clean};
 use crate::core::{Ban, Subject};
-use crate::gate::counters::FailedLogin;
 
 /// Failed logins.
 pub(super) const FAILURES: ListTitle = ListTitle {

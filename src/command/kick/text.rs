@@ -2,7 +2,7 @@
 
 use crate::command::outcome::Grade;
 use crate::command::phrases::{clean, named};
-use crate::gate::ports::Undone;
+use crate::delivery::ports::Undone;
 
 /// What came of ending sessions.
 pub(super) fn kicked(subject: &str, outcome: &Result<Option<u64>, Undone>) -> (Grade, String) {

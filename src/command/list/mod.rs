@@ -12,8 +12,8 @@ use super::parts::{bans, facts};
 use super::spec::Spec;
 use super::{broken, phrases};
 use crate::core::{Ban, EndedBan, Role};
-use crate::gate::ENDS;
-use crate::gate::ports::LogFault;
+use crate::engine::ENDS;
+use crate::journal::LogFault;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

@@ -13,7 +13,7 @@ use crate::command::context::Context;
 use crate::command::parts::filter::{BanState, Filter, Sifted, Word};
 use crate::core::{Account, Ban, EndedBan, Origin, Subject, Timestamp};
 use crate::delivery::Delivery;
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// What a filter of bans knows.
 pub(in crate::command) const KNOWN: &[Word] = &[

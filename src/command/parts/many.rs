@@ -10,7 +10,7 @@ use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::{broken, phrases};
 use crate::core::{Order, Ruling, Subject};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// How many orders are submitted before the next are looked at.
 pub(in crate::command) const AT_ONCE: usize = 8_192;

@@ -2,7 +2,7 @@
 //! what the fold needs.
 
 use crate::core::{Change, HistoryChange};
-use crate::gate::ports::Entry;
+use crate::journal::Entry;
 
 /// The entries whose notes count, oldest first: each note until one replaces it, or what brought it
 /// is undone.

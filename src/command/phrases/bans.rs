@@ -6,8 +6,9 @@ use crate::core::{
     Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
     Past, Ruling, Subject, Timestamp,
 };
-use crate::gate::Settled;
-use crate::gate::ports::{Held, LogFault};
+use crate::delivery::Settled;
+use crate::delivery::ports::Held;
+use crate::journal::LogFault;
 use ipnet::IpNet;
 
 /// A ban began.

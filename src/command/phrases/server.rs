@@ -2,7 +2,7 @@
 
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
-use crate::gate::ports::{Enforcement, Gap, Task};
+use crate::delivery::ports::{Enforcement, Gap, Task};
 
 /// About a room that has no door.
 pub(crate) fn public_room() -> String {

@@ -13,7 +13,7 @@ use super::parts::{notes, subjects};
 use super::spec::{Field, Spec};
 use super::{broken, phrases};
 use crate::core::{Rights, Role, Subject};
-use crate::gate::ports::Entry;
+use crate::journal::Entry;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

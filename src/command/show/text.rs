@@ -5,7 +5,7 @@ use crate::command::phrases::{
 };
 use crate::core::time::in_words;
 use crate::core::{Ban, Subject, Timestamp};
-use crate::gate::ports::Task;
+use crate::delivery::ports::Task;
 
 /// The end of a ban and how far it is.
 pub(super) fn until_and_left(ban: &Ban, now: Timestamp) -> String {

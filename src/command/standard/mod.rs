@@ -20,7 +20,7 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{ban, broken, dispatch, kick, list, phrases, unban};
 use crate::core::{Role, Subject};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// The `FORM_TYPE` of the standard's forms, and what its nodes begin with.
 pub const NS_ADMIN: &str = "http://jabber.org/protocol/admin";

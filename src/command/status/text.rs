@@ -4,7 +4,7 @@ use crate::command::front::RoomStatus;
 use crate::command::phrases::{clean, count, public_room, sentence, server, trouble, typed};
 use crate::core::Timestamp;
 use crate::core::time::in_words;
-use crate::gate::ports::Enforcement;
+use crate::delivery::ports::Enforcement;
 
 /// Names of rules.
 pub(super) fn rule_names<'a>(names: impl Iterator<Item = &'a str>) -> String {

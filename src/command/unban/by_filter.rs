@@ -20,7 +20,7 @@ use crate::command::{broken, phrases};
 use crate::core::{
     Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
 };
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 
 /// How many bans one call ends at most.
 const MOST: usize = 250_000;

@@ -17,8 +17,8 @@ use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::{broken, phrases};
 use crate::core::{Action, BanOrder, BanRuling, Intent, Order, Role, Ruling, Subject};
-use crate::gate::Settled;
-use crate::gate::ports::LogFault;
+use crate::delivery::Settled;
+use crate::journal::LogFault;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {

@@ -18,7 +18,7 @@ use super::values::Values;
 use super::{broken, phrases};
 use crate::core::undo::DEEDS;
 use crate::core::{Action, Ban, Order, Role, Ruling, Subject, UndoEntry, UndoRuling};
-use crate::gate::ports::LogFault;
+use crate::journal::LogFault;
 use wanted::{One, UndoTargets};
 
 /// The description.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use ipnet::IpNet;
 
 use crate::core::{Subject, Timestamp};
-use crate::gate::notices::News;
+use crate::news::News;
 
 /// Counted apart: so many rules, or people, of one topic. The others share a line.
 const GROUPS: usize = 8;

@@ -1,6 +1,6 @@
 //! Tells people what happened without being asked, and never more than they can read.
 //!
-//! What happened arrives as values from [`gate::notices`](crate::gate::notices); who wants to hear it stands in the
+//! What happened arrives as values from [`gate::notices`](crate::news); who wants to hear it stands in the
 //! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`throttle`]; words are found in [`render`].
 //! Nothing here changes anything, and nobody waits for it.
 //!
@@ -32,9 +32,9 @@ use super::bot::Bot;
 use super::sent::{self, About};
 use crate::command::phrases;
 use crate::core::{Account, Rights, Role, Subject, Timestamp, Topic, Watch};
+use crate::delivery::ports::Enforcement;
 use crate::engine::Engine;
-use crate::gate::notices::{News, Notification, NotificationFeed};
-use crate::gate::ports::Enforcement;
+use crate::news::{News, Notification, NotificationFeed};
 use crate::xmpp::payload::hints;
 use crate::xmpp::wire::Wire;
 use render::NoticeText;

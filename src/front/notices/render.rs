@@ -10,7 +10,7 @@ use crate::core::{
 };
 use crate::engine::Engine;
 use crate::front::sent::About;
-use crate::gate::notices::{News, Notification};
+use crate::news::{News, Notification};
 
 /// News so old are told with their time.
 const LATE: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use crate::core::{
     Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
     Timestamp, Topic,
 };
-use crate::gate::ports::{Finding, Gap, RecordState, Task};
+use crate::delivery::ports::{Finding, Gap, RecordState, Task};
 
 /// In front of news that could not be told when they were new.
 pub(super) fn notice_late(at: Timestamp) -> String {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::digest::Digest;
 use crate::core::{Timestamp, Topic};
-use crate::gate::notices::Notification;
+use crate::news::Notification;
 
 /// `[notices]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::notices::News;
+    use crate::news::News;
 
     const SETTINGS: Settings = Settings {
         digest: Duration::from_secs(600),

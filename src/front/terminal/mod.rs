@@ -39,10 +39,10 @@ use super::line;
 use crate::command::parts::{facts, subjects};
 use crate::command::{self, Call, Caller, Context, Reference, Values, phrases};
 use crate::core::{CommandId, EntryPoint, Rights, Role};
+use crate::engine::clock::fresh_command;
 use crate::exchange::export::export_piece;
 use crate::exchange::import::{ImportTally, Importer, import_all};
 use crate::exchange::{self, Format, Reading};
-use crate::gate::clock::fresh_command;
 
 /// The name of the socket in the store's folder.
 pub const SOCKET: &str = "control.sock";

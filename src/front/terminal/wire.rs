@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::command::{self, Values};
+use crate::delivery::ports::Enforcement;
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::exchange::import::ImportTally;
-use crate::gate::ports::Enforcement;
 
 /// The version of the language.
 pub const VERSION: u32 = 1;

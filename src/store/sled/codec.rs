@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::core::event::Chain;
 use crate::core::{Personal, Seq, Subject};
-use crate::gate::ports::Task;
+use crate::delivery::ports::Task;
 use crate::store::frames::{V1, seal, unseal};
 
 pub(super) use crate::store::frames::BadBytes;

@@ -14,7 +14,7 @@ use ::sled::{Config, Db, Tree};
 use super::codec::{self, BadBytes, LogValue};
 use crate::core::Seq;
 use crate::core::event::Chain;
-use crate::gate::clock::fresh_id;
+use crate::engine::clock::fresh_id;
 
 /// The version of the store's layout (trees, keys, formats). A newer one is refused.
 pub(super) const STORE_VERSION: u64 = 1;

@@ -3,8 +3,9 @@
 use super::Store;
 use super::codec;
 use super::engine::{Failure, SledEngine};
+use crate::admission::CounterStore;
 use crate::core::{Seq, Subject};
-use crate::gate::ports::{CounterStore, Outbox, Task};
+use crate::delivery::ports::{Outbox, Task};
 use crate::journal::{LogFault, Snapshots};
 use crate::store::bounded;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use minidom::Element;
-use portcullis::gate::ports::{Enforcement, Gap};
+use portcullis::delivery::ports::{Enforcement, Gap};
 
 use super::FakeServer;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Subject};
-use portcullis::gate::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
+use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
 use tokio::sync::watch;
 
 /// A server that writes down what it is told, and fails as often as it is told.

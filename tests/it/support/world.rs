@@ -9,11 +9,12 @@ use portcullis::core::{
     Action, Actor, BanOrder, EntryPoint, Intent, Order, Policy, Role, Ruling, Subject, Term,
     Timestamp,
 };
+use portcullis::delivery::ports::Enforcer;
 use portcullis::delivery::{Delivery, Settled};
+use portcullis::engine::clock::Clock;
 use portcullis::engine::{Engine, Snapshotter};
 use portcullis::gate::Gate;
-use portcullis::gate::clock::Clock;
-use portcullis::gate::ports::{Enforcer, Storage};
+use portcullis::gate::Storage;
 use portcullis::news::Feed;
 use portcullis::store::MemoryStore;
 use tokio::task::JoinHandle;
