@@ -22,7 +22,7 @@ pub type OnProgress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 #[derive(Clone)]
 pub struct Context {
     /// All decisions go through it.
-    pub gate: Arc<Engine>,
+    pub engine: Arc<Engine>,
     /// Counts logins and says what stands against one.
     pub admission: Arc<Admission>,
     /// How far the server is in line with what is decided.
@@ -47,7 +47,7 @@ impl Context {
     /// What commands work with from now on.
     pub fn new(gate: &Gate, started: Timestamp) -> Self {
         Context {
-            gate: Arc::clone(&gate.engine),
+            engine: Arc::clone(&gate.engine),
             admission: Arc::clone(&gate.admission),
             delivery: Arc::clone(&gate.delivery),
             news: Arc::clone(&gate.news),

@@ -53,7 +53,7 @@ pub async fn export_piece(
                 true => Piece::History(1),
                 false => Piece::Exemptions,
             };
-            (vec![ExportLine::head(context.gate.now())], Some(next))
+            (vec![ExportLine::head(context.engine.now())], Some(next))
         }
         Piece::History(from) => history(wanted, Seq(from), context).await?,
         Piece::Exemptions => {
@@ -72,12 +72,12 @@ async fn history(
     from: Seq,
     context: &Context,
 ) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
-    let entries = context.gate.entries(from, AT_ONCE).await?;
+    let entries = context.engine.entries(from, AT_ONCE).await?;
     let next = match entries.last() {
         Some(last) => Piece::History(last.seq.next().0),
         None => Piece::Exemptions,
     };
-    let lines = context.gate.read(|ledger| {
+    let lines = context.engine.read(|ledger| {
         // One that came too late changed nothing and is no history.
         let counts = |subject, seq| ledger.trail(subject).binary_search(seq).is_ok();
         entries
@@ -90,9 +90,9 @@ async fn history(
 }
 
 fn exemptions(context: &Context) -> Vec<ExportLine> {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let in_force = |one: &&Exemption| one.is_in_force(now);
-    context.gate.read(|ledger| {
+    context.engine.read(|ledger| {
         let all = ledger.exemptions().filter(in_force);
         all.map(ExportLine::exemption).collect()
     })
@@ -103,8 +103,8 @@ async fn bans(
     behind: BanId,
     context: &Context,
 ) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
-    let now = context.gate.now();
-    let bans: Vec<Ban> = context.gate.read(|ledger| {
+    let now = context.engine.now();
+    let bans: Vec<Ban> = context.engine.read(|ledger| {
         let bans = ledger.behind(behind).take(AT_ONCE);
         bans.cloned().collect()
     });
@@ -114,7 +114,7 @@ async fn bans(
         let mut note = None;
         if wanted.personal {
             // Notes stand in the log alone; the last one counts.
-            let history = context.gate.history(&ban.subject).await?;
+            let history = context.engine.history(&ban.subject).await?;
             let mut notes = history
                 .into_iter()
                 .filter_map(|entry| entry.event.personal.note);

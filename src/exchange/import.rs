@@ -141,7 +141,7 @@ pub async fn import_all(
         return tally;
     }
     let subjects: Vec<Subject> = orders.iter().filter_map(whom).cloned().collect();
-    let answers = context.gate.submit(orders).await;
+    let answers = context.engine.submit(orders).await;
     for (subject, answer) in subjects.iter().zip(answers) {
         count(subject, answer, &mut tally);
     }
@@ -181,9 +181,9 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Import
 
 /// Counts what an order would lead to now; nothing is done.
 fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
-    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let (policy, now) = (context.engine.policy(), context.engine.now());
     let proposal = context
-        .gate
+        .engine
         .read(|ledger| propose(ledger, &policy, order, now, &mut || EventId([0; 16])));
     match (proposal, whom(order)) {
         (Proposal::Answer(ruling), Some(subject)) => count(subject, Ok(ruling), tally),
@@ -199,8 +199,8 @@ fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
 
 /// An exemption that is there, as long or longer.
 fn is_exempt(subject: &Subject, exempt: &ListedExemption, context: &Context) -> bool {
-    let now = context.gate.now();
-    context.gate.read(|ledger| {
+    let now = context.engine.now();
+    context.engine.read(|ledger| {
         ledger.exemptions().any(|one| {
             one.subject == *subject
                 && one.is_in_force(now)
@@ -257,10 +257,10 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
         .map(|event| Intent::Recall(Box::new(event)))
         .collect();
     if dry_run {
-        let (policy, now) = (context.gate.policy(), context.gate.now());
+        let (policy, now) = (context.engine.policy(), context.engine.now());
         for (intent, subject) in intents.iter().zip(&subjects) {
             let proposal = context
-                .gate
+                .engine
                 .read(|ledger| propose(ledger, &policy, intent, now, &mut || EventId([0; 16])));
             match proposal {
                 Proposal::Events(_) => tally.recalled += 1,
@@ -269,7 +269,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
         }
         return;
     }
-    let answers = context.gate.submit(intents).await;
+    let answers = context.engine.submit(intents).await;
     for (subject, answer) in subjects.iter().zip(answers) {
         recalled(subject, answer, tally);
     }
@@ -296,11 +296,11 @@ impl Here {
     async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
         // Not by when it changed last: a kick stands in the history and changes nothing.
         let is_unheard_of = |ledger: &Ledger| ledger.trail(&event.subject).is_empty();
-        if context.gate.read(is_unheard_of) {
+        if context.engine.read(is_unheard_of) {
             return Ok(false);
         }
         if !self.0.contains_key(&event.subject) {
-            let entries = context.gate.history(&event.subject).await?;
+            let entries = context.engine.history(&event.subject).await?;
             let ids = entries.into_iter().map(|entry| entry.event.id).collect();
             self.0.insert(event.subject.clone(), ids);
         }

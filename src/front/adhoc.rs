@@ -65,7 +65,7 @@ impl Forms {
         caller: Caller,
         context: &Context,
     ) -> Result<Step, Fault> {
-        let now = context.gate.now();
+        let now = context.engine.now();
         let spec = command::form(&request.node).ok_or(Fault::NotFound)?;
         if !command::permits(caller.role(), spec) {
             return Err(Fault::Forbidden);
@@ -120,7 +120,7 @@ impl Forms {
         ) {
             return Err(Fault::BadAction);
         }
-        let mut session = Sessions::begin(caller.jid.clone(), spec, context.gate.now())
+        let mut session = Sessions::begin(caller.jid.clone(), spec, context.engine.now())
             .map_err(|_| Fault::Internal)?;
         let is_filled = request.filled.is_some();
         session.values = known(spec, request.filled.unwrap_or_default());
@@ -188,7 +188,7 @@ impl Forms {
             session.stage = FormStage::Working;
             let answer = at_work(&session, work.progress.get());
             self.works.keep(work);
-            self.sessions().keep(session, context.gate.now());
+            self.sessions().keep(session, context.engine.now());
             return Ok(answer);
         };
         match outcome.written(phrases::plain) {
@@ -255,7 +255,7 @@ impl Forms {
                 body: Body::Fields(fields(&session, role, context)),
             }),
         };
-        self.sessions().keep(session, context.gate.now());
+        self.sessions().keep(session, context.engine.now());
         answer
     }
 
@@ -277,7 +277,7 @@ impl Forms {
                 body: Body::Fields(ask.rows.into_iter().map(row).collect()),
             }),
         };
-        self.sessions().keep(session, context.gate.now());
+        self.sessions().keep(session, context.engine.now());
         answer
     }
 

@@ -44,7 +44,7 @@ const HOLDING: usize = 4_096;
 /// All that speaks with hook modules.
 pub struct Hook {
     domain: BareJid,
-    gate: Arc<Engine>,
+    engine: Arc<Engine>,
     admission: Arc<Admission>,
     server: Arc<XmppServer>,
     epoch: String,
@@ -58,14 +58,14 @@ impl Hook {
     /// The door at a component with this domain. `store` names the log whose places are told.
     pub fn new(
         domain: BareJid,
-        gate: Arc<Engine>,
+        engine: Arc<Engine>,
         admission: Arc<Admission>,
         server: Arc<XmppServer>,
         store: [u8; 16],
     ) -> Arc<Hook> {
         Arc::new(Hook {
             domain,
-            gate,
+            engine,
             admission,
             server,
             epoch: store.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -101,16 +101,18 @@ impl Hook {
             }
             return None;
         }
-        Some(match HookRequest::read(payload, is_get, self.gate.now()) {
-            Ok(HookRequest::Check(check)) => self.check(asked, check),
-            Ok(HookRequest::Report(report)) => self.report(asked, from, report),
-            Ok(HookRequest::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
-            Ok(HookRequest::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
-            Err(why) => {
-                tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
-                asked.now(Err(refusal(why)))
-            }
-        })
+        Some(
+            match HookRequest::read(payload, is_get, self.engine.now()) {
+                Ok(HookRequest::Check(check)) => self.check(asked, check),
+                Ok(HookRequest::Report(report)) => self.report(asked, from, report),
+                Ok(HookRequest::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
+                Ok(HookRequest::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
+                Err(why) => {
+                    tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
+                    asked.now(Err(refusal(why)))
+                }
+            },
+        )
     }
 
     /// Answers a frame from memory if it is a check in its plain shape, of a module of this server; the whole answer as it
@@ -170,7 +172,7 @@ impl Hook {
     }
 
     fn head(&self) -> Seq {
-        self.gate.read(|ledger| ledger.folded())
+        self.engine.read(|ledger| ledger.folded())
     }
 
     fn hello(&self, from: &Jid, hello: Hello) -> Element {
@@ -236,7 +238,7 @@ impl Hook {
                 None => None,
             });
         let read = |since, begun| {
-            self.gate
+            self.engine
                 .read(|ledger| ledger.changes(since, begun, PAGE, PAGE_BYTES))
         };
         let known = known
@@ -247,7 +249,7 @@ impl Hook {
             true => lock(&self.runs).goes_on(page.upto, begun),
             false => page.upto.0,
         };
-        let now = self.gate.now();
+        let now = self.engine.now();
         let list = page.list.iter().filter_map(|changed| match changed {
             Changed::Stands(ban) if !ban.is_in_force(now) => None,
             Changed::Stands(ban) => hook::change(changed, self.admission.holds_at_start(ban)),

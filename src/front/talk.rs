@@ -190,7 +190,7 @@ impl Talks {
         }
         let who = caller.jid.clone();
         let asked = self.person(&who, |person| person.asked.take());
-        let now = context.gate.now();
+        let now = context.engine.now();
         let asked = asked.filter(|asked| asked.is_of(&caller, now));
         let replied = replied.or(turn.replied);
         // A correction of a correction names the first message again.
@@ -299,7 +299,7 @@ impl Talks {
             let values = ask.values.unwrap_or_else(|| call.values.clone());
             let asked = OpenQuestion {
                 call: Call { values, ..call },
-                until: context.gate.now().saturating_add(YES_WITHIN),
+                until: context.engine.now().saturating_add(YES_WITHIN),
                 line,
             };
             self.person(&who, |person| person.asked = Some(asked));
@@ -333,7 +333,7 @@ fn about(call: &Call, context: &Context) -> About {
     let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
     match named {
         Ok(subject) => {
-            let number = context.gate.read(|ledger| {
+            let number = context.engine.read(|ledger| {
                 let ban = ledger.current(&subject);
                 ban.map(|ban| ban.id.to_string())
             });
@@ -348,13 +348,13 @@ fn stands(whom: &str, context: &Context) -> bool {
     let named: Vec<&str> = whom.split(' ').collect();
     let subject = subjects::read_one(&named, context);
     subject.is_ok_and(|subject| {
-        let now = context.gate.now();
+        let now = context.engine.now();
         let ban = |ledger: &Ledger| {
             ledger
                 .current(&subject)
                 .is_some_and(|ban| ban.is_in_force(now))
         };
-        context.gate.read(ban)
+        context.engine.read(ban)
     })
 }
 

@@ -67,7 +67,7 @@ impl Work {
                 );
                 Outcome::Broken(reference)
             });
-            end.send_replace(Some((outcome, context.gate.now())));
+            end.send_replace(Some((outcome, context.engine.now())));
             wake.notify_one();
         });
         Work {

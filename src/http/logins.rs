@@ -1,7 +1,7 @@
 //! The two questions of the hook protocol for programs that do not speak XMPP: `POST /v1/check` and `POST /v1/report`
 //! (docs/hook-protocol.md, "The HTTP twin").
 //!
-//! The same gate answers as for a module. Whoever has the token can make bans happen, so without one in the
+//! The same rooms answer as for a module. Whoever has the token can make bans happen, so without one in the
 //! configuration nobody is answered.
 
 use std::net::IpAddr;

@@ -129,7 +129,7 @@ mod tests {
     }
 
     /// A gate that nobody tells anything.
-    fn gate() -> Gate {
+    fn engine() -> Gate {
         let store = Arc::new(MemoryStore::new());
         let never = link::Settings::new(
             "bot.example.org".parse().unwrap(),
@@ -171,7 +171,7 @@ mod tests {
         Running {
             address,
             set,
-            task: tokio::spawn(http.run(Logins::new(&gate(), token), stop.clone())),
+            task: tokio::spawn(http.run(Logins::new(&engine(), token), stop.clone())),
             stop,
         }
     }

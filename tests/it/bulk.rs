@@ -70,7 +70,7 @@ async fn answers_stand_in_order_and_a_later_order_knows_an_earlier_one() {
         ban("127.0.0.1", "1h"),
         Intent::Tick,
     ];
-    let answers = world.gate.submit(list).await;
+    let answers = world.engine.submit(list).await;
     let want = [
         "banned",
         "banned",
@@ -88,8 +88,8 @@ async fn answers_stand_in_order_and_a_later_order_knows_an_earlier_one() {
     let Ok(Ruling::Refused(Refusal::Allowed(..))) = answers[8] else {
         panic!("{:?}", answers[8])
     };
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
-    assert!(world.gate.submit(Vec::new()).await.is_empty());
+    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+    assert!(world.engine.submit(Vec::new()).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,17 +98,17 @@ async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of
     let world = World::new(FakeServer::new(true));
     let name = |n: usize| format!("u{n}@example.org");
     let bans = (0..MANY).map(|n| ban(&name(n), "forever")).collect();
-    let made = world.gate.submit(bans).await;
+    let made = world.engine.submit(bans).await;
     assert!(words(&made).iter().all(|word| *word == "banned"));
     let lifts = (0..MANY).map(|n| lift(&name(n))).collect();
-    let lifted = world.gate.submit(lifts).await;
+    let lifted = world.engine.submit(lifts).await;
     for (n, answer) in lifted.iter().enumerate() {
         let Ok(Ruling::Ban(BanRuling::Lifted(ban))) = answer else {
             panic!("{answer:?}")
         };
         assert_eq!(ban.subject.to_string(), name(n));
     }
-    assert!(world.gate.read(|ledger| ledger.is_empty()));
+    assert!(world.engine.read(|ledger| ledger.is_empty()));
     for n in [0, MANY - 1] {
         let subject = Subject::parse(&name(n)).unwrap();
         world
@@ -129,9 +129,9 @@ async fn what_was_appended_together_fails_together_and_nothing_else() {
         ban("b@example.org", "1h"),
         ban("a@example.org", "2h"),
     ];
-    let answers = world.gate.submit(list).await;
+    let answers = world.engine.submit(list).await;
     assert_eq!(words(&answers), ["fault", "fault", "banned"]);
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,10 +139,10 @@ async fn an_order_somebody_was_faster_with_is_proposed_again() {
     let world = World::new(FakeServer::new(true));
     world.store.delay_appends(Some(Duration::from_millis(100)));
     let many = vec![ban("a@example.org", "1h"), ban("b@example.org", "1h")];
-    let mut all = Box::pin(world.gate.submit(many));
+    let mut all = Box::pin(world.engine.submit(many));
     assert!(futures::poll!(&mut all).is_pending());
     world.store.delay_appends(Some(Duration::from_millis(1)));
-    let first = world.gate.submit_one(ban("a@example.org", "2h")).await;
+    let first = world.engine.submit_one(ban("a@example.org", "2h")).await;
     assert_eq!(words(&[first]), ["banned"]);
     assert_eq!(words(&all.await), ["amended", "banned"]);
 }
@@ -161,17 +161,17 @@ async fn among_many_an_order_is_told_that_somebody_was_first_as_one_alone_is() {
     let world = World::new(FakeServer::new(true));
     let names = ["a@example.org", "b@example.org", "c@example.org"];
     world
-        .gate
+        .engine
         .submit(names.map(|name| ban(name, "1h")).into())
         .await;
     world.store.delay_appends(Some(Duration::from_millis(100)));
-    let mut lifts = Box::pin(world.gate.submit(names.map(lift).into()));
+    let mut lifts = Box::pin(world.engine.submit(names.map(lift).into()));
     assert!(futures::poll!(&mut lifts).is_pending());
     world.store.delay_appends(Some(Duration::from_millis(1)));
     let longer = by_another(ban("b@example.org", "2h"));
-    assert_eq!(words(&[world.gate.submit_one(longer).await]), ["amended"]);
+    assert_eq!(words(&[world.engine.submit_one(longer).await]), ["amended"]);
     assert_eq!(words(&lifts.await), ["lifted", "overtaken", "lifted"]);
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,10 +179,10 @@ async fn what_was_decided_after_the_list_was_made_is_not_overruled() {
     let world = World::new(FakeServer::new(true));
     let names = ["a@example.org", "b@example.org", "c@example.org"];
     world
-        .gate
+        .engine
         .submit(names.map(|name| ban(name, "1h")).into())
         .await;
-    let seen = world.gate.read(|ledger| ledger.folded());
+    let seen = world.engine.read(|ledger| ledger.folded());
     let from_the_list = |name| match lift(name) {
         Intent::Order(order) => Intent::Order(order.chosen_at(seen)),
         other => other,
@@ -190,10 +190,10 @@ async fn what_was_decided_after_the_list_was_made_is_not_overruled() {
     // One by somebody else, one by the same person, who knows of it.
     let longer = by_another(ban("b@example.org", "2h"));
     world
-        .gate
+        .engine
         .submit(vec![longer, ban("c@example.org", "3h")])
         .await;
-    let answers = world.gate.submit(names.map(from_the_list).into()).await;
+    let answers = world.engine.submit(names.map(from_the_list).into()).await;
     assert_eq!(words(&answers), ["lifted", "overtaken", "lifted"]);
 }
 
@@ -228,12 +228,12 @@ proptest! {
             );
             let mut one_by_one = Vec::new();
             for report in &list {
-                one_by_one.push(alone.gate.submit_one(report.clone()).await);
+                one_by_one.push(alone.engine.submit_one(report.clone()).await);
             }
-            let at_once = together.gate.submit(list).await;
+            let at_once = together.engine.submit(list).await;
             prop_assert_eq!(format!("{one_by_one:?}"), format!("{at_once:?}"));
             let standing = |world: &World| {
-                world.gate.read(|ledger| ledger.newest_first().cloned().collect::<Vec<_>>())
+                world.engine.read(|ledger| ledger.newest_first().cloned().collect::<Vec<_>>())
             };
             prop_assert_eq!(standing(&alone), standing(&together));
             Ok(())

@@ -21,7 +21,7 @@ const ALL: ExportSelection = ExportSelection {
 };
 
 fn context(world: &World) -> Context {
-    Context::new(&world.whole, world.gate.now())
+    Context::new(&world.whole, world.engine.now())
 }
 
 async fn given(world: &World, wanted: ExportSelection) -> String {
@@ -41,7 +41,7 @@ async fn given(world: &World, wanted: ExportSelection) -> String {
 
 async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> ImportTally {
     let reading = Reading {
-        now: world.gate.now(),
+        now: world.engine.now(),
         host: None,
     };
     let read = read(format, text, &reading);
@@ -89,7 +89,7 @@ async fn lived(world: &World) {
         comment: "office".into(),
     });
     world
-        .gate
+        .engine
         .submit_one(order("192.0.2.0/24", allow))
         .await
         .unwrap();
@@ -101,12 +101,12 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     let here = World::new(FakeServer::new(true));
     lived(&here).await;
     let text = given(&here, ALL).await;
-    let later = here.gate.now().as_millis();
+    let later = here.engine.now().as_millis();
 
     let there = World::on(Arc::default(), FakeServer::new(true), later);
     let foreseen = taken(&there, Format::Portcullis, &text, true).await;
     assert!(
-        there.gate.read(|ledger| ledger.is_empty()),
+        there.engine.read(|ledger| ledger.is_empty()),
         "a dry run did something"
     );
     let tally = taken(&there, Format::Portcullis, &text, false).await;
@@ -115,7 +115,7 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     assert!(foreseen.recalled >= 7, "{foreseen:?}");
     assert_eq!(known(&there).await, known(&here).await);
     let a = Subject::parse("a@example.org").unwrap();
-    there.gate.read(|ledger| {
+    there.engine.read(|ledger| {
         assert_eq!(ledger.times_banned(&a), 2);
         assert_eq!(ledger.current(&a).unwrap().ordinal, 2);
     });
@@ -135,7 +135,7 @@ async fn a_kick_that_is_here_already_is_not_taken_again() {
     for whom in ["a@example.org", "b@example.org"] {
         let reason = String::from("log in again");
         let kick = Action::History(HistoryOrder::Kick { reason });
-        here.gate.submit_one(order(whom, kick)).await.unwrap();
+        here.engine.submit_one(order(whom, kick)).await.unwrap();
     }
     let text = given(&here, ALL).await;
     let again = taken(&here, Format::Portcullis, &text, false).await;
@@ -150,7 +150,7 @@ async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_her
     let there = World::on(
         Arc::default(),
         FakeServer::new(true),
-        here.gate.now().as_millis(),
+        here.engine.now().as_millis(),
     );
     taken(&there, Format::Portcullis, &text, false).await;
     here.pass(Duration::from_secs(5));
@@ -170,7 +170,9 @@ async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_her
     assert_eq!((tally.banned, tally.prolonged), (0, 1));
     let stands = |world: &World, subject: &str| {
         let subject = Subject::parse(subject).unwrap();
-        world.gate.read(|ledger| ledger.current(&subject).cloned())
+        world
+            .engine
+            .read(|ledger| ledger.current(&subject).cloned())
     };
     assert_eq!(stands(&there, "a@example.org"), None);
     assert_eq!(stands(&there, "c@example.org").unwrap().until, None);
@@ -190,7 +192,7 @@ async fn lists_of_others_become_bans_with_their_origin_and_what_may_not_be_is_to
     );
     assert_eq!(tally.refused[0].subject, "127.0.0.1");
     assert!(tally.refused[0].why.contains("exempt"), "{tally:?}");
-    world.gate.read(|ledger| {
+    world.engine.read(|ledger| {
         let spam = Subject::parse("spam@example.org").unwrap();
         assert_eq!(ledger.current(&spam).unwrap().origin, Origin::Imported);
         let seven = Subject::parse("203.0.113.7").unwrap();

@@ -608,5 +608,5 @@ async fn forms_with_far_too_much_in_them_are_told_so() {
             "{var}"
         );
     }
-    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
 }

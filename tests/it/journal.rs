@@ -21,19 +21,21 @@ async fn ban(world: &World) -> Result<Ruling, LogFault> {
         reason: None,
         note: None,
     });
-    world.gate.submit_one(order(WHO, what)).await
+    world.engine.submit_one(order(WHO, what)).await
 }
 
 fn is_banned(world: &World) -> bool {
     let subject = Subject::parse(WHO).unwrap();
-    world.gate.read(|ledger| ledger.current(&subject).is_some())
+    world
+        .engine
+        .read(|ledger| ledger.current(&subject).is_some())
 }
 
 /// How often the log has the event, and how often it changed something.
 fn entries(world: &World) -> (usize, usize) {
     let subject = Subject::parse(WHO).unwrap();
     let log = world.store.read(Seq(1), 1_000).unwrap();
-    let applied = world.gate.read(|ledger| ledger.trail(&subject).len());
+    let applied = world.engine.read(|ledger| ledger.trail(&subject).len());
     (log.len(), applied)
 }
 
@@ -75,7 +77,7 @@ async fn what_arrives_late_and_was_offered_again_meanwhile_is_applied_once() {
     tokio::time::sleep(late).await;
     assert_eq!(entries(&world), (2, 1));
     let subject = Subject::parse(WHO).unwrap();
-    assert_eq!(world.gate.read(|ledger| ledger.times_banned(&subject)), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.times_banned(&subject)), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What people hear without asking: through the gate, the desk and as stanzas.
+//! Notifications: from the engine through the bot to stanzas.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Tower {
                 address: address.parse().ok(),
                 outcome: LoginOutcome::Failure,
                 unknown: false,
-                at: self.bot.world.gate.now(),
+                at: self.bot.world.engine.now(),
             };
             self.bot
                 .world
@@ -206,7 +206,7 @@ async fn a_storm_is_a_few_notices_and_then_one_line() {
     let bans = tower
         .bot
         .world
-        .gate
+        .engine
         .read(|ledger| ledger.newest_first().count());
     assert_eq!(
         sum.text,
@@ -270,11 +270,11 @@ async fn a_mailbox_is_not_filled_and_a_sign_of_life_brings_the_rest() {
 async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
     let mut tower = Tower::new();
     tower.bot.chat(ADMIN, "watch all").await;
-    let mut policy = Policy::clone(&tower.bot.world.gate.policy());
+    let mut policy = Policy::clone(&tower.bot.world.engine.policy());
     let rules = std::sync::Arc::make_mut(&mut policy.rules);
     rules.table.retain(|rule| rule.name == "address-failures");
     rules.table[0].dry_run = true;
-    tower.bot.world.gate.set_policy(policy);
+    tower.bot.world.engine.set_policy(policy);
     tower.bot.chat(ADMIN, "attempt 203.0.113.9 5").await;
     let dry = only(tower.told(true));
     assert!(
@@ -285,7 +285,7 @@ async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
     );
     assert_eq!(dry.quick, ["show 203.0.113.9", "ban 203.0.113.9 1d"]);
     let world = &tower.bot.world;
-    let tell = |news| world.news.announce(news, world.gate.now());
+    let tell = |news| world.news.announce(news, world.engine.now());
     let account = Subject::parse("eve@example.org")
         .unwrap()
         .account()

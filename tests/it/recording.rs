@@ -57,7 +57,7 @@ impl Recorded {
             address: Some(address.parse().unwrap()),
             outcome,
             unknown: account.starts_with("nobody"),
-            at: self.world.gate.now(),
+            at: self.world.engine.now(),
         };
         let rulings = self.world.admission.report(vec![attempt]).await.unwrap();
         self.tell(rulings);
@@ -80,7 +80,7 @@ impl Recorded {
 
     async fn order(&mut self, role: Role, subject: &str, what: Action) -> Ruling {
         let order = Order::new(actor(role), Subject::parse(subject).unwrap(), what);
-        let ruling = self.world.gate.submit_one(order).await.unwrap();
+        let ruling = self.world.engine.submit_one(order).await.unwrap();
         let ruling = self.tell(vec![ruling]).remove(0);
         self.pass(777);
         ruling

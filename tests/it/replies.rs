@@ -53,7 +53,7 @@ async fn guesser(bot: &Bot, hearing: &mut NotificationFeed, address: &str) -> Ou
             address: address.parse().ok(),
             outcome: LoginOutcome::Failure,
             unknown: false,
-            at: bot.world.gate.now(),
+            at: bot.world.engine.now(),
         };
         bot.world.admission.report(vec![attempt]).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Who may do what, over whom: every command for every role, through the doors.
+//! Who may do what, over whom: every command for every role, by form and by chat line.
 
 use portcullis::command::{Place, Spec, permitted, specs};
 use portcullis::core::{Account, Attempt, LoginOutcome, Rights, Role, Subject};
@@ -75,7 +75,7 @@ async fn the_list_of_commands_and_their_execution_agree_for_every_role() {
             assert_eq!(told, may, "help of {} for a {role}", spec.name);
             bot.pass(11);
         }
-        assert_eq!(bot.world.gate.read(|ledger| ledger.folded().0), 0);
+        assert_eq!(bot.world.engine.read(|ledger| ledger.folded().0), 0);
     }
 }
 
@@ -85,7 +85,7 @@ async fn whoever_is_limited_to_hosts_acts_on_nobody_else_by_any_command() {
         let bot = bot(Rights::on(role, ["a.example"]));
         bot.chat(ROOT, "ban 203.0.113.7 1d secret").await;
         bot.chat(ROOT, "ban x@b.example 1d secret").await;
-        let before = bot.world.gate.read(|ledger| ledger.folded());
+        let before = bot.world.engine.read(|ledger| ledger.folded());
         let specs = permitted(role).filter_map(|spec| Some((spec, whom(spec)?)));
         for (spec, field) in specs {
             let name = spec.name;
@@ -134,9 +134,9 @@ async fn whoever_is_limited_to_hosts_acts_on_nobody_else_by_any_command() {
             assert!(!said.contains("needs the role"), "{name}: {said}");
         }
         if role < Role::Moderator {
-            assert_eq!(bot.world.gate.read(|ledger| ledger.folded()), before);
+            assert_eq!(bot.world.engine.read(|ledger| ledger.folded()), before);
         }
-        bot.world.gate.read(|ledger| {
+        bot.world.engine.read(|ledger| {
             for ban in ledger.newest_first().filter(|ban| ban.id.0 > 2) {
                 assert_eq!(ban.subject.whose().unwrap().domain(), "a.example");
             }
@@ -180,7 +180,7 @@ async fn lists_show_what_is_about_ones_hosts() {
             address: address.parse().ok(),
             outcome: LoginOutcome::Failure,
             unknown: false,
-            at: bot.world.gate.now(),
+            at: bot.world.engine.now(),
         };
         bot.world.admission.report(vec![attempt]).await.unwrap();
     }

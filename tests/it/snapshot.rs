@@ -134,7 +134,7 @@ fn again(store: &Arc<MemoryStore>) -> World {
 /// Whether a world holds what its log says.
 fn is_whole(world: &World) -> bool {
     let truth = replayed(&*world.store);
-    world.gate.read(|ledger| *ledger == truth)
+    world.engine.read(|ledger| *ledger == truth)
 }
 
 async fn story(world: &World, names: std::ops::Range<usize>) {

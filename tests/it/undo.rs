@@ -1,4 +1,4 @@
-//! Undo, extend, note and kick, through the doors: what is said, what is the case afterwards.
+//! Undo, extend, note and kick, by form and by chat line: what is said, what is the case afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,8 @@ fn says(text: &str, parts: &[&str]) {
 /// All that the ledger knows of a subject, but for the version and the trail.
 fn known(bot: &Bot, subject: &str) -> String {
     let subject = Subject::parse(subject).unwrap();
-    let now = bot.world.gate.now();
-    bot.world.gate.read(|ledger| {
+    let now = bot.world.engine.now();
+    bot.world.engine.read(|ledger| {
         let ban = ledger.current(&subject).map(|ban| {
             (
                 ban.id,
@@ -310,13 +310,13 @@ async fn what_was_undone_stays_so_after_a_restart_and_can_be_undone_again() {
     let banned = bot.chat(ADMIN, "undo").await;
     says(&banned, &["x@example.org is banned: #1"]);
     let before = known(&bot, "x@example.org");
-    let now = bot.world.gate.now().as_millis();
+    let now = bot.world.engine.now().as_millis();
     let world = World::on(
         Arc::clone(&bot.world.store),
         FakeServer::new(true),
         now + 1_000,
     );
-    let context = Context::new(&world.whole, world.gate.now());
+    let context = Context::new(&world.whole, world.engine.now());
     let again = front::Bot::new(BareJid::new(DOMAIN).unwrap(), context, three());
     let again = Bot::over(world, again);
     assert_eq!(known(&again, "x@example.org"), before);
@@ -503,13 +503,13 @@ async fn a_kick_ends_sessions_and_bans_nobody() {
         &bot.chat(ADMIN, "kick x@example.org").await,
         &["x@example.org: NOT done. the server said no"],
     );
-    assert_eq!(bot.world.gate.read(|ledger| ledger.len()), 0);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 0);
 }
 
 fn change_policy(bot: &Bot, change: impl FnOnce(&mut Policy)) {
-    let mut policy = Policy::clone(&bot.world.gate.policy());
+    let mut policy = Policy::clone(&bot.world.engine.policy());
     change(&mut policy);
-    bot.world.gate.set_policy(policy);
+    bot.world.engine.set_policy(policy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -779,10 +779,10 @@ async fn what_a_fast_script_did_by_many_commands_is_undone_command_by_command() 
     }
     let text = bot.chat(ADMIN, "undo").await;
     says(&text, &["Undone: ban #4 d@example.org"]);
-    assert_eq!(bot.world.gate.read(|ledger| ledger.len()), 3);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 3);
     // An undo is what was done last, then.
     says(&bot.chat(ADMIN, "undo").await, &["Undone: undo #4"]);
-    assert_eq!(bot.world.gate.read(|ledger| ledger.len()), 4);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 4);
 }
 
 /// One line by one of two admins, about some of a few accounts.
@@ -816,7 +816,7 @@ proptest! {
             let state = || names.iter().map(|name| known(&bot, name)).collect::<Vec<_>>();
             let version = |name: &String| {
                 let subject = Subject::parse(name).unwrap();
-                bot.world.gate.read(|ledger| ledger.version(&subject))
+                bot.world.engine.read(|ledger| ledger.version(&subject))
             };
             for name in &names {
                 bot.chat(MODERATOR, &format!("note {name} heard of")).await;
@@ -824,7 +824,7 @@ proptest! {
             }
             let mut told = Vec::new();
             for (is_other, kind, whom) in &lines {
-                let (before, from) = (state(), Seq(bot.world.gate.read(|ledger| ledger.folded().0)));
+                let (before, from) = (state(), Seq(bot.world.engine.read(|ledger| ledger.folded().0)));
                 let all: Vec<&str> = whom.iter().map(|n| names[*n].as_str()).collect();
                 let text = match kind {
                     0..=2 => format!("ban {} {}d x", all.join(" "), kind + 1),
@@ -837,7 +837,7 @@ proptest! {
                 let who = if *is_other { OTHER } else { ADMIN };
                 bot.chat(who, &text).await;
                 bot.chat(who, "yes").await;
-                told.push((before, from, Seq(bot.world.gate.read(|ledger| ledger.folded().0))));
+                told.push((before, from, Seq(bot.world.engine.read(|ledger| ledger.folded().0))));
                 if waits {
                     bot.pass(1);
                 }

@@ -88,8 +88,8 @@ impl Allow {
         let (Some(subject), true) = (subject, problems.is_empty()) else {
             return Err(problems);
         };
-        let now = context.gate.now();
-        let before = context.gate.read(|ledger| {
+        let now = context.engine.now();
+        let before = context.engine.read(|ledger| {
             let mut all = ledger.exemptions();
             all.find(|one| one.subject == subject && one.is_in_force(now))
                 .cloned()
@@ -123,10 +123,10 @@ impl Allow {
 
     /// Why the rules would refuse it; nothing is done.
     fn rehearse(&self, call: &Call, context: &Context) -> Option<Problem> {
-        let (policy, now) = (context.gate.policy(), context.gate.now());
+        let (policy, now) = (context.engine.policy(), context.engine.now());
         let order = self.order(call).into();
         let proposal = context
-            .gate
+            .engine
             .read(|ledger| propose(ledger, &policy, &order, now, &mut || EventId([0; 16])));
         match proposal {
             Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why, call.caller.role())),
@@ -155,13 +155,13 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if let Some(problem) = allow.rehearse(call, context) {
         return Outcome::Refused(vec![problem]);
     }
-    let is_wide = context.gate.policy().is_risky(&allow.subject);
+    let is_wide = context.engine.policy().is_risky(&allow.subject);
     if is_wide && !call.confirmed && allow.before.is_none() {
         return Outcome::Ask(question(&allow, context));
     }
-    match context.gate.submit_one(allow.order(call)).await {
+    match context.engine.submit_one(allow.order(call)).await {
         Ok(Ruling::Exemption(ExemptionRuling::Granted { exemption, lifted })) => {
-            let now = context.gate.now();
+            let now = context.engine.now();
             // A ban whose time was over was lifted by nobody.
             let lifted: Vec<Ban> = lifted
                 .into_iter()
@@ -180,7 +180,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 fn question(allow: &Allow, context: &Context) -> Ask {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let until = allow.term.and_then(|term| term.ends(now));
     Ask {
         title: text::ask_allow_title(&allow.subject),
@@ -200,7 +200,7 @@ async fn told(
     lifted: &[Ban],
     context: &Context,
 ) -> Answer {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let mut lines = vec![phrases::allowed(exemption, before, now)];
     let settled = lifted.iter().take(NAMED).map(async |ban| {
         let settled = context.delivery.settled(&ban.subject, WAIT).await;

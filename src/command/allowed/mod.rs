@@ -93,7 +93,7 @@ impl Sifted for ShownExemption {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, now) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
@@ -109,8 +109,8 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 }
 
 fn all(context: &Context) -> Vec<ShownExemption> {
-    let (now, policy) = (context.gate.now(), context.gate.policy());
-    let mut given: Vec<_> = context.gate.read(|ledger| {
+    let (now, policy) = (context.engine.now(), context.engine.policy());
+    let mut given: Vec<_> = context.engine.read(|ledger| {
         let all = ledger.exemptions();
         all.filter(|one| one.is_in_force(now)).cloned().collect()
     });

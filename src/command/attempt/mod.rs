@@ -72,7 +72,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(counted) => counted,
         Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
     };
-    let now = context.gate.now();
+    let now = context.engine.now();
     match &rulings[..] {
         [Ruling::Refused(why)] => Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
@@ -136,7 +136,7 @@ fn parse(values: &Values, context: &Context) -> Result<(Subject, u32), Vec<Probl
 /// Whether all there count as one, so that an account can fail from there.
 fn is_one_source(net: ipnet::IpNet, context: &Context) -> bool {
     net.prefix_len() == net.max_prefix_len()
-        || context.gate.policy().rules.reach.source(net.addr()) == net
+        || context.engine.policy().rules.reach.source(net.addr()) == net
 }
 
 async fn told(
@@ -146,7 +146,7 @@ async fn told(
     notices: &[Notice],
     context: &Context,
 ) -> Answer {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let level = context.delivery.server().standing().borrow().level;
     let settled = join_all(rulings.iter().map(async |ruling| match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {

@@ -148,10 +148,10 @@ impl BanCall {
     ///
     /// Exempt subjects are banned by force from here on, where an admin asked for it.
     fn rehearse(&mut self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
-        let (policy, now) = (context.gate.policy(), context.gate.now());
+        let (policy, now) = (context.engine.policy(), context.engine.now());
         let refused = |order: &Intent| {
             let ruled = context
-                .gate
+                .engine
                 .read(|ledger| propose(ledger, &policy, order, now, &mut || EventId([0; 16])));
             match ruled {
                 Proposal::Answer(Ruling::Refused(why)) => Some(why),
@@ -226,14 +226,14 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         return Outcome::Refused(problems);
     }
     let is_for_ever = asks_about(ban.term, call, context);
-    if (ban.is_risky(&context.gate.policy()) || is_for_ever) && !call.confirmed {
+    if (ban.is_risky(&context.engine.policy()) || is_for_ever) && !call.confirmed {
         return Outcome::Ask(question(&ban, call, context));
     }
     let subjects = &ban.subjects;
     let orders = subjects
         .iter()
         .map(|subject| ban.order(call, subject, &own));
-    let answers = context.gate.submit(orders.collect()).await;
+    let answers = context.engine.submit(orders.collect()).await;
     let results: Vec<_> = subjects.iter().cloned().zip(answers).collect();
     let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
         Ok(
@@ -260,7 +260,7 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
     let asked = join_all(ban.subjects.iter().map(async |subject| {
         let account = subject.whose()?;
         if context
-            .gate
+            .engine
             .read(|ledger| ledger.current(subject).is_some())
         {
             return None;
@@ -276,7 +276,7 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
 }
 
 fn question(ban: &BanCall, call: &Call, context: &Context) -> Ask {
-    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let (policy, now) = (context.engine.policy(), context.engine.now());
     let roles = ban.subjects.iter().map(|one| call.caller.rights.over(one));
     let role = roles.min().unwrap_or_default();
     let term = ban
@@ -319,7 +319,7 @@ fn tell(
     settled: Option<Settled>,
     context: &Context,
 ) -> TargetResult {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let level = context.delivery.server().standing().borrow().level;
     let mut told = TargetResult::of(subject);
     if let Some(settled) = &settled {

@@ -54,7 +54,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let rights = &call.caller.rights;
     let outlook = context.admission.outlook(subject.whose(), subject.place());
     let outlook = visible(outlook, rights);
-    let now = context.gate.now();
+    let now = context.engine.now();
     let mut lines = Vec::new();
     let mut rows = Vec::new();
     let refusing = match &outlook.verdict {

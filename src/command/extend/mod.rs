@@ -95,7 +95,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Intent::Order(call.order(subject, Action::Ban(BanOrder::Extend { by: extend.by })))
     };
     let answers = context
-        .gate
+        .engine
         .submit(subjects.iter().map(order).collect())
         .await;
     let results: Vec<_> = subjects.into_iter().zip(answers).collect();
@@ -135,7 +135,7 @@ fn question(subjects: &[Subject]) -> Ask {
 }
 
 fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) -> TargetResult {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let mut told = TargetResult::of(subject);
     match ruling {
         Ok(Ruling::Ban(BanRuling::Amended { ban, before, .. })) => {

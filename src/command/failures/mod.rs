@@ -109,13 +109,13 @@ impl Sifted for ShownFailure<'_> {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let (now, policy) = (context.gate.now(), context.gate.policy());
+    let (now, policy) = (context.engine.now(), context.engine.policy());
     let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, now) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
     let failures = context.admission.failures();
-    context.gate.read(|ledger| {
+    context.engine.read(|ledger| {
         let mut cut = asked.cut();
         for failure in &failures {
             let failed = ShownFailure {

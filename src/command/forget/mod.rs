@@ -40,16 +40,16 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(subject) => source_of(subject, context),
         Err(problems) => return Outcome::Invalid(problems),
     };
-    let with: Vec<(Subject, u32)> = context.gate.read(|ledger| {
+    let with: Vec<(Subject, u32)> = context.engine.read(|ledger| {
         let with = ledger.forgotten_with(&subject).take(FORGOTTEN_AT_ONCE);
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
     let before = context.admission.outlook(subject.whose(), subject.place());
     let order = call.order(&subject, Action::History(HistoryOrder::Forget));
-    let (bans, standing) = match context.gate.submit_one(order).await {
+    let (bans, standing) = match context.engine.submit_one(order).await {
         Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) => {
             let standing = context
-                .gate
+                .engine
                 .read(|ledger| ledger.current(&subject).cloned());
             (bans, standing)
         }
@@ -66,7 +66,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let mut lines = vec![text::forgotten(&subject, bans, &with)];
     lines.extend(text::counters_cleared(&subject, &before));
-    let now = context.gate.now();
+    let now = context.engine.now();
     if let Some(ban) = standing.filter(|ban| ban.is_in_force(now)) {
         lines.push(text::goes_on(&ban, now));
     }
@@ -97,7 +97,7 @@ const NAMED: usize = 10;
 fn source_of(subject: Subject, context: &Context) -> Subject {
     match subject {
         Subject::Address(address) => {
-            Subject::network(context.gate.policy().rules.reach.source(address))
+            Subject::network(context.engine.policy().rules.reach.source(address))
         }
         other => other,
     }

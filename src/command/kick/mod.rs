@@ -68,7 +68,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let reason = call.values.line("reason").unwrap_or_default();
     let reason = phrases::clean(&reason);
-    let is_wide = |one: &Whom| context.gate.policy().is_risky(&one.subject);
+    let is_wide = |one: &Whom| context.engine.policy().is_risky(&one.subject);
     if !call.confirmed && (whom.len() > MANY || whom.iter().any(is_wide)) {
         return Outcome::Ask(question(&whom));
     }
@@ -82,7 +82,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         let order = call.order(&one.subject, Action::History(HistoryOrder::Kick { reason }));
         Intent::Order(order.own_addresses(own.clone()))
     };
-    let results = context.gate.submit(whom.iter().map(order).collect()).await;
+    let results = context
+        .engine
+        .submit(whom.iter().map(order).collect())
+        .await;
     if let [Ok(Ruling::Refused(why))] = &results[..] {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,

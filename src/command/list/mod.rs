@@ -58,7 +58,12 @@ const COLUMNS: &[(&str, &str)] = &[
 ];
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, context.gate.now()) {
+    let asked = match Asked::parse(
+        &call.values,
+        &call.caller.rights,
+        KNOWN,
+        context.engine.now(),
+    ) {
         Ok(asked) => asked,
         Err(problems) => return Outcome::Invalid(problems),
     };
@@ -102,7 +107,7 @@ enum ListedBan {
 }
 
 fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let is_pending = |ban: &Ban| context.delivery.task(&ban.subject).is_some();
     let (ban, fact, end, value) = match listed {
         ListedBan::Stands(ban) => (

@@ -76,7 +76,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         }]);
     }
     if removes {
-        match context.gate.history(&subject).await {
+        match context.engine.history(&subject).await {
             Ok(entries) if notes::standing(&entries).is_empty() => {
                 return done(Grade::Good, vec![text::no_notes_there(&subject)]);
             }
@@ -91,7 +91,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             replaces: replaces || removes,
         }),
     );
-    match context.gate.submit_one(order).await {
+    match context.engine.submit_one(order).await {
         Ok(Ruling::History(HistoryRuling::Annotated(subject))) => done(
             Grade::Good,
             vec![

@@ -84,10 +84,10 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
         Some(BanState::Pending) => Some(pending(&context.delivery)),
         Some(BanState::Ended) | None => return Ok(gathered),
     };
-    let (gate, filter) = (Arc::clone(&context.gate), filter.clone());
+    let (engine, filter) = (Arc::clone(&context.engine), filter.clone());
     let looked = tokio::task::spawn_blocking(move || {
-        let now = gate.now();
-        gate.each_ban(|ban| {
+        let now = engine.now();
+        engine.each_ban(|ban| {
             let is_wanted = |wanted: &HashSet<Subject>| wanted.contains(&ban.subject);
             if ban.is_in_force(now)
                 && only_pending.as_ref().is_none_or(is_wanted)
@@ -109,7 +109,7 @@ pub(in crate::command) fn ended(context: &Context, filter: &Filter) -> (Vec<Ende
     if !matches!(filter.state(), Some(BanState::Ended | BanState::Any)) {
         return (Vec::new(), false);
     }
-    let (mut past, more) = context.gate.read(crate::engine::last_ended);
+    let (mut past, more) = context.engine.read(crate::engine::last_ended);
     past.retain(|past| filter.holds(&FilterRow(&past.ban)));
     (past, more)
 }

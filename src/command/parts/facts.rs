@@ -36,8 +36,8 @@ pub fn past(past: &EndedBan) -> Value {
 
 /// Where a subject stands: its ban in force, if there is one, and whether the server has been brought in line.
 pub fn standing(subject: &Subject, context: &Context) -> Value {
-    let now = context.gate.now();
-    let ban = context.gate.read(|ledger| {
+    let now = context.engine.now();
+    let ban = context.engine.read(|ledger| {
         let ban = ledger.current(subject).filter(|ban| ban.is_in_force(now));
         ban.map(self::ban)
     });

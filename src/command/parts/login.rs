@@ -8,7 +8,7 @@ use crate::core::{Ban, BanId, Outlook, Subject};
 
 /// What led to a ban by a rule.
 pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option<Row> {
-    let entries = match context.gate.history(&ban.subject).await {
+    let entries = match context.engine.history(&ban.subject).await {
         Ok(entries) => entries,
         Err(why) => {
             tracing::warn!(%why, "cannot read what led to a ban");
@@ -32,7 +32,7 @@ pub(in crate::command) fn others(
     told: Option<BanId>,
     context: &Context,
 ) -> Vec<Row> {
-    let now = context.gate.now();
+    let now = context.engine.now();
     outlook
         .bans
         .iter()
@@ -75,9 +75,9 @@ pub(in crate::command) fn covering(subject: &Subject, context: &Context) -> Opti
     let Subject::Address(address) = subject else {
         return None;
     };
-    let now = context.gate.now();
+    let now = context.engine.now();
     context
-        .gate
+        .engine
         .read(|ledger| ledger.covering(*address, now).cloned())
         .filter(|ban| ban.subject != *subject)
 }

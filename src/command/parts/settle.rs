@@ -17,7 +17,7 @@ pub(in crate::command) const MANY: usize = 5;
 /// Whether a term is asked about: one without an end, where less is what one gets without a word.
 /// Where the configuration bans for ever by default, saying it is no surprise.
 pub(in crate::command) fn asks_about(term: Option<Term>, call: &Call, context: &Context) -> bool {
-    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let (policy, now) = (context.engine.policy(), context.engine.now());
     let default = policy.default_term_for(call.caller.role(), now);
     term == Some(Term::Forever) && default != Term::Forever
 }

@@ -8,7 +8,7 @@ use crate::core::{Role, Term};
 /// The choices a [`Kind::Term`](crate::command::spec::Kind::Term) field offers to a role: value and label, the default first.
 /// What the role may not give is left out.
 pub fn terms_for(role: Role, context: &Context) -> Vec<(String, String)> {
-    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let (policy, now) = (context.engine.policy(), context.engine.now());
     let default = text::default_term(policy.default_term_for(role, now));
     let mut choices = vec![(String::from(DEFAULT_TERM), default)];
     for preset in PRESETS {

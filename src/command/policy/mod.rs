@@ -24,9 +24,9 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let policy = context.gate.policy();
-    let allowed = context.gate.read(|ledger| {
-        let now = context.gate.now();
+    let policy = context.engine.policy();
+    let allowed = context.engine.read(|ledger| {
+        let now = context.engine.now();
         ledger
             .exemptions()
             .filter(|one| one.is_in_force(now))

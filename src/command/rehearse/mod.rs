@@ -204,8 +204,8 @@ struct Shown {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let policy = context.gate.policy();
-    let asked = Asked::parse(&call.values, &call.caller.rights, &[], context.gate.now());
+    let policy = context.engine.policy();
+    let asked = Asked::parse(&call.values, &call.caller.rights, &[], context.engine.now());
     let (asked, wish) = match (asked, RehearseCall::parse(&call.values, &policy.rules)) {
         (Ok(asked), Ok(wish)) => (asked, wish),
         (asked, wish) => {

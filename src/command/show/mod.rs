@@ -46,15 +46,15 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(subject) => subject,
         Err(problems) => return Outcome::Invalid(problems),
     };
-    match context.gate.history(&subject).await {
+    match context.engine.history(&subject).await {
         Ok(entries) => Outcome::Done(answer(&subject, &entries, &call.caller.rights, context)),
         Err(fault) => Outcome::Broken(broken("read the history", &fault)),
     }
 }
 
 fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
-    let now = context.gate.now();
-    let (current, last, times) = context.gate.read(|ledger| {
+    let now = context.engine.now();
+    let (current, last, times) = context.engine.read(|ledger| {
         (
             ledger
                 .current(subject)

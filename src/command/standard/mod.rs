@@ -234,7 +234,7 @@ async fn banned(
     most: usize,
 ) -> Result<(usize, Vec<String>), LogFault> {
     let accounts = Values::new().with("filter", "account");
-    let (rights, now) = (&call.caller.rights, context.gate.now());
+    let (rights, now) = (&call.caller.rights, context.engine.now());
     // The word is one that lists know.
     let filter = Filter::parse(&accounts, rights, bans::KNOWN, now).unwrap_or_default();
     let start = (0, Vec::new());

@@ -30,7 +30,7 @@ const NAMED: usize = 5;
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let rights = &call.caller.rights;
-    let now = context.gate.now();
+    let now = context.engine.now();
     let standing = context.delivery.server().standing().borrow().clone();
     let mut tasks = context.delivery.tasks();
     tasks.retain(|task| rights.see(&task.subject));
@@ -113,8 +113,8 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 /// The program itself: what it decided, what it records, what it takes.
 fn program(context: &Context) -> Vec<Row> {
-    let (decisions, exemptions) = context.gate.read(|ledger| {
-        let now = context.gate.now();
+    let (decisions, exemptions) = context.engine.read(|ledger| {
+        let now = context.engine.now();
         let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
         (ledger.folded().0, exemptions.count())
     });
@@ -143,7 +143,7 @@ fn memory() -> Option<u64> {
 
 /// The rules and how full their counters are.
 fn counting(context: &Context) -> Vec<Row> {
-    let policy = context.gate.policy();
+    let policy = context.engine.policy();
     let named = |dry_run: bool| {
         let rules = policy.rules.table.iter();
         let names = rules.filter(move |rule| rule.dry_run == dry_run);

@@ -40,7 +40,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let order = call.order(&subject, Action::Exemption(ExemptionOrder::Revoke));
-    let (grade, mut lines) = match context.gate.submit_one(order).await {
+    let (grade, mut lines) = match context.engine.submit_one(order).await {
         Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => (
             Grade::Good,
             vec![
@@ -79,11 +79,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 /// What else exempts it.
 fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
-    let now = context.gate.now();
-    let by_policy = context.gate.policy().exempts(subject);
+    let now = context.engine.now();
+    let by_policy = context.engine.policy().exempts(subject);
     by_policy.map(text::by_configuration).or_else(|| {
         context
-            .gate
+            .engine
             .read(|ledger| ledger.exemption(subject, now).map(ToString::to_string))
     })
 }

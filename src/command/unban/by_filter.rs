@@ -41,7 +41,12 @@ struct FilterMatches {
 }
 
 pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let filter = match Filter::parse(&call.values, &call.caller.rights, KNOWN, context.gate.now()) {
+    let filter = match Filter::parse(
+        &call.values,
+        &call.caller.rights,
+        KNOWN,
+        context.engine.now(),
+    ) {
         Ok(filter) => filter,
         Err(problems) => return Outcome::Invalid(problems),
     };
@@ -71,7 +76,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 
 async fn find(filter: &Filter, context: &Context) -> Result<FilterMatches, LogFault> {
     let found = FilterMatches {
-        seen: context.gate.read(Ledger::folded),
+        seen: context.engine.read(Ledger::folded),
         ..FilterMatches::default()
     };
     bans::in_force(context, filter, found, |found, ban| {
@@ -90,7 +95,7 @@ async fn find(filter: &Filter, context: &Context) -> Result<FilterMatches, LogFa
 }
 
 fn question(call: &Call, context: &Context, filter: &Filter, found: &FilterMatches) -> Ask {
-    let now = context.gate.now();
+    let now = context.engine.now();
     // What is done is what this asks about, and nothing newer.
     let newest = found.newest.map_or(u64::MAX, |id| id.0);
     let mut values = call.values.clone();
@@ -125,11 +130,11 @@ fn question(call: &Call, context: &Context, filter: &Filter, found: &FilterMatch
 
 /// How many of them the caller may not un-ban, and why the first of those. Nothing is done.
 fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usize, String)> {
-    let (policy, now) = (context.gate.policy(), context.gate.now());
+    let (policy, now) = (context.engine.policy(), context.engine.now());
     let mut why = None;
     let mut count = 0;
     for piece in subjects.chunks(AT_ONCE) {
-        context.gate.read(|ledger| {
+        context.engine.read(|ledger| {
             for subject in piece {
                 let order = lift(call, subject, "").into();
                 let proposal = propose(ledger, &policy, &order, now, &mut || EventId([0; 16]));
@@ -155,7 +160,7 @@ struct UnbanTally {
 }
 
 async fn end_all(call: &Call, context: &Context, filter: &Filter, found: FilterMatches) -> Outcome {
-    let started = context.gate.now();
+    let started = context.engine.now();
     let reason = call.values.line("reason").map(|text| phrases::clean(&text));
     let reason = reason.unwrap_or_else(|| text::lifted_with(found.total, filter.words()));
     let mut tally = UnbanTally::default();
@@ -196,7 +201,7 @@ fn answer(
     call: &Call,
     context: &Context,
 ) -> Answer {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let done = tally.lifted.len() + tally.free;
     let mut lines = vec![text::unbanned_all(
         tally.lifted.len(),

@@ -81,7 +81,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         .unwrap_or_default();
     let order = |subject| Intent::Order(lift(call, subject, &reason));
     let answers = context
-        .gate
+        .engine
         .submit(subjects.iter().map(order).collect())
         .await;
     let results: Vec<_> = subjects.into_iter().zip(answers).collect();
@@ -129,7 +129,7 @@ fn tell(
     settled: Option<Settled>,
     context: &Context,
 ) -> TargetResult {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let mut told = TargetResult::of(subject);
     if let Some(settled) = &settled {
         let (grade, line) = phrases::released(subject, settled);

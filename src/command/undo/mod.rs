@@ -82,7 +82,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 /// Takes back a handful and tells what came of each.
 async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome {
     let orders = deeds.iter().map(|one| order(call, one).into()).collect();
-    let answers = context.gate.submit(orders).await;
+    let answers = context.engine.submit(orders).await;
     if let ([one], [Ok(Ruling::Refused(why))]) = (deeds, &answers[..]) {
         return Outcome::Refused(vec![Problem {
             field: subjects::FIELD,
@@ -121,7 +121,7 @@ async fn take_back_few(call: &Call, deeds: &[One], context: &Context) -> Outcome
 
 /// Takes back what one command did to many, and counts.
 async fn take_back_many(call: &Call, wanted: &UndoTargets, context: &Context) -> Outcome {
-    let started = context.gate.now();
+    let started = context.engine.now();
     let all = wanted.deeds.len();
     let mut undone = Vec::with_capacity(all);
     let mut failed = TargetFailure::default();
@@ -135,7 +135,7 @@ async fn take_back_many(call: &Call, wanted: &UndoTargets, context: &Context) ->
     let order = |one: &One| order(call, one);
     many::carry_out(call, &wanted.deeds, order, take, context).await;
     let pending = many::still_pending(&undone, context).await;
-    let took = context.gate.now().since(started);
+    let took = context.engine.now().since(started);
     let mut lines = vec![text::undone_many(undone.len(), all, wanted.command, took)];
     lines.extend(failed.lines());
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(DEEDS)));
@@ -203,7 +203,7 @@ async fn tell_undone(
     ban: Option<&Ban>,
     context: &Context,
 ) -> UndoResult {
-    let now = context.gate.now();
+    let now = context.engine.now();
     let subject = &deed.subject;
     let mut lines = vec![text::undone(deed)];
     let mut grade = Grade::Good;
@@ -232,7 +232,7 @@ async fn tell_undone(
 
 /// Who changed it since, and how.
 async fn changed_since(subject: &Subject, context: &Context) -> String {
-    let entries = context.gate.history(subject).await.unwrap_or_default();
+    let entries = context.engine.history(subject).await.unwrap_or_default();
     let last = entries.last().map(|entry| &entry.event);
     let what = last.map(phrases::happened);
     text::changed_since(subject, last.map(|event| event.at).zip(what.as_deref()))

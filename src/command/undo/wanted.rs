@@ -68,7 +68,7 @@ async fn named(
     let mut deeds = Vec::with_capacity(named.len());
     for subject in named {
         let deed = context
-            .gate
+            .engine
             .read(|ledger| ledger.undoable(&subject).cloned());
         let number = match words[..] {
             [word] if only => word.starts_with('#').then(|| BanId::parse(word)).flatten(),
@@ -141,7 +141,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
         deeds,
         command: Some(command),
         is_cut: context
-            .gate
+            .engine
             .read(|ledger| ledger.is_partly_dropped(command)),
     }
 }
@@ -154,7 +154,7 @@ fn look_back(
 ) {
     let mut upto = Some(upto);
     while let Some(from) = upto.take() {
-        context.gate.read(|ledger| {
+        context.engine.read(|ledger| {
             let mut last = from;
             for (looked_at, deed) in ledger.deeds_up_to(from).enumerate() {
                 // All of one place belong into one piece.
@@ -174,8 +174,8 @@ fn look_back(
 /// Whether the caller did something to the subject, before somebody else did the last thing.
 async fn did_before(call: &Call, subject: &Subject, last: &UndoEntry, context: &Context) -> bool {
     let own = own_name(call);
-    let entries = context.gate.history(subject).await.unwrap_or_default();
-    let within = context.gate.policy().undo_for;
+    let entries = context.engine.history(subject).await.unwrap_or_default();
+    let within = context.engine.policy().undo_for;
     entries.iter().any(|entry| {
         entry.seq < last.seq
             && last.at.since(entry.event.at) <= within

@@ -192,7 +192,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let is_own = own.as_ref() == Some(&subject);
     let kept = context
-        .gate
+        .engine
         .read(|ledger| ledger.watch_of(&subject).cloned());
     if wish.is_question() {
         return Outcome::Done(told(&subject, is_own, kept, call.caller.role(), false));
@@ -206,7 +206,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if is_own {
         order.actor = call.caller.actor_for_self(call.door);
     }
-    match context.gate.submit_one(order).await {
+    match context.engine.submit_one(order).await {
         Ok(Ruling::Subscribed { .. } | Ruling::Noted) => {
             Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
         }

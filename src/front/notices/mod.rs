@@ -96,8 +96,8 @@ impl Notices {
 
     /// Takes in what happened; gives back what is told now. `can`: the link is up.
     pub fn offer(&self, news: &[Notification], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
-        let gate = &self.bot.context.gate;
-        let (now, settings) = (gate.now(), **self.settings.load());
+        let engine = &self.bot.context.engine;
+        let (now, settings) = (engine.now(), **self.settings.load());
         let recipients = self.recipients();
         let mut out = Vec::new();
         let mut throttles = self.throttles();
@@ -114,7 +114,7 @@ impl Notices {
                 if is_own(&told.news, &recipient.jid) || !may_see(&recipient.rights, &told.news) {
                     continue;
                 }
-                let network = |net: IpNet| gate.policy().rules.reach.network(net.addr());
+                let network = |net: IpNet| engine.policy().rules.reach.network(net.addr());
                 let told = throttle.offer(told, topic, now, settings, can, |held| {
                     held.add(&told.news, now, network);
                 });
@@ -132,7 +132,7 @@ impl Notices {
 
     /// What is told because its time has come, or the program ends, and when to ask again.
     pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
-        let (now, settings) = (self.bot.context.gate.now(), **self.settings.load());
+        let (now, settings) = (self.bot.context.engine.now(), **self.settings.load());
         let (mut out, next) = match can {
             true => self.unseen(now, is_end),
             false => (Vec::new(), None),
@@ -201,7 +201,7 @@ impl Notices {
             let rights = roles.of(&Jid::from(jid.clone()));
             (jid, rights)
         });
-        self.bot.context.gate.read(|ledger| {
+        self.bot.context.engine.read(|ledger| {
             let with_watch = |(jid, rights): (BareJid, Rights)| {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
                 let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
@@ -242,7 +242,7 @@ impl Notices {
                 let role = subject.map_or(recipient.rights.highest(), |one| {
                     recipient.rights.over(&one)
                 });
-                render::one(told, &self.bot.context.gate).for_role(role)
+                render::one(told, &self.bot.context.engine).for_role(role)
             }
             sums => NoticeText {
                 lines: sums
@@ -307,7 +307,7 @@ fn is_own(news: &News, jid: &BareJid) -> bool {
 /// Tells what happens until told to stop; what is held then is told in sum first.
 pub async fn run(
     notices: Arc<Notices>,
-    gate: Arc<Engine>,
+    engine: Arc<Engine>,
     mut hearing: NotificationFeed,
     mut standing: watch::Receiver<Arc<Enforcement>>,
     wire: Wire,
@@ -317,7 +317,7 @@ pub async fn run(
         let can = standing.borrow_and_update().linked;
         let (stanzas, next) = notices.due(can, false);
         wire.send_all(stanzas).await;
-        let pause = next.map_or(LONGEST_PAUSE, |next| next.since(gate.now()));
+        let pause = next.map_or(LONGEST_PAUSE, |next| next.since(engine.now()));
         let mut news = Vec::new();
         tokio::select! {
             () = stop.cancelled() => break,

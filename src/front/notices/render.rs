@@ -45,25 +45,25 @@ impl NoticeText {
 }
 
 /// One piece of news.
-pub(super) fn one(told: &Notification, gate: &Engine) -> NoticeText {
-    let mut notice = at_its_time(told, gate);
-    if gate.now().since(told.at) >= LATE {
+pub(super) fn one(told: &Notification, engine: &Engine) -> NoticeText {
+    let mut notice = at_its_time(told, engine);
+    if engine.now().since(told.at) >= LATE {
         notice.lines.insert(0, text::notice_late(told.at));
     }
     notice
 }
 
-fn at_its_time(told: &Notification, gate: &Engine) -> NoticeText {
+fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
     let now = told.at;
     let (lines, actions, about) = match &told.news {
-        News::Ruled { event, ruling } => return ruled(event, ruling, gate, now),
+        News::Ruled { event, ruling } => return ruled(event, ruling, engine, now),
         News::Spared(notice) => {
             let whom = notice.subject.to_string();
             let actions = vec![text::do_show(&whom), text::do_ban(&whom)];
             (vec![text::notice_spared(notice)], actions, About::One(whom))
         }
         News::Stuck(task) => {
-            let standing = gate.read(|ledger| ledger.current(&task.subject).cloned());
+            let standing = engine.read(|ledger| ledger.current(&task.subject).cloned());
             let whom = task.subject.to_string();
             let lines = vec![text::notice_stuck(task, standing.as_ref())];
             let actions = vec![text::do_show(&whom), String::from("status")];
@@ -110,12 +110,17 @@ fn at_its_time(told: &Notification, gate: &Engine) -> NoticeText {
     }
 }
 
-fn ruled(event: &crate::core::Event, ruling: &Ruling, gate: &Engine, now: Timestamp) -> NoticeText {
+fn ruled(
+    event: &crate::core::Event,
+    ruling: &Ruling,
+    engine: &Engine,
+    now: Timestamp,
+) -> NoticeText {
     let whom = event.subject.to_string();
     let mut lines: Vec<String> = text::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {
-            let (times, last) = gate.read(|ledger| {
+            let (times, last) = engine.read(|ledger| {
                 // Notification late, this one may be the last itself.
                 let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
                 let last = last.cloned();

@@ -119,7 +119,7 @@ impl Rooms {
 
     /// The rooms to be in from now on. Those that are there already stay as they are, as far as their settings do.
     pub fn configure(&self, settings: Vec<Settings>) {
-        let now = self.context.gate.now();
+        let now = self.context.engine.now();
         let mut inner = self.inner();
         let mut before = std::mem::take(&mut inner.rooms);
         for new in settings {
@@ -158,7 +158,7 @@ impl Rooms {
 
     /// The link is there: all rooms are entered.
     pub fn link_up(&self) {
-        let now = self.context.gate.now();
+        let now = self.context.engine.now();
         let mut inner = self.inner();
         inner.linked = true;
         for room in &mut inner.rooms {
@@ -222,7 +222,7 @@ impl Rooms {
 
     /// Somebody invites us to a room (XEP-0249): one that is configured is tried at once. Whether it is.
     pub(super) fn invited(&self, room: &BareJid) -> bool {
-        let now = self.context.gate.now();
+        let now = self.context.engine.now();
         let mut inner = self.inner();
         let Some(room) = inner
             .rooms
@@ -238,7 +238,7 @@ impl Rooms {
 
     /// Takes in what comes from a room. Never waits.
     pub(super) fn take(&self, received: &Received) -> Taken {
-        let (now, chance) = (self.context.gate.now(), chance());
+        let (now, chance) = (self.context.engine.now(), chance());
         let mut inner = self.inner();
         let from = received.header.from.to_bare();
         let Some(room) = inner
@@ -286,7 +286,7 @@ impl Rooms {
             for (to, question) in questions {
                 asked.push(self.ask(&asker, to, question));
             }
-            let nap = until.map_or(NAP, |until| until.since(self.context.gate.now()).min(NAP));
+            let nap = until.map_or(NAP, |until| until.since(self.context.engine.now()).min(NAP));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
@@ -310,7 +310,7 @@ impl Rooms {
 
     /// What to send and to ask now, and when to look again.
     fn steps(&self) -> (Vec<Stanza>, Vec<(Jid, RoomQuestion)>, Option<Timestamp>) {
-        let now = self.context.gate.now();
+        let now = self.context.engine.now();
         let mut inner = self.inner();
         let (mut stanzas, mut questions) = (std::mem::take(&mut inner.parting), Vec::new());
         let mut until: Option<Timestamp> = None;
@@ -360,7 +360,7 @@ impl Rooms {
         (room, asked, round): &RoomQuestion,
         answer: &Result<Element, Unanswered>,
     ) -> Option<Stanza> {
-        let (now, chance) = (self.context.gate.now(), chance());
+        let (now, chance) = (self.context.engine.now(), chance());
         let nothing = Element::bare("query", ns::DISCO_INFO);
         let answer = answer.as_ref();
         let mut inner = self.inner();
@@ -453,7 +453,7 @@ impl Rooms {
                     room: address.to_string(),
                     why,
                 };
-                self.context.news.announce(news, self.context.gate.now());
+                self.context.news.announce(news, self.context.engine.now());
             }
         }
     }

@@ -42,7 +42,7 @@ impl Router {
         }
         let caller = self.bot.caller(&received.header);
         if caller.role() == Role::Stranger {
-            let now = self.bot.context.gate.now();
+            let now = self.bot.context.engine.now();
             if !self.talks.admit_stranger(&caller.jid.to_bare(), now) {
                 return Reply::default();
             }
@@ -57,7 +57,7 @@ impl Router {
         let id = header.id.as_deref().unwrap_or_default();
         if self.bot.sent.knows(&whom, id) {
             tracing::warn!(%whom, "a message came back undelivered");
-            let now = self.bot.context.gate.now();
+            let now = self.bot.context.engine.now();
             self.bot.live.came_back(whom, now);
         }
     }
@@ -82,7 +82,7 @@ impl Router {
                 named.or_else(|| to_ours.map(|_| line.text.clone()))
             }
         };
-        let now = self.bot.context.gate.now();
+        let now = self.bot.context.engine.now();
         let Some(person) = person else {
             // Whoever it is, it is a matter of the room: told there once in a while, not to each.
             let room = line.from.to_bare();
@@ -124,7 +124,7 @@ impl Router {
         let receipt = line.receipt().map(Stanza::Message);
         // Before the line gets its turn: one that cannot run must not let others pass.
         let permit = self.permit();
-        let now = self.bot.context.gate.now();
+        let now = self.bot.context.engine.now();
         let mut reply = match self.talks.admit(&line, &caller, now) {
             Admitted::Ignored => return Reply::default(),
             Admitted::Answer(text) => say(&line, text),

@@ -37,7 +37,7 @@ impl Router {
             asked: &received.header.to,
             bot: &self.bot.jid,
             role: self.bot.caller(&received.header).role(),
-            now: self.bot.context.gate.now(),
+            now: self.bot.context.engine.now(),
             started: self.bot.context.started,
         };
         let answer = if payload.has_ns(NS_COMMANDS) {

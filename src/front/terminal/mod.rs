@@ -300,7 +300,7 @@ async fn answer(
 
 async fn import(asked: Import, importer: &Importer, context: &Context) -> ImportTally {
     let reading = Reading {
-        now: context.gate.now(),
+        now: context.engine.now(),
         host: None,
     };
     let read = exchange::read(Format::Portcullis, &asked.lines.join("\n"), &reading);

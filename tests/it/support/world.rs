@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::FakeServer;
 
-/// A gate that runs, with everything around it in hand.
+/// A running engine with everything around it.
 pub(crate) struct World {
-    pub(crate) gate: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) snapshotter: Arc<Snapshotter>,
@@ -69,16 +69,16 @@ impl World {
         .unwrap();
         let stop = CancellationToken::new();
         tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
-            async move { gate.follow(stop).await }
+            let (engine, stop) = (Arc::clone(&gate.engine), stop.clone());
+            async move { engine.follow(stop).await }
         });
         tokio::spawn({
-            let (gate, stop) = (Arc::clone(&gate.engine), stop.clone());
-            async move { gate.watch_the_clock(stop).await }
+            let (engine, stop) = (Arc::clone(&gate.engine), stop.clone());
+            async move { engine.watch_the_clock(stop).await }
         });
         let delivering = tokio::spawn(Arc::clone(&gate.delivery).carry_out(stop.clone()));
         World {
-            gate: Arc::clone(&gate.engine),
+            engine: Arc::clone(&gate.engine),
             admission: Arc::clone(&gate.admission),
             delivery: Arc::clone(&gate.delivery),
             snapshotter: Arc::clone(&gate.snapshotter),
@@ -112,14 +112,14 @@ impl World {
             reason: Some("spam".into()),
             note: Some("private".into()),
         });
-        self.gate.submit_one(order(subject, what)).await.unwrap()
+        self.engine.submit_one(order(subject, what)).await.unwrap()
     }
 
     pub(crate) async fn lift(&self, subject: &str) -> Ruling {
         let what = Action::Ban(BanOrder::Lift {
             reason: String::new(),
         });
-        self.gate.submit_one(order(subject, what)).await.unwrap()
+        self.engine.submit_one(order(subject, what)).await.unwrap()
     }
 
     pub(crate) async fn settled(&self, subject: &str) -> Settled {

@@ -24,8 +24,11 @@ async fn with_bans(number: usize) -> Bot {
         let (high, low) = (n / 250, n % 250 + 1);
         order(&format!("10.0.{high}.{low}"), what)
     };
-    bot.world.gate.submit((0..number).map(ban).collect()).await;
-    assert_eq!(bot.world.gate.read(Ledger::len), number);
+    bot.world
+        .engine
+        .submit((0..number).map(ban).collect())
+        .await;
+    assert_eq!(bot.world.engine.read(Ledger::len), number);
     bot.world.store.delay_appends(Some(SLOW));
     bot
 }
@@ -80,7 +83,7 @@ async fn long_work_answers_how_far_it_is_and_then_what_came_of_it() {
         "{}",
         note(&step)
     );
-    assert!(bot.world.gate.read(Ledger::is_empty));
+    assert!(bot.world.engine.read(Ledger::is_empty));
     // It was seen, and is over.
     bot.pass(3_600);
     assert_eq!(told(&bot, true), Vec::<String>::new());
@@ -107,7 +110,7 @@ async fn who_does_not_look_again_is_told_once_by_a_message() {
         }
         bot.pass(3_600);
         assert_eq!(told(&bot, true), Vec::<String>::new(), "it is not done yet");
-        while !bot.world.gate.read(Ledger::is_empty) {
+        while !bot.world.engine.read(Ledger::is_empty) {
             tokio::time::sleep(PATIENCE).await;
         }
         tokio::time::sleep(PATIENCE).await;

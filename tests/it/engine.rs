@@ -45,7 +45,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
     assert_eq!(world.server.done()[1..], ["free spam@example.org"]);
     assert!(world.delivery.tasks().is_empty());
     let subject = Subject::parse("spam@example.org").unwrap();
-    let history = world.gate.history(&subject).await.unwrap();
+    let history = world.engine.history(&subject).await.unwrap();
     assert_eq!(history.len(), 2);
     assert_eq!(history[0].event.personal.note.as_deref(), Some("private"));
 }
@@ -198,7 +198,10 @@ async fn what_the_store_did_not_take_did_not_happen() {
         reason: None,
         note: None,
     });
-    let failed = world.gate.submit_one(order("spam@example.org", what)).await;
+    let failed = world
+        .engine
+        .submit_one(order("spam@example.org", what))
+        .await;
     assert!(failed.is_err());
     assert!(is_let_in(&world.admission, "spam@example.org"));
     assert!(matches!(
@@ -231,9 +234,9 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
             by("b@example.org/y", ban("2h")),
         ];
         let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
-        let (won, lost) = tokio::join!(world.gate.submit_one(winner), async {
+        let (won, lost) = tokio::join!(world.engine.submit_one(winner), async {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            world.gate.submit_one(loser).await
+            world.engine.submit_one(loser).await
         });
         let Ruling::Ban(BanRuling::Banned(ban)) = won.unwrap() else {
             panic!("the first one bans")
@@ -243,7 +246,7 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
         };
         assert_eq!((deed.number, &*deed.by), (Some(ban.id), &ban.by));
         assert_eq!(deed.at, ban.since);
-        world.gate.read(|ledger| {
+        world.engine.read(|ledger| {
             let stands = ledger.current(&ban.subject).unwrap();
             assert_eq!((stands.until, &stands.reason), (ban.until, &ban.reason));
             assert_eq!(
@@ -276,17 +279,17 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
             Intent::Order(order)
         });
         let (winner, loser) = (orders[first].clone(), orders[1 - first].clone());
-        let (won, lost) = tokio::join!(world.gate.submit_one(winner), async {
+        let (won, lost) = tokio::join!(world.engine.submit_one(winner), async {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            world.gate.submit_one(loser).await
+            world.engine.submit_one(loser).await
         });
         match (first, won.unwrap(), lost.unwrap()) {
             (0, Ruling::Ban(BanRuling::Lifted(_)), Ruling::Ban(BanRuling::NotBanned(..))) => {
-                assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
+                assert_eq!(world.engine.read(|ledger| ledger.len()), 0);
             }
             (1, Ruling::Ban(BanRuling::Amended { .. }), Ruling::Overtaken(deed)) => {
                 assert_eq!(deed.by.name, "b@example.org/y");
-                assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+                assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
             }
             other => panic!("{other:?}"),
         }
@@ -299,7 +302,7 @@ fn login(name: &str, address: &str, outcome: LoginOutcome, world: &World) -> Att
         address: Some(address.parse().unwrap()),
         outcome,
         unknown: false,
-        at: world.gate.now(),
+        at: world.engine.now(),
     }
 }
 
@@ -335,7 +338,7 @@ async fn a_batch_of_failures_bans_once_and_is_in_force_when_it_is_answered() {
         Verdict::Refuse { by: By::Pair, .. }
     ));
     assert_eq!(from("203.0.113.8"), Verdict::LetIn);
-    let history = world.gate.history(&ban.subject).await.unwrap();
+    let history = world.engine.history(&ban.subject).await.unwrap();
     let evidence = history[0].event.personal.evidence.as_deref().unwrap();
     assert!(
         evidence.starts_with("5 failures within 10 minutes (limit 5); the last at "),
@@ -411,12 +414,12 @@ async fn what_the_configuration_exempts_later_is_let_go() {
         .report((0..5).map(|_| guess(&world)).collect())
         .await
         .unwrap();
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
     let mut lenient = policy();
     lenient
         .exempt_networks
         .push("203.0.113.0/24".parse().unwrap());
-    world.gate.set_policy(lenient);
-    world.gate.submit_one(Intent::Review).await.unwrap();
-    assert_eq!(world.gate.read(|ledger| ledger.len()), 0);
+    world.engine.set_policy(lenient);
+    world.engine.submit_one(Intent::Review).await.unwrap();
+    assert_eq!(world.engine.read(|ledger| ledger.len()), 0);
 }

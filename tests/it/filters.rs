@@ -391,20 +391,20 @@ async fn an_unban_of_all_leaves_alone_what_another_admin_decides_meanwhile() {
         crate::support::order(&format!("u{n}@example.org"), what)
     };
     let bans = (0..MANY).map(|n| ban(n, "1d")).collect();
-    bot.world.gate.submit(bans).await;
+    bot.world.engine.submit(bans).await;
     bot.chat(ADMIN, "unban all import").await;
     let Intent::Order(mut longer) = ban(0, "2d") else {
         panic!("no order")
     };
     longer.actor.name = "other@example.org/y".into();
-    let (text, other) = tokio::join!(bot.chat(ADMIN, "yes"), bot.world.gate.submit_one(longer),);
+    let (text, other) = tokio::join!(bot.chat(ADMIN, "yes"), bot.world.engine.submit_one(longer),);
     assert!(
         matches!(other, Ok(Ruling::Ban(BanRuling::Amended { .. }))),
         "{other:?}"
     );
     assert!(text.starts_with("Un-banned 8999 of 9000"), "{text}");
     assert!(text.contains("other@example.org was first"), "{text}");
-    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 1);
+    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,7 +420,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
             crate::support::order(&format!("u{n}@example.org"), what)
         })
         .collect();
-    bot.world.gate.submit(reports).await;
+    bot.world.engine.submit(reports).await;
     let text = bot.chat(ADMIN, "unban all import").await;
     assert!(text.contains("End 3000 bans in force"), "{text}");
     assert!(
@@ -430,7 +430,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     let text = bot.chat(ADMIN, "yes").await;
     assert!(text.starts_with("Un-banned 3000 of 3000"), "{text}");
     let (_, undo) = text.rsplit_once("\nUndo: ").unwrap();
-    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
     let text = bot.chat(ADMIN, "list state:ended").await;
     assert!(
         text.starts_with("Matching bans 1-10 of 2000.\nOf those that ended, only the last 2000"),
@@ -462,7 +462,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     );
     bot.pass(11);
     let (_, redo) = text.rsplit_once("\nUndo: ").unwrap();
-    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 3_000);
+    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 3_000);
     let entries = bot.world.store.read(Seq(1), 1_000_000).unwrap();
     assert_eq!(entries.len(), before + 1 + 2_998);
     let text = bot.chat(ADMIN, "show u7@example.org").await;
@@ -473,7 +473,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     bot.chat(ADMIN, redo).await;
     let text = bot.chat(ADMIN, "yes").await;
     assert!(text.starts_with("Undone: 2998 of 2998"), "{text}");
-    assert_eq!(bot.world.gate.read(portcullis::core::Ledger::len), 2);
+    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 2);
     let text = bot.chat(ADMIN, undo).await;
     assert!(text.starts_with("There is nothing of command:"), "{text}");
 }
@@ -670,7 +670,7 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         bot.chat(ADMIN, "failures").await,
         "No failed logins since the start."
     );
-    assert!(bot.world.gate.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
     std::fs::write(&file, "nonsense\n").unwrap();
     let text = bot.chat(ADMIN, "rehearse").await;
     assert!(

@@ -1,4 +1,4 @@
-//! The commands around failed logins, through both doors: attempt, check, failures, forget, allow,
+//! The commands around failed logins, by form and by chat line: attempt, check, failures, forget, allow,
 //! unallow, allowed.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ async fn login(bot: &Bot, account: &str, address: &str, outcome: LoginOutcome, u
         address: address.parse().ok(),
         outcome,
         unknown,
-        at: bot.world.gate.now(),
+        at: bot.world.engine.now(),
     };
     bot.world.admission.report(vec![attempt]).await.unwrap();
 }
@@ -151,11 +151,11 @@ async fn attempts_that_are_written_wrongly_or_not_allowed_count_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_rule_in_dry_run_tells_what_it_would_have_done() {
     let bot = Bot::new();
-    let mut policy = Policy::clone(&bot.world.gate.policy());
+    let mut policy = Policy::clone(&bot.world.engine.policy());
     let rules = Arc::make_mut(&mut policy.rules);
     rules.table.retain(|rule| rule.name == "address-failures");
     rules.table[0].dry_run = true;
-    bot.world.gate.set_policy(policy);
+    bot.world.engine.set_policy(policy);
     let text = bot.chat(ADMIN, "attempt 203.0.113.9 4").await;
     says(
         &text,

@@ -24,7 +24,7 @@ fn came(world: &World, name: &str, address: &str, outcome: LoginOutcome) -> Atte
         address: Some(address.parse().unwrap()),
         outcome,
         unknown: false,
-        at: world.gate.now(),
+        at: world.engine.now(),
     }
 }
 
@@ -116,7 +116,9 @@ async fn nobody_waits_longer_than_asked() {
     tokio::time::sleep(HOLD).await;
     assert_eq!(answered(&mut all).await, (4, 0));
     let told = world.admission.crowded();
-    assert!(matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.gate.now()));
+    assert!(
+        matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.engine.now())
+    );
     // No outcome for so long: there is none.
     let ninth = || now(&world.admission, "u9", "203.0.113.8");
     assert_eq!(ninth(), None);

@@ -1,4 +1,4 @@
-//! `watch`: who hears what, and that it outlives the program.
+//! `watch`: who is notified of what, and that subscriptions outlive the program.
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, note, submit};
 
@@ -63,6 +63,8 @@ async fn a_wish_is_an_event_and_shows_in_the_history() {
         crate::support::START,
     );
     let subject = portcullis::core::Subject::parse("admin@example.org").unwrap();
-    let watch = again.gate.read(|ledger| ledger.watch_of(&subject).cloned());
+    let watch = again
+        .engine
+        .read(|ledger| ledger.watch_of(&subject).cloned());
     assert!(watch.is_some_and(|watch| watch.is_off()));
 }
