@@ -36,6 +36,18 @@ return function (name, shared)
 		request.callback(reply);
 	end
 
+	-- COMPAT: requests of the first version of this module, which was reloaded into this one. Its clients wait for a verdict and
+	-- its reports for an answer; this instance says hello and syncs for itself. Returns whether it was such a request.
+	local function settle_compat(id, reply)
+		local request = shared.pending and shared.pending[id];
+		if not request then return false; end
+		if component.result_child(reply, "changes") or component.result_child(reply, "welcome") then return true; end
+		shared.pending[id] = nil;
+		timer.stop(request.timer);
+		request.callback(reply);
+		return true;
+	end
+
 	-- mod_component returns what it cannot deliver to the send() of its origin.
 	local origin = setmetatable({
 		send = function (stanza)
@@ -73,10 +85,10 @@ return function (name, shared)
 
 	module:hook("iq/host", function (event)
 		local attr = event.stanza.attr;
-		if (attr.type == "result" or attr.type == "error") and pending.by_id[attr.id] and component.is_sender(event) then
-			settle(attr.id, event.stanza);
-			return true;
-		end
+		if attr.type ~= "result" and attr.type ~= "error" or not component.is_sender(event) then return; end
+		if not pending.by_id[attr.id] then return settle_compat(attr.id, event.stanza) or nil; end
+		settle(attr.id, event.stanza);
+		return true;
 	end, 1000);
 
 	-- Requests that went over a stream which has ended get no answer.

@@ -442,9 +442,9 @@ function module.save()
 end
 
 function module.restore(saved)
-	if saved.version == 3 then
+	if saved.version == 3 or saved.version == 2 then
 		sync.epoch, sync.seq = saved.epoch, saved.seq;
-		held.replace(bans, saved.bans);
+		held.replace(bans, saved.bans or saved.held); -- COMPAT: version 2 says "held"
 		reports.restore(saved.logins);
 	else
 		storage.read_all(settings.max_held);

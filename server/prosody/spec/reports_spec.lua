@@ -91,6 +91,13 @@ describe("reports", function ()
 		assert.equal(0, #component.requests);
 	end);
 
+	it("of the first version of the module go to the instance that was loaded in its place", function ()
+		shared.report({ account = "late@example.org", outcome = "success" });
+		shared.requeue({ { account = "unsent@example.org", outcome = "success" } });
+		assert.equal(2, #component.requests);
+		assert.equal("late@example.org", component.requests[1].payload.tags[1].attr.account);
+	end);
+
 	it("remember which account, address and network failed since a moment", function ()
 		local since = reports.failure_count();
 		reports.add({ account = "alice@example.org", address = "203.0.113.7", outcome = "failure" });
