@@ -139,6 +139,7 @@ return function (settings, component, bans, storage, reports, health)
 			local since = epoch and ("%d"):format(seq) or nil;
 			local request = st.stanza("sync", { xmlns = xmlns_hook, epoch = epoch, since = since });
 			component.request("get", request, ANSWER_TIMEOUT, function (reply)
+				if module.loaded == false then return; end -- the instance that came after a reload asks for itself
 				local page = component.result_child(reply, "changes");
 				local page_seq = page and tonumber(page.attr.seq);
 				if not page_seq or not page.attr.epoch then return fail(); end
@@ -183,6 +184,7 @@ return function (settings, component, bans, storage, reports, health)
 			xmlns = xmlns_hook, software = "prosody", version = prosody.version, module = settings.version, node = "prosody@"..host;
 			epoch = sync.epoch, seq = sync.epoch and ("%d"):format(sync.seq) or nil, bans = ("%d"):format(bans.count), health = describe(health);
 		}), ANSWER_TIMEOUT, function (reply)
+			if module.loaded == false then return; end
 			local welcome = component.result_child(reply, "welcome");
 			if not welcome then
 				module:set_status("warn", "portcullis does not answer");

@@ -102,6 +102,21 @@ describe("sync", function ()
 		assert.equal(1, #component.requests);
 	end);
 
+	it("does nothing with an answer that comes after a reload", function ()
+		local sync, component = new_sync({});
+		local answer;
+		function component.request(_, _, _, callback) answer = callback; end
+		sync.announced("e", "1");
+		module.loaded = false;
+		answer(st.stanza("iq", { type = "result" }):add_child(page({ epoch = "e", seq = "1", fresh = "true" }, { "a@example.org" })));
+		assert.is_false(holds("a@example.org"));
+		assert.same({}, touched);
+		assert.is_nil(sync.epoch);
+		assert.equal(0, caught_up);
+		answer(nil);
+		assert.equal(2, #module.timers); -- the heartbeat and the expired bans
+	end);
+
 	it("holds no more than it may, and nothing of another host", function ()
 		local sync = new_sync({
 			page({ epoch = "e", seq = "1", fresh = "true" }, { "a@example.org", "b@example.org", "c@example.org", "d@example.org", "e@elsewhere.example" }),
