@@ -64,7 +64,7 @@ local storage = module:require "storage"(bans, health);
 local sync = module:require "sync"(settings, component, bans, storage, reports, health);
 local checks = module:require "checks"(settings, component, bans, sync, reports);
 local sessions = module:require "sessions";
-local tokens = module:require "tokens";
+local tokens = module:require "tokens"(health);
 local usernames = module:require "usernames";
 module:require "kick"(settings, component, sessions, tokens);
 

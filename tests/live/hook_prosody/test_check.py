@@ -168,6 +168,21 @@ def test_a_kick_ends_all_fast_tokens_there_are_and_none_that_come_later(server, 
     assert "<success" not in client.login(new) and "<success" not in other.login(newer)
 
 
+def test_a_void_token_is_void_on_a_stream_that_does_not_name_its_client(make_server):
+    server = make_server()
+    portcullis = FakeComponentOnProsody(server).connect().settled()
+    client = FastClient(server, "unnamed")
+    token = client.new_token()
+    portcullis.kick(account="carol@localhost")
+    stream = client.stream()
+    # mod_sasl2_fast takes the client's identifier, then mod_sasl2 fails: the stream never learns it.
+    stream.send(f"<authenticate xmlns='urn:xmpp:sasl:2'>{client.agent}<fast xmlns='urn:xmpp:fast:0'/></authenticate>")
+    wait.until(lambda: server.errors(), what="the error of mod_sasl2")
+    message = b"carol\0" + hmac.digest(token.encode(), b"Initiator", "sha256")
+    assert "<credentials-expired" in stream.sasl2("HT-SHA-256-NONE", message)
+    portcullis.close()
+
+
 def token_for(portcullis, account):
     return portcullis.iq("get", f"<token xmlns='urn:portcullis:tests' account='{account}'/>")[0].text
 
