@@ -45,6 +45,22 @@ def test_a_kick_by_address_and_by_network(component, open_stream, pw):
     assert alive(out)
 
 
+def test_a_kick_by_network_passes_over_a_session_without_an_address(ej, component, open_stream, pw):
+    """A client of a Unix domain socket has none; ejabberd notes `{local, <<>>}`."""
+    ej.erlang(
+        "ejabberd_sm:open_session({erlang:timestamp(), spawn(timer, sleep, [infinity])}, "
+        '<<"alice">>, <<"localhost">>, <<"unix">>, [{ip, {local, <<>>}}, {conn, c2s}])'
+    )
+    sid = 'ejabberd_sm:get_session_sid(<<"alice">>, <<"localhost">>, <<"unix">>)'
+    try:
+        bob = session(open_stream, pw, "bob", "127.0.3.2")
+        assert component.kick("all", network="127.0.3.0/24") == 1
+        assert bob.result(bob.rest(5)) == ("policy-violation", "all")
+        assert ej.erlang(sid) != "none"
+    finally:
+        ej.erlang(f'ejabberd_sm:close_session({sid}, <<"alice">>, <<"localhost">>, <<"unix">>)')
+
+
 def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, open_stream, pw):
     s = session(open_stream, pw, "alice")
     s.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")

@@ -210,5 +210,4 @@ report(#{lserver := Host} = State, Account, Mechanism, Outcome, {Condition, Text
              {<<"reason">>, Text}, {<<"at">>, mod_portcullis_protocol:timestamp(mod_portcullis_protocol:now_ms())} | More]).
 
 -spec address(state()) -> inet:ip_address() | undefined.
-address(#{ip := {Address, _Port}}) when is_tuple(Address) -> mod_portcullis_net:fold(Address);
-address(_) -> undefined.
+address(State) -> mod_portcullis_net:of_peer(maps:get(ip, State, undefined)).

@@ -1,12 +1,18 @@
 %%% Addresses and networks as bit strings, so that "is this address in that network?" is a match of prefixes.
 -module(mod_portcullis_net).
--export([fold/1, to_text/1, bits/1, parse/1, contains/2]).
+-export([of_peer/1, fold/1, to_text/1, bits/1, parse/1, contains/2]).
 -export_type([family/0, prefix/0]).
 
 %% How many bits an address has: 32 for IPv4, 128 for IPv6.
 -type family() :: 32 | 128.
 %% A network: the leading bits that its addresses share. A single address shares all of them.
 -type prefix() :: {bitstring(), family()}.
+
+%% The address of a client, from what ejabberd holds as the `ip` of a stream or a session. `undefined` where there is none:
+%% a client of a Unix domain socket has `{local, Path}`.
+-spec of_peer({inet:ip_address() | local, term()} | undefined) -> inet:ip_address() | undefined.
+of_peer({Address, _Port}) when is_tuple(Address) -> fold(Address);
+of_peer(_) -> undefined.
 
 %% An IPv4 address seen through an IPv6 socket (::ffff:192.0.2.1, RFC 4291 2.5.5.2) is that IPv4 address.
 -spec fold(inet:ip_address()) -> inet:ip_address().

@@ -94,8 +94,4 @@ end_sessions_of(User, Judge, Nodes, Host) ->
 end_session(Info, Text) ->
     ok = ejabberd_c2s:send(proplists:get_value(pid, Info), xmpp:serr_policy_violation(Text, <<"en">>)).
 
-address(Info) ->
-    case proplists:get_value(ip, Info) of
-        {Address, _Port} -> Address;
-        _ -> undefined
-    end.
+address(Info) -> mod_portcullis_net:of_peer(proplists:get_value(ip, Info)).
