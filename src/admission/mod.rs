@@ -22,12 +22,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::core::explain::{BANS_TOLD, concerns};
 use crate::core::ledger::By;
-use crate::core::outlook::{BANS_TOLD, concerns};
 use crate::core::tracker::Fill;
 use crate::core::{
-    Account, Attempt, Ban, BanId, Event, EventId, Ledger, Notice, Outlook, Policy, Proposal,
-    Ruling, Signal, Subject, Timestamp, Verdict, headroom, judge, outlook, subject,
+    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Ledger, Notice, Policy, Proposal,
+    Ruling, Signal, Subject, Timestamp, Verdict, explain, headroom, judge, subject,
 };
 use crate::engine::{Engine, clock};
 use crate::journal::LogFault;
@@ -286,7 +286,7 @@ impl Admission {
     }
 
     /// What stands for and against a login of an account, from a place, or both; from memory.
-    pub fn outlook(&self, account: Option<&Account>, place: Option<IpNet>) -> Outlook {
+    pub fn explain(&self, account: Option<&Account>, place: Option<IpNet>) -> Explanation {
         let (now, policy) = (self.engine.now(), self.engine.policy());
         let mut bans = Vec::new();
         self.engine.each_ban(|ban| {
@@ -300,7 +300,7 @@ impl Admission {
         });
         self.engine.read(|ledger| {
             let tracker = &mut self.shared.lock().tracker;
-            outlook(ledger, tracker, &policy, (account, place), bans, now)
+            explain(ledger, tracker, &policy, (account, place), bans, now)
         })
     }
 

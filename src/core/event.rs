@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::subject::Subject;
+use super::subscription::Watch;
 use super::time::Timestamp;
-use super::watch::Watch;
 
 pub use super::bans::BanChange;
 pub use super::exemptions::ExemptionChange;

@@ -14,18 +14,18 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, EndedBan, RecentChanges};
-use super::dossier::Histories;
+use super::bans::ban::{Ban, BanId, Past};
+use super::bans::feed::{Changes, EndedBan, RecentChanges};
 use super::event::{Seq, Version};
-use super::exempt::{Exemption, Exemptions};
-use super::record::{Ban, BanId, Past};
+use super::exemptions::exemption::{Exemption, Exemptions};
+use super::history::histories::Histories;
+use super::history::undo::UndoLog;
 use super::seen::SeenIds;
 use super::subject::Subject;
+use super::subscription::Watch;
 use super::time::Timestamp;
-use super::undo::UndoLog;
-use super::watch::Watch;
 
-pub use super::active::ActiveBans;
+pub use super::bans::active::ActiveBans;
 pub use ruling::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ruling, UndoRuling};
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
 pub use verdict::{By, Verdict};
@@ -205,7 +205,7 @@ impl Ledger {
             .after(since, ends_since, most, room, self.folded, ban)
     }
 
-    /// The bans that ended last, newest first; at most [`LIFTS`](super::changes::LIFTS) are kept.
+    /// The bans that ended last, newest first; at most [`LIFTS`](super::bans::feed::LIFTS) are kept.
     pub fn last_ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.recent.ended()
     }

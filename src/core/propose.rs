@@ -11,10 +11,10 @@ mod tests;
 mod undo;
 
 use super::actor::Actor;
+use super::bans::ban::Ban;
 use super::event::{BanChange, Change, Event, EventId, HistoryChange, Origin, Personal};
 use super::ledger::{BanRuling, Ledger, Ruling};
 use super::policy::{Policy, Refusal};
-use super::record::Ban;
 use super::subject::Subject;
 use super::time::Timestamp;
 use decide::Case;

@@ -396,13 +396,18 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
         let again = World::on(Arc::clone(&world.store), FakeServer::new(true), START);
         let alice = Subject::parse("alice@example.org").unwrap();
         let place = Subject::parse("203.0.113.7").unwrap().net();
-        let outlook = again.admission.outlook(alice.account(), place);
+        let explanation = again.admission.explain(alice.account(), place);
         let of_the_pair =
-            |one: &&portcullis::core::outlook::Counting| matches!(one.subject, Subject::Pair(..));
-        let failures = outlook.counting.iter().find(of_the_pair).unwrap().amount;
+            |one: &&portcullis::core::explain::Counting| matches!(one.subject, Subject::Pair(..));
+        let failures = explanation
+            .counting
+            .iter()
+            .find(of_the_pair)
+            .unwrap()
+            .amount;
         assert_eq!(failures, if clean { 4 } else { 3 });
         let home = Subject::parse("198.51.100.1").unwrap().net();
-        assert!(again.admission.outlook(alice.account(), home).is_known);
+        assert!(again.admission.explain(alice.account(), home).is_known);
     }
 }
 

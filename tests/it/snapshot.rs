@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis::core::event::Chain;
-use portcullis::core::watch::{Topic, Watch};
+use portcullis::core::subscription::{Topic, Watch};
 use portcullis::core::{
     Actor, BanChange, Change, EntryPoint, Event, EventId, ExemptionChange, HistoryChange, Ledger,
     Origin, Seq, Subject, Timestamp,

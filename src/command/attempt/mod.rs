@@ -62,7 +62,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let place = subject.place();
-    let before = context.admission.outlook(subject.whose(), place);
+    let before = context.admission.explain(subject.whose(), place);
     let signal = Signal::ByHand {
         actor: call.caller.actor(call.door, &subject),
         subject: subject.clone(),
@@ -172,7 +172,7 @@ async fn told(
         undo.push(ban.id.to_string());
         answer.rows.extend(evidence(ban, context).await);
     }
-    let after = context.admission.outlook(subject.whose(), subject.place());
+    let after = context.admission.explain(subject.whose(), subject.place());
     if undo.is_empty() {
         answer
             .lines

@@ -11,7 +11,7 @@ use super::parts::reach::visible;
 use super::parts::subjects;
 use super::phrases;
 use super::spec::{Field, Kind, Place, Spec};
-use crate::core::{Outlook, Role, Subject, Verdict};
+use crate::core::{Explanation, Role, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -52,17 +52,17 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let rights = &call.caller.rights;
-    let outlook = context.admission.outlook(subject.whose(), subject.place());
-    let outlook = visible(outlook, rights);
+    let explanation = context.admission.explain(subject.whose(), subject.place());
+    let explanation = visible(explanation, rights);
     let now = context.engine.now();
     let mut lines = Vec::new();
     let mut rows = Vec::new();
-    let refusing = match &outlook.verdict {
+    let refusing = match &explanation.verdict {
         Verdict::LetIn => None,
-        Verdict::Refuse { ban, .. } => outlook.bans.iter().find(|one| one.id == *ban),
+        Verdict::Refuse { ban, .. } => explanation.bans.iter().find(|one| one.id == *ban),
     };
-    let title = text::verdict_title(&subject, &outlook.verdict);
-    lines.push(text::verdict(&subject, &outlook));
+    let title = text::verdict_title(&subject, &explanation.verdict);
+    lines.push(text::verdict(&subject, &explanation));
     if let Some(ban) = refusing {
         lines.push(phrases::is_banned(ban, now));
         lines.extend(phrases::meaning(&ban.subject));
@@ -70,32 +70,32 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             rows.extend(evidence(ban, context).await);
         }
     }
-    lines.extend(text::why_let_in(&subject, &outlook));
-    lines.extend(phrases::nearest_limit(&outlook));
+    lines.extend(text::why_let_in(&subject, &explanation));
+    lines.extend(phrases::nearest_limit(&explanation));
     if let Some(ban) = refusing {
         lines.push(phrases::how_to_end(&ban.subject));
     }
-    rows.extend(others(&outlook, refusing.map(|ban| ban.id), context));
-    rows.extend(about(&subject, &outlook));
-    rows.extend(counters(&outlook));
+    rows.extend(others(&explanation, refusing.map(|ban| ban.id), context));
+    rows.extend(about(&subject, &explanation));
+    rows.extend(counters(&explanation));
     Outcome::Done(Answer::new(Grade::Good, title, lines).with_rows(rows))
 }
 
 /// Exemption, earlier logins, guard.
-fn about(subject: &Subject, outlook: &Outlook) -> Vec<Row> {
+fn about(subject: &Subject, explanation: &Explanation) -> Vec<Row> {
     let mut rows = Vec::new();
-    if let Some(by) = &outlook.exempt {
+    if let Some(by) = &explanation.exempt {
         rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
     }
     if subject.place().is_some() {
         rows.push(Row::new(
             "known",
             "Earlier logins",
-            text::known(subject, outlook),
+            text::known(subject, explanation),
         ));
     }
     if let Some(account) = subject.whose() {
-        let guard = outlook
+        let guard = explanation
             .bans
             .iter()
             .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));

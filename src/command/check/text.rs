@@ -1,7 +1,7 @@
 //! What `check` says.
 
 use crate::command::phrases::{by_then, count};
-use crate::core::{Ban, Outlook, Subject, Verdict};
+use crate::core::{Ban, Explanation, Subject, Verdict};
 
 /// The verdict in a few words.
 pub(super) fn verdict_title(subject: &Subject, verdict: &Verdict) -> String {
@@ -12,15 +12,15 @@ pub(super) fn verdict_title(subject: &Subject, verdict: &Verdict) -> String {
 }
 
 /// The verdict.
-pub(super) fn verdict(subject: &Subject, outlook: &Outlook) -> String {
+pub(super) fn verdict(subject: &Subject, explanation: &Explanation) -> String {
     let by_guard = matches!(
-        outlook.verdict,
+        explanation.verdict,
         Verdict::Refuse {
             by: crate::core::By::Guard,
             ..
         }
     );
-    match (&outlook.verdict, subject) {
+    match (&explanation.verdict, subject) {
         (Verdict::LetIn, Subject::Address(_)) => {
             format!("{subject} would be let in; the account may be refused.")
         }
@@ -36,22 +36,22 @@ pub(super) fn verdict(subject: &Subject, outlook: &Outlook) -> String {
 }
 
 /// Why it is let in, where something stands against it; or that nothing does.
-pub(super) fn why_let_in(subject: &Subject, outlook: &Outlook) -> Option<String> {
-    if outlook.verdict != Verdict::LetIn {
+pub(super) fn why_let_in(subject: &Subject, explanation: &Explanation) -> Option<String> {
+    if explanation.verdict != Verdict::LetIn {
         return None;
     }
-    let against = outlook.bans.iter().any(|ban| match subject {
+    let against = explanation.bans.iter().any(|ban| match subject {
         // Bans of single pairs do not stand against the whole.
         Subject::Account(_) | Subject::Address(_) => !matches!(ban.subject, Subject::Pair(..)),
         _ => true,
     });
     let is_address = matches!(subject, Subject::Address(_));
-    Some(String::from(match (against, &outlook.exempt) {
-        (true, _) if is_address && outlook.is_known => {
+    Some(String::from(match (against, &explanation.exempt) {
+        (true, _) if is_address && explanation.is_known => {
             "Accounts logged in from there before and still may, so strangers are refused at the password only."
         }
         (false, _) => "Nothing stands against it.",
-        (true, _) if outlook.is_known => {
+        (true, _) if explanation.is_known => {
             "It logged in from there before, so what rules decided about strangers does not touch it."
         }
         (true, Some(_)) => "Its place is exempt, so only a ban of the account would refuse it.",
@@ -60,17 +60,17 @@ pub(super) fn why_let_in(subject: &Subject, outlook: &Outlook) -> Option<String>
 }
 
 /// Earlier logins from there.
-pub(super) fn known(subject: &Subject, outlook: &Outlook) -> String {
-    let accounts = match outlook.accounts_there {
+pub(super) fn known(subject: &Subject, explanation: &Explanation) -> String {
+    let accounts = match explanation.accounts_there {
         0 => String::from("no account logged in from there"),
         number => format!("{} logged in from there", count(number as usize, "account")),
     };
-    let shared = if outlook.is_shared {
+    let shared = if explanation.is_shared {
         "; so many (or a proxy) that rules refuse guessers there account by account"
     } else {
         ""
     };
-    let pair = match (subject.whose(), outlook.is_known) {
+    let pair = match (subject.whose(), explanation.is_known) {
         (None, _) => "",
         (Some(_), true) => {
             "a known good pair: this account did, and strangers' bans do not touch it; "

@@ -44,7 +44,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         let with = ledger.forgotten_with(&subject).take(FORGOTTEN_AT_ONCE);
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
-    let before = context.admission.outlook(subject.whose(), subject.place());
+    let before = context.admission.explain(subject.whose(), subject.place());
     let order = call.order(&subject, Action::History(HistoryOrder::Forget));
     let (bans, standing) = match context.engine.submit_one(order).await {
         Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) => {

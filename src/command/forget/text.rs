@@ -1,7 +1,7 @@
 //! What `forget` says.
 
 use crate::command::phrases::{by_then_counted, clean, count, named, typed};
-use crate::core::{Ban, Outlook, Subject, Timestamp};
+use crate::core::{Ban, Explanation, Subject, Timestamp};
 
 /// `2 bans`
 pub(super) fn bans_counted(bans: u32) -> String {
@@ -42,7 +42,7 @@ fn verb_for(number: u32) -> &'static str {
 }
 
 /// What was counted until now.
-pub(super) fn counters_cleared(subject: &Subject, before: &Outlook) -> Option<String> {
+pub(super) fn counters_cleared(subject: &Subject, before: &Explanation) -> Option<String> {
     let cleared: Vec<String> = before
         .counting
         .iter()

@@ -4,7 +4,7 @@ use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Row;
 use crate::command::phrases;
-use crate::core::{Ban, BanId, Outlook, Subject};
+use crate::core::{Ban, BanId, Explanation, Subject};
 
 /// What led to a ban by a rule.
 pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option<Row> {
@@ -28,12 +28,12 @@ pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option
 
 /// The bans in force that have to do with it, but for the one that has been told.
 pub(in crate::command) fn others(
-    outlook: &Outlook,
+    explanation: &Explanation,
     told: Option<BanId>,
     context: &Context,
 ) -> Vec<Row> {
     let now = context.engine.now();
-    outlook
+    explanation
         .bans
         .iter()
         .filter(|ban| Some(ban.id) != told)
@@ -48,15 +48,15 @@ pub(in crate::command) fn others(
 }
 
 /// What is counted, a row a rule; one row when nothing is.
-pub(in crate::command) fn counters(outlook: &Outlook) -> Vec<Row> {
-    if outlook.counting.is_empty() {
+pub(in crate::command) fn counters(explanation: &Explanation) -> Vec<Row> {
+    if explanation.counting.is_empty() {
         return vec![Row::new(
             "count",
             text::counter_label(None),
             String::from(text::NOTHING_COUNTED),
         )];
     }
-    outlook
+    explanation
         .counting
         .iter()
         .enumerate()

@@ -8,7 +8,7 @@ use crate::command::context::Context;
 use crate::command::outcome::Problem;
 use crate::command::parts::subjects;
 use crate::command::spec::{Place, Spec};
-use crate::core::{Outlook, Rights, Role, Subject, Verdict};
+use crate::core::{Explanation, Rights, Role, Subject, Verdict};
 
 /// Whom the caller names without having the role over them; one sentence each. What cannot be
 /// read is left to the command to tell.
@@ -57,21 +57,21 @@ fn concerns(login: &Subject, spec: &Spec) -> Subject {
     }
 }
 
-/// What of an outlook somebody may see: what is about their hosts, and the ban that refuses the
+/// What of an explanation somebody may see: what is about their hosts, and the ban that refuses the
 /// login they ask about, which its owner is told as well.
-pub(in crate::command) fn visible(mut outlook: Outlook, rights: &Rights) -> Outlook {
+pub(in crate::command) fn visible(mut explanation: Explanation, rights: &Rights) -> Explanation {
     if rights.see_all() {
-        return outlook;
+        return explanation;
     }
-    let refusing = match &outlook.verdict {
+    let refusing = match &explanation.verdict {
         Verdict::Refuse { ban, .. } => Some(*ban),
         Verdict::LetIn => None,
     };
-    outlook
+    explanation
         .bans
         .retain(|ban| rights.see(&ban.subject) || Some(ban.id) == refusing);
-    outlook
+    explanation
         .counting
         .retain(|counting| rights.see(&counting.subject));
-    outlook
+    explanation
 }

@@ -2,7 +2,7 @@
 
 use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count};
 use crate::core::time::in_words;
-use crate::core::{Ban, Counting, Exemption, Outlook, Subject, Timestamp};
+use crate::core::{Ban, Counting, Exemption, Explanation, Subject, Timestamp};
 
 /// Not an account, an address or one from the other.
 pub(crate) fn no_login() -> String {
@@ -38,10 +38,14 @@ pub(crate) fn meaning(subject: &Subject) -> Option<String> {
 }
 
 /// The counter that is nearest to its limit.
-pub(crate) fn nearest_limit(outlook: &Outlook) -> Option<String> {
+pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
     let share = |one: &Counting| u64::from(one.amount) * 1_000 / u64::from(one.limit.max(1));
     // Of several as near, the first: the narrowest one stands in front.
-    let counting = outlook.counting.iter().rev().max_by_key(|one| share(one))?;
+    let counting = explanation
+        .counting
+        .iter()
+        .rev()
+        .max_by_key(|one| share(one))?;
     let Counting {
         rule,
         amount,

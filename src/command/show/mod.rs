@@ -87,14 +87,14 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     if let Some(ban) = &covering {
         lines.push(phrases::still_covered(ban, now));
     }
-    let outlook = context.admission.outlook(subject.whose(), subject.place());
-    let outlook = visible(outlook, rights);
+    let explanation = context.admission.explain(subject.whose(), subject.place());
+    let explanation = visible(explanation, rights);
     rows.extend(others(
-        &outlook,
+        &explanation,
         current.as_ref().map(|ban| ban.id),
         context,
     ));
-    if let Some(by) = &outlook.exempt {
+    if let Some(by) = &explanation.exempt {
         rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
     }
     let level = context.delivery.server().standing().borrow().level;
@@ -109,8 +109,8 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
         lines.extend(phrases::meaning(subject));
         lines.push(phrases::how_to_end(subject));
     }
-    if !outlook.counting.is_empty() {
-        rows.extend(counters(&outlook));
+    if !explanation.counting.is_empty() {
+        rows.extend(counters(&explanation));
     }
     rows.push(Row::new("times", "Times banned", times.to_string()));
     rows.extend(noted(entries));

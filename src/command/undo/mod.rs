@@ -16,7 +16,7 @@ use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
-use crate::core::undo::DEEDS;
+use crate::core::history::undo::DEEDS;
 use crate::core::{Action, Ban, Order, Role, Ruling, Subject, UndoEntry, UndoRuling};
 use crate::journal::LogFault;
 use wanted::{One, UndoTargets};

@@ -1,4 +1,4 @@
-use crate::core::record::{Ban, Past};
+use crate::core::bans::ban::{Ban, Past};
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 

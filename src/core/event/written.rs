@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BanChange, Change, ExemptionChange, HistoryChange};
+use crate::core::subscription::Watch;
 use crate::core::time::Timestamp;
-use crate::core::watch::Watch;
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Written {

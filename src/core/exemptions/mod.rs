@@ -1,7 +1,9 @@
 //! Exemptions: accounts and networks that are never banned.
 
-use super::exempt::Exemption;
-use super::record::Ban;
+pub mod exemption;
+
+use super::bans::ban::Ban;
+use super::exemptions::exemption::Exemption;
 use super::subject::Subject;
 use super::term::Term;
 use super::time::Timestamp;

@@ -1,5 +1,8 @@
 //! What is known of a subject besides its ban and its exemption: its earlier bans, notes and kicks.
 
+pub(in crate::core) mod histories;
+pub mod undo;
+
 use super::subject::Subject;
 
 /// What an event changes about the history of its subject.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ledger, Ruling, UndoRuling};
-use crate::core::active::ActiveBan;
-use crate::core::changes::EndedBan;
+use crate::core::bans::active::ActiveBan;
+use crate::core::bans::ban::{Ban, Past};
+use crate::core::bans::feed::EndedBan;
 use crate::core::event::{BanChange, Change, Event, ExemptionChange, HistoryChange, Seq};
-use crate::core::exempt::Exemption;
+use crate::core::exemptions::exemption::Exemption;
+use crate::core::history::undo::{UndoKind, UndoLog, WIDEST};
 use crate::core::policy::Refusal;
-use crate::core::record::{Ban, Past};
 use crate::core::subject::Subject;
+use crate::core::subscription::Watch;
 use crate::core::time::Timestamp;
-use crate::core::undo::{UndoKind, UndoLog, WIDEST};
-use crate::core::watch::Watch;
 
 impl Ledger {
     /// Applies one event of the log. Deterministic: reads no clock and uses no randomness.

@@ -1,10 +1,10 @@
 //! Rulings: what the fold decided about an event, and the effects that follow.
 
+use crate::core::bans::ban::Ban;
+use crate::core::history::undo::UndoEntry;
 use crate::core::policy::Refusal;
-use crate::core::record::Ban;
 use crate::core::subject::Subject;
-use crate::core::undo::UndoEntry;
-use crate::core::watch::Watch;
+use crate::core::subscription::Watch;
 
 pub use crate::core::bans::BanRuling;
 pub use crate::core::exemptions::ExemptionRuling;

@@ -17,18 +17,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::active::ActiveBans;
-use super::super::actor::Actor;
-use super::super::changes::{EndedBan, RecentChanges};
-use super::super::dossier::{Histories, SubjectHistory};
-use super::super::event::{Chain, Seq};
-use super::super::exempt::Exemptions;
-use super::super::record::Ban;
-use super::super::seen::SeenIds;
-use super::super::subject::Subject;
-use super::super::undo::UndoLog;
-use super::super::watch::Watch;
 use super::Ledger;
+use crate::core::actor::Actor;
+use crate::core::bans::active::ActiveBans;
+use crate::core::bans::ban::Ban;
+use crate::core::bans::feed::{EndedBan, RecentChanges};
+use crate::core::event::{Chain, Seq};
+use crate::core::exemptions::exemption::Exemptions;
+use crate::core::history::histories::{Histories, SubjectHistory};
+use crate::core::history::undo::UndoLog;
+use crate::core::seen::SeenIds;
+use crate::core::subject::Subject;
+use crate::core::subscription::Watch;
 
 /// To be raised when the bytes change; a test below pins them.
 const FORMAT: u32 = 3;
@@ -401,7 +401,7 @@ fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::watch::Topic;
+    use crate::core::subscription::Topic;
     use crate::core::{
         BanChange, Change, Event, EventId, ExemptionChange, HistoryChange, Origin, Timestamp,
     };

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{Ledger, Ruling, UndoRuling};
-use crate::core::changes::EndedBan;
-use crate::core::dossier::SubjectHistory;
+use crate::core::bans::ban::Ban;
+use crate::core::bans::feed::EndedBan;
 use crate::core::event::{CommandId, Event, Seq};
+use crate::core::history::histories::SubjectHistory;
+use crate::core::history::undo::{Before, UndoEntry, UndoKind};
 use crate::core::policy::Refusal;
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::record::Ban;
 use crate::core::subject::Subject;
-use crate::core::undo::{Before, UndoEntry, UndoKind};
 
 impl Ledger {
     /// The undo entry of a subject's last change; `None` if that change cannot be undone.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Ledger;
-use crate::core::record::{Ban, BanId};
+use crate::core::bans::ban::{Ban, BanId};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::Timestamp;
 

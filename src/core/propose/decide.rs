@@ -2,14 +2,14 @@
 
 use super::{Action, BanOrder, ExemptionOrder, HistoryOrder, Order};
 use crate::core::actor::Role;
+use crate::core::bans::ban::Ban;
 use crate::core::event::{BanChange, Change, ExemptionChange, HistoryChange, Personal};
 use crate::core::ledger::{BanRuling, ExemptionRuling, Ledger, Ruling};
 use crate::core::policy::{Policy, Refusal};
-use crate::core::record::Ban;
 use crate::core::subject::Subject;
+use crate::core::subscription::Watch;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
-use crate::core::watch::Watch;
 
 /// The change an order leads to, or the answer when it leads to none.
 pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;

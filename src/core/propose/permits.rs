@@ -3,13 +3,13 @@
 use super::decide::Case;
 use super::{Action, BanOrder};
 use crate::core::actor::Role;
+use crate::core::bans::ban::Ban;
 use crate::core::event::Origin;
 use crate::core::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
-use crate::core::record::Ban;
 use crate::core::subject::Subject;
+use crate::core::subscription::MOST_WATCHES;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
-use crate::core::watch::MOST_WATCHES;
 
 impl Case<'_> {
     /// Whether the actor's role is enough for `what`, the first words of the refusal.

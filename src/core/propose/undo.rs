@@ -2,13 +2,13 @@
 
 use super::decide::{Case, Decision, alone};
 use crate::core::actor::Role;
+use crate::core::bans::ban::Ban;
 use crate::core::event::{Change, Seq};
+use crate::core::history::undo::{UndoEntry, UndoKind};
 use crate::core::ledger::{Ruling, UndoRuling};
 use crate::core::policy::Refusal;
-use crate::core::record::Ban;
 use crate::core::subject::Subject;
 use crate::core::term::Term;
-use crate::core::undo::{UndoEntry, UndoKind};
 
 impl Case<'_> {
     /// `deed` is the place of the last change when the order was given; a later change is not undone.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-use super::actor::Actor;
-use super::event::{Origin, Seq, Version};
-use super::subject::Subject;
-use super::time::Timestamp;
+use crate::core::actor::Actor;
+use crate::core::event::{Origin, Seq, Version};
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// The short number by which people name a ban (`#17`). The fold assigns it in ascending order and never reuses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Ban {
     /// Public reason; the banned user sees it. May be empty.
     pub reason: String,
     /// The actor who imposed it or last changed its terms.
-    #[serde(with = "super::actor::whole")]
+    #[serde(with = "crate::core::actor::whole")]
     pub by: Actor,
     /// Where it comes from.
     pub origin: Origin,

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::{Actor, EntryPoint};
-use super::dossier::{Histories, SubjectHistory};
-use super::event::{BanChange, Change, CommandId, Event, ExemptionChange, HistoryChange, Seq};
-use super::exempt::Exemption;
-use super::record::{Ban, BanId};
-use super::subject::Subject;
-use super::time::Timestamp;
+use crate::core::actor::{Actor, EntryPoint};
+use crate::core::bans::ban::{Ban, BanId};
+use crate::core::event::{
+    BanChange, Change, CommandId, Event, ExemptionChange, HistoryChange, Seq,
+};
+use crate::core::exemptions::exemption::Exemption;
+use crate::core::history::histories::{Histories, SubjectHistory};
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// How many undo entries are kept; the oldest are dropped first. An entry takes about 200 bytes, plus the ban that it
 /// ended, which stays in memory with it.
@@ -41,7 +43,7 @@ pub struct UndoEntry {
     pub did: UndoKind,
     /// The subject's ban after the change, or else the one before it; `None` if there was neither.
     pub number: Option<BanId>,
-    pub(super) before: Before,
+    pub(in crate::core) before: Before,
 }
 
 impl UndoEntry {
@@ -100,7 +102,7 @@ impl fmt::Display for UndoKind {
 
 impl UndoKind {
     /// The kind of a change; `None` for a change that cannot be undone.
-    pub(super) fn of(change: &Change) -> Option<UndoKind> {
+    pub(in crate::core) fn of(change: &Change) -> Option<UndoKind> {
         Some(match change {
             Change::Ban(BanChange::Imposed { .. })
             | Change::Ban(BanChange::ImposedByRule { .. })
@@ -121,17 +123,17 @@ impl UndoKind {
 
 /// The state of a subject before a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Before {
+pub(in crate::core) struct Before {
     /// The subject's history without its trail, which only grows. `None`: the subject was not known yet.
-    pub(super) dossier: Option<Box<SubjectHistory>>,
+    pub(in crate::core) dossier: Option<Box<SubjectHistory>>,
     #[serde(with = "ban")]
-    pub(super) ban: Option<Arc<Ban>>,
-    pub(super) exemption: Option<Box<Exemption>>,
+    pub(in crate::core) ban: Option<Arc<Ban>>,
+    pub(in crate::core) exemption: Option<Box<Exemption>>,
 }
 
 impl Before {
     /// When the history was last forgotten before this change.
-    pub(super) fn forgotten(&self) -> Option<Timestamp> {
+    pub(in crate::core) fn forgotten(&self) -> Option<Timestamp> {
         self.dossier.as_ref()?.forgotten
     }
 }
@@ -139,7 +141,7 @@ impl Before {
 /// The order of the last [`DEEDS`] undo entries. Each entry is stored with its subject, which keeps only its last
 /// one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct UndoLog {
+pub(in crate::core) struct UndoLog {
     /// Place of the change in the log and place of the subject among the subjects, oldest first.
     order: VecDeque<(Seq, u32)>,
     /// The command of the last entry that was dropped. Earlier entries of the same command may be gone too.
@@ -148,14 +150,14 @@ pub(super) struct UndoLog {
 
 impl UndoLog {
     /// Whether an event needs an undo entry: only changes by people do, not those by rules, the clock or the server.
-    pub(super) fn is_one(event: &Event) -> bool {
+    pub(in crate::core) fn is_one(event: &Event) -> bool {
         matches!(
             event.actor.door,
             EntryPoint::AdHoc | EntryPoint::Chat | EntryPoint::Room | EntryPoint::Terminal
         ) && UndoKind::of(&event.change).is_some()
     }
 
-    pub(super) fn keep(&mut self, mut deed: UndoEntry, dossiers: &mut Histories) {
+    pub(in crate::core) fn keep(&mut self, mut deed: UndoEntry, dossiers: &mut Histories) {
         if self.order.len() >= DEEDS
             && let Some((seq, place)) = self.order.pop_front()
             && let Some(dropped) = dossiers.drop_deed(place, seq)
@@ -174,7 +176,7 @@ impl UndoLog {
     }
 
     /// The entries up to a place in the log, newest first.
-    pub(super) fn up_to<'a>(
+    pub(in crate::core) fn up_to<'a>(
         &'a self,
         upto: Seq,
         dossiers: &'a Histories,
@@ -187,7 +189,7 @@ impl UndoLog {
     }
 
     /// Whether some entries of a command were dropped.
-    pub(super) fn is_cut(&self, command: CommandId) -> bool {
+    pub(in crate::core) fn is_cut(&self, command: CommandId) -> bool {
         self.cut == Some(command)
     }
 }
@@ -200,11 +202,16 @@ mod by {
 
     use crate::core::actor::{Actor, whole};
 
-    pub(super) fn serialize<S: Serializer>(by: &Arc<Actor>, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::core) fn serialize<S: Serializer>(
+        by: &Arc<Actor>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         whole::serialize(by, to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Actor>, D::Error> {
+    pub(in crate::core) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<Actor>, D::Error> {
         whole::deserialize(from).map(Arc::new)
     }
 }
@@ -215,16 +222,16 @@ mod ban {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::core::record::Ban;
+    use crate::core::bans::ban::Ban;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::core) fn serialize<S: Serializer>(
         ban: &Option<Arc<Ban>>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         ban.as_deref().serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::core) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Arc<Ban>>, D::Error> {
         Ok(Option::<Ban>::deserialize(from)?.map(Arc::new))

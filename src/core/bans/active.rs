@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::nets::Nets;
-use super::record::Ban;
-use super::sieve::Sieved;
-use super::subject::{Account, Subject};
-use super::time::Timestamp;
+use crate::core::bans::ban::Ban;
+use crate::core::bans::bloom::BloomMap;
+use crate::core::bans::nets::Nets;
+use crate::core::subject::{Account, Subject};
+use crate::core::time::Timestamp;
 
 /// A ban, with the fields that a check reads first stored inline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ActiveBan {
+pub(in crate::core) struct ActiveBan {
     until: i64,
     by_rule: bool,
-    pub(super) ban: Arc<Ban>,
+    pub(in crate::core) ban: Arc<Ban>,
 }
 
 impl ActiveBan {
-    pub(super) fn new(ban: Arc<Ban>) -> Self {
+    pub(in crate::core) fn new(ban: Arc<Ban>) -> Self {
         ActiveBan {
             until: ban.until.map_or(i64::MAX, Timestamp::as_millis),
             by_rule: ban.origin.rule().is_some(),
@@ -31,7 +31,7 @@ impl ActiveBan {
         }
     }
 
-    pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
+    pub(in crate::core) fn is_in_force(&self, now: Timestamp) -> bool {
         now.as_millis() < self.until
     }
 }
@@ -39,9 +39,9 @@ impl ActiveBan {
 /// The active bans, by subject. Expired ones remain until their end is recorded.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ActiveBans {
-    accounts: Sieved<Account, ActiveBan>,
-    guards: Sieved<Account, ActiveBan>,
-    pairs: Sieved<Pair, ActiveBan>,
+    accounts: BloomMap<Account, ActiveBan>,
+    guards: BloomMap<Account, ActiveBan>,
+    pairs: BloomMap<Pair, ActiveBan>,
     /// Number of pairs by address family and prefix length.
     pair_lengths: BTreeMap<(bool, u8), usize>,
     nets: Nets<ActiveBan>,
@@ -56,11 +56,11 @@ impl Extend<Arc<Ban>> for ActiveBans {
 }
 
 impl ActiveBans {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    pub(super) fn insert(&mut self, stands: ActiveBan) {
+    pub(in crate::core) fn insert(&mut self, stands: ActiveBan) {
         self.count += 1;
         match &Arc::clone(&stands.ban).subject {
             Subject::Account(account) => {
@@ -79,7 +79,7 @@ impl ActiveBans {
     }
 
     /// Removes the ban of a subject. There must be one.
-    pub(super) fn remove(&mut self, subject: &Subject) {
+    pub(in crate::core) fn remove(&mut self, subject: &Subject) {
         self.count -= 1;
         match subject {
             Subject::Account(account) => {
@@ -103,14 +103,14 @@ impl ActiveBans {
         }
     }
 
-    pub(super) fn account(&self, account: &Account) -> Option<&ActiveBan> {
+    pub(in crate::core) fn account(&self, account: &Account) -> Option<&ActiveBan> {
         self.accounts.get(account)
     }
 
     /// The ban or account lockdown that refuses a login, and whether it also applies to an account that logged in
     /// from there before. Manual bans of addresses and networks come first, then bans of the pair, then automatic
     /// bans, then the lockdown. Of several of one kind, the one that ends last wins.
-    pub(super) fn against(
+    pub(in crate::core) fn against(
         &self,
         account: Option<&Account>,
         address: Option<IpAddr>,
@@ -142,7 +142,7 @@ impl ActiveBans {
     }
 
     /// The ban that covers an address; of several, the one that ends last.
-    pub(super) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
+    pub(in crate::core) fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&ActiveBan> {
         let mut found = None;
         self.nets
             .cover(address, |stands| longest(&mut found, stands, now));

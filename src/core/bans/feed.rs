@@ -8,11 +8,11 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::Actor;
-use super::event::{Event, Seq};
-use super::record::{Ban, BanId};
-use super::subject::Subject;
-use super::time::Timestamp;
+use crate::core::actor::Actor;
+use crate::core::bans::ban::{Ban, BanId};
+use crate::core::event::{Event, Seq};
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// How many ended bans are kept. Part of the fold: with different numbers, instances would disagree.
 pub const LIFTS: usize = 20_000;
@@ -53,7 +53,7 @@ pub struct EndedBan {
 
 impl EndedBan {
     /// A ban ended by an event. If its term was over before, it ended by itself, whoever caused the event.
-    pub(super) fn of(ban: Ban, seq: Seq, event: &Event) -> Self {
+    pub(in crate::core) fn of(ban: Ban, seq: Seq, event: &Event) -> Self {
         let over = ban.until.filter(|end| *end <= event.at);
         EndedBan {
             seq,
@@ -73,11 +73,14 @@ mod whole_or_none {
     #[derive(Serialize, Deserialize)]
     struct WholeRecent(#[serde(with = "whole")] Actor);
 
-    pub(super) fn serialize<S: Serializer>(by: &Option<Actor>, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::core) fn serialize<S: Serializer>(
+        by: &Option<Actor>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         by.clone().map(WholeRecent).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in crate::core) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Actor>, D::Error> {
         Ok(Option::<WholeRecent>::deserialize(from)?.map(|WholeRecent(actor)| actor))
@@ -86,7 +89,7 @@ mod whole_or_none {
 
 /// The active bans by version, and the bans that ended last.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct RecentChanges {
+pub(in crate::core) struct RecentChanges {
     standing: BTreeMap<Seq, BanId>,
     ended: VecDeque<EndedBan>,
     /// Bans that ended up to this place are no longer in `ended`.
@@ -94,7 +97,7 @@ pub(super) struct RecentChanges {
 }
 
 impl RecentChanges {
-    pub(super) fn enter(&mut self, ban: &Ban) {
+    pub(in crate::core) fn enter(&mut self, ban: &Ban) {
         // One event can end an expired ban and begin this one; then only the new ban is a change.
         let replaced = |end: &EndedBan| end.seq == ban.version && end.ban.subject == ban.subject;
         if self.ended.back().is_some_and(replaced) {
@@ -103,13 +106,13 @@ impl RecentChanges {
         self.standing.insert(ban.version, ban.id);
     }
 
-    pub(super) fn leave(&mut self, ban: &Ban) {
+    pub(in crate::core) fn leave(&mut self, ban: &Ban) {
         self.standing.remove(&ban.version);
     }
 
     /// The ended bans, and the place up to which older ones were dropped: the part that a snapshot keeps. The active
     /// bans are stored elsewhere.
-    pub(super) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
+    pub(in crate::core) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
         let RecentChanges {
             standing: _,
             ended,
@@ -119,7 +122,7 @@ impl RecentChanges {
     }
 
     /// Restores [`RecentChanges::ends`], with the versions of the active bans.
-    pub(super) fn restore(
+    pub(in crate::core) fn restore(
         ended: VecDeque<EndedBan>,
         forgotten: Seq,
         standing: impl Iterator<Item = (Seq, BanId)>,
@@ -131,7 +134,7 @@ impl RecentChanges {
         }
     }
 
-    pub(super) fn end(&mut self, ended: EndedBan) {
+    pub(in crate::core) fn end(&mut self, ended: EndedBan) {
         if self.ended.len() >= LIFTS
             && let Some(oldest) = self.ended.pop_front()
         {
@@ -141,17 +144,17 @@ impl RecentChanges {
     }
 
     /// Removes a ban from the ended ones after an undo restored it.
-    pub(super) fn stands_again(&mut self, id: BanId) {
+    pub(in crate::core) fn stands_again(&mut self, id: BanId) {
         self.ended.retain(|end| end.ban.id != id);
     }
 
     /// The ended bans, newest first.
-    pub(super) fn ended(&self) -> impl Iterator<Item = &EndedBan> {
+    pub(in crate::core) fn ended(&self) -> impl Iterator<Item = &EndedBan> {
         self.ended.iter().rev()
     }
 
-    /// See [`Ledger::changes`](super::Ledger::changes).
-    pub(super) fn after<'a>(
+    /// See [`Ledger::changes`](crate::core::Ledger::changes).
+    pub(in crate::core) fn after<'a>(
         &self,
         since: Seq,
         ends_since: Seq,

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::Actor;
-use super::subject::{Subject, overlaps};
-use super::time::Timestamp;
+use crate::core::actor::Actor;
+use crate::core::subject::{Subject, overlaps};
+use crate::core::time::Timestamp;
 
 /// An exemption of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Exemption {
     /// Comment, shown in lists.
     pub comment: String,
     /// The person who granted it.
-    #[serde(with = "super::actor::whole")]
+    #[serde(with = "crate::core::actor::whole")]
     pub by: Actor,
     /// When it was granted.
     pub since: Timestamp,
@@ -63,32 +63,36 @@ impl fmt::Display for Exemption {
 
 /// All exemptions. People grant them one by one, so they are few, and a linear search is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Exemptions(BTreeMap<Subject, Exemption>);
+pub(in crate::core) struct Exemptions(BTreeMap<Subject, Exemption>);
 
 impl Exemptions {
-    pub(super) fn insert(&mut self, exemption: Exemption) {
+    pub(in crate::core) fn insert(&mut self, exemption: Exemption) {
         self.0.insert(exemption.subject.clone(), exemption);
     }
 
-    pub(super) fn remove(&mut self, subject: &Subject) -> Option<Exemption> {
+    pub(in crate::core) fn remove(&mut self, subject: &Subject) -> Option<Exemption> {
         self.0.remove(subject)
     }
 
-    pub(super) fn of(&self, subject: &Subject) -> Option<&Exemption> {
+    pub(in crate::core) fn of(&self, subject: &Subject) -> Option<&Exemption> {
         self.0.get(subject)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Exemption> {
+    pub(in crate::core) fn all(&self) -> impl Iterator<Item = &Exemption> {
         self.0.values()
     }
 
-    pub(super) fn covering(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
+    pub(in crate::core) fn covering(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Option<&Exemption> {
         self.all()
             .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
     }
 
     /// Whether an address is in an exempt network or exempt itself.
-    pub(super) fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
+    pub(in crate::core) fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
         self.all().any(|exemption| {
             let net = exemption.subject.net();
             exemption.is_in_force(now) && net.is_some_and(|net| net.contains(&address))

@@ -14,7 +14,7 @@ use foldhash::quality::RandomState;
 
 /// A `HashMap` behind a Bloom filter.
 #[derive(Debug, Clone)]
-pub(super) struct Sieved<K, V> {
+pub(in crate::core) struct BloomMap<K, V> {
     map: HashMap<K, V, RandomState>,
     words: Vec<u64>,
     /// Removed keys whose bits are still set.
@@ -24,9 +24,9 @@ pub(super) struct Sieved<K, V> {
 /// Keys per word of the filter.
 const KEYS_A_WORD: usize = 8;
 
-impl<K, V> Default for Sieved<K, V> {
+impl<K, V> Default for BloomMap<K, V> {
     fn default() -> Self {
-        Sieved {
+        BloomMap {
             map: HashMap::default(),
             words: vec![0; 1],
             gone: 0,
@@ -35,20 +35,20 @@ impl<K, V> Default for Sieved<K, V> {
 }
 
 /// Equal if both have the same keys and values; the filter follows from the keys.
-impl<K: Hash + Eq, V: PartialEq> PartialEq for Sieved<K, V> {
+impl<K: Hash + Eq, V: PartialEq> PartialEq for BloomMap<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.map == other.map
     }
 }
 
-impl<K: Hash + Eq, V: Eq> Eq for Sieved<K, V> {}
+impl<K: Hash + Eq, V: Eq> Eq for BloomMap<K, V> {}
 
-impl<K: Hash + Eq, V> Sieved<K, V> {
-    pub(super) fn is_empty(&self) -> bool {
+impl<K: Hash + Eq, V> BloomMap<K, V> {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<&V>
+    pub(in crate::core) fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -59,14 +59,14 @@ impl<K: Hash + Eq, V> Sieved<K, V> {
         self.map.get(key)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(in crate::core) fn insert(&mut self, key: K, value: V) {
         self.room_for_one();
         self.set(self.map.hasher().hash_one(&key));
         self.map.insert(key, value);
     }
 
     /// The value of a key, inserted if it is absent.
-    pub(super) fn entry(&mut self, key: K) -> &mut V
+    pub(in crate::core) fn entry(&mut self, key: K) -> &mut V
     where
         V: Default,
     {
@@ -75,11 +75,11 @@ impl<K: Hash + Eq, V> Sieved<K, V> {
         self.map.entry(key).or_default()
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(in crate::core) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.map.get_mut(key)
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(in crate::core) fn remove(&mut self, key: &K) {
         if self.map.remove(key).is_some() {
             self.gone += 1;
         }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_has_what_was_put_in_and_sieves_most_of_the_rest() {
-        let mut map = Sieved::<u64, u64>::default();
+        let mut map = BloomMap::<u64, u64>::default();
         for key in 0..10_000 {
             map.insert(key, key * 2);
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bans::ban::Ban;
 use super::judge::{bans_that_count, clean_since};
 use super::ledger::{Ledger, Verdict};
 use super::policy::Policy;
-use super::record::Ban;
 use super::rules::Rule;
 use super::subject::{Account, Subject};
 use super::time::Timestamp;
@@ -16,7 +16,7 @@ use super::tracker::{LoginOrigin, Tracker};
 
 /// The explanation of the verdict on a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outlook {
+pub struct Explanation {
     /// The present verdict.
     pub verdict: Verdict,
     /// The active bans that concern the account or the source, newest first, at most [`BANS_TOLD`]. Not all of them
@@ -68,14 +68,14 @@ pub fn concerns(
 
 /// Explains the verdict for an account, a source, or the account at the source. `bans` are those that [`concerns`]
 /// finds, at most [`BANS_TOLD`]: a separate step because it would hold the tracker's lock for too long.
-pub fn outlook(
+pub fn explain(
     ledger: &Ledger,
     tracker: &mut Tracker,
     policy: &Policy,
     (account, place): (Option<&Account>, Option<IpNet>),
     bans: Vec<Ban>,
     now: Timestamp,
-) -> Outlook {
+) -> Explanation {
     tracker.follow(&policy.rules);
     let one_source = place.filter(|net| {
         net.prefix_len() == net.max_prefix_len() || policy.rules.reach.source(net.addr()) == *net
@@ -113,7 +113,7 @@ pub fn outlook(
     };
     let at_place = place.and_then(|net| exempt(Subject::network(net)));
     let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
-    Outlook {
+    Explanation {
         verdict: ledger.check(account, address, is_let_in, now),
         bans,
         exempt: at_place.or_else(by_name),
@@ -180,14 +180,14 @@ mod tests {
             });
         }
 
-        fn look(&mut self, subject: &str) -> Outlook {
+        fn look(&mut self, subject: &str) -> Explanation {
             let subject = Subject::parse(subject).unwrap();
             let (account, place) = (subject.whose(), subject.place());
             let bans = self.ledger.newest_first();
             let bans = bans.filter(|ban| concerns(ban, account, place, self.now));
             let bans = bans.take(BANS_TOLD).cloned().collect();
             let whom = (account, place);
-            outlook(
+            explain(
                 &self.ledger,
                 &mut self.tracker,
                 &self.policy,
@@ -199,8 +199,8 @@ mod tests {
 
         /// `count/limit` of the first rule with this name.
         fn count(&mut self, subject: &str, rule: &str) -> String {
-            let outlook = self.look(subject);
-            let mut all = outlook.counting.iter();
+            let explanation = self.look(subject);
+            let mut all = explanation.counting.iter();
             let one = all.find(|one| one.rule.name == rule);
             one.map_or_else(String::new, |one| format!("{}/{}", one.amount, one.limit))
         }

@@ -10,37 +10,37 @@ use foldhash::quality::RandomState;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Seq, Version};
-use super::record::{BanId, Past};
-use super::subject::Subject;
-use super::time::Timestamp;
-use super::undo::UndoEntry;
+use crate::core::bans::ban::{BanId, Past};
+use crate::core::event::{Seq, Version};
+use crate::core::history::undo::UndoEntry;
+use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// The history of one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SubjectHistory {
-    pub(super) version: Version,
+pub(in crate::core) struct SubjectHistory {
+    pub(in crate::core) version: Version,
     /// Time of the last event that changed the subject.
-    pub(super) changed: Timestamp,
-    pub(super) bans: u32,
-    pub(super) current: Option<BanId>,
-    pub(super) last: Option<Past>,
-    pub(super) trail: Vec<Seq>,
+    pub(in crate::core) changed: Timestamp,
+    pub(in crate::core) bans: u32,
+    pub(in crate::core) current: Option<BanId>,
+    pub(in crate::core) last: Option<Past>,
+    pub(in crate::core) trail: Vec<Seq>,
     /// Number of bans that count, after memory and decay of the rule that decided last.
-    pub(super) counted: u32,
-    pub(super) length: Option<Duration>,
-    pub(super) clean: Option<Timestamp>,
+    pub(in crate::core) counted: u32,
+    pub(in crate::core) length: Option<Duration>,
+    pub(in crate::core) clean: Option<Timestamp>,
     /// When it was last un-banned by a person.
-    pub(super) pardoned: Option<Timestamp>,
+    pub(in crate::core) pardoned: Option<Timestamp>,
     /// When its history was last forgotten.
-    pub(super) forgotten: Option<Timestamp>,
+    pub(in crate::core) forgotten: Option<Timestamp>,
     /// The undo entry of the last change a person made, until it is dropped.
-    pub(super) deed: Option<Box<UndoEntry>>,
+    pub(in crate::core) deed: Option<Box<UndoEntry>>,
 }
 
 impl SubjectHistory {
     /// The part that an undo restores: everything but the trail and the undo entry.
-    pub(super) fn to_restore(&self) -> SubjectHistory {
+    pub(in crate::core) fn to_restore(&self) -> SubjectHistory {
         SubjectHistory {
             trail: Vec::new(),
             deed: None,
@@ -52,7 +52,7 @@ impl SubjectHistory {
 
 /// The histories of all subjects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Histories {
+pub(in crate::core) struct Histories {
     all: IndexMap<Subject, SubjectHistory, RandomState>,
     /// The place of the subject of every ban, by ban number; index 0 is ban #1.
     numbers: Vec<u32>,
@@ -61,17 +61,17 @@ pub(super) struct Histories {
 }
 
 impl Histories {
-    pub(super) fn get(&self, subject: &Subject) -> Option<&SubjectHistory> {
+    pub(in crate::core) fn get(&self, subject: &Subject) -> Option<&SubjectHistory> {
         self.all.get(subject)
     }
 
-    pub(super) fn get_mut(&mut self, subject: &Subject) -> Option<&mut SubjectHistory> {
+    pub(in crate::core) fn get_mut(&mut self, subject: &Subject) -> Option<&mut SubjectHistory> {
         let place = self.all.get_index_of(subject)?;
         Some(self.changing(place))
     }
 
     /// The history of a subject, created if there is none.
-    pub(super) fn of(&mut self, subject: &Subject) -> &mut SubjectHistory {
+    pub(in crate::core) fn of(&mut self, subject: &Subject) -> &mut SubjectHistory {
         let place = self.place(subject);
         self.changing(place)
     }
@@ -95,28 +95,28 @@ impl Histories {
     }
 
     /// Stores an undo entry with its subject in place of the earlier one, and returns the place.
-    pub(super) fn keep_deed(&mut self, deed: UndoEntry) -> u32 {
+    pub(in crate::core) fn keep_deed(&mut self, deed: UndoEntry) -> u32 {
         let place = self.place(&deed.subject);
         self.changing(place).deed = Some(Box::new(deed));
         number_of(place)
     }
 
     /// Removes and returns the undo entry at a place if it is the one for `seq`.
-    pub(super) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<UndoEntry>> {
+    pub(in crate::core) fn drop_deed(&mut self, place: u32, seq: Seq) -> Option<Box<UndoEntry>> {
         let (_, dossier) = self.at(place as usize)?;
         let is_it = dossier.deed.as_ref().is_some_and(|deed| deed.seq == seq);
         is_it.then(|| self.changing(place as usize).deed.take())?
     }
 
     /// Assigns the next ban number to a ban of this subject.
-    pub(super) fn next_number(&mut self, subject: &Subject) -> BanId {
+    pub(in crate::core) fn next_number(&mut self, subject: &Subject) -> BanId {
         let place = self.place(subject);
         self.numbers.push(number_of(place));
         BanId(self.numbers.len() as u64)
     }
 
     /// The subject of a ban number; `None` for a number that was never assigned.
-    pub(super) fn by_number(&self, id: BanId) -> Option<&Subject> {
+    pub(in crate::core) fn by_number(&self, id: BanId) -> Option<&Subject> {
         let at = usize::try_from(id.0.checked_sub(1)?).ok()?;
         let place = *self.numbers.get(at)?;
         self.all
@@ -124,37 +124,37 @@ impl Histories {
             .map(|(subject, _)| subject)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Subject, &SubjectHistory)> {
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (&Subject, &SubjectHistory)> {
         self.all.iter()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::core) fn len(&self) -> usize {
         self.all.len()
     }
 
     /// The subject and history at a place; `None` from [`Histories::len`] on.
-    pub(super) fn at(&self, place: usize) -> Option<(&Subject, &SubjectHistory)> {
+    pub(in crate::core) fn at(&self, place: usize) -> Option<(&Subject, &SubjectHistory)> {
         self.all.get_index(place)
     }
 
     /// The subjects' places for at most `most` ban numbers, from index `from` on.
-    pub(super) fn numbers(&self, from: usize, most: usize) -> &[u32] {
+    pub(in crate::core) fn numbers(&self, from: usize, most: usize) -> &[u32] {
         let behind = self.numbers.get(from..).unwrap_or_default();
         &behind[..behind.len().min(most)]
     }
 
     /// Starts noting the places that may change.
-    pub(super) fn note_changes(&mut self) {
+    pub(in crate::core) fn note_changes(&mut self) {
         self.noted = Some(Vec::new());
     }
 
     /// The places noted since [`Histories::note_changes`], each once; stops noting.
-    pub(super) fn changes(&mut self) -> BTreeSet<usize> {
+    pub(in crate::core) fn changes(&mut self) -> BTreeSet<usize> {
         let noted = self.noted.take().unwrap_or_default();
         noted.into_iter().map(|place| place as usize).collect()
     }
     /// Empty, with capacity for `rows` subjects to be restored with [`Histories::push`].
-    pub(super) fn with_room(rows: usize) -> Self {
+    pub(in crate::core) fn with_room(rows: usize) -> Self {
         Histories {
             all: IndexMap::with_capacity_and_hasher(rows, RandomState::default()),
             ..Histories::default()
@@ -162,12 +162,12 @@ impl Histories {
     }
 
     /// Adds the subject of the next place.
-    pub(super) fn push(&mut self, subject: Subject, dossier: SubjectHistory) {
+    pub(in crate::core) fn push(&mut self, subject: Subject, dossier: SubjectHistory) {
         self.all.insert(subject, dossier);
     }
 
     /// Sets the subjects' places by ban number.
-    pub(super) fn give_numbers(&mut self, numbers: Vec<u32>) {
+    pub(in crate::core) fn give_numbers(&mut self, numbers: Vec<u32>) {
         self.numbers = numbers;
     }
 }

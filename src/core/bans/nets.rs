@@ -9,14 +9,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::sieve::Sieved;
+use crate::core::bans::bloom::BloomMap;
 
 /// A value for each network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Nets<V> {
-    v4: Sieved<u32, V>,
-    v6: Sieved<u128, V>,
-    buckets: Sieved<(u8, u128), Vec<(IpNet, V)>>,
+pub(in crate::core) struct Nets<V> {
+    v4: BloomMap<u32, V>,
+    v6: BloomMap<u128, V>,
+    buckets: BloomMap<(u8, u128), Vec<(IpNet, V)>>,
     /// Number of buckets at each step, for IPv6 and IPv4.
     in_use: [[usize; STEPS]; 2],
 }
@@ -41,16 +41,16 @@ fn steps(address: IpAddr) -> &'static [u8; STEPS] {
 impl<V> Default for Nets<V> {
     fn default() -> Self {
         Nets {
-            v4: Sieved::default(),
-            v6: Sieved::default(),
-            buckets: Sieved::default(),
+            v4: BloomMap::default(),
+            v6: BloomMap::default(),
+            buckets: BloomMap::default(),
             in_use: [[0; STEPS]; 2],
         }
     }
 }
 
 impl<V> Nets<V> {
-    pub(super) fn insert(&mut self, net: IpNet, value: V) {
+    pub(in crate::core) fn insert(&mut self, net: IpNet, value: V) {
         match (net.addr(), net.prefix_len()) {
             (IpAddr::V4(v4), 32) => {
                 self.v4.insert(v4.to_bits(), value);
@@ -74,7 +74,7 @@ impl<V> Nets<V> {
         }
     }
 
-    pub(super) fn remove(&mut self, net: IpNet) {
+    pub(in crate::core) fn remove(&mut self, net: IpNet) {
         match (net.addr(), net.prefix_len()) {
             (IpAddr::V4(v4), 32) => {
                 self.v4.remove(&v4.to_bits());
@@ -97,7 +97,7 @@ impl<V> Nets<V> {
     }
 
     /// Calls `visit` with the value of each network that covers an address.
-    pub(super) fn cover<'a>(&'a self, address: IpAddr, mut visit: impl FnMut(&'a V)) {
+    pub(in crate::core) fn cover<'a>(&'a self, address: IpAddr, mut visit: impl FnMut(&'a V)) {
         let exact = match address {
             IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
             IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
