@@ -27,6 +27,9 @@ const STILL_STUCK: u32 = 288;
 pub struct Queue {
     outbox: Arc<dyn Outbox>,
     table: Mutex<TaskTable>,
+    /// Held from taking what is unsaved until it is written: the fold, the worker and snapshots all save, and what was
+    /// taken first must be written first.
+    saving: Mutex<()>,
     work: Notify,
     changed: watch::Sender<u64>,
 }
@@ -82,6 +85,7 @@ impl Queue {
         Ok(Arc::new(Queue {
             outbox,
             table: Mutex::new(table),
+            saving: Mutex::new(()),
             work: Notify::new(),
             changed: watch::Sender::new(0),
         }))
@@ -249,6 +253,7 @@ impl Effects for Queue {
     }
 
     fn save(&self, cursor: Seq) -> Result<(), LogFault> {
+        let _in_order = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let (put, remove) = {
             let mut table = self.table();
             table.cursor = table.cursor.max(cursor);
@@ -281,4 +286,75 @@ impl Effects for Queue {
 fn wait_after(tries: u32) -> Duration {
     let doubled = 2u32.saturating_pow(tries.saturating_sub(1).min(16));
     FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Writes down what it was told, and stays in its first removal until it is let go.
+    #[derive(Default)]
+    struct SlowOutbox {
+        written: Mutex<Vec<(Vec<Subject>, Vec<Subject>)>>,
+        is_held: AtomicBool,
+        inside: Option<Arc<(Barrier, Barrier)>>,
+    }
+
+    impl Outbox for SlowOutbox {
+        fn load(&self) -> Result<(Seq, Vec<Task>), LogFault> {
+            Ok((Seq(0), Vec::new()))
+        }
+
+        fn save(&self, _: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault> {
+            if !remove.is_empty() && !self.is_held.swap(true, Ordering::SeqCst) {
+                let (entered, leave) = &**self.inside.as_ref().unwrap();
+                entered.wait();
+                leave.wait();
+            }
+            let put = put.iter().map(|task| task.subject.clone()).collect();
+            self.written.lock().unwrap().push((put, remove.to_vec()));
+            Ok(())
+        }
+    }
+
+    /// Work that is asked for while its last removal is being written must not be removed by it.
+    #[test]
+    fn what_was_taken_first_is_written_first() {
+        let gates = Arc::new((Barrier::new(2), Barrier::new(2)));
+        let outbox = Arc::new(SlowOutbox {
+            inside: Some(Arc::clone(&gates)),
+            ..SlowOutbox::default()
+        });
+        let queue = Queue::open(Arc::clone(&outbox) as _).unwrap();
+        let subject = Subject::parse("a@example.org").unwrap();
+        let now = Timestamp::from_millis(0);
+        queue.take_in(Seq(1), now, vec![Effect::Settle(subject.clone())]);
+        queue.save(Seq(1)).unwrap();
+        let task = queue.task(&subject).unwrap();
+        queue.finish(&task, Ok(()), now);
+        std::thread::scope(|scope| {
+            let removing = scope.spawn(|| queue.save(Seq(1)));
+            gates.0.wait();
+            queue.take_in(Seq(2), now, vec![Effect::Settle(subject.clone())]);
+            let asking = scope.spawn(|| queue.save(Seq(2)));
+            // Without order the second save is through by now.
+            while outbox.written.lock().unwrap().len() < 2 && asking_waits(&queue) {
+                std::thread::yield_now();
+            }
+            gates.1.wait();
+            removing.join().unwrap().unwrap();
+            asking.join().unwrap().unwrap();
+        });
+        let written = outbox.written.lock().unwrap();
+        assert_eq!(written.last().unwrap(), &(vec![subject], Vec::new()));
+    }
+
+    /// Whether nobody holds the order of saving, so that a second save could still come through.
+    fn asking_waits(queue: &Queue) -> bool {
+        queue.saving.try_lock().is_ok()
+    }
 }

@@ -101,9 +101,13 @@ impl Router {
         stop: &CancellationToken,
     ) -> Reply {
         match side.asker.route(received) {
-            Routed::NotMine(received) if !side.server.take(&received) && !stop.is_cancelled() => {
-                let hook = side.hook.receive(&received);
-                hook.unwrap_or_else(|| self.receive(&received))
+            Routed::NotMine(received) if !side.server.take(&received) => {
+                match side.hook.receive(&received) {
+                    Some(reply) => reply,
+                    // Modules are answered until the link ends: logins go on, and their failures must be counted.
+                    None if stop.is_cancelled() => Reply::default(),
+                    None => self.receive(&received),
+                }
             }
             _ => Reply::default(),
         }

@@ -143,9 +143,16 @@ impl RecentChanges {
         self.ended.push_back(ended);
     }
 
-    /// Removes a ban from the ended ones after an undo restored it.
-    pub(in crate::core) fn stands_again(&mut self, id: BanId) {
-        self.ended.retain(|end| end.ban.id != id);
+    /// Removes a ban from the ended ones after an undo restored it. The change that is undone, at `ended_at`, had ended
+    /// it, unless it was active all the time.
+    pub(in crate::core) fn stands_again(&mut self, id: BanId, ended_at: Seq) {
+        // Undoing a mass un-ban comes here for each ban, so the list, which is in order, is not searched as a whole.
+        let first = self.ended.partition_point(|end| end.seq < ended_at);
+        let same_event = self.ended.range(first..);
+        let mut same_event = same_event.take_while(|end| end.seq == ended_at);
+        if let Some(at) = same_event.position(|end| end.ban.id == id) {
+            self.ended.remove(first + at);
+        }
     }
 
     /// The ended bans, newest first.

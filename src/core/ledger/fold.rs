@@ -18,13 +18,16 @@ use crate::core::time::Timestamp;
 impl Ledger {
     /// Applies one event of the log. Deterministic: reads no clock and uses no randomness.
     ///
-    /// An event is stale and changes nothing if its subject has moved on from the version it was based on, or if it
-    /// was folded before.
+    /// An event is stale and changes nothing if its subject has moved on from the version it was based on, or if it is
+    /// a kick that was folded before.
     pub fn fold(&mut self, seq: Seq, event: &Event) -> (Ruling, Vec<Effect>) {
         self.folded = seq;
-        // The version is compared first: an event that was stale may be offered again under the same id, based on the
-        // new version.
-        if self.version(&event.subject) != event.based_on || !self.seen.is_new(event.id) {
+        // A kick changes no version, so only its id tells that it is offered again. Other events are not compared by id:
+        // a log that already holds the same import twice must fold to what it always did.
+        let is_kick = matches!(event.change, Change::History(HistoryChange::Kicked { .. }));
+        if self.version(&event.subject) != event.based_on
+            || (is_kick && !self.seen.is_new(event.id))
+        {
             return (Ruling::Stale, Vec::new());
         }
         let before = UndoLog::is_one(event).then(|| self.before(&event.subject));

@@ -167,7 +167,7 @@ impl Ledger {
             ..Arc::unwrap_or_clone(ban)
         });
         if let Some(ban) = &ban {
-            self.recent.stands_again(ban.id);
+            self.recent.stands_again(ban.id, deed.seq);
             self.enter(ban.clone());
         }
         Ruling::Undo(UndoRuling::Undone {
