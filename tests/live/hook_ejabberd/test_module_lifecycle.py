@@ -153,6 +153,21 @@ def test_and_while_portcullis_stays_connected(ej, component, open_stream, happen
     assert banned(ej) == "success"
 
 
+def test_a_part_whose_old_code_is_still_in_memory_is_loaded_again(ej, component):
+    """As after an upgrade during which a call of another process came in."""
+    part = ej.path / "mod_portcullis_net.erl"
+    source = (ej.sources / "mod_portcullis" / "src" / part.name).read_text()
+    part.write_text(source.replace("-export([", "-export([old/0, ", 1) + "\nold() -> true.\n")
+    ej.erlang(
+        f'{{ok, Part, Code}} = compile:file("{ej.run}/{part.name}", [binary]), '
+        "code:load_binary(Part, code:which(Part), Code)"
+    )
+    is_old = "erlang:function_exported(mod_portcullis_net, old, 0)"
+    assert ej.erlang(is_old) == "true"
+    restart_module(ej)
+    assert ej.erlang(is_old) == "false"
+
+
 def test_a_table_that_is_gone_is_made_anew_and_told(ej, component, pw):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")

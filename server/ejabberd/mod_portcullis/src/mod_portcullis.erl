@@ -28,6 +28,7 @@
 %% Priority 5 stands before other modules, so that they do not see what is refused.
 -spec start(binary(), gen_mod:opts()) -> {ok, [gen_mod:registration()]} | {error, term()}.
 start(Host, _Opts) ->
+    lists:foreach(fun load_again/1, [Module || Module <- parts(), code:module_status(Module) =:= modified]),
     case mod_portcullis_sup:start(Host) of
         {ok, _} ->
             %% Somebody may have logged in while this module was not there.
@@ -39,6 +40,12 @@ start(Host, _Opts) ->
                   {hook, local_send_to_resource_hook, mod_portcullis_requests, local_send_to_resource_hook, 50}]};
         Error -> Error
     end.
+
+%% An upgrade may leave old code in memory: between pre_uninstall/0 and the moment when ejabberd forgets the folder of the
+%% old module, a call from another process loads a part from there again.
+load_again(Module) ->
+    _ = code:purge(Module),
+    _ = code:load_file(Module).
 
 %% Calls no other module of ours: ejabberd 24.12 calls this once more after pre_uninstall/0, and would load the old code of
 %% that module again.
@@ -53,11 +60,14 @@ reload(Host, _NewOpts, _OldOpts) -> mod_portcullis_sync:reloaded(Host).
 -spec pre_uninstall() -> ok.
 pre_uninstall() ->
     lists:foreach(fun(Host) -> gen_mod:stop_module(Host, ?MODULE) end, [Host || Host <- ejabberd_option:hosts(), gen_mod:is_loaded(Host, ?MODULE)]),
-    lists:foreach(fun unload/1, [Module || {Module, _} <- code:all_loaded(), lists:prefix("mod_portcullis_", atom_to_list(Module))]).
+    lists:foreach(fun unload/1, parts()).
 
 unload(Module) ->
     _ = code:purge(Module),
     true = code:delete(Module).
+
+%% Our other modules, as far as they are loaded.
+parts() -> [Module || {Module, _} <- code:all_loaded(), lists:prefix("mod_portcullis_", atom_to_list(Module))].
 
 %% --- options
 
