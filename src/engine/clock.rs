@@ -34,27 +34,24 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Fresh event ids, drawn many at a time: asking the system costs more than most proposals.
+/// Fresh event ids. A single order needs one; for more of them more are drawn at once, since asking the system costs more
+/// than most proposals.
+#[derive(Default)]
 pub(crate) struct Ids {
-    drawn: [u8; 4_096],
+    drawn: Vec<u8>,
     used: usize,
     failed: Option<getrandom::Error>,
 }
 
-impl Default for Ids {
-    fn default() -> Self {
-        Ids {
-            drawn: [0; 4_096],
-            used: 4_096,
-            failed: None,
-        }
-    }
-}
+/// The most bytes that are drawn at once.
+const DRAWN_AT_ONCE: usize = 4_096;
 
 impl Ids {
     /// The next one. Look at [`Ids::fault`] before it is used.
     pub(crate) fn fresh(&mut self) -> EventId {
         if self.used >= self.drawn.len() {
+            let more = (self.drawn.len() * 4).clamp(16, DRAWN_AT_ONCE);
+            self.drawn.resize(more, 0);
             self.failed = getrandom::fill(&mut self.drawn).err();
             self.used = 0;
         }
