@@ -204,13 +204,30 @@ def test_a_crash_of_one_process_is_told_and_costs_no_ban(ej, component, process)
     in_force(ej)
 
 
-def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw):
+def no_table(_):
+    return b"this is no table" * 10
+
+
+def damaged_row(data):
+    """dets opens it and passes over its rows, since they do not begin as rows do."""
+    return data.replace(b"\x12\x34\x56\x78", bytes(4))
+
+
+def damaged_term(data):
+    """dets opens it, and crashes when it reads the rows: the one about alice is no Erlang term."""
+    return data.replace(b"m\0\0\0\x0falice@localhost", b"\xff" * 20)
+
+
+@pytest.mark.parametrize("damage", [no_table, damaged_row, damaged_term], ids=lambda f: f.__name__)
+def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw, damage):
     component.ban("alice@localhost")
     component.wait_held()
     component.close()
     ej.stop()
     (file,) = (ej.path / "spool").glob("portcullis-held-*.dets")
-    file.write_bytes(b"this is no table" * 10)
+    before = file.read_bytes()
+    file.write_bytes(damage(before))
+    assert file.read_bytes() != before
     ej.start()
     with FakeComponent(ej) as again:
         again.carry_on(component)

@@ -183,29 +183,49 @@ with_table(#state{host = Host, table = Table} = State) ->
 
 open(Host) ->
     Table = ets:new(table(Host), [named_table, protected, set, {read_concurrency, true}]),
-    State = #state{host = Host, table = Table, disk = open_disk(Host)},
+    {Disk, Rows} = open_disk(Host),
+    State = #state{host = Host, table = Table, disk = Disk},
     tell_disk(State),
-    load(State),
+    load(Rows, Table),
     publish_lengths(State#state{lengths = count_lengths(Table)}).
 
 %% Rows that this version does not know are left alone.
-load(#state{disk = {closed, _}}) -> ok;
-load(#state{disk = {open, Disk}, table = Table}) ->
+load(Rows, Table) ->
     lists:foreach(fun({_, _, _, _, _} = Row) -> ets:insert(Table, Row);
                      ({mark, _} = Row) -> ets:insert(Table, Row);
                      (_) -> false
-                  end, dets:match_object(Disk, '_')).
+                  end, Rows).
 
+%% The file and what is in it. A file that cannot be read is put aside, and a new one begun: a crash here would keep the
+%% server from starting.
 open_disk(Host) ->
     File = filename:join(mnesia:system_info(directory), "portcullis-held-" ++ binary_to_list(Host) ++ ".dets"),
-    case open_file(Host, File) of
-        {ok, Disk} -> {open, Disk};
+    case read_file(Host, File) of
+        {ok, Disk, Rows} -> {{open, Disk}, Rows};
         {error, Reason} ->
             Aside = File ++ ".unreadable",
             _ = file:rename(File, Aside),
             note(Host, text("the held bans on disk could not be read (~0p); the file is now ~ts", [Reason, Aside])),
-            open_new(Host, File)
+            {open_new(Host, File), []}
     end.
+
+%% dets opens a file that was closed in order without a look at its rows. Damage shows when they are read: as an error, as
+%% an exception, or because there are fewer than the file itself counts.
+read_file(Host, File) ->
+    case open_file(Host, File) of
+        {ok, Disk} ->
+            try {dets:match_object(Disk, '_'), dets:info(Disk, size)} of
+                {Rows, Size} when length(Rows) =:= Size -> {ok, Disk, Rows};
+                {{error, Reason}, _} -> unreadable(Disk, Reason);
+                {Rows, Size} -> unreadable(Disk, {rows_missing, Size - length(Rows)})
+            catch error:Reason -> unreadable(Disk, Reason)
+            end;
+        {error, Reason} -> {error, Reason}
+    end.
+
+unreadable(Disk, Reason) ->
+    _ = dets:close(Disk),
+    {error, Reason}.
 
 open_new(Host, File) ->
     case open_file(Host, File) of
