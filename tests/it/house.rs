@@ -557,3 +557,56 @@ fn the_words_check_sees_a_sentence() {
     let spec = "pub const SPEC: Spec = Spec {\n    title: \"one of the titles\",\n};\nfn x() { \"and this is not\" }";
     assert_eq!(strays(spec), ["and this is not"]);
 }
+
+/// One name for one thing. `Settings` and `Error` belong to their room, and are read with its name in front.
+#[test]
+fn no_type_name_stands_for_two_things() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut places: HashMap<String, Vec<PathBuf>> = HashMap::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap().to_owned();
+        if inside.file_name().is_some_and(|name| name == "tests.rs")
+            || inside.iter().any(|part| part == "tests")
+        {
+            continue;
+        }
+        for name in types(&fs::read_to_string(&file).unwrap()) {
+            places.entry(name).or_default().push(inside.clone());
+        }
+    }
+    places.retain(|name, places| places.len() > 1 && name != "Settings" && name != "Error");
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+/// The types that a source file defines outside of its tests.
+fn types(text: &str) -> Vec<String> {
+    let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for line in code.lines() {
+        let mut words = line.split_whitespace().peekable();
+        // `pub(in crate::core)` is two words.
+        while words
+            .next_if(|word| word.starts_with("pub") || word.ends_with(')'))
+            .is_some()
+        {}
+        // An associated type is indented; it belongs to its trait.
+        let is_type = match words.next() {
+            Some("struct" | "enum" | "trait") => true,
+            Some("type") => !line.starts_with("    "),
+            _ => false,
+        };
+        if is_type && let Some(name) = words.next() {
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric());
+            found.push(name[..end.unwrap_or(name.len())].to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_check_of_type_names_sees_every_kind() {
+    let text = "pub(in crate::core) struct A<T> {\nenum B {\n    type Item = u8;\ntype C = u8;\n// struct D\n#[cfg(test)]\nstruct E;";
+    assert_eq!(types(text), ["A", "B", "C"]);
+}
