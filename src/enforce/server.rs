@@ -46,7 +46,7 @@ pub struct XmppServer {
     pub(super) cookie: Option<Secret>,
     pub(super) limits: Timeouts,
     pub(super) requests: Requests,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<ServerState>,
     /// Number of the connection, 0 for none.
     pub(super) session: watch::Sender<u64>,
     pub(super) standing: watch::Sender<Arc<Enforcement>>,
@@ -66,7 +66,7 @@ pub struct XmppServer {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ServerState {
     pub(super) admins: Vec<Account>,
     pub(super) act_as: Option<Account>,
     pub(super) sessions: u64,
@@ -92,7 +92,7 @@ impl XmppServer {
             cookie: settings.cookie,
             limits: settings.limits,
             requests: Requests::new(asker),
-            state: Mutex::new(State {
+            state: Mutex::new(ServerState {
                 admins: settings.admins,
                 act_as: settings.act_as,
                 sessions: 0,
@@ -265,7 +265,7 @@ impl XmppServer {
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
         // Each change is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -319,7 +319,7 @@ pub(super) fn parent(component: &Jid) -> Option<String> {
     Some(domain_key(parent))
 }
 
-impl State {
+impl ServerState {
     pub(super) fn forget(&mut self) {
         self.grants.clear();
         self.hosts.clear();

@@ -36,14 +36,14 @@ const ENGINE_FOLDER: &str = "sled";
 /// A log, an outbox and their files in one folder. Closed when dropped.
 #[derive(Debug)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStore>,
     queue: Mutex<Option<mpsc::Sender<Append>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     id: [u8; 16],
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedStore {
     path: PathBuf,
     state: RwLock<WriterState>,
     head: watch::Sender<Seq>,
@@ -90,7 +90,7 @@ fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-impl Shared {
+impl SharedStore {
     fn state(&self) -> RwLockReadGuard<'_, WriterState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }

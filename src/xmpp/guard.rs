@@ -22,7 +22,7 @@ pub use machine::Guard;
 
 /// What ends a stream: nothing after it can be trusted to be cut rightly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Fatal {
+pub enum BadStream {
     /// Not an XML stream at all, or not one of XMPP.
     #[error("the other side does not speak XMPP")]
     NotAStream,

@@ -9,7 +9,7 @@
 //! the room gave it, and [`Rooms::ours`] leads back.
 //!
 //! ```text
-//! settings ─► Room (state, occupants) ─ Step ─► run ─► wire
+//! settings ─► Room (state, occupants) ─ RoomStep ─► run ─► wire
 //!                  ▲ presence, message           │ asks (disco, self-ping) ─► looked, pinged
 //! ```
 //!
@@ -56,7 +56,7 @@ pub(super) use room::Heard;
 pub use room::SILENCE;
 pub use settings::{NICK, RoleGrants, Settings};
 
-use room::{Room, Step, Tell};
+use room::{Room, RoomStep, Tell};
 
 /// How long a room may take to say what it is. Those that do not are entered all the same.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
@@ -318,17 +318,17 @@ impl Rooms {
             let address = room.settings.room.clone();
             loop {
                 match room.step(now, chance()) {
-                    Step::Wait(next) => {
+                    RoomStep::Wait(next) => {
                         until = [until, next].into_iter().flatten().min();
                         break;
                     }
-                    Step::Enter(nick) => stanzas.extend(self.entry(room, &nick)),
-                    Step::Leave(nick) => stanzas.push(self.part(&address, &nick)),
-                    Step::Look(round) => {
+                    RoomStep::Enter(nick) => stanzas.extend(self.entry(room, &nick)),
+                    RoomStep::Leave(nick) => stanzas.push(self.part(&address, &nick)),
+                    RoomStep::Look(round) => {
                         let question = (address.clone(), RoomQuery::Look, round);
                         questions.push((address.clone().into(), question));
                     }
-                    Step::Ping(nick, round) => {
+                    RoomStep::Ping(nick, round) => {
                         let question = (address.clone(), RoomQuery::Ping, round);
                         questions.extend(occupant(&address, &nick).map(|jid| (jid, question)));
                     }
@@ -376,7 +376,7 @@ impl Rooms {
             RoomQuery::Look => {
                 let query = answer.map(|iq| iq.children().next().unwrap_or(&nothing));
                 match room.looked(*round, query, now, chance)? {
-                    Step::Enter(nick) => self.entry(room, &nick),
+                    RoomStep::Enter(nick) => self.entry(room, &nick),
                     _ => None,
                 }
             }

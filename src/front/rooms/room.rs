@@ -43,7 +43,7 @@ const ANEW: Duration = Duration::from_secs(1);
 const MENDS: u32 = 3;
 /// What to do for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum RoomStep {
     /// Nothing before then; `None`: until something happens.
     Wait(Option<Timestamp>),
     /// Ask what room it is, and hand the answer to [`Room::looked`] with this number.
@@ -73,7 +73,7 @@ pub(super) enum Tell {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum State {
+enum RoomState {
     Cut,
     Out { again: Timestamp },
     Looking,
@@ -98,7 +98,7 @@ struct Inside {
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) settings: Settings,
-    state: State,
+    state: RoomState,
     occupants: Occupants,
     /// Numbers what we ask, so that a late answer is known as one.
     round: u64,
@@ -120,7 +120,7 @@ impl Room {
     pub(super) fn new(settings: Settings) -> Self {
         Room {
             settings,
-            state: State::Cut,
+            state: RoomState::Cut,
             occupants: Occupants::default(),
             round: 0,
             tries: 0,
@@ -137,7 +137,7 @@ impl Room {
     /// Our nick, while we are in.
     pub(super) fn nick(&self) -> Option<&str> {
         match &self.state {
-            State::Inside(inside) => Some(&inside.nick),
+            RoomState::Inside(inside) => Some(&inside.nick),
             _ => None,
         }
     }
@@ -149,7 +149,7 @@ impl Room {
 
     pub(super) fn status(&self) -> RoomStatus {
         let again = match self.state {
-            State::Out { again } | State::Between { again, .. } => Some(again),
+            RoomState::Out { again } | RoomState::Between { again, .. } => Some(again),
             _ => None,
         };
         RoomStatus {
@@ -176,21 +176,21 @@ impl Room {
     pub(super) fn link_up(&mut self, now: Timestamp) {
         self.occupants.clear();
         self.tries = 0;
-        self.state = State::Out { again: now };
+        self.state = RoomState::Out { again: now };
     }
 
     /// The link is gone.
     pub(super) fn link_down(&mut self) {
         self.occupants.clear();
-        self.state = State::Cut;
+        self.state = RoomState::Cut;
     }
 
     /// Out of it for good; the nick to leave under, if we may be in.
     pub(super) fn leave(&mut self) -> Option<String> {
         let nick = match &self.state {
-            State::Inside(inside) => Some(inside.nick.clone()),
-            State::Leaving { nick, .. } => Some(nick.clone()),
-            State::Entering { nick, .. } => Some(self.wished(*nick)),
+            RoomState::Inside(inside) => Some(inside.nick.clone()),
+            RoomState::Leaving { nick, .. } => Some(nick.clone()),
+            RoomState::Entering { nick, .. } => Some(self.wished(*nick)),
             _ => None,
         };
         self.link_down();
@@ -199,8 +199,8 @@ impl Room {
 
     /// Leaves, to enter anew: with other settings, or to see who everybody is.
     pub(super) fn anew(&mut self, now: Timestamp) {
-        if let State::Inside(inside) = &self.state {
-            self.state = State::Leaving {
+        if let RoomState::Inside(inside) = &self.state {
+            self.state = RoomState::Leaving {
                 nick: inside.nick.clone(),
                 again: now.saturating_add(ANEW),
             };
@@ -209,51 +209,51 @@ impl Room {
 
     /// Tries at once, if it waits: somebody says that it would work now.
     pub(super) fn hurry(&mut self, now: Timestamp) {
-        if let State::Out { again } = &mut self.state {
+        if let RoomState::Out { again } = &mut self.state {
             *again = now;
         }
     }
 
     /// What to do at this time. To be asked again until it is to wait.
-    pub(super) fn step(&mut self, now: Timestamp, chance: u32) -> Step {
+    pub(super) fn step(&mut self, now: Timestamp, chance: u32) -> RoomStep {
         match &mut self.state {
-            State::Cut | State::Looking => Step::Wait(None),
-            State::Out { again } if now < *again => Step::Wait(Some(*again)),
-            State::Out { .. } => {
-                self.state = State::Looking;
+            RoomState::Cut | RoomState::Looking => RoomStep::Wait(None),
+            RoomState::Out { again } if now < *again => RoomStep::Wait(Some(*again)),
+            RoomState::Out { .. } => {
+                self.state = RoomState::Looking;
                 self.round += 1;
-                Step::Look(self.round)
+                RoomStep::Look(self.round)
             }
-            State::Between { again, .. } if now < *again => Step::Wait(Some(*again)),
-            State::Between { nick, .. } => {
+            RoomState::Between { again, .. } if now < *again => RoomStep::Wait(Some(*again)),
+            RoomState::Between { nick, .. } => {
                 let nick = *nick;
                 self.enter(nick, now)
             }
-            State::Entering { until, .. } if now < *until => Step::Wait(Some(*until)),
-            State::Entering { .. } => {
+            RoomState::Entering { until, .. } if now < *until => RoomStep::Wait(Some(*until)),
+            RoomState::Entering { .. } => {
                 self.fail(RoomTrouble::Silent, now, chance);
                 self.step(now, chance)
             }
-            State::Leaving { nick, again } => {
+            RoomState::Leaving { nick, again } => {
                 let (nick, again) = (take(nick), *again);
                 self.occupants.clear();
-                self.state = State::Out { again };
-                Step::Leave(nick)
+                self.state = RoomState::Out { again };
+                RoomStep::Leave(nick)
             }
-            State::Inside(_) if self.look => {
+            RoomState::Inside(_) if self.look => {
                 self.look = false;
                 self.round += 1;
-                Step::Look(self.round)
+                RoomStep::Look(self.round)
             }
-            State::Inside(inside) if inside.asked => Step::Wait(None),
-            State::Inside(inside) => {
+            RoomState::Inside(inside) if inside.asked => RoomStep::Wait(None),
+            RoomState::Inside(inside) => {
                 let due = inside.heard.saturating_add(SILENCE);
                 if now < due {
-                    return Step::Wait(Some(due));
+                    return RoomStep::Wait(Some(due));
                 }
                 inside.asked = true;
                 self.round += 1;
-                Step::Ping(inside.nick.clone(), self.round)
+                RoomStep::Ping(inside.nick.clone(), self.round)
             }
         }
     }
@@ -265,18 +265,18 @@ impl Room {
         answer: Result<&Element, &Unanswered>,
         now: Timestamp,
         chance: u32,
-    ) -> Option<Step> {
+    ) -> Option<RoomStep> {
         if round != self.round {
             return None;
         }
         if let Ok(query) = answer {
             self.public = is_public(query);
         }
-        if let State::Inside(_) = self.state {
+        if let RoomState::Inside(_) = self.state {
             self.warn_if_public();
             return None;
         }
-        if self.state != State::Looking {
+        if self.state != RoomState::Looking {
             return None;
         }
         let trouble = match answer {
@@ -303,7 +303,7 @@ impl Room {
         now: Timestamp,
         chance: u32,
     ) {
-        let State::Inside(inside) = &mut self.state else {
+        let RoomState::Inside(inside) = &mut self.state else {
             return;
         };
         if round != self.round {
@@ -328,7 +328,7 @@ impl Room {
     }
 
     fn heard(&mut self, now: Timestamp) {
-        if let State::Inside(inside) = &mut self.state {
+        if let RoomState::Inside(inside) = &mut self.state {
             inside.heard = now;
         }
     }
@@ -340,13 +340,13 @@ impl Room {
         }
     }
 
-    fn enter(&mut self, nick: usize, now: Timestamp) -> Step {
+    fn enter(&mut self, nick: usize, now: Timestamp) -> RoomStep {
         self.occupants.clear();
-        self.state = State::Entering {
+        self.state = RoomState::Entering {
             nick,
             until: now.saturating_add(ENTER_WITHIN),
         };
-        Step::Enter(self.wished(nick))
+        RoomStep::Enter(self.wished(nick))
     }
 
     fn warn_if_public(&mut self) {
@@ -357,13 +357,13 @@ impl Room {
 
     /// Out, for this reason; when to try again depends on it and on how often it went wrong.
     fn fail(&mut self, trouble: RoomTrouble, now: Timestamp, chance: u32) {
-        if let State::Inside(inside) = &self.state
+        if let RoomState::Inside(inside) = &self.state
             && now.since(inside.since) >= STEADY
         {
             self.tries = 0;
         }
         self.occupants.clear();
-        self.state = State::Out {
+        self.state = RoomState::Out {
             again: now.saturating_add(pause(&trouble, self.tries, chance)),
         };
         self.tries = self.tries.saturating_add(1);

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::codec::{self, LogValue};
 use super::engine::SledEngine;
 use super::writer::{Append, WriterState};
-use super::{Shared, Store};
+use super::{SharedStore, Store};
 use crate::core::event::Chain;
 use crate::core::{Event, Personal, Seq};
 use crate::journal::{Entry, Journal, LogFault, Replica, Tail, local_tail};
@@ -66,7 +66,7 @@ impl Replica for Store {
     }
 }
 
-impl Shared {
+impl SharedStore {
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
         // Nothing behind the head is read: it is not durable yet and may still fail.
         let head = *self.head.borrow();

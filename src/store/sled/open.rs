@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::engine::{self, Failure, SledEngine, guarded};
 use super::head_file::{self, HeadFile};
 use super::writer::{Writer, WriterState};
-use super::{ENGINE_FOLDER, Shared, Store};
+use super::{ENGINE_FOLDER, SharedStore, Store};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
@@ -101,7 +101,7 @@ impl Store {
         }
         head_file.set(seq, chain).map_err(folder)?;
         let id = engine.id;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedStore {
             path: path.clone(),
             state: RwLock::new(WriterState::Running(Arc::new(engine))),
             head: watch::Sender::new(seq),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
+use super::SharedStore;
 use super::codec::{self, LogValue};
 use super::engine::{Failure, LogRow, SledEngine, guarded};
 use crate::core::event::Chain;
@@ -24,7 +24,7 @@ pub(super) struct Append {
 }
 
 pub(super) struct Writer {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedStore>,
     pub(super) queue: mpsc::Receiver<Append>,
     /// Where the acknowledged log ends.
     pub(super) end: (Seq, Chain),

@@ -1,7 +1,7 @@
 //! The state machine that cuts: one step a run of bytes, nothing looked at twice.
 
 use super::head::{HeadPart, Raw};
-use super::{Excess, Fatal, Frame, Limits};
+use super::{BadStream, Excess, Frame, Limits};
 
 /// Longest stream header, XML declaration or both.
 const PROLOG_BYTES: usize = 16 * 1024;
@@ -102,8 +102,8 @@ impl Guard {
     /// Consumes bytes from the front of `input` up to the end of the next frame. `None`: all consumed, no frame yet.
     ///
     /// # Errors
-    /// [`Fatal`] ends the stream; the guard is of no use any more.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, Fatal> {
+    /// [`BadStream`] ends the stream; the guard is of no use any more.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, BadStream> {
         let Some(found) = self.step(input)? else {
             return Ok(None);
         };
@@ -120,7 +120,7 @@ impl Guard {
         }))
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Scanned>, Fatal> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Scanned>, BadStream> {
         let bytes = *input;
         // Everything before `kept` is stored or dropped already.
         let mut kept = 0;
@@ -138,7 +138,7 @@ impl Guard {
                     let text = &rest[..less.unwrap_or(rest.len())];
                     if !self.open {
                         if !text.iter().all(u8::is_ascii_whitespace) {
-                            return Err(Fatal::NotAStream);
+                            return Err(BadStream::NotAStream);
                         }
                         self.count_prolog(text.len())?;
                     }
@@ -154,10 +154,10 @@ impl Guard {
                 }
                 Position::Less => match byte {
                     b'/' if self.open => self.at = Position::EndTag,
-                    b'/' => return Err(Fatal::NotAStream),
+                    b'/' => return Err(BadStream::NotAStream),
                     b'!' if self.open => self.at = Position::Bang(0),
                     b'?' if !self.open && self.seen == 0 => self.at = Position::Declaration(false),
-                    b'!' | b'?' => return Err(Fatal::Restricted),
+                    b'!' | b'?' => return Err(BadStream::Restricted),
                     _ => {
                         if self.depth == 0 {
                             self.begin();
@@ -298,7 +298,7 @@ impl Guard {
                 }
                 Position::Bang(seen) => {
                     if byte != CDATA[seen] {
-                        return Err(Fatal::Restricted);
+                        return Err(BadStream::Restricted);
                     }
                     self.at = if seen + 1 == CDATA.len() {
                         Position::CData(0)
@@ -328,7 +328,7 @@ impl Guard {
                     if question && byte == b'>' {
                         let is_xml = self.stored.strip_prefix(b"xml").and_then(<[u8]>::first);
                         if !is_xml.is_some_and(u8::is_ascii_whitespace) {
-                            return Err(Fatal::Restricted);
+                            return Err(BadStream::Restricted);
                         }
                         self.stored.clear();
                         self.at = Position::Text;
@@ -402,12 +402,12 @@ impl Guard {
         bytes: &[u8],
         kept: &mut usize,
         end: usize,
-    ) -> Result<Option<Scanned>, Fatal> {
+    ) -> Result<Option<Scanned>, BadStream> {
         self.at = Position::Text;
         if !self.open {
             self.count_prolog(end - *kept)?;
             if empty || !self.raw.is_stream() {
-                return Err(Fatal::NotAStream);
+                return Err(BadStream::NotAStream);
             }
             self.open = true;
             return Ok(Some(Scanned::Open));
@@ -447,10 +447,10 @@ impl Guard {
         }
     }
 
-    fn count_prolog(&mut self, bytes: usize) -> Result<(), Fatal> {
+    fn count_prolog(&mut self, bytes: usize) -> Result<(), BadStream> {
         self.seen = self.seen.saturating_add(bytes);
         if self.seen > PROLOG_BYTES {
-            Err(Fatal::LongHeader)
+            Err(BadStream::LongHeader)
         } else {
             Ok(())
         }

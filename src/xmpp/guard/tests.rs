@@ -15,7 +15,7 @@ enum Seen {
     Close,
 }
 
-fn feed(guard: &mut Guard, mut bytes: &[u8], into: &mut Vec<Seen>) -> Result<(), Fatal> {
+fn feed(guard: &mut Guard, mut bytes: &[u8], into: &mut Vec<Seen>) -> Result<(), BadStream> {
     while let Some(frame) = guard.next(&mut bytes)? {
         into.push(match frame {
             Frame::Open(opening) => Seen::Open(opening),
@@ -31,7 +31,7 @@ fn feed(guard: &mut Guard, mut bytes: &[u8], into: &mut Vec<Seen>) -> Result<(),
     Ok(())
 }
 
-fn frames_of(limits: Limits, pieces: &[&[u8]]) -> Result<Vec<Seen>, Fatal> {
+fn frames_of(limits: Limits, pieces: &[&[u8]]) -> Result<Vec<Seen>, BadStream> {
     let mut guard = Guard::new(limits);
     let mut seen = Vec::new();
     for piece in pieces {
@@ -53,7 +53,7 @@ fn frames(text: &str) -> Vec<Seen> {
     seen[1..].to_vec()
 }
 
-fn fatal(text: &str) -> Fatal {
+fn fatal(text: &str) -> BadStream {
     let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
     let error = frames_of(Limits::default(), &bytes).unwrap_err();
     assert_eq!(frames_of(Limits::default(), &[text.as_bytes()]), Err(error));
@@ -140,30 +140,34 @@ fn restricted_xml_ends_the_stream() {
         "<m><?a?></m>",
         "<m><![INCLUDE[",
     ] {
-        assert_eq!(fatal(&format!("{HEADER}{bad}")), Fatal::Restricted, "{bad}");
+        assert_eq!(
+            fatal(&format!("{HEADER}{bad}")),
+            BadStream::Restricted,
+            "{bad}"
+        );
     }
-    assert_eq!(fatal("<!DOCTYPE x>"), Fatal::Restricted);
-    assert_eq!(fatal("<?xml-stylesheet href='x'?>"), Fatal::Restricted);
+    assert_eq!(fatal("<!DOCTYPE x>"), BadStream::Restricted);
+    assert_eq!(fatal("<?xml-stylesheet href='x'?>"), BadStream::Restricted);
     assert_eq!(
         fatal("<?xml version='1.0'?><?xml version='1.0'?>"),
-        Fatal::Restricted
+        BadStream::Restricted
     );
 }
 
 #[test]
 fn another_protocol_is_told_apart() {
-    assert_eq!(fatal("HTTP/1.1 400 Bad Request"), Fatal::NotAStream);
-    assert_eq!(fatal("<html><body>"), Fatal::NotAStream);
-    assert_eq!(fatal("</stream:stream>"), Fatal::NotAStream);
-    assert_eq!(fatal("<stream:stream/>"), Fatal::NotAStream);
-    assert_eq!(fatal(&" ".repeat(20_000)), Fatal::LongHeader);
+    assert_eq!(fatal("HTTP/1.1 400 Bad Request"), BadStream::NotAStream);
+    assert_eq!(fatal("<html><body>"), BadStream::NotAStream);
+    assert_eq!(fatal("</stream:stream>"), BadStream::NotAStream);
+    assert_eq!(fatal("<stream:stream/>"), BadStream::NotAStream);
+    assert_eq!(fatal(&" ".repeat(20_000)), BadStream::LongHeader);
     assert_eq!(
         fatal(&format!("<stream:stream id='{}", "x".repeat(20_000))),
-        Fatal::LongHeader
+        BadStream::LongHeader
     );
     assert_eq!(
         fatal(&format!("<?xml {}", "x".repeat(20_000))),
-        Fatal::LongHeader
+        BadStream::LongHeader
     );
 }
 
@@ -350,7 +354,7 @@ proptest! {
         let bytes = [HEADER.as_bytes(), &soup].concat();
         let pieces: Vec<&[u8]> = bytes.chunks(cut).collect();
         // Of several limits gone over, which one is named first may depend on the cut.
-        let unnamed = |seen: Result<Vec<Seen>, Fatal>| {
+        let unnamed = |seen: Result<Vec<Seen>, BadStream>| {
             let plain = |frame| match frame {
                 Seen::Rejected(head, _) => Seen::Rejected(head, Excess::Bytes),
                 other => other,

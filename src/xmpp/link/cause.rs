@@ -57,7 +57,7 @@ pub enum Cause {
         /// host:port as configured.
         server: String,
         /// What the guard says.
-        fault: guard::Fatal,
+        fault: guard::BadStream,
     },
     /// Plain TCP to another machine would show secret and traffic.
     #[error(

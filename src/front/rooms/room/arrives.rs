@@ -7,7 +7,7 @@ use minidom::Element;
 use xmpp_parsers::jid::Jid;
 use xmpp_parsers::ns;
 
-use super::{Inside, Room, State, Tell};
+use super::{Inside, Room, RoomState, Tell};
 use crate::command::RoomTrouble;
 use crate::core::{Role, Timestamp};
 use crate::front::message::{ChatLine, MessageKind};
@@ -71,7 +71,7 @@ impl Room {
         self.heard(now);
         let message = &received.element;
         let from = &received.header.from;
-        let State::Inside(Inside { nick: ours, .. }) = &self.state else {
+        let RoomState::Inside(Inside { nick: ours, .. }) = &self.state else {
             if from.resource().is_none() && is_invitation(message) {
                 self.hurry(now);
             }
@@ -107,21 +107,21 @@ impl Room {
     /// Our own presence: we are in, under this nick, whichever we had wished for.
     fn we_are(&mut self, nick: String, told: &UserStatus, now: Timestamp, chance: u32) {
         match &mut self.state {
-            State::Entering { .. } if told.has(201) => {
+            RoomState::Entering { .. } if told.has(201) => {
                 // It was not there, and nobody but us could enter or configure it now: left empty, it goes away again.
                 self.fail(RoomTrouble::Missing, now, chance);
-                if let State::Out { again } = self.state {
-                    self.state = State::Leaving { nick, again };
+                if let RoomState::Out { again } = self.state {
+                    self.state = RoomState::Leaving { nick, again };
                 }
             }
-            State::Entering { .. } => {
+            RoomState::Entering { .. } => {
                 self.trouble = None;
                 self.told = false;
                 self.tell.push(Tell::Entered {
                     nick: nick.clone(),
                     after: take(&mut self.complained),
                 });
-                self.state = State::Inside(Inside {
+                self.state = RoomState::Inside(Inside {
                     nick,
                     since: now,
                     heard: now,
@@ -130,7 +130,7 @@ impl Room {
                 });
                 self.warn_if_public();
             }
-            State::Inside(inside) => {
+            RoomState::Inside(inside) => {
                 let sees_more = told.moderator && !inside.moderator;
                 inside.moderator = told.moderator;
                 inside.nick = nick;
@@ -144,7 +144,7 @@ impl Room {
 
     /// Our own presence: we are out, or have another nick.
     fn we_are_not(&mut self, told: UserStatus, now: Timestamp, chance: u32) {
-        let State::Inside(inside) = &mut self.state else {
+        let RoomState::Inside(inside) = &mut self.state else {
             return;
         };
         if told.has(303)
@@ -171,7 +171,7 @@ impl Room {
 
     /// An error: the answer to our presence.
     fn refused(&mut self, presence: &Element, now: Timestamp, chance: u32) {
-        let State::Entering { nick, .. } = self.state else {
+        let RoomState::Entering { nick, .. } = self.state else {
             return;
         };
         if !presence.has_child("error", NS_COMPONENT) {
@@ -182,7 +182,7 @@ impl Room {
         } = StanzaRefusal::read(presence);
         let trouble = match condition.as_str() {
             "conflict" if nick + 1 < NICKS => {
-                self.state = State::Between {
+                self.state = RoomState::Between {
                     nick: nick + 1,
                     again: now.saturating_add(NICK_PAUSE),
                 };

@@ -39,11 +39,11 @@ fn room() -> Room {
 }
 
 /// What a room does at a time, without jitter, until it waits.
-fn steps(room: &mut Room, now: i64) -> (Vec<Step>, Option<i64>) {
+fn steps(room: &mut Room, now: i64) -> (Vec<RoomStep>, Option<i64>) {
     let mut done = Vec::new();
     loop {
         match room.step(at(now), 0) {
-            Step::Wait(next) => {
+            RoomStep::Wait(next) => {
                 let seconds = next.map(|next| (next.as_millis() - at(0).as_millis()) / 1_000);
                 return (done, seconds);
             }
@@ -101,10 +101,10 @@ fn entered(after: bool) -> Tell {
 fn entering(nick: &str) -> Room {
     let mut room = room();
     room.link_up(at(0));
-    assert_eq!(steps(&mut room, 0), (vec![Step::Look(1)], None));
+    assert_eq!(steps(&mut room, 0), (vec![RoomStep::Look(1)], None));
     let members_only = features(&["muc_membersonly"]);
     let step = room.looked(1, Ok(&members_only), at(0), 0);
-    assert_eq!(step, Some(Step::Enter(nick.into())));
+    assert_eq!(step, Some(RoomStep::Enter(nick.into())));
     room
 }
 
@@ -146,7 +146,7 @@ fn nothing_is_tried_without_a_link_and_at_once_with_one() {
     let mut room = room();
     assert_eq!(steps(&mut room, 0), (vec![], None));
     room.link_up(at(5));
-    assert_eq!(steps(&mut room, 5), (vec![Step::Look(1)], None));
+    assert_eq!(steps(&mut room, 5), (vec![RoomStep::Look(1)], None));
     room.link_down();
     assert_eq!(
         room.looked(1, Ok(&features(&[])), at(6), 0),
@@ -274,7 +274,7 @@ fn a_taken_nick_is_answered_with_another_after_a_pause() {
     ] {
         presence(&mut room, second - 2, "portcullis", "error", conflict);
         assert_eq!(steps(&mut room, second - 1).1, Some(second));
-        assert_eq!(steps(&mut room, second).0, [Step::Enter(tried.into())]);
+        assert_eq!(steps(&mut room, second).0, [RoomStep::Enter(tried.into())]);
     }
     presence(&mut room, 6, "portcullis-4", "error", conflict);
     assert_eq!(trouble(&mut room, 6), (RoomTrouble::NickTaken, 30));
@@ -332,7 +332,7 @@ fn every_refusal_is_told_once_and_tried_again_slowly() {
             pauses.push(pause);
             now += pause;
             let (asked, _) = steps(&mut room, now);
-            let Step::Look(round) = asked[0] else {
+            let RoomStep::Look(round) = asked[0] else {
                 panic!("{asked:?}")
             };
             room.looked(round, Ok(&features(&[])), at(now), 0);
@@ -365,7 +365,7 @@ fn a_room_that_is_not_there_is_not_made() {
     );
     assert_eq!(
         steps(&mut made, 1),
-        (vec![Step::Leave("portcullis".into())], Some(31))
+        (vec![RoomStep::Leave("portcullis".into())], Some(31))
     );
     assert_eq!(made.status().trouble, Some(RoomTrouble::Missing));
 }
@@ -377,7 +377,7 @@ fn a_room_that_does_not_say_what_it_is_is_entered_all_the_same() {
         room.link_up(at(0));
         steps(&mut room, 0);
         let step = room.looked(1, Err(&fault), at(5), 0);
-        assert_eq!(step, Some(Step::Enter("portcullis".into())));
+        assert_eq!(step, Some(RoomStep::Enter("portcullis".into())));
         assert_eq!(room.status().public, None);
     }
 }
@@ -427,7 +427,7 @@ fn whoever_throws_us_out_is_named_and_we_come_back() {
         assert_eq!(room.status().others, 0);
         assert!(matches!(
             steps(&mut room, 300 + pause).0[..],
-            [Step::Look(_)]
+            [RoomStep::Look(_)]
         ));
     }
     let mut room = inside();
@@ -451,7 +451,7 @@ fn what_mends_itself_is_told_only_when_it_does_not() {
     for _ in 0..5 {
         now += trouble(&mut room, now).1;
         let (asked, _) = steps(&mut room, now);
-        let Step::Look(round) = asked[0] else {
+        let RoomStep::Look(round) = asked[0] else {
             panic!("{asked:?}")
         };
         told.push(room.tell().len());
@@ -460,7 +460,7 @@ fn what_mends_itself_is_told_only_when_it_does_not() {
     assert_eq!(told, [0, 0, 0, 1, 0]);
     now += trouble(&mut room, now).1;
     let (asked, _) = steps(&mut room, now);
-    let Step::Look(round) = asked[0] else {
+    let RoomStep::Look(round) = asked[0] else {
         panic!("{asked:?}")
     };
     room.looked(round, Ok(&features(&[])), at(now), 0);
@@ -479,7 +479,7 @@ fn kicked_again_and_again_we_come_back_less_and_less_often() {
         pauses.push(pause);
         now += pause;
         let (asked, _) = steps(&mut room, now);
-        let Step::Look(round) = asked[0] else {
+        let RoomStep::Look(round) = asked[0] else {
             panic!("{asked:?}")
         };
         room.looked(round, Ok(&features(&[])), at(now), 0);
@@ -513,7 +513,7 @@ fn silence_is_broken_by_asking_ourselves_whether_we_are_in() {
     );
     let mut ask = |answer: Result<(), &Unanswered>, now: i64| {
         let (asked, _) = steps(&mut room, now);
-        let [Step::Ping(nick, round)] = &asked[..] else {
+        let [RoomStep::Ping(nick, round)] = &asked[..] else {
             panic!("{asked:?}")
         };
         assert_eq!(nick, "portcullis");
@@ -576,18 +576,18 @@ fn when_more_can_be_seen_we_enter_anew_to_see_it() {
     presence(&mut room, 5, "portcullis", "", &promoted);
     assert_eq!(
         steps(&mut room, 5),
-        (vec![Step::Leave("portcullis".into())], Some(6))
+        (vec![RoomStep::Leave("portcullis".into())], Some(6))
     );
     let mut room = inside();
     let changed = |code: u16| format!("<x xmlns='{NS_USER}'><status code='{code}'/></x>");
     says(&mut room, ROOM, "groupchat", &changed(172));
     assert_eq!(
         steps(&mut room, 2),
-        (vec![Step::Leave("portcullis".into())], Some(3))
+        (vec![RoomStep::Leave("portcullis".into())], Some(3))
     );
     let mut room = inside();
     says(&mut room, ROOM, "groupchat", &changed(104));
-    assert!(matches!(steps(&mut room, 2).0[..], [Step::Look(2)]));
+    assert!(matches!(steps(&mut room, 2).0[..], [RoomStep::Look(2)]));
     room.looked(2, Ok(&features(&["muc_open"])), at(2), 0);
     assert_eq!(room.tell(), [Tell::Public]);
     assert_eq!(room.status().public, Some(true));
@@ -602,7 +602,7 @@ fn an_invitation_shortens_the_wait() {
     assert_eq!(steps(&mut room, 2), (vec![], Some(30)));
     let invite = format!("<x xmlns='{NS_USER}'><invite from='al@example.org'/></x>");
     says(&mut room, ROOM, "normal", &invite);
-    assert!(matches!(steps(&mut room, 2).0[..], [Step::Look(_)]));
+    assert!(matches!(steps(&mut room, 2).0[..], [RoomStep::Look(_)]));
 }
 
 #[test]
