@@ -1,4 +1,4 @@
-# The only door. `just --list` shows what there is.
+# All tasks of the project. `just --list` shows them.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
@@ -7,7 +7,7 @@ export CLIPPY_CONF_DIR := justfile_directory() / ".ci"
 
 install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
 
-# Servers run as users of their own, so what starts them runs as root.
+# Each server runs as its own user, so the scripts that start servers run as root.
 root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS" }
 python := root + " /usr/bin/python3 -B"
 
@@ -15,13 +15,13 @@ python := root + " /usr/bin/python3 -B"
 default:
     @just --list --unsorted
 
-# A real ejabberd, portcullis beside it, an admin at work (`just demo --keep` leaves it running for your own client)
+# Show a real ejabberd with portcullis and an admin at work (`just demo --keep` leaves it running for your own client)
 demo *ARGS:
     @{{ install }} build client ejabberd-24.12
     @cargo build --locked
     @cd tests/live && {{ python }} demo.py "$@"
 
-# All tests: Rust, then real servers and clients (`just test all` installs ejabberd 26.07 as well, in a Debian trixie below the lab's folder)
+# Run all tests: Rust, then real servers and clients (`just test all` also installs ejabberd 26.07, in a Debian trixie below the lab's folder)
 test WHAT="":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -32,12 +32,12 @@ test WHAT="":
     cargo test --locked
     just live-all
 
-# Live tests alone, on what is installed; arguments go to pytest (`just live --server prosody-13 -k chat`; servers may run side by side with `-m "not timing"`)
+# Run only the live tests, on the installed servers; arguments go to pytest (`just live --server prosody-13 -k chat`; servers may run side by side with `-m "not timing"`)
 live *ARGS:
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest "$@"
 
-# Live tests of all installed servers side by side, then one server after the other what measures time; output in target/live
+# Run the live tests of all installed servers side by side, then those that measure time, one server after the other; output in target/live
 live-all:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -51,7 +51,7 @@ live-all:
     mkdir -p "$logs"
     cd tests/live
     failed=()
-    # What a run printed: all of it when it failed, else from the slowest tests to the end.
+        # Prints the output of a run: all of it if the run failed, otherwise only the list of slowest tests and the summary.
     report() {
         echo "===== $1: exit code $2"
         if [ "$2" = 0 ]; then sed -n '/slowest/,$p' "$logs/$1.log"; else cat "$logs/$1.log"; failed+=("$1"); fi
@@ -72,44 +72,44 @@ live-all:
     done
     [ ${#failed[@]} -eq 0 ] || { echo "FAILED: ${failed[*]}" >&2; exit 1; }
 
-# Renew docs/clients: what each real client shows of a portcullis beside ejabberd 24.12
+# Update docs/clients: screens of real clients with portcullis and ejabberd 24.12
 clients:
     @{{ install }} client ejabberd-24.12 profanity converse
     @cargo build --locked
     @cd tests/live && {{ python }} -m pytest clients --server ejabberd-24.12 --screens {{ quote(justfile_directory() / "docs/clients") }}
 
-# Renew what docs/admin-guide.md pastes, from one run beside ejabberd 24.12
+# Update the examples in docs/admin-guide.md from one run with ejabberd 24.12
 guide:
     @{{ install }} client ejabberd-24.12
     @cargo build --locked
     @cd tests/live && {{ python }} guide.py {{ quote(justfile_directory() / "docs/admin-guide.md") }}
 
-# Added login time with a real server, the hook module and 100 k bans (`just measure --server prosody-13 --seconds 30`)
+# Measure the added login time with a real server, the hook module and 100,000 bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:
     @cargo build --release --locked
     @cd tests/live && PORTCULLIS_BIN={{ quote(justfile_directory() / "target/release/portcullis") }} {{ python }} measure.py "$@"
 
-# Format, lints, documentation
+# Check format, lints and documentation
 check:
     cargo fmt --check
     cargo clippy --locked --all-targets -- -D warnings
     cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Licences, sources and advisories of the dependencies; without a way to the advisories' database the rest is checked, and said so
+# Check licences, sources and advisories of the dependencies; if the advisory database cannot be fetched, it says so and checks the rest
 deny:
     @cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
     cargo deny --config .ci/deny.toml check bans licenses sources
     @if cargo deny --config .ci/deny.toml fetch db 2>/dev/null; then cargo deny --config .ci/deny.toml check advisories; \
     else echo "SKIPPED: the advisory database cannot be fetched from here, so advisories were not checked" >&2; fi
 
-# Lints of the Prosody module and of the live tests
+# Lint the Prosody module and the live tests
 lint:
     @{{ install }} lint
     cd server/prosody && luacheck --quiet .
     cd tests/live && "$({{ install }} --where)/lint/bin/ruff" check . && "$({{ install }} --where)/lint/bin/ruff" format --check .
 
-# Compiler warnings, xref and dialyzer over the ejabberd module, against each ejabberd that is installed (the first run takes minutes)
+# Check the ejabberd module with compiler warnings, xref and dialyzer, against each installed ejabberd (the first run takes minutes)
 erlang-check:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -118,7 +118,7 @@ erlang-check:
     {{ install }} "${parts[@]}"
     {{ root }} bash server/ejabberd/check.sh
 
-# How fast it is, beside reference loops and peers of the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md says what came of it
+# Run the benchmarks, with reference loops and peers in the same run (`just bench store`; peers: Erlang, fail2ban's package); docs/measured.md has results
 bench *NAMES:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -127,16 +127,16 @@ bench *NAMES:
     for name in "${names[@]}"; do
         cargo bench --locked --bench "$name"
         [ "$name" = tracker ] || continue
-        if command -v escript >/dev/null; then escript benches/peers/ets.escript; else echo "SKIPPED: ejabberd's table is not measured, Erlang is not here" >&2; fi
+        if command -v escript >/dev/null; then escript benches/peers/ets.escript; else echo "SKIPPED: ejabberd's table was not measured because Erlang is not installed" >&2; fi
         /usr/bin/python3 -B benches/peers/jail.py || true
     done
 
-# Feed a fuzz target for a while
+# Run a fuzz target for SECONDS
 fuzz TARGET="stanza" SECONDS="60":
     @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     cargo fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
-# The documentation of the source, in your browser
+# Open the documentation of the source in your browser
 doc:
     cargo doc --locked --no-deps --document-private-items --open
 
