@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::core::Timestamp;
 use crate::delivery::ports::{Enforcement, Enforcer};
 use crate::enforce::XmppServer;
+use crate::engine::clock::Clock;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Question, RemoteAnswer};
 use crate::xmpp::iq::{Asker, Routed};
@@ -150,7 +151,7 @@ fn note_module(host: &XmppServer, received: &Received) {
         hello.map(|hello| hook::HookRequest::read(hello, false, Timestamp::from_millis(0)))
         && host.believes(from)
     {
-        host.heard(from, hello, 0);
+        host.heard(from, hello, 0, Clock::system().now());
     }
 }
 

@@ -59,6 +59,14 @@ impl Timestamp {
         }
     }
 
+    /// Like [`Timestamp::to_xmpp`], always with milliseconds: `2026-11-22T04:00:00.250Z`. Cheap enough for every answer to
+    /// a login.
+    pub fn to_xmpp_millis(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map(|at| format!("{at:.3}"))
+            .unwrap_or_else(|_| String::from("?"))
+    }
+
     /// Parses a date (`2030-01-01`, which is its first moment in UTC), or a date and time as in XEP-0082 or RFC 3339
     /// (`2030-01-01T12:00Z`; UTC if there is no offset). `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {

@@ -2,6 +2,7 @@
 
 mod lines;
 
+use super::clock_skew::ClockSkew;
 use super::module_nodes::Modules;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
@@ -241,6 +242,9 @@ fn with_module(
             "{vhost}: the hook module {} answers on {} ({} {}) and {behind}",
             hello.module, hello.node, hello.software, hello.version
         ));
+        if let Some(skew) = node.skew {
+            standing.gaps.push(other_time(&hello.node, skew));
+        }
         if let Some(trouble) = &hello.trouble {
             standing.gaps.push(Gap {
                 what: format!("the hook module on {} is in trouble: {trouble}", hello.node),
@@ -259,6 +263,18 @@ fn with_module(
             ),
             remedy: lines::rights(host.kind, vhost, names.component),
         });
+    }
+}
+
+fn other_time(node: &str, skew: ClockSkew) -> Gap {
+    Gap {
+        what: format!("the clocks of {node} and of portcullis differ"),
+        effect: format!(
+            "The clock there is {skew} the one here: the module corrects for it; the dates in the logs of the two do not match."
+        ),
+        remedy: String::from(
+            "Let both machines set their clocks by NTP (timedatectl shows whether they do).",
+        ),
     }
 }
 

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::Jid;
 
 use super::XmppServer;
+use super::clock_skew::ClockSkew;
 use super::module_nodes::Node;
 use super::privilege::domain_key;
-use crate::core::{Account, Ban, Origin, Seq, Subject};
+use crate::core::{Account, Ban, Origin, Seq, Subject, Timestamp};
 use crate::delivery::ports::{Held, Undone};
 use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
@@ -58,25 +59,32 @@ impl XmppServer {
         }
     }
 
-    /// A module said hello; `behind`: how many decisions it has not heard of.
-    pub fn heard(&self, from: &Jid, hello: Hello, behind: u64) {
+    /// A module said hello; `behind`: how many decisions it has not heard of, `now`: what time it is here.
+    pub fn heard(&self, from: &Jid, hello: Hello, behind: u64, now: Timestamp) {
         let vhost = domain_key(from.domain().as_str());
         let (is_new, taken) = {
             let mut state = self.state();
             let is_new = state.modules.address(&vhost).is_none();
-            let is_known = |node: &Node| node.hello.node == hello.node;
-            if !state.modules.nodes(&vhost).any(is_known) {
+            let known = state
+                .modules
+                .nodes(&vhost)
+                .find(|node| node.hello.node == hello.node);
+            let skew = hello.now.and_then(|theirs| ClockSkew::between(theirs, now));
+            log_clock(&hello.node, known.and_then(|node| node.skew), skew);
+            if known.is_none() {
                 tracing::info!(%from, software = hello.software, version = hello.version,
                     module = hello.module, node = hello.node, "a hook module is there");
             }
             if let Some(trouble) = &hello.trouble {
                 tracing::warn!(%from, node = hello.node, "the hook module says: {trouble}");
             }
-            let now = Instant::now();
-            (
-                is_new,
-                state.modules.heard(&vhost, from, hello, behind, now),
-            )
+            let node = Node {
+                hello,
+                behind,
+                skew,
+                heard: Instant::now(),
+            };
+            (is_new, state.modules.heard(&vhost, from, node))
         };
         if !taken {
             tracing::warn!(%from, "too many hook modules; this one is not taken into account");
@@ -226,5 +234,16 @@ impl XmppServer {
             tracing::debug!(%module, "news were not heard: {why}");
         }
         module
+    }
+}
+
+/// Once when a difference begins and once when it is over.
+fn log_clock(node: &str, before: Option<ClockSkew>, skew: Option<ClockSkew>) {
+    match (before, skew) {
+        (None, Some(skew)) => {
+            tracing::warn!(node, "the clock of the server is {skew} the clock here");
+        }
+        (Some(_), None) => tracing::info!(node, "the clock of the server agrees again"),
+        _ => {}
     }
 }

@@ -13,6 +13,7 @@
 //! Start reading at [`server`] and `port.rs` (what the gate asks), then [`record`].
 
 pub mod admin;
+mod clock_skew;
 mod diagnosis;
 mod ejabberd;
 mod hook_module;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use xmpp_parsers::jid::Jid;
 
+use super::clock_skew::ClockSkew;
 use crate::xmpp::payload::hook::Hello;
 
 /// Three missed hellos of one a minute (docs/hook-protocol.md), and a little: it is gone.
@@ -32,20 +33,16 @@ pub(crate) struct Node {
     pub(crate) hello: Hello,
     /// How many decisions it missed when it said so.
     pub(crate) behind: u64,
-    heard: Instant,
+    /// How far its clock was from ours, where that matters.
+    pub(crate) skew: Option<ClockSkew>,
+    /// When that was.
+    pub(crate) heard: Instant,
 }
 
 impl Modules {
     /// Takes a hello; `false`: there is no room for it.
-    pub(crate) fn heard(
-        &mut self,
-        vhost: &str,
-        from: &Jid,
-        hello: Hello,
-        behind: u64,
-        now: Instant,
-    ) -> bool {
-        self.tidy(now);
+    pub(crate) fn heard(&mut self, vhost: &str, from: &Jid, node: Node) -> bool {
+        self.tidy(node.heard);
         if self.0.len() >= HOSTS && !self.0.contains_key(vhost) {
             return false;
         }
@@ -54,14 +51,9 @@ impl Modules {
             nodes: BTreeMap::new(),
         });
         host.address.clone_from(from);
-        if host.nodes.len() >= NODES && !host.nodes.contains_key(&hello.node) {
+        if host.nodes.len() >= NODES && !host.nodes.contains_key(&node.hello.node) {
             return false;
         }
-        let node = Node {
-            behind,
-            heard: now,
-            hello,
-        };
         host.nodes.insert(node.hello.node.clone(), node);
         true
     }
@@ -115,20 +107,25 @@ mod tests {
     async fn who_is_silent_is_forgotten_and_the_table_has_a_bound() {
         let (mut modules, now) = (Modules::default(), Instant::now());
         let from = Jid::new("example.org/portcullis").unwrap();
-        let hello = |node: usize| Hello {
-            node: format!("n{node}"),
-            ..Hello::default()
+        let node = |node: usize, heard: Instant| Node {
+            hello: Hello {
+                node: format!("n{node}"),
+                ..Hello::default()
+            },
+            behind: 0,
+            skew: None,
+            heard,
         };
-        for node in 0..=NODES {
-            let taken = modules.heard("example.org", &from, hello(node), 0, now);
-            assert_eq!(taken, node < NODES);
+        for n in 0..=NODES {
+            let taken = modules.heard("example.org", &from, node(n, now));
+            assert_eq!(taken, n < NODES);
         }
         for host in 1..HOSTS {
-            assert!(modules.heard(&format!("h{host}"), &from, hello(0), 0, now));
+            assert!(modules.heard(&format!("h{host}"), &from, node(0, now)));
         }
-        assert!(!modules.heard("one.more", &from, hello(0), 0, now));
+        assert!(!modules.heard("one.more", &from, node(0, now)));
         let later = now + SILENCE / 2;
-        assert!(modules.heard("example.org", &from, hello(3), 0, later));
+        assert!(modules.heard("example.org", &from, node(3, later)));
         assert!(modules.tidy(now + SILENCE));
         assert_eq!(modules.addresses().count(), 1);
         assert_eq!(modules.nodes("example.org").count(), 1);

@@ -20,7 +20,7 @@ use xmpp_parsers::stanza_error::StanzaError;
 
 use super::reply::{PendingIq, Reply};
 use crate::admission::{Admission, AdmitAnswer, PendingBans};
-use crate::core::{Attempt, Changed, Seq};
+use crate::core::{Attempt, Changed, Seq, Verdict};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
 use crate::engine::Engine;
@@ -123,7 +123,9 @@ impl Hook {
             return None;
         }
         match self.admit(&asked.check) {
-            AdmitAnswer::Now(verdict) => Some(asked.answer(&verdict, self.head())),
+            AdmitAnswer::Now(verdict) => {
+                Some(asked.answer(&verdict, self.head(), self.engine.now()))
+            }
             AdmitAnswer::Later => None,
         }
     }
@@ -143,7 +145,7 @@ impl Hook {
     }
 
     fn check(self: &Arc<Self>, asked: PendingIq, check: Check) -> Reply {
-        let now = |verdict| asked.now(Ok(Some(hook::verdict(&verdict, self.head()))));
+        let now = |verdict| asked.now(Ok(Some(self.verdict(&verdict))));
         let (account, address, hold) = match (self.admit(&check), check) {
             (AdmitAnswer::Now(verdict), _) => return now(verdict),
             (
@@ -163,12 +165,16 @@ impl Hook {
         let work = async move {
             let _place = place;
             let verdict = hook.admission.admit_within(&account, address, hold).await;
-            vec![asked.stanza(Ok(Some(hook::verdict(&verdict, hook.head()))))]
+            vec![asked.stanza(Ok(Some(hook.verdict(&verdict))))]
         };
         Reply {
             now: Vec::new(),
             later: Some(work.boxed()),
         }
+    }
+
+    fn verdict(&self, verdict: &Verdict) -> Element {
+        hook::verdict(verdict, self.head(), self.engine.now())
     }
 
     fn head(&self) -> Seq {
@@ -182,8 +188,9 @@ impl Hook {
             // It has just begun, and asks for everything now.
             _ => 0,
         };
-        self.server.heard(from, hello, behind);
-        hook::welcome(&self.epoch, head)
+        let now = self.engine.now();
+        self.server.heard(from, hello, behind, now);
+        hook::welcome(&self.epoch, head, now)
     }
 
     /// Counts at once, so that the next question knows of it.
@@ -255,7 +262,7 @@ impl Hook {
             Changed::Stands(ban) => hook::change(changed, self.admission.holds_at_start(ban)),
             Changed::Ended(_) => hook::change(changed, false),
         });
-        hook::changes(&self.epoch, seq, page.more, fresh, list)
+        hook::changes(&self.epoch, seq, page.more, fresh, now, list)
     }
 }
 

@@ -209,6 +209,19 @@ impl Stage {
         }
     }
 
+    /// What `status` says when it is known what the server lets us do.
+    async fn probed_status(&mut self) -> String {
+        let asked = tokio::time::Instant::now();
+        loop {
+            let status = self.admin("status").await;
+            if !status.contains("still being asked") {
+                return status;
+            }
+            assert!(asked.elapsed() < PATIENCE, "{status}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// A chat line of the admin, and the answer.
     async fn admin(&mut self, line: &str) -> String {
         self.said.clear();
@@ -310,6 +323,45 @@ async fn nobody_but_a_module_of_this_server_is_heard() {
         let answer = stage.ask(MODULE, type_, request).await;
         assert_eq!(condition(&answer), says, "{request}");
     }
+}
+
+#[tokio::test]
+async fn times_are_told_and_a_clock_that_differs_is_warned_of() {
+    let mut stage = Stage::new(3).await;
+    let now_of = |element: &Element| {
+        let now = element.attr("now").map(str::to_owned);
+        assert!(
+            now.as_deref().is_some_and(|now| now.len() == 24),
+            "{}",
+            String::from(element)
+        );
+        now.unwrap()
+    };
+    let hello = |now: &str| format!("node='n1' software='ejabberd' health='ok' now='{now}'");
+    let welcome = stage
+        .module("set", "hello", &hello("2001-01-01T00:00:00Z"))
+        .await;
+    let ours = now_of(&welcome);
+    now_of(&stage.module("get", "sync", "").await);
+    let plain = "account='alice@example.org' address='203.0.113.7'";
+    now_of(&stage.module("get", "check", plain).await);
+    // Refused, and not in the plain shape.
+    stage.admin("ban alice@example.org spam").await;
+    now_of(&stage.module("get", "check", plain).await);
+    now_of(
+        &stage
+            .module("get", "check", &format!("{plain} other='x'"))
+            .await,
+    );
+
+    let status = stage.probed_status().await;
+    assert!(
+        status.contains("The clocks of n1 and of portcullis differ") && status.contains("behind"),
+        "{status}"
+    );
+    stage.module("set", "hello", &hello(&ours)).await;
+    let status = stage.admin("status").await;
+    assert!(!status.contains("The clocks"), "{status}");
 }
 
 #[tokio::test]

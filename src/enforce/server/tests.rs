@@ -531,7 +531,8 @@ fn hello(server: &XmppServer, trouble: Option<&str>) {
         trouble: trouble.map(str::to_owned),
         ..hook::Hello::default()
     };
-    server.heard(&Jid::new("localhost/portcullis").unwrap(), hello, 0);
+    let now = Timestamp::from_millis(0);
+    server.heard(&Jid::new("localhost/portcullis").unwrap(), hello, 0, now);
 }
 
 #[tokio::test(start_paused = true)]

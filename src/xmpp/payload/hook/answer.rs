@@ -4,22 +4,22 @@ use minidom::Element;
 
 use super::NS_HOOK;
 use super::denial_text;
-use crate::core::By;
-use crate::core::{Account, Ban, Changed, Seq, Subject, Verdict};
+use crate::core::{Account, Ban, By, Changed, Seq, Subject, Timestamp, Verdict};
 use crate::xmpp::payload::{leaf, set, text_of, with};
 
-/// `<welcome/>`
-pub fn welcome(epoch: &str, seq: Seq) -> Element {
+/// `<welcome/>`; `now`: what time it is here.
+pub fn welcome(epoch: &str, seq: Seq, now: Timestamp) -> Element {
     let attributes = [
         ("version", "1"),
         ("epoch", epoch),
         ("seq", &seq.0.to_string()),
+        ("now", &now.to_xmpp_millis()),
     ];
     with("welcome", NS_HOOK, &attributes)
 }
 
-/// `<verdict/>`
-pub fn verdict(verdict: &Verdict, seq: Seq) -> Element {
+/// `<verdict/>`; `now`: what time it is here.
+pub fn verdict(verdict: &Verdict, seq: Seq, now: Timestamp) -> Element {
     let mut element = Element::bare("verdict", NS_HOOK);
     match verdict {
         Verdict::LetIn => set(&mut element, "action", "allow"),
@@ -42,6 +42,7 @@ pub fn verdict(verdict: &Verdict, seq: Seq) -> Element {
         }
     }
     set(&mut element, "seq", &seq.0.to_string());
+    set(&mut element, "now", &now.to_xmpp_millis());
     element
 }
 
@@ -101,12 +102,13 @@ pub fn text_for_kick(reason: &str) -> String {
     }
 }
 
-/// `<changes/>`
+/// `<changes/>`; `now`: what time it is here.
 pub fn changes(
     epoch: &str,
     seq: u64,
     more: bool,
     fresh: bool,
+    now: Timestamp,
     list: impl IntoIterator<Item = Element>,
 ) -> Element {
     let flag = |flag| if flag { "true" } else { "false" };
@@ -118,6 +120,7 @@ pub fn changes(
             ("seq", &seq.to_string()),
             ("more", flag(more)),
             ("fresh", flag(fresh)),
+            ("now", &now.to_xmpp_millis()),
         ],
     );
     for change in list {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::{Check, NS_HOOK, address, denial_text, hold};
-use crate::core::{Account, Seq, Verdict};
+use crate::core::{Account, Seq, Timestamp, Verdict};
 use crate::xmpp::stanza::NS_COMPONENT;
 
 /// A check in its plain shape.
@@ -131,9 +131,9 @@ fn attribute<'a>(rest: &mut &'a str) -> Option<Option<(&'a str, &'a str)>> {
 }
 
 impl PlainCheck<'_> {
-    /// The whole answer, as it goes into the stream.
+    /// The whole answer, as it goes into the stream; `now`: what time it is here.
     #[must_use]
-    pub fn answer(&self, verdict: &Verdict, seq: Seq) -> Vec<u8> {
+    pub fn answer(&self, verdict: &Verdict, seq: Seq, now: Timestamp) -> Vec<u8> {
         let PlainCheck { from, to, id, .. } = self;
         let mut text = String::with_capacity(256);
         // Writing into a string cannot fail.
@@ -141,9 +141,10 @@ impl PlainCheck<'_> {
             text,
             "<iq type='result' id='{id}' from='{to}' to='{from}'><verdict xmlns='{NS_HOOK}'"
         );
+        let now = now.to_xmpp_millis();
         match verdict {
             Verdict::LetIn => {
-                let _ = write!(text, " action='allow' seq='{}'/>", seq.0);
+                let _ = write!(text, " action='allow' seq='{}' now='{now}'/>", seq.0);
             }
             Verdict::Refuse {
                 ban,
@@ -153,7 +154,7 @@ impl PlainCheck<'_> {
             } => {
                 let _ = write!(
                     text,
-                    " action='refuse' by='{}' seq='{}'",
+                    " action='refuse' by='{}' seq='{}' now='{now}'",
                     by.as_str(),
                     seq.0
                 );
@@ -255,12 +256,13 @@ mod tests {
             refuse(17, "a <b> & 'c' \"d\" ]]>", end),
             refuse(0, "", None),
         ] {
-            let text = String::from_utf8(read.answer(&one, Seq(44))).unwrap();
+            let text =
+                String::from_utf8(read.answer(&one, Seq(44), Timestamp::from_millis(7))).unwrap();
             let framed = text.replacen("<iq", "<iq xmlns='jabber:component:accept'", 1);
             let Top::Stanza(received) = parse(framed.as_bytes()) else {
                 panic!("{text}");
             };
-            let long = verdict(&one, Seq(44));
+            let long = verdict(&one, Seq(44), Timestamp::from_millis(7));
             let payload = received.payload().unwrap();
             let attributes = |element: &minidom::Element| {
                 let attributes = element.attrs().into_iter();

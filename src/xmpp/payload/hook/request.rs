@@ -43,6 +43,8 @@ pub struct Hello {
     pub bans: u64,
     /// What is wrong with it; `None`: nothing.
     pub trouble: Option<String>,
+    /// What time it is there; `None`: it does not say.
+    pub now: Option<Timestamp>,
 }
 
 /// A state of the bans: the store it is from, and the place in its log.
@@ -142,6 +144,7 @@ fn hello(element: &Element) -> Hello {
             .and_then(|bans| bans.parse().ok())
             .unwrap_or_default(),
         trouble: Some(trouble).filter(|trouble| !matches!(trouble.as_str(), "" | "ok")),
+        now: element.attr("now").and_then(Timestamp::parse),
     }
 }
 
