@@ -95,7 +95,7 @@ pub fn explain(
             clean_since(ledger, policy, &subject, now).max(window)
         })
     };
-    let counting = tracker.tally(&who, since).into_iter();
+    let counting = tracker.tally(&who, now, since).into_iter();
     let counting = counting.filter_map(|(rule, amount)| {
         let subject = who.subject(rule.key)?;
         let (count, before) = bans_that_count(ledger, rule, &subject, now);

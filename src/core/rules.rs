@@ -22,6 +22,7 @@ use super::subject::{Account, Subject};
 use super::tracker::{Bounds, LoginOrigin};
 
 pub use growth::{CAP, Growth, Milli};
+pub(super) use reach::NETWORK_V6;
 pub use reach::Reach;
 
 /// The key that a rule counts by.

@@ -121,6 +121,60 @@ fn line_4_the_guard_is_about_strangers_and_ends() {
 }
 
 #[test]
+fn line_4_the_owner_stays_known_however_many_networks_a_stranger_logs_in_from() {
+    let bounds = Bounds {
+        keys: 1_000,
+        known: 1_000,
+    };
+    let mut lab = Lab::with(policy(Rules::default()), bounds);
+    let home = "198.51.100.1";
+    assert_eq!(lab.login("alice", home, true), Seen::In);
+    for n in 0..3_000 {
+        // Accounts that anybody may register, and as many /64s as a tunnel broker gives away.
+        let name = format!("mallory{}", n % 3);
+        let address = format!("2001:db8:{:x}:{:x}::1", n / 200, n % 200);
+        assert_eq!(lab.login(&name, &address, true), Seen::In);
+    }
+    let bots = (0..20).map(|n| ("alice".to_owned(), format!("203.{n}.113.7")));
+    lab.guesses(bots);
+    assert_eq!(
+        lab.login("alice", "192.0.2.1", true),
+        Seen::Refused(By::Guard)
+    );
+    assert_eq!(lab.login("alice", home, true), Seen::In);
+}
+
+#[test]
+fn line_8_guesses_in_a_trusted_ipv6_network_count_together() {
+    let mut lab = Lab::new();
+    for n in 0..9 {
+        let address = format!("2001:db8:7:{n:x}::1");
+        assert_eq!(lab.login("alice", &address, true), Seen::In);
+    }
+    let who = account("alice@example.org");
+    let knows = |lab: &Lab, text: &str| lab.tracker.knows(&who, text.parse().unwrap(), lab.now);
+    assert!(knows(&lab, "2001:db8:7:ffff::1") && !knows(&lab, "2001:db8:8::1"));
+    let neighbour = |n| ("alice".to_owned(), format!("2001:db8:7:{:x}::1", 0x100 + n));
+    let checked = lab.guesses((0..60).map(neighbour));
+    assert_eq!(checked, 60, "one for each source");
+    let again = lab.guesses((0..60).map(neighbour));
+    assert_eq!(
+        again, 4,
+        "only where the first failures stayed below the limit of the pair"
+    );
+    let whole = lab.tracker.save();
+    lab.tracker = Tracker::restore(
+        &[whole],
+        Arc::clone(&lab.policy.rules),
+        Bounds::default(),
+        lab.now,
+    )
+    .unwrap();
+    assert!(knows(&lab, "2001:db8:7:ffff::1"));
+    assert_eq!(lab.login("alice", "2001:db8:7:2::1", true), Seen::In);
+}
+
+#[test]
 fn line_5_one_stale_saved_password_bans_no_office() {
     let office = "203.0.113.7";
     let mut busy = Lab::new();

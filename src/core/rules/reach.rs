@@ -26,7 +26,7 @@ impl Default for Reach {
 /// Prefix length of an IPv4 network.
 const NETWORK_V4: u8 = 24;
 /// Prefix length of an IPv6 network.
-const NETWORK_V6: u8 = 48;
+pub(in crate::core) const NETWORK_V6: u8 = 48;
 
 impl Reach {
     /// The source of an address.

@@ -21,6 +21,8 @@ pub(in crate::core) struct LoginOrigin<'a> {
     pub(in crate::core) unknown: bool,
     pub(in crate::core) shared: bool,
     pub(in crate::core) by_hand: bool,
+    /// The network is a larger part of IPv6 than the source.
+    in_network: bool,
 }
 
 impl<'a> LoginOrigin<'a> {
@@ -31,11 +33,15 @@ impl<'a> LoginOrigin<'a> {
         address: Option<IpAddr>,
     ) -> Self {
         let address = address.map(|address| address.to_canonical());
+        let source = address.map(|address| reach.source(address));
+        let network = address.and_then(|address| reach.network(address));
+        let is_v6 = address.is_some_and(|address| address.is_ipv6());
         LoginOrigin {
             account,
             address,
-            source: address.map(|address| reach.source(address)),
-            network: address.and_then(|address| reach.network(address)),
+            source,
+            network,
+            in_network: is_v6 && network.is_some() && network != source,
             ..LoginOrigin::default()
         }
     }
@@ -62,7 +68,9 @@ impl<'a> LoginOrigin<'a> {
             pair: secret.pair(account, source),
             home: self.source.map_or(0, |net| known::bits(net.addr())),
             at,
-            flags: flag(self.unknown, UNKNOWN) | flag(self.by_hand, BY_HAND),
+            flags: flag(self.unknown, UNKNOWN)
+                | flag(self.by_hand, BY_HAND)
+                | flag(self.in_network, IN_NETWORK),
         }
     }
 }
@@ -76,7 +84,7 @@ pub(in crate::core) struct HashedAttempt {
     pub(super) source: u64,
     /// 0: none.
     pub(super) network: u64,
-    /// Hash of account and source; 0: none.
+    /// Hash of account and source, or of account and network where the account has many sources; 0: none.
     pub(super) pair: u64,
     /// The first address of the source; set for successes only.
     pub(super) home: u128,
@@ -109,3 +117,5 @@ pub(super) const SHARED: u8 = 4;
 pub(super) const SUCCESS: u8 = 8;
 /// Entered by a person: every failure without a name counts as a different one.
 pub(super) const BY_HAND: u8 = 16;
+/// The source is a part of an IPv6 network, which may be trusted as a whole.
+pub(super) const IN_NETWORK: u8 = 32;

@@ -1,19 +1,42 @@
 //! Trusted sources: which account logged in from which source, and how many accounts did from each source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::HashedAttempt;
 use super::table::{Table, TableRow};
+use crate::core::rules::NETWORK_V6;
+
+/// The most sources of one account that are remembered; then its own oldest one is forgotten.
+const SOURCES: usize = 128;
+/// The same while the table is full: an account with this many takes no other account's place.
+const SOURCES_WHEN_FULL: usize = 8;
+/// An account with this many sources in one IPv6 network (/48) is trusted in all of it after the next one.
+const SOURCES_IN_NETWORK: usize = 8;
 
 /// When an account last logged in from a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LastLogin {
-    /// The source's first address, as two words: it keeps the row at 32 bytes.
+    /// Hash of the account; 0: unknown, because an earlier version saved the row.
+    pub(super) account: u64,
+    /// The source's first address, as two words: it keeps the row at 40 bytes.
     home: [u64; 2],
     /// Time of the login, in the tracker's milliseconds.
     pub(super) at: u64,
+}
+
+impl LastLogin {
+    pub(super) fn new(account: u64, home: u128, at: u64) -> Self {
+        let home = [(home >> 64) as u64, home as u64];
+        LastLogin { account, home, at }
+    }
+
+    /// The first address of the source; for a whole IPv6 network the last one.
+    pub(super) fn home(&self) -> u128 {
+        u128::from(self.home[0]) << 64 | u128::from(self.home[1])
+    }
 }
 
 impl TableRow for LastLogin {
@@ -26,8 +49,10 @@ impl TableRow for LastLogin {
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) table: Table<LastLogin>,
-    /// Number of accounts with a login from a source, by the first address of the source.
+    /// Number of accounts with a login from a source, by [`LastLogin::home`].
     homes: BTreeMap<u128, u32>,
+    /// The rows of each account: its hash and the key of the row.
+    sources: BTreeSet<(u64, u64)>,
     /// How long a login counts, in milliseconds.
     pub(super) lasts: u64,
 }
@@ -37,25 +62,65 @@ impl Known {
         Known {
             table: Table::new(most),
             homes: BTreeMap::new(),
+            sources: BTreeSet::new(),
             lasts,
         }
     }
 
-    /// Records a successful login; `pair` is the hashed key.
-    pub(super) fn note(&mut self, pair: u64, home: u128, at: u64) {
-        if let Some(seen) = self.table.get_mut(pair) {
+    /// Records a successful login. `network` is the key of the account in the whole IPv6 network of the source;
+    /// 0: the source is not part of one.
+    pub(super) fn note(&mut self, login: &HashedAttempt, network: u64) {
+        let HashedAttempt { account, at, .. } = *login;
+        if let Some(seen) = self.table.get_mut(login.pair) {
             seen.at = seen.at.max(at);
+            seen.account = account;
+            self.sources.insert((account, login.pair));
             return;
         }
-        let oldest = at.saturating_sub(self.lasts);
-        let homes = &mut self.homes;
-        *homes.entry(home).or_default() += 1;
-        let seen = LastLogin {
-            home: [(home >> 64) as u64, home as u64],
-            at,
+        let (mut pair, mut home) = (login.pair, login.home);
+        let mut own: Vec<(u64, u64, u128)> = (self
+            .sources
+            .range((account, 0)..=(account, u64::MAX)))
+        .filter_map(|(_, pair)| self.table.get(*pair).map(|row| (row.at, *pair, row.home())))
+        .collect();
+        let around = whole_network(home);
+        let is_near = |row: &(u64, u64, u128)| whole_network(row.2) == around;
+        if network != 0 && own.iter().filter(|row| is_near(row)).count() >= SOURCES_IN_NETWORK {
+            for (_, near, _) in own.extract_if(.., |row| is_near(row)) {
+                self.remove(near);
+            }
+            (pair, home) = (network, around);
+        }
+        let most = match self.table.is_full() {
+            true => SOURCES_WHEN_FULL,
+            false => SOURCES,
         };
-        let gone = |seen: LastLogin| leave(homes, seen.home());
-        self.table.add(pair, seen, |seen| seen.at < oldest, gone);
+        own.sort_unstable();
+        for (_, oldest, _) in own.iter().take((own.len() + 1).saturating_sub(most)) {
+            self.remove(*oldest);
+        }
+        self.restore(pair, LastLogin::new(account, home, at));
+    }
+
+    /// Adds a row as it was saved; one that is there already stays as it is.
+    pub(super) fn restore(&mut self, pair: u64, login: LastLogin) {
+        if self.table.get(pair).is_some() {
+            return;
+        }
+        *self.homes.entry(login.home()).or_default() += 1;
+        if login.account != 0 {
+            self.sources.insert((login.account, pair));
+        }
+        let oldest = login.at.saturating_sub(self.lasts);
+        let (homes, sources) = (&mut self.homes, &mut self.sources);
+        let gone = |pair, login| forget(homes, sources, pair, login);
+        self.table.add(pair, login, |seen| seen.at < oldest, gone);
+    }
+
+    fn remove(&mut self, pair: u64) {
+        if let Some(login) = self.table.remove(pair) {
+            forget(&mut self.homes, &mut self.sources, pair, login);
+        }
     }
 
     /// Whether this pair logged in recently enough to be trusted.
@@ -67,23 +132,34 @@ impl Known {
 
     /// Number of accounts that logged in from a source; some may have expired.
     pub(super) fn accounts_at(&self, source: IpNet) -> u32 {
-        self.homes.get(&bits(source.addr())).copied().unwrap_or(0)
+        let home = bits(source.addr());
+        let at = |home| self.homes.get(&home).copied().unwrap_or(0);
+        at(home).saturating_add(at(whole_network(home)))
     }
 
-    /// Whether any account logged in from a source in this network.
+    /// Whether any account logged in from a source in this network, or is trusted in a larger one around it.
     pub(super) fn lives_in(&self, net: IpNet) -> bool {
         let range = bits(net.network())..=bits(net.broadcast());
-        self.homes.range(range).next().is_some()
+        let around = whole_network(bits(net.addr()));
+        self.homes.range(range).next().is_some() || self.homes.contains_key(&around)
     }
 
-    /// Bytes of memory in use; the size of the tree is an estimate.
+    /// Bytes of memory in use; the size of the trees is an estimate.
     pub(super) fn bytes(&self) -> usize {
         const HOME: usize = (size_of::<u128>() + size_of::<u32>()) * 3 / 2;
-        self.table.bytes() + self.homes.len() * HOME
+        const SOURCE: usize = size_of::<(u64, u64)>() * 3 / 2;
+        self.table.bytes() + self.homes.len() * HOME + self.sources.len() * SOURCE
     }
 }
 
-fn leave(homes: &mut BTreeMap<u128, u32>, home: u128) {
+fn forget(
+    homes: &mut BTreeMap<u128, u32>,
+    sources: &mut BTreeSet<(u64, u64)>,
+    pair: u64,
+    login: LastLogin,
+) {
+    sources.remove(&(login.account, pair));
+    let home = login.home();
     if let Some(count) = homes.get_mut(&home) {
         *count -= 1;
         if *count == 0 {
@@ -92,10 +168,9 @@ fn leave(homes: &mut BTreeMap<u128, u32>, home: u128) {
     }
 }
 
-impl LastLogin {
-    pub(super) fn home(&self) -> u128 {
-        u128::from(self.home[0]) << 64 | u128::from(self.home[1])
-    }
+/// The last address of the IPv6 network around a source: it stands for the whole network, and is no source's first one.
+fn whole_network(home: u128) -> u128 {
+    home | u128::MAX >> NETWORK_V6
 }
 
 /// An address as a number, IPv4 as `::ffff:a.b.c.d`.
@@ -119,23 +194,95 @@ mod tests {
         bits(net(text).addr())
     }
 
+    fn login(account: u64, home: u128, at: u64) -> HashedAttempt {
+        // Any number that differs for each pair will do.
+        let pair = account << 32 | (home >> 64) as u64 & 0xffff_ffff | home as u64 & 0xffff_ffff;
+        HashedAttempt {
+            account,
+            pair,
+            home,
+            at,
+            ..HashedAttempt::default()
+        }
+    }
+
     #[test]
     fn homes_count_accounts_and_are_found_by_network() {
         let mut known = Known::new(3, 1_000);
-        known.note(1, home("192.0.2.1/32"), 10);
-        known.note(2, home("192.0.2.1/32"), 10);
-        known.note(2, home("192.0.2.1/32"), 20);
-        known.note(3, home("2001:db8::/64"), 30);
+        let office = home("192.0.2.1/32");
+        known.note(&login(1, office, 10), 0);
+        known.note(&login(2, office, 10), 0);
+        known.note(&login(2, office, 20), 0);
+        known.note(&login(3, home("2001:db8::/64"), 30), 0);
         assert_eq!(known.accounts_at(net("192.0.2.1/32")), 2);
         assert!(known.lives_in(net("192.0.2.0/24")) && known.lives_in(net("2001:db8::/48")));
         assert!(!known.lives_in(net("192.0.3.0/24")));
-        assert!(known.is_good(1, 1_010) && !known.is_good(1, 1_011));
+        let first = login(1, office, 0).pair;
+        assert!(known.is_good(first, 1_010) && !known.is_good(first, 1_011));
         // The table is full: the oldest pair is evicted and its source counts one account less.
-        known.note(4, home("198.51.100.1/32"), 40);
+        known.note(&login(4, home("198.51.100.1/32"), 40), 0);
         assert_eq!(known.accounts_at(net("192.0.2.1/32")), 1);
         assert_eq!(
-            (known.table.len(), known.homes.len(), known.table.evicted),
-            (3, 3, 1)
+            (known.table.len(), known.homes.len(), known.sources.len()),
+            (3, 3, 3)
         );
+        assert_eq!(known.table.evicted, 1);
+    }
+
+    #[test]
+    fn an_account_forgets_its_own_oldest_source_and_nobody_elses() {
+        let mut known = Known::new(1_000, u64::MAX);
+        let others = home("192.0.2.1/32");
+        known.note(&login(1, others, 1), 0);
+        for n in 0..5_000u64 {
+            known.note(&login(2, u128::from(n) << 80, 10 + n), 0);
+        }
+        assert!(known.is_good(login(1, others, 1).pair, 1));
+        assert_eq!(known.table.len(), 1 + SOURCES);
+        assert_eq!(known.sources.len(), known.table.len());
+        assert_eq!(known.homes.len(), known.table.len());
+        assert!(known.is_good(login(2, 4_999 << 80, 0).pair, 0));
+        assert!(!known.is_good(login(2, 4_000 << 80, 0).pair, 0));
+    }
+
+    #[test]
+    fn accounts_that_fill_the_table_take_few_places_from_others() {
+        let mut known = Known::new(1_000, u64::MAX);
+        for account in 1..=500 {
+            known.note(&login(account, u128::from(account), 1), 0);
+        }
+        let sources = |known: &mut Known, account: u64| {
+            for n in 0..1_000u64 {
+                known.note(&login(account, u128::from(n + 1) << 80, 1_000 + n), 0);
+            }
+        };
+        (1_001..1_008).for_each(|account| sources(&mut known, account));
+        let honest = |known: &Known| {
+            let is_good =
+                |account: &u64| known.is_good(login(*account, u128::from(*account), 0).pair, 0);
+            (1..=500).filter(is_good).count()
+        };
+        let most = 7 * SOURCES_WHEN_FULL;
+        assert!(honest(&known) >= 500 - most, "{}", honest(&known));
+    }
+
+    #[test]
+    fn many_sources_in_an_ipv6_network_become_one() {
+        let mut known = Known::new(1_000, u64::MAX);
+        let source = |n: u128| home("2001:db8:7::/48") + (n << 64);
+        let network = 77;
+        for n in 0..SOURCES_IN_NETWORK as u128 {
+            known.note(&login(2, source(n), 1), network);
+        }
+        assert!(known.table.get(network).is_none());
+        known.note(&login(2, home("192.0.2.1/32"), 1), 0);
+        known.note(&login(2, source(100), 2), network);
+        assert_eq!((known.table.len(), known.homes.len()), (2, 2));
+        assert!(known.is_good(network, 2));
+        for net_text in ["2001:db8:7:5::/64", "2001:db8:7::/48", "2001:db8::/32"] {
+            assert!(known.lives_in(net(net_text)), "{net_text}");
+        }
+        assert!(!known.lives_in(net("2001:db8:8::/48")));
+        assert_eq!(known.accounts_at(net("2001:db8:7:200::/64")), 1);
     }
 }

@@ -27,7 +27,7 @@ use ipnet::IpNet;
 use super::rules::{Counts, Rule, RuleKey, Rules};
 use super::subject::Account;
 use super::time::Timestamp;
-use hashed_attempt::{BY_HAND, KNOWN, SHARED, SUCCESS, UNKNOWN};
+use hashed_attempt::{BY_HAND, IN_NETWORK, KNOWN, SHARED, SUCCESS, UNKNOWN};
 use known::Known;
 use secret::HashSecret;
 use stamps::{FailureStamp, FailureStamps, INSIDE, LAST};
@@ -96,7 +96,8 @@ impl Series {
         let oldest = latest.saturating_sub(self.span);
         let Some(stamps) = self.table.get_mut(key) else {
             let over = |stamps: &FailureStamps| stamps.newest() < oldest;
-            return self.table.add(key, FailureStamps::from(stamp), over, drop);
+            let gone = |_, _| {};
+            return self.table.add(key, FailureStamps::from(stamp), over, gone);
         };
         let before = stamps.outside();
         stamps.no_later_than(latest);
@@ -208,11 +209,11 @@ impl Tracker {
         }
     }
 
-    /// Whether the account logged in from this source before. Changes nothing.
+    /// Whether the account logged in from this source before, or from so many sources of its IPv6 network that the
+    /// whole network counts as one. Changes nothing.
     pub fn knows(&self, account: &Account, address: IpAddr, now: Timestamp) -> bool {
-        let source = self.rules.reach.source(address.to_canonical());
-        let pair = (self.secret).pair(self.secret.account(account), self.secret.net(source));
-        self.known.is_good(pair, self.millis(now))
+        let who = LoginOrigin::at(&self.rules.reach, Some(account), Some(address));
+        self.is_known(&self.hash_attempt(&who, now, now), now)
     }
 
     /// Whether any account logged in from this source before.
@@ -245,7 +246,26 @@ impl Tracker {
         at: Timestamp,
         now: Timestamp,
     ) -> HashedAttempt {
-        who.trace(&self.secret, self.millis(at.min(now)))
+        let mut trace = who.trace(&self.secret, self.millis(at.min(now)));
+        self.widen(&mut trace);
+        trace
+    }
+
+    /// The key of the account in the whole IPv6 network of the source; 0: none.
+    fn network_pair(&self, trace: &HashedAttempt) -> u64 {
+        match trace.flags & IN_NETWORK {
+            0 => 0,
+            _ => self.secret.pair(trace.account, trace.network),
+        }
+    }
+
+    /// Treats all sources of an IPv6 network as one for an account that logged in from many of them: failures there
+    /// count together, and a success there makes the whole network trusted.
+    fn widen(&self, trace: &mut HashedAttempt) {
+        let pair = self.network_pair(trace);
+        if pair != 0 && self.known.is_good(pair, trace.at) {
+            trace.pair = pair;
+        }
     }
 
     /// Whether the account of an attempt logged in from its source before.
@@ -272,7 +292,8 @@ impl Tracker {
         self.journal.push(*trace);
     }
 
-    fn take(&mut self, trace: HashedAttempt) {
+    fn take(&mut self, mut trace: HashedAttempt) {
+        self.widen(&mut trace);
         if trace.flags & SUCCESS == 0 {
             return self.stamp(&trace, trace.at);
         }
@@ -280,7 +301,7 @@ impl Tracker {
         if pair == 0 {
             return;
         }
-        self.known.note(pair, trace.home, trace.at);
+        self.known.note(&trace, self.network_pair(&trace));
         for series in &mut self.series {
             // The names that distinguish the stamps of this account or this source.
             let (key, hash) = match (series.key, series.tells) {
@@ -425,9 +446,10 @@ impl Tracker {
     pub(super) fn tally(
         &self,
         who: &LoginOrigin<'_>,
+        now: Timestamp,
         since: impl Fn(&Rule) -> Timestamp,
     ) -> Vec<(&Rule, u32)> {
-        let trace = who.trace(&self.secret, 1);
+        let trace = self.hash_attempt(who, now, now);
         let rules = self.rules.table.iter().enumerate();
         rules
             .map(|(at, rule)| (rule, self.amount(at, &trace, since(rule))))

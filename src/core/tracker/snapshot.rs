@@ -2,19 +2,21 @@
 //!
 //! Both begin with four bytes that name the version; numbers are big-endian. Widths are fixed, unlike in postcard, because
 //! nearly everything is a hash, and a variable-length encoding makes hashes longer. The caller's frames detect damage.
-//! Whole: `PTW2`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart (1 each),
+//! Whole: `PTW3`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart (1 each),
 //! rows (4); for each: key (8), stamps (2), stamps (8 each); then successful logins (4); for each: pair (8),
-//! home (16), at (8). Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
+//! home (16), at (8), account (8). `PTW2` lacks that account. Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
 
 use std::sync::Arc;
 
+use super::known::LastLogin;
 use super::stamps::{FailureStamp, FailureStamps};
 use super::table::TableRow;
 use super::{Bounds, HashedAttempt, SUCCESS, Tells, Tracker};
 use crate::core::rules::{RuleKey, Rules};
 use crate::core::time::Timestamp;
 
-const WHOLE: &[u8; 4] = b"PTW2";
+const WHOLE: &[u8; 4] = b"PTW3";
+const WHOLE_2: &[u8; 4] = b"PTW2";
 const PART: &[u8; 4] = b"PTP2";
 /// How many outcomes are kept for the next part; with more, the next save is a whole.
 const JOURNAL: usize = 65_536;
@@ -183,6 +185,7 @@ impl Tracker {
             whole.rows(&mut bytes, rows, most, |seen, bytes| {
                 bytes.extend_from_slice(&seen.home().to_be_bytes());
                 bytes.extend_from_slice(&seen.at.to_be_bytes());
+                bytes.extend_from_slice(&seen.account.to_be_bytes());
             });
         } else {
             return None;
@@ -237,7 +240,10 @@ impl Tracker {
         now: Timestamp,
     ) -> Result<Tracker, BadCounters> {
         let (whole, parts) = parts.split_first().ok_or(BadCounters("there is nothing"))?;
-        let mut from = opened(whole, WHOLE)?;
+        let (mut from, has_accounts) = match opened(whole, WHOLE) {
+            Ok(from) => (from, true),
+            Err(_) => (opened(whole, WHOLE_2)?, false),
+        };
         let secret: [u8; 16] = from.take()?;
         let base = i64::from_be_bytes(from.take()?);
         let serial = u64::from_be_bytes(from.take()?);
@@ -254,7 +260,13 @@ impl Tracker {
             let pair = u64::from_be_bytes(from.take()?);
             let home = u128::from_be_bytes(from.take()?);
             let at = u64::from_be_bytes(from.take()?);
-            tracker.known.note(pair, home, at);
+            let account = match has_accounts {
+                true => u64::from_be_bytes(from.take()?),
+                false => 0,
+            };
+            tracker
+                .known
+                .restore(pair, LastLogin::new(account, home, at));
         }
         for part in parts {
             if tracker.restore_part(part).is_err() {
@@ -282,7 +294,7 @@ impl Tracker {
             let is_over = stamps.newest() < latest.saturating_sub(series.span).max(1);
             if !is_over && series.table.get(key).is_none() {
                 let outside = stamps.outside();
-                series.table.add(key, stamps, |_| false, drop);
+                series.table.add(key, stamps, |_| false, |_, _| {});
                 series.table.moved_outside(0, outside);
             }
         }

@@ -85,30 +85,31 @@ impl<R: TableRow> Table<R> {
     }
 
     /// Adds a row for a key that has none. `over` says whether a row has expired; each evicted row is passed to
-    /// `gone`.
+    /// `gone` with its key.
     pub(super) fn add(
         &mut self,
         key: u64,
         row: R,
         over: impl Fn(&R) -> bool,
-        mut gone: impl FnMut(R),
+        mut gone: impl FnMut(u64, R),
     ) {
-        if self.rows.len() < self.most {
+        if !self.is_full() {
             for _ in 0..SWEPT.min(self.rows.len()) {
                 let hand = self.turn();
                 if over(&self.rows[hand].1) {
-                    gone(self.remove_at(hand));
+                    let (key, row) = self.remove_at(hand);
+                    gone(key, row);
                 }
             }
         } else if let Some(place) = self.victim(|_| true, &over) {
             // The new row takes the victim's place.
             self.evicted += u64::from(!over(&self.rows[place].1));
             self.leave(place);
-            let (_, old) = std::mem::replace(&mut self.rows[place], (key, row));
+            let (old_key, old) = std::mem::replace(&mut self.rows[place], (key, row));
             self.outside = self.outside.saturating_sub(old.outside());
             self.enter(key, place);
             self.last = place;
-            return gone(old);
+            return gone(old_key, old);
         }
         if self.rows.len() == self.rows.capacity() {
             // Doubling, as `push` does, would waste up to half of the memory.
@@ -119,6 +120,16 @@ impl<R: TableRow> Table<R> {
         self.last = self.rows.len();
         self.rows.push((key, row));
         self.enter(key, self.last);
+    }
+
+    /// Removes the row of a key.
+    pub(super) fn remove(&mut self, key: u64) -> Option<R> {
+        let place = self.find(key)?;
+        Some(self.remove_at(place).1)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= self.most
     }
 
     /// Moves the clock hand to the next row; the table must not be empty.
@@ -194,7 +205,7 @@ impl<R: TableRow> Table<R> {
         }
     }
 
-    fn remove_at(&mut self, place: usize) -> R {
+    fn remove_at(&mut self, place: usize) -> (u64, R) {
         // The index is changed first, while every place in it still has its row.
         self.leave(place);
         let last = self.rows.len() - 1;
@@ -204,12 +215,12 @@ impl<R: TableRow> Table<R> {
                 *moved = place as u32;
             }
         }
-        let (_, row) = self.rows.swap_remove(place);
+        let (key, row) = self.rows.swap_remove(place);
         if self.hand >= self.rows.len() {
             self.hand = 0;
         }
         self.outside = self.outside.saturating_sub(row.outside());
-        row
+        (key, row)
     }
 }
 
@@ -245,14 +256,11 @@ mod tests {
                         map.entry(n).and_modify(|value| *value += 1);
                     }
                     1 => {
-                        if let Some(place) = table.find(key(n)) {
-                            table.remove_at(place);
-                        }
-                        map.remove(&n);
+                        prop_assert_eq!(table.remove(key(n)), map.remove(&n));
                     }
                     _ => {
                         if table.get_mut(key(n)).is_none() {
-                            table.add(key(n), n, |_| false, drop);
+                            table.add(key(n), n, |_| false, |_, _| {});
                         }
                         map.entry(n).or_insert(n);
                     }
@@ -269,9 +277,9 @@ mod tests {
     #[test]
     fn the_dangerous_stay_when_it_is_full() {
         let mut table = Table::<u64>::new(100);
-        table.add(key(1), 9, |_| false, drop);
+        table.add(key(1), 9, |_| false, |_, _| {});
         for n in 2..10_000 {
-            table.add(key(n), 1, |_| false, drop);
+            table.add(key(n), 1, |_| false, |_, _| {});
         }
         assert_eq!(table.len(), 100);
         assert_eq!(table.evicted, 9_899);
@@ -282,10 +290,10 @@ mod tests {
     fn what_is_over_makes_room_first_however_dangerous_it_was() {
         let mut table = Table::<u64>::new(100);
         for n in 0..100 {
-            table.add(key(n), 1_000 + n, |_| false, drop);
+            table.add(key(n), 1_000 + n, |_| false, |_, _| {});
         }
         for n in 100..200 {
-            table.add(key(n), 1, |row| *row >= 1_000, drop);
+            table.add(key(n), 1, |row| *row >= 1_000, |_, _| {});
         }
         assert!((100..200).all(|n| table.get(key(n)).is_some()));
         assert_eq!((table.len(), table.evicted), (100, 0));
@@ -295,10 +303,10 @@ mod tests {
     fn what_is_over_goes_while_others_come() {
         let mut table = Table::<u64>::new(1_000);
         for n in 0..500 {
-            table.add(key(n), 0, |_| false, drop);
+            table.add(key(n), 0, |_| false, |_, _| {});
         }
         for n in 500..1_000 {
-            table.add(key(n), 1, |row| *row == 0, drop);
+            table.add(key(n), 1, |row| *row == 0, |_, _| {});
         }
         assert!(table.len() < 600, "{}", table.len());
         assert_eq!(table.evicted, 0);
