@@ -1,5 +1,5 @@
-//! Questions of a hook module to the whole program, over a component link on loopback: how many a second, and how many
-//! a second of processor time. Beside it, in the same run, the same bytes through a plain echo: what the ground gives.
+//! Questions of a hook module to the whole program over a component link on loopback: how many per second, and per
+//! second of processor time. As a reference, the same bytes go through a plain echo in the same run.
 //!
 //! `cargo bench --bench hook [QUESTIONS] [BANS]`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
@@ -15,9 +15,9 @@ use sha1::{Digest, Sha1};
 
 const DOMAIN: &str = "portcullis.example.org";
 const SECRET: &str = "s3cr3t";
-/// Questions that wait for their answer: as many as a busy server has logins under way.
+/// Numbers of questions in flight; a busy server has as many logins at a time.
 const WINDOWS: [usize; 3] = [1, 32, 512];
-/// What the kernel counts processor time in.
+/// Unit in which the kernel counts processor time: ticks per second.
 const TICKS: f64 = 100.0;
 
 fn main() {
@@ -71,7 +71,7 @@ fn rate(count: usize, wall: Duration) -> f64 {
 struct Running(Child);
 
 impl Running {
-    /// Processor time so far, in seconds.
+    /// Processor time of the program so far, in seconds.
     fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<&str> = stat
@@ -124,7 +124,7 @@ fn program(folder: &Path, port: u16) -> Child {
         .unwrap()
 }
 
-/// Gives every byte back.
+/// Starts a server that sends every byte back; returns its port.
 fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -154,7 +154,7 @@ impl Link {
         }
     }
 
-    /// The handshake of XEP-0114, as a server.
+    /// Accepts the program's connection with the handshake of XEP-0114, as a server does.
     fn accept(listener: &TcpListener) -> Link {
         let (stream, _) = listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
@@ -209,7 +209,7 @@ impl Link {
         }
     }
 
-    /// Asks so many times, so many at a time.
+    /// Asks `count` questions, `window` of them in flight.
     fn ask(&mut self, count: usize, window: usize) -> Duration {
         let question = |n: usize| {
             let (a, b) = (n / 250 % 250, n % 250);
@@ -234,7 +234,7 @@ impl Link {
             }
             let read = self.stream.read(&mut buffer).unwrap();
             assert!(read > 0, "the other side is gone");
-            // Each answer ends with `</iq>`: the only `q>` there is.
+            // Each answer ends with `</iq>`, and `q>` occurs nowhere else.
             for byte in &buffer[..read] {
                 answered += usize::from(tail == b'q' && *byte == b'>');
                 tail = *byte;

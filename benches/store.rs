@@ -1,6 +1,5 @@
-//! What is durable: bans made many at a time, an un-ban of very many, and a start with a million
-//! bans, with the whole program's gate on a real disk. Beside it, in the same run, what the disk
-//! gives: appends of the same size to a plain file, each synced.
+//! Durable decisions with the whole core on a real disk: many bans at a time, an un-ban of very many, and a start
+//! with a million bans. As a reference, appends of the same size to a plain file, each synced, in the same run.
 //!
 //! `cargo bench --bench store [BANS]`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
@@ -47,7 +46,7 @@ fn main() {
     starts(&runtime, folder.path(), bans);
 }
 
-/// 200 bytes at a time.
+/// Appends and syncs 200 bytes at a time; returns how many per second.
 fn syncs(folder: &Path) -> f64 {
     let mut file = File::create(folder.join("plain")).unwrap();
     let began = Instant::now();
@@ -58,7 +57,7 @@ fn syncs(folder: &Path) -> f64 {
     300.0 / began.elapsed().as_secs_f64()
 }
 
-/// Bans by single orders, so many waiting at a time, and when a login is refused by them.
+/// Makes bans by single orders, several of them in flight; also measures when a login is refused by them.
 async fn one_by_one(folder: &Path, bans: usize) {
     let house = House::open(&folder.join("single"));
     for width in [1, 64, 1_024] {
@@ -94,7 +93,7 @@ async fn one_by_one(folder: &Path, bans: usize) {
     house.close().await;
 }
 
-/// Very many bans made and un-banned in one go.
+/// Bans and un-bans very many subjects in one call each.
 async fn by_filter(folder: &Path, bans: usize) {
     let house = House::open(&folder.join("many"));
     let all = |report: fn(&str) -> Intent| (0..bans).map(|n| report(&name(n))).collect::<Vec<_>>();
@@ -114,7 +113,7 @@ async fn by_filter(folder: &Path, bans: usize) {
     house.close().await;
 }
 
-/// Starts with the log alone, and with a snapshot.
+/// Starts from the log alone, and from a snapshot.
 fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
     let path = folder.join("large");
     runtime.block_on(async {
@@ -199,7 +198,7 @@ fn gate(store: &Arc<Store>) -> Gate {
     .unwrap()
 }
 
-/// A gate that runs on a store of its own.
+/// The core, running on its own store.
 struct House {
     gate: Arc<Engine>,
     admission: Arc<Admission>,
@@ -232,7 +231,7 @@ impl House {
     }
 
     async fn close(self) {
-        // What is carried out is not what is measured.
+        // Delivery is not measured, so wait for it first.
         while !self.delivery.tasks().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -245,7 +244,7 @@ impl House {
     }
 }
 
-/// A server that does everything at once.
+/// A server that carries out everything at once.
 struct Nobody(watch::Sender<Arc<Enforcement>>);
 
 impl Nobody {

@@ -1,9 +1,8 @@
-//! How fast failures become decisions, how fast a login is answered, and what a key costs; beside
-//! a reference loop (insert and look up text keys in a `HashMap`) of the same run, because
-//! machines differ.
+//! How fast failures become decisions, how fast a login is answered, and how much memory a key takes. As a reference,
+//! a loop that inserts and looks up text keys in a `HashMap` runs in the same process, because machines differ.
 //!
-//! `cargo bench --bench tracker` prints one line each. Times are the process's CPU time where the
-//! system tells it (Linux), else wall time.
+//! `cargo bench --bench tracker` prints one line per measurement. Times are the process's CPU time where the system
+//! reports it (Linux), otherwise wall time.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 use std::collections::HashMap;
@@ -20,7 +19,7 @@ use portcullis::core::{
 const START: i64 = 1_795_320_000_000;
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that it runs.
     let scale = if std::env::args().any(|arg| arg == "--bench") {
         1
     } else {
@@ -31,7 +30,7 @@ fn main() {
         "reference loop (HashMap, text keys, insert + look up): {} /s",
         rate(reference)
     );
-    // `cargo bench --bench tracker -- check` measures only that.
+    // `cargo bench --bench tracker -- check` runs only this measurement.
     let chosen: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
@@ -192,7 +191,7 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
     let mut world = World::new(Bounds::default());
     let mut fill = Vec::new();
     let mut seconds = 0.0;
-    // Signals are made in parts, outside of the time.
+    // Signals are prepared in portions, outside the measured time.
     for part in 0..10 {
         let numbers = part * count / 10..(part + 1) * count / 10;
         let reports: Vec<Signal> = numbers
@@ -200,7 +199,7 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
                 let source = n % sources;
                 let address: IpAddr = match v6 {
                     true => Ipv6Addr::from_bits((0x2000 << 112) | (source as u128) << 80).into(),
-                    // Spread, so that networks are not banned at once.
+                    // Spread over many networks, so that networks are not banned at once.
                     false => {
                         Ipv4Addr::from_bits((source as u32).wrapping_mul(2_654_435_761)).into()
                     }
@@ -225,7 +224,7 @@ fn failures(what: &str, count: usize, sources: usize, v6: bool, reference: f64) 
     );
 }
 
-/// The same few guessers over and over: most is refused, as in an attack that goes on.
+/// The same few guessers again and again: most failures are refused, as in an attack that continues after its bans.
 fn repeated(count: usize, reference: f64) {
     let mut world = World::new(Bounds::default());
     let reports: Vec<Signal> = (0..1_000)
@@ -370,7 +369,7 @@ fn memory(sources: usize) {
     }
 }
 
-/// How long the lock that logins wait for is held while full tables are saved: at once, and in pieces.
+/// How long the lock that logins wait for is held while full tables are saved: in one go, and in pieces.
 fn hold(keys: usize) {
     let mut world = World::new(Bounds { keys, known: keys });
     for n in 0..keys {

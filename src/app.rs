@@ -1,7 +1,7 @@
-//! The only place where rooms are joined: build, run, stop in order.
+//! Joins the rooms: builds them, runs them, and stops them in order. No other file does.
 //!
-//! All long tasks are started here. They stop from the outside in: first nobody may come in, then work in progress is
-//! finished, then the link closes, and the store is closed last (`runtime.rs`).
+//! All long-running tasks start here. They stop from the outside in: first the listeners close, then work in progress
+//! is finished, then the link closes, and finally the store (`runtime.rs`).
 
 mod doctor;
 mod reload;
@@ -40,12 +40,12 @@ use tasks::{announce, renew};
 
 pub use doctor::doctor;
 
-/// Exit code of wrong usage, configuration or secret.
+/// Exit code for wrong usage, configuration or secret.
 const WRONG: u8 = 2;
-/// How long a task may take to finish its work after it was told to end.
+/// How long a task may take to finish after it was told to stop.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
-/// Runs until told to stop. The exit code: 0 stopped, 1 failed, 2 the server refuses the settings.
+/// Runs until SIGTERM or SIGINT. Exit code 0: stopped; 1: failed; 2: the server refuses the settings.
 pub fn run(file: &Path, config: Config) -> ExitCode {
     let logs = match crate::logs::start(config.log_format, &config.log_levels) {
         Ok(logs) => logs,
@@ -71,7 +71,7 @@ pub fn run(file: &Path, config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!("{why:#}");
-            // The log may be far away; whoever started us by hand reads this.
+            // The log may be written elsewhere; a person who started portcullis by hand reads this line.
             eprintln!("portcullis: {why:#}");
             match why.downcast_ref::<Fatal>() {
                 Some(_) => ExitCode::from(WRONG),
@@ -85,7 +85,7 @@ pub fn run(file: &Path, config: Config) -> ExitCode {
 
 async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> {
     let signals = signals::Signals::take()?;
-    // Bound first: a taken port or socket ends the start before anything is touched.
+    // Bind first, so that a port in use ends the start before the store is touched.
     let (ready_tell, ready) = watch::channel(Readiness::default());
     let http = match config.http {
         Some(address) => Some(Http::bind(address, ready).await?),

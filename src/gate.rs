@@ -1,4 +1,4 @@
-//! Opens the application core and what stands around it, and joins them: nothing else is in here.
+//! Opens engine, admission, delivery and news, and joins them.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::engine::{Engine, EngineParts, Snapshotter};
 use crate::journal::{Journal, LogFault, Replica, Snapshots};
 use crate::news::{Feed, News};
 
-/// Where everything outlives the program.
+/// The ports through which state outlives the process.
 pub struct Storage {
     /// The log of decisions.
     pub journal: Arc<dyn Journal>,
-    /// Its copy on this machine.
+    /// The copy of the log on this machine.
     pub replica: Arc<dyn Replica>,
-    /// Snapshots of the folded log.
+    /// Snapshots of the ledger.
     pub snapshots: Arc<dyn Snapshots>,
     /// Unfinished work on the server.
     pub outbox: Arc<dyn Outbox>,
@@ -26,7 +26,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// All of it in one store.
+    /// Uses one store for all ports.
     pub fn of<S: Journal + Replica + Snapshots + Outbox + CounterStore>(store: &Arc<S>) -> Self {
         Storage {
             journal: Arc::clone(store) as _,
@@ -38,29 +38,29 @@ impl Storage {
     }
 }
 
-/// The application core and what stands around it.
+/// Handles to the opened rooms.
 #[derive(Clone)]
 pub struct Gate {
-    /// Decides, and knows what is decided.
+    /// Makes decisions and holds the ledger.
     pub engine: Arc<Engine>,
-    /// Keeps snapshots of what is decided.
+    /// Saves snapshots of the ledger.
     pub snapshotter: Arc<Snapshotter>,
-    /// Counts logins and answers whether they may go on.
+    /// Counts logins and decides whether they may go on.
     pub admission: Arc<Admission>,
-    /// Carries out on the server what is decided.
+    /// Carries out decisions on the server.
     pub delivery: Arc<Delivery>,
-    /// What people should hear of.
+    /// Notifications, for `front::notices`.
     pub news: Arc<Feed>,
-    /// What is judged, for who records it.
+    /// Judged logins and orders, for the recording.
     pub tap: Arc<Tap>,
 }
 
 impl Gate {
-    /// Brings everything back. Blocks on the disk; nothing is let in or refused before it returns.
+    /// Restores everything from `storage`. Blocks on the disk. Until it returns, no login is answered.
     ///
     /// # Errors
-    /// [`LogFault`] when the log, the outbox or the counters cannot be read: a program that does not know its bans must
-    /// not answer for them.
+    /// [`LogFault`] if the log, the outbox or the counters cannot be read: without its bans portcullis must not
+    /// answer logins.
     pub fn open(
         storage: Storage,
         server: Arc<dyn Enforcer>,

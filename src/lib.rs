@@ -1,4 +1,4 @@
-//! portcullis guards the doors of an XMPP server.
+//! portcullis: bans and brute-force defence for an XMPP server.
 //!
 //! ```text
 //!  ad-hoc form ──► front::adhoc ─┐                        ┌──────┐ ────────► ┌────────────┐
@@ -9,10 +9,10 @@
 //!                                                                                └─► enforce record, kick, read back
 //! ```
 //!
-//! Facts go in, events are ordered by the log, the fold answers, effects leave. An import may
-//! only go to the left:
-//! `core ← {journal, xmpp} ← engine ← {admission, delivery} ← news ← gate ← {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`
-//! (a test holds that; docs/ARCHITECTURE.md has the map).
+//! Requests go in, the log orders the resulting events, the fold turns events into state, and effects leave. Imports
+//! may only point left, which a test checks: `core ← {journal, xmpp} ← engine ← {admission, delivery} ← news ← gate ←
+//! {store, enforce, command} ← exchange ← front ← http ← config ← app ← main`. docs/ARCHITECTURE.md describes the
+//! rooms.
 
 pub mod admission;
 pub mod app;

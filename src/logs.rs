@@ -1,6 +1,6 @@
-//! The log: lines on standard error, as text or JSON, with a level that can change while running.
+//! The log: lines on standard error, as text or JSON, with a level that can change at runtime.
 //!
-//! At their trace level some libraries print whole stanzas, secrets included: their targets never log below `info`,
+//! Some libraries print whole stanzas at trace level, secrets included. Their targets never log below `info`,
 //! whatever the configuration says.
 
 use std::{fmt, str::FromStr};
@@ -14,30 +14,30 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-/// Targets that print what they send and receive, passwords included; and the most verbose level they may have.
+/// Targets that print everything they send and receive, passwords included, and the most verbose level they get.
 const LOUD: [&str; 4] = ["tokio_xmpp", "xmpp_parsers", "xso", "sasl"];
 const LOUD_MOST: LevelFilter = LevelFilter::INFO;
 
-/// The most parts that a [`Levels`] may name.
+/// Maximum number of parts in a [`Levels`].
 const MAX_PARTS: usize = 64;
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Every format by its name in the configuration.
+    /// The name of every format in the configuration.
     pub const NAMES: [(&'static str, LogFormat); 2] =
         [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
-/// A level for everything, and levels for parts of the program: `info,portcullis::xmpp=debug`.
+/// The level of the log, with exceptions for parts of the program: `info,portcullis::xmpp=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Levels {
     rest: LevelFilter,
@@ -59,7 +59,7 @@ pub enum BadLevels {
     /// This word is not a level.
     #[error("{0:?} is not a level; levels are error, warn, info, debug, trace and off")]
     Level(String),
-    /// It names too many parts.
+    /// More than [`MAX_PARTS`] parts.
     #[error("more than {MAX_PARTS} parts")]
     TooMany,
 }
@@ -95,7 +95,7 @@ impl fmt::Display for Levels {
 }
 
 impl Levels {
-    /// The filter, in which [`LOUD`] targets are limited to [`LOUD_MOST`].
+    /// The filter; [`LOUD`] targets are limited to [`LOUD_MOST`].
     fn targets(&self) -> Targets {
         let is_loud = |part: &str| {
             LOUD.iter().any(|loud| {
@@ -103,7 +103,7 @@ impl Levels {
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
             })
         };
-        // `Targets` compares prefixes letter by letter: "tokio" would speak for tokio_xmpp, but the longer entry wins.
+        // `Targets` compares prefixes letter by letter: "tokio" also matches tokio_xmpp, but the longer entry wins.
         let loud = LOUD.map(|loud| (loud.to_owned(), self.rest.min(LOUD_MOST)));
         let parts = self.parts.iter().map(|(part, level)| {
             let level = if is_loud(part) {
@@ -120,19 +120,19 @@ impl Levels {
     }
 }
 
-/// Changes the level of the running log.
+/// A handle to change the level of the running log.
 #[derive(Clone, Debug)]
 pub struct Logs(reload::Handle<Targets, Registry>);
 
 impl Logs {
-    /// Replaces the levels.
+    /// Replaces the level and its exceptions.
     pub fn set(&self, levels: &Levels) {
-        // Fails only when the subscriber is gone, and then there is no log to change.
+        // Fails only if the subscriber is gone, and then there is no log to change.
         let _gone = self.0.reload(levels.targets());
     }
 }
 
-/// Starts the log of this process, once.
+/// Starts the log of this process. Call it once.
 ///
 /// # Errors
 /// If a log was started before.
@@ -156,7 +156,7 @@ pub fn start(format: LogFormat, levels: &Levels) -> Result<Logs, TryInitError> {
 }
 
 fn level(word: &str) -> Result<LevelFilter, BadLevels> {
-    // `LevelFilter::from_str` would also take numbers and the empty text.
+    // `LevelFilter::from_str` would also accept numbers and an empty text.
     Ok(match word.to_ascii_lowercase().as_str() {
         "off" => LevelFilter::OFF,
         "error" => LevelFilter::ERROR,

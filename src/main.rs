@@ -1,4 +1,5 @@
-//! The program: arguments in, exit code out. 0 done, 1 refused or failed, 2 wrong usage or configuration.
+//! The program: parses the arguments and sets the exit code. 0: done; 1: refused or failed; 2: wrong usage or
+//! configuration.
 
 use std::{
     fs::File,
@@ -18,7 +19,7 @@ use portcullis::{
 use serde_json::json;
 use zeroize::Zeroizing;
 
-/// Exit code of wrong usage (clap uses it too) and of a wrong configuration.
+/// Exit code for wrong usage (the same as clap's) and for a wrong configuration.
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
@@ -148,7 +149,7 @@ fn keygen(id: Option<KeyId>) -> ExitCode {
     if let Err(error) =
         getrandom::fill(random.as_mut_slice()).and_then(|()| getrandom::fill(&mut name))
     {
-        eprintln!("portcullis: the system gives no random numbers: {error}");
+        eprintln!("portcullis: cannot get random numbers from the system: {error}");
         return ExitCode::FAILURE;
     }
     let drawn = || format!("k{:08x}", u32::from_be_bytes(name)).parse().ok();
@@ -158,7 +159,7 @@ fn keygen(id: Option<KeyId>) -> ExitCode {
     }
 }
 
-/// Writes a page on standard output.
+/// Writes a page to standard output.
 fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     let written = page.and_then(|page| {
         let mut out = io::stdout().lock();
@@ -166,7 +167,7 @@ fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     });
     match written {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has closed the pipe (`| head`), which is no failure.
+        // The reader closed the pipe (`| head`); that is not a failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("portcullis: cannot write the answer: {error}");
@@ -175,7 +176,8 @@ fn write(page: io::Result<Vec<u8>>) -> ExitCode {
     }
 }
 
-/// Prints a line. A full disk or a closed pipe is a failure: the line may be a new key that must not get lost.
+/// Prints one line. A full disk or a closed pipe is a failure, because the line may be a new key that must not be
+/// lost.
 fn print(line: &str, code: ExitCode) -> ExitCode {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {

@@ -1,10 +1,10 @@
-//! Runs the real rules over a file of events, on the events' own clock, to see what a change of the rules would have done.
+//! Runs the real rules over a file of events, on the events' own clock, to see what changed rules would have done.
 //!
-//! No store, no server, no network: a ledger, a tracker and a list of events for a log. Event ids are made from a
-//! counter, so that the same file gives the same answer.
+//! There is no store, server or network: only a ledger, a tracker, and a list of events instead of a log. Event ids
+//! come from a counter, so the same file always gives the same result.
 //!
-//! [`simulate`] reads lines (`line.rs`) and hands out changes as values; [`run`] writes them as JSON. `recorded.rs` finds
-//! the last lines of a recording.
+//! [`simulate`] reads lines (`line.rs`) and returns changes as values; [`run`] writes them as JSON. `recorded.rs`
+//! finds the last lines of a recording.
 
 mod line;
 pub mod recorded;
@@ -21,13 +21,13 @@ use simulation::Simulation;
 pub use line::{EventLine, TimeStyle};
 pub use simulation::SimulatedChange;
 
-/// Bytes one line may have.
+/// Maximum size of a line in bytes.
 pub const LINE_MAX: u64 = 64 * 1024;
 
-/// Why a rehearsal ended before the events did.
+/// Why a rehearsal stopped before the end of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Stopped {
-    /// A line, counted from 1, is no event.
+    /// This line, counted from 1, is not a valid event; with the reason as a sentence for people.
     #[error("line {0}: {1}")]
     Line(usize, String),
     /// Reading or writing failed.
@@ -35,22 +35,23 @@ pub enum Stopped {
     Io(#[from] io::Error),
 }
 
-/// What came of one line.
+/// The result of one line.
 pub struct Played {
-    /// Its time.
+    /// The time of the event.
     pub at: Timestamp,
-    /// How its time is written.
+    /// The notation of the time in the file.
     pub style: TimeStyle,
-    /// The bans that were made or ended, also by the time that passed before it.
+    /// The bans that began or ended, including those that expired before this event.
     pub changes: Vec<SimulatedChange>,
-    /// What rules in dry run would have done, warnings about shared sources, and refusals; as sentences.
+    /// Sentences about rules in dry run, shared sources, and refusals.
     pub notes: Vec<String>,
 }
 
-/// Plays events, one JSON object a line, and hands each step to `take`.
+/// Replays events, one JSON object per line, and passes the result of each line to `take`.
 ///
 /// # Errors
-/// [`Stopped`]; the steps before that were handed over, and what the line changed before it failed.
+/// [`Stopped`]. The results of earlier lines were passed on, and so was what the failing line changed before it
+/// failed.
 pub fn simulate(
     policy: Policy,
     mut events: impl BufRead,
@@ -88,10 +89,10 @@ pub fn simulate(
     Ok(())
 }
 
-/// The same, with the changes written as JSON, one object a line, and the notes one a line.
+/// Like [`simulate`], but writes changes as JSON to `out`, one object per line, and notes to `notes`, one per line.
 ///
 /// # Errors
-/// [`Stopped`]; what was changed before that has been written.
+/// [`Stopped`]. The results of earlier lines have been written.
 pub fn run(
     policy: Policy,
     events: impl BufRead,
@@ -110,7 +111,7 @@ pub fn run(
     })
 }
 
-/// A line of the answer; the fields in this order.
+/// A line of the result. The fields are written in this order.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum ChangeLine<'a> {
@@ -159,7 +160,7 @@ mod tests {
     use crate::core::Rules;
     use crate::core::rules::{Counts, Growth, Rule, RuleKey};
 
-    /// A rule as a newcomer from fail2ban writes it: 3 failures in a minute, 10 s growing to 60 s.
+    /// A rule as somebody used to fail2ban writes it: 3 failures in a minute, 10 s growing to 60 s.
     fn policy() -> Policy {
         let rule = Rule {
             name: "address-failures".into(),

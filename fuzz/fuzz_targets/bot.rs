@@ -1,4 +1,4 @@
-//! The bot with everything behind it except a real store and a real server.
+//! The bot and everything behind it, without a real store and a real server.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-/// Bans that stand before the bot is thrown away for a new one.
+/// After this many bans the bot is replaced by a new one.
 const MOST_BANS: usize = 500;
 
 struct Obedient(watch::Sender<Arc<Enforcement>>);
@@ -81,7 +81,7 @@ fn bot() -> Bot {
     Bot { router: Router::new(bot, notices), gate: gate.engine, stop }
 }
 
-/// Hands a stanza to the router and waits for what comes of it.
+/// Gives a stanza to the router and waits for the answers.
 pub fn takes(received: &Received) {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static BOT: OnceLock<std::sync::Mutex<Bot>> = OnceLock::new();

@@ -1,10 +1,10 @@
-//! Guard, parser and everything behind them on bytes of a stranger: `just fuzz`.
+//! Guard, parser and everything behind them on hostile bytes: `just fuzz`.
 //!
-//! What parses goes to the doors of a bot whose admin is `admin@example.org`, with a store in memory and a server that
-//! does whatever it is told. Every request must get exactly one answer.
+//! Parsed stanzas go to a bot whose admin is `admin@example.org`, with a store in memory and a server that carries
+//! out everything. Every request must get exactly one answer.
 //!
-//! The first byte says in what pieces the rest arrives. Checked besides the absence of panics and overflows: a frame
-//! never exceeds its limits, and where the bytes are cut makes no difference.
+//! The first byte says into which pieces the rest is cut. Besides panics and overflows, two things are checked: a
+//! frame never exceeds its limits, and the result does not depend on where the bytes are cut.
 #![no_main]
 
 mod bot;
@@ -14,7 +14,7 @@ use portcullis::xmpp::guard::{Frame, Guard, Limits, head_of};
 use portcullis::xmpp::stanza::{Top, parse};
 
 const HEADER: &[u8] = b"<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1'>";
-/// Small, so that the fuzzer reaches them.
+/// Small limits, so that the fuzzer reaches them.
 const LIMITS: Limits = Limits {
     stanza_bytes: 512,
     depth: 8,
@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits {
     attributes: 6,
     elements: 24,
 };
-/// The namespaces written into a root tag.
+/// Bytes that the guard may add to a root tag for the inherited namespace.
 const SPLICES: usize = 100;
 
 fuzz_target!(|data: &[u8]| {
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(whole, pieces);
 });
 
-/// The whole frames of a stream, and whether it went on to the end.
+/// The whole frames of a stream, and whether the guard read it to the end.
 fn stanzas(bytes: &[u8], cut: usize) -> (Vec<Vec<u8>>, bool) {
     let mut guard = Guard::new(LIMITS);
     let mut frames = Vec::new();
@@ -61,8 +61,8 @@ fn handle(frame: &[u8]) {
     match parse(frame) {
         Top::Stanza(received) => {
             let _ = (received.is_request(), received.payload());
-            // Guard and parser must agree about who is answered. (rxml 0.14 drops a bare carriage return before an
-            // entity and refuses it elsewhere, where XML wants a blank; no server sends one unescaped.)
+            // Guard and parser must agree about whom to answer. (rxml 0.14 drops a bare carriage return before an
+            // entity and refuses it elsewhere, where XML requires a space; no server sends one unescaped.)
             if !frame.contains(&b'\r') {
                 let head = head_of(frame);
                 assert_eq!(head.id, received.header.id);

@@ -1,9 +1,9 @@
-//! Logins that were let in to the password and whose outcome is not reported yet.
+//! Logins in flight: allowed to try their password, outcome not reported yet.
 //!
-//! A server checks many passwords at once, and each verdict only knows what came of those before. So a login in flight
-//! counts toward the limits of the rules as if it would fail, and who would pass them waits until enough outcomes are
-//! there: a moment, and only where the limit is near. Nobody is banned by this, and nothing of it is kept
-//! (docs/adr/0011-tries-under-way.md).
+//! A server checks many passwords at once, and a verdict based on outcomes alone would allow all of them. A login in
+//! flight therefore counts toward the limits of the rules as if it would fail. A login that would exceed a limit
+//! waits until one of the others ends; only logins close to a limit ever wait. This bans nobody, and nothing of it is
+//! stored (docs/adr/0011-tries-under-way.md).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,28 +15,29 @@ use tokio::sync::Notify;
 
 use crate::core::{Account, Subject, Timestamp};
 
-/// An outcome that is not reported for so long never will be: a node died, a client left.
+/// After this time a login without an outcome leaves the table: its node died or its client disconnected.
 pub(super) const LASTS: Duration = Duration::from_secs(5);
-/// Logins in flight that are remembered; beyond it the oldest is taken for over.
+/// Maximum number of logins in flight. Beyond it the oldest leaves the table.
 const MOST: usize = 32_768;
 
-/// Whose try.
+/// The account and the address of a login.
 pub(super) type Who = (Account, IpAddr);
 
-/// Logins in flight.
+/// All logins in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     slots: HashMap<Subject, Slot>,
     open: HashMap<Who, VecDeque<LoginInFlight>>,
-    /// When tries are taken for over, oldest first; those that ended meanwhile are still there.
+    /// When logins leave the table without an outcome, oldest first. Entries of logins that ended earlier are still
+    /// in it.
     ends: VecDeque<(Timestamp, Who)>,
 }
 
-/// What the tries toward one limit share.
+/// Counts the logins in flight toward one limit.
 #[derive(Debug, Default)]
 struct Slot {
     under_way: u32,
-    /// Wakes one who waits: whoever is woken and does not go on waiting wakes the next.
+    /// Wakes one waiting login at a time. A woken login that stops waiting must wake the next one.
     turn: Arc<Notify>,
 }
 
@@ -47,7 +48,8 @@ struct LoginInFlight {
 }
 
 impl InFlight {
-    /// Where as many are in flight toward one of these limits as may fail: who waits there is woken when one ends.
+    /// The signal to wait for if one of these limits is reached by logins in flight; `None` if there is headroom at
+    /// all of them. `headroom` gives for each counter how many more failures it allows.
     pub(super) fn full(&self, headroom: &[(Subject, u32)]) -> Option<Arc<Notify>> {
         let full = headroom.iter().find_map(|(subject, most)| {
             let slot = self.slots.get(subject)?;
@@ -56,7 +58,7 @@ impl InFlight {
         full.cloned()
     }
 
-    /// Whether there is none.
+    /// Whether no login is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -77,7 +79,7 @@ impl InFlight {
         tries.push_back(LoginInFlight { until, subjects });
     }
 
-    /// The oldest try of an account from an address is over.
+    /// Ends the oldest login in flight of this account from this address.
     pub(super) fn leave(&mut self, who: &Who) {
         let Some(tries) = self.open.get_mut(who) else {
             return;
@@ -97,7 +99,7 @@ impl InFlight {
         }
     }
 
-    /// Tries that nobody will report any more; also those from a clock that was set back.
+    /// Ends logins whose outcome is overdue, and those with an end that only a clock set back explains.
     pub(super) fn tidy(&mut self, now: Timestamp) {
         let latest = now.saturating_add(LASTS);
         while self
@@ -149,7 +151,7 @@ mod tests {
         table.leave(&one);
         table.leave(&two);
         assert!(is_empty(&table));
-        // Its end was noted, and does not take a later try of the same away.
+        // The end of the first login is still queued; it must not end a later login of the same account.
         enter(&mut table, 1, now.saturating_add(LASTS / 2));
         table.tidy(now.saturating_add(LASTS));
         assert_eq!(table.open.len(), 1);

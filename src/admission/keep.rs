@@ -1,9 +1,11 @@
-//! How the counters of failed logins outlive the program.
+//! Persistence of the counters of failed logins.
 //!
-//! Every few seconds what came in since is written behind the last whole; when those parts have become large, and at the
-//! end, the whole is written. A crash loses the failures of the last [`SAVE_EVERY`]; a ban is in the log and never lost.
+//! Every [`SAVE_EVERY`] the changes since the last save are written as a part behind the last full save. When the
+//! parts have become large, and at stop, all counters are saved in full. A crash loses at most the failures of the
+//! last [`SAVE_EVERY`]; bans are in the log and never lost.
 //!
-//! The lock that logins wait for is held for a part, or for a piece of a whole, never for a whole and never for the disk.
+//! The lock that logins wait for is held while a part, or a piece of a full save, is encoded; never for a whole full
+//! save and never during disk work.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,49 +17,48 @@ use crate::core::tracker::UnsavedOutcomes;
 use crate::core::{Policy, Timestamp, Tracker};
 use crate::journal::LogFault;
 
-/// How often counters are kept.
+/// How often the counters are saved.
 pub const SAVE_EVERY: Duration = Duration::from_secs(5);
-/// Parts behind a whole, and their bytes, before a new whole is written.
+/// A new full save is due after this many parts or bytes of parts.
 const PARTS: u32 = 240;
 const PARTS_BYTES: usize = 8 << 20;
-/// How many rows of the counters are written under one lock, which logins wait for.
+/// Number of counter rows that a full save encodes under one lock.
 const ROWS_AT_ONCE: usize = 1_024;
 
-/// Where the counters of failed logins outlive the program.
+/// Stores the counters of failed logins.
 pub trait CounterStore: Send + Sync + 'static {
-    /// Keeps what the counters of failed logins hold. Part 0 is a whole (many megabytes when much
-    /// is counted) and replaces all parts there were, in one step: after a crash either all that
-    /// was before or only the whole is there. Part n follows part n - 1. Need not be durable at
-    /// once; after a crash the last parts may be missing, never one in the middle.
+    /// Stores one part. Part 0 is a full save (many megabytes if there are many counters) and atomically replaces all
+    /// earlier parts: after a crash either the old parts or the new full save are there. Part n follows part n - 1.
+    /// Need not be durable on return: a crash may lose the last parts, but never one in the middle.
     ///
     /// # Errors
-    /// [`LogFault`] when the disk fails.
+    /// [`LogFault`] if the disk fails.
     fn save_counters(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault>;
 
-    /// The whole and the parts behind it, in order; nothing when none was ever kept.
+    /// The last full save and the parts behind it, in order; empty if none was ever stored.
     ///
     /// # Errors
-    /// [`LogFault`] when the disk fails. What is damaged is given as it is: the counters have a
-    /// checksum of their own.
+    /// [`LogFault`] if the disk fails. Damaged bytes are returned as they are, because the counters have their own
+    /// checksum.
     fn load_counters(&self) -> Result<Vec<Vec<u8>>, LogFault>;
 }
 
-/// Keeps the counters.
+/// Saves and restores the counters.
 pub(super) struct Keeper {
     store: Arc<dyn CounterStore>,
     kept: Mutex<PartsKept>,
 }
 
-/// Where the next part goes.
+/// What has been saved so far.
 #[derive(Default, Clone, Copy)]
 struct PartsKept {
-    /// 0: no whole has been written yet.
+    /// Number of the next part; 0 if there is no full save yet.
     next: u32,
     bytes: usize,
 }
 
 impl Keeper {
-    /// Brings the counters back, or begins with empty ones.
+    /// Restores the counters, or starts with empty ones if there are none or they are damaged.
     pub(super) fn open(
         store: Arc<dyn CounterStore>,
         policy: &Policy,
@@ -70,7 +71,7 @@ impl Keeper {
             true => None,
             false => Tracker::restore(&parts, Arc::clone(&rules), bounds, now)
                 .inspect_err(|why| {
-                    tracing::error!(%why, "counting of failed logins starts anew");
+                    tracing::error!(%why, "the saved counters of failed logins cannot be used; counting starts from zero");
                 })
                 .ok(),
         };
@@ -135,12 +136,12 @@ impl Keeper {
             Ok(Err(why)) => why.to_string(),
             Err(why) => why.to_string(),
         };
-        tracing::error!(why = %failed, "cannot keep the counters of failed logins; trying again");
+        tracing::error!(why = %failed, "cannot save the counters of failed logins; trying again");
         shared.lock().tracker.not_saved();
     }
 }
 
-/// The counters as bytes, taken in pieces between which logins go on.
+/// Encodes all counters, in pieces between which logins can take the lock.
 fn whole(shared: &SharedLogins) -> Vec<u8> {
     let mut whole = shared.lock().tracker.begin_whole();
     loop {
@@ -149,7 +150,7 @@ fn whole(shared: &SharedLogins) -> Vec<u8> {
             Some(rows) => whole.add(&rows),
             None => return whole.finish(),
         }
-        // A lock that is free is not handed over: whoever waits for it must get the chance.
+        // A mutex is not handed over when it is released, so waiting logins need a chance to take it.
         std::thread::yield_now();
     }
 }

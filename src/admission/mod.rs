@@ -1,8 +1,9 @@
-//! May this login go on? Counts failures, remembers logins in flight and bans that are not durable yet, and answers
-//! from memory.
+//! Login admission: counts failed logins, tracks logins in flight and pending bans, and answers from memory whether a
+//! login may go on.
 //!
-//! All of it lies under one lock ([`LoginState`]), which is taken for a moment only, after the ledger's: a check takes these
-//! two at most and waits for no disk. Start reading at [`Admission::try_admit`] and [`Admission::count`].
+//! All of this state is under one lock ([`LoginState`]), which is held briefly and always taken after the ledger's
+//! lock. A check takes at most these two locks and never waits for a disk. Start reading at [`Admission::try_admit`]
+//! and [`Admission::count`].
 
 mod in_flight;
 mod keep;
@@ -39,10 +40,10 @@ pub use keep::{CounterStore, SAVE_EVERY};
 pub use state::FailedLogin;
 pub use tap::{Judged, JudgedFeed, JudgedInput, Tap};
 
-/// What is told to whoever comes when as many logins are in flight as may fail, and is not served in time.
+/// Denial text when the limit of logins in flight is reached and none of them ends in time.
 const AT_ONCE: &str = "too many logins at the same moment, try again in a few seconds";
 
-/// Counts logins and answers whether they may go on.
+/// Decides whether logins may go on, and counts their outcomes.
 pub struct Admission {
     engine: Arc<Engine>,
     shared: Arc<SharedLogins>,
@@ -51,10 +52,10 @@ pub struct Admission {
     spared: Box<dyn Fn(Notice) + Send + Sync>,
 }
 
-/// What is under the one lock, and what spares taking it.
+/// The state under the one lock, and a counter that can be read without it.
 struct SharedLogins {
     state: Mutex<LoginState>,
-    /// How many bans are pending: nearly always none, and then no check looks for them.
+    /// Number of pending bans. Nearly always 0, and then a check need not look for them.
     pending: AtomicUsize,
 }
 
@@ -64,17 +65,17 @@ impl SharedLogins {
     }
 }
 
-/// The answer at the password.
+/// The answer to a login whose password is checked next.
 #[derive(Debug)]
 pub enum AdmitAnswer {
-    /// This. If it lets in, the login is in flight until its outcome is counted.
+    /// The final verdict. After [`Verdict::LetIn`] the login is in flight until its outcome is counted.
     Now(Verdict),
-    /// Others first: ask [`Admission::admit_within`].
+    /// The limit of logins in flight is reached: ask [`Admission::admit_within`], which waits.
     Later,
 }
 
-/// Bans that rules ask for, to be made durable by [`Admission::impose`]. They
-/// hold from now on until this is dropped.
+/// Bans proposed by rules, to be made durable by [`Admission::impose`]. They are in force in memory until this value
+/// is dropped.
 #[must_use = "bans that are not imposed end at once"]
 pub struct PendingBans {
     events: Vec<Event>,
@@ -83,12 +84,12 @@ pub struct PendingBans {
 }
 
 impl PendingBans {
-    /// Whether rules ask for nothing.
+    /// Whether there is no ban to make durable.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// How many bans.
+    /// Number of bans to make durable.
     pub fn len(&self) -> usize {
         self.events.len()
     }
@@ -112,11 +113,12 @@ enum Tried {
 }
 
 impl Admission {
-    /// Brings the counters back. `spared` is told of what rules would have done and did not, the same once an hour;
-    /// it must not wait for anything.
+    /// Restores the counters from `store`. `spared` receives a notice when a rule reached its limit and did not ban,
+    /// at most once an hour for each rule and subject; it must not block.
     ///
     /// # Errors
-    /// [`LogFault`] when the counters cannot be read from the disk, or there is no randomness. Damaged ones start anew.
+    /// [`LogFault`] if the counters cannot be read from disk or the system gives no randomness. Damaged counters are
+    /// not an error: counting starts from zero.
     pub fn open(
         engine: Arc<Engine>,
         store: Arc<dyn CounterStore>,
@@ -136,8 +138,8 @@ impl Admission {
         }))
     }
 
-    /// May this account log in from this address, now? Without an account: may a stream start?
-    /// From memory. What rules decided and the disk has not taken yet holds already.
+    /// The verdict on a login of `account` from `address` now; without an account, on the start of a stream. Reads
+    /// memory only. Bans proposed by rules apply before they are durable.
     pub fn check(&self, account: Option<&Account>, address: Option<IpAddr>) -> Verdict {
         let (now, policy) = (self.engine.now(), self.engine.policy());
         let known = |state: &LoginState| knows(state, &policy, account, address, now);
@@ -153,7 +155,8 @@ impl Admission {
         found.unwrap_or(Verdict::LetIn)
     }
 
-    /// [`Admission::check`] for a login whose password is looked at next: counts logins in flight as well.
+    /// [`Admission::check`] for a login whose password is checked next. Logins in flight count as failures
+    /// (docs/adr/0011-tries-under-way.md). If the verdict is [`Verdict::LetIn`], this login is in flight from now on.
     pub fn try_admit(&self, account: &Account, address: IpAddr) -> AdmitAnswer {
         match self.attempt(account, address) {
             Tried::Now(verdict) => AdmitAnswer::Now(verdict),
@@ -161,8 +164,8 @@ impl Admission {
         }
     }
 
-    /// The same; waits at most `hold` for the outcomes of others, and is refused if they do not come:
-    /// whoever can make a server slow must not get more guesses by it.
+    /// [`Admission::try_admit`] that waits at most `hold` for other logins in flight to end. If none ends in time,
+    /// the login is refused: an attacker who slows the server down must not gain guesses.
     pub async fn admit_within(
         &self,
         account: &Account,
@@ -194,7 +197,7 @@ impl Admission {
         }
     }
 
-    /// The answer to one of too many.
+    /// The temporary refusal when the limit of logins in flight is reached. It bans nobody and is not counted.
     pub fn crowded(&self) -> Verdict {
         Verdict::Refuse {
             ban: BanId(0),
@@ -208,7 +211,7 @@ impl Admission {
         let (now, policy) = (self.engine.now(), self.engine.policy());
         let (whom, from) = (Some(account), Some(address));
         self.engine.read(|ledger| {
-            // Held to the end: what is no longer in flight is counted.
+            // Held until the login is in flight: an outcome is counted before its login leaves the table.
             let mut state = self.shared.lock();
             let known = || knows(&state, &policy, whom, from, now);
             let verdict = match ledger.check(whom, from, known, now) {
@@ -236,11 +239,11 @@ impl Admission {
         })
     }
 
-    /// Counts failures by hand. Gives back all that came of it: the bans that began (or one ruling that says why
-    /// nothing was counted), and what rules would have done but did not.
+    /// Counts failures that a person reported. Returns the rulings on the bans that began, or one ruling that says
+    /// why nothing was counted; and notices about rules that reached their limit without banning.
     ///
     /// # Errors
-    /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same.
+    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same.
     pub async fn by_hand(&self, signal: &Signal) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
         let mut pending = self.nothing();
         let (answer, notices) = self.judge(signal, &mut pending)?;
@@ -251,22 +254,21 @@ impl Admission {
         Ok((rulings, notices))
     }
 
-    /// Takes many logins at once: all are counted, then what the rules answer is made durable together. Gives back the
-    /// bans that began.
+    /// Counts all outcomes, then makes the resulting bans durable together. Returns the rulings on these bans.
     ///
     /// # Errors
-    /// [`LogFault`] when a ban could not be made durable. The failures are counted all the same,
-    /// and the next one asks for the ban again.
+    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same, and the next failure
+    /// proposes the ban again.
     pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
         let pending = self.count(attempts)?;
         self.impose(pending).await
     }
 
-    /// Counts many logins, in memory and at once; gives back the bans that rules ask for, which
-    /// [`Admission::impose`] then makes. A question asked after this knows of them all.
+    /// Counts outcomes in memory without waiting. Returns the bans that rules propose, for [`Admission::impose`].
+    /// Every later check takes these outcomes into account.
     ///
     /// # Errors
-    /// [`LogFault`] when the system gives no randomness.
+    /// [`LogFault`] if the system gives no randomness.
     pub fn count(&self, attempts: Vec<Attempt>) -> Result<PendingBans, LogFault> {
         let mut pending = self.nothing();
         for attempt in attempts {
@@ -275,17 +277,17 @@ impl Admission {
         Ok(pending)
     }
 
-    /// Makes the bans that rules ask for durable. It is not tried again when somebody else was
-    /// first: then the subject is judged anew by its next failure.
+    /// Makes bans proposed by rules durable. A stale ban is not proposed again: the next failure of its subject is
+    /// judged anew.
     ///
     /// # Errors
-    /// [`LogFault`] when they could not be made durable; then they were not made.
+    /// [`LogFault`] if the bans could not be made durable; then they end.
     pub async fn impose(&self, pending: PendingBans) -> Result<Vec<Ruling>, LogFault> {
         let all = pending.events.iter().map(|event| event.id).collect();
         self.engine.append(&pending.events, all).await
     }
 
-    /// What stands for and against a login of an account, from a place, or both; from memory.
+    /// Everything that speaks for or against a login of an account, from a place, or both. Reads memory only.
     pub fn explain(&self, account: Option<&Account>, place: Option<IpNet>) -> Explanation {
         let (now, policy) = (self.engine.now(), self.engine.policy());
         let mut bans = Vec::new();
@@ -304,9 +306,9 @@ impl Admission {
         })
     }
 
-    /// Whether the ban of an address or network may refuse at the start of a stream, where no
-    /// account is named yet (`door='start'` of the hook protocol): not where anybody lives whom
-    /// it does not touch, or who is exempt.
+    /// Whether the ban of an address or network may refuse a stream at its start, before an account is named
+    /// (`door='start'` in docs/hook-protocol.md). `false` if an account that the ban spares logged in from there
+    /// before, or if part of the network is exempt.
     pub fn holds_at_start(&self, ban: &Ban) -> bool {
         let Some(net) = ban.subject.net() else {
             return false;
@@ -322,17 +324,17 @@ impl Admission {
             })
     }
 
-    /// The last failures, newest first, at most 1,000.
+    /// The last failed logins, newest first, at most 1,000.
     pub fn failures(&self) -> Vec<FailedLogin> {
         self.shared.lock().failures()
     }
 
-    /// How full the counters are.
+    /// How full each table of the counters is.
     pub fn fill(&self) -> Vec<Fill> {
         self.shared.lock().tracker.fill()
     }
 
-    /// Keeps the counters until told to stop, and then once more.
+    /// Saves the counters regularly until `stop`, and once more then.
     pub async fn keep_counters(&self, stop: CancellationToken) {
         self.keeper.run(&self.shared, stop).await;
     }
@@ -345,7 +347,8 @@ impl Admission {
         }
     }
 
-    /// Counts one signal. What rules ask for is pending from then on; `Some`: nothing was counted, and why.
+    /// Counts one signal. Bans that rules propose are pending from then on. `Some` is the reason why nothing was
+    /// counted.
     fn judge(
         &self,
         signal: &Signal,
@@ -394,7 +397,8 @@ impl Admission {
     }
 }
 
-/// Whether a login comes from where the account logged in before, or is exempt by configuration.
+/// Whether the login comes from a source where the account logged in before, or from an address that the
+/// configuration exempts.
 fn knows(
     state: &LoginState,
     policy: &Policy,

@@ -1,8 +1,7 @@
-//! Bans that rules asked for and that are not in the log yet.
+//! Pending bans: proposed by a rule, not in the log yet.
 //!
-//! A failure counts when it is reported, and the disk takes its time: what a rule decided holds
-//! for the questions in between, or many guesses at the same moment would all be let in. Should
-//! the log fail, it held for that moment only.
+//! Writing to disk takes time, and a ban that only counted once written would let in all guesses sent meanwhile. So a
+//! rule's ban applies as soon as it is proposed. If the log fails, it ends again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +11,7 @@ use crate::core::ledger::By;
 use crate::core::rules::RuleKey;
 use crate::core::{Account, BanChange, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
 
-/// The table of them. One for each subject: a second one has nothing to add.
+/// The pending bans, at most one per subject.
 #[derive(Debug, Default)]
 pub(super) struct Pending(HashMap<Subject, Terms>);
 
@@ -23,8 +22,9 @@ struct Terms {
 }
 
 impl Pending {
-    /// Takes in events and leaves out those about subjects that have one pending already. Gives back the subjects that
-    /// are refused from now on: only a ban by a rule refuses anybody before it is in the log.
+    /// Adds the bans by rules among `events`, and removes those from `events` whose subject has a pending ban
+    /// already. Returns the subjects that are refused from now on. Other events refuse nobody before they are in the
+    /// log, and stay in `events`.
     pub(super) fn admit(&mut self, events: &mut Vec<Event>) -> Vec<Subject> {
         let mut subjects = Vec::with_capacity(events.len());
         events.retain(|event| {
@@ -46,20 +46,21 @@ impl Pending {
         subjects
     }
 
-    /// They are in the log, or never will be.
+    /// Ends the pending bans of these subjects: they are in the log, or failed.
     pub(super) fn end(&mut self, subjects: &[Subject]) {
         for subject in subjects {
             self.0.remove(subject);
         }
     }
 
-    /// How many.
+    /// Number of pending bans.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What stands against a login, as [`Ledger::check`](crate::core::Ledger::check) will say it
-    /// in a moment. It has no number yet.
+    /// The refusal of a login by a pending ban, as [`Ledger::check`](crate::core::Ledger::check) will give it once
+    /// the ban is in the log; its number is still 0. `None` if no pending ban applies. `known` says whether the login
+    /// comes from a trusted source.
     pub(super) fn against(
         &self,
         rules: &Rules,
@@ -80,7 +81,7 @@ impl Pending {
         .into_iter()
         .filter_map(|key| rules.subject(key, account, address))
         .find_map(|subject| Some((By::of(&subject), self.0.get(&subject)?)))?;
-        // Whoever logged in from there before is judged by the pair alone.
+        // A login from a trusted source is refused by a ban of its pair only.
         if by != By::Pair && known() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Everything about logins that is in memory, under one lock.
+//! The state of logins in memory, all under one lock.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::core::{
     Account, Attempt, LoginOutcome, Notice, Proposal, Ruling, Signal, Subject, Timestamp, Tracker,
 };
 
-/// How many failures are kept to be shown.
+/// How many failed logins are kept for display.
 const SHOWN: usize = 1_000;
-/// The same notice is given once in this time.
+/// A notice about the same rule and subject is given at most once in this time.
 const NOTICE_PAUSE: Duration = Duration::from_secs(3_600);
-/// How many notices are remembered as given.
+/// How many given notices are remembered.
 const NOTICES: usize = 1_000;
 
-/// What is known of logins.
+/// Counters, logins in flight, pending bans, and the last failures and notices.
 pub(super) struct LoginState {
     pub(super) tracker: Tracker,
     pub(super) in_flight: InFlight,
@@ -27,20 +27,20 @@ pub(super) struct LoginState {
     given: HashMap<(String, Subject), Timestamp>,
 }
 
-/// A failed login, as it is shown to people.
+/// A failed login, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedLogin {
-    /// Whose; `None` when nobody told.
+    /// The account; `None` if it was not named.
     pub account: Option<Account>,
-    /// From where; `None` when nobody told.
+    /// The address or network it came from; `None` if it was not named.
     pub place: Option<IpNet>,
-    /// The server says that there is no such account.
+    /// Whether the server said that the account does not exist.
     pub unknown: bool,
-    /// When.
+    /// When it failed.
     pub at: Timestamp,
-    /// How many at once.
+    /// Number of failures; more than one only if `by_hand`.
     pub times: u32,
-    /// Not reported by the server, but by a person.
+    /// Whether a person counted it, instead of the server reporting it.
     pub by_hand: bool,
 }
 
@@ -60,8 +60,8 @@ impl LoginState {
         self.shown.iter().rev().cloned().collect()
     }
 
-    /// Takes note of what was judged; gives back what admins should hear of although nothing was
-    /// done, the same once an hour.
+    /// Adds a judged signal to the last failures. Returns the notices that are due: each at most once in
+    /// [`NOTICE_PAUSE`].
     pub(super) fn note(
         &mut self,
         signal: &Signal,
@@ -92,12 +92,12 @@ impl LoginState {
         true
     }
 
-    /// The outcome of a login was counted: it is in flight no more.
+    /// Ends the login in flight whose outcome `attempt` is.
     pub(super) fn came_out(&mut self, attempt: &Attempt, now: Timestamp) {
         if self.in_flight.is_empty() {
             return;
         }
-        // What was refused was never in flight.
+        // A refused login was never in flight.
         if attempt.outcome != LoginOutcome::Refused
             && let (Some(account), Some(address)) = (&attempt.account, attempt.address)
         {
@@ -108,7 +108,7 @@ impl LoginState {
     }
 }
 
-/// The failed logins in a signal. Those by hand that were turned down are none.
+/// The failure to display; `None` for other outcomes and for failures by hand that were rejected.
 fn failure(signal: &Signal, proposal: &Proposal, now: Timestamp) -> Option<FailedLogin> {
     match signal {
         Signal::Login(attempt) if attempt.outcome == LoginOutcome::Failure => Some(FailedLogin {

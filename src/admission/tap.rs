@@ -1,8 +1,6 @@
-//! What was weighed, for somebody who writes it down: each login and each attempt by hand that was
-//! counted or could have been, and each order that changed something.
+//! The tap for recordings: every login and manual attempt that was judged, and every order that changed something.
 //!
-//! Nobody who logs in waits for the one who writes: what does not fit into the queue is counted
-//! and gone.
+//! No login waits for the recorder: if the queue is full, entries are dropped and counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,28 +13,28 @@ use crate::core::{
 };
 use crate::engine::Listener;
 
-/// How much may wait to be written down.
+/// Maximum number of entries waiting to be recorded.
 const WAITING: usize = 8_192;
 
-/// Something that was weighed.
+/// An entry for the recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// The moment that counted: of a login its own, of all else that of the decision.
+    /// For a login the time it happened, otherwise the time of the decision.
     pub at: Timestamp,
-    /// What.
+    /// The signal or order.
     pub input: JudgedInput,
 }
 
-/// What the rules took in.
+/// What the rules judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JudgedInput {
-    /// A login that failed or succeeded, or failures by hand.
+    /// A login that failed or succeeded, or failures counted by hand.
     Signal(Signal),
-    /// An order that was carried out. One to ban names its term, and none carries its private note.
+    /// An order that was carried out. A ban always has its term, and no order has its private note.
     Order(Order),
 }
 
-/// The other end of the queue.
+/// The receiving end of the tap.
 #[derive(Debug)]
 pub struct JudgedFeed {
     queue: mpsc::Receiver<Judged>,
@@ -44,29 +42,29 @@ pub struct JudgedFeed {
 }
 
 impl JudgedFeed {
-    /// Waits for what comes next and adds all that waits to `batch`, at most `most`. 0: no more
-    /// will come.
+    /// Waits for the next entries and appends up to `most` of them to `batch`. Returns how many; 0 after
+    /// [`JudgedFeed::close`] when the queue is empty.
     pub async fn next(&mut self, batch: &mut Vec<Judged>, most: usize) -> usize {
         self.queue.recv_many(batch, most).await
     }
 
-    /// Takes in nothing new; what waits is still there.
+    /// Stops accepting entries; those in the queue can still be read.
     pub fn close(&mut self) {
         self.queue.close();
     }
 
-    /// How much did not fit into the queue since this was last asked.
+    /// Number of entries dropped since the last call.
     pub fn missed(&self) -> u64 {
         self.missed.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Our end. Costs next to nothing while nobody listens.
+/// The sending end of the tap. Costs next to nothing while nobody listens.
 #[derive(Default)]
 pub struct Tap(OnceLock<(mpsc::Sender<Judged>, Arc<AtomicU64>)>);
 
 impl Tap {
-    /// The other end; only the first who asks gets it.
+    /// Opens the receiving end; `None` from the second call on.
     pub fn listen(&self) -> Option<JudgedFeed> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed = Arc::default();
@@ -74,7 +72,7 @@ impl Tap {
         Some(JudgedFeed { queue, missed })
     }
 
-    /// Tells of a login or an attempt by hand that was not turned down.
+    /// Sends a login, or a manual attempt that was not rejected.
     pub(super) fn judged(&self, signal: &Signal, proposal: &Proposal, now: Timestamp) {
         let at = match (signal, proposal) {
             (Signal::Login(attempt), _) => match attempt.outcome {
@@ -91,7 +89,7 @@ impl Tap {
         self.tell(at, || JudgedInput::Signal(signal.clone()));
     }
 
-    /// Tells of an order that was carried out.
+    /// Sends an order that was carried out.
     fn told_order(&self, order: &Order, ruling: &Ruling, now: Timestamp) {
         let until = match ruling {
             Ruling::Undo(UndoRuling::Undone { ban: Some(ban), .. }) => ban.until,
@@ -107,7 +105,7 @@ impl Tap {
         };
         self.tell(now, || {
             let mut order: Order = order.clone();
-            // What stands now is what was ordered, as far as rules are concerned.
+            // Record the resulting ban or un-ban instead of the extension or undo: a replay knows no earlier state.
             match (&order.what, ruling) {
                 (Action::Ban(BanOrder::Extend { .. }), Ruling::Ban(BanRuling::Amended { ban, .. }))
                 | (Action::Undo { .. }, Ruling::Undo(UndoRuling::Undone { ban: Some(ban), .. })) => {
@@ -125,7 +123,7 @@ impl Tap {
                 _ => {}
             }
             if let Action::Ban(BanOrder::Impose { term, note, .. }) = &mut order.what {
-                // The default depends on who ordered, which is not written down.
+                // The default term depends on the role of the person, which is not recorded.
                 term.get_or_insert(Term::up_to(until));
                 *note = None;
             }

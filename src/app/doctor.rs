@@ -1,7 +1,8 @@
-//! `portcullis doctor`: reports what the server allows, what is missing, and the configuration lines to add.
+//! `portcullis doctor`: reports what the server lets portcullis do, what is missing, and the configuration lines to
+//! add.
 //!
-//! A running portcullis knows already and is asked over its local socket. Only if none runs on this store does doctor
-//! connect to the server itself: on ejabberd a second stream would take the privileges from the first.
+//! A running portcullis is asked over its local socket. Only if none runs on this store, doctor connects to the
+//! server itself: on ejabberd a second stream would take the privileges from the first.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,13 +25,14 @@ use crate::xmpp::link::{Fatal, Incoming, Link};
 use crate::xmpp::payload::hook;
 use crate::xmpp::stanza::Received;
 
-/// How long the server may take to accept the link and to answer the probes.
+/// How long the server may take to accept the link and answer the probes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long to wait for the hello of the hook modules: ejabberd's looks for us once a second.
+/// How long to wait for the hello of a hook module. ejabberd's module looks for a component once a second.
 const MODULES: Duration = Duration::from_secs(2);
 
-/// Prints the state of enforcement. Exit code 0: bans are enforced; 1: they are not; 2: the server refuses the settings.
+/// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced; 1: they are not; 2: the server
+/// refuses the settings.
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -86,7 +88,7 @@ async fn examine(config: &Config) -> anyhow::Result<Enforcement> {
     }
 }
 
-/// Connects to the server until the probes are answered.
+/// Connects to the server and waits until the probes are answered.
 async fn probe(config: &Config) -> anyhow::Result<Enforcement> {
     let (link, wire, mut incoming) = Link::new(config.link.clone());
     let asker = Asker::new(wire.clone());
@@ -141,7 +143,8 @@ async fn probe(config: &Config) -> anyhow::Result<Enforcement> {
     }
 }
 
-/// Notes the hello of a hook module without an answer: the module repeats it for the portcullis that stays.
+/// Records the hello of a hook module without answering it, so that the module repeats it to the portcullis that will
+/// run.
 fn note_module(host: &XmppServer, received: &Received) {
     let hello = received
         .payload()
@@ -155,7 +158,7 @@ fn note_module(host: &XmppServer, received: &Received) {
     }
 }
 
-/// As people read it.
+/// The state of enforcement as text for people.
 fn told(standing: &Enforcement) -> String {
     let mut text = format!(
         "Server: {}\nLevel:  {}\n",

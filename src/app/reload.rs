@@ -1,4 +1,4 @@
-//! Applies a changed configuration as far as it needs no restart, and logs which keys do.
+//! Reload on SIGHUP: applies the changes that need no restart, and logs the ones that do.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::front::{Bot, Notices, Roles};
 use crate::logs::Logs;
 
-/// What a reload reads and changes.
+/// The parts that a reload reads and changes.
 pub(super) struct Reload {
     file: PathBuf,
     config: Config,
@@ -41,7 +41,7 @@ impl Reload {
         }
     }
 
-    /// Reads the file again. If it has any problem, nothing changes.
+    /// Reads the configuration again and applies it. A file with any problem changes nothing.
     pub(super) async fn again(&mut self) {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || {
@@ -50,7 +50,7 @@ impl Reload {
         let new = match read.await {
             Ok(Ok(new)) => new,
             Ok(Err(problems)) => {
-                tracing::error!("the configuration is wrong and was not taken over:\n{problems}");
+                tracing::error!("the configuration has mistakes and was not applied:\n{problems}");
                 return;
             }
             Err(why) => {
@@ -77,12 +77,12 @@ impl Reload {
     }
 }
 
-/// The names of the keys that a reload changes.
+/// The keys that differ between two configurations.
 #[derive(Debug, PartialEq, Eq)]
 struct KeyChanges {
-    /// In force at once.
+    /// Applied at once.
     taken: Vec<String>,
-    /// In force after a restart.
+    /// Applied at the next restart.
     waiting: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl KeyChanges {
         tracing::info!(changed, "the configuration was read again");
         if !self.waiting.is_empty() {
             let settings = self.waiting.join(", ");
-            tracing::warn!(settings, "these changes take hold at the next restart");
+            tracing::warn!(settings, "these changes take effect at the next restart");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! All that runs, and the order in which it stops: from the outside in.
+//! The running tasks, and the order in which they stop: from the outside in.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::LAST_WORK;
 use crate::xmpp::link::Fatal;
 
-/// Tasks that are told to end together.
+/// Tasks that stop together.
 pub(super) struct Tasks {
     stop: CancellationToken,
     running: Vec<JoinHandle<()>>,
@@ -23,7 +23,7 @@ impl Tasks {
         }
     }
 
-    /// Starts a task, which is given the token that tells it to end.
+    /// Starts a task. It must end when the token is cancelled.
     pub(super) fn spawn<F>(&mut self, task: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -31,7 +31,7 @@ impl Tasks {
         self.running.push(tokio::spawn(task(self.stop.clone())));
     }
 
-    /// Tells all of them to end and waits, for each no longer than [`LAST_WORK`].
+    /// Cancels all tasks and waits up to [`LAST_WORK`] for each.
     async fn end(self) {
         self.stop.cancel();
         for task in self.running {
@@ -40,7 +40,7 @@ impl Tasks {
     }
 }
 
-/// A task the program cannot do without: it runs until it is told to end.
+/// A task without which the program cannot go on. If it ends before it is cancelled, the program stops.
 pub(super) struct Vital<T> {
     stop: CancellationToken,
     running: JoinHandle<T>,
@@ -58,52 +58,52 @@ impl<T: Send + 'static> Vital<T> {
 
     async fn end(self) {
         self.stop.cancel();
-        // One that broke has been waited for already, and a handle gives its end only once.
+        // A task that ended by itself was already awaited, and a handle can be awaited only once.
         if !self.running.is_finished() {
             let _ = tokio::time::timeout(LAST_WORK, self.running).await;
         }
     }
 }
 
-/// Everything that runs, in the order in which it stops.
+/// All running tasks. They stop in the order of the fields, except for `routing`.
 pub(super) struct Runtime {
-    /// What lets people and programs in: the local socket and HTTP.
+    /// Listeners for people and programs: the local socket and HTTP.
     pub(super) listeners: Tasks,
-    /// What is said to everybody when nobody new is let in.
+    /// Says goodbye (presence) to everybody, after the listeners were cancelled.
     pub(super) farewell: BoxFuture<'static, ()>,
-    /// What works by itself.
+    /// Background tasks.
     pub(super) workers: Tasks,
-    /// The link to the server.
+    /// The link to the XMPP server.
     pub(super) link: Vital<Result<(), Fatal>>,
-    /// Hands on what the link brings. It is told to end with the listeners, and ends with the link, whose last stanzas
-    /// it takes.
+    /// Routes stanzas from the link. It is cancelled with the listeners, and ends with the link after its last
+    /// stanzas.
     pub(super) routing: Tasks,
-    /// Saves the counters, the last time after the last login that was answered.
+    /// Saves the counters. It stops after routing, so that the last answered login is saved.
     pub(super) counting: Tasks,
-    /// Follows the log of decisions.
+    /// Folds the log of decisions.
     pub(super) following: Vital<anyhow::Result<()>>,
-    /// Closes the store; blocks.
+    /// Closes the store. Blocks.
     pub(super) close: Box<dyn FnOnce() + Send>,
 }
 
 impl Runtime {
-    /// Waits until a vital task ends by itself, possibly for ever.
+    /// Waits until a vital task ends by itself, and returns why; possibly never.
     pub(super) async fn broken(&mut self) -> anyhow::Error {
         tokio::select! {
             ended = &mut self.link.running => match ended {
                 Ok(Err(fatal)) => anyhow::Error::new(fatal),
                 Ok(Ok(())) => anyhow::anyhow!("the link to the server ended by itself"),
-                Err(why) => anyhow::anyhow!("the link to the server failed inside: {why}"),
+                Err(why) => anyhow::anyhow!("the task of the link to the server panicked: {why}"),
             },
             ended = &mut self.following.running => match ended {
                 Ok(Err(why)) => why,
                 Ok(Ok(())) => anyhow::anyhow!("the log of decisions ended by itself"),
-                Err(why) => anyhow::anyhow!("following the log failed inside: {why}"),
+                Err(why) => anyhow::anyhow!("the task that follows the log panicked: {why}"),
             },
         }
     }
 
-    /// Stops everything. A task that does not end within [`LAST_WORK`] is left behind.
+    /// Stops everything. A task that does not end within [`LAST_WORK`] is abandoned.
     pub(super) async fn stop(self) {
         self.routing.stop.cancel();
         self.listeners.stop.cancel();
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::xmpp::link::Cause;
 
-    /// What ended, in order.
+    /// The names of ended tasks, in order.
     #[derive(Clone, Default)]
     struct Ended(Arc<Mutex<Vec<&'static str>>>);
 
@@ -137,7 +137,7 @@ mod tests {
             self.0.lock().unwrap().push(name);
         }
 
-        /// A task that notes its end, some time after it was told to.
+        /// A task that records its end, some time after it was cancelled.
         fn task(
             &self,
             name: &'static str,

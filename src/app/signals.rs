@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT stop, SIGHUP reloads.
+//! Signals: SIGTERM and SIGINT stop, SIGHUP reloads.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::reload::Reload;
 use super::runtime::Runtime;
 
-/// The signals we handle. Taken before anything else starts, because an unhandled one ends the program.
+/// The signals we handle. Installed before anything else starts, because an unhandled signal ends the process.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -22,7 +22,10 @@ impl Signals {
     }
 }
 
-/// Runs until a vital part breaks or a signal says stop; then stops everything in order.
+/// Runs until a vital task ends or a signal asks to stop; then stops everything in order.
+///
+/// # Errors
+/// The reason why a vital task ended.
 pub(super) async fn watch(
     signals: Signals,
     mut runtime: Runtime,

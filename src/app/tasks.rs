@@ -1,4 +1,4 @@
-//! The tasks that belong to no room alone: a new link when rights are lost, and telling that we are ready.
+//! Tasks that belong to no single room: reconnecting after lost rights, and reporting readiness.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::enforce::XmppServer;
 use crate::http::{GrantState, Readiness};
 use crate::xmpp::wire::Wire;
 
-/// By how much the start-up timeout of systemd is extended each time, while the server is away.
+/// By how much the start-up timeout of systemd is extended at a time, while the server is away.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Opens a new connection when the server has dropped our rights without a word.
+/// Reconnects when the server has withdrawn our rights without notice.
 pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -44,7 +44,7 @@ pub(super) async fn announce(
             () = stop.cancelled() => break,
             changed = standing.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(PATIENCE / 2), if !told => {
-                // systemd would stop us if the server starts later than its timeout.
+                // systemd would stop us if the XMPP server starts later than the timeout allows.
                 let more = u32::try_from(PATIENCE.as_micros()).unwrap_or(u32::MAX);
                 notify(&[
                     sd_notify::NotifyState::ExtendTimeoutUsec(more),
@@ -70,7 +70,7 @@ fn readiness(standing: &Enforcement) -> Readiness {
             (true, 0) => GrantState::Missing,
             (true, _) => GrantState::Seen,
         },
-        // HTTP only listens once the ledger is loaded.
+        // HTTP only starts listening once the ledger is loaded.
         ledger: true,
         detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
     }

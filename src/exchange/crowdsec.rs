@@ -1,14 +1,12 @@
-//! What `cscli decisions list -o json` prints (seen with CrowdSec 1.4.6): alerts, each with its
-//! decisions.
+//! Reads the output of `cscli decisions list -o json` (seen with CrowdSec 1.4.6): alerts with their decisions.
 //!
 //! ```json
 //! [{"created_at": "2026-11-27T09:19:44Z", "decisions": [{"duration": "3h59m58.8s", "id": 1, "origin": "cscli",
 //!   "scenario": "manual test", "scope": "Ip", "simulated": false, "type": "ban", "value": "203.0.113.7"}], …}]
 //! ```
 //!
-//! `duration` is what is left, in Go's spelling. Only bans of addresses, networks and accounts can
-//! be taken over; countries and networks by number (AS) are left out, as are captchas and
-//! simulated decisions.
+//! `duration` is the remaining time, in Go's notation. Only bans of addresses, networks and accounts are imported.
+//! Countries, autonomous systems (AS), captchas and simulated decisions are left out and reported.
 
 use std::time::Duration;
 
@@ -18,7 +16,7 @@ use super::text;
 use super::{ImportedBan, Pile, subject};
 use crate::core::{Origin, Subject, Term};
 
-/// An alert, or a decision that stands by itself.
+/// An alert with decisions, or a decision without an alert.
 #[derive(Deserialize)]
 struct CrowdsecItem {
     #[serde(default)]
@@ -56,7 +54,7 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
             .into_iter()
             .chain(itself)
     });
-    // Lines mean nothing in this format: the decisions are counted.
+    // Line numbers mean nothing in this format, so decisions are numbered instead.
     for (at, decision) in decisions.enumerate() {
         one(at + 1, &decision, pile);
     }
@@ -93,8 +91,8 @@ fn one(number: usize, decision: &CrowdsecDecision, pile: &mut Pile) {
     pile.ban(number, subject, ban);
 }
 
-/// Go's spelling of a duration (`time.Duration.String`): `99h59m58.8s`. `Some(None)` when it is
-/// negative, `None` when it is none.
+/// Parses a duration in Go's notation (`time.Duration.String`), such as `99h59m58.8s`. `Some(None)` if it is
+/// negative, `None` if it is not a duration.
 fn left(text: &str) -> Option<Option<Duration>> {
     if text.starts_with('-') {
         return Some(None);
@@ -131,7 +129,7 @@ mod tests {
     use super::super::tests::told;
     use super::*;
 
-    /// Printed by cscli 1.4.6.
+    /// Output of cscli 1.4.6.
     const PRINTED: &str = include_str!("../../tests/it/lists/crowdsec.json");
 
     #[test]

@@ -1,7 +1,7 @@
-//! ejabberd's own bans.
+//! Reads ejabberd's own bans.
 //!
-//! From 25.10 on `ejabberdctl list_banned HOST` prints one account a line, and
-//! `ejabberdctl get_ban_details USER HOST` what is known of one (seen with 26.07):
+//! Since 25.10 `ejabberdctl list_banned HOST` prints one account per line, and `ejabberdctl get_ban_details USER
+//! HOST` prints the details of one (seen with 26.07):
 //!
 //! ```text
 //! spam1@localhost
@@ -9,23 +9,23 @@
 //! bandate <tab>2026-11-27T09:21:35.346256Z
 //! ```
 //!
-//! Both may stand in one file, the details behind their account. The server's record of each says
-//! the same and is read where the server lets us, so names alone will do.
+//! A file may contain both, the details after their account. Names alone are enough if the server lets us read its
+//! records, because they contain the same details.
 //!
-//! Before 24.06 a ban was a password, `BANNED_ACCOUNT--20120229T12:34:56--random--reason`; a line
-//! with an account and such a password is read whatever stands between them. What the password was
-//! is lost: the private note says how to give a new one.
+//! Before 24.06 a ban was a password, `BANNED_ACCOUNT--20120229T12:34:56--random--reason`. A line with an account and
+//! such a password is read, whatever separates them. The original password is lost; the private note says how to set
+//! a new one.
 
 use super::text;
 use super::{ImportedBan, Pile, Reading, account, said};
 use crate::core::{Account, Origin, Subject, Term};
 
-/// What a ban was before 24.06.
+/// Prefix of the password that was a ban before 24.06.
 const LEGACY: &str = "BANNED_ACCOUNT--";
-/// What `get_ban_details` tells.
+/// The keys that `get_ban_details` prints.
 const DETAILS: [&str; 4] = ["reason", "bandate", "lastdate", "lastreason"];
 
-/// Whether a line can only be one of ejabberd's.
+/// Whether only ejabberd prints a line like this.
 pub(super) fn is_one(line: &str) -> bool {
     line.contains(LEGACY) || detail(line).is_some()
 }
@@ -77,7 +77,7 @@ fn recorded() -> ImportedBan {
     }
 }
 
-/// An account and the password that was its ban; separated by anything, the host perhaps between.
+/// Parses an account and the password that was its ban. Anything may separate them, and the host may stand between.
 fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, ImportedBan), String> {
     let (before, password) = line.split_at(at);
     let names: Vec<&str> = before
@@ -108,7 +108,7 @@ mod tests {
     use super::super::Format;
     use super::super::tests::told;
 
-    /// Printed by ejabberdctl 26.07: `list_banned`, with `get_ban_details` behind the first.
+    /// Output of ejabberdctl 26.07: `list_banned`, and `get_ban_details` after the first account.
     const PRINTED: &str = include_str!("../../tests/it/lists/ejabberd.txt");
 
     #[test]

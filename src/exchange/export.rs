@@ -1,4 +1,4 @@
-//! Writes what is here in our own lines, piece by piece: a log may be larger than memory.
+//! Writes bans, exemptions and history as JSON Lines, in pieces, because a log may be larger than memory.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::command::Context;
 use crate::core::{Ban, BanId, Exemption, Seq};
 use crate::journal::LogFault;
 
-/// How many lines there are in a piece, about.
+/// Approximate number of lines in a piece.
 const AT_ONCE: usize = 1_024;
 
-/// What to write.
+/// The parts to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportSelection {
     /// Bans in force.
@@ -19,29 +19,29 @@ pub struct ExportSelection {
     pub exemptions: bool,
     /// Every decision that changed something, oldest first.
     pub history: bool,
-    /// Private notes and evidence, too.
+    /// Also private notes and evidence.
     pub personal: bool,
 }
 
-/// Where a piece begins.
+/// Where the next piece begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Piece {
-    /// The first one: the head of the file.
+    /// The first piece, with the head of the file.
     #[default]
     Head,
-    /// Decisions from this place in the log on.
+    /// Decisions from this position in the log on.
     History(u64),
-    /// Exemptions.
+    /// All exemptions.
     Exemptions,
-    /// Bans behind this number.
+    /// Bans with a number above this one.
     Bans(u64),
 }
 
-/// The lines of one piece, perhaps none, and where the next begins; `None` when it was the last.
+/// The lines of one piece (possibly none), and where the next one begins; `None` after the last piece.
 ///
 /// # Errors
-/// [`LogFault`] when the log cannot be read; what was written so far is not all.
+/// [`LogFault`] if the log cannot be read; the export is then incomplete.
 pub async fn export_piece(
     wanted: ExportSelection,
     piece: Piece,
@@ -78,7 +78,7 @@ async fn history(
         None => Piece::Exemptions,
     };
     let lines = context.engine.read(|ledger| {
-        // One that came too late changed nothing and is no history.
+        // A stale event changed nothing and is not history.
         let counts = |subject, seq| ledger.trail(subject).binary_search(seq).is_ok();
         entries
             .iter()
@@ -113,7 +113,7 @@ async fn bans(
     for ban in bans.iter().filter(|ban| ban.is_in_force(now)) {
         let mut note = None;
         if wanted.personal {
-            // Notes stand in the log alone; the last one counts.
+            // Private notes are only in the log. The last one is exported.
             let history = context.engine.history(&ban.subject).await?;
             let mut notes = history
                 .into_iter()

@@ -1,11 +1,11 @@
-//! What `fail2ban-client get JAIL banip --with-time` prints (seen with fail2ban 1.0.2):
+//! Reads the output of `fail2ban-client get JAIL banip --with-time` (seen with fail2ban 1.0.2):
 //!
 //! ```text
 //! 203.0.113.7 <tab>2026-11-27 09:19:13 + 3600 = 2026-11-27 10:19:13
 //! 192.0.2.9 <tab>2026-11-27 09:19:14 + -1 = 9999-12-31 23:59:59
 //! ```
 //!
-//! Times are local ones of the machine fail2ban runs on; `-1` is for ever.
+//! Times are in the local time zone of the machine that runs fail2ban; `-1` means forever.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -14,12 +14,12 @@ use super::text;
 use super::{ImportedBan, Pile, said, subject};
 use crate::core::{Origin, Subject, Term, Timestamp};
 
-/// Whether a line is one of fail2ban's.
+/// Whether the line has fail2ban's form.
 pub(super) fn is_one(line: &str) -> bool {
     parts(line).is_some()
 }
 
-/// The address, the seconds (`-1`: for ever) and the end.
+/// Splits a line into the address, the seconds (`-1`: forever) and the end.
 fn parts(line: &str) -> Option<(&str, &str, &str)> {
     let (address, rest) = line.trim().split_once(char::is_whitespace)?;
     let (_, rest) = rest.split_once(" + ")?;
@@ -67,7 +67,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Printed by fail2ban 1.0.2.
+    /// Output of fail2ban 1.0.2.
     const PRINTED: &str = include_str!("../../tests/it/lists/fail2ban.txt");
 
     #[test]

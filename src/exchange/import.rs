@@ -1,8 +1,8 @@
-//! Takes in what was read: each thing in it becomes a report like any other.
+//! Imports entries: each becomes an intent like any other.
 //!
-//! History goes first; what stands at its end stands then here too, with a number of its own. A ban
-//! that stands here already is never shortened, and what is there already is not written again: the
-//! same file twice changes nothing.
+//! History is imported first; a ban that is in force at its end is then in force here too, with a new number. An
+//! existing ban is never shortened, and nothing that exists is written again: importing the same file twice changes
+//! nothing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,44 +18,44 @@ use crate::core::{
 };
 use crate::journal::LogFault;
 
-/// How many records are asked of the server at the same time.
+/// Number of ban records read from the server at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
-/// What came of it, or would come of it.
+/// What an import changed, or in a dry run would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImportTally {
     /// New bans.
     pub banned: usize,
-    /// Bans that stood, and end later now.
+    /// Existing bans that now end later.
     pub prolonged: usize,
-    /// Bans that stand already, with this end or a later one.
+    /// Existing bans with the same or a later end.
     pub standing: usize,
-    /// New exemptions, or longer ones.
+    /// New exemptions, and existing ones that now end later.
     pub exempted: usize,
-    /// Exemptions that are there already.
+    /// Existing exemptions with the same or a later end.
     pub exempt: usize,
-    /// Decisions made elsewhere that stand in the history now.
+    /// Decisions added to the history.
     pub recalled: usize,
-    /// Those that are there already.
+    /// Decisions that are in the history already.
     pub known: usize,
-    /// Those that are older than what was decided here about the same subject.
+    /// Decisions older than the last one about the same subject here.
     pub older: usize,
-    /// What was not taken, and why.
+    /// Entries that were rejected.
     pub refused: Vec<Refused>,
 }
 
-/// What was not taken.
+/// A rejected entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// Whom it is about, as people write it.
+    /// The subject, as people write it.
     pub subject: String,
-    /// Why, for people.
+    /// The reason, as a sentence for people.
     pub why: String,
 }
 
 impl ImportTally {
-    /// Counts another one in.
+    /// Adds the counts of another part of the same import.
     pub fn add(&mut self, other: ImportTally) {
         self.banned += other.banned;
         self.prolonged += other.prolonged;
@@ -68,7 +68,7 @@ impl ImportTally {
         self.refused.extend(other.refused);
     }
 
-    /// Whether anything was changed, or would be.
+    /// Whether the import changed anything, or would.
     pub fn changes(&self) -> bool {
         self.banned + self.prolonged + self.exempted + self.recalled > 0
     }
@@ -81,16 +81,17 @@ impl ImportTally {
     }
 }
 
-/// Who takes something in.
+/// On whose behalf an import runs.
 #[derive(Debug, Clone)]
 pub struct Importer {
-    /// Who; an admin, or nothing is taken.
+    /// The person; must be an admin, otherwise everything is rejected.
     pub actor: Actor,
-    /// What marks all of it in the log, so that it can be undone as one. Decisions made elsewhere keep their own.
+    /// The command id that all imported bans and exemptions carry, so that one undo takes them back. Imported history
+    /// keeps its own ids.
     pub command: Option<CommandId>,
 }
 
-/// Takes it in; or, in a dry run, only says what would come of it.
+/// Imports the entries; in a dry run only counts what would change.
 pub async fn import_all(
     read: Read,
     importer: &Importer,
@@ -104,7 +105,8 @@ pub async fn import_all(
         bad,
         left_out,
     } = read;
-    // Whoever sent it read it already; what is wrong now became so in between, or is of another version.
+    // The client read the file before and reported bad lines. Lines that are bad only now have expired since, or the
+    // versions of client and server differ.
     for bad in bad.into_iter().chain(left_out) {
         tally.refused.push(Refused {
             subject: String::new(),
@@ -179,7 +181,7 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Import
     }
 }
 
-/// Counts what an order would lead to now; nothing is done.
+/// Counts the result an intent would have now, without submitting it.
 fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
     let (policy, now) = (context.engine.policy(), context.engine.now());
     let proposal = context
@@ -197,7 +199,7 @@ fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
     }
 }
 
-/// An exemption that is there, as long or longer.
+/// Whether the subject has an exemption with the same or a later end.
 fn is_exempt(subject: &Subject, exempt: &ListedExemption, context: &Context) -> bool {
     let now = context.engine.now();
     context.engine.read(|ledger| {
@@ -211,7 +213,7 @@ fn is_exempt(subject: &Subject, exempt: &ListedExemption, context: &Context) -> 
     })
 }
 
-/// Fills in what the server's own records say of bans it made.
+/// Completes bans that the server made itself from the server's records.
 async fn read_records(entries: &mut [ImportEntry], context: &Context) {
     let server = context.delivery.server();
     let asked = entries.iter_mut().filter_map(|entry| {
@@ -224,7 +226,7 @@ async fn read_records(entries: &mut [ImportEntry], context: &Context) {
             if ban.reason.is_empty() {
                 ban.reason = phrases::clean(&found.reason);
             }
-            // Ours, from before a store was lost: it had an end, which nobody else can set.
+            // Only our own records have an end, so this one is left from a lost store.
             if let Some(end) = found.until {
                 ban.term = Term::Until(end);
             }
@@ -235,8 +237,8 @@ async fn read_records(entries: &mut [ImportEntry], context: &Context) {
         .await;
 }
 
-/// Takes decisions made elsewhere, in their order. One that is here already is passed over, and so
-/// is one that is older than what was decided here: two histories of one subject cannot become one.
+/// Imports decisions in their order. Decisions that are here already are skipped, and so are those older than the
+/// last decision here about the same subject, because two histories of one subject cannot be merged.
 async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &mut ImportTally) {
     let mut here = Here::default();
     let mut new = Vec::with_capacity(history.len());
@@ -288,13 +290,13 @@ fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Imp
     }
 }
 
-/// The decisions about a subject that are here, read once for each.
+/// The ids of the decisions about each subject here, read once per subject.
 #[derive(Default)]
 struct Here(HashMap<Subject, HashSet<EventId>>);
 
 impl Here {
     async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
-        // Not by when it changed last: a kick stands in the history and changes nothing.
+        // Ask for the trail, not for the version: a kick is in the history but changes no version.
         let is_unheard_of = |ledger: &Ledger| ledger.trail(&event.subject).is_empty();
         if context.engine.read(is_unheard_of) {
             return Ok(false);

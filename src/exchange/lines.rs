@@ -1,4 +1,4 @@
-//! Our own format: JSON Lines, one thing a line, in this order:
+//! The export format: JSON Lines, one object per line, in this order:
 //!
 //! ```json
 //! {"kind":"portcullis","version":1,"at":"2026-11-27T09:00:00Z"}
@@ -7,12 +7,10 @@
 //! {"kind":"ban","subject":"spam@example.org","reason":"spam","since":"…Z","until":"2030-01-01T12:00:00Z","by":"admin@example.org","origin":"hand","ordinal":1,"number":17}
 //! ```
 //!
-//! `ban` and `exemption` are for everybody: other programs may read and write them, only `subject`
-//! is needed. Times are RFC 3339; `until` null or left out is for ever. `origin` is `hand`, `rule`
-//! (then `rule` names it), `import` or `server`. An `event` is a decision as the log holds it; its
-//! `role`, `door`, `origin` and `change` are spelled as the program spells them, and are only for
-//! another portcullis. Fields and kinds that are not known are passed over, so that an older
-//! portcullis reads what a newer one wrote.
+//! Other programs may read and write `ban` and `exemption`; only `subject` is required. Times are RFC 3339; `until`
+//! null or absent means forever. `origin` is `hand`, `rule` (then `rule` names it), `import` or `server`. `event` is
+//! a decision from the log, for another portcullis only: `role`, `door`, `origin` and `change` are written as the log
+//! writes them. Unknown fields and kinds are skipped, so that an older portcullis can read a newer file.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,28 +22,28 @@ use crate::core::{
     Seq, Subject, Term, Timestamp,
 };
 
-/// The version of the format.
+/// Version of the format.
 pub const VERSION: u32 = 1;
 
-/// One line.
+/// One line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ExportLine {
     /// The head of the file.
     Portcullis {
-        /// [`VERSION`].
+        /// Version of the format, see [`VERSION`].
         version: u32,
-        /// When it was written.
+        /// When the file was written (RFC 3339).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<String>,
     },
-    /// A decision of the log.
+    /// A decision from the log.
     Event(Box<LoggedDecision>),
     /// An exemption in force.
     Exemption(Exempted),
     /// A ban in force.
     Ban(Banned),
-    /// A kind a newer portcullis knows.
+    /// A kind that only a newer portcullis knows.
     #[serde(other)]
     Unknown,
 }
@@ -54,37 +52,37 @@ pub enum ExportLine {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Banned {
-    /// Whom, as people write it.
+    /// The subject, as people write it.
     pub subject: String,
     /// Public reason.
     pub reason: String,
     /// Private note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// When it began; only told.
+    /// Begin (RFC 3339); not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Its end; null: none.
+    /// End (RFC 3339); `None`: forever, unless `duration` is given.
     pub until: Option<String>,
-    /// How long from now on, as in a chat line; instead of an end.
+    /// Duration from the import on, as in a chat line; instead of `until`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Who banned; only told.
+    /// Who made the ban; not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Where it comes from: `hand`, `rule`, `import`, `server`.
+    /// How the ban was made: `hand`, `rule`, `import` or `server`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub origin: String,
-    /// The name of the rule.
+    /// The name of the rule, if `origin` is `rule`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The how-manieth of the subject; only told.
+    /// Offence number, from 1; not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u32>,
-    /// Its number there; only told.
+    /// Number of the ban in the exporting portcullis; not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
-    /// The server keeps a record that says more.
+    /// Whether the server keeps a record with more details.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,
 }
@@ -93,55 +91,55 @@ pub struct Banned {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Exempted {
-    /// Whom, as people write it.
+    /// The subject, as people write it.
     pub subject: String,
-    /// Why.
+    /// Why it is exempt.
     pub comment: String,
-    /// When it began; only told.
+    /// Begin (RFC 3339); not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Its end; null: none.
+    /// End (RFC 3339); `None`: forever.
     pub until: Option<String>,
-    /// Who gave it; only told.
+    /// Who made the exemption; not imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
-/// A decision of the log.
+/// A decision from the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoggedDecision {
-    /// Its name for ever, 32 hexadecimal digits.
+    /// Event id, 32 hexadecimal digits; unique everywhere.
     pub id: String,
-    /// When it was decided.
+    /// When it was decided (RFC 3339).
     pub at: String,
-    /// Whom it is about.
+    /// The subject, as people write it.
     pub subject: String,
-    /// Who decided.
+    /// Name of the person or rule that decided.
     pub by: String,
-    /// What they might do.
+    /// Role in which the person decided.
     pub role: Role,
-    /// The way they came in.
+    /// Entry point of the command.
     pub door: EntryPoint,
-    /// In a room: as whom they spoke there.
+    /// The occupant JID in a room, if the command was given there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occupant: Option<String>,
-    /// The command it was part of, 16 hexadecimal digits.
+    /// The command it belongs to, 16 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// Where it comes from.
+    /// How the decision was made.
     pub origin: Origin,
-    /// What it changes.
+    /// What the decision changed.
     pub change: Change,
     /// Private note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// What led to it.
+    /// Evidence of a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
 }
 
 impl ExportLine {
-    /// The head of a file written now.
+    /// The head of a file that is written now.
     pub fn head(now: Timestamp) -> ExportLine {
         ExportLine::Portcullis {
             version: VERSION,
@@ -149,7 +147,7 @@ impl ExportLine {
         }
     }
 
-    /// A ban in force, with its private note.
+    /// The line of a ban in force, with its private note.
     pub fn ban(ban: &Ban, note: Option<String>) -> ExportLine {
         ExportLine::Ban(Banned {
             subject: ban.subject.to_string(),
@@ -167,7 +165,7 @@ impl ExportLine {
         })
     }
 
-    /// An exemption.
+    /// The line of an exemption.
     pub fn exemption(one: &Exemption) -> ExportLine {
         ExportLine::Exemption(Exempted {
             subject: one.subject.to_string(),
@@ -178,7 +176,7 @@ impl ExportLine {
         })
     }
 
-    /// A decision; without what is personal, if so wished.
+    /// The line of a decision; without private note and evidence unless `with_personal`.
     pub fn event(event: &Event, with_personal: bool) -> ExportLine {
         let personal = |text: &Option<String>| text.clone().filter(|_| with_personal);
         ExportLine::Event(Box::new(LoggedDecision {
@@ -202,14 +200,14 @@ impl ExportLine {
         }))
     }
 
-    /// As it stands in a file, without the line end.
+    /// The line as JSON, without a line end.
     pub fn to_text(&self) -> String {
-        // Only a map with keys that are no strings could fail, and there is none.
+        // Serialisation only fails for maps whose keys are not strings, and there are none.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// What an entry says, in our own lines: read again, they give the same entry.
+/// The lines that, when read, give this entry again.
 pub fn of(entry: &ImportEntry) -> Vec<ExportLine> {
     let exemption = entry.exemption.as_ref().map(|exempt| {
         ExportLine::Exemption(Exempted {
@@ -375,7 +373,7 @@ nonsense"#;
         );
     }
 
-    /// The spelling of an event in files. If this fails, older files can no longer be read.
+    /// The written form of events must not change: otherwise older files cannot be read.
     #[test]
     fn the_spelling_of_events_stays_as_it_is() {
         let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c from 192.0.2.0/24","by":"admin@b.c/x","role":"Admin","door":"AdHoc","origin":{"Automatic":{"rule":"r"}},"change":{"Imposed":{"reason":"spam","until":1795320000000}},"note":"n","evidence":"e"}"#;

@@ -1,17 +1,16 @@
-//! Bans, exemptions and history in files: our own lines both ways, and what other programs print.
+//! Import and export of bans, exemptions and history.
 //!
-//! Reading is pure: a text and the present go in, [`ImportEntry`]s come out, one a subject, and every
-//! line that cannot be used is named with its number. [`import`] carries entries down the one road:
-//! a ban from a file is an order like any other, so exemptions, policy and history hold for it,
-//! and taking the same file twice changes nothing the second time. [`export`] writes our own lines.
+//! Reading is pure: from a text and the current time it makes [`ImportEntry`]s, one per subject, and names every
+//! unusable line by number. [`import`] submits the entries as orders, so exemptions, policy and history apply as to
+//! any ban, and importing a file twice changes nothing the second time. [`export`] writes our own format.
 //!
-//! | format | what it is |
+//! | format | content |
 //! | --- | --- |
 //! | [`lines`] | ours: JSON Lines of bans, exemptions and history (`portcullis export`) |
 //! | [`ejabberd`] | `ejabberdctl list_banned` and `get_ban_details`; passwords `BANNED_ACCOUNT--…` of ejabberd before 24.06 |
 //! | [`fail2ban`] | `fail2ban-client get JAIL banip --with-time` |
 //! | [`crowdsec`] | `cscli decisions list -o json` |
-//! | [`plain`] | one subject a line, with a duration and a reason behind it where you like |
+//! | [`plain`] | one subject per line, optionally with a duration and a reason |
 //!
 //! Start reading at [`read`].
 
@@ -34,23 +33,23 @@ use crate::command::phrases;
 use crate::core::policy::{NOTE_MAX, REASON_MAX};
 use crate::core::{Account, Event, Origin, Subject, Term, Timestamp};
 
-/// What a file may be.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Our own lines.
+    /// Our own JSON Lines.
     Portcullis,
-    /// Names and details of ejabberd's own bans, or the passwords of its older ones.
+    /// Names and details of ejabberd's own bans, or the passwords that were bans before 24.06.
     Ejabberd,
-    /// fail2ban's list of a jail.
+    /// fail2ban's list of one jail.
     Fail2ban,
-    /// CrowdSec's decisions.
+    /// CrowdSec's list of decisions.
     Crowdsec,
-    /// One subject a line.
+    /// One subject per line.
     Plain,
 }
 
 impl Format {
-    /// All of them, with the word for each.
+    /// All formats, with the names that the command line takes.
     pub const ALL: [(&'static str, Format); 5] = [
         ("portcullis", Format::Portcullis),
         ("ejabberd", Format::Ejabberd),
@@ -59,8 +58,8 @@ impl Format {
         ("plain", Format::Plain),
     ];
 
-    /// What a text looks like. Names alone are a plain list: that they are the server's own bans
-    /// has to be said.
+    /// Guesses the format from the content. A list of names alone counts as plain; that it holds the server's own
+    /// bans must be said by the user.
     pub fn guess(text: &str) -> Format {
         let text = text.trim_start_matches('\u{feff}').trim_start();
         if text.starts_with('[') || text.trim_end() == "null" {
@@ -88,75 +87,75 @@ impl fmt::Display for Format {
     }
 }
 
-/// What a file says of one subject.
+/// One subject of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportEntry {
-    /// The line it was first named in, from 1.
+    /// Number of the first line that names it, from 1.
     pub line: usize,
-    /// Whom it is about.
+    /// The subject.
     pub subject: Subject,
-    /// A ban that is to stand.
+    /// The ban, if the file has one.
     pub ban: Option<ImportedBan>,
-    /// An exemption that is to stand.
+    /// The exemption, if the file has one.
     pub exemption: Option<ListedExemption>,
 }
 
-/// A ban in a file.
+/// A ban from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedBan {
-    /// Public reason, no longer than is allowed.
+    /// Public reason, cut to the maximum length.
     pub reason: String,
     /// Private note.
     pub note: Option<String>,
-    /// How long; a length counts from now.
+    /// How long it lasts; a duration counts from the import.
     pub term: Term,
-    /// Where it comes from.
+    /// How the ban was made.
     pub origin: Origin,
-    /// The server keeps a record of it, which says more: reason and end are read from there.
+    /// Whether the server keeps a record of it, from which reason and end are read.
     pub recorded: bool,
 }
 
-/// An exemption in a file.
+/// An exemption from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedExemption {
-    /// Why.
+    /// Why it is exempt.
     pub comment: String,
-    /// Its end; `None`: none.
+    /// Its end; `None`: forever.
     pub until: Option<Timestamp>,
 }
 
-/// A line that says nothing we could use.
+/// A line that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bad {
-    /// Its number, from 1; 0 for the file as a whole.
+    /// Number of the line, from 1; 0 for the file as a whole.
     pub line: usize,
-    /// What is wrong with it, for people.
+    /// What is wrong, as a sentence for people.
     pub why: String,
 }
 
-/// What was read from a file.
+/// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Read {
-    /// Decisions made elsewhere, in their order; only our own lines tell them.
+    /// Decisions from another portcullis, in their order; only our own format has them.
     pub history: Vec<Event>,
-    /// One a subject, in the order they were first named.
+    /// One entry per subject, in the order in which they were first named.
     pub entries: Vec<ImportEntry>,
     /// Lines that cannot be read.
     pub bad: Vec<Bad>,
-    /// Lines that can be read and are left out on purpose, such as a ban that is over.
+    /// Lines that are readable and left out on purpose, such as a ban that has ended.
     pub left_out: Vec<Bad>,
 }
 
-/// What a reader needs to know.
+/// The context that a reader needs.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The present: terms begin now, and what has ended is left out.
+    /// The current time: durations begin now, and entries that have ended are left out.
     pub now: Timestamp,
-    /// The domain of names without one.
+    /// The domain of names without one; `None`: such names are bad lines.
     pub host: Option<String>,
 }
 
-/// Reads a file. Never fails as a whole: what is wrong is told line by line.
+/// Reads a file. Never fails as a whole: every problem is reported with its line.
 pub fn read(format: Format, text: &str, reading: &Reading) -> Read {
     let text = text.trim_start_matches('\u{feff}');
     let mut pile = Pile::new(reading.now);
@@ -170,7 +169,7 @@ pub fn read(format: Format, text: &str, reading: &Reading) -> Read {
     pile.read
 }
 
-/// Where readers put what they found: one entry a subject, however often it is named.
+/// Collects what readers find: one entry per subject, however often it is named.
 #[derive(Debug)]
 pub(crate) struct Pile {
     now: Timestamp,
@@ -204,7 +203,7 @@ impl Pile {
         &mut entries[at]
     }
 
-    /// A ban. Of several of one subject the one that ends last counts.
+    /// Adds a ban. If a subject has several, the one that ends last is kept.
     fn ban(&mut self, line: usize, subject: Subject, mut ban: ImportedBan) {
         let end = ban.term.ends(self.now);
         if end.is_some_and(|end| end <= self.now) {
@@ -251,7 +250,7 @@ impl Pile {
     }
 }
 
-/// The first characters of a text: a reason from elsewhere may be longer than ours.
+/// Cuts a text to `most` characters; the last one becomes `…`.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -259,7 +258,7 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Reads a subject; a name without a domain is one of `host`, if that is known.
+/// Parses a subject. A name without a domain gets `host`.
 fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
     match Subject::parse(text) {
         Err(crate::core::subject::BadSubject::Bare(name)) => match host {
@@ -270,7 +269,7 @@ fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
     }
 }
 
-/// Reads an account, as [`subject`] does.
+/// Parses an account, as [`subject`] does.
 fn account(text: &str, host: Option<&str>) -> Result<Account, String> {
     match subject(text, host)? {
         Subject::Account(account) => Ok(account),
@@ -278,7 +277,7 @@ fn account(text: &str, host: Option<&str>) -> Result<Account, String> {
     }
 }
 
-/// The lines of a text that say anything, with their numbers; `#` begins a comment.
+/// The lines that are neither empty nor comments (`#`), with their numbers from 1.
 fn said(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate();
     lines
@@ -295,7 +294,7 @@ pub(crate) mod tests {
         Timestamp::parse("2026-11-27T09:00:00Z").unwrap()
     }
 
-    /// Reads a text; each entry as one line, then what is bad and what is left out.
+    /// Reads a text and prints each entry as one line, then bad lines, then lines left out.
     pub(crate) fn told(format: Format, text: &str) -> Vec<String> {
         let reading = Reading {
             now: now(),

@@ -1,6 +1,6 @@
-//! A plain list: `SUBJECT [DURATION] [REASON…]`, one a line, as in a chat line behind `ban`.
+//! Reads a plain list: `SUBJECT [DURATION] [REASON…]` per line, as in the chat command `ban`.
 //!
-//! `#` begins a comment. Without a duration a ban stands until somebody lifts it.
+//! `#` begins a comment. A ban without a duration lasts forever.
 
 use super::{ImportedBan, Pile, Reading, said, subject};
 use crate::command::phrases;
@@ -16,7 +16,7 @@ pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
 }
 
 fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> {
-    // Spreadsheets and other lists put commas between.
+    // Spreadsheets and other programs separate with commas.
     let all: Vec<&str> = line
         .split(|c: char| c.is_whitespace() || c == ',')
         .filter(|word| !word.is_empty())

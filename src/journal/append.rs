@@ -1,4 +1,4 @@
-//! Appending when the log may not know what became of a batch.
+//! Appending to a log that may not know whether it stored a batch.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,21 +9,21 @@ use tokio::sync::oneshot;
 use super::{EventId, Journal, LogFault};
 use crate::core::{Event, Ruling};
 
-/// How long after an unknown outcome the same batch is offered again.
+/// Delay before a batch with an unknown outcome is offered again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// How long an outcome may stay unknown before the caller is told so.
+/// How long an outcome may stay unknown before the caller gets [`LogFault::Unknown`].
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
-/// Who waits for the ruling on which event. Whoever folds the log calls [`Rulings::ruled`].
+/// Callers waiting for the ruling on an event. The task that folds the log calls [`Rulings::ruled`].
 #[derive(Debug, Default)]
 pub struct Rulings(Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>);
 
 impl Rulings {
-    /// Tells whoever waits for this event, if anybody does.
+    /// Delivers the ruling to the caller waiting for this event, if there is one.
     pub fn ruled(&self, id: EventId, ruling: Ruling) {
         let waiting = self.table().remove(&id);
         if let Some(waiting) = waiting {
-            // Whoever waited may have gone away; the ruling stands all the same.
+            // The caller may have gone away. The ruling is in force either way.
             let _ = waiting.send(ruling);
         }
     }
@@ -49,7 +49,7 @@ impl Rulings {
     }
 }
 
-/// Waits for some rulings, and stops when it is dropped.
+/// Waits for rulings; stops waiting when dropped.
 struct PendingRulings<'a> {
     home: &'a Rulings,
     ids: Vec<EventId>,
@@ -57,11 +57,13 @@ struct PendingRulings<'a> {
 }
 
 impl PendingRulings<'_> {
-    /// All rulings, in the order of the ids. Can be awaited again after it was given up half-way.
+    /// Adds all rulings to `done`, in the order of the ids. Cancel-safe: rulings received before are kept in `done`.
     async fn all(&mut self, done: &mut Vec<Ruling>) -> Result<(), LogFault> {
         while let Some(next) = self.rulings.get_mut(done.len()) {
             done.push(next.await.map_err(|_| {
-                LogFault::Broken(String::from("the log is no longer followed; see the log"))
+                LogFault::Broken(String::from(
+                    "the log of decisions is no longer followed; the program's log says why",
+                ))
             })?);
         }
         Ok(())
@@ -77,14 +79,14 @@ impl Drop for PendingRulings<'_> {
     }
 }
 
-/// Appends a batch and waits until it has been folded: the rulings on the events that are `asked` about, in that order.
+/// Appends a batch, waits until it is folded, and returns the rulings on the events in `asked`, in that order.
 ///
-/// While the log answers "unknown" the same batch is offered again, and its own events are looked for in the tail: what
-/// is folded is done, whatever the log had answered.
+/// While the log answers [`LogFault::Unknown`], the batch is offered again. An event that appears in the tail is
+/// stored, whatever the log answered.
 ///
 /// # Errors
-/// [`LogFault::Unknown`] when nobody could tell for ten seconds; the batch may still be applied, now or later. Any
-/// other fault: nothing was stored.
+/// [`LogFault::Unknown`] if the outcome was still unknown after ten seconds; the batch may be applied now or later.
+/// Any other fault: nothing was stored.
 pub async fn append(
     journal: &dyn Journal,
     rulings: &Rulings,
@@ -94,7 +96,7 @@ pub async fn append(
     let Some(last) = batch.last() else {
         return Ok(Vec::new());
     };
-    // Without anything to wait for an unknown outcome could not be resolved.
+    // An unknown outcome is resolved by a ruling, so wait for at least one.
     let asked = if asked.is_empty() {
         vec![last.id]
     } else {
@@ -107,7 +109,7 @@ pub async fn append(
         let answer = tokio::select! {
             biased;
             answer = journal.append(batch) => answer,
-            // What is folded is stored, even if the answer to it is still on its way.
+            // A folded event is stored, even if the answer to the append has not arrived.
             folded = waiting.all(&mut done) => {
                 folded?;
                 return Ok(done);
@@ -122,7 +124,7 @@ pub async fn append(
                 let since = unknown.map_or_else(tokio::time::Instant::now, |(since, _)| since);
                 unknown = Some((since, why));
             }
-            // What this call did not store an earlier one may have.
+            // This call stored nothing, but an earlier one with an unknown outcome may have.
             Err(why) => match &mut unknown {
                 None => return Err(why),
                 Some((_, last)) => *last = why.to_string(),

@@ -1,8 +1,8 @@
-//! The ledger back from a snapshot, so that a start need not fold the whole log.
+//! Restores the ledger from a snapshot, so that a start need not fold the whole log.
 //!
-//! The log stays the truth. A snapshot counts only when nothing of it is missing, this version of the program made it, and
-//! the log holds the very entry it ends with; else the log is folded from its first entry on, which takes longer and
-//! comes to the same.
+//! The log stays the truth. A snapshot is used only if it is complete, was made by this version of the program, and
+//! ends with an entry that the log holds with the same hash. Otherwise the log is folded from its first entry, which
+//! takes longer and leads to the same state.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -12,11 +12,11 @@ use crate::core::event::Chain;
 use crate::core::ledger::{ActiveBans, BadSnapshot, Restored};
 use crate::core::{Ban, Ledger, Seq};
 
-/// The ledger of the last snapshot, or an empty one: whoever asks folds what is behind its place. `cursor` is how far
-/// effects have been taken in.
+/// The ledger from the last snapshot, or an empty one; the caller folds the entries after [`Ledger::folded`].
+/// `cursor` is the position up to which effects are in the outbox.
 ///
 /// # Errors
-/// [`LogFault`] when the log cannot be read.
+/// [`LogFault`] if the log cannot be read.
 pub fn restore(
     replica: &dyn Replica,
     snapshots: &dyn Snapshots,
@@ -28,7 +28,7 @@ pub fn restore(
             Ok((ledger, chain)) => {
                 let there = replica.read(ledger.folded(), 1)?;
                 if ledger.folded() > cursor {
-                    // What they ask of the server would be lost with the entries between.
+                    // The effects of the entries between `cursor` and the snapshot would be lost.
                     String::from("it is ahead of the unfinished work")
                 } else if there.first().is_some_and(|entry| entry.chain == chain) {
                     return Ok(ledger);
@@ -40,12 +40,11 @@ pub fn restore(
         },
         Err(why) => why.to_string(),
     };
-    tracing::info!(%why, "the snapshot of decisions is not used; reading all of them");
+    tracing::info!(%why, "the snapshot of decisions is not used; reading the whole log of decisions");
     Ok(Ledger::default())
 }
 
-/// Reads a snapshot on this thread, while another one builds the index that logins are looked up with: alone it would take
-/// a third of the time.
+/// Reads a snapshot while a second thread builds the index of active bans, which takes a third of the time.
 fn read(frames: &[Vec<u8>]) -> Result<(Ledger, Chain), BadSnapshot> {
     thread::scope(|scope| {
         let (tell, read_so_far) = mpsc::channel::<Vec<Arc<Ban>>>();
@@ -58,7 +57,7 @@ fn read(frames: &[Vec<u8>]) -> Result<(Ledger, Chain), BadSnapshot> {
             return Ledger::restore(frames);
         };
         let restored = Restored::read(frames, |bans| {
-            // The other end only goes when this one does.
+            // Cannot fail: the receiver ends after this sender.
             let _ = tell.send(bans.to_vec());
         });
         drop(tell);

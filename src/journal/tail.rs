@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use super::{Entry, LogFault, Tail};
 use crate::core::Seq;
 
-/// Entries in one piece at most.
+/// Maximum number of entries in one batch.
 const AT_ONCE: usize = 512;
 
-/// The tail of a log whose last place is `head` and whose entries `read` gives, as
-/// [`Replica::read`](super::Replica::read) does: read on a thread that may block, then wait for the head to move.
+/// The tail after `after`, of a log whose last position is `head`. `read` gives entries as
+/// [`Replica::read`](super::Replica::read) does; it is called on a thread that may block.
 pub fn local(
     head: watch::Receiver<Seq>,
     after: Seq,
@@ -24,7 +24,7 @@ pub fn local(
         async move {
             let (mut head, after) = state?;
             while *head.borrow_and_update() <= after {
-                // Closed: nothing more will come.
+                // An error means that the log is closed: no more entries will come.
                 head.changed().await.ok()?;
             }
             let piece = tokio::task::spawn_blocking(move || read(after.next(), AT_ONCE)).await;

@@ -1,4 +1,4 @@
-//! One line of events, as a recording writes it and a rehearsal reads it.
+//! The format of events: one JSON object per line, written by a recording and read by a rehearsal.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::core::{
     LoginOutcome, Order, Role, Signal, Subject, Term, Timestamp,
 };
 
-/// One line. The fields are written in this order.
+/// One event. The fields are written in this order.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventLine {
@@ -28,20 +28,20 @@ pub struct EventLine {
     duration: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// The server said that there is no such account.
+    /// Whether the server said that the account does not exist.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unknown: bool,
-    /// SASL mechanism and error condition of a login that was recorded elsewhere: some failures are not counted.
+    /// SASL mechanism and error condition of a login recorded elsewhere; some conditions are not counted as failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     mechanism: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<String>,
-    /// Accepted for recordings that have it; nothing depends on it.
+    /// Accepted because some recordings have it; not used.
     #[serde(rename = "node", skip_serializing)]
     _node: Option<String>,
 }
 
-/// What happened.
+/// The kind of event.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum EventKind {
@@ -57,20 +57,20 @@ enum EventKind {
     Tick,
 }
 
-/// What a line means.
+/// The meaning of a line.
 pub(super) enum EventInput {
     Signal(Signal),
-    /// With the reason of the bans that it ends.
+    /// An order, with the reason of the bans that it ends.
     Order(Order, String),
     Restart,
-    /// Only time passes.
+    /// Only the time moves on.
     Tick,
 }
 
-/// How times are written.
+/// The notation of times in a file.
 #[derive(Clone, Copy)]
 pub enum TimeStyle {
-    /// Seconds from any zero.
+    /// Seconds since an arbitrary zero.
     Seconds,
     /// RFC 3339, in UTC.
     Rfc3339,
@@ -105,7 +105,7 @@ impl EventLine {
         }
     }
 
-    /// The line for a signal that was judged at this time; `None` if a rehearsal does not play it.
+    /// The line for a signal judged at `at`; `None` if a rehearsal does not replay it.
     pub fn signal(at: Timestamp, signal: &Signal) -> Option<EventLine> {
         match signal {
             Signal::Login(attempt) => {
@@ -129,7 +129,7 @@ impl EventLine {
         }
     }
 
-    /// The same for an order that was carried out.
+    /// The line for an order carried out at `at`; `None` if a rehearsal does not replay it.
     pub fn order(at: Timestamp, order: &Order) -> Option<EventLine> {
         let (kind, term, reason) = match &order.what {
             Action::Ban(
@@ -146,7 +146,7 @@ impl EventLine {
             }
             Action::Exemption(ExemptionOrder::Revoke) => (EventKind::Unallow, None, None),
             Action::History(HistoryOrder::Forget) => (EventKind::Forget, None, None),
-            // The recording has what came of them, or they change nothing that rules look at.
+            // The recording contains their results instead, or they change nothing that the rules read.
             Action::Ban(BanOrder::Extend { .. })
             | Action::Undo { .. }
             | Action::History(HistoryOrder::Annotate { .. } | HistoryOrder::Kick { .. })
@@ -162,13 +162,13 @@ impl EventLine {
         })
     }
 
-    /// When it happened, and how the time is written.
+    /// The time of the event, and its notation. The error is a sentence for people.
     pub(super) fn time(&self) -> Result<(Timestamp, TimeStyle), String> {
         match &self.at {
             Value::Number(number) => {
                 let seconds = number.as_f64().filter(|seconds| seconds.abs() < 2.5e11);
                 let seconds = seconds.ok_or_else(|| format!("`at`: {number} is too far away"))?;
-                // The bound makes the cast exact to the millisecond.
+                // The bound above makes the cast exact to the millisecond.
                 let millis = (seconds * 1_000.0).round() as i64;
                 Ok((Timestamp::from_millis(millis), TimeStyle::Seconds))
             }
@@ -184,7 +184,7 @@ impl EventLine {
         }
     }
 
-    /// What the rules are given.
+    /// The input for the rules. The error is a sentence for people.
     pub(super) fn input(&self, at: Timestamp) -> Result<EventInput, String> {
         Ok(match self.kind {
             EventKind::Tick => EventInput::Tick,
@@ -235,7 +235,7 @@ impl EventLine {
         })
     }
 
-    /// `subject`, or what `account` and `address` make up.
+    /// `subject`, or the subject made of `account` and `address`.
     fn subject(&self) -> Result<Subject, String> {
         if let Some(text) = &self.subject {
             return Subject::parse(text).map_err(|why| why.to_string());
@@ -292,7 +292,7 @@ fn address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-/// A term, written so that it is read back as the same one.
+/// A term in text form; parsing it gives the same term.
 fn duration(term: Term) -> String {
     match term {
         Term::For(span) => format!("{}s", span.as_secs().max(1)),

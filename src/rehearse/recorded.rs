@@ -1,10 +1,10 @@
-//! The files of a recording: `FILE` is written to, `FILE.1` is the one before, `FILE.2` the one before that.
+//! The files of a recording: `FILE` is being written, `FILE.1` is the previous one, `FILE.2` the one before that.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The name of the file that was full `number` files ago; 0 is the one written to.
+/// The name of the file that was completed `number` files ago; 0 is the file being written.
 pub fn numbered(file: &Path, number: u32) -> PathBuf {
     let mut name = file.to_owned().into_os_string();
     if number > 0 {
@@ -13,20 +13,20 @@ pub fn numbered(file: &Path, number: u32) -> PathBuf {
     name.into()
 }
 
-/// The files of a recording, for whoever reads it.
+/// The files of a recording, for reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingFiles {
-    /// The file written to.
+    /// The file being written.
     pub file: PathBuf,
-    /// How many old files there may be.
+    /// Maximum number of old files.
     pub keep: u32,
 }
 
 impl RecordingFiles {
-    /// The last whole lines, oldest first: at most `lines` of them, in at most `bytes`.
+    /// The last complete lines of all files, oldest first: at most `lines` of them, and at most `bytes` bytes.
     ///
     /// # Errors
-    /// A file that cannot be read. One that is not there ends the search.
+    /// A file that exists but cannot be read. A missing file ends the search.
     pub fn last_lines(&self, lines: usize, bytes: u64) -> io::Result<Vec<u8>> {
         let mut left = bytes;
         let mut pieces: Vec<Vec<u8>> = Vec::new();
@@ -46,14 +46,14 @@ impl RecordingFiles {
         pieces.reverse();
         let mut all = pieces.concat();
         let ends = all.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        // The end of the line before the first one wanted.
+        // The end of the line before the first one returned.
         let before = ends.map(|(at, _)| at + 1).rev().nth(lines);
         all.drain(..before.unwrap_or(0));
         Ok(all)
     }
 }
 
-/// Up to `most` bytes from the end of a file: whole lines only.
+/// Up to `most` bytes from the end of a file, complete lines only.
 fn tail(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(file)?;
     let skipped = file.metadata()?.len().saturating_sub(most);
@@ -61,7 +61,7 @@ fn tail(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
     let end = bytes.iter().rposition(|byte| *byte == b'\n');
-    // The last line may be half written.
+    // The last line may be incomplete.
     bytes.truncate(end.map_or(0, |end| end + 1));
     if skipped > 0 {
         let begin = bytes.iter().position(|byte| *byte == b'\n');

@@ -1,4 +1,4 @@
-//! The simulation: a ledger, a tracker and a list of events in the place of log, server and clock.
+//! The simulation: a ledger, a tracker, and a list of events instead of log, server and clock.
 
 use super::line::{EventInput, EventLine};
 use crate::core::{
@@ -6,7 +6,7 @@ use crate::core::{
     Signal, Subject, Timestamp, Tracker, judge, propose,
 };
 
-/// A change of the bans, by a rule, an order or the passing of time.
+/// A change of bans by a rule, an order or the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SimulatedChange {
     /// A ban was made or changed.
@@ -17,7 +17,7 @@ pub enum SimulatedChange {
         subject: Subject,
         /// When it ended.
         at: Timestamp,
-        /// `expired`, or the reason of the line.
+        /// `expired`, or the reason given in the line.
         why: String,
     },
 }
@@ -31,13 +31,14 @@ pub(super) struct Simulation {
     now: Timestamp,
     pub(super) changes: Vec<SimulatedChange>,
     pub(super) notes: Vec<String>,
-    /// How many ids were given out.
+    /// Number of ids handed out.
     ids: u64,
 }
 
 impl Simulation {
     pub(super) fn new(policy: Policy, at: Timestamp) -> Self {
-        // A fixed key makes the answer repeatable; it keeps hash collisions from attackers only in a live tracker.
+        // A fixed key makes the result repeatable. Only a live tracker needs a random one, against deliberate hash
+        // collisions.
         let secret = *b"portcullis stage";
         let tracker = Tracker::new(policy.rules.clone(), policy.rules.bounds, secret, at);
         Simulation {
@@ -63,7 +64,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Ends each ban at its own time before anything later happens.
+    /// Ends each ban at its own time, before anything later happens.
     fn pass_time(&mut self, at: Timestamp) {
         while let Some(end) = self.ledger.next_end().filter(|end| *end <= at) {
             self.now = self.now.max(end);
@@ -73,11 +74,11 @@ impl Simulation {
                 break;
             }
         }
-        // The clock of decisions never runs backwards; an event out of order keeps its own time.
+        // The clock of decisions never goes back; an event out of order keeps its own time.
         self.now = self.now.max(at);
     }
 
-    /// `why` is the reason of bans that end by it.
+    /// Submits an intent; `why` is the reason of bans that it ends.
     fn submit(&mut self, intent: &Intent, why: &str) {
         let proposal = propose(
             &self.ledger,
@@ -140,7 +141,7 @@ impl Simulation {
         }
     }
 
-    /// Does what a stop and a start do: writes and reads the counters, and the events of the log.
+    /// Simulates a restart: writes and reads the counters, and replays the log.
     fn restart(&mut self, now: Timestamp) -> Result<(), String> {
         let saved = self.tracker.save();
         let rules = self.policy.rules.clone();
@@ -159,7 +160,7 @@ impl Simulation {
     }
 }
 
-/// Gives out one id after the other.
+/// Hands out ids in order.
 fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
     move || {
         *ids += 1;
@@ -167,7 +168,7 @@ fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
     }
 }
 
-/// Ids that look random and are the same each time.
+/// An id that looks random and is the same in every run.
 fn invented(count: u64) -> EventId {
     let mut word = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
