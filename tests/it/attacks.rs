@@ -1,8 +1,7 @@
-//! Known attacks, and the honest people in their way, against the rules as they are out of the box.
+//! Known attacks, and the honest users they affect, against the default rules.
 //!
-//! Each test is one pattern that a lab played against real servers and their guards. Here it plays
-//! against the pure core: no password is looked at without a check before it, and every outcome is
-//! reported, as a hook module does it. Only loopback is not exempt.
+//! Each test is one pattern that was tried on real servers and their guards. Here it runs against the pure core: like
+//! a hook module, the lab checks before every password and reports every outcome. Only loopback is exempt.
 
 use std::sync::Arc;
 
@@ -19,8 +18,8 @@ fn line_1_a_guesser_stops_at_the_limit_and_the_owner_elsewhere_notices_nothing()
     let mut lab = Lab::new();
     assert_eq!(lab.login("alice", "198.51.100.1", true), Seen::In);
     assert_eq!(lab.guesses(one_pair("alice", "203.0.113.7", 60)), 5);
-    // Also the right password, also on a stream that was opened before the ban (1p), and on the
-    // stream all guesses were made on (1r): the question is asked at the password.
+    // The right password is refused too, on a stream opened before the ban (1p) and on the stream of the guesses
+    // (1r), because the check happens at the password.
     assert_eq!(
         lab.login("alice", "203.0.113.7", true),
         Seen::Refused(By::Pair)
@@ -98,7 +97,7 @@ fn line_4_a_botnet_on_one_account_is_slowed_and_the_owner_never_notices() {
             Seen::In,
             "a bot with the password"
         );
-        // Strangers on that account are the bots' business; other accounts are nobody's.
+        // A stranger is refused on the attacked account only; other accounts are unaffected.
         assert_eq!(lab.login("bob", "192.0.2.55", true), Seen::In);
     }
 }
@@ -184,7 +183,7 @@ fn line_5_one_stale_saved_password_bans_no_office() {
         assert_eq!(busy.login(&colleague, office, true), Seen::In);
         busy.pass(30_000);
     }
-    // 5q: nobody else logs in for hours; then a colleague does who never did before.
+    // 5q: nobody else logs in for hours, then a colleague logs in for the first time.
     let mut quiet = Lab::new();
     for _ in 0..500 {
         quiet.login("stale", office, false);
@@ -230,7 +229,7 @@ fn line_6_behind_a_proxy_only_the_pair_is_banned() {
 }
 
 #[test]
-fn line_6_spray_through_a_proxy_locks_nobody_out_when_it_is_declared_or_shared() {
+fn line_6_spray_through_a_declared_or_shared_proxy_locks_nobody_out() {
     let proxy = "203.0.113.7";
     let declared = Rules {
         proxies: vec!["203.0.113.7/32".parse().unwrap()],
@@ -308,7 +307,7 @@ fn line_8_one_ipv6_64_is_one_attacker_and_the_next_is_not() {
 }
 
 #[test]
-fn line_8_onion_circuits_in_one_64_are_told_apart_when_set() {
+fn line_8_onion_circuits_in_one_64_are_separate_sources_if_configured() {
     let mut rules = Rules::default();
     rules.reach.ranges = vec![("fc00:dead:beef:4dad::/64".parse().unwrap(), 128)];
     let mut lab = Lab::with(policy(rules), Bounds::default());
@@ -330,7 +329,7 @@ fn line_9_unknown_names_count_like_wrong_passwords_and_more() {
         .filter(|n| lab.log_in(&format!("nosuch{n}"), "203.0.113.7", false, true) == Seen::Wrong)
         .count();
     assert_eq!(checked, 5);
-    // Slowly, an hour apart: 5 unknown ones where 10 known ones would do.
+    // Slowly, an hour apart: unknown accounts count double, so 5 of them are as many as 10 known ones.
     let mut slow = Lab::new();
     let mut checked = 0;
     while slow.log.is_empty() {
@@ -388,7 +387,7 @@ fn lines_11_and_12_a_restart_loses_neither_ban_nor_count() {
 }
 
 #[test]
-fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
+fn lines_11_and_12_outcomes_since_the_last_full_save_survive() {
     use portcullis::core::tracker::UnsavedOutcomes;
     let mut lab = Lab::new();
     let mut kept = vec![lab.tracker.save()];
@@ -412,9 +411,9 @@ fn lines_11_and_12_what_came_in_since_the_last_whole_is_not_lost_either() {
 }
 
 #[test]
-fn lines_11_and_12_a_whole_taken_while_logins_go_on_leaves_nobody_out() {
+fn lines_11_and_12_a_full_save_during_logins_is_complete() {
     use portcullis::core::tracker::UnsavedOutcomes;
-    // Small tables, so that rows make room for others while the whole is taken.
+    // Small tables, so that rows are evicted while the full save is written.
     let bounds = Bounds {
         keys: 120,
         known: 120,
@@ -431,7 +430,7 @@ fn lines_11_and_12_a_whole_taken_while_logins_go_on_leaves_nobody_out() {
     let mut others = 0;
     while let Some(rows) = lab.tracker.next_piece(&mut whole, 5) {
         whole.add(&rows);
-        // Each adds a row and sweeps away others that are over; one is counted for a row that may be written already.
+        // Each failure adds a row and removes expired ones, and changes a row that may be written already.
         others += 1;
         lab.login(
             &format!("other{others}"),
@@ -495,7 +494,7 @@ fn line_14_honest_people_who_mistype_notice_nothing() {
 }
 
 #[test]
-fn a_ban_by_hand_of_a_network_holds_for_everybody_and_one_by_a_rule_for_strangers() {
+fn a_ban_of_a_network_by_hand_applies_to_everybody_and_one_by_a_rule_to_strangers() {
     let mut lab = Lab::new();
     lab.login("alice", "203.0.113.7", true);
     let what = Action::Ban(BanOrder::Impose {

@@ -1,4 +1,4 @@
-//! Many orders at once come to what they come to one by one.
+//! Many orders submitted together have the same results as one by one.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn allow(subject: &str) -> Intent {
     )
 }
 
-/// One word for what came of each.
+/// One word for each ruling.
 fn words(answers: &[Result<Ruling, LogFault>]) -> Vec<&'static str> {
     let word = |answer: &Result<Ruling, LogFault>| match answer {
         Ok(Ruling::Ban(BanRuling::Banned(_))) => "banned",
@@ -123,7 +123,7 @@ async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of
 async fn what_was_appended_together_fails_together_and_nothing_else() {
     let world = World::new(FakeServer::new(true));
     world.store.fail_on(1);
-    // The second one about the same subject begins another append.
+    // The second order about the same subject begins another append.
     let list = vec![
         ban("a@example.org", "1h"),
         ban("b@example.org", "1h"),
@@ -147,7 +147,7 @@ async fn an_order_somebody_was_faster_with_is_proposed_again() {
     assert_eq!(words(&all.await), ["amended", "banned"]);
 }
 
-/// The order of another admin.
+/// The same order, given by another admin.
 fn by_another(intent: Intent) -> Intent {
     let Intent::Order(mut order) = intent else {
         panic!("no order")
@@ -157,7 +157,7 @@ fn by_another(intent: Intent) -> Intent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn among_many_an_order_is_told_that_somebody_was_first_as_one_alone_is() {
+async fn a_stale_order_among_many_is_answered_like_a_single_one() {
     let world = World::new(FakeServer::new(true));
     let names = ["a@example.org", "b@example.org", "c@example.org"];
     world
@@ -187,7 +187,7 @@ async fn what_was_decided_after_the_list_was_made_is_not_overruled() {
         Intent::Order(order) => Intent::Order(order.chosen_at(seen)),
         other => other,
     };
-    // One by somebody else, one by the same person, who knows of it.
+    // One order by another admin, and one by the same admin, who knows of the first.
     let longer = by_another(ban("b@example.org", "2h"));
     world
         .engine
@@ -201,7 +201,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn together_they_come_to_what_they_come_to_one_by_one(
+    fn many_orders_together_have_the_same_result_as_one_by_one(
         steps in proptest::collection::vec((0..4_u8, 0..6_u8), 1..40),
     ) {
         let report = |(what, whom): &(u8, u8)| {

@@ -1,4 +1,4 @@
-//! The example configuration, and the program's commands that need nothing but a configuration.
+//! The example configuration, and the commands that need only a configuration.
 
 use std::{
     fs,
@@ -36,7 +36,7 @@ fn value<'t>(table: &'t toml::Table, key: &ConfigKey) -> Option<&'t toml::Value>
     }
 }
 
-/// A folder with the example as a newcomer has it after following its comments.
+/// A folder with the example, changed as its comments tell a new user to.
 fn installed() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("portcullis.toml");

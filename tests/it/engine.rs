@@ -1,4 +1,4 @@
-//! The gate with a store in memory and a server that does as it is told.
+//! The whole core with a store in memory and a scripted server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,7 +51,7 @@ async fn a_ban_is_in_force_when_it_is_acknowledged_and_then_on_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_is_held_by_nobody_but_the_module() {
+async fn only_the_module_enforces_bans_of_addresses() {
     let world = World::new(FakeServer::new(true));
     world.ban("203.0.113.7", None).await;
     assert_eq!(
@@ -106,7 +106,7 @@ async fn what_failed_is_shown_tried_again_and_survives_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_waits_for_work_in_flight_but_not_for_ever() {
+async fn a_stop_waits_for_work_in_flight_but_not_forever() {
     let mut world = World::new(FakeServer::new(true));
     world.server.takes.store(1_000, Ordering::SeqCst);
     world.ban("spam@example.org", None).await;
@@ -136,7 +136,7 @@ async fn effects_lost_between_log_and_outbox_are_taken_in_again() {
     let world = World::new(FakeServer::new(false));
     world.ban("spam@example.org", None).await;
     world.stop.cancel();
-    // As a crash right behind the append would leave it: the event is there, the task is not.
+    // As after a crash right behind the append: the event is in the log, the task is not in the outbox.
     let subject = Subject::parse("spam@example.org").unwrap();
     let entries = world.store.read(Seq(1), 10).unwrap();
     let crashed = Arc::new(MemoryStore::new());

@@ -1,4 +1,4 @@
-//! Bans in files: what one instance gives, another takes, once.
+//! Export and import: one instance imports what another exported, exactly once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Impo
     import_all(read, &importer, dry_run, &context(world)).await
 }
 
-/// What stands and what was, without numbers and places.
+/// Bans in force and history, without numbers and positions.
 async fn known(world: &World) -> Vec<String> {
     let lines = given(world, ALL).await;
     let mut lines: Vec<String> = lines
@@ -63,7 +63,7 @@ async fn known(world: &World) -> Vec<String> {
         .map(|line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             line.as_object_mut().unwrap().remove("number");
-            // Each clock may write down the end of a ban itself.
+            // Both instances may record the same expiry.
             if line["change"] == "Expired" {
                 line.as_object_mut().unwrap().remove("id");
             }
@@ -82,7 +82,7 @@ async fn lived(world: &World) {
     world.ban("a@example.org", Some("3d")).await;
     world.ban("b@example.org from 203.0.113.9", None).await;
     world.pass(Duration::from_secs(7_200));
-    // The end of the ban of an hour is written down.
+    // Wait until the end of the one-hour ban is recorded.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let allow = Action::Exemption(ExemptionOrder::Grant {
         term: Some(Term::For(Duration::from_secs(86_400))),
@@ -126,7 +126,7 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     assert_eq!(known(&there).await, known(&here).await);
 }
 
-/// A kick stands in the history and changes nothing about its subject.
+/// A kick is in the history but changes no version of its subject.
 #[tokio::test(start_paused = true)]
 async fn a_kick_that_is_here_already_is_not_taken_again() {
     let here = World::new(FakeServer::new(true));
@@ -143,7 +143,7 @@ async fn a_kick_that_is_here_already_is_not_taken_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_here() {
+async fn an_imported_history_is_continued_and_yields_to_newer_decisions() {
     let here = World::new(FakeServer::new(true));
     lived(&here).await;
     let text = given(&here, ALL).await;
@@ -161,7 +161,7 @@ async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_her
     there.ban("c@example.org", Some("1d")).await;
 
     let tally = taken(&there, Format::Portcullis, &more, false).await;
-    // The un-ban is new; the ban of c is older than the one decided there, and longer.
+    // The un-ban is new. The ban of c is older than the decision about c there, and longer.
     assert_eq!(
         (tally.recalled, tally.older, tally.known),
         (1, 1, 8),
@@ -179,7 +179,7 @@ async fn a_history_goes_on_where_it_was_taken_and_yields_to_what_was_decided_her
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_of_others_become_bans_with_their_origin_and_what_may_not_be_is_told() {
+async fn lists_of_other_programs_become_bans_and_rejected_lines_are_reported() {
     let world = World::new(FakeServer::new(true));
     world.ban("203.0.113.7", Some("30d")).await;
     let list = "203.0.113.7 1d shorter\n203.0.113.8 1d spam\n127.0.0.1 1d no\nspam@example.org";
@@ -203,7 +203,7 @@ async fn lists_of_others_become_bans_with_their_origin_and_what_may_not_be_is_to
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_export_without_what_is_personal_holds_no_note() {
+async fn an_export_without_personal_data_has_no_notes() {
     let world = World::new(FakeServer::new(true));
     lived(&world).await;
     assert!(given(&world, ALL).await.contains("\"note\":\"private\""));

@@ -1,5 +1,5 @@
-//! The commands around failed logins, by form and by chat line: attempt, check, failures, forget, allow,
-//! unallow, allowed.
+//! The commands around failed logins, by form and by chat line: attempt, check, failures, forget, allow, unallow,
+//! allowed.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn says(text: &str, parts: &[&str]) {
     }
 }
 
-/// Title, value by value, of a form.
+/// Title and values of a form, one per line.
 fn told(command: &Element) -> String {
     let x = form(command);
     let values = x.children().flat_map(|field| {
@@ -45,7 +45,7 @@ fn told(command: &Element) -> String {
     values.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether it is a form to fill in again, with an error.
+/// Asserts that the form comes back for correction, with this error.
 #[track_caller]
 fn is_same_form_again(command: &Element, error: &str) {
     assert_eq!(command.attr("status"), Some("executing"));
@@ -56,7 +56,7 @@ fn is_same_form_again(command: &Element, error: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_by_hand_counts_with_reported_ones_and_tells_what_it_led_to() {
+async fn a_manual_attempt_counts_like_a_reported_one_and_reports_its_bans() {
     let bot = Bot::new();
     fails(&bot, ALICE, "203.0.113.7", 3).await;
     let text = bot
@@ -91,7 +91,7 @@ async fn an_attempt_by_hand_counts_with_reported_ones_and_tells_what_it_led_to()
         .chat(ADMIN, "attempt alice@example.org from 203.0.113.7")
         .await;
     says(&text, &["Not counted: ", "is already banned: #1"]);
-    // The same through the form, with an address alone; growth counts earlier bans.
+    // The same by form with an address only; earlier bans make the new one longer.
     let filled = submit(&[("subject", &["203.0.113.9"]), ("times", &["5"])]);
     let done = bot.command(ADMIN, "node='attempt'", &filled).await;
     says(
@@ -149,7 +149,7 @@ async fn attempts_that_are_written_wrongly_or_not_allowed_count_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_in_dry_run_tells_what_it_would_have_done() {
+async fn a_rule_in_dry_run_reports_what_it_would_have_done() {
     let bot = Bot::new();
     let mut policy = Policy::clone(&bot.world.engine.policy());
     let rules = Arc::make_mut(&mut policy.rules);
@@ -240,7 +240,7 @@ async fn check_explains_who_is_let_in_and_why() {
     );
     let text = bot.chat(MODERATOR, "check bob@example.org 127.0.0.1").await;
     says(&text, &["would be let in.", "Exempt: network 127.0.0.0/8"]);
-    // A ban by hand holds for everybody, and looking counts nothing.
+    // A ban by hand applies to everybody, and `check` counts nothing.
     bot.chat(ADMIN, "ban 198.51.100.0/24 1d abuse").await;
     let command = bot
         .command(
@@ -333,7 +333,7 @@ async fn failures_are_listed_newest_first_and_filtered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exemption_lifts_what_it_covers_and_keeps_bans_off() {
+async fn an_exemption_lifts_bans_and_prevents_new_ones() {
     let bot = Bot::new();
     bot.chat(ADMIN, "ban 203.0.113.9 1d flood").await;
     bot.chat(ADMIN, "ban 198.51.100.1 1d flood").await;
@@ -374,7 +374,7 @@ async fn an_exemption_lifts_what_it_covers_and_keeps_bans_off() {
         &bot.chat(ADMIN, "show 203.0.113.9").await,
         &["Exempt: 203.0.113.0/24, allowed by admin@example.org: the office"],
     );
-    // What is not said stays.
+    // Fields that are not given keep their values.
     assert_eq!(
         bot.chat(ADMIN, "allow 203.0.113.0/24 forever").await,
         "Changed the exemption of 203.0.113.0/24: was until 2026-12-22 04:00 UTC, now for ever: the office.\n\
@@ -474,7 +474,7 @@ async fn an_exemption_has_an_end_and_limits() {
     let again = bot.command(ADMIN, "node='allow'", &submit(fields)).await;
     is_same_form_again(&again, "5 what?");
     says(&told(&again), &["kept"]);
-    // A wide one asks, once.
+    // A wide network asks for confirmation once.
     let text = bot.chat(ADMIN, "allow 10.0.0.0/8 corporation").await;
     says(
         &text,
@@ -531,7 +531,7 @@ async fn forget_lets_growth_start_anew_and_clears_counters() {
             .contains("pair-failures")
     );
     bot.pass(1);
-    // The end of the first ban is written down, or the second were decided on what is about to change.
+    // Wait until the end of the first ban is recorded; otherwise the second one would be decided on a stale version.
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     let text = bot.chat(ADMIN, "attempt 203.0.113.9 5").await;
     says(
@@ -549,11 +549,11 @@ async fn forget_lets_growth_start_anew_and_clears_counters() {
             "Evidence: 5 failures within 10 minutes",
         ],
     );
-    // An account's guard and pairs are forgotten with it.
+    // The lockdown and pairs of an account are forgotten with it.
     bot.chat(ADMIN, "attempt bob@example.org 192.0.2.1 5").await;
     bot.chat(ADMIN, "attempt bob@example.org 40").await;
     bot.pass(3_700);
-    // Until the clock has written down that both are over: what is decided meanwhile would be stale.
+    // Wait until both ends are recorded; a decision before that would be stale.
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     let done = bot
         .command(
@@ -674,7 +674,7 @@ async fn pairs_and_guards_are_banned_shown_and_freed_by_name() {
             .await,
         &["Un-banned #1 alice@example.org from 203.0.113.7."],
     );
-    // Somebody of the same name is nobody's own account.
+    // An account with the same name on another host is not one's own.
     says(
         &bot.chat(ADMIN, "ban admin@example.org from 192.0.2.1")
             .await,
@@ -697,7 +697,7 @@ async fn one_session_is_ended_alone_through_every_door() {
         "{told}"
     );
     assert_eq!(ended(&bot), ["kick alice@example.org/phone"]);
-    // A resource with spaces: in quotes, or on a line of its own.
+    // A resource with spaces needs quotes, or its own line.
     bot.chat(
         ADMIN,
         "kick \"alice@example.org/my phone\" bob@example.org/desk",
@@ -710,7 +710,7 @@ async fn one_session_is_ended_alone_through_every_door() {
             "kick bob@example.org/desk"
         ]
     );
-    // All of an account includes the one.
+    // The kick of all sessions includes the named one.
     bot.chat(ADMIN, "kick alice@example.org/phone alice@example.org")
         .await;
     assert_eq!(ended(&bot), ["kick alice@example.org"]);

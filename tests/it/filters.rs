@@ -1,4 +1,4 @@
-//! Commands that look at many bans: what lists are asked for, and their pages.
+//! Commands that look at many bans: filters of lists, and paging.
 
 use minidom::Element;
 use portcullis::core::{BanRuling, Intent, Ruling, Seq};
@@ -6,14 +6,14 @@ use portcullis::journal::Replica as _;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
-/// The first line of an answer; slow enough to be heard.
+/// The first line of an answer. Waits first, so that the rate limit does not apply.
 async fn first(bot: &Bot, line: &str) -> String {
     bot.pass(1);
     let text = bot.chat(ADMIN, line).await;
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Bans by hand of both admins and by a rule, some of them over.
+/// Bans by hand of both admins and by a rule, some of them ended.
 async fn some_bans() -> Bot {
     let bot = Bot::new();
     for line in [
@@ -31,7 +31,7 @@ async fn some_bans() -> Bot {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_shows_what_meets_all_of_its_filters() {
+async fn a_list_shows_bans_that_match_all_filters() {
     let bot = some_bans().await;
     for (filter, found) in [
         ("", "Bans 1-6 of 6."),
@@ -85,7 +85,7 @@ async fn a_list_shows_what_meets_all_of_its_filters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_was_not_told_can_be_listed() {
+async fn pending_bans_can_be_listed() {
     let server = crate::support::FakeServer::new(true);
     server
         .failures
@@ -151,7 +151,7 @@ async fn next_and_previous_turn_the_pages_of_ones_own_last_list() {
     assert_eq!(first(&bot, "Next").await, "That was the last page.");
     assert_eq!(first(&bot, "previous").await, "Matching bans 1-10 of 12.");
     assert_eq!(first(&bot, "previous").await, "That was the first page.");
-    // Somebody else's list is theirs; another command in between does not matter.
+    // Another person's list does not matter, and neither does another command in between.
     assert!(
         bot.chat(MODERATOR, "next")
             .await
@@ -162,7 +162,7 @@ async fn next_and_previous_turn_the_pages_of_ones_own_last_list() {
     bot.pass(60);
     bot.chat(ADMIN, "failures").await;
     assert_eq!(first(&bot, "next").await, "That was the last page.");
-    // A role that is gone lists nothing.
+    // A person whose role was taken away can no longer page.
     bot.chat(ADMIN, "list").await;
     bot.bot.set_roles(crate::support::bot::roles(&[], &[]));
     assert!(
@@ -202,7 +202,7 @@ async fn the_fields_of_a_list_say_the_same_as_its_words() {
     let list = async |fields: &[(&str, &[&str])]| {
         note(&bot.command(ADMIN, "node='list'", &submit(fields)).await)
     };
-    // As a client sends it that was not touched.
+    // As a client sends an untouched form.
     let untouched: &[(&str, &[&str])] = &[
         ("filter", &[""]),
         ("kind", &["any"]),
@@ -255,7 +255,7 @@ async fn the_fields_of_a_list_say_the_same_as_its_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unban_by_filter_asks_with_a_count_and_ends_what_was_asked_about() {
+async fn an_unban_by_filter_asks_with_a_count_and_ends_only_those() {
     let bot = some_bans().await;
     assert_eq!(
         bot.chat(ADMIN, "unban all account spam \"the list was wrong\"")
@@ -265,7 +265,7 @@ async fn an_unban_by_filter_asks_with_a_count_and_ends_what_was_asked_about() {
          These are: #6 carol@example.org, #1 spam@example.org\n\
          Answer yes within 2 minutes to do it; anything else drops it."
     );
-    // What begins before the yes is not what the question was about.
+    // A ban that begins before the yes was not part of the question.
     bot.chat(MODERATOR, "ban dave@example.org 1h spam").await;
     assert_eq!(
         bot.chat(ADMIN, "yes").await,
@@ -378,8 +378,8 @@ async fn an_unban_by_filter_is_taken_back_by_its_own_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unban_of_all_leaves_alone_what_another_admin_decides_meanwhile() {
-    // More than one portion of the command: the last ones are ordered a while after the filter looked at them.
+async fn an_unban_of_all_does_not_overrule_another_admin() {
+    // More than one batch: the last orders are submitted some time after the filter was applied.
     const MANY: usize = 9_000;
     let bot = Bot::new();
     let ban = |n: usize, term: &str| {
@@ -441,7 +441,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
         text.contains("one of 3000 un-banned by filter: import #..3000."),
         "{text}"
     );
-    // All of it comes back but what was changed since, and nothing else does.
+    // Everything is restored except what was changed since, and nothing else is touched.
     bot.pass(11);
     bot.chat(MODERATOR, "ban u7@example.org 2d again").await;
     bot.chat(MODERATOR, "ban v@example.org 2d new").await;
@@ -467,7 +467,7 @@ async fn many_unbans_are_one_call_with_one_answer() {
     assert_eq!(entries.len(), before + 1 + 2_998);
     let text = bot.chat(ADMIN, "show u7@example.org").await;
     assert!(text.contains("2 days") && text.contains("again"), "{text}");
-    // And the undo in its turn, by its own name or because it was last.
+    // The undo can be undone, by its id or as the last command.
     assert!(bot.chat(ADMIN, "undo").await.contains("Undo 2998 things?"));
     bot.chat(ADMIN, "no").await;
     bot.chat(ADMIN, redo).await;
@@ -536,7 +536,7 @@ async fn the_nodes_of_the_standard_take_the_road_of_our_commands() {
     let list = run(ADMIN, "get-disabled-users-list", &[]).await;
     assert_eq!(field_of(&list, "disableduserjids"), Vec::<String>::new());
 
-    // What our commands refuse is refused here: exempt, oneself, beyond the role, no account.
+    // Refused as in our own commands: exempt, oneself, beyond the role, no account.
     for (who, jid, said) in [
         (ADMIN, "admin@example.org", "your own account"),
         (ADMIN, "203.0.113.7", "only accounts are taken"),
@@ -569,7 +569,7 @@ async fn the_nodes_of_the_standard_take_the_road_of_our_commands() {
             .await,
         "item-not-found"
     );
-    // They are forms only.
+    // They exist as forms only.
     assert!(
         bot.chat(ADMIN, &format!("{NODE}disable-user a@example.org"))
             .await
@@ -589,7 +589,7 @@ fn field_of(command: &Element, var: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn policy_tells_what_is_in_force_in_words() {
+async fn policy_describes_the_settings_in_force() {
     let bot = Bot::new();
     let text = bot.chat(ADMIN, "policy").await;
     for line in [
@@ -665,7 +665,7 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         let text = bot.chat(ADMIN, line).await;
         assert!(text.contains(said), "{line}: {text}");
     }
-    // Nothing came of it.
+    // Nothing happened.
     assert_eq!(
         bot.chat(ADMIN, "failures").await,
         "No failed logins since the start."

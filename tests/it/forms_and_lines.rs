@@ -78,7 +78,7 @@ async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_faults_are_told_together_and_nothing_is_done() {
+async fn all_mistakes_are_reported_together_and_nothing_is_done() {
     let bot = Bot::new();
     *bot.world.server.unknown.lock().unwrap() = vec![
         portcullis::core::Subject::parse("new@example.org")
@@ -211,7 +211,7 @@ async fn risky_bans_ask_and_the_yes_is_for_one_person_one_thing_and_two_minutes(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_has_not_done_is_told_shown_and_listed() {
+async fn unfinished_work_is_reported_by_the_answer_show_and_list() {
     let server = FakeServer::new(true);
     server.failures.store(1_000, Ordering::SeqCst);
     let bot = Bot::with(server);
@@ -261,7 +261,7 @@ async fn level_0_says_loudly_that_nothing_is_enforced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_is_told_with_a_reference_and_never_as_done() {
+async fn a_failed_store_gives_a_reference_and_never_success() {
     let bot = Bot::new();
     bot.world.store.fail_on(1);
     let text = bot.chat(ADMIN, "ban a@example.org 1d x").await;
@@ -379,7 +379,7 @@ async fn lists_have_pages_filters_and_tables() {
     assert_eq!(bot.chat(ADMIN, "list").await, "No bans in force.");
 }
 
-// 050.2, 050.10, 004.1: the shortest path is fill and send; the same again is over.
+// 050.2, 050.10, 004.1: fill in and send is the shortest way; a second submit finds the session closed.
 #[tokio::test(start_paused = true)]
 async fn a_form_is_filled_in_and_done_once() {
     let bot = Bot::new();
@@ -433,7 +433,7 @@ async fn two_submits_at_once_do_the_work_once() {
     assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
 }
 
-// Clients show "completed" for an IQ error, and each shows another of title, instructions and note.
+// Clients show an IQ error as "completed", and each client shows another one of title, instructions and note.
 #[tokio::test(start_paused = true)]
 async fn wrong_input_brings_the_same_form_again_with_the_error_in_three_places() {
     let bot = Bot::new();
@@ -756,7 +756,7 @@ async fn commands_are_shown_to_those_who_may_run_them() {
             .map(|spec| spec.name)
             .collect();
         assert_eq!(shown, may, "{who}");
-        // The other way round: what is not shown is not run.
+        // And a command that is not shown cannot be run.
         for node in nodes().into_iter().filter(|node| !may.contains(node)) {
             let fault = bot.command_fault(who, &format!("node='{node}'"), "").await;
             assert_eq!(fault, "forbidden", "{who} {node}");
@@ -847,7 +847,7 @@ async fn a_corrected_line_runs_only_if_the_first_did_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
+async fn lines_of_one_person_run_in_order_and_a_bounded_number_waits() {
     let bot = Bot::new();
     let say = |text: &str| {
         received(&format!(
@@ -888,8 +888,8 @@ async fn lines_of_one_person_run_in_order_and_only_so_many_wait() {
     assert!(bot.chat(ADMIN, "list").await.contains("No bans"));
 }
 
-/// Anything in any field of any form, and any line: one answer, no panic, and an error form or
-/// a result, never silence.
+/// Any content in any field of any form, and any line, gets exactly one answer (an error form or a result) and never
+/// a panic.
 // 004.2: no var, no type, unknown fields, repeated ones, far too long ones.
 #[test]
 fn no_form_and_no_line_makes_it_panic_or_keep_silent() {

@@ -1,8 +1,8 @@
-//! Every form and every answer of every command, as clients get it: one file a command, in `golden/`.
+//! Every form and every answer of every command, as clients receive it: one file per command, in `golden/`.
 //!
-//! A change of any of them shows in a diff of its file; run once with `PORTCULLIS_BLESS=1` to take
-//! it over. A command without a scene here fails: see [`SCENES`]. What all forms must be like, in
-//! the order of XEP-0050 and XEP-0004, is in [`must_be_well_made`].
+//! Any change shows in the diff of such a file; run once with `PORTCULLIS_BLESS=1` to accept it. A command without a
+//! scene fails the test: see [`SCENES`]. [`must_be_well_made`] checks the requirements of all forms, in the order of
+//! XEP-0050 and XEP-0004.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -16,18 +16,18 @@ use crate::support::screens::{server, steady, write};
 
 type Filled = &'static [(&'static str, &'static [&'static str])];
 
-/// How one command is played.
+/// The scene for one command.
 struct Scene {
-    /// Its name; of a node of XEP-0133 what stands behind the `#`.
+    /// Name of the command; for a node of XEP-0133 the part after the `#`.
     name: &'static str,
-    /// Chat lines of an admin before.
+    /// Chat lines that an admin sends first.
     before: &'static [&'static str],
-    /// What is filled in and what that is an example of. A question is answered with yes.
+    /// The values to fill in, each with a title. A question is answered with yes.
     fills: &'static [(&'static str, Filled)],
 }
 
-/// One for each command and node. A new one needs at least what it does, and what it says to wrong
-/// input; and its question, if it asks.
+/// One scene for each command and node. A new command needs at least a success, an answer to wrong input, and its
+/// question if it asks one.
 const SCENES: &[Scene] = &[
     Scene {
         name: "ban",
@@ -339,7 +339,7 @@ const SCENES: &[Scene] = &[
     },
 ];
 
-/// The name of a file for a command or node.
+/// The file name for a command or node.
 fn short(spec: &Spec) -> &'static str {
     spec.name.rsplit('#').next().unwrap_or(spec.name)
 }
@@ -441,8 +441,7 @@ async fn play(spec: &Spec, scene: &Scene) -> String {
     told
 }
 
-/// What holds for every answer to a command; the numbers are those of the requirements that real
-/// clients taught us, under each its source.
+/// Checks that apply to every answer to a command. The numbers are requirements that we found with real clients.
 fn must_be_well_made(command: &Element) {
     let status = command.attr("status").unwrap();
     let forms: Vec<&Element> = command
@@ -453,7 +452,7 @@ fn must_be_well_made(command: &Element) {
         .children()
         .filter(|child| child.is("note", NS_COMMANDS))
         .count();
-    // 050.11: the language is said.
+    // 050.11: the language is set.
     assert!(
         command
             .attrs()
@@ -461,18 +460,18 @@ fn must_be_well_made(command: &Element) {
             .any(|((_, name), value)| name.as_str() == "lang" && value == "en"),
         "no xml:lang"
     );
-    // Only the first note is shown by clients, so there is one at most.
+    // Clients show only the first note.
     assert!(notes <= 1, "{notes} notes");
-    // Two forms in one answer make a client throw.
+    // Two forms in one answer make a client throw an exception.
     assert!(forms.len() <= 1, "{} forms", forms.len());
     let actions = command.get_child("actions", NS_COMMANDS);
     match status {
         "executing" => {
-            // 050.2: the default is named and listed.
+            // 050.2: the default action is named and listed.
             let actions = actions.expect("executing without actions");
             let default = actions.attr("execute").expect("no default action");
             assert!(actions.children().any(|action| action.name() == default));
-            // 050.8: never executing without a form to fill in, or with a result.
+            // 050.8: an executing answer has a form to fill in, and never a result.
             assert_eq!(forms[0].attr("type"), Some("form"));
         }
         "completed" => {
@@ -498,7 +497,7 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
         .children()
         .filter(|child| child.name() == "field")
         .collect();
-    // 004.1: FORM_TYPE, hidden, in front.
+    // 004.1: FORM_TYPE is hidden and comes first.
     assert_eq!(
         (fields[0].attr("var"), fields[0].attr("type")),
         (Some("FORM_TYPE"), Some("hidden"))
@@ -512,7 +511,7 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
             .filter(|child| child.name() == "value")
             .map(Element::text)
             .collect();
-        // 004.3: unique names; at most one value where one is meant.
+        // 004.3: names are unique, and single-value fields have at most one value.
         assert!(vars.insert(var.to_owned()), "{var} twice");
         assert!(
             values.len() <= 1 || kind.ends_with("-multi"),
@@ -523,7 +522,7 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
             !values.iter().any(|value| value.contains('\n')),
             "{var}: {values:?}"
         );
-        // Clients show the first line of a fixed field alone, and none is to fill in.
+        // Clients show only the first line of a fixed field and do not let users fill it in.
         if kind == "fixed" {
             assert_eq!((values.len(), is_to_fill), (1, false), "{var}");
         }
@@ -539,14 +538,14 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
             );
         }
         if is_to_fill && kind != "hidden" {
-            // 004.6: a label that stands alone; some clients show nothing else.
+            // 004.6: every label makes sense alone, because some clients show nothing else.
             let label = field.attr("label").expect("a field without label");
             assert!(!label.is_empty() && label.chars().count() < 30, "{label}");
         }
     }
     if is_to_fill {
         assert!(fields.len() <= 9, "more than 8 fields to fill in");
-        // The time a form stays open is said (050.9).
+        // 050.9: the form says how long it stays open.
         let said: String = form
             .children()
             .filter(|child| child.name() == "instructions")
@@ -555,7 +554,7 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
         assert!(said.contains("15 minutes"), "{said}");
     }
     if let Some(reported) = form.get_child("reported", NS_DATA) {
-        // 004.5: no other field beside a table, and every row has every cell.
+        // 004.5: a table is the only field, and every row has every cell.
         assert_eq!(fields.len(), 1);
         let columns: Vec<_> = reported.children().map(|field| field.attr("var")).collect();
         for item in form.children().filter(|child| child.name() == "item") {
@@ -565,9 +564,9 @@ fn form_must_be_well_made(form: &Element, is_to_fill: bool) {
     }
 }
 
-/// 10 000 values, and values as large as a stanza can be: the same form with the error, and bounded.
+/// 10,000 values, and values as large as a stanza can be: the same form with the error, of bounded size.
 #[tokio::test(start_paused = true)]
-async fn forms_with_far_too_much_in_them_are_told_so() {
+async fn oversized_forms_get_a_bounded_error() {
     let bot = Bot::new();
     let many: String = (0..10_000)
         .map(|n| format!("<value>u{n}@example.org</value>"))

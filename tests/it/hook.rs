@@ -1,4 +1,4 @@
-//! The whole program against a scripted server whose hook module is the test.
+//! The whole program against a scripted server, with the test as its hook module.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ const MODULE: &str = "example.org/portcullis";
 const ADMIN: &str = "admin@example.org/desk";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The program, the server it is connected to, and what it told the module.
+/// The program, its scripted server, and everything it sent to the module.
 struct Stage {
     folder: TempDir,
     child: Child,
@@ -24,7 +24,7 @@ struct Stage {
     address: String,
     peer: Peer,
     ids: u32,
-    /// Orders to the module: `kick`, `news`, `hash`.
+    /// Requests to the module: `kick`, `news`, `hash`.
     orders: Vec<Element>,
     /// Answers to the admin.
     said: Vec<String>,
@@ -90,7 +90,7 @@ impl Stage {
         }
     }
 
-    /// As after `kill -9`, on the same store.
+    /// Restarts the program as after `kill -9`, on the same store.
     async fn again(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -98,7 +98,7 @@ impl Stage {
         self.peer = timeout(PATIENCE, self.server.admit()).await.unwrap();
     }
 
-    /// Asks as a module does; the answer.
+    /// Sends a request as a module does, and returns the answer.
     async fn ask(&mut self, from: &str, type_: &str, payload: &str) -> Element {
         self.ids += 1;
         let id = format!("t{}", self.ids);
@@ -113,7 +113,7 @@ impl Stage {
         }
     }
 
-    /// The payload of the answer to our module.
+    /// Sends a request as our module, and returns the payload of the answer.
     async fn module(&mut self, type_: &str, name: &str, rest: &str) -> Element {
         let (attributes, inside) = rest.split_once('>').unwrap_or((rest, ""));
         let payload = format!("<{name} xmlns='{NS_HOOK}' {attributes}>{inside}</{name}>");
@@ -152,7 +152,7 @@ impl Stage {
         (welcome.attr("epoch").unwrap().to_owned(), seq)
     }
 
-    /// `(seq, more, fresh, what it says)` of one page.
+    /// `(seq, more, fresh, changes)` of one page of a sync.
     async fn sync(&mut self, since: &str) -> (u64, bool, bool, Vec<String>) {
         let page = self.module("get", "sync", since).await;
         let flag = |name| page.attr(name) == Some("true");
@@ -170,7 +170,7 @@ impl Stage {
         (seq, flag("more"), flag("fresh"), list.collect())
     }
 
-    /// The next stanza; requests of the program are answered on the way.
+    /// The next stanza for the test; answers the program's own requests meanwhile.
     async fn hear(&mut self) -> Element {
         let heard = timeout(PATIENCE, self.peer.element()).await.unwrap();
         let attr = |name| heard.attr(name).unwrap_or("").to_owned();
@@ -199,7 +199,7 @@ impl Stage {
         heard
     }
 
-    /// Waits for an order to the module.
+    /// Waits for this request to the module.
     async fn order(&mut self, name: &str) -> Element {
         loop {
             if let Some(at) = self.orders.iter().position(|order| order.name() == name) {
@@ -209,7 +209,7 @@ impl Stage {
         }
     }
 
-    /// What `status` says when it is known what the server lets us do.
+    /// The answer to `status` once the server was probed.
     async fn probed_status(&mut self) -> String {
         let asked = tokio::time::Instant::now();
         loop {
@@ -222,7 +222,7 @@ impl Stage {
         }
     }
 
-    /// A chat line of the admin, and the answer.
+    /// Sends a chat line as the admin, and returns the answer.
     async fn admin(&mut self, line: &str) -> String {
         self.said.clear();
         self.ids += 1;
@@ -238,7 +238,7 @@ impl Stage {
     }
 }
 
-/// So many failures of one account from one address each.
+/// One failure from each of these addresses, of one account.
 fn failures(from: usize, to: usize) -> String {
     let login = |n: usize| {
         let (a, b) = (n / 250, n % 250);
@@ -258,7 +258,7 @@ fn condition(answer: &Element) -> String {
 }
 
 #[tokio::test]
-async fn nobody_but_a_module_of_this_server_is_heard() {
+async fn only_modules_of_this_server_are_accepted() {
     let mut stage = Stage::new(3).await;
     let requests = [
         ("set", "<hello xmlns='urn:portcullis:hook:1' node='n'/>"),
@@ -281,7 +281,7 @@ async fn nobody_but_a_module_of_this_server_is_heard() {
         "example.org.evil.example/portcullis",
         "conference.example.org",
     ] {
-        // A stranger's grant makes no host of this server.
+        // A grant from a foreign domain adds no virtual host.
         let grant = format!(
             "<message from='{from}' to='{DOMAIN}'><privilege xmlns='urn:xmpp:privilege:2'>\
              <perm access='iq'><namespace ns='jabber:iq:private' type='both'/></perm></privilege></message>"
@@ -345,7 +345,7 @@ async fn times_are_told_and_a_clock_that_differs_is_warned_of() {
     now_of(&stage.module("get", "sync", "").await);
     let plain = "account='alice@example.org' address='203.0.113.7'";
     now_of(&stage.module("get", "check", plain).await);
-    // Refused, and not in the plain shape.
+    // A refusal, and a question outside the plain form.
     stage.admin("ban alice@example.org spam").await;
     now_of(&stage.module("get", "check", plain).await);
     now_of(
@@ -474,7 +474,7 @@ async fn a_ban_by_hand_ends_streams_with_the_reason_and_holds_at_the_door() {
 }
 
 #[tokio::test]
-async fn a_whole_set_comes_in_pages_and_what_ends_meanwhile_is_taken_back() {
+async fn a_full_sync_has_pages_and_reports_bans_that_end_meanwhile() {
     let mut stage = Stage::new(1).await;
     let (epoch, _) = stage.hello().await;
     for part in 0..3 {
@@ -539,7 +539,7 @@ async fn other_rules_hold_after_sighup() {
             .unwrap()
             .success()
     );
-    // The failure from before counts, too: one more is too many as soon as the new rules hold.
+    // The failure before the reload counts too: the next one is over the limit as soon as the new rules apply.
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut batch = 1;
     while stage.check(who).await == "allow" {

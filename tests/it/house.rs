@@ -1,11 +1,11 @@
-//! Keeps house: arrows between rooms, no forgotten test file.
+//! Rules of the source tree: imports between rooms, names, literals, sentences, and test files.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from left to right; an import may only go to the left, and not between those of one
-/// rank. `lib`, `app` and `main` join them.
+/// The rooms from left to right. An import may only point left, and not to a room of the same rank. `lib`, `app` and
+/// `main` may import every room.
 const RANKS: [&[&str]; 13] = [
     &["core"],
     &["journal", "xmpp"],
@@ -37,7 +37,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rooms a source file imports, from `crate::room` in its lines outside of tests.
+/// The rooms that a source file imports (`crate::room`), outside of tests.
 fn imports(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     code.lines()
@@ -116,7 +116,7 @@ fn the_arrow_check_sees_an_arrow() {
     assert!(rank("front") > rank("engine"));
 }
 
-/// What a room must not name in its code: the core is pure, and only the edges wait for a future by blocking a thread.
+/// The core is pure, and only the outermost rooms may block a thread on a future.
 #[test]
 fn rooms_keep_to_what_they_never_do() {
     let bans: [(&[&str], &[&str]); 2] = [
@@ -186,7 +186,8 @@ fn no_test_file_is_forgotten() {
     }
 }
 
-/// What two commands share is in `command/parts/`. Only `standard` knows other commands, for its nodes stand for those.
+/// Code shared by commands is in `command/parts/`. Only `standard` knows other commands, because its nodes stand for
+/// them.
 #[test]
 fn no_command_reads_the_file_of_another() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/command");
@@ -230,7 +231,7 @@ fn test_files_share_the_support_folder_and_nothing_else() {
     sources(&folder, &mut files);
     let mut wrong = Vec::new();
     for file in files {
-        // This file has paths in its texts.
+        // This file contains such paths in its own strings.
         if file.ends_with("house.rs") {
             continue;
         }
@@ -246,15 +247,15 @@ fn test_files_share_the_support_folder_and_nothing_else() {
     );
 }
 
-/// Structs with public fields that are made in many places, and the files that may name all of their fields. Everybody
-/// else uses a constructor or takes the rest from another value, so that one field more touches few files.
+/// Structs with public fields that are made in many places, and the files that may name all their fields. All other
+/// files use a constructor or functional update, so that a new field touches few files.
 const MADE_BY_CONSTRUCTORS: [(&str, &[&str]); 5] = [
     ("Event", &["src/core/event.rs", "src/core/event/stored.rs"]),
     ("Order", &["src/core/propose/intent.rs"]),
     ("Actor", &["src/core/actor.rs"]),
     // The configuration has a key for each field.
     ("Policy", &["src/core/policy.rs", "src/config/mod.rs"]),
-    // The two others are types of their own of the same name.
+    // The other two files have types of the same name.
     (
         "Call",
         &[
@@ -295,13 +296,13 @@ fn one_field_more_touches_few_files() {
     );
 }
 
-/// The lines where a struct is made, or taken apart, with all its fields by name: `Name { … }` without `..` in it.
+/// Positions where the struct is made or destructured with all fields by name: `Name { … }` without `..` in it.
 fn whole_literals<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usize> + 'a {
     text.match_indices(name).filter_map(move |(at, _)| {
         let (before, behind) = (&text[..at], &text[at + name.len()..]);
         let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
         let is_part = before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-            // A variant of an enum: `Action::Order`. A path of modules is lower case.
+            // A variant of an enum (`Action::Order`); module paths are lower case.
             || before.strip_suffix("::").is_some_and(|path| {
                 let last = path.rsplit(|c: char| !c.is_alphanumeric()).next();
                 last.is_some_and(|last| last.starts_with(char::is_uppercase))
@@ -314,13 +315,13 @@ fn whole_literals<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = usiz
             return None;
         }
         let inside = braced(behind.strip_prefix(" {")?);
-        // Functional update, or a pattern that leaves out the rest.
+        // Functional update, or a pattern that leaves out fields.
         let is_open = outermost(inside).contains("..");
         (!is_open).then(|| before.lines().count())
     })
 }
 
-/// What stands before the brace that ends a block.
+/// The text before the brace that closes the block.
 fn braced(text: &str) -> &str {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
@@ -334,7 +335,7 @@ fn braced(text: &str) -> &str {
     text
 }
 
-/// A text without what stands in brackets.
+/// The text without everything inside brackets.
 fn outermost(text: &str) -> String {
     let mut depth = 0_i32;
     let mut found = String::new();
@@ -349,9 +350,9 @@ fn outermost(text: &str) -> String {
     found
 }
 
-/// More public methods than this, and a type has two jobs.
+/// Maximum number of public methods of a type; with more it has two jobs.
 const PUBLIC_METHODS: usize = 15;
-/// Types known to have more, with the number they may not pass.
+/// Types known to exceed the maximum, with the number that they may not exceed.
 const LARGE: [(&str, usize); 1] = [("Ledger", 41)];
 
 #[test]
@@ -381,7 +382,7 @@ fn no_type_has_too_many_public_methods() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Types and how many public methods each inherent `impl` of them has.
+/// Types and the number of public methods in each inherent `impl`.
 fn public_methods(text: &str) -> Vec<(String, usize)> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut found = Vec::new();
@@ -429,14 +430,13 @@ fn the_literal_check_sees_a_literal_and_nothing_else() {
     }
 }
 
-/// Rooms that speak: what people read there stands in a file `text.rs` beside whoever says it, in the phrases that
-/// many share, or in a Spec. The manual is a page of its own; a word of an outcome is for the audit log.
+/// Rooms that speak to people. Their sentences are in a `text.rs` beside the code, in the shared phrases, or in a
+/// Spec. The manual is a page by itself, and the one-word outcomes are for the audit log.
 const SPEAKING: [&str; 2] = ["command", "front"];
 const TEXTS: [&str; 3] = ["command/phrases", "command/manual.rs", "command/outcome.rs"];
-/// Rooms that say nothing to people: they answer with values. Why something failed, for the log, begins with a small
-/// letter.
+/// Rooms that return values instead of sentences. Errors for the log begin with a lower-case letter.
 const SILENT: [&str; 6] = ["core", "journal", "engine", "admission", "delivery", "gate"];
-/// Where that is not true yet. The list may only become shorter.
+/// Files that still contain sentences. The list may only become shorter.
 const NOT_SILENT_YET: [&str; 6] = [
     "core/attempt.rs",
     "core/policy.rs",
@@ -493,8 +493,7 @@ fn sentences_for_people_stand_where_words_belong() {
     );
 }
 
-/// Who reads it instead: the log, a programmer, or nobody, for a Spec is words already and the
-/// manual is a page of its own.
+/// Text for other readers: the log or programmers; or text of a Spec or the manual.
 const NOT_FOR_PEOPLE: [&str; 8] = [
     "tracing::",
     "expect(",
@@ -506,12 +505,12 @@ const NOT_FOR_PEOPLE: [&str; 8] = [
     "debug_assert",
 ];
 
-/// The sentences in a source that are neither in a test nor in a Spec nor for the log.
+/// The sentences in a source file that are neither in a test, nor in a Spec, nor for the log.
 fn strays(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut found = Vec::new();
     let mut in_spec = false;
-    // Open brackets of a call whose text is not for people.
+    // Depth of open brackets of a call whose text is not for people.
     let mut in_log = 0_i32;
     for line in code.lines() {
         if line.trim_start().starts_with("//") {
@@ -536,7 +535,7 @@ fn strays(text: &str) -> Vec<String> {
 }
 
 fn is_sentence(text: &str) -> bool {
-    // A setting is called what it is called in the file.
+    // The name of a setting, as in the file.
     if text.starts_with('[') {
         return false;
     }
@@ -558,9 +557,9 @@ fn the_words_check_sees_a_sentence() {
     assert_eq!(strays(spec), ["and this is not"]);
 }
 
-/// One name for one thing. `Settings` and `Error` belong to their room, and are read with its name in front.
+/// A type name is used once. `Settings` and `Error` belong to their room and are read with its name in front.
 #[test]
-fn no_type_name_stands_for_two_things() {
+fn a_type_name_is_used_once() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
@@ -582,7 +581,7 @@ fn no_type_name_stands_for_two_things() {
 
 /// The types that a source file defines outside of its tests.
 fn types(text: &str) -> Vec<String> {
-    // A test module in a file of its own is declared at the top, so only the one at the end is cut off.
+    // A test module in its own file is declared at the top, so only the test module at the end is cut off.
     let code = text
         .split("\n#[cfg(test)]\nmod tests {")
         .next()
@@ -595,7 +594,7 @@ fn types(text: &str) -> Vec<String> {
             .next_if(|word| word.starts_with("pub") || word.ends_with(')'))
             .is_some()
         {}
-        // An associated type is indented; it belongs to its trait.
+        // An indented type is an associated type of a trait.
         let is_type = match words.next() {
             Some("struct" | "enum" | "trait") => true,
             Some("type") => !line.starts_with("    "),

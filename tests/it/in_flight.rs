@@ -1,4 +1,4 @@
-//! Many guesses at the same moment: as many are let in to the password as may fail, the others wait for what comes of them.
+//! Many guesses at the same moment: as many are let in to the password as may fail; the others wait for outcomes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{FakeServer, World};
 
-/// The limits of the rules as shipped.
+/// The limits of the default rules.
 const PAIR: usize = 5;
 const HOLD: Duration = Duration::from_millis(250);
 
@@ -33,7 +33,7 @@ fn asks(world: &World, name: &str, address: &str) -> JoinHandle<Verdict> {
     tokio::spawn(async move { admission.admit_within(&name, address.unwrap(), HOLD).await })
 }
 
-/// How many of them have their answer, and how many of those are let in.
+/// Number of logins that have their answer, and number of those that are let in.
 async fn answered(all: &mut Vec<JoinHandle<Verdict>>) -> (usize, usize) {
     for _ in 0..50 {
         tokio::task::yield_now().await;
@@ -58,8 +58,8 @@ fn now(admission: &Admission, name: &str, address: &str) -> Option<Verdict> {
 #[tokio::test(start_paused = true)]
 async fn guesses_of_one_moment_stop_at_the_limit() {
     let world = World::new(FakeServer::new(true));
-    // One account from one address; many accounts from one address; one account from many
-    // networks; many accounts from many addresses of one network.
+    // One account from one address; many accounts from one address; one account from many networks; many accounts
+    // from many addresses of one network.
     let victim = |_| (String::from("alice"), String::from("198.51.100.7"));
     let spray = |n| (format!("s{n}"), String::from("198.51.100.8"));
     let botnet = |n| (String::from("bob"), format!("10.{n}.0.1"));
@@ -100,7 +100,7 @@ async fn each_good_login_makes_room_for_one_more() {
         let_in += answered(&mut all).await.1;
     }
     assert_eq!((let_in, all.len()), (30, 0));
-    // Whoever is known waits for nobody but himself, and a shared address for nobody.
+    // A login from a trusted source waits only for its own pair, and one from a shared address for nobody.
     for who in &people {
         assert_eq!(now(&world.admission, who, office), Some(Verdict::LetIn));
     }
@@ -119,7 +119,7 @@ async fn nobody_waits_longer_than_asked() {
     assert!(
         matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.engine.now())
     );
-    // No outcome for so long: there is none.
+    // No outcome for so long means that there is none.
     let ninth = || now(&world.admission, "u9", "203.0.113.8");
     assert_eq!(ninth(), None);
     world.pass(Duration::from_secs(5));
@@ -151,13 +151,13 @@ async fn failures_before_leave_less_room() {
     assert!(now(&world.admission, "alice", at).is_some());
     assert!(now(&world.admission, "alice", at).is_some());
     assert_eq!(now(&world.admission, "alice", at), None);
-    // Out of their window they count no more.
+    // Outside their window they no longer count.
     world.pass(Duration::from_secs(601));
     for _ in 0..5 {
         assert!(now(&world.admission, "alice", at).is_some());
     }
     assert_eq!(now(&world.admission, "alice", at), None);
-    // An exempt address knows no such bound.
+    // Exempt addresses have no such limit.
     for _ in 0..50 {
         assert!(now(&world.admission, "alice", "127.0.0.1").is_some());
     }

@@ -1,4 +1,4 @@
-//! A log that does not always say what became of a batch: what the caller is told is true, and nothing happens twice.
+//! A log with unknown outcomes: callers are told the truth, and no event is applied twice.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn is_banned(world: &World) -> bool {
         .read(|ledger| ledger.current(&subject).is_some())
 }
 
-/// How often the log has the event, and how often it changed something.
+/// How many times the event is in the log, and how many times it was applied.
 fn entries(world: &World) -> (usize, usize) {
     let subject = Subject::parse(WHO).unwrap();
     let log = world.store.read(Seq(1), 1_000).unwrap();

@@ -1,4 +1,4 @@
-//! Properties of the rules that hold whatever happens.
+//! Properties of the rules that hold for any sequence of steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 const START: i64 = 1_795_320_000_000;
 
-/// One thing somebody does in the little world of these laws.
+/// A step of a person or the clock in the model.
 #[derive(Debug, Clone)]
 enum Step {
     Ban(usize, Option<u32>, Role),
@@ -28,7 +28,7 @@ enum Step {
     Tick,
 }
 
-/// Few subjects, so that steps meet: accounts, addresses inside networks, exempt ones.
+/// Few subjects, so that steps interact: accounts, addresses inside networks, exempt ones.
 fn subjects() -> Vec<Subject> {
     [
         "a@example.org",
@@ -89,7 +89,7 @@ struct World {
     ledger: Ledger,
     log: Vec<Event>,
     now: Timestamp,
-    /// The bans somebody insisted on.
+    /// The forced bans.
     insisted: BTreeSet<BanId>,
 }
 
@@ -231,7 +231,7 @@ proptest! {
                 prop_assert_ne!(ban.subject.to_string(), "admin@example.org");
                 let own: IpAddr = "2001:db8::1".parse().unwrap();
                 prop_assert!(ban.subject.net().is_none_or(|net| !net.contains(&own)));
-                // What `allow` covers has no ban, or is let in whatever ban there is.
+                // A subject with an `allow` has no ban, or is let in despite it.
                 if let Some(exemption) = world.ledger.exemption(&ban.subject, world.now) {
                     prop_assert!(exemption.subject.net().is_some(), "{}", ban.subject);
                 }
@@ -292,7 +292,7 @@ proptest! {
                 let is_exempt = world.ledger.exemptions()
                     .any(|one| one.is_in_force(world.now) && one.subject.net().is_some_and(covers));
                 let expected = world.ledger.newest_first().any(|ban| {
-                    // Of what is exempt, a ban of this very address holds that an admin insisted on, and no other.
+                    // On an exempt address only a forced ban of exactly this address applies.
                     let holds = !is_exempt
                         || ban.subject == Subject::address(address) && world.insisted.contains(&ban.id);
                     ban.is_in_force(world.now)
@@ -305,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lift_undoes_a_ban_and_a_tick_ends_what_is_over(
+    fn an_unban_ends_a_ban_and_a_tick_ends_expired_ones(
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let mut world = World::new();
@@ -357,9 +357,10 @@ proptest! {
     }
 
     #[test]
-    fn a_copy_that_asks_for_changes_now_and_then_holds_what_is_in_force(
+    fn a_copy_that_asks_for_changes_sometimes_equals_the_active_bans(
         steps in proptest::collection::vec((step(), 0..4u8), 1..60),
-        // What `allow` ends at one place in the log, three bans here, is told at once or not at all.
+        // The bans that one `allow` ends (three here) have the same position in the log and are reported together or
+        // not at all.
         most in 3..6usize,
     ) {
         let mut world = World::new();

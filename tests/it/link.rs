@@ -44,7 +44,7 @@ fn scene_with(settings: Settings) -> Scene {
 }
 
 impl Scene {
-    /// The link is up, both sides know it.
+    /// Waits until the link is up on both sides.
     async fn up(&mut self) -> Peer {
         let peer = self.server.admit().await;
         assert!(matches!(self.next().await, Incoming::Up));
@@ -72,7 +72,7 @@ impl Scene {
         }
     }
 
-    /// The link lives: a stanza sent now arrives as the next thing.
+    /// Asserts that the link works: a stanza sent now arrives next.
     async fn check_alive(&mut self, peer: &mut Peer) {
         peer.say("<message from='alice@example.org/x' to='portcullis.example.org'><body>still there</body></message>").await;
         let received = self.stanza().await;
@@ -179,7 +179,7 @@ async fn no_hostile_stanza_costs_the_link() {
     }
     let from = "from='eve@example.org/x' to='portcullis.example.org'";
     for (body, _) in &bodies[..7] {
-        // Neither answers nor messages are answered: what comes next is the answer to the marker.
+        // Neither answers nor messages get an answer: the next stanza is the answer to the marker.
         peer.say(&format!(
             "<iq {from} type='result' id='1'>{body}</iq><iq {from} type='error' id='2'>{body}</iq>"
         ))
@@ -209,7 +209,7 @@ async fn what_cannot_be_answered_is_dropped_and_counted() {
         .await;
     peer.say("<message from='a@b' to='@'/><other xmlns='u'/><stream:features/>")
         .await;
-    // An address that is none can be answered, from our domain.
+    // Stanzas with a malformed address still get an answer, from our domain.
     peer.say("<iq from='a@b' to='@' type='get' id='2'><x/></iq><iq from='a@b' to='else.where' type='got' id='3'><x/></iq>").await;
     let answer = peer.element().await;
     assert_eq!(
@@ -249,7 +249,7 @@ async fn restricted_xml_ends_the_connection_but_not_the_link() {
     scene.check_alive(&mut peer).await;
 }
 
-/// The server answers the first handshake with a stream error; gives what the link makes of it.
+/// The server answers the first handshake with this stream error; returns the cause that the link reports.
 async fn check_fatal_at_first(condition: &str) -> Cause {
     let scene = scene();
     let mut server = scene.server;
@@ -281,7 +281,7 @@ async fn an_unknown_host_or_a_wrong_port_at_the_first_connect_ends_the_program()
         Cause::InvalidNamespace { .. }
     ));
 
-    // Prosody tells a name it does not know at once, with an empty stream id.
+    // Prosody reports an unknown name at once, with an empty stream id.
     let mut prosody = scene();
     let mut peer = prosody.server.accept().await;
     peer.hear().await;
@@ -362,7 +362,7 @@ async fn a_conflict_waits_long_and_longer_and_is_never_fatal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_comes_back_soon_and_fails_what_was_open() {
+async fn a_lost_connection_is_restored_soon_and_fails_open_requests() {
     let mut scene = scene();
     let mut peer = scene.up().await;
     let asker = Asker::new(scene.wire.clone());
@@ -396,7 +396,7 @@ async fn a_lost_connection_comes_back_soon_and_fails_what_was_open() {
 async fn what_was_meant_for_the_lost_connection_does_not_leave_on_the_next() {
     let mut scene = scene();
     let _peer = scene.up().await;
-    // More than the pipe and a batch hold: some of it stays in the queue.
+    // More than the pipe and one batch hold, so that some stay in the queue.
     for _ in 0..20 {
         scene
             .wire
@@ -455,10 +455,10 @@ async fn silence_is_broken_by_our_ping_and_its_return_keeps_the_link() {
             to.starts_with("portcullis.example.org/"),
             "bare addresses are dropped by ejabberd 24.12: {to}"
         );
-        // The server routes it to its receiver: us.
+        // The server routes the ping to its receiver, which is us.
         peer.say(&String::from(&ping)).await;
     }
-    // The pings were no business of the program.
+    // The program never sees the pings.
     scene.check_alive(&mut peer).await;
 }
 
@@ -500,7 +500,7 @@ async fn a_server_that_takes_nothing_is_left_while_reading_goes_on() {
             .await
             .unwrap();
     }
-    // The writer is stuck by now; what the server says still arrives, and what is bad is still refused or dropped.
+    // The writer is blocked now. Stanzas from the server still arrive, and bad ones are still refused or dropped.
     for _ in 0..200 {
         peer.say("<iq from='a@b' to='portcullis.example.org' type='get' id='1'/>")
             .await;
@@ -515,7 +515,7 @@ async fn a_slow_program_holds_the_reader_but_not_the_writer() {
     let mut scene = scene();
     let peer = scene.up().await;
     let (mut reading, mut writing) = (peer, Vec::new());
-    // Far more than the channel holds; nobody takes it yet.
+    // Far more than the channel holds, and nobody reads it yet.
     let flood = "<presence from='a@b/c' to='portcullis.example.org'/>".repeat(600);
     reading.say(&flood).await;
     for n in 0..10 {
@@ -523,7 +523,7 @@ async fn a_slow_program_holds_the_reader_but_not_the_writer() {
         writing.push(reading.element().await);
     }
     assert_eq!(writing.len(), 10);
-    // Not even for minutes is that taken for a silent server.
+    // Even after minutes this does not count as a silent server.
     tokio::time::sleep(Duration::from_secs(300)).await;
     for _ in 0..600 {
         assert_eq!(scene.stanza().await.kind, StanzaKind::Presence);
@@ -609,7 +609,7 @@ async fn a_stop_does_not_wait_for_a_server_that_says_nothing() {
 async fn a_stop_does_not_wait_for_a_program_that_takes_nothing() {
     let mut scene = scene();
     let mut peer = scene.up().await;
-    // As many as the channel holds, then the connection is cut: not even that can be told.
+    // As many as the channel holds, then the connection is cut: there is no room even for the news of that.
     peer.say(&"<presence from='a@b/c' to='portcullis.example.org'/>".repeat(INCOMING))
         .await;
     drop(peer);
@@ -660,7 +660,8 @@ async fn over_tcp_thousands_of_questions_are_answered_in_order() {
     answering.await.unwrap();
 }
 
-/// A TLS listener with a certificate for `xmpp.example.org`, and the file an operator would give as `tls_ca_file`.
+/// A TLS listener with a certificate for `xmpp.example.org`, and the file that an operator would set as
+/// `tls_ca_file`.
 struct TlsServer {
     listener: tokio::net::TcpListener,
     acceptor: tokio_rustls::TlsAcceptor,
@@ -708,7 +709,7 @@ impl TlsServer {
         }
     }
 
-    /// A link to us that trusts `ca_file`; `Err` is its trouble.
+    /// Connects a link that trusts `ca_file`; `Err` is the cause of the failure.
     async fn check(&self, ca_file: &std::path::Path, name: Option<&str>) -> Result<(), String> {
         let mut settings = settings();
         settings.server = self.listener.local_addr().unwrap().to_string();
@@ -755,7 +756,8 @@ async fn direct_tls_verifies_the_name_against_the_given_authority() {
 async fn the_servers_very_certificate_in_the_ca_file_is_enough() {
     let server = TlsServer::new(false).await;
     let other = TlsServer::new(false).await;
-    // Its name is not 127.0.0.1, and it is marked as an authority: only that it is the very one counts.
+    // The certificate is not for 127.0.0.1 and is marked as an authority. It is accepted because it is exactly the
+    // one in the file.
     server.check(server.ca_file.path(), None).await.unwrap();
     server.check(other.ca_file.path(), None).await.unwrap_err();
 }

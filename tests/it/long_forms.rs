@@ -9,10 +9,10 @@ use portcullis::front::work::{PATIENCE, UNSEEN};
 use crate::support::bot::{ADMIN, Bot, actions, body_of, element, note, session, submit};
 use crate::support::order;
 
-/// So long the store takes for one append: longer than a form waits.
+/// Duration of one append in the slow store: longer than a form waits.
 const SLOW: Duration = PATIENCE.saturating_add(Duration::from_secs(1));
 
-/// So many bans, and from now on a slow store.
+/// A bot with this many bans, whose store is slow from now on.
 async fn with_bans(number: usize) -> Bot {
     let bot = Bot::new();
     let ban = |n: usize| -> Intent {
@@ -33,7 +33,7 @@ async fn with_bans(number: usize) -> Bot {
     bot
 }
 
-/// Says yes to the end of all bans.
+/// Confirms the un-ban of everything.
 async fn begun(bot: &Bot) -> Element {
     let all = submit(&[("filter", &["address list"])]);
     let ask = bot
@@ -51,7 +51,7 @@ async fn go_on(bot: &Bot, step: &Element, action: &str) -> Element {
     bot.command(ADMIN, &attributes, "").await
 }
 
-/// What is told unasked.
+/// Messages that were sent without a request.
 fn told(bot: &Bot, is_end: bool) -> Vec<String> {
     let (stanzas, _) = bot.notices.due(true, is_end);
     stanzas
@@ -61,7 +61,7 @@ fn told(bot: &Bot, is_end: bool) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_work_answers_how_far_it_is_and_then_what_came_of_it() {
+async fn long_work_reports_progress_and_then_the_result() {
     let bot = with_bans(9_000).await;
     let mut step = begun(&bot).await;
     assert_eq!(step.attr("status"), Some("executing"));
@@ -84,7 +84,7 @@ async fn long_work_answers_how_far_it_is_and_then_what_came_of_it() {
         note(&step)
     );
     assert!(bot.world.engine.read(Ledger::is_empty));
-    // It was seen, and is over.
+    // It was displayed, so it is over.
     bot.pass(3_600);
     assert_eq!(told(&bot, true), Vec::<String>::new());
     let attributes = format!("node='unban' action='next' sessionid='{}'", session(&step));
@@ -95,7 +95,7 @@ async fn long_work_answers_how_far_it_is_and_then_what_came_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_look_again_is_told_once_by_a_message() {
+async fn without_a_refresh_the_result_comes_once_as_a_message() {
     for cancels in [false, true] {
         let bot = with_bans(9_000).await;
         let step = begun(&bot).await;

@@ -1,4 +1,4 @@
-//! The one integration binary: linking the XMPP types once is slow enough.
+//! The only integration test binary, because linking the XMPP types takes long.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod attacks;

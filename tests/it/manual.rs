@@ -1,4 +1,4 @@
-//! `docs/commands.md` is what the program says of itself.
+//! `docs/commands.md` is generated from the program and must be current.
 
 use portcullis::command::manual::commands_md;
 

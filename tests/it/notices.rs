@@ -18,13 +18,13 @@ use crate::support::{FakeServer, START, World};
 
 const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
 
-/// A bot and what it hears.
+/// A bot, and the notifications it receives.
 struct Tower {
     bot: Bot,
     hearing: NotificationFeed,
 }
 
-/// A message of ours.
+/// A message from us.
 struct Notice {
     to: String,
     text: String,
@@ -43,7 +43,7 @@ impl Tower {
         Tower { bot, hearing }
     }
 
-    /// What is said now, the link being up or not.
+    /// Messages that are due now; `can` says whether the link is up.
     fn told(&mut self, can: bool) -> Vec<Notice> {
         let news: Vec<_> = std::iter::from_fn(|| self.hearing.now()).collect();
         let missed: Vec<_> = self.hearing.missed().collect();
@@ -94,7 +94,7 @@ fn only(mut all: Vec<Notice>) -> Notice {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guesser_is_told_with_all_there_is_to_know_and_what_to_do() {
+async fn the_notice_of_a_banned_guesser_has_evidence_and_commands() {
     let mut tower = Tower::new();
     tower.bot.chat(ADMIN, "watch all").await;
     tower.fail("alice@example.org", "203.0.113.7", 5).await;
@@ -115,7 +115,7 @@ async fn a_guesser_is_told_with_all_there_is_to_know_and_what_to_do() {
     assert!(message.has_child("request", "urn:xmpp:receipts"));
     assert!(message.has_child("unstyled", "urn:xmpp:styling:0"));
     assert!(message.has_child("store", "urn:xmpp:hints"));
-    // The next one knows of the first.
+    // The next one refers to the first.
     tower.bot.pass(601);
     tower.fail("alice@example.org", "203.0.113.7", 5).await;
     let all = tower.told(true);
@@ -130,7 +130,7 @@ async fn a_guesser_is_told_with_all_there_is_to_know_and_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_chose_nothing_hears_what_is_important_and_moderators_nothing() {
+async fn by_default_admins_get_important_notices_and_moderators_none() {
     let mut tower = Tower::new();
     tower.fail("alice@example.org", "203.0.113.7", 5).await;
     assert_eq!(tower.told(true).len(), 0, "a single guesser is no news");
@@ -222,7 +222,7 @@ async fn a_storm_is_a_few_notices_and_then_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_told_to_whom_it_cannot_be_told_and_nothing_is_lost_by_that() {
+async fn undeliverable_notices_wait_and_are_not_lost() {
     let mut tower = Tower::new();
     tower.bot.chat(ADMIN, "watch bans quiet 3-5").await;
     tower.fail("a@example.org", "203.0.113.7", 5).await;
@@ -267,7 +267,7 @@ async fn a_mailbox_is_not_filled_and_a_sign_of_life_brings_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
+async fn dry_run_work_records_rights_outages_and_rooms_have_notices() {
     let mut tower = Tower::new();
     tower.bot.chat(ADMIN, "watch all").await;
     let mut policy = Policy::clone(&tower.bot.world.engine.policy());
@@ -323,7 +323,7 @@ async fn dry_run_work_records_rights_outages_and_rooms_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_does_not_get_done_is_told_once_and_so_is_its_end() {
+async fn stuck_work_has_one_notice_and_its_completion_another() {
     let mut tower = Tower::new();
     let server = std::sync::Arc::clone(&tower.bot.world.server);
     server.failures.store(7, Ordering::SeqCst);
@@ -343,7 +343,7 @@ async fn work_that_does_not_get_done_is_told_once_and_so_is_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_told_once_it_is_over() {
+async fn an_outage_has_a_notice_once_it_is_over() {
     let mut tower = Tower::new();
     let stop = tokio_util::sync::CancellationToken::new();
     let watching = tokio::spawn({
@@ -365,15 +365,15 @@ async fn an_outage_is_told_once_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_decided_right_before_the_end_is_told_after_the_start() {
+async fn decisions_just_before_a_stop_have_notices_after_the_start() {
     let tower = Tower::new();
     tower.bot.chat(ADMIN, "ban eve@example.org 1d spam").await;
     let store = std::sync::Arc::clone(&tower.bot.world.store);
-    // All of it was folded and saved: nothing is told again.
+    // Everything was folded and saved, so nothing is sent again.
     let again = World::on(store, FakeServer::new(true), START);
     let mut hearing = again.news.listen().unwrap();
     assert!(hearing.now().is_none());
-    // One that reached the log and nobody: the program was killed.
+    // A decision that reached the log but nobody else, because the program was killed.
     let store = std::sync::Arc::new(portcullis::store::MemoryStore::new());
     let killed = Event::decided(
         EventId([1; 16]),
@@ -412,7 +412,7 @@ async fn a_notice_that_comes_back_is_counted_where_an_admin_looks() {
             "<message type='error' id='{id}' from='{from}' to='bot@gate.example.org'><body>x</body><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
         )
     };
-    // What we never sent, or not to them, is nobody's business.
+    // A receipt for a message that we did not send, or not to this person, is ignored.
     for (from, id) in [("admin@example.org", "other"), ("eve@evil.example", id)] {
         assert!(tower.bot.all(&back(from, id)).await.is_empty());
     }

@@ -1,4 +1,4 @@
-//! The server is looked at now and then, and what does not fit is put right.
+//! Records on the server are compared regularly, and repaired if they differ.
 
 use std::sync::Arc;
 use std::time::Duration;

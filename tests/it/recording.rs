@@ -1,4 +1,4 @@
-//! What the gate weighed, recorded, and rehearsed.
+//! Judged logins and orders, recorded and rehearsed.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{FakeServer, World, policy};
 
-/// A world whose gate is recorded, and the bans it decided, as `rehearse` writes them.
+/// A world that is recorded, and the bans it decided, in the form that `rehearse` prints.
 struct Recorded {
     world: World,
     bans: Vec<Value>,
@@ -86,7 +86,7 @@ impl Recorded {
         ruling
     }
 
-    /// The bans that were decided.
+    /// Stops the world; returns the bans it decided.
     async fn end(self) -> Vec<Value> {
         self.stop.cancel();
         self.recording.await.unwrap();
@@ -123,7 +123,7 @@ fn lift() -> Action {
     })
 }
 
-/// The bans a rehearsal of a recording decides.
+/// The bans that a rehearsal of the recording decides.
 fn rehearsed(recording: &str) -> Vec<Value> {
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     portcullis::rehearse::run(policy(), recording.as_bytes(), &mut out, &mut notes).unwrap();
@@ -142,7 +142,7 @@ fn settings(folder: &Path) -> Settings {
     }
 }
 
-/// All files, oldest first.
+/// Number of files, and their content, oldest first.
 fn all(settings: &Settings) -> (usize, String) {
     let mut text = String::new();
     let mut files = 1;
@@ -184,7 +184,7 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     story.pass(1);
     story.attempt("carol@example.org from 192.0.2.6", 9).await;
 
-    // A moderator's default term is shorter than an admin's, and who it was is not recorded.
+    // A moderator's default term is shorter than an admin's, and the recording does not say who gave the order.
     story
         .order(Role::Moderator, "spam@example.org", ban(None))
         .await;
@@ -243,7 +243,7 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
         forget,
         Ruling::History(HistoryRuling::Forgotten { .. })
     ));
-    // The end of the ban before is written down first.
+    // Wait until the end of the previous ban is recorded.
     tokio::time::sleep(Duration::from_secs(6)).await;
     for _ in 0..6 {
         story.fail("alice@example.org", "203.0.113.7").await;
@@ -254,7 +254,7 @@ async fn a_recorded_story_rehearses_to_the_same_bans() {
     assert!(files > 3, "it was moved on: {files}");
     assert_eq!(rehearsed(&text), bans);
 
-    // The story is one that tells something.
+    // The recording must contain bans by rules, or the test proves nothing.
     let rules: Vec<_> = bans.iter().filter_map(|ban| ban["rule"].as_str()).collect();
     for rule in ["pair-failures", "address-spray"] {
         assert!(rules.contains(&rule), "{rule}: {rules:?}");

@@ -1,4 +1,4 @@
-//! The program's `rehearse`, as scripts use it.
+//! The command `rehearse`, as scripts use it.
 
 use std::fs;
 use std::process::{Command, Output};

@@ -9,7 +9,7 @@ use crate::support::bot::{ADMIN, Bot, MODERATOR, element};
 const NS: &str = "jabber:component:accept";
 const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
 
-/// A message of ours: its id, its text and the lines it offers.
+/// A message of ours: its id, its text and the commands it offers.
 struct Ours {
     id: String,
     text: String,
@@ -29,7 +29,7 @@ fn read(element: &Element) -> Ours {
     }
 }
 
-/// Says something with more beside the body; the one answer.
+/// Sends a message with more elements than a body; returns the only answer.
 async fn say(bot: &Bot, from: &str, id: &str, text: &str, more: &str) -> Ours {
     let message = format!(
         "<message type='chat' id='{id}' from='{from}' to='bot@gate.example.org'><body>{text}</body>{more}</message>"
@@ -42,7 +42,7 @@ async fn reply(bot: &Bot, from: &str, to: &Ours, text: &str) -> String {
     say(bot, from, "r1", text, &more).await.text
 }
 
-/// A guesser is banned; the notice of it.
+/// Lets a rule ban a guesser, and returns the notice about it.
 async fn guesser(bot: &Bot, hearing: &mut NotificationFeed, address: &str) -> Ours {
     for _ in 0..5 {
         let attempt = Attempt {
@@ -75,7 +75,7 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
         text.starts_with("Changed #1 alice@example.org from 203.0.113.7: was until 2026-11-22 04:10 UTC, now until 2026-11-29 04:00 UTC (7 days): guessing again."),
         "{text}"
     );
-    // A duration and no more does what the line under the notice does.
+    // A reply with only a duration does the same as the last line of the notice.
     assert_eq!(notice.quick[2], "extend #1 1w");
     let longer = "Extended #1 alice@example.org from 203.0.113.7: was until 2026-11-29 04:00 UTC, now until 2026-12-06 04:00 UTC (14 days): guessing again.";
     let text = reply(&bot, ADMIN, &notice, "1 week").await;
@@ -101,7 +101,7 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
         text.contains("cannot be exempt"),
         "the same rules as always: {text}"
     );
-    // Whom the line names counts before the message it replies to.
+    // A subject in the line takes precedence over the message that is replied to.
     let text = reply(&bot, ADMIN, &notice, "ban eve@example.org 1d").await;
     assert!(text.starts_with("Banned #3 eve@example.org"), "{text}");
     let text = reply(&bot, ADMIN, &notice, "3").await;
@@ -109,7 +109,7 @@ async fn a_reply_to_a_notice_acts_on_its_subject() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_to_an_answer_acts_on_what_it_was_about() {
+async fn a_reply_to_an_answer_acts_on_its_subject() {
     let bot = Bot::new();
     let banned = say(&bot, ADMIN, "m1", "ban eve@example.org 1d spam", "").await;
     assert!(banned.text.starts_with("Banned #1"), "{}", banned.text);
@@ -126,7 +126,7 @@ async fn a_reply_to_an_answer_acts_on_what_it_was_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_to_what_was_said_to_somebody_else_or_never_names_nobody() {
+async fn a_reply_to_a_message_for_somebody_else_or_to_none_has_no_subject() {
     let bot = Bot::new();
     let banned = say(&bot, ADMIN, "m1", "ban eve@example.org 1d spam", "").await;
     let text = reply(&bot, MODERATOR, &banned, "unban").await;
@@ -166,7 +166,7 @@ async fn a_quote_is_enough_where_it_is_clear() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_did_nothing_can_be_corrected_and_what_was_done_cannot() {
+async fn only_a_line_without_effect_can_be_corrected() {
     let bot = Bot::new();
     let banned = say(&bot, ADMIN, "m0", "ban eve@example.org 1d spam", "").await;
     let corrects = |id: &str| format!("<replace xmlns='urn:xmpp:message-correct:0' id='{id}'/>");
@@ -184,7 +184,7 @@ async fn what_did_nothing_can_be_corrected_and_what_was_done_cannot() {
         .await
         .text;
     assert!(text.contains("does not run again"), "{text}");
-    // A question: nothing is done yet, and its yes goes with it.
+    // A question: nothing is done yet, and the correction drops it, so its yes has no effect.
     let asked = say(&bot, ADMIN, "m5", "ban 10.0.0.0/8 1d", "").await;
     assert_eq!(asked.quick, ["yes", "no"]);
     let text = say(&bot, ADMIN, "m6", "ban 10.9.9.0/24 1d", &corrects("m5"))
@@ -193,7 +193,7 @@ async fn what_did_nothing_can_be_corrected_and_what_was_done_cannot() {
     assert!(text.starts_with("Banned #2 10.9.9.0/24"), "{text}");
     let text = say(&bot, ADMIN, "m7", "yes", "").await.text;
     assert!(text.contains("There is nothing to say yes to"), "{text}");
-    // Refused by the rules: nothing was done either.
+    // Refused by the rules, so nothing was done either.
     let text = say(&bot, MODERATOR, "n1", "ban bob@example.org 99d", "")
         .await
         .text;

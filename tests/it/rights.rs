@@ -58,7 +58,7 @@ async fn the_list_of_commands_and_their_execution_agree_for_every_role() {
                 let wanted = if may { "" } else { "forbidden" };
                 assert_eq!(fault, wanted, "{} for a {role}", spec.name);
             }
-            // A stranger got the one sentence for strangers already.
+            // A stranger already got the sentence for strangers.
             let said = bot.chat(SOMEBODY, spec.name).await;
             let forbidden = format!(
                 "You need the role {} for that. Nothing was done.",
@@ -80,7 +80,7 @@ async fn the_list_of_commands_and_their_execution_agree_for_every_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_limited_to_hosts_acts_on_nobody_else_by_any_command() {
+async fn a_role_limited_to_hosts_covers_only_their_accounts_in_every_command() {
     for role in [Role::Viewer, Role::Moderator, Role::Admin] {
         let bot = bot(Rights::on(role, ["a.example"]));
         bot.chat(ROOT, "ban 203.0.113.7 1d secret").await;
@@ -128,7 +128,7 @@ async fn whoever_is_limited_to_hosts_acts_on_nobody_else_by_any_command() {
                 assert_eq!(again.attr("status"), Some("executing"), "{name}");
                 assert!(note(&again).contains(&why), "{}", note(&again));
             }
-            // Their own host's accounts are theirs.
+            // They may act on accounts of their own hosts.
             bot.pass(11);
             let said = bot.chat(SOMEBODY, &format!("{name} z@a.example")).await;
             assert!(!said.contains("needs the role"), "{name}: {said}");
@@ -162,7 +162,7 @@ async fn what_somebody_limited_to_hosts_counts_by_hand_counts_toward_no_address(
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_show_what_is_about_ones_hosts() {
+async fn lists_show_only_the_hosts_of_a_limited_role() {
     let bot = bot(Rights::on(Role::Viewer, ["a.example"]));
     for line in [
         "ban x@a.example 1d here",
@@ -204,7 +204,7 @@ async fn lists_show_what_is_about_ones_hosts() {
         said.contains("Bans in force: 1 account, 0 addresses, 0 networks, 1 pair"),
         "{said}"
     );
-    // Who may not log in is told why, as the user is; what else is there is for others.
+    // They read why the account may not log in, as the user would; the address is not their concern.
     let said = bot.chat(SOMEBODY, "check y@a.example 203.0.113.7").await;
     assert!(said.contains("203.0.113.7 is banned: #3"), "{said}");
     let said = bot.chat(SOMEBODY, "show x@a.example").await;
@@ -212,7 +212,7 @@ async fn lists_show_what_is_about_ones_hosts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_is_told_who_holds_which_role_and_nobody_else_is() {
+async fn only_admins_see_who_holds_which_role() {
     let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
     let granted = |limited: Rights| {
         Roles::new([
@@ -250,7 +250,7 @@ async fn an_admin_is_told_who_holds_which_role_and_nobody_else_is() {
         told.contains("A viewer may") && !told.contains("root@"),
         "{told}"
     );
-    // Of other hosts than theirs, admins of some hosts hear nothing. Roles that are read again are the ones told.
+    // Admins of some hosts get no notices about other hosts. After a reload the new roles count.
     bot.bot
         .set_roles(granted(Rights::on(Role::Admin, ["a.example"])));
     let told = bot.chat(SOMEBODY, "policy").await;

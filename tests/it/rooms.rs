@@ -26,7 +26,7 @@ const NS_MUC: &str = "http://jabber.org/protocol/muc";
 const NS_USER: &str = "http://jabber.org/protocol/muc#user";
 const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-/// The bot with one room and the server that has it.
+/// The bot with one room, and the server with that room.
 struct Stage {
     world: World,
     bot: Arc<Bot>,
@@ -52,7 +52,7 @@ fn ops(audit: bool) -> Settings {
 }
 
 impl Stage {
-    /// Up to the moment when the room was asked what it is.
+    /// Runs until the bot asks the room for its features.
     async fn new(rooms: Vec<Settings>) -> Stage {
         let (mut server, dial) = Scripted::pipes();
         let (link, wire, mut incoming) = Link::over(settings(), dial);
@@ -99,7 +99,7 @@ impl Stage {
         }
     }
 
-    /// The next stanza to a room. The bot's clock goes with the paused one while we wait.
+    /// The next stanza to a room. The bot's clock advances with the paused one meanwhile.
     async fn hear(&mut self) -> Element {
         loop {
             let heard = timeout(Duration::from_millis(500), self.peer.element()).await;
@@ -126,13 +126,13 @@ impl Stage {
         }
     }
 
-    /// Nothing more comes for a while.
+    /// Asserts that nothing arrives for a while.
     async fn quiet(&mut self) {
         let heard = timeout(Duration::from_secs(1), self.peer.element()).await;
         assert!(heard.is_err(), "{heard:?}");
     }
 
-    /// The question what the room is, answered.
+    /// Answers the request for the room's features.
     async fn looked_at(&mut self, features: &[&str]) {
         let asked = self.hear().await;
         assert!(asked.has_child("query", NS_INFO), "{asked:?}");
@@ -149,7 +149,7 @@ impl Stage {
         self.peer.say(&answer).await;
     }
 
-    /// The presence that enters; the nick it asks for.
+    /// Waits for the presence that enters the room; returns the nick.
     async fn knocks(&mut self) -> String {
         let presence = self.hear().await;
         assert_eq!(presence.name(), "presence", "{presence:?}");
@@ -191,7 +191,7 @@ impl Stage {
         self.presence(nick, "", &x).await;
     }
 
-    /// A room with an admin by configuration, an owner, a member, a stranger and somebody who hides.
+    /// A room with an admin by configuration, an owner, a member, a stranger and an occupant with a hidden JID.
     async fn inside(audit: bool) -> Stage {
         let mut stage = Stage::new(vec![ops(audit)]).await;
         stage.looked_at(&["muc_membersonly"]).await;
@@ -220,7 +220,7 @@ impl Stage {
         self.peer.say(&stanza).await;
     }
 
-    /// The text of the next message: to whom, of which type.
+    /// Receiver, type and text of the next message.
     async fn told(&mut self) -> (String, String, String) {
         let message = self.hear().await;
         assert_eq!(message.name(), "message", "{message:?}");
@@ -235,7 +235,7 @@ impl Stage {
         (attr("type"), attr("to"), body.text())
     }
 
-    /// What the room is told.
+    /// The text of the next message to the room.
     async fn room_told(&mut self) -> String {
         let (type_, to, text) = self.told().await;
         assert_eq!((type_.as_str(), to.as_str()), ("groupchat", ROOM));
@@ -283,7 +283,7 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
         text.starts_with("Olaf: Un-banned #1 spam@example.org"),
         "{text}"
     );
-    // A member may look, and is told what is missing for more.
+    // A member may look, and learns which role more would need.
     stage.says("Mia", "groupchat", "@portcullis list").await;
     let text = stage.room_told().await;
     assert!(text.starts_with("Mia: No bans in force"), "{text}");
@@ -295,7 +295,7 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
         text.starts_with("Mia: ") && text.contains("Nothing was done"),
         "{text}"
     );
-    // The log has who it really was, and as whom they spoke.
+    // The history names the real person and the occupant.
     stage.says("Ada", "chat", "show spam@example.org").await;
     let (type_, to, text) = stage.told().await;
     assert_eq!((type_.as_str(), to), ("chat", format!("{ROOM}/Ada")));
@@ -307,7 +307,7 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
         text.contains("by olaf@elsewhere.example/x (room ops@conference.example.org/Olaf)"),
         "{text}"
     );
-    // Who has a role by the room, for those who ask who may ban here.
+    // `policy` lists who has a role through the room.
     stage.says("Ada", "chat", "policy").await;
     let (_, _, text) = stage.told().await;
     assert!(text.contains("Moderators: mod@example.org\n"), "{text}");
@@ -321,7 +321,7 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
 #[tokio::test(start_paused = true)]
 async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
     let mut stage = Stage::inside(false).await;
-    // Behind nothing it is for whichever bot turns pages here.
+    // Without a list before it, `!next` may be meant for another bot.
     stage.says("Ada", "groupchat", "!next").await;
     for names in [
         ["a1", "a2", "a3", "a4"],
@@ -381,7 +381,7 @@ async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
     stage.says("Ada", "chat", "list").await;
     let (_, _, text) = stage.told().await;
     assert!(text.ends_with("\nMore: next, or list 2"), "{text}");
-    // The way to all of them, in private because it is long, is for that place.
+    // The long answer is sent in private; the commands in it have the form for that place.
     stage.says("Ada", "groupchat", "!help").await;
     let text = stage.room_told().await;
     assert!(text.starts_with("Ada: !ban SUBJECT"), "{text}");
@@ -390,7 +390,7 @@ async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_is_told_so_once_and_talk_is_left_alone() {
+async fn a_missing_role_is_reported_once_and_other_talk_is_ignored() {
     let mut stage = Stage::inside(false).await;
     for text in [
         "ban spam@example.org",
@@ -429,7 +429,7 @@ async fn who_may_not_is_told_so_once_and_talk_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_who_was_asked_can_say_yes_and_only_there() {
+async fn only_the_person_who_was_asked_can_say_yes_and_only_there() {
     let mut stage = Stage::inside(false).await;
     stage
         .says("Ada", "groupchat", "portcullis: ban 198.51.0.0/16 1h")
@@ -448,7 +448,7 @@ async fn only_who_was_asked_can_say_yes_and_only_there() {
     stage.says("Ada", "groupchat", "yes").await;
     let text = stage.room_told().await;
     assert!(text.starts_with("Ada: Banned #1 198.51.0.0/16"), "{text}");
-    // Asked in the room, a yes in private is none.
+    // A yes in private does not answer a question asked in the room.
     stage
         .says("Ada", "groupchat", "portcullis: ban 198.52.0.0/16 1h")
         .await;
@@ -477,7 +477,7 @@ async fn a_correction_runs_only_when_the_first_line_did_nothing() {
     stage.peer.say(&corrected("m1")).await;
     let text = stage.room_told().await;
     assert!(text.contains("corrected"), "{text}");
-    // A line that was said to others is not run by making it one to us.
+    // A line that was addressed to others is not run when a correction addresses it to us.
     stage.says("Ada", "groupchat", "ban bob@example.org").await;
     stage.quiet().await;
     let aimed = corrected("m2").replace("spam@", "bob@");
@@ -531,7 +531,7 @@ async fn a_wall_is_sent_to_the_asker_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_elsewhere_is_told_where_that_is_wanted() {
+async fn changes_made_elsewhere_are_reported_to_audit_rooms() {
     let mut stage = Stage::inside(true).await;
     let chat = format!(
         "<message from='mod@example.org/phone' to='bot@{DOMAIN}' type='chat'><body>ban spam@example.org 1d spam</body></message>"
@@ -552,7 +552,7 @@ async fn what_is_done_elsewhere_is_told_where_that_is_wanted() {
         "{}",
         told.2
     );
-    // Looking changes nothing, and what is done here is seen here.
+    // Commands that only look are not reported, and neither are those given in this room.
     stage
         .peer
         .say(&chat.replace("ban spam@example.org 1d spam", "list"))
@@ -561,7 +561,7 @@ async fn what_is_done_elsewhere_is_told_where_that_is_wanted() {
     stage.says("Ada", "groupchat", "!unban #1").await;
     assert!(stage.room_told().await.starts_with("Ada: Un-banned #1"));
     stage.quiet().await;
-    // A private message in the same room is not seen by the others.
+    // The others in the room do not see a private message, so it is reported.
     stage
         .says("Ada", "chat", "ban spam@example.org 1d again")
         .await;
@@ -645,7 +645,7 @@ async fn a_silent_loss_is_found_and_a_new_link_enters_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_stands_in_the_status_and_other_settings_take_hold_at_once() {
+async fn status_shows_why_a_room_refuses_and_new_settings_apply_at_once() {
     let mut stage = Stage::new(vec![ops(false)]).await;
     stage.looked_at(&["muc_membersonly"]).await;
     stage.knocks().await;
@@ -659,7 +659,7 @@ async fn a_refusal_stands_in_the_status_and_other_settings_take_hold_at_once() {
     let (_, _, text) = stage.told().await;
     assert!(text.contains("I cannot enter 1 room"), "{text}");
     assert!(text.contains("NOT IN ROOM ops@conference.example.org: It is for members only; make this component's bot a member of it. Next try in"), "{text}");
-    // Another room in its place: the old one is forgotten, the new one is entered at once.
+    // Another room replaces it: the bot leaves the old one and enters the new one at once.
     let mut other = ops(false);
     other.room = BareJid::new("desk@conference.example.org").unwrap();
     stage.bot.rooms().configure(vec![other]);
@@ -698,7 +698,7 @@ async fn rooms_are_left_when_the_program_stops_or_they_are_configured_no_more() 
 #[tokio::test(start_paused = true)]
 async fn a_person_of_the_same_name_outside_of_the_room_has_not_its_rights() {
     let mut stage = Stage::inside(false).await;
-    // The room's owner, one to one: a stranger.
+    // The room's owner is a stranger in a direct chat.
     let chat = format!(
         "<message from='olaf@elsewhere.example/x' to='bot@{DOMAIN}' type='chat'><body>list</body></message>"
     );
@@ -708,7 +708,7 @@ async fn a_person_of_the_same_name_outside_of_the_room_has_not_its_rights() {
         text.contains("takes orders from the server's admins only"),
         "{text}"
     );
-    // A command of the forms through the room: the room is nobody.
+    // A form submitted through the room: the room itself has no role.
     stage.peer.say(&format!(
         "<iq type='set' id='f1' from='{ROOM}/Olaf' to='{ME}'><command xmlns='http://jabber.org/protocol/commands' node='list'/></iq>"
     )).await;

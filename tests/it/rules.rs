@@ -1,4 +1,4 @@
-//! Laws of counting, growth and memory that hold whatever happens; and what orders do to them.
+//! Properties of counting, growth and memory that hold for any sequence of steps, and the effect of orders on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::support::lab::{Lab, Seen, account, policy};
 
-/// Any table of rules, short enough for things to happen.
+/// Any rule, with limits small enough to be reached.
 fn any_rule() -> impl Strategy<Value = Rule> {
     let what = prop_oneof![
         Just((RuleKey::Address, Counts::Failures)),
@@ -69,7 +69,7 @@ enum Step {
     Login(u8, u8, bool),
     ByHand(u8, u32),
     Forget(u8),
-    /// Whom, and for how many seconds.
+    /// Exempts a subject, for a number of seconds or forever.
     Allow(u8, Option<u64>),
     Unallow(u8),
     Lift(u8),
@@ -121,7 +121,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn rules(mut table: Vec<Rule>) -> Rules {
     for (number, rule) in table.iter_mut().enumerate() {
-        // Names are unique, as the configuration sees to it.
+        // Names are unique; the configuration enforces it.
         rule.name = format!("{}-{number}", rule.name);
     }
     Rules {
@@ -245,7 +245,7 @@ proptest! {
                     prop_assert!(!ban.subject.place().is_some_and(|net| net.contains(&exempt)), "{}", ban.subject);
                 }
             }
-            // Those of `allow` that come and go: no rule bans what is exempt at that moment.
+            // Exemptions by `allow` come and go; no rule bans a subject that is exempt at that moment.
             for event in &lab.log[seen..] {
                 let Change::Ban(BanChange::ImposedByRule { .. }) = event.change else { continue };
                 let hit = lab.ledger.exemption(&event.subject, lab.now);
@@ -273,7 +273,7 @@ proptest! {
             growth: Some(growth.clone()),
             dry_run: false,
         };
-        // fail2ban's multipliers may be below 1, and then the second ban is shorter than the first.
+        // fail2ban's multipliers may be below 1; then the second ban is shorter than the first.
         let below_one = growth.multipliers.get(1).or(growth.multipliers.last()).is_some_and(|step| {
             step.0.saturating_mul(growth.factor.0) < 1_000_000
         });
@@ -315,8 +315,8 @@ proptest! {
         }
     }
 
-    /// What everybody else does, wherever and to whomever, with any rules: who logged in from
-    /// home before still gets in there. (Only people's bans and their own failures stop that.)
+    /// Whatever strangers do, under any rules, an account still gets in from its trusted source. (Only bans by people
+    /// and failures of the pair itself stop it.)
     #[test]
     fn an_owner_who_is_known_is_never_locked_out_by_strangers(
         table in proptest::collection::vec(any_rule(), 1..5),
@@ -335,8 +335,8 @@ proptest! {
         }
     }
 
-    /// As long as the clock goes on: a failure of the future is one of now when it is looked at,
-    /// and a restart looks at all of them.
+    /// Assumes a clock that never goes back: a failure from the future counts as one from now when it is read, and a
+    /// restart reads all of them.
     #[test]
     fn a_replayed_log_and_restored_counters_say_the_same(steps in steps(), more in steps()) {
         let goes_on = |step: &&Step| !matches!(step, Step::Back(_));
@@ -383,7 +383,7 @@ fn memory_stays_under_its_bound_whatever_comes_and_a_flood_lifts_no_ban() {
     for _ in 0..5 {
         lab.login("alice", "203.0.113.7", false);
     }
-    // Four failures of the fifth that bans: dangerous, so it stays through the flood.
+    // Four of the five failures that ban: close to the limit, so the row survives the flood.
     for _ in 0..4 {
         lab.login("bob", "203.0.113.8", false);
     }
@@ -449,7 +449,7 @@ fn an_attempt_by_hand_has_all_the_consequences() {
         by_hand(&mut lab, "203.0.113.7", 1),
         Ruling::Ban(BanRuling::Already(_))
     ));
-    // Growth, known-bad weight: 3 are enough now.
+    // The known-bad weight: 3 failures are enough now.
     lab.now = ban.until.unwrap();
     let Ruling::Ban(BanRuling::Banned(ban)) = by_hand(&mut lab, "203.0.113.7", 3) else {
         panic!()
@@ -474,7 +474,7 @@ fn an_attempt_by_hand_has_all_the_consequences() {
 }
 
 #[test]
-fn allow_lifts_what_it_covers_and_says_so_and_unallow_takes_it_back() {
+fn allow_lifts_covered_bans_and_unallow_ends_the_exemption() {
     let mut lab = Lab::new();
     by_hand(&mut lab, "203.0.113.7", 5);
     by_hand(&mut lab, "203.0.114.7", 5);
@@ -627,7 +627,7 @@ fn a_clock_that_was_wrong_for_a_while_is_harmless() {
         lab.login("alice", "203.0.113.7", false),
         Seen::Refused(By::Pair)
     );
-    // A report that comes late counts at its own time; one so old that its ban is over, not at all.
+    // A late report counts at its own time. One from before the end of the last ban does not count.
     let mut late = Lab::new();
     let then = late.now;
     late.pass(3 * 3_600_000);

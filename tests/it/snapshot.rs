@@ -1,4 +1,4 @@
-//! A snapshot and what the log has behind it come to the ledger that the whole log comes to.
+//! A snapshot plus the log behind it gives the same ledger as the whole log.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use proptest::prelude::*;
 
 use crate::support::{FakeServer, START, World};
 
-/// One event: whom it is about, what it changes, how far behind its version it was decided, and
-/// how many pieces of the snapshot are taken after it.
+/// One event: its subject, its change, how far behind the current version it was decided, and how many pieces of the
+/// snapshot are taken after it.
 type Step = (usize, u8, bool, u8);
 
 const SUBJECTS: [&str; 12] = [
@@ -72,7 +72,7 @@ fn change(kind: u8, at: i64) -> Change {
     }
 }
 
-/// A new kind of change must be in the story above too.
+/// A new kind of change must be added to the steps above, too.
 fn every(change: &Change) -> Change {
     match change {
         Change::Ban(BanChange::Imposed { .. })
@@ -126,12 +126,12 @@ fn replayed(log: &impl Replica) -> Ledger {
     ledger
 }
 
-/// A world that begins anew on what another one left.
+/// Starts a new world on the store of another one.
 fn again(store: &Arc<MemoryStore>) -> World {
     World::on(Arc::clone(store), FakeServer::new(false), START)
 }
 
-/// Whether a world holds what its log says.
+/// Whether the world's ledger equals a fold of its log.
 fn is_whole(world: &World) -> bool {
     let truth = replayed(&*world.store);
     world.engine.read(|ledger| *ledger == truth)
@@ -144,7 +144,7 @@ async fn story(world: &World, names: std::ops::Range<usize>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_takes_the_snapshot_and_what_the_log_has_behind_it() {
+async fn a_start_reads_the_snapshot_and_the_log_behind_it() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..5).await;
     assert_eq!(world.snapshotter.take().unwrap(), Seq(5));
@@ -189,7 +189,7 @@ async fn a_snapshot_ahead_of_the_unfinished_work_is_left_aside() {
     let world = World::new(FakeServer::new(false));
     story(&world, 0..3).await;
     world.snapshotter.take().unwrap();
-    // As a crash leaves it that took the last seconds of the outbox.
+    // As after a crash that lost the last seconds of the outbox.
     let crashed = Arc::new(MemoryStore::new());
     let log = world.store.read(Seq(1), 10).unwrap();
     for entry in log {
@@ -240,7 +240,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn it_is_what_a_full_replay_gives(
+    fn a_snapshot_equals_a_full_replay(
         before in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..1_u8), 0..60),
         during in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..4_u8), 0..40),
         behind in proptest::collection::vec((0..12usize, any::<u8>(), proptest::bool::weighted(0.1), 0..1_u8), 0..40),
@@ -282,7 +282,7 @@ proptest! {
         }
         prop_assert_eq!(&restored, &ledger);
         prop_assert_eq!(&restored, &replayed);
-        // Also where it does not show in a comparison: in the order of subjects.
+        // The order of subjects must be equal, too, although a comparison does not see it.
         let bytes = |ledger: &mut Ledger| {
             let taking = ledger.begin_snapshot(1);
             ledger.end_snapshot(taking).seal(Chain::default())

@@ -1,5 +1,4 @@
-//! One contract, held by every store; then what only a disk can do to a store: kill -9, a full
-//! disk, two programs, rot.
+//! One contract for every store; then the failures that only a disk has: kill -9, a full disk, two programs, bit rot.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -60,7 +59,7 @@ fn event(number: u64) -> Event {
     )
     .with_personal(Personal {
         key: 0,
-        // Some have a personal part, some do not.
+        // Some events have a personal part, some do not.
         note: number.is_multiple_of(3).then(|| format!("note {number}")),
         evidence: None,
     })
@@ -85,7 +84,7 @@ fn task(name: &str, tries: u32) -> Task {
     }
 }
 
-/// All entries, their places and links looked at once more, without the store's help.
+/// All entries; checks their positions and hashes again without the store's help.
 fn all(log: &(impl Replica + ?Sized)) -> Vec<Event> {
     let entries = log.read(Seq(1), usize::MAX).unwrap();
     let mut chain = Chain::default();
@@ -142,7 +141,7 @@ fn appends_at_the_same_time_keep_their_events_together() {
 }
 
 #[test]
-fn whoever_follows_the_head_finds_what_was_appended() {
+fn appended_entries_can_be_read_as_soon_as_the_head_moves() {
     on_each(|store| {
         let mut head = store.head();
         assert!(!head.has_changed().unwrap());
@@ -254,13 +253,13 @@ fn an_event_too_large_to_store_costs_nobody_else() {
 }
 
 #[test]
-fn more_appends_than_may_wait_are_told_to_come_again() {
+fn too_many_waiting_appends_are_answered_busy() {
     let slow = MemoryStore::new();
     slow.delay_appends(Some(Duration::from_millis(1)));
     let folder = tempfile::tempdir().unwrap();
     let stores: [&dyn Both; 2] = [&slow, &Store::open(folder.path()).unwrap()];
     for store in stores {
-        // Polled in one go; a store on a disk may have written some before the last one comes.
+        // Polled at once; a store on disk may have written some before the last one arrives.
         let many = APPENDS_WAITING as u64 * 8;
         let answers = wait(join_all((0..many).map(|n| append(store, events(n..n + 1)))));
         let done = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -387,10 +386,10 @@ fn a_folder_that_cannot_be_used_is_named() {
     );
 }
 
-/// Where the child finds its store: the same test, started again in a process of its own.
+/// Environment variable with the path of the store for the child: this test, started again in another process.
 const CHILD: &str = "PORTCULLIS_TEST_STORE";
 
-/// Starts `test` of this binary again, by way of `shell`, which has it as `"$@"`.
+/// Starts `test` of this binary again through `shell`, which receives it as `"$@"`.
 fn again(shell: &str, test: &str, store: &Path) -> Command {
     let mut command = Command::new("sh");
     command
@@ -403,7 +402,7 @@ fn again(shell: &str, test: &str, store: &Path) -> Command {
     command
 }
 
-/// Tells a number to the parent. On a line of its own: the test harness writes there too.
+/// Reports a number to the parent, on its own line, because the test harness writes there too.
 fn tell(word: &str, number: u64) {
     println!("\n{word} {number}");
 }
@@ -438,7 +437,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn() {
         }
         assert!(acknowledged >= enough, "the child ended by itself");
         child.kill().unwrap();
-        // What it had said before it died counts too.
+        // Numbers that were reported just before the child died count too.
         for line in lines.map_while(Result::ok) {
             acknowledged = told(&line, "done")
                 .unwrap_or(acknowledged)
@@ -458,7 +457,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn() {
     }
 }
 
-/// Eight appends of three events are always under way.
+/// Keeps eight appends of three events in flight.
 fn append_until_killed(path: &Path) -> ! {
     let store = Arc::new(Store::open(path).unwrap());
     let start = store.head().borrow().0;
@@ -470,7 +469,7 @@ fn append_until_killed(path: &Path) -> ! {
                 for round in 0.. {
                     let first = start + (round * 8 + lane) * 3;
                     let seq = append(&*store, events(first..first + 3)).await.unwrap();
-                    // Everything before an acknowledged place is acknowledged or as durable.
+                    // Everything before an acknowledged position is acknowledged, or as durable.
                     tell("done", seq.0);
                     store.save(seq, &[task("a@b.example", 1)], &[]).unwrap();
                 }
@@ -481,15 +480,15 @@ fn append_until_killed(path: &Path) -> ! {
     unreachable!("the parent kills it")
 }
 
-/// The limit of a file's size stands in for a full disk.
+/// A limit on the file size simulates a full disk.
 #[test]
-fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
+fn a_full_disk_loses_only_unacknowledged_appends_and_recovers() {
     let Some(path) = std::env::var_os(CHILD) else {
         let folder = tempfile::tempdir().unwrap();
-        // 4096 blocks of 512 bytes; ignored, the signal becomes an error of the write.
+        // 4096 blocks of 512 bytes. With SIGXFSZ ignored, the write fails instead.
         let output = again(
             "trap '' XFSZ; ulimit -S -f 4096; exec \"$@\"",
-            "store::a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself",
+            "store::a_full_disk_loses_only_unacknowledged_appends_and_recovers",
             folder.path(),
         )
         .stderr(Stdio::piped())
@@ -523,7 +522,7 @@ fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
         "{fault}"
     );
     assert_eq!(store.head().borrow().0, kept.len() as u64);
-    // Each time it is opened again there may be a little room.
+    // Each time it is opened again there may be a little space.
     for _ in 0..5 {
         let new = events(number..number + 100);
         number += 100;
@@ -548,7 +547,7 @@ fn a_full_disk_costs_only_what_was_not_acknowledged_and_ends_by_itself() {
     tell("done", kept.len() as u64);
 }
 
-/// Overwrites the last place where `needle` is in the engine's file.
+/// Overwrites the last occurrence of `needle` in the engine's file.
 fn spoil(folder: &Path, needle: &[u8], with: &[u8]) {
     let path = folder.join("sled/db");
     let mut bytes = fs::read(&path).unwrap();
@@ -568,7 +567,7 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
         wait(append(&store, events(number..number + 1))).unwrap();
     }
     drop(store);
-    // sled takes this for a write that was never finished, and forgets what follows it.
+    // sled treats this as an unfinished write and drops everything after it.
     spoil(folder.path(), b"spam15", b"SPAM15");
     let before = fs::read(folder.path().join("head")).unwrap();
     let fault = Store::open(folder.path()).unwrap_err();
@@ -577,7 +576,7 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
     assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
     assert!(said.contains("entry 20 had been acknowledged"), "{said}");
     assert_eq!(fs::read(folder.path().join("head")).unwrap(), before);
-    // The way out that the message names.
+    // The remedy that the message names.
     fs::remove_file(folder.path().join("head")).unwrap();
     let store = Store::open(folder.path()).unwrap();
     let left = all(&store).len() as u64;
@@ -621,7 +620,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_store_on_a_disk_does_what_one_in_memory_does(steps in proptest::collection::vec(step(), 1..40)) {
+    fn a_store_on_disk_behaves_like_one_in_memory(steps in proptest::collection::vec(step(), 1..40)) {
         let folder = tempfile::tempdir().unwrap();
         let memory = MemoryStore::new();
         let mut disk = Store::open(folder.path()).unwrap();

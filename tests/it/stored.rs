@@ -1,7 +1,7 @@
-//! Stores as earlier versions wrote them: byte for byte kept in `stored/`, opened by the program of today.
+//! Stores written by earlier versions, kept byte for byte in `stored/` and opened by the current program.
 //!
-//! `store-1` was written at 8b68ef4: 17 events of versions 1 to 3 with notes and evidence, two tasks, counters with one part
-//! behind them, and a snapshot of the ledger up to event 15.
+//! `store-1` was written at 8b68ef4: 17 events of versions 1 to 3 with notes and evidence, two tasks, counters with
+//! one part behind them, and a snapshot of the ledger up to event 15.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -16,7 +16,7 @@ use portcullis::store::Store;
 
 const START: i64 = 1_795_320_000_000;
 
-/// A copy of a kept store: opening one changes it.
+/// A copy of a kept store, because opening a store changes it.
 fn copy(name: &str) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,4 +1,4 @@
-//! `watch`: who is notified of what, and that subscriptions outlive the program.
+//! `watch`: who receives which notifications, and that subscriptions survive a restart.
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, note, submit};
 
@@ -56,7 +56,7 @@ async fn a_wish_is_an_event_and_shows_in_the_history() {
         text.contains("hears nothing by admin@example.org"),
         "{text}"
     );
-    // Folded anew, as after a restart.
+    // Folded again, as after a restart.
     let again = crate::support::World::on(
         std::sync::Arc::clone(&bot.world.store),
         std::sync::Arc::clone(&bot.world.server),

@@ -1,4 +1,4 @@
-//! The local socket, and the program at its other end.
+//! The local socket, and the command line program that uses it.
 
 use std::fs;
 use std::io::Write;
@@ -21,7 +21,7 @@ use xmpp_parsers::jid::BareJid;
 
 use crate::support::bot::{ADMIN, Bot};
 
-/// A store's folder with a portcullis behind its socket, and the configuration that leads there.
+/// The folder of a store with a portcullis behind its socket, and the configuration that names it.
 struct House {
     folder: TempDir,
     bot: Bot,
@@ -66,7 +66,7 @@ impl House {
         BufReader::new(UnixStream::connect(path).await.unwrap())
     }
 
-    /// The program, run to its end with this on standard input.
+    /// Runs the program to its end with this standard input.
     async fn run_with(&self, args: &[&str], input: &str) -> Told {
         let mut command = program(self.folder.path(), args);
         let input = input.to_owned();
@@ -195,7 +195,7 @@ async fn the_socket_is_for_its_owner_alone_and_goes_with_the_program() {
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let mut idle = house.stream().await;
-    // Once it has an answer it is let in, and not only waiting to be.
+    // An answer proves that this client was admitted, not only queued.
     idle.write_all(b"{\"v\":1,\"standing\":{}}\n")
         .await
         .unwrap();
@@ -209,7 +209,7 @@ async fn the_socket_is_for_its_owner_alone_and_goes_with_the_program() {
 }
 
 #[tokio::test]
-async fn only_so_many_are_connected_at_once_and_the_others_are_told() {
+async fn a_bounded_number_of_clients_is_connected_and_the_others_are_refused() {
     let house = House::new();
     let mut open = Vec::new();
     let told = loop {
@@ -239,7 +239,7 @@ async fn only_so_many_are_connected_at_once_and_the_others_are_told() {
 #[tokio::test]
 async fn long_work_says_that_it_goes_on() {
     let house = House::new();
-    // The server never answers: the command waits two seconds for it before it says "not yet".
+    // The server never answers: the command waits two seconds before it says "not yet".
     house.bot.world.server.hold();
     let mut client = house.client().await;
     let mut beats = 0;

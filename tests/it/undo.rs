@@ -1,4 +1,4 @@
-//! Undo, extend, note and kick, by form and by chat line: what is said, what is the case afterwards.
+//! Undo, extend, note and kick, by form and by chat line: the answers, and the state afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::{FakeServer, World};
 
 const OTHER: &str = "other@example.org/desk";
 
-/// Two admins and a moderator.
+/// A bot with two admins and a moderator.
 fn bot() -> Bot {
     let bot = Bot::new();
     bot.bot.set_roles(three());
@@ -39,7 +39,7 @@ fn says(text: &str, parts: &[&str]) {
     }
 }
 
-/// All that the ledger knows of a subject, but for the version and the trail.
+/// Everything the ledger holds about a subject, except the version and the trail.
 fn known(bot: &Bot, subject: &str) -> String {
     let subject = Subject::parse(subject).unwrap();
     let now = bot.world.engine.now();
@@ -68,7 +68,7 @@ fn known(bot: &Bot, subject: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_change_is_undone_to_exactly_what_was_before_and_undone_again() {
+async fn each_change_can_be_undone_exactly_and_the_undo_undone() {
     let bot = bot();
     bot.chat(ADMIN, "note x@example.org seen before").await;
     let mut before = known(&bot, "x@example.org");
@@ -92,7 +92,7 @@ async fn each_change_is_undone_to_exactly_what_was_before_and_undone_again() {
         assert!(text.starts_with("Undone: "), "{line}: {text}");
         assert_eq!(known(&bot, "x@example.org"), before, "{line}");
         bot.pass(1);
-        // The undo is undone in its turn, by whoever did it last.
+        // The undo can be undone by the person who made it.
         let text = bot.chat(ADMIN, "undo").await;
         says(&text, &["Undone: undo "]);
         assert_eq!(known(&bot, "x@example.org"), after, "{line}");
@@ -102,7 +102,7 @@ async fn each_change_is_undone_to_exactly_what_was_before_and_undone_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_says_what_was_undone_and_how_things_are() {
+async fn the_answer_to_undo_says_what_was_undone_and_the_state_now() {
     let bot = bot();
     bot.chat(ADMIN, "ban x@example.org 3d spam").await;
     bot.pass(60);
@@ -155,7 +155,7 @@ async fn what_was_changed_since_is_not_undone_and_the_other_is_named() {
         &text,
         &["Undone: change of the ban #1 x@example.org, by other@example.org"],
     );
-    // A rule, the clock: nobody's deed, and so no undo.
+    // A decision of a rule or the clock is nobody's, so nobody can undo it.
     bot.chat(ADMIN, "ban y@example.org 10s").await;
     bot.pass(11);
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -195,7 +195,7 @@ async fn a_window_a_role_and_a_past_end_limit_undo() {
     bot.pass(61);
     let text = bot.chat(ADMIN, "undo #3").await;
     says(&text, &["Ban #3 would stand until", "which is over"]);
-    // Whoever was exempted since stays exempt.
+    // A subject that was exempted meanwhile stays exempt.
     bot.chat(ADMIN, "ban 203.0.113.7 1d x").await;
     bot.pass(11);
     bot.chat(ADMIN, "unban 203.0.113.7").await;
@@ -221,7 +221,7 @@ async fn an_exemption_goes_back_with_the_bans_it_had_lifted() {
     let before = known(&bot, "203.0.113.7");
     bot.chat(ADMIN, "allow 203.0.113.0/24 the office").await;
     bot.pass(11);
-    // One of them was touched since: it stays as it is now.
+    // One of them was changed meanwhile and keeps its current state.
     bot.chat(ADMIN, "note 203.0.113.9 looked at").await;
     bot.pass(1);
     let text = bot.chat(ADMIN, "undo 203.0.113.0/24").await;
@@ -369,7 +369,7 @@ async fn extend_makes_longer_and_never_shorter() {
     let filled = submit(&[("subject", &["#1"]), ("duration", &["1d"])]);
     let form = bot.command(ADMIN, "node='extend'", &filled).await;
     assert_eq!(form.attr("status"), Some("executing"));
-    // A moderator makes nothing longer than a moderator may.
+    // A moderator cannot make a ban longer than a moderator may.
     bot.chat(MODERATOR, "ban z@example.org 20d x").await;
     says(
         &bot.chat(MODERATOR, "extend z@example.org 9d").await,
@@ -440,7 +440,7 @@ async fn notes_are_added_replaced_taken_away_and_shown() {
         shown(&bot.chat(ADMIN, "show #1").await),
         ["Private note: settled (admin@example.org, 2026-11-22 04:01:33 UTC)"]
     );
-    // The ban ends at its time all the same.
+    // The ban still ends at its time.
     bot.pass(86_400);
     tokio::time::sleep(Duration::from_secs(6)).await;
     says(
@@ -546,7 +546,7 @@ async fn moderators_change_their_own_bans_only_where_that_is_set() {
         let text = bot.chat(MODERATOR, line).await;
         assert!(!text.contains("needs the role"), "{line}: {text}");
     }
-    // Nobody with less shortens what an admin made longer than they could.
+    // A moderator cannot shorten a ban that an admin made longer than a moderator may.
     change_policy(&bot, |policy| policy.moderators_change = Whose::Any);
     bot.chat(ADMIN, "ban z@example.org 90d x").await;
     let text = bot.chat(MODERATOR, "ban z@example.org 1m").await;
@@ -592,7 +592,7 @@ async fn for_ever_is_asked_about_where_it_is_not_the_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
+async fn an_admin_can_force_a_ban_of_somebody_exempt_after_a_question() {
     let bot = bot();
     change_policy(&bot, |policy| {
         let exempt = |text| Subject::parse(text).unwrap().account().unwrap().clone();
@@ -627,7 +627,7 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
         &["banned though exempt, until"],
     );
     says(&bot.chat(ADMIN, "undo").await, &["is not banned"]);
-    // Those exempt by command: one account or address can be insisted on, a network that covers them cannot.
+    // Exempt by `allow`: one account or address can be banned by force, a network that contains them cannot.
     bot.chat(ADMIN, "allow ok@example.org fine").await;
     bot.chat(ADMIN, "allow 203.0.113.0/28 fine").await;
     bot.pass(11);
@@ -657,13 +657,13 @@ async fn an_admin_who_insists_bans_the_exempt_after_a_question() {
     assert!(is_refused("203.0.113.7"), "the ban holds");
     assert!(!is_refused("203.0.113.8"), "its neighbours stay allowed");
     bot.pass(11);
-    // Allowing again is the later word.
+    // A later `allow` takes precedence.
     bot.chat(ADMIN, "allow 203.0.113.7 fine after all").await;
     assert!(!is_refused("203.0.113.7"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobody_insisted_on() {
+async fn a_restored_exemption_covers_bans_made_meanwhile_except_forced_ones() {
     let bot = bot();
     let is_refused = |address: &str| {
         let verdict = bot.world.admission.check(None, address.parse().ok());
@@ -682,7 +682,7 @@ async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobod
     says(&text, &["203.0.113.0/28 is exempt for ever: office"]);
     assert!(is_refused("203.0.113.6"), "that was insisted on");
     assert!(!is_refused("203.0.113.7"), "that was not");
-    // Who means it insists, in the same terms.
+    // A ban with the same terms and `--force` applies again.
     bot.chat(OTHER, "ban 203.0.113.7 --force").await;
     bot.chat(OTHER, "yes").await;
     assert!(is_refused("203.0.113.7"));
@@ -692,7 +692,7 @@ async fn an_exemption_that_comes_back_covers_what_was_banned_meanwhile_and_nobod
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_force_bans_loopback_proxies_and_what_else_the_server_lives_from() {
+async fn loopback_proxies_and_configured_networks_cannot_be_banned_by_force() {
     let bot = bot();
     change_policy(&bot, |policy| {
         let net = |text: &str| text.parse().unwrap();
@@ -757,7 +757,7 @@ async fn an_un_ban_clears_counters_and_gives_a_grace_time_which_undo_takes_back(
     bot.pass(1);
     bot.chat(ADMIN, "unban #1").await;
     bot.pass(1);
-    // Five minutes of grace: no rule bans again.
+    // Five minutes of grace, in which no rule bans again.
     says(
         &bot.chat(ADMIN, "attempt 203.0.113.7 9").await,
         &["no limit is reached"],
@@ -780,12 +780,12 @@ async fn what_a_fast_script_did_by_many_commands_is_undone_command_by_command() 
     let text = bot.chat(ADMIN, "undo").await;
     says(&text, &["Undone: ban #4 d@example.org"]);
     assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 3);
-    // An undo is what was done last, then.
+    // So the last thing to undo is the undo.
     says(&bot.chat(ADMIN, "undo").await, &["Undone: undo #4"]);
     assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 4);
 }
 
-/// One line by one of two admins, about some of a few accounts.
+/// A command line by one of two admins, about some of a few accounts.
 fn line() -> impl Strategy<Value = (bool, u8, Vec<usize>)> {
     (
         any::<bool>(),
@@ -797,8 +797,8 @@ fn line() -> impl Strategy<Value = (bool, u8, Vec<usize>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever two people do, at the same instant or not: an undo of one command brings back what stood before it
-    /// where nothing was done since, and leaves all else as it is.
+    /// Whatever two people do, even at the same instant: the undo of one command restores the earlier state of every
+    /// subject that was not changed since, and touches nothing else.
     #[test]
     fn a_command_is_undone_as_a_whole_and_nothing_else_is(
         lines in proptest::collection::vec(line(), 1..12),
@@ -855,7 +855,7 @@ proptest! {
                 return;
             };
             let command = entry.event.command.unwrap();
-            // Slow enough to be heard.
+            // Wait, so that the rate limit does not apply.
             bot.pass(60);
             bot.chat(ADMIN, &format!("undo {command}")).await;
             bot.chat(ADMIN, "yes").await;

@@ -1,7 +1,7 @@
-//! Literal stanzas in, literal stanzas out: what clients and scripts rely on.
+//! Literal stanzas in, literal stanzas out: the interface of clients and scripts.
 //!
-//! The whole conversation is kept in `golden.txt`. A change of any answer shows in a diff of
-//! that file; run once with `PORTCULLIS_BLESS=1` to take it over.
+//! The whole conversation is in `golden.txt`. Any change shows in the diff of that file; run once with
+//! `PORTCULLIS_BLESS=1` to accept it.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::support::screens::{server, steady, write};
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
-/// What is asked, in order: `SESSION` is the last session id that was answered.
+/// The requests, in order. `SESSION` stands for the session id of the last answer.
 fn conversation() -> Vec<(&'static str, String)> {
     let iq = |type_: &str, from: &str, payload: &str| {
         format!("<iq type='{type_}' id='q' from='{from}' to='{DOMAIN}'>{payload}</iq>")
@@ -120,7 +120,7 @@ async fn the_answers_are_the_golden_ones() {
             }
             let mut text = String::new();
             write(&answer, 0, "", &mut text);
-            // A message of ours has an id of its own, so that it can be replied to.
+            // Messages from us have an id, so that they can be replied to.
             let id = answer
                 .attr("id")
                 .filter(|id| answer.name() == "message" && id.len() == 16);

@@ -20,7 +20,7 @@ pub(crate) const STRANGER: &str = "eve@evil.example/x";
 pub(crate) const DOMAIN: &str = "gate.example.org";
 pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub(crate) const NS_DATA: &str = "jabber:x:data";
-/// All that are offered as forms.
+/// The nodes of all commands that have a form.
 pub(crate) fn nodes() -> Vec<&'static str> {
     portcullis::command::forms(portcullis::core::Role::Admin)
         .map(|spec| spec.name)
@@ -28,7 +28,7 @@ pub(crate) fn nodes() -> Vec<&'static str> {
 }
 pub(crate) const NS_STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-/// The bot, as seen from outside.
+/// The bot, driven from outside.
 pub(crate) struct Bot {
     pub(crate) world: World,
     pub(crate) bot: Arc<front::Bot>,
@@ -64,7 +64,7 @@ impl Bot {
         Self::recording(server, None)
     }
 
-    /// The same with a recording of attempts.
+    /// A bot with a recording of attempts.
     pub(crate) fn recording(server: Arc<FakeServer>, recorded: Option<RecordingFiles>) -> Self {
         let world = World::new(server);
         let context = context_of(&world).recording(recorded);
@@ -76,7 +76,7 @@ impl Bot {
         Bot::over(world, bot)
     }
 
-    /// The doors of a bot.
+    /// The entry points of this bot.
     pub(crate) fn over(world: World, bot: Arc<front::Bot>) -> Self {
         let notices = Notices::new(Arc::clone(&bot));
         let router = Router::new(Arc::clone(&bot), Arc::clone(&notices));
@@ -88,7 +88,7 @@ impl Bot {
         }
     }
 
-    /// What commands work with in it.
+    /// The context that its commands run in.
     pub(crate) fn context(&self) -> Context {
         context_of(&self.world)
     }
@@ -97,13 +97,13 @@ impl Bot {
         self.world.time.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
-    /// Everything that is answered to a stanza.
+    /// All stanzas that answer this one.
     pub(crate) async fn all(&self, stanza: &str) -> Vec<Element> {
         let answers = self.router.answer(&received(stanza)).await;
         answers.into_iter().map(element).collect()
     }
 
-    /// The one answer to an IQ; its error condition and payload.
+    /// Sends an IQ and returns the answer.
     pub(crate) async fn iq(&self, type_: &str, from: &str, to: &str, payload: &str) -> Element {
         let answers = self
             .all(&format!(
@@ -119,12 +119,12 @@ impl Bot {
         answer.clone()
     }
 
-    /// The error condition of an IQ, with the one of XEP-0050 behind it; `""` if it is none.
+    /// The error condition of the answer to an IQ, followed by the one of XEP-0050; `""` if it is no error.
     pub(crate) async fn fault(&self, type_: &str, from: &str, to: &str, payload: &str) -> String {
         condition(&self.iq(type_, from, to, payload).await)
     }
 
-    /// A chat line and the text answered.
+    /// Sends a chat line and returns the text of the answer.
     pub(crate) async fn chat(&self, from: &str, text: &str) -> String {
         let text = text.replace('<', "&lt;").replace('&', "&amp;");
         let body = format!(
@@ -138,7 +138,7 @@ impl Bot {
             .join("\n--\n")
     }
 
-    /// A command element in, a command element out.
+    /// Sends a command element and returns the command element of the answer.
     pub(crate) async fn command(&self, from: &str, attributes: &str, inside: &str) -> Element {
         let payload = format!("<command xmlns='{NS_COMMANDS}' {attributes}>{inside}</command>");
         let answer = self.iq("set", from, DOMAIN, &payload).await;
@@ -162,7 +162,7 @@ pub(crate) fn received(stanza: &str) -> Received {
     }
 }
 
-/// A stanza as it goes over the wire.
+/// The stanza as an element, as on the wire.
 pub(crate) fn element(stanza: Stanza) -> Element {
     let bytes = xso::to_vec(&stanza).unwrap();
     xso::from_bytes(&bytes).unwrap()

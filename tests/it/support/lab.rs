@@ -1,4 +1,4 @@
-//! The rules alone, without a gate: a ledger, a tracker and a clock in hand.
+//! The rules alone: a ledger, a tracker and a clock that the test moves.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use portcullis::core::{
 
 pub(crate) const START: i64 = 1_795_320_000_000;
 
-/// A server with a hook, a clock in hand, and every account's password known to the test.
+/// A server with a hook, a clock that the test moves, and accounts whose passwords the test knows.
 pub(crate) struct Lab {
     pub(crate) policy: Policy,
     pub(crate) ledger: Ledger,
@@ -20,15 +20,15 @@ pub(crate) struct Lab {
     pub(crate) log: Vec<Event>,
     pub(crate) now: Timestamp,
     pub(crate) notes: Vec<String>,
-    /// How many ids were given out.
+    /// Number of ids handed out.
     pub(crate) ids: u64,
 }
 
-/// What a client sees.
+/// The result that a client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
     In,
-    /// An ordinary wrong password: it was checked.
+    /// A wrong password that was checked.
     Wrong,
     Refused(By),
 }
@@ -72,7 +72,7 @@ impl Lab {
             .check(Some(account), Some(address), known, self.now)
     }
 
-    /// One try on a stream, whenever it was opened: asked, checked, reported.
+    /// One login attempt: check, password, report.
     pub(crate) fn login(&mut self, name: &str, address: &str, right: bool) -> Seen {
         self.log_in(name, address, right, false)
     }
@@ -143,7 +143,7 @@ impl Lab {
         self.submit(&Intent::Order(order)).remove(0)
     }
 
-    /// So many wrong guesses of these; how many were checked.
+    /// Makes these wrong guesses; returns how many passwords were checked.
     pub(crate) fn guesses(&mut self, tries: impl IntoIterator<Item = (String, String)>) -> usize {
         tries
             .into_iter()
@@ -155,7 +155,7 @@ impl Lab {
         self.ledger.newest_first().cloned().collect()
     }
 
-    /// The program stops and starts: counters through their bytes, bans through the log.
+    /// Simulates a restart: counters through their bytes, bans through the log.
     pub(crate) fn restart(&mut self) {
         let saved = self.tracker.save();
         let rules = Arc::clone(&self.policy.rules);
@@ -171,7 +171,7 @@ impl Lab {
     }
 }
 
-/// Fresh ids, numbered on.
+/// Hands out numbered ids.
 fn fresh(ids: &mut u64) -> impl FnMut() -> EventId {
     move || {
         *ids += 1;

@@ -1,4 +1,4 @@
-//! What the tests share. Test files import this folder and never each other; `house.rs` says so.
+//! Code shared by the tests. Test files import this folder and never each other; `house.rs` checks that.
 
 pub(crate) mod bot;
 pub(crate) mod lab;

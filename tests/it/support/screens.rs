@@ -1,4 +1,4 @@
-//! What tests of whole screens share: a server with a known state, and stanzas as text that stays put.
+//! Shared by tests of whole screens: a server with a known state, and stanzas as stable text.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) fn server() -> Arc<FakeServer> {
     server
 }
 
-/// Without what no two runs have in common: how much memory there is.
+/// Replaces the memory figures, which differ between runs.
 pub(crate) fn steady(text: &str) -> String {
     let mut words: Vec<&str> = text.split(' ').collect();
     for place in 1..words.len() {
@@ -38,7 +38,7 @@ pub(crate) fn steady(text: &str) -> String {
     words.join(" ")
 }
 
-/// An element, one line each with its attributes in order, children indented.
+/// Writes an element, one per line with its attributes in order, children indented.
 pub(crate) fn write(element: &Element, depth: usize, outer: &str, text: &mut String) {
     let indent = "  ".repeat(depth);
     let _ = write!(text, "{indent}<{}", element.name());

@@ -1,4 +1,4 @@
-//! A scripted XMPP server: the other end of a component link, played by the test line by line.
+//! A scripted XMPP server: the other end of a component link, played by the test.
 //!
 //! Over in-memory pipes it works with tokio's paused clock; over TCP it serves the whole program.
 #![allow(dead_code)] // each test file plays another part of it
@@ -14,17 +14,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// Our component.
+/// The domain of our component.
 pub const DOMAIN: &str = "portcullis.example.org";
-/// What server and component share.
+/// The secret that server and component share.
 pub const SECRET: &str = "s3cr3t";
-/// Bytes a pipe holds in each direction.
+/// Capacity of a pipe in each direction, in bytes.
 pub const PIPE: usize = 64 * 1024;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
     xmlns='jabber:component:accept' from='portcullis.example.org' id='stream-1' xml:lang='en'>";
 
-/// Settings that fit [`Scripted`]; the server's address does not matter over pipes.
+/// Settings that fit [`Scripted`]; over pipes the server's address does not matter.
 pub fn settings() -> Settings {
     Settings::new(
         DOMAIN.parse().unwrap(),
@@ -33,7 +33,7 @@ pub fn settings() -> Settings {
     )
 }
 
-/// The server's listener.
+/// The listener of the server.
 pub struct Scripted {
     source: Source,
 }
@@ -74,7 +74,7 @@ impl Scripted {
         )
     }
 
-    /// The next connection, nothing said yet.
+    /// The next connection, before the handshake.
     pub async fn accept(&mut self) -> Peer {
         match &mut self.source {
             Source::Pipes(lines) => Peer::new(lines.recv().await.expect("the link is gone")),
@@ -82,7 +82,7 @@ impl Scripted {
         }
     }
 
-    /// The next connection, its handshake checked and accepted.
+    /// The next connection, after a successful handshake.
     pub async fn admit(&mut self) -> Peer {
         let mut peer = self.accept().await;
         peer.greet().await;
@@ -91,27 +91,27 @@ impl Scripted {
     }
 }
 
-/// One component connected to us.
+/// One connected component.
 pub struct Peer {
     io: Box<dyn Duplex>,
     guard: Guard,
     buffer: Vec<u8>,
 }
 
-/// What a component says.
+/// What a component sent.
 #[derive(Debug, PartialEq)]
 pub enum Heard {
     Open(Opening),
     Element(Element),
     Close,
-    /// The connection is cut.
+    /// The connection was cut.
     End,
 }
 
 impl Peer {
-    /// A peer over a line that is connected already.
+    /// A peer over an existing connection.
     pub fn new(io: impl Duplex + 'static) -> Peer {
-        // As generous as a server is.
+        // Limits as generous as a real server's.
         let limits = Limits {
             stanza_bytes: 64 << 20,
             attribute_bytes: 64 << 20,
@@ -136,13 +136,13 @@ impl Peer {
         assert_eq!(handshake.text(), hex);
     }
 
-    /// Writes text as it is.
+    /// Writes text unchanged.
     pub async fn say(&mut self, text: &str) {
         self.io.write_all(text.as_bytes()).await.unwrap();
         self.io.flush().await.unwrap();
     }
 
-    /// Writes a stream error and the end of the stream.
+    /// Writes a stream error and ends the stream.
     pub async fn bail(mut self, condition: &str) {
         self.say(&format!(
             "<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
@@ -151,7 +151,7 @@ impl Peer {
         .await;
     }
 
-    /// The next thing the component says.
+    /// What the component sends next.
     pub async fn hear(&mut self) -> Heard {
         loop {
             let mut rest = &self.buffer[..];
@@ -180,7 +180,7 @@ impl Peer {
         }
     }
 
-    /// The next element the component sends.
+    /// The next element that the component sends.
     pub async fn element(&mut self) -> Element {
         match self.hear().await {
             Heard::Element(element) => element,

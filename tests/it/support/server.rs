@@ -1,4 +1,4 @@
-//! A server port that does as it is told.
+//! A scripted implementation of the server port.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use portcullis::core::{Account, Ban, Subject};
 use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
 use tokio::sync::watch;
 
-/// A server that writes down what it is told, and fails as often as it is told.
+/// Records what it is asked to do, and fails as often as the test wants.
 pub(crate) struct FakeServer {
     pub(crate) done: Mutex<Vec<String>>,
     pub(crate) failures: AtomicU32,
     pub(crate) standing: watch::Sender<Arc<Enforcement>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
-    /// How many sessions there are to end.
+    /// Number of sessions to end.
     pub(crate) sessions: Mutex<Option<u64>>,
-    /// Bans it itself made, or whose record somebody changed.
+    /// Bans that it made itself, and records that somebody changed.
     pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
     pub(crate) changed: Mutex<Vec<Subject>>,
     held: AtomicBool,
-    /// How many milliseconds a ban takes.
+    /// Milliseconds that a ban takes.
     pub(crate) takes: AtomicU64,
 }
 
@@ -58,7 +58,7 @@ impl FakeServer {
         }));
     }
 
-    /// From now on it takes bans and never says that it did.
+    /// From now on it accepts bans and never confirms them.
     pub(crate) fn hold(&self) {
         self.held.store(true, Ordering::SeqCst);
     }

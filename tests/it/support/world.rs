@@ -1,4 +1,4 @@
-//! The core of the program with a store in memory, a server that does as it is told and a clock in hand.
+//! The core of the program with a store in memory, a scripted server, and a clock that the test moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::FakeServer;
 
-/// A running engine with everything around it.
+/// A running core.
 pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
     pub(crate) admission: Arc<Admission>,
@@ -30,7 +30,7 @@ pub(crate) struct World {
     pub(crate) snapshotter: Arc<Snapshotter>,
     pub(crate) news: Arc<Feed>,
     pub(crate) tap: Arc<Tap>,
-    /// All of them.
+    /// All rooms of the core.
     pub(crate) whole: Gate,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) server: Arc<FakeServer>,
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// Stops everything and waits until nothing is carried out any more; how long that took.
+    /// Stops everything, waits until delivery is idle, and returns how long that took.
     pub(crate) async fn stop_delivery(&mut self) -> Duration {
         let begin = tokio::time::Instant::now();
         self.stop.cancel();
