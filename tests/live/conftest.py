@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc):
 
 
 def server_of(item):
-    """The server a test was made for, whichever fixture starts it; None: it starts none."""
+    """The server a test was made for, whichever fixture starts it; None if it needs none."""
     if item.path.parent.name == "hook_prosody":
         return "prosody-13"
     for param in item.callspec.params.values() if hasattr(item, "callspec") else ():
@@ -56,7 +56,7 @@ def server_of(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A test that concerns one kind of server is not made for the others, nor one of a server that was not chosen."""
+    """Deselects tests of one kind of server for the others, and tests of servers that were not chosen."""
     names = chosen(config)
 
     def fits(item):
@@ -104,13 +104,13 @@ def server(request):
     one.stop()
 
 
-# One alone would write faster than portcullis lets a person write. The first is admin on the server as well, whose
-# right portcullis borrows on ejabberd 24.12; chat lines of no particular person come from the others.
+# One admin alone would write faster than portcullis allows. The first one is also an admin of the server; on ejabberd
+# 24.12 portcullis borrows that right. Chat lines of no particular person come from the others.
 ADMINS = ["admin", "admin2", "admin3", "admin4"]
 
 
 class Site:
-    """portcullis beside one server, and the people who use it. Clients are kept online between tests."""
+    """A portcullis with one server, and its users. Clients stay online between tests."""
 
     def __init__(self, server):
         self.server = server
@@ -134,7 +134,7 @@ class Site:
         return one
 
     def say(self, line, user=None, within=10):
-        """One chat line to portcullis, one answer. Without a user: some admin."""
+        """Sends one chat line to portcullis and returns the answer. Without a user, some admin sends it."""
         user = user or min(ADMINS[1:], key=lambda a: lab.Client.pause(self.server, a))
         return self.client(user).ask(self.jid, line, within)
 
@@ -153,7 +153,7 @@ def _site(server):
 
 @pytest.fixture
 def site(_site, server):
-    """Everything up: server and portcullis are started again if the test before ended them."""
+    """Server and portcullis, running; started again if the test before ended them."""
     if server.process is None:
         server.start()
     if not _site.bot.running():
@@ -189,7 +189,7 @@ def fresh(server):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """The end of portcullis' log goes with a failure."""
+    """Attaches the end of portcullis' log to a failure."""
     report = (yield).get_result()
     site = item.funcargs.get("site") if hasattr(item, "funcargs") else None
     if report.failed and site is not None:

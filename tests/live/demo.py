@@ -1,7 +1,7 @@
-"""A real ejabberd, portcullis beside it, and an admin at work, in plain view. `--keep` leaves it running for your own
-client.
+"""A demo: a real ejabberd with portcullis, and an admin at work. `--keep` leaves it running for your own client.
 
-Each line is what really happened; the first thing that does not happen as told ends the demo with exit code 1.
+Every line shows what really happened. The first step that does not happen as announced ends the demo with exit code
+1.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def expect(true, problem):
 
 
 def try_login(server, user):
-    """A login in plain view; True when the server let the user in."""
+    """Logs in and prints the result; True if the server let the user in."""
     try:
         Client(server, user).close()
     except LoginRefused as no:

@@ -1,7 +1,7 @@
-"""Renews what docs/admin-guide.md pastes: one run of a real ejabberd, portcullis beside it, and people who write to it.
+"""Updates the examples in docs/admin-guide.md from one run of a real ejabberd with portcullis.
 
-Every block of the page that follows a line `<!-- guide: NAME -->` is the scene of that name below, as it came, and
-nothing is taken out or put in. Without a file it prints them.
+Each block of the page after a line `<!-- guide: NAME -->` is replaced with the unedited output of the scene of that
+name below. Without a file it prints the blocks.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import time
 from lab import Client, Ejabberd, LoginRefused, Portcullis, RawClient, Room, machine, wait
 from lab.clients.slixmpp_client import loop
 
-DIGEST = 6  # seconds, where an operator has ten minutes
+DIGEST = 6  # seconds; an operator has ten minutes
 BLOCK = re.compile(r"(<!-- guide: (\S+) -->\n```text\n).*?(^```$)", re.S | re.M)
 
 
@@ -58,7 +58,7 @@ class Guide:
             (by or self.admin).ask(self.bot.jid, line)
 
     def hear(self, pattern, within=15):
-        """The next notice that is like this; others are let go."""
+        """The next notice that matches; others are dropped."""
         while True:
             message = self.admin.next_message(self.herald, within)
             if re.search(pattern, message["body"]):
@@ -66,7 +66,7 @@ class Guide:
                 return message
 
     def reply(self, to, text):
-        """A reply (XEP-0461), and the answer."""
+        """Sends a reply (XEP-0461) and returns the answer."""
 
         def send():
             message = self.admin.x.make_message(mto=self.herald, mbody=text, mtype="chat")
@@ -161,7 +161,7 @@ def notices(g):
     g.scene("reply")
     g.reply(notice, "1 hour guessing")
     g.reply(notice, "unban")
-    time.sleep(DIGEST + 1)  # the notices that follow belong to another digest
+    time.sleep(DIGEST + 1)  # the following notices belong to another digest
     g.scene("storm")
     for n in range(9):
         g.guess(("frank", "heidi", "carol")[n % 3], f"127.77.{10 + n}.9")
@@ -172,7 +172,7 @@ def notices(g):
     g.hear("UNDER ATTACK")
     g.scene("outage")
     g.server.stop()
-    time.sleep(12)  # a shorter outage is not told
+    time.sleep(12)  # a shorter outage has no notice
     g.server.start()
     g.bot.wait_ready(40)
     g.admin = Client(g.server, "admin")

@@ -1,10 +1,10 @@
-"""How much longer a login takes with the module and portcullis: `just measure [--server NAME] [--bans N] [--seconds S]
-[--rate R]`.
+"""How much longer a login takes with the module and portcullis: `just measure [--server NAME] [--bans N] [--seconds
+S] [--rate R]`.
 
-For each server two of the same kind run side by side: one as it is, one with the module, the real portcullis and so
-many bans. They are measured in turn, so that whatever else the machine does falls on both. A login is: connect, stream,
-features, SASL; no TLS, no binding. Prints two tables: one login after the other, and logins begun at a fixed rate,
-whether those before have ended or not.
+Two servers of each kind run side by side: one without the module, one with the module, the real portcullis and that
+many bans. They are measured in turn, so that other load affects both. A login is: connect, stream, features, SASL; no
+TLS, no binding. Prints two tables: one login after the other, and logins that begin at a fixed rate, whether earlier
+ones have ended or not.
 """
 
 import argparse
@@ -22,9 +22,10 @@ from lab.clients import load
 
 WAYS = {"PLAIN": load.plain, "SCRAM-SHA-1": load.scram}
 PEOPLE = 100
-# One thread, PBKDF2 included: without any module half a second a login at 500 a second.
+# Prosody has one thread that also computes PBKDF2: even without a module, a login takes half a second at 500 a
+# second.
 RATES = {"prosody-13": 50}
-PARTS = 5  # the two servers take turns so often
+PARTS = 5  # how many times the two servers take turns
 
 
 class Side:
@@ -51,15 +52,15 @@ class Side:
             file.flush()
             done = self.bot.run("import", "--yes", file.name, within=300)
         assert done.returncode == 0, done.stdout
-        # Until all of them are carried out and Prosody's module has them on disk: this is about logins, not about the
-        # import.
+        # Wait until all bans are carried out and Prosody's module has them on disk: this measures logins, not
+        # the import.
         wait.until(
             lambda: re.search(r"Unfinished work\W+none", self.bot.run("status").stdout),
             600,
             every=2,
             what="all of them are carried out",
         )
-        time.sleep(30)  # Prosody's module writes them to disk piece by piece and does not tell when it is through
+        time.sleep(30)  # Prosody's module writes them to disk in pieces and does not report when it has finished.
 
     def login(self, way, n):
         person, home = self.people[n % PEOPLE]

@@ -1,4 +1,4 @@
-"""XEP-0050 as clients speak it: exchanges, their owners, and faults of protocol."""
+"""XEP-0050 as clients use it: sessions, their owners, and protocol errors."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Attacks on real servers with the hook module, portcullis and the rules as shipped; each asserts what a perfect guard
-does.
+"""Attacks on real servers with the hook module, portcullis and the default rules; each test asserts what a perfect
+guard does.
 
-Terms that grow, and bans by hand and by rules over kill -9, are in test_rules.py; two nodes in
+Terms that grow, and bans by hand and by rules across kill -9, are in test_rules.py; two nodes in
 hook_ejabberd/test_cluster_guarded.py.
 """
 
@@ -52,7 +52,7 @@ def shipped(request):
 def site(shipped):
     shipped.all_up()
     yield shipped
-    print(shipped.last_logged())  # shown where the test failed
+    print(shipped.last_logged())  # shown with a failed test
 
 
 def saw(**numbers):
@@ -84,7 +84,7 @@ def test_all_tries_on_one_kept_stream_are_counted_like_any(site):
         client.pw = wrong()
         try:
             ends.append(result_of(client.auth()))
-        except (AssertionError, OSError):  # the server closed it after its last word: this guess was never sent
+        except (AssertionError, OSError):  # the server closed the stream, so this guess was never sent
             client.closed = True
             continue
         if ends[-1] == "refused":
@@ -145,7 +145,7 @@ def test_guesses_of_one_moment_stop_at_the_limit(site, shape, mechanism):
         assert site.try_login(people[0], address()) == "in", "the owner, elsewhere"
 
 
-def test_an_account_of_his_own_forgives_only_its_own_slips(site):
+def test_a_success_with_an_own_account_clears_only_its_own_failures(site):
     own, victim, *others = site.new_users(12)
     guesser = address()
     ends = []
@@ -162,7 +162,7 @@ def test_an_account_of_his_own_forgives_only_its_own_slips(site):
             f"who logged in there before is not touched by a rule about strangers; but: {site.said}"
         )
     saw(many_victims=f"{ends.count('wrong')} of 20")
-    # The first victim was one of those the address failed for.
+    # The first victim may be among the accounts for which the address failed.
     assert ends.count("wrong") == ADDRESS - 1 and set(ends[ADDRESS - 1 :]) == {"refused"}
 
 
@@ -210,7 +210,7 @@ def test_a_slow_walk_through_a_network_is_noticed_and_known_neighbours_stay(site
     victims, net = site.new_users(15), network()
     known, stranger, elsewhere = site.new_users(3)
     assert site.try_login(known, f"{net}.250") == "in"
-    # One try each, no account more than a few times: nothing but the network is remarkable.
+    # One try each, and no account more than a few times: only the network stands out.
     seen = site.passwords_checked([(victims[n % 15], f"{net}.{n + 1}") for n in range(60)])
     saw(looked_at=f"{seen} of 60")
     assert seen == NETWORK
@@ -274,7 +274,7 @@ def test_behind_a_proxy_the_guesser_is_banned_and_not_the_proxy(site, busy, decl
     people = site.new_users(16)
     victims, honest_ones, newcomer = people[:2], people[2:15], people[15]
     proxy = "127.90.1.1" if declared else address()
-    if not declared:  # more of them than [tracker] shared_accounts
+    if not declared:  # more than [tracker] shared_accounts
         assert {site.try_login(person, proxy) for person in people[:15]} == {"in"}
     honest, ends = [], []
     for n in range(40):
@@ -361,7 +361,7 @@ def test_honest_logins_do_not_fail_under_a_storm_of_guesses(site):
     quiet, pace = summed(asyncio.run(load.at_rate(honest_rate, seconds, honest)))
     logins, guesses = asyncio.run(both())
     failed, _ = summed(logins)
-    # Refused at the start, and our next words met a closed door; or the machine is too busy. No password was looked at.
+    # Refused at the start before our next message arrived, or the machine is too busy. No password was checked.
     ends = [result_of(said) for said, _ in guesses if not said.startswith(("ConnectionResetError", "TimeoutError"))]
     saw(looked_at=f"{ends.count('wrong')} of {len(ends)}")
     assert "in" not in ends
@@ -399,7 +399,7 @@ def restart_portcullis(site):
 
 
 def restart_portcullis_slowly(site):
-    """Guesses go on while it is away: the module keeps them for it."""
+    """Guesses continue while it is away, and the module keeps their outcomes for it."""
     site.bot.stop()
     [victim], guesser = site.new_users(1), address()
     assert site.passwords_checked([(victim, guesser)] * 3) == 3, "nobody is there to count"
@@ -409,8 +409,8 @@ def restart_portcullis_slowly(site):
 
 
 def kill_portcullis(site):
-    """kill -9 with failures that are not kept yet: these may be forgotten, those of 5 seconds before are not."""
-    time.sleep(6)  # counts are saved every five seconds
+    """kill -9 with failures that are not saved yet. These may be forgotten; those older than 5 seconds may not."""
+    time.sleep(6)  # counters are saved every five seconds
     [victim], guesser = site.new_users(1), address()
     assert site.passwords_checked([(victim, guesser)] * 3) == 3
     site.bot.kill9()
@@ -446,7 +446,7 @@ def test_neither_a_ban_nor_a_count_is_lost_when_something_starts_again(site, aga
     assert seen == PAIR - 3
     assert site.try_login(innocent, banned) == "in"
     assert site.try_login(other, address()) == "in"
-    # And the guard still guards: somebody who comes only now.
+    # And it still works for a guesser who begins only now.
     assert site.passwords_checked([(innocent, address())] * 1) == 1
     late = address()
     assert site.passwords_checked([(innocent, late)] * 10) == PAIR

@@ -1,4 +1,4 @@
-"""The main road: a ban takes hold on the server, is seen, and ends."""
+"""The main journey of a ban: it takes effect on the server, is shown, and ends."""
 
 import time
 
@@ -57,7 +57,7 @@ def test_a_ban_by_chat_line_is_listed_shown_and_lifted(site, server, fresh):
     must_say(UNBANNED, site.say(f"unban {who}"), who=who)
     must_log_in(server, user)
     must_say(NOT_BANNED, site.say(f"show {who}"), who=who)
-    must_say("flooding rooms", site.say(f"show #{number}"))  # history is kept
+    must_say("flooding rooms", site.say(f"show #{number}"))  # the history is kept
 
 
 def test_list_show_and_unban_by_form(site, server, admin, fresh):
@@ -94,8 +94,8 @@ def test_a_ban_that_ends_while_portcullis_is_down_is_lifted_at_its_start(site, s
     ban(site, server.jid(user), "5s over lunch")
     must_be_refused(server, user, within=2)
     assert site.bot.stop() == 0
-    time.sleep(max(0, began + 6 - time.time()))  # the ban's five seconds pass while nobody is there to lift it
-    must_be_refused(server, user, "over lunch")  # the record holds while portcullis is away
+    time.sleep(max(0, began + 6 - time.time()))  # the ban's five seconds pass while portcullis is down
+    must_be_refused(server, user, "over lunch")  # the record is in force while portcullis is away
     site.bot.start()
     must_log_in(server, user)
 
@@ -118,7 +118,7 @@ def test_banning_the_banned_with_other_terms_changes_the_ban_and_says_so(site, s
     must_log_in(server, user)
 
 
-def test_the_same_ban_again_only_tells_what_is_there(site, server, fresh):
+def test_the_same_ban_again_changes_nothing(site, server, fresh):
     who = server.jid(fresh())
     ban(site, who, "forever the same")
     must_say(ALREADY, site.say(f"ban {who} forever the same"), who=who)
@@ -139,7 +139,7 @@ def test_a_jid_is_taken_as_people_paste_it(site, server, fresh):
         ("2001:DB8:0::9", "2001:db8::9"),
     ],
 )
-def test_addresses_and_networks_are_kept_and_it_is_said_that_only_the_hook_module_enforces_them(site, typed, meant):
+def test_bans_of_addresses_and_networks_are_stored_and_need_the_hook_module(site, typed, meant):
     answer = site.say(f"ban {typed} 1d knocking")
     number = must_say(BANNED, answer, who=meant).group(1)
     must_say(ONLY_HOOK, answer)
@@ -147,7 +147,7 @@ def test_addresses_and_networks_are_kept_and_it_is_said_that_only_the_hook_modul
     unban(site, meant)
 
 
-def test_status_tells_where_things_stand(site, admin):
+def test_status_shows_the_state(site, admin):
     facts = site.bot.facts("status")
     assert facts["kind"] == "done" and {"level", "server", "bans", "pending", "rules"} <= {
         row["var"] for row in facts["rows"]

@@ -1,4 +1,4 @@
-"""Commands that look at many bans, and the standard's own nodes (XEP-0133), from a real client."""
+"""Commands about many bans, and the nodes of XEP-0133, with a real client."""
 
 import pytest
 
@@ -150,15 +150,15 @@ WAVES = (20_000, 60_000, 240_000)
 
 @pytest.fixture
 def own_bot(site, server):
-    """In the place of the other portcullis: so many decisions would slow down the tests that follow."""
+    """Replaces the other portcullis, because so many decisions would slow down the tests that follow."""
     site.bot.stop()
     with Portcullis(server) as bot:
         yield bot
 
 
-@pytest.mark.only("prosody")  # two minutes and the same on all of them; this suite is the shortest
-def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, own_bot, tmp_path):
-    """Whoever looks again, as slixmpp does, gets the result there; whoever does not, a message."""
+@pytest.mark.only("prosody")  # it takes two minutes and does the same on all servers; this one has the shortest suite
+def test_a_form_with_long_work_shows_the_progress(site, admin, own_bot, tmp_path):
+    """A client that refreshes, as slixmpp does, gets the result in the form; otherwise it comes as a message."""
 
     def begun(number):
         wave = tmp_path / "wave"
@@ -172,7 +172,7 @@ def test_a_form_whose_work_takes_long_says_how_far_it_is(site, admin, own_bot, t
         must_say(rf"End {number} bans in force", ask.note)
         return admin.go_on(site.jid, ask, "complete")
 
-    for number in WAVES:  # until one is long for this machine
+    for number in WAVES:  # until one takes long on this machine
         step = begun(number)
         if step.status == "executing":
             break

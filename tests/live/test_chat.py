@@ -1,4 +1,4 @@
-"""Chat lines one to one."""
+"""Chat lines in one-to-one chats."""
 
 import re
 
@@ -67,7 +67,7 @@ def test_a_receipt_is_sent_when_it_is_asked_for(site, admin):
     [("error", ""), ("headline", ""), ("chat", DELAY), ("chat", "CARBON")],
     ids=["error", "headline", "delayed", "carbon"],
 )
-def test_what_is_no_fresh_line_of_a_person_is_ignored(site, server, admin, fresh, kind, more):
+def test_old_copied_and_automatic_messages_are_ignored(site, server, admin, fresh, kind, more):
     user = fresh()
     who = server.jid(user)
     while not admin.messages.empty():

@@ -1,4 +1,4 @@
-"""Lists of other programs and of the server itself are taken over, and what is known is given and taken again."""
+"""Import of lists of other programs and of the server, and export from one portcullis to another."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from lab.assertions import logs_in, must_be_refused
 
 @pytest.fixture
 def shell(site, tmp_path):
-    """Runs the program; a list goes into a file first."""
+    """Runs the program; a list is first written to a file."""
 
     def run(*args, text=None, code=0):
         if text is not None:
@@ -36,7 +36,7 @@ def taken(shell, *args, **more):
     return json.loads(shell("import", "--yes", "--json", *args, **more))["taken"]
 
 
-def test_a_list_bans_after_a_summary_and_twice_is_once(site, server, shell, fresh):
+def test_an_import_shows_a_summary_and_twice_changes_nothing(site, server, shell, fresh):
     users = [fresh() for _ in range(3)]
     names = [server.jid(u) for u in users]
     text = (
@@ -71,7 +71,7 @@ def test_the_servers_own_bans_are_adopted_with_their_reason(site, server, shell,
     assert (again["banned"], again["standing"]) == (0, 1), again
 
 
-def test_what_is_given_is_taken_by_another_with_its_history(site, server, shell, fresh, tmp_path):
+def test_an_export_is_imported_by_another_with_its_history(site, server, shell, fresh, tmp_path):
     user = fresh()
     who = server.jid(user)
     site.say(f"ban {who} 3d first")
@@ -87,7 +87,7 @@ def test_what_is_given_is_taken_by_another_with_its_history(site, server, shell,
     again = taken(shell, file)
     assert again["banned"] == again["recalled"] == again["prolonged"] == 0, again
 
-    # Another portcullis, on another store and without any right on the server.
+    # Another portcullis, with its own store and without any right on the server.
     other = lab.Portcullis(
         server,
         admins=[server.jid("admin")],

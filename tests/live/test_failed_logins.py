@@ -1,4 +1,4 @@
-"""The commands around failed logins, from a real client beside each server: attempt, check, failures, forget, allow."""
+"""The commands around failed logins, with a real client on each server: attempt, check, failures, forget, allow."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ _hosts = itertools.count(1)
 
 
 def an_address():
-    """An address in a /24 no other test uses (RFC 2544): an un-ban nearby would give it five minutes of grace."""
+    """An address in a /24 that no other test uses (RFC 2544): an un-ban nearby would give it five minutes of grace."""
     return f"198.18.{next(_hosts)}.7"
 
 

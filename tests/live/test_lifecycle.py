@@ -1,4 +1,4 @@
-"""Starts, ends, crashes, outages, and what the program says about its own state."""
+"""Starts, stops, crashes, outages, and what the program reports about its own state."""
 
 import time
 
@@ -132,7 +132,7 @@ def test_a_seal_key_that_others_can_read_is_refused(server):
     bot.stop()
 
 
-def test_doctor_is_content_with_a_well_configured_server(site, server):
+def test_doctor_finds_nothing_missing_on_a_well_configured_server(site, server):
     site.bot.stop()
     done = site.bot.run("doctor")
     assert done.returncode == 0, done.stdout
@@ -155,7 +155,7 @@ def test_without_rights_it_says_what_is_missing_keeps_the_work_and_does_it_when_
         with bot:
             admin = Client(poor, "admin")
             answer = admin.ask(bot.jid, f"ban {poor.jid('dave')} 1d cannot yet", 25)
-            if "Banned #" not in answer:  # whether dave exists cannot be known here, so force may be asked for
+            if "Banned #" not in answer:  # whether dave exists is unknown here, so force may be needed
                 answer = admin.command(
                     bot.jid,
                     "ban",
@@ -176,7 +176,7 @@ def test_without_rights_it_says_what_is_missing_keeps_the_work_and_does_it_when_
             )
 
 
-@pytest.mark.only("ejabberd-26.07")  # 24.12 borrows the right of an admin
+@pytest.mark.only("ejabberd-26.07")  # on 24.12 portcullis borrows the right of an admin
 def test_without_the_right_to_end_streams_the_record_holds_and_the_rest_stays_visible(server):
     with Ejabberd(server.version, configure=False) as poor:
         poor.start()
@@ -206,7 +206,7 @@ def test_direct_tls_to_the_component_port(site, server):
 
 
 @pytest.mark.only("prosody")
-def test_a_provider_that_cannot_disable_accounts_is_found_out(server):
+def test_a_provider_that_cannot_disable_accounts_is_detected(server):
     with Prosody(authentication="internal_plain") as plain:
         plain.start()
         with Portcullis(plain) as bot:

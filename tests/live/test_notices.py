@@ -1,4 +1,4 @@
-"""What admins hear without asking, on a real server with the real module, and what a reply does."""
+"""Notices to admins on a real server with the real module, and replies to them."""
 
 import re
 import time
@@ -28,7 +28,7 @@ def guarded(request):
 
 @pytest.fixture
 def site(guarded):
-    """One who hears nothing from before."""
+    """One without notices from earlier tests."""
     guarded.say("watch off")
     drain(guarded)
     return guarded
@@ -54,8 +54,8 @@ def heard(site, within=8):
 
 
 def quiet(site, seconds):
-    """All notices that come within this time."""
-    time.sleep(seconds)  # whether something comes or not is seen at the end only
+    """All notices that arrive within this time."""
+    time.sleep(seconds)  # only the end of the time shows that nothing came
     found = []
     while not site.admin.messages.empty():
         message = site.admin.messages.get_nowait()
@@ -65,7 +65,7 @@ def quiet(site, seconds):
 
 
 def reply(site, to, text):
-    """A reply as slixmpp makes it (XEP-0461); the answer's text."""
+    """Sends a reply as slixmpp makes it (XEP-0461); returns the answer's text."""
     x = site.admin.x
 
     def send():
@@ -81,7 +81,7 @@ def fail(site, user, source, times=4):
     site.guess(user, source, times)
 
 
-def test_a_guesser_is_told_with_actions_and_a_reply_ends_it(site, fresh):
+def test_the_notice_of_a_guesser_has_commands_and_a_reply_ends_the_ban(site, fresh):
     victim, guesser = fresh(), address()
     assert "You hear of: everything." in site.say("watch all")
     fail(site, victim, guesser)
@@ -120,7 +120,7 @@ def test_a_quick_response_is_a_line_that_works(site, fresh):
     assert heard(site)["body"].startswith("Un-banned")
 
 
-def test_a_room_hears_what_was_chosen_for_it_and_ends_it(site, fresh):
+def test_a_room_gets_its_topics_and_can_end_a_ban(site, fresh):
     room = lab.Room(site.admin, "notices")
     room.affiliate(bot(site), "member")
     site.bot.change(rooms=[{"jid": room.jid}])
@@ -143,7 +143,7 @@ def test_a_room_hears_what_was_chosen_for_it_and_ends_it(site, fresh):
 
 
 @pytest.mark.only("ejabberd-26")
-def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
+def test_a_ban_by_the_server_has_a_notice_and_a_reply_ends_it(site, fresh):
     user = fresh()
     who = site.server.jid(user)
     site.say("watch adopted")
@@ -165,7 +165,7 @@ def test_a_ban_the_server_made_itself_is_told_and_a_reply_ends_it(site, fresh):
 
 @pytest.mark.timing
 def test_a_storm_is_a_few_notices_and_then_a_line(site, fresh):
-    time.sleep(DIGEST + 1)  # the digest of what the tests before led to is over
+    time.sleep(DIGEST + 1)  # the digest caused by earlier tests is over
     site.say("watch bans")
     pairs = [(victim, address()) for victim in [fresh() for _ in range(3)] for _ in range(3)]
     for victim, guesser in pairs:
@@ -179,14 +179,14 @@ def test_a_storm_is_a_few_notices_and_then_a_line(site, fresh):
     found = [re.search(one_sum, text, re.M) for text in sums]
     assert all(found), sums
     assert len(singles) + sum(int(m.group(1)) for m in found) == len(pairs), told
-    # What the line names leads to all of them; their time is over by now.
+    # The command in the line leads to all of them; the bans themselves have ended by now.
     rows = site.bot.facts(*found[0].group(2).split(), "state:ended", "--all")["rows"]
     assert {f"{site.server.jid(victim)} from {guesser}" for victim, guesser in pairs} <= {
         row["subject"] for row in rows
     }
 
 
-def test_what_was_chosen_outlives_a_restart_and_off_is_silence(site, fresh):
+def test_subscriptions_survive_a_restart_and_off_is_silence(site, fresh):
     site.say("watch off")
     site.bot.restart()
     site.wait_hello()
@@ -197,7 +197,7 @@ def test_what_was_chosen_outlives_a_restart_and_off_is_silence(site, fresh):
     assert quiet(site, 3) == []
 
 
-def test_an_account_under_attack_is_told_to_who_chose_nothing(site, fresh):
+def test_an_account_under_attack_has_a_notice_by_default(site, fresh):
     assert "(the usual)" in site.say("watch usual") and "(the usual)" in site.say("watch")
     victim = fresh()
     for _ in range(4):
@@ -207,10 +207,10 @@ def test_an_account_under_attack_is_told_to_who_chose_nothing(site, fresh):
     assert text.startswith(f"{site.server.jid(victim)} is UNDER ATTACK: its guard #"), text
 
 
-def test_an_outage_is_told_once_with_its_length(site):
+def test_an_outage_has_one_notice_with_its_duration(site):
     site.say("watch link")
     site.server.stop()
-    time.sleep(12)  # a shorter outage is not told
+    time.sleep(12)  # a shorter outage has no notice
     site.server.start()
     site.bot.wait_ready(40)
     site.wait_hello()

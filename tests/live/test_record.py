@@ -1,4 +1,4 @@
-"""The record in the user's private storage: what it says, what it never says, and the race for it."""
+"""The record in the user's private storage: what it contains, what it never contains, and races for it."""
 
 import re
 import threading
@@ -84,7 +84,7 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
 
 
 @pytest.mark.only("ejabberd")  # on Prosody the record is only an export
-def test_admins_hear_of_a_record_that_others_changed(site, server, admin, fresh):
+def test_a_record_changed_by_others_has_a_notice(site, server, admin, fresh):
     user = fresh()
     ban(site, server.jid(user), "1d spam in rooms")
     forged = server.record(user).replace("spam in rooms", "all is forgiven")
@@ -103,7 +103,7 @@ def test_admins_hear_of_a_record_that_others_changed(site, server, admin, fresh)
 
 @pytest.fixture
 def watchful(site):
-    """portcullis looks at all records every second."""
+    """portcullis checks all records every second."""
     site.bot.change(record={"check_every": "1s"})
     site.bot.restart()
     yield site
@@ -112,7 +112,7 @@ def watchful(site):
 
 
 @pytest.mark.only("ejabberd")
-def test_a_record_somebody_changed_is_written_again_by_itself(watchful, server, fresh):
+def test_a_changed_record_is_rewritten_automatically(watchful, server, fresh):
     user = fresh()
     ban(watchful, server.jid(user), "1d watched")
     must_be_refused(server, user)
@@ -127,7 +127,7 @@ def test_a_record_somebody_changed_is_written_again_by_itself(watchful, server, 
 
 
 @pytest.mark.only("ejabberd-26")
-def test_a_ban_the_server_made_itself_is_taken_over_by_itself(watchful, server, fresh):
+def test_a_ban_by_the_server_is_adopted_automatically(watchful, server, fresh):
     user = fresh()
     server.ctl("ban_account", user=user, host=server.host, reason="by the operator")
     text = wait.until(lambda: "is banned" in (said := watchful.say(f"show {server.jid(user)}")) and said, 15, every=1)

@@ -1,4 +1,4 @@
-"""What is refused, with a sentence that helps, and what only some may do."""
+"""Refusals with a helpful sentence, and commands that need a role."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from lab.assertions import ban, logs_in, must_be_refused, must_log_in, unban
 
 
 def same_form_again(step, problem):
-    """Wrong input: the same form, with the problem where each client shows it."""
+    """Asserts that wrong input brings the same form, with the problem where each client shows it."""
     assert step.status == "executing", step
     assert step.sessionid and step.form is not None and step.form.get("type") == "form", step
     assert step.note_type == "error", step
@@ -68,7 +68,7 @@ def test_an_unknown_account_is_refused_unless_forced(site, server, admin):
         step = admin.go_on(site.jid, step, "complete")
     assert step.status == "completed", step
     must_say(BANNED, step.note, who=who)
-    if server.name.startswith("ejabberd"):  # it keeps private data of names that nobody has registered
+    if server.name.startswith("ejabberd"):  # it stores private data of names that nobody has registered
         wait.until(lambda: server.record("not-yet-here"), 8)
         server.add_user("not-yet-here")
         must_be_refused(server, "not-yet-here", "squatting")

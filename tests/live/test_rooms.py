@@ -1,4 +1,4 @@
-"""Rooms: joined, left, entered again; orders by whom the room shows, and nobody else."""
+"""Rooms: joined, left, rejoined; commands from people identified by the room, and from nobody else."""
 
 import itertools
 
@@ -12,7 +12,7 @@ _numbers = itertools.count(1)
 
 
 class Stage:
-    """A portcullis of its own beside the server, one room, an admin in it who owns it, and others to come."""
+    """Its own portcullis with the server, one room, an admin who owns it, and others who join."""
 
     def __init__(self, server, joins=True, options=None, **settings):
         self.server, self.clients = server, []
@@ -32,7 +32,7 @@ class Stage:
         return one
 
     def guest(self, user, affiliation=None):
-        """Somebody in the room under the name of the account, with this affiliation."""
+        """An occupant with the account's name as nick, and this affiliation."""
         if affiliation:
             self.room.affiliate(self.server.jid(user), affiliation)
         one = self.client(user)
@@ -48,7 +48,7 @@ class Stage:
         )
 
     def status(self):
-        """Its lines, then each row as `label: value`."""
+        """The lines of `status`, then each row as `label: value`."""
         facts = self.bot.facts("status")
         return "\n".join([*facts["lines"], *(f"{row['label']}: {row['value']}" for row in facts["rows"])])
 
@@ -72,7 +72,7 @@ class Stage:
 
 @pytest.fixture
 def stage(site, server):
-    """Makes a stage; the other portcullis rests meanwhile, for there is only one of that name."""
+    """Makes a stage; the shared portcullis is stopped meanwhile, because only one may use the component's name."""
     site.bot.stop()
     made = []
 
@@ -105,16 +105,16 @@ def test_an_admin_a_moderator_and_a_stranger_in_a_room(stage, server, fresh):
         shown = s.admin.ask(s.bot.jid, f"show {spammer}")
         must_say(r"by {who}/lab \(room {room}/admin\)", shown, who=server.jid("admin"), room=s.room.jid)
         must_say(r"by {who}/lab \(room {room}/dave\)", shown, who=server.jid("dave"), room=s.room.jid)
-        # Privately within the room, and a wall.
+        # A private message within the room is answered in private, and so is a long answer.
         s.admin.say(f"{s.room.jid}/portcullis", "list")
         must_say("No bans", s.room.heard(s.admin, kind="chat"))
         must_say("in private", s.room.ask(s.admin, "portcullis: help"))
         must_say("unban", s.room.heard(s.admin, kind="chat"))
-        if not server.name.startswith("ejabberd"):  # whose answer to disco does not reach a component
+        if not server.name.startswith("ejabberd"):  # ejabberd's answer to disco does not reach a component
             s.wait_status("ANYBODY CAN ENTER")
 
 
-def test_a_question_waits_for_who_was_asked(stage, server):
+def test_only_the_person_who_was_asked_can_answer(stage, server):
     with stage(grants={"owner": "admin", "member": "admin"}) as s:
         other = s.guest("bob", "member")
         must_say("Answer yes", s.room.ask(s.admin, "portcullis: ban 198.51.0.0/16 1h"))
@@ -136,7 +136,7 @@ def test_a_taken_nick_a_kick_and_a_room_that_is_closed(stage, server):
         s.wait_status("closed: moving")
 
 
-def test_what_was_said_before_is_not_done_again(stage, server, fresh):
+def test_old_room_messages_are_not_run_again(stage, server, fresh):
     with stage(options={"membersonly": False}) as s:
         victim = server.jid(fresh())
         s.bot.stop()
@@ -148,7 +148,7 @@ def test_what_was_said_before_is_not_done_again(stage, server, fresh):
         must_say("not banned", s.admin.ask(s.bot.jid, f"show {victim}"))
 
 
-def test_a_room_that_hides_who_is_who(stage, server):
+def test_a_room_that_hides_real_jids(stage, server):
     with stage(options={"whois": "moderators"}) as s:
         must_say("^admin: I cannot see who you are", s.room.ask(s.admin, "portcullis: list"))
         s.wait_status("I cannot see who")
@@ -164,7 +164,7 @@ def ask_or_nothing(s, line):
         return ""
 
 
-def test_what_is_done_elsewhere_is_told_in_the_room_for_it(stage, server, fresh):
+def test_changes_made_elsewhere_are_reported_to_the_audit_room(stage, server, fresh):
     with stage(audit=True) as s:
         victim = server.jid(fresh())
         moderator = s.client("moderator")
@@ -225,7 +225,7 @@ def test_a_password_a_members_only_room_and_a_room_that_is_not_there(stage, serv
         )
 
 
-def test_a_restart_of_the_server_and_it_is_back(stage, server):
+def test_the_bot_rejoins_after_a_restart_of_the_server(stage, server):
     with stage() as s:
         server.stop()
         server.start()

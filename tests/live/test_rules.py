@@ -1,4 +1,4 @@
-"""The real hook module on each server, the real portcullis, and attackers with addresses of their own (127.x.y.z).
+"""The real hook module on each server, the real portcullis, and attackers with their own addresses (127.x.y.z).
 
 Windows and terms are short, so that a test sees bans grow and end.
 """
@@ -25,7 +25,7 @@ def guarded(request):
 
 @pytest.fixture
 def site(guarded):
-    """Everything up again, whatever the test before ended."""
+    """Everything running, whatever the test before ended."""
     guarded.all_up()
     return guarded
 
@@ -36,7 +36,7 @@ def fresh(site):
 
 
 def refused_soon(site, user, source, within=5):
-    """What the client reads."""
+    """Waits until the login is refused; returns what the client reads."""
     wait.until(lambda: site.try_login(user, source) == "refused", within, what=f"{user} from {source} is refused")
     return site.said
 
@@ -89,7 +89,7 @@ def test_an_address_banned_by_hand_is_refused_at_the_door_and_out(site, fresh):
     wait.until(lambda: site.try_login(user, bad) == "in", 10, what="the address is free")
 
 
-def test_an_allowed_address_is_refused_when_an_admin_insists(site, fresh):
+def test_an_allowed_address_is_refused_after_a_forced_ban(site, fresh):
     user, source, neighbour = fresh(), address(), address()
     assert f"Exempt from bans: {source}" in site.say(f"allow {source} office")
     assert "unallow first if you mean it, or add --force" in site.say(f"ban {source} 1h x")
@@ -108,7 +108,8 @@ def test_a_banned_account_hears_the_reason_and_is_out(site, fresh):
     inside.login()
 
     def is_told(mechanism):
-        # Until the module holds the ban, ejabberd answers the first message of SCRAM by the record, in its own words.
+        # Until the module holds the ban, ejabberd answers the first message of SCRAM from the record, in its
+        # own words.
         said = site.answer_to(user, address(), mechanism=mechanism)
         assert "account-disabled" in said and "spam in rooms" in said, said
         return "You are banned until" in said
@@ -159,7 +160,7 @@ def test_no_ban_is_lost_by_kill_9_nor_by_a_restart_of_the_server(site, fresh):
         site.try_login(fresh(), guesser, wrong())
     site.wait_banned(guesser)
     refused_soon(site, victim, guesser)
-    time.sleep(1)  # the module fetches the news, and nothing outside it tells when it has
+    time.sleep(1)  # the module fetches the news, and nothing outside it reports when it has
 
     def all_refused():
         return (
@@ -187,7 +188,7 @@ def test_no_ban_is_lost_by_kill_9_nor_by_a_restart_of_the_server(site, fresh):
 def test_a_module_that_was_away_catches_up(site, fresh):
     user, freed = fresh(), fresh()
     site.say(f"ban {site.server.jid(freed)} 1h first")
-    time.sleep(1)  # the module fetches the news, and nothing outside it tells when it has
+    time.sleep(1)  # the module fetches the news, and nothing outside it reports when it has
     site.server.unload_module()
     try:
         bad = address()

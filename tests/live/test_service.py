@@ -1,4 +1,4 @@
-"""What every XMPP entity must answer, and what must never bring the link down."""
+"""What every XMPP entity must answer, and what must never break the link."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The shell of the server: the same commands as subcommands, through the socket of the portcullis that runs."""
+"""The shell of the server: the same commands as subcommands, through the socket of the running portcullis."""
 
 import fcntl
 import json
@@ -22,7 +22,7 @@ USER = "unix:root"
 
 @pytest.fixture
 def shell(site):
-    """Runs the program; standard output and the other one apart."""
+    """Runs the program; standard output and standard error are separate."""
 
     def run(*args, input="", **more):
         return subprocess.run(
@@ -86,7 +86,7 @@ def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
     assert done.returncode == 0, done
     must_say(r"^6 of 6 done", done.stdout)
     assert shell("unban", "-", "--yes", input="\n".join(many)).returncode == 0
-    # `head` reads one line and goes.
+    # `head` reads one line and exits.
     piped = subprocess.run(
         ["bash", "-c", '"$0" list --all -c "$1" | head -1; exit ${PIPESTATUS[0]}', site.bot.binary, site.bot.config],
         text=True,
@@ -97,7 +97,7 @@ def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
 
 
 def on_a_terminal(site, *args, answer="", columns=70):
-    """The program on a terminal of its own; what is shown there, and the exit code."""
+    """Runs the program on its own terminal; returns what it shows, and the exit code."""
     pid, screen = pty.fork()
     if pid == 0:
         os.execve(site.bot.binary, ["portcullis", *map(str, args), "-c", str(site.bot.config)], {"TERM": "xterm"})
@@ -132,7 +132,7 @@ def test_a_person_is_asked_and_sees_a_table_that_fits(site):
 
 
 def test_another_user_of_the_machine_is_refused(site, server):
-    """`nobody` with a configuration it can read finds the socket, and may not open it."""
+    """`nobody` has a configuration it can read; it finds the socket but may not open it."""
     nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     store = site.bot.settings["store"]["path"]
     with tempfile.TemporaryDirectory() as folder:
@@ -155,10 +155,10 @@ def test_another_user_of_the_machine_is_refused(site, server):
     done = subprocess.run([*nobody, "/usr/bin/python3", "-c", connect], text=True, cwd="/", stderr=subprocess.PIPE)
     assert done.returncode != 0 and "PermissionError" in done.stderr, done
     with socket.socket(socket.AF_UNIX) as one:
-        one.connect(store + "/control.sock")  # we are root
+        one.connect(store + "/control.sock")  # the tests run as root
 
 
-def test_nobody_there_is_told_with_what_to_do(site, shell):
+def test_without_a_running_portcullis_the_error_says_what_to_do(site, shell):
     site.bot.stop()
     try:
         done = shell("list")

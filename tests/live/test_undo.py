@@ -6,10 +6,10 @@ from lab import Client
 from lab.answers import must_say
 from lab.assertions import ban, must_be_refused, must_log_in
 
-WHO = "admin"  # what another admin did, undo takes back only on request
+WHO = "admin"  # what another admin did is undone only on request
 
 
-def test_an_undone_un_ban_holds_on_the_server_again_and_an_undone_ban_does_not(site, server, fresh):
+def test_an_undone_unban_is_enforced_again_and_an_undone_ban_is_not(site, server, fresh):
     user = fresh()
     who = server.jid(user)
     number = ban(site, who, "3d spam", WHO)
@@ -52,9 +52,7 @@ def test_a_kick_ends_the_session_and_lets_in_again(site, server, fresh):
 
 
 def test_one_command_about_more_than_300_is_undone_by_one_and_nothing_else_is(site, server, fresh, tmp_path):
-    """An un-ban by filter comes back by its own name, after something else was done, and goes again by that of the
-    undo.
-    """
+    """An un-ban by filter is undone by its id after another command, and done again by undoing that undo."""
     user, other = fresh(), fresh()
     who, whom = server.jid(user), server.jid(other)
     many = tmp_path / "list"

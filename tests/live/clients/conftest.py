@@ -1,8 +1,7 @@
-"""Clients nobody here wrote, each beside a server and a portcullis of its own: ban numbers begin at 1, as in the
-documents.
+"""Third-party clients, each with its own server and portcullis, so that ban numbers begin at 1 as in the documents.
 
-`--screens FOLDER` keeps what the clients showed; `just clients` renews `docs/clients`, and the texts in
-`docs/clients.md`, so.
+`--screens FOLDER` keeps the screens of the clients; `just clients` uses it to update `docs/clients` and the texts in
+`docs/clients.md`.
 """
 
 import re
@@ -35,7 +34,7 @@ def admin(server):
 
 @pytest.fixture(scope="module")
 def bot(server, admin):
-    """Takes orders in a room, too, which `admin` made: a moderator is a member there, and one who has no role."""
+    """The bot is also in a room that `admin` made, with a moderator as member and an occupant without a role."""
     room = lab.Room(admin, "ops")
     room.affiliate(server.jid("admin"), "owner")
     for user in "moderator", "mallory":
@@ -61,7 +60,7 @@ def room(bot):
 
 @pytest.fixture
 def stranger(server, room):
-    """Somebody in the room who has no role."""
+    """An occupant of the room without a role."""
     one = lab.Client(server, "mallory")
     room.enter(one, "mallory")
     yield one
@@ -70,7 +69,7 @@ def stranger(server, room):
 
 @pytest.fixture
 def guess(server, bot):
-    """Guesses passwords of an account from one address until a rule as shipped bans the two; the address."""
+    """Guesses passwords of an account from one address until a default rule bans the pair; returns the address."""
 
     def run(user, source):
         wait.until(lambda: "hook module is there" in bot.log_since_start(), 30, what="a hello of the module")
@@ -84,7 +83,7 @@ def guess(server, bot):
 
 @pytest.fixture
 def keep(request, server):
-    """Keeps a screen: text for a name in .txt, bytes for one in .png. Only with `--screens`, and from one server."""
+    """Keeps a screen: text if the name ends in .txt, bytes if .png. Only with `--screens`, and from one server."""
     folder = request.config.getoption("--screens")
 
     def write(name, screen):
@@ -103,7 +102,7 @@ SHOWN = re.compile(r"(<!-- (\S+\.txt) -->\n```text\n).*?(^```$)", re.S | re.M)
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """Renews the texts in the page beside the folder of screens."""
+    """Updates the texts in the page beside the folder of screens."""
     folder = session.config.getoption("--screens")
     page = folder and folder.with_suffix(".md")
     if folder and page.exists() and exitstatus == 0:
@@ -112,7 +111,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """What the client shows goes with a failure."""
+    """Attaches the client's screen to a failure."""
     report = (yield).get_result()
     if report.failed:
         for client in getattr(item, "funcargs", {}).values():

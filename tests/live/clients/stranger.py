@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""An ad-hoc client as a stranger writes one with slixmpp alone (plugins xep_0030, xep_0004 and xep_0050).
+"""An ad-hoc client as anybody would write one with plain slixmpp (plugins xep_0030, xep_0004 and xep_0050).
 
     stranger.py JID PASSWORD HOST PORT SERVICE                          lists the commands
     stranger.py JID PASSWORD HOST PORT SERVICE NODE [VAR=VALUE]...      runs one; VAR=A;B sends two values
 
-It fills in a form it is shown, says what it reads, goes on when it is asked to confirm, and stops at an error.
+It fills in the form it gets, prints what it reads, goes on when it is asked to confirm, and stops at an error.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Stranger(slixmpp.ClientXMPP):
                 self.code = int(any(note == "error" for note, _ in command["notes"]))
                 return
             if any(note == "error" for note, _ in command["notes"]):
-                return  # what we filled in is wrong
+                return  # the values we filled in are wrong
             session = command["sessionid"]
             shown = command["form"]
             form = self["xep_0004"].make_form(ftype="submit")

@@ -1,5 +1,6 @@
-"""Converse.js in Chromium: a client for the web. It shows labels, descriptions and the actions that are offered; of a
-finished command the note and the fields, and a table only when the command had no form before it."""
+"""Converse.js in Chromium, a web client. It shows labels, descriptions and the offered actions; of a finished command
+it shows the note and the fields, and a table only if the command had no form before it.
+"""
 
 import pytest
 
@@ -27,7 +28,7 @@ PANEL, WINDOW = Converse.PANEL, Converse.WINDOW
 FORM = f"{PANEL} li:has(form)"
 
 
-def test_the_menu_lists_what_an_admin_may(web, bot, admin, keep):
+def test_the_menu_lists_the_commands_of_an_admin(web, bot, admin, keep):
     assert web.commands(bot) == admin.nodes(bot.jid)
     keep("converse-commands.png", web.picture(WINDOW))
 
@@ -65,7 +66,7 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(web, server, bot, keep):
     assert "spam in three rooms" in failure
 
 
-def test_what_is_wide_asks_first_and_previous_leads_back(web, bot, admin, keep):
+def test_a_wide_ban_asks_first_and_previous_leads_back(web, bot, admin, keep):
     web.commands(bot)
     web.open("ban")
     web.fill(subject="198.51.0.0/16", duration="1 day", reason="a flood of joins")
@@ -122,7 +123,7 @@ def test_the_list_is_readable_row_by_row(web, server, bot, admin, keep):
     keep("converse-list.png", web.picture(FORM))
 
 
-def test_show_tells_one_thing_a_line(web, server, bot, keep):
+def test_show_has_one_fact_per_line(web, server, bot, keep):
     web.commands(bot)
     web.open("show")
     web.fill(subject=server.jid("dave"))

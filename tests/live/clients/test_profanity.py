@@ -1,5 +1,5 @@
-"""profanity: a terminal client. It lists node names, sends only `execute`, and shows title and instructions, no note,
-while a form is open.
+"""profanity, a terminal client. It lists node names and sends only `execute`. While a form is open it shows title and
+instructions, but no note.
 """
 
 import pytest
@@ -20,7 +20,7 @@ def prof(server, bot):
     one.close()
 
 
-def test_the_menu_lists_what_an_admin_may(prof, bot, admin, keep):
+def test_the_menu_lists_the_commands_of_an_admin(prof, bot, admin, keep):
     prof.home()
     prof.type(f"/cmd list {bot.jid}")
     for node in sorted(admin.nodes(bot.jid)):
@@ -61,7 +61,7 @@ def test_a_wrong_form_comes_back_and_the_right_one_bans(prof, server, bot, keep)
     assert "spam in three rooms" in must_be_refused(server, "alice")
 
 
-def test_what_is_wide_asks_first_and_all_is_said(prof, bot, admin, keep):
+def test_a_wide_ban_asks_first_with_all_details(prof, bot, admin, keep):
     prof.execute(bot, "ban")
     prof.shows("Form title: Ban ")
     prof.type("/field1 add 198.51.0.0/16", "/field2 1d", '/field4 "a flood of joins"', "/form submit")
@@ -88,7 +88,7 @@ def test_the_list_is_readable_row_by_row(prof, server, bot, admin, keep):
     keep("profanity-list.txt", prof.screen())
 
 
-def test_show_tells_one_thing_a_line(prof, server, bot, admin, keep):
+def test_show_has_one_fact_per_line(prof, server, bot, admin, keep):
     who = server.jid("bob")
     admin.ask(bot.jid, f"ban {who} 2h noise")
     prof.execute(bot, "show")

@@ -1,4 +1,4 @@
-"""slixmpp: a library. `stranger.py` is a script such as people write with it, run as a program of its own."""
+"""slixmpp, a library. `stranger.py` is a typical script that uses it, run as a separate program."""
 
 import pathlib
 import subprocess
@@ -16,7 +16,7 @@ SCRIPT = pathlib.Path(__file__).resolve().parent / "stranger.py"
 
 @pytest.fixture
 def ask(server, bot, keep):
-    """Runs the script as `user`; what it printed. `fails`: it must say so with its exit code."""
+    """Runs the script as `user` and returns its output. `fails`: its exit code must say that it failed."""
 
     def run(*words, user="admin", fails=False, screen=None):
         done = subprocess.run(
@@ -65,7 +65,7 @@ def test_a_ban_by_form(ask, server):
     assert "spam in three rooms" in must_be_refused(server, "alice")
 
 
-def test_wrong_input_is_told_and_changes_nothing(ask, server):
+def test_wrong_input_is_reported_and_changes_nothing(ask, server):
     text = ask("ban", f"subject={server.jid('bob')};nobody", "other_duration=5", fails=True, screen="wrong")
     must_say(
         r"error: Error: \"nobody\" is neither an account nor an address.*5 what\?.*subject .*: {who} / nobody",
@@ -76,7 +76,7 @@ def test_wrong_input_is_told_and_changes_nothing(ask, server):
     assert logs_in(server, "bob")
 
 
-def test_what_is_wide_is_asked_and_several_are_told_one_by_one(ask, server):
+def test_a_wide_ban_asks_first_and_several_subjects_have_a_line_each(ask, server):
     who = server.jid("mallory")
     text = ask("ban", f"subject=198.51.0.0/16;{who}", "duration=1d", "reason=flood", screen="confirm")
     must_say(r"status: executing\nwarn: Nothing is done yet\..*title: Really ban 2 subjects\?", text)
@@ -94,7 +94,7 @@ def test_the_list_comes_in_rows_or_as_a_table(ask, server):
     must_say(r"\n[^\n]* \| [^\n]*{who}[^\n]* \| [^\n]*spam in three rooms", table, who=server.jid("alice"))
 
 
-def test_a_moderator_is_refused_what_only_admins_may(ask):
+def test_a_moderator_is_refused_commands_of_admins(ask):
     must_say(r"error: forbidden: ", ask("allow", "subject=192.0.2.1", user="moderator", fails=True, screen="forbidden"))
     must_say(r"error: forbidden: ", ask("ban", user="carol", fails=True))
 

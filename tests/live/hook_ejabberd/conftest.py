@@ -1,4 +1,4 @@
-"""One ejabberd of each version with the module in it, and a scripted component in the place of portcullis."""
+"""One ejabberd of each version with the module, and a scripted component in place of portcullis."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def ej(request):
 
 @pytest.fixture
 def component(ej):
-    """Connected, greeted and in step; afterwards nothing of it is left in the module."""
+    """A connected component that the module has greeted and synchronised with; afterwards the module forgets it."""
     if ej.process is None:
         ej.start()
     if ej.options:
@@ -39,7 +39,7 @@ def component(ej):
 
 @pytest.fixture
 def open_stream(ej):
-    """Opens streams and closes them all in the end."""
+    """Opens streams, and closes all of them at the end."""
     opened = []
 
     def open_(source="127.0.0.1", **more):

@@ -1,4 +1,4 @@
-"""While portcullis is away or silent the bans held decide, then the option `fail`; nothing that happened is lost."""
+"""While portcullis is away or silent, the held bans decide, then the option `fail`. No outcome is lost."""
 
 import time
 
@@ -20,7 +20,7 @@ def test_held_bans_hold_while_portcullis_is_away(component, open_stream, pw):
     assert open_stream().scram("carol", pw("carol")) == ("account-disabled", "no carol")
     s = open_stream("127.0.0.80")
     assert s.result(s.features + s.rest()) == ("policy-violation", "no .80")
-    s = open_stream("127.0.1.5")  # no door: let in at the start, refused at the check
+    s = open_stream("127.0.1.5")  # without door='start': let in at the start, refused at the check
     assert "mechanism" in s.features
     assert s.plain("bob", pw("bob")) == ("temporary-auth-failure", "no net")
     assert open_stream("127.0.0.81").plain("bob", pw("bob")) == ("temporary-auth-failure", "no pair")
@@ -36,7 +36,7 @@ def test_a_held_ban_ends_by_our_own_clock(component, open_stream, pw):
     wait.until(lambda: open_stream().plain("alice", pw("alice"))[0] == "success", 3, what="the ban ends")
 
 
-def test_a_lift_is_heard(component, open_stream, pw):
+def test_an_unban_reaches_the_module(component, open_stream, pw):
     component.ban("alice@localhost")
     component.ban("127.0.1.0/24", kind="network")
     component.wait_held()
@@ -47,7 +47,7 @@ def test_a_lift_is_heard(component, open_stream, pw):
     assert open_stream("127.0.1.1").plain("alice", pw("alice"))[0] == "success"
 
 
-def test_an_answer_comes_before_what_is_held(component, open_stream, pw):
+def test_an_answer_takes_precedence_over_held_bans(component, open_stream, pw):
     component.ban("alice@localhost")
     component.wait_held()
     component.lift("alice@localhost", tell=False)
@@ -67,7 +67,7 @@ def test_a_verdict_with_a_higher_number_makes_the_module_ask(component, open_str
     )
 
 
-def test_many_bans_come_in_pages_and_a_new_epoch_forgets_what_it_does_not_name(ej, component, open_stream, pw):
+def test_many_bans_come_in_pages_and_a_new_epoch_replaces_all(ej, component, open_stream, pw):
     for n in range(450):
         component.ban(f"u{n}@localhost", tell=False)
     component.ban("alice@localhost", tell=False)
@@ -120,19 +120,19 @@ def test_a_silent_component_costs_a_bounded_wait(component, open_stream, pw):
 
 
 @pytest.mark.timing
-def test_only_the_one_who_logs_in_waits(component, open_stream, pw):
+def test_only_the_client_that_logs_in_waits(component, open_stream, pw):
     bob = open_stream()
     assert bob.plain("bob", pw("bob"))[0] == "success"
     bob.bind()
     component.silent = {"check"}
-    waiting = open_stream("127.0.0.3", within=0.05)  # hangs at its start for 500 ms
+    waiting = open_stream("127.0.0.3", within=0.05)  # waits 500 ms at its start
     began = time.time()
     assert "type='result'" in bob.iq("get", "<ping xmlns='urn:xmpp:ping'/>", "localhost")
     assert time.time() - began < 0.3
     assert "mechanism" not in waiting.features and "mechanism" in waiting.until("</stream:features>", 5)
 
 
-def test_fail_closed_refuses_for_the_time_being(ej, component, open_stream, pw):
+def test_fail_closed_refuses_temporarily(ej, component, open_stream, pw):
     ej.set_options(fail="closed")
     component.close()
     s = open_stream()
@@ -195,7 +195,7 @@ def test_the_queue_of_outcomes_is_bounded_and_keeps_the_newest(ej, component, op
         assert "20 outcomes" in back.hellos[0]["health"]
 
 
-def test_no_more_bans_than_the_bound_are_held(ej, component, open_stream):
+def test_the_number_of_held_bans_is_bounded(ej, component, open_stream):
     ej.set_options(max_held="10")
     for n in range(30):
         component.ban(f"u{n}@localhost", tell=False)
@@ -205,7 +205,7 @@ def test_no_more_bans_than_the_bound_are_held(ej, component, open_stream):
         back.carry_on(component)
         back.wait(lambda: back.hellos)
         assert back.hellos[0]["bans"] == "10" and "20 are not held" in back.hellos[0]["health"]
-        back.ban("u3@localhost", text="longer")  # what is held already is kept up to date
+        back.ban("u3@localhost", text="longer")  # bans that are held already are kept up to date
         back.wait_held()
     assert open_stream().plain("u3", "x") == ("account-disabled", "longer")
 
@@ -219,7 +219,9 @@ def test_networks_of_both_families_are_found_by_their_prefix(ej, component):
     component.wait_held()
 
     def find(*questions):
-        """What the module finds for each (address, stage, account); one call, for each starts an Erlang of its own."""
+        """What the module finds for each (address, stage, account); one call for all, because each starts an Erlang
+        VM.
+        """
         calls = [
             f'mod_portcullis_bans:find(<<"localhost">>, {stage}, {account}, '
             f'element(2, inet:parse_address("{address}")))'
@@ -272,7 +274,7 @@ def test_a_component_that_answers_nonsense_harms_nobody(ej, component, open_stre
     ):
         with FakeComponent(ej) as odd:
             setattr(odd, f"answer_{what}", lambda body, n=nonsense: n)
-            time.sleep(1.3)  # the module asks again after a second, and gets the same nonsense
+            time.sleep(1.3)  # the module asks again after a second and gets the same nonsense
     assert open_stream().plain("alice", pw("alice"))[0] == "account-disabled"
     assert open_stream().plain("bob", pw("bob"))[0] == "success"
     assert not ej.crashes()

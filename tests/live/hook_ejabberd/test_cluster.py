@@ -1,4 +1,4 @@
-"""Two nodes, one portcullis at the first: both ask, both hold, and the loss of either harms nobody."""
+"""Two nodes, and one portcullis connected to the first: both ask and hold bans, and losing either harms nobody."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def greeted(component, *nodes):
 def test_a_cluster(two):
     first, second = two
     names = [first.erlang_name, second.erlang_name]
-    # both nodes greet, ask and report through the one component at the first
+    # both nodes say hello, ask and report through the component that is connected to the first
     component = FakeComponent(first).connect()
     greeted(component, first, second)
     assert login(second, "bob") == "success"
@@ -51,7 +51,7 @@ def test_a_cluster(two):
         bob.bind()
         assert component.kick("net", network="127.0.5.0/24") == 1
         assert bob.result(bob.rest(5)) == ("policy-violation", "net")
-    # portcullis away: both hold
+    # portcullis is away: both nodes hold bans
     component.close()
     for node in two:
         assert login(node, "alice") == "account-disabled"
@@ -64,7 +64,7 @@ def test_a_cluster(two):
     component2.close()
     assert login(second, "alice") == "account-disabled"
     wait.until(lambda: login(second, "bob") == "success", 20, what="the node that is left lets people in")
-    # portcullis finds the second node; the first comes back and learns what it missed
+    # portcullis connects to the second node; the first comes back and fetches what it missed
     component3 = FakeComponent(second).connect()
     component3.carry_on(component)
     greeted(component3, second)

@@ -1,6 +1,6 @@
-"""Two nodes and the real portcullis at the first, with the rules as shipped.
+"""Two nodes with the real portcullis at the first, under the default rules.
 
-What is tried at one node counts at the other.
+Guesses at one node count at the other.
 """
 
 import itertools
@@ -26,7 +26,7 @@ class GuardedCluster(Cluster):
         self.wait_modules(*self.nodes)
 
     def wait_modules(self, *nodes):
-        """Since it started or its line broke."""
+        """Waits for a hello of both modules since portcullis started or its link broke."""
 
         def greeted(node):
             return any(
@@ -141,7 +141,7 @@ def test_the_node_with_the_link_is_lost_and_nothing_is_forgotten(cluster):
     first.kill9()
     assert result(second, victim, guesser) == "refused", "by the bans it holds"
     wait.until(lambda: result(second, innocent, address()) == "in", 20, what="the node that is left lets people in")
-    # Guesses while nobody can be asked: they are looked at, and told when portcullis is back.
+    # Guesses while portcullis is away: their passwords are checked, and they are reported when it is back.
     assert [result(second, pending, patient, wrong()) for _ in range(3)] == ["wrong"] * 3
     cluster.bot.mark = cluster.bot.log_path.stat().st_size
     first.start()

@@ -1,4 +1,4 @@
-"""Every way in is asked about before the password is looked at, and refused in the words of the protocol."""
+"""Every kind of login is checked before its password, and refused as the protocol says."""
 
 import collections
 import uuid
@@ -22,7 +22,7 @@ WAYS = ["PLAIN", "SCRAM-SHA-1", "X-OAUTH2", "SASL2 PLAIN", "SASL2 SCRAM-SHA-1", 
 
 
 class Way:
-    """One way to log in as `user`; prepared (tokens fetched) before anybody is banned."""
+    """One way to log in as `user`, prepared (tokens fetched) before anybody is banned."""
 
     def __init__(self, name, ej, open_stream, pw, user="alice", source="127.0.0.1"):
         self.name, self.open_stream, self.pw, self.user, self.source = name, open_stream, pw, user, source
@@ -84,7 +84,7 @@ def test_a_wrong_secret_is_reported_as_a_failure(way, component):
     assert login["at"].endswith("Z") and login["node"].endswith("@localhost")
 
 
-def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(way, component, open_stream, pw):
+def test_the_deciding_question_says_hold_and_gets_an_outcome(way, component, open_stream, pw):
     way.open().go()
     way.open().go(right=False)
     if way.name in ("PLAIN", "SCRAM-SHA-1"):
@@ -165,13 +165,13 @@ def test_every_try_on_one_stream_is_asked(component, open_stream, pw):
     assert s.closed
 
 
-def test_no_spelling_of_a_name_gets_around_the_question(component, open_stream, pw):
+def test_no_spelling_of_a_name_bypasses_the_check(component, open_stream, pw):
     component.ban("alice@localhost")
     for name in ("ALICE", "Alice", "alice@localhost", "alice@elsewhere"):
         assert open_stream().plain(name, pw("alice"))[0] == "account-disabled", name
     assert open_stream().scram("aLiCe", pw("alice"))[0] == "account-disabled"
-    # ejabberd takes any letter for the name, and an `n=` behind it is an extension. It breaks off at the first message,
-    # where only a ban that the module holds already is told in our words.
+    # ejabberd accepts any letter for the name attribute, and an `n=` after it is an extension. It aborts at the
+    # first message, where only a ban that the module holds already is refused in our words.
     component.wait_held()
     assert open_stream().scram("alice", pw("alice"), letter="x")[0] == "account-disabled"
     assert open_stream().scram("alice", pw("alice"), letter="x", extension=",n=bob")[0] == "account-disabled"
@@ -190,7 +190,7 @@ def test_escaped_names_are_read_as_the_server_reads_them(component, open_stream)
     assert any(c.get("account") == "a,b=c@localhost" for c in component.checks)
 
 
-def test_unknown_accounts_are_told_apart(component, open_stream):
+def test_unknown_accounts_are_reported_as_unknown(component, open_stream):
     assert open_stream().plain("nosuch", "x")[0] == "not-authorized"
     assert component.reported(account="nosuch@localhost", mechanism="PLAIN", outcome="failure")["unknown"] == "true"
     assert open_stream().scram_first("nosuch2")[0] == "not-authorized"
@@ -199,7 +199,7 @@ def test_unknown_accounts_are_told_apart(component, open_stream):
     )
 
 
-def test_what_is_no_guess_is_not_reported_as_one(component, open_stream, ej):
+def test_errors_that_are_no_guesses_are_not_reported_as_failures(component, open_stream, ej):
     s = open_stream()
     assert s.scram_first("bob")[0] == "challenge"
     s.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")

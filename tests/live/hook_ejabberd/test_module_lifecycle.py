@@ -1,8 +1,8 @@
-"""Whatever is done to the module or the server, in whatever order: afterwards no banned person gets in, and no hook
+"""Whatever is done to the module or the server, in any order: afterwards no banned person gets in and no hook
 crashes.
 
-ejabberd#4211 is the example: mod_fail2ban after `ejabberdctl restart_module` has no table any more, its hooks crash at
-every login, and everybody is let in without a word.
+ejabberd#4211 is the example: after `ejabberdctl restart_module` the table of mod_fail2ban is gone, its hooks crash at
+every login, and everybody is let in without an error.
 """
 
 import threading
@@ -15,11 +15,11 @@ from lab.accounts import password
 from lab.clients.stream import Stream
 from lab.fake_component import FakeComponent
 
-OWNER = TABLE = "mod_portcullis_bans_localhost"  # the process that owns the table has its name
+OWNER = TABLE = "mod_portcullis_bans_localhost"  # the process that owns the table has this name
 
 
 def banned(ej):
-    """How alice is received, with the right password."""
+    """The server's answer to alice with the right password."""
     with Stream(ej.c2s) as s:
         return s.plain("alice", password("alice"))[0]
 
@@ -37,7 +37,7 @@ def in_force(ej):
 
 
 def back(ej, component):
-    """portcullis comes back: the module is there, in step, and obeys at once."""
+    """Reconnects portcullis: the module is there, in sync, and obeys at once."""
     with FakeComponent(ej) as again:
         again.carry_on(component)
         again.wait(lambda: again.hellos, 15)
@@ -77,7 +77,7 @@ def uninstall_and_install(ej):
 
 
 def upgrade(ej):
-    """To sources that differ in every part, all of which must run afterwards."""
+    """Upgrades to sources that differ in every part; all of the new parts must run afterwards."""
     ej.place_sources()
     version = f'"{time.time()}"'
     parts = sorted((ej.sources / "mod_portcullis" / "src").glob("*.erl"))
@@ -141,7 +141,7 @@ def test_bans_hold_afterwards_while_portcullis_is_away(ej, component, happens):
 @pytest.mark.parametrize(
     "happens", [restart_module, kill_the_owner, out_of_the_configuration_and_in_again], ids=lambda f: f.__name__
 )
-def test_and_while_portcullis_stays_connected(ej, component, open_stream, happens):
+def test_bans_hold_afterwards_while_portcullis_stays_connected(ej, component, open_stream, happens):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")
     component.wait_held()
@@ -154,7 +154,7 @@ def test_and_while_portcullis_stays_connected(ej, component, open_stream, happen
 
 
 def test_a_part_whose_old_code_is_still_in_memory_is_loaded_again(ej, component):
-    """As after an upgrade during which a call of another process came in."""
+    """As after an upgrade during which another process called the module."""
     part = ej.path / "mod_portcullis_net.erl"
     source = (ej.sources / "mod_portcullis" / "src" / part.name).read_text()
     part.write_text(source.replace("-export([", "-export([old/0, ", 1) + "\nold() -> true.\n")
@@ -168,7 +168,7 @@ def test_a_part_whose_old_code_is_still_in_memory_is_loaded_again(ej, component)
     assert ej.erlang(is_old) == "false"
 
 
-def test_a_table_that_is_gone_is_made_anew_and_told(ej, component, pw):
+def test_a_lost_table_is_recreated_and_reported(ej, component, pw):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")
     component.wait_held()
@@ -193,7 +193,7 @@ def test_a_supervisor_that_is_killed_starts_again_and_no_other_module_suffers(ej
 
 
 @pytest.mark.parametrize("process", ["bans", "reports", "sync"])
-def test_a_crash_of_one_process_is_told_and_costs_no_ban(ej, component, process):
+def test_a_crash_of_one_process_is_reported_and_loses_no_ban(ej, component, process):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")
     component.wait_held()
@@ -209,17 +209,17 @@ def no_table(_):
 
 
 def damaged_row(data):
-    """dets opens it and passes over its rows, since they do not begin as rows do."""
+    """dets opens this file and skips its rows, because they do not begin as rows do."""
     return data.replace(b"\x12\x34\x56\x78", bytes(4))
 
 
 def damaged_term(data):
-    """dets opens it, and crashes when it reads the rows: the one about alice is no Erlang term."""
+    """dets opens this file and crashes when it reads the rows: the one about alice is not an Erlang term."""
     return data.replace(b"m\0\0\0\x0falice@localhost", b"\xff" * 20)
 
 
 @pytest.mark.parametrize("damage", [no_table, damaged_row, damaged_term], ids=lambda f: f.__name__)
-def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw, damage):
+def test_an_unreadable_file_is_put_aside_and_reported(ej, component, pw, damage):
     component.ban("alice@localhost")
     component.wait_held()
     component.close()
@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_read_is_put_aside_and_told(ej, component, pw, dam
     assert not ej.crashes()
 
 
-def test_whoever_came_in_while_the_module_was_out_is_sent_away(ej, component, pw):
+def test_a_banned_user_who_logged_in_while_the_module_was_off_is_kicked(ej, component, pw):
     component.ban("alice@localhost", text="not you")
     component.wait_held()
     ej.take_out()
@@ -267,7 +267,7 @@ def test_the_server_lets_nobody_banned_in_while_it_starts(ej, component, pw):
                 with Stream(ej.c2s) as s:
                     seen.append(s.plain("alice", pw("alice"))[0])
             except OSError:
-                time.sleep(0.01)  # nobody listens: as fast as an impatient client
+                time.sleep(0.01)  # nobody listens yet, so retry as fast as an impatient client
 
     knocking = threading.Thread(target=knock)
     knocking.start()

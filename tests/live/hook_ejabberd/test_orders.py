@@ -1,4 +1,4 @@
-"""What portcullis asks of the module, and that nobody else can."""
+"""Requests from portcullis to the module, which nobody else can make."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def test_a_kick_by_address_and_by_network(component, open_stream, pw):
 
 
 def test_a_kick_by_network_passes_over_a_session_without_an_address(ej, component, open_stream, pw):
-    """A client of a Unix domain socket has none; ejabberd notes `{local, <<>>}`."""
+    """A client of a Unix domain socket has none; ejabberd stores `{local, <<>>}`."""
     ej.erlang(
         "ejabberd_sm:open_session({erlang:timestamp(), spawn(timer, sleep, [infinity])}, "
         '<<"alice">>, <<"localhost">>, <<"unix">>, [{ip, {local, <<>>}}, {conn, c2s}])'
@@ -70,7 +70,7 @@ def test_a_kick_ends_a_session_that_waits_to_be_resumed(component, open_stream, 
     component.wait(lambda: component.kick(account="alice@localhost") == 0)
 
 
-def test_a_kick_takes_fast_tokens_away_where_the_server_can(ej, component, open_stream, pw):
+def test_a_kick_revokes_fast_tokens_if_the_server_can(ej, component, open_stream, pw):
     agent = str(uuid.uuid4())
     token = open_stream(frm="alice@localhost").fast_token("alice", pw("alice"), agent)
     component.kick(account="alice@localhost")
@@ -144,7 +144,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize(("kind", "order"), ORDERS, ids=["kick", "hash", "news"])
-def test_nobody_else_can_give_orders(ej, component, open_stream, pw, kind, order):
+def test_only_portcullis_can_send_requests(ej, component, open_stream, pw, kind, order):
     bob = session(open_stream, pw, "bob")
     syncs = len(component.syncs)
     out = session(open_stream, pw, "alice").iq(kind, order, to="localhost/portcullis")

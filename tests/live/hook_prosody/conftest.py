@@ -17,9 +17,8 @@ def shared_server():
 
 @pytest.fixture
 def server(shared_server):
-    """One Prosody for all tests of a file. It is started again after a test that stopped it.
-
-    No test may leave an error in its log.
+    """One Prosody for all tests of a file, started again after a test that stopped it. No test may leave an error in
+    its log.
     """
     if not shared_server.process:
         shared_server.start()
@@ -30,7 +29,7 @@ def server(shared_server):
 
 @pytest.fixture
 def portcullis(server):
-    """A scripted one, connected, and so new that what an earlier test held is forgotten."""
+    """A connected, scripted component with a new epoch, so that the module forgets bans of earlier tests."""
     p = FakeComponentOnProsody(server, epoch=uuid.uuid4().hex)
     p.connect().settled()
     yield p

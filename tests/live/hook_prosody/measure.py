@@ -1,6 +1,6 @@
-"""Login time with and without the module: so many logins of each kind, the settings in turn so that a busy machine is
-busy for all of them; median and 95th percentile in ms. `cd tests/live; /usr/bin/python3 -m hook_prosody.measure
-[logins]`. Not a test: machines differ.
+"""Measures login time with and without the module: `logins` logins of each kind, with the settings in turn, so that
+other load affects all of them; median and 95th percentile in ms. `cd tests/live; /usr/bin/python3 -m
+hook_prosody.measure [logins]`. Not a test, because machines differ.
 """
 
 import statistics

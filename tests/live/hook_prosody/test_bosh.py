@@ -1,4 +1,4 @@
-"""The same guard for clients that come over HTTP (XEP-0206); websockets use the code of ordinary streams."""
+"""The same checks for clients that use HTTP (XEP-0206). WebSockets use the code of ordinary streams."""
 
 import re
 import urllib.request

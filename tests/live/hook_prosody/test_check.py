@@ -1,4 +1,4 @@
-"""Every way in is asked before the password is looked at, and the answer is obeyed."""
+"""Every kind of login is checked before its password, and the answer is obeyed."""
 
 import hmac
 import re
@@ -36,14 +36,14 @@ def test_a_banned_account_is_refused_with_its_right_password(server, portcullis,
 
 
 @pytest.mark.parametrize("by", ["address", "network", "pair", "guard"])
-def test_what_is_not_the_account_is_refused_for_the_time_being(server, portcullis, by):
+def test_other_bans_than_of_the_account_refuse_temporarily(server, portcullis, by):
     portcullis.decide = lambda account, address, m: portcullis.refuse(by) if account else "allow"
     c = RawClient(server)
     is_refused(c.auth("PLAIN"), c.wait_closed(), "temporary-auth-failure")
 
 
 def test_the_question_comes_before_the_password_check(server, portcullis):
-    """The wrong and the right password get the same answer, and neither is reported as a failure."""
+    """Wrong and right passwords get the same answer, and neither is reported as a failure."""
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
     replies = set()
     for pw in ("pw-alice", "wrong"):
@@ -66,7 +66,7 @@ def test_every_try_on_one_stream_is_asked(server, portcullis):
 
 
 def test_a_wrong_password_first_does_not_lose_the_guard(server, portcullis):
-    """clean_clone() gives an unguarded handler after a failure; the mechanism hides the name until the end."""
+    """clean_clone() gives an unguarded handler after a failure; the mechanism hides the name until its end."""
     c = RawClient(server, "alice", "wrong")
     assert "<not-authorized" in c.auth("SCRAM-SHA-1")
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
@@ -74,7 +74,7 @@ def test_a_wrong_password_first_does_not_lose_the_guard(server, portcullis):
     is_refused(c.auth("SCRAM-SHA-1"), c.wait_closed())
 
 
-def test_a_challenge_fetched_before_the_ban_is_of_no_use_after_it(server, portcullis):
+def test_a_challenge_from_before_the_ban_cannot_be_used_after_it(server, portcullis):
     c = RawClient(server, "alice")
     answer = c.scram_first()
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
@@ -91,18 +91,18 @@ def test_streams_opened_before_the_ban_are_asked_again(server, portcullis):
 
 @pytest.mark.parametrize("sasl2", [False, True])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
-def test_what_decides_says_how_long_it_may_be_held_and_gets_an_outcome(server, portcullis, mechanism, sasl2):
+def test_the_deciding_question_says_hold_and_gets_an_outcome(server, portcullis, mechanism, sasl2):
     for user, pw in (("alice", None), ("alice", "wrong"), ("nosuch", "wrong")):
         RawClient(server, user, pw).auth(mechanism, sasl2=sasl2)
     held = [check["account"] for check in portcullis.checks if check.get("account") and "hold" in check]
-    # The second message of SCRAM is not asked about where the first was a moment ago; the first decides if there is
-    # nobody.
+    # The second message of SCRAM is not checked again if the first was checked a moment ago. The first decides if
+    # there is no such account.
     assert held == (["alice@localhost"] * 2 if mechanism == "PLAIN" else []) + ["nosuch@localhost"]
     wait.until(lambda: len(portcullis.logins) == 3)
     assert [x["outcome"] for x in portcullis.logins] == ["success", "failure", "failure"]
 
 
-def test_who_leaves_before_the_answer_is_waited_for_by_nobody(server, portcullis):
+def test_no_outcome_is_awaited_for_a_client_that_left_before_the_answer(server, portcullis):
     portcullis.late = {"check": 0.3}
     c = RawClient(server, "alice")
     c.send_first()
@@ -119,7 +119,7 @@ def test_a_banned_address_gets_a_stream_error_at_the_start(server, portcullis):
 
 
 class FastClient:
-    """A client of carol's with an identifier of its own."""
+    """A client of carol's with its own identifier."""
 
     def __init__(self, server, ident):
         self.server, self.agent = server, f"<user-agent id='{ident}'/>"
@@ -149,7 +149,7 @@ def test_fast_tokens_are_asked_about_as_well(server, portcullis):
     assert ("carol@localhost", "127.0.0.1", "HT-SHA-256-NONE") in portcullis.questions
 
 
-def test_a_kick_ends_all_fast_tokens_there_are_and_none_that_come_later(server, portcullis):
+def test_a_kick_revokes_existing_fast_tokens_and_no_later_ones(server, portcullis):
     client, other, third = (FastClient(server, ident) for ident in ("one", "two", "three"))
     token, others, thirds = client.new_token(), other.new_token(), third.new_token()
     portcullis.kick(account="carol@localhost")
@@ -175,7 +175,7 @@ def test_a_void_token_is_void_on_a_stream_that_does_not_name_its_client(make_ser
     token = client.new_token()
     portcullis.kick(account="carol@localhost")
     stream = client.stream()
-    # mod_sasl2_fast takes the client's identifier, then mod_sasl2 fails: the stream never learns it.
+    # mod_sasl2_fast reads the client's identifier, then mod_sasl2 fails: the stream never learns the identifier.
     stream.send(f"<authenticate xmlns='urn:xmpp:sasl:2'>{client.agent}<fast xmlns='urn:xmpp:fast:0'/></authenticate>")
     wait.until(lambda: server.errors(), what="the error of mod_sasl2")
     message = b"carol\0" + hmac.digest(token.encode(), b"Initiator", "sha256")
@@ -243,7 +243,7 @@ def legacy(c, pw=None):
     )
 
 
-def test_the_authentication_of_before_sasl_is_asked_and_reported(server, portcullis):
+def test_authentication_without_sasl_is_checked_and_reported(server, portcullis):
     c = RawClient(server, "bob")
     assert "not-authorized" in legacy(c, "wrong")
     assert "result" in legacy(c)
@@ -338,7 +338,7 @@ def test_another_component_cannot_answer_for_portcullis(server, portcullis):
 
 
 def test_a_binding_after_a_ban_is_refused(server, portcullis):
-    """Logged in, not yet bound: the last door."""
+    """Authenticated but not yet bound: the last point where a login can be refused."""
     c = RawClient(server, "alice")
     assert "<success" in c.auth()
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"

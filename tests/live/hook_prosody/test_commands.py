@@ -1,4 +1,4 @@
-"""Kicks, and the guard of the record."""
+"""Kicks, and the protection of the ban record."""
 
 import re
 import shutil
@@ -39,7 +39,7 @@ def test_a_kick_by_account_ends_all_its_streams_with_the_reason(server, portcull
         ({"network": "2001:db8::/32"}, 0),
     ],
 )
-def test_a_kick_by_address_or_network_ends_what_comes_from_there(server, portcullis, whom, count):
+def test_a_kick_by_address_or_network_ends_all_sessions_from_there(server, portcullis, whom, count):
     streams = [
         RawClient(server, "alice", source="127.0.0.20").login(),
         RawClient(server, "bob", source="127.0.0.21").login(),
@@ -72,7 +72,7 @@ def test_a_sleeping_stream_is_kicked_and_cannot_be_resumed(server, portcullis):
     c.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
     ident = re.search(r"\bid=['\"]([^'\"]+)", c.until(r"<enabled[^>]*>")).group(1)
     gone = server.log().count("Client disconnected")
-    c.close()  # without </stream:stream>: it sleeps now
+    c.close()  # without </stream:stream> it hibernates now
     wait.until(lambda: server.log().count("Client disconnected") > gone, what="the server notices")
     assert portcullis.kick(account="alice@localhost") == 1
     again = RawClient(server, "alice")

@@ -1,4 +1,4 @@
-"""Known bans hold while portcullis is away or silent, and survive restarts. The rest follows portcullis_fail."""
+"""Held bans apply while portcullis is away or silent, and survive restarts. Other logins follow portcullis_fail."""
 
 import signal
 import time
@@ -191,7 +191,7 @@ def test_fail_closed_refuses_what_it_cannot_ask_about_and_lets_clients_try_again
     assert server.errors() == []
 
 
-def test_more_bans_than_fit_are_told(make_server):
+def test_more_bans_than_fit_are_reported(make_server):
     server = make_server(options="\tportcullis_max_held = 100\n")
     p = FakeComponentOnProsody(server).connect().settled()
     for n in range(150):
@@ -204,7 +204,7 @@ def test_more_bans_than_fit_are_told(make_server):
     p.close()
 
 
-def test_a_storage_that_cannot_be_written_is_told(make_server):
+def test_a_storage_failure_is_reported(make_server):
     server = make_server()
     (server.path / "data" / HOST / "portcullis").mkdir(exist_ok=True)
     (server.path / "data" / HOST / "portcullis").chmod(0o500)

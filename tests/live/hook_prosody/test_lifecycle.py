@@ -1,4 +1,4 @@
-"""In whatever order modules, server and portcullis come and go: nobody who is banned is let in without a word."""
+"""In whatever order modules, server and portcullis come and go, no banned user is let in."""
 
 import itertools
 import time
@@ -23,7 +23,7 @@ def banning(p):
 
 
 def guarded(server):
-    """alice is refused by both ways in, bob is not."""
+    """Whether alice is refused by both mechanisms and bob is not."""
     for mechanism, sasl2 in (("PLAIN", False), ("SCRAM-SHA-1", False), ("SCRAM-SHA-1", True)):
         assert "<account-disabled" in RawClient(server, "alice").auth(mechanism, sasl2)
     assert "<success" in RawClient(server, "bob").auth("SCRAM-SHA-1")
@@ -51,7 +51,7 @@ def test_two_things_in_any_order_leave_the_guard_up(server, first, second):
     for step in (first, second):
         STEPS[step](server, p)
         if step == "server":
-            guarded(server)  # by what is held, before portcullis has come back
+            guarded(server)  # by held bans, before portcullis is back
             p.close().connect()
         guarded(server)
     asked = len([c for c in p.questions if c[0]])
@@ -79,7 +79,7 @@ def test_a_stream_opened_before_the_module_was_loaded_is_asked(make_server):
     assert server.errors() == []
 
 
-def test_who_came_in_while_portcullis_was_away_is_found_when_it_is_back(server, portcullis):
+def test_a_banned_user_who_logged_in_while_portcullis_was_away_is_kicked_later(server, portcullis):
     portcullis.close()
     c = RawClient(server, "alice").login()
     friend = RawClient(server, "bob").login()
@@ -201,11 +201,11 @@ def test_six_hundred_clients_with_a_silent_portcullis_are_all_answered(make_serv
         ('\tportcullis_component = "nothere.localhost"\n', 'there is no Component "nothere.localhost"'),
     ],
 )
-def test_a_wrong_setting_is_told_in_the_log(make_server, options, complaint):
+def test_a_wrong_setting_is_an_error_in_the_log(make_server, options, complaint):
     server = make_server(options=options)
     wait.until(lambda: complaint in server.log())
 
 
-def test_an_unknown_word_for_fail_is_the_careful_one(make_server):
+def test_an_unknown_value_of_fail_counts_as_closed(make_server):
     server = make_server(options='\tportcullis_fail = "perhaps"\n')
     assert refusal(server, "bob") == "temporary-auth-failure"

@@ -1,4 +1,4 @@
-"""What came of each login reaches portcullis, once, also after it was away."""
+"""The outcome of each login reaches portcullis exactly once, also after portcullis was away."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from lab.sasl import REPLY
 
 @pytest.mark.parametrize("sasl2", [False, True], ids=["sasl1", "sasl2"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
-def test_failures_and_successes_are_told_with_all_that_is_known(server, portcullis, mechanism, sasl2):
+def test_failures_and_successes_are_reported_with_all_details(server, portcullis, mechanism, sasl2):
     c = RawClient(server, "alice", "wrong", "127.0.0.9")
     assert "<not-authorized" in c.auth(mechanism, sasl2)
     c.pw = "pw-alice"
@@ -37,7 +37,7 @@ def test_failures_and_successes_are_told_with_all_that_is_known(server, portcull
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-1"])
-def test_an_unknown_account_is_told_as_such(server, portcullis, mechanism):
+def test_an_unknown_account_is_reported_as_unknown(server, portcullis, mechanism):
     assert "<not-authorized" in RawClient(server, "nobody", "x").auth(mechanism)
     wait.until(lambda: portcullis.logins)
     assert portcullis.logins[0]["account"] == "nobody@localhost" and portcullis.logins[0]["unknown"] == "true"
@@ -62,7 +62,7 @@ def test_a_disabled_account_and_an_abort_are_no_failures(server, portcullis):
     ]
 
 
-def test_an_account_the_server_disabled_is_told_the_reason_that_is_held(server, portcullis):
+def test_an_account_disabled_by_the_server_reads_the_held_reason(server, portcullis):
     portcullis.ban("dave@localhost", text="You are banned: for the test")
     server.shell("user", "disable", "dave@localhost")
     try:
@@ -82,7 +82,7 @@ def test_many_at_once_come_in_batches_and_none_is_lost(server, portcullis):
     assert portcullis.reports[0] == 1 and max(portcullis.reports) <= 100
 
 
-def test_what_happened_while_portcullis_was_away_is_told_in_order_when_it_is_back(server, portcullis):
+def test_outcomes_from_while_portcullis_was_away_are_reported_in_order_later(server, portcullis):
     portcullis.close()
     c = RawClient(server, "alice", "wrong")
     for n in range(150):
@@ -94,7 +94,7 @@ def test_what_happened_while_portcullis_was_away_is_told_in_order_when_it_is_bac
     assert portcullis.reports == [100, 50]
 
 
-def test_reports_that_were_not_answered_are_told_again(server, portcullis):
+def test_reports_without_an_answer_are_sent_again(server, portcullis):
     portcullis.silent = {"report"}
     RawClient(server, "alice", "wrong").auth()
     wait.until(lambda: "report" in portcullis.asked)
@@ -112,7 +112,7 @@ def test_reports_wait_across_a_reload(server, portcullis):
     wait.until(lambda: portcullis.outcomes("alice@localhost") == ["failure"])
 
 
-def test_no_more_than_ten_thousand_wait_and_they_are_the_newest(make_server):
+def test_the_ten_thousand_newest_reports_are_kept(make_server):
     server = make_server(level="warn")
     streams = [RawClient(server, "x", "wrong") for _ in range(20)]
     for n in range(0, 10100, 20):
@@ -123,15 +123,15 @@ def test_no_more_than_ten_thousand_wait_and_they_are_the_newest(make_server):
             c.until(REPLY)
     p = FakeComponentOnProsody(server).connect()
     wait.until(lambda: len(p.logins) >= 10000, 20)
-    p.in_step()  # and no more come
+    p.in_step()  # and then no more
     names = [x["account"] for x in p.logins]
     assert len(names) == 10000 and len(set(names)) == 10000
     assert "u10099@localhost" in names and "u50@localhost" not in names
     p.close()
 
 
-def test_a_failure_is_told_before_the_next_question_about_it(server, portcullis):
-    """Nothing without an answer stands in front of a question, and the question finds the failure counted."""
+def test_a_failure_is_reported_before_the_next_question_about_it(server, portcullis):
+    """A question waits until the reports before it are answered, so it takes the failure into account."""
     seen = []
     portcullis.decide = lambda account, *_: seen.append(len(portcullis.logins)) or "allow"
     c = RawClient(server, "alice", "wrong")

@@ -1,4 +1,4 @@
-"""The libraries of the module by themselves: `busted` in server/prosody, with the installed Prosody's utilities."""
+"""Unit tests of the module's libraries: `busted` in server/prosody, with the utilities of the installed Prosody."""
 
 import subprocess
 

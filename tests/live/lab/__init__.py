@@ -1,9 +1,9 @@
-"""Real XMPP servers, clients and portcullis beside them, all on loopback and all thrown away afterwards.
+"""Real XMPP servers, clients and portcullis, all on loopback and removed afterwards.
 
 Start reading at `servers/server.py` (what every server can do), then `servers/ejabberd.py` and `servers/prosody.py`
 (their configuration is the one the operator documents recommend), `portcullis.py` (the program under test),
-`fake_component.py` (its scripted stand-in for the tests of a hook module alone), and `clients/` (slixmpp, bare sockets,
-profanity, Converse.js).
+`fake_component.py` (its scripted replacement for tests of a hook module alone), and `clients/` (slixmpp, plain
+sockets, profanity, Converse.js).
 """
 
 from .clients.raw_client import RawClient

@@ -1,4 +1,4 @@
-"""The accounts every server of the lab has, and its secrets."""
+"""The accounts and secrets of every server in the lab."""
 
 USERS = ("alice", "bob", "carol", "dave", "mallory", "admin", "moderator")
 SECRET = "a-secret-for-the-lab"  # of the component link

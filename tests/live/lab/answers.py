@@ -1,15 +1,14 @@
-"""Patterns for what portcullis tells people; case does not matter.
+"""Patterns for portcullis' answers to people; case does not matter.
 
-Where the program offers a fact (`Portcullis.facts`), the tests ask for that instead.
+Where the program gives a fact (`Portcullis.facts`), tests ask for that instead.
 """
 
 import re
 
 
 def must_say(pattern, text, **parts):
-    """The match of `pattern` in `text`, or an AssertionError that shows both.
-
-    `{who}` and friends are filled in literally.
+    """The match of `pattern` in `text`, or an AssertionError that shows both. Fields such as `{who}` are filled in
+    literally.
     """
     full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
     found = re.search(full, text or "", re.I | re.S)

@@ -1,4 +1,4 @@
-"""What many tests do and assert: ban, un-ban, who is let in and who is not."""
+"""Steps and assertions that many tests share: ban, un-ban, who is let in and who is not."""
 
 from . import wait
 from .answers import BANNED, must_say
@@ -6,7 +6,7 @@ from .clients.raw_client import refused
 
 
 def ban(site, who, rest="", user=None):
-    """Bans from the shell, or as this user by a chat line; returns the ban's number."""
+    """Bans from the shell, or by a chat line of this user; returns the ban's number."""
     if user:
         return must_say(BANNED, site.say(f"ban {who} {rest}".strip(), user), who=who).group(1)
     facts = site.bot.facts("ban", who, *rest.split())
@@ -24,7 +24,9 @@ def logs_in(server, user):
 
 
 def must_be_refused(server, user, reason=None, within=8):
-    """The account cannot log in, with any mechanism, and the client is told why (as far as this server can say it)."""
+    """Asserts that the account cannot log in with any mechanism, and that the client reads why (if this server can
+    say it).
+    """
     failure = wait.until(lambda: refused(server, user), within, what=f"login of {user} refused")
     assert "account-disabled" in failure, failure
     if reason and server.gives_reason:

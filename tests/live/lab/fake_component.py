@@ -1,5 +1,5 @@
-"""A scripted component in the place of portcullis, for tests of a hook module alone: speaks urn:portcullis:hook:1,
-remembers what it was told, and can be made late, silent or wrong.
+"""A scripted component in place of portcullis, for tests of a hook module alone. It speaks urn:portcullis:hook:1,
+records what it receives, and can be made late, silent or wrong.
 """
 
 import contextlib
@@ -26,10 +26,9 @@ def tag(name):
 
 
 class FakeComponent:
-    """`connect()` and `close()` may follow each other as often as a test likes; what is banned stays.
-
-    Until `decide` is set, it decides by the bans given to it. `decide(account, address, mechanism)` answers "allow",
-    what `refuse()` makes, or None for no answer. `hook` is where the module takes its orders.
+    """`connect()` and `close()` may alternate as often as a test likes; bans stay. Until `decide` is set, it decides
+    by the bans given to it. `decide(account, address, mechanism)` returns "allow", the result of `refuse()`, or None
+    for no answer. `hook` is the address where the module takes requests.
     """
 
     def __init__(self, server, domain=None, epoch="e1", page=200, hook="localhost/portcullis"):
@@ -38,13 +37,13 @@ class FakeComponent:
         self.epoch, self.seq, self.page, self.hook = epoch, 0, page, hook
         self.state = {}  # (kind, subject, address) -> (seq, attributes, text; None: lifted)
         self.decide = None
-        self.silent = set()  # kinds of questions that get no answer (check, hello, sync, report), or True for all
-        self.late = {}  # kind of question -> seconds until it is answered
-        self.asked = []  # kinds of questions, in their order
-        self.answered = []  # the same of those that got an answer
-        self.hellos, self.checks, self.syncs, self.logins = [], [], [], []  # attributes of what came
-        self.reports = []  # how many logins each report told of
-        self.given = []  # the numbers up to which a list was given to its end
+        self.silent = set()  # kinds of requests that get no answer (check, hello, sync, report), or True for all
+        self.late = {}  # kind of request -> seconds until it is answered
+        self.asked = []  # kinds of requests, in their order
+        self.answered = []  # the same for those that were answered
+        self.hellos, self.checks, self.syncs, self.logins = [], [], [], []  # attributes of received elements
+        self.reports = []  # number of logins in each report
+        self.given = []  # the sequence numbers up to which a list was sent completely
         self.answers, self.lock = {}, threading.Lock()
         self.open = False
 
@@ -69,7 +68,7 @@ class FakeComponent:
         return self
 
     def close(self):
-        """Ends the connection, and waits until the server has ended it as well."""
+        """Ends the connection, and waits until the server has ended it too."""
         if not self.open and not hasattr(self, "thread"):
             return self
         self.open = False
@@ -211,7 +210,7 @@ class FakeComponent:
 
     # -- what is banned -----------------------------------------------------------------------------------------------
     def ban_of(self, account, address):
-        """(kind, text) of the first ban that is about this login."""
+        """(kind, text) of the first ban that applies to this login."""
         now = time.time()
         ip = ipaddress.ip_address(address) if address else None
         for kind in ("account", "address", "network", "pair"):
@@ -229,7 +228,7 @@ class FakeComponent:
     def ban(
         self, subject, kind="account", text="You are banned: spam", seconds=None, door=None, address=None, tell=True
     ):
-        """Bans for so many seconds or for ever; without `tell` the module hears of it only when it asks."""
+        """Bans for this many seconds or forever; without `tell` the module only learns of it when it asks."""
         a = {"subject": subject, "kind": kind}
         if address:
             a["address"] = address
@@ -255,12 +254,12 @@ class FakeComponent:
             self.news()
 
     def carry_on(self, other):
-        """Takes over what another connection knew: portcullis after a restart."""
+        """Takes over the state of another connection, like portcullis after a restart."""
         self.epoch, self.seq, self.state = other.epoch, other.seq, other.state
 
     # -- what it asks of the module -----------------------------------------------------------------------------------
     def iq(self, kind, payload, to=None, sender=None, within=5):
-        """One IQ and its answer."""
+        """Sends one IQ and returns its answer."""
         ident = f"c{next(_ids)}"
         box = self.answers[ident] = queue.Queue()
         self.send(
@@ -276,7 +275,7 @@ class FakeComponent:
         assert answer.get("type") == "result", ET.tostring(answer)
 
     def kick(self, text="You are banned: spam", **who):
-        """How many streams were ended."""
+        """Kicks; returns how many streams were ended."""
         answer = self.iq("set", f"<kick xmlns='{NS}' {attributes(who)}><text>{escape(text)}</text></kick>")
         assert answer.get("type") == "result", ET.tostring(answer)
         return int(answer.find(tag("kicked")).get("count"))
@@ -291,11 +290,11 @@ class FakeComponent:
         )
 
     def wait_held(self, nodes=1, timeout=15):
-        """Waits until as many nodes were given everything there is."""
+        """Waits until this many nodes were sent everything."""
         self.wait(lambda: self.hellos, timeout)
         self.news()
         self.wait(lambda: len([seq for seq in self.given if seq >= self.seq]) >= nodes, timeout)
-        time.sleep(0.1)  # the module takes the last page into its table, and nothing tells when it has
+        time.sleep(0.1)  # the module stores the last page in its table, and nothing reports when it has
 
     def reported(self, timeout=5, **want):
         """The first reported login with these attributes."""
@@ -316,7 +315,7 @@ class FakeComponentOnProsody(FakeComponent):
         self.decide = lambda *_: "allow"
 
     def in_step(self):
-        """Waits until the module has taken what was sent, and all it asked or told because of that."""
+        """Waits until the module has handled everything sent so far, and its own requests that follow from it."""
         while True:
             asked = len(self.asked)
             self.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
@@ -324,12 +323,12 @@ class FakeComponentOnProsody(FakeComponent):
                 return self
 
     def settled(self):
-        """After hello and sync."""
+        """Waits for hello and sync."""
         self.wait(lambda: self.hellos)
         return self.in_step()
 
     def news(self):
-        """Tells that there is news, and waits until the module has asked for it and taken it."""
+        """Announces news, and waits until the module has fetched and stored them."""
         before = len(self.syncs)
         super().news()
         self.wait(lambda: len(self.syncs) > before)

@@ -1,6 +1,4 @@
-"""A server with the hook module and the real portcullis beside it, and the addresses that attackers and people come
-from.
-"""
+"""A server with the hook module and the real portcullis, and addresses for attackers and users."""
 
 import itertools
 import random
@@ -19,25 +17,24 @@ _networks, _wrong, _names = itertools.count(1), itertools.count(1), itertools.co
 
 
 def network():
-    """The first three numbers of addresses that no other test uses."""
+    """The first three numbers of a network that no other test uses."""
     number = next(_networks)
     return f"127.{100 + number // 250}.{number % 250}"
 
 
 def address():
-    """A source in a /24 of its own."""
+    """A source in its own /24."""
     return f"{network()}.9"
 
 
 def wrong():
-    """A wrong password, never the same again."""
+    """A wrong password that was not used before."""
     return f"wrong-{next(_wrong)}"
 
 
 def result_of(answer):
-    """`in`, `wrong` (the password was checked, or there is no such account) or `refused` (nothing was checked).
-
-    Any other answer, such as a time-out, fails the test.
+    """`in`, `wrong` (the password was checked, or there is no such account) or `refused` (nothing was checked). Any
+    other answer, such as a time-out, fails the test.
     """
     if "<success" in answer:
         return "in"
@@ -49,7 +46,7 @@ def result_of(answer):
 
 
 def try_login(server, user, source, pw=None, mechanism="PLAIN"):
-    """One login on a stream of its own; without a password the right one. (result, what the server said)"""
+    """One login on its own stream, with the right password by default; (result, the server's answer)."""
     client = RawClient(server, user, pw, source)
     try:
         said = client.features if client.refused_at_start else client.auth(mechanism)
@@ -59,7 +56,7 @@ def try_login(server, user, source, pw=None, mechanism="PLAIN"):
 
 
 class GuardedServer:
-    """Everything is up when it has been made."""
+    """Server, module and portcullis, all running once this object exists."""
 
     def __init__(self, server, log_level="info,portcullis=debug", **settings):
         """`settings` are those of portcullis."""
@@ -71,7 +68,7 @@ class GuardedServer:
         self._admin = None
 
     def wait_hello(self, timeout=30):
-        """Until the module has said hello to the portcullis that runs."""
+        """Waits until the module has said hello to the running portcullis."""
         wait.until(lambda: "hook module is there" in self.bot.log_since_start(), timeout, what="a hello of the module")
 
     def all_up(self):
@@ -83,7 +80,7 @@ class GuardedServer:
             self.wait_hello()
 
     def last_logged(self):
-        """The last lines of portcullis, and those of the server about the module."""
+        """The last log lines of portcullis, and those of the server about the module."""
         lines = [line for line in self.server.log().splitlines() if "portcullis" in line][-40:]
         return "\n".join([*lines, *self.bot.log().splitlines()[-80:]])
 
@@ -95,7 +92,7 @@ class GuardedServer:
         return self._admin
 
     def say(self, line):
-        """One chat line of the admin, one answer."""
+        """Sends one chat line of the admin and returns the answer."""
         return self.admin.ask(self.bot.jid, line)
 
     def new_users(self, count):
@@ -108,7 +105,7 @@ class GuardedServer:
         return self.new_users(1)[0]
 
     def try_login(self, user, source, pw=None, mechanism="PLAIN"):
-        """`in`, `wrong` or `refused`; `said` is what the server answered."""
+        """`in`, `wrong` or `refused`; `said` is the server's answer."""
         result, self.said = try_login(self.server, user, source, pw, mechanism)
         return result
 
@@ -122,8 +119,9 @@ class GuardedServer:
             assert self.try_login(user, source, wrong(), mechanism) != "in"
 
     def passwords_checked(self, tries, mechanism="PLAIN"):
-        """How many of the (user, source) guesses, one after the other, were answered like an ordinary wrong
-        password."""
+        """How many of these guesses (user, source), made one after the other, were answered like an ordinary wrong
+        password.
+        """
         results = [self.try_login(user, source, wrong(), mechanism) for user, source in tries]
         assert "in" not in results
         return results.count("wrong")
@@ -134,7 +132,7 @@ class GuardedServer:
         )
 
     def ordinals(self, subject):
-        """The how-manieth it was, of each ban of this subject by a rule."""
+        """The offence numbers of all bans of this subject by a rule."""
         found = (
             re.search(r"banned by a rule.*subject=(.+?) until=Some\(\"([^\"]+)\"\).*ordinal=(\d+)", line)
             for line in self.bot.log().splitlines()
@@ -142,15 +140,13 @@ class GuardedServer:
         return [int(m.group(3)) for m in found if m and m.group(1) == subject]
 
     def wait_banned(self, subject, times=1):
-        """Until rules have banned this subject so many times.
-
-        The module reports an outcome a moment after the client has heard it. A login that succeeds before the ban would
-        make the guesser somebody who is known there.
+        """Waits until rules have banned this subject this many times. The module reports an outcome a moment after
+        the client has heard it. A login that succeeds before the ban would make the guesser's source a trusted one.
         """
         wait.until(lambda: len(self.ordinals(subject)) >= times, 5, what=f"a rule bans {subject}")
 
     def bans(self):
-        """How many bans rules have made so far."""
+        """Number of bans that rules have made so far."""
         return self.bot.log().count("banned by a rule")
 
     def close(self):
@@ -162,12 +158,12 @@ class GuardedServer:
 
 # -- with the rules as shipped -----------------------------------------------------------------------------------------
 
-# Where nobody logged in before; portcullis is told that proxies are here.
+# Addresses where nobody logged in before; portcullis is told that proxies are here.
 PROXIES = "127.90.0.0/16"
-# A login waits so long for an answer, in seconds. More than the modules' half a second: where this machine stands still
-# for a moment, a guess that nobody judged (`fail` is open) would look like one too many.
+# Seconds a login waits for an answer. More than the modules' half a second: if this machine stalls for a moment, a
+# guess that nobody judged (`fail` is open) would look like one too many.
 WAIT = 2
-PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS = 5, 5, 20, 10  # their limits
+PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS = 5, 5, 20, 10  # limits of the default rules
 
 
 def with_shipped_rules(name, v6):

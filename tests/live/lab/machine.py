@@ -1,4 +1,4 @@
-"""What the lab uses of this machine: a folder, free ports and processes. Nothing of it is left behind."""
+"""The lab's use of this machine: a folder, free ports and processes, all removed at the end."""
 
 import contextlib
 import functools
@@ -37,10 +37,10 @@ _blocks = []  # locks, held as long as this process lives
 
 
 def ports(count=6):
-    """A row of free loopback ports that no other lab on this machine uses, below the range for outgoing connections.
-
-    A row stays ours while the server that uses it is down. The lock is a name in the abstract socket namespace: it is
-    as wide as the ports themselves, whatever folder another lab uses, and the kernel takes it back when we die.
+    """A range of free loopback ports that no other lab on this machine uses, below the range for outgoing
+    connections. It stays reserved while its server is down. The lock is a name in the abstract socket namespace: that
+    namespace has the same scope as the ports, whatever folder another lab uses, and the kernel releases the name when
+    this process dies.
     """
     for first in range(24000, 32000, 10):
         lock = socket.socket(socket.AF_UNIX)
@@ -67,7 +67,9 @@ def is_open(port):
 
 
 class _Reaper:
-    """A small process that outlives us. However we end, it then ends what we started and removes our folders."""
+    """A small process that outlives us. However we end, it then ends the processes we started and removes our
+    folders.
+    """
 
     SOURCE = """
 import os, shutil, signal, sys, time
@@ -131,7 +133,7 @@ def keep(path):
 
 
 def spawn(command, log, **more):
-    """Starts a process group of its own; its output goes to the file `log`."""
+    """Starts a process in its own process group; its output goes to the file `log`."""
     with open(log, "ab") as out:
         process = subprocess.Popen(
             [str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **more
@@ -141,7 +143,7 @@ def spawn(command, log, **more):
 
 
 def end(process, sig=signal.SIGTERM, timeout=15):
-    """Signals the whole group and waits for all of it; returns the exit code of its head."""
+    """Signals the whole group and waits for all of it; returns the exit code of its leader."""
 
     def gone():
         try:
@@ -158,7 +160,7 @@ def end(process, sig=signal.SIGTERM, timeout=15):
         os.killpg(process.pid, signal.SIGKILL)
         code = process.wait(5)
     try:
-        wait.until(gone, timeout)  # the head may be a shell: the others must be gone as well
+        wait.until(gone, timeout)  # the leader may be a shell: its children must be gone as well
     except AssertionError:
         os.killpg(process.pid, signal.SIGKILL)
     _the_reaper().note("-", process.pid)

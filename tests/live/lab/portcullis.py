@@ -1,4 +1,4 @@
-"""The program under test: its configuration, its start and its ends, its answers and its log."""
+"""The program under test: its configuration, its life cycle, its answers and its log."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ def value(v):
 
 
 def toml(tables):
-    """The little TOML a configuration needs; None leaves a key out, a list of dicts is `[[name]]` again and again."""
+    """The subset of TOML that a configuration needs; None omits a key, a list of dicts becomes `[[name]]` tables."""
 
     def is_list(v):
         return isinstance(v, list) and v and isinstance(v[0], dict)
@@ -75,7 +75,7 @@ class Portcullis:
         self.change(**settings)
 
     def change(self, **settings):
-        """Merges settings and writes the file; what runs sees it after `reload` or `restart`."""
+        """Merges settings and writes the file; a running portcullis sees it after `reload` or `restart`."""
         for name, value in settings.items():
             if isinstance(value, dict):
                 self.settings[name] = {**self.settings.get(name, {}), **value}
@@ -113,7 +113,7 @@ class Portcullis:
         return self.process is not None and self.process.poll() is None
 
     def stop(self):
-        """SIGTERM; the exit code."""
+        """Sends SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
 
     def kill9(self):
@@ -142,7 +142,7 @@ class Portcullis:
 
     # -- looking at it ------------------------------------------------------------------------------------------------
     def get(self, path):
-        """(status, text) of its own HTTP; (0, problem) when nobody answers."""
+        """(status, text) of its HTTP listener; (0, problem) if nobody answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=3) as answer:
                 return answer.status, answer.read().decode()
@@ -152,7 +152,7 @@ class Portcullis:
             return 0, str(e)
 
     def post(self, path, value, token=None):
-        """(status, JSON) of a POST to its own HTTP."""
+        """(status, JSON) of a POST to its HTTP listener."""
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -164,7 +164,7 @@ class Portcullis:
             return e.code, json.loads(e.read())
 
     def run(self, *args, within=40):
-        """A subcommand to its end: `run("doctor")`. stdout and stderr together in `.stdout`."""
+        """Runs a subcommand to its end: `run("doctor")`. stdout and stderr are together in `.stdout`."""
         return subprocess.run(
             [self.binary, *args, "-c", self.config],
             text=True,
@@ -177,7 +177,7 @@ class Portcullis:
 
     # -- facts (docs/terminal.md) --------------------------------------------------------------------------------------
     def facts(self, *args, within=40):
-        """What a command answers with `--json`, whatever its exit code; `args` are as in a chat line."""
+        """The answer of a command with `--json`, whatever its exit code; `args` are as in a chat line."""
         command = [self.binary, *map(str, args), "--json", "-c", self.config]
         done = subprocess.run(
             command, text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=within, cwd=self.path
@@ -188,13 +188,13 @@ class Portcullis:
             raise AssertionError(f"no facts from {args}: {done.stdout}{done.stderr}") from None
 
     def state_of(self, subject):
-        """Its `ban` in force or None, and `pending`: whether the server has yet to be brought in line."""
+        """Its `ban` in force or None, and `pending`: whether the server has yet to carry out the change."""
         facts = self.facts("show", subject)
         assert facts["kind"] == "done", facts
         return next(one for one in facts["subjects"] if one["subject"] == subject)
 
     def ban_of(self, subject):
-        """The row of `list` of its ban in force, or None."""
+        """The row of `list` for its ban in force, or None."""
         return self.state_of(subject)["ban"]
 
     def status_of(self, var):
@@ -202,7 +202,7 @@ class Portcullis:
         return next(row["value"] for row in self.facts("status")["rows"] if row["var"] == var)
 
     def problem(self, *args):
-        """(kind, field, text) of the one thing that is wrong with a command."""
+        """(kind, field, text) of the only problem of a command."""
         facts = self.facts(*args)
         assert facts["kind"] in ("invalid", "refused"), facts
         [problem] = facts["problems"]

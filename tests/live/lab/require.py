@@ -1,6 +1,6 @@
-"""What a test needs to be installed.
+"""Requirements of tests.
 
-What is not there is skipped with a loud line at the end; with CI set it is a failure.
+A test whose requirement is not installed is skipped with a loud line at the end; with CI set it fails.
 """
 
 import os

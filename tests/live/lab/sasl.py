@@ -1,4 +1,4 @@
-"""The client's side of SASL: the messages, base64-encoded as they go into <auth/>, <authenticate/> and <response/>."""
+"""The client's side of SASL: messages, base64-encoded as in <auth/>, <authenticate/> and <response/>."""
 
 import base64
 import functools
@@ -18,27 +18,26 @@ def b64(data):
 
 
 def plain(user, pw, authzid=""):
-    """The one message of PLAIN (RFC 4616)."""
+    """The only message of PLAIN (RFC 4616)."""
     return b64(f"{authzid}\0{user}\0{pw}")
 
 
 def fast(user, token):
-    """The one message of HT-SHA-256-NONE (XEP-0484)."""
+    """The only message of HT-SHA-256-NONE (XEP-0484)."""
     return b64(user.encode() + b"\0" + hmac.digest(token.encode(), b"Initiator", "sha256"))
 
 
 @functools.cache
 def _client_key(pw, salt, rounds, algorithm):
-    """Made once for an account, as clients do: it is what makes SCRAM slow."""
+    """Computed once per account, as clients do, because it is the slow part of SCRAM."""
     return hmac.digest(
         hashlib.pbkdf2_hmac(algorithm, pw.encode(), base64.b64decode(salt), rounds), b"Client Key", algorithm
     )
 
 
 class Scram:
-    """One exchange (RFC 5802) without channel binding.
-
-    `letter` and `extension` bend the first message: the letter before the name, and what follows the nonce.
+    """One exchange (RFC 5802) without channel binding. `letter` and `extension` modify the first message: the letter
+    before the name, and text after the nonce.
     """
 
     def __init__(self, user, mechanism="SCRAM-SHA-1", letter="n", extension=""):
@@ -50,7 +49,7 @@ class Scram:
         return b64("n,," + self.bare)
 
     def proof(self, answer, pw):
-        """The second message, to the <challenge/> in this text."""
+        """The second message, for the <challenge/> in this text."""
         challenge = base64.b64decode(re.search(r"<challenge[^>]*>([^<]+)", answer).group(1)).decode()
         fields = dict(part.split("=", 1) for part in challenge.split(","))
         key = _client_key(pw, fields["s"], int(fields["i"]), self.algorithm)

@@ -4,10 +4,8 @@ import time
 
 
 def until(condition, timeout=10, what=None, every=0.02):
-    """Calls `condition` until its answer is true and returns that answer.
-
-    When the time (in seconds) is up, raises AssertionError with `what` (a text, or a function that makes one) and the
-    last answer.
+    """Calls `condition` until its result is true and returns that. After `timeout` seconds it raises AssertionError
+    with `what` (a text, or a function that makes one) and the last result.
     """
     end = time.monotonic() + timeout
     while True:
@@ -17,7 +15,7 @@ def until(condition, timeout=10, what=None, every=0.02):
         if time.monotonic() > end:
             name = what() if callable(what) else what or getattr(condition, "__name__", condition)
             raise AssertionError(f"not within {timeout} s: {name}; last seen: {answer!r}")
-        time.sleep(every)  # the pause between two looks
+        time.sleep(every)  # the pause between two calls
 
 
 def stays(condition, seconds, what=None, every=0.05):
@@ -26,4 +24,4 @@ def stays(condition, seconds, what=None, every=0.05):
     while time.monotonic() < end:
         answer = condition()
         assert answer, f"did not stay so for {seconds} s: {what or condition}; last seen: {answer!r}"
-        time.sleep(every)  # the pause between two looks
+        time.sleep(every)  # the pause between two calls

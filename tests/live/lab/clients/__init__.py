@@ -1,1 +1,1 @@
-"""What connects to a server as a client does."""
+"""Clients of a server."""

@@ -1,11 +1,11 @@
-"""A TCP connection to a server's client port that carries text, and keeps all that was read."""
+"""A TCP connection to a server's client port that sends and reads text, and keeps everything it read."""
 
 import re
 import select
 import socket
 import time
 
-FREEBIND = 78  # IPV6_FREEBIND: a source that no interface has
+FREEBIND = 78  # IPV6_FREEBIND: allows a source address that no interface has
 
 
 def socket_from(source):
@@ -20,7 +20,7 @@ def socket_from(source):
 
 
 class Connection:
-    """`source`: the address it comes from, anything in 127.0.0.0/8, or in IPv6 if the server listens there."""
+    """`source`: the local address, any in 127.0.0.0/8, or in IPv6 if the server listens there."""
 
     def __init__(self, port, source="127.0.0.1"):
         self.s = socket_from(source)
@@ -33,7 +33,7 @@ class Connection:
         self.s.sendall(text.encode())
 
     def read(self, within):
-        """Whatever comes next within this time; notices the end of the connection."""
+        """Reads what arrives within this time; notices the end of the connection."""
         if not select.select([self.s], [], [], max(0, within))[0]:
             return
         try:
@@ -45,7 +45,7 @@ class Connection:
         self.text += data.decode(errors="replace")
 
     def read_until(self, pattern, within):
-        """Text up to and including the first match; None when the time is up or the connection ends before."""
+        """Text up to and including the first match; None if the time is up or the connection ends before."""
         end, rx = time.monotonic() + within, re.compile(pattern, re.S)
         while True:
             found = rx.search(self.buf)
@@ -58,7 +58,7 @@ class Connection:
             self.read(left)
 
     def read_to_end(self, within):
-        """Reads until the server closes the connection or the time is up; what came and was not taken yet."""
+        """Reads until the server closes the connection or the time is up; returns everything not returned before."""
         end = time.monotonic() + within
         while not self.closed and time.monotonic() < end:
             self.read(end - time.monotonic())

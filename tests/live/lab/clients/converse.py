@@ -1,4 +1,4 @@
-"""Converse.js in a headless Chromium, used as a person does: by clicks and keys, and by what the page shows."""
+"""Converse.js in headless Chromium, driven like a person does: clicks and keys, and what the page shows."""
 
 import functools
 import http.server
@@ -46,7 +46,7 @@ FLAGS = [
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
-    """The files of Converse.js, and one page that starts it."""
+    """Serves the files of Converse.js and one page that starts it."""
 
     def __init__(self, page, *args, **more):
         self.page = page
@@ -130,7 +130,7 @@ class Converse:
 
     # -- looking ------------------------------------------------------------------------------------------------------
     def find(self, css, text=None):
-        """The first element that is shown (and holds the text), or None."""
+        """The first visible element (that contains the text), or None."""
         try:
             return next(
                 (
@@ -140,18 +140,18 @@ class Converse:
                 ),
                 None,
             )
-        except StaleElementReferenceException:  # drawn anew meanwhile
+        except StaleElementReferenceException:  # it was redrawn meanwhile
             return None
 
     def see(self, css, text=None, within=15):
-        """Waits for it."""
+        """Waits until `find` finds something."""
         try:
             return wait.until(lambda: self.find(css, text), within, what=f"{css} {text or ''}")
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.screen()}") from None
 
     def shows(self, pattern, css="body", within=15, **parts):
-        """Waits until the pattern is in the text of an element; the match."""
+        """Waits until the pattern matches the text of an element; returns the match."""
         full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
 
         def look():
@@ -167,7 +167,7 @@ class Converse:
             raise AssertionError(f"not within {within} s in {css}: /{full}/\n{self.screen()}") from None
 
     def screen(self):
-        """All text on the page, and what the browser complained of."""
+        """All text on the page, and errors of the browser."""
         console = "\n".join(line["message"][:300] for line in self.x.get_log("browser"))
         return f"{self.x.find_element(By.TAG_NAME, 'body').text}\n\nconsole:\n{console}"
 
@@ -198,7 +198,7 @@ class Converse:
     WINDOW = "converse-user-settings-modal .modal-content"
 
     def commands(self, bot):
-        """Asks for the commands of `bot`; node -> label."""
+        """Lists the commands of `bot`; node -> label."""
         if not self.find(self.PANEL):
             self.click("a.show-client-info")
             self.click("#commands-tab")
@@ -211,7 +211,7 @@ class Converse:
         return {link.get_attribute("data-command-node"): link.text for link in links}
 
     def open(self, node):
-        """Clicks on a command and waits for its form (or its answer, when it has none)."""
+        """Clicks on a command and waits for its form, or for its answer if it has none."""
         link = f"{self.PANEL} a[data-command-node='{node}']"
         if self.find(self.form_of(node)):
             self.click(link)
@@ -247,7 +247,7 @@ class Converse:
             wait.until(lambda: not self.find(".modal"), 5, what="the window is closed")
 
     def chat(self, jid):
-        """Opens a conversation with `jid` (Converse insists on a name before the @)."""
+        """Opens a conversation with `jid` (Converse requires a name before the @)."""
         self.leave_commands()
 
         def menu_is_open():
@@ -262,7 +262,7 @@ class Converse:
         wait.until(lambda: not self.find(".modal"), 5, what="the window is closed")
 
     def join(self, room):
-        """Enters a room, under the name of the account."""
+        """Enters a room with the account's name as nick."""
         self.leave_commands()
 
         def menu_is_open():
@@ -278,7 +278,7 @@ class Converse:
         wait.until(lambda: not self.find(".modal"), 5, what="the window is closed")
 
     def hears(self, pattern, within=15, **parts):
-        """Waits until the newest message is like this; the match."""
+        """Waits until the newest message matches; returns the match."""
         full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
 
         def look():
@@ -290,7 +290,7 @@ class Converse:
             raise AssertionError(f"not the newest message within {within} s: /{full}/\n{self.screen()}") from None
 
     def reply(self, line):
-        """A reply to the newest message (XEP-0461), as its menu offers it; the answer."""
+        """Replies to the newest message (XEP-0461) through its menu; returns the answer."""
 
         def menu_is_open():
             if not self.find("button.chat-msg__action-reply"):
@@ -302,7 +302,7 @@ class Converse:
         return self.say(line)
 
     def say(self, line):
-        """One line, and the answer to it: the next message that is not ours."""
+        """Sends one line and returns the answer: the next message that is not ours."""
         before = len(self.messages())
         self.see("textarea.chat-textarea").send_keys(line, Keys.ENTER)
         wait.until(lambda: len(self.messages()) >= before + 2, 15, what=f"an answer to {line!r}")

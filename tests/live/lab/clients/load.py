@@ -1,4 +1,4 @@
-"""Many logins at the same moment, each begun when it is due and not when the one before has ended."""
+"""Many logins at a fixed rate: each begins when it is due, not when the one before has ended."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ import time
 from .. import sasl
 from ..sasl import REPLY, SASL
 
-PATIENCE = 60  # seconds until a login counts as failed: nothing here is about speed
+PATIENCE = 60  # seconds until a login counts as failed; this is not about speed
 
 
 async def until(reader, pattern, seen=""):
@@ -36,7 +36,7 @@ async def plain(reader, writer, user, password):
 
 
 async def login(server, how, user, password, source):
-    """(what the server said, milliseconds)."""
+    """Logs in; returns (the server's answer, milliseconds)."""
     began = time.perf_counter()
     writer = None
     try:
@@ -59,7 +59,7 @@ async def login(server, how, user, password, source):
 
 
 async def at_rate(rate, seconds, make):
-    """Begins make(0), make(1), … at this rate; their results in order."""
+    """Starts make(0), make(1), … at this rate; returns their results in order."""
     began, tasks = time.perf_counter(), []
     for n in range(int(rate * seconds)):
         await asyncio.sleep(max(0, began + n / rate - time.perf_counter()))  # until it is due

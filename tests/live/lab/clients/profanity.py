@@ -1,4 +1,4 @@
-"""profanity in a terminal of its own (tmux): types lines, reads the screen."""
+"""profanity in its own terminal (tmux): types lines, reads the screen."""
 
 import os
 import re
@@ -73,16 +73,16 @@ class Profanity:
         ).stdout
 
     def screen(self):
-        """What is on the screen now."""
+        """The text on the screen now."""
         return self._tmux("capture-pane", "-p", "-t", "it").rstrip()
 
     def flat(self):
-        """The same in one line, without the times at the edge: lines that were broken are whole."""
+        """The screen in one line, without the times at the edge, so that wrapped lines are whole."""
         lines = [re.sub(r"^\d\d:\d\d:\d\d [-!] ?", "", line).strip() for line in self.screen().splitlines()]
         return " ".join(" ".join(lines).split())
 
     def type(self, *lines):
-        """Types each line, sees it in the input line, and sees it taken."""
+        """Types each line, waits until the input line shows it, and until it was taken."""
         for line in lines:
             end = line[-30:]
             self._tmux("send-keys", "-t", "it", "-l", "--", line)
@@ -94,7 +94,7 @@ class Profanity:
         return self.screen().splitlines()[-1]
 
     def shows(self, pattern, within=10, **parts):
-        """Waits until the pattern is on the screen; the match."""
+        """Waits until the pattern is on the screen; returns the match."""
         full = pattern.format(**{k: re.escape(v) for k, v in parts.items()}) if parts else pattern
         try:
             return wait.until(lambda: re.search(full, self.flat()), within)
@@ -102,8 +102,8 @@ class Profanity:
             raise AssertionError(f"not on the screen within {within} s: /{full}/\n{self.screen()}") from None
 
     def home(self):
-        """To the first window, and it is empty."""
-        for _ in range(5):  # something may still come in after the first time
+        """Goes to the first window and clears it."""
+        for _ in range(5):  # more may still arrive after the first time
             self.type("/win 1", "/wins prune", "/clear")
             try:
                 return wait.until(

@@ -1,6 +1,6 @@
-"""A client on a bare socket, with exact bytes both ways.
+"""A client on a plain socket, with exact bytes in both directions.
 
-An answer that does not come is an AssertionError that shows all that came.
+A missing answer is an AssertionError that shows everything received.
 """
 
 import re
@@ -12,7 +12,7 @@ from .connection import Connection
 
 
 class RawClient(Connection):
-    """One stream of `user`; `sender` is the `from` of its header, and with `open_stream=False` nothing is sent yet."""
+    """One stream of `user`. `sender` is the `from` of its header; with `open_stream=False` nothing is sent yet."""
 
     def __init__(self, server, user="alice", pw=None, source="127.0.0.1", open_stream=True, sender=None):
         super().__init__(server.c2s, source)
@@ -31,7 +31,7 @@ class RawClient(Connection):
         return text
 
     def wait_closed(self, within=10):
-        """Reads to the end of the stream; returns what came (with the stream error, if any)."""
+        """Reads to the end of the stream; returns the text (with the stream error, if any)."""
         text = self.read_to_end(within)
         assert self.closed, f"{self.user}: the stream is still open after {within} s; got {text[-2000:]!r}"
         return text
@@ -64,7 +64,7 @@ class RawClient(Connection):
 
     # -- logins -------------------------------------------------------------------------------------------------------
     def send_first(self, mechanism="PLAIN", sasl2=False, name=None, to=""):
-        """The first message of a login; for PLAIN the only one. `to` is an attribute put into the element."""
+        """Sends the first message of a login (for PLAIN the only one). `to` is added to the element as an attribute."""
         if mechanism == "PLAIN":
             message = sasl.plain(name or self.user, self.pw)
         else:
@@ -79,7 +79,7 @@ class RawClient(Connection):
             self.send(f"<auth xmlns='{SASL}' mechanism='{mechanism}'{to}>{message}</auth>")
 
     def send_proof(self, challenge, sasl2=False, to=""):
-        """The second message of SCRAM, to the challenge in this text."""
+        """Sends the second message of SCRAM, for the challenge in this text."""
         self.send(f"<response xmlns='{SASL2 if sasl2 else SASL}'{to}>{self.scram.proof(challenge, self.pw)}</response>")
 
     def plain(self, to=""):
@@ -95,13 +95,13 @@ class RawClient(Connection):
         return self.until(REPLY)
 
     def auth(self, mechanism="PLAIN", sasl2=False):
-        """The server's last word on a login: `<success…` or `<failure…` with condition and text, verbatim."""
+        """Logs in; returns `<success…`, or `<failure…` with condition and text, verbatim."""
         self.send_first(mechanism, sasl2)
         answer = self.until(REPLY)
         return self.scram_final(answer, sasl2) if "<challenge" in answer else answer
 
     def sasl2(self, mechanism, message, more=""):
-        """A login by SASL2 with this message (text or bytes) and elements beside it."""
+        """A login by SASL2 with this message (text or bytes) and these elements beside it."""
         self.send(
             f"<authenticate xmlns='{SASL2}' mechanism='{mechanism}'>"
             f"<initial-response>{b64(message)}</initial-response>{more}</authenticate>"
@@ -136,7 +136,7 @@ class RawClient(Connection):
 
 
 def refused(server, user, mechanism="PLAIN"):
-    """The `<failure/>` of a login that must not succeed, or None when it did."""
+    """The `<failure/>` of a login that must not succeed, or None if it succeeded."""
     client = RawClient(server, user)
     reply = client.auth(mechanism)
     client.close()
@@ -144,7 +144,7 @@ def refused(server, user, mechanism="PLAIN"):
 
 
 def refusal(server, user="alice", source="127.0.0.1", pw=None):
-    """None when a login by PLAIN is let in, `start` when the stream is refused, else the SASL condition."""
+    """None if a login by PLAIN is let in, `start` if the stream is refused, else the SASL condition."""
     client = RawClient(server, user, pw, source)
     if client.refused_at_start:
         assert "policy-violation" in client.features, client.features

@@ -1,4 +1,4 @@
-"""A room (XEP-0045) as an admin makes it, with slixmpp's plugin for whoever enters it."""
+"""A room (XEP-0045) as an admin creates it, with slixmpp's plugin for everybody who enters."""
 
 import queue
 import time
@@ -10,7 +10,7 @@ CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 
 
 class Room:
-    """Made and owned by a client: members-only, persistent and showing real JIDs, unless told otherwise."""
+    """Created and owned by a client: members-only, persistent and showing real JIDs by default."""
 
     def __init__(self, owner, name, **options):
         self.owner, self.jid = owner, f"{name}@{owner.server.room_host}"
@@ -50,7 +50,7 @@ class Room:
         self.owner.plugin("xep_0045", "destroy", self.jid, reason)
 
     def nicks(self, client=None):
-        """Who is there, as a client inside sees it."""
+        """The occupants, as a client inside sees them."""
 
         async def look():
             return set((client or self.owner).x["xep_0045"].get_roster(self.jid))
@@ -58,13 +58,13 @@ class Room:
         return run(look())
 
     def forget(self, client):
-        """Lets go of what a client has heard so far, and of what is still on its way."""
-        time.sleep(0.5)  # what is on its way cannot be asked for
+        """Drops everything a client has heard so far, and messages still on their way."""
+        time.sleep(0.5)  # there is no request that waits for messages on their way
         while not client.messages.empty():
             client.messages.get_nowait()
 
     def heard(self, client, nick="portcullis", within=10, kind="groupchat", to=""):
-        """The next line of a nick that a client in the room hears; with `to`, the next to that nick."""
+        """The next line of a nick that a client in the room receives; with `to`, the next one to that nick."""
         end = time.time() + within
         while True:
             try:
@@ -76,7 +76,7 @@ class Room:
                 return message["body"]
 
     def silent(self, client, nick="portcullis", within=1.5):
-        """Nothing more is heard from a nick; what was heard before must be forgotten first."""
+        """Asserts that a nick says nothing more; call `forget` first."""
         try:
             heard = self.heard(client, nick, within)
         except AssertionError:
@@ -84,7 +84,7 @@ class Room:
         raise AssertionError(f"{nick} said: {heard}")
 
     def ask(self, client, line, nick="portcullis", within=10):
-        """A line to all, and what the bot says next to its author."""
+        """Sends a line to the room, and returns what the bot says next to its author."""
         while not client.messages.empty():
             client.messages.get_nowait()
         client.say(self.jid, line, kind="groupchat")

@@ -1,4 +1,4 @@
-"""An outside client: slixmpp on a loop of its own, with plain blocking calls for the tests."""
+"""A third-party client: slixmpp on its own loop, with plain blocking calls for the tests."""
 
 import asyncio
 import collections
@@ -44,7 +44,7 @@ def run(coroutine, within=15):
 
 
 class LoginRefused(Exception):
-    """SASL said no: `condition` (account-disabled, not-authorized, …) and the `text` the user reads."""
+    """SASL refused the login: `condition` (account-disabled, not-authorized, …), and the `text` for the user."""
 
     def __init__(self, condition, text):
         super().__init__(f"{condition}: {text}")
@@ -71,7 +71,7 @@ class StanzaRefused(Exception):
 
 
 class Step:
-    """One answer of an ad-hoc command, as it came."""
+    """One answer of an ad-hoc command, unmodified."""
 
     def __init__(self, xml):
         command = xml.find(f"{{{COMMANDS}}}command")
@@ -118,7 +118,7 @@ class Step:
 
     @property
     def text(self):
-        """Everything a person could read in it."""
+        """All text that a person could read in it."""
         rows = [f"{label}: {value}" for label, value in self.rows] + [
             " | ".join(map(str, i.values())) for i in self.items
         ]
@@ -132,9 +132,9 @@ class _Xmpp(slixmpp.ClientXMPP):
     def __init__(self, jid, pw, mechanism):
         clear = {
             "feature_mechanisms": {"unencrypted_plain": True, "unencrypted_scram": True}
-        }  # loopback; 1.10 wants to be told
+        }  # loopback; 1.10 must be told explicitly
         super().__init__(jid, pw, plugin_config=clear, sasl_mech=mechanism)
-        # All here, in slixmpp's own thread: a plugin that registers elsewhere finds no event loop.
+        # All plugins are registered in slixmpp's own thread: elsewhere they find no event loop.
         for plugin in (
             "xep_0004",
             "xep_0030",
@@ -157,7 +157,7 @@ class Client:
     """
 
     ids = itertools.count(1)
-    # portcullis falls silent towards a person who writes more than 20 lines in 10 seconds
+    # portcullis stops answering a person who writes more than 20 lines in 10 seconds
     MOST, SPAN = 18, 10.5
     written = collections.defaultdict(collections.deque)  # (server, user) -> when lines were sent
 
@@ -239,7 +239,9 @@ class Client:
         return not self.ended.is_set()
 
     def wait_closed(self, within=10):
-        """Waits until the server ends the stream; (condition, text) of its stream error, or None when it gave none."""
+        """Waits until the server ends the stream; returns (condition, text) of its stream error, or None if it sent
+        none.
+        """
         assert self.ended.wait(within), f"{self.user}'s stream is still open after {within} s"
         return self.error
 
@@ -248,7 +250,7 @@ class Client:
 
     # -- chat ---------------------------------------------------------------------------------------------------------
     def say(self, to, body, more="", kind="chat"):
-        """Sends one line and does not wait; returns the stanza's id. `more` is XML put beside the body."""
+        """Sends one line without waiting; returns the stanza's id. `more` is XML placed beside the body."""
         self.pause(self.server, self.user, take=True)
         ident = f"m{next(self.ids)}"
         text = body.replace("&", "&amp;").replace("<", "&lt;")
@@ -259,7 +261,7 @@ class Client:
 
     @classmethod
     def pause(cls, server, user, take=False):
-        """How many seconds this user must wait before the next line; with `take`, waits and counts the line."""
+        """Seconds that this user must wait before the next line; with `take`, waits and counts the line."""
         times, now = cls.written[server.c2s, user], time.time()
         while times and now - times[0] > cls.SPAN:
             times.popleft()
@@ -270,7 +272,7 @@ class Client:
         return wait
 
     def next_message(self, frm, within=10, containing=""):
-        """The next message from `frm` whose body contains this text; others are let go."""
+        """The next message from `frm` whose body contains this text; others are dropped."""
         end = time.time() + within
         while True:
             try:
@@ -281,7 +283,7 @@ class Client:
                 return message
 
     def ask(self, bot, line, within=10):
-        """One chat line, one answer."""
+        """Sends one chat line and returns the answer."""
         while not self.messages.empty():
             self.messages.get_nowait()
         self.say(bot, line)
@@ -289,7 +291,7 @@ class Client:
 
     # -- IQ -----------------------------------------------------------------------------------------------------------
     def iq(self, kind, to, payload, within=15):
-        """`payload` is XML text; the answer's element, or StanzaRefused."""
+        """Sends an IQ (`payload` is XML text); returns the answer's element or raises StanzaRefused."""
 
         async def go():
             iq = self.x.Iq()
@@ -318,7 +320,7 @@ class Client:
 
     # -- ad-hoc -------------------------------------------------------------------------------------------------------
     def nodes(self, bot):
-        """Node -> name of the commands this user is shown; none when asking is forbidden."""
+        """Node -> name of the commands shown to this user; empty if asking is forbidden."""
         try:
             xml = self.iq("get", bot, f"<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>")
         except StanzaRefused as no:
@@ -329,7 +331,7 @@ class Client:
         return {i.get("node"): i.get("name") for i in items}
 
     def command(self, bot, node, action=None, sessionid=None, values=None, within=15):
-        """One request of XEP-0050. `values`: var -> text or list of texts; None sends no form."""
+        """Sends one request of XEP-0050. `values`: var -> text or list of texts; None sends no form."""
         command = ET.Element(f"{{{COMMANDS}}}command", node=node)
         if action:
             command.set("action", action)
@@ -344,5 +346,5 @@ class Client:
         return Step(self.iq("set", bot, ET.tostring(command).decode(), within))
 
     def go_on(self, bot, step, action=None, values=None):
-        """The next request of the exchange that `step` belongs to."""
+        """Sends the next request of the session that `step` belongs to."""
         return self.command(bot, step.node, action, step.sessionid, values)

@@ -1,4 +1,4 @@
-"""A client's stream with every login that ejabberd knows; each login answers with a condition and a text."""
+"""A client's stream with every login that ejabberd supports; each login returns a condition and a text."""
 
 import contextlib
 import re
@@ -38,7 +38,7 @@ class Stream(Connection):
             self.closed = True
 
     def read(self, within):
-        """As ever, but TLS may hold decrypted bytes that the socket no longer has."""
+        """Like `Connection.read`, but TLS may hold decrypted bytes that the socket no longer has."""
         if not isinstance(self.s, ssl.SSLSocket):
             super().read(within)
             return
@@ -54,7 +54,7 @@ class Stream(Connection):
         self.text += data.decode(errors="replace")
 
     def until(self, pattern, within=None):
-        """Text up to the pattern, or what there was at the end of the stream or of the time."""
+        """Text up to the pattern, or everything read when the stream or the time ended."""
         text = self.read_until(pattern, within or self.within)
         if text is None:
             text, self.buf = self.buf, ""
@@ -136,7 +136,7 @@ class Stream(Connection):
         return self.sasl2("HT-SHA-256-NONE", sasl.fast(user, token), "<fast xmlns='urn:xmpp:fast:0'/>", agent)
 
     def legacy(self, user, pw, resource="old"):
-        """The login of before SASL (XEP-0078)."""
+        """The login from before SASL (XEP-0078)."""
         self.send(
             f"<iq type='set' id='l1'><query xmlns='jabber:iq:auth'><username>{user}</username><password>{pw}</password>"
             f"<resource>{resource}</resource></query></iq>"

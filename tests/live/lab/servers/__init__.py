@@ -1,4 +1,4 @@
-"""The servers the live tests run beside, by the names that `--server` takes."""
+"""The servers of the live tests, by the names that `--server` takes."""
 
 from .ejabberd import Ejabberd
 from .prosody import Prosody

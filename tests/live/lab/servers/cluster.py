@@ -5,7 +5,7 @@ from .hook_ejabberd import HookEjabberd
 
 
 class ClusterNode(HookEjabberd):
-    """A node that finds the others through an epmd of the lab's own."""
+    """A node that finds the others through an epmd of the lab."""
 
     def __init__(self, version, epmd):
         super().__init__(version)
@@ -22,7 +22,7 @@ class ClusterNode(HookEjabberd):
 
 
 class Cluster:
-    """`folder` takes the log of epmd."""
+    """`folder` receives the log of epmd."""
 
     def __init__(self, version, folder):
         port = machine.ports(1)[0]

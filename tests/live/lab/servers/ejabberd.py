@@ -164,9 +164,8 @@ class Ejabberd(Server):
     def __init__(
         self, version="24.12", privilege=True, configure=True, loglevel="info", module=False, v6=False, wait=None
     ):
-        """`module` installs our hook module as an operator does, `wait` is its option in seconds.
-
-        With `v6` clients may also come to ::1.
+        """`module` installs our hook module as an operator does; `wait` is its option in seconds. With `v6` clients
+        may also connect to ::1.
         """
         super().__init__()
         self.module, self.v6, self.wait = module, v6, wait
@@ -186,7 +185,7 @@ class Ejabberd(Server):
 
     # -- life ---------------------------------------------------------------------------------------------------------
     def start(self):
-        """Starts it and returns how many seconds that took. The first start makes the users."""
+        """Starts it; returns how many seconds that took. The first start creates the users."""
         if self.fresh:
             machine.fresh_folder(self.path)
             for sub in ("spool", "logs", "home"):
@@ -213,7 +212,7 @@ class Ejabberd(Server):
         self.wait_open(self.c2s, self.port, self.tls_port, self.stranger_port, self.http)
         took = time.time() - began
         first, self.fresh = self.fresh, False
-        # Mnesia writes accounts to disk some time later: one made shortly before a stop under load may be gone.
+        # Mnesia writes accounts to disk with a delay: one made shortly before a stop under load may be lost.
         for user in [*USERS, *self.accounts]:
             self.add_user(user)
         if first and self.module:
@@ -371,11 +370,11 @@ class Ejabberd(Server):
         return text if re.search(r"<(reason|hash|bandate)\b", text) else ""
 
     def withdraw_rights(self):
-        """Takes all grants away without a word to the component, as a restart of the module does."""
+        """Withdraws all grants without notifying the component, as a restart of the module does."""
         self.ctl("restart_module", host=self.host, module="mod_privilege")
 
     def restore_rights(self):
-        """Grants come back when the component connects again."""
+        """The component is granted its rights again when it next connects."""
         self.restart()
 
     def log(self):

@@ -1,5 +1,5 @@
-"""ejabberd for the tests of mod_portcullis alone: every login it knows is on, and the module is installed, configured,
-taken out and put in again as an operator does.
+"""ejabberd for tests of mod_portcullis alone: every kind of login is enabled, and the module is installed,
+configured, removed and installed again as an operator does.
 """
 
 import re
@@ -26,11 +26,11 @@ class HookEjabberd(Ejabberd):
         super().__init__(version, **more)
         self.options = {}
         self.expected_crashes = set()
-        self.tls = machine.ports(1)[0]  # c2s that asks for a client's certificate
+        self.tls = machine.ports(1)[0]  # c2s that asks for a client certificate
 
     @property
     def way_in(self):
-        """How another Erlang finds this one: arguments."""
+        """Arguments for another Erlang VM to reach this one."""
         return ["-erl_epmd_port", str(self.dist)]
 
     way_env = {}
@@ -61,7 +61,7 @@ class HookEjabberd(Ejabberd):
     # -- the module ---------------------------------------------------------------------------------------------------
     @property
     def sources(self):
-        return self.path / "home" / ".ejabberd-modules" / "sources"  # where ejabberd looks when nothing is said
+        return self.path / "home" / ".ejabberd-modules" / "sources"  # where ejabberd looks by default
 
     def place_sources(self):
         target = self.sources / "mod_portcullis"
@@ -70,7 +70,7 @@ class HookEjabberd(Ejabberd):
         self._own()
 
     def install_module(self):
-        """The configuration comes last: a server does not start with a module configured that is not there."""
+        """Installs, then configures: a server does not start if a configured module is missing."""
         self.place_sources()
         self.ejabberdctl("module_install", "mod_portcullis")
         self.set_options()
@@ -85,12 +85,12 @@ class HookEjabberd(Ejabberd):
 
     @property
     def module_own_conf(self):
-        """The one that came with the module; /etc/ejabberd/modules.d goes before it."""
+        """The configuration that comes with the module; /etc/ejabberd/modules.d takes precedence."""
         return self.sources.parent / "mod_portcullis" / "conf" / "mod_portcullis.yml"
 
     def take_out(self):
         for conf in (self.module_conf, self.module_own_conf):
-            if conf.exists():  # an upgrade puts its own aside when it finds another
+            if conf.exists():  # an upgrade sets its own aside if it finds another
                 conf.rename(conf.with_suffix(".off"))
 
     def put_in(self):
@@ -99,13 +99,15 @@ class HookEjabberd(Ejabberd):
                 conf.with_suffix(".off").rename(conf)
 
     def set_options(self, **options):
-        """Writes the module's options and reloads the configuration; no arguments: the defaults."""
+        """Writes the module's options and reloads the configuration; without arguments: the defaults."""
         self.options = options
         self.module_conf.write_text(self.module_config())
         assert self.ctl("reload_config") in (0, "", None), "reload_config failed"
 
     def client_certificate(self, user):
-        """Signed by the certificate the server trusts; names the user as RFC 6120 13.7.1.4 says. (certificate, key)"""
+        """Signed by the certificate that the server trusts; names the user as RFC 6120 13.7.1.4 says. (certificate,
+        key)
+        """
         crt, key = self.path / f"{user}.crt", self.path / f"{user}.key"
         ext = self.path / f"{user}.ext"
         ext.write_text(f"subjectAltName=otherName:1.3.6.1.5.5.7.8.5;UTF8:{user}@localhost\n")
@@ -146,7 +148,7 @@ class HookEjabberd(Ejabberd):
 
     # -- what an operator types ---------------------------------------------------------------------------------------
     def ejabberdctl(self, *args):
-        """The real script: its commands run with a group leader on another node, which is what ejabberd#4211 needs."""
+        """The real script: its commands run with a group leader on another node, which reproduces ejabberd#4211."""
         env = {
             "HOME": f"{self.run}/home",
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -201,7 +203,7 @@ class HookEjabberd(Ejabberd):
         return done.stdout.strip()
 
     def crashes(self):
-        """Lines of the log that speak of a crash in one of our hooks or processes."""
+        """Log lines about a crash in one of our hooks or processes."""
         return [
             line
             for line in self.log().splitlines()

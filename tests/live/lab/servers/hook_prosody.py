@@ -1,4 +1,4 @@
-"""Prosody for the tests of mod_portcullis alone, with every login it knows and a configuration of the test's own."""
+"""Prosody for tests of mod_portcullis alone, with every kind of login and a configuration of the test's own."""
 
 import shutil
 import subprocess
@@ -60,7 +60,7 @@ class HookProsody(Prosody):
 
     def __init__(self, options="", modules="", nagle=False, module_on=True, level="info"):
         super().__init__(module=module_on)
-        self.listens = self.c2s, self.port  # HTTP only with a module that uses it
+        self.listens = self.c2s, self.port  # HTTP only for a module that uses it
         self.options, self.modules, self.nagle, self.level = options, modules, nagle, level
 
     def config(self):
@@ -88,10 +88,10 @@ class HookProsody(Prosody):
                 self.add_user(user)
 
     def add_users(self):
-        """They are there already: made before the first start, so that the module sees none of it."""
+        """Does nothing: the users were created before the first start, so that the module sees none of it."""
 
     def add_user(self, user):
-        """By the operator's tool: nobody may register over the wire here."""
+        """Creates a user with the operator's tool, because registration is closed here."""
         subprocess.run(
             [
                 "setpriv",
@@ -114,5 +114,5 @@ class HookProsody(Prosody):
         )
 
     def errors(self):
-        """Lines of the log that speak of an error."""
+        """Log lines that report an error."""
         return [line for line in self.log().splitlines() if "Traceback" in line or "error" in line.split("\t")[1:2]]

@@ -12,7 +12,7 @@ from ..accounts import SECRET, USERS
 from ..clients.raw_client import RawClient
 from .server import Server
 
-# From `VirtualHost` to the end of `Component "portcullis…"` stands what the operator documents recommend.
+# The part from `VirtualHost` to the end of `Component "portcullis…"` is what the operator documents recommend.
 CONFIG = """\
 pidfile = "{run}/prosody.pid"
 data_path = "{run}/data"
@@ -76,7 +76,7 @@ class Prosody(Server):
     def __init__(
         self, privilege=True, configure=True, authentication="internal_hashed", module=False, v6=False, wait=None
     ):
-        """`module`: with our hook module; `wait` is its option, in seconds. `v6`: clients may also come to ::1."""
+        """`module`: with our hook module; `wait` is its option, in seconds. `v6`: clients may also connect to ::1."""
         super().__init__()
         self.module, self.v6, self.wait = module, v6, wait
         self.privilege, self.configure, self.authentication = privilege, configure, authentication
@@ -182,7 +182,7 @@ class Prosody(Server):
         self.shell("module", "load", "portcullis", self.host)
 
     def record(self, user):
-        """The ban record as it lies in the user's private storage, or an empty string."""
+        """The ban record in the user's private storage, or an empty string."""
         path = self.path / "data" / self.host / "private" / f"{user}.dat"
         text = path.read_text(errors="replace") if path.exists() else ""
         return text if re.search("jabber:ejabberd:banned", text) else ""

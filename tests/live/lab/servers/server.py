@@ -1,4 +1,4 @@
-"""What the tests want from any server."""
+"""What the tests require of any server."""
 
 import signal
 
@@ -6,8 +6,9 @@ from .. import machine, wait
 
 
 class Server:
-    """One server with a folder and ports of its own. `host` has the accounts, `component` is where portcullis answers,
-    `stranger` is a second component name without any right."""
+    """One server with its own folder and ports. `host` has the accounts, `component` is where portcullis answers,
+    `stranger` is a second component without any right.
+    """
 
     name = "?"
     host = "localhost"
@@ -20,7 +21,7 @@ class Server:
 
     def __init__(self):
         self.process = None
-        self.accounts = {}  # accounts made so far, in order
+        self.accounts = {}  # accounts created so far, in order
 
     def jid(self, user):
         return f"{user}@{self.host}"
