@@ -51,13 +51,14 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
     if let Some(seq) = changed {
         engine.changes.send_replace(seq);
     }
-    for (entry, ruling) in entries.iter().zip(rulings) {
+    for (entry, ruling) in entries.iter().zip(&rulings) {
         for listener in &engine.listeners {
-            listener.ruled(&entry.event, &ruling);
+            listener.ruled(&entry.event, ruling);
         }
-        told_by_rule(&ruling);
-        engine.rulings.ruled(entry.event.id, ruling);
+        told_by_rule(ruling);
     }
+    let ids = entries.iter().map(|entry| entry.event.id);
+    engine.rulings.ruled(ids.zip(rulings));
     engine.effects.wake();
     engine.folded.notify_one();
 }

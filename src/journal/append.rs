@@ -19,12 +19,14 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 pub struct Rulings(Mutex<HashMap<EventId, oneshot::Sender<Ruling>>>);
 
 impl Rulings {
-    /// Delivers the ruling to the caller waiting for this event, if there is one.
-    pub fn ruled(&self, id: EventId, ruling: Ruling) {
-        let waiting = self.table().remove(&id);
-        if let Some(waiting) = waiting {
-            // The caller may have gone away. The ruling is in force either way.
-            let _ = waiting.send(ruling);
+    /// Delivers the rulings to the callers waiting for these events, if there are any.
+    pub fn ruled(&self, rulings: impl Iterator<Item = (EventId, Ruling)>) {
+        let mut table = self.table();
+        for (id, ruling) in rulings {
+            if let Some(waiting) = table.remove(&id) {
+                // The caller may have gone away. The ruling is in force either way.
+                let _ = waiting.send(ruling);
+            }
         }
     }
 
@@ -41,6 +43,7 @@ impl Rulings {
             home: self,
             ids,
             rulings,
+            done: Vec::new(),
         }
     }
 
@@ -54,24 +57,29 @@ struct PendingRulings<'a> {
     home: &'a Rulings,
     ids: Vec<EventId>,
     rulings: Vec<oneshot::Receiver<Ruling>>,
+    done: Vec<Ruling>,
 }
 
 impl PendingRulings<'_> {
-    /// Adds all rulings to `done`, in the order of the ids. Cancel-safe: rulings received before are kept in `done`.
-    async fn all(&mut self, done: &mut Vec<Ruling>) -> Result<(), LogFault> {
-        while let Some(next) = self.rulings.get_mut(done.len()) {
-            done.push(next.await.map_err(|_| {
+    /// All rulings, in the order of the ids. Cancel-safe: rulings received before are kept in `done`.
+    async fn all(&mut self) -> Result<Vec<Ruling>, LogFault> {
+        while let Some(next) = self.rulings.get_mut(self.done.len()) {
+            self.done.push(next.await.map_err(|_| {
                 LogFault::Broken(String::from(
                     "the log of decisions is no longer followed; the program's log says why",
                 ))
             })?);
         }
-        Ok(())
+        self.ids.clear();
+        Ok(std::mem::take(&mut self.done))
     }
 }
 
 impl Drop for PendingRulings<'_> {
     fn drop(&mut self) {
+        if self.ids.is_empty() {
+            return;
+        }
         let mut table = self.home.table();
         for id in &self.ids {
             table.remove(id);
@@ -103,23 +111,16 @@ pub async fn append(
         asked
     };
     let mut waiting = rulings.wait_for(asked);
-    let mut done = Vec::with_capacity(waiting.rulings.len());
     let mut unknown: Option<(tokio::time::Instant, String)> = None;
     loop {
         let answer = tokio::select! {
             biased;
             answer = journal.append(batch) => answer,
             // A folded event is stored, even if the answer to the append has not arrived.
-            folded = waiting.all(&mut done) => {
-                folded?;
-                return Ok(done);
-            }
+            folded = waiting.all() => return folded,
         };
         match answer {
-            Ok(_) => {
-                waiting.all(&mut done).await?;
-                return Ok(done);
-            }
+            Ok(_) => return waiting.all().await,
             Err(LogFault::Unknown(why)) => {
                 let since = unknown.map_or_else(tokio::time::Instant::now, |(since, _)| since);
                 unknown = Some((since, why));
@@ -130,9 +131,8 @@ pub async fn append(
                 Some((_, last)) => *last = why.to_string(),
             },
         }
-        if let Ok(all) = tokio::time::timeout(AGAIN_AFTER, waiting.all(&mut done)).await {
-            all?;
-            return Ok(done);
+        if let Ok(all) = tokio::time::timeout(AGAIN_AFTER, waiting.all()).await {
+            return all;
         }
         if let Some((since, why)) = &unknown
             && since.elapsed() >= UNKNOWN_FOR
