@@ -108,7 +108,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             .context("cannot read the decisions made so far")?
     };
     tracing::info!(
-        bans = gate.engine.read(|ledger| ledger.bans().len()),
+        bans = gate.engine.read(|ledger| ledger.len()),
         snapshot = gate.snapshotter.began_with().0,
         store = %config.store.display(),
         "the decisions made so far are loaded"
@@ -162,7 +162,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.engine.changes(), stop));
     workers.spawn(|stop| Arc::clone(&gate.snapshotter).keep(stop));
     workers.spawn(|stop| Arc::clone(bot.rooms()).run(wire.clone(), asker.clone(), stop));
-    workers.spawn(|stop| announce(host.standing(), ready_tell, stop));
+    let unwritten = gate.admission.unwritten();
+    workers.spawn(|stop| announce(host.standing(), unwritten, ready_tell, stop));
     workers.spawn(|stop| {
         let (server, engine) = (Arc::clone(&host) as _, Arc::clone(&gate.engine));
         news::watch_the_server(server, engine, Arc::clone(&gate.news), stop)
@@ -181,10 +182,15 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         workers.spawn(|stop| recording::keep(settings, weighings, stop));
     }
 
+    workers.spawn(|stop| {
+        let (admission, engine) = (Arc::clone(&gate.admission), Arc::clone(&gate.engine));
+        news::watch_the_log(admission.unwritten(), engine, Arc::clone(&gate.news), stop)
+    });
+
     let mut counting = Tasks::new();
     counting.spawn(|stop| {
         let admission = Arc::clone(&gate.admission);
-        async move { admission.keep_counters(stop).await }
+        async move { admission.persist(stop).await }
     });
     let following = Vital::spawn(|stop| {
         let engine = Arc::clone(&gate.engine);

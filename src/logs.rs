@@ -14,7 +14,11 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-/// Targets that print everything they send and receive, passwords included, and the most verbose level they get.
+/// A target that is off unless the levels name it. sled logs several lines for each failed write, and the store logs the
+/// cause once a minute itself.
+const OFF_BY_DEFAULT: &str = "sled";
+
+/// Targets that print what they send and receive, passwords included; and the most verbose level they may have.
 const LOUD: [&str; 4] = ["tokio_xmpp", "xmpp_parsers", "xso", "sasl"];
 const LOUD_MOST: LevelFilter = LevelFilter::INFO;
 
@@ -115,6 +119,7 @@ impl Levels {
         });
         Targets::new()
             .with_default(self.rest)
+            .with_target(OFF_BY_DEFAULT, LevelFilter::OFF)
             .with_targets(loud)
             .with_targets(parts)
     }

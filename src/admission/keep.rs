@@ -10,6 +10,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedLogins;
@@ -22,6 +23,8 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// A new full save is due after this many parts or bytes of parts.
 const PARTS: u32 = 240;
 const PARTS_BYTES: usize = 8 << 20;
+/// Pause between two log lines that say that the counters cannot be saved.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Number of counter rows that a full save encodes under one lock.
 const ROWS_AT_ONCE: usize = 1_024;
 
@@ -55,6 +58,8 @@ struct PartsKept {
     /// Number of the next part; 0 if there is no full save yet.
     next: u32,
     bytes: usize,
+    /// When the log last said that saving fails; `None` if the last save succeeded.
+    said: Option<Instant>,
 }
 
 impl Keeper {
@@ -126,6 +131,7 @@ impl Keeper {
             store.save_counters(part, &bytes).map(|()| PartsKept {
                 next: part + 1,
                 bytes: size,
+                said: None,
             })
         });
         let failed = match saved.await {
@@ -136,7 +142,12 @@ impl Keeper {
             Ok(Err(why)) => why.to_string(),
             Err(why) => why.to_string(),
         };
-        tracing::error!(why = %failed, "cannot save the counters of failed logins; trying again");
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            kept.said = Some(Instant::now());
+            tracing::error!(why = %failed, "cannot save the counters of failed logins; trying again");
+        }
+        drop(kept);
         shared.lock().tracker.not_saved();
     }
 }

@@ -10,6 +10,7 @@ mod keep;
 mod pending;
 mod state;
 mod tap;
+mod unwritten;
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -19,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -27,8 +28,8 @@ use crate::core::explain::{BANS_TOLD, concerns};
 use crate::core::ledger::By;
 use crate::core::tracker::Fill;
 use crate::core::{
-    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Notice, Policy, Proposal, Ruling,
-    Signal, Subject, Timestamp, Verdict, explain, headroom, judge, subject,
+    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Ledger, Notice, Policy, Proposal,
+    Ruling, Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge, subject,
 };
 use crate::engine::{Engine, clock};
 use crate::journal::LogFault;
@@ -39,6 +40,7 @@ use state::LoginState;
 pub use keep::{CounterStore, SAVE_EVERY};
 pub use state::FailedLogin;
 pub use tap::{Judged, JudgedFeed, JudgedInput, Tap};
+pub use unwritten::Unwritten;
 
 /// Denial text when the limit of logins in flight is reached and none of them ends in time.
 const AT_ONCE: &str = "too many logins at the same moment, try again in a few seconds";
@@ -47,6 +49,7 @@ const AT_ONCE: &str = "too many logins at the same moment, try again in a few se
 pub struct Admission {
     engine: Arc<Engine>,
     shared: Arc<SharedLogins>,
+    unwritten: watch::Sender<Option<Unwritten>>,
     keeper: Keeper,
     tap: Arc<Tap>,
     spared: Box<dyn Fn(Notice) + Send + Sync>,
@@ -57,9 +60,40 @@ struct SharedLogins {
     state: Mutex<LoginState>,
     /// Number of pending bans. Nearly always 0, and then a check need not look for them.
     pending: AtomicUsize,
+    /// Number of pending bans that could not be written.
+    unwritten: watch::Sender<usize>,
 }
 
 impl SharedLogins {
+    fn new(tracker: Tracker) -> Self {
+        SharedLogins {
+            state: Mutex::new(LoginState::new(tracker)),
+            pending: AtomicUsize::new(0),
+            unwritten: watch::Sender::new(0),
+        }
+    }
+
+    /// Publishes the number of pending bans; to be called after every change of the table.
+    fn settle(&self, state: &LoginState) {
+        self.pending.store(state.pending.len(), Ordering::Release);
+        self.unwritten.send_if_modified(|before| {
+            let now = state.pending.unwritten_len();
+            std::mem::replace(before, now) != now
+        });
+    }
+
+    /// Up to `most` bans that could not be written and have not ended.
+    fn unwritten(&self, most: usize, now: Timestamp) -> Vec<Event> {
+        let mut state = self.lock();
+        state.pending.drop_ended(now);
+        self.settle(&state);
+        state.pending.unwritten(most)
+    }
+
+    fn unwritten_len(&self) -> usize {
+        self.lock().pending.unwritten_len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, LoginState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,12 +108,13 @@ pub enum AdmitAnswer {
     Later,
 }
 
-/// Bans proposed by rules, to be made durable by [`Admission::impose`]. They are in force in memory until this value
-/// is dropped.
-#[must_use = "bans that are not imposed end at once"]
+/// Bans proposed by rules, to be made durable by [`Admission::impose`]. They are in force from now on. If this value is
+/// dropped before they are in the log, they stay in force in memory and [`Admission::persist`] writes them.
+#[must_use = "bans that are not imposed are lost when the program stops"]
 pub struct PendingBans {
     events: Vec<Event>,
     subjects: Vec<Subject>,
+    is_written: bool,
     home: Arc<SharedLogins>,
 }
 
@@ -101,9 +136,11 @@ impl Drop for PendingBans {
             return;
         }
         let mut state = self.home.lock();
-        state.pending.end(&self.subjects);
-        let left = state.pending.len();
-        self.home.pending.store(left, Ordering::Release);
+        match self.is_written {
+            true => state.pending.end(&self.subjects),
+            false => state.pending.hold(std::mem::take(&mut self.events)),
+        }
+        self.home.settle(&state);
     }
 }
 
@@ -128,10 +165,8 @@ impl Admission {
         let (keeper, tracker) = Keeper::open(store, &engine.policy(), engine.now())?;
         Ok(Arc::new(Admission {
             engine,
-            shared: Arc::new(SharedLogins {
-                state: Mutex::new(LoginState::new(tracker)),
-                pending: AtomicUsize::new(0),
-            }),
+            shared: Arc::new(SharedLogins::new(tracker)),
+            unwritten: watch::Sender::new(None),
             keeper,
             tap,
             spared: Box::new(spared),
@@ -151,7 +186,7 @@ impl Admission {
         }
         let state = self.shared.lock();
         let pending = &state.pending;
-        let found = pending.against(&policy.rules, account, address, || known(&state));
+        let found = pending.against(&policy.rules, account, address, || known(&state), now);
         found.unwrap_or(Verdict::LetIn)
     }
 
@@ -217,7 +252,7 @@ impl Admission {
             let verdict = match ledger.check(whom, from, known, now) {
                 Verdict::LetIn => {
                     let pending = &state.pending;
-                    let found = pending.against(&policy.rules, whom, from, known);
+                    let found = pending.against(&policy.rules, whom, from, known, now);
                     found.unwrap_or(Verdict::LetIn)
                 }
                 refuse => refuse,
@@ -243,7 +278,8 @@ impl Admission {
     /// why nothing was counted; and notices about rules that reached their limit without banning.
     ///
     /// # Errors
-    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same.
+    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same, and the ban is in force
+    /// in memory.
     pub async fn by_hand(&self, signal: &Signal) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
         let mut pending = self.nothing();
         let (answer, notices) = self.judge(signal, &mut pending)?;
@@ -257,8 +293,8 @@ impl Admission {
     /// Counts all outcomes, then makes the resulting bans durable together. Returns the rulings on these bans.
     ///
     /// # Errors
-    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same, and the next failure
-    /// proposes the ban again.
+    /// [`LogFault`] if a ban could not be made durable. The failures are counted all the same, and the ban is in force
+    /// in memory.
     pub async fn report(&self, attempts: Vec<Attempt>) -> Result<Vec<Ruling>, LogFault> {
         let pending = self.count(attempts)?;
         self.impose(pending).await
@@ -281,10 +317,18 @@ impl Admission {
     /// judged anew.
     ///
     /// # Errors
-    /// [`LogFault`] if the bans could not be made durable; then they end.
-    pub async fn impose(&self, pending: PendingBans) -> Result<Vec<Ruling>, LogFault> {
+    /// [`LogFault`] if the bans could not be made durable. They stay in force in memory until they end, and
+    /// [`Admission::persist`] tries again and tells operators.
+    pub async fn impose(&self, mut pending: PendingBans) -> Result<Vec<Ruling>, LogFault> {
         let all = pending.events.iter().map(|event| event.id).collect();
-        self.engine.append(&pending.events, all).await
+        let rulings = self.engine.append(&pending.events, all).await?;
+        pending.is_written = true;
+        Ok(rulings)
+    }
+
+    /// The bans that are in force in memory only; `None` while the log accepts writes.
+    pub fn unwritten(&self) -> watch::Receiver<Option<Unwritten>> {
+        self.unwritten.subscribe()
     }
 
     /// Everything that speaks for or against a login of an account, from a place, or both. Reads memory only.
@@ -313,16 +357,13 @@ impl Admission {
         let Some(net) = ban.subject.net() else {
             return false;
         };
-        let holds = ban.holds_at_start(|net| self.shared.lock().tracker.lives_in(net));
+        let holds = Ledger::holds_at_start(ban, |net| self.shared.lock().tracker.lives_in(net));
         let policy = self.engine.policy();
         let mut exempt = policy.exempt_networks.iter();
         holds
             && !exempt.any(|other| subject::overlaps(other, &net))
             && self.engine.read(|ledger| {
-                let mut nets = ledger
-                    .exemptions()
-                    .all()
-                    .filter_map(|one| one.subject.net());
+                let mut nets = ledger.exemptions().filter_map(|one| one.subject.net());
                 !nets.any(|other| subject::overlaps(&other, &net))
             })
     }
@@ -337,15 +378,19 @@ impl Admission {
         self.shared.lock().tracker.fill()
     }
 
-    /// Saves the counters regularly until `stop`, and once more then.
-    pub async fn keep_counters(&self, stop: CancellationToken) {
-        self.keeper.run(&self.shared, stop).await;
+    /// Saves the counters, and writes the bans that could not be made durable when they were decided, until told to stop.
+    pub async fn persist(&self, stop: CancellationToken) {
+        tokio::join!(
+            self.keeper.run(&self.shared, stop.clone()),
+            unwritten::write(&self.engine, &self.shared, &self.unwritten, stop),
+        );
     }
 
     fn nothing(&self) -> PendingBans {
         PendingBans {
             events: Vec::new(),
             subjects: Vec::new(),
+            is_written: false,
             home: Arc::clone(&self.shared),
         }
     }
@@ -371,10 +416,8 @@ impl Admission {
             let (mut proposal, notices) = judge(ledger, tracker, &policy, signal, now, &mut fresh);
             let new = state.note(signal, &proposal, &notices, now);
             if let Proposal::Events(events) = &mut proposal {
-                pending.subjects.extend(state.pending.admit(events));
-                self.shared
-                    .pending
-                    .store(state.pending.len(), Ordering::Release);
+                pending.subjects.extend(state.pending.admit(events, now));
+                self.shared.settle(&state);
             }
             if let Signal::Login(attempt) = signal {
                 state.came_out(attempt, now);

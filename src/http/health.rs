@@ -36,14 +36,17 @@ pub struct Readiness {
     pub grants: GrantState,
     /// The bans were read from the store.
     pub ledger: bool,
+    /// How many bans by rules hold in memory only, because the store takes none.
+    pub unwritten: usize,
     /// More to say, a line each, ready or not. Shown to everybody: no secrets, no accounts.
     pub detail: Vec<String>,
 }
 
 impl Readiness {
-    /// Link up, grants seen or known missing, ledger loaded.
+    /// Link up, grants seen or known missing, ledger loaded, and the store takes what is decided.
     pub fn is_ready(&self) -> bool {
-        self.link && self.grants != GrantState::Unknown && self.ledger
+        let is_known = self.grants != GrantState::Unknown;
+        self.link && is_known && self.ledger && self.unwritten == 0
     }
 
     /// What is missing, a sentence each. Missing grants are told but do not stand in the way.
@@ -54,6 +57,9 @@ impl Readiness {
         }
         if !self.link {
             missing.push("the link to the XMPP server is down");
+        }
+        if self.unwritten > 0 {
+            missing.push("the store takes no decisions; see the log and make room on its disk");
         }
         match self.grants {
             GrantState::Unknown if self.link => {
@@ -116,6 +122,7 @@ mod tests {
                         link,
                         grants,
                         ledger,
+                        unwritten: 0,
                         detail: Vec::new(),
                     };
                     let want = link && ledger && grants != GrantState::Unknown;
@@ -142,6 +149,7 @@ mod tests {
             link: true,
             grants: GrantState::Missing,
             ledger: true,
+            unwritten: 0,
             detail,
         };
         assert_eq!(

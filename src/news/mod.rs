@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Unwritten;
 use crate::core::{
     Account, BanChange, BanRuling, Change, Event, ExemptionRuling, HistoryRuling, Notice, Origin,
     Ruling, Subject, Timestamp, Topic,
@@ -77,6 +78,8 @@ pub enum News {
         /// Since when it was down.
         since: Timestamp,
     },
+    /// Bans by rules hold in memory only, because the log does not take them; `None`: it takes them again.
+    Unwritten(Option<Unwritten>),
     /// A room.
     Room {
         /// Its address.
@@ -94,7 +97,9 @@ impl News {
             News::Spared(notice) => notice.subject.clone(),
             News::Stuck(task) | News::Unstuck(task) => task.subject.clone(),
             News::Found(finding) => Subject::Account(finding.account.clone()),
-            News::Rights { .. } | News::Outage { .. } | News::Room { .. } => return None,
+            News::Rights { .. } | News::Outage { .. } | News::Unwritten(_) | News::Room { .. } => {
+                return None;
+            }
         })
     }
 
@@ -106,7 +111,7 @@ impl News {
                 crate::core::Spared::DryRun => Topic::DryRun,
                 _ => Topic::Spared,
             },
-            News::Stuck(_) | News::Unstuck(_) => Topic::Work,
+            News::Stuck(_) | News::Unstuck(_) | News::Unwritten(_) => Topic::Work,
             News::Found(_) => Topic::Records,
             News::Rights { .. } => Topic::Rights,
             News::Outage { .. } => Topic::Link,
@@ -326,6 +331,27 @@ impl Watched {
 fn gaps_beyond(one: &Enforcement, other: &Enforcement) -> Vec<Gap> {
     let is_new = |gap: &&Gap| !other.gaps.iter().any(|old| old.what == gap.what);
     one.gaps.iter().filter(is_new).cloned().collect()
+}
+
+/// Tells when the log takes no decisions and when it takes them again, until told to stop.
+pub async fn watch_the_log(
+    mut unwritten: watch::Receiver<Option<Unwritten>>,
+    engine: Arc<Engine>,
+    feed: Arc<Feed>,
+    stop: CancellationToken,
+) {
+    let mut is_told = false;
+    loop {
+        let now = unwritten.borrow_and_update().clone();
+        if now.is_some() != is_told {
+            is_told = now.is_some();
+            feed.announce(News::Unwritten(now), engine.now());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = unwritten.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 /// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.

@@ -34,6 +34,8 @@ struct Kept {
     ledger: Vec<Vec<u8>>,
     /// The number of writes until one fails; 0: none will.
     fails_in: usize,
+    /// Every write fails.
+    is_full: bool,
     delay: Option<Duration>,
     /// Appends whose outcome is not told, the next one first.
     unknown: VecDeque<UnknownAppend>,
@@ -59,6 +61,11 @@ impl MemoryStore {
     /// and saves both count.
     pub fn fail_on(&self, nth: usize) {
         self.kept().fails_in = nth;
+    }
+
+    /// Makes every write fail from now on, as a full disk does, or none.
+    pub fn fill(&self, is_full: bool) {
+        self.kept().is_full = is_full;
     }
 
     /// Makes appends take this long from now on, on tokio's clock; `None`: no time at all.
@@ -118,6 +125,9 @@ impl Kept {
     }
 
     fn count_a_write(&mut self) -> Result<(), LogFault> {
+        if self.is_full {
+            return Err(LogFault::Full(String::from("told to be full")));
+        }
         self.fails_in = match self.fails_in {
             0 => return Ok(()),
             1 => {

@@ -18,6 +18,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -33,6 +34,9 @@ pub use self::open::OpenFault;
 
 /// The engine's folder inside the store's.
 const ENGINE_FOLDER: &str = "sled";
+/// While the store fails, it is said once in this time: the lines go to the same full disk.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
 /// A log, an outbox and their files in one folder. Closed when dropped.
 #[derive(Debug)]
 pub struct Store {
@@ -50,6 +54,8 @@ struct SharedStore {
     head_file: HeadFile,
     counters: CounterFile,
     ledger: LedgerFile,
+    /// When the log last said that it fails; `None` while it works.
+    said: Mutex<Option<Instant>>,
     /// Only held: dropping it releases the lock.
     _lock: File,
 }
@@ -127,7 +133,6 @@ impl SharedStore {
         });
         match opened {
             Ok(engine) => {
-                tracing::info!("the store works again");
                 *self.state_mut() = WriterState::Running(Arc::clone(&engine));
                 Ok(engine)
             }
@@ -139,13 +144,30 @@ impl SharedStore {
     fn failed(&self, why: &Failure) -> LogFault {
         let state = WriterState::after(why);
         let fault = state.fault();
-        tracing::error!(%why, path = %self.path.display(), "the store failed");
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            *said = Some(Instant::now());
+            tracing::error!(%why, path = %self.path.display(), "the store failed");
+        }
+        drop(said);
         let old = std::mem::replace(&mut *self.state_mut(), state);
         if matches!(why, Failure::Panicked(_)) {
             // Closing would wait for its threads, which may be gone.
             std::mem::forget(old);
         }
         fault
+    }
+
+    /// Something was written.
+    fn wrote(&self) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.take().is_some() {
+            tracing::info!("the store works again");
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(&*self.state(), WriterState::Full(_))
     }
 
     /// A call outside of the writer. A failure is returned to the caller and leaves the engine in place.

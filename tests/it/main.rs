@@ -9,6 +9,7 @@ mod exchange;
 mod failed_logins;
 mod filters;
 mod forms_and_lines;
+mod full_disk;
 mod golden;
 mod hook;
 mod house;

@@ -57,12 +57,11 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     let (current, last, times) = context.engine.read(|ledger| {
         (
             ledger
-                .bans()
-                .of(subject)
+                .current(subject)
                 .filter(|ban| ban.is_in_force(now))
                 .cloned(),
-            ledger.history(subject).last,
-            ledger.history(subject).bans,
+            ledger.last(subject).cloned(),
+            ledger.times_banned(subject),
         )
     });
     let task = context.delivery.task(subject);

@@ -52,6 +52,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Row::new("bans", text::BANS_IN_FORCE, phrases::counts(&counts)),
         Row::new("pending", "Unfinished work", text::pending(tasks.len())),
     ];
+    let unwritten = context.admission.unwritten().borrow().clone();
+    if let Some(fault) = &unwritten {
+        rows.push(Row::new("store", "STORE", text::unwritten(fault, now)));
+    }
     for (place, task) in tasks.iter().take(NAMED).enumerate() {
         rows.push(Row::new(
             format!("pending{}", place + 1),
@@ -100,7 +104,11 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     ));
     rows.push(Row::new("version", "Version", text::version()));
     let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
-    let fine = standing.level > 0 && standing.gaps.is_empty() && tasks.is_empty() && outside == 0;
+    let fine = standing.level > 0
+        && standing.gaps.is_empty()
+        && tasks.is_empty()
+        && outside == 0
+        && unwritten.is_none();
     Outcome::Done(
         Answer::new(
             if fine { Grade::Good } else { Grade::Warning },
@@ -115,7 +123,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn program(context: &Context) -> Vec<Row> {
     let (decisions, exemptions) = context.engine.read(|ledger| {
         let now = context.engine.now();
-        let exemptions = ledger.exemptions().all().filter(|one| one.is_in_force(now));
+        let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
         (ledger.folded().0, exemptions.count())
     });
     let mut rows = vec![

@@ -1,5 +1,6 @@
 //! What `status` says.
 
+use crate::admission::Unwritten;
 use crate::command::front::RoomStatus;
 use crate::command::phrases::{clean, count, public_room, sentence, server, trouble, typed};
 use crate::core::Timestamp;
@@ -13,6 +14,16 @@ pub(super) fn rule_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
         true => String::from("none"),
         false => names.join(", "),
     }
+}
+
+/// What it means that the log takes no decisions.
+pub(super) fn unwritten(fault: &Unwritten, now: Timestamp) -> String {
+    let since = in_words(now.since(fault.since));
+    let bans = count(fault.bans, "ban");
+    let why = sentence(&fault.why);
+    format!(
+        "It takes no decisions, for {since}. {bans} by rules hold in memory only and are lost if portcullis stops. {why}"
+    )
 }
 
 /// What a table of counters is of.

@@ -1,15 +1,12 @@
 //! Exemptions: accounts and networks that are never banned.
 
-mod exemption;
-mod fold;
+pub mod exemption;
 
-use super::bans::Ban;
+use super::bans::ban::Ban;
+use super::exemptions::exemption::Exemption;
 use super::subject::Subject;
 use super::term::Term;
 use super::time::Timestamp;
-
-pub use exemption::{Exemption, Exemptions};
-pub(in crate::core) use fold::fold;
 
 /// What an event changes about the exemption of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ pub(in crate::core) fn clean_since(
     ledger: &Ledger,
     policy: &Policy,
     subject: &Subject,
+    now: Timestamp,
 ) -> Timestamp {
     let account = subject.whose().cloned().map(Subject::Account);
     let guard = subject.whose().cloned().map(Subject::Guard);
@@ -22,14 +23,14 @@ pub(in crate::core) fn clean_since(
         .place()
         .and_then(|net| policy.rules.reach.network(net.addr()))
         .map(Subject::network);
-    let own = ledger.history(subject).clean;
+    let own = ledger.record(subject, now).map(|record| record.clean);
     [Some(subject.clone()), account, guard, place, network]
         .into_iter()
         .flatten()
         .flat_map(|subject| {
-            let pardoned = ledger.history(&subject).pardoned;
+            let pardoned = ledger.pardoned(&subject);
             let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
-            [pardoned, ledger.history(&subject).forgotten]
+            [pardoned, ledger.forgotten(&subject)]
         })
         .chain([own])
         .flatten()
@@ -45,13 +46,11 @@ pub(in crate::core) fn bans_that_count(
     subject: &Subject,
     now: Timestamp,
 ) -> (u32, Option<Duration>) {
-    let history = ledger.history(subject);
-    let ended = match ledger.bans().of(subject) {
-        Some(ban) => ban.until.filter(|end| *end <= now),
-        None => history.last.map(|past| past.ended),
+    let Some(record) = ledger.record(subject, now) else {
+        return (0, None);
     };
-    let quiet = ended.map_or(Duration::ZERO, |end| now.since(end));
-    let count = rule.remembered(history.counted, quiet);
+    let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
+    let count = rule.remembered(record.count, quiet);
     // After decay the term starts lower again, so the last ban is no lower bound any more.
-    (count, history.length.filter(|_| count == history.counted))
+    (count, record.length.filter(|_| count == record.count))
 }

@@ -63,7 +63,7 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             (vec![text::notice_spared(notice)], actions, About::One(whom))
         }
         News::Stuck(task) => {
-            let standing = engine.read(|ledger| ledger.bans().of(&task.subject).cloned());
+            let standing = engine.read(|ledger| ledger.current(&task.subject).cloned());
             let whom = task.subject.to_string();
             let lines = vec![text::notice_stuck(task, standing.as_ref())];
             let actions = vec![text::do_show(&whom), String::from("status")];
@@ -97,6 +97,11 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             vec![String::from("status")],
             About::Nobody,
         ),
+        News::Unwritten(fault) => (
+            vec![text::notice_unwritten(fault.as_ref())],
+            vec![String::from("status")],
+            About::Nobody,
+        ),
         News::Room { room, why } => (
             vec![text::notice_room(room, why.as_deref())],
             vec![String::from("status")],
@@ -122,11 +127,9 @@ fn ruled(
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = engine.read(|ledger| {
                 // Notification late, this one may be the last itself.
-                let last = ledger
-                    .history(&ban.subject)
-                    .last
-                    .filter(|past| past.id < ban.id);
-                (ledger.history(&ban.subject).bans, last)
+                let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
+                let last = last.cloned();
+                (ledger.times_banned(&ban.subject), last)
             });
             let by_rule = ban.origin.rule().is_some();
             lines.push(match ban.origin {

@@ -1,5 +1,6 @@
 //! Notices, and the lines to type below them.
 
+use crate::admission::Unwritten;
 use crate::command::phrases::{
     allowed, amended, author, banned, banned_by_rule, because, by_then_counted, clean, count, gap,
     lifted, sentence, typed, unallowed,
@@ -189,6 +190,19 @@ pub(super) fn notice_outage(since: Timestamp, until: Timestamp) -> String {
         "The link to the server was down for {}, from {since} to {until}. What was decided meanwhile is being carried out.",
         in_words(until.since(since))
     )
+}
+
+/// The log takes no decisions, or takes them again.
+pub(super) fn notice_unwritten(fault: Option<&Unwritten>) -> String {
+    match fault {
+        Some(fault) => format!(
+            "The store takes NO decisions. Bans by rules hold in memory only and are lost if portcullis stops; orders of people fail. {}",
+            sentence(&fault.why)
+        ),
+        None => String::from(
+            "The store takes decisions again. Bans by rules that held in memory are written.",
+        ),
+    }
 }
 
 /// A room.

@@ -108,6 +108,7 @@ impl Store {
             head_file,
             counters: CounterFile::new(&path),
             ledger: LedgerFile::new(&path),
+            said: Mutex::default(),
             _lock: lock,
         });
         let (sender, queue) = mpsc::channel(APPENDS_WAITING);

@@ -2,6 +2,8 @@
 //! only then.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +17,9 @@ use crate::store::Parts;
 
 /// A write takes no more appends once it has this many events; a single append may be larger.
 const EVENTS_AT_ONCE: usize = 1000;
+
+/// How long after a full disk the engine is opened again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// One waiting append.
 pub(super) struct Append {
@@ -33,7 +38,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Runs until the store is closed and every waiting append is written.
     pub(super) fn run(mut self) {
-        while let Some(first) = self.queue.blocking_recv() {
+        while let Some(first) = self.next() {
             let mut events = first.new.len();
             let mut appends = vec![first];
             while events < EVENTS_AT_ONCE
@@ -46,10 +51,25 @@ impl Writer {
         }
     }
 
+    /// The next append. While the disk is full the engine is opened again and again, for reads need it too.
+    fn next(&mut self) -> Option<Append> {
+        while self.shared.is_full() {
+            match self.queue.try_recv() {
+                Ok(append) => return Some(append),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => pause(),
+            }
+            // A failure is noted where it happens.
+            let _ = self.shared.engine_for_writing(self.end);
+        }
+        self.queue.blocking_recv()
+    }
+
     fn write(&mut self, appends: Vec<Append>) {
         let answer = self.try_write(&appends);
         if let Ok((_, end)) = &answer {
             self.end = *end;
+            self.shared.wrote();
             if let Err(why) = self.shared.head_file.set(end.0, end.1) {
                 tracing::warn!(%why, "cannot note how far the log went");
             }
@@ -81,6 +101,14 @@ impl Writer {
         })?;
         Ok((places, end))
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the writer is a thread of its own that nothing else runs on"
+)]
+fn pause() {
+    thread::sleep(OPEN_AGAIN_AFTER);
 }
 
 type Layout = (Vec<LogRow>, Vec<Seq>, (Seq, Chain));
@@ -138,10 +166,13 @@ impl WriterState {
     }
 
     pub(super) fn fault(&self) -> LogFault {
-        LogFault::Broken(match self {
-            WriterState::Running(_) => String::from("it is being opened again"),
-            WriterState::Full(why) | WriterState::Broken(why) => why.clone(),
-            WriterState::Closed => String::from("it was closed; portcullis is stopping"),
-        })
+        match self {
+            WriterState::Full(why) => LogFault::Full(why.clone()),
+            WriterState::Running(_) => LogFault::Broken(String::from("it is being opened again")),
+            WriterState::Broken(why) => LogFault::Broken(why.clone()),
+            WriterState::Closed => {
+                LogFault::Broken(String::from("it was closed; portcullis is stopping"))
+            }
+        }
     }
 }

@@ -166,8 +166,9 @@ WAIT = 2
 PAIR, ADDRESS, NETWORK, ACCOUNT_NETWORKS = 5, 5, 20, 10  # limits of the default rules
 
 
-def with_shipped_rules(name, v6):
-    return GuardedServer(SERVERS[name](module=True, v6=v6, wait=WAIT), exempt={"loopback": False, "proxies": [PROXIES]})
+def with_shipped_rules(name, v6, **settings):
+    server = SERVERS[name](module=True, v6=v6, wait=WAIT)
+    return GuardedServer(server, exempt={"loopback": False, "proxies": [PROXIES]}, **settings)
 
 
 # -- with rules whose windows and terms are short enough to see bans grow and end --------------------------------------

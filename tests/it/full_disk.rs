@@ -1,0 +1,132 @@
+//! A disk that takes nothing: what rules decide holds in memory, is told, and is written when there is room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::admission::{Admission, AdmitAnswer};
+use portcullis::core::{Account, Attempt, LoginOutcome, Subject, Verdict};
+use portcullis::news::{News, watch_the_log};
+
+use crate::support::{FakeServer, World};
+
+fn account(name: &str) -> Account {
+    let subject = Subject::parse(&format!("{name}@example.org")).unwrap();
+    subject.account().unwrap().clone()
+}
+
+/// How many of so many guesses, one after the other, reach the password.
+async fn guesses(world: &World, name: &str, address: &str, tries: usize) -> usize {
+    let mut reached = 0;
+    for _ in 0..tries {
+        let answer = world
+            .admission
+            .try_admit(&account(name), address.parse().unwrap());
+        if matches!(answer, AdmitAnswer::Now(Verdict::LetIn)) {
+            reached += 1;
+            let failed = Attempt {
+                account: Some(account(name)),
+                address: address.parse().ok(),
+                outcome: LoginOutcome::Failure,
+                unknown: false,
+                at: world.engine.now(),
+            };
+            let _ = world.admission.report(vec![failed]).await;
+        }
+    }
+    reached
+}
+
+/// Writes what could not be written, as the program does.
+fn persist(world: &World) {
+    let (admission, stop) = (Arc::clone(&world.admission), world.stop.clone());
+    tokio::spawn(async move { admission.persist(stop).await });
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_secs(3)).await;
+}
+
+fn held(admission: &Admission) -> Option<usize> {
+    let unwritten = admission.unwritten();
+    unwritten.borrow().as_ref().map(|fault| fault.bans)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_go_on_banning_while_the_disk_is_full() {
+    let world = World::new(FakeServer::new(true));
+    let mut news = world.news.listen().unwrap();
+    tokio::spawn(watch_the_log(
+        world.admission.unwritten(),
+        Arc::clone(&world.engine),
+        Arc::clone(&world.news),
+        world.stop.clone(),
+    ));
+    persist(&world);
+    world.store.fill(true);
+    assert_eq!(guesses(&world, "alice", "203.0.113.7", 60).await, 5);
+    settle().await;
+    assert_eq!(held(&world.admission), Some(1));
+    assert_eq!(
+        guesses(&world, "alice", "203.0.113.7", 60).await,
+        0,
+        "it goes on holding"
+    );
+
+    world.store.fill(false);
+    settle().await;
+    assert_eq!(held(&world.admission), None);
+    let subject = Subject::parse("alice@example.org from 203.0.113.7").unwrap();
+    let is_banned = world
+        .engine
+        .read(|ledger| ledger.current(&subject).is_some());
+    assert!(is_banned, "it was written when there was room");
+    assert_eq!(guesses(&world, "alice", "203.0.113.7", 60).await, 0);
+    let told: Vec<_> = std::iter::from_fn(|| news.now())
+        .map(|one| one.news)
+        .collect();
+    let of_the_log = told.iter().filter(|one| matches!(one, News::Unwritten(_)));
+    assert_eq!(of_the_log.count(), 2, "its begin and its end: {told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_that_was_never_written_ends_in_its_time() {
+    let world = World::new(FakeServer::new(true));
+    persist(&world);
+    world.store.fill(true);
+    assert_eq!(guesses(&world, "alice", "203.0.113.7", 9).await, 5);
+    world.pass(Duration::from_secs(86_400));
+    settle().await;
+    assert_eq!(held(&world.admission), None);
+    assert_eq!(
+        guesses(&world, "alice", "203.0.113.7", 9).await,
+        5,
+        "a new day, a new limit"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_has_a_bound_and_the_last_one_still_holds() {
+    let world = World::new(FakeServer::new(true));
+    persist(&world);
+    world.store.fill(true);
+    for n in 0..12_000_u32 {
+        let [_, _, a, b] = n.to_be_bytes();
+        let address = format!("20.{a}.{b}.1");
+        let failures = (0..5).map(|_| Attempt {
+            account: Some(account(&format!("u{n}"))),
+            address: address.parse().ok(),
+            outcome: LoginOutcome::Failure,
+            unknown: false,
+            at: world.engine.now(),
+        });
+        let _ = world.admission.report(failures.collect()).await;
+    }
+    settle().await;
+    let held = held(&world.admission).unwrap();
+    assert!((5_000..=10_000).contains(&held), "{held}");
+    let last = Some(account("u11999"));
+    let verdict = world
+        .admission
+        .check(last.as_ref(), "20.46.223.1".parse().ok());
+    assert!(matches!(verdict, Verdict::Refuse { .. }), "{verdict:?}");
+}

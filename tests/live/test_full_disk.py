@@ -1,0 +1,76 @@
+"""The disk of the store is full while somebody guesses: the rules go on, it is told, and nothing is lost afterwards."""
+
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+import lab
+from lab import machine, wait
+from lab.guarded_server import PAIR, address, with_shipped_rules, wrong
+from lab.require import need
+
+# Room for an empty store; the test fills the rest.
+SIZE = "8m"
+
+
+def pytest_generate_tests(metafunc):
+    asked = metafunc.config.getoption("server") or os.environ.get("PORTCULLIS_SERVERS", "").split()
+    metafunc.parametrize("name", asked or list(lab.SERVERS))
+
+
+@contextlib.contextmanager
+def small_disk():
+    folder = machine.fresh_folder(machine.folder() / "small-disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+
+
+@pytest.fixture
+def disk():
+    with small_disk() as folder:
+        yield folder
+
+
+def test_a_full_disk_does_not_end_the_defence(name, disk):
+    need(name)
+    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store")})
+    try:
+        filler = disk / "filler"
+        fill(filler)
+        guessed = []
+        # What the store had room for already may still be written.
+        while site.bot.get("/readyz")[0] == 200 and len(guessed) < 40:
+            [victim], guesser = site.new_users(1), address()
+            ends = [site.try_login(victim, guesser, wrong()) for _ in range(12)]
+            assert ends == ["wrong"] * PAIR + ["refused"] * (12 - PAIR)
+            guessed.append((victim, guesser))
+        code, text = site.bot.get("/readyz")[:2]
+        assert code == 503 and "store takes no decisions" in text, text
+        assert "takes no decisions" in site.say("status")
+        # It is the last one that nothing is written of.
+        held = guessed[-1]
+        assert site.try_login(*held) == "refused", "the right password, from where it was guessed"
+        assert site.try_login(held[0], address()) == "in", "the owner, from elsewhere"
+        said = [line for line in site.bot.log_since_start().splitlines() if "ERROR" in line]
+        assert len(said) <= 6, "the log is on a disk as well:\n" + "\n".join(said)
+
+        filler.unlink()
+        wait.until(lambda: site.bot.get("/readyz")[0] == 200, 20, what="/readyz after there is room")
+        site.bot.kill9()
+        site.bot.start()
+        site.wait_hello()
+        for victim, guesser in guessed:
+            assert site.try_login(victim, guesser) == "refused", "no ban was lost"
+    finally:
+        site.close()
