@@ -1,7 +1,6 @@
 //! The index of active bans for login checks.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::core::bans::ban::Ban;
 use crate::core::bans::bloom::BloomMap;
-use crate::core::bans::nets::Nets;
+use crate::core::bans::nets::{Nets, PrefixLengths};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::Timestamp;
 
@@ -42,8 +41,7 @@ pub struct ActiveBans {
     accounts: BloomMap<Account, ActiveBan>,
     guards: BloomMap<Account, ActiveBan>,
     pairs: BloomMap<Pair, ActiveBan>,
-    /// Number of pairs by address family and prefix length.
-    pair_lengths: BTreeMap<(bool, u8), usize>,
+    pair_lengths: PrefixLengths,
     nets: Nets<ActiveBan>,
     count: usize,
 }
@@ -71,7 +69,7 @@ impl ActiveBans {
             }
             Subject::Pair(account, net) => {
                 self.pairs.insert(Pair(account.clone(), *net), stands);
-                *self.pair_lengths.entry(length(net)).or_default() += 1;
+                self.pair_lengths.enter(net);
             }
             Subject::Address(address) => self.nets.insert(IpNet::from(*address), stands),
             Subject::Network(net) => self.nets.insert(*net, stands),
@@ -90,13 +88,7 @@ impl ActiveBans {
             }
             Subject::Pair(account, net) => {
                 self.pairs.remove(&Pair(account.clone(), *net));
-                let length = length(net);
-                if let Some(count) = self.pair_lengths.get_mut(&length) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.pair_lengths.remove(&length);
-                    }
-                }
+                self.pair_lengths.leave(net);
             }
             Subject::Address(address) => self.nets.remove(IpNet::from(*address)),
             Subject::Network(net) => self.nets.remove(*net),
@@ -153,11 +145,9 @@ impl ActiveBans {
         if self.pairs.is_empty() {
             return None;
         }
-        let lengths = self
-            .pair_lengths
-            .range((address.is_ipv6(), 0)..=(address.is_ipv6(), 128));
+        let lengths = self.pair_lengths.of(address);
         lengths
-            .filter_map(|((_, length), _)| IpNet::new(address, *length).ok())
+            .filter_map(|length| IpNet::new(address, length).ok())
             .filter_map(|net| self.pairs.get(&(account, net.trunc()) as &dyn Halves))
             .find(|stands| stands.is_in_force(now))
     }
@@ -167,10 +157,6 @@ fn longest<'a>(slot: &mut Option<&'a ActiveBan>, stands: &'a ActiveBan, now: Tim
     if stands.is_in_force(now) && slot.is_none_or(|other| other.until < stands.until) {
         *slot = Some(stands);
     }
-}
-
-fn length(net: &IpNet) -> (bool, u8) {
-    (matches!(net, IpNet::V6(_)), net.prefix_len())
 }
 
 /// A pair as a key; [`Halves`] looks it up without copying the account's name.

@@ -59,30 +59,17 @@ impl<K: Hash + Eq, V> BloomMap<K, V> {
         self.map.get(key)
     }
 
-    pub(in crate::core) fn insert(&mut self, key: K, value: V) {
+    /// Sets the value of a key, and returns the one before.
+    pub(in crate::core) fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.room_for_one();
         self.set(self.map.hasher().hash_one(&key));
-        self.map.insert(key, value);
+        self.map.insert(key, value)
     }
 
-    /// The value of a key, inserted if it is absent.
-    pub(in crate::core) fn entry(&mut self, key: K) -> &mut V
-    where
-        V: Default,
-    {
-        self.room_for_one();
-        self.set(self.map.hasher().hash_one(&key));
-        self.map.entry(key).or_default()
-    }
-
-    pub(in crate::core) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.map.get_mut(key)
-    }
-
-    pub(in crate::core) fn remove(&mut self, key: &K) {
-        if self.map.remove(key).is_some() {
-            self.gone += 1;
-        }
+    pub(in crate::core) fn remove(&mut self, key: &K) -> Option<V> {
+        let removed = self.map.remove(key)?;
+        self.gone += 1;
+        Some(removed)
     }
 
     fn room_for_one(&mut self) {
@@ -142,7 +129,7 @@ mod tests {
             map.remove(&key);
         }
         for key in 10_000..12_000 {
-            *map.entry(key) += key;
+            map.insert(key, key);
         }
         assert!((0..5_000).all(|key| map.get(&key).is_none()));
         assert!((5_000..10_000).all(|key| map.get(&key) == Some(&(key * 2))));

@@ -1,9 +1,7 @@
 //! Active bans by address: finds those that cover an address, in a time that does not grow with their number.
 //!
-//! A single address is looked up directly. A network is in a bucket with all networks that share its bits up to its
-//! step, the greatest listed prefix length that is no longer than its own. So a lookup is one probe per step in use.
-//! Steps are close together at the lengths at which networks are assigned and banned, so that a bucket holds few
-//! networks that do not cover the address.
+//! Single addresses and networks have a table each. A look-up is one probe for the address and one for each prefix length
+//! in use: a handful in practice, 128 at worst.
 
 use std::net::IpAddr;
 
@@ -16,26 +14,8 @@ use crate::core::bans::bloom::BloomMap;
 pub(in crate::core) struct Nets<V> {
     v4: BloomMap<u32, V>,
     v6: BloomMap<u128, V>,
-    buckets: BloomMap<(u8, u128), Vec<(IpNet, V)>>,
-    /// Number of buckets at each step, for IPv6 and IPv4.
-    in_use: [[usize; STEPS]; 2],
-}
-
-/// Number of steps per family, and so the most probes per lookup.
-const STEPS: usize = 16;
-const V6: [u8; STEPS] = [
-    0, 16, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 80, 96, 112,
-];
-/// Prefix lengths of IPv4-mapped IPv6 addresses: 96 is /0, 120 is /24.
-const V4: [u8; STEPS] = [
-    96, 104, 106, 108, 110, 112, 114, 115, 116, 117, 118, 119, 120, 122, 124, 126,
-];
-
-fn steps(address: IpAddr) -> &'static [u8; STEPS] {
-    match address {
-        IpAddr::V4(_) => &V4,
-        IpAddr::V6(_) => &V6,
-    }
+    nets: BloomMap<(u8, u128), V>,
+    lengths: PrefixLengths,
 }
 
 impl<V> Default for Nets<V> {
@@ -43,109 +23,97 @@ impl<V> Default for Nets<V> {
         Nets {
             v4: BloomMap::default(),
             v6: BloomMap::default(),
-            buckets: BloomMap::default(),
-            in_use: [[0; STEPS]; 2],
+            nets: BloomMap::default(),
+            lengths: PrefixLengths::default(),
         }
     }
 }
 
 impl<V> Nets<V> {
     pub(in crate::core) fn insert(&mut self, net: IpNet, value: V) {
-        match (net.addr(), net.prefix_len()) {
-            (IpAddr::V4(v4), 32) => {
-                self.v4.insert(v4.to_bits(), value);
-            }
-            (IpAddr::V6(v6), 128) => {
-                self.v6.insert(v6.to_bits(), value);
-            }
-            _ => {
-                let (step, bits) = home(net);
-                let key = (family(net.addr()) | step as u8, bits);
-                let bucket = self.buckets.entry(key);
-                if bucket.is_empty() {
-                    self.in_use[usize::from(net.addr().is_ipv4())][step] += 1;
-                }
-                // Sorted, so that of two bans with the same end the same one is always found.
-                match bucket.binary_search_by(|(other, _)| other.cmp(&net)) {
-                    Ok(at) => bucket[at].1 = value,
-                    Err(at) => bucket.insert(at, (net, value)),
-                }
-            }
+        let is_new = match (net.addr(), net.prefix_len()) {
+            (IpAddr::V4(v4), 32) => self.v4.insert(v4.to_bits(), value).is_none(),
+            (IpAddr::V6(v6), 128) => self.v6.insert(v6.to_bits(), value).is_none(),
+            (address, length) => self.nets.insert(key(address, length), value).is_none(),
+        };
+        if is_new && net.prefix_len() != net.max_prefix_len() {
+            self.lengths.enter(&net);
         }
     }
 
     pub(in crate::core) fn remove(&mut self, net: IpNet) {
-        match (net.addr(), net.prefix_len()) {
-            (IpAddr::V4(v4), 32) => {
-                self.v4.remove(&v4.to_bits());
-            }
-            (IpAddr::V6(v6), 128) => {
-                self.v6.remove(&v6.to_bits());
-            }
-            _ => {
-                let (step, bits) = home(net);
-                let key = (family(net.addr()) | step as u8, bits);
-                if let Some(bucket) = self.buckets.get_mut(&key) {
-                    bucket.retain(|(other, _)| *other != net);
-                    if bucket.is_empty() {
-                        self.buckets.remove(&key);
-                        self.in_use[usize::from(net.addr().is_ipv4())][step] -= 1;
-                    }
-                }
-            }
+        let was_there = match (net.addr(), net.prefix_len()) {
+            (IpAddr::V4(v4), 32) => self.v4.remove(&v4.to_bits()).is_some(),
+            (IpAddr::V6(v6), 128) => self.v6.remove(&v6.to_bits()).is_some(),
+            (address, length) => self.nets.remove(&key(address, length)).is_some(),
+        };
+        if was_there && net.prefix_len() != net.max_prefix_len() {
+            self.lengths.leave(&net);
         }
     }
 
-    /// Calls `visit` with the value of each network that covers an address.
-    pub(in crate::core) fn cover<'a>(&'a self, address: IpAddr, mut visit: impl FnMut(&'a V)) {
+    /// Calls `visit` with the value of each network that covers an address, in the same order for the same networks.
+    pub(in crate::core) fn cover<'a>(&'a self, address: IpAddr, visit: impl FnMut(&'a V)) {
         let exact = match address {
             IpAddr::V4(v4) => self.v4.get(&v4.to_bits()),
             IpAddr::V6(v6) => self.v6.get(&v6.to_bits()),
         };
-        if let Some(value) = exact {
-            visit(value);
-        }
-        let all = bits(address);
-        let in_use = &self.in_use[usize::from(address.is_ipv4())];
-        for (step, length) in steps(address).iter().enumerate() {
-            if in_use[step] == 0 {
-                continue;
-            }
-            let key = (family(address) | step as u8, masked(all, *length));
-            for (net, value) in self.buckets.get(&key).into_iter().flatten() {
-                if net.contains(&address) {
-                    visit(value);
-                }
-            }
-        }
+        let lengths = self.lengths.of(address);
+        let around = lengths.filter_map(|length| self.nets.get(&key(address, length)));
+        exact.into_iter().chain(around).for_each(visit);
     }
 }
 
-/// Keeps the families apart, because `::/0` covers no IPv4 address.
-fn family(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 0x80 } else { 0 }
-}
-
-fn bits(address: IpAddr) -> u128 {
+/// The key of the network of this length around an address. The families are kept apart, because `::/0` covers no IPv4
+/// address.
+fn key(address: IpAddr, length: u8) -> (u8, u128) {
+    let cut = |bits: u128, rest: u8| bits & u128::MAX.checked_shl(rest.into()).unwrap_or(0);
     match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
+        IpAddr::V4(v4) => (0x80 | length, cut(v4.to_bits().into(), 32 - length)),
+        IpAddr::V6(v6) => (length, cut(v6.to_bits(), 128 - length)),
     }
 }
 
-fn masked(bits: u128, length: u8) -> u128 {
-    bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+/// How many networks have each prefix length, by family; shorter lengths first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::core) struct PrefixLengths {
+    v4: Vec<(u8, usize)>,
+    v6: Vec<(u8, usize)>,
 }
 
-/// The step of a network, and its bits up to that step.
-fn home(net: IpNet) -> (usize, u128) {
-    let length = match net {
-        IpNet::V4(v4) => v4.prefix_len() + 96,
-        IpNet::V6(v6) => v6.prefix_len(),
-    };
-    let steps = steps(net.addr());
-    let step = steps.partition_point(|step| *step <= length) - 1;
-    (step, masked(bits(net.addr()), steps[step]))
+impl PrefixLengths {
+    pub(in crate::core) fn enter(&mut self, net: &IpNet) {
+        let counts = self.counts(net);
+        match counts.binary_search_by_key(&net.prefix_len(), |(length, _)| *length) {
+            Ok(at) => counts[at].1 += 1,
+            Err(at) => counts.insert(at, (net.prefix_len(), 1)),
+        }
+    }
+
+    /// Takes back one [`PrefixLengths::enter`].
+    pub(in crate::core) fn leave(&mut self, net: &IpNet) {
+        let counts = self.counts(net);
+        counts.retain_mut(|(length, count)| {
+            *count -= usize::from(*length == net.prefix_len());
+            *count > 0
+        });
+    }
+
+    /// The lengths in use for the family of an address.
+    pub(in crate::core) fn of(&self, address: IpAddr) -> impl Iterator<Item = u8> {
+        let counts = match address {
+            IpAddr::V4(_) => &self.v4,
+            IpAddr::V6(_) => &self.v6,
+        };
+        counts.iter().map(|(length, _)| *length)
+    }
+
+    fn counts(&mut self, net: &IpNet) -> &mut Vec<(u8, usize)> {
+        match net {
+            IpNet::V4(_) => &mut self.v4,
+            IpNet::V6(_) => &mut self.v6,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -191,5 +159,24 @@ mod tests {
             let wanted: Vec<_> = plain.iter().filter_map(covers).collect();
             prop_assert_eq!(found, wanted);
         }
+    }
+
+    /// A `[tracker] ipv6_prefix` of 79 lets one /64 hold 32,768 banned sources.
+    #[test]
+    fn many_odd_networks_in_one_place_are_looked_up_one_by_one() {
+        let mut nets = Nets::default();
+        let odd = |n: u128| {
+            let address = Ipv6Addr::from_bits(0x2001_0db8 << 96 | n << 49);
+            IpNet::new(address.into(), 79).unwrap_or_default()
+        };
+        for n in 0..32_768 {
+            nets.insert(odd(n), n);
+        }
+        assert_eq!(nets.lengths.of(odd(0).addr()).count(), 1);
+        for n in 0..32_768 {
+            nets.cover(odd(n).addr(), |value| assert_eq!(*value, n));
+        }
+        (0..32_768).for_each(|n| nets.remove(odd(n)));
+        assert_eq!(nets.lengths, PrefixLengths::default());
     }
 }
