@@ -86,7 +86,7 @@ def test_a_broken_file_at_sighup_changes_nothing(site, admin):
     good = site.bot.config.read_text()
     site.bot.config.write_text("admins = [")
     site.bot.reload()
-    refusal = "the configuration is wrong and was not taken over"
+    refusal = "the configuration has mistakes and was not applied"
     wait.until(lambda: refusal in site.bot.log_since_start(), what="it has read the file")
     site.bot.config.write_text(good)
     assert site.bot.running()
