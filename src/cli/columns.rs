@@ -2,12 +2,12 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// No column is made narrower than this.
+/// Minimum width of a column.
 const NARROWEST: usize = 8;
 
-/// Lines of aligned columns, the heads first. With a `width`, the widest columns are cut until a line fits.
+/// Lines of aligned columns, the heads first. With a `width`, the widest columns are cut until the lines fit.
 pub(super) fn lines(heads: &[String], rows: &[Vec<String>], width: Option<usize>) -> Vec<String> {
     let all = || std::iter::once(heads).chain(rows.iter().map(Vec::as_slice));
     let mut widths: Vec<usize> = (0..heads.len())
@@ -23,7 +23,7 @@ pub(super) fn lines(heads: &[String], rows: &[Vec<String>], width: Option<usize>
     all().map(|cells| line(cells, &widths)).collect()
 }
 
-/// Narrows the widest column by one until all fit, or all have the least width.
+/// Narrows the widest column by one until all fit, or all have the minimum width.
 fn fit(widths: &mut [usize], room: usize) {
     while widths.iter().sum::<usize>() > room
         && let Some(widest) = widths.iter_mut().max()
@@ -45,7 +45,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// The text, cut with `…` if it is wider.
+/// The text, cut with `…` if it is wider than `width`.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -64,7 +64,7 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// Wraps a text at spaces; a word wider than `width` gets a line of its own.
+/// Wraps a text at spaces; a word wider than `width` gets its own line.
 pub(super) fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

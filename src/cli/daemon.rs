@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Question, RemoteAnswer, RemoteProgress};
 
-/// Exit code of wrong usage and configuration.
+/// Exit code for wrong usage and configuration.
 pub(super) const WRONG: u8 = 2;
 
-/// Runs `go` with the path of the configured store. `go` returns the exit code.
+/// Runs `go` with the path of the configured store; `go` returns the exit code.
 pub(super) fn with_store(
     file: &Path,
     go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stop>,
@@ -106,13 +106,13 @@ pub(super) fn tell(how_far: RemoteProgress) {
     );
 }
 
-/// Clears that line.
+/// Clears the progress line.
 pub(super) fn wipe() {
     eprint!("\r\u{1b}[K");
 }
 
-/// Asks the person at the terminal to agree. Without a terminal the answer is no; unless the output is for programs, a
-/// line says how to agree in advance.
+/// Asks the person at the terminal to confirm. Without a terminal the answer is no; unless the output is for
+/// programs, a line says how to confirm in advance.
 pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {

@@ -13,21 +13,21 @@ use super::text;
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::front::terminal::wire::{Export, Question, RemoteAnswer, RemoteProgress};
 
-/// What was typed.
+/// The arguments of `export`.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
-    /// What to write; all of it, when this is left out
+    /// What to write; everything if left out
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     only: Vec<ExportPart>,
     /// Leave out private notes and the evidence of rules
     #[arg(long)]
     no_personal: bool,
-    /// The file to write, readable by its owner alone; standard output without it
+    /// The file to write, readable only by its owner; standard output if left out
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// A part of what there is.
+/// A part of the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ExportPart {
     Bans,
@@ -66,7 +66,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         for line in &exported.lines {
             match writeln!(out, "{line}") {
                 Ok(()) => {}
-                // The reader has closed the pipe (`| head`), which is no failure.
+                // The reader closed the pipe (`| head`); that is not a failure.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
                 Err(why) => return Err(Stop::failed(text::cannot_write(&why))),
             }
@@ -85,7 +85,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     Ok(0)
 }
 
-/// Creates the file for its owner alone: the export has private notes and addresses.
+/// Creates the file, readable only by its owner, because the export has private notes and addresses.
 fn create(file: &Path) -> Result<File, Stop> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

@@ -1,7 +1,7 @@
 //! `import`: bans, exemptions and history from a file, submitted as orders.
 //!
-//! The file is read here, with the permissions of whoever runs the command, and sent to the running portcullis in batches
-//! of our own format. A first pass only reports what would be done.
+//! The file is read here, with the permissions of the user who runs the command, and sent to the running portcullis
+//! in batches of our own format. A first pass only reports what would be done.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _, Read as _};
@@ -21,28 +21,28 @@ use crate::exchange::lines::{self, ExportLine};
 use crate::exchange::{Bad, Format, Read, Reading, read};
 use crate::front::terminal::wire::{Import, Question, RemoteAnswer, RemoteProgress};
 
-/// The largest file, in bytes.
+/// Maximum size of the file, in bytes.
 const LARGEST: u64 = 1 << 30;
-/// Lines in one batch.
+/// Maximum number of lines in a batch.
 const BATCH: usize = 1_000;
-/// Bytes in one batch: a question may have 1 MiB, and escaping takes room.
+/// Maximum size of a batch in bytes: a request may have 1 MiB, and escaping takes space.
 const BATCH_BYTES: usize = 256 * 1024;
-/// The most lines not imported that are listed on a terminal.
+/// Maximum number of rejected entries that are listed on a terminal.
 const NAMED: usize = 20;
 
-/// What was typed.
+/// The arguments of `import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
     /// The file; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// What the file is; looked at, when this is left out
+    /// The format of the file; recognised by its content if left out
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     from: Option<Format>,
     /// The domain of names without one
     #[arg(long, value_name = "DOMAIN")]
     host: Option<String>,
-    /// Only say what would come of it
+    /// Only report what would be done
     #[arg(long)]
     dry_run: bool,
     /// Do it without asking
@@ -60,8 +60,8 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
     })
 }
 
-/// Carries it out. 0: everything that could be read was taken, or stood already. 1: something was not
-/// taken. 2: a line could not be read.
+/// Runs the import. Exit code 0: everything in the file is in force now; 1: something was not imported; 2: a line
+/// could not be read.
 pub fn run(file: &Path, typed: ImportArgs) -> ExitCode {
     daemon::with_store(file, async |store| carry_out(&store, &typed).await)
 }
@@ -125,13 +125,14 @@ fn text_of(file: &Path) -> Result<String, Stop> {
     String::from_utf8(bytes).map_err(|_| Stop::wrong(text::not_utf8(file)))
 }
 
-/// Sends everything, batch by batch, and adds up what came of it.
+/// Sends all batches and adds up their results.
 async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<ImportTally, Stop> {
     let history = read
         .history
         .iter()
         .map(|event| ExportLine::event(event, true));
-    // What a file tells of a past ends in what stands now. Where nothing is done the ban would count twice.
+    // The history of a subject ends with its current ban. A dry run, which changes nothing, would count that ban
+    // twice.
     let past: HashSet<&Subject> = match dry_run {
         true => read.history.iter().map(|event| &event.subject).collect(),
         false => HashSet::new(),

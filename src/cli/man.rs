@@ -1,4 +1,4 @@
-//! Shell completions and the manual page, written from the same definitions the command line is read with.
+//! Shell completions and the manual page, generated from the definitions of the command line.
 
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -7,7 +7,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::Cli;
 use super::text;
 
-/// What a shell needs to complete our commands.
+/// The completion script for a shell.
 pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
@@ -17,7 +17,7 @@ pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 /// `portcullis(8)`: one page with every command.
 ///
 /// # Errors
-/// None: it is written into memory. The writer's signature says otherwise.
+/// None in practice, because it is written to memory; the writer's signature requires it.
 pub fn man() -> std::io::Result<Vec<u8>> {
     let mut command = Cli::command();
     command.build();

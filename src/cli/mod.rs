@@ -1,8 +1,8 @@
-//! The command line: what may be typed, and how an answer is printed.
+//! The command line: its arguments, and how answers are printed.
 //!
-//! Two kinds of commands: those of the program itself (`run`, `doctor`, …) stand in [`Program`]; those of the
-//! running portcullis (`ban`, `list`, …) are made from their [`Spec`](crate::command::Spec)s by [`specs`] and
-//! carried out over its local socket by [`remote`]. Start reading at [`Invocation`].
+//! There are two kinds of commands. Those of the program itself (`run`, `doctor`, …) are in [`Program`]. Those of the
+//! running portcullis (`ban`, `list`, …) are made from their [`Spec`](crate::command::Spec)s by [`specs`] and carried
+//! out over its local socket by [`remote`]. Start reading at [`Invocation`].
 
 mod columns;
 mod daemon;
@@ -29,13 +29,13 @@ pub use specs::CommandArgs;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "portcullis", version, about)]
 #[command(after_help = "\
-Commands from ban on speak with the portcullis that runs; they take what a chat line takes.
+The commands from ban on are carried out by the running portcullis, with the syntax of a chat line.
 Exit code: 0 done, 1 refused or failed, 2 wrong usage or configuration.")]
 pub struct Cli {
     /// The configuration file.
     #[arg(short, long, global = true, value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = DEFAULT_FILE)]
     pub config: PathBuf,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Invocation,
 }
@@ -43,29 +43,29 @@ pub struct Cli {
 /// A subcommand.
 #[derive(Clone, Debug)]
 pub enum Invocation {
-    /// One that the program does by itself.
+    /// A command of the program itself.
     Program(Program),
-    /// One that the running portcullis carries out.
+    /// A command for the running portcullis.
     Remote(CommandArgs),
 }
 
-/// Subcommands that the program does by itself.
+/// Commands of the program itself.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Program {
     /// Join the XMPP server and guard it until SIGTERM
     Run,
     /// Check the configuration and the files it names
     CheckConfig(Output),
-    /// Look at the server and say what is missing, with the lines to paste
+    /// Report what is missing on the server, with the lines to add
     Doctor(Output),
     /// Run the rules over recorded or invented events and print what they would have done
     #[command(after_help = "\
-One event a line: {\"at\": seconds or RFC 3339, \"kind\": \"failure|success|attempt|ban|unban|forget|allow|unallow|restart|tick\",
+One event per line: {\"at\": seconds or RFC 3339, \"kind\": \"failure|success|attempt|ban|unban|forget|allow|unallow|restart|tick\",
 \"account\", \"address\", \"subject\", \"times\", \"duration\", \"reason\"}.
-One line a change: {\"kind\": \"ban\", \"subject\", \"from\", \"until\", \"ordinal\", \"rule\"} or {\"kind\": \"lift\", \"subject\", \"at\", \"why\"}.
-Nothing is kept, and no server is asked. Exit code 2: a line is no event.")]
+One line per change: {\"kind\": \"ban\", \"subject\", \"from\", \"until\", \"ordinal\", \"rule\"} or {\"kind\": \"lift\", \"subject\", \"at\", \"why\"}.
+Nothing is stored, and no server is contacted. Exit code 2: a line is not an event.")]
     Rehearse {
-        /// A file of events, one JSON object a line; `-` for standard input
+        /// A file of events, one JSON object per line; `-` for standard input
         #[arg(value_name = "EVENTS.jsonl")]
         events: PathBuf,
     },
@@ -75,17 +75,17 @@ Nothing is kept, and no server is asked. Exit code 2: a line is no event.")]
         #[arg(long, value_name = "ID")]
         id: Option<KeyId>,
     },
-    /// Take over bans, exemptions and history from a file, after a summary of what would come of it
+    /// Import bans, exemptions and history from a file, after a summary
     #[command(after_help = "\
-Formats, known by their look: portcullis (what export writes), fail2ban (fail2ban-client get JAIL banip
---with-time), crowdsec (cscli decisions list -o json), plain (SUBJECT [DURATION] [REASON] a line), ejabberd
+Formats, recognised by their content: portcullis (written by export), fail2ban (fail2ban-client get JAIL banip
+--with-time), crowdsec (cscli decisions list -o json), plain (SUBJECT [DURATION] [REASON] per line), ejabberd
 (ejabberdctl list_banned HOST, get_ban_details, and passwords BANNED_ACCOUNT--...; names alone need --from ejabberd).
-Taking the same file twice changes nothing. Nothing that stands is made shorter.
-Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not be read.")]
+Importing the same file twice changes nothing. No existing ban is made shorter.
+Exit code: 0 all of it is in force now, 1 something was not imported, 2 a line could not be read.")]
     Import(import::ImportArgs),
     /// Write bans, exemptions and history as JSON Lines
     Export(export::ExportArgs),
-    /// Print what a shell needs to complete these commands
+    /// Print shell completions for these commands
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -94,11 +94,11 @@ Exit code: 0 all of it stands now, 1 something was not taken, 2 a line could not
     Man,
 }
 
-/// The command with two forms: the program plays a file of events by itself; anything else is sent to the running
+/// The command with two forms: with a file of events the program runs it itself; otherwise it goes to the running
 /// portcullis.
 const REHEARSE: &str = "rehearse";
 
-/// How the answer looks.
+/// The format of the answer.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
     /// Answer in JSON, for other programs
@@ -145,10 +145,10 @@ impl FromArgMatches for Invocation {
     }
 }
 
-/// Writes a text and a line end on standard output. A reader that closed the pipe (`| head`) is no failure.
+/// Writes a text and a line end to standard output. A reader that closed the pipe (`| head`) is not a failure.
 ///
 /// # Errors
-/// If it cannot be written, for example on a full disk.
+/// If it cannot be written, for example because the disk is full.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -1,10 +1,10 @@
-//! What the command line says by itself: to whoever types, and in its help.
+//! Texts of the command line itself: messages and help.
 
 use crate::command::phrases::{clean, count, for_a_shell, is_trick};
 use crate::command::spec::Spec;
 use std::path::Path;
 
-/// The same for lines that somebody copies: the spaces in them stay.
+/// Like `clean`, but keeps spaces, for lines that are copied.
 pub(super) fn clean_verbatim(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line: String = line.chars().filter(|c| !is_trick(*c)).collect();
@@ -13,28 +13,28 @@ pub(super) fn clean_verbatim(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What a file holds, and what came of it, in numbers.
+/// The content of a file and the result of its import, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Imported<'a> {
-    /// The format.
+    /// Name of the format.
     pub(super) format: &'a str,
-    /// Subjects in it.
+    /// Subjects in the file.
     pub(super) subjects: usize,
-    /// Decisions in it.
+    /// Decisions in the file.
     pub(super) decisions: usize,
-    /// Bans that began.
+    /// New bans.
     pub(super) banned: usize,
     /// Bans that became longer.
     pub(super) prolonged: usize,
-    /// Exemptions that began.
+    /// New exemptions.
     pub(super) exempted: usize,
-    /// Decisions that were taken over.
+    /// Decisions added to the history.
     pub(super) recalled: usize,
-    /// What was there already.
+    /// Entries that existed already.
     pub(super) there: usize,
-    /// Decisions left out for newer ones.
+    /// Decisions skipped because newer ones exist.
     pub(super) older: usize,
-    /// What was not taken.
+    /// Entries that were rejected.
     pub(super) refused: usize,
     /// Lines left out on purpose.
     pub(super) left_out: usize,
@@ -42,7 +42,7 @@ pub(super) struct Imported<'a> {
     pub(super) bad: usize,
 }
 
-/// What came of a file, or would come of it.
+/// The result of an import; with `dry_run` what it would do.
 pub(super) fn import_summary(file: &Imported<'_>, dry_run: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mut head = format!(
@@ -114,7 +114,7 @@ pub(super) fn import_summary(file: &Imported<'_>, dry_run: bool) -> Vec<String> 
     lines
 }
 
-/// What was not taken.
+/// A rejected entry.
 pub(super) fn refused(subject: &str, why: &str) -> String {
     match why.contains(subject) {
         true => String::from(why),
@@ -122,7 +122,7 @@ pub(super) fn refused(subject: &str, why: &str) -> String {
     }
 }
 
-/// `list.txt:7: …`
+/// A problem with a line: `list.txt:7: …`
 pub(super) fn line_and_why(file: &Path, line: usize, why: &str) -> String {
     match line {
         0 => format!("{}: {why}", file.display()),
@@ -130,7 +130,7 @@ pub(super) fn line_and_why(file: &Path, line: usize, why: &str) -> String {
     }
 }
 
-/// The rest of a long list.
+/// The rest of a shortened list.
 pub(super) fn and_more(number: usize) -> String {
     format!("… and {number} more")
 }
@@ -140,7 +140,7 @@ pub(super) fn cannot_open(file: &Path, why: &std::io::Error) -> String {
     format!("cannot open {}: {why}", file.display())
 }
 
-/// A file beyond what is read.
+/// A file that is larger than the limit.
 pub(super) fn file_too_large(most: u64) -> String {
     format!(
         "the file is too large: at most {} MiB are read; split it.",
@@ -148,7 +148,7 @@ pub(super) fn file_too_large(most: u64) -> String {
     )
 }
 
-/// A file that is no text.
+/// A file that is not UTF-8 text.
 pub(super) fn not_utf8(file: &Path) -> String {
     format!("{} is no text in UTF-8.", file.display())
 }
@@ -165,7 +165,7 @@ pub(super) fn shell_examples(spec: &Spec) -> String {
     text
 }
 
-/// What stands behind the name of a command.
+/// Usage: the words after the name of a command.
 pub(super) fn shell_words(spec: &Spec) -> String {
     use crate::command::Place;
     let places = |place| spec.fields.iter().filter(move |field| field.place == place);
@@ -189,22 +189,22 @@ pub(super) fn shell_words(spec: &Spec) -> String {
     }
 }
 
-/// What a command does with a file, without the portcullis that runs.
+/// The help of a command that the program also runs itself with a file.
 pub(super) fn with_a_file(about: &str, more: &str) -> String {
     format!("With a file of events (or - for standard input), by itself: {about}.\n{more}")
 }
 
-/// Below a complaint that nobody was named.
+/// Hint for an invalid subject, because a shell takes `#` for a comment.
 pub(super) const QUOTE_NUMBERS: &str =
     "A number needs quotes in a shell, which takes # for a comment: '#17'.";
 
-/// `--json`
+/// Help of `--json`.
 pub(super) const OPTION_JSON: &str = "Answer in JSON, for other programs";
 
-/// `--yes`
+/// Help of `--yes`.
 pub(super) const OPTION_YES: &str = "Do it without asking back";
 
-/// Nobody listens.
+/// No portcullis runs on this store.
 pub(super) fn not_running(store: &Path) -> String {
     format!(
         "no portcullis runs on the store {}. Start it (systemctl start portcullis, or portcullis run), or name its configuration with -c FILE.",
@@ -223,7 +223,7 @@ pub(super) fn no_way_in(store: &Path, why: &std::io::Error) -> String {
     }
 }
 
-/// The portcullis that runs went away, or is stuck.
+/// The running portcullis does not answer.
 pub(super) fn no_answer(why: &std::io::Error) -> String {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof};
     match why.kind() {
@@ -237,11 +237,11 @@ pub(super) fn no_answer(why: &std::io::Error) -> String {
     }
 }
 
-/// What runs is not what was typed.
+/// The running portcullis has another version.
 pub(super) const ANOTHER_VERSION: &str =
     "the portcullis that runs is another version: restart it after an upgrade.";
 
-/// No threads, no memory.
+/// The async runtime cannot start.
 pub(super) fn cannot_start(why: &std::io::Error) -> String {
     format!("cannot start: {why}")
 }
@@ -256,23 +256,23 @@ pub(super) fn cannot_write(why: &std::io::Error) -> String {
     format!("cannot write the answer: {why}")
 }
 
-/// Nobody on standard input.
+/// Standard input names no subject.
 pub(super) const EMPTY_INPUT: &str = "standard input names nobody; one subject a line is expected.";
 
-/// More than anybody means.
+/// Too many subjects on standard input.
 pub(super) fn too_much_input(most: usize) -> String {
     format!("standard input names more than {most} subjects; nothing was done.")
 }
 
-/// Before a great many are dealt with.
+/// The question before subjects are sent in several portions.
 pub(super) fn ask_portions(number: usize) -> String {
     format!("These are {number} subjects.")
 }
 
-/// Nobody there to ask.
+/// Confirmation is needed, but there is no terminal.
 pub(super) const SAY_YES: &str = "Nothing was done. Add --yes to do it without being asked.";
 
-/// Below what cannot be read.
+/// Hint after input that was not understood.
 pub(super) fn see_help(spec: &Spec) -> String {
     format!(
         "Nothing was done. Write: portcullis {}   (more: portcullis {} --help)",
@@ -280,17 +280,17 @@ pub(super) fn see_help(spec: &Spec) -> String {
     )
 }
 
-/// Below a page.
+/// Hint after a page of a list.
 pub(super) fn next_page(page: usize) -> String {
     format!("More: --page {page}, or --all")
 }
 
-/// Above all pages of a list.
+/// Head of all pages of a list.
 pub(super) fn all_of_a_list(number: usize) -> String {
     format!("All {number}")
 }
 
-/// How far long work is.
+/// Progress of long work.
 pub(super) fn progress(done: u64, of: Option<u64>) -> String {
     match (done, of) {
         (0, None) => String::from("working…"),
@@ -299,7 +299,7 @@ pub(super) fn progress(done: u64, of: Option<u64>) -> String {
     }
 }
 
-/// What stands behind the commands in the manual page: title and paragraphs.
+/// Sections of the manual page after the commands: title and paragraphs.
 pub(super) fn manual_sections() -> [(&'static str, &'static [&'static str]); 4] {
     [
         (

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::xmpp::link::{Settings, Tls};
 
-/// The link to the server; `None` if a required value is missing or wrong.
+/// Settings of the link; `None` if a required value is missing or wrong.
 pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
     let takes = "the domain the XMPP server knows this component by";
     let domain = t

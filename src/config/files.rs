@@ -1,4 +1,4 @@
-//! Reading files that may hold secrets: bounded, and refused when others could read or change them.
+//! Reads files that may hold secrets, with a size limit; refuses files that others can read or change.
 
 use std::{
     fs::{File, Metadata},
@@ -9,14 +9,14 @@ use std::{
 
 use zeroize::Zeroizing;
 
-/// Largest secret or key file. 64 seal keys are 6 KiB.
+/// Maximum size of a secret or key file in bytes. 64 seal keys take 6 KiB.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
-/// Largest configuration file: it is not the place for a million exempt networks.
+/// Maximum size of the configuration file in bytes; it is not meant for a million exempt networks.
 pub(super) const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 
-/// Permission bits of users who are neither owner nor group.
+/// Permission bits for users who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
-/// Write permission of the group: whoever can replace a key can forge seals.
+/// Write permission of the group: a member who can replace a key can forge seals.
 const GROUP_WRITES: u32 = 0o020;
 
 /// Reads a file that only its owner and group may read. The error is a sentence that says what to do.
@@ -29,8 +29,8 @@ pub(super) fn read_private(
     Ok(text)
 }
 
-/// Reads a text file of at most `limit` bytes, and the metadata of the very file that was read. `denied` is the advice if
-/// permission is missing.
+/// Reads a text file of at most `limit` bytes; returns also the metadata of the opened file. `denied` makes the
+/// advice for missing permission. The error is a sentence for people.
 pub(super) fn read(
     path: &Path,
     limit: u64,
@@ -49,7 +49,7 @@ pub(super) fn read(
     };
     let file = File::open(path).map_err(explain)?;
     let metadata = file.metadata().map_err(explain)?;
-    // Allocated once: a growing buffer would leave copies of the secret in memory.
+    // Allocated once, because a growing buffer would leave copies of the secret in memory.
     let room = metadata.len().min(limit) + 1;
     let mut text = Zeroizing::new(String::with_capacity(
         usize::try_from(room).unwrap_or_default(),
@@ -66,7 +66,7 @@ pub(super) fn read(
     Ok((text, metadata))
 }
 
-/// What to do when a file of our own may not be read.
+/// Advice for a file of ours that may not be read.
 pub(super) fn hand_over(path: &Path) -> String {
     format!(
         "give it to that user, for example: chown portcullis {}",
@@ -90,7 +90,7 @@ pub(super) fn refuse_open(path: &Path, metadata: &Metadata) -> Result<(), String
     ))
 }
 
-/// The path, quoted for a shell if it has to be.
+/// The path, quoted for a shell if necessary.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);

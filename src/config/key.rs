@@ -1,4 +1,4 @@
-//! One key, and its value as a reload compares it.
+//! The keys of the configuration, with their values for reloads.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -10,22 +10,22 @@ pub(super) const RULES: &str = "[rules]";
 pub(super) const GROWTH: &str = "growth";
 /// The section of the keys of one room.
 pub(super) const ROOMS: &str = "[rooms]";
-/// The section of the keys of what a room grants.
+/// The section of the keys of a room's grants.
 pub(super) const GRANTS: &str = "grants";
 
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigKey {
-    /// The table it stands in; empty for the top of the file.
+    /// The table that contains it; empty for the top of the file.
     pub section: &'static str,
-    /// Its name there.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Whether a change of it is only seen by a restart (SIGHUP is not enough).
+    /// Whether a change takes effect only at a restart (SIGHUP is not enough).
     pub restart: bool,
 }
 
 impl ConfigKey {
-    /// How a person would say it: "`domain` in `[component]`".
+    /// The key in a sentence: "`domain` in `[component]`".
     pub(super) fn spoken(&self) -> String {
         format!("`{}`{}", self.name, within(self.section))
     }
@@ -51,7 +51,7 @@ pub(super) fn within(section: &str) -> String {
     }
 }
 
-/// A key with the value that was read for it, defaults included.
+/// A key with its current value; defaults included.
 #[derive(Clone)]
 pub(super) struct Setting {
     pub(super) key: ConfigKey,
@@ -59,20 +59,20 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// Whether key and value are the same. Secrets are compared, and never shown.
+    /// Whether key and value are equal. Secrets are compared and never shown.
     pub(super) fn same(&self, other: &Setting) -> bool {
         self.key == other.key && self.value.same(&*other.value)
     }
 }
 
-/// Only the key: the value may be a secret.
+/// Only the key, because the value may be a secret.
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.key)
     }
 }
 
-/// A value of any type that can be compared with another one.
+/// A value of any type that can be compared with another.
 pub(super) trait Same: Any + Send + Sync {
     fn same(&self, other: &dyn Same) -> bool;
 }

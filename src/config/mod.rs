@@ -1,10 +1,10 @@
-//! The configuration: from a file people write to values that cannot be wrong.
+//! The configuration: reads the file into values that are valid.
 //!
-//! Never here: connecting, listening, or deciding anything with those values. No room imports this one; the file is
-//! read into the settings types of the rooms. Secrets come from files or the environment, and nothing here prints them.
+//! This room never connects, listens or decides anything with those values. No room imports it; it fills the settings
+//! types of the rooms. Secrets come from files or the environment and are never printed.
 //!
-//! Start reading at [`Config::load`]. Each file below reads some tables, and describes each of their keys where it is
-//! read; `section.rs` is what they do it with.
+//! Start reading at [`Config::load`]. Each file below reads some tables and describes their keys where it reads them;
+//! `section.rs` provides the functions for that.
 
 mod component;
 mod files;
@@ -50,89 +50,88 @@ pub use problem::{ConfigProblem, ConfigProblems};
 use key::{GROWTH, ROLES, RULES, Setting};
 use section::{FileReader, Section};
 
-/// Where the configuration is looked for when nobody says otherwise.
+/// The default path of the configuration.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
-/// The component secret, before `secret` and `secret_file`.
+/// Environment variable for the component secret; overrides `secret` and `secret_file`.
 pub const ENV_SECRET: &str = "PORTCULLIS_COMPONENT_SECRET";
-/// The content of the seal key file, before `seal_key_file`.
+/// Environment variable for the content of the seal key file; overrides `seal_key_file`.
 pub const ENV_SEAL_KEYS: &str = "PORTCULLIS_SEAL_KEYS";
-/// ejabberd's cookie, before `ejabberd_cookie_file`.
+/// Environment variable for ejabberd's cookie; overrides `ejabberd_cookie_file`.
 pub const ENV_COOKIE: &str = "PORTCULLIS_EJABBERD_COOKIE";
-/// The token of HTTP, before `token` and `token_file`.
+/// Environment variable for the HTTP token; overrides `token` and `token_file`.
 pub const ENV_TOKEN: &str = "PORTCULLIS_HTTP_TOKEN";
 
-/// Reads one variable of the environment; a map in tests.
+/// Reads an environment variable; in tests from a map.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// Everything that was configured, valid and complete.
+/// The whole configuration, valid and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who has which rights; an account may be named several times.
+    /// The rights of each account; an account may occur several times.
     pub granted: Vec<(Account, Rights)>,
     /// The link to the server.
     pub link: link::Settings,
-    /// What is done on the server, and with what.
+    /// Settings for enforcement on the server.
     pub server: enforce::Settings,
-    /// From one look at the server's records to the next.
+    /// Interval between two checks of the server's records.
     pub check_every: Duration,
-    /// Folder of our own durable state.
+    /// Folder of the store.
     pub store: PathBuf,
-    /// Where health checks are answered; `None`: nowhere.
+    /// Address for health checks and the HTTP requests; `None`: no HTTP.
     pub http: Option<SocketAddr>,
-    /// What programs that ask `/v1/check` and `/v1/report` must know; `None`: nobody may.
+    /// Token for `/v1/check` and `/v1/report`; `None`: both answer 404.
     pub http_token: Option<Secret>,
-    /// Who may be banned, for how long, and by which rules. Admins are exempt, also those of single hosts, and
-    /// loopback unless it was taken out.
+    /// Who may be banned, for how long, and the rules. Admins are exempt, including those of single hosts; so is
+    /// loopback unless it is switched off.
     pub policy: Policy,
-    /// The rooms to be in.
+    /// The rooms to join.
     pub rooms: Vec<Room>,
-    /// Where evaluated attempts are recorded; `None`: nowhere.
+    /// Where judged logins are recorded; `None`: nowhere.
     pub record_attempts: Option<Recording>,
-    /// How many notices come at once.
+    /// Rate limits of notices.
     pub notices: Notices,
-    /// How lines of the log look. The log starts with it.
+    /// Format of the log; only read at start.
     pub log_format: LogFormat,
-    /// What is logged.
+    /// Levels of the log.
     pub log_levels: Levels,
-    /// What is odd about it, for the log and `check-config`.
+    /// Things that work but are probably not intended, for the log and `check-config`.
     pub warnings: Vec<ConfigProblem>,
-    /// Every key with its value.
+    /// Every key with its value, for reloads.
     settings: Vec<Setting>,
 }
 
-/// The sections that decide about bans.
+/// The sections that make up the policy.
 const POLICY: &[&str] = &["", ROLES, "ban", "exempt", "tracker", RULES, GROWTH];
 
 impl Config {
-    /// Reads and checks the configuration and the files it names. Relative paths are taken from the folder of the
+    /// Reads and checks the configuration and the files it names. Relative paths start at the folder of the
     /// configuration file.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the file.
+    /// All problems, in the order of the file.
     pub fn load(path: &Path, env: Env<'_>) -> Result<Config, ConfigProblems> {
         let (config, warnings) = read(path, env, None, |read| read.config)?;
         Ok(Config { warnings, ..config })
     }
 
-    /// Reads only what decides about bans: no secret and no file beside it need be there. For `rehearse`, which may
-    /// run where the program does not.
+    /// Reads only the policy, for `rehearse`: secrets and other files need not exist.
     ///
     /// # Errors
-    /// Wrong values of these sections; keys and types that are wrong anywhere in the file.
+    /// Wrong values in these sections; unknown keys and wrong types in the whole file.
     pub fn load_policy(path: &Path) -> Result<Policy, ConfigProblems> {
         read(path, &|_| None, Some(POLICY), |read| Some(read.policy)).map(|(policy, _)| policy)
     }
 
-    /// Reads only where the store is, and with it the socket of the portcullis that runs: no secret need be readable.
+    /// Reads only the path of the store, which contains the local socket: secrets need not be readable.
     ///
     /// # Errors
-    /// Keys and types that are wrong anywhere in the file.
+    /// Unknown keys and wrong types in the whole file.
     pub fn load_store(path: &Path) -> Result<PathBuf, ConfigProblems> {
         read(path, &|_| None, Some(&["store"]), |read| Some(read.store)).map(|(store, _)| store)
     }
 
-    /// The keys whose values differ from those of `new`. A secret is named by the key for itself, and a file by its
-    /// key, wherever the value came from.
+    /// The keys whose values differ from those of `new`. A changed secret is reported under one key, wherever it came
+    /// from; a changed file under the key that names it.
     pub fn changes(&self, new: &Config) -> Vec<ConfigKey> {
         let differs = |old: &&Setting| !new.settings.iter().any(|new| old.same(new));
         self.settings
@@ -142,15 +141,15 @@ impl Config {
             .collect()
     }
 
-    /// Takes over the values that need no restart, for the next [`Config::changes`]: what waits for a restart is
-    /// compared with what runs, not with what was read last.
+    /// Takes over the values that need no restart, for the next [`Config::changes`]: values that need one are
+    /// compared with those in use, not with those read last.
     pub fn reloaded(&mut self, new: &Config) {
         self.settings.retain(|old| old.key.restart);
         let live = new.settings.iter().filter(|new| !new.key.restart);
         self.settings.extend(live.cloned());
     }
 
-    /// Every key there is, but for those in lists of tables.
+    /// Every key, except those inside lists of tables.
     pub fn keys() -> Vec<ConfigKey> {
         let mut reader = FileReader::new(Path::new(""), &|_| None, "", Some(&[]));
         sections(Section::top(&mut reader, DeTable::new()));
@@ -160,15 +159,15 @@ impl Config {
     }
 }
 
-/// What the file says, as far as it can be used.
+/// The file as far as it could be used.
 struct Loaded {
     policy: Policy,
     store: PathBuf,
-    /// `None` if something is missing or wrong.
+    /// `None` if a value is missing or wrong.
     config: Option<Config>,
 }
 
-/// Reads the file, and picks what is needed of it; with what is odd about it.
+/// Reads the file and builds a value from it; also returns the warnings.
 fn read<T>(
     path: &Path,
     env: Env<'_>,
@@ -191,7 +190,7 @@ fn read_text<'f, T>(
     match DeTable::parse(text) {
         Ok(root) => pick(sections(Section::top(reader, root.into_inner()))),
         Err(error) => {
-            // Only the message: `Display` would print the line, and that may hold the secret.
+            // Only the message: `Display` would also print the line, which may hold the secret.
             let said = format!("this is not valid TOML: {}", error.message());
             reader.found.wrong(error.span(), said);
             None
@@ -254,7 +253,7 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
     }
 }
 
-/// The configuration file's text; a missing one is told what to do.
+/// The text of the configuration file; the error for a missing file says what to do.
 fn text_of(path: &Path) -> Result<(Zeroizing<String>, std::fs::Metadata), ConfigProblems> {
     files::read(path, files::MAX_CONFIG_FILE, files::hand_over).map_err(|said| {
         let hint = "copy the example config/portcullis.toml there and edit it, or name another file with -c FILE";

@@ -1,7 +1,7 @@
 //! "Did you mean": the known word closest to a mistyped one.
 
-/// The closest of `known`, if it is close enough to be a typing error: at most one edit, or one for every three letters.
-/// Differences of case, and `-` for `_`, do not count.
+/// The closest word in `known`, if it differs by at most one edit, or one for every three letters. Case, and `-` for
+/// `_`, do not count. `None` if no word is that close.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);

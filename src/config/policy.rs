@@ -15,16 +15,16 @@ use crate::core::{
     rules::{Counts, Growth, LIMIT_MAX, Milli, RuleKey},
 };
 
-/// The default of a moderator's longest term.
+/// Default of `moderator_longest`.
 const MODERATOR_LONGEST: Term = Term::For(std::time::Duration::from_secs(30 * 86_400));
-/// The least `max_keys`: a single office could fill fewer.
+/// Minimum of `max_keys`: a single office could fill a smaller table.
 const FEWEST_KEYS: u32 = 1_000;
-/// The largest `max_keys`: rows have 32-bit numbers, and these take gigabytes.
+/// Maximum of `max_keys`: rows have 32-bit numbers, and this many take gigabytes.
 const MOST_KEYS: u32 = 100_000_000;
-/// The longest name of a rule, in bytes: every ban by the rule carries it.
+/// Maximum length of a rule's name in bytes, because every ban by the rule carries it.
 const NAME_MAX: usize = 64;
 
-/// The whole policy. `admins` are exempt, too.
+/// Reads the whole policy. `admins` are exempt, too.
 pub(super) fn policy(top: &mut Section<'_, '_>, admins: &[Account]) -> Policy {
     let mut rules = Rules::default();
     let mut policy = terms(top.section("ban"), &mut rules);
@@ -226,7 +226,7 @@ fn growth(mut t: Section<'_, '_>) -> Growth {
     }
 }
 
-/// What [`Milli::from_f64`] takes.
+/// The range of [`Milli::from_f64`], in words.
 const MILLI: &str = "a number from 0 to a million";
 
 fn rule_name(text: &str) -> Result<String, String> {
@@ -237,7 +237,7 @@ fn rule_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// `fd87:d87e:eb43::/48 128`.
+/// Parses `NETWORK LENGTH`, e.g. `fd87:d87e:eb43::/48 128`.
 fn range(text: &str) -> Result<(IpNet, u8), String> {
     let wrong = || format!("{text:?} is not a network and the prefix length of one source in it");
     let (net, length) = text
@@ -260,7 +260,7 @@ fn range(text: &str) -> Result<(IpNet, u8), String> {
     }
 }
 
-/// The shorter of two terms, neither of which is a date.
+/// The shorter of two terms; neither may be a date.
 fn shorter(a: Term, b: Term) -> Term {
     match (a, b) {
         (Term::For(x), Term::For(y)) => Term::For(x.min(y)),

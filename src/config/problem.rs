@@ -9,16 +9,16 @@ use std::{
 /// One problem, or one of [`super::Config::warnings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// Line and column in the file, both from 1, the column in characters; `None` if it concerns something missing.
+    /// Line and column in the file, both from 1, the column in characters; `None` if something is missing.
     pub place: Option<(usize, usize)>,
-    /// A sentence. Never holds a secret, nor the line it stands in.
+    /// A sentence. It never contains a secret or the line with the problem.
     pub message: String,
 }
 
-/// Everything found wrong with one file. `Display` is one line a problem: `file:line:column: message`.
+/// All problems of a file. `Display` prints one line per problem: `file:line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblems {
-    /// The configuration file, as it was named to us.
+    /// The configuration file, as it was named.
     pub file: PathBuf,
     /// In the order of the file; never empty.
     pub list: Vec<ConfigProblem>,
@@ -49,10 +49,10 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// Where a value stands in the file, in bytes.
+/// The position of a value in the file, in bytes.
 pub(super) type ByteSpan = Range<usize>;
 
-/// Collects problems and warnings while a file is read, so that one run names them all.
+/// Collects problems and warnings while a file is read, so that one run reports all of them.
 pub(super) struct Findings<'t> {
     text: &'t str,
     problems: Vec<ConfigProblem>,
@@ -77,7 +77,7 @@ impl<'t> Findings<'t> {
         });
     }
 
-    /// Warns of something that works, but probably not as intended.
+    /// Warns about something that works but is probably not intended.
     pub(super) fn odd(&mut self, span: Option<ByteSpan>, message: impl Into<String>) {
         let place = self.place(span);
         self.warnings.push(ConfigProblem {
@@ -97,7 +97,7 @@ impl<'t> Findings<'t> {
         self.warnings.truncate(warnings);
     }
 
-    /// `read` with the warnings, if there is no problem.
+    /// `read` and the warnings, or the problems if there are any.
     pub(super) fn unless_wrong<T>(
         self,
         file: &Path,
@@ -113,7 +113,7 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Problems and warnings in the order of the file, those without a place last.
+    /// Problems and warnings in the order of the file; those without a position come last.
     pub(super) fn sorted(mut self) -> (Vec<ConfigProblem>, Vec<ConfigProblem>) {
         for list in [&mut self.problems, &mut self.warnings] {
             list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));

@@ -1,4 +1,4 @@
-//! Reading the value of a key: a method for each type, and what can be done with what was read.
+//! Reading the values of keys: one method per type, and what to do with the result.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
 use crate::core::Term;
 
 impl<'r, 'f> Section<'r, 'f> {
-    /// A text that means something.
+    /// A text, parsed by `parse`.
     pub(super) fn text<T>(
         &mut self,
         name: &'static str,
@@ -26,7 +26,7 @@ impl<'r, 'f> Section<'r, 'f> {
             .map(|_, value| parse(value.as_str().unwrap_or_default()))
     }
 
-    /// One of a few words.
+    /// One word from a list.
     pub(super) fn word<T: Copy>(
         &mut self,
         name: &'static str,
@@ -36,7 +36,7 @@ impl<'r, 'f> Section<'r, 'f> {
         self.text(name, &listed(words), example, |text| one_of(text, words))
     }
 
-    /// A finite length of time.
+    /// A finite duration.
     pub(super) fn duration(
         &mut self,
         name: &'static str,
@@ -45,7 +45,7 @@ impl<'r, 'f> Section<'r, 'f> {
         self.text(name, "a duration", example, duration)
     }
 
-    /// A length of time, or for ever.
+    /// A duration, or forever.
     pub(super) fn term(&mut self, name: &'static str, example: &str) -> KeyRead<'_, 'r, 'f, Term> {
         self.text(name, "a duration", example, term)
     }
@@ -60,7 +60,7 @@ impl<'r, 'f> Section<'r, 'f> {
         .map(|_, value| Ok(value.as_bool().unwrap_or_default()))
     }
 
-    /// A number without a fraction, both bounds included.
+    /// An integer within `within`, both bounds included.
     pub(super) fn whole(
         &mut self,
         name: &'static str,
@@ -80,7 +80,7 @@ impl<'r, 'f> Section<'r, 'f> {
         })
     }
 
-    /// A number that `parse` takes.
+    /// A number, parsed by `parse`.
     pub(super) fn number<T>(
         &mut self,
         name: &'static str,
@@ -92,7 +92,7 @@ impl<'r, 'f> Section<'r, 'f> {
             .ranged(parse)
     }
 
-    /// A list of numbers; `parse` is also given the ones before.
+    /// A list of numbers; `parse` also gets the earlier ones.
     pub(super) fn numbers<T>(
         &mut self,
         name: &'static str,
@@ -108,7 +108,7 @@ impl<'r, 'f> Section<'r, 'f> {
         .each(|value, before| parse(number(value), before))
     }
 
-    /// A list of texts, each with its place; those that are wrong are reported one by one.
+    /// A list of texts with their positions; each wrong one is reported.
     pub(super) fn texts<T>(
         &mut self,
         name: &'static str,
@@ -121,19 +121,19 @@ impl<'r, 'f> Section<'r, 'f> {
     }
 }
 
-/// What was read for a key.
+/// The value read for a key.
 pub(super) struct KeyRead<'t, 'r, 'f, T> {
     pub(super) table: &'t mut Section<'r, 'f>,
     pub(super) key: ConfigKey,
     pub(super) takes: String,
     pub(super) example: String,
-    /// Whether the key is in the file, usable or not.
+    /// Whether the key is in the file, even with an unusable value.
     pub(super) was_there: bool,
     pub(super) value: Option<(T, ByteSpan)>,
 }
 
 impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
-    /// The value, or the default of a key that is not there.
+    /// The value, or `default` if there is none.
     pub(super) fn or(self, default: T) -> T
     where
         T: Clone + PartialEq + Send + Sync + 'static,
@@ -143,7 +143,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         value
     }
 
-    /// The value, if there is one.
+    /// The value; `None` if there is none.
     pub(super) fn optional(self) -> Option<T>
     where
         T: Clone + PartialEq + Send + Sync + 'static,
@@ -153,12 +153,12 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         value
     }
 
-    /// The value and its place. Reloads do not compare it: that is left to [`Section::keep`].
+    /// The value with its position. Reloads do not compare it; the caller uses [`Section::keep`] for that.
     pub(super) fn placed(self) -> Option<(T, ByteSpan)> {
         self.value
     }
 
-    /// The same, where a missing key is a problem.
+    /// Reports a problem if the key is missing.
     pub(super) fn required(self) -> Self {
         if !self.was_there && !self.table.unusable {
             let ConfigKey { section, name, .. } = self.key;
@@ -177,7 +177,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         self
     }
 
-    /// Reads on; what is wrong is reported with the key and the example.
+    /// Converts the value; an error is reported with the key and the example.
     pub(super) fn map<U>(
         self,
         read: impl FnOnce(&mut Section<'r, 'f>, T) -> Result<U, String>,
@@ -215,7 +215,7 @@ impl<'t, 'r, 'f> KeyRead<'t, 'r, 'f, DeValue<'f>> {
         })
     }
 
-    /// Reads each value of a list, given those before it.
+    /// Converts each value of a list, with access to the earlier ones.
     fn each<T>(
         self,
         mut read: impl FnMut(&DeValue<'f>, &[(T, ByteSpan)]) -> Result<T, String>,
@@ -245,7 +245,7 @@ impl<'t, 'r, 'f> KeyRead<'t, 'r, 'f, DeValue<'f>> {
 }
 
 impl<T: Clone + PartialEq + Send + Sync + 'static> KeyRead<'_, '_, '_, Vec<(T, ByteSpan)>> {
-    /// The values without their places; none if the key is not there.
+    /// The values without their positions; empty if the key is missing.
     pub(super) fn list(self) -> Vec<T> {
         let list: Vec<T> = self
             .value
@@ -258,7 +258,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> KeyRead<'_, '_, '_, Vec<(T, B
     }
 }
 
-/// Not a number if it is none.
+/// The number; NaN if the value is not a number.
 fn number(value: &DeValue<'_>) -> f64 {
     match value {
         DeValue::Integer(typed) => {

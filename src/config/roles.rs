@@ -29,7 +29,7 @@ pub(super) struct People {
     pub(super) granted: Vec<(Account, Rights)>,
 }
 
-/// One of `[[roles]]`.
+/// One table of `[[roles]]`.
 #[derive(Clone, PartialEq)]
 struct Granted {
     accounts: Vec<Account>,
@@ -90,7 +90,7 @@ pub(super) fn people(top: &mut Section<'_, '_>) -> People {
     }
 }
 
-/// A plain list of accounts with a role; those in a list of a higher one are left out, with a warning.
+/// Reads a plain list of accounts with a role. Accounts that have a higher role are skipped with a warning.
 fn plain(
     top: &mut Section<'_, '_>,
     name: &'static str,
@@ -139,7 +139,7 @@ fn granted(t: &mut Section<'_, '_>) -> Option<Granted> {
     })
 }
 
-/// A domain, normalised as in the accounts of that domain.
+/// Parses a domain, normalised as in the accounts of that domain.
 fn virtual_host(text: &str) -> Result<Box<str>, String> {
     let domain = host(text)?;
     account(&format!("someone@{domain}")).map(|account| account.domain().into())

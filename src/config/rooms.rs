@@ -1,4 +1,4 @@
-//! `[[rooms]]`: rooms in which commands are taken, and the roles that affiliations there grant.
+//! `[[rooms]]`: rooms in which commands are taken, and the roles that their affiliations grant.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
     front::rooms::{NICK, RoleGrants, Settings},
 };
 
-/// What a room may grant, by name.
+/// The names of grantable roles.
 const GRANTED: [(&str, Role); 4] = [
     ("admin", Role::Admin),
     ("moderator", Role::Moderator),
@@ -24,7 +24,7 @@ const GRANTED: [(&str, Role); 4] = [
     ("none", Role::Stranger),
 ];
 
-/// The rooms; `people` have a role by their account, `component` is our own domain.
+/// Reads the rooms. `people` are the role holders, `component` is our own domain.
 pub(super) fn rooms(
     top: &mut Section<'_, '_>,
     people: &People,
@@ -90,8 +90,8 @@ fn grants(mut t: Section<'_, '_>) -> RoleGrants {
     }
 }
 
-/// A room must not have a role of its own, and one on a foreign server gets a warning: its operator decides who speaks
-/// there.
+/// Refuses a room whose address has a role of its own, and warns of a room on a foreign server, whose operator
+/// controls who speaks there.
 fn look_closely(
     t: &mut Section<'_, '_>,
     room: &BareJid,
@@ -139,7 +139,7 @@ fn address(text: &str) -> Result<BareJid, String> {
 }
 
 fn nick(room: &BareJid, text: &str) -> Result<String, String> {
-    // If the nick is taken, it is tried with a number appended.
+    // If the nick is taken, the bot appends a number.
     match room.with_resource_str(&format!("{text}-9")) {
         Ok(_) if text.trim() == text && !text.is_empty() => {
             let jid = room

@@ -1,4 +1,4 @@
-//! Secrets and keys: from the environment, from the file itself, or from files of their own that nobody else may read.
+//! Secrets and keys: from the environment, the configuration file, or separate files that nobody else may read.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::core::seal::Keyring;
 
 const SEAL_KEYS: &str = "/etc/portcullis/seal.key";
 
-/// What was found where a secret may be set.
+/// The result of looking for a secret.
 pub(super) enum Given {
     Nothing,
-    /// It cannot be used, which has been reported.
+    /// It cannot be used; the problem has been reported.
     Wrong,
     Secret(Secret),
 }
@@ -27,7 +27,7 @@ impl Given {
 }
 
 impl Section<'_, '_> {
-    /// A secret from an environment variable, from the first of the keys, or from the file that the second one names.
+    /// Reads a secret from an environment variable, from the first key, or from the file that the second key names.
     pub(super) fn secret(
         &mut self,
         [name, file_name]: [&'static str; 2],
@@ -149,7 +149,7 @@ impl Section<'_, '_> {
         .ok()
     }
 
-    /// The parsed content of a file that nobody else may read.
+    /// Parses the content of a file that nobody else may read.
     fn private<T>(
         &self,
         path: &Path,
@@ -161,7 +161,8 @@ impl Section<'_, '_> {
         parse(&text).map_err(|said| format!("{}: {said}", path.display()))
     }
 
-    /// An environment variable; an empty one counts as unset, because compose files pass unset ones as empty.
+    /// Reads an environment variable. An empty one counts as unset, because compose files pass unset variables as
+    /// empty.
     fn variable(&mut self, name: &'static str) -> Option<String> {
         let value = (self.reader.env)(name).filter(|value| !value.is_empty())?;
         let text = value.into_string();
@@ -175,8 +176,8 @@ impl Section<'_, '_> {
     }
 }
 
-/// Advice if the cookie may not be read: copy it. Erlang does not start if anybody but its owner may read the original
-/// (kernel `auth.erl`, `check_attributes`).
+/// Advice if the cookie may not be read: copy it. Erlang does not start if anybody but the owner may read the
+/// original (kernel `auth.erl`, `check_attributes`).
 fn copy_cookie(path: &Path) -> String {
     format!(
         "leave it closed, or ejabberd will not start; name a copy here: install -o portcullis -m 0400 {} /etc/portcullis/erlang.cookie",
@@ -196,7 +197,7 @@ pub(super) fn check_secret(text: String) -> Result<Secret, String> {
     Err(problem.to_owned())
 }
 
-/// A token goes into an HTTP header, so only visible ASCII is allowed; and it must be too long to guess.
+/// Checks an HTTP token: only visible ASCII, because it goes into a header, and too long to guess.
 pub(super) fn check_token(text: String) -> Result<Secret, String> {
     const SHORTEST: usize = 16;
     let token = check_secret(text)?;

@@ -1,8 +1,8 @@
 //! Reads one table of the file, key by key.
 //!
-//! A key is described once, where it is read: its type, what it takes, an example, and whether a change of it needs a
-//! restart. Error messages, the list of keys that a mistyped one is compared with, and the values that a reload
-//! compares all come from that one place (`read.rs` has a method for each type). Keys that were left when a table has been read are unknown.
+//! A key is described once, where it is read: its type, its values, an example, and whether a change needs a restart.
+//! Error messages, suggestions for mistyped keys, and the comparison at a reload all use that description (`read.rs`
+//! has a method for each type). Keys that no reader asks for are unknown.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,15 +20,15 @@ use super::{
     unknown::UnknownKey,
 };
 
-/// One pass over the file: what it may look at, and what it found.
+/// One pass over the file: its limits and its findings.
 pub(super) struct FileReader<'f> {
-    /// Relative paths start here.
+    /// Start of relative paths.
     pub(super) folder: &'f Path,
     pub(super) env: Env<'f>,
     pub(super) found: Findings<'f>,
-    /// Why the file may hold no secret, if others can read it.
+    /// Set if others can read the file: the reason why it may hold no secret.
     pub(super) open_to_others: Option<String>,
-    /// The sections whose values are judged; `None`: all. Types and names of keys are always judged.
+    /// The sections whose values are checked; `None`: all. Types and key names are always checked.
     pub(super) only: Option<&'static [&'static str]>,
     pub(super) known: Vec<ConfigKey>,
     pub(super) tables: Vec<&'static str>,
@@ -56,7 +56,7 @@ impl<'f> FileReader<'f> {
         }
     }
 
-    /// Everything that was found, once all tables were read.
+    /// All findings, once every table has been read.
     pub(super) fn found(mut self) -> Findings<'f> {
         for unknown in &self.unknown {
             let said = unknown.sentence(&self.known, &self.tables);
@@ -66,20 +66,20 @@ impl<'f> FileReader<'f> {
     }
 }
 
-/// One table. When it is dropped, every key that nobody asked for is reported, and every required one that is missing.
+/// One table. When it is dropped, unknown keys and missing required keys are reported.
 pub(super) struct Section<'r, 'f> {
     pub(super) reader: &'r mut FileReader<'f>,
     /// Whether changes of the keys read from now on need a restart.
     pub(super) restart: bool,
     section: &'static str,
     entries: DeTable<'f>,
-    /// Where it stands, if it is one of a list.
+    /// Position in the file, if it is one of a list of tables.
     pub(super) place: Option<ByteSpan>,
-    /// Empty, and read only to learn its keys.
+    /// Whether it is empty and read only to learn its keys.
     blank: bool,
-    /// One of a list, or in one of a list: a reload compares only the list.
+    /// Whether it is in a list of tables, directly or deeper. A reload compares such a list as a whole.
     listed: bool,
-    /// It was no table, which has been reported: none of its keys is called missing.
+    /// Whether the value was not a table, which has been reported. No key of it is then reported as missing.
     pub(super) unusable: bool,
     pub(super) missing: Vec<(&'static str, String)>,
 }
@@ -137,7 +137,7 @@ impl<'r, 'f> Section<'r, 'f> {
         table
     }
 
-    /// The same table, whose keys are only read at the start of the program.
+    /// The same table, with keys that are only read at the start of the program.
     pub(super) fn fixed(mut self) -> Self {
         self.restart = true;
         self
@@ -164,7 +164,8 @@ impl<'r, 'f> Section<'r, 'f> {
         Some(self.below(section, entries))
     }
 
-    /// A list of tables, each under a line `[[name]]`. `read` reads one of them, and asks for all keys before it gives up.
+    /// Reads a list of tables, each written as `[[name]]`. `read` reads one of them and must ask for all keys before
+    /// it gives up.
     pub(super) fn tables<T>(
         &mut self,
         name: &'static str,
@@ -197,7 +198,7 @@ impl<'r, 'f> Section<'r, 'f> {
             })
     }
 
-    /// Reports that the value of a key is wrong, if values of this table are judged.
+    /// Reports a wrong value, if values of this table are checked.
     pub(super) fn wrong(&mut self, place: Option<ByteSpan>, said: impl Into<String>) {
         if self.is_judged() {
             self.reader.found.wrong(place, said);
@@ -213,19 +214,20 @@ impl<'r, 'f> Section<'r, 'f> {
         self.wrong(Some(place), said);
     }
 
-    /// Warns of something that works, but probably not as meant.
+    /// Warns about something that works but is probably not intended.
     pub(super) fn odd(&mut self, place: Option<ByteSpan>, said: impl Into<String>) {
         self.reader.found.odd(place, said);
     }
 
-    /// Whether values of this table are judged, and other files are looked at for it.
+    /// Whether values of this table, and files they name, are checked.
     pub(super) fn is_judged(&self) -> bool {
         self.reader
             .only
             .is_none_or(|only| only.contains(&self.section))
     }
 
-    /// Notes the value of a key for reloads to compare. A list of tables is one value: nothing is noted inside of it.
+    /// Records the value of a key for the comparison at a reload. Nothing is recorded inside a list of tables, which
+    /// counts as one value.
     pub(super) fn keep<T: Clone + PartialEq + Send + Sync + 'static>(
         &mut self,
         name: &'static str,
@@ -271,7 +273,7 @@ impl<'r, 'f> Section<'r, 'f> {
                     String::new()
                 }
             };
-            // The value itself is not shown: it may be a secret.
+            // The value is not shown, because it may be a secret.
             let said = format!(
                 "{} must be {takes}{more}, not {}; for example `{name} = {example}`",
                 key.spoken(),
@@ -296,7 +298,7 @@ impl Drop for Section<'_, '_> {
         let section = self.section;
         let reader = &mut *self.reader;
         let mut meant = Vec::new();
-        // What is unknown in one of a list is enough to tell of it.
+        // In a table of a list, missing keys are reported only if it has no unknown ones.
         let is_told = self.place.is_some() && !self.entries.is_empty();
         for (name, value) in &self.entries {
             let is_table = section.is_empty() && value.get_ref().is_table();
@@ -315,7 +317,7 @@ impl Drop for Section<'_, '_> {
                 near,
             });
         }
-        // What was mistyped is not missing as well.
+        // A mistyped key is not reported as missing, too.
         for (name, said) in std::mem::take(&mut self.missing) {
             if !is_told && !meant.contains(&name) {
                 let place = self.place.clone();
@@ -337,7 +339,7 @@ impl<T> IntoInnerPlaced<T> for Spanned<T> {
     }
 }
 
-/// What is not of this type: the value, or one in its list.
+/// The value, or the list item, that is not of this type.
 fn misfit<'v, 'f>(
     kind: TomlType,
     value: &'v Spanned<DeValue<'f>>,

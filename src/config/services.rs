@@ -14,7 +14,7 @@ use crate::{
     store::recording::KEEP_MOST,
 };
 
-/// The default interval between two checks of the server's records.
+/// Default of `check_every`.
 const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// Shorter digests save no messages; longer ones arrive after the day is over.
 const DIGEST: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(86_400);
@@ -36,7 +36,7 @@ pub(super) fn store(mut t: Section<'_, '_>) -> PathBuf {
 
 /// `[record]`.
 pub(super) struct RecordSettings {
-    /// `None` if it was reported as wrong or missing.
+    /// `None` if it is missing or wrong, which has been reported.
     pub(super) keyring: Option<Keyring>,
     pub(super) cookie: Option<Secret>,
     pub(super) check_every: Duration,
@@ -54,7 +54,7 @@ pub(super) fn record(mut t: Section<'_, '_>) -> RecordSettings {
     }
 }
 
-/// The address to listen on, and the token that programs need there.
+/// `[http]`: the address to listen on, and the token.
 pub(super) fn http(mut t: Section<'_, '_>) -> (Option<SocketAddr>, Option<Secret>) {
     let at = t
         .text(
@@ -96,7 +96,7 @@ pub(super) fn hook(mut t: Section<'_, '_>) -> Vec<String> {
     .list()
 }
 
-/// `None` if no file is named.
+/// `[record_attempts]`; `None` if no file is named.
 pub(super) fn record_attempts(mut t: Section<'_, '_>) -> Option<Recording> {
     let folder = t.reader.folder;
     let file = t.text(

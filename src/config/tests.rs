@@ -735,7 +735,7 @@ fn nothing_printed_holds_a_secret() {
         !printed.contains("s3cr3t") && !printed.contains("BwcHBw"),
         "{printed}"
     );
-    // They are compared all the same.
+    // They are compared as well.
     let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
     assert_eq!(
         names,
@@ -863,7 +863,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
             .filter(|key| key.name == "tls")
             .map(ToString::to_string),
     );
-    // A key that is read must be compared; a secret is one thing with two keys.
+    // Every key that is read must be compared; a secret with two keys counts once.
     for key in Config::keys()
         .into_iter()
         .filter(|key| !matches!(key.name, "secret_file" | "token_file"))

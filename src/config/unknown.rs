@@ -1,4 +1,4 @@
-//! Keys and tables that nobody knows: the sentence with the nearest one there is, or the table where the key belongs.
+//! Messages for unknown keys and tables: the nearest known one, or the table where the key belongs.
 
 use super::{
     key::{ConfigKey, RULES, within},
@@ -6,20 +6,20 @@ use super::{
     problem::ByteSpan,
 };
 
-/// A key that nobody asked for.
+/// An unknown key.
 pub(super) struct UnknownKey {
-    /// The table it stands in.
+    /// The table that contains it.
     pub(super) section: &'static str,
     pub(super) name: String,
     pub(super) place: ByteSpan,
     /// Whether it is a table at the top of the file.
     pub(super) is_table: bool,
-    /// The key or table it is a typing error of.
+    /// The known key or table that it is probably a typing error of.
     pub(super) near: Option<&'static str>,
 }
 
-/// What keys are called elsewhere, with the table and the key they are here. First the words of the servers' own
-/// configurations, then fail2ban's, then those of ejabberd's mod_fail2ban.
+/// Names of settings in other programs, with our table and key. First those of the servers' own configurations, then
+/// fail2ban's, then those of ejabberd's mod_fail2ban.
 const OTHER_WORDS: &[(&str, &str, &str)] = &[
     ("address", "component", "server"),
     ("host", "component", "server"),
@@ -39,7 +39,7 @@ const OTHER_WORDS: &[(&str, &str, &str)] = &[
 ];
 
 impl UnknownKey {
-    /// The nearest key, or where the key belongs, and all keys there are.
+    /// The message: the nearest key, or where the key belongs, and all known keys.
     pub(super) fn sentence(&self, known: &[ConfigKey], tables: &[&str]) -> String {
         let name = &self.name;
         if self.is_table {

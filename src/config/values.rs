@@ -1,4 +1,4 @@
-//! Parsers for single values; their errors say what is wrong with the text.
+//! Parsers for single values. Their errors say what is wrong with the text.
 
 use std::{
     fmt,
@@ -108,13 +108,13 @@ pub(super) fn term(text: &str) -> Result<Term, String> {
     }
 }
 
-/// A finite length of time.
+/// Parses a finite duration.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     length(term(text)?)
         .ok_or_else(|| format!("{text:?} has no end; a finite duration is needed here"))
 }
 
-/// The length of a term; `None` for a date and for a term without an end.
+/// The length of a term; `None` for a date and for forever.
 pub(super) fn length(term: Term) -> Option<Duration> {
     match term {
         Term::For(length) => Some(length),
@@ -129,7 +129,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         .ok_or_else(|| format!("{text:?} is an account; accounts go into `accounts`"))
 }
 
-/// One of the words a setting takes.
+/// Parses one word from a list.
 pub(super) fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result<T, String> {
     if let Some((_, value)) = names.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
@@ -144,10 +144,11 @@ pub(super) fn one_of<T: Copy>(text: &str, names: &[(&'static str, T)]) -> Result
     ))
 }
 
-/// A smaller file would hardly hold a minute of attempts; a larger one cannot be rehearsed.
+/// Allowed sizes of a recording in bytes: a smaller file would hold less than a minute of attempts, a larger one
+/// cannot be rehearsed.
 const SIZES: RangeInclusive<u64> = 100_000..=100_000_000_000;
 
-/// `10 MB`, `512KiB`, or bytes without a unit.
+/// Parses `10 MB`, `512KiB`, or bytes without a unit.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text
@@ -177,7 +178,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-/// host:port. The host is a name or an address without brackets.
+/// host:port. The host is a name, or an address without brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerAddress {
     /// Host name or address.
@@ -186,7 +187,7 @@ pub(super) struct ServerAddress {
     pub(super) port: u16,
 }
 
-/// The listener of a server on this machine.
+/// The default listener of a server on this machine.
 impl Default for ServerAddress {
     fn default() -> Self {
         ServerAddress {

@@ -1,7 +1,7 @@
-//! Serves connections so that nobody can fill them: a bounded number at a time, each with a bounded life.
+//! Serves connections within bounds: a limited number at a time, each with a limited lifetime.
 //!
-//! hyper bounds the head of a request in time and size, the routes bound its body ([`logins`](super::logins)); the life of
-//! the connection bounds everything else, such as a body or a reader that is too slow.
+//! hyper limits the head of a request in time and size, and the routes limit its body ([`logins`](super::logins)).
+//! The lifetime of the connection limits everything else, such as a slow body or a slow reader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Connections at a time; more wait in the system's queue.
+/// Maximum number of connections; more wait in the system's queue.
 const CONNECTIONS: usize = 64;
-/// Time for the head of a request, from the moment the connection waits for one.
+/// Time limit for the head of a request, from the moment the connection waits for one.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes of the head of a request.
+/// Maximum size of the head of a request in bytes.
 const HEAD: usize = 32 * 1024;
-/// Life of a connection, idle or not. Whoever asks again connects again.
+/// Lifetime of a connection, idle or not. A client with more requests connects again.
 const LIFE: Duration = Duration::from_secs(10);
-/// Pause after the system gave no connection (out of file descriptors), so as not to spin.
+/// Pause after a failed accept (out of file descriptors), to avoid a busy loop.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves until `stop`; then open connections may end for `grace`.
+/// Serves until `stop`; open connections then have `grace` to end.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -57,7 +57,7 @@ pub(super) async fn serve(
     }
     drop(listener);
     let ended = async { while open.join_next().await.is_some() {} };
-    // What is still open then ends with the set.
+    // Connections still open after that are dropped with the set.
     let _ = timeout(grace, ended).await;
 }
 
@@ -66,7 +66,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                tracing::warn!(%error, "no HTTP connection can be taken");
+                tracing::warn!(%error, "cannot accept HTTP connections");
                 sleep(PAUSE).await;
             }
         }
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A server on a free port that answers with the body it is sent.
+    /// A server on a free port that sends the body of a request back.
     async fn running() -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -120,11 +120,11 @@ mod tests {
         address
     }
 
-    /// How long a connection on which this is sent stays open.
+    /// How long a connection stays open after this is sent.
     async fn stays_open(sent: &[u8]) -> Duration {
         let mut client = TcpStream::connect(running().await).await.unwrap();
         client.write_all(sent).await.unwrap();
-        // Once the server has it.
+        // Wait until the server has it.
         sleep(Duration::from_millis(50)).await;
         tokio::time::pause();
         let began = Instant::now();

@@ -1,7 +1,7 @@
-//! Two questions: does the process work (`/healthz`), and is it in its place (`/readyz`)?
+//! Health checks: does the process work (`/healthz`), and is it ready (`/readyz`)?
 //!
-//! The first is for a supervisor that restarts what hangs; it does not look at the server, because a restart of ours
-//! would not bring that back. The second is for whoever waits until bans are in force.
+//! `/healthz` is for a supervisor that restarts a hanging process. It ignores the XMPP server, because restarting us
+//! would not help that. `/readyz` is for anybody who waits until bans are in force.
 
 use axum::{
     Router,
@@ -12,44 +12,44 @@ use axum::{
 };
 use tokio::sync::watch;
 
-/// Most lines of detail that are shown.
+/// Maximum number of detail lines.
 const MAX_DETAIL: usize = 32;
 
 /// What the server lets us do (XEP-0356), as far as we know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GrantState {
-    /// Not asked yet, or not answered yet.
+    /// Not asked yet, or no answer yet.
     #[default]
     Unknown,
-    /// The server granted what is needed.
+    /// The server grants everything needed.
     Seen,
-    /// The server was asked and grants too little; bans are kept here but not all of them can be carried out.
+    /// The server grants too little: bans are stored, but not all of them can be carried out.
     Missing,
 }
 
-/// Whether we are in our place. The room that knows writes it, `/readyz` reads it.
+/// Whether the program is ready. `app` writes it, `/readyz` reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// The component link is up.
+    /// Whether the component link is up.
     pub link: bool,
-    /// Whether it is known what the server lets us do.
+    /// What the server grants.
     pub grants: GrantState,
-    /// The bans were read from the store.
+    /// Whether the bans were read from the store.
     pub ledger: bool,
-    /// How many bans by rules hold in memory only, because the store takes none.
+    /// Number of bans by rules that are in force in memory only, because the store cannot write.
     pub unwritten: usize,
-    /// More to say, a line each, ready or not. Shown to everybody: no secrets, no accounts.
+    /// Additional lines, ready or not. They are public: no secrets, no accounts.
     pub detail: Vec<String>,
 }
 
 impl Readiness {
-    /// Link up, grants seen or known missing, ledger loaded, and the store takes what is decided.
+    /// Whether the link is up, the grants are known (even if too few), the ledger is loaded, and all bans are written.
     pub fn is_ready(&self) -> bool {
         let is_known = self.grants != GrantState::Unknown;
         self.link && is_known && self.ledger && self.unwritten == 0
     }
 
-    /// What is missing, a sentence each. Missing grants are told but do not stand in the way.
+    /// What is missing, as sentences. Missing grants are reported but do not prevent readiness.
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if !self.ledger {
@@ -72,7 +72,7 @@ impl Readiness {
         missing
     }
 
-    /// The text of `/readyz`.
+    /// The body of `/readyz`.
     fn text(&self) -> String {
         let mut text = String::from(if self.is_ready() {
             "ready\n"
@@ -89,7 +89,7 @@ impl Readiness {
     }
 }
 
-/// `/healthz` and `/readyz`.
+/// The routes `/healthz` and `/readyz`.
 pub(super) fn routes(readiness: watch::Receiver<Readiness>) -> Router {
     Router::new()
         .route("/healthz", get(async || ([NO_STORE], "alive\n")))

@@ -1,8 +1,8 @@
-//! The two questions of the hook protocol for programs that do not speak XMPP: `POST /v1/check` and `POST /v1/report`
+//! The two requests of the hook protocol for programs that do not speak XMPP: `POST /v1/check` and `POST /v1/report`
 //! (docs/hook-protocol.md, "The HTTP twin").
 //!
-//! The same rooms answer as for a module. Whoever has the token can make bans happen, so without one in the
-//! configuration nobody is answered.
+//! The same rooms answer as for a module. A caller with the token can cause bans, so without a configured token the
+//! requests are not answered.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use crate::xmpp::payload::hook::denial_text;
 use crate::xmpp::payload::hook::{self, HOLD, LOGINS, Login};
 use crate::xmpp::secret::Secret;
 
-/// Most bytes of one request: a report of [`LOGINS`] with long names fits.
+/// Maximum size of a request body in bytes: enough for a report of [`LOGINS`] logins with long names.
 pub(super) const BODY: usize = 512 * 1024;
 
-/// Who answers, and what they want to see first.
+/// Answers the requests, and checks the token.
 #[derive(Clone)]
 pub struct Logins {
     engine: Arc<Engine>,
@@ -40,7 +40,7 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Answers from `gate`, to those who have the token; to nobody without one.
+    /// Uses the rooms of `gate`. `token` is required of callers; without one nobody is answered.
     pub fn new(gate: &Gate, token: Option<Secret>) -> Self {
         Logins {
             engine: Arc::clone(&gate.engine),
@@ -50,7 +50,7 @@ impl Logins {
     }
 }
 
-/// What a program is told when it cannot be answered.
+/// The error answer to a request.
 struct BadLogin(StatusCode, String);
 
 impl IntoResponse for BadLogin {
@@ -75,7 +75,7 @@ fn answer(status: StatusCode, value: &Value) -> Response {
     (status, kind, format!("{value}\n")).into_response()
 }
 
-/// `/v1/check` and `/v1/report`.
+/// The routes `/v1/check` and `/v1/report`.
 pub(super) fn routes(logins: Logins) -> Router {
     Router::new()
         .route("/v1/check", post(check))
@@ -85,7 +85,7 @@ pub(super) fn routes(logins: Logins) -> Router {
         .with_state(logins)
 }
 
-/// Before the body is read.
+/// Checks the token before the body is read.
 async fn admit(
     State(logins): State<Logins>,
     headers: HeaderMap,
@@ -102,7 +102,7 @@ async fn admit(
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
         .map_or("", |(_, given)| given.trim());
-    // Over digests: neither the length nor the place of the first difference can be timed.
+    // Compare digests, so that timing reveals neither the length nor the position of the first difference.
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     let is_right: bool = digest(given).ct_eq(&digest(token.expose())).into();
     if !is_right {
@@ -132,7 +132,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Result<Bytes, BytesRejection>) -> Resu
 struct CheckIn {
     account: Option<String>,
     address: Option<String>,
-    /// Milliseconds, as in [`hook::Check`].
+    /// In milliseconds, as in [`hook::Check`].
     hold: Option<u32>,
 }
 
@@ -181,7 +181,7 @@ fn verdict_in_json(verdict: &Verdict) -> Value {
     value
 }
 
-/// Reads an account and an address; one of them must be there.
+/// Reads an account and an address; at least one is required.
 fn who(
     place: &str,
     account: Option<&str>,
@@ -240,7 +240,7 @@ async fn report(
         return Err(BadLogin(StatusCode::BAD_REQUEST, why));
     }
     let now = logins.engine.now();
-    // All or nothing: whoever sends it again after an error must not count one twice.
+    // All or nothing: a caller that repeats the report after an error must not count a login twice.
     let attempts = report
         .logins
         .iter()
@@ -254,7 +254,7 @@ async fn report(
         BadLogin(StatusCode::INTERNAL_SERVER_ERROR, why)
     })?;
     if !wanted.is_empty() {
-        // What the log does not take now holds in memory and is written later.
+        // Bans that the log cannot store now are in force in memory and written later.
         let _ = logins.admission.impose(wanted).await;
     }
     Ok(answer(StatusCode::OK, &json!({ "taken": taken })))

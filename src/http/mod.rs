@@ -1,8 +1,8 @@
-//! The door for machines over HTTP: health checks for those that watch us, and the questions of the hook protocol for
-//! those that have the token.
+//! The HTTP listener: health checks for monitoring, and the requests of the hook protocol for programs with the
+//! token.
 //!
-//! Never here: commands, and nothing a stranger could fill: connections, their life and what may be sent over one are
-//! bounded. Whoever reaches the port may read the health checks, so they hold no secret and name no account.
+//! There are no commands here, and nothing that a stranger could fill: the number of connections, their lifetime and
+//! their sizes are limited. Health checks are public, so they contain no secret and name no account.
 //!
 //! Start reading at [`health`] and [`logins`]; `connections.rs` serves them within their bounds.
 
@@ -23,22 +23,22 @@ pub use logins::Logins;
 /// How long open connections may take to end after the stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Why there is no HTTP.
+/// Why HTTP cannot start.
 #[derive(Debug, Error)]
 pub enum HttpFault {
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error(
         "cannot listen on {address}: {why}; stop what listens there, or change `listen` in [http]"
     )]
     Bind {
-        /// What was configured.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
 }
 
-/// A bound address, before it answers.
+/// A bound listener that does not answer yet.
 #[derive(Debug)]
 pub struct Http {
     listener: TcpListener,
@@ -46,10 +46,10 @@ pub struct Http {
 }
 
 impl Http {
-    /// Takes the address, so that a conflict is known before anything else starts.
+    /// Binds the address, so that a conflict is found before anything else starts.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// If the address cannot be bound.
     pub async fn bind(
         address: SocketAddr,
         readiness: watch::Receiver<Readiness>,
@@ -63,15 +63,15 @@ impl Http {
         }
     }
 
-    /// The address it has; differs from the configured one when that named port 0.
+    /// The bound address; differs from the configured one if that has port 0.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// If the system does not report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until `stop`, then lets open connections end for a moment.
+    /// Answers until `stop`, then gives open connections a moment to end.
     pub async fn run(self, logins: Logins, stop: CancellationToken) {
         let router = router(self.readiness, logins);
         connections::serve(self.listener, router, stop, GRACE).await;
@@ -128,7 +128,7 @@ mod tests {
         task: tokio::task::JoinHandle<()>,
     }
 
-    /// A gate that nobody tells anything.
+    /// A gate in its initial state.
     fn engine() -> Gate {
         let store = Arc::new(MemoryStore::new());
         let never = link::Settings::new(
@@ -177,10 +177,10 @@ mod tests {
     }
 
     impl Running {
-        /// Sends this and reads to the end.
+        /// Sends a request and reads the answer to its end.
         async fn send(&self, request: &[u8]) -> String {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
-            // The other side may close before it has read all.
+            // The other side may close before it has read everything.
             let _ = stream.write_all(request).await;
             let mut answer = Vec::new();
             let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer))

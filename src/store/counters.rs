@@ -1,7 +1,7 @@
-//! The counters of failed logins in a file of their own, beside the log: they are large, written
-//! anew often, and worth less than a ban.
+//! The counters of failed logins, in their own file beside the log: they are large, rewritten often, and worth less
+//! than a ban.
 //!
-//! A whole begins a new file, which takes the old one's place when it is complete; the parts that follow are appended.
+//! A full save starts a new file, which replaces the old one once it is complete; later parts are appended.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,19 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use super::frames::FrameFile;
 use crate::journal::LogFault;
 
-/// The file's name in the folder of the store.
+/// Name of the file in the store's folder.
 const NAME: &str = "counters";
 
 /// Saves and loads the counters in a folder.
 #[derive(Debug)]
 pub struct CounterFile {
     file: FrameFile,
-    /// The next part; `None`: unknown, so only a whole can be written.
+    /// Number of the next part; `None`: unknown, so only a full save is possible.
     next: Mutex<Option<u32>>,
 }
 
 impl CounterFile {
-    /// In this folder, which exists.
+    /// The counters in this folder, which must exist.
     pub fn new(folder: &Path) -> Self {
         CounterFile {
             file: FrameFile::new(folder, NAME),
@@ -29,17 +29,17 @@ impl CounterFile {
         }
     }
 
-    /// What [`CounterStore::save_counters`](crate::admission::CounterStore::save_counters) promises.
+    /// Implements [`CounterStore::save_counters`](crate::admission::CounterStore::save_counters).
     ///
     /// # Errors
-    /// [`LogFault::Broken`] when the disk fails, or a part does not follow the one before.
+    /// [`LogFault::Broken`] if the disk fails, or if the part does not follow the previous one.
     pub fn save(&self, part: u32, bytes: &[u8]) -> Result<(), LogFault> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if part != 0 && *next != Some(part) {
             let why = format!("part {part} of the counters has none before it");
             return Err(LogFault::Broken(why));
         }
-        // Unknown until it has been written: half a part may be there.
+        // Unknown until the write succeeds: half a part may be in the file.
         *next = None;
         let written = match part {
             0 => {
@@ -53,10 +53,10 @@ impl CounterFile {
         Ok(())
     }
 
-    /// What [`CounterStore::load_counters`](crate::admission::CounterStore::load_counters) promises.
+    /// Implements [`CounterStore::load_counters`](crate::admission::CounterStore::load_counters).
     ///
     /// # Errors
-    /// [`LogFault::Broken`] when the file is there and cannot be read.
+    /// [`LogFault::Broken`] if the file exists and cannot be read.
     pub fn load(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         let (parts, why) = self
             .file
@@ -70,7 +70,7 @@ impl CounterFile {
     }
 }
 
-/// What versions up to 0.1 wrote: `PTW2` or `PTP2`, content, and a CRC-32C of all that (4 bytes, big-endian).
+/// The format up to version 0.1: `PTW2` or `PTP2`, content, and a CRC-32C of both (4 bytes, big-endian).
 fn older(part: &[u8]) -> Option<Vec<u8>> {
     let (body, sum) = part.split_last_chunk::<4>()?;
     let is_whole = body.starts_with(b"PT") && crc32c::crc32c(body) == u32::from_be_bytes(*sum);

@@ -1,20 +1,21 @@
-//! How bytes are framed on the disk: `[format u8][crc32c u32 LE over everything else][body]`. A value of the engine is one
-//! such frame; a file is a row of them, each behind its length (4 bytes, big-endian).
+//! Frames on disk: `[format u8][crc32c u32 LE over everything else][body]`. A value of the engine is one frame; a
+//! file is a sequence of frames, each preceded by its length (4 bytes, big-endian).
 //!
-//! A format is never changed, only added: golden bytes (here, in `sled/codec.rs` and in `tests/it/stored/`) hold that.
+//! A format is never changed; new ones are added. Tests compare golden bytes (here, in `sled/codec.rs` and in
+//! `tests/it/stored/`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The first format of a frame in a file, and of everything in the engine but log entries.
+/// The first format of frames in files, and of all engine values except log entries.
 pub(super) const V1: u8 = 1;
 
-/// Format and checksum.
+/// Size of format and checksum in bytes.
 const HEADER: usize = 5;
 
-/// Why bytes are not what was written, in words for people.
+/// Why bytes cannot be read, in words for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadBytes {
     #[error("it is cut off")]
@@ -29,7 +30,7 @@ pub(super) enum BadBytes {
     Key,
 }
 
-/// One frame around a body that comes in parts.
+/// A frame around a body that is given in parts.
 pub(super) fn seal(format: u8, body: &[&[u8]]) -> Vec<u8> {
     let len: usize = body.iter().map(|part| part.len()).sum();
     let mut value = Vec::with_capacity(HEADER + len);
@@ -40,7 +41,7 @@ pub(super) fn seal(format: u8, body: &[&[u8]]) -> Vec<u8> {
     value
 }
 
-/// The format and the body of a frame.
+/// Checks a frame; returns its format and body.
 pub(super) fn unseal(value: &[u8]) -> Result<(u8, &[u8]), BadBytes> {
     let (found, body) = value.split_first_chunk::<HEADER>().ok_or(BadBytes::Short)?;
     match *found == header(found[0], &[body]) {
@@ -58,8 +59,8 @@ fn header(format: u8, body: &[&[u8]]) -> [u8; HEADER] {
     [format, a, b, c, d]
 }
 
-/// A file of frames beside the engine: replaced as a whole or appended to. One program at a time: the store's lock
-/// sees to it.
+/// A file of frames beside the engine; replaced as a whole or appended to. The store's lock ensures that only one
+/// program uses it.
 #[derive(Debug)]
 pub(super) struct FrameFile {
     folder: PathBuf,
@@ -67,7 +68,7 @@ pub(super) struct FrameFile {
 }
 
 impl FrameFile {
-    /// In this folder, which exists.
+    /// The file in this folder, which must exist.
     pub(super) fn new(folder: &Path, name: &'static str) -> Self {
         FrameFile {
             folder: folder.to_owned(),
@@ -75,8 +76,8 @@ impl FrameFile {
         }
     }
 
-    /// Writes a new file, which takes the old one's place when it is complete and on the disk; `first` is done before. A
-    /// failure leaves the old file as it is.
+    /// Writes a new file, which replaces the old one once it is complete and synced. `first` runs before that. After
+    /// a failure the old file is unchanged.
     pub(super) fn replace<E: From<io::Error>>(
         &self,
         bodies: impl Iterator<Item = Result<Vec<u8>, E>>,
@@ -85,7 +86,7 @@ impl FrameFile {
         let new = self.folder.join(format!("{}.new", self.name));
         let written = self.write(&new, bodies, first);
         if written.is_err() {
-            // Room for what matters, should the disk be full.
+            // Free the space for more important data, in case the disk is full.
             let _ = fs::remove_file(&new);
         }
         written
@@ -109,13 +110,13 @@ impl FrameFile {
         }
         first()?;
         writer.flush()?;
-        // Before it takes the old one's place: a power cut must not leave an empty file there.
+        // Sync before the rename: a power cut must not leave an empty file in its place.
         writer.get_ref().sync_data()?;
         fs::rename(new, self.folder.join(self.name))?;
         Ok(File::open(&self.folder)?.sync_all()?)
     }
 
-    /// Writes one more frame behind the others, which must be there.
+    /// Appends one frame to an existing file.
     pub(super) fn append(&self, body: &[u8]) -> io::Result<()> {
         let path = self.folder.join(self.name);
         let mut frame = Vec::with_capacity(4 + HEADER + body.len());
@@ -126,8 +127,8 @@ impl FrameFile {
             .write_all(&frame)
     }
 
-    /// The bodies in the file, in order, up to the first frame that is cut off, damaged or of another format; and why it
-    /// ended there. No file, no frames. `older` reads what earlier programs wrote between the lengths.
+    /// The bodies in order, up to the first frame that is cut off, damaged or of another format, and the reason for
+    /// stopping there. A missing file has no frames. `older` reads the formats of earlier versions.
     pub(super) fn read(
         &self,
         older: impl Fn(&[u8]) -> Option<Vec<u8>>,
@@ -191,7 +192,7 @@ mod tests {
         file.read(|_| None).unwrap()
     }
 
-    /// If this fails, the format on the disk changed: add one instead.
+    /// If this fails, the format on disk has changed: add a new one instead.
     #[test]
     fn the_bytes_of_a_file_stay_as_they_are() {
         let folder = tempfile::tempdir().unwrap();

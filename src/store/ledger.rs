@@ -1,5 +1,5 @@
-//! The last snapshot of the ledger, in a file of its own beside the log. It can be deleted at any
-//! time: the log holds everything, and the next start takes a little longer.
+//! The last snapshot of the ledger, in its own file beside the log. It can be deleted at any time: the log holds
+//! everything, and the next start only takes longer.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::frames::FrameFile;
 use crate::journal::LogFault;
 
-/// The file's name in the folder of the store.
+/// Name of the file in the store's folder.
 const NAME: &str = "ledger";
 
 /// Saves and loads the snapshot in a folder.
@@ -15,16 +15,16 @@ const NAME: &str = "ledger";
 pub struct LedgerFile(FrameFile);
 
 impl LedgerFile {
-    /// In this folder, which exists.
+    /// The snapshot in this folder, which must exist.
     pub fn new(folder: &Path) -> Self {
         LedgerFile(FrameFile::new(folder, NAME))
     }
 
-    /// What [`Snapshots::save_snapshot`](crate::journal::Snapshots::save_snapshot) promises; `first` is
-    /// done when all frames are there, before the new file counts.
+    /// Implements [`Snapshots::save_snapshot`](crate::journal::Snapshots::save_snapshot). `first` runs when all
+    /// frames are written, before the new file replaces the old one.
     ///
     /// # Errors
-    /// [`LogFault`] when the disk fails, or a frame is one.
+    /// [`LogFault`] if the disk fails, or the first error among the frames.
     pub fn save(
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
@@ -40,10 +40,10 @@ impl LedgerFile {
         })
     }
 
-    /// The frames, as far as they are whole. Those of versions up to 0.1 are not: the log is folded once instead.
+    /// The intact frames. The format up to version 0.1 is not read, so that the log is folded once instead.
     ///
     /// # Errors
-    /// [`LogFault::Broken`] when the file is there and cannot be read.
+    /// [`LogFault::Broken`] if the file exists and cannot be read.
     pub fn load(&self) -> Result<Vec<Vec<u8>>, LogFault> {
         let (frames, _) = self.0.read(|_| None).map_err(broken)?;
         Ok(frames)

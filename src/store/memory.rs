@@ -1,5 +1,5 @@
-//! A store in memory, for tests: it keeps the same contract as the one on disk and can be told to be slow, to fail, or to
-//! lose an answer.
+//! A store in memory, for tests. It keeps the same contract as the one on disk, and can be made slow, made to fail,
+//! or made to lose an answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,12 +32,12 @@ struct Kept {
     tasks: BTreeMap<Subject, Task>,
     counters: Vec<Vec<u8>>,
     ledger: Vec<Vec<u8>>,
-    /// The number of writes until one fails; 0: none will.
+    /// Number of writes until one fails; 0: none fails.
     fails_in: usize,
-    /// Every write fails.
+    /// Whether every write fails.
     is_full: bool,
     delay: Option<Duration>,
-    /// Appends whose outcome is not told, the next one first.
+    /// What becomes of the next appends with an unknown outcome, in order.
     unknown: VecDeque<UnknownAppend>,
 }
 
@@ -48,7 +48,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty one.
+    /// An empty store.
     pub fn new() -> Self {
         MemoryStore {
             kept: Arc::default(),
@@ -57,24 +57,23 @@ impl MemoryStore {
         }
     }
 
-    /// Makes the `nth` write from now fail, once: 1 is the next one, 0 takes it back. Appends
-    /// and saves both count.
+    /// Makes the `nth` write from now fail once: 1 is the next one, 0 cancels. Appends and saves both count.
     pub fn fail_on(&self, nth: usize) {
         self.kept().fails_in = nth;
     }
 
-    /// Makes every write fail from now on, as a full disk does, or none.
+    /// With `true` every write fails from now on, as on a full disk; with `false` none.
     pub fn fill(&self, is_full: bool) {
         self.kept().is_full = is_full;
     }
 
-    /// Makes appends take this long from now on, on tokio's clock; `None`: no time at all.
+    /// Makes appends take this long from now on, on tokio's clock; `None`: no delay.
     pub fn delay_appends(&self, by: Option<Duration>) {
         self.kept().delay = by;
     }
 
-    /// Makes one more append answer "unknown": the first such call is about the next append, the second about the one
-    /// after it.
+    /// Makes one more append answer "unknown": the first call applies to the next append, the second to the one after
+    /// it.
     pub fn lose_answer(&self, delivery: UnknownAppend) {
         self.kept().unknown.push_back(delivery);
     }
@@ -87,11 +86,11 @@ impl MemoryStore {
 /// What becomes of an append whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownAppend {
-    /// It is stored all the same.
+    /// It is stored at once.
     Stored,
-    /// It is stored so much later, on tokio's clock, whether or not it was stored by another append meanwhile.
+    /// It is stored after this delay on tokio's clock, even if another append stored it meanwhile.
     Late(Duration),
-    /// It is lost.
+    /// It is not stored.
     Lost,
 }
 
@@ -140,7 +139,7 @@ impl Kept {
     }
 }
 
-/// Counts one waiting append for as long as its future lives.
+/// Counts one waiting append while its future exists.
 struct PendingAppend<'a>(&'a AtomicUsize);
 
 impl Drop for PendingAppend<'_> {
@@ -180,7 +179,7 @@ impl Journal for MemoryStore {
                     let (kept, head) = (Arc::clone(&self.kept), self.head.clone());
                     tokio::spawn(async move {
                         tokio::time::sleep(by).await;
-                        // Told to fail: then it is lost after all.
+                        // If this write is made to fail, the append is lost after all.
                         let _ = lock(&kept).write(new, &head);
                     });
                 }
@@ -257,7 +256,7 @@ impl Snapshots for MemoryStore {
         &self,
         frames: &mut dyn Iterator<Item = Result<Vec<u8>, LogFault>>,
     ) -> Result<(), LogFault> {
-        // Collected before locking: making the last frame saves the outbox of this store.
+        // Collected before locking, because making the last frame saves this store's outbox.
         let frames = frames.collect::<Result<_, _>>()?;
         let mut kept = self.kept();
         kept.count_a_write()?;

@@ -1,12 +1,13 @@
-//! Where decisions outlive the program: [`memory`] and [`sled`] are each a [`Journal`](crate::journal::Journal) with its
-//! [`Replica`](crate::journal::Replica) and an [`Outbox`](crate::delivery::ports::Outbox), held to one contract (`tests/it/store.rs`).
-//! Less valuable files lie beside them: [`counters`], a snapshot of the [`ledger`], and a [`recording`] of judged logins.
+//! Durable state: [`memory`] and [`sled`] each implement [`Journal`](crate::journal::Journal),
+//! [`Replica`](crate::journal::Replica) and [`Outbox`](crate::delivery::ports::Outbox) and keep one contract
+//! (`tests/it/store.rs`). Less valuable files lie beside them: [`counters`], a snapshot of the [`ledger`], and a
+//! [`recording`] of judged logins.
 //!
-//! This room decides nothing: it keeps bytes in order and reports when it cannot. It never repairs by deleting what was
-//! acknowledged. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).
+//! This room decides nothing: it keeps bytes in order and reports failures. It never repairs by deleting acknowledged
+//! data. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).
 //!
-//! Start reading at [`memory`], which shows in 100 lines what a store does; [`sled`] does the
-//! same on a disk. How bytes are framed is in `frames`.
+//! Start reading at [`memory`], which shows in 100 lines what a store does; [`sled`] does the same on disk. `frames`
+//! defines how bytes are framed.
 
 pub mod counters;
 mod frames;
@@ -24,14 +25,14 @@ use crate::core::{Event, Personal};
 use crate::delivery::ports::Task;
 use crate::journal::LogFault;
 
-/// How many appends may wait for the disk; one more is [`LogFault::Busy`].
+/// Maximum number of waiting appends; one more is answered [`LogFault::Busy`].
 pub const APPENDS_WAITING: usize = 4096;
 
-/// Bytes one stored value may have. Every text in an event has a bound far below; this keeps the
-/// engine from putting a value in a file of its own.
+/// Maximum size of a stored value in bytes. All texts in an event are limited far below; this keeps the engine from
+/// putting a value into its own file.
 pub const VALUE_LIMIT: usize = 60 * 1024;
 
-/// Bytes kept of a task's error text. The text comes from a server, so it needs a bound.
+/// Maximum size of a task's error text in bytes. The text comes from the server, so it needs a limit.
 pub const FAULT_LIMIT: usize = 1024;
 
 /// The two parts of an event in the log: the bytes that are hashed, and the personal part, which may be deleted later.
@@ -40,7 +41,8 @@ struct Parts {
     personal: Personal,
 }
 
-/// Encodes the events before anything is queued or written, so that one that cannot be stored fails alone.
+/// Encodes the events before anything is queued or written, so that only the caller of an unstorable event gets the
+/// error.
 fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
     events
         .iter()
@@ -61,7 +63,7 @@ fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
         .collect()
 }
 
-/// A task as it is stored: its error text is cut to [`FAULT_LIMIT`].
+/// The task with its error text cut to [`FAULT_LIMIT`].
 fn bounded(task: &Task) -> Task {
     let mut task = task.clone();
     if let Some(fault) = &mut task.fault {

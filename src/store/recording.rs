@@ -1,10 +1,10 @@
-//! Records what the rules evaluated, one JSON object a line, as `portcullis rehearse` reads it.
+//! Records judged logins and orders, one JSON object per line, in the format that `portcullis rehearse` reads.
 //!
-//! A recording matters less than anything else: what cannot be written is dropped, counted, and reported once. The file
-//! holds names and addresses, so only its owner may read it, and no more is kept than was asked for.
+//! A recording is worth less than anything else: lines that cannot be written are dropped, counted, and reported
+//! once. The file contains names and addresses, so only its owner may read it, and its total size is limited.
 //!
 //! A full file is renamed: `FILE` to `FILE.1`, that to `FILE.2`, and so on. The file is opened for each write, so
-//! anybody else may rename, truncate or remove it at any time.
+//! others may rename, truncate or remove it at any time.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,30 +18,30 @@ use crate::admission::{Judged, JudgedFeed, JudgedInput};
 use crate::rehearse::recorded::numbered;
 use crate::rehearse::{EventLine, LINE_MAX};
 
-/// The most old files that can be kept.
+/// Maximum number of old files.
 pub const KEEP_MOST: u32 = 100;
-/// How many lines are written at once.
+/// Maximum number of lines per write.
 const AT_ONCE: usize = 1_024;
-/// How long to wait for more lines, so that each login is not a write of its own.
+/// How long to wait for more lines, so that not every login causes a write.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How every line begins. A file that begins otherwise is no recording, and is left alone.
+/// The beginning of every line. A file that begins differently is not a recording and is not touched.
 const BEGINNING: &[u8] = b"{\"at\":\"";
 
-/// `[record_attempts]`.
+/// Settings `[record_attempts]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The file. Its folder exists.
+    /// The file. Its folder must exist.
     pub file: PathBuf,
-    /// Bytes it may have before the next one is begun.
+    /// Maximum size of a file in bytes.
     pub max_size: u64,
-    /// How many old files are kept, at most [`KEEP_MOST`].
+    /// Number of old files to keep, at most [`KEEP_MOST`].
     pub keep: u32,
 }
 
-/// Records until told to stop, and then whatever is still in the queue.
+/// Records until `stop`, and then the rest of the queue.
 pub async fn keep(settings: Settings, mut heard: JudgedFeed, stop: CancellationToken) {
     let mut recording = Recording::new(settings);
-    // At once, so that a wrong path is told at the start and not at the first login.
+    // Open at once, so that a wrong path is reported at the start and not at the first login.
     let mut batch = Vec::new();
     let mut stopping = false;
     let mut missed_told = false;
@@ -56,7 +56,7 @@ pub async fn keep(settings: Settings, mut heard: JudgedFeed, stop: CancellationT
         recording = match written.await {
             Ok(recording) => recording,
             Err(why) => {
-                tracing::error!(%why, "attempts are recorded no more");
+                tracing::error!(%why, "attempts are no longer recorded");
                 return;
             }
         };
@@ -98,16 +98,16 @@ pub async fn keep(settings: Settings, mut heard: JudgedFeed, stop: CancellationT
 #[derive(Debug)]
 pub struct Recording {
     settings: Settings,
-    /// Whether old files beyond `keep` were looked for: an earlier configuration may have kept more.
+    /// Whether old files beyond `keep` were removed; an earlier configuration may have kept more.
     tidied: bool,
-    /// Lines that could not be written.
+    /// Number of lines that could not be written.
     lost: u64,
-    /// Whether the log says so.
+    /// Whether the log has reported the failure.
     reported: bool,
 }
 
 impl Recording {
-    /// Opens nothing yet.
+    /// Opens no file yet.
     pub fn new(settings: Settings) -> Self {
         Recording {
             settings,
@@ -117,7 +117,7 @@ impl Recording {
         }
     }
 
-    /// Writes as much as can be written; the first time that something cannot, the log says why.
+    /// Writes as many lines as possible. The first failure is logged with its reason.
     pub fn write(&mut self, all: &[Judged]) {
         let lines: Vec<Vec<u8>> = all.iter().filter_map(line).collect();
         let mut left = &lines[..];
@@ -128,7 +128,7 @@ impl Recording {
                     self.lost += left.len() as u64;
                     if !std::mem::replace(&mut self.reported, true) {
                         let file = self.settings.file.display();
-                        tracing::warn!(%file, %why, "cannot record attempts; all else goes on, and this is tried again");
+                        tracing::warn!(%file, %why, "cannot record attempts; everything else continues, and recording is retried");
                     }
                     return;
                 }
@@ -139,7 +139,7 @@ impl Recording {
         }
     }
 
-    /// Writes the lines that the file has room for, and returns their number. A full file is renamed instead.
+    /// Writes the lines that fit into the file, and returns their number. If the file is full, it is renamed first.
     fn append(&mut self, lines: &[Vec<u8>]) -> io::Result<usize> {
         let Settings { file, max_size, .. } = &self.settings;
         let (mut file, mut size) = open(file)?;
@@ -174,7 +174,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Removes recordings beyond the last one to keep.
+    /// Removes old files beyond the last one to keep.
     fn tidy(&self) -> io::Result<()> {
         for number in self.settings.keep + 1..=KEEP_MOST {
             let old = numbered(&self.settings.file, number);
@@ -186,19 +186,19 @@ impl Recording {
     }
 }
 
-/// The line for what was evaluated, with its end; `None` for what is not recorded.
+/// The line for an entry, with its line end; `None` for an entry that is not recorded.
 fn line(Judged { at, input }: &Judged) -> Option<Vec<u8>> {
     let line = match input {
         JudgedInput::Signal(signal) => EventLine::signal(*at, signal)?,
         JudgedInput::Order(order) => EventLine::order(*at, order)?,
     };
-    // Texts and numbers only: they can always be written.
+    // Texts and numbers can always be serialised.
     let mut bytes = serde_json::to_vec(&line).ok()?;
     bytes.push(b'\n');
     Some(bytes)
 }
 
-/// Opens the file to append to it, and how many bytes are in it. A half-written last line is removed.
+/// Opens the file for appending; returns also its size in bytes. An incomplete last line is removed.
 fn open(path: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
@@ -209,7 +209,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, size))
 }
 
-/// Bytes of the whole lines in a recording: a crash or a full disk may have left half a line at its end.
+/// Size of the complete lines in bytes: a crash or a full disk may have left an incomplete one at the end.
 fn whole_lines(file: &mut File) -> io::Result<u64> {
     let refused =
         || io::Error::other("it is there and is no recording; remove it, or name another file");
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(place.read("a.jsonl"), one.repeat(2));
         let there = fs::metadata(&place.settings.file).unwrap();
         assert_eq!(there.mode() & 0o7777, 0o600);
-        // Taken away by somebody: a new one is begun.
+        // If somebody removes the file, a new one is begun.
         fs::remove_file(&place.settings.file).unwrap();
         recording.write(&[login(1)]);
         assert_eq!(place.read("a.jsonl"), one);

@@ -1,8 +1,8 @@
-//! The store on disk, built on sled 0.34 (docs/adr/0001-sled.md says how it keeps its promises on it).
+//! The store on disk, built on sled 0.34; docs/adr/0001-sled.md describes how it keeps its promises.
 //!
-//! `codec` defines the bytes, `engine` holds every call into sled that can fail, `writer` is the one thread that appends, and
-//! `head_file` records how far the log went. `open` joins them; `log` and `outbox` implement the ports. This file holds
-//! what they share and how failures are handled.
+//! `codec` defines the bytes, `engine` contains every call into sled that can fail, `writer` is the only thread that
+//! appends, and `head_file` records the last acknowledged entry. `open` joins them; `log` and `outbox` implement the
+//! ports. This file holds their shared state and the handling of failures.
 
 mod codec;
 mod engine;
@@ -32,12 +32,12 @@ use crate::journal::LogFault;
 
 pub use self::open::OpenFault;
 
-/// The engine's folder inside the store's.
+/// Name of the engine's folder in the store's.
 const ENGINE_FOLDER: &str = "sled";
-/// While the store fails, it is said once in this time: the lines go to the same full disk.
+/// While the store fails, this is logged once per this time, because the log may be on the same full disk.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// A log, an outbox and their files in one folder. Closed when dropped.
+/// A log, an outbox and their files in one folder. It is closed when dropped.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<SharedStore>,
@@ -54,9 +54,9 @@ struct SharedStore {
     head_file: HeadFile,
     counters: CounterFile,
     ledger: LedgerFile,
-    /// When the log last said that it fails; `None` while it works.
+    /// When the failure was last logged; `None` while the store works.
     said: Mutex<Option<Instant>>,
-    /// Only held: dropping it releases the lock.
+    /// Held only for its lock, which is released when it is dropped.
     _lock: File,
 }
 

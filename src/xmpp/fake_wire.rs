@@ -1,4 +1,4 @@
-//! A wire whose other end a test plays, stanza by stanza, without a stream.
+//! A wire whose other end is played by a test, stanza by stanza, without a stream.
 #![allow(clippy::unwrap_used)]
 
 use tokio::sync::mpsc;
@@ -7,10 +7,10 @@ use xmpp_parsers::jid::BareJid;
 use super::stanza::{NS_COMPONENT, Received, Top, parse};
 use super::wire::{Outgoing, Wire};
 
-/// What the server would read.
+/// The stanzas that the server would receive.
 pub(crate) struct OtherEnd(mpsc::UnboundedReceiver<Outgoing>);
 
-/// A wire of this domain that is up.
+/// A wire of this domain whose link is up, and its other end.
 pub(crate) fn up(domain: &str) -> (Wire, OtherEnd) {
     let (wire, waiting) = Wire::new(BareJid::new(domain).unwrap(), 100_000);
     wire.open();
@@ -18,14 +18,14 @@ pub(crate) fn up(domain: &str) -> (Wire, OtherEnd) {
 }
 
 impl OtherEnd {
-    /// The next stanza we sent; `None`: all wires are gone.
+    /// The next stanza we sent; `None` if all wires are dropped.
     pub(crate) async fn next(&mut self) -> Option<Received> {
         let out = self.0.recv().await?;
         Some(received(std::str::from_utf8(&out.bytes).unwrap()))
     }
 }
 
-/// A stanza as the link hands it on.
+/// Parses a stanza into what the link hands on.
 pub(crate) fn received(text: &str) -> Received {
     let name = text.find([' ', '>', '/']).unwrap();
     let framed = match text[name..].contains(&format!("xmlns='{NS_COMPONENT}'"))

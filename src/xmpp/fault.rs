@@ -1,7 +1,7 @@
-//! Our errors as stanza errors: the one table (RFC 6120 8.3.3, XEP-0050 4.4).
+//! Our errors as stanza errors, in one table (RFC 6120 8.3.3, XEP-0050 4.4).
 //!
-//! Only faults of protocol come here. "Not allowed to ban this one" or "no such duration" are answers in words, inside a
-//! form or a chat line.
+//! Only protocol errors come here. "You may not ban this account" or "there is no such duration" are answers for
+//! people, in a form or a chat line.
 
 use minidom::Element;
 use tokio_xmpp::Stanza;
@@ -15,47 +15,47 @@ use super::stanza::LANG;
 /// Namespace of the application-specific conditions of ad-hoc commands (XEP-0050 4.4).
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 
-/// What went wrong with a stanza of somebody else.
+/// What is wrong with a stanza that we received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The stanza is not what its schema says: no child, two children, unknown type, ill-formed XML.
+    /// It violates its schema: no child, two children, unknown type, ill-formed XML.
     Malformed,
-    /// The stanza went over a limit of the guard.
+    /// It exceeded a limit of the guard.
     Excess(Excess),
-    /// An address in it is none.
+    /// An address in it is malformed.
     AddressMalformed,
-    /// Nobody here serves this namespace, or this address.
+    /// Nothing here serves this namespace or this address.
     Unavailable,
-    /// The namespace is known, this request of it is not.
+    /// The namespace is known, but not this request.
     NotImplemented,
-    /// The asker lacks the role.
+    /// The sender lacks the role.
     Forbidden,
     /// Nobody may do this, whatever the role.
     NotAllowed,
     /// No such node, command or item.
     NotFound,
-    /// A bound of ours is reached: try later.
+    /// A limit of ours is reached; the sender may try later.
     Busy,
-    /// Our own answer would have been larger than may be sent.
+    /// Our own answer would exceed the size that may be sent.
     AnswerTooLarge,
-    /// We failed.
+    /// An internal error.
     Internal,
     /// XEP-0050: an action that exists but is not offered now.
     BadAction,
     /// XEP-0050: an action that does not exist.
     MalformedAction,
-    /// XEP-0050: the form or payload is not the one asked for.
+    /// XEP-0050: the form or payload is not what was asked for.
     BadPayload,
-    /// XEP-0050: a language we do not speak.
+    /// XEP-0050: an unsupported language.
     BadLocale,
-    /// XEP-0050: a session id that is not the asker's, or for another node.
+    /// XEP-0050: the session id belongs to somebody else or to another node.
     BadSessionId,
     /// XEP-0050: the session is over.
     SessionExpired,
 }
 
 impl Fault {
-    /// The stanza error, with an English text.
+    /// The stanza error, with a standard English text.
     #[must_use]
     pub fn stanza_error(self) -> StanzaError {
         use DefinedCondition as C;
@@ -183,7 +183,7 @@ impl Fault {
         error
     }
 
-    /// The same with a text of one's own.
+    /// The stanza error with this text.
     #[must_use]
     pub fn with_text(self, text: impl Into<String>) -> StanzaError {
         let mut error = self.stanza_error();
@@ -191,7 +191,7 @@ impl Fault {
         error
     }
 
-    /// The IQ that answers request `id` of `to`, who had asked `from`.
+    /// The error answer to the IQ `id` that `to` had sent to our address `from`.
     #[must_use]
     pub fn answer(self, from: Jid, to: Jid, id: String) -> Stanza {
         Stanza::Iq(Iq::Error {

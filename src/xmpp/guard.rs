@@ -1,12 +1,12 @@
-//! Cuts the byte stream of the server into whole top-level elements of bounded size, before any XML parser sees a byte.
+//! Cuts the server's byte stream into whole top-level elements of bounded size, before any XML parser sees a byte.
 //!
-//! Why: a parser that keeps a tree dies of what a stranger may send. 28 KB of nested elements overflow the stack, one
-//! attribute beyond the lexer's token limit ends the whole stream. Here a stanza over a [`Limits`] value is skipped to
-//! its end without being stored and comes out as [`Frame::Rejected`] with the header that is needed to answer it; the
-//! stream goes on.
+//! A parser that builds a tree can be killed by stanzas of strangers: 28 KB of nested elements overflow the stack,
+//! and one attribute beyond the lexer's token limit ends the whole stream. The guard skips a stanza that exceeds a
+//! [`Limits`] value without storing it, and returns it as [`Frame::Rejected`] with the header that an answer needs;
+//! the stream goes on (docs/adr/0002-framing-guard.md).
 //!
-//! The guard judges only what costs memory, stack or time. Whether a frame is well-formed is for the parser of that
-//! frame; the guard merely counts tags. It asks no clock, does no I/O and holds at most one stanza.
+//! The guard checks only what costs memory, stack or time. It counts tags; whether a frame is well-formed is for the
+//! parser to decide. It uses no clock, does no I/O and holds at most one stanza.
 
 mod head;
 mod limits;
@@ -20,13 +20,13 @@ pub use head::Head;
 pub use limits::{ATTRIBUTE_BYTES, ATTRIBUTES, DEPTH, ELEMENTS, Excess, Limits, STANZA_BYTES};
 pub use machine::Guard;
 
-/// What ends a stream: nothing after it can be trusted to be cut rightly.
+/// Errors that end a stream, because later frames could not be cut reliably.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadStream {
-    /// Not an XML stream at all, or not one of XMPP.
+    /// Not an XML stream, or not an XMPP stream.
     #[error("the other side does not speak XMPP")]
     NotAStream,
-    /// Stream header or XML declaration without an end in sight.
+    /// The stream header or XML declaration exceeds its limit.
     #[error("the stream header is too long")]
     LongHeader,
     /// DTD, entity declaration, processing instruction or comment (RFC 6120, 11.1).
@@ -34,18 +34,18 @@ pub enum BadStream {
     Restricted,
 }
 
-/// One thing the stream said.
+/// One element or event of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'g> {
     /// The stream header.
     Open(Opening),
-    /// A whole top-level element that can be parsed by itself: the namespaces it inherits are written into its root tag.
+    /// A whole top-level element that can be parsed alone: inherited namespaces are written into its root tag.
     Whole(&'g [u8]),
-    /// A top-level element that went over a limit and was skipped.
+    /// A top-level element that exceeded a limit and was skipped.
     Rejected {
-        /// What is known of its root tag.
+        /// What its root tag said.
         head: Head,
-        /// The first limit it went over.
+        /// The first limit it exceeded.
         why: Excess,
     },
     /// The end tag of the stream.
@@ -55,15 +55,16 @@ pub enum Frame<'g> {
 /// The attributes of the stream header that matter to a component (XEP-0114).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opening {
-    /// Stream id, part of the handshake.
+    /// Stream id, an input of the handshake.
     pub id: Option<String>,
-    /// Name the server answers as.
+    /// The domain the server answers as.
     pub from: Option<String>,
-    /// Default namespace; `jabber:component:accept` when the port is a component listener.
+    /// Default namespace; `jabber:component:accept` if the port is a component listener.
     pub xmlns: Option<String>,
 }
 
-/// Reads the root tag of a frame that the parser refused, so that it can be answered. `frame` is what [`Frame::Whole`] held.
+/// Reads the root tag of a frame that the parser refused, so that it can be answered. `frame` is the content of
+/// [`Frame::Whole`].
 #[must_use]
 pub fn head_of(frame: &[u8]) -> Head {
     let nothing_fits = Limits {

@@ -1,12 +1,12 @@
-//! Transport: the link to the XMPP server, framing, IQs and the elements of the XEPs we speak.
+//! Transport: the link to the XMPP server, framing, IQs and the elements of the XEPs we use.
 //!
 //! ```text
 //! server ─► guard (cut, bound) ─► stanza (parse one frame) ─► link ─► Incoming ─► the router
-//! server ◄─ link ◄─ wire (from, to, size: the one choke point) ◄──── answers, notices, iq::Asker
+//! server ◄─ link ◄─ wire (checks from, to, size) ◄──── answers, notices, iq::Asker
 //! ```
 //!
-//! What this room never does: know what a ban does on a server (that is [`enforce`](crate::enforce)), answer for a
-//! feature (disco, ping and commands belong to the front), or hand bytes of the network to a parser before the guard has
+//! This room never knows what a ban does on a server (that is [`enforce`](crate::enforce)), never answers for a
+//! feature (disco, ping and commands belong to the front), and never hands bytes to a parser before the guard has
 //! measured them.
 //!
 //! Start reading at [`link`], then [`guard`]. References: XEP-0114 (component protocol), RFC 6120.

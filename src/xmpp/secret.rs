@@ -1,22 +1,22 @@
-//! A value that never prints.
+//! A value that is never printed.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret text: wiped from memory when dropped, compared in constant time, not serialisable, and shown by `Debug`
-/// and `Display` as a stub.
+/// A secret text: wiped from memory when dropped, compared in constant time, not serialisable. `Debug` and `Display`
+/// print a placeholder.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps the text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The secret itself, for the one place that needs it. Do not store or format what this returns.
+    /// The secret itself. Do not store or format the result.
     pub fn expose(&self) -> &str {
         &self.0
     }

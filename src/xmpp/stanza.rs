@@ -1,7 +1,8 @@
-//! One frame of the guard to one stanza.
+//! Parses one frame of the guard into one stanza.
 //!
-//! Own types and not `xmpp_parsers::iq::Iq`: an answer to a privileged IQ (XEP-0356) may be of type `error` without an
-//! `<error/>` of its own, which the strict type refuses; and one strange child must cost one stanza, not the rest of it.
+//! Own types instead of `xmpp_parsers::iq::Iq`: an answer to a privileged IQ (XEP-0356) may be of type `error`
+//! without its own `<error/>`, which the strict type refuses; and one strange child must not cost more than its
+//! stanza.
 
 use std::str::FromStr;
 
@@ -12,9 +13,9 @@ use xso::exports::rxml;
 
 use super::guard::{self, Excess, Head};
 
-/// Namespace of everything on a component stream.
+/// Namespace of all stanzas on a component stream.
 pub const NS_COMPONENT: &str = "jabber:component:accept";
-/// The language of all that people read of us, as `xml:lang` has it.
+/// Language of our texts for people, as in `xml:lang`.
 pub const LANG: &str = "en";
 const NS_STREAM: &str = "http://etherx.jabber.org/streams";
 const NS_XML: &str = "http://www.w3.org/XML/1998/namespace";
@@ -33,43 +34,43 @@ pub enum StanzaKind {
 /// The addresses and the type of a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Who sent it, as the server vouches for; normalised.
+    /// The sender, vouched for by the server; normalised.
     pub from: Jid,
-    /// Which address of ours it is for; normalised.
+    /// The address of ours that it was sent to; normalised.
     pub to: Jid,
-    /// Always there on an IQ.
+    /// The id; always present on an IQ.
     pub id: Option<String>,
-    /// `get`, `set`, `result` or `error` on an IQ; anything on the others.
+    /// `get`, `set`, `result` or `error` on an IQ; any text on the others.
     pub type_: Option<String>,
-    /// `xml:lang`.
+    /// `xml:lang`, if present.
     pub lang: Option<String>,
 }
 
-/// A stanza that arrived whole. An IQ get or set has exactly one child element.
+/// A stanza that was parsed. An IQ get or set has exactly one child element.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
     /// What it is.
     pub kind: StanzaKind,
-    /// From whom, for whom.
+    /// Sender, receiver, id and type.
     pub header: Header,
-    /// All of it, in `jabber:component:accept`.
+    /// The whole stanza, in `jabber:component:accept`.
     pub element: Element,
 }
 
 impl Received {
-    /// The type, `""` if there is none.
+    /// The type; `""` if there is none.
     #[must_use]
     pub fn type_(&self) -> &str {
         self.header.type_.as_deref().unwrap_or("")
     }
 
-    /// An IQ that must be answered.
+    /// Whether it is an IQ that must be answered.
     #[must_use]
     pub fn is_request(&self) -> bool {
         self.kind == StanzaKind::Iq && matches!(self.type_(), "get" | "set")
     }
 
-    /// The first child element: of an IQ, its payload.
+    /// The first child element; of an IQ this is the payload.
     #[must_use]
     pub fn payload(&self) -> Option<&Element> {
         self.element.children().next()
@@ -79,7 +80,7 @@ impl Received {
 /// A stanza that cannot be handed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// What is known of it.
+    /// What its root tag said.
     pub head: Head,
     /// What is wrong with it.
     pub why: Defect,
@@ -88,16 +89,16 @@ pub struct Malformed {
 /// What is wrong with a stanza.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Defect {
-    /// The guard skipped it.
+    /// It exceeded a limit, and the guard skipped it.
     #[error("{0}")]
     Excess(#[from] Excess),
     /// The parser refused it.
     #[error("not well-formed: {0}")]
     Xml(String),
-    /// No `from`, or one that is no address.
+    /// No `from`, or a malformed one.
     #[error("the sender's address is missing or malformed")]
     From,
-    /// No `to`, or one that is no address.
+    /// No `to`, or a malformed one.
     #[error("the receiver's address is missing or malformed")]
     To,
     /// An IQ without id.
@@ -120,9 +121,9 @@ pub enum Top {
     Malformed(Malformed),
     /// `<stream:error/>`; the stream is over.
     StreamError(StreamError),
-    /// `<handshake/>`: the server knows us.
+    /// `<handshake/>`: the server accepted us.
     Handshake,
-    /// Something else, kept harmless: its name.
+    /// Another element; its name, cut and made printable.
     Unknown(String),
 }
 
@@ -131,15 +132,16 @@ pub enum Top {
 pub struct StreamError {
     /// Name of the condition, e.g. `not-authorized`.
     pub condition: String,
-    /// The server's own words, if any.
+    /// The server's text, if any.
     pub text: Option<String>,
 }
 
-/// Parses what [`guard::Frame::Whole`] held.
+/// Parses the content of [`guard::Frame::Whole`].
 #[must_use]
 pub fn parse(frame: &[u8]) -> Top {
     let options = rxml::Options {
-        // The guard has measured every token; the lexer's own limit must not bite first, for it ends a whole stream.
+        // The guard has measured every token. The lexer's own limit must not apply first, because it ends the whole
+        // stream.
         max_token_length: frame.len(),
         ..rxml::Options::default()
     };
@@ -396,7 +398,7 @@ mod tests {
         assert_eq!(top("<stream:features/>"), Top::Unknown("features".into()));
     }
 
-    /// Everything a stranger can do: bytes through guard and parser. Nothing may panic, whatever is whole gets a [`Top`].
+    /// Feeds hostile bytes through guard and parser. Nothing may panic, and every whole frame gets a [`Top`].
     fn swallow(bytes: &[u8]) {
         let mut rest = bytes;
         let mut guard = Guard::new(Limits::default());

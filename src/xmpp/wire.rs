@@ -1,8 +1,8 @@
-//! The way out, and the one choke point of it.
+//! The way out: every stanza that leaves passes one check.
 //!
-//! One stanza with a foreign `from`, without `to`, too large or with a character XML forbids costs the whole connection:
-//! the server closes the stream (ejabberd `invalid-from`, `improper-addressing`; Prosody `not-well-formed` beyond 512 KiB).
-//! So everything that leaves passes [`Wire::send`], which puts these things right or refuses the stanza alone.
+//! One stanza with a foreign `from`, without `to`, too large, or with a character that XML forbids costs the whole
+//! connection: the server closes the stream (ejabberd `invalid-from`, `improper-addressing`; Prosody
+//! `not-well-formed` beyond 512 KiB). [`Wire::send`] therefore corrects such a stanza, or refuses only this one.
 
 #[cfg(test)]
 mod tests;
@@ -19,51 +19,51 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::fault::Fault;
 use super::stanza::{LANG, NS_COMPONENT};
 
-/// Bytes that may wait to be written; beyond that senders wait.
+/// Maximum number of bytes that wait to be written; beyond it senders wait.
 pub const WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// What a waiting stanza costs beyond its bytes.
+/// Bytes that a waiting stanza costs beyond its own.
 const OVERHEAD: usize = 256;
 
 /// Why a stanza was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unsent {
-    /// There is no connection to the server. Nothing waits for the next one: send again after `Incoming::Up`.
+    /// There is no connection to the server. Nothing is queued for the next one: send again after `Incoming::Up`.
     #[error("the link to the server is down")]
     Down,
-    /// Too much waits already ([`Wire::try_send`] only).
+    /// Too much is waiting already (only from [`Wire::try_send`]).
     #[error("too many stanzas wait to be written")]
     Full,
-    /// Larger than a stanza may be. An IQ answer has been replaced by an error answer.
+    /// Larger than a stanza may be. Instead of an IQ answer, an error answer was sent.
     #[error("the stanza has {bytes} bytes, more than {most}")]
     TooLarge {
-        /// Its size.
+        /// Size in bytes.
         bytes: usize,
-        /// The largest size.
+        /// Maximum size in bytes.
         most: usize,
     },
-    /// `from` is not below our domain.
+    /// `from` is not our domain or below it.
     #[error("the stanza is from {0}, which is not ours")]
     ForeignFrom(Jid),
-    /// There is no `to`.
+    /// It has no `to`.
     #[error("the stanza has no receiver")]
     NoTo,
-    /// It holds what XML cannot carry. An IQ answer has been replaced by an error answer.
+    /// It contains characters that XML cannot carry. Instead of an IQ answer, an error answer was sent.
     #[error("the stanza cannot be written as XML: {0}")]
     NotXml(String),
 }
 
-/// What happened on the link since the start.
+/// Counters of the link since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LinkTally {
-    /// Stanzas handed on.
+    /// Stanzas handed on to the program.
     pub received: u64,
-    /// Malformed or over-limit requests answered with an error.
+    /// Malformed or oversized requests that were answered with an error.
     pub refused: u64,
-    /// Malformed or over-limit stanzas that cannot or must not be answered.
+    /// Malformed or oversized stanzas that cannot or must not be answered.
     pub dropped: u64,
     /// Stanzas written.
     pub sent: u64,
-    /// Connections that came up.
+    /// Connections that were established.
     pub sessions: u64,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct LinkCounters {
     pub(super) sessions: AtomicU64,
 }
 
-/// Whether there is a connection. Sessions count from 1; 0 is none.
+/// The state of the link. Sessions are numbered from 1; 0 means that there is none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LinkState {
     pub(super) session: u64,
@@ -100,7 +100,7 @@ struct Shared {
     renewal: Notify,
 }
 
-/// A stanza that waits to be written, holding its share of [`WAITING_BYTES`].
+/// A stanza waiting to be written, with its share of [`WAITING_BYTES`].
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) session: u64,
@@ -108,10 +108,10 @@ pub(super) struct Outgoing {
     _room: OwnedSemaphorePermit,
 }
 
-/// A stanza after the choke point.
+/// A stanza that passed the check.
 struct Checked {
     bytes: Vec<u8>,
-    /// The bytes are an error answer in place of what was to be sent.
+    /// Set if the bytes are an error answer instead of the stanza.
     refused: Option<Unsent>,
 }
 
@@ -135,7 +135,7 @@ impl Wire {
         )
     }
 
-    /// Sends a stanza that is written already, addresses and all (an answer of the link's fast path).
+    /// Sends a stanza that is already encoded, with its addresses (an answer of the fast path).
     pub(super) async fn send_written(&self, bytes: Vec<u8>) -> Result<(), Unsent> {
         let session = self.session();
         let room = Arc::clone(&self.shared.room);
@@ -155,12 +155,12 @@ impl Wire {
         self.enqueue(session, checked, room)
     }
 
-    /// Asks for a new connection in place of this one: ejabberd gives back lost grants only to a new one.
+    /// Replaces this connection by a new one: ejabberd gives lost grants back only to a new one.
     pub fn renew(&self) {
         self.shared.renewal.notify_waiters();
     }
 
-    /// Resolves when somebody asks for a new connection from now on.
+    /// Resolves at the next call of [`Wire::renew`].
     pub(super) async fn renewal(&self) {
         self.shared.renewal.notified().await;
     }
@@ -177,7 +177,7 @@ impl Wire {
         self.session() != 0
     }
 
-    /// Why there is no connection, in a sentence; `None` while there is one or before the first try has failed.
+    /// Why there is no connection, as a sentence; `None` while there is one, or before the first attempt has failed.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.shared
@@ -188,7 +188,7 @@ impl Wire {
             .map(str::to_owned)
     }
 
-    /// What happened so far.
+    /// The counters so far.
     #[must_use]
     pub fn tally(&self) -> LinkTally {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -207,7 +207,7 @@ impl Wire {
     /// `Ok` means that it is queued for this connection, not that it has arrived.
     ///
     /// # Errors
-    /// [`Unsent`]; the connection is unharmed. Never [`Unsent::Full`].
+    /// [`Unsent`]; the connection is not affected. Never [`Unsent::Full`].
     pub async fn send(&self, stanza: Stanza) -> Result<(), Unsent> {
         let mut state = self.shared.state.subscribe();
         let session = state.borrow_and_update().session;
@@ -229,7 +229,7 @@ impl Wire {
         self.enqueue(session, checked, room)
     }
 
-    /// Sends stanzas that nobody waits for: what is not sent is logged.
+    /// Sends stanzas without reporting failures to the caller; they are logged.
     pub async fn send_all(&self, stanzas: Vec<Stanza>) {
         for stanza in stanzas {
             if let Err(why) = self.send(stanza).await {
@@ -241,7 +241,7 @@ impl Wire {
     /// [`Wire::send`] without waiting.
     ///
     /// # Errors
-    /// [`Unsent`], also [`Unsent::Full`] when too much is waiting already.
+    /// [`Unsent`], including [`Unsent::Full`] if too much is waiting already.
     pub fn try_send(&self, stanza: Stanza) -> Result<(), Unsent> {
         let session = self.session();
         if session == 0 {
@@ -274,7 +274,7 @@ impl Wire {
         checked.refused.map_or(Ok(()), Err)
     }
 
-    /// The choke point.
+    /// Checks and corrects a stanza.
     fn check(&self, mut stanza: Stanza) -> Result<Checked, Unsent> {
         let (from, to) = addresses(&mut stanza);
         match from {
@@ -301,7 +301,7 @@ impl Wire {
             ),
             Err(error) => (Fault::Internal, Unsent::NotXml(error.to_string())),
         };
-        // The asker waits for an answer, whatever it is.
+        // The peer waits for an answer, so it gets an error.
         let answer = match stanza {
             Stanza::Iq(
                 Iq::Result {
@@ -340,7 +340,7 @@ impl Wire {
         &self.shared.counters
     }
 
-    /// A session begins; gives its number.
+    /// Begins a session; returns its number.
     pub(super) fn open(&self) -> u64 {
         let session = self
             .shared
@@ -355,7 +355,7 @@ impl Wire {
         session
     }
 
-    /// There is no session, and that is why.
+    /// Ends the session, with the reason.
     pub(super) fn close(&self, trouble: Option<String>) {
         self.shared.state.send_replace(LinkState {
             session: 0,
@@ -365,7 +365,7 @@ impl Wire {
 }
 
 fn cost(bytes: &[u8]) -> u32 {
-    // A stanza costlier than all the room would wait for ever; it may take all of it.
+    // A stanza that costs more than the maximum would wait forever, so its cost is limited to the maximum.
     u32::try_from((bytes.len() + OVERHEAD).min(WAITING_BYTES)).unwrap_or(u32::MAX)
 }
 
@@ -382,10 +382,10 @@ fn addresses(stanza: &mut Stanza) -> (&mut Option<Jid>, &mut Option<Jid>) {
     }
 }
 
-/// A stanza as it goes into the stream.
+/// The bytes of a stanza in the stream.
 pub(super) fn encode(stanza: &Stanza) -> Result<Vec<u8>, xso::error::Error> {
     let mut bytes = xso::to_vec(stanza)?;
-    // The stream header declares this namespace; no stanza of a server repeats it.
+    // The stream header declares this namespace, so stanzas need not repeat it.
     let declaration = format!(" xmlns='{NS_COMPONENT}'");
     let name = bytes
         .iter()
@@ -401,8 +401,8 @@ pub(super) fn encode(stanza: &Stanza) -> Result<Vec<u8>, xso::error::Error> {
     Ok(bytes)
 }
 
-/// Whether it carries words for people that do not say themselves which language they are in (RFC 6120, 8.1.5).
-/// Texts of errors and commands do.
+/// Whether the stanza has text for people that does not state its language (RFC 6120, 8.1.5). Texts of errors and
+/// commands do.
 fn is_read(stanza: &Stanza) -> bool {
     match stanza {
         Stanza::Message(message) => !message.bodies.is_empty(),

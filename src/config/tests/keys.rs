@@ -1,10 +1,10 @@
-//! Which keys and types there may be, whatever the values are.
+//! Unknown keys and wrong types, whatever the values are.
 
 use std::path::Path;
 
 use crate::config::{read_text, section::FileReader};
 
-/// All problems of a text, one a line.
+/// All problems of a text, one per line.
 fn problems(text: &str) -> String {
     let mut reader = FileReader::new(Path::new(""), &|_| None, text, Some(&[]));
     read_text(text, &mut reader, Some);

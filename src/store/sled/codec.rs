@@ -1,6 +1,6 @@
-//! The bytes in the engine: values in the frames of [`frames`](crate::store::frames), and keys.
+//! The bytes in the engine: values in [`frames`](crate::store::frames), and keys.
 //!
-//! A format is never changed, only added: the golden bytes below hold that.
+//! A format is never changed; new ones are added. Tests compare golden bytes.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ pub(super) use crate::store::frames::BadBytes;
 
 /// The last entry of its append.
 const LAST: u8 = 1;
-/// An entry that more of the same append follow: without them the append is torn.
+/// An entry followed by others of the same append; if they are missing, the append is torn.
 const MORE: u8 = 2;
 const CHAIN: usize = 32;
 
@@ -22,7 +22,7 @@ const CHAIN: usize = 32;
 pub(super) const CURSOR_KEY: [u8; 1] = [0];
 const TASK_KEY: u8 = 1;
 
-/// The key of an entry: keys sort as places do.
+/// The key of an entry. Keys sort like positions.
 pub(super) fn seq_key(seq: Seq) -> [u8; 8] {
     seq.0.to_be_bytes()
 }
@@ -32,12 +32,12 @@ pub(super) fn seq_of(key: &[u8]) -> Result<Seq, BadBytes> {
     Ok(Seq(u64::from_be_bytes(bytes)))
 }
 
-/// What the log keeps under a place.
+/// A log value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LogValue<'a> {
-    /// Whether its append ends with it.
+    /// Whether it is the last entry of its append.
     pub(super) last: bool,
-    /// The hash of the log up to and with it.
+    /// Hash over the log up to and including this entry.
     pub(super) chain: Chain,
     /// [`Event::to_bytes`](crate::core::Event::to_bytes).
     pub(super) event: &'a [u8],
@@ -62,8 +62,7 @@ impl<'a> LogValue<'a> {
     }
 }
 
-/// The key of the task of a subject. postcard writes lengths before texts, so no subject's key
-/// is another's.
+/// The key of a subject's task. postcard writes lengths before texts, so different subjects have different keys.
 pub(super) fn task_key(subject: &Subject) -> Result<Vec<u8>, BadBytes> {
     postcard::to_extend(subject, vec![TASK_KEY]).map_err(|_| BadBytes::Body)
 }
@@ -84,7 +83,7 @@ pub(super) fn task_from_bytes(value: &[u8]) -> Result<Task, BadBytes> {
     from_bytes(value)
 }
 
-/// Small values: cursor, version of the store.
+/// Encodes small values: the cursor, the version of the store.
 pub(super) fn number_to_bytes(number: u64) -> Vec<u8> {
     seal(V1, &[&number.to_be_bytes()])
 }
@@ -98,7 +97,7 @@ pub(super) fn number_from_bytes(value: &[u8]) -> Result<u64, BadBytes> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// How far the log went: place and hash.
+/// Encodes the head: position and hash.
 pub(super) fn head_to_bytes(seq: Seq, chain: Chain) -> Vec<u8> {
     seal(V1, &[&seq.0.to_be_bytes(), &chain.0])
 }
@@ -147,7 +146,7 @@ mod tests {
         }
     }
 
-    /// If one of these fails, the format on the disk changed: add a version instead.
+    /// If this fails, the format on disk has changed: add a version instead.
     #[test]
     fn the_bytes_on_the_disk_stay_as_they_are() {
         let entry = LogValue {

@@ -120,7 +120,7 @@ impl SledEngine {
         Ok((engine, seq, chain))
     }
 
-    /// Writes all of the rows or none, durably.
+    /// Writes all rows or none, durably.
     pub(super) fn write(&self, rows: &[LogRow]) -> Result<(), Failure> {
         (&self.log, &self.personal)
             .transaction(|(log, personal)| {
@@ -144,7 +144,7 @@ impl SledEngine {
         Ok(())
     }
 
-    /// The hash at a place: the default before the first entry, `None` behind the last.
+    /// The hash at a position: the default before the first entry, `None` behind the last.
     pub(super) fn chain_at(&self, seq: Seq) -> Result<Option<Chain>, Failure> {
         if seq == Seq(0) {
             return Ok(Some(Chain::default()));
@@ -238,8 +238,8 @@ pub(super) fn open_db(folder: &Path) -> Result<Db, Failure> {
         .path(folder)
         .cache_capacity(CACHE)
         .flush_every_ms(Some(FLUSH_EVERY));
-    // Our own lock keeps other programs out. sled's lock can only be held by an engine of ours that was closed a moment
-    // ago and whose threads are still ending.
+    // Our own lock keeps other programs out. sled's lock can only be held by our own engine that was just closed and
+    // whose threads are still ending.
     for _ in 0..LOCK_TRIES {
         match config.open() {
             Err(::sled::Error::Io(why)) if why.to_string().contains("could not acquire lock") => {

@@ -1,9 +1,9 @@
-//! A small file beside the engine that says how far the log went.
+//! A small file beside the engine that records the position of the last acknowledged entry.
 //!
-//! sled treats unreadable bytes at the end of its file as an unfinished write and drops them. That is right after a crash,
-//! but after any other damage it loses acknowledged entries silently. This file is written after each acknowledged write,
-//! without a sync: it may lag behind the log but never runs ahead of it. A log that ends before it has lost something, and
-//! is refused.
+//! sled treats unreadable bytes at the end of its file as an unfinished write and drops them. That is right after a
+//! crash, but after any other damage it loses acknowledged entries silently. This file is written after each
+//! acknowledged write, without a sync: it may lag behind the log but never runs ahead of it. A log that ends before
+//! this position has lost entries, and is refused.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -21,7 +21,8 @@ pub(super) const NAME: &str = "head";
 pub(super) struct HeadFile(File);
 
 impl HeadFile {
-    /// Opens or creates the file and reads the place and hash in it; `None` when it is new or was truncated by a power cut.
+    /// Opens or creates the file; returns also the position and hash in it, or `None` if it is new or was truncated
+    /// by a power cut.
     pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<(Seq, Chain)>)> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -36,7 +37,7 @@ impl HeadFile {
         Ok((HeadFile(file), says))
     }
 
-    /// Writes the place and hash of the last acknowledged entry. It overwrites in place, so a full disk cannot prevent it.
+    /// Writes the position and hash of the last acknowledged entry, in place, so that a full disk cannot prevent it.
     pub(super) fn set(&self, seq: Seq, chain: Chain) -> io::Result<()> {
         self.0.write_all_at(&codec::head_to_bytes(seq, chain), 0)
     }

@@ -68,7 +68,7 @@ impl Replica for Store {
 
 impl SharedStore {
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
-        // Nothing behind the head is read: it is not durable yet and may still fail.
+        // Entries behind the head are not read: they are not durable yet and may still fail.
         let head = *self.head.borrow();
         let from = from.max(Seq(1));
         let most = u64::try_from(most).unwrap_or(u64::MAX);

@@ -25,15 +25,15 @@ const LOCK: &str = "lock";
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why a store cannot be opened. Nothing is ever deleted to make it work.
+/// Why a store cannot be opened. Nothing is deleted to make it work.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
-    /// The folder cannot be made, entered or written.
+    /// The folder cannot be created, entered or written.
     #[error("cannot use {} for the store: {why}; check its owner and rights", .path.display())]
     Folder {
         /// The store's folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
     /// Another process has it open.
@@ -45,7 +45,7 @@ pub enum OpenFault {
         /// The store's folder.
         path: PathBuf,
     },
-    /// Written by a later portcullis.
+    /// Written by a newer portcullis.
     #[error(
         "the store in {} has format {found}, this portcullis knows formats up to {known}; \
          install the newer portcullis again",
@@ -69,14 +69,14 @@ pub enum OpenFault {
     Damaged {
         /// The store's folder.
         path: PathBuf,
-        /// What is wrong, as far as it can be told.
+        /// What is wrong, as far as known.
         why: String,
     },
 }
 
 impl Store {
-    /// Opens the store in a folder, which is made (for its owner only) when it is not there.
-    /// Blocks: about half a second for a million entries.
+    /// Opens the store in a folder, which is created for its owner only if it does not exist. Blocks: about half a
+    /// second for a million entries.
     ///
     /// # Errors
     /// [`OpenFault`] says what to do.
@@ -142,8 +142,8 @@ fn lock(path: &Path) -> Result<File, OpenFault> {
         .mode(0o600)
         .open(path.join(LOCK))
         .map_err(folder)?;
-    // The previous program may be ending right now. Also, a child process of this one holds every open file, among them the
-    // lock of a store that was just closed, between its fork and its exec.
+    // The previous program may be ending right now. Also, a child process of ours holds all open files between its
+    // fork and its exec, among them the lock of a store that was just closed.
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -180,7 +180,7 @@ fn open_fault(path: &Path, why: Failure) -> OpenFault {
     }
 }
 
-/// Compares the log with the head file: it must go at least that far, and be the same log there.
+/// Compares the log with the head file: the log must reach that position and have the same hash there.
 fn compare(
     engine: &SledEngine,
     marked: Seq,

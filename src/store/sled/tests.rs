@@ -1,4 +1,4 @@
-//! A store whose engine, files or disk do what they should not.
+//! A store whose engine, files or disk misbehave.
 #![allow(clippy::unwrap_used)]
 use futures::executor::block_on;
 
@@ -23,7 +23,7 @@ fn event(number: u8) -> Event {
     })
 }
 
-/// A store with five entries, changed behind its back.
+/// A store with five entries, modified without its knowledge.
 fn spoilt(spoil: impl FnOnce(&SledEngine)) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

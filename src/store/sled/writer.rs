@@ -1,5 +1,5 @@
-//! The only thread that writes the log. It takes all waiting appends, writes them together, syncs once, and answers them
-//! only then.
+//! The only thread that writes the log. It takes all waiting appends, writes them together, syncs once, and only then
+//! answers them.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::core::{Personal, Seq};
 use crate::journal::LogFault;
 use crate::store::Parts;
 
-/// A write takes no more appends once it has this many events; a single append may be larger.
+/// A write takes no further appends once it has this many events; a single append may be larger.
 const EVENTS_AT_ONCE: usize = 1000;
 
 /// How long after a full disk the engine is opened again.
@@ -23,7 +23,7 @@ const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// One waiting append.
 pub(super) struct Append {
-    /// Never empty.
+    /// The encoded events; never empty.
     pub(super) new: Vec<Parts>,
     pub(super) tell: oneshot::Sender<Result<Seq, LogFault>>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Append {
 pub(super) struct Writer {
     pub(super) shared: Arc<SharedStore>,
     pub(super) queue: mpsc::Receiver<Append>,
-    /// Where the acknowledged log ends.
+    /// The end of the acknowledged log.
     pub(super) end: (Seq, Chain),
 }
 
@@ -71,9 +71,9 @@ impl Writer {
             self.end = *end;
             self.shared.wrote();
             if let Err(why) = self.shared.head_file.set(end.0, end.1) {
-                tracing::warn!(%why, "cannot note how far the log went");
+                tracing::warn!(%why, "cannot write the position of the last entry");
             }
-            // Moved before the appends are answered, so that their callers can read what they appended.
+            // The head moves before the appends are answered, so that their callers can read what they appended.
             self.shared.head.send_replace(end.0);
         }
         for (at, append) in appends.into_iter().enumerate() {
@@ -81,7 +81,7 @@ impl Writer {
                 Ok((places, _)) => Ok(places[at]),
                 Err(why) => Err(why.clone()),
             };
-            // The caller may have gone away; what is written stays written.
+            // The caller may have gone away; the entries stay written.
             let _ = append.tell.send(told);
         }
         if answer.is_err() {
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// The last place of each append, and the new end of the log.
+    /// The last position of each append, and the new end of the log.
     fn try_write(&self, appends: &[Append]) -> Result<(Vec<Seq>, (Seq, Chain)), LogFault> {
         let engine = self.shared.engine_for_writing(self.end)?;
         let (rows, places, end) =
@@ -145,9 +145,9 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
 #[derive(Debug)]
 pub(super) enum WriterState {
     Running(Arc<SledEngine>),
-    /// The disk was full: it is reopened before the next append.
+    /// The disk was full: the engine is reopened before the next append.
     Full(String),
-    /// It failed in a way that only a restart can repair.
+    /// Failed in a way that only a restart can repair.
     Broken(String),
     Closed,
 }

@@ -1,21 +1,21 @@
-//! The attributes of a root tag, gathered while its bytes pass by.
+//! The attributes of a root tag, collected while its bytes pass.
 
 use super::Opening;
 
-/// Longest element name worth telling apart.
+/// Number of bytes of an element name that are kept.
 const NAME_KEPT: usize = 64;
-/// Longest raw attribute value worth keeping: a JID has at most 3071 bytes. What is longer is dropped, never cut short,
-/// since an answer to half an id or half an address is an answer to somebody else.
+/// Longest raw attribute value that is kept, in bytes; a JID has at most 3071. A longer value is dropped, never
+/// shortened: an answer to a shortened id or address would be an answer to somebody else.
 const VALUE_KEPT: usize = 4096;
 
-/// What is known of a top-level element that was not parsed: its attributes with entities decoded.
+/// What is known about a top-level element that was not parsed. Entities in the attributes are decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Element name as written, e.g. `iq`; cut at 64 bytes.
+    /// Element name as written, e.g. `iq`; cut to 64 bytes.
     pub name: String,
-    /// Attribute `from`, unparsed.
+    /// Attribute `from`, not parsed.
     pub from: Option<String>,
-    /// Attribute `to`, unparsed.
+    /// Attribute `to`, not parsed.
     pub to: Option<String>,
     /// Attribute `id`.
     pub id: Option<String>,
@@ -23,7 +23,7 @@ pub struct Head {
     pub type_: Option<String>,
 }
 
-/// An attribute we remember.
+/// The attributes that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeadPart {
     From,
@@ -47,7 +47,7 @@ enum ValueState {
     Overlong,
 }
 
-/// Reusable buffers for one root tag; nothing is allocated once they have grown.
+/// Reusable buffers for one root tag; no allocations once they have grown.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     name: Vec<u8>,
@@ -81,7 +81,8 @@ impl Raw {
         push_bounded(&mut self.attribute, run);
     }
 
-    /// The value of the attribute just named begins. `in_stream`: the tag is a stanza's, not the stream header.
+    /// Begins the value of the attribute just named. `in_stream`: the tag belongs to a stanza, not to the stream
+    /// header. `None` if the attribute is not kept.
     pub(super) fn begin_value(&mut self, in_stream: bool) -> Option<HeadPart> {
         let part = match self.attribute.as_slice() {
             b"from" => HeadPart::From,
@@ -102,7 +103,7 @@ impl Raw {
             _ => return None,
         };
         let value = &mut self.values[part as usize];
-        // The first one counts; a second one is ill-formed anyway.
+        // The first one counts. A second one is ill-formed, which the parser reports.
         if value.state != ValueState::Absent {
             return None;
         }
@@ -165,8 +166,8 @@ fn push_bounded(name: &mut Vec<u8>, run: &[u8]) {
     name.extend_from_slice(&run[..run.len().min(room)]);
 }
 
-/// The value as a parser would give it (XML 1.0, 3.3.3): white space is blanks, the five named entities and character
-/// references are resolved. `None` if there is any other entity.
+/// The value as a parser would return it (XML 1.0, 3.3.3): white space becomes spaces, the five named entities and
+/// character references are resolved. `None` if there is any other entity.
 fn decode(raw: &str) -> Option<String> {
     let raw = raw.replace("\r\n", " ").replace(['\r', '\n', '\t'], " ");
     let mut out = String::with_capacity(raw.len());

@@ -1,26 +1,27 @@
-//! What one stanza may cost.
+//! The cost that one stanza may have.
 
 use thiserror::Error;
 
-/// Most bytes a stanza may have, as it is on the wire. Servers let more through (Prosody 512 KiB, ejabberd anything).
+/// Maximum size of a stanza on the wire, in bytes. Servers allow more (Prosody 512 KiB, ejabberd any size).
 pub const STANZA_BYTES: usize = 256 * 1024;
-/// Deepest nesting, the stanza itself being 1. The tree parser recurses once a level; XMPP needs about a dozen.
+/// Maximum nesting depth; the stanza itself counts as 1. The tree parser recurses once per level; XMPP needs about a
+/// dozen.
 pub const DEPTH: usize = 64;
-/// Longest attribute value in raw bytes, entities not yet decoded. The longest legal JID has 3071 bytes.
+/// Maximum length of an attribute value in bytes, before entities are decoded. The longest legal JID has 3071 bytes.
 pub const ATTRIBUTE_BYTES: usize = 16 * 1024;
-/// Most attributes of one element, namespace declarations included.
+/// Maximum number of attributes of one element, including namespace declarations.
 pub const ATTRIBUTES: usize = 64;
-/// Most elements of one stanza: `<a/>` is 4 bytes on the wire and some hundreds in a tree.
+/// Maximum number of elements in one stanza: `<a/>` takes 4 bytes on the wire and some hundreds in a tree.
 pub const ELEMENTS: usize = 8192;
 
-/// What one stanza may cost. The defaults are the constants above.
+/// The limits of one stanza. The defaults are the constants above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the stanza on the wire.
     pub stanza_bytes: usize,
     /// Levels of nesting, the stanza itself being 1.
     pub depth: usize,
-    /// Raw bytes of one attribute value.
+    /// Bytes of one attribute value, before entities are decoded.
     pub attribute_bytes: usize,
     /// Attributes of one element.
     pub attributes: usize,
@@ -40,7 +41,7 @@ impl Default for Limits {
     }
 }
 
-/// Which limit a rejected stanza went over.
+/// The limit that a rejected stanza exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Excess {
     /// [`Limits::stanza_bytes`].

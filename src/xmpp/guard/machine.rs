@@ -1,34 +1,34 @@
-//! The state machine that cuts: one step a run of bytes, nothing looked at twice.
+//! The state machine that cuts frames: it processes runs of bytes and looks at each byte once.
 
 use super::head::{HeadPart, Raw};
 use super::{BadStream, Excess, Frame, Limits};
 
-/// Longest stream header, XML declaration or both.
+/// Maximum size of the stream header and XML declaration together, in bytes.
 const PROLOG_BYTES: usize = 16 * 1024;
 
 const CDATA: &[u8] = b"[CDATA[";
 pub(super) const SPLICE: &[u8] = b" xmlns='jabber:component:accept'";
 pub(super) const SPLICE_STREAM: &[u8] = b" xmlns:stream='http://etherx.jabber.org/streams'";
 
-/// The state machine. Feed it with [`Guard::next`]; one guard a stream.
+/// The state machine. Feed it with [`Guard::next`]; use one guard per stream.
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
     at: Position,
-    /// The stream header has been read.
+    /// Whether the stream header has been read.
     open: bool,
     closed: bool,
-    /// Open elements below the stream, at most `limits.depth` of them stored but all of them counted.
+    /// Number of open elements below the stream. All are counted, at most `limits.depth` are stored.
     depth: usize,
     elements: usize,
     attributes: usize,
     value_bytes: usize,
-    /// The current attribute is worth remembering.
+    /// The current attribute, if it is kept.
     part: Option<HeadPart>,
     raw: Raw,
-    /// The stanza so far, or the XML declaration; nothing of a stanza that was rejected.
+    /// The bytes of the current stanza, or of the XML declaration; empty while a stanza is rejected.
     pub(super) stored: Vec<u8>,
-    /// Bytes of the stanza, or of the prolog, so far.
+    /// Number of bytes of the stanza or the prolog so far.
     seen: usize,
     excess: Option<Excess>,
 }
@@ -39,9 +39,9 @@ enum Position {
     Text,
     /// After `<`.
     Less,
-    /// In the start tag of an inner element, where only its end and its quotes matter; true after a `/`.
+    /// In the start tag of an inner element, where only its end and quotes matter; true after a `/`.
     Inner(bool),
-    /// In the name of a root tag. This and the following know every attribute.
+    /// In the name of a root tag. This state and the following ones parse attributes.
     Name,
     /// Between attributes.
     Tag,
@@ -49,21 +49,21 @@ enum Position {
     Attribute,
     /// After the name of an attribute, up to its quote.
     Equals,
-    /// In a value, with its quote.
+    /// In a value; with its quote character.
     Value(u8),
     /// After `/` in a start tag.
     Slash,
     /// In an end tag.
     EndTag,
-    /// After `<!`, with so many bytes of `[CDATA[` seen.
+    /// After `<!`; with the number of bytes of `[CDATA[` seen.
     Bang(usize),
-    /// In a CDATA section, with so many `]` seen in a row.
+    /// In a CDATA section; with the number of `]` in a row.
     CData(u8),
     /// In the XML declaration; true after a `?`.
     Declaration(bool),
 }
 
-/// What a single step found; becomes a [`Frame`].
+/// The result of one step; becomes a [`Frame`].
 enum Scanned {
     Open,
     Element,
@@ -71,7 +71,7 @@ enum Scanned {
 }
 
 impl Guard {
-    /// A guard at the start of a stream.
+    /// A guard for the beginning of a stream.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Guard {
@@ -91,7 +91,7 @@ impl Guard {
         }
     }
 
-    /// A guard behind the stream header.
+    /// A guard for the position after the stream header.
     pub(super) fn in_stream(limits: Limits) -> Self {
         Guard {
             open: true,
@@ -99,10 +99,11 @@ impl Guard {
         }
     }
 
-    /// Consumes bytes from the front of `input` up to the end of the next frame. `None`: all consumed, no frame yet.
+    /// Consumes bytes from the front of `input` up to the end of the next frame. `None`: everything was consumed and
+    /// no frame has ended.
     ///
     /// # Errors
-    /// [`BadStream`] ends the stream; the guard is of no use any more.
+    /// [`BadStream`] ends the stream; the guard cannot be used any more.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, BadStream> {
         let Some(found) = self.step(input)? else {
             return Ok(None);
@@ -122,7 +123,7 @@ impl Guard {
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Scanned>, BadStream> {
         let bytes = *input;
-        // Everything before `kept` is stored or dropped already.
+        // Bytes before `kept` are already stored or dropped.
         let mut kept = 0;
         let mut i = 0;
         while i < bytes.len() {
@@ -235,7 +236,7 @@ impl Guard {
                         let part = self.raw.begin_value(self.open);
                         self.begin_value(part, byte);
                     }
-                    // No value at all: ill-formed, which the parser will say.
+                    // An attribute without a value is ill-formed, which the parser reports.
                     b'>' | b'/' => {
                         self.at = Position::Tag;
                         continue;
@@ -354,7 +355,7 @@ impl Guard {
         Ok(None)
     }
 
-    /// The name of a top-level element, or of the stream itself, begins.
+    /// Begins the name of a top-level element, or of the stream itself.
     fn begin(&mut self) {
         self.raw.clear();
         self.elements = 0;
@@ -366,7 +367,7 @@ impl Guard {
         }
     }
 
-    /// A start tag begins.
+    /// Begins a start tag.
     fn enter(&mut self) {
         self.attributes = 0;
         if !self.open {
@@ -395,7 +396,7 @@ impl Guard {
         self.at = Position::Value(quote);
     }
 
-    /// A root tag, or the stream header, ends before `bytes[end]`.
+    /// Ends a root tag, or the stream header, before `bytes[end]`.
     fn end_root_tag(
         &mut self,
         empty: bool,
@@ -419,13 +420,14 @@ impl Guard {
         Ok(empty.then_some(Scanned::Element))
     }
 
-    /// Writes the inherited namespaces into the root tag, so that the frame stands by itself.
+    /// Writes the inherited namespaces into the root tag, so that the frame can be parsed alone.
     fn splice(&mut self, empty: bool) {
         if self.excess.is_some() {
             return;
         }
         let tail: &[u8] = if empty { b"/>" } else { b">" };
-        // An ill-formed tag such as `<a /b>` may not end so; the parser refuses it with or without the splice.
+        // An ill-formed tag such as `<a /b>` may not end like this; the parser refuses it with or without the
+        // namespaces.
         self.stored.truncate(self.stored.len() - tail.len());
         if !self.raw.has_xmlns() {
             self.stored.extend_from_slice(SPLICE);
@@ -462,7 +464,7 @@ impl Guard {
     }
 }
 
-/// The front of `bytes` up to what ends a name. Ill-formed input may end it early or late; the parser will say so.
+/// The front of `bytes` up to the end of a name. Ill-formed input may end it early or late, which the parser reports.
 fn name_at(bytes: &[u8]) -> &[u8] {
     let ends = |byte: &u8| matches!(byte, b'=' | b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n');
     &bytes[..bytes.iter().position(ends).unwrap_or(bytes.len())]

@@ -179,7 +179,7 @@ fn check_rejected(stanza: &str, why: Excess) {
         id: Some("i1".into()),
         type_: Some("set".into()),
     };
-    // The stream lives on: the stanza behind it arrives.
+    // The stream goes on: the next stanza arrives.
     let seen = frames(&format!("{stanza}<a/>"));
     assert_eq!(
         seen,
@@ -314,7 +314,7 @@ fn the_head_of_a_whole_frame_can_be_read_again() {
     assert_eq!(head_of(b"nothing"), Head::default());
 }
 
-/// Pieces that make a random stream likely to reach the inner states.
+/// Random pieces that make it likely for a stream to reach the inner states.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "<",
@@ -353,7 +353,7 @@ proptest! {
         let limits = Limits { stanza_bytes: 60, depth: 3, attribute_bytes: 8, attributes: 3, elements: 5 };
         let bytes = [HEADER.as_bytes(), &soup].concat();
         let pieces: Vec<&[u8]> = bytes.chunks(cut).collect();
-        // Of several limits gone over, which one is named first may depend on the cut.
+        // If several limits are exceeded, which one is reported may depend on the cut.
         let unnamed = |seen: Result<Vec<Seen>, BadStream>| {
             let plain = |frame| match frame {
                 Seen::Rejected(head, _) => Seen::Rejected(head, Excess::Bytes),

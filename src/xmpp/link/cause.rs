@@ -9,10 +9,10 @@ use super::backoff::Patience;
 use crate::xmpp::guard;
 use crate::xmpp::stanza::StreamError;
 
-/// Why the link is down. Each text names the setting to look at, if there is one.
+/// Why the link is down. Each text names the setting to check, if there is one.
 #[derive(Debug, Error)]
 pub enum Cause {
-    /// `not-authorized`. ejabberd answers so to an unlisted host too.
+    /// `not-authorized`. ejabberd sends this for an unlisted host too.
     #[error(
         "the server refused the handshake of {domain}: either component.secret is not the server's secret for it, or \
          component.domain is not listed there (ejabberd: `hosts:` of the ejabberd_service listener; Prosody: `Component \"{domain}\"`)"
@@ -38,10 +38,10 @@ pub enum Cause {
     Conflict {
         /// Our domain.
         domain: String,
-        /// The server's words, in brackets, or nothing.
+        /// The server's text in brackets, or empty.
         text: String,
     },
-    /// `invalid-namespace`, or a stream header of another kind.
+    /// `invalid-namespace`, or a stream header of another protocol.
     #[error(
         "component.server = {server:?} is not a component listener (XEP-0114): check the port, Prosody's default is 5347"
     )]
@@ -49,17 +49,17 @@ pub enum Cause {
         /// host:port as configured.
         server: String,
     },
-    /// Something answers that is not an XMPP server, or that breaks the rules of the stream.
+    /// The peer is not an XMPP server, or violates the rules of the stream.
     #[error(
         "component.server = {server:?}: {fault}. Check the port, and component.tls if the listener wants TLS or must not have it"
     )]
     Stream {
         /// host:port as configured.
         server: String,
-        /// What the guard says.
+        /// The guard's error.
         fault: guard::BadStream,
     },
-    /// Plain TCP to another machine would show secret and traffic.
+    /// Plain TCP to another machine would expose secret and traffic.
     #[error(
         "component.server = {server:?} is {address}, not this machine, and component.tls is off: turn it on (Prosody: \
          mod_net_multiplex; ejabberd: `tls: true`), or set component.allow_plain_remote = true where the network is safe"
@@ -67,10 +67,10 @@ pub enum Cause {
     PlainRemote {
         /// host:port as configured.
         server: String,
-        /// What it resolved to.
+        /// The address it resolved to.
         address: SocketAddr,
     },
-    /// CA file, system roots or name to verify cannot be used.
+    /// The CA file, the system's roots or the name to verify cannot be used.
     #[error("TLS cannot be set up: {0}. Check component.tls_ca_file and component.tls_name")]
     TlsSetup(String),
     /// The TLS handshake failed.
@@ -80,7 +80,7 @@ pub enum Cause {
     Tls {
         /// host:port as configured.
         server: String,
-        /// What rustls says.
+        /// The error of rustls.
         error: String,
     },
     /// The name of the server has no address.
@@ -88,7 +88,7 @@ pub enum Cause {
     Resolve {
         /// host:port as configured.
         server: String,
-        /// What the resolver says.
+        /// The error of the resolver.
         error: String,
     },
     /// No TCP connection.
@@ -98,37 +98,38 @@ pub enum Cause {
     Connect {
         /// host:port as configured.
         server: String,
-        /// What the system says.
+        /// The error of the system.
         error: String,
     },
-    /// The server takes too long to let us in.
+    /// The server did not finish the handshake in time.
     #[error("the server did not finish the handshake within {0:?}")]
     LoginTimeout(Duration),
     /// Another stream error.
     #[error("the server closed the stream: {}", told(.0))]
     StreamError(StreamError),
-    /// The server closed without a word.
+    /// The server closed the connection without a stream error.
     #[error("the server closed the connection")]
     Closed,
     /// Reading or writing failed.
     #[error("the connection broke: {0}")]
     Io(#[from] std::io::Error),
-    /// Nothing came for long, not even our own ping.
+    /// Nothing arrived for long, not even the answer to our ping.
     #[error("the server is silent: our ping did not come back within {0:?}")]
     Silent(Duration),
-    /// The server takes nothing.
+    /// The server reads nothing.
     #[error("the server has not taken a byte for {0:?}")]
     Stuck(Duration),
     /// We asked for a new connection, see [`Wire::renew`](crate::xmpp::wire::Wire::renew).
     #[error("the server dropped our rights without a word; a new connection asks for them again")]
     Renewed,
-    /// Nobody takes what arrives: the program is ending.
+    /// The program no longer listens because it is ending.
     #[error("the program no longer listens")]
     Deaf,
 }
 
 impl Cause {
-    /// Only a change of our configuration or of the server's can mend it: at the first connect it ends the program.
+    /// Whether only a change of our configuration or the server's can fix it. At the first connect it ends the
+    /// program.
     #[must_use]
     pub fn is_setting(&self) -> bool {
         use Cause::{HostUnknown, InvalidNamespace, PlainRemote, TlsSetup, WrongSecret};
@@ -176,7 +177,7 @@ fn told(error: &StreamError) -> String {
     }
 }
 
-/// Words of the other side, for the log: one line, not endless.
+/// Text of the other side, for the log: one line of bounded length.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

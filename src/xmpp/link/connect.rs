@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{Cause, Settings, tls};
 
-/// Bytes both ways.
+/// A byte stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
@@ -21,7 +21,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A line that is no socket, e.g. [`tokio::io::duplex`] in a test.
+    /// A connection without a socket, e.g. [`tokio::io::duplex`] in a test.
     pub fn pipe(io: impl Duplex + 'static) -> Connection {
         Connection {
             io: Box::new(io),
@@ -30,7 +30,7 @@ impl Connection {
     }
 }
 
-/// Where lines come from.
+/// Opens connections.
 pub type Dial = Box<dyn FnMut() -> BoxFuture<'static, Result<Connection, Cause>> + Send>;
 
 /// Dials the server of the settings.
@@ -44,7 +44,7 @@ pub(super) fn dialer(settings: &Settings) -> Dial {
 
 async fn dial(settings: &Settings) -> Result<Connection, Cause> {
     let tcp = tcp(settings).await?;
-    // Answers are small and written in batches already: waiting for more (Nagle) only adds up to 40 ms.
+    // Answers are small and already written in batches, so Nagle's algorithm would only add up to 40 ms.
     tcp.set_nodelay(true)?;
     let socket = socket2::SockRef::from(&tcp).try_clone().ok();
     let io: Box<dyn Duplex> = match &settings.tls {
@@ -82,7 +82,7 @@ async fn tcp(settings: &Settings) -> Result<TcpStream, Cause> {
     })
 }
 
-/// The addresses that may be dialled: without TLS and without leave only this machine's own.
+/// The addresses that may be dialled. Without TLS these are only the machine's own, unless the settings allow others.
 fn permitted(settings: &Settings, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Cause> {
     if settings.tls.is_some() || settings.allow_plain_remote {
         return Ok(found);

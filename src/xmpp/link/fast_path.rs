@@ -1,13 +1,13 @@
-//! Frames that are answered where they are read, without a parser (docs/adr/0017-fast-path.md).
+//! Answers frames where they are read, without a parser (docs/adr/0017-fast-path.md).
 //!
-//! An answer must know of everything that was said before its question: a failed login that was reported first counts. So a
-//! frame is answered here only while the program has nothing of this link in hand. [`InHand`] goes with each stanza that is
-//! handed on, and whoever takes the stanza drops it when the stanza is dealt with; nobody else need know of this.
+//! An answer must take into account everything received before its question, such as a failed login reported before
+//! it. So a frame is answered here only while the program has no stanza of this link in hand. An [`InHand`] goes with
+//! each stanza that is handed on, and is dropped when the stanza is dealt with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Answers a frame from memory and without waiting, or leaves it to the parser: the whole answer as it goes into the stream.
+/// Answers a frame from memory, without waiting: the whole answer as bytes; `None`: the frame is for the parser.
 type AnswerFrame = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// The fast path of one link.
@@ -17,7 +17,7 @@ pub(super) struct FastPath {
     in_hand: Arc<AtomicUsize>,
 }
 
-/// A stanza the program has not dealt with yet. Drop it when the answers due at once are sent.
+/// Marks a stanza that the program has not dealt with yet. Drop it once the immediate answers are sent.
 #[derive(Debug)]
 pub struct InHand(Arc<AtomicUsize>);
 
@@ -32,7 +32,7 @@ impl FastPath {
     /// The answer to a frame, if it can be given now.
     pub(super) fn answer(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let answer = self.answer.as_deref()?;
-        // Acquire: what the program did with the last stanza is seen by the answer.
+        // Acquire: the answer sees everything the program did with earlier stanzas.
         if self.in_hand.load(Ordering::Acquire) > 0 {
             return None;
         }

@@ -10,11 +10,11 @@ use crate::xmpp::stanza::{self, Malformed, Top};
 
 const BUFFER: usize = 64 * 1024;
 
-/// Something the server said.
+/// An element or event from the server.
 pub(super) enum Arrived {
     Open(Opening),
     Top(Top),
-    /// A question that was answered on the spot: the answer.
+    /// The answer to a question that the fast path answered.
     Answered(Vec<u8>),
     Close,
 }
@@ -24,16 +24,16 @@ pub(super) struct Inbound {
     socket: Option<socket2::Socket>,
     guard: Guard,
     buffer: Box<[u8]>,
-    /// Bytes of `buffer` not yet given to the guard.
+    /// Start of the bytes in `buffer` that the guard has not seen.
     start: usize,
     end: usize,
-    /// When bytes last arrived: the proof that the server lives.
+    /// When bytes last arrived, which proves that the server is alive.
     pub(super) last_read: Instant,
     server: String,
 }
 
 impl Inbound {
-    /// Splits a line; gives the writing half back.
+    /// Splits a connection; also returns the writing half.
     pub(super) fn new(
         line: Connection,
         limits: Limits,
@@ -53,12 +53,12 @@ impl Inbound {
         (inbound, writer)
     }
 
-    /// The next thing said. Cancel-safe: whatever was read stays here.
+    /// The next element. Cancel-safe: bytes already read are kept.
     pub(super) async fn next(&mut self) -> Result<Arrived, Cause> {
         self.next_or(|_| None).await
     }
 
-    /// [`Inbound::next`], except that a frame `answer` can answer is not parsed.
+    /// [`Inbound::next`], but a frame that `answer` answers is not parsed.
     pub(super) async fn next_or(
         &mut self,
         answer: impl Fn(&[u8]) -> Option<Vec<u8>>,
@@ -91,7 +91,7 @@ impl Inbound {
                     });
                 }
             }
-            // All given to the guard.
+            // The guard has seen everything.
             (self.start, self.end) = (0, 0);
             self.end = match self.io.read(&mut self.buffer).await {
                 Ok(0) => return Err(Cause::Closed),
@@ -103,12 +103,12 @@ impl Inbound {
         }
     }
 
-    /// Servers leave Nagle on (Prosody's default): their next write waits for our acknowledgement, which Linux likes to
-    /// delay by 40 ms. The option wears off, hence after each read.
+    /// Servers leave Nagle's algorithm on (Prosody's default): their next write waits for our acknowledgement, which
+    /// Linux delays by up to 40 ms. The option does not last, so it is set after each read.
     fn acknowledge_quickly(&self) {
         #[cfg(target_os = "linux")]
         if let Some(socket) = &self.socket {
-            // A mere optimisation: if the system refuses, nothing is lost but time.
+            // Only an optimisation: a failure costs time, nothing else.
             let _ = socket.set_tcp_quickack(true);
         }
     }

@@ -8,16 +8,16 @@ use super::inbound::{Arrived, Inbound};
 use super::{Cause, Settings};
 use crate::xmpp::stanza::{NS_COMPONENT, Top};
 
-/// A line after the handshake.
+/// A connection after the handshake.
 pub(super) struct Established {
     pub(super) inbound: Inbound,
     pub(super) writer: WriteHalf<Box<dyn Duplex>>,
 }
 
-/// Stream header, handshake, and the server's consent.
+/// Sends the stream header and the handshake, and waits for the server to accept.
 pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Established, Cause> {
     let (mut inbound, mut writer) = Inbound::new(line, settings.limits, settings.server.clone());
-    // A domain holds nothing that needs escaping (RFC 7622 3.2).
+    // A domain contains nothing that needs escaping (RFC 7622 3.2).
     let header = format!(
         "<?xml version='1.0'?><stream:stream xmlns='{NS_COMPONENT}' xmlns:stream='http://etherx.jabber.org/streams' to='{}'>",
         settings.domain
@@ -34,10 +34,10 @@ pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Estab
             server: settings.server.clone(),
         });
     }
-    // Prosody gives a host it does not know an empty id and then says so: there is nothing to shake hands on.
+    // Prosody sends an empty id to an unknown host before the error, so there is no handshake to compute.
     let mut written = Ok(());
     if let Some(id) = opening.id.filter(|id| !id.is_empty()) {
-        // Not by xmpp_parsers::component::Handshake: it copies the secret into memory that nobody wipes.
+        // Not with xmpp_parsers::component::Handshake, which copies the secret into memory that is not wiped.
         let digest = Sha1::new()
             .chain_update(id)
             .chain_update(settings.secret.expose());
@@ -46,7 +46,7 @@ pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Estab
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        // If the server has hung up already, its reason can still be read.
+        // Even if the server has hung up, its reason can still be read.
         written = write(
             &mut writer,
             format!("<handshake>{digest}</handshake>").as_bytes(),
@@ -62,7 +62,7 @@ pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Estab
     }
 }
 
-/// Before the server's consent only its refusal matters; stanzas it sends too early are nobody's.
+/// Before the server accepts, only its refusal matters; stanzas it sends too early are dropped.
 fn refusal(said: Arrived, settings: &Settings) -> Result<(), Cause> {
     match said {
         Arrived::Top(Top::StreamError(error)) => {

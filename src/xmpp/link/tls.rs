@@ -1,4 +1,4 @@
-//! Direct TLS to a component listener: whom to trust, which name to verify.
+//! Direct TLS to a component listener: which authorities to trust, which name to verify.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use super::Cause;
 /// Direct TLS to the component listener. There is no STARTTLS in XEP-0114.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// PEM file of the authorities to trust; otherwise those of the system. It may hold the very certificate of the
-    /// server instead (`openssl req -x509`): that one is then trusted as it is, whatever name or age it has.
+    /// PEM file of the authorities to trust; `None`: those of the system. If it holds the server's own certificate
+    /// (`openssl req -x509`), that certificate is trusted whatever its name and dates.
     pub ca_file: Option<PathBuf>,
-    /// Name in the certificate; otherwise the host part of the server.
+    /// Name in the certificate; `None`: the host part of the server.
     pub name: Option<String>,
 }
 
-/// What it takes to speak TLS with `server` (host:port).
+/// Prepares TLS with `server` (host:port).
 pub(super) async fn connector(
     tls: &Tls,
     server: &str,
@@ -35,7 +35,7 @@ pub(super) async fn connector(
     let name = tls.name.as_deref().unwrap_or(host).trim_matches(['[', ']']);
     let name = ServerName::try_from(name.to_owned()).map_err(setup)?;
     let ca_file = tls.ca_file.clone();
-    // Reading certificates is file work.
+    // Reading certificates blocks on files.
     let trusted = tokio::task::spawn_blocking(move || trusted(ca_file.as_deref()));
     let verifier = Arc::new(trusted.await.map_err(setup)??);
     let provider = Arc::new(crypto::ring::default_provider());
@@ -48,10 +48,10 @@ pub(super) async fn connector(
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
-/// The usual rules, and before them the operator's own word for one certificate.
+/// Accepts a certificate that is itself in the operator's file; otherwise applies the usual rules.
 ///
-/// Why: a self-signed certificate is marked as an authority by `openssl req -x509`, which the usual rules refuse as a
-/// server's, and it is what one has on a link between two machines of one's own.
+/// `openssl req -x509` marks a self-signed certificate as an authority, and the usual rules refuse an authority as a
+/// server's certificate. Such certificates are common on links between one's own machines.
 #[derive(Debug)]
 struct Verifier {
     pinned: Vec<CertificateDer<'static>>,

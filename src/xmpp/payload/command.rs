@@ -1,4 +1,4 @@
-//! Ad-hoc commands (XEP-0050): what a requester sends and what a responder answers.
+//! Ad-hoc commands (XEP-0050): the elements of requesters and responders.
 
 use minidom::Element;
 use minidom::rxml::{Namespace, NcName};
@@ -7,28 +7,28 @@ use super::form::{Form, NS_DATA, submitted};
 use super::{leaf, set, with};
 use crate::xmpp::stanza::LANG;
 
-/// Namespace, and the node that lists the commands.
+/// Namespace of ad-hoc commands; also the node that lists them.
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
-/// Most bytes of a node or a session id that are looked at.
+/// Number of characters of a node or session id that are read.
 const MOST_NAME: usize = 1024;
 
-/// What is wanted next.
+/// The action of a request (XEP-0050, 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandAction {
-    /// Begin, or go the way the last answer named as the default.
+    /// Begin, or take the default action of the last answer.
     Execute,
-    /// Drop it.
+    /// Cancel the session.
     Cancel,
-    /// Back to the stage before.
+    /// Back to the previous stage.
     Prev,
     /// On to the next stage.
     Next,
-    /// Do it.
+    /// Finish the command.
     Complete,
 }
 
 impl CommandAction {
-    /// Reads the attribute; a missing one means `execute`.
+    /// Parses the attribute; a missing one means `execute`. `None` if there is no such action.
     fn parse(text: Option<&str>) -> Option<CommandAction> {
         Some(match text {
             None | Some("execute") => CommandAction::Execute,
@@ -51,27 +51,27 @@ impl CommandAction {
     }
 }
 
-/// A `<command/>` of a requester. A `status` set by them means nothing and is not read.
+/// A `<command/>` from a requester. A `status` in it means nothing and is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandRequest {
-    /// Which command.
+    /// Node of the command.
     pub node: String,
-    /// Which exchange; none begins one.
+    /// Session id; `None` begins a session.
     pub session: Option<String>,
-    /// What is wanted.
+    /// The action.
     pub action: CommandAction,
-    /// What was filled in, if a form is there.
+    /// Fields and values of the submitted form; `None` without a form.
     pub filled: Option<Vec<(String, Vec<String>)>>,
 }
 
 /// Why a `<command/>` cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandUnreadable {
-    /// No node.
+    /// It names no node.
     NoNode,
-    /// An action that does not exist.
+    /// The action does not exist.
     Action,
-    /// Several forms, or one that is not there to be submitted.
+    /// It has several forms, or one that is not submitted.
     Form,
 }
 
@@ -99,7 +99,7 @@ impl CommandRequest {
         Ok(CommandRequest {
             node,
             session: element.attr("sessionid").map(|id| {
-                // One of ours is much shorter: what is cut off cannot make it one of ours.
+                // Our ids are much shorter, so a cut id never equals one of ours.
                 id.chars().take(MOST_NAME).collect()
             }),
             action,
@@ -108,42 +108,42 @@ impl CommandRequest {
     }
 }
 
-/// Where an exchange stands.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// A form waits to be filled in.
+    /// It waits for a form to be submitted.
     Executing,
-    /// It is over.
+    /// It has finished.
     Completed,
-    /// It was dropped.
+    /// It was cancelled.
     Canceled,
 }
 
-/// How good a note's news is.
+/// The type of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoteKind {
-    /// Good.
+    /// Success.
     Info,
-    /// Mixed.
+    /// Partial success, or a warning.
     Warn,
-    /// Bad.
+    /// Failure.
     Error,
 }
 
-/// A `<command/>` of a responder.
+/// A `<command/>` from a responder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandAnswer {
-    /// Which command.
+    /// Node of the command.
     pub node: String,
-    /// Which exchange.
+    /// Session id.
     pub session: String,
-    /// Where it stands.
+    /// State of the session.
     pub status: Status,
-    /// What can be wanted next, the default first; empty unless executing.
+    /// The actions that are possible next, the default first; empty unless executing.
     pub actions: &'static [CommandAction],
-    /// Clients show the first note only, so there is one, complete in itself.
+    /// Clients show only the first note, so there is at most one, complete in itself.
     pub note: Option<(NoteKind, String)>,
-    /// A form while executing; a result or nothing after.
+    /// While executing the form to fill in; afterwards a result or `None`.
     pub form: Option<Form>,
 }
 

@@ -1,7 +1,7 @@
-//! Data forms (XEP-0004): filled ones for the server's admin commands, and those we show.
+//! Data forms (XEP-0004): submitted ones for the server's admin commands, and the forms we show.
 //!
-//! What people send back is read leniently: clients leave out types, `FORM_TYPE` and empty
-//! fields, and echo titles and fixed fields.
+//! Submitted forms are read leniently: clients omit types, `FORM_TYPE` and empty fields, and send titles and fixed
+//! fields back.
 
 use minidom::Element;
 
@@ -9,13 +9,13 @@ use super::{leaf, set, with};
 
 /// Namespace of data forms.
 pub const NS_DATA: &str = "jabber:x:data";
-/// Namespace of hints what a field takes (XEP-0122).
+/// Namespace of field validation (XEP-0122).
 pub const NS_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
-/// Fields of a submitted form that are looked at; ours have eight.
+/// Number of fields of a submitted form that are read; our forms have eight.
 const MOST_FIELDS: usize = 32;
 
-/// Several lines in the place of one. A line that ends with something to copy, and so without a
-/// full stop, is kept apart from the next by more than a space.
+/// Joins lines into one. A line that ends with text to copy, and therefore without a full stop, is separated by more
+/// than a space.
 pub fn run_on(lines: &[impl AsRef<str>]) -> String {
     let mut all = String::new();
     for line in lines {
@@ -29,7 +29,7 @@ pub fn run_on(lines: &[impl AsRef<str>]) -> String {
     all
 }
 
-/// A filled form: its `FORM_TYPE` and the fields with their values.
+/// A submitted form: its `FORM_TYPE`, and fields with their values.
 pub fn submit(form_type: &str, fields: &[(&str, &[&str])]) -> Element {
     let mut form = with("x", NS_DATA, &[("type", "submit")]);
     form.append_child(field("FORM_TYPE", &[form_type]));
@@ -39,40 +39,40 @@ pub fn submit(form_type: &str, fields: &[(&str, &[&str])]) -> Element {
     form
 }
 
-/// A form to fill in, or a result to read.
+/// A form to fill in, or a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
-    /// What is done with it.
+    /// Whether it is filled in or read.
     pub purpose: Purpose,
     /// Its `FORM_TYPE` (XEP-0068).
     pub form_type: String,
-    /// What it is about, in a few words.
+    /// Title of a few words.
     pub title: String,
-    /// What to do, sentence by sentence.
+    /// Instructions, one sentence per item.
     pub instructions: Vec<String>,
-    /// The fields. A form with a table has no others (XEP-0004, 3.4).
+    /// The fields, or a table. A form with a table has no other fields (XEP-0004, 3.4).
     pub body: Body,
 }
 
-/// What is done with a form we show.
+/// The type of a form we show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is filled in.
+    /// To be filled in.
     Form,
-    /// It is read.
+    /// A result to read.
     Result,
 }
 
-/// What is in a form.
+/// The content of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// Single fields.
     Fields(Vec<FormField>),
-    /// `<reported/>` and one `<item/>` a row; every row has as many cells as there are columns.
+    /// `<reported/>` and one `<item/>` per row; every row has a cell for each column.
     Table {
         /// Variable and label of each column.
         columns: Vec<(String, String)>,
-        /// The cells.
+        /// The cells of each row.
         rows: Vec<Vec<String>>,
     },
 }
@@ -82,38 +82,37 @@ pub enum Body {
 pub struct FormField {
     /// Its name, unique in the form.
     pub var: String,
-    /// How it is filled in.
+    /// Type of the field.
     pub kind: FieldType,
-    /// What people see.
+    /// Label for people.
     pub label: String,
-    /// One sentence more; many clients do not show it.
+    /// An additional sentence; many clients do not show it.
     pub desc: String,
     /// Whether it must be filled in.
     pub required: bool,
-    /// What it holds.
+    /// Initial values.
     pub values: Vec<String>,
-    /// What can be chosen: value and label.
+    /// The choices: value and label.
     pub options: Vec<(String, String)>,
-    /// Set for a whole number: from and to. A hint for clients; what comes back is read all the
-    /// same.
+    /// For an integer: smallest and largest value. Only a hint for clients; submitted values are parsed anyway.
     pub range: Option<(u32, u32)>,
 }
 
-/// How a field is filled in (XEP-0004, 3.3).
+/// The type of a field (XEP-0004, 3.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FieldType {
     /// One line.
     #[default]
     TextSingle,
-    /// Several lines, a value each.
+    /// Several lines, one value each.
     TextMulti,
     /// One of the options.
     ListSingle,
     /// `1` or `0`.
     Boolean,
-    /// JIDs, a value each.
+    /// JIDs, one value each.
     JidMulti,
-    /// Not at all: a line to read.
+    /// A line to read.
     Fixed,
 }
 
@@ -138,8 +137,8 @@ impl From<Form> for Element {
         };
         let mut x = with("x", NS_DATA, &[("type", purpose)]);
         x.append_child(leaf("title", NS_DATA, &form.title));
-        // COMPAT: of several `<instructions/>` profanity and Converse show the first alone, and
-        // XEP-0004, 3.1, wants no line ends within one.
+        // COMPAT: of several `<instructions/>` profanity and Converse show only the first, and XEP-0004, 3.1, forbids
+        // line breaks within one.
         if !form.instructions.is_empty() {
             x.append_child(leaf("instructions", NS_DATA, &run_on(&form.instructions)));
         }
@@ -202,10 +201,10 @@ impl From<FormField> for Element {
     }
 }
 
-/// What was filled in: each field that has a name, with its values, the first one of a name
-/// counting. `None` for a form that is not there to be submitted (`form`, `result`).
+/// The submitted fields that have a name, with their values; of several fields with one name the first counts. `None`
+/// if the form is of type `form` or `result`.
 ///
-/// `type='cancel'` counts as submitted data: what is wanted is in the action (XEP-0050).
+/// `type='cancel'` counts as submitted: the action says what is wanted (XEP-0050).
 pub fn submitted(form: &Element) -> Option<Vec<(String, Vec<String>)>> {
     if !matches!(form.attr("type"), None | Some("submit" | "cancel")) {
         return None;
@@ -231,8 +230,8 @@ fn field(var: &str, values: &[&str]) -> Element {
     field
 }
 
-/// The values of a field; `None` when there is no such field, which is not the same as one without a value. The form's
-/// type is not looked at: ejabberd 24.12 answers with `form`, later ones with `result`.
+/// The values of a field; `None` if there is no such field (a field without values gives an empty list). The form's
+/// type is ignored: ejabberd 24.12 answers with `form`, later ones with `result`.
 pub fn values(form: &Element, var: &str) -> Option<Vec<String>> {
     let field = form
         .children()

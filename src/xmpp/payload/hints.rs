@@ -1,4 +1,4 @@
-//! What goes along with a message of ours for clients that know it; the text is complete without.
+//! Elements added to our messages for clients that know them. The text is complete without them.
 
 use minidom::Element;
 
@@ -10,18 +10,18 @@ pub const NS_QUICK: &str = "urn:xmpp:tmp:quick-response";
 pub const NS_REPLY: &str = "urn:xmpp:reply:0";
 /// Namespace of fallback marks (XEP-0428).
 pub const NS_FALLBACK: &str = "urn:xmpp:fallback:0";
-/// The one it had in XEP-0461 0.1 and 0.2, still in use.
+/// The earlier namespace of fallback marks (XEP-0461 0.1 and 0.2), still in use.
 pub const NS_FALLBACK_OLD: &str = "urn:xmpp:feature-fallback:0";
 /// Namespace of message styling (XEP-0393).
 pub const NS_STYLING: &str = "urn:xmpp:styling:0";
 /// Namespace of hints to archives and mailboxes (XEP-0334).
 pub const NS_HINTS: &str = "urn:xmpp:hints";
 
-/// Begins and ends a block (XEP-0393, 5.1.2).
+/// Marks the begin and the end of a preformatted block (XEP-0393, 5.1.2).
 pub const FENCE: &str = "```";
 
-/// Lines to answer with at a touch (XEP-0439, 4.1): each once. Clients offer them below the newest message only, so each
-/// line must be complete in itself.
+/// Commands to send at a touch (XEP-0439, 4.1), without duplicates. Clients show them only below the newest message,
+/// so each line must be complete in itself.
 pub fn quick(lines: &[String]) -> Vec<Element> {
     let mut all: Vec<&str> = Vec::with_capacity(lines.len());
     for line in lines {
@@ -33,17 +33,17 @@ pub fn quick(lines: &[String]) -> Vec<Element> {
     all.into_iter().map(response).collect()
 }
 
-/// No character of the text means anything (XEP-0393, 6.2): what others supplied opens no span.
+/// Disables styling (XEP-0393, 6.2), so that characters in other people's texts do not open a span.
 pub fn unstyled() -> Element {
     Element::bare("unstyled", NS_STYLING)
 }
 
-/// [`unstyled`], for a text without a block of ours: in a block lines stand as they are.
+/// [`unstyled`] for a text without a preformatted block; in a block styling has no effect anyway.
 pub fn unless_fenced(text: &str) -> Option<Element> {
     (!text.lines().any(|line| line == FENCE)).then(unstyled)
 }
 
-/// To be kept for who is not there (XEP-0334, 3.4).
+/// Asks the server to store the message for people who are offline (XEP-0334, 3.4).
 pub fn store() -> Element {
     Element::bare("store", NS_HINTS)
 }

@@ -1,7 +1,7 @@
-//! Building and reading the elements that xmpp-parsers lacks, by hand and leniently.
+//! Elements that xmpp-parsers lacks, built and read by hand.
 //!
-//! What arrives was written by others: nothing here fails, what is not understood is not there. Serialised XML is never
-//! compared, for attributes come in any order.
+//! Elements that arrive are read leniently: reading never fails, and what is not understood counts as absent.
+//! Serialised XML is never compared, because the order of attributes varies.
 
 pub mod command;
 pub mod form;
@@ -27,7 +27,7 @@ pub(crate) fn with(name: &str, ns: &str, attributes: &[(&'static str, &str)]) ->
     element
 }
 
-/// An element with nothing but a text.
+/// An element that contains only text.
 pub(crate) fn leaf(name: &str, ns: &str, text: &str) -> Element {
     let mut element = Element::bare(name, ns);
     if !text.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn leaf(name: &str, ns: &str, text: &str) -> Element {
     element
 }
 
-/// The text of the first child of that name, `""` when there is none.
+/// The text of the first child of that name; `""` if there is none.
 pub(crate) fn text_of(element: &Element, name: &str, ns: &str) -> String {
     element
         .get_child(name, ns)
@@ -44,8 +44,8 @@ pub(crate) fn text_of(element: &Element, name: &str, ns: &str) -> String {
         .unwrap_or_default()
 }
 
-/// One line of at most `most` bytes that XML can carry: control characters and the two code points XML forbids become
-/// spaces. What is cut off is marked.
+/// One line of at most `most` bytes that XML can carry: control characters and the two code points that XML forbids
+/// become spaces. A cut is marked with `…`.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     const MARK: &str = "…";
     let line: String = text

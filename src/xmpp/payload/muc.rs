@@ -1,6 +1,7 @@
 //! Rooms (XEP-0045), as an occupant reads and writes them.
 //!
-//! By hand and not with `xmpp_parsers::muc`: one unknown status or one item without a role must not hide who somebody is.
+//! By hand instead of `xmpp_parsers::muc`: an unknown status or an item without a role must not hide who an occupant
+//! is.
 
 use minidom::Element;
 use xmpp_parsers::jid::Jid;
@@ -8,43 +9,43 @@ use xmpp_parsers::ns;
 
 use super::{leaf, text_of, with};
 
-/// What somebody is to a room, whether they are there or not (XEP-0045, 5.2).
+/// The affiliation of a person with a room, present or not (XEP-0045, 5.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Affiliation {
-    /// Nothing, or an outcast.
+    /// None, or outcast.
     #[default]
     None,
-    /// May enter a room that is for members only.
+    /// May enter a members-only room.
     Member,
-    /// May ban and make members.
+    /// May ban and grant membership.
     Admin,
-    /// May do everything with the room.
+    /// May change everything about the room.
     Owner,
 }
 
-/// What a presence out of a room says beside itself (`<x xmlns='http://jabber.org/protocol/muc#user'/>`).
+/// The MUC part of a presence from a room (`<x xmlns='http://jabber.org/protocol/muc#user'/>`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UserStatus {
-    /// What the one who sends it is.
+    /// The affiliation of the occupant.
     pub affiliation: Affiliation,
-    /// Whether they hold the room's own role of a moderator, and so see the addresses of others.
+    /// Whether the occupant has the room's role moderator, and so sees real JIDs.
     pub moderator: bool,
-    /// Their real JID, if we may see it. With several clients behind one nick, the first that is named.
+    /// The real JID, if we may see it. If several clients share a nick, the first one named.
     pub jid: Option<Jid>,
-    /// Their nick from now on, with status 303.
+    /// The new nick, with status 303.
     pub nick: Option<String>,
-    /// Why they were kicked or banned, in the words of who did it.
+    /// The reason of a kick or ban, in the words of the person who did it.
     pub reason: Option<String>,
-    /// Who did it, by nick or JID.
+    /// Who kicked or banned, by nick or JID.
     pub actor: Option<String>,
     /// The status codes.
     pub statuses: Vec<u16>,
-    /// The room is no more: why, if that is said.
+    /// Set if the room was destroyed; with the reason, if there is one.
     pub destroyed: Option<Option<String>>,
 }
 
 impl UserStatus {
-    /// Reads it from a presence; one that does not have it says nothing.
+    /// Reads a presence; without the MUC part all fields are empty.
     pub fn read(presence: &Element) -> UserStatus {
         let Some(x) = presence.get_child("x", ns::MUC_USER) else {
             return UserStatus::default();
@@ -74,13 +75,13 @@ impl UserStatus {
         }
     }
 
-    /// Whether a status code is among them.
+    /// Whether it has this status code.
     pub fn has(&self, code: u16) -> bool {
         self.statuses.contains(&code)
     }
 }
 
-/// The status codes a message out of a room carries: what changed about it.
+/// The status codes in a message from a room, about changes of the room.
 pub fn statuses(message: &Element) -> Vec<u16> {
     let x = message.get_child("x", ns::MUC_USER);
     x.map(codes).unwrap_or_default()
@@ -93,13 +94,13 @@ fn codes(x: &Element) -> Vec<u16> {
         .collect()
 }
 
-/// Whether a message is an invitation that the room passes on (7.8.2).
+/// Whether a message is an invitation relayed by the room (7.8.2).
 pub fn is_invitation(message: &Element) -> bool {
     let x = message.get_child("x", ns::MUC_USER);
     x.is_some_and(|x| x.has_child("invite", ns::MUC_USER))
 }
 
-/// What a presence needs to enter a room: no history wanted (7.2.15), and the password, if there is one.
+/// The element of a presence that enters a room: no history (7.2.15), and the password if there is one.
 pub fn entry(password: Option<&str>) -> Element {
     let mut x = Element::bare("x", ns::MUC);
     x.append_child(with("history", ns::MUC, &[("maxstanzas", "0")]));

@@ -1,4 +1,4 @@
-//! What a module is answered, and what it is told to do; and what it answers to that.
+//! Our answers to a module, our requests to it, and its answers to those.
 
 use minidom::Element;
 
@@ -46,8 +46,8 @@ pub fn verdict(verdict: &Verdict, seq: Seq, now: Timestamp) -> Element {
     element
 }
 
-/// What a module is told of one change; `None` for what it cannot hold by itself. `at_start`: the ban may refuse at the
-/// start of a stream.
+/// The element for one change of the bans; `None` for a lockdown, which a module cannot hold. `at_start`: the ban may
+/// refuse a stream at its start.
 pub fn change(changed: &Changed, at_start: bool) -> Option<Element> {
     match changed {
         Changed::Ended(subject) => Some(subject_element("lift", subject)?),
@@ -75,7 +75,7 @@ fn subject_element(name: &str, subject: &Subject) -> Option<Element> {
             account.to_string(),
             Some(Subject::network(*net).to_string()),
         ),
-        // Needs to know who logged in before from where.
+        // A module does not know who logged in before from where.
         Subject::Guard(_) => return None,
     };
     let mut element = with(
@@ -94,7 +94,7 @@ pub fn text_for(ban: &Ban) -> String {
     denial_text(By::of(&ban.subject), &ban.reason, ban.until)
 }
 
-/// The public text for whose sessions are ended without a ban.
+/// The public text for people whose sessions are ended without a ban.
 pub fn text_for_kick(reason: &str) -> String {
     match reason {
         "" => String::from("An admin ended this session."),
@@ -138,7 +138,7 @@ pub fn news(epoch: &str, seq: Seq) -> Element {
     )
 }
 
-/// `<kick/>`; `None` for a subject nobody can be kicked by.
+/// `<kick/>`; `None` for a pair or lockdown, which no session can be ended by.
 pub fn kick(subject: &Subject, text: &str) -> Option<Element> {
     let by = match subject {
         Subject::Account(_) => "account",
@@ -151,7 +151,7 @@ pub fn kick(subject: &Subject, text: &str) -> Option<Element> {
     Some(element)
 }
 
-/// How many streams a `<kicked/>` says were ended.
+/// The number of ended streams in a `<kicked/>`; `None` if it has none.
 pub fn kicked(answer: &Element) -> Option<u64> {
     if !answer.is("kicked", NS_HOOK) {
         return None;
@@ -164,13 +164,13 @@ pub fn hash(account: &Account) -> Element {
     with("hash", NS_HOOK, &[("account", account.as_str())])
 }
 
-/// The value of a `<hash/>`.
+/// The value in the answer to a `<hash/>`; `None` without one.
 pub fn hash_value(answer: &Element) -> Option<String> {
     let value = answer.is("hash", NS_HOOK).then(|| answer.attr("value"))??;
     (!value.is_empty() && value.len() <= 1_000).then(|| value.to_owned())
 }
 
-/// The text of a kick or verdict, `""` when there is none.
+/// The text of a kick or verdict; `""` if there is none.
 pub fn text(element: &Element) -> String {
     text_of(element, "text", NS_HOOK)
 }

@@ -1,9 +1,9 @@
-//! The text a refused login gets: the public reason of the ban and its end, never the private note.
+//! The text that a refused user reads: the public reason of the ban and its end, never the private note.
 
 use crate::core::{By, Timestamp};
 
-/// The sentence for the banned user, e.g. `You are banned until 2030-01-01 12:00 UTC: spam`. A reason of blanks and no end
-/// leave `You are banned.`; control characters and the noncharacters XML forbids become blanks.
+/// The sentence for a banned user, e.g. `You are banned until 2030-01-01 12:00 UTC: spam`; without reason and end
+/// `You are banned.` Control characters and the noncharacters that XML forbids become spaces.
 pub fn denial_text(by: By, reason: &str, until: Option<Timestamp>) -> String {
     let mut text = String::from(match by {
         By::Account | By::Address | By::Network => "You are banned",
@@ -17,7 +17,7 @@ pub fn denial_text(by: By, reason: &str, until: Option<Timestamp>) -> String {
         text.push('.');
     } else {
         text.push_str(": ");
-        // What XML cannot carry would cost the whole answer.
+        // A character that XML forbids would invalidate the whole answer.
         text.extend(reason.chars().map(|c| match c {
             '\u{fffe}' | '\u{ffff}' => ' ',
             c if c.is_control() => ' ',

@@ -1,8 +1,8 @@
-//! The one question that is asked at every login, read without a tree and answered without one.
+//! Reads and answers the question of every login without an XML tree.
 //!
-//! `<check/>` of a hook module comes in one plain shape. What has that shape is read here in one pass over its bytes. A frame
-//! with anything else in it (an entity, a character beyond ASCII, one more element, a name that is not normalised at sight)
-//! is left to the parser, which reads the same from it; a property test below holds the two together.
+//! Modules write `<check/>` in one plain form, which is read here in one pass over its bytes. A frame in any other
+//! form (an entity, a character beyond ASCII, another element, a name that may not be normalised) is left to the
+//! parser, which reads the same from it. A property test below compares the two.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -11,21 +11,21 @@ use super::{Check, NS_HOOK, address, denial_text, hold};
 use crate::core::{Account, Seq, Timestamp, Verdict};
 use crate::xmpp::stanza::NS_COMPONENT;
 
-/// A check in its plain shape.
+/// A check in its plain form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainCheck<'a> {
-    /// Whose stanza it is.
+    /// Sender of the stanza.
     pub from: &'a str,
-    /// Which address of ours is asked.
+    /// The address of ours that was asked.
     pub to: &'a str,
-    /// Its id.
+    /// Id of the stanza.
     pub id: &'a str,
-    /// What is asked.
+    /// The question.
     pub check: Check,
 }
 
 impl<'a> PlainCheck<'a> {
-    /// Reads a frame of the guard; `None`: it is not a check, or not in the plain shape.
+    /// Reads a frame of the guard; `None` if it is not a check, or not in the plain form.
     #[must_use]
     pub fn read(frame: &'a [u8]) -> Option<Self> {
         if !frame.is_ascii() {
@@ -82,7 +82,7 @@ fn check(mut rest: &str) -> Option<Check> {
     if xmlns != Some(NS_HOOK) || rest != "</iq>" || (account, from) == (None, None) {
         return None;
     }
-    // A value the parser would read as none is left to it: `?` inside of the options.
+    // A value that the parser would read as absent is left to it, hence `?` inside the options.
     let account: Option<Account> = match account {
         Some(text) => Some(Account::from_plain(text)?),
         None => None,
@@ -98,12 +98,12 @@ fn check(mut rest: &str) -> Option<Check> {
     })
 }
 
-/// The first one: an element with two attributes of one name is ill-formed.
+/// Stores an attribute; `None` for a second one of the same name, which is ill-formed.
 fn once<'a>(place: &mut Option<&'a str>, value: &'a str) -> Option<()> {
     place.replace(value).is_none().then_some(())
 }
 
-/// The next attribute of a start tag. Outer `None`: not in the plain shape; inner: the tag has no more.
+/// The next attribute of a start tag. Outer `None`: not in the plain form; inner `None`: no more attributes.
 #[expect(clippy::option_option, reason = "as said above")]
 fn attribute<'a>(rest: &mut &'a str) -> Option<Option<(&'a str, &'a str)>> {
     let behind = rest.trim_start_matches(' ');
@@ -131,12 +131,12 @@ fn attribute<'a>(rest: &mut &'a str) -> Option<Option<(&'a str, &'a str)>> {
 }
 
 impl PlainCheck<'_> {
-    /// The whole answer, as it goes into the stream; `now`: what time it is here.
+    /// The whole answer, as bytes of the stream; `now` is our time.
     #[must_use]
     pub fn answer(&self, verdict: &Verdict, seq: Seq, now: Timestamp) -> Vec<u8> {
         let PlainCheck { from, to, id, .. } = self;
         let mut text = String::with_capacity(256);
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "<iq type='result' id='{id}' from='{to}' to='{from}'><verdict xmlns='{NS_HOOK}'"
