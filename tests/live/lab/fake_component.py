@@ -18,7 +18,13 @@ from .accounts import SECRET
 
 NS = "urn:portcullis:hook:1"
 BUSY = "<error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+NOT_ACCEPTABLE = "<error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
 _ids = itertools.count(1)
+
+
+def xmpp_time(seconds):
+    """XEP-0082, UTC, with milliseconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 
 def tag(name):
@@ -36,6 +42,7 @@ class FakeComponent:
         self.port = server.stranger_port if self.domain == server.stranger else server.port
         self.epoch, self.seq, self.page, self.hook = epoch, 0, page, hook
         self.state = {}  # (kind, subject, address) -> (seq, attributes, text; None: lifted)
+        self.ahead = None  # seconds that its clock is ahead of ours; None: it does not say what time it is
         self.decide = None
         self.silent = set()  # kinds of requests that get no answer (check, hello, sync, report), or True for all
         self.late = {}  # kind of request -> seconds until it is answered
@@ -44,6 +51,7 @@ class FakeComponent:
         self.hellos, self.checks, self.syncs, self.logins = [], [], [], []  # attributes of received elements
         self.reports = []  # number of logins in each report
         self.given = []  # the sequence numbers up to which a list was sent completely
+        self.is_refused = lambda login: False  # a report with such a login is not acceptable
         self.answers, self.lock = {}, threading.Lock()
         self.open = False
 
@@ -136,7 +144,7 @@ class FakeComponent:
         answer = getattr(self, f"answer_{name}")(stanza[0])
         if answer is None or self._is_silent(name):
             return
-        kind = "error" if answer is BUSY else "result"
+        kind = "error" if answer in (BUSY, NOT_ACCEPTABLE) else "result"
         reply = (
             f"<iq type='{kind}' id={quoteattr(stanza.get('id'))} from='{self.domain}' "
             f"to={quoteattr(self.sender)}>{answer}</iq>"
@@ -151,7 +159,13 @@ class FakeComponent:
 
     def answer_hello(self, body):
         self.hellos.append(dict(body.attrib, sender=self.sender, time=time.time()))
-        return f"<welcome xmlns='{NS}' version='1' epoch='{self.epoch}' seq='{self.seq}'/>"
+        return f"<welcome xmlns='{NS}' version='1' epoch='{self.epoch}' seq='{self.seq}'{self.told_now()}/>"
+
+    def clock(self):
+        return time.time() + (self.ahead or 0)
+
+    def told_now(self):
+        return "" if self.ahead is None else f" now='{xmpp_time(self.clock())}'"
 
     def answer_check(self, body):
         self.checks.append(dict(body.attrib, time=time.time()))
@@ -160,11 +174,13 @@ class FakeComponent:
         else:
             hit = self.ban_of(body.get("account"), body.get("address"))
             answer = self.refuse(*hit) if hit else "allow"
-        return f"<verdict xmlns='{NS}' action='allow' seq='{self.seq}'/>" if answer == "allow" else answer
+        if answer != "allow":
+            return answer
+        return f"<verdict xmlns='{NS}' action='allow' seq='{self.seq}'{self.told_now()}/>"
 
     def refuse(self, by="account", text="You are banned until tomorrow: spam"):
         return (
-            f"<verdict xmlns='{NS}' action='refuse' by='{by}' ban='1' seq='{self.seq}'>"
+            f"<verdict xmlns='{NS}' action='refuse' by='{by}' ban='1' seq='{self.seq}'{self.told_now()}>"
             f"<text>{escape(text)}</text></verdict>"
         )
 
@@ -189,13 +205,15 @@ class FakeComponent:
         )
         return (
             f"<changes xmlns='{NS}' epoch='{self.epoch}' seq='{seq}' more='{str(bool(rest)).lower()}' "
-            f"fresh='{str(fresh).lower()}'>{rows}</changes>"
+            f"fresh='{str(fresh).lower()}'{self.told_now()}>{rows}</changes>"
         )
 
     def answer_report(self, body):
         self.reports.append(len(body))
         if self._is_silent("report"):
             return None
+        if any(self.is_refused(dict(login.attrib)) for login in body):
+            return NOT_ACCEPTABLE
         self.logins += [dict(login.attrib, node=body.get("node"), batch=body.get("batch")) for login in body]
         return ""
 
@@ -211,7 +229,7 @@ class FakeComponent:
     # -- what is banned -----------------------------------------------------------------------------------------------
     def ban_of(self, account, address):
         """(kind, text) of the first ban that applies to this login."""
-        now = time.time()
+        now = self.clock()
         ip = ipaddress.ip_address(address) if address else None
         for kind in ("account", "address", "network", "pair"):
             for _, a, text in list(self.state.values()):
@@ -235,10 +253,8 @@ class FakeComponent:
         if door:
             a["door"] = door
         if seconds is not None:
-            a["ends"] = time.time() + seconds
-            a["until"] = (
-                time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(a["ends"])) + f".{int(a['ends'] % 1 * 1000):03d}Z"
-            )
+            a["ends"] = self.clock() + seconds
+            a["until"] = xmpp_time(a["ends"])
         self._change(a, text, tell)
 
     def lift(self, subject, kind="account", address=None, tell=True):
