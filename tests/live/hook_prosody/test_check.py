@@ -10,7 +10,7 @@ import pytest
 from lab import wait
 from lab.clients.raw_client import RawClient
 from lab.fake_component import NS, FakeComponentOnProsody
-from lab.sasl import REPLY, b64
+from lab.sasl import REPLY, SASL, b64, plain
 
 COMPONENT, HOST = "portcullis.localhost", "localhost"
 
@@ -283,6 +283,42 @@ def test_nonsense_in_place_of_a_login_is_answered_and_breaks_nothing(server, por
             c.close()
     assert "<success" in RawClient(server, "alice").auth()
     assert "failure" not in portcullis.outcomes(), "nonsense is not a guess"
+
+
+# Messages that the server answers without having looked at a password.
+NO_GUESSES = {
+    "a mechanism of tokens": f"<auth xmlns='{SASL}' mechanism='HT-SHA-256-NONE'>{b64('alice' + chr(0) + 'x')}</auth>",
+    "a mechanism of nobody": f"<auth xmlns='{SASL}' mechanism='X-NONE'>{plain('alice', 'x')}</auth>",
+    "no base64": f"<auth xmlns='{SASL}' mechanism='PLAIN'>!!!</auth>",
+    "no message": f"<auth xmlns='{SASL}' mechanism='PLAIN'/>",
+    "no mechanism": f"<auth xmlns='{SASL}'>{plain('alice', 'x')}</auth>",
+    "a response to nothing": f"<response xmlns='{SASL}'>{plain('alice', 'x')}</response>",
+}
+# The same where the server requires encryption.
+NOT_ENCRYPTED = {"PLAIN": f"<auth xmlns='{SASL}' mechanism='PLAIN'>{plain('alice', 'x')}</auth>"}
+
+
+def no_place_is_left(server, portcullis, messages):
+    for what, message in messages.items():
+        del portcullis.checks[:], portcullis.logins[:]
+        c = RawClient(server)
+        c.send(message)
+        assert "<failure" in c.until(REPLY), what
+        portcullis.in_step()
+        held = [check.get("account") for check in portcullis.checks if "hold" in check]
+        assert [x.get("account") for x in portcullis.logins if x["outcome"] == "error"][: len(held)] == held, what
+        assert "failure" not in portcullis.outcomes(), what
+
+
+def test_no_place_at_the_password_is_held_for_what_is_no_guess(server, portcullis):
+    no_place_is_left(server, portcullis, NO_GUESSES)
+
+
+def test_no_place_at_the_password_is_held_where_encryption_is_required(make_server):
+    server = make_server(options="\tc2s_require_encryption = true\n")
+    with FakeComponentOnProsody(server).connect() as portcullis:
+        portcullis.settled()
+        no_place_is_left(server, portcullis, NOT_ENCRYPTED)
 
 
 def test_a_client_that_leaves_while_waiting_breaks_nothing(server, portcullis):
