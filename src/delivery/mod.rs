@@ -1,8 +1,7 @@
-//! Brings the server in line with what is decided: unfinished work, carried out and tried again until it is done, and a
-//! look now and then whether the server still says the same.
+//! Carries out decisions on the server: keeps unfinished work, retries it until it is done, and reconciles regularly.
 //!
-//! [`Queue`] holds the work; `worker.rs` carries it out; `reconcile.rs` looks; [`ports`] says what a server must be able
-//! to do.
+//! [`Queue`] holds the work, `worker.rs` carries it out, `reconcile.rs` compares the server with the ledger, and
+//! [`ports`] says what a server must be able to do.
 
 pub mod ports;
 mod queue;
@@ -21,25 +20,25 @@ use ports::{Enforcer, Held, Task};
 pub use queue::Queue;
 pub use worker::STOP_WAIT;
 
-/// Whether the server is in line with the ledger.
+/// Whether the server is in line with the ledger for a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settled {
     /// It is.
     Done(Held),
-    /// Not yet; why, for people, when it is known.
+    /// Not yet; with the error of the last attempt as a sentence for people, if there was one.
     Pending(Option<String>),
 }
 
-/// What people should hear of unfinished work.
+/// An event of unfinished work that people should know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incident {
-    /// The server does not carry something out.
+    /// The task failed several times.
     Stuck(Task),
-    /// It did after all.
+    /// The task was stuck and is done now.
     Unstuck(Task),
 }
 
-/// Carries out on the server what is decided.
+/// Carries out decisions on the server.
 pub struct Delivery {
     engine: Arc<Engine>,
     queue: Arc<Queue>,
@@ -48,7 +47,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// `queue` is the one the engine fills. `incident` is told what people should hear of; it must not wait for anything.
+    /// `queue` is the one that the engine fills. `incident` is called for events that people should know of; it must
+    /// not block.
     pub fn new(
         engine: Arc<Engine>,
         queue: Arc<Queue>,
@@ -63,29 +63,28 @@ impl Delivery {
         })
     }
 
-    /// Carries out unfinished work on the server until told to stop; then waits for what is in flight, at most
-    /// [`STOP_WAIT`].
+    /// Carries out tasks until told to stop; then waits for those in flight, at most [`STOP_WAIT`].
     pub async fn carry_out(self: Arc<Self>, stop: CancellationToken) {
         worker::run(self, stop).await;
     }
 
-    /// Looks every so often whether the server still says what the ledger says, until told to stop.
+    /// Reconciles the server with the ledger every `every`, until told to stop.
     pub async fn reconcile(self: Arc<Self>, every: Duration, stop: CancellationToken) {
         reconcile::run(self, every, stop).await;
     }
 
-    /// The unfinished work on the server for one subject.
+    /// The unfinished task for a subject; `None` if the server is in line.
     pub fn task(&self, subject: &Subject) -> Option<Task> {
         self.queue.task(subject)
     }
 
-    /// All unfinished work on the server.
+    /// All unfinished tasks.
     pub fn tasks(&self) -> Vec<Task> {
         self.queue.tasks()
     }
 
-    /// Waits until the server is in line with the ledger for a subject, or the first try failed,
-    /// at most so long.
+    /// Waits until the server is in line with the ledger for a subject, or the first attempt has failed; at most
+    /// `wait`.
     pub async fn settled(&self, subject: &Subject, wait: Duration) -> Settled {
         let fault = match tokio::time::timeout(wait, self.queue.tried(subject)).await {
             Ok(None) => return Settled::Done(self.means(subject)),
@@ -95,7 +94,7 @@ impl Delivery {
         Settled::Pending(fault)
     }
 
-    /// How a ban of this subject takes hold on the server as it is now.
+    /// How a ban of this subject is enforced at the current level.
     fn means(&self, subject: &Subject) -> Held {
         let level = self.server.standing().borrow().level;
         match subject {
@@ -105,7 +104,7 @@ impl Delivery {
         }
     }
 
-    /// The server.
+    /// The port to the server.
     pub fn server(&self) -> &Arc<dyn Enforcer> {
         &self.server
     }

@@ -1,4 +1,4 @@
-//! What delivery needs from the outside: a place for unfinished work, and the server.
+//! The ports of delivery: storage for unfinished work, and the server.
 
 use std::sync::Arc;
 
@@ -8,93 +8,105 @@ use tokio::sync::{broadcast, watch};
 use crate::core::{Account, Ban, BanId, Seq, Subject, Timestamp};
 use crate::journal::LogFault;
 
-/// Work on a server that is not finished: bring it in line with the ledger for one subject.
+/// Unfinished work: bring the server in line with the ledger for one subject.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Task {
-    /// Whom it is about.
+    /// The subject.
     pub subject: Subject,
-    /// The event that asked for it last.
+    /// Position in the log of the last event that required it.
     pub since: Seq,
-    /// When that was.
+    /// When that event was decided.
     pub asked: Timestamp,
-    /// How often it was tried in vain.
+    /// Number of failed attempts.
     pub tries: u32,
     /// When to try next.
     pub next: Timestamp,
-    /// Why it did not work the last time, for people.
+    /// Error of the last attempt, as a sentence for people; `None` before the first failure.
     pub fault: Option<String>,
 }
 
-/// Where unfinished work outlives the program. At most one task a subject, so it is bounded by
-/// the number of subjects.
+/// Stores unfinished work. There is at most one task per subject, so it is bounded by the number of subjects.
 pub trait Outbox: Send + Sync + 'static {
-    /// Everything unfinished, and how far the log's effects had been taken in.
+    /// All unfinished tasks, and the position in the log up to which effects are in the outbox.
     ///
     /// # Errors
-    /// [`LogFault`] when an entry is damaged or the disk fails.
+    /// [`LogFault`] if an entry is damaged or the disk fails.
     fn load(&self) -> Result<(Seq, Vec<Task>), LogFault>;
 
-    /// Writes and removes tasks and the cursor in one step. Need not be durable at once: after a
-    /// crash the effects of the log behind the stored cursor are taken in again.
+    /// Writes and removes tasks and the cursor atomically. Need not be durable on return: after a crash the effects
+    /// of the log behind the stored cursor are added again.
     ///
     /// # Errors
-    /// [`LogFault`] when the disk fails.
+    /// [`LogFault`] if the disk fails.
     fn save(&self, cursor: Seq, put: &[Task], remove: &[Subject]) -> Result<(), LogFault>;
 }
 
 /// The XMPP server, as far as bans are concerned.
 pub trait Enforcer: Send + Sync + 'static {
-    /// Makes a ban take hold: record, then kick, then look again.
+    /// Enforces a ban: writes the record, ends sessions, and reads the record back.
+    ///
+    /// # Errors
+    /// [`Undone`]: try again later.
     fn enforce<'a>(&'a self, ban: &'a Ban) -> BoxFuture<'a, Result<Held, Undone>>;
 
-    /// Takes back what [`Enforcer::enforce`] did for a subject.
+    /// Undoes [`Enforcer::enforce`] for a subject.
+    ///
+    /// # Errors
+    /// [`Undone`]: try again later.
     fn release<'a>(&'a self, subject: &'a Subject) -> BoxFuture<'a, Result<(), Undone>>;
 
-    /// Ends the sessions of a subject that are open, without a ban; how many there were, where the server tells.
+    /// Ends the open sessions of a subject without a ban. Returns how many there were; `None` if the server does not
+    /// say.
+    ///
+    /// # Errors
+    /// [`Undone`] if they could not be ended.
     fn kick<'a>(
         &'a self,
         subject: &'a Subject,
         reason: &'a str,
     ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
 
-    /// Ends one session of an account and leaves the others, without a ban; how many that were, where the server tells.
+    /// Ends one session of an account without a ban, and leaves the others. Returns how many were ended (0 or 1);
+    /// `None` if the server does not say.
+    ///
+    /// # Errors
+    /// [`Undone`] if it could not be ended.
     fn end_session<'a>(
         &'a self,
         account: &'a Account,
         resource: &'a str,
     ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
 
-    /// Whether there is such an account; `None` when the server does not tell.
+    /// Whether the account exists; `None` if the server does not say.
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
 
-    /// The addresses an account is connected from; empty when the server does not tell.
+    /// The addresses that the account is connected from; empty if the server does not say.
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
 
-    /// Follows what turns out to be changed in the records on the server.
+    /// Records on the server that turn out to be changed by others.
     fn findings(&self) -> broadcast::Receiver<Finding> {
-        // One whose other end is gone: nothing is ever found.
+        // The sender is dropped, so nothing is ever received.
         broadcast::channel(1).1
     }
 
-    /// Whether the server's record of a ban of an account is what it should be; `None` when it
-    /// keeps none or does not tell. What is there instead goes into [`Enforcer::findings`].
+    /// Whether the server's record of a ban of an account is as it should be; `None` if the server keeps none or does
+    /// not say. A different record is reported through [`Enforcer::findings`].
     fn holds<'a>(&'a self, _: &'a Ban) -> BoxFuture<'a, Option<bool>> {
         Box::pin(std::future::ready(None))
     }
 
-    /// The accounts that the server itself counts as banned; empty when it does not tell.
+    /// The accounts that the server itself has banned; empty if it does not say.
     fn banned_there(&self) -> BoxFuture<'_, Vec<Account>> {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    /// The ban that the server's own record of an account holds; `None` when there is none, or the
-    /// server keeps no records or does not tell.
+    /// The ban in the server's own record of an account; `None` if there is none, or the server does not say.
     fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
         Box::pin(std::future::ready(None))
     }
 
-    /// What the server lets us do, as last seen. It changes when the link comes or goes and when
-    /// grants are seen: the moment to try unfinished work again.
+    /// The state of enforcement, as last seen. It changes with the link and with grants; then unfinished work is
+    /// tried again.
     fn standing(&self) -> watch::Receiver<Arc<Enforcement>>;
 }
 
@@ -103,77 +115,76 @@ pub trait Enforcer: Send + Sync + 'static {
 pub struct Enforcement {
     /// Whether the component stream is up.
     pub linked: bool,
-    /// Whether the server has been probed since the link came up: what is missing is known.
+    /// Whether the server was probed since the link came up, so that `gaps` is complete.
     pub probed: bool,
     /// 0: nothing is enforced, 1: accounts by the server's own means, 2: everything, by the hook module.
     pub level: u8,
-    /// Name and version as far as they are known: `ejabberd 26.07`.
+    /// Name and version, as far as known: `ejabberd 26.07`.
     pub server: String,
-    /// What is there, one short sentence each.
+    /// What works, one short sentence each.
     pub has: Vec<String>,
     /// What is missing.
     pub gaps: Vec<Gap>,
 }
 
-/// Something missing on the server.
+/// A capability that is missing on the server.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
-    /// What, in a short sentence.
+    /// What is missing, as a short sentence.
     pub what: String,
     /// What does not work because of it.
     pub effect: String,
-    /// The exact lines to paste, and where; several lines.
+    /// The exact configuration lines to add, and where; several lines.
     pub remedy: String,
 }
 
-/// Somebody else had their hands in the record of a ban.
+/// A ban record that somebody else changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Whose record.
+    /// The account of the record.
     pub account: Account,
-    /// The ban it is of, where one stands.
+    /// The ban it belongs to; `None` if there is no active ban.
     pub ban: Option<BanId>,
-    /// What was there instead.
+    /// The state of the record.
     pub found: RecordState,
 }
 
-/// What was found in the place of a record.
+/// What was found instead of the expected record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordState {
-    /// Nothing.
+    /// No record.
     Nothing,
-    /// One of ours for other terms, put back.
+    /// Our record of earlier terms, put back.
     Older,
-    /// Ours, but changed.
+    /// Our record with changes.
     Changed,
-    /// One that claims to be ours and is not, or whose key was removed too early.
+    /// A record that claims to be ours and is not, or whose key was removed too early.
     Forged,
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
-/// A ban as the server's own record tells it.
+/// A ban as recorded by the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Public reason.
     pub reason: String,
-    /// Its end; only records under our seal tell one.
+    /// Its end; `None`: unknown or forever. Only records under our seal have one.
     pub until: Option<Timestamp>,
-    /// The seal on it is ours.
+    /// Whether the record has our seal.
     pub is_ours: bool,
 }
 
-/// How a ban took hold.
+/// How a ban is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// The server refuses the account by itself.
+    /// The server refuses the logins.
     Enforced,
-    /// The server itself has no means for this kind of subject: only the hook module, which
-    /// asks, enforces it.
+    /// The server has no means for this kind of subject; only a hook module could enforce it.
     NeedsModule,
 }
 
-/// Why it could not be done now. It is kept, shown and tried again.
+/// Why it could not be done now, as a sentence for people. The task is kept, shown and retried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Undone(pub String);

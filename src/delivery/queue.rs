@@ -1,5 +1,5 @@
-//! The queue of unfinished work: at most one task a subject, kept in the outbox, found by when it
-//! is due. However much there is of it, each step looks at a few tasks only.
+//! The queue of unfinished work: at most one task per subject, kept in the outbox and ordered by due time. The cost
+//! of a step does not grow with the length of the queue.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,22 +13,22 @@ use crate::core::{Effect, Seq, Subject, Timestamp};
 use crate::engine::Effects;
 use crate::journal::LogFault;
 
-/// The wait after the first failure; it doubles with each further one.
+/// Delay after the first failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-/// The longest wait between two tries.
+/// Maximum delay between two attempts.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// People hear of work that was tried so often in vain, which takes half a minute and more.
+/// Number of failed attempts after which people are told; they take half a minute or more.
 const STUCK: u32 = 5;
-/// And again after so many tries more, which is about a day.
+/// Number of further attempts after which people are told again; they take about a day.
 const STILL_STUCK: u32 = 288;
 
 /// The queue of unfinished work.
 pub struct Queue {
     outbox: Arc<dyn Outbox>,
     table: Mutex<TaskTable>,
-    /// Held from taking what is unsaved until it is written: the fold, the worker and snapshots all save, and what was
-    /// taken first must be written first.
+    /// Held from collecting unsaved tasks until they are written. The fold, the worker and snapshots all save, and
+    /// tasks must be written in the order in which they were collected.
     saving: Mutex<()>,
     work: Notify,
     changed: watch::Sender<u64>,
@@ -38,10 +38,10 @@ pub struct Queue {
 struct TaskTable {
     cursor: Seq,
     tasks: HashMap<Subject, Task>,
-    /// The same tasks by when to try them, older ones first.
+    /// The same tasks by due time; those due at the same time by age.
     queue: BTreeSet<(Timestamp, Seq, Subject)>,
     unsaved: HashSet<Subject>,
-    /// Why nothing is tried at present.
+    /// Why nothing is tried at present; `None`: tasks are tried.
     waits: Option<&'static str>,
 }
 
@@ -60,7 +60,7 @@ impl TaskTable {
         Some(task)
     }
 
-    /// A task as it is shown.
+    /// The task as shown to people.
     fn told(&self, task: &Task) -> Task {
         let waits = || self.waits.map(str::to_owned);
         Task {
@@ -71,10 +71,10 @@ impl TaskTable {
 }
 
 impl Queue {
-    /// Reads what was left unfinished.
+    /// Reads the unfinished tasks.
     ///
     /// # Errors
-    /// [`LogFault`] when an entry is damaged or the disk fails.
+    /// [`LogFault`] if an entry is damaged or the disk fails.
     pub fn open(outbox: Arc<dyn Outbox>) -> Result<Arc<Self>, LogFault> {
         let (cursor, tasks) = outbox.load()?;
         let mut table = TaskTable {
@@ -95,7 +95,7 @@ impl Queue {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether something changed since the last time it was saved.
+    /// Whether tasks changed since they were last saved.
     pub(super) fn is_unsaved(&self) -> bool {
         !self.table().unsaved.is_empty()
     }
@@ -103,11 +103,11 @@ impl Queue {
     pub(super) fn save_here(&self) {
         let cursor = self.table().cursor;
         if let Err(why) = self.save(cursor) {
-            tracing::error!(%why, "cannot save unfinished work; it is kept in memory");
+            tracing::error!(%why, "cannot save unfinished work; it stays in memory");
         }
     }
 
-    /// Waits until there may be something new to do.
+    /// Waits until there may be a task to try.
     pub(super) async fn work(&self) {
         self.work.notified().await;
     }
@@ -122,7 +122,7 @@ impl Queue {
         table.tasks.values().map(|task| table.told(task)).collect()
     }
 
-    /// Waits until a subject's task is done (`None`) or has been tried in vain (why).
+    /// Waits until the subject's task is done (`None`), or an attempt has failed (`Some`, with the reason).
     pub(super) async fn tried(&self, subject: &Subject) -> Option<String> {
         let mut changed = self.changed.subscribe();
         loop {
@@ -140,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// Work for a subject that nobody decided on anew: the server forgot it.
+    /// Adds a task without a new decision, because the server lost the old one.
     pub(super) fn again(&self, subject: &Subject, since: Seq, now: Timestamp) {
         {
             let mut table = self.table();
@@ -158,7 +158,7 @@ impl Queue {
         self.wake();
     }
 
-    /// Tasks to try now, at most `most`, not those in flight; and when the next one is due.
+    /// At most `most` tasks to try now, without those in flight; and when the next one is due.
     pub(super) fn due(
         &self,
         now: Timestamp,
@@ -180,10 +180,10 @@ impl Queue {
         (due, idle.peek().map(|(next, ..)| *next))
     }
 
-    /// Notes how a try went; [`Queue::save_here`] writes it down. A task renewed in the meantime stays.
+    /// Records the result of an attempt; [`Queue::save_here`] writes it. A task that was renewed meanwhile stays.
     ///
-    /// Gives back what people should hear of it: that it does not get done, after so many tries and then
-    /// about once a day, and that it is done after all.
+    /// Returns what people should know: that the task is stuck (after [`STUCK`] attempts and then about once a day),
+    /// or that a stuck task is done.
     pub(super) fn finish(
         &self,
         tried: &Task,
@@ -214,7 +214,8 @@ impl Queue {
         incident
     }
 
-    /// Says why nothing is tried at present, or that it is: told of tasks nobody has tried yet.
+    /// Sets the reason why nothing is tried at present; it is shown for tasks without an attempt. `None`: tasks are
+    /// tried.
     pub(super) fn wait_for(&self, why: Option<&'static str>) {
         let before = std::mem::replace(&mut self.table().waits, why);
         if before != why {
@@ -222,7 +223,7 @@ impl Queue {
         }
     }
 
-    /// Makes everything due: the server is back, or lets us do more.
+    /// Makes all tasks due, because the server is back or lets us do more.
     pub(super) fn all_due(&self, now: Timestamp) {
         let mut table = self.table();
         table.queue.clear();
@@ -296,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it was told, and stays in its first removal until it is let go.
+    /// Records what it is asked to save, and blocks in its first removal until it is released.
     #[derive(Default)]
     struct SlowOutbox {
         written: Mutex<Vec<(Vec<Subject>, Vec<Subject>)>>,
@@ -321,7 +322,7 @@ mod tests {
         }
     }
 
-    /// Work that is asked for while its last removal is being written must not be removed by it.
+    /// A task added while its last removal is being written must not be removed by that write.
     #[test]
     fn what_was_taken_first_is_written_first() {
         let gates = Arc::new((Barrier::new(2), Barrier::new(2)));
@@ -341,7 +342,7 @@ mod tests {
             gates.0.wait();
             queue.take_in(Seq(2), now, vec![Effect::Settle(subject.clone())]);
             let asking = scope.spawn(|| queue.save(Seq(2)));
-            // Without order the second save is through by now.
+            // Without the order the second save would have finished by now.
             while outbox.written.lock().unwrap().len() < 2 && asking_waits(&queue) {
                 std::thread::yield_now();
             }
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(written.last().unwrap(), &(vec![subject], Vec::new()));
     }
 
-    /// Whether nobody holds the order of saving, so that a second save could still come through.
+    /// Whether nobody holds the lock, so that a second save could finish.
     fn asking_waits(queue: &Queue) -> bool {
         queue.saving.try_lock().is_ok()
     }

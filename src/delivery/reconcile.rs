@@ -1,9 +1,8 @@
-//! Looks, now and then, whether the server still says what the ledger says.
+//! Compares the server with the ledger at regular intervals.
 //!
-//! A user may overwrite the record of her ban while a session of hers is open, an operator may ban or
-//! un-ban on the server's own command line, a restored backup may be old. What is missing or changed is
-//! written again by the same unfinished work as everything else; a ban the server made itself is taken
-//! over as an order like any other, with the server for its author.
+//! A user may overwrite the record of her ban during an open session, an operator may ban or un-ban with the server's
+//! own commands, and a restored backup may be old. Missing or changed records are written again as unfinished work. A
+//! ban that the server made itself is adopted by an order with the server as its author.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +18,14 @@ use crate::core::{
     Ruling, Subject, Term,
 };
 
-/// How many bans are picked out of the ledger at once.
+/// Number of bans read from the ledger at once.
 const PICKED: usize = 256;
-/// How many records are asked for at the same time.
+/// Number of records read at the same time.
 const AT_ONCE: usize = 4;
-/// The shortest time between two records: a server has more to do.
+/// Minimum time between two records, because the server has other work.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Goes round every so often while the server answers, until told to stop.
+/// Runs a round every `every` while the server answers, until told to stop.
 pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: CancellationToken) {
     let mut standing = delivery.server.standing();
     loop {
@@ -42,7 +41,7 @@ pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: Cancella
             if gone_round > 0 {
                 tracing::info!(
                     put_right = gone_round,
-                    "the server said other things than the ledger"
+                    "differences between the server and the bans here were put right"
                 );
             }
             tokio::select! {
@@ -58,7 +57,7 @@ pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: Cancella
     }
 }
 
-/// One round; how much was put right.
+/// One round; returns how many records were repaired.
 async fn round(delivery: &Delivery) -> usize {
     let mut put_right = 0;
     for account in delivery.server.banned_there().await {
@@ -78,7 +77,7 @@ async fn round(delivery: &Delivery) -> usize {
             async move {
                 tokio::time::sleep_until(at).await;
                 let holds = delivery.server.holds(&ban).await;
-                // It may have been lifted or changed in between: then there is a task for that.
+                // The ban may have been lifted or changed meanwhile; then there is a task for that.
                 let is_wrong = holds == Some(false) && still_stands(delivery, &ban);
                 if is_wrong {
                     delivery
@@ -96,7 +95,7 @@ async fn round(delivery: &Delivery) -> usize {
     }
 }
 
-/// Bans of accounts behind a number that the server should know of, and the last number looked at.
+/// The bans of accounts above a number that the server should know of, and the last number that was read.
 fn pick(delivery: &Delivery, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
     let now = delivery.engine.now();
     let (bans, last) = delivery.engine.read(|ledger| {
@@ -121,8 +120,7 @@ fn still_stands(delivery: &Delivery, ban: &Ban) -> bool {
     version == Some(ban.version) && delivery.queue.task(&ban.subject).is_none()
 }
 
-/// Takes over a ban of the server's own, or clears away what is left of one of ours; whether there was
-/// anything to do.
+/// Adopts a ban by the server, or removes the rest of one of ours. Returns whether there was anything to do.
 async fn adopt(delivery: &Delivery, account: Account) -> bool {
     let subject = Subject::Account(account.clone());
     let is_known = || {
@@ -147,7 +145,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
     }
     let version = delivery.engine.read(|ledger| ledger.version(&subject));
     if is_ours && version.0 > 0 {
-        // Ours, of a ban that ended: its end was lost on the way.
+        // A record of a ban of ours that has ended; its removal was lost.
         delivery
             .queue
             .again(&subject, version, delivery.engine.now());
@@ -162,22 +160,22 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
                 .take(crate::core::policy::REASON_MAX)
                 .collect(),
             note: None,
-            // Only one of ours tells an end: the store it was in is lost.
+            // Only our records have an end, so this one is left from a lost store.
             term: Term::up_to(until),
             origin: Origin::Server,
         }),
     );
     match delivery.engine.submit_one(order).await {
         Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
-            tracing::info!(ban = %ban.id, %subject, "took over a ban the server made itself");
+            tracing::info!(ban = %ban.id, %subject, "adopted a ban that the server made itself");
             true
         }
         Ok(ruling) => {
-            tracing::debug!(%subject, ?ruling, "a ban the server made itself was not taken over");
+            tracing::debug!(%subject, ?ruling, "a ban that the server made itself was not adopted");
             false
         }
         Err(why) => {
-            tracing::warn!(%subject, %why, "cannot take over a ban the server made itself");
+            tracing::warn!(%subject, %why, "cannot adopt a ban that the server made itself");
             false
         }
     }

@@ -1,8 +1,8 @@
-//! Unfinished work on the server: carried out, tried again, never forgotten.
+//! Carries out unfinished work on the server, and retries it until it is done.
 //!
-//! A task does not say "write this record" but "bring the server in line for this subject": what
-//! that means is read from the ledger when it is carried out. So a newer decision replaces an
-//! older one, work never arrives out of order, and there is at most one task a subject.
+//! A task does not say "write this record" but "bring the server in line for this subject": what that means is read
+//! from the ledger when the task runs. So a newer decision replaces an older one, work never arrives out of order,
+//! and there is at most one task per subject.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -19,15 +19,15 @@ use super::ports::{Task, Undone};
 use super::queue::LONGEST_WAIT;
 use crate::core::Subject;
 
-/// How many subjects are worked on at the same time: Prosody is one thread, and a flood of
-/// privileged requests delays everybody's logins.
+/// Number of subjects worked on at the same time. Prosody has one thread, and a flood of privileged requests would
+/// delay everybody's logins.
 const AT_ONCE: usize = 8;
-/// How long what was carried out may stay unwritten, so that much of it is written at once. After a
-/// crash it is carried out again, which changes nothing.
+/// How long completed work may stay unwritten, so that it is written in batches. After a crash it is carried out
+/// again, which changes nothing.
 const WRITTEN_EVERY: Duration = Duration::from_millis(50);
-/// The longest one try may take before it counts as failed.
+/// Time limit of an attempt.
 const TRY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a stop waits for the tasks in flight. One that takes longer is given up: it is still in the outbox and is
+/// How long a stop waits for tasks in flight. A task that takes longer is abandoned: it is still in the outbox and is
 /// carried out after the next start.
 pub const STOP_WAIT: Duration = Duration::from_secs(3);
 
@@ -89,7 +89,7 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
     if drained.await.is_err() {
         tracing::info!(
             tasks = in_flight.len(),
-            "work on the server is not finished; it goes on after the next start"
+            "work on the server is not finished; it continues after the next start"
         );
         tries.abort_all();
     }
@@ -113,8 +113,8 @@ fn finish(
             }
         }
         Err(why) => {
-            // Cannot happen: a try catches its own panics and is aborted only after the last one was waited for.
-            tracing::error!(%why, "work on the server was lost");
+            // Cannot happen: an attempt catches its own panics, and is aborted only after the last one was awaited.
+            tracing::error!(%why, "a task for the server was lost");
         }
     }
 }

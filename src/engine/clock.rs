@@ -1,4 +1,4 @@
-//! The only file that asks what time it is, or for chance.
+//! The only file that reads the clock or the system's randomness.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::core::{CommandId, EventId, Timestamp};
 use crate::journal::LogFault;
 
-/// A source of the present. The real one asks the system; tests set theirs.
+/// A source of the current time: the system's clock, or one that a test sets.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
@@ -17,12 +17,12 @@ impl Clock {
         Clock(Arc::new(system_now))
     }
 
-    /// A clock that tells what `now` tells.
+    /// A clock that returns the result of `now`.
     pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Clock(Arc::new(now))
     }
 
-    /// The present.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }
@@ -34,8 +34,8 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Fresh event ids. A single order needs one; for more of them more are drawn at once, since asking the system costs more
-/// than most proposals.
+/// A source of new event ids. A single order draws one; for many, a batch is drawn at once, because asking the system
+/// costs more than most proposals.
 #[derive(Default)]
 pub(crate) struct Ids {
     drawn: Vec<u8>,
@@ -43,11 +43,11 @@ pub(crate) struct Ids {
     failed: Option<getrandom::Error>,
 }
 
-/// The most bytes that are drawn at once.
+/// Maximum number of bytes drawn at once.
 const DRAWN_AT_ONCE: usize = 4_096;
 
 impl Ids {
-    /// The next one. Look at [`Ids::fault`] before it is used.
+    /// The next id. Check [`Ids::fault`] before using it.
     pub(crate) fn fresh(&mut self) -> EventId {
         if self.used >= self.drawn.len() {
             let more = (self.drawn.len() * 4).clamp(16, DRAWN_AT_ONCE);
@@ -61,7 +61,7 @@ impl Ids {
         EventId(id)
     }
 
-    /// Why those given out last are no chance at all.
+    /// Set if the system gave no randomness; the ids handed out since then must not be used.
     pub(crate) fn fault(&self) -> Option<LogFault> {
         let why = self.failed.as_ref()?;
         Some(LogFault::Broken(format!("no randomness: {why}")))
@@ -79,17 +79,17 @@ fn system_now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A fresh event id.
+/// A new event id.
 ///
 /// # Errors
-/// When the system has no randomness to give, which ends the request, not the program.
+/// If the system gives no randomness; that fails the request, not the program.
 pub fn fresh_id() -> Result<EventId, getrandom::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     Ok(EventId(bytes))
 }
 
-/// A fresh mark for all that one command does.
+/// A new command id.
 ///
 /// # Errors
 /// As [`fresh_id`].

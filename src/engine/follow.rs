@@ -1,4 +1,4 @@
-//! The tail of the log: folds what it brings, answers who waits, and hands on what follows.
+//! Follows the tail of the log: folds its entries, answers waiting callers, and passes on the effects.
 
 use std::sync::PoisonError;
 
@@ -15,7 +15,7 @@ pub(super) async fn run(engine: &Engine, stop: CancellationToken) -> Result<(), 
     loop {
         let is_caught_up = *head.borrow() <= engine.read(Ledger::folded);
         tokio::select! {
-            // What is stored is folded first: somebody waits for it.
+            // Fold what is already stored before stopping, because callers wait for it.
             () = stop.cancelled(), if is_caught_up => return Ok(()),
             entries = tail.next() => match entries {
                 Some(entries) => fold(engine, entries?),
@@ -45,7 +45,7 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
     if let Some(last) = entries.last()
         && let Err(why) = engine.effects.save(last.seq)
     {
-        // Not lost: the effects behind the stored cursor are taken in again at start.
+        // Not lost: effects behind the stored cursor are added again at the next start.
         tracing::error!(%why, "cannot save unfinished work");
     }
     if let Some(seq) = changed {
@@ -63,7 +63,7 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
     engine.folded.notify_one();
 }
 
-/// What a person orders is told to that person; what a rule decides is told here.
+/// The result of an order is told to its author; the ban of a rule is logged here.
 fn told_by_rule(ruling: &Ruling) {
     if let Ruling::Ban(BanRuling::Banned(ban)) = ruling
         && let Some(rule) = ban.origin.rule()

@@ -1,9 +1,8 @@
-//! The application core: appends decisions to the log, folds them, and answers from what is folded.
+//! The application core: appends decisions to the log, folds them, and answers from the folded state.
 //!
-//! [`Engine::submit`] is the one road every decision takes (`submit.rs`). The log's tail is folded in one place
-//! ([`Engine::follow`]); ended bans are written down by [`Engine::watch_the_clock`]; [`Snapshotter`] keeps snapshots.
-//! What follows from a decision is told to whoever was given as [`Effects`] and [`Listener`]s: the engine knows neither
-//! servers nor people.
+//! [`Engine::submit`] is the only way a decision is made (`submit.rs`). [`Engine::follow`] alone folds the tail of
+//! the log, [`Engine::watch_the_clock`] records the ends of bans, and [`Snapshotter`] saves snapshots. [`Effects`]
+//! and [`Listener`]s receive what follows from decisions: the engine knows neither servers nor people.
 
 pub mod clock;
 mod follow;
@@ -28,62 +27,63 @@ use clock::Clock;
 pub use snapshots::Snapshotter;
 pub use submit::Ruled;
 
-/// How many entries are read at once when the log is replayed at start.
+/// Number of entries read at once when the log is replayed at start.
 const REPLAY_AT_ONCE: usize = 4_096;
-/// The longest the expiry clock sleeps, so that a wall clock that was set forward is noticed.
+/// Maximum sleep of the expiry clock, so that it notices a wall clock that was set forward.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// How many ends of bans are looked through at most, newest first.
+/// Maximum number of ended bans that are searched, newest first.
 pub const ENDS: usize = 2_000;
 
-/// Takes in what the fold asks of the server.
+/// Receives the effects of folded events.
 pub trait Effects: Send + Sync + 'static {
-    /// How far effects had been taken in and kept when the program last ended.
+    /// The position up to which effects were received and saved when the program last ended.
     fn cursor(&self) -> Seq;
 
-    /// Takes in what the entry at a place asks for, in the order of the log. Must not wait for anything.
+    /// Receives the effects of the entry at `seq`, in the order of the log. Must not block.
     fn take_in(&self, seq: Seq, at: Timestamp, effects: Vec<Effect>);
 
-    /// Keeps what was taken in up to a place.
+    /// Saves the effects received up to `upto`.
     ///
     /// # Errors
-    /// [`LogFault`] when it could not be kept. Then it is taken in again at the next start.
+    /// [`LogFault`] if they could not be saved. They are received again at the next start.
     fn save(&self, upto: Seq) -> Result<(), LogFault>;
 
-    /// What was taken in is in force: there may be something to do.
+    /// The received effects are in force now, so there may be work.
     fn wake(&self);
 }
 
-/// Hears what came of decisions. Must not wait for anything.
+/// Receives the results of decisions. Must not block.
 pub trait Listener: Send + Sync + 'static {
     /// A decision was folded.
     fn ruled(&self, _event: &Event, _ruling: &Ruling) {}
 
-    /// A decision from shortly before the program last ended was folded again at start: who had to hear of it may not have.
+    /// A decision from shortly before the program last ended was folded again at start. Whoever should have heard of
+    /// it may not have.
     fn replayed(&self, _event: &Event, _ruling: &Ruling, _now: Timestamp) {}
 
-    /// An order got its answer.
+    /// An order has its ruling.
     fn ordered(&self, _order: &Order, _ruling: &Ruling, _decided: Timestamp) {}
 }
 
-/// What an engine works with.
+/// The ports and settings of an engine.
 pub struct EngineParts {
     /// The log of decisions.
     pub journal: Arc<dyn Journal>,
-    /// Its copy on this machine.
+    /// The copy of the log on this machine.
     pub replica: Arc<dyn Replica>,
-    /// Snapshots of the folded log.
+    /// Snapshots of the ledger.
     pub snapshots: Arc<dyn Snapshots>,
-    /// Takes in what has to be done on the server.
+    /// Receives the work on the server.
     pub effects: Arc<dyn Effects>,
-    /// Hear what came of decisions.
+    /// Receive the results of decisions.
     pub listeners: Vec<Arc<dyn Listener>>,
-    /// The present.
+    /// The clock.
     pub clock: Clock,
-    /// What is allowed.
+    /// The policy in force.
     pub policy: Policy,
 }
 
-/// Decides, and knows what is decided.
+/// Makes decisions and holds the ledger.
 pub struct Engine {
     journal: Arc<dyn Journal>,
     replica: Arc<dyn Replica>,
@@ -94,24 +94,22 @@ pub struct Engine {
     policy: ArcSwap<Policy>,
     ledger: RwLock<Ledger>,
     rulings: Rulings,
-    /// The place of the snapshot it began with.
+    /// Position of the snapshot it started from; 0: none.
     restored: Seq,
     folded: Notify,
     changes: watch::Sender<Seq>,
 }
 
-/// How many bans are visited under one lock.
+/// Number of bans visited under one lock.
 const BANS_AT_ONCE: usize = 4_096;
 
 impl Engine {
-    /// Brings the ledger back, from a snapshot and the log behind it, and hands on the effects a
-    /// crash left behind.
+    /// Restores the ledger from a snapshot and the log behind it, and passes on the effects that a crash left behind.
     ///
-    /// Blocks on the disk; nothing is let in or refused before it returns.
+    /// Blocks on the disk. Until it returns, no login is answered.
     ///
     /// # Errors
-    /// [`LogFault`] when the log cannot be read: a program that does not know its bans must not
-    /// answer for them.
+    /// [`LogFault`] if the log cannot be read: without its bans the program must not answer logins.
     pub fn open(parts: EngineParts) -> Result<Arc<Engine>, LogFault> {
         let EngineParts {
             journal,
@@ -158,30 +156,32 @@ impl Engine {
         }))
     }
 
-    /// Decides on intents, in this order: a later one about the same subject knows what came of an earlier one. The
-    /// answers stand in the order of the intents. When it returns, each change is durable and in force, or was not made.
+    /// Decides on intents in this order: a later one about the same subject sees the result of an earlier one. The
+    /// answers are in the order of the intents. When it returns, each change is durable and in force, or was not
+    /// made.
     ///
-    /// An order of a person never overrules silently what another person decided about the subject in the meantime: it
-    /// is answered with [`Ruling::Overtaken`], alone or among many. "In the meantime" begins when the order is proposed,
+    /// An order never silently overrules another person's decision about the subject made in the meantime: it is
+    /// answered with [`Ruling::Overtaken`], alone or among many. "In the meantime" begins when the order is proposed,
     /// or at [`Order::seen`].
     ///
-    /// Of those appended together all or none happen. When the future is dropped half-way, what was appended stands and
-    /// the rest is not made.
+    /// Events appended together are stored all or none. If the future is dropped, what was appended stays and the
+    /// rest is not made.
     pub async fn submit(&self, intents: Vec<Intent>) -> Vec<Ruled> {
         submit::run(self, intents).await
     }
 
-    /// [`Engine::submit`] for one.
+    /// [`Engine::submit`] for one intent.
     ///
     /// # Errors
-    /// [`LogFault`] when it could not be made durable; then it did not happen.
+    /// [`LogFault`] if it could not be made durable; then it did not happen, unless the fault is
+    /// [`LogFault::Unknown`].
     pub async fn submit_one(&self, intent: impl Into<Intent>) -> Ruled {
         let answers = self.submit(vec![intent.into()]).await;
         answers.into_iter().next().unwrap_or(Ok(Ruling::Noted))
     }
 
-    /// Appends events, all of them or none, and waits until they have been folded: the rulings on
-    /// those that are `asked` about, in that order.
+    /// Appends events, all or none, waits until they are folded, and returns the rulings on those in `asked`, in that
+    /// order.
     pub(crate) async fn append(
         &self,
         events: &[Event],
@@ -190,17 +190,16 @@ impl Engine {
         journal::append(&*self.journal, &self.rulings, events, asked).await
     }
 
-    /// Folds what the log brings, from wherever it comes, until told to stop.
+    /// Folds the log's tail until told to stop.
     ///
     /// # Errors
-    /// [`LogFault`] when the log cannot be read any more. The ledger then stands still, and the
-    /// program must not go on as if nothing had happened.
+    /// [`LogFault`] if the log cannot be read any more. The ledger then no longer changes, so the program must stop.
     pub async fn follow(&self, stop: CancellationToken) -> Result<(), LogFault> {
         follow::run(self, stop).await
     }
 
-    /// Writes down the end of each ban when its time is over, until told to stop. To let somebody in nobody needs to
-    /// wait for that; the server's own record needs it.
+    /// Records the end of each ban when its time is over, until told to stop. Logins do not depend on it; the
+    /// server's own record does.
     pub async fn watch_the_clock(&self, stop: CancellationToken) {
         loop {
             let now = self.clock.now();
@@ -209,10 +208,10 @@ impl Engine {
                 Some(end) if end <= now => {
                     match self.submit_one(Intent::Tick).await {
                         Ok(Ruling::Ban(BanRuling::Lifted(_))) => continue,
-                        // Nothing ended although it was time: never in a circle without a pause.
+                        // Nothing ended although it was time: sleep, to avoid a busy loop.
                         Ok(_) => LONGEST_SLEEP,
                         Err(why) => {
-                            tracing::error!(%why, "cannot write down that bans have ended; trying again");
+                            tracing::error!(%why, "cannot record that bans have ended; trying again");
                             LONGEST_SLEEP
                         }
                     }
@@ -228,13 +227,13 @@ impl Engine {
         }
     }
 
-    /// Looks at the ledger. The look must be short: while it lasts nothing is folded.
+    /// Reads the ledger. `look` must be short, because nothing is folded meanwhile.
     pub fn read<R>(&self, look: impl FnOnce(&Ledger) -> R) -> R {
         look(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Visits the bans, newest first, until `visit` breaks. There may be a million, so they are read a piece at a time:
-    /// a login waits for one piece at most. Bans that begin meanwhile are not visited.
+    /// Visits the bans, newest first, until `visit` breaks. There may be a million, so they are read in pieces: a
+    /// login waits for one piece at most. Bans that begin meanwhile are not visited.
     pub fn each_ban(&self, mut visit: impl FnMut(&Ban) -> ControlFlow<()>) {
         let mut below = Some(BanId(u64::MAX));
         while let Some(from) = below.take() {
@@ -252,30 +251,30 @@ impl Engine {
         }
     }
 
-    /// What is allowed at present.
+    /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
     }
 
-    /// Puts another policy in force; bans that stand are left as they are.
+    /// Replaces the policy. Existing bans do not change.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
     }
 
-    /// The present.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Follows the place of the last event that changed which bans are in force.
+    /// The position of the last event that changed which bans are in force, as it changes.
     pub fn changes(&self) -> watch::Receiver<Seq> {
         self.changes.subscribe()
     }
 
-    /// Everything the log holds of a subject, oldest first, with its personal parts.
+    /// The whole history of a subject in the log, oldest first, with private notes and evidence.
     ///
     /// # Errors
-    /// [`LogFault`] when the log cannot be read.
+    /// [`LogFault`] if the log cannot be read.
     pub async fn history(&self, subject: &Subject) -> Result<Vec<Entry>, LogFault> {
         let trail = self.read(|ledger| ledger.trail(subject).to_vec());
         let replica = Arc::clone(&self.replica);
@@ -284,11 +283,10 @@ impl Engine {
             .map_err(|why| LogFault::Broken(why.to_string()))?
     }
 
-    /// Up to `most` entries of the log from `from` on, oldest first, those that changed nothing
-    /// among them.
+    /// Up to `most` entries of the log from `from` on, oldest first, including stale ones.
     ///
     /// # Errors
-    /// [`LogFault`] when the log cannot be read.
+    /// [`LogFault`] if the log cannot be read.
     pub async fn entries(&self, from: Seq, most: usize) -> Result<Vec<Entry>, LogFault> {
         let replica = Arc::clone(&self.replica);
         tokio::task::spawn_blocking(move || replica.read(from, most))

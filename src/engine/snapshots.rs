@@ -1,5 +1,5 @@
-//! Taking snapshots of the ledger, so that a start need not fold the whole log; [`journal::restore`](crate::journal::restore)
-//! reads them.
+//! Saves snapshots of the ledger, so that a start need not fold the whole log;
+//! [`journal::restore`](crate::journal::restore) reads them.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,34 +10,32 @@ use super::Engine;
 use crate::core::{Ledger, Seq};
 use crate::journal::LogFault;
 
-/// How often the log is looked at for being long enough behind the last snapshot.
+/// Interval between two checks whether a snapshot is due.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Entries behind the last snapshot that are worth a new one; folding so many takes a fifth of a
-/// second.
+/// A snapshot is due after this many entries; folding them takes a fifth of a second.
 const LONG: u64 = 50_000;
-/// The same at the end of the program.
+/// The same when the program stops.
 const LONG_AT_THE_END: u64 = 5_000;
-/// Subjects looked at under one lock, which logins may have to wait for.
+/// Number of subjects encoded under one lock, which logins may have to wait for.
 const AT_ONCE: usize = 512;
 
-/// Keeps snapshots of an engine's ledger.
+/// Saves snapshots of an engine's ledger.
 pub struct Snapshotter {
     engine: Arc<Engine>,
 }
 
 impl Snapshotter {
-    /// Of this engine.
+    /// A snapshotter of this engine.
     pub fn new(engine: Arc<Engine>) -> Self {
         Snapshotter { engine }
     }
 
-    /// The place in the log of the snapshot the engine began with; 0: it folded the whole log.
+    /// Position in the log of the snapshot that the engine started from; 0: it folded the whole log.
     pub fn began_with(&self) -> Seq {
         self.engine.restored
     }
 
-    /// Takes a snapshot of the ledger whenever the log has become long behind the last one, until
-    /// told to stop, and then once more if it is worth it.
+    /// Saves a snapshot whenever one is due, until told to stop, and once more then if it is worth it.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut last = self.began_with();
         loop {
@@ -50,7 +48,7 @@ impl Snapshotter {
                 .read(|ledger| (ledger.folded(), ledger.subjects()));
             let enough = match stopping {
                 true => LONG_AT_THE_END,
-                // What is written grows with the ledger, so it is written less often.
+                // The size of a snapshot grows with the ledger, so a larger one is saved less often.
                 false => LONG.max(subjects as u64 / 16),
             };
             if folded.0.saturating_sub(last.0) >= enough {
@@ -58,10 +56,10 @@ impl Snapshotter {
                 match tokio::task::spawn_blocking(move || snapshotter.take()).await {
                     Ok(Ok(upto)) => last = upto,
                     Ok(Err(why)) => {
-                        tracing::warn!(%why, "cannot keep a snapshot of decisions; a start will take longer");
+                        tracing::warn!(%why, "cannot save a snapshot of decisions; the next start will take longer");
                     }
                     Err(why) => {
-                        tracing::error!(%why, "taking a snapshot of decisions failed inside")
+                        tracing::error!(%why, "saving a snapshot of decisions panicked")
                     }
                 }
             }
@@ -71,11 +69,11 @@ impl Snapshotter {
         }
     }
 
-    /// Takes a snapshot of the ledger and keeps it; gives back the place in the log it belongs to.
-    /// Blocks on the disk; nobody waits for it longer than for a piece.
+    /// Saves a snapshot of the ledger; returns its position in the log. Blocks on the disk; logins wait for one piece
+    /// of it at most.
     ///
     /// # Errors
-    /// [`LogFault`] when it could not be kept; the one before is still there then.
+    /// [`LogFault`] if it could not be saved; the earlier one is then still there.
     pub fn take(&self) -> Result<Seq, LogFault> {
         let mut taking = Some(self.change(|ledger| ledger.begin_snapshot(AT_ONCE)));
         let mut upto = Seq(0);
@@ -87,7 +85,7 @@ impl Snapshotter {
             }
             let ending = self.change(|ledger| ledger.end_snapshot(under_way));
             upto = ending.folded;
-            // Behind the snapshot no effect is found again: those before it must be kept first.
+            // A start from the snapshot does not see the effects of entries before it, so they must be saved first.
             let saved = self.engine.effects.save(upto);
             let there = saved.and_then(|()| self.engine.replica.read(upto, 1));
             Some(there.and_then(|there| match there.first() {

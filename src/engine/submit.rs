@@ -1,7 +1,7 @@
-//! The one road every decision takes: propose, append, fold, answer.
+//! The only way a decision is made: propose, append, fold, answer.
 //!
-//! Intents are proposed in batches under the ledger's lock, appended together outside of it, and each is answered by
-//! the fold's ruling on its own event. One intent is a batch of one: there is no other implementation.
+//! Intents are proposed in batches under the ledger's lock and appended together outside of it. Each is answered by
+//! the fold's ruling on its own event. One intent is a batch of one; there is no other implementation.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -13,17 +13,18 @@ use crate::core::{
 };
 use crate::journal::LogFault;
 
-/// How often an intent is proposed again when somebody else changed the subject first.
+/// How often an intent is proposed again after another decision changed its subject first.
 const STALE_RETRIES: u32 = 5;
-/// After so many events an append takes no more intents.
+/// An append takes no further intents once it has this many events.
 const APPENDED_AT_ONCE: usize = 4_096;
-/// How many intents are looked at under one lock, which logins may have to wait for.
+/// Number of intents proposed under one lock, which logins may have to wait for.
 const PROPOSED_AT_ONCE: usize = 256;
 
-/// What came of one intent. A [`LogFault`]: it could not be made durable and did not happen.
+/// The ruling on an intent. [`LogFault`]: it could not be made durable and did not happen, unless the fault is
+/// [`LogFault::Unknown`].
 pub type Ruled = Result<Ruling, LogFault>;
 
-/// Works off a list of intents; the answers stand in its order.
+/// Processes a list of intents; the answers are in its order.
 pub(super) async fn run(engine: &Engine, intents: Vec<Intent>) -> Vec<Ruled> {
     let mut work = IntentQueue::new(intents);
     while !work.left.is_empty() {
@@ -38,28 +39,28 @@ pub(super) async fn run(engine: &Engine, intents: Vec<Intent>) -> Vec<Ruled> {
             }
         }
     }
-    // Whatever left the queue has its answer.
+    // Every intent that left the queue has its answer.
     let answers = work.answers.into_iter();
     answers
         .map(|answer| answer.unwrap_or(Ok(Ruling::Noted)))
         .collect()
 }
 
-/// A list of intents being worked off.
+/// A list of intents in progress.
 struct IntentQueue {
     intents: Vec<Intent>,
     answers: Vec<Option<Ruled>>,
     left: VecDeque<QueuedIntent>,
 }
 
-/// An intent that has no answer yet.
+/// An intent without an answer.
 #[derive(Clone, Copy)]
 struct QueuedIntent {
-    /// Its place in the list.
+    /// Its index in the list.
     at: usize,
-    /// How often it may still be tried.
+    /// Number of attempts left.
     times: u32,
-    /// What another person did behind this place in the log must not be overruled.
+    /// Decisions of other people after this position in the log must not be overruled.
     seen: Option<Seq>,
 }
 
@@ -69,15 +70,15 @@ struct Batch {
     events: Vec<Event>,
     subjects: HashSet<Subject>,
     tries: Vec<ProposedIntent>,
-    /// It holds one that changes more than its own subject: nothing may follow.
+    /// Whether it contains an intent that changes more than its own subject; then no other may follow.
     is_wide: bool,
 }
 
-/// An intent of a batch.
+/// An intent in a batch.
 struct ProposedIntent {
     left: QueuedIntent,
     when: Timestamp,
-    /// The event whose ruling is its answer, and the version that one was decided on.
+    /// The event whose ruling is its answer, and the version that the event was decided on.
     last: EventId,
     based_on: Seq,
 }
@@ -101,7 +102,7 @@ impl IntentQueue {
         }
     }
 
-    /// Proposes what is next in the queue until the batch is full, or comes to a subject it has.
+    /// Proposes intents from the queue until the batch is full, or until a subject comes up again.
     fn propose_batch(&mut self, engine: &Engine) -> Batch {
         let policy = engine.policy();
         let mut batch = Batch::default();
@@ -136,7 +137,7 @@ impl IntentQueue {
         batch
     }
 
-    /// Gives each intent of a batch its ruling; the stale ones are proposed again, before the rest.
+    /// Answers the intents of a batch with their rulings; stale ones are proposed again before the rest.
     fn answer(&mut self, engine: &Engine, tries: Vec<ProposedIntent>, rulings: Vec<Ruling>) {
         let mut again = Vec::new();
         for (one, ruling) in tries.into_iter().zip(rulings) {
@@ -162,7 +163,7 @@ impl IntentQueue {
 }
 
 impl QueuedIntent {
-    /// What another person did to the subject of an order that its giver could not know of.
+    /// The change by another person that the author of an order could not know of; `None` if there is none.
     fn rival(&self, intent: &Intent, ledger: &Ledger) -> Option<UndoEntry> {
         let Intent::Order(order) = intent else {
             return None;
@@ -173,7 +174,7 @@ impl QueuedIntent {
     }
 }
 
-/// The only subject that an intent may change; `None`: others too, which shows only when it is folded.
+/// The only subject that an intent may change; `None`: it may change others, too, which shows only in the fold.
 fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> {
     let (subject, is_alone) = match intent {
         Intent::Order(order) => {
@@ -201,7 +202,7 @@ fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> 
 }
 
 impl Batch {
-    /// Whether what an intent leads to does not depend on what the batch will change.
+    /// Whether the result of an intent is independent of what the batch will change.
     fn takes(&self, intent: &Intent, ledger: &Ledger) -> bool {
         match changes_only(intent, ledger) {
             None => self.tries.is_empty(),
@@ -213,7 +214,7 @@ impl Batch {
         }
     }
 
-    /// Takes in the events of an intent; the answer, if there are none.
+    /// Adds the events of an intent; returns the answer if there are none.
     fn add(&mut self, events: Vec<Event>, left: QueuedIntent, when: Timestamp) -> Option<Ruled> {
         let Some(last) = events.last() else {
             return Some(Ok(Ruling::Noted));

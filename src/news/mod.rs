@@ -1,7 +1,7 @@
-//! What people should hear of without asking: every fact of that kind, as a value, where it becomes known.
+//! Notifications: facts that people should be told of, as values, where they become known.
 //!
-//! Nothing here decides who hears it, when, or in which words; that is [`front::notices`](crate::front::notices). The
-//! queue to there has a bound and never makes anybody wait: what does not fit is counted by its topic.
+//! Who receives them, when and in which words is decided by [`front::notices`](crate::front::notices). The queue to
+//! there is bounded and never blocks: what does not fit is counted by topic.
 
 use std::array;
 use std::collections::HashMap;
@@ -22,75 +22,75 @@ use crate::delivery::Incident;
 use crate::delivery::ports::{Enforcement, Enforcer, Finding, Gap, RecordState, Task};
 use crate::engine::{Engine, Listener};
 
-/// How much may wait to be told.
+/// Maximum number of waiting notifications.
 const WAITING: usize = 1_024;
-/// How much of what happened before anybody listened is kept, and from how long ago.
+/// Maximum number and age of notifications kept before a listener is there.
 const KEPT: usize = 256;
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
-/// An outage shorter than this is not worth a word.
+/// Shorter outages are not reported.
 const OUTAGE: Duration = Duration::from_secs(10);
-/// Rights that come back within this time were never away: a new connection brings them.
+/// Rights that come back within this time are not reported as lost: a new connection restores them.
 const GRACE: Duration = Duration::from_secs(40);
-/// The same finding is told once in this time; and how many are remembered.
+/// The same finding is reported at most once in this time; and the number of findings remembered.
 const FINDING_PAUSE: Duration = Duration::from_secs(3_600);
 const FINDINGS: usize = 1_000;
 
-/// One piece of news.
+/// A fact to notify people of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// When it became known.
     pub at: Timestamp,
-    /// What.
+    /// The fact.
     pub news: News,
 }
 
-/// The kinds of news.
+/// The kinds of facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A decision changed something.
     Ruled {
         /// The decision.
         event: Box<Event>,
-        /// What came of it.
+        /// The ruling on it.
         ruling: Box<Ruling>,
     },
-    /// A rule reached its limit and did nothing.
+    /// A rule reached its limit and did not ban.
     Spared(Notice),
-    /// The server does not carry something out.
+    /// A task on the server failed several times.
     Stuck(Task),
-    /// It did after all.
+    /// A stuck task is done.
     Unstuck(Task),
-    /// Somebody else had their hands in a record.
+    /// Somebody else changed a ban record.
     Found(Finding),
-    /// The server lets us do less than before, or more again.
+    /// The level of enforcement fell or rose.
     Rights {
         /// The level before.
         before: u8,
         /// The level now.
         now: u8,
-        /// What is missing that was there.
+        /// What is missing now and was not before.
         lost: Vec<Gap>,
-        /// What was missing and is there again.
+        /// What was missing before and is not now.
         back: Vec<String>,
     },
-    /// The link is back.
+    /// The link is back after an outage.
     Outage {
-        /// Since when it was down.
+        /// When the outage began.
         since: Timestamp,
     },
-    /// Bans by rules hold in memory only, because the log does not take them; `None`: it takes them again.
+    /// Bans by rules are in force in memory only, because the log cannot store them; `None`: it can again.
     Unwritten(Option<Unwritten>),
-    /// A room.
+    /// A configured room could not be joined, or was joined.
     Room {
-        /// Its address.
+        /// Address of the room.
         room: String,
-        /// Why it cannot be joined; `None`: it can, again.
+        /// Why it cannot be joined; `None`: it was joined after a failure.
         why: Option<String>,
     },
 }
 
 impl News {
-    /// Whom it is about; `None`: the server as a whole.
+    /// The subject; `None`: the server as a whole.
     pub fn subject(&self) -> Option<Subject> {
         Some(match self {
             News::Ruled { event, .. } => event.subject.clone(),
@@ -103,7 +103,7 @@ impl News {
         })
     }
 
-    /// What it is about; `None`: nothing anybody needs to hear.
+    /// The topic; `None`: nobody needs to be told.
     pub fn topic(&self) -> Option<Topic> {
         Some(match self {
             News::Ruled { event, ruling } => return topic(event, ruling),
@@ -141,18 +141,18 @@ fn topic(event: &Event, ruling: &Ruling) -> Option<Topic> {
     })
 }
 
-/// How much was not told, by topic.
+/// Number of dropped notifications by topic.
 type Missed = [AtomicU64; Topic::ALL.len()];
 
-/// Our end. Costs next to nothing while nobody listens.
+/// The sending end. Costs next to nothing while nobody listens.
 #[derive(Default)]
 pub struct Feed {
     tell: OnceLock<(mpsc::Sender<Notification>, Arc<Missed>)>,
-    /// What happened before.
+    /// Notifications from before a listener was there.
     kept: Mutex<Vec<Notification>>,
 }
 
-/// The listener's end.
+/// The receiving end.
 #[derive(Debug)]
 pub struct NotificationFeed {
     queue: mpsc::Receiver<Notification>,
@@ -160,17 +160,17 @@ pub struct NotificationFeed {
 }
 
 impl NotificationFeed {
-    /// Waits for news and appends all that wait to `batch`, at most `most`. 0: no more will come.
+    /// Waits for notifications and appends up to `most` of them to `batch`. Returns how many; 0: no more will come.
     pub async fn next(&mut self, batch: &mut Vec<Notification>, most: usize) -> usize {
         self.queue.recv_many(batch, most).await
     }
 
-    /// What is there already, without waiting.
+    /// The next notification that is already there; `None` if there is none.
     pub fn now(&mut self) -> Option<Notification> {
         self.queue.try_recv().ok()
     }
 
-    /// How much of each topic did not fit into the queue since this was last asked.
+    /// Number of dropped notifications of each topic since the last call.
     pub fn missed(&self) -> impl Iterator<Item = (Topic, u64)> + use<> {
         let missed = array::from_fn::<_, { Topic::ALL.len() }, _>(|place| {
             let number = self.missed[place].swap(0, Ordering::Relaxed);
@@ -181,7 +181,7 @@ impl NotificationFeed {
 }
 
 impl Feed {
-    /// The other end; only the first who asks gets it.
+    /// Opens the receiving end; `None` from the second call on.
     pub fn listen(&self) -> Option<NotificationFeed> {
         let (tell, queue) = mpsc::channel(WAITING);
         let missed: Arc<Missed> = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
@@ -192,7 +192,7 @@ impl Feed {
         Some(NotificationFeed { queue, missed })
     }
 
-    /// Tells what became known, such as a room that cannot be joined.
+    /// Sends a fact, such as a room that cannot be joined.
     pub fn announce(&self, news: News, at: Timestamp) {
         self.tell(Notification { at, news });
     }
@@ -232,7 +232,7 @@ impl Listener for Feed {
         }
     }
 
-    /// Kept until somebody listens.
+    /// Kept until a listener is there.
     fn replayed(&self, event: &Event, ruling: &Ruling, now: Timestamp) {
         if now.since(event.at) > KEPT_FOR || topic(event, ruling).is_none() {
             return;
@@ -263,19 +263,19 @@ fn ruled(event: &Event, ruling: &Ruling) -> Notification {
     }
 }
 
-/// What is known of the server from one look to the next.
+/// The state of the server from one change to the next.
 #[derive(Debug, Default)]
 struct Watched {
     linked: bool,
     down_since: Option<Timestamp>,
-    /// The server as it was last told, or first seen.
+    /// The state that was last reported, or first seen.
     told: Option<Arc<Enforcement>>,
     first_seen: Option<Timestamp>,
     worse_since: Option<Timestamp>,
 }
 
 impl Watched {
-    /// Takes a look; gives back what is worth telling.
+    /// Handles a change; returns the facts to report.
     fn look(&mut self, standing: &Arc<Enforcement>, now: Timestamp) -> Vec<News> {
         let mut news = Vec::new();
         match (self.linked, standing.linked) {
@@ -298,7 +298,7 @@ impl Watched {
         };
         let (lost, back) = (gaps_beyond(standing, before), gaps_beyond(before, standing));
         let is_worse = standing.level < before.level || !lost.is_empty();
-        // The hook module reports some time after we came: nobody had been told that it was missing.
+        // A hook module says hello some time after our start, and nobody was told that it was missing.
         let is_new = self
             .first_seen
             .is_some_and(|first| now.since(first) < GRACE);
@@ -327,13 +327,13 @@ impl Watched {
     }
 }
 
-/// What is missing in `one` and not in `other`.
+/// The gaps in `one` that are not in `other`.
 fn gaps_beyond(one: &Enforcement, other: &Enforcement) -> Vec<Gap> {
     let is_new = |gap: &&Gap| !other.gaps.iter().any(|old| old.what == gap.what);
     one.gaps.iter().filter(is_new).cloned().collect()
 }
 
-/// Tells when the log takes no decisions and when it takes them again, until told to stop.
+/// Reports when the log stops storing decisions and when it works again, until told to stop.
 pub async fn watch_the_log(
     mut unwritten: watch::Receiver<Option<Unwritten>>,
     engine: Arc<Engine>,
@@ -354,7 +354,7 @@ pub async fn watch_the_log(
     }
 }
 
-/// Tells what becomes of the link, of our rights and of the records on the server, until told to stop.
+/// Reports changes of the link, of our rights and of the records on the server, until told to stop.
 pub async fn watch_the_server(
     server: Arc<dyn Enforcer>,
     engine: Arc<Engine>,
