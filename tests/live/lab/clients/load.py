@@ -35,6 +35,13 @@ async def plain(reader, writer, user, password):
     return await until(reader, REPLY)
 
 
+def stream_head(host):
+    return (
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+        f"to='{host}' version='1.0'>"
+    )
+
+
 async def login(server, how, user, password, source):
     """Logs in; returns (the server's answer, milliseconds)."""
     began = time.perf_counter()
@@ -42,11 +49,7 @@ async def login(server, how, user, password, source):
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.c2s, local_addr=(source, 0))
-            writer.write(
-                "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
-                "xmlns:stream='http://etherx.jabber.org/streams' "
-                f"to='{server.host}' version='1.0'>".encode()
-            )
+            writer.write(stream_head(server.host).encode())
             said = await until(reader, "</stream:features>|</stream:stream>")
             if "<stream:error" not in said:
                 said = await how(reader, writer, user, password)
