@@ -15,7 +15,7 @@ use super::sent::SentMessages;
 use crate::command::{Caller, Context, FrontState, Roles};
 use crate::xmpp::stanza::Header;
 
-/// Localpart of the contact that people chat with.
+/// The name of the contact people chat with.
 pub const BOT: &str = "bot";
 
 /// The bot of one component.
@@ -24,11 +24,11 @@ pub struct Bot {
     pub(super) jid: BareJid,
     pub(super) context: Context,
     pub(super) rooms: Arc<Rooms>,
-    /// The state that `status` shows.
+    /// What `status` tells of us.
     pub(super) live: Arc<Live>,
-    /// The open forms.
+    /// Forms that are open.
     pub(super) forms: Forms,
-    /// Messages we sent, so that replies to them need not name their subject.
+    /// The messages it sent, so that replies to them need to name nobody.
     pub(super) sent: SentMessages,
 }
 
@@ -52,22 +52,22 @@ impl Bot {
         })
     }
 
-    /// Replaces the roles, also for open forms.
+    /// Puts other roles in force, also for forms that are open.
     pub fn set_roles(&self, roles: Roles) {
         self.context.roles.store(Arc::new(roles));
     }
 
-    /// The context for commands, including this bot.
+    /// What commands work with, this bot included.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The rooms of this bot.
+    /// The rooms we are in.
     pub fn rooms(&self) -> &Arc<Rooms> {
         &self.rooms
     }
 
-    /// Presences to send when the link comes up, to everybody with a role.
+    /// What to send when the link comes up: everybody with a role may see that we are there.
     pub fn greeting(&self) -> Vec<Stanza> {
         let roles = self.context.roles.load();
         let greet =
@@ -75,7 +75,7 @@ impl Bot {
         roles.everybody().map(greet).collect()
     }
 
-    /// Presences to send before the link closes for good.
+    /// What to send before the link goes down for good.
     pub fn farewell(&self) -> Vec<Stanza> {
         let roles = self.context.roles.load();
         let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.jid, jid.into()).into();
@@ -84,7 +84,7 @@ impl Bot {
         stanzas
     }
 
-    /// The address of ours that a stanza is for; `None` if it is neither of the two.
+    /// Which of our two addresses a stanza is for; `None`: neither.
     pub(super) fn face(&self, to: &Jid) -> Option<Addressed> {
         let bare = to.to_bare();
         if bare == self.domain {
@@ -96,7 +96,7 @@ impl Bot {
         }
     }
 
-    /// The sender of a stanza from outside of rooms.
+    /// Who sent a stanza, outside of rooms.
     pub(super) fn caller(&self, header: &Header) -> Caller {
         Caller {
             jid: header.from.clone(),

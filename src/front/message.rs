@@ -1,4 +1,4 @@
-//! A message as a line of a person, from a chat or a room, and the way its answer goes.
+//! A message as a line of a person, whichever door it comes through, and the way back for what answers it.
 
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -12,28 +12,28 @@ use crate::command::{Caller, phrases};
 use crate::xmpp::payload::hints;
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
-/// Answers with more lines than this go to the asker in private instead of to the room.
+/// So many lines of an answer are said in a room; longer ones go to the asker alone.
 pub(super) const MOST_LINES: usize = 12;
 
-/// How a line arrived, and how its answer is sent.
+/// The way a line came, and its answer goes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum MessageKind {
-    /// In a chat, in a message of this type.
+    /// One to one, in a message of this type.
     Chat(MessageType),
-    /// In a private message within a room (XEP-0045, 7.5).
+    /// In a room, for the two of us only (XEP-0045, 7.5).
     Private,
-    /// To the whole room, by the occupant of this nick.
+    /// In a room for all to read, said by this nick.
     Open(String),
 }
 
-/// An answer to a line, and what goes with it.
+/// What is said to somebody, and what goes along with it.
 #[derive(Debug, Clone)]
 pub(super) struct Response {
-    /// The text, complete in itself.
+    /// Complete in itself.
     pub(super) text: String,
-    /// The subject of a reply to it.
+    /// What a reply to it is about.
     pub(super) about: About,
-    /// Lines to offer as quick responses.
+    /// Lines to answer with at a touch.
     pub(super) quick: Vec<String>,
 }
 
@@ -51,25 +51,26 @@ impl From<String> for Response {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChatLine {
     pub(super) way: MessageKind,
-    /// The sender: a client, or an occupant of a room.
+    /// Who said it: a client, or an occupant of a room.
     pub(super) from: Jid,
     /// The address of ours that answers.
     pub(super) to: Jid,
     pub(super) id: Option<String>,
     thread: Option<Thread>,
     pub(super) text: String,
-    /// Id of the message it corrects (XEP-0308).
+    /// The message it corrects (XEP-0308).
     pub(super) corrects: Option<String>,
-    /// Id of the message it replies to (XEP-0461).
+    /// The message it replies to (XEP-0461).
     pub(super) replies_to: Option<String>,
-    /// Text it quotes before its own.
+    /// What it quotes in front of its text.
     pub(super) quoted: Option<String>,
     pub(super) encrypted: bool,
     wants_receipt: bool,
 }
 
 impl ChatLine {
-    /// Reads a message that arrived this way and is answered from `to`; `None` if it has no text, or is a copy.
+    /// What a message says that came this way and is answered from `to`; `None` when it says nothing, or is a copy of
+    /// what was said.
     pub(super) fn read(received: &Received, way: MessageKind, to: Jid) -> Option<ChatLine> {
         let message = &received.element;
         let has = |name: &str, ns: &str| message.has_child(name, ns);
@@ -115,7 +116,7 @@ impl ChatLine {
         })
     }
 
-    /// The messages of an answer: one, and in a room another one for the asker alone if it is too long.
+    /// The answer to it: one message, and one more for the asker alone when it is too long for a room.
     pub(super) fn answer(&self, speech: &Response) -> Vec<Message> {
         let text = &speech.text;
         let MessageKind::Open(nick) = &self.way else {
@@ -131,7 +132,7 @@ impl ChatLine {
         vec![here(&short), rest]
     }
 
-    /// Until here commands in texts are marked ([`phrases::typed`]); only here it is known how they must be written.
+    /// Texts are marked ([`phrases::typed`]) up to here, where it is known which way they go.
     fn one(&self, way: &MessageKind, text: &str, quick: &[String]) -> Message {
         let written = match way {
             MessageKind::Open(_) => phrases::in_a_room,
@@ -148,7 +149,7 @@ impl ChatLine {
         message
     }
 
-    /// The other party: a person, or all in a room.
+    /// Whom we talk with: a person, or all in a room.
     pub(super) fn with(&self, caller: &Caller) -> BareJid {
         match self.way {
             MessageKind::Open(_) => self.from.to_bare(),
@@ -156,7 +157,7 @@ impl ChatLine {
         }
     }
 
-    /// The receipt that was requested (XEP-0184, 5.3: not in rooms).
+    /// The receipt it asks for (XEP-0184, 5.3: not in rooms).
     pub(super) fn receipt(&self) -> Option<Message> {
         let id = self.id.clone().filter(|_| self.wants_receipt)?;
         if !matches!(self.way, MessageKind::Chat(_)) {
@@ -182,7 +183,7 @@ impl ChatLine {
     }
 }
 
-/// Splits the body into quote and text (XEP-0428, 0461), so that a reply does not run the line it quotes.
+/// What the body quotes in front (XEP-0428, 0461), and the rest of it: a reply does not run what it answers.
 fn body(message: &Element) -> (Option<String>, String) {
     let bodies = || {
         message
@@ -198,7 +199,7 @@ fn body(message: &Element) -> (Option<String>, String) {
         Some((start, end)) => (&text[start..end], [&text[..start], &text[end..]].concat()),
         None => ("", text.clone()),
     };
-    // For clients that mark nothing, or the wrong part.
+    // Clients that mark nothing, or the wrong part.
     let (marks, rest): (Vec<&str>, Vec<&str>) = {
         let number = said
             .trim_start()
@@ -221,7 +222,8 @@ fn body(message: &Element) -> (Option<String>, String) {
     ((!quoted.is_empty()).then_some(quoted), text)
 }
 
-/// The byte range of the fallback text for clients without replies. XEP-0428 (3) counts characters as code points.
+/// The part of the body that is there for clients without replies, in bytes. Characters are counted as code points
+/// (XEP-0428, 3).
 fn fallback(message: &Element, text: &str) -> Option<(usize, usize)> {
     let is_fallback = |one: &&Element| {
         one.name() == "fallback"
@@ -308,7 +310,7 @@ mod tests {
                 "ünban"
             );
         }
-        // With a wrong mark the quote is still not run.
+        // Marked wrongly: what is quoted is still not run.
         let wrong = marked(hints::NS_FALLBACK, "&gt; ban a@b\nunban", 0, 0);
         assert_eq!(wrong.text, "unban");
     }

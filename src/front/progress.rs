@@ -1,23 +1,23 @@
-//! Progress of long work, for clients that wait for it.
+//! How far long work is, for whoever waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::command::OnProgress;
 
-/// Cheap to clone; all clones show the same work.
+/// Cheap to clone; all clones are of the same work.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<ProgressCount>);
 
 #[derive(Debug, Default)]
 struct ProgressCount {
     done: AtomicUsize,
-    /// Total number; 0: unknown.
+    /// 0: not known.
     of: AtomicUsize,
 }
 
 impl Progress {
-    /// The callback through which the work reports its progress.
+    /// Takes how far it is, from whoever does the work.
     pub(super) fn reporter(&self) -> OnProgress {
         let counted = Arc::clone(&self.0);
         Arc::new(move |done, of| {
@@ -26,7 +26,7 @@ impl Progress {
         })
     }
 
-    /// Number done and total number; `None` if unknown.
+    /// How many are done, of how many; `None` when that cannot be told.
     pub(super) fn get(&self) -> Option<(usize, usize)> {
         let of = self.0.of.load(Ordering::Relaxed);
         (of > 0).then(|| (self.0.done.load(Ordering::Relaxed), of))

@@ -1,4 +1,4 @@
-//! The messages we sent and their subjects, so that a reply need not name one.
+//! What we said to whom, and what it was about: so that a reply needs to name nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,30 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use xmpp_parsers::jid::BareJid;
 use xmpp_parsers::message::Message;
 
-/// Maximum number of messages per receiver.
+/// Messages that are remembered for each person or room.
 const EACH: usize = 50;
-/// Maximum number of receivers. All of them have a role, or are configured rooms.
+/// People and rooms. All of them have a role, or are in the configuration.
 const HEARERS: usize = 1_024;
 
-/// The subject of one of our messages.
+/// What a message of ours was about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum About {
     /// One subject, as commands take it: `#17`, `alice@example.org`.
     One(String),
-    /// None, or several: a reply must name its subject.
+    /// Several, or nobody: a reply to it must name whom it means.
     Nobody,
 }
 
-/// What is known about the message that a line replies to.
+/// What is known of the message that a line replies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ReplyContext {
-    /// It is ours, about this.
+    /// It is one of ours.
     To(About),
-    /// It is not ours, or too old.
+    /// It is not, or from too long ago.
     Unknown,
 }
 
-/// The messages by receiver.
+/// The memory.
 #[derive(Debug, Default)]
 pub(super) struct SentMessages(Mutex<HashMap<BareJid, VecDeque<SentMessage>>>);
 
@@ -58,7 +58,7 @@ impl SentMessages {
         });
     }
 
-    /// [`SentMessages::note`] for a message that is ready to send.
+    /// The same of a message that is ready to go.
     pub(super) fn note_message(&self, to: &BareJid, message: &Message, about: &About) {
         let text = message.bodies.values().next();
         if let (Some(id), Some(text)) = (&message.id, text) {
@@ -66,8 +66,8 @@ impl SentMessages {
         }
     }
 
-    /// The message that a line replies to; `None` if the line is not a reply. A quote without an id counts only if it
-    /// is unambiguous.
+    /// What the message was about that a line replies to; `None`: it replies to none. A quote alone counts only where it
+    /// is clear what is quoted.
     pub(super) fn replied(
         &self,
         with: &BareJid,
@@ -82,20 +82,20 @@ impl SentMessages {
         }
     }
 
-    /// Whether we sent a message of this id to this person.
+    /// Whether we sent this person a message of this id.
     pub(super) fn knows(&self, to: &BareJid, id: &str) -> bool {
         self.by_id(to, id).is_some()
     }
 
-    /// The subject of the message with this id; `None` if it is unknown.
+    /// What the message of this id to this person was about; `None`: never heard of it.
     fn by_id(&self, to: &BareJid, id: &str) -> Option<About> {
         let all = self.all();
         let mut theirs = all.get(to)?.iter().rev();
         Some(theirs.find(|message| message.id == id)?.about.clone())
     }
 
-    /// The subject of the quoted message: its first line must be quoted completely, and no message with another
-    /// subject may begin with the same line.
+    /// What the message that is quoted was about: where its first line is quoted whole, and no other message with
+    /// another subject began with the same line.
     fn by_quote(&self, to: &BareJid, quoted: &str) -> Option<About> {
         let quoted = first_line(quoted);
         let all = self.all();
@@ -115,10 +115,10 @@ fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or_default().trim()
 }
 
-/// A new random id for a message.
+/// A fresh id for a message.
 pub(super) fn fresh_id() -> String {
     let mut bytes = [0; 8];
-    // Without randomness ids repeat, and a reply refers to the newest message with its id.
+    // Without randomness ids repeat, and replies find the newest message that has theirs.
     let _ = getrandom::fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,25 +1,25 @@
-//! Full syncs in progress: modules that fetch the whole set, page by page.
+//! Where modules are that take everything anew, page by page.
 //!
-//! Bans may end between two pages. A ban that was on an early page must then be taken back on a later one, so the
-//! position at which the run began is kept until its next page. The module gets a run number instead of the page's
-//! position in the log, high enough never to be a position.
+//! Between the pages bans end, and a ban that was on an early page must be taken back on a later one: so the place
+//! where a run began is kept until its next page. A module is given a number in place of the page's own place in the
+//! log, high enough never to be one.
 
 use std::collections::VecDeque;
 
 use crate::core::Seq;
 
-/// The first run number. Lua's numbers are exact up to twice as much.
+/// Numbers from here on name a run. Lua's numbers are exact up to twice as much.
 const FIRST: u64 = 1 << 52;
-/// Maximum number of runs; a run that was dropped starts over.
+/// Runs that are remembered; whoever is forgotten begins anew.
 const RUNS: usize = 512;
 
-/// The last page of a run.
+/// One page that was given, of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyncRun {
     name: u64,
-    /// The position up to which pages were sent.
+    /// Up to where the pages have come.
     pub(super) since: Seq,
-    /// The position of the log when the run began.
+    /// Where the log was when the run began.
     pub(super) begun: Seq,
 }
 
@@ -39,7 +39,7 @@ impl Default for Runs {
 }
 
 impl Runs {
-    /// Records a page that is not the last; returns the number to ask for the next one.
+    /// A page was given and there is more: the number to ask for it by.
     pub(super) fn goes_on(&mut self, since: Seq, begun: Seq) -> u64 {
         if self.open.len() >= RUNS {
             self.open.pop_front();
@@ -50,7 +50,7 @@ impl Runs {
         name
     }
 
-    /// The run with this number. A page may be asked for again, because answers get lost.
+    /// The page a number stands for. It may be asked for again: answers get lost.
     pub(super) fn begun(&self, name: u64) -> Option<SyncRun> {
         self.open.iter().find(|run| run.name == name).copied()
     }

@@ -1,4 +1,4 @@
-//! Notifications that are counted instead of sent one by one.
+//! What is counted instead of told one by one.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,30 +7,30 @@ use ipnet::IpNet;
 use crate::core::{Subject, Timestamp};
 use crate::news::News;
 
-/// Maximum number of rules or people that are counted separately per topic; the others share a line.
+/// Counted apart: so many rules, or people, of one topic. The others share a line.
 const GROUPS: usize = 8;
-/// Maximum number of networks that are counted; more are "more than".
+/// Told apart: so many networks. More are "more than".
 pub(crate) const NETWORKS: usize = 1_000;
 
-/// What a notification is counted under.
+/// What a held piece of news is counted with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
-    /// Decided by this rule.
+    /// A rule decided.
     Rule(String),
-    /// Decided by this person.
+    /// A person did.
     By(String),
-    /// Anything else.
+    /// All else.
     Other,
 }
 
-/// The counts of one group.
+/// How many of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) number: u64,
     pub(super) networks: HashSet<IpNet>,
 }
 
-/// The counts of one topic.
+/// What is held of one topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Digest {
     pub(super) since: Option<Timestamp>,
@@ -42,7 +42,7 @@ impl Digest {
         self.groups.is_empty()
     }
 
-    /// Counts a notification; `network` gives the network of an address.
+    /// Counts one; `network` says which network a place belongs to.
     pub(super) fn add(
         &mut self,
         news: &News,
@@ -60,7 +60,7 @@ impl Digest {
         }
     }
 
-    /// Counts notifications that did not fit into the queue.
+    /// Counts what nobody saw.
     pub(super) fn add_unseen(&mut self, number: u64, now: Timestamp) {
         self.count(Group::Other, now).number += number;
     }
@@ -80,7 +80,7 @@ fn sort(news: &News) -> (Group, Option<&Subject>) {
     match news {
         News::Ruled { event, .. } => {
             let group = match event.origin.rule() {
-                // The clock also ends bans that rules began.
+                // The clock ends what rules began, too.
                 _ if event.change == crate::core::Change::Ban(crate::core::BanChange::Expired) => {
                     Group::Other
                 }

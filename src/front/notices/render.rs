@@ -1,4 +1,4 @@
-//! Notifications as text: the event, everything that helps to decide, and commands to act on it.
+//! News as text: what happened, with all that helps to decide, and the lines that act on it.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::engine::Engine;
 use crate::front::sent::About;
 use crate::news::{News, Notification};
 
-/// A notification older than this carries its time.
+/// News so old are told with their time.
 const LATE: Duration = Duration::from_secs(60);
 
-/// The content of a message.
+/// A message to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoticeText {
-    /// Sentences, one per line.
+    /// What happened, a sentence a line.
     pub(super) lines: Vec<String>,
-    /// Commands to send back unchanged.
+    /// Lines that can be sent back as they are.
     pub(super) actions: Vec<String>,
-    /// The subject of a reply to it.
+    /// What a reply is about.
     pub(super) about: About,
 }
 
 impl NoticeText {
-    /// The whole text, with its commands marked ([`phrases::typed`]).
+    /// The whole of it, its lines to type marked ([`phrases::typed`]).
     pub(super) fn text(&self) -> String {
         let mut lines = self.lines.clone();
         lines.extend(self.actions.iter().map(phrases::typed));
         lines.join("\n")
     }
 
-    /// Removes the commands that a role may not give.
+    /// Without the actions of commands a role may not give.
     pub(super) fn for_role(mut self, role: Role) -> Self {
         self.actions.retain(|line| {
             let name = line.split(' ').next().unwrap_or_default();
@@ -44,7 +44,7 @@ impl NoticeText {
     }
 }
 
-/// The text of one notification.
+/// One piece of news.
 pub(super) fn one(told: &Notification, engine: &Engine) -> NoticeText {
     let mut notice = at_its_time(told, engine);
     if engine.now().since(told.at) >= LATE {
@@ -126,7 +126,7 @@ fn ruled(
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = engine.read(|ledger| {
-                // For a late notification the ban itself may be the last one of its subject.
+                // Notification late, this one may be the last itself.
                 let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
                 let last = last.cloned();
                 (ledger.times_banned(&ban.subject), last)
@@ -192,7 +192,7 @@ fn ruled(
     }
 }
 
-/// The summary of one topic, one line per group.
+/// What was counted of one topic, a line a group.
 pub(super) fn sum(topic: Topic, tally: &Digest, now: Timestamp) -> Vec<String> {
     let since = tally.since.unwrap_or(now);
     let line = |(group, count): (&Group, &Count)| {

@@ -60,12 +60,11 @@ pub(super) fn notice_evidence(evidence: &str) -> String {
 /// The server had banned somebody by itself.
 pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     format!(
-        // Not the reason: a user may have had her hands in it.
-        "The server itself had banned {}; portcullis took that over as {} {}. The reason it gave is in `show {}`.",
+        "The server itself had banned {}; portcullis took that over as {} {}{}",
         ban.subject,
         ban.id,
         by_then_counted(ban.until, now),
-        ban.id,
+        because(&ban.reason)
     )
 }
 

@@ -1,4 +1,4 @@
-//! Settings of a room: `[[rooms]]`.
+//! What is configured about a room: `[[rooms]]`.
 
 use xmpp_parsers::jid::BareJid;
 
@@ -6,32 +6,32 @@ use crate::core::Role;
 use crate::xmpp::payload::muc::Affiliation;
 use crate::xmpp::secret::Secret;
 
-/// The default nick.
+/// Our nick where the configuration names none.
 pub const NICK: &str = "portcullis";
 
-/// The settings of one room.
+/// A room to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its address.
     pub room: BareJid,
-    /// The nick to ask for.
+    /// The nick we ask for.
     pub nick: String,
     /// Its password, if it has one.
     pub password: Option<Secret>,
-    /// The roles granted by affiliations.
+    /// What it makes of its own people.
     pub grants: RoleGrants,
-    /// Whether changes made elsewhere are reported to it.
+    /// Whether it is told what was done anywhere else.
     pub audit: bool,
 }
 
-/// The role that each affiliation grants to occupants whose real JID we see.
+/// The role that each affiliation of a room grants, to those whose real JID we see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleGrants {
-    /// Granted to owners.
+    /// To owners.
     pub owner: Role,
-    /// Granted to admins of the room.
+    /// To admins of the room.
     pub admin: Role,
-    /// Granted to members.
+    /// To members.
     pub member: Role,
 }
 
@@ -46,12 +46,12 @@ impl Default for RoleGrants {
 }
 
 impl RoleGrants {
-    /// The roles of owners, admins and members, in this order.
+    /// What owners, admins and members get.
     pub fn all(&self) -> [Role; 3] {
         [self.owner, self.admin, self.member]
     }
 
-    /// The role granted to this affiliation.
+    /// The role somebody has by what they are to the room.
     pub fn to(&self, affiliation: Affiliation) -> Role {
         match affiliation {
             Affiliation::Owner => self.owner,

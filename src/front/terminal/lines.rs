@@ -1,4 +1,4 @@
-//! Lines of limited length.
+//! Lines of bounded length.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 /// Why there is no line.
 #[derive(Debug)]
 pub(super) enum LineError {
-    /// The line is too long. What follows cannot be read, because it is unknown where the next line begins.
+    /// It is longer than it may be. What follows cannot be read: nobody knows where it begins.
     TooLong,
-    /// The connection failed.
+    /// The other side is gone.
     Io(io::Error),
 }
 
-/// Reads up to the next line feed, which is not included; `None` at the end of input. The last line may lack its line
-/// feed.
+/// Reads up to the next line end, which is not part of it; `None` at the end of all. Lines end with a line
+/// feed, the last one may do without.
 pub(super) async fn read(
     from: &mut (impl AsyncBufRead + Unpin),
     longest: usize,

@@ -1,30 +1,30 @@
-//! Messages of the local socket.
+//! What the local socket answers by itself.
 
 use crate::command::phrases::{clean, sentence};
 use crate::command::spec::Spec;
 
-/// The user is neither root nor our own.
+/// To a user of the machine who is neither root nor our own.
 pub(super) const NOT_YOUR_SOCKET: &str =
     "Only root and the user portcullis runs as may speak with it here.";
 
-/// A line that is longer than the limit.
+/// More in one line than is read.
 pub(super) fn line_too_long(most: usize) -> String {
     format!("A question may have {most} bytes; ask in several.")
 }
 
-/// A line in another version of the protocol.
+/// A line of another version.
 pub(super) fn other_version(theirs: u32, ours: u32) -> String {
     format!(
         "This portcullis speaks version {ours} here, not {theirs}: restart it after an upgrade, or use the program that belongs to it."
     )
 }
 
-/// A line that is not a request.
+/// A line that is no question.
 pub(super) fn no_question(why: &serde_json::Error) -> String {
     format!("This is no question: {}", sentence(&why.to_string()))
 }
 
-/// A field that the command does not have.
+/// A field the command does not have.
 pub(super) fn no_such_field(spec: &Spec, name: &str) -> String {
     let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
     let name: String = clean(name).chars().take(40).collect();

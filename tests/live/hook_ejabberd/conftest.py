@@ -28,6 +28,7 @@ def component(ej):
         ej.set_options()
     one = FakeComponent(ej).connect()
     one.wait(lambda: one.hellos, 20)
+    one.wait_held()
     yield one
     if not one.open:
         one = FakeComponent(ej).connect()

@@ -1,11 +1,17 @@
 """While portcullis is away or silent, the held bans decide, then the option `fail`. No outcome is lost."""
 
+import datetime
 import time
 
 import pytest
 
 from lab import wait
 from lab.fake_component import FakeComponent
+
+
+def parse(text):
+    """Seconds since 1970."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def test_held_bans_hold_while_portcullis_is_away(component, open_stream, pw):
@@ -107,16 +113,44 @@ def test_a_fresh_list_that_breaks_off_forgets_nothing(ej, component, open_stream
     assert open_stream().plain("alice", pw("alice"))[0] == "account-disabled"
 
 
+@pytest.mark.parametrize("ahead", [-900, 900])
+def test_clocks_may_be_a_quarter_of_an_hour_apart(ej, component, open_stream, pw, ahead):
+    component.close()
+    other = FakeComponent(ej, epoch=f"ahead{ahead}")
+    other.ahead = ahead
+    other.ban("alice@localhost", seconds=600)
+    other.ban("carol@localhost", seconds=-600)
+    with other:
+        other.wait(lambda: other.hellos)
+        other.wait_held()
+        apart = parse(other.hellos[-1]["now"]) - other.hellos[-1]["time"]
+        assert abs(apart) < 1, "the module tells its own time"
+        assert open_stream().plain("bob", "wrong")[0] == "not-authorized"
+        at = parse(other.reported(account="bob@localhost", outcome="failure")["at"])
+        assert abs(at - other.clock()) < 5, "in the time of portcullis"
+        other.close()
+        for _ in range(2):
+            assert open_stream().plain("alice", pw("alice"))[0] == "account-disabled"
+            assert open_stream().plain("carol", pw("carol"))[0] == "success"
+            ej.ctl("restart_module", host="localhost", module="mod_portcullis")
+
+
 @pytest.mark.timing
 def test_a_silent_component_costs_a_bounded_wait(component, open_stream, pw):
     component.ban("alice@localhost")
     component.wait_held()
     component.silent = {"check"}
     began = time.time()
-    assert open_stream().plain("bob", pw("bob"))[0] == "success"
+    s = open_stream()
+    assert s.plain("bob", pw("bob"))[0] == "temporary-auth-failure"
     took = time.time() - began
     assert 0.9 < took < 2.0, took  # two questions of 500 ms each
-    assert open_stream().plain("alice", pw("alice"))[0] == "account-disabled"
+    assert "<policy-violation" in s.text + s.rest()
+    assert open_stream().plain("alice", pw("alice"))[0] == "temporary-auth-failure"
+    component.silent = set()
+    assert open_stream().plain("bob", pw("bob"))[0] == "success"
+    component.reported(account="bob@localhost", outcome="success")
+    assert component.outcomes() == ["success"], "what was refused for the moment is not reported"
 
 
 @pytest.mark.timing
@@ -150,13 +184,20 @@ def test_the_wait_is_an_option(ej, component, open_stream, pw):
     component.silent = {"check"}
     before = len(component.checks)
     began = time.time()
-    assert open_stream().plain("bob", pw("bob"))[0] == "success"
+    assert open_stream().plain("bob", pw("bob"))[0] == "temporary-auth-failure"
     assert time.time() - began < 0.4
     assert len(component.checks) == before + 1
 
 
 def test_nonsense_in_the_options_is_refused(ej, component):
-    for wrong in ({"fail": "perhaps"}, {"wait": "soon"}, {"max_held": "0"}, {"no_such_option": "1"}):
+    for wrong in (
+        {"fail": "perhaps"},
+        {"away_limit": "-1"},
+        {"away_window": "soon"},
+        {"wait": "soon"},
+        {"max_held": "0"},
+        {"no_such_option": "1"},
+    ):
         ej.options = wrong
         ej.module_conf.write_text(ej.module_config())
         assert ej.ctl("reload_config") not in (0, "", None), wrong
@@ -181,6 +222,35 @@ def test_a_report_without_an_answer_is_sent_again_with_the_same_batch(ej, compon
     component.silent = set()
     login = component.reported(timeout=15, account="bob@localhost", outcome="failure")
     assert len(component.reports) == 2 and login["batch"]
+
+
+def test_a_report_that_is_refused_costs_the_one_login_that_is_why(ej, component, open_stream):
+    component.close()
+    s = open_stream()
+    for n in range(30):
+        s.plain(f"n{n}", "x")
+    with FakeComponent(ej) as back:
+        back.is_refused = lambda login: login["account"] == "n17@localhost"
+        back.wait(lambda: len(back.logins) >= 29)
+        want = {f"n{n}@localhost" for n in range(30) if n != 17}
+        assert {x["account"] for x in back.logins} == want and len(back.logins) == 29
+        open_stream().plain("bob", "wrong")
+        back.reported(account="bob@localhost", outcome="failure")
+
+
+def test_refusals_leave_room_for_failures(ej, component, open_stream, pw):
+    ej.set_options(max_reports="20")
+    component.ban("alice@localhost")
+    component.wait_held()
+    component.close()
+    for n in range(5):
+        open_stream().plain("bob", f"wrong{n}")
+    for _ in range(25):
+        open_stream().plain("alice", "x")
+    with FakeComponent(ej) as back:
+        back.carry_on(component)
+        back.wait(lambda: len(back.logins) >= 10)
+        assert back.outcomes("bob@localhost") == ["failure"] * 5
 
 
 def test_the_queue_of_outcomes_is_bounded_and_keeps_the_newest(ej, component, open_stream, pw):

@@ -199,6 +199,15 @@ def test_unknown_accounts_are_reported_as_unknown(component, open_stream):
     )
 
 
+@pytest.mark.parametrize(
+    "mechanism", ["A" * 2_000, "PL&amp;AIN", "", "ÄÖ"], ids=["long", "escaped", "empty", "umlauts"]
+)
+def test_a_mechanism_that_a_client_makes_up_is_named_other(component, open_stream, mechanism):
+    assert open_stream().plain("bob", "x", mechanism=mechanism)[0] == "invalid-mechanism"
+    component.reported(outcome="error", mechanism="other", condition="invalid-mechanism")
+    assert {c.get("mechanism") for c in component.checks} == {None, "other"}
+
+
 def test_errors_that_are_no_guesses_are_not_reported_as_failures(component, open_stream, ej):
     s = open_stream()
     assert s.scram_first("bob")[0] == "challenge"

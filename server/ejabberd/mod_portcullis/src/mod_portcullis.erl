@@ -10,10 +10,14 @@
 %%%   processes, under mod_portcullis_sup
 %%%     mod_portcullis_health    what is wrong, told to portcullis
 %%%     mod_portcullis_bans      owns the table of bans, which decides while portcullis is away
+%%%     mod_portcullis_places    who is just asking, or having a password looked at
+%%%     mod_portcullis_away      counts failures while portcullis is away
 %%%     mod_portcullis_reports   delivers outcomes of logins
 %%%     mod_portcullis_sync      keeps the table in step with portcullis
 %%%   functions
-%%%     mod_portcullis_verdict   portcullis' word, else the bans held, else the option `fail`
+%%%     mod_portcullis_verdict   portcullis' word, else the bans held, the option `fail` and the failures counted
+%%%     mod_portcullis_known     who logged in from where
+%%%     mod_portcullis_disk      keeps rows over a restart
 %%%     mod_portcullis_sasl      the names in a SASL message
 %%%     mod_portcullis_sessions  ends sessions
 %%%     mod_portcullis_protocol  the stanzas
@@ -21,6 +25,7 @@
 -module(mod_portcullis).
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_opt_type/1, mod_doc/0]).
+-export([component_connected/1, component_disconnected/2]).
 -export([pre_uninstall/0]).
 
 %% --- start and stop
@@ -33,6 +38,8 @@ start(Host, _Opts) ->
         {ok, _} ->
             %% Somebody may have logged in while this module was not there.
             _ = proc_lib:spawn(mod_portcullis_sessions, end_banned, [Host]),
+            ejabberd_hooks:add(component_connected, ?MODULE, component_connected, 50),
+            ejabberd_hooks:add(component_disconnected, ?MODULE, component_disconnected, 50),
             {ok, [{hook, c2s_stream_started, mod_portcullis_login, c2s_stream_started, 5},
                   {hook, c2s_handle_recv, mod_portcullis_login, c2s_handle_recv, 5},
                   {hook, c2s_auth_result, mod_portcullis_login, c2s_auth_result, 50},
@@ -50,16 +57,35 @@ load_again(Module) ->
 %% Calls no other module of ours: ejabberd 24.12 calls this once more after pre_uninstall/0, and would load the old code of
 %% that module again.
 -spec stop(binary()) -> ok | {error, term()}.
-stop(Host) -> gen_mod:stop_child(gen_mod:get_module_proc(Host, mod_portcullis_sup)).
+stop(Host) ->
+    %% COMPAT: ejabberd 24.12 would take a global hook that was registered as the others are away from all virtual hosts.
+    case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
+        true -> ok;
+        false ->
+            ejabberd_hooks:delete(component_connected, ?MODULE, component_connected, 50),
+            ejabberd_hooks:delete(component_disconnected, ?MODULE, component_disconnected, 50)
+    end,
+    gen_mod:stop_child(gen_mod:get_module_proc(Host, mod_portcullis_sup)).
 
 -spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok.
 reload(Host, _NewOpts, _OldOpts) -> mod_portcullis_sync:reloaded(Host).
+
+%% portcullis shall be greeted at once, and nobody be asked who is not there any more.
+-spec component_connected(binary()) -> ok.
+component_connected(Component) ->
+    lists:foreach(fun mod_portcullis_sync:component_changed/1,
+                  [Host || Host <- loaded_hosts(), mod_portcullis_protocol:component(Host) =:= Component]).
+
+-spec component_disconnected(binary(), term()) -> ok.
+component_disconnected(Component, _Reason) -> component_connected(Component).
+
+loaded_hosts() -> [Host || Host <- ejabberd_option:hosts(), gen_mod:is_loaded(Host, ?MODULE)].
 
 %% Called by module_uninstall and module_upgrade, which themselves unload this module alone. Stops it first, so that no
 %% process loads a module again that was just unloaded.
 -spec pre_uninstall() -> ok.
 pre_uninstall() ->
-    lists:foreach(fun(Host) -> gen_mod:stop_module(Host, ?MODULE) end, [Host || Host <- ejabberd_option:hosts(), gen_mod:is_loaded(Host, ?MODULE)]),
+    lists:foreach(fun(Host) -> gen_mod:stop_module(Host, ?MODULE) end, loaded_hosts()),
     lists:foreach(fun unload/1, parts()).
 
 unload(Module) ->
@@ -76,13 +102,16 @@ depends(_Host, _Opts) -> [].
 
 -spec mod_options(binary()) -> [{atom(), term()}].
 mod_options(_Host) ->
-    [{component, <<"portcullis.@HOST@">>}, {wait, 500}, {fail, open}, {ask_at_start, true}, {guard_record, true},
+    [{component, <<"portcullis.@HOST@">>}, {wait, 500}, {fail, open}, {away_limit, 5}, {away_window, timer:minutes(10)},
+     {ask_at_start, true}, {guard_record, true},
      {max_held, 100000}, {max_reports, 10000}, {report_batch, 100}, {heartbeat, 60000}].
 
 -spec mod_opt_type(atom()) -> econf:validator().
 mod_opt_type(component) -> econf:host();
 mod_opt_type(wait) -> econf:timeout(millisecond);
 mod_opt_type(fail) -> econf:enum([open, closed]);
+mod_opt_type(away_limit) -> econf:int(0, 1000);
+mod_opt_type(away_window) -> econf:timeout(second);
 mod_opt_type(ask_at_start) -> econf:bool();
 mod_opt_type(guard_record) -> econf:bool();
 mod_opt_type(max_held) -> econf:pos_int();
@@ -100,6 +129,11 @@ mod_doc() ->
            {fail, #{value => <<"open | closed">>,
                     desc => <<"What to do when nobody answers and no held ban says no: let in, or refuse for the time being. "
                               "Default: open">>}},
+           {away_limit, #{value => <<"0..1000">>,
+                          desc => <<"While nobody answers: how many failed logins of one address (of IPv6: a /64) and of one account "
+                                    "are let to the password within away_window; more are refused for the time being. 0: as many as "
+                                    "there are. Default: 5">>}},
+           {away_window, #{value => <<"timeout()">>, desc => <<"How long such a failure counts. Default: 10 minutes">>}},
            {ask_at_start, #{value => <<"true | false">>,
                             desc => <<"Ask about the address as soon as a stream is opened, besides at each password check. "
                                       "Default: true">>}},

@@ -1,9 +1,7 @@
-%%% The bans that this node knows of. They decide about logins while portcullis is away or silent.
+%%% The bans that this node knows of. They decide about logins while portcullis is away.
 %%%
-%%% An ETS table serves the logins: find/4 reads it in the process of the client. A dets file keeps the same rows, so that
-%%% they are there again after a restart of the module or the server. It is a dets file because a change then costs its
-%%% own size, because a file that was not closed is repaired when it is opened, and because a Mnesia table would have to be
-%%% dealt with whenever a node joins or leaves a cluster. Each node has its own, for each node asks for itself.
+%%% An ETS table serves the logins: find/4 reads it in the process of the client. mod_portcullis_disk keeps the same rows.
+%%% Each node has its own, for each node asks for itself.
 %%%
 %%% One process per virtual host owns both and makes all changes; mod_portcullis_sync tells it which. It does nothing else,
 %%% so that a fault in the exchange with portcullis cannot take the table away. In ejabberd#4211 mod_fail2ban has lost its
@@ -11,8 +9,9 @@
 -module(mod_portcullis_bans).
 -behaviour(gen_server).
 -export([start_link/1]).
--export([find/4, mark/1, count/1]).
--export([store/3, keep_only/2, set_mark/2, ensure_table/1]).
+-export([find/4, mark/1, count/1, skew/1]).
+-export([confirm/4, confirmed/3, doubt_confirmed/1]).
+-export([store/3, keep_only/2, set_mark/2, set_skew/2, ensure_table/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export_type([subject/0, change/0, mark/0, generation/0]).
 
@@ -31,15 +30,18 @@
 %% Which kinds of subjects with which prefix lengths there are, so that a login looks up those alone.
 -type lengths() :: #{{address | network | pair, mod_portcullis_net:family(), non_neg_integer()} => pos_integer()}.
 
--type dets_name() :: {module(), binary()}.
-
 -record(state, {host :: binary(),
                 table :: atom(),
-                disk :: {open, dets_name()} | {closed, Why :: binary()},
+                disk :: mod_portcullis_disk:disk(),
                 lengths = #{} :: lengths()}).
 
-%% Rows: {subject(), until(), AtStart, Text, generation()}, {mark, mark()} and, in memory only, {lengths, [Length]}.
+%% Rows: {subject(), until(), AtStart, Text, generation()}, {mark, mark()}, {skew, Ms} and, in memory only,
+%% {lengths, [Length]}.
 -define(SWEEP_MS, 60000).
+%% For so long portcullis is not asked again about somebody it has just refused by a ban that is held here as well.
+-define(CONFIRMED_MS, 2000).
+%% Clocks that differ by less are taken for the same.
+-define(SAME_TIME_MS, 1000).
 
 -spec start_link(binary()) -> gen_server:start_ret().
 start_link(Host) -> gen_server:start_link({local, process(Host)}, ?MODULE, Host, []).
@@ -48,6 +50,9 @@ process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
 %% The table has the name of its owner.
 table(Host) -> process(Host).
+
+%% Rows {subject(), Monotonic}. Written by clients.
+confirmations(Host) -> gen_mod:get_module_proc(Host, mod_portcullis_confirmed).
 
 %% --- for anybody: read from the table
 
@@ -58,16 +63,28 @@ table(Host) -> process(Host).
 find(Host, Stage, Account, Address) ->
     Table = table(Host),
     try ets:lookup_element(Table, lengths, 2) of
-        Lengths -> first_ban(subjects(Stage, Account, Address, Lengths), Stage, Table, mod_portcullis_protocol:now_ms())
+        Lengths ->
+            Refuses = fun(_, AtStart) -> Stage =:= check orelse AtStart end,
+            case first_ban(subjects(Stage, Account, Address, Lengths), Refuses, Table, now_ms(Host)) of
+                {Subject, Text} -> {element(1, Subject), Text};
+                none -> none
+            end
     catch error:badarg -> missing
     end.
 
 first_ban([], _, _, _) -> none;
-first_ban([Subject | More], Stage, Table, Now) ->
+first_ban([Subject | More], Refuses, Table, Now) ->
     case ets:lookup(Table, Subject) of
-        [{_, Until, AtStart, Text, _}] when Until > Now, Stage =:= check orelse AtStart -> {element(1, Subject), Text};
-        _ -> first_ban(More, Stage, Table, Now)
+        [{_, Until, AtStart, Text, _}] when Until > Now ->
+            case Refuses(Subject, AtStart) of
+                true -> {Subject, Text};
+                false -> first_ban(More, Refuses, Table, Now)
+            end;
+        _ -> first_ban(More, Refuses, Table, Now)
     end.
+
+%% portcullis' clock: bans end by it.
+now_ms(Host) -> mod_portcullis_protocol:now_ms() - skew(Host).
 
 subjects(start, _, Address, Lengths) -> networks(undefined, Address, Lengths);
 subjects(check, undefined, Address, Lengths) -> networks(undefined, Address, Lengths);
@@ -86,6 +103,54 @@ network(Kind, Account, Bits, Family, Length) ->
         _ -> {Kind, Prefix, Family}
     end.
 
+%% portcullis has just refused this login, by a ban of this kind. A held ban that refuses everybody it is about then speaks
+%% for portcullis for a while. Not for longer: an exemption that portcullis was given later is not told to the module.
+-spec confirm(binary(), binary() | undefined, inet:ip_address() | undefined, binary() | undefined) -> ok.
+confirm(Host, Account, Address, By) ->
+    case ban_of_everybody(Host, Account, Address) of
+        {Subject, _} ->
+            case atom_to_binary(element(1, Subject), utf8) of
+                By ->
+                    true = ets:insert(confirmations(Host), {Subject, erlang:monotonic_time(millisecond)}),
+                    ok;
+                _ -> ok
+            end;
+        none -> ok
+    end.
+
+%% A held ban by which portcullis has refused a moment ago.
+-spec confirmed(binary(), binary() | undefined, inet:ip_address() | undefined) -> {account | address | network, Text :: binary()} | none.
+confirmed(Host, Account, Address) ->
+    case ban_of_everybody(Host, Account, Address) of
+        {Subject, Text} ->
+            Since = erlang:monotonic_time(millisecond) - ?CONFIRMED_MS,
+            case ets:lookup(confirmations(Host), Subject) of
+                [{_, When}] when When > Since -> {element(1, Subject), Text};
+                _ -> none
+            end;
+        none -> none
+    end.
+
+%% The bans of portcullis have changed.
+-spec doubt_confirmed(binary()) -> ok.
+doubt_confirmed(Host) ->
+    case ets:whereis(confirmations(Host)) of
+        undefined -> ok;
+        Table ->
+            true = ets:delete_all_objects(Table),
+            ok
+    end.
+
+%% Those that spare nobody: of accounts, and of addresses and networks where the start of a stream may be refused.
+ban_of_everybody(Host, Account, Address) ->
+    Table = table(Host),
+    try ets:lookup_element(Table, lengths, 2) of
+        Lengths ->
+            SparesNobody = fun(Subject, AtStart) -> AtStart orelse element(1, Subject) =:= account end,
+            first_ban(subjects(check, Account, Address, Lengths), SparesNobody, Table, now_ms(Host))
+    catch error:badarg -> none
+    end.
+
 -spec mark(binary()) -> mark() | none.
 mark(Host) ->
     try ets:lookup(table(Host), mark) of
@@ -98,7 +163,14 @@ mark(Host) ->
 count(Host) ->
     case ets:info(table(Host), size) of
         undefined -> 0;
-        Size -> Size - length([Key || Key <- [mark, lengths], ets:member(table(Host), Key)])
+        Size -> Size - length([Key || Key <- [mark, skew, lengths], ets:member(table(Host), Key)])
+    end.
+
+%% By how many milliseconds the clock of this node is ahead of portcullis'.
+-spec skew(binary()) -> integer().
+skew(Host) ->
+    try ets:lookup_element(table(Host), skew, 2)
+    catch error:badarg -> 0
     end.
 
 %% --- for mod_portcullis_sync: asks the owner. A slow disk is waited for, since nothing can go on without it.
@@ -115,6 +187,14 @@ keep_only(Host, Generation) -> gen_server:call(process(Host), {keep_only, Genera
 -spec set_mark(binary(), mark()) -> ok.
 set_mark(Host, Mark) -> gen_server:call(process(Host), {set_mark, Mark}, infinity).
 
+%% What portcullis' clock says is known anew.
+-spec set_skew(binary(), integer()) -> ok.
+set_skew(Host, Skew) ->
+    case abs(Skew - skew(Host)) < ?SAME_TIME_MS of
+        true -> ok;
+        false -> gen_server:call(process(Host), {set_skew, Skew}, infinity)
+    end.
+
 %% --- for a login that found no table
 
 -spec ensure_table(binary()) -> ok.
@@ -127,6 +207,7 @@ init(Host) ->
     process_flag(trap_exit, true),      % so that terminate/2 closes the file
     Start = mod_portcullis_health:watch(Host, ?MODULE),
     _ = erlang:send_after(?SWEEP_MS, self(), sweep),
+    _ = ets:new(confirmations(Host), [named_table, public, set, {write_concurrency, true}]),
     State = open(Host),
     Start =:= again andalso mod_portcullis_sync:greet(Host),
     {ok, State}.
@@ -144,37 +225,38 @@ change({keep_only, Generation}, #state{table = Table} = State) ->
     {ok, lists:foldl(fun remove/2, State, Others)};
 change({set_mark, Mark}, #state{table = Table} = State) ->
     true = ets:insert(Table, {mark, Mark}),
-    State1 = write(fun(Disk) -> dets:insert(Disk, {mark, Mark}) end, State),
-    {ok, write(fun dets:sync/1, State1)};
+    {ok, sync(on_disk(State, {mark, Mark}))};
+change({set_skew, Skew}, #state{table = Table} = State) ->
+    true = ets:insert(Table, {skew, Skew}),
+    {ok, on_disk(State, {skew, Skew})};
 change(_, State) -> {{error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(ensure_table, State) -> {noreply, with_table(State)};
 handle_cast(_, State) -> {noreply, State}.
 
-%% Bans that are over refuse nobody; removing them frees their memory. A file that cannot be written is told again, since
-%% mod_portcullis_health forgets.
+%% Bans that are over refuse nobody; removing them frees their memory. So do old confirmations.
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info(sweep, State0) ->
+handle_info(sweep, #state{host = Host} = State0) ->
     _ = erlang:send_after(?SWEEP_MS, self(), sweep),
-    State = with_table(State0),
-    tell_disk(State),
-    Now = mod_portcullis_protocol:now_ms(),
+    doubt_confirmed(Host),
+    State = write_again(with_table(State0)),
+    Now = now_ms(Host),
     Over = ets:select(State#state.table, [{{'$1', '$2', '_', '_', '_'}, [{'=<', '$2', Now}], ['$1']}]),
     {noreply, lists:foldl(fun remove/2, State, Over)};
 handle_info(_, State) -> {noreply, State}.
 
 -spec terminate(term(), #state{}) -> ok.
-terminate(_, State) -> close(State).
+terminate(_, #state{disk = Disk}) -> mod_portcullis_disk:close(Disk).
 
 %% --- opening
 
 %% The table is gone although its owner lives: somebody deleted it by hand. The file still has all of it.
-with_table(#state{host = Host, table = Table} = State) ->
+with_table(#state{host = Host, table = Table, disk = Disk} = State) ->
     case ets:info(Table, owner) =:= self() of
         true -> State;
         false ->
-            close(State),
+            mod_portcullis_disk:close(Disk),
             mod_portcullis_health:note(Host, table, <<"the table of held bans was gone and was made anew">>),
             State1 = open(Host),
             mod_portcullis_sync:greet(Host),
@@ -183,82 +265,31 @@ with_table(#state{host = Host, table = Table} = State) ->
 
 open(Host) ->
     Table = ets:new(table(Host), [named_table, protected, set, {read_concurrency, true}]),
-    {Disk, Rows} = open_disk(Host),
-    State = #state{host = Host, table = Table, disk = Disk},
-    tell_disk(State),
+    {Disk, Rows} = mod_portcullis_disk:open(Host, held),
     load(Rows, Table),
-    publish_lengths(State#state{lengths = count_lengths(Table)}).
+    publish_lengths(#state{host = Host, table = Table, disk = Disk, lengths = count_lengths(Table)}).
 
 %% Rows that this version does not know are left alone.
 load(Rows, Table) ->
+    true = ets:insert(Table, {skew, 0}),
     lists:foreach(fun({_, _, _, _, _} = Row) -> ets:insert(Table, Row);
-                     ({mark, _} = Row) -> ets:insert(Table, Row);
+                     ({Key, _} = Row) when Key =:= mark; Key =:= skew -> ets:insert(Table, Row);
                      (_) -> false
                   end, Rows).
 
-%% The file and what is in it. A file that cannot be read is put aside, and a new one begun: a crash here would keep the
-%% server from starting.
-open_disk(Host) ->
-    File = filename:join(mnesia:system_info(directory), "portcullis-held-" ++ binary_to_list(Host) ++ ".dets"),
-    case read_file(Host, File) of
-        {ok, Disk, Rows} -> {{open, Disk}, Rows};
-        {error, Reason} ->
-            Aside = File ++ ".unreadable",
-            _ = file:rename(File, Aside),
-            note(Host, text("the held bans on disk could not be read (~0p); the file is now ~ts", [Reason, Aside])),
-            {open_new(Host, File), []}
+%% The mark comes after all that it speaks of.
+write_again(#state{table = Table, disk = Disk} = State) ->
+    case mod_portcullis_disk:is_open(Disk) of
+        true -> State;
+        false ->
+            Rows = [Row || Row <- ets:tab2list(Table), element(1, Row) =/= mark, element(1, Row) =/= lengths],
+            Again = mod_portcullis_disk:begin_again(Disk, Rows),
+            sync(on_disk(State#state{disk = Again}, ets:lookup(Table, mark)))
     end.
 
-%% dets opens a file that was closed in order without a look at its rows. Damage shows when they are read: as an error, as
-%% an exception, or because there are fewer than the file itself counts.
-read_file(Host, File) ->
-    case open_file(Host, File) of
-        {ok, Disk} ->
-            try {dets:match_object(Disk, '_'), dets:info(Disk, size)} of
-                {Rows, Size} when length(Rows) =:= Size -> {ok, Disk, Rows};
-                {{error, Reason}, _} -> unreadable(Disk, Reason);
-                {Rows, Size} -> unreadable(Disk, {rows_missing, Size - length(Rows)})
-            catch error:Reason -> unreadable(Disk, Reason)
-            end;
-        {error, Reason} -> {error, Reason}
-    end.
+on_disk(#state{disk = Disk} = State, Rows) -> State#state{disk = mod_portcullis_disk:insert(Disk, Rows)}.
 
-unreadable(Disk, Reason) ->
-    _ = dets:close(Disk),
-    {error, Reason}.
-
-open_new(Host, File) ->
-    case open_file(Host, File) of
-        {ok, Disk} -> {open, Disk};
-        {error, Reason} -> {closed, text("held bans cannot be written to ~ts (~0p): a restart forgets them", [File, Reason])}
-    end.
-
-open_file(Host, File) -> dets:open_file({?MODULE, Host}, [{file, File}, {type, set}, {auto_save, 5000}]).
-
-tell_disk(#state{disk = {open, _}}) -> ok;
-tell_disk(#state{host = Host, disk = {closed, Why}}) -> note(Host, Why).
-
-note(Host, Text) -> mod_portcullis_health:note(Host, disk, Text).
-
-text(Format, Args) -> unicode:characters_to_binary(io_lib:format(Format, Args)).
-
-close(#state{disk = {closed, _}}) -> ok;
-close(#state{disk = {open, Disk}}) ->
-    _ = dets:close(Disk),
-    ok.
-
-%% When the disk refuses a change, no more is written: the file then ends with a mark that is true, and after a restart
-%% portcullis is asked for everything since. The bans in memory hold all the same.
-write(_, #state{disk = {closed, _}} = State) -> State;
-write(Do, #state{disk = {open, Disk}} = State) ->
-    case Do(Disk) of
-        ok -> State;
-        {error, Reason} ->
-            close(State),
-            Closed = State#state{disk = {closed, text("held bans can no longer be written to disk (~0p)", [Reason])}},
-            tell_disk(Closed),
-            Closed
-    end.
+sync(#state{disk = Disk} = State) -> State#state{disk = mod_portcullis_disk:sync(Disk)}.
 
 %% --- changing
 
@@ -272,17 +303,16 @@ apply_change({ban, Subject, Until, AtStart, Text}, Generation, Max, Refused, #st
 insert(Row, #state{table = Table} = State) ->
     New = not ets:member(Table, element(1, Row)),
     true = ets:insert(Table, Row),
-    State1 = write(fun(Disk) -> dets:insert(Disk, Row) end, State),
+    State1 = on_disk(State, Row),
     case New of
         true -> count_length(element(1, Row), 1, State1);
         false -> State1
     end.
 
-remove(Subject, #state{table = Table} = State) ->
+remove(Subject, #state{table = Table, disk = Disk} = State) ->
     case ets:take(Table, Subject) of
         [] -> State;
-        _ ->
-            count_length(Subject, -1, write(fun(Disk) -> dets:delete(Disk, Subject) end, State))
+        _ -> count_length(Subject, -1, State#state{disk = mod_portcullis_disk:delete(Disk, Subject)})
     end.
 
 %% --- which prefix lengths there are

@@ -11,7 +11,7 @@
 -include("logger.hrl").
 
 %% Troubles of one kind replace each other.
--type kind() :: answer | silent | changes | report | table | disk | crash.
+-type kind() :: answer | silent | away | changes | report | table | disk | crash.
 -type counter() :: lost_outcomes | refused_bans.
 
 -record(state, {host :: binary(),

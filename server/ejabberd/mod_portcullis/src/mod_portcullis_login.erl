@@ -2,7 +2,8 @@
 %%% (SASL, SASL2 or XEP-0078), and reports what came of it.
 %%%
 %%% The state of the stream carries: `portcullis_started` (this stream was asked about), `portcullis_names` (the localparts
-%%% the exchange under way has named) and `portcullis_owed` (those of them that portcullis expects an outcome for).
+%%% the exchange under way has named), `portcullis_owed` (those of them that portcullis expects an outcome for) and
+%%% `portcullis_counted` (whom mod_portcullis_away counts this login for).
 -module(mod_portcullis_login).
 -export([c2s_stream_started/2, c2s_handle_recv/3, c2s_auth_result/3]).
 
@@ -11,8 +12,6 @@
 -type state() :: ejabberd_c2s:state().
 %% Which protocol the exchange is of: how a failure is said. XEP-0078 has none that fits, so there the stream just ends.
 -type exchange() :: sasl | sasl2 | legacy.
-%% A value of `outcome` in docs/hook-protocol.md, 4.
--type outcome() :: success | failure | refused | error.
 %% SASL condition and the server's own text.
 -type reason() :: {binary() | undefined, binary() | undefined}.
 
@@ -89,24 +88,40 @@ is_held_against(Names, #{lserver := Host} = State) ->
 %% `Decides`: if the answer is yes, the password is looked at next, and an outcome is reported for each name.
 -spec check(exchange(), binary(), [binary()], boolean(), state()) -> state() | {stop, state()}.
 check(Exchange, Mechanism, Names, Decides, State0) ->
-    State = expect(Names, case Decides of true -> Names; false -> [] end, State0),
+    State = expect(Names, case Decides of true -> Names; false -> [] end, leave(State0)),
     case ask(Names, Mechanism, Decides, State) of
         allow -> State;
-        {refuse, By, Text, Account} -> {stop, refuse(Exchange, By, Text, Account, Mechanism, State)}
+        {counted, Subjects} -> State#{portcullis_counted => Subjects};
+        Refusal -> {stop, refuse(Exchange, Refusal, Mechanism, State)}
     end.
 
 expect(Names, Owed, State) -> State#{portcullis_names => Names, portcullis_owed => Owed}.
 
 %% Asks about each account; about the address alone when the message names none.
 ask(Names, Mechanism, Decides, #{lserver := Host} = State) ->
-    ask_each(accounts(Names, Host), Host, address(State), Mechanism, Decides).
+    AtCheck = fun(Account) ->
+                      mod_portcullis_verdict:at_check(Host, Account, address(State), mod_portcullis_protocol:mechanism(Mechanism), Decides)
+              end,
+    ask_each(accounts(Names, Host), [], Host, AtCheck).
 
-ask_each([], _, _, _, _) -> allow;
-ask_each([Account | More], Host, Address, Mechanism, Decides) ->
-    case mod_portcullis_verdict:at_check(Host, Account, Address, Mechanism, Decides) of
-        allow -> ask_each(More, Host, Address, Mechanism, Decides);
-        {refuse, By, Text} -> {refuse, By, Text, Account}
+ask_each([], [], _, _) -> allow;
+ask_each([], Counted, _, _) -> {counted, lists:usort(Counted)};
+ask_each([Account | More], Counted, Host, AtCheck) ->
+    case AtCheck(Account) of
+        allow -> ask_each(More, Counted, Host, AtCheck);
+        {counted, Subjects} -> ask_each(More, Subjects ++ Counted, Host, AtCheck);
+        Refusal ->
+            leave_places(Counted, Host),
+            {Account, Refusal}
     end.
+
+%% The places of an exchange that has its outcome, or was given up for another one.
+leave(#{portcullis_counted := Counted, lserver := Host} = State) ->
+    leave_places(Counted, Host),
+    maps:remove(portcullis_counted, State);
+leave(State) -> State.
+
+leave_places(Counted, Host) -> mod_portcullis_places:leave(Host, attempt, Counted).
 
 accounts([], _) -> [undefined];
 accounts(Names, Host) -> [account(Name, Host) || Name <- Names].
@@ -116,7 +131,10 @@ account(Name, Host) -> <<Name/binary, $@, Host/binary>>.
 
 %% --- refusing
 
-refuse(Exchange, By, Text, Account, Mechanism, State) ->
+%% What is refused for the moment counts nothing and is not reported.
+refuse(Exchange, {_, {later, Text}}, _, State) ->
+    end_stream(send_failure(Exchange, 'temporary-auth-failure', Text, State), Text);
+refuse(Exchange, {Account, {refuse, By, Text}}, Mechanism, State) ->
     Condition = case By of
                     account -> 'account-disabled';
                     other -> 'temporary-auth-failure'
@@ -144,13 +162,15 @@ lang(State) -> maps:get(lang, State, <<"en">>).
 %% Now the server has told who it is. A name that nobody could tell before (of a certificate, or of a mechanism of the
 %% future) is asked about before the client hears of success.
 -spec c2s_auth_result(state(), true | {false, binary()}, binary()) -> state() | {stop, state()}.
-c2s_auth_result(#{lserver := Host} = State, true, User) ->
+c2s_auth_result(State0, true, User) ->
+    #{lserver := Host} = State = leave(State0),
     Mechanism = maps:get(sasl_mech, State, undefined),
     Name = mod_portcullis_sasl:localpart(User),
     case was_asked(Name, Mechanism, State) orelse ask([Name], Mechanism, false, State) of
-        {refuse, By, Text, Account} ->
-            {stop, refuse(exchange(Mechanism, State), By, Text, Account, Mechanism, State)};
+        {_, _} = Refusal ->
+            {stop, refuse(exchange(Mechanism, State), Refusal, Mechanism, State)};
         _ ->
+            mod_portcullis_away:succeeded(Host, account(Name, Host), address(State)),
             report(State, account(Name, Host), Mechanism, success, {undefined, undefined}),
             maps:remove(portcullis_names, settle(Name, Mechanism, State))
     end;
@@ -160,12 +180,23 @@ c2s_auth_result(#{lserver := Host} = State, {false, Reason}, User) ->
     case lists:member(Reason, ?WRONG_SECRET) andalso Mechanism =/= <<"EXTERNAL">> of
         true ->
             Unknown = [{<<"unknown">>, <<"true">>} || is_unknown(Name, Host)],
-            report(State, account(Name, Host), Mechanism, failure, {<<"not-authorized">>, Reason}, Unknown);
+            failed(account(Name, Host), attributes(State, account(Name, Host), Mechanism, {<<"not-authorized">>, Reason}) ++ Unknown, State);
         false ->
             report(State, account(Name, Host), Mechanism, error, {condition(Reason), Reason})
     end,
-    settle(Name, Mechanism, State);
+    settle(Name, Mechanism, leave(State));
 c2s_auth_result(State, _, _) -> State.
+
+%% A failure that portcullis may not hear of is counted here, before the client hears of it and before its places are left.
+failed(Account, Attributes, #{lserver := Host} = State) ->
+    Login = mod_portcullis_reports:login(failure, Attributes),
+    Number = case mod_portcullis_sync:link_state(Host) =/= up andalso gen_mod:get_module_opt(Host, mod_portcullis, away_limit) > 0 of
+                 true -> mod_portcullis_away:failed(Host, [Account || Account =/= undefined] ++ counted_accounts(State), address(State), Login);
+                 false -> none
+             end,
+    mod_portcullis_reports:report(Host, Number, Login).
+
+counted_accounts(State) -> [Account || {account, Account} <- maps:get(portcullis_counted, State, [])].
 
 was_asked(error, _, _) -> true;
 was_asked(_, <<"ANONYMOUS">>, _) -> true;
@@ -200,14 +231,14 @@ is_unknown(Name, Host) ->
 
 %% --- reporting
 
--spec report(state(), binary() | undefined, binary() | undefined, outcome(), reason()) -> ok.
-report(State, Account, Mechanism, Outcome, Reason) -> report(State, Account, Mechanism, Outcome, Reason, []).
+-spec report(state(), binary() | undefined, binary() | undefined, mod_portcullis_reports:outcome(), reason()) -> ok.
+report(#{lserver := Host} = State, Account, Mechanism, Outcome, Reason) ->
+    mod_portcullis_reports:report(Host, none, mod_portcullis_reports:login(Outcome, attributes(State, Account, Mechanism, Reason))).
 
-report(#{lserver := Host} = State, Account, Mechanism, Outcome, {Condition, Text}, More) ->
-    mod_portcullis_reports:report(
-      Host, [{<<"account">>, Account}, {<<"address">>, mod_portcullis_net:to_text(address(State))},
-             {<<"mechanism">>, Mechanism}, {<<"outcome">>, atom_to_binary(Outcome, utf8)}, {<<"condition">>, Condition},
-             {<<"reason">>, Text}, {<<"at">>, mod_portcullis_protocol:timestamp(mod_portcullis_protocol:now_ms())} | More]).
+attributes(State, Account, Mechanism, {Condition, Text}) ->
+    [{<<"account">>, Account}, {<<"address">>, mod_portcullis_net:to_text(address(State))},
+     {<<"mechanism">>, mod_portcullis_protocol:mechanism(Mechanism)}, {<<"condition">>, Condition},
+     {<<"reason">>, mod_portcullis_protocol:clip(Text)}].
 
 -spec address(state()) -> inet:ip_address() | undefined.
 address(State) -> mod_portcullis_net:of_peer(maps:get(ip, State, undefined)).

@@ -1,6 +1,6 @@
 %%% Addresses and networks as bit strings, so that "is this address in that network?" is a match of prefixes.
 -module(mod_portcullis_net).
--export([of_peer/1, fold/1, to_text/1, bits/1, parse/1, contains/2]).
+-export([of_peer/1, fold/1, to_text/1, bits/1, customer/1, parse/1, contains/2]).
 -export_type([family/0, prefix/0]).
 
 %% How many bits an address has: 32 for IPv4, 128 for IPv6.
@@ -28,6 +28,14 @@ bits(Address) ->
     case fold(Address) of
         {A, B, C, D} -> {<<A, B, C, D>>, 32};
         Groups -> {<< <<Group:16>> || Group <- tuple_to_list(Groups) >>, 128}
+    end.
+
+%% What belongs to one customer: an address of IPv4, a /64 of IPv6.
+-spec customer(inet:ip_address()) -> bitstring().
+customer(Address) ->
+    case bits(Address) of
+        {Bits, 32} -> Bits;
+        {<<Prefix:64/bitstring, _/bitstring>>, 128} -> Prefix
     end.
 
 %% `203.0.113.0/24` or `2001:db8::1`.

@@ -4,13 +4,16 @@
 -export([ask/3, send/5, answer/2]).
 -export([component/1, connections/1, is_from_component/2]).
 -export([element/2, element/3, child/2, payload/1, attribute/2, integer/2, text/1, change/1]).
--export([now_ms/0, timestamp/1]).
+-export([mechanism/1, clip/1]).
+-export([now_ms/0, timestamp/1, time/2]).
 -export_type([answer/0, attributes/0]).
 
 -include("xmpp.hrl").
 -include("ejabberd_router.hrl").
 
 -define(NS, <<"urn:portcullis:hook:1">>).
+%% In bytes.
+-define(MAX_TEXT, 512).
 %% ejabberd answers every question in `wait` at the latest; this is for the case that its own table of questions was lost.
 -define(GRACE_MS, 5000).
 
@@ -120,6 +123,26 @@ text(El) ->
         Text -> Text
     end.
 
+%% The name of a mechanism, which a client may make up: RFC 4422 and what is in use have no other characters.
+-spec mechanism(binary() | undefined) -> binary() | undefined.
+mechanism(undefined) -> undefined;
+mechanism(Text) when byte_size(Text) > 0, byte_size(Text) =< 64 ->
+    case [C || <<C>> <= Text, not (C >= $A andalso C =< $Z orelse C >= $a andalso C =< $z orelse C >= $0 andalso C =< $9
+                                   orelse C =:= $- orelse C =:= $_)] of
+        [] -> Text;
+        _ -> <<"other">>
+    end;
+mechanism(_) -> <<"other">>.
+
+%% A text for people to read, shortened so that a hundred of them fit into a stanza.
+-spec clip(binary() | undefined) -> binary() | undefined.
+clip(<<Head:?MAX_TEXT/binary, _, _/binary>>) ->
+    case unicode:characters_to_binary(Head) of
+        {_, Whole, _} -> Whole;     % cut within a character
+        Whole -> Whole
+    end;
+clip(Text) -> Text.
+
 %% One child of <changes/>. `ignored`: an element that this version does not know. `error`: one that it should understand.
 -spec change(xmlel() | term()) -> mod_portcullis_bans:change() | ignored | error.
 change(#xmlel{name = Name} = El) when Name =:= <<"ban">>; Name =:= <<"lift">> ->
@@ -158,8 +181,9 @@ network(Kind, Text) ->
 
 %% Absent or not understood: without end. A ban too long can be lifted; one too short lets somebody in.
 until(El) ->
-    try calendar:rfc3339_to_system_time(binary_to_list(attribute(<<"until">>, El)), [{unit, millisecond}])
-    catch error:_ -> infinity
+    case time(<<"until">>, El) of
+        undefined -> infinity;
+        Ms -> Ms
     end.
 
 %% --- time
@@ -170,3 +194,10 @@ now_ms() -> erlang:system_time(millisecond).
 %% XEP-0082, UTC, with milliseconds.
 -spec timestamp(integer()) -> binary().
 timestamp(Ms) -> list_to_binary(calendar:system_time_to_rfc3339(Ms, [{unit, millisecond}, {offset, "Z"}])).
+
+%% An attribute that must be such a time; `undefined` when it is absent or anything else.
+-spec time(binary(), xmlel()) -> integer() | undefined.
+time(Name, El) ->
+    try calendar:rfc3339_to_system_time(binary_to_list(attribute(Name, El)), [{unit, millisecond}])
+    catch error:_ -> undefined
+    end.

@@ -1,8 +1,10 @@
 %%% Delivers to portcullis what came of each login. Keeps the outcomes while portcullis is away, up to a bound, the newest.
+%%% Refusals tell least and are easy to cause, so they have half of the room at most.
 -module(mod_portcullis_reports).
 -behaviour(gen_server).
 -export([start_link/1]).
--export([report/2, connections/2]).
+-export([login/2, report/3, connections/2, tell_all/2]).
+-export_type([outcome/0, login/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -include("xmpp.hrl").
@@ -15,13 +17,21 @@
 %% After a report that could not be delivered.
 -define(PAUSE_MS, 1000).
 
--type login() :: mod_portcullis_protocol:attributes().
--type batch() :: {Number :: pos_integer(), [login()]}.
+%% A value of `outcome` in docs/hook-protocol.md, 4.
+-type outcome() :: success | failure | refused | error.
+%% When, by our clock, and the attributes of <login/> without `at`. `told`: once sent, it keeps the `at` by which portcullis
+%% knows it again.
+-type login() :: {integer(), mod_portcullis_protocol:attributes()} | {told, mod_portcullis_protocol:attributes()}.
+%% With its number in mod_portcullis_away, where it is one of those that are counted there.
+-type item() :: {mod_portcullis_away:ordinal() | none, login()}.
+-type batch() :: {Number :: pos_integer(), [item()]}.
 
 -record(state, {host :: binary(),
                 connections :: [pid()],
-                queue = queue:new() :: queue:queue(login()),
+                queue = queue:new() :: queue:queue(item()),
                 queued = 0 :: non_neg_integer(),
+                halves = [] :: [[item()]],     % of reports that were refused: one login in them is why
+                telling = none :: reference() | none,
                 unanswered = #{} :: #{reference() => batch()},
                 number = 0 :: non_neg_integer(),
                 run :: binary(),        % makes the numbers of reports unique beyond the life of this process
@@ -32,8 +42,17 @@ start_link(Host) -> gen_server:start_link({local, process(Host)}, ?MODULE, Host,
 
 process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
--spec report(binary(), login()) -> ok.
-report(Host, Login) -> gen_server:cast(process(Host), {report, Login}).
+%% One that ends now. Attributes of <login/>, without `outcome` and `at`.
+-spec login(outcome(), mod_portcullis_protocol:attributes()) -> login().
+login(Outcome, Attributes) ->
+    {mod_portcullis_protocol:now_ms(), [{<<"outcome">>, atom_to_binary(Outcome, utf8)} | Attributes]}.
+
+-spec report(binary(), mod_portcullis_away:ordinal() | none, login()) -> ok.
+report(Host, Number, Login) -> gen_server:cast(process(Host), {report, {Number, Login}}).
+
+%% Calls mod_portcullis_sync:told_all/2 once nothing waits to be sent any more.
+-spec tell_all(binary(), reference()) -> ok.
+tell_all(Host, Telling) -> gen_server:cast(process(Host), {tell_all, Telling}).
 
 %% Which processes are the component's connections now.
 -spec connections(binary(), [pid()]) -> ok.
@@ -44,13 +63,15 @@ connections(Host, Connections) -> gen_server:cast(process(Host), {connections, C
 -spec init(binary()) -> {ok, #state{}}.
 init(Host) ->
     mod_portcullis_health:watch(Host, ?MODULE) =:= again andalso mod_portcullis_sync:greet(Host),
-    {ok, #state{host = Host, connections = mod_portcullis_protocol:connections(Host), run = p1_rand:get_string()}}.
+    State = #state{host = Host, connections = mod_portcullis_protocol:connections(Host), run = p1_rand:get_string()},
+    {ok, put_back(mod_portcullis_away:untold(Host), State)}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
 handle_call(_, _From, State) -> {reply, {error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({report, Login}, State) -> {noreply, flush(enqueue(Login, State))};
+handle_cast({report, Item}, State) -> {noreply, flush(enqueue(Item, State))};
+handle_cast({tell_all, Telling}, State) -> {noreply, flush(State#state{telling = Telling})};
 handle_cast({connections, Now}, #state{connections = Before} = State) ->
     Same = State#state{connections = Now},
     {noreply, case Before -- Now of
@@ -70,12 +91,17 @@ handle_info(_, State) -> {noreply, State}.
 
 %% --- queue
 
-enqueue(Login, #state{host = Host, queue = Queue, queued = N} = State) ->
-    case N >= max_reports(Host) of
-        true ->
+enqueue({_, {_, Attributes}} = Item, #state{host = Host, queue = Queue, queued = N} = State) ->
+    Max = max_reports(Host),
+    IsRefusal = lists:member({<<"outcome">>, <<"refused">>}, Attributes),
+    if
+        IsRefusal, N >= Max div 2 ->
             mod_portcullis_health:add(Host, lost_outcomes, 1),
-            State#state{queue = queue:in(Login, queue:drop(Queue))};
-        false -> State#state{queue = queue:in(Login, Queue), queued = N + 1}
+            State;
+        N >= Max ->
+            mod_portcullis_health:add(Host, lost_outcomes, 1),
+            State#state{queue = queue:in(Item, queue:drop(Queue))};
+        true -> State#state{queue = queue:in(Item, Queue), queued = N + 1}
     end.
 
 %% Logins that were not delivered return to the front; the oldest go when there are too many.
@@ -90,38 +116,66 @@ max_reports(Host) -> gen_mod:get_module_opt(Host, mod_portcullis, max_reports).
 
 %% --- delivery
 
-flush(#state{queued = 0} = State) -> State;
 flush(#state{connections = []} = State) -> State;
 flush(#state{pause = Pause} = State) when Pause =/= none -> State;
+flush(#state{queued = 0, halves = []} = State) -> tell(State);
 flush(#state{unanswered = Unanswered} = State) when map_size(Unanswered) >= ?MAX_UNANSWERED -> State;
-flush(#state{host = Host, queue = Queue, queued = Queued, number = Number} = State) ->
+flush(#state{halves = [Logins | Halves]} = State) -> flush(deliver_new(Logins, State#state{halves = Halves}));
+flush(#state{host = Host, queue = Queue, queued = Queued} = State) ->
     Size = min(Queued, gen_mod:get_module_opt(Host, mod_portcullis, report_batch)),
     {Logins, Rest} = queue:split(Size, Queue),
-    flush(deliver({Number + 1, queue:to_list(Logins)}, State#state{queue = Rest, queued = Queued - Size, number = Number + 1})).
+    flush(deliver_new(queue:to_list(Logins), State#state{queue = Rest, queued = Queued - Size})).
+
+tell(#state{telling = none} = State) -> State;
+tell(#state{host = Host, telling = Telling} = State) ->
+    mod_portcullis_sync:told_all(Host, Telling),
+    State#state{telling = none}.
+
+deliver_new(Logins, #state{host = Host, number = Number} = State) ->
+    Skew = mod_portcullis_bans:skew(Host),
+    deliver({Number + 1, [{N, by_their_clock(Login, Skew)} || {N, Login} <- Logins]}, State#state{number = Number + 1}).
+
+by_their_clock({told, _} = Login, _) -> Login;
+by_their_clock({When, Login}, Skew) -> {told, Login ++ [{<<"at">>, mod_portcullis_protocol:timestamp(When - Skew)}]}.
 
 %% A report that is sent again keeps its number: portcullis may have counted it although no answer came.
 deliver({Number, Logins} = Report, #state{host = Host, run = Run, unanswered = Unanswered} = State) ->
     El = mod_portcullis_protocol:element(
            <<"report">>,
            [{<<"node">>, atom_to_binary(node(), utf8)}, {<<"batch">>, <<Run/binary, $-, (integer_to_binary(Number))/binary>>}],
-           [mod_portcullis_protocol:child(<<"login">>, Login) || Login <- Logins]),
+           [mod_portcullis_protocol:child(<<"login">>, Login) || {_, {told, Login}} <- Logins]),
     Tag = make_ref(),
     mod_portcullis_protocol:send(Host, set, El, Tag, ?ANSWER_MS),
     State#state{unanswered = Unanswered#{Tag => Report}}.
 
-answered({ok, _}, _, State) -> flush(State);
-answered(timeout, Report, #state{connections = [_ | _]} = State) -> deliver(Report, State);
-answered({error, Condition}, _, #state{host = Host} = State)
-  when Condition =/= 'remote-server-not-found', Condition =/= 'service-unavailable' ->
-    %% It would be refused again.
-    mod_portcullis_health:note(Host, report, <<"a report was refused: ", (atom_to_binary(Condition, utf8))/binary>>),
+answered({ok, _}, {_, Logins}, #state{host = Host} = State) ->
+    mod_portcullis_away:told(Host, numbers(Logins)),
     flush(State);
-answered(_, {_, Logins}, State) -> pause(put_back(Logins, State)).
+answered(timeout, Report, #state{connections = [_ | _]} = State) -> deliver(Report, State);
+answered({error, Condition}, {_, Logins}, State) when Condition =:= 'bad-request'; Condition =:= 'not-acceptable' ->
+    flush(refused(Condition, Logins, State));
+answered({error, Condition}, {_, Logins}, State) when Condition =:= 'remote-server-not-found'; Condition =:= 'service-unavailable' ->
+    pause(put_back(Logins, State));
+answered({error, Condition}, {_, Logins}, #state{host = Host} = State) ->
+    mod_portcullis_health:note(Host, report, <<"a report is put off: ", (atom_to_binary(Condition, utf8))/binary>>),
+    pause(put_back(Logins, State));
+answered(timeout, {_, Logins}, State) -> pause(put_back(Logins, State)).
+
+%% It would be refused again. One login may be why, and the others must not be lost with it.
+refused(Condition, [_] = Logins, #state{host = Host} = State) ->
+    mod_portcullis_away:told(Host, numbers(Logins)),
+    mod_portcullis_health:note(Host, report, <<"the report of a login was refused: ", (atom_to_binary(Condition, utf8))/binary>>),
+    State;
+refused(_, Logins, #state{halves = Halves} = State) ->
+    {First, Second} = lists:split(length(Logins) div 2, Logins),
+    State#state{halves = [First, Second | Halves]}.
+
+numbers(Logins) -> [Number || {Number, _} <- Logins, Number =/= none].
 
 %% The answers would have come over a connection that is gone.
-take_back_all(#state{unanswered = Unanswered} = State) ->
+take_back_all(#state{unanswered = Unanswered, halves = Halves} = State) ->
     Oldest = lists:sort(maps:values(Unanswered)),
-    put_back(lists:append([Logins || {_, Logins} <- Oldest]), State#state{unanswered = #{}}).
+    put_back(lists:append([Logins || {_, Logins} <- Oldest] ++ Halves), State#state{unanswered = #{}, halves = []}).
 
 pause(State) -> (end_pause(State))#state{pause = erlang:start_timer(?PAUSE_MS, self(), end_pause)}.
 

@@ -28,7 +28,8 @@ start_link(Host) -> supervisor:start_link({local, process(Host)}, ?MODULE, Host)
 
 -spec init(binary()) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(Host) ->
-    Children = [mod_portcullis_health, mod_portcullis_bans, mod_portcullis_reports, mod_portcullis_sync],
+    Children = [mod_portcullis_health, mod_portcullis_bans, mod_portcullis_places, mod_portcullis_away, mod_portcullis_reports,
+                mod_portcullis_sync],
     lists:foreach(fun(Module) -> await_end(gen_mod:get_module_proc(Host, Module)) end, Children),
     {ok, {#{strategy => one_for_one, intensity => ?RESTARTS, period => ?SECONDS},
           [#{id => Module, start => {Module, start_link, [Host]}, shutdown => 30000} || Module <- Children]}}.

@@ -1,11 +1,12 @@
 %%% Keeps the bans of this node in step with portcullis: greets it (<hello/>), and asks for the changes since the last ones
-%%% (<sync/>) when it says that there are some.
+%%% (<sync/>) when it says that there are some. So it also knows whether portcullis is there, which link_state/1 tells.
 %%%
 %%% One process per virtual host and node. It never waits for portcullis inside a callback.
 -module(mod_portcullis_sync).
 -behaviour(gen_server).
 -export([start_link/1]).
--export([seen/2, news/3, greet/1, reloaded/1]).
+-export([link_state/1, seen/2, news/3, greet/1, reloaded/1]).
+-export([component_changed/1, doubt/1, told_all/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -include("logger.hrl").
@@ -15,6 +16,10 @@
 %% How often the connections of the component are looked at, and what is due is done.
 -define(TICK_MS, 1000).
 -define(ANSWER_MS, 10000).
+%% Whoever does not answer a greeting within this time is away.
+-define(HELLO_MS, 3000).
+%% Between greetings while nobody answers them.
+-define(GREET_MS, 2000).
 %% After a run that brought nothing new, and after one that failed.
 -define(REST_MS, 1000).
 -define(RETRY_MS, 5000).
@@ -26,10 +31,16 @@
               generation = none :: mod_portcullis_bans:generation(),
               from :: mod_portcullis_bans:mark() | none}).
 
+%% `away`: the component is not connected, or has not answered the last greeting. `behind`: it answers, but was not told yet
+%% of all failures that happened while it was away. `up`: it answers and knows them.
+-type link_state() :: away | behind | up.
+
 -record(state, {host :: binary(),
                 connections = unknown :: [pid()] | unknown,
                 hello = none :: reference() | none,             % tag of the one that waits for its answer
-                hello_due :: integer(),                         % by now_ms/0
+                greeted = 0 :: integer(),                       % when it was sent, by now_ms/0
+                hello_due :: integer(),
+                telling = none :: reference() | none,           % of the reports that it was not told of
                 run = none :: #run{} | none,
                 run_due :: integer(),
                 wanted = -1 :: integer() | infinity}).          % sequence number to reach; infinity: ask in any case
@@ -38,6 +49,13 @@
 start_link(Host) -> gen_server:start_link({local, process(Host)}, ?MODULE, Host, []).
 
 process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
+
+%% Without the process, whose table this is, nobody knows.
+-spec link_state(binary()) -> link_state().
+link_state(Host) ->
+    try ets:lookup_element(process(Host), link, 2)
+    catch error:badarg -> away
+    end.
 
 %% A verdict carried this sequence number.
 -spec seen(binary(), integer()) -> ok.
@@ -57,6 +75,20 @@ news(Host, Epoch, Seq) ->
 -spec greet(binary()) -> ok.
 greet(Host) -> gen_server:cast(process(Host), greet).
 
+%% The component has connected or disconnected, here. All nodes of the cluster shall see it at once.
+-spec component_changed(binary()) -> ok.
+component_changed(Host) ->
+    _ = gen_server:abcast(ejabberd_cluster:get_nodes(), process(Host), component_changed),
+    ok.
+
+%% A question was not answered in time. A greeting finds out whether anybody is there.
+-spec doubt(binary()) -> ok.
+doubt(Host) -> gen_server:cast(process(Host), doubt).
+
+%% mod_portcullis_reports has sent all that had happened when it was asked.
+-spec told_all(binary(), reference()) -> ok.
+told_all(Host, Telling) -> gen_server:cast(process(Host), {told_all, Telling}).
+
 %% The options changed; the name of the component may be another.
 -spec reloaded(binary()) -> ok.
 reloaded(Host) -> gen_server:cast(process(Host), reloaded).
@@ -68,6 +100,8 @@ reloaded(Host) -> gen_server:cast(process(Host), reloaded).
 init(Host) ->
     First = case mod_portcullis_health:watch(Host, ?MODULE) of first -> 0; again -> ?TICK_MS end,
     _ = erlang:send_after(First, self(), tick),
+    _ = ets:new(process(Host), [named_table, protected, set, {read_concurrency, true}]),
+    true = ets:insert(process(Host), {link, away}),
     {ok, #state{host = Host, hello_due = now_ms(), run_due = now_ms()}}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
@@ -75,7 +109,17 @@ handle_call(_, _From, State) -> {reply, {error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({seen, Seq}, State) -> {noreply, run_if_due(want(Seq, State))};
-handle_cast({news, Epoch, Seq}, State) -> {noreply, run_if_due(want(Epoch, Seq, State))};
+handle_cast({news, Epoch, Seq}, #state{host = Host} = State) ->
+    mod_portcullis_bans:doubt_confirmed(Host),
+    {noreply, run_if_due(want(Epoch, Seq, State))};
+handle_cast(component_changed, State) -> {noreply, look_at_connections(State)};
+handle_cast(doubt, #state{greeted = Greeted} = State) ->
+    case now_ms() - Greeted >= ?GREET_MS of
+        true -> {noreply, hello_if_due(State#state{hello_due = now_ms()})};
+        false -> {noreply, State}
+    end;
+handle_cast({told_all, Telling}, #state{telling = Telling} = State) ->
+    {noreply, set_link(up, State#state{telling = none})};
 handle_cast(greet, State) -> {noreply, hello_if_due(State#state{hello_due = now_ms()})};
 handle_cast(reloaded, State) -> {noreply, look_at_connections(State#state{connections = unknown})};
 handle_cast(_, State) -> {noreply, State}.
@@ -98,7 +142,7 @@ look_at_connections(#state{host = Host, connections = Before} = State) ->
     case mod_portcullis_protocol:connections(Host) of
         Before -> State;
         [] ->
-            ?WARNING_MSG("portcullis (~ts) is not connected: ~ts decides by the ~b bans it holds",
+            ?WARNING_MSG("portcullis (~ts) is not connected: ~ts decides by the ~b bans it holds, and counts failures by itself",
                          [mod_portcullis_protocol:component(Host), Host, mod_portcullis_bans:count(Host)]),
             mod_portcullis_reports:connections(Host, []),
             give_up(State#state{connections = []});
@@ -113,8 +157,15 @@ look_at_connections(#state{host = Host, connections = Before} = State) ->
     end.
 
 %% Answers would have come over a connection that is gone.
-give_up(#state{run = none} = State) -> State#state{hello = none};
-give_up(State) -> want(infinity, State#state{hello = none, run = none}).
+give_up(State) ->
+    case set_link(away, State#state{hello = none, telling = none}) of
+        #state{run = none} = Away -> Away;
+        Away -> want(infinity, Away#state{run = none})
+    end.
+
+set_link(Link, #state{host = Host} = State) ->
+    true = ets:insert(process(Host), {link, Link}),
+    State.
 
 %% --- hello
 
@@ -124,7 +175,8 @@ hello_if_due(#state{host = Host, hello_due = Due} = State) ->
     case Due =< now_ms() of
         true ->
             Heartbeat = gen_mod:get_module_opt(Host, mod_portcullis, heartbeat),
-            State#state{hello = send(Host, set, hello(Host)), hello_due = now_ms() + Heartbeat};
+            Tag = send(Host, set, hello(Host), ?HELLO_MS),
+            State#state{hello = Tag, greeted = now_ms(), hello_due = now_ms() + Heartbeat};
         false -> State
     end.
 
@@ -137,10 +189,13 @@ hello(Host) ->
       <<"hello">>,
       [{<<"software">>, <<"ejabberd">>}, {<<"version">>, ejabberd_option:version()}, {<<"module">>, ?VERSION},
        {<<"node">>, atom_to_binary(node(), utf8)}, {<<"epoch">>, Epoch}, {<<"seq">>, Seq},
-       {<<"bans">>, integer_to_binary(mod_portcullis_bans:count(Host))}, {<<"health">>, mod_portcullis_health:text(Host)}]).
+       {<<"bans">>, integer_to_binary(mod_portcullis_bans:count(Host))}, {<<"health">>, mod_portcullis_health:text(Host)},
+       {<<"now">>, mod_portcullis_protocol:timestamp(mod_portcullis_protocol:now_ms())}]).
 
-welcomed({ok, #xmlel{name = <<"welcome">>} = El}, #state{host = Host} = State) ->
+welcomed({ok, #xmlel{name = <<"welcome">>} = El}, #state{host = Host} = State0) ->
     mod_portcullis_health:reset(Host, lost_outcomes),      % told just now
+    ok = mod_portcullis_bans:set_skew(Host, skew(El, State0)),
+    State = back(State0),
     Seq = case mod_portcullis_protocol:integer(<<"seq">>, El) of
               undefined -> infinity;
               N -> N
@@ -149,7 +204,24 @@ welcomed({ok, #xmlel{name = <<"welcome">>} = El}, #state{host = Host} = State) -
 welcomed(Other, #state{host = Host} = State) ->
     Text = io_lib:format("portcullis did not say welcome: ~0p", [Other]),
     mod_portcullis_health:note(Host, answer, unicode:characters_to_binary(Text)),
-    State.
+    give_up(State#state{hello_due = now_ms() + ?GREET_MS}).
+
+%% It answers. It decides alone when it knows of all failures that happened while it was away.
+back(#state{host = Host} = State) ->
+    case link_state(Host) of
+        away ->
+            Telling = make_ref(),
+            mod_portcullis_reports:tell_all(Host, Telling),
+            set_link(behind, State#state{telling = Telling});
+        _ -> State
+    end.
+
+%% By how much our clock is ahead. portcullis looked at its own somewhere between our greeting and now.
+skew(El, #state{greeted = Greeted}) ->
+    case mod_portcullis_protocol:time(<<"now">>, El) of
+        undefined -> 0;
+        Theirs -> mod_portcullis_protocol:now_ms() - (now_ms() - Greeted) div 2 - Theirs
+    end.
 
 %% --- sync
 
@@ -176,7 +248,7 @@ ask_page(#run{cursor = Cursor} = Run, #state{host = Host} = State) ->
                 none -> [];
                 {Epoch, Seq} -> [{<<"epoch">>, Epoch}, {<<"since">>, integer_to_binary(Seq)}]
             end,
-    State#state{run = Run#run{tag = send(Host, get, mod_portcullis_protocol:element(<<"sync">>, Since))}}.
+    State#state{run = Run#run{tag = send(Host, get, mod_portcullis_protocol:element(<<"sync">>, Since), ?ANSWER_MS)}}.
 
 take_page({ok, #xmlel{name = <<"changes">>} = El}, #run{cursor = Cursor} = Run, State) ->
     Epoch = mod_portcullis_protocol:attribute(<<"epoch">>, El),
@@ -239,9 +311,9 @@ fail_run(State) -> want(infinity, State#state{run = none, run_due = now_ms() + ?
 
 %% --- asking
 
-send(Host, Type, El) ->
+send(Host, Type, El, Wait) ->
     Tag = make_ref(),
-    mod_portcullis_protocol:send(Host, Type, El, Tag, ?ANSWER_MS),
+    mod_portcullis_protocol:send(Host, Type, El, Tag, Wait),
     Tag.
 
 now_ms() -> erlang:monotonic_time(millisecond).
