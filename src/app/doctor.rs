@@ -104,6 +104,7 @@ async fn probe(config: &Config) -> anyhow::Result<Enforcement> {
                 arrived = incoming.recv() => match arrived {
                     Some(Incoming::Up) => host.link_up(),
                     Some(Incoming::Down { .. }) => host.link_down(),
+                    Some(Incoming::Unreadable { from, id }) => asker.unreadable(&from, &id),
                     Some(Incoming::Stanza(received, _)) => {
                         if let Routed::NotMine(received) = asker.route(received)
                             && !host.take(&received)

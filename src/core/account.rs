@@ -118,4 +118,18 @@ mod tests {
             assert_eq!(Account::from_plain(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn names_as_long_as_the_dns_allows_are_plain_and_longer_ones_are_not() {
+        let is_plain = |text: String| Account::from_plain(&text).is_some();
+        let label = |bytes: usize| "a".repeat(bytes);
+        assert!(is_plain(format!("a@{}", label(63))));
+        assert!(!is_plain(format!("a@{}", label(64))));
+        assert!(is_plain(format!("{}@b", label(255))));
+        assert!(!is_plain(format!("{}@b", label(256))));
+        let domain = |last: usize| format!("{0}.{0}.{0}.{1}", label(63), label(last));
+        assert!(is_plain(format!("a@{}", domain(63))));
+        let long = format!("a@{}.a", domain(62));
+        assert!(long.len() == 2 + 256 && !is_plain(long));
+    }
 }

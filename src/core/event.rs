@@ -167,13 +167,6 @@ pub struct Personal {
     pub evidence: Option<String>,
 }
 
-impl Personal {
-    /// Whether there is neither a note nor evidence.
-    pub fn is_empty(&self) -> bool {
-        self.note.is_none() && self.evidence.is_none()
-    }
-}
-
 /// An event: one decision about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -241,5 +234,21 @@ impl Event {
     pub fn with_personal(mut self, personal: Personal) -> Event {
         self.personal = personal;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_id_reads_back_as_it_is_shown_and_nothing_else_does() {
+        let id = CommandId(0x00ab_cdef_0123_4567);
+        assert_eq!(id.to_hex(), "00abcdef01234567");
+        assert_eq!(CommandId::from_hex(&id.to_hex()), Some(id));
+        assert_eq!(CommandId::parse(&id.to_string()), Some(id));
+        for wrong in ["abcdef01234567", "+0abcdef01234567", "00abcdef0123456x", ""] {
+            assert_eq!(CommandId::from_hex(wrong), None, "{wrong}");
+        }
     }
 }

@@ -220,6 +220,12 @@ mod tests {
             world.look("203.0.113.7"),
             "looking counts nothing"
         );
+        world.attempts("2001:db8::2", 4);
+        assert_eq!(
+            world.count("2001:db8::/64", "address-failures"),
+            "4/5",
+            "this network is one source"
+        );
         world.pass(601);
         assert_eq!(
             world.count("203.0.113.7", "address-failures"),

@@ -56,3 +56,48 @@ pub fn headroom(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::rules::Rules;
+
+    /// What the rules would ban for failures of this account at an address where it logged in before.
+    fn at_home(rules: Rules) -> Vec<String> {
+        let policy = Policy {
+            rules: Arc::new(rules),
+            ..Policy::default()
+        };
+        let now = Timestamp::from_millis(1_795_320_000_000);
+        let account = Subject::parse("a@example.org").unwrap();
+        let account = account.account().unwrap();
+        let home: IpAddr = "203.0.113.7".parse().unwrap();
+        let bounds = policy.rules.bounds;
+        let mut tracker = Tracker::new(Arc::clone(&policy.rules), bounds, [7; 16], now);
+        let who = LoginOrigin::at(&policy.rules.reach, Some(account), Some(home));
+        tracker.succeed(tracker.hash_attempt(&who, now, now));
+        headroom(
+            &Ledger::default(),
+            &mut tracker,
+            &policy,
+            account,
+            home,
+            now,
+        )
+        .into_iter()
+        .map(|(subject, _)| subject.to_string())
+        .collect()
+    }
+
+    #[test]
+    fn where_an_account_logged_in_before_only_rules_by_pair_count_if_there_are_any() {
+        let rules = Rules::default();
+        assert_eq!(at_home(rules.clone()), ["a@example.org from 203.0.113.7"]);
+        let mut others = rules;
+        others.table.retain(|rule| rule.key != RuleKey::Pair);
+        assert!(at_home(others).contains(&String::from("203.0.113.7")));
+    }
+}

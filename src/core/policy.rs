@@ -1,5 +1,8 @@
 //! Policy: the limits and exemptions of the configuration as plain values, and the checks against them.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -20,7 +20,6 @@ use base64::{
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use super::subject::Account;
@@ -89,14 +88,6 @@ impl Seal {
         &self.key_id
     }
 }
-
-impl PartialEq for Seal {
-    fn eq(&self, other: &Self) -> bool {
-        self.key_id == other.key_id && bool::from(self.mac.ct_eq(&other.mac))
-    }
-}
-
-impl Eq for Seal {}
 
 impl fmt::Display for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

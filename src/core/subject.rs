@@ -321,6 +321,7 @@ mod tests {
         check("::ffff:203.0.113.0/120", "203.0.113.0/24");
         check("2001:db8::1/64", "2001:db8::/64");
         check("::/0", "::/0");
+        check("::ffff:203.0.113.7/64", "::/64");
     }
 
     #[test]
@@ -349,6 +350,12 @@ mod tests {
         assert_eq!(why("example.org"), BadSubject::Domain("example.org".into()));
         assert_eq!(why("spam"), BadSubject::Bare("spam".into()));
         assert_eq!(why("256.1.1.1"), BadSubject::Address("256.1.1.1".into()));
+        assert_eq!(
+            why("2001:db8::x"),
+            BadSubject::Address("2001:db8::x".into())
+        );
+        let port = "example.org:5222";
+        assert_eq!(why(port), BadSubject::Bare(port.into()));
         assert_eq!(
             why("10.0.0.0/33"),
             BadSubject::Network("10.0.0.0/33".into())

@@ -136,11 +136,11 @@ impl Quiet {
         (quiet.from != quiet.until).then_some(quiet)
     }
 
-    /// How many quiet minutes are left at this minute of the day; `None` if it is not quiet.
+    /// How many quiet minutes are left at this minute of the day, counted from midnight; `None` if it is not quiet.
     pub fn left(self, minute: u16) -> Option<u16> {
         let behind = |from: u16, to: u16| (to + DAY - from) % DAY;
         let length = behind(self.from, self.until);
-        let gone = behind(self.from, minute % DAY);
+        let gone = behind(self.from, minute);
         (gone < length).then(|| length - gone)
     }
 }

@@ -254,8 +254,14 @@ mod tests {
             Term::parse("99999999999999999999y"),
             Err(BadTerm::OutOfRange)
         );
+        assert!(Term::parse("1000y").is_ok());
+        assert_eq!(Term::parse("1000y 1s"), Err(BadTerm::OutOfRange));
         assert!(matches!(Term::parse("spam"), Err(BadTerm::Unreadable(_))));
         assert!(matches!(Term::parse(""), Err(BadTerm::Unreadable(_))));
+        assert!(matches!(
+            Term::parse("2h spam"),
+            Err(BadTerm::Unreadable(_))
+        ));
     }
 
     #[test]
@@ -265,5 +271,6 @@ mod tests {
             .unwrap();
         assert_eq!((term.to_string().as_str(), used), ("14 days", 2));
         assert_eq!(Term::take(&["spam", "2h"]), Ok(None));
+        assert_eq!(Term::take(&["for", "permanent", "spam"]), Ok(None));
     }
 }

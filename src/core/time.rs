@@ -128,9 +128,6 @@ pub fn in_words(span: Duration) -> String {
                 if count == 1 { "" } else { "s" }
             ));
         }
-        if words.len() == 2 || (words.len() == 1 && count == 0) {
-            break;
-        }
     }
     if words.is_empty() {
         return String::from("less than a second");
@@ -156,6 +153,8 @@ mod tests {
             "2030-01-01 00:00 UTC"
         );
         assert_eq!(Timestamp::parse("tomorrow"), None);
+        let second = Timestamp::from_millis(1_000);
+        assert_eq!(second.to_string(), "1970-01-01 00:00:01 UTC");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub(crate) struct Names<'a> {
     pub(crate) component: &'a str,
     /// Whether the settings name ejabberd's cookie.
     pub(crate) has_cookie: bool,
+    /// Whether that cookie is one that Erlang made itself.
+    pub(crate) guessable_cookie: bool,
+    /// The domain that is taken for a virtual host only because ours is below it.
+    pub(crate) implied: Option<&'a str>,
 }
 
 /// Whether bans of accounts of a virtual host take hold.
@@ -73,6 +77,12 @@ pub(crate) fn standing(
     }
     for host in &ours {
         standing.has.extend(has(host));
+        if names.implied == Some(&host.vhost) {
+            standing.has.push(format!(
+                "{0} is believed because {1} is below it; if {0} is not on this server, whoever runs it is believed: choose another component.domain",
+                host.vhost, names.component
+            ));
+        }
         match modules.address(&host.vhost) {
             Some(_) => with_module(host, modules, names, &mut standing),
             None => {
@@ -155,6 +165,16 @@ fn ejabberd_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
                 "Bans of accounts at {vhost} are written and sessions closed, but the server lets the user in again."
             ),
             remedy: lines::cookie(),
+        });
+    }
+    if names.guessable_cookie && host.kind == Software::Ejabberd {
+        gaps.push(Gap {
+            what: format!("the cookie of {vhost}'s server is one that Erlang made itself"),
+            effect: String::from(
+                "Such a cookie can be computed from the hash in a ban record, and a user whose session is open reads her own record; \
+                 with the cookie and a reachable Erlang port she would command the server.",
+            ),
+            remedy: lines::own_cookie(),
         });
     }
     if host.cookie == Some(false) {
@@ -296,6 +316,8 @@ mod tests {
     const NAMES: Names<'_> = Names {
         component: "portcullis.example.org",
         has_cookie: true,
+        guessable_cookie: false,
+        implied: None,
     };
 
     fn full(kind: Software) -> HostCapabilities {

@@ -1,7 +1,9 @@
 //! Bans on ejabberd: the record that its own password check obeys.
 //!
-//! Write, kick, wait until the sessions are gone, read back, and again if the record changed meanwhile: a user whose session
-//! is open can overwrite it, and what she sent before the kick is still carried out after the kick is acknowledged.
+//! Kick, write, kick again, wait until the sessions are gone, read back, and again if the record changed meanwhile: a user
+//! whose session is open can overwrite it, and what she sent before the kick is still carried out after the kick is
+//! acknowledged. What a user stored is never believed: a record that cannot be read is overwritten, and a hash counts as the
+//! server's only once the server has left it alone while she had no session.
 
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ const ROUNDS: u32 = 5;
 /// How long kicked sessions may take to be gone, looked at every [`LOOK`].
 const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(50);
+/// The same before the first record is written.
+const FIRST_LOOKS: u32 = 20;
 
 /// The hash in a record, and what we know of it.
 struct Hash {
@@ -33,8 +37,23 @@ struct Hash {
     from_cookie: bool,
 }
 
+impl Hash {
+    /// What the server wrote, or somebody in its name: only worth something once the server has left it alone.
+    fn candidate(text: String) -> Hash {
+        Hash {
+            text,
+            is_right: false,
+            from_cookie: false,
+        }
+    }
+}
+
 impl XmppServer {
     /// Makes a ban take hold.
+    ///
+    /// Sessions end first, before the record is even looked at: nothing a user stored may delay that, and the hash that
+    /// makes the server refuse logins should not be written while she can still read it (the cookie can be guessed from it
+    /// if Erlang made it).
     pub(super) async fn write_ban(
         &self,
         host: &HostCapabilities,
@@ -49,33 +68,56 @@ impl XmppServer {
                 host.vhost
             )));
         }
+        if module.is_none() {
+            self.empty_sessions(host, jid).await;
+        }
         let old = self.read(host, jid).await?;
         self.look_for_strangers(&old, account, Some(ban.id));
         let mut hash = self.hash(host, account, &old, module).await;
         let mut kept = old.foreign;
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
-            let mut expected =
+            if round > 1 && module.is_none() {
+                // She may be back, for the record that was put in the place of ours may ban nobody.
+                self.empty_sessions(host, jid).await;
+            }
+            let expected =
                 BanRecord::of(ban, account, hash.text.clone(), &self.keyring).keeping(&kept);
             self.write(host, jid, &expected).await?;
-            if self.wants_proof(host, &hash) {
-                match self.prove(host, jid, &expected, account, &mut hash).await? {
-                    Proof::Right => {}
-                    Proof::Learnt => {
-                        // The server put its own record in the place of ours.
-                        expected = BanRecord::of(ban, account, hash.text.clone(), &self.keyring)
-                            .keeping(&kept);
-                        self.write(host, jid, &expected).await?;
-                    }
-                    Proof::NoAccount => unknown_account = true,
-                }
-            }
+            let asked = match self.wants_proof(host, &hash) {
+                true => self.let_the_server_ban(host, jid).await?,
+                false => ServerBan::No,
+            };
+            unknown_account |= asked == ServerBan::NoAccount;
             self.kick(host, jid, ban, module).await?;
             let after = self.read(host, jid).await?;
             if after.holds_password() && !kept.iter().any(|child| child.name() == "password") {
                 kept.clone_from(&after.foreign);
             }
-            match after.judge(&expected, account, &self.keyring, None) {
+            let judgement = after.judge(&expected, account, &self.keyring, None);
+            if asked == ServerBan::Done {
+                match judgement {
+                    // The server leaves a record alone only if its hash is right; and no session was left to put ours back.
+                    Judgement::Ours if after.looks_native() => {
+                        if hash.from_cookie {
+                            self.learn(&host.vhost, |host| host.cookie = Some(true));
+                        } else if self.cookie.is_some() && host.cookie.is_none() {
+                            tracing::warn!(vhost = %host.vhost, "the configured cookie is not the server's");
+                            self.learn(&host.vhost, |host| host.cookie = Some(false));
+                        }
+                        return Ok(());
+                    }
+                    // The server put its own record in the place of ours, or she hers: the next round tells.
+                    Judgement::Junk if after.looks_native() && after.hash != hash.text => {
+                        hash = Hash::candidate(after.hash);
+                        continue;
+                    }
+                    // The server must have replaced a hash that is not its own.
+                    Judgement::Ours if round < ROUNDS => continue,
+                    _ => {}
+                }
+            }
+            match judgement {
                 Judgement::Ours if hash.is_right => return Ok(()),
                 Judgement::Ours if unknown_account => {
                     return Err(Undone(format!(
@@ -96,6 +138,30 @@ impl XmppServer {
         Err(Undone(format!(
             "The record of {jid} was changed each time it was written, although the sessions were closed."
         )))
+    }
+
+    /// Ends the sessions of an account and waits a moment until they are gone. Whatever does not work here is tried and
+    /// told later: somebody who comes back all the time is banned nonetheless.
+    async fn empty_sessions(&self, host: &HostCapabilities, jid: &BareJid) {
+        let is_online = || async {
+            let stats = self
+                .run_command(host, admin::user_stats(jid.as_str()))
+                .await;
+            stats.is_ok_and(|stats| admin::is_online(&stats))
+        };
+        if !host.offers("end-user-session") || host.offers("user-stats") && !is_online().await {
+            return;
+        }
+        let command = admin::end_user_session(jid.as_str());
+        if self.run_command(host, command).await.is_err() || !host.offers("user-stats") {
+            return;
+        }
+        for _ in 0..FIRST_LOOKS {
+            if !is_online().await {
+                return;
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Takes a ban back. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
@@ -222,25 +288,20 @@ impl XmppServer {
                 from_cookie: false,
             };
         }
-        match &self.cookie {
-            Some(cookie) if host.cookie != Some(false) => Hash {
-                text: native_hash(
-                    account.localpart(),
-                    account.domain(),
-                    cookie.expose().trim_end().as_bytes(),
-                ),
+        match self.hash_by_cookie(host, account) {
+            Some(text) => Hash {
+                text,
                 is_right: true,
                 from_cookie: true,
             },
-            // We learnt it once: nothing else of that form is ever sealed.
+            // Sealed by us once. Where the server can be asked it must prove itself: a ban may have been left half done.
             _ if old.is_sealed(account, &self.keyring)
                 && old.looks_native()
                 && self.cookie.is_none() =>
             {
                 Hash {
-                    text: old.hash.clone(),
-                    is_right: true,
-                    from_cookie: false,
+                    is_right: !host.offers("disable-user"),
+                    ..Hash::candidate(old.hash.clone())
                 }
             }
             _ => Hash {
@@ -251,6 +312,20 @@ impl XmppServer {
         }
     }
 
+    /// The server's hash of an account, if the configured cookie is not known to be another one's.
+    pub(super) fn hash_by_cookie(
+        &self,
+        host: &HostCapabilities,
+        account: &Account,
+    ) -> Option<String> {
+        let cookie = self
+            .cookie
+            .as_ref()
+            .filter(|_| host.cookie != Some(false))?;
+        let cookie = cookie.expose().trim_end().as_bytes();
+        Some(native_hash(account.localpart(), account.domain(), cookie))
+    }
+
     fn wants_proof(&self, host: &HostCapabilities, hash: &Hash) -> bool {
         let unproven_cookie = hash.from_cookie && host.cookie.is_none();
         host.offers("disable-user") && (!hash.is_right || unproven_cookie)
@@ -258,44 +333,23 @@ impl XmppServer {
 
     /// Lets the server ban the account itself: it leaves a record with a right hash alone, and puts its own, with the right
     /// hash, in the place of one with a wrong hash (25.10 and later).
-    async fn prove(
+    async fn let_the_server_ban(
         &self,
         host: &HostCapabilities,
         jid: &BareJid,
-        expected: &BanRecord,
-        account: &Account,
-        hash: &mut Hash,
-    ) -> Result<Proof, Undone> {
+    ) -> Result<ServerBan, Undone> {
         match self
             .run_command(host, admin::disable_user(jid.as_str()))
             .await
         {
-            Ok(_) => {}
+            Ok(_) => Ok(ServerBan::Done),
             Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
-                return Ok(Proof::NoAccount);
+                Ok(ServerBan::NoAccount)
             }
             // No proof to be had; the hash stays what it is.
-            Err(Unanswered::Refused(_)) => return Ok(Proof::Right),
-            Err(why) => return Err(self.undone(&format!("{jid} could not be disabled"), &why)),
+            Err(Unanswered::Refused(_)) => Ok(ServerBan::No),
+            Err(why) => Err(self.undone(&format!("{jid} could not be disabled"), &why)),
         }
-        let after = self.read(host, jid).await?;
-        if after.ours.is_none() && after.looks_native() && after.hash != hash.text {
-            if hash.from_cookie {
-                tracing::warn!(vhost = %host.vhost, "the configured cookie is not the server's");
-                self.learn(&host.vhost, |host| host.cookie = Some(false));
-            }
-            *hash = Hash {
-                text: after.hash,
-                is_right: true,
-                from_cookie: false,
-            };
-            return Ok(Proof::Learnt);
-        }
-        let unchanged = after.judge(expected, account, &self.keyring, None) == Judgement::Ours;
-        if unchanged && hash.from_cookie {
-            self.learn(&host.vhost, |host| host.cookie = Some(true));
-        }
-        Ok(Proof::Right)
     }
 
     async fn kick(
@@ -414,11 +468,13 @@ fn found(judgement: Judgement) -> RecordState {
     }
 }
 
-enum Proof {
-    /// The hash was right, or no better one is to be had.
-    Right,
-    /// The server told its own.
-    Learnt,
+/// What the server said to banning an account itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ServerBan {
+    /// It was not asked, or would not.
+    No,
+    /// Its own record stands now, or one with a right hash did already.
+    Done,
     /// There is no such account.
     NoAccount,
 }

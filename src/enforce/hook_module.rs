@@ -27,24 +27,21 @@ const ROUND: Duration = Duration::from_secs(10);
 const DOUBTED: usize = 64;
 
 impl XmppServer {
-    /// Whether an address may speak for a module: a domain of this server, as itself or with the resource `portcullis`.
-    ///
-    /// Those are the domains where an admin lives (who could order anything anyway), the one above ours, and those of
-    /// `[hook] hosts`. A grant of privileges proves nothing: right after the link came up a remote server can send one,
-    /// too, as it can send as `its.domain/portcullis` whatever it likes.
+    /// Whether an address may speak for a module: one of [`OwnDomains`](super::own_domains), as itself or with the resource
+    /// `portcullis`.
     pub fn believes(&self, from: &Jid) -> bool {
         if from.node().is_some() || from.resource().is_some_and(|r| r.as_str() != "portcullis") {
             return false;
         }
-        let believed = self.believed.load();
+        let own = self.own.load();
         let domain = from.domain().as_str();
-        believed.contains(domain) || believed.contains(&domain_key(domain))
+        own.contains(domain) || own.contains(&domain_key(domain))
     }
 
     /// [`XmppServer::believes`] for an address as it was sent. `false` may only mean that it is spelled differently.
     pub fn believes_plain(&self, from: &str) -> bool {
         let domain = from.strip_suffix("/portcullis").unwrap_or(from);
-        self.believed.load().contains(domain)
+        self.own.load().contains(domain)
     }
 
     /// Logs, once for each domain, that a module is not trusted, and the setting that would change that.

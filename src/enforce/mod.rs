@@ -20,6 +20,7 @@ mod hook_module;
 mod kick;
 mod module_nodes;
 pub mod native_hash;
+mod own_domains;
 mod port;
 pub mod privilege;
 pub mod probe;

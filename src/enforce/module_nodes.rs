@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use xmpp_parsers::jid::Jid;
 
 use super::clock_skew::ClockSkew;
+use super::own_domains::OwnDomains;
 use crate::xmpp::payload::hook::Hello;
 
 /// Three missed hellos of one a minute (docs/hook-protocol.md), and a little: it is gone.
@@ -90,6 +91,11 @@ impl Modules {
             .get(vhost)
             .into_iter()
             .flat_map(|host| host.nodes.values())
+    }
+
+    /// Forgets those of other domains.
+    pub(crate) fn keep(&mut self, own: &OwnDomains) {
+        self.0.retain(|vhost, _| own.contains(vhost));
     }
 
     /// The link is down, and nobody is known.

@@ -98,6 +98,7 @@ impl XmppServer {
                 self.write_ban(&host, &jid, ban, account, module).await?;
             }
         }
+        self.state().ever_enforced.insert(host.vhost);
         Ok(Held::Enforced)
     }
 
@@ -146,12 +147,18 @@ impl XmppServer {
         };
         let mut all = Vec::new();
         for host in hosts {
-            let Ok(listed) = self.run_command(&host, admin::disabled_users()).await else {
-                continue;
+            let listed = match self.run_command(&host, admin::disabled_users()).await {
+                Ok(listed) => listed,
+                Err(why) => {
+                    tracing::warn!(vhost = %host.vhost, "the accounts the server itself banned could not be listed: {why}");
+                    continue;
+                }
             };
             let names = listed.values("disableduserjids").unwrap_or_default();
             let accounts = names.iter().filter_map(|name| Jid::new(name).ok());
-            all.extend(accounts.filter_map(|jid| Account::from_jid(&jid)));
+            let accounts = accounts.filter_map(|jid| Account::from_jid(&jid));
+            // A host tells of its own accounts and of nobody else's.
+            all.extend(accounts.filter(|account| account.domain() == host.vhost));
         }
         all
     }
@@ -162,7 +169,26 @@ impl XmppServer {
             return None;
         }
         let record = self.read(&host, &jid).await.ok()?;
-        record.tells(account, &self.keyring)
+        let told = record.tells(account, &self.keyring)?;
+        if told.is_ours {
+            return Some(told);
+        }
+        // Anybody can store a record; only the server's own hash makes it the server's ban.
+        match self.native_hash_of(&host, account).await {
+            Some(native) if native == record.hash => Some(told),
+            _ => {
+                tracing::debug!(%account, "a record is not known to be the server's and was left alone");
+                None
+            }
+        }
+    }
+
+    /// The hash by which the server refuses an account, if it is known without asking the server to ban anybody.
+    async fn native_hash_of(&self, host: &HostCapabilities, account: &Account) -> Option<String> {
+        if let Some(module) = self.module_at(&host.vhost) {
+            return self.hash_by_module(&module, account).await;
+        }
+        self.hash_by_cookie(host, account)
     }
 
     async fn seen_at(&self, account: &Account) -> Vec<IpAddr> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::own_domains::OwnDomains;
 use crate::xmpp::iq::{StanzaRefusal, Verb};
 use crate::xmpp::payload::with;
 
@@ -130,7 +131,7 @@ pub enum NoGrant {
 }
 
 impl Grants {
-    /// Takes a message if it is a grant; it replaces an earlier one of the same virtual host, whose name is returned.
+    /// Takes a message if it is a grant; it replaces an earlier one of the same virtual host. `true`: it says something new.
     ///
     /// The server writes `from`, so a user's message carries `name@` or a resource and is told apart. A *remote* server
     /// could send one in its own name only; nothing on this server is opened by that.
@@ -143,7 +144,7 @@ impl Grants {
         from: &Jid,
         to: &Jid,
         message: &Element,
-    ) -> Result<String, NoGrant> {
+    ) -> Result<bool, NoGrant> {
         if message.name() != "message" {
             return Err(NoGrant::OtherMessage);
         }
@@ -167,8 +168,15 @@ impl Grants {
         if self.0.len() >= MOST_VHOSTS && !self.0.contains_key(&vhost) {
             return Err(NoGrant::TooMany);
         }
-        self.0.insert(vhost.clone(), Grant::read(privilege));
-        Ok(vhost)
+        let grant = Grant::read(privilege);
+        let is_new = self.0.get(&vhost) != Some(&grant);
+        self.0.insert(vhost, grant);
+        Ok(is_new)
+    }
+
+    /// Forgets those of other domains.
+    pub(crate) fn keep(&mut self, own: &OwnDomains) {
+        self.0.retain(|vhost, _| own.contains(vhost));
     }
 
     /// The grant of a virtual host, named as [`domain_key`] does.
@@ -276,7 +284,7 @@ mod tests {
     const EJABBERD: &str = "<message xmlns='jabber:component:accept' to='portcullis.localhost' from='localhost'><privilege xmlns='urn:xmpp:privilege:2'><perm type='outgoing' access='message'/><perm type='both' access='roster'/><perm access='iq'><namespace type='both' ns='jabber:iq:private'/><namespace type='get' ns='http://jabber.org/protocol/disco#info'/><namespace type='none' ns='jabber:iq:last'/></perm><perm type='managed_entity' access='presence'/></privilege></message>";
     const PROSODY: &str = "<message xmlns='jabber:component:accept' from='localhost' to='portcullis.localhost'><privilege xmlns='urn:xmpp:privilege:2'>\n <perm type='outgoing' access='message'/><perm access='iq'><namespace ns='jabber:iq:private' type='both'/></perm></privilege></message>";
 
-    fn take(grants: &mut Grants, from: &str, to: &str, message: &str) -> Result<String, NoGrant> {
+    fn take(grants: &mut Grants, from: &str, to: &str, message: &str) -> Result<bool, NoGrant> {
         let us = Jid::new("portcullis.localhost").unwrap();
         grants.take(
             &us,
@@ -289,8 +297,11 @@ mod tests {
     #[test]
     fn grants_of_both_servers_are_read() {
         let mut grants = Grants::default();
-        let vhost = take(&mut grants, "localhost", "portcullis.localhost", EJABBERD).unwrap();
-        let grant = grants.of(&vhost).unwrap();
+        let taken = take(&mut grants, "localhost", "portcullis.localhost", EJABBERD);
+        assert_eq!(taken, Ok(true));
+        let again = take(&mut grants, "localhost", "portcullis.localhost", EJABBERD);
+        assert_eq!(again, Ok(false), "it says nothing new");
+        let grant = grants.of("localhost").unwrap();
         assert_eq!(grant.iq("jabber:iq:private"), Right::Both);
         assert!(
             grant

@@ -15,9 +15,6 @@ use crate::xmpp::payload::{one_line, text_of};
 
 const NS_VERSION: &str = "jabber:iq:version";
 const NS_DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
-/// Nobody's account, to ask for a record where we know of no other; the question changes nothing.
-const NOBODY: &str = "portcullis-probe";
-
 /// The program that runs a virtual host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Software {
@@ -127,7 +124,16 @@ impl HostCapabilities {
     }
 }
 
-/// Asks one virtual host. `admin` is whose name may be borrowed for commands, with the grant of her own host.
+/// A localpart for asking for a record where we know of no account; the question changes nothing. Drawn anew at each
+/// start: under a name that is known, somebody could register and store what makes the answers look like a fault.
+pub(crate) fn nobody() -> String {
+    // Without randomness it can be known, and an answer that cannot be read still counts as one.
+    let random = getrandom::u64().unwrap_or_default();
+    format!("portcullis-{random:016x}")
+}
+
+/// Asks one virtual host. `admin` is whose name may be borrowed for commands, with the grant of her own host; `nobody` as
+/// [`nobody`] makes it.
 ///
 /// # Errors
 /// Only [`Unanswered::LinkDown`]: everything else is an answer.
@@ -136,6 +142,7 @@ pub(crate) async fn probe(
     vhost: &str,
     grant: Option<&Grant>,
     admin: Option<(&BareJid, Right)>,
+    nobody: &str,
     limit: Duration,
 ) -> Result<HostCapabilities, Unanswered> {
     let mut found = HostCapabilities::unknown(vhost);
@@ -149,7 +156,7 @@ pub(crate) async fn probe(
             found.kind = Software::Ejabberd;
         }
     }
-    if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin))
+    if let Some(account) = somebody(&host, admin.map(|(admin, _)| admin), nobody)
         && found.record.allows(Verb::Get)
     {
         probe_record(requests, &account, &mut found, limit).await?;
@@ -171,11 +178,12 @@ pub(crate) async fn still_answers(
     requests: &Requests,
     host: &HostCapabilities,
     admin: Option<&BareJid>,
+    nobody: &str,
     limit: Duration,
 ) -> bool {
     let account = Jid::new(&host.vhost)
         .ok()
-        .and_then(|vhost| somebody(&vhost, admin));
+        .and_then(|vhost| somebody(&vhost, admin, nobody));
     let Some(account) = account else {
         return true;
     };
@@ -183,10 +191,10 @@ pub(crate) async fn still_answers(
 }
 
 /// An account of a host whose record may be read to see what happens.
-fn somebody(host: &Jid, admin: Option<&BareJid>) -> Option<BareJid> {
+fn somebody(host: &Jid, admin: Option<&BareJid>, nobody: &str) -> Option<BareJid> {
     match admin {
         Some(admin) if admin.domain() == host.domain() => Some(admin.clone()),
-        _ => BareJid::new(&format!("{NOBODY}@{}", host.domain())).ok(),
+        _ => BareJid::new(&format!("{nobody}@{}", host.domain())).ok(),
     }
 }
 
@@ -210,7 +218,7 @@ async fn probe_record(
             }
             // Prosody: there is no such account. The grant works, else it would say the same of every account, which the
             // first ban shows.
-            Ok(_) | Err(Unanswered::Refused(_)) => found.answers = true,
+            Ok(_) | Err(Unanswered::Refused(_) | Unanswered::Unreadable) => found.answers = true,
             Err(Unanswered::Silent | Unanswered::Unsent(_)) => {}
         }
         break;

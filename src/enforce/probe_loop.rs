@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::XmppServer;
 use super::probe::{HostCapabilities, probe, still_answers};
-use super::server::parent;
+use super::server::ServerState;
 
 /// Grants come in a burst; this long without another one, it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
@@ -67,13 +67,21 @@ impl XmppServer {
         }
     }
 
-    /// Whether there were grants on an earlier connection and there are none on this one. ejabberd takes the grants of a
-    /// new connection away when the old one ends after it began, and only a newer one brings them back.
+    /// Whether a virtual host granted something on an earlier connection and nothing on this one. ejabberd takes the grants
+    /// of a new connection away when the old one ends after it began, and only a newer one brings them back.
     fn is_worse_off(&self) -> bool {
         let mut state = self.state();
-        let granted = state.grants.vhosts().next().is_some();
-        state.ever_granted |= granted;
-        state.ever_granted && !granted
+        let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
+        let missing = state.ever_granted.difference(&granted);
+        let is_worse = missing.into_iter().any(|vhost| self.matters(&state, vhost));
+        state.ever_granted.extend(granted);
+        is_worse
+    }
+
+    /// Whether a virtual host is a reason for a new connection: one that the configuration names, or where a ban took hold.
+    /// The parent domain of the component may be on another server altogether, which could go on and off as it likes.
+    fn matters(&self, state: &ServerState, vhost: &str) -> bool {
+        self.own.load().is_named(vhost) || state.ever_enforced.contains(vhost)
     }
 
     async fn wait_for_grants(&self) {
@@ -130,7 +138,13 @@ impl XmppServer {
         };
         let checks = asked.iter().map(|(host, admin)| {
             let admin = admin.as_ref().map(|(admin, _)| admin);
-            still_answers(&self.requests, host, admin, self.limits.answer)
+            still_answers(
+                &self.requests,
+                host,
+                admin,
+                &self.nobody,
+                self.limits.answer,
+            )
         });
         let answers = join_all(checks).await;
         let mut state = self.state();
@@ -144,33 +158,17 @@ impl XmppServer {
                 host.answers = false;
             }
         }
-        !silent.is_empty()
+        silent.iter().any(|vhost| self.matters(&state, vhost))
     }
 
     async fn probe_all(&self) -> Vec<HostCapabilities> {
         let asked = {
             let state = self.state();
-            let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
-            let named = state
-                .admins
-                .iter()
-                .chain(&state.act_as)
-                .map(|admin| admin.domain().to_owned());
-            let parent = parent(&self.component);
-            let with_module = state.modules.addresses();
-            let with_module = with_module.map(|(vhost, _)| vhost.to_owned());
-            let vhosts: BTreeSet<String> = granted
-                .into_iter()
-                .chain(named)
-                .chain(parent)
-                .chain(with_module)
-                .collect();
-            vhosts
-                .into_iter()
+            let own = self.own.load();
+            own.all()
                 .map(|vhost| {
-                    let grant = state.grants.of(&vhost).cloned();
-                    let admin = state.borrowed(&vhost);
-                    (vhost, grant, admin)
+                    let grant = state.grants.of(vhost).cloned();
+                    (vhost.to_owned(), grant, state.borrowed(vhost))
                 })
                 .collect::<Vec<_>>()
         };
@@ -181,6 +179,7 @@ impl XmppServer {
                 vhost,
                 grant.as_ref(),
                 admin,
+                &self.nobody,
                 self.limits.probe,
             )
         });

@@ -34,7 +34,7 @@ pub const MOST_REASON: usize = 1024;
 pub const MOST_TEXT: usize = 512;
 /// Children of others that a rewrite keeps.
 pub const MOST_FOREIGN: usize = 16;
-/// Longest of them, in bytes of names and texts.
+/// Longest of them, in bytes as it is written. Together they leave room in a stanza for the rest of the record.
 pub const MOST_FOREIGN_BYTES: usize = 8 * 1024;
 
 /// ejabberd's own hash starts with this (`native_hash`).
@@ -59,6 +59,8 @@ pub struct BanRecord {
     pub ours: Option<Ours>,
     /// Everything else in it, kept as it is: ejabberd 24.06 to 25.07 stores the user's `<password/>` there.
     pub foreign: Vec<Element>,
+    /// There is one, and it could not be read: whatever is in it, no server wrote it and it bans nobody.
+    pub is_unreadable: bool,
 }
 
 /// Our part of a record.
@@ -134,6 +136,14 @@ impl BanRecord {
     pub fn keeping(mut self, foreign: &[Element]) -> Self {
         self.foreign = foreign.to_vec();
         self
+    }
+
+    /// One whose content could not be read.
+    pub fn unreadable() -> Self {
+        BanRecord {
+            is_unreadable: true,
+            ..BanRecord::default()
+        }
     }
 
     /// Whether nothing is in it.

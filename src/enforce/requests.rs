@@ -59,16 +59,22 @@ impl Requests {
         self.wrapped(account, verb, wrapped, limit).await
     }
 
+    /// The record of an account. One that is over the limits of a stanza is an answer, too: junk that only a user can have
+    /// stored.
     pub(crate) async fn read_record(
         &self,
         account: &BareJid,
         spelling: Spelling,
         limit: Duration,
     ) -> Result<BanRecord, Unanswered> {
-        let query = self
+        match self
             .as_self(account, spelling, Verb::Get, BanRecord::query(), limit)
-            .await?;
-        Ok(BanRecord::parse_answer(query.as_ref()))
+            .await
+        {
+            Ok(query) => Ok(BanRecord::parse_answer(query.as_ref())),
+            Err(Unanswered::Unreadable) => Ok(BanRecord::unreadable()),
+            Err(why) => Err(why),
+        }
     }
 
     pub(crate) async fn write_record(

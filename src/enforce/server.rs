@@ -8,20 +8,19 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, broadcast, watch};
-use tokio::time::Instant;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin;
 use super::diagnosis::{Names, standing};
 use super::module_nodes::Modules;
+use super::own_domains::OwnDomains;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
-use super::probe::HostCapabilities;
+use super::probe::{self, HostCapabilities};
 use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
 use crate::core::seal::Keyring;
@@ -31,9 +30,6 @@ use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Received, StanzaKind};
 
-/// How long after the link came up grants are taken: servers send them at once. Later ones of domains that never sent
-/// one before are a stranger's.
-const GRANT_WINDOW: Duration = Duration::from_secs(10);
 /// Findings that may wait to be heard of.
 const FINDINGS: usize = 64;
 
@@ -42,6 +38,8 @@ const FINDINGS: usize = 64;
 #[derive(Debug)]
 pub struct XmppServer {
     pub(super) component: Jid,
+    /// The localpart of an account nobody has.
+    pub(super) nobody: String,
     pub(super) keyring: Keyring,
     pub(super) cookie: Option<Secret>,
     pub(super) limits: Timeouts,
@@ -57,8 +55,8 @@ pub struct XmppServer {
     pub(super) reconnect: Notify,
     /// A module said hello.
     pub(super) greeted: Notify,
-    /// The domains whose hook modules are believed.
-    pub(super) believed: ArcSwap<HashSet<String>>,
+    /// The domains whose grants, hook modules and lists are believed.
+    pub(super) own: ArcSwap<OwnDomains>,
     /// Those that were named as not believed.
     pub(super) doubted: Mutex<BTreeSet<String>>,
     /// What others did to records.
@@ -70,24 +68,27 @@ pub(super) struct ServerState {
     pub(super) admins: Vec<Account>,
     pub(super) act_as: Option<Account>,
     pub(super) sessions: u64,
-    pub(super) since: Instant,
     pub(super) grants: Grants,
     pub(super) hosts: BTreeMap<String, HostCapabilities>,
     pub(super) probed: bool,
     pub(super) modules: Modules,
-    /// A connection before this one, or this one, was granted something.
-    pub(super) ever_granted: bool,
+    /// The virtual hosts that granted something on this connection or one before.
+    pub(super) ever_granted: BTreeSet<String>,
+    /// Those where a ban took hold.
+    pub(super) ever_enforced: BTreeSet<String>,
 }
 
 impl XmppServer {
     /// A server that is asked through `asker`. The link counts as down until [`XmppServer::link_up`].
     pub fn new(asker: Asker, settings: Settings) -> Arc<Self> {
         let component = Jid::from(settings.component);
-        let believed = believed(&component, &settings.admins, settings.hook_hosts);
+        let admins = settings.admins.iter().chain(&settings.act_as);
+        let own = OwnDomains::new(&component, admins, &settings.hook_hosts);
         Arc::new(XmppServer {
-            believed: ArcSwap::from_pointee(believed),
+            own: ArcSwap::from_pointee(own),
             doubted: Mutex::default(),
             component,
+            nobody: probe::nobody(),
             keyring: settings.keyring,
             cookie: settings.cookie,
             limits: settings.limits,
@@ -96,12 +97,12 @@ impl XmppServer {
                 admins: settings.admins,
                 act_as: settings.act_as,
                 sessions: 0,
-                since: Instant::now(),
                 grants: Grants::default(),
                 hosts: BTreeMap::new(),
                 probed: false,
                 modules: Modules::default(),
-                ever_granted: false,
+                ever_granted: BTreeSet::new(),
+                ever_enforced: BTreeSet::new(),
             }),
             session: watch::Sender::new(0),
             standing: watch::Sender::default(),
@@ -119,7 +120,6 @@ impl XmppServer {
             let mut state = self.state();
             state.sessions += 1;
             state.forget();
-            state.since = Instant::now();
             state.sessions
         };
         self.session.send_replace(session);
@@ -141,32 +141,30 @@ impl XmppServer {
             return false;
         }
         let (from, to) = (&received.header.from, &received.header.to);
+        let is_own = self
+            .own
+            .load()
+            .contains(&domain_key(from.domain().as_str()));
         let late = {
             let mut state = self.state();
-            let known = state
-                .grants
-                .of(&domain_key(from.domain().as_str()))
-                .is_some();
-            if !known && state.since.elapsed() > GRANT_WINDOW {
-                // Taken into a table nobody reads: this only tells grants from other messages.
-                match Grants::default().take(&self.component, from, to, &received.element) {
-                    Err(NoGrant::OtherMessage) => return false,
-                    _ => {
-                        tracing::warn!(%from, "ignored a grant of privileges that came out of turn");
-                        return true;
-                    }
-                }
-            }
-            match state
-                .grants
-                .take(&self.component, from, to, &received.element)
-            {
+            // That of a stranger goes into a table nobody reads: this only tells grants from other messages.
+            let mut strangers = Grants::default();
+            let grants = match is_own {
+                true => &mut state.grants,
+                false => &mut strangers,
+            };
+            match grants.take(&self.component, from, to, &received.element) {
                 Err(NoGrant::OtherMessage) => return false,
+                // Anybody can cause these lines.
                 Err(why) => {
-                    tracing::warn!(%from, "ignored {why}");
+                    tracing::debug!(%from, "ignored {why}");
                     return true;
                 }
-                Ok(_) => state.probed,
+                Ok(_) if !is_own => {
+                    tracing::debug!(%from, "ignored a grant of a domain that is not one of ours");
+                    return true;
+                }
+                Ok(is_new) => is_new && state.probed,
             }
         };
         self.granted.notify_one();
@@ -183,12 +181,22 @@ impl XmppServer {
         act_as: Option<Account>,
         hook_hosts: Vec<String>,
     ) {
-        let believed = believed(&self.component, &admins, hook_hosts);
-        self.believed.store(Arc::new(believed));
+        let own = OwnDomains::new(&self.component, admins.iter().chain(&act_as), &hook_hosts);
+        let has_more = {
+            let before = self.own.load();
+            own.all().any(|domain| !before.contains(domain))
+        };
         {
             let mut state = self.state();
             state.admins = admins;
             state.act_as = act_as;
+            state.keep(&own);
+        }
+        self.own.store(Arc::new(own));
+        self.publish();
+        if has_more {
+            // Grants are given when a connection begins, and modules say hello then.
+            self.reconnect.notify_one();
         }
         self.doubt.notify_one();
     }
@@ -202,9 +210,12 @@ impl XmppServer {
         let now = {
             let state = self.state();
             let hosts: Vec<&HostCapabilities> = state.hosts.values().collect();
+            let own = self.own.load();
             let names = Names {
                 component: self.component.as_str(),
                 has_cookie: self.cookie.is_some(),
+                guessable_cookie: self.cookie.as_ref().is_some_and(is_erlangs_own),
+                implied: own.implied(),
             };
             Arc::new(standing(
                 *self.session.borrow() != 0,
@@ -260,7 +271,7 @@ impl XmppServer {
                 "{domain} gives portcullis no rights, if it is on this server at all. `status` shows the lines to add."
             ))),
             None => Err(Undone(format!(
-                "{domain} is not a virtual host of this server, as far as it tells portcullis."
+                "{domain} is not a virtual host of this server, as far as portcullis knows. If it is one, name it in hosts of [hook] in portcullis.toml."
             ))),
         }
     }
@@ -306,17 +317,10 @@ impl XmppServer {
     }
 }
 
-/// The domains whose hook modules are believed.
-fn believed(component: &Jid, admins: &[Account], more: Vec<String>) -> HashSet<String> {
-    let more = more.iter().map(|host| domain_key(host));
-    let admins = admins.iter().map(|admin| admin.domain().to_owned());
-    more.chain(admins).chain(parent(component)).collect()
-}
-
-/// portcullis.example.org most likely serves example.org.
-pub(super) fn parent(component: &Jid) -> Option<String> {
-    let (_, parent) = component.domain().as_str().split_once('.')?;
-    Some(domain_key(parent))
+/// 20 capital letters: what Erlang writes where nobody set a cookie. They come from a generator of 36 bits.
+fn is_erlangs_own(cookie: &Secret) -> bool {
+    let cookie = cookie.expose().trim();
+    cookie.len() == 20 && cookie.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 impl ServerState {
@@ -325,6 +329,13 @@ impl ServerState {
         self.hosts.clear();
         self.modules.clear();
         self.probed = false;
+    }
+
+    /// Forgets all that is not of these domains.
+    fn keep(&mut self, own: &OwnDomains) {
+        self.grants.keep(own);
+        self.hosts.retain(|vhost, _| own.contains(vhost));
+        self.modules.keep(own);
     }
 
     /// Whose name can be borrowed for commands at a virtual host, and the right her own host grants for that.

@@ -15,7 +15,7 @@ use super::sent::SentMessages;
 use crate::command::{Caller, Context, FrontState, Roles};
 use crate::xmpp::stanza::Header;
 
-/// The name of the contact people chat with.
+/// Localpart of the contact that people chat with.
 pub const BOT: &str = "bot";
 
 /// The bot of one component.
@@ -24,11 +24,11 @@ pub struct Bot {
     pub(super) jid: BareJid,
     pub(super) context: Context,
     pub(super) rooms: Arc<Rooms>,
-    /// What `status` tells of us.
+    /// The state that `status` shows.
     pub(super) live: Arc<Live>,
-    /// Forms that are open.
+    /// The open forms.
     pub(super) forms: Forms,
-    /// The messages it sent, so that replies to them need to name nobody.
+    /// Messages we sent, so that replies to them need not name their subject.
     pub(super) sent: SentMessages,
 }
 
@@ -52,22 +52,22 @@ impl Bot {
         })
     }
 
-    /// Puts other roles in force, also for forms that are open.
+    /// Replaces the roles, also for open forms.
     pub fn set_roles(&self, roles: Roles) {
         self.context.roles.store(Arc::new(roles));
     }
 
-    /// What commands work with, this bot included.
+    /// The context for commands, including this bot.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// The rooms we are in.
+    /// The rooms of this bot.
     pub fn rooms(&self) -> &Arc<Rooms> {
         &self.rooms
     }
 
-    /// What to send when the link comes up: everybody with a role may see that we are there.
+    /// Presences to send when the link comes up, to everybody with a role.
     pub fn greeting(&self) -> Vec<Stanza> {
         let roles = self.context.roles.load();
         let greet =
@@ -75,7 +75,7 @@ impl Bot {
         roles.everybody().map(greet).collect()
     }
 
-    /// What to send before the link goes down for good.
+    /// Presences to send before the link closes for good.
     pub fn farewell(&self) -> Vec<Stanza> {
         let roles = self.context.roles.load();
         let part = |jid: BareJid| presence::plain(Type::Unavailable, &self.jid, jid.into()).into();
@@ -84,7 +84,7 @@ impl Bot {
         stanzas
     }
 
-    /// Which of our two addresses a stanza is for; `None`: neither.
+    /// The address of ours that a stanza is for; `None` if it is neither of the two.
     pub(super) fn face(&self, to: &Jid) -> Option<Addressed> {
         let bare = to.to_bare();
         if bare == self.domain {
@@ -96,7 +96,7 @@ impl Bot {
         }
     }
 
-    /// Who sent a stanza, outside of rooms.
+    /// The sender of a stanza from outside of rooms.
     pub(super) fn caller(&self, header: &Header) -> Caller {
         Caller {
             jid: header.from.clone(),

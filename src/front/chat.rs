@@ -1,27 +1,27 @@
-//! One to one with the bot or its domain: which messages are lines of a person.
+//! One-to-one chats with the bot or its domain: which messages are lines of a person.
 
 use xmpp_parsers::message::MessageType;
 
 use super::message::{ChatLine, MessageKind};
 use crate::xmpp::stanza::Received;
 
-/// Direct invitations to rooms.
+/// Namespace of direct invitations to rooms.
 const NS_INVITATION: &str = "jabber:x:conference";
 
-/// The room a message invites to (XEP-0249), as it is written there: what invites is no line of a person.
+/// The room that a message invites to (XEP-0249), as written in it; `None` if it is no invitation.
 pub(super) fn invitation(received: &Received) -> Option<&str> {
     let invitation = received.element.get_child("x", NS_INVITATION)?;
     Some(invitation.attr("jid").unwrap_or_default())
 }
 
-/// `None` for everything that is no line of a person or must not be answered.
+/// The line in a message; `None` if it is not a line of a person or must not be answered.
 pub(super) fn read(received: &Received) -> Option<ChatLine> {
     let type_ = match received.type_() {
         "chat" => MessageType::Chat,
         "" | "normal" => MessageType::Normal,
         _ => return None,
     };
-    // Servers and components announce things; only people have accounts.
+    // Servers and components send announcements; only people have accounts.
     let header = &received.header;
     if header.from.node().is_none() || header.from.domain() == header.to.domain() {
         return None;

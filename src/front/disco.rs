@@ -1,7 +1,7 @@
-//! What we are and what can be asked of us: XEP-0030 with the capabilities of XEP-0115 and
-//! XEP-0390, and the small questions every client asks (XEP-0012, 0092, 0199, 0202).
+//! Service discovery (XEP-0030) with capabilities (XEP-0115, XEP-0390), and the small requests of every client
+//! (XEP-0012, 0092, 0199, 0202).
 //!
-//! The list of commands is the one of [`crate::command`], cut by the same permission.
+//! The list of commands comes from [`crate::command`], limited to those that the requester may run.
 
 use std::collections::BTreeSet;
 
@@ -22,21 +22,21 @@ use crate::xmpp::payload::command::NS_COMMANDS;
 use crate::xmpp::payload::{form::NS_DATA, leaf, with};
 use crate::xmpp::stanza::LANG;
 
-/// Names the program in capabilities.
+/// The node that names the program in capabilities.
 const CAPS_NODE: &str = "https://github.com/portcullis-xmpp/portcullis";
 const NS_LAST: &str = "jabber:iq:last";
 const NS_CAPS_2: &str = "urn:xmpp:caps";
 
-/// Which of our two addresses is asked.
+/// Our two addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Addressed {
-    /// The component.
+    /// The component's domain.
     Domain,
-    /// The contact people chat with.
+    /// The contact that people chat with.
     Bot,
 }
 
-/// A question: who asks which of our addresses, and when.
+/// A request: from whom, to which address, and when.
 #[derive(Debug)]
 pub(super) struct DiscoQuery<'a> {
     pub(super) face: Addressed,
@@ -47,7 +47,7 @@ pub(super) struct DiscoQuery<'a> {
     pub(super) started: Timestamp,
 }
 
-/// Answers a get; `None` when the payload is nothing of ours.
+/// Answers a get; `None` if the payload is not one of these requests.
 pub(super) fn answer(
     question: &DiscoQuery<'_>,
     payload: &Element,
@@ -81,7 +81,7 @@ pub(super) fn answer(
     })
 }
 
-/// Whether a namespace is one that only answers gets.
+/// Whether the namespace has gets only.
 pub(super) fn is_read_only(ns: &str) -> bool {
     matches!(
         ns,
@@ -129,7 +129,7 @@ fn info(question: &DiscoQuery<'_>, node: Option<&str>) -> Result<Element, Fault>
 
 fn items(question: &DiscoQuery<'_>, node: Option<&str>) -> Result<Element, Fault> {
     let items = match node {
-        // Browsing the server leads to the contact to chat with.
+        // Browsing the server leads to the contact.
         None if question.face == Addressed::Domain => vec![Item {
             jid: question.bot.clone().into(),
             node: None,
@@ -198,14 +198,14 @@ fn hashes(info: &DiscoInfoResult) -> (Option<Caps>, Option<Hash>) {
     (caps, caps2)
 }
 
-/// What a presence of this address says about it.
+/// The capabilities in a presence of this address.
 pub(super) fn capabilities(face: Addressed) -> Vec<Element> {
     let (caps, caps2) = hashes(&identity_of(face));
     let caps2 = caps2.map(|hash| ECaps2::new(vec![hash]).into());
     caps.map(Element::from).into_iter().chain(caps2).collect()
 }
 
-/// The status in lists of contacts.
+/// The status text in contact lists.
 pub(super) fn status() -> String {
     phrases::plain(&text::presence())
 }

@@ -1,9 +1,9 @@
-//! The door of the hook modules (docs/hook-protocol.md): hello, check, sync, report.
+//! The entry point of the hook modules (docs/hook-protocol.md): hello, check, sync, report.
 //!
-//! Everything is answered where it arrives and in the order it came, from memory: a module asks while somebody waits to
-//! log in. Only a report that led to bans is answered when they are durable, and a check of one of many at the same
-//! moment when it is known what came of others. Nobody but a module of this server is
-//! heard; for everybody else this namespace does not exist.
+//! Every request is answered from memory, where and in the order it arrives, because a login waits for it. There are
+//! two exceptions: a report that led to bans is answered once they are durable, and a check of one of many
+//! simultaneous logins once the outcomes of others are known. For anybody but a module of this server this namespace
+//! does not exist.
 //!
 //! Start reading at [`Hook::receive`].
 
@@ -32,16 +32,16 @@ use crate::xmpp::stanza::Received;
 use runs::Runs;
 use seen::SeenReports;
 
-/// Most changes on one page.
+/// Maximum number of changes on one page.
 pub const PAGE: usize = 200;
-/// Most bytes of one page, well below what a stanza may have.
+/// Maximum size of a page in bytes, well below the limit of a stanza.
 const PAGE_BYTES: usize = 160 * 1024;
-/// Reports whose bans are being made durable at the same time.
+/// Maximum number of reports whose bans are being made durable at the same time.
 const IMPOSING: usize = 256;
-/// Answers that are held back at the same time.
+/// Maximum number of answers held back at the same time.
 const HOLDING: usize = 4_096;
 
-/// All that speaks with hook modules.
+/// Answers the requests of hook modules.
 pub struct Hook {
     domain: BareJid,
     engine: Arc<Engine>,
@@ -55,7 +55,7 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// The door at a component with this domain. `store` names the log whose places are told.
+    /// The entry point at a component with this domain. `store` identifies the log whose positions are sent.
     pub fn new(
         domain: BareJid,
         engine: Arc<Engine>,
@@ -76,12 +76,12 @@ impl Hook {
         })
     }
 
-    /// What the log is called in the protocol.
+    /// The epoch in the protocol: the id of the log.
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// Takes in a request of a module. `None`: it is not one, or not from a module.
+    /// Handles a request of a module; `None` if it is none, or not from a module.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Option<Reply> {
         if !received.is_request() {
             return None;
@@ -115,8 +115,8 @@ impl Hook {
         )
     }
 
-    /// Answers a frame from memory if it is a check in its plain shape, of a module of this server; the whole answer as it
-    /// goes into the stream. `None`: it is for [`Hook::receive`].
+    /// Answers a frame from memory if it is a check in its plain form from a module of this server; returns the whole
+    /// answer as bytes. `None`: the frame is for [`Hook::receive`].
     pub fn answer_plain(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let asked = PlainCheck::read(frame)?;
         if asked.to != self.domain.as_str() || !self.server.believes_plain(asked.from) {
@@ -130,7 +130,7 @@ impl Hook {
         }
     }
 
-    /// Only a login whose outcome will be reported may have to wait for the outcomes of others.
+    /// Only a login whose outcome will be reported may have to wait for others.
     fn admit(&self, check: &Check) -> AdmitAnswer {
         match check {
             Check {
@@ -185,7 +185,7 @@ impl Hook {
         let head = self.head();
         let behind = match &hello.held {
             Some(held) if held.epoch == self.epoch => head.0.saturating_sub(held.seq),
-            // It has just begun, and asks for everything now.
+            // It has just started, and asks for everything now.
             _ => 0,
         };
         let now = self.engine.now();
@@ -193,11 +193,11 @@ impl Hook {
         hook::welcome(&self.epoch, head, now)
     }
 
-    /// Counts at once, so that the next question knows of it.
+    /// Counts at once, so that the next question takes the report into account.
     fn report(self: &Arc<Self>, asked: PendingIq, from: &Jid, report: Report) -> Reply {
         let vhost = domain_key(from.domain().as_str());
         let attempts = lock(&self.seen).new_ones(&vhost, report);
-        // A module knows of its own accounts and of nobody else's.
+        // A module may only report accounts of its own virtual host.
         let own = |attempt: &Attempt| {
             let account = attempt.account.as_ref();
             account.is_none_or(|account| account.domain() == vhost)
@@ -232,7 +232,7 @@ impl Hook {
         }
     }
 
-    /// The changes after what a module holds, or the first page of everything.
+    /// The changes after the module's state, or the first page of everything.
     fn sync(&self, held: Option<&HeldState>) -> Element {
         let head = self.head();
         let known = held
@@ -240,7 +240,7 @@ impl Hook {
             .and_then(|held| match lock(&self.runs).begun(held.seq) {
                 Some(run) => Some((run.since, run.begun, true)),
                 None if held.seq <= head.0 => Some((Seq(held.seq), Seq(held.seq), false)),
-                // From a store that is no more.
+                // The module's state is from another store.
                 None => None,
             });
         let read = |since, begun| {
@@ -275,6 +275,6 @@ fn refusal(why: HookUnreadable) -> StanzaError {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is whole before anything can panic.
+    // A panic while the lock is held leaves the value intact, because each change is a single call.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

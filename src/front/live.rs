@@ -1,4 +1,4 @@
-//! What `status` tells of the front: written by the rooms and the router, read by commands.
+//! The state of the front that `status` shows: written by the rooms and the router, read by commands.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,12 +16,12 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Puts other rooms in the place of those known.
+    /// Replaces the state of the rooms.
     pub(super) fn set_rooms(&self, rooms: Vec<RoomStatus>) {
         self.rooms.store(Arc::new(rooms));
     }
 
-    /// A message for `whom` came back.
+    /// Records that a message to `whom` bounced.
     pub(super) fn came_back(&self, whom: BareJid, now: Timestamp) {
         let mut undelivered = self.lock();
         undelivered.number = undelivered.number.saturating_add(1);

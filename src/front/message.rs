@@ -1,4 +1,4 @@
-//! A message as a line of a person, whichever door it comes through, and the way back for what answers it.
+//! A message as a line of a person, from a chat or a room, and the way its answer goes.
 
 use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -12,28 +12,28 @@ use crate::command::{Caller, phrases};
 use crate::xmpp::payload::hints;
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
-/// So many lines of an answer are said in a room; longer ones go to the asker alone.
+/// Answers with more lines than this go to the asker in private instead of to the room.
 pub(super) const MOST_LINES: usize = 12;
 
-/// The way a line came, and its answer goes.
+/// How a line arrived, and how its answer is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum MessageKind {
-    /// One to one, in a message of this type.
+    /// In a chat, in a message of this type.
     Chat(MessageType),
-    /// In a room, for the two of us only (XEP-0045, 7.5).
+    /// In a private message within a room (XEP-0045, 7.5).
     Private,
-    /// In a room for all to read, said by this nick.
+    /// To the whole room, by the occupant of this nick.
     Open(String),
 }
 
-/// What is said to somebody, and what goes along with it.
+/// An answer to a line, and what goes with it.
 #[derive(Debug, Clone)]
 pub(super) struct Response {
-    /// Complete in itself.
+    /// The text, complete in itself.
     pub(super) text: String,
-    /// What a reply to it is about.
+    /// The subject of a reply to it.
     pub(super) about: About,
-    /// Lines to answer with at a touch.
+    /// Lines to offer as quick responses.
     pub(super) quick: Vec<String>,
 }
 
@@ -51,26 +51,25 @@ impl From<String> for Response {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChatLine {
     pub(super) way: MessageKind,
-    /// Who said it: a client, or an occupant of a room.
+    /// The sender: a client, or an occupant of a room.
     pub(super) from: Jid,
     /// The address of ours that answers.
     pub(super) to: Jid,
     pub(super) id: Option<String>,
     thread: Option<Thread>,
     pub(super) text: String,
-    /// The message it corrects (XEP-0308).
+    /// Id of the message it corrects (XEP-0308).
     pub(super) corrects: Option<String>,
-    /// The message it replies to (XEP-0461).
+    /// Id of the message it replies to (XEP-0461).
     pub(super) replies_to: Option<String>,
-    /// What it quotes in front of its text.
+    /// Text it quotes before its own.
     pub(super) quoted: Option<String>,
     pub(super) encrypted: bool,
     wants_receipt: bool,
 }
 
 impl ChatLine {
-    /// What a message says that came this way and is answered from `to`; `None` when it says nothing, or is a copy of
-    /// what was said.
+    /// Reads a message that arrived this way and is answered from `to`; `None` if it has no text, or is a copy.
     pub(super) fn read(received: &Received, way: MessageKind, to: Jid) -> Option<ChatLine> {
         let message = &received.element;
         let has = |name: &str, ns: &str| message.has_child(name, ns);
@@ -116,7 +115,7 @@ impl ChatLine {
         })
     }
 
-    /// The answer to it: one message, and one more for the asker alone when it is too long for a room.
+    /// The messages of an answer: one, and in a room another one for the asker alone if it is too long.
     pub(super) fn answer(&self, speech: &Response) -> Vec<Message> {
         let text = &speech.text;
         let MessageKind::Open(nick) = &self.way else {
@@ -132,7 +131,7 @@ impl ChatLine {
         vec![here(&short), rest]
     }
 
-    /// Texts are marked ([`phrases::typed`]) up to here, where it is known which way they go.
+    /// Until here commands in texts are marked ([`phrases::typed`]); only here it is known how they must be written.
     fn one(&self, way: &MessageKind, text: &str, quick: &[String]) -> Message {
         let written = match way {
             MessageKind::Open(_) => phrases::in_a_room,
@@ -149,7 +148,7 @@ impl ChatLine {
         message
     }
 
-    /// Whom we talk with: a person, or all in a room.
+    /// The other party: a person, or all in a room.
     pub(super) fn with(&self, caller: &Caller) -> BareJid {
         match self.way {
             MessageKind::Open(_) => self.from.to_bare(),
@@ -157,7 +156,7 @@ impl ChatLine {
         }
     }
 
-    /// The receipt it asks for (XEP-0184, 5.3: not in rooms).
+    /// The receipt that was requested (XEP-0184, 5.3: not in rooms).
     pub(super) fn receipt(&self) -> Option<Message> {
         let id = self.id.clone().filter(|_| self.wants_receipt)?;
         if !matches!(self.way, MessageKind::Chat(_)) {
@@ -183,7 +182,7 @@ impl ChatLine {
     }
 }
 
-/// What the body quotes in front (XEP-0428, 0461), and the rest of it: a reply does not run what it answers.
+/// Splits the body into quote and text (XEP-0428, 0461), so that a reply does not run the line it quotes.
 fn body(message: &Element) -> (Option<String>, String) {
     let bodies = || {
         message
@@ -199,7 +198,7 @@ fn body(message: &Element) -> (Option<String>, String) {
         Some((start, end)) => (&text[start..end], [&text[..start], &text[end..]].concat()),
         None => ("", text.clone()),
     };
-    // Clients that mark nothing, or the wrong part.
+    // For clients that mark nothing, or the wrong part.
     let (marks, rest): (Vec<&str>, Vec<&str>) = {
         let number = said
             .trim_start()
@@ -222,8 +221,7 @@ fn body(message: &Element) -> (Option<String>, String) {
     ((!quoted.is_empty()).then_some(quoted), text)
 }
 
-/// The part of the body that is there for clients without replies, in bytes. Characters are counted as code points
-/// (XEP-0428, 3).
+/// The byte range of the fallback text for clients without replies. XEP-0428 (3) counts characters as code points.
 fn fallback(message: &Element, text: &str) -> Option<(usize, usize)> {
     let is_fallback = |one: &&Element| {
         one.name() == "fallback"
@@ -310,7 +308,7 @@ mod tests {
                 "ünban"
             );
         }
-        // Marked wrongly: what is quoted is still not run.
+        // With a wrong mark the quote is still not run.
         let wrong = marked(hints::NS_FALLBACK, "&gt; ban a@b\nunban", 0, 0);
         assert_eq!(wrong.text, "unban");
     }

@@ -1,10 +1,9 @@
-//! The doors: forms, chat lines, rooms and discovery over XMPP, the socket for the terminal, and [`hook`] for the modules
-//! of the server.
+//! Entry points: forms, chat lines, rooms and discovery over XMPP, the socket for the terminal, and [`hook`] for the
+//! modules of the server.
 //!
-//! A door turns what arrives into a [`Call`](crate::command::Call) and renders the
-//! [`Outcome`](crate::command::Outcome); it decides nothing about bans and says no sentence of
-//! its own. Start reading at [`router`], which gives every stanza to its door and every request
-//! exactly one answer.
+//! An entry point turns what arrives into a [`Call`](crate::command::Call) and renders the
+//! [`Outcome`](crate::command::Outcome). It decides nothing about bans. Start reading at [`router`], which gives
+//! every stanza to its entry point and every request exactly one answer.
 
 pub mod adhoc;
 pub mod bot;

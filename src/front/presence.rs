@@ -1,4 +1,4 @@
-//! Whether the bot is there: some clients show its commands only then (RFC 6121, 3 and 4).
+//! Presence of the bot: some clients show its commands only if it is available (RFC 6121, 3 and 4).
 
 use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::presence::{Presence, Type};
@@ -6,7 +6,7 @@ use xmpp_parsers::presence::{Presence, Type};
 use super::disco::{self, Addressed};
 use crate::core::Role;
 
-/// Answers a presence that asks for something. People with a role may see us, others may not.
+/// Answers a presence that requires an answer. People with a role may see us, others may not.
 pub(super) fn answer(
     type_: &str,
     role: Role,
@@ -25,7 +25,7 @@ pub(super) fn answer(
     }
 }
 
-/// We are there.
+/// Our available presence.
 pub(super) fn available(face: Addressed, ours: &BareJid, to: Jid) -> Presence {
     let mut presence = plain(Type::None, ours, to);
     presence
@@ -35,7 +35,7 @@ pub(super) fn available(face: Addressed, ours: &BareJid, to: Jid) -> Presence {
     presence
 }
 
-/// A presence without more.
+/// A presence with no content.
 pub(super) fn plain(type_: Type, ours: &BareJid, to: Jid) -> Presence {
     Presence::new(type_).with_from(ours.clone()).with_to(to)
 }

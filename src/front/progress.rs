@@ -1,23 +1,23 @@
-//! How far long work is, for whoever waits for it.
+//! Progress of long work, for clients that wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::command::OnProgress;
 
-/// Cheap to clone; all clones are of the same work.
+/// Cheap to clone; all clones show the same work.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<ProgressCount>);
 
 #[derive(Debug, Default)]
 struct ProgressCount {
     done: AtomicUsize,
-    /// 0: not known.
+    /// Total number; 0: unknown.
     of: AtomicUsize,
 }
 
 impl Progress {
-    /// Takes how far it is, from whoever does the work.
+    /// The callback through which the work reports its progress.
     pub(super) fn reporter(&self) -> OnProgress {
         let counted = Arc::clone(&self.0);
         Arc::new(move |done, of| {
@@ -26,7 +26,7 @@ impl Progress {
         })
     }
 
-    /// How many are done, of how many; `None` when that cannot be told.
+    /// Number done and total number; `None` if unknown.
     pub(super) fn get(&self) -> Option<(usize, usize)> {
         let of = self.0.of.load(Ordering::Relaxed);
         (of > 0).then(|| (self.0.done.load(Ordering::Relaxed), of))

@@ -1,4 +1,4 @@
-//! What is sent because of a stanza.
+//! The stanzas sent in response to a stanza.
 
 use std::panic::AssertUnwindSafe;
 
@@ -15,12 +15,12 @@ use super::message::ChatLine;
 use crate::command::Reference;
 use crate::xmpp::stanza::Header;
 
-/// What is sent because of a stanza.
+/// The stanzas sent in response to a stanza.
 #[derive(Default)]
 pub struct Reply {
-    /// At once.
+    /// Stanzas to send at once.
     pub now: Vec<Stanza>,
-    /// When a command is through: to be spawned, so that nothing else waits for it. At most
+    /// Completes when a command has finished; spawn it, so that nothing else waits for it. At most
     /// [`AT_ONCE`](super::router::AT_ONCE) exist at a time.
     pub later: Option<BoxFuture<'static, Vec<Stanza>>>,
 }
@@ -34,7 +34,7 @@ pub(super) fn say(line: &ChatLine, text: String) -> Reply {
     }
 }
 
-/// Work that ends in an answer, whatever happens in it.
+/// Work that ends in an answer, even if it panics.
 pub(super) fn later(
     permit: Option<OwnedSemaphorePermit>,
     reference: Reference,

@@ -82,6 +82,7 @@ impl Router {
                     self.bot.rooms.link_down();
                     tracing::warn!(%why, "the link to the server is down");
                 }
+                Incoming::Unreadable { from, id } => side.asker.unreadable(&from, &id),
                 Incoming::Stanza(received, _in_hand) => {
                     let reply = self.from_server(&side, received, &stop);
                     wire.send_all(reply.now).await;

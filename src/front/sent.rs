@@ -1,4 +1,4 @@
-//! What we said to whom, and what it was about: so that a reply needs to name nobody.
+//! The messages we sent and their subjects, so that a reply need not name one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,30 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use xmpp_parsers::jid::BareJid;
 use xmpp_parsers::message::Message;
 
-/// Messages that are remembered for each person or room.
+/// Maximum number of messages per receiver.
 const EACH: usize = 50;
-/// People and rooms. All of them have a role, or are in the configuration.
+/// Maximum number of receivers. All of them have a role, or are configured rooms.
 const HEARERS: usize = 1_024;
 
-/// What a message of ours was about.
+/// The subject of one of our messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum About {
     /// One subject, as commands take it: `#17`, `alice@example.org`.
     One(String),
-    /// Several, or nobody: a reply to it must name whom it means.
+    /// None, or several: a reply must name its subject.
     Nobody,
 }
 
-/// What is known of the message that a line replies to.
+/// What is known about the message that a line replies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ReplyContext {
-    /// It is one of ours.
+    /// It is ours, about this.
     To(About),
-    /// It is not, or from too long ago.
+    /// It is not ours, or too old.
     Unknown,
 }
 
-/// The memory.
+/// The messages by receiver.
 #[derive(Debug, Default)]
 pub(super) struct SentMessages(Mutex<HashMap<BareJid, VecDeque<SentMessage>>>);
 
@@ -58,7 +58,7 @@ impl SentMessages {
         });
     }
 
-    /// The same of a message that is ready to go.
+    /// [`SentMessages::note`] for a message that is ready to send.
     pub(super) fn note_message(&self, to: &BareJid, message: &Message, about: &About) {
         let text = message.bodies.values().next();
         if let (Some(id), Some(text)) = (&message.id, text) {
@@ -66,8 +66,8 @@ impl SentMessages {
         }
     }
 
-    /// What the message was about that a line replies to; `None`: it replies to none. A quote alone counts only where it
-    /// is clear what is quoted.
+    /// The message that a line replies to; `None` if the line is not a reply. A quote without an id counts only if it
+    /// is unambiguous.
     pub(super) fn replied(
         &self,
         with: &BareJid,
@@ -82,20 +82,20 @@ impl SentMessages {
         }
     }
 
-    /// Whether we sent this person a message of this id.
+    /// Whether we sent a message of this id to this person.
     pub(super) fn knows(&self, to: &BareJid, id: &str) -> bool {
         self.by_id(to, id).is_some()
     }
 
-    /// What the message of this id to this person was about; `None`: never heard of it.
+    /// The subject of the message with this id; `None` if it is unknown.
     fn by_id(&self, to: &BareJid, id: &str) -> Option<About> {
         let all = self.all();
         let mut theirs = all.get(to)?.iter().rev();
         Some(theirs.find(|message| message.id == id)?.about.clone())
     }
 
-    /// What the message that is quoted was about: where its first line is quoted whole, and no other message with
-    /// another subject began with the same line.
+    /// The subject of the quoted message: its first line must be quoted completely, and no message with another
+    /// subject may begin with the same line.
     fn by_quote(&self, to: &BareJid, quoted: &str) -> Option<About> {
         let quoted = first_line(quoted);
         let all = self.all();
@@ -115,10 +115,10 @@ fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or_default().trim()
 }
 
-/// A fresh id for a message.
+/// A new random id for a message.
 pub(super) fn fresh_id() -> String {
     let mut bytes = [0; 8];
-    // Without randomness ids repeat, and replies find the newest message that has theirs.
+    // Without randomness ids repeat, and a reply refers to the newest message with its id.
     let _ = getrandom::fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

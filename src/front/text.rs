@@ -1,15 +1,15 @@
-//! What the doors say by themselves, before a command is run or beside its answer.
+//! Messages of the entry points themselves, before a command runs or beside its answer.
 
 use crate::command::phrases::{clean, forbidden, typed};
 use crate::command::spec::Spec;
 use crate::core::Role;
 
-/// In front of what is wrong with a form.
+/// Title of a form with an error.
 pub(crate) fn error_title(text: &str) -> String {
     format!("Error: {text}")
 }
 
-/// Above an empty form.
+/// Instructions of an empty form.
 pub(crate) fn instructions(spec: &Spec, minutes: u64) -> String {
     format!(
         "{} This form stays open for {minutes} minutes.",
@@ -17,17 +17,17 @@ pub(crate) fn instructions(spec: &Spec, minutes: u64) -> String {
     )
 }
 
-/// Below a question in a form.
+/// How to answer a question in a form.
 pub(crate) const CONFIRM_FORM: &str = "Complete does it; previous changes it; cancel drops it.";
 
-/// Below a question in chat.
+/// How to answer a question in chat.
 pub(crate) const CONFIRM_CHAT: &str =
     "Answer yes within 2 minutes to do it; anything else drops it.";
 
-/// What a question is answered with.
+/// The answers to a question.
 pub(crate) const YES_OR_NO: [&str; 2] = ["yes", "no"];
 
-/// A reply to a message of ours that was about several, or about nobody.
+/// A reply to a message that has several subjects or none.
 pub(crate) fn reply_to_nobody(spec: &Spec) -> String {
     format!(
         "That message is about several, or about nobody in particular: name whom you mean. Nothing was done. Write: {}",
@@ -35,7 +35,7 @@ pub(crate) fn reply_to_nobody(spec: &Spec) -> String {
     )
 }
 
-/// A reply to a message we do not remember.
+/// A reply to an unknown message.
 pub(crate) fn reply_to_unknown(spec: &Spec) -> String {
     format!(
         "I no longer know what that message was about: name whom you mean. Nothing was done. Write: {}",
@@ -53,14 +53,14 @@ pub(crate) fn nothing_to_confirm() -> String {
 /// A form was cancelled.
 pub(crate) const CANCELED: &str = "Cancelled; nothing was done.";
 
-/// A form whose work goes on was cancelled.
+/// A form was cancelled whose work continues.
 pub(crate) fn canceled_at_work() -> String {
     String::from(
         "The form is closed; what it began goes on, and a message tells you what came of it.",
     )
 }
 
-/// Work that takes long, in a few words.
+/// Title of long work.
 pub(crate) fn at_work_title(progress: Option<(usize, usize)>) -> String {
     match progress {
         Some((done, of)) => format!("At work: {done} of {of} done"),
@@ -68,7 +68,7 @@ pub(crate) fn at_work_title(progress: Option<(usize, usize)>) -> String {
     }
 }
 
-/// How far long work is, and what to do meanwhile.
+/// Progress of long work, and how to follow it.
 pub(crate) fn at_work(progress: Option<(usize, usize)>) -> Vec<String> {
     vec![
         format!("{}.", at_work_title(progress)),
@@ -78,26 +78,26 @@ pub(crate) fn at_work(progress: Option<(usize, usize)>) -> Vec<String> {
     ]
 }
 
-/// In front of what came of a form at which nobody looked again.
+/// The result of a form that nobody refreshed.
 pub(crate) fn form_is_done(title: &str) -> String {
     format!("Your form “{title}”:")
 }
 
-/// To people without a role.
+/// For people without a role.
 pub(crate) fn stranger() -> String {
     String::from(
         "This is portcullis, which keeps abusers off this server. It takes orders from the server's admins only.",
     )
 }
 
-/// To an encrypted message.
+/// For an encrypted message.
 pub(crate) fn encrypted() -> String {
     String::from(
         "I cannot read encrypted messages; please switch encryption off for this chat. Nothing was done.",
     )
 }
 
-/// To a corrected line that had been carried out, or had not been said to us.
+/// A correction of a line that had an effect, or was not addressed to us.
 pub(crate) fn corrected() -> String {
     String::from(
         "A corrected line does not run again: the first one did run, or was not said to me. Send it as a new message if you mean it.",
@@ -107,30 +107,30 @@ pub(crate) fn corrected() -> String {
 /// Several commands in one message.
 pub(crate) const ONE_COMMAND: &str = "One command a message, please. Nothing was done.";
 
-/// More lines than a person writes.
+/// More lines than the rate limit allows.
 pub(crate) const TOO_FAST: &str =
     "That is too fast for me; I am silent until it is quiet for 10 seconds.";
 
-/// Who we are, in lists of contacts.
+/// Status text in contact lists.
 pub(crate) fn presence() -> String {
     format!("Write {}", typed("help"))
 }
 
-/// What follows a page.
+/// Hint after a page.
 pub(crate) fn more(next: &str) -> String {
     format!("More: {}, or {}", typed("next"), typed(next))
 }
 
-/// What follows a page, in a form.
+/// Hint after a page in a form.
 pub(crate) fn more_in_form(page: usize) -> String {
     format!("More on page {page}.")
 }
 
-/// Beside a table, for whom the client shows nothing.
+/// Hint beside a table, for clients that show none.
 pub(crate) const NO_TABLE: &str =
     "If you see no rows, your client draws no tables here: ask again without.";
 
-/// There is no list to turn a page of.
+/// There is no list to page through.
 pub(crate) fn no_list() -> String {
     format!(
         "There is no list to turn a page of. Write {}, {} or {} first.",
@@ -140,30 +140,30 @@ pub(crate) fn no_list() -> String {
     )
 }
 
-/// Behind the last page.
+/// There is no page after the last one.
 pub(crate) const NO_NEXT_PAGE: &str = "That was the last page.";
 
-/// Before the first page.
+/// There is no page before the first one.
 pub(crate) const NO_PAGE_BEFORE: &str = "That was the first page.";
 
-/// What is said to one occupant for all to read.
+/// A public line to one occupant.
 pub(crate) fn to_nick(nick: &str, text: &str) -> String {
     format!("{}: {text}", clean(nick))
 }
 
-/// An answer that is too long for a room, in its place.
+/// Replaces an answer that is too long for a room.
 pub(crate) fn rest_in_private(first: &str, lines: usize) -> String {
     format!("{first}\nThe whole answer has {lines} lines; I sent it to you in private.")
 }
 
-/// In a room that does not show us who anybody is.
+/// In a room that hides real JIDs from us.
 pub(crate) fn faceless() -> String {
     String::from(
         "I cannot see who you are, so I take no orders here. Let the room show real JIDs to everybody, or make me a moderator of it. Nothing was done.",
     )
 }
 
-/// To an occupant without a role; `needs`: what the command they gave takes, if it was one.
+/// For an occupant without a role. `needs` is the role for the command they gave, if it was one.
 pub(crate) fn stranger_in_room(needs: Option<Role>) -> String {
     let whose = "I take orders from the server's admins and from those to whom this room grants a role; you are neither.";
     match needs {
@@ -172,7 +172,7 @@ pub(crate) fn stranger_in_room(needs: Option<Role>) -> String {
     }
 }
 
-/// Words nobody asked for.
+/// Words that no field takes.
 pub(crate) fn left_over(text: &str) -> String {
     let text: String = clean(text).chars().take(80).collect();
     format!("I do not know what “{text}” means here.")

@@ -123,6 +123,9 @@ pub enum Unanswered {
     /// Our own privileged request came back as a request (ejabberd up to 24.12, `mod_privilege`).
     #[error("the server sent our own request back")]
     Echoed,
+    /// It answered, with a stanza that is over the limits of one or not well-formed.
+    #[error("the answer could not be read")]
+    Unreadable,
     /// It was not sent: why, in words.
     #[error("the request could not be sent: {0}")]
     Unsent(String),
@@ -315,6 +318,21 @@ impl Asker {
         // Whoever asked may have given up in this very moment.
         let _ = question.answer.send(answer);
         Routed::Delivered
+    }
+
+    /// An answer arrived that could not be read; whoever asked that question learns of it.
+    pub fn unreadable(&self, from: &Jid, id: &str) {
+        let question = {
+            let mut open = lock(&self.open);
+            match open.get(id) {
+                Some(question) if question.peer == *from => open.remove(id),
+                _ => None,
+            }
+        };
+        if let Some(question) = question {
+            // Whoever asked may have given up in this very moment.
+            let _ = question.answer.send(Err(Unanswered::Unreadable));
+        }
     }
 
     /// Open questions.

@@ -18,13 +18,13 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::guard::Limits;
 use super::secret::Secret;
 use super::stanza::Received;
 use super::wire::{Outgoing, Wire};
-use backoff::{Patience, delay};
+use backoff::{Distance, Patience, delay};
 use fast_path::FastPath;
 
 pub use cause::Cause;
@@ -36,6 +36,8 @@ pub use tls::Tls;
 pub const INCOMING: usize = 256;
 /// A connection that held for so long was a good one: the next try comes at once.
 const STEADY: Duration = Duration::from_secs(10);
+/// The same trouble is logged again after this long.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a link needs to know.
 #[derive(Debug, Clone)]
@@ -108,6 +110,14 @@ pub enum Incoming {
         /// Why.
         why: Cause,
     },
+    /// An IQ of type result or error that could not be read: over a limit, or not well-formed. Whoever asked should know,
+    /// or what a user stores could silence every question about it.
+    Unreadable {
+        /// Who answered.
+        from: Jid,
+        /// The id of the question.
+        id: String,
+    },
     /// A stanza, and that it is in hand until the other half is dropped. Every IQ get or set must be answered by whoever
     /// takes it.
     Stanza(Received, InHand),
@@ -126,6 +136,8 @@ pub struct Link {
     queue: mpsc::UnboundedReceiver<Outgoing>,
     events: mpsc::Sender<Incoming>,
     fast_path: FastPath,
+    /// The trouble that was logged last, and when.
+    logged: Option<(String, Instant)>,
 }
 
 impl Link {
@@ -150,6 +162,7 @@ impl Link {
                 queue,
                 events,
                 fast_path: FastPath::default(),
+                logged: None,
             },
             wire,
             incoming,
@@ -209,7 +222,8 @@ impl Link {
                 tries = 0;
             }
             patience = cause.patience();
-            let pause = delay(patience, tries, chance());
+            let distance = Distance::of(&self.settings.server);
+            let pause = delay(patience, distance, tries, chance());
             tries = tries.saturating_add(1);
             self.report(&cause, pause);
             let down = Incoming::Down { why: cause };
@@ -240,6 +254,7 @@ impl Link {
         shutdown: &CancellationToken,
     ) -> Result<(), Cause> {
         let session = self.wire.open();
+        self.logged = None;
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
         let ended = if tell(&self.events, Incoming::Up, shutdown).await {
             let (wire, queue, events) = (&self.wire, &mut self.queue, &self.events);
@@ -257,9 +272,20 @@ impl Link {
         ended
     }
 
-    fn report(&self, cause: &Cause, pause: Duration) {
+    fn report(&mut self, cause: &Cause, pause: Duration) {
         let server = &self.settings.server;
-        self.wire.close(Some(cause.to_string()));
+        let trouble = cause.to_string();
+        self.wire.close(Some(trouble.clone()));
+        // A server on this machine is tried twice a second; the same trouble is one line a minute.
+        let is_known = self
+            .logged
+            .as_ref()
+            .is_some_and(|(last, at)| *last == trouble && at.elapsed() < LOG_PAUSE);
+        if is_known {
+            tracing::debug!(%server, ?pause, "no link to the XMPP server: {cause}");
+            return;
+        }
+        self.logged = Some((trouble, Instant::now()));
         if cause.is_setting() || matches!(cause, Cause::Conflict { .. }) {
             tracing::error!(%server, ?pause, "no link to the XMPP server: {cause}");
         } else {

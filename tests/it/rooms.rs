@@ -72,6 +72,7 @@ impl Stage {
             async move {
                 while let Some(arrived) = incoming.recv().await {
                     match arrived {
+                        Incoming::Unreadable { .. } => {}
                         Incoming::Up => bot.rooms().link_up(),
                         Incoming::Down { .. } => bot.rooms().link_down(),
                         Incoming::Stanza(received, _) => {

@@ -151,8 +151,8 @@ def test_a_ban_by_the_server_has_a_notice_and_a_reply_ends_it(site, fresh):
     notice = heard(site, 15)
     text = notice["body"]
     number = re.search(
-        rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) for ever: by "
-        rf"the operator\.$",
+        rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) for ever\. "
+        rf"The reason it gave is in `show #\d+`\.$",
         text,
         re.M,
     ).group(1)

@@ -1,5 +1,6 @@
--- The question to portcullis before a login (2): may this account log in from this address? While portcullis does not
--- answer, the held bans decide.
+-- The question to portcullis before a login (2): may this account log in from this address? While portcullis is away the
+-- held bans decide, then the option portcullis_fail, and how many logins have failed here. A portcullis that is there but
+-- does not answer in time is another matter: then nobody gets in, and clients come again.
 
 local async = require "prosody.util.async";
 local st = require "prosody.util.stanza";
@@ -7,19 +8,30 @@ local time_now = require "prosody.util.time".now;
 
 local held = module:require "held";
 
+local network = module:require "network";
+
 local xmlns_hook = "urn:portcullis:hook:1";
 
 -- A stream over BOSH starts inside the XML parser of an HTTP request: in a coroutine, but one that cannot yield.
 local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
 local function can_wait() return async.ready() and is_yieldable(); end
 
+-- Tokens and certificates cannot be guessed: one that is refused is old or revoked. An anonymous login needs nothing.
+local function is_guessable(mechanism)
+	return not (mechanism and (mechanism:match("^HT%-") or mechanism == "EXTERNAL" or mechanism == "OAUTHBEARER" or mechanism == "ANONYMOUS"));
+end
+
 -- `settings`: wait, fail_closed, default_text, closed_text. `bans`: the held bans.
+--
+-- session.portcullis_try: { account, address, mechanism, finish } while a password is being looked at, that is from the
+-- answer that allowed it to the outcome.
 --
 -- A refusal is a table { by, condition, text, keep_stream }: what it is by (account, address, network, pair, guard, or
 -- unknown if nobody answered), the SASL condition and the text for the client, and whether the client may try again on this
 -- stream. A refusal { gone = true } says that the client left while it waited.
-return function (settings, component, bans, sync, reports)
-	local checks = {};
+return function (settings, component, clock, bans, sync, reports, away, known)
+	local checks = { is_guessable = is_guessable };
+	local places = module:require "places"();
 
 	local function refusal_by(by, text, keep_stream)
 		return {
@@ -45,57 +57,126 @@ return function (settings, component, bans, sync, reports)
 		wait();
 		local action = verdict and verdict.attr.action;
 		if action ~= "allow" and action ~= "refuse" then return nil; end
+		clock.set(verdict.attr.now);
 		sync.announced(nil, verdict.attr.seq);
 		return action, verdict;
 	end
 
+	-- Nothing is known against this client: it may try again at once, on this stream, and nothing counts.
+	local function come_again() return refusal_by("unknown", settings.closed_text, true); end
+
 	-- What the held bans say of the start of a stream from this address: a refusal or nil.
 	function checks.held_at_start(address)
-		local ban, kind = held.find_network(bans, address, time_now(), true);
+		local ban, kind = held.find_network(bans, address, clock.now(), true);
 		return ban and refusal_by(kind, ban.text);
 	end
 
-	local function held_at_login(account, address)
-		local ban, kind = held.find(bans, account, address, time_now());
-		if ban then return refusal_by(kind, ban.text); end
-		return settings.fail_closed and refusal_by("unknown", settings.closed_text, true) or nil;
+	-- A refusal by a held ban that needs no question, or nil. Whoever logged in before from a network that may not be refused at
+	-- the start may still be let in; and while changes are being fetched a ban may have been lifted.
+	local function held_for_certain(account, address)
+		if sync.is_running() then return nil; end
+		local ban, kind = held.find(bans, account, address, clock.now());
+		if ban and (kind == "account" or kind == "pair") then return refusal_by(kind, ban.text); end
+		return checks.held_at_start(address);
 	end
 
 	-- The text of the held ban on an account, or nil.
 	function checks.held_text(account)
-		local ban = held.find_account(bans, account, time_now());
+		local ban = held.find_account(bans, account, clock.now());
 		return ban and ban.text;
 	end
+
+	-- Tries ---------------------------------------------------------------------------------------------------------
+
+	local function begin_try(session, account, mechanism)
+		checks.end_try(session);
+		session.portcullis_try = {
+			account = account, address = session.ip, mechanism = mechanism, finish = away.begin(account, session.ip);
+		};
+	end
+
+	-- The outcome of the try on this stream, if there is one, is known. Returns the try.
+	function checks.end_try(session)
+		local try = session.portcullis_try;
+		if not try then return nil; end
+		session.portcullis_try = nil;
+		try.finish();
+		return try;
+	end
+
+	-- The decision ----------------------------------------------------------------------------------------------------
 
 	-- Half of the wait is left for the way there and back.
 	local HOLD = ("%d"):format(math.floor(settings.wait * 500));
 
-	-- Asks about a client. Returns nil (go on) or a refusal. `stage` is "start" (of a stream), "decides" (if the answer is
-	-- yes the password is looked at next and the outcome is reported, which portcullis counts on) or nil.
-	function checks.check(session, account, mechanism, stage)
+	-- While portcullis is away.
+	local function decide_alone(session, account, mechanism, stage)
 		local address = session.ip;
-		local function by_held()
-			if stage == "start" then return checks.held_at_start(address); end
-			return held_at_login(account, address);
-		end
-		session.portcullis_verdict = nil;
-		if not can_wait() then return by_held(); end
+		if stage == "start" then return checks.held_at_start(address); end
+		local ban, kind = held.find(bans, account, address, clock.now());
+		if ban then return refusal_by(kind, ban.text); end
+		if settings.fail_closed or is_guessable(mechanism) and away.is_over(account, address) then return come_again(); end
+		session.portcullis_verdict = { account = account, at = time_now(), is_ours = true, failures = reports.failure_count(), seq = sync.seq };
+		if stage == "decides" then begin_try(session, account, mechanism); end
+		return nil;
+	end
+
+	-- Asks for one of the places of this client, if need be waits for it. Returns whether there was one.
+	local function enter(keys, stage)
+		local wait, done = async.waiter();
+		local has_place;
+		places.enter(keys, stage ~= "start" and settings.wait or nil, function (result)
+			has_place = result;
+			done();
+		end);
+		wait();
+		return has_place;
+	end
+
+	local function ask_and_decide(session, account, mechanism, stage)
 		local failures, seq = reports.failure_count(), sync.seq;
-		local action, verdict = ask(account, address, mechanism, stage == "decides" and HOLD or nil);
+		local action, verdict = ask(account, session.ip, mechanism, stage == "decides" and HOLD or nil);
 		if session.destroyed then
 			if stage == "decides" and action == "allow" then -- the outcome that portcullis counts on
-				reports.add({ account = account, address = address, mechanism = mechanism, outcome = "error", condition = "aborted" });
+				reports.add({ account = account, address = session.ip, mechanism = mechanism, outcome = "error", condition = "aborted" });
 			end
 			return { gone = true };
 		end
 		if action == "refuse" then return refusal_by(verdict.attr.by, verdict:get_child_text("text")); end
-		local refusal = not action and by_held();
-		if refusal then return refusal; end
-		session.portcullis_verdict = { account = account, at = time_now(), failures = failures, seq = seq };
-		return nil;
+		if action == "allow" then
+			session.portcullis_verdict = { account = account, at = time_now(), failures = failures, seq = seq };
+			if stage == "decides" then begin_try(session, account, mechanism); end
+			return nil;
+		end
+		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
+		if stage == "start" then return nil; end -- there is another question at the login
+		return come_again();
 	end
 
-	-- Whether the last question of this stream was about this account, at most `seconds` ago, and neither a ban nor a failure
+	-- Decides about a client. Returns nil (go on) or a refusal. `stage` is "start" (of a stream), "decides" (if the answer is
+	-- yes the password is looked at next and the outcome is reported, which portcullis counts on) or nil.
+	function checks.check(session, account, mechanism, stage)
+		local address = session.ip;
+		session.portcullis_verdict = nil;
+		local refusal = stage ~= "start" and held_for_certain(account, address);
+		if refusal then return refusal; end
+		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
+		if not can_wait() then return stage ~= "start" and come_again() or nil; end
+		local keys = { network.source(address), account and not known.has(account, address) and account or nil };
+		if not enter(keys, stage) then
+			if session.destroyed then return { gone = true }; end
+			return stage ~= "start" and come_again() or nil;
+		end
+		if session.destroyed then
+			refusal = { gone = true };
+		else
+			refusal = stage ~= "start" and held_for_certain(account, address) or ask_and_decide(session, account, mechanism, stage);
+		end
+		places.leave(keys);
+		return refusal;
+	end
+
+	-- Whether the last verdict on this stream was about this account, at most `seconds` ago, and neither a ban nor a failure
 	-- of this account, address or network came in since.
 	function checks.is_fresh(session, account, seconds)
 		local verdict = session.portcullis_verdict;
@@ -105,10 +186,19 @@ return function (settings, component, bans, sync, reports)
 			and not reports.failed_since(verdict.failures, account, session.ip);
 	end
 
+	-- The same for a message that decides, where the password is looked at next. Not while another password for this account or
+	-- from this source is looked at: that may fail, and many could be at it.
+	function checks.begin_if_fresh(session, account, mechanism, seconds)
+		if not checks.is_fresh(session, account, seconds) or session.portcullis_verdict.is_ours then return false; end
+		if away.is_trying(account, session.ip) then return false; end
+		begin_try(session, account, mechanism);
+		return true;
+	end
+
 	-- Looks again at a session that is logged in. Calls `refused(text)` if a held ban speaks against it and portcullis
 	-- confirms that.
 	function checks.recheck(account, address, timeout, refused)
-		if not held.find(bans, account, address, time_now()) then return; end
+		if not held.find(bans, account, address, clock.now()) then return; end
 		component.request("get", check_stanza(account, address), timeout, function (reply)
 			local verdict = component.result_child(reply, "verdict");
 			if verdict and verdict.attr.action == "refuse" then

@@ -1,13 +1,19 @@
 -- IQ requests to portcullis, an external component (XEP-0114) of this server, and their answers.
 --
 -- Not by module:send_iq(), which drops the oldest of more than 256 requests and whose timers end with a reload.
+--
+-- A request without an answer is one of two things. Either portcullis is away: it is not connected, it has not said welcome
+-- yet, or it has been silent for long. Or this server or portcullis is behind, which whoever sends many logins can bring about.
 
 local new_id = require "prosody.util.id".medium;
 local st = require "prosody.util.stanza";
 local timer = require "prosody.util.timer";
+local monotonic = require "prosody.util.time".monotonic;
 
 local xmlns_hook = "urn:portcullis:hook:1";
 local MAX_PENDING = 2000; -- requests without an answer; further ones fail at once
+local SILENT_AFTER = 10;  -- seconds without any answer, with requests waiting, after which portcullis counts as away
+local LATE = 0.2;         -- seconds; a timer that fires so late shows that this server was busy, not that portcullis is silent
 
 local host = module.host;
 
@@ -27,12 +33,54 @@ return function (name, shared)
 		return mod_component and mod_component.connected and mod_component.session or nil;
 	end
 
+	-- session: the stream that the rest is about. is_welcome: portcullis has said welcome there, and was not silent since.
+	-- unanswered_since: when the first request was sent that came after the last answer, in monotonic time.
+	local link = shared.link or {};
+	shared.link = link;
+
+	local function current_link()
+		local session = component.session();
+		if link.session ~= session then
+			link.session, link.is_welcome, link.unanswered_since = session, false, nil;
+		end
+		return link;
+	end
+
+	-- Whether nobody is there to be asked.
+	function component.is_away()
+		return not current_link().is_welcome;
+	end
+
+	-- portcullis has answered a hello.
+	function component.is_back()
+		current_link().is_welcome = component.session() ~= nil;
+	end
+
+	local on_silence;
+
+	-- Calls `callback` when portcullis has become silent on a stream that is up.
+	function component.on_silence(callback) on_silence = callback; end
+
+	-- There was no answer in time, `late` seconds after that time.
+	local function note_silence(session, late)
+		local now = monotonic();
+		if session ~= current_link().session or not link.unanswered_since then return; end
+		if late > LATE then
+			link.unanswered_since = now;
+		elseif link.is_welcome and now - link.unanswered_since >= SILENT_AFTER then
+			link.is_welcome = false;
+			module:log("warn", "portcullis is connected and has not answered for %d seconds: it counts as away", SILENT_AFTER);
+			if on_silence then on_silence(); end
+		end
+	end
+
 	local function settle(id, reply)
 		local request = pending.by_id[id];
 		if not request then return; end
 		pending.by_id[id] = nil;
 		pending.count = pending.count - 1;
 		timer.stop(request.timer);
+		if reply and request.session == link.session then link.unanswered_since = nil; end
 		request.callback(reply);
 	end
 
@@ -65,9 +113,14 @@ return function (name, shared)
 		id_count = id_count + 1;
 		local id = ("%s-%d"):format(id_prefix, id_count);
 		pending.count = pending.count + 1;
+		local due = monotonic() + timeout;
+		current_link().unanswered_since = link.unanswered_since or monotonic();
 		pending.by_id[id] = {
 			callback = callback, session = session;
-			timer = timer.add_task(timeout, function () settle(id, nil); end);
+			timer = timer.add_task(timeout, function ()
+				note_silence(session, monotonic() - due);
+				settle(id, nil);
+			end);
 		};
 		module:send(st.iq({ type = iq_type, id = id, from = host, to = name }):add_child(payload), origin);
 	end

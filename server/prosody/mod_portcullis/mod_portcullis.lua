@@ -3,8 +3,8 @@
 -- For Prosody 13, on a VirtualHost; portcullis is an external component (XEP-0114) of the same server. The protocol is
 -- urn:portcullis:hook:1; numbers in brackets are the sections of docs/hook-protocol.md of portcullis.
 --
--- This module decides nothing about whom to ban, counts nothing toward a ban, and waits for nothing but the answer to one
--- question of one client. Every way in that a client can take is a hook under "Entry points".
+-- This module decides nothing about whom to ban, and makes nobody wait but the client that it asks about. It counts failed
+-- logins only for the time while portcullis is away. Every way in that a client can take is a hook under "Entry points".
 
 local base64 = require "prosody.util.encodings".base64;
 local filters = require "prosody.util.filters";
@@ -46,6 +46,8 @@ local settings = {
 	ask_at_start = module:get_option_boolean("portcullis_ask_at_start", true) ~= false;
 	guard_record = module:get_option_boolean("portcullis_guard_record", true) ~= false;
 	tell_unknown = module:get_option_boolean("portcullis_tell_unknown", true) ~= false;
+	away_limit = module:get_option_integer("portcullis_away_limit", 5, 0, 1000);
+	away_window = module:get_option_period("portcullis_away_window", 600, 1, 86400);
 	max_held = module:get_option_integer("portcullis_max_held", 100000, 100, 10000000);
 	closed_text = module:get_option_string("portcullis_closed_text", "Logins cannot be checked at the moment. Please try again later.");
 	default_text = module:get_option_string("portcullis_default_text", "You are banned from this server.");
@@ -59,10 +61,13 @@ local held = module:require "held";
 local bans = held.new();
 
 local component = module:require "component"(settings.component, shared);
-local reports = module:require "reports"(component, shared);
+local clock = module:require "clock";
 local storage = module:require "storage"(bans, health);
-local sync = module:require "sync"(settings, component, bans, storage, reports, health);
-local checks = module:require "checks"(settings, component, bans, sync, reports);
+local known = module:require "known"();
+local away = module:require "away"(settings, storage, known);
+local reports = module:require "reports"(component, shared, clock, away);
+local sync = module:require "sync"(settings, component, clock, bans, storage, reports, health);
+local checks = module:require "checks"(settings, component, clock, bans, sync, reports, away, known);
 local sessions = module:require "sessions";
 local tokens = module:require "tokens"(health);
 local usernames = module:require "usernames";
@@ -78,9 +83,10 @@ end
 
 local function account_of(username) return username and username.."@"..host; end
 
--- A mechanism's name as the client gave it, or nil if it is not fit for a report.
+-- A mechanism's name fit for a report. A client can write anything there.
 local function mechanism_name(mechanism)
-	return type(mechanism) == "string" and #mechanism <= 64 and mechanism:match("^[%w_.:-]+$") or nil;
+	if type(mechanism) ~= "string" or mechanism == xmlns_legacy then return mechanism; end
+	return #mechanism <= 64 and mechanism:match("^[A-Za-z0-9_-]+$") or "other";
 end
 
 -- There is no such account, as far as the authentication provider can tell.
@@ -90,11 +96,39 @@ local function is_unknown(account)
 	return ok and not exists and err ~= "method not implemented";
 end
 
+-- The outcome of a login on this stream, which may have been a try.
+local function report(session, login)
+	checks.end_try(session);
+	login.address = session.ip;
+	login.mechanism = mechanism_name(login.mechanism);
+	reports.add(login);
+end
+
 local function report_refused(session, account, mechanism, refusal)
-	reports.add({
-		account = account, address = session.ip, mechanism = mechanism_name(mechanism);
+	report(session, {
+		account = account, mechanism = mechanism;
 		outcome = "refused", condition = refusal.condition, reason = refusal.text;
 	});
+end
+
+-- Lets the hooks of other modules work on an event of a login, then reports a try of which they told no outcome.
+local function report_open_try(session, ok, ...)
+	local try = checks.end_try(session);
+	if try then
+		reports.add({
+			account = try.account, address = try.address, mechanism = try.mechanism, outcome = "error", condition = "undefined-condition";
+		});
+	end
+	if not ok then error((...), 0); end
+	return ...;
+end
+
+local function watch_outcome(event_name)
+	module:wrap_event(event_name, function (handlers, name, event)
+		local session = event.origin;
+		if session.type ~= "c2s_unauthed" then return handlers(name, event); end
+		return report_open_try(session, xpcall(handlers, debug.traceback, name, event));
+	end);
 end
 
 -- Entry points ----------------------------------------------------------------------------------------------------
@@ -103,7 +137,7 @@ end
 -- SASL handler is lost with clean_clone(), and mod_sasl2_fast makes its own.
 --
 -- session.portcullis_attempt: { account, mechanism, passed } of the login in progress, as the client named them.
--- session.portcullis_verdict: the last question about this stream, see checks.lib.lua.
+-- session.portcullis_verdict, session.portcullis_try: see checks.lib.lua.
 -- session.portcullis_refused: a refusal that Prosody is about to report as an authentication failure.
 
 -- A SASL element addressed to another host would be handled by the modules of that host, past the hooks of this one.
@@ -125,7 +159,7 @@ module:hook("stream-features", function (event)
 	watch_addressing(session);
 	local refusal = checks.held_at_start(session.ip);
 	local is_asked = session.portcullis_start and session.portcullis_start == sync.seq;
-	if not refusal and settings.ask_at_start and component.session() and not is_asked then
+	if not refusal and settings.ask_at_start and not component.is_away() and not is_asked then
 		refusal = checks.check(session, nil, nil, "start");
 	end
 	if not refusal then
@@ -160,14 +194,21 @@ local function refuse_sasl(session, xmlns, account, mechanism, refusal)
 	return true;
 end
 
+-- Whether the first message of this mechanism decides, so that the password is looked at next. The first of SCRAM decides only
+-- that there is no such account. A mechanism that the handler has not got is refused without an outcome.
+local function is_decided_by_first(handler, account, mechanism)
+	if type(mechanism) ~= "string" or not checks.is_guessable(mechanism) then return false; end
+	if not handler or not handler:mechanisms()[mechanism] then return false; end
+	return not mechanism:match("^SCRAM%-") or is_unknown(account);
+end
+
 -- Returns true if the login is refused, nil if it goes on.
-local function check_first_message(session, xmlns, mechanism, text)
+local function check_first_message(session, xmlns, handler, mechanism, text)
 	local message = text and text ~= "" and base64.decode(text) or nil;
 	local account = account_of(usernames.in_message(session, mechanism, message));
-	session.portcullis_attempt = { account = account, mechanism = mechanism };
+	local decides = is_decided_by_first(handler, account, mechanism);
 	mechanism = mechanism_name(mechanism);
-	-- The first message of SCRAM decides only that there is no such account.
-	local decides = not mechanism or not mechanism:match("^SCRAM%-") or is_unknown(account);
+	session.portcullis_attempt = { account = account, mechanism = mechanism };
 	local refusal = checks.check(session, account, mechanism, decides and "decides" or nil);
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
 end
@@ -176,9 +217,10 @@ end
 -- was fetched before a ban is of no use after it.
 local function check_next_message(session, xmlns)
 	local handler, attempt = session.sasl_handler, session.portcullis_attempt or {};
-	local account = attempt.account or account_of(handler and handler.username);
-	local mechanism = mechanism_name(attempt.mechanism or handler and handler.selected);
-	if checks.is_fresh(session, account, CHALLENGE_LIFETIME) then return; end
+	if not handler or not handler.selected then return; end -- there was no first message, nothing will be looked at
+	local account = attempt.account or account_of(handler.username);
+	local mechanism = mechanism_name(attempt.mechanism or handler.selected);
+	if checks.begin_if_fresh(session, account, mechanism, CHALLENGE_LIFETIME) then return; end
 	local refusal = checks.check(session, account, mechanism, "decides");
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
 end
@@ -220,29 +262,27 @@ end
 module:hook("stanza/"..xmlns_sasl..":auth", function (event)
 	local session, stanza = event.origin, event.stanza;
 	if session.type ~= "c2s_unauthed" then return; end
-	local refused = check_first_message(session, xmlns_sasl, stanza.attr.mechanism, stanza:get_text());
-	if refused then return refused; end
 	local handler = session.sasl_handler;
 	if not handler or handler.selected then -- mod_saslauth would make a new one now
 		handler = usermanager.get_sasl_handler(host, session);
 		session.sasl_handler = handler;
 	end
 	if handler then watch_success(session, handler); end
+	return check_first_message(session, xmlns_sasl, handler, stanza.attr.mechanism, stanza:get_text());
 end, 1000);
+watch_outcome("stanza/"..xmlns_sasl..":auth");
 
 module:hook("stanza/"..xmlns_sasl..":response", function (event)
 	if event.origin.type == "c2s_unauthed" then return check_next_message(event.origin, xmlns_sasl); end
 end, 1000);
+watch_outcome("stanza/"..xmlns_sasl..":response");
 
 module:hook("stanza/"..xmlns_sasl..":abort", function (event)
 	local session = event.origin;
 	local attempt = session.type == "c2s_unauthed" and session.portcullis_attempt;
 	if not attempt then return; end
 	session.portcullis_attempt = nil;
-	reports.add({
-		account = attempt.account, address = session.ip, mechanism = mechanism_name(attempt.mechanism);
-		outcome = "error", condition = "aborted";
-	});
+	report(session, { account = attempt.account, mechanism = attempt.mechanism, outcome = "error", condition = "aborted" });
 end, 1000);
 
 -- SASL2 (XEP-0388) and FAST (XEP-0484)
@@ -250,12 +290,15 @@ end, 1000);
 module:hook("stanza/"..xmlns_sasl2..":authenticate", function (event)
 	local session, stanza = event.origin, event.stanza;
 	if session.type ~= "c2s_unauthed" then return; end
-	return check_first_message(session, xmlns_sasl2, stanza.attr.mechanism, stanza:get_child_text("initial-response"));
+	local handler = session.sasl_handler or usermanager.get_sasl_handler(host, session);
+	return check_first_message(session, xmlns_sasl2, handler, stanza.attr.mechanism, stanza:get_child_text("initial-response"));
 end, 1000);
+watch_outcome("stanza/"..xmlns_sasl2..":authenticate");
 
 module:hook("stanza/"..xmlns_sasl2..":response", function (event)
 	if event.origin.type == "c2s_unauthed" then return check_next_message(event.origin, xmlns_sasl2); end
 end, 1000);
+watch_outcome("stanza/"..xmlns_sasl2..":response");
 
 local function fail_sasl2(session, condition, text)
 	module:fire_event("sasl2/c2s/failure", { session = session, message = condition, error_text = text });
@@ -307,19 +350,19 @@ module:wrap_event("stanza/iq/"..xmlns_legacy..":query", function (handlers, even
 	if session.type ~= "c2s_unauthed" or stanza.attr.type ~= "set" or not (username and password) then
 		return handlers(event_name, event);
 	end
-	local account, address = account_of(usernames.normalise(username)), session.ip;
+	local account = account_of(usernames.normalise(username));
 	session.portcullis_attempt = { account = account, mechanism = xmlns_legacy };
 	local refusal = checks.check(session, account, xmlns_legacy, "decides");
 	if refusal then return refuse_legacy(session, stanza, account, refusal); end
-	local handled = handlers(event_name, event);
-	local outcome = legacy_outcome(session, query);
+	local ok, handled = xpcall(handlers, debug.traceback, event_name, event);
+	local outcome = ok and legacy_outcome(session, query);
 	if outcome then
-		reports.add({
-			account = account, address = address, mechanism = xmlns_legacy;
+		report(session, {
+			account = account, mechanism = xmlns_legacy;
 			outcome = outcome, condition = outcome == "failure" and "not-authorized" or nil;
 		});
 	end
-	return handled;
+	return report_open_try(session, ok, handled);
 end);
 
 -- Any other way in. Clients show this error badly, so it is only for what came past all of the above.
@@ -344,16 +387,11 @@ end, 1000);
 
 -- Outcomes (4) ----------------------------------------------------------------------------------------------------
 
--- Tokens and certificates cannot be guessed: one that is refused is old or revoked.
-local function is_guessable(mechanism)
-	return not (mechanism and (mechanism:match("^HT%-") or mechanism == "EXTERNAL" or mechanism == "OAUTHBEARER"));
-end
-
 -- Whether a password was looked at and was wrong. The text is that of a provider which asks about bans itself.
 local function is_wrong_password(mechanism, condition, text)
 	if condition ~= nil and condition ~= "not-authorized" then return false; end
 	if type(text) == "string" and text:match("^Account is banned") then return false; end
-	return is_guessable(mechanism);
+	return checks.is_guessable(mechanism);
 end
 
 module:hook("authentication-failure", function (event)
@@ -368,8 +406,8 @@ module:hook("authentication-failure", function (event)
 	session.portcullis_verdict, session.portcullis_refused = nil, nil;
 	if refusal then return report_refused(session, account, mechanism, refusal); end
 	local is_failure = is_wrong_password(mechanism, condition, text);
-	reports.add({
-		account = account, address = session.ip, mechanism = mechanism, condition = condition, reason = text;
+	report(session, {
+		account = account, mechanism = mechanism, condition = condition, reason = text;
 		outcome = is_failure and "failure" or "error", unknown = is_failure and is_unknown(account) and "true" or nil;
 	});
 end);
@@ -378,8 +416,8 @@ module:hook("sasl2/c2s/error", function (event)
 	local session = event.session;
 	if session.destroyed then return; end
 	local attempt = session.portcullis_attempt or {};
-	reports.add({
-		account = attempt.account, address = session.ip, mechanism = mechanism_name(attempt.mechanism);
+	report(session, {
+		account = attempt.account, mechanism = attempt.mechanism;
 		outcome = "error", condition = event.error and event.error.condition, reason = event.error_text;
 	});
 end, 1000);
@@ -390,7 +428,7 @@ module:hook("authentication-success", function (event)
 	local handler, attempt = session.sasl_handler, session.portcullis_attempt or {};
 	local mechanism = handler and handler.selected or attempt.mechanism;
 	if mechanism == "ANONYMOUS" then return; end -- the username was made up a moment ago
-	reports.add({ account = account_of(session.username), address = session.ip, mechanism = mechanism_name(mechanism), outcome = "success" });
+	report(session, { account = account_of(session.username), mechanism = mechanism, outcome = "success" });
 end);
 
 -- Tells the owner of an account that Prosody itself has disabled why, if we know. Below -1000 nobody changes the text again.
@@ -417,6 +455,13 @@ local function recheck_sessions()
 end
 sync.on_catch_up(recheck_sessions);
 
+-- What is stored may be older than the state it would be said to be: the first sync asks for the whole set.
+local function read_storage()
+	storage.read_all(settings.max_held);
+	clock.skew = tonumber((storage.get("@clock") or {}).skew) or 0;
+	reports.restore(away.read_all());
+end
+
 local function greet()
 	if not prosody.hosts[settings.component] then
 		health.component = "there is no Component \""..settings.component.."\" on this server";
@@ -431,30 +476,44 @@ function module.load()
 	end
 	component.watch(sync.connected);
 	if module.reloading then return; end
-	-- What is stored may be older than the state it would be said to be: the first sync asks for the whole set.
-	storage.read_all(settings.max_held);
+	read_storage();
 	module:on_ready(greet);
 end
 
-function module.save()
+local function write_storage()
 	storage.write_all();
-	return { version = 3, epoch = sync.epoch, seq = sync.seq, bans = bans, logins = reports.save() };
+	away.write_some(math.huge);
+end
+
+function module.save()
+	write_storage();
+	return {
+		version = 3, epoch = sync.epoch, seq = sync.seq, bans = bans, logins = reports.save();
+		skew = clock.skew, failures = away.save(), known = known.save();
+	};
 end
 
 function module.restore(saved)
 	if saved.version == 3 or saved.version == 2 then
 		sync.epoch, sync.seq = saved.epoch, saved.seq;
 		held.replace(bans, saved.bans or saved.held); -- COMPAT: version 2 says "held"
+		clock.skew = saved.skew or 0;
+		if saved.failures then away.restore(saved.failures); end
+		known.restore(saved.known);
 		reports.restore(saved.logins);
 	else
-		storage.read_all(settings.max_held);
+		read_storage();
 	end
 	sync.hello();
 end
 
 function module.unload()
-	storage.write_all();
+	write_storage();
 	if not module.reloading then shared.after_sasl_success = nil; end
 end
 
-module:hook_global("server-stopping", storage.write_all);
+module:hook_global("server-stopping", write_storage);
+module:add_timer(1, function ()
+	away.write_some();
+	return 1;
+end);

@@ -33,4 +33,11 @@ local function prefix(packed, bits)
 	return packed:sub(1, whole)..string.char(math.floor(byte - byte % unit));
 end
 
-return { pack = pack, pack_network = pack_network, prefix = prefix };
+-- What counts as one source of logins, as a key that no account is: an IPv4 address or an IPv6 /64, which is one customer.
+local function source(address)
+	local packed = pack(address);
+	if not packed then return "@"..tostring(address); end
+	return "@"..(#packed == 16 and prefix(packed, 64) or packed);
+end
+
+return { pack = pack, pack_network = pack_network, prefix = prefix, source = source };

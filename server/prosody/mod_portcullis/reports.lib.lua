@@ -5,12 +5,15 @@ local cache = require "prosody.util.cache";
 local datetime = require "prosody.util.datetime";
 local st = require "prosody.util.stanza";
 local time_now = require "prosody.util.time".now;
+local is_utf8 = require "prosody.util.encodings".utf8.valid;
 
 local network = module:require "network";
 
 local xmlns_hook = "urn:portcullis:hook:1";
 local MAX_QUEUED = 10000;        -- logins kept while portcullis is away, the newest
 local MAX_LOGINS = 100;          -- in one report
+local MAX_BYTES = 65536;         -- of the texts in one report
+local MAX_REASON = 256;          -- bytes
 local MAX_UNANSWERED = 4;        -- reports; what happens meanwhile goes together into the next one
 local ANSWER_TIMEOUT = 10;       -- seconds
 local RETRY_DELAY = 5;           -- seconds
@@ -21,8 +24,18 @@ local host = module.host;
 -- Errors that the same report would get again.
 local PERMANENT = { ["bad-request"] = true, ["not-acceptable"] = true };
 
+-- A text of the server's own, cut to what a report has room for.
+local function clip(text)
+	text = text and tostring(text):gsub("%c", " ");
+	if not text or #text <= MAX_REASON then return text and is_utf8(text) and text or nil; end
+	for length = MAX_REASON, MAX_REASON - 3, -1 do -- a character has four bytes at most
+		if is_utf8(text:sub(1, length)) then return text:sub(1, length); end
+	end
+end
+
 -- `shared`: a table that lives across reloads; a client who waited during one is reported by the instance that came after.
-return function (component, shared)
+-- `away`: counts failures while nobody takes reports.
+return function (component, shared, clock, away)
 	local reports = {};
 
 	-- Recent failures -----------------------------------------------------------------------------------------------
@@ -66,10 +79,15 @@ return function (component, shared)
 		end
 	end
 
+	local function size_of(login)
+		return #(login.account or "") + #(login.reason or "") + 200; -- the rest is short
+	end
+
 	local function take()
-		local logins = {};
-		while #logins < MAX_LOGINS and queue.first <= queue.last do
+		local logins, bytes = {}, 0;
+		while #logins < MAX_LOGINS and bytes < MAX_BYTES and queue.first <= queue.last do
 			logins[#logins+1] = queue[queue.first];
+			bytes = bytes + size_of(queue[queue.first]);
 			queue[queue.first] = nil;
 			queue.first = queue.first + 1;
 		end
@@ -84,24 +102,46 @@ return function (component, shared)
 		trim();
 	end
 
+	-- Logins that were not taken, to be told again.
+	local function keep(logins)
+		if module.loaded == false then
+			if shared.reports ~= reports then shared.reports.restore(logins); end
+			return;
+		end
+		put_back(logins);
+		not_before = time_now() + RETRY_DELAY;
+		module:add_timer(RETRY_DELAY, reports.flush);
+	end
+
+	-- Sends the logins from `first` to `last`. Of a report that is refused the halves are sent, one after the other: nothing is
+	-- lost for the sake of one login but that login. Calls `done` with nil, or with the first login that was not taken now.
+	local function deliver(logins, first, last, done)
+		local payload = st.stanza("report", { xmlns = xmlns_hook, node = "prosody@"..host });
+		for n = first, last do payload:tag("login", logins[n]):up(); end
+		component.request("set", payload, ANSWER_TIMEOUT, function (reply)
+			local is_taken = reply and reply.attr.type == "result";
+			local condition = reply and not is_taken and select(2, reply:get_error()) or nil;
+			if not is_taken and not PERMANENT[condition] then return done(first); end
+			if is_taken or first == last then
+				if not is_taken then module:log("warn", "portcullis does not understand the report of a login, dropping it (%s)", condition); end
+				away.delivered(logins, first, last);
+				return done();
+			end
+			local middle = (first + last) // 2;
+			deliver(logins, first, middle, function (not_taken)
+				if not_taken then return done(not_taken); end
+				deliver(logins, middle + 1, last, done);
+			end);
+		end);
+	end
+
 	local function send()
 		local logins = take();
-		local payload = st.stanza("report", { xmlns = xmlns_hook, node = "prosody@"..host });
-		for _, login in ipairs(logins) do payload:tag("login", login):up(); end
 		unanswered = unanswered + 1;
-		component.request("set", payload, ANSWER_TIMEOUT, function (reply)
+		deliver(logins, 1, #logins, function (not_taken)
 			unanswered = unanswered - 1;
-			if reply and reply.attr.type == "result" then return reports.flush(); end
-			local condition = reply and select(2, reply:get_error());
-			if PERMANENT[condition] then
-				module:log("error", "portcullis does not understand a report of %d logins, dropping it (%s)", #logins, condition);
-			elseif module.loaded == false then
-				if shared.reports ~= reports then shared.reports.restore(logins); end
-			else
-				put_back(logins);
-				not_before = time_now() + RETRY_DELAY;
-				module:add_timer(RETRY_DELAY, reports.flush);
-			end
+			if not_taken then return keep(table.move(logins, not_taken, #logins, 1, {})); end
+			reports.flush();
 		end);
 	end
 
@@ -125,10 +165,16 @@ return function (component, shared)
 			if shared.reports ~= reports then shared.reports.add(login); end
 			return;
 		end
-		login.at = datetime.datetime(time_now());
-		login.condition = login.condition and tostring(login.condition);
-		login.reason = login.reason and tostring(login.reason);
-		if login.outcome == "failure" then remember_failure(login); end
+		login.at = datetime.datetime(clock.now());
+		login.condition, login.reason = clip(login.condition), clip(login.reason);
+		if login.outcome == "failure" then
+			remember_failure(login);
+			if component.is_away() then away.failed(login); end
+		elseif login.outcome == "success" then
+			away.succeeded(login);
+		elseif queue.last - queue.first + 1 >= MAX_QUEUED then
+			return; -- what counts for nothing does not push out what counts
+		end
 		queue.last = queue.last + 1;
 		queue[queue.last] = login;
 		trim();

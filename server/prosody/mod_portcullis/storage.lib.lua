@@ -1,4 +1,4 @@
--- Keeps the held bans in the host's store "portcullis", so that they outlive a restart.
+-- The host's store "portcullis": keeps the held bans, and what other parts give it, so that they outlive a restart.
 
 local held = module:require "held";
 
@@ -16,19 +16,35 @@ return function (bans, health)
 	-- No username begins with "@": deleting an account purges its key from every store.
 	local function key_of(bucket) return ("@held-%03d"):format(bucket); end
 
-	local function write_bucket(bucket)
-		local lines = held.lines_of(bans, bucket);
-		local ok, err = store:set(key_of(bucket), lines[1] and lines or nil);
+	-- Returns whether it worked; nil removes the key.
+	function storage.set(key, value)
+		local ok, err = store:set(key, value);
 		if ok then
-			changed[bucket] = nil;
 			health.store = nil;
 			return true;
 		end
 		if not health.store then
-			module:log("error", "Held bans cannot be written to storage, they will not survive a restart: %s", err or "unknown error");
+			module:log("error", "Held bans and failed logins cannot be written to storage, they will not survive a restart: %s", err or "unknown error");
 		end
-		health.store = "held bans cannot be written to storage";
+		health.store = "held bans and failed logins cannot be written to storage";
 		return false;
+	end
+
+	-- The value of a key, or nil.
+	function storage.get(key)
+		local value, err = store:get(key);
+		if err then
+			module:log("error", "Held bans and failed logins cannot be read from storage: %s", err);
+			health.store = "held bans and failed logins could not be read from storage";
+		end
+		return value;
+	end
+
+	local function write_bucket(bucket)
+		local lines = held.lines_of(bans, bucket);
+		local ok = storage.set(key_of(bucket), lines[1] and lines or nil);
+		if ok then changed[bucket] = nil; end
+		return ok;
 	end
 
 	local function write_some(limit)
@@ -66,12 +82,7 @@ return function (bans, health)
 	-- Adds what is stored to the held bans, at most `limit`.
 	function storage.read_all(limit)
 		for bucket = 0, held.BUCKETS - 1 do
-			local lines, err = store:get(key_of(bucket));
-			if err then
-				module:log("error", "Held bans cannot be read from storage: %s", err);
-				health.store = "held bans could not be read from storage";
-			end
-			for _, line in ipairs(lines or {}) do
+			for _, line in ipairs(storage.get(key_of(bucket)) or {}) do
 				local ban = held.from_line(line);
 				if ban then held.add(bans, ban, limit); end
 			end

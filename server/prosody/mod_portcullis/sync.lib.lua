@@ -11,6 +11,8 @@ local xmlns_hook = "urn:portcullis:hook:1";
 local HEARTBEAT = 60;      -- seconds between hellos
 local ANSWER_TIMEOUT = 10; -- seconds
 local RETRY_DELAY = 5;     -- seconds
+local EXPIRED_KEPT = 300;  -- seconds; a clock that was wrong for a moment has ended no ban for good
+local SKEW_TOLD = 5;       -- seconds between the clocks from which on it is told
 
 local host = module.host;
 
@@ -46,7 +48,7 @@ local function describe(health)
 end
 
 -- `settings`: version and max_held. `bans`: the held bans. `health`: what is wrong with the module, by kind.
-return function (settings, component, bans, storage, reports, health)
+return function (settings, component, clock, bans, storage, reports, health)
 	-- epoch, seq: which state of portcullis the held bans are; nil until a whole set has been taken.
 	local sync = { epoch = nil, seq = nil };
 
@@ -143,6 +145,7 @@ return function (settings, component, bans, storage, reports, health)
 				local page = component.result_child(reply, "changes");
 				local page_seq = page and tonumber(page.attr.seq);
 				if not page_seq or not page.attr.epoch then return fail(); end
+				clock.set(page.attr.now);
 				local fresh, more = page.attr.fresh == "true", page.attr.more == "true";
 				if fresh then
 					set = held.new();
@@ -171,9 +174,23 @@ return function (settings, component, bans, storage, reports, health)
 		return true;
 	end
 
+	-- Whether changes are being fetched: what is held may have been lifted already.
+	function sync.is_running() return running; end
+
 	-- Hello ---------------------------------------------------------------------------------------------------------
 
-	local retry; -- the timer of the next try
+	local retry;           -- the timer of the next try
+	local stored_skew = 0; -- between the clocks
+
+	local function take_time(welcome)
+		clock.set(welcome.attr.now);
+		if math.abs(clock.skew - stored_skew) < 1 then return; end
+		stored_skew = clock.skew;
+		storage.set("@clock", { skew = stored_skew }); -- the ends of held bans are in the time of portcullis
+		if math.abs(clock.skew) >= SKEW_TOLD then
+			module:log("warn", "The clock here is %.0f seconds %s that of portcullis", math.abs(clock.skew), clock.skew > 0 and "ahead of" or "behind");
+		end
+	end
 
 	function sync.hello()
 		if not component.session() then
@@ -183,6 +200,7 @@ return function (settings, component, bans, storage, reports, health)
 		component.request("set", st.stanza("hello", {
 			xmlns = xmlns_hook, software = "prosody", version = prosody.version, module = settings.version, node = "prosody@"..host;
 			epoch = sync.epoch, seq = sync.epoch and ("%d"):format(sync.seq) or nil, bans = ("%d"):format(bans.count), health = describe(health);
+			now = datetime.datetime(time_now());
 		}), ANSWER_TIMEOUT, function (reply)
 			if module.loaded == false then return; end
 			local welcome = component.result_child(reply, "welcome");
@@ -193,6 +211,8 @@ return function (settings, component, bans, storage, reports, health)
 				end
 				return;
 			end
+			component.is_back();
+			take_time(welcome);
 			module:set_status("info", ("portcullis answers; %d bans are held"):format(bans.count));
 			reports.resume();
 			if not sync.announced(welcome.attr.epoch, welcome.attr.seq) then caught_up(); end
@@ -205,6 +225,7 @@ return function (settings, component, bans, storage, reports, health)
 		sync.hello();
 		reports.resume(); -- before the next question: its answer then knows of these logins
 	end
+	component.on_silence(sync.hello); -- and again, until it answers
 
 	module:add_timer(HEARTBEAT, function ()
 		sync.hello();
@@ -225,7 +246,7 @@ return function (settings, component, bans, storage, reports, health)
 	local page = 0; -- looked at last
 
 	module:add_timer(1, function ()
-		local now = time_now();
+		local now = clock.now() - EXPIRED_KEPT;
 		for _ = 1, PAGES_PER_SECOND do
 			page = (page + 1) % held.PAGES;
 			if held.drop_expired(bans, page, now) then storage.touch(page % held.BUCKETS); end

@@ -4,10 +4,24 @@ local st = require "prosody.util.stanza";
 local function new_component()
 	local component = { requests = {}, connected = true };
 	function component.session() return component.connected; end
+	function component.is_away() return not component.connected; end
 	function component.request(_, payload, _, callback)
 		table.insert(component.requests, { payload = payload, callback = callback });
 	end
 	return component;
+end
+
+local clock = { now = function () return 1000000000.5; end };
+
+-- What is counted while portcullis is away.
+local function new_away()
+	local away = { failures = {}, successes = {}, taken = {} };
+	function away.failed(login) table.insert(away.failures, login.account); end
+	function away.succeeded(login) table.insert(away.successes, login.account); end
+	function away.delivered(logins, first, last)
+		for n = first, last do table.insert(away.taken, logins[n].account); end
+	end
+	return away;
 end
 
 local RESULT = st.stanza("iq", { type = "result" });
@@ -16,11 +30,11 @@ local function failure(condition)
 end
 
 describe("reports", function ()
-	local module, component, shared, reports;
+	local module, component, shared, away, reports;
 
 	before_each(function ()
-		module, component, shared = new_module(), new_component(), {};
-		reports = module:require "reports"(component, shared);
+		module, component, shared, away = new_module(), new_component(), {}, new_away();
+		reports = module:require "reports"(component, shared, clock, away);
 	end);
 
 	local function add(count)
@@ -56,6 +70,68 @@ describe("reports", function ()
 		assert.equal(2, logins_of(component.requests[2]));
 	end);
 
+	local function accounts_of(request)
+		local accounts = {};
+		for _, login in ipairs(request.payload.tags) do accounts[#accounts+1] = login.attr.account:match("^%a+%d+"); end
+		return table.concat(accounts, " ");
+	end
+
+	it("that are refused come again in halves, until only the login that was refused is dropped", function ()
+		component.connected = false;
+		add(5);
+		component.connected = true;
+		reports.flush();
+		local answered = 0;
+		while component.requests[answered + 1] do
+			answered = answered + 1;
+			local request = component.requests[answered];
+			request.callback(accounts_of(request):find("user2", 1, true) and failure("not-acceptable") or RESULT);
+		end
+		local sent = {};
+		for i, request in ipairs(component.requests) do sent[i] = accounts_of(request); end
+		assert.same({ "user1 user2 user3 user4 user5", "user1 user2 user3", "user1 user2", "user1", "user2", "user3", "user4 user5" }, sent);
+		assert.equal(5, #away.taken);
+		add(1);
+		assert.equal(1, logins_of(component.requests[#component.requests]));
+	end);
+
+	it("of which a half was taken when nobody answered any more come again without that half", function ()
+		component.connected = false;
+		add(4);
+		component.connected = true;
+		reports.flush();
+		component.requests[1].callback(failure("bad-request"));
+		component.requests[2].callback(RESULT);
+		component.requests[3].callback(nil);
+		reports.resume();
+		assert.equal("user3 user4", accounts_of(component.requests[4]));
+		assert.same({ "user1@example.org", "user2@example.org" }, away.taken);
+	end);
+
+	it("hold no more text than a stanza may", function ()
+		component.connected = false;
+		for n = 1, 100 do
+			reports.add({ account = ("a"):rep(1023).."@"..n, outcome = "error", reason = ("é"):rep(1000), condition = "a\nb" });
+		end
+		component.connected = true;
+		reports.flush();
+		for _, request in ipairs(component.requests) do assert.is_true(#tostring(request.payload) < 80000); end
+		local login = component.requests[1].payload.tags[1].attr;
+		assert.equal(("é"):rep(128), login.reason);
+		assert.equal("a b", login.condition);
+		assert.equal("2001-09-09T01:46:40.500000Z", login.at);
+	end);
+
+	it("of failures are counted here as well while portcullis is away", function ()
+		reports.add({ account = "a@example.org", outcome = "failure" });
+		component.connected = false;
+		reports.add({ account = "b@example.org", outcome = "failure" });
+		reports.add({ account = "c@example.org", outcome = "success" });
+		reports.add({ account = "d@example.org", outcome = "refused" });
+		assert.same({ "b@example.org" }, away.failures);
+		assert.same({ "c@example.org" }, away.successes);
+	end);
+
 	it("are dropped if portcullis will never understand them", function ()
 		add(1);
 		component.requests[1].callback(failure("bad-request"));
@@ -74,10 +150,19 @@ describe("reports", function ()
 		assert.equal("user6@example.org", kept[1].account);
 	end);
 
+	it("that count for nothing do not push out those that count", function ()
+		component.connected = false;
+		add(9999);
+		for _ = 1, 10 do reports.add({ account = "x@example.org", outcome = "refused" }); end
+		reports.add({ account = "last@example.org", outcome = "failure" });
+		local kept = reports.save();
+		assert.same({ "user2@example.org", "last@example.org" }, { kept[1].account, kept[10000].account });
+	end);
+
 	it("of a client that waited across a reload go to the next instance", function ()
 		add(1);
 		module.loaded = false;
-		local next_reports = new_module():require "reports"(component, shared);
+		local next_reports = new_module():require "reports"(component, shared, clock, away);
 		reports.add({ account = "late@example.org", outcome = "success" });
 		assert.equal(2, #component.requests);
 		component.requests[1].callback(nil);

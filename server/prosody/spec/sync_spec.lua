@@ -1,4 +1,6 @@
+local datetime = require "prosody.util.datetime";
 local st = require "prosody.util.stanza";
+local time = require "prosody.util.time";
 
 local xmlns = "urn:portcullis:hook:1";
 
@@ -6,6 +8,8 @@ local xmlns = "urn:portcullis:hook:1";
 local function new_component(answers)
 	local component = { requests = {} };
 	function component.session() return true; end
+	function component.is_back() component.is_known_to_answer = true; end
+	function component.on_silence() end
 	function component.request(_, payload, _, callback)
 		table.insert(component.requests, payload);
 		local answer = table.remove(answers, 1);
@@ -26,19 +30,35 @@ local function page(attr, bans, lifts)
 end
 
 describe("sync", function ()
-	local held, bans, touched, module, caught_up;
+	local moment; -- nil: as it is
+	local time_now = time.now;
+
+	-- Calls `what` at a time; the libraries were loaded with this clock.
+	local function time_is(a_moment, what)
+		moment = a_moment;
+		local ok, err = pcall(what);
+		moment = nil;
+		if not ok then error(err, 0); end
+	end
+
+	before_each(function () time.now = function () return moment or time_now(); end; end);
+	after_each(function () time.now = time_now; end);
+
+	local held, bans, touched, module, caught_up, clock, stored;
 
 	local function new_sync(answers)
-		module, touched, caught_up = new_module(), {}, 0;
+		module, touched, caught_up, stored = new_module(), {}, 0, {};
+		clock = module:require "clock";
 		held = module:require "held";
 		bans = held.new();
 		local storage = {
 			touch = function (bucket) touched[bucket] = true; end;
 			touch_all = function () touched.all = true; end;
 			write_soon = function () end;
+			set = function (key, value) stored[key] = value; end;
 		};
 		local component = new_component(answers);
-		local sync = module:require "sync"({ version = "1", max_held = 3 }, component, bans, storage, { resume = function () end }, {});
+		local sync = module:require "sync"({ version = "1", max_held = 3 }, component, clock, bans, storage, { resume = function () end }, {});
 		sync.on_catch_up(function () caught_up = caught_up + 1; end);
 		return sync, component;
 	end
@@ -115,6 +135,37 @@ describe("sync", function ()
 		assert.equal(0, caught_up);
 		answer(nil);
 		assert.equal(2, #module.timers); -- the heartbeat and the expired bans
+	end);
+
+	it("tells its time in hello, and takes that of portcullis from welcome", function ()
+		local function welcome(now) return st.stanza("welcome", { xmlns = xmlns, epoch = "e", seq = "0", now = now }); end
+		local now = datetime.parse("2030-01-01T12:00:00Z");
+		local sync, component = new_sync({
+			welcome("2030-01-01T11:45:00.5Z"), page({ epoch = "e", seq = "0", fresh = "true" }, {}), welcome(), welcome("soon");
+		});
+		time_is(now, function ()
+			sync.hello();
+			assert.equal("2030-01-01T12:00:00Z", component.requests[1].attr.now);
+			assert.is_true(component.is_known_to_answer);
+			assert.equal(now - 899.5, clock.now());
+			assert.same({ skew = 899.5 }, stored["@clock"]);
+			sync.hello();
+			sync.hello();
+			assert.equal(now - 899.5, clock.now(), "an answer without a time changes nothing");
+		end);
+	end);
+
+	it("drops an expired ban only after a while, by the time of portcullis", function ()
+		new_sync({});
+		local now = datetime.parse("2030-01-01T12:00:00Z");
+		held.add(bans, { kind = "account", subject = "a@example.org", ["until"] = now }, 3);
+		local drop_expired = module.timers[2];
+		local function all_pages() for _ = 1, 60 do drop_expired(); end end
+		clock.skew = 900;
+		time_is(now + 1190, all_pages);
+		assert.equal(1, bans.count);
+		time_is(now + 1210, all_pages);
+		assert.equal(0, bans.count);
 	end);
 
 	it("holds no more than it may, and nothing of another host", function ()

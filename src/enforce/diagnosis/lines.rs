@@ -135,3 +135,13 @@ pub(super) fn cookie() -> String {
 ejabberd_cookie_file = "/var/lib/ejabberd/.erlang.cookie"   # or a copy of it"#,
     )
 }
+
+pub(super) fn own_cookie() -> String {
+    String::from(
+        r#"Use the hook module: with it no hash needs to be written. Or give the server a cookie of real randomness, on every node
+of a cluster, and restart it:
+
+install -m 400 -o ejabberd -g ejabberd /dev/null /var/lib/ejabberd/.erlang.cookie
+head -c 24 /dev/urandom | base64 | tr -d '\n' > /var/lib/ejabberd/.erlang.cookie"#,
+    )
+}

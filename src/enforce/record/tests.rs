@@ -186,6 +186,56 @@ fn hostile_records_are_read_without_harm() {
 }
 
 #[test]
+fn what_is_kept_of_others_fits_into_a_stanza_as_it_is_written() {
+    let most = crate::xmpp::guard::Limits::default();
+    for (name, child) in [
+        (
+            "escapes in texts",
+            format!("<c xmlns='j'>{}</c>", "&amp;".repeat(8_000)),
+        ),
+        (
+            "quotes in texts",
+            format!("<c xmlns='j'>{}</c>", "\"".repeat(8_000)),
+        ),
+        (
+            "escapes in attributes",
+            format!("<c xmlns='j' a='{}'/>", "&quot;".repeat(8_000)),
+        ),
+        (
+            "many elements",
+            format!("<c xmlns=''>{}</c>", "<a/>".repeat(1_000)),
+        ),
+        (
+            "many namespaces",
+            format!(
+                "<c xmlns='j'>{}</c>",
+                "<a xmlns='&amp;&amp;&amp;'/>".repeat(180)
+            ),
+        ),
+        (
+            "small enough",
+            format!("<c xmlns='j'>{}</c>", "&amp;".repeat(1_200)),
+        ),
+    ] {
+        let many = child.repeat(40);
+        let banned = format!("<banned xmlns='jabber:ejabberd:banned'>{many}</banned>");
+        let record = BanRecord::parse(&banned.parse().unwrap());
+        let kept = expected().keeping(&record.foreign).to_element();
+        let count = |text: &str| text.matches('<').count();
+        let text = String::from(&kept);
+        // The server may write each of these characters as one of its longest escapes.
+        let worst = text
+            .replace("&amp;", "&")
+            .replace("&lt;", "<")
+            .replace("&quot;", "\"");
+        let worst = worst.replace('&', "&quot;").replace('"', "&quot;");
+        assert!(worst.len() < most.stanza_bytes, "{name}: {}", worst.len());
+        assert!(count(&text) < most.elements, "{name}: {}", count(&text));
+        assert_eq!(record.foreign.is_empty(), name != "small enough", "{name}");
+    }
+}
+
+#[test]
 fn a_rewrite_keeps_the_password_the_server_stored() {
     let old: Element = "<banned xmlns='jabber:ejabberd:banned'><reason/><hash>h</hash><password><scram xmlns='s'>a</scram></password></banned>".parse().unwrap();
     let element = expected()

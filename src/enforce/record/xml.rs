@@ -20,6 +20,7 @@ impl BanRecord {
             hash: text("hash"),
             ours: banned.get_child("ban", NS_RECORD).and_then(Ours::parse),
             foreign: foreign(banned),
+            is_unreadable: false,
         }
     }
 
@@ -113,14 +114,27 @@ fn foreign(banned: &Element) -> Vec<Element> {
         .collect()
 }
 
-/// Bytes of names and texts. The guard bounds how deep a stanza is.
+/// Bytes of an element as it is written at most. The guard bounds how deep a stanza is.
 fn weight(element: &Element) -> usize {
+    /// Brackets, quotes and a namespace declaration; also bounds how many elements a record has.
+    const TAGS: usize = 32;
     let attributes: usize = element
         .attrs()
         .iter()
-        .map(|(_, value)| value.len() + 16)
+        .map(|((ns, name), value)| TAGS + ns.len() + name.len() + escaped(value))
         .sum();
-    let texts: usize = element.texts().map(str::len).sum();
+    let texts: usize = element.texts().map(escaped).sum();
     let children: usize = element.children().map(weight).sum();
-    element.name().len() + element.ns().len() + attributes + texts + children
+    TAGS + 2 * element.name().len() + escaped(&element.ns()) + attributes + texts + children
+}
+
+/// Bytes of a text with its longest escapes: `&quot;`, `&#x0a;`.
+fn escaped(text: &str) -> usize {
+    let is_escaped = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0..=0x1f);
+    text.len()
+        + 5 * text
+            .as_bytes()
+            .iter()
+            .filter(|byte| is_escaped(byte))
+            .count()
 }

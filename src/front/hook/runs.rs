@@ -1,25 +1,25 @@
-//! Where modules are that take everything anew, page by page.
+//! Full syncs in progress: modules that fetch the whole set, page by page.
 //!
-//! Between the pages bans end, and a ban that was on an early page must be taken back on a later one: so the place
-//! where a run began is kept until its next page. A module is given a number in place of the page's own place in the
-//! log, high enough never to be one.
+//! Bans may end between two pages. A ban that was on an early page must then be taken back on a later one, so the
+//! position at which the run began is kept until its next page. The module gets a run number instead of the page's
+//! position in the log, high enough never to be a position.
 
 use std::collections::VecDeque;
 
 use crate::core::Seq;
 
-/// Numbers from here on name a run. Lua's numbers are exact up to twice as much.
+/// The first run number. Lua's numbers are exact up to twice as much.
 const FIRST: u64 = 1 << 52;
-/// Runs that are remembered; whoever is forgotten begins anew.
+/// Maximum number of runs; a run that was dropped starts over.
 const RUNS: usize = 512;
 
-/// One page that was given, of one run.
+/// The last page of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyncRun {
     name: u64,
-    /// Up to where the pages have come.
+    /// The position up to which pages were sent.
     pub(super) since: Seq,
-    /// Where the log was when the run began.
+    /// The position of the log when the run began.
     pub(super) begun: Seq,
 }
 
@@ -39,7 +39,7 @@ impl Default for Runs {
 }
 
 impl Runs {
-    /// A page was given and there is more: the number to ask for it by.
+    /// Records a page that is not the last; returns the number to ask for the next one.
     pub(super) fn goes_on(&mut self, since: Seq, begun: Seq) -> u64 {
         if self.open.len() >= RUNS {
             self.open.pop_front();
@@ -50,7 +50,7 @@ impl Runs {
         name
     }
 
-    /// The page a number stands for. It may be asked for again: answers get lost.
+    /// The run with this number. A page may be asked for again, because answers get lost.
     pub(super) fn begun(&self, name: u64) -> Option<SyncRun> {
         self.open.iter().find(|run| run.name == name).copied()
     }

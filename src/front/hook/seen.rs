@@ -1,4 +1,4 @@
-//! Reports that came before: a module that got no answer sends them again, and nothing is counted twice.
+//! Recognises repeated reports: a module that got no answer sends a report again, and nothing is counted twice.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::core::Attempt;
 use crate::xmpp::payload::hook::Report;
 
-/// Reports, or logins of reports without a name, that are remembered.
+/// Number of reports, or logins of reports without a batch name, that are remembered.
 const REMEMBERED: usize = 32_768;
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl SeenReports {
         if let Some(batch) = &report.batch {
             let key = self.hasher.hash_one((vhost, &report.node, batch));
             if self.keys.contains(&key) {
-                tracing::debug!(vhost, batch, "a report came again");
+                tracing::debug!(vhost, batch, "a repeated report was ignored");
                 return Vec::new();
             }
             self.remember(key);
@@ -32,11 +32,11 @@ impl SeenReports {
                 .map(|(attempt, _)| attempt)
                 .collect();
         }
-        // Guesses of the same moment in one report are several guesses.
+        // Guesses of the same moment in one report are separate guesses.
         let mut keys = Vec::with_capacity(report.logins.len());
         let mut new = Vec::with_capacity(report.logins.len());
         for (attempt, text) in report.logins {
-            // Without a time of its own it cannot be told from another.
+            // A login without its own time cannot be distinguished from another.
             if !text.is_empty() {
                 let key = self.hasher.hash_one((vhost, &report.node, &text));
                 if self.keys.contains(&key) {

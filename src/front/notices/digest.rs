@@ -1,4 +1,4 @@
-//! What is counted instead of told one by one.
+//! Notifications that are counted instead of sent one by one.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,30 +7,30 @@ use ipnet::IpNet;
 use crate::core::{Subject, Timestamp};
 use crate::news::News;
 
-/// Counted apart: so many rules, or people, of one topic. The others share a line.
+/// Maximum number of rules or people that are counted separately per topic; the others share a line.
 const GROUPS: usize = 8;
-/// Told apart: so many networks. More are "more than".
+/// Maximum number of networks that are counted; more are "more than".
 pub(crate) const NETWORKS: usize = 1_000;
 
-/// What a held piece of news is counted with.
+/// What a notification is counted under.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
-    /// A rule decided.
+    /// Decided by this rule.
     Rule(String),
-    /// A person did.
+    /// Decided by this person.
     By(String),
-    /// All else.
+    /// Anything else.
     Other,
 }
 
-/// How many of one group.
+/// The counts of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) number: u64,
     pub(super) networks: HashSet<IpNet>,
 }
 
-/// What is held of one topic.
+/// The counts of one topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Digest {
     pub(super) since: Option<Timestamp>,
@@ -42,7 +42,7 @@ impl Digest {
         self.groups.is_empty()
     }
 
-    /// Counts one; `network` says which network a place belongs to.
+    /// Counts a notification; `network` gives the network of an address.
     pub(super) fn add(
         &mut self,
         news: &News,
@@ -60,7 +60,7 @@ impl Digest {
         }
     }
 
-    /// Counts what nobody saw.
+    /// Counts notifications that did not fit into the queue.
     pub(super) fn add_unseen(&mut self, number: u64, now: Timestamp) {
         self.count(Group::Other, now).number += number;
     }
@@ -80,7 +80,7 @@ fn sort(news: &News) -> (Group, Option<&Subject>) {
     match news {
         News::Ruled { event, .. } => {
             let group = match event.origin.rule() {
-                // The clock ends what rules began, too.
+                // The clock also ends bans that rules began.
                 _ if event.change == crate::core::Change::Ban(crate::core::BanChange::Expired) => {
                     Group::Other
                 }

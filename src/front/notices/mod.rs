@@ -1,14 +1,14 @@
-//! Tells people what happened without being asked, and never more than they can read.
+//! Notices: tells people about events without being asked, and never more than they can read.
 //!
-//! What happened arrives as values from [`gate::notices`](crate::news); who wants to hear it stands in the
-//! ledger ([`Watch`]); what of it comes at once and what in sum is decided in [`throttle`]; words are found in [`render`].
-//! Nothing here changes anything, and nobody waits for it.
+//! Events arrive as values from [`news`](crate::news). The subscriptions are in the ledger ([`Watch`]), [`throttle`]
+//! decides what is sent at once and what is summed up, and [`render`] finds the words. Nothing here changes anything,
+//! and nobody waits for it.
 //!
-//! **To whom.** To rooms that an admin has chosen topics for, as long as we are in. And to the bare address of everybody with a role who watches the topic, as a chat message that the server
-//! keeps for who is away: an admin wants to find it in the morning. So that no mailbox overflows, somebody without a
-//! sign of life (a receipt, a line, a presence, a form) gets at most [`UNSEEN`](throttle::UNSEEN) messages a day; the rest is
-//! told in sum with the first sign of life. What happens while the link is down, or in quiet hours, is told in sum
-//! behind it.
+//! **Receivers.** A room gets notices while we are in it, if an admin chose topics for it. A person with a role gets
+//! chat messages to the bare address, which the server stores for people who are offline. So that no mailbox
+//! overflows, somebody who shows no activity (a receipt, a line, a presence, a form) gets at most
+//! [`UNSEEN`](throttle::UNSEEN) messages a day, and a summary of the rest at the next activity. Events from a time
+//! when the link is down, or from quiet hours, are sent afterwards.
 
 mod digest;
 mod render;
@@ -42,21 +42,21 @@ use throttle::{Due, Throttle};
 
 pub use throttle::Settings;
 
-/// How many pieces of news are looked at before something is said.
+/// Maximum number of events handled before messages are sent.
 const AT_ONCE: usize = 256;
-/// The longest pause between two looks at quiet hours and at who is back.
+/// Maximum time between two checks of quiet hours and of people who are active again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Everybody who listens, and the bot that tells them.
+/// All receivers, and the bot that sends.
 pub struct Notices {
     bot: Arc<Bot>,
     settings: ArcSwap<Settings>,
     throttles: Mutex<HashMap<BareJid, Throttle>>,
-    /// Somebody is there again to whom something is owed, or work of a form is done.
+    /// Notified when somebody with held notices is active again, or when the work of a form is done.
     pub(super) wake: Arc<Notify>,
 }
 
-/// One who may be told something.
+/// A possible receiver.
 struct Recipient {
     jid: BareJid,
     is_room: bool,
@@ -65,7 +65,7 @@ struct Recipient {
 }
 
 impl Notices {
-    /// Nobody listens yet; usual settings.
+    /// No receivers yet; default settings.
     pub fn new(bot: Arc<Bot>) -> Arc<Notices> {
         Arc::new(Notices {
             bot,
@@ -75,12 +75,12 @@ impl Notices {
         })
     }
 
-    /// How much is told at once from now on.
+    /// Replaces the rate limits.
     pub fn set(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
     }
 
-    /// A stanza of somebody with a role came: they are there.
+    /// Records activity of somebody with a role.
     pub(super) fn seen(&self, jid: &Jid) {
         if let Some(throttle) = self.throttles().get_mut(&jid.to_bare()) {
             throttle.seen();
@@ -94,7 +94,8 @@ impl Notices {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what happened; gives back what is told now. `can`: the link is up.
+    /// Handles events; returns the messages to send now. `missed` are events per topic that did not fit into the
+    /// queue; `can` says whether the link is up.
     pub fn offer(&self, news: &[Notification], missed: &[(Topic, u64)], can: bool) -> Vec<Stanza> {
         let engine = &self.bot.context.engine;
         let (now, settings) = (engine.now(), **self.settings.load());
@@ -121,7 +122,7 @@ impl Notices {
                 out.extend(told.and_then(|one| self.notice(recipient, throttle, &[one], now)));
             }
             for (topic, number) in missed {
-                // What was on which virtual host, nobody knows any more.
+                // The virtual hosts of missed events are unknown.
                 if recipient.watch.wants(*topic) && recipient.rights.see_all() {
                     throttle.count_missed(*topic, *number, now, settings);
                 }
@@ -130,7 +131,7 @@ impl Notices {
         out
     }
 
-    /// What is told because its time has come, or the program ends, and when to ask again.
+    /// Messages that are due, or all held ones at the end of the program; and when to ask again.
     pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
         let (now, settings) = (self.bot.context.engine.now(), **self.settings.load());
         let (mut out, next) = match can {
@@ -167,7 +168,7 @@ impl Notices {
         )
     }
 
-    /// What came of forms at which nobody looked again.
+    /// Results of forms that nobody refreshed.
     fn unseen(&self, now: Timestamp, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
         let (told, next) = self.bot.forms.unseen(now, is_end);
         let message = |(jid, text): (Jid, String)| {
@@ -179,7 +180,7 @@ impl Notices {
         (told.into_iter().map(message).collect(), next)
     }
 
-    /// A message to somebody who did not ask just now.
+    /// A message that is not the answer to a line.
     fn unasked(&self, jid: &BareJid, id: String, text: String, quick: Vec<Element>) -> Message {
         let mut message = Message::new_with_type(MessageType::Chat, Some(Jid::from(jid.clone())));
         message.from = Some(self.bot.jid.clone().into());
@@ -194,7 +195,7 @@ impl Notices {
         message
     }
 
-    /// Everybody with a role who wants to hear anything.
+    /// Everybody with a role and a subscription.
     fn recipients(&self) -> Vec<Recipient> {
         let roles = self.bot.context.roles.load();
         let people = roles.everybody().map(|jid| {
@@ -213,7 +214,7 @@ impl Notices {
                     watch,
                 }
             };
-            // An admin has chosen for it, and knows who is in there.
+            // An admin chose topics for the room, and knows who is in it.
             let rooms = ledger.watches().filter_map(|(subject, watch)| {
                 let jid = subject.account()?.to_jid()?;
                 self.bot.rooms.are_in(&jid).then(|| Recipient {
@@ -228,7 +229,7 @@ impl Notices {
         })
     }
 
-    /// The message; `None`: we have left the room.
+    /// The message; `None` if we have left the room.
     fn notice(
         &self,
         recipient: &Recipient,
@@ -276,7 +277,7 @@ impl Notices {
     }
 }
 
-/// Whether anything can be told to somebody now.
+/// Whether a message to this receiver may be sent now.
 fn can_receive(throttle: &mut Throttle, recipient: &Recipient, now: Timestamp) -> bool {
     const MINUTE: i64 = 60_000;
     let minute = now.as_millis().div_euclid(MINUTE).rem_euclid(24 * 60);
@@ -285,7 +286,8 @@ fn can_receive(throttle: &mut Throttle, recipient: &Recipient, now: Timestamp) -
     quiet.is_none_or(|quiet| quiet.left(minute).is_none()) && throttle.may_get_more(now)
 }
 
-/// Whether somebody may hear of it: what is on their virtual hosts; what is of the whole server, who sees everything.
+/// Whether somebody may see an event: events of accounts on their virtual hosts, and those of the whole server only
+/// with unlimited rights.
 fn may_see(rights: &Rights, news: &News) -> bool {
     match news.subject() {
         Some(subject) => rights.see(&subject),
@@ -293,7 +295,7 @@ fn may_see(rights: &Rights, news: &News) -> bool {
     }
 }
 
-/// What somebody decided was answered where they decided it.
+/// Whether this person decided it, and so already has the answer.
 fn is_own(news: &News, jid: &BareJid) -> bool {
     match news {
         News::Ruled { event, .. } => {
@@ -304,7 +306,7 @@ fn is_own(news: &News, jid: &BareJid) -> bool {
     }
 }
 
-/// Tells what happens until told to stop; what is held then is told in sum first.
+/// Sends notices until told to stop; held ones are then summed up.
 pub async fn run(
     notices: Arc<Notices>,
     engine: Arc<Engine>,

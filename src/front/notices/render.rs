@@ -1,4 +1,4 @@
-//! News as text: what happened, with all that helps to decide, and the lines that act on it.
+//! Notifications as text: the event, everything that helps to decide, and commands to act on it.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::engine::Engine;
 use crate::front::sent::About;
 use crate::news::{News, Notification};
 
-/// News so old are told with their time.
+/// A notification older than this carries its time.
 const LATE: Duration = Duration::from_secs(60);
 
-/// A message to be.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoticeText {
-    /// What happened, a sentence a line.
+    /// Sentences, one per line.
     pub(super) lines: Vec<String>,
-    /// Lines that can be sent back as they are.
+    /// Commands to send back unchanged.
     pub(super) actions: Vec<String>,
-    /// What a reply is about.
+    /// The subject of a reply to it.
     pub(super) about: About,
 }
 
 impl NoticeText {
-    /// The whole of it, its lines to type marked ([`phrases::typed`]).
+    /// The whole text, with its commands marked ([`phrases::typed`]).
     pub(super) fn text(&self) -> String {
         let mut lines = self.lines.clone();
         lines.extend(self.actions.iter().map(phrases::typed));
         lines.join("\n")
     }
 
-    /// Without the actions of commands a role may not give.
+    /// Removes the commands that a role may not give.
     pub(super) fn for_role(mut self, role: Role) -> Self {
         self.actions.retain(|line| {
             let name = line.split(' ').next().unwrap_or_default();
@@ -44,7 +44,7 @@ impl NoticeText {
     }
 }
 
-/// One piece of news.
+/// The text of one notification.
 pub(super) fn one(told: &Notification, engine: &Engine) -> NoticeText {
     let mut notice = at_its_time(told, engine);
     if engine.now().since(told.at) >= LATE {
@@ -126,7 +126,7 @@ fn ruled(
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = engine.read(|ledger| {
-                // Notification late, this one may be the last itself.
+                // For a late notification the ban itself may be the last one of its subject.
                 let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
                 let last = last.cloned();
                 (ledger.times_banned(&ban.subject), last)
@@ -192,7 +192,7 @@ fn ruled(
     }
 }
 
-/// What was counted of one topic, a line a group.
+/// The summary of one topic, one line per group.
 pub(super) fn sum(topic: Topic, tally: &Digest, now: Timestamp) -> Vec<String> {
     let since = tally.since.unwrap_or(now);
     let line = |(group, count): (&Group, &Count)| {

@@ -60,11 +60,12 @@ pub(super) fn notice_evidence(evidence: &str) -> String {
 /// The server had banned somebody by itself.
 pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     format!(
-        "The server itself had banned {}; portcullis took that over as {} {}{}",
+        // Not the reason: a user may have had her hands in it.
+        "The server itself had banned {}; portcullis took that over as {} {}. The reason it gave is in `show {}`.",
         ban.subject,
         ban.id,
         by_then_counted(ban.until, now),
-        because(&ban.reason)
+        ban.id,
     )
 }
 

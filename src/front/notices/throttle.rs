@@ -1,8 +1,8 @@
-//! What one person or room is told now, what is held back, and when that is told in sum.
+//! Decides what a person or room gets now, what is held back, and when that is summed up.
 //!
-//! Of each topic the first few come at once. What comes behind them is counted and told in one line when the window is
-//! over; as long as it goes on, one line a window. When a window passes with nothing in it, it is quiet, and the next
-//! one comes at once again. Topics do not stand in one another's way: a storm of bans holds back no lost right.
+//! Of each topic the first few notifications are sent at once. Later ones are counted and summed up in one line at
+//! the end of the window, and again at the end of each further window with events. After a window without any, the
+//! next one is sent at once again. Topics are independent: a storm of bans does not hold back a lost right.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::digest::Digest;
 use crate::core::{Timestamp, Topic};
 use crate::news::Notification;
 
-/// `[notices]`.
+/// Settings `[notices]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// From what is held back to the line that sums it up.
+    /// The window: time from the first held notification to the summary.
     pub digest: Duration,
-    /// So many of one topic come at once within that time.
+    /// Maximum number sent at once per topic within the window.
     pub most: usize,
 }
 
@@ -29,44 +29,44 @@ impl Default for Settings {
     }
 }
 
-/// A person without a sign of life gets so many messages within [`UNSEEN_SPAN`]; the server keeps them for her.
+/// Maximum number of messages within [`UNSEEN_SPAN`] to a person without activity; the server stores them.
 pub const UNSEEN: u32 = 20;
 /// The span of [`UNSEEN`].
 pub const UNSEEN_SPAN: Duration = Duration::from_secs(86_400);
 
-/// What to say.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {
-    /// This, with everything there is to it.
+    /// One notification in full.
     One(Notification),
-    /// So much more.
+    /// The summary of a topic.
     Sum(Topic, Digest),
 }
 
-/// One who listens.
+/// The state of one receiver.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     streams: BTreeMap<Topic, Stream>,
-    /// Messages since the last sign of life, and when the first of them was.
+    /// Number of messages since the last activity, and the time of the first of them.
     unseen: u32,
     unseen_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
 struct Stream {
-    /// When single ones were told, within the window.
+    /// Times of the notifications sent within the window.
     told: VecDeque<Timestamp>,
-    /// Single ones that wait until anything can be told.
+    /// Notifications waiting until something may be sent.
     whole: Vec<Notification>,
     held: Digest,
-    /// When what is held is summed up.
+    /// When the held ones are summed up.
     due: Option<Timestamp>,
-    /// It is a storm until then.
+    /// The end of the storm: until then everything is counted.
     storm: Option<Timestamp>,
 }
 
 impl Throttle {
-    /// Hears something: it is told now, or held. `can` says whether anything can be told now.
+    /// Offers a notification: it is sent or held; `true` means sent. `can` says whether anything may be sent now.
     pub(super) fn offer(
         &mut self,
         told: &Notification,
@@ -91,7 +91,7 @@ impl Throttle {
         None
     }
 
-    /// Counts what nobody saw.
+    /// Counts notifications that did not fit into the queue.
     pub(super) fn count_missed(
         &mut self,
         topic: Topic,
@@ -103,7 +103,7 @@ impl Throttle {
         stream.hold(now, settings, |held| held.add_unseen(number, now));
     }
 
-    /// What can be told by now, for somebody to whom something can be told; at the end, all there is.
+    /// The messages due now, for a receiver to whom something may be sent; at the end of the program all held ones.
     pub(super) fn due(&mut self, now: Timestamp, settings: Settings, is_end: bool) -> Vec<Due> {
         let mut all = Vec::new();
         for (topic, stream) in &mut self.streams {
@@ -123,17 +123,17 @@ impl Throttle {
         all
     }
 
-    /// When [`Throttle::due`] has something next.
+    /// When [`Throttle::due`] next has something; `None`: nothing is held.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.streams.values().filter_map(|stream| stream.due).min()
     }
 
-    /// Forgets what is held of topics nobody wants any more.
+    /// Drops held notifications of topics that are no longer wanted.
     pub(super) fn keep(&mut self, wanted: impl Fn(Topic) -> bool) {
         self.streams.retain(|topic, _| wanted(*topic));
     }
 
-    /// Whether the person gets more without a sign of life.
+    /// Whether the person may get another message without activity.
     pub(super) fn may_get_more(&mut self, now: Timestamp) -> bool {
         let since = self.unseen_since;
         if since.is_some_and(|since| now.since(since) >= UNSEEN_SPAN) {
@@ -142,13 +142,13 @@ impl Throttle {
         self.unseen < UNSEEN
     }
 
-    /// A message leaves.
+    /// Counts a message that was sent.
     pub(super) fn sent(&mut self, now: Timestamp) {
         self.unseen = self.unseen.saturating_add(1);
         self.unseen_since.get_or_insert(now);
     }
 
-    /// The person is there.
+    /// Records activity of the person.
     pub(super) fn seen(&mut self) {
         self.unseen = 0;
         self.unseen_since = None;
@@ -220,12 +220,12 @@ mod tests {
         assert_eq!(throttle.next(), Some(at(602)));
         assert!(sums(&mut throttle, 601).is_empty());
         assert_eq!(sums(&mut throttle, 602), [498]);
-        // It goes on: the next line is a window later, and nothing comes in between.
+        // The storm goes on: the next summary is one window later, and nothing is sent before.
         assert!(!offer(&mut throttle, 700, true));
         assert_eq!(throttle.next(), Some(at(1_202)));
         assert_eq!(sums(&mut throttle, 1_202), [1]);
         assert_eq!(throttle.next(), None);
-        // Quiet for a window: the next one comes at once again.
+        // After a quiet window the next one is sent at once again.
         assert!(offer(&mut throttle, 1_803, true));
     }
 

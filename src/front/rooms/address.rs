@@ -1,9 +1,9 @@
-//! Whether a line in a room is meant for us.
+//! Whether a line in a room is addressed to us.
 
 use crate::command;
 
-/// What is said to us in a line of a room, without our name; `None`: it is said to others. Ours are `nick: …`,
-/// `nick, …`, `@nick …` and, when it begins like a command of ours, `!…`: other bots have commands, too.
+/// The text of a line without our name; `None` if it is addressed to others. Ours are `nick: …`, `nick, …`, `@nick
+/// …`, and `!…` if it begins like one of our commands, because other bots have commands, too.
 pub(in crate::front) fn to_us<'a>(text: &'a str, nick: &str) -> Option<&'a str> {
     let text = text.trim();
     if let Some(order) = text.strip_prefix('!') {
@@ -23,13 +23,13 @@ pub(in crate::front) fn to_us<'a>(text: &'a str, nick: &str) -> Option<&'a str> 
         None => return None,
     };
     match order.trim() {
-        // Called by name only: what can I do for you?
+        // Only our name: show the help.
         "" => Some("help"),
         order => Some(order),
     }
 }
 
-/// What follows a name, in whatever case it is written.
+/// The text after a name in any case; `None` if the line does not begin with it.
 fn strip_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = text.chars();
     for expected in name.chars() {

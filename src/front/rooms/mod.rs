@@ -1,20 +1,20 @@
-//! The rooms we are in (XEP-0045): entering, staying, and what is said there to us.
+//! The rooms we are in (XEP-0045): entering, staying, and lines addressed to us.
 //!
-//! [`Rooms`] holds all of them. The router hands it every stanza that comes from one ([`Rooms::take`]) and gets back
-//! the lines that may be meant for us; [`Rooms::run`] is the life of the rest: entering, asking whether we are still
-//! in, telling a room for the audit what was done elsewhere.
+//! The router gives every stanza from a room to [`Rooms::take`] and gets back the lines that may be addressed to us.
+//! [`Rooms::run`] does the rest: it enters rooms, checks that we are still joined, and reports changes made elsewhere
+//! to audit rooms.
 //!
-//! Whoever has something to say to a room asks [`Rooms::say`] for the message and sends it like any other stanza; it
-//! is `None` for a room we are not in. The message has an id; somebody who replies to it (XEP-0461) names the id that
-//! the room gave it, and [`Rooms::ours`] leads back.
+//! [`Rooms::say`] makes a message to a room, which is sent like any other stanza; it returns `None` for a room we are
+//! not in. The message has an id. A reply to it (XEP-0461) names the id that the room assigned, and [`Rooms::ours`]
+//! maps that back.
 //!
 //! ```text
 //! settings ─► Room (state, occupants) ─ RoomStep ─► run ─► wire
 //!                  ▲ presence, message           │ asks (disco, self-ping) ─► looked, pinged
 //! ```
 //!
-//! Never here: deciding what somebody may do beyond what the room grants (that is [`Roles`](super::Roles)), or
-//! carrying anything out.
+//! This module never decides what somebody may do beyond the grants of a room (that is [`Roles`](super::Roles)), and never
+//! carries out a command.
 
 mod text;
 
@@ -58,31 +58,31 @@ pub use settings::{NICK, RoleGrants, Settings};
 
 use room::{Room, RoomStep, Tell};
 
-/// How long a room may take to say what it is. Those that do not are entered all the same.
+/// Time limit for the answer about a room's features; without one we enter all the same.
 const LOOK_WITHIN: Duration = Duration::from_secs(5);
-/// How long one may take to say whether we are in it.
+/// Time limit for the answer to a self-ping.
 const PING_WITHIN: Duration = Duration::from_secs(30);
-/// The clock may be set meanwhile: nothing is slept through for longer.
+/// Maximum sleep, because the clock may be set meanwhile.
 const NAP: Duration = Duration::from_secs(60);
 
-/// What becomes of a stanza.
+/// What happened to a stanza.
 pub(super) enum Taken {
     /// It is not from one of our rooms.
     NotMine,
-    /// It was for us alone.
+    /// It was handled here.
     Kept,
-    /// Somebody says something.
+    /// It is a line of an occupant.
     Heard(Box<Heard>),
 }
 
 /// All our rooms.
 pub struct Rooms {
-    /// The address we are in them with.
+    /// Our address in the rooms.
     me: FullJid,
     context: Context,
     live: Arc<Live>,
     rooms: Mutex<Inner>,
-    /// There is something to do.
+    /// Notified when there is something to do.
     wake: Notify,
 }
 
@@ -90,11 +90,11 @@ pub struct Rooms {
 struct Inner {
     rooms: Vec<Room>,
     linked: bool,
-    /// Presences that leave rooms which are in the list no more.
+    /// Presences that leave rooms which were removed from the configuration.
     parting: Vec<Stanza>,
 }
 
-/// A question to a room: which, what, and under which number the answer is expected.
+/// A request to a room, with the number under which its answer is expected.
 type RoomQuestion = (BareJid, RoomQuery, u64);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ enum RoomQuery {
 }
 
 impl Rooms {
-    /// No rooms yet. `bot` is the account we are in them with.
+    /// No rooms yet. `bot` is the account we join with.
     pub(super) fn new(bot: &BareJid, context: Context, live: Arc<Live>) -> Arc<Rooms> {
         let resource = ResourcePart::new(NICK);
         let resource = resource.expect("the nick is a literal without anything forbidden");
@@ -117,7 +117,7 @@ impl Rooms {
         })
     }
 
-    /// The rooms to be in from now on. Those that are there already stay as they are, as far as their settings do.
+    /// Replaces the configured rooms. Rooms whose settings stay the same are not rejoined.
     pub fn configure(&self, settings: Vec<Settings>) {
         let now = self.context.engine.now();
         let mut inner = self.inner();
@@ -156,7 +156,7 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// The link is there: all rooms are entered.
+    /// The link is up: enter all rooms.
     pub fn link_up(&self) {
         let now = self.context.engine.now();
         let mut inner = self.inner();
@@ -167,7 +167,7 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// The link is gone, and we from all rooms.
+    /// The link is down, so we are in no room.
     pub fn link_down(&self) {
         let mut inner = self.inner();
         inner.linked = false;
@@ -178,7 +178,7 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// Leaves all rooms for good: what to send before the link goes down.
+    /// Leaves all rooms for good; returns the presences to send before the link closes.
     pub(super) fn farewell(&self) -> Vec<Stanza> {
         let mut inner = self.inner();
         inner.linked = false;
@@ -197,7 +197,7 @@ impl Rooms {
         joined.map(|room| room.settings.room.clone()).collect()
     }
 
-    /// A message to all in a room, with payloads beside its text, ready to be sent; `None` when we are not in.
+    /// A message to the whole room, with payloads beside its text; `None` if we are not in the room.
     pub fn say(&self, room: &BareJid, text: &str, payloads: Vec<Element>) -> Option<Message> {
         self.find(room, |room| room.nick().map(drop))??;
         let mut message = Message::new_with_type(MessageType::Groupchat, Jid::from(room.clone()));
@@ -214,13 +214,12 @@ impl Rooms {
             .unwrap_or_default()
     }
 
-    /// The id of a message of ours that came from [`Rooms::say`] or answered somebody, by the id a reply names; `None`
-    /// when it is none of ours, or too long ago.
+    /// The id of our own message, given the id that a reply names; `None` if it is not ours, or too old.
     pub fn ours(&self, room: &BareJid, id: &str) -> Option<String> {
         self.find(room, |room| room.ours(id).map(str::to_owned))?
     }
 
-    /// Somebody invites us to a room (XEP-0249): one that is configured is tried at once. Whether it is.
+    /// Handles an invitation (XEP-0249): a configured room is entered at once. Returns whether it is configured.
     pub(super) fn invited(&self, room: &BareJid) -> bool {
         let now = self.context.engine.now();
         let mut inner = self.inner();
@@ -236,7 +235,7 @@ impl Rooms {
         true
     }
 
-    /// Takes in what comes from a room. Never waits.
+    /// Handles a stanza from a room. Never waits.
     pub(super) fn take(&self, received: &Received) -> Taken {
         let (now, chance) = (self.context.engine.now(), chance());
         let mut inner = self.inner();
@@ -249,7 +248,7 @@ impl Rooms {
             return Taken::NotMine;
         };
         let heard = match received.kind {
-            // Whoever in there asks is told who we are like everybody; answers find who asked by themselves.
+            // Requests of occupants are answered like anybody's, and answers find the task that asked.
             StanzaKind::Iq => return Taken::NotMine,
             StanzaKind::Presence => {
                 room.presence(received, now, chance);
@@ -308,7 +307,7 @@ impl Rooms {
         }
     }
 
-    /// What to send and to ask now, and when to look again.
+    /// The stanzas to send and requests to make now, and when to ask again.
     fn steps(&self) -> (Vec<Stanza>, Vec<(Jid, RoomQuestion)>, Option<Timestamp>) {
         let now = self.context.engine.now();
         let mut inner = self.inner();
@@ -383,7 +382,7 @@ impl Rooms {
         }
     }
 
-    /// What the rooms for the audit are told of a change: all but the room that saw it being ordered.
+    /// The reports of a change to audit rooms, except to the room where it was ordered.
     fn audit(&self, event: &Result<Arc<AuditEvent>, RecvError>) -> Vec<Message> {
         let (text, seen_in) = match event {
             Ok(event) => {
@@ -424,7 +423,7 @@ impl Rooms {
         part.with_from(self.me.clone()).with_to(to).into()
     }
 
-    /// Tells the operator, and who wants to hear it, what happened to the rooms.
+    /// Reports changes of our rooms to the log and to subscribers.
     fn tell(&self) {
         let mut inner = self.inner();
         for room in &mut inner.rooms {
@@ -482,7 +481,7 @@ impl Rooms {
     }
 }
 
-/// Somebody in a room; `None` when the nick cannot be one. The configuration has been looked at for that.
+/// The address of an occupant; `None` if the nick is invalid, which the configuration rules out.
 fn occupant(room: &BareJid, nick: &str) -> Option<Jid> {
     Some(room.with_resource_str(nick).ok()?.into())
 }
@@ -493,7 +492,7 @@ async fn send(wire: &Wire, stanza: Stanza) {
     }
 }
 
-/// Jitter needs no secrecy; without randomness it is the middle.
+/// Jitter needs no secrecy; without randomness the middle is used.
 fn chance() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }

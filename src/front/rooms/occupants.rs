@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! The occupants of a room.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,23 +9,23 @@ use crate::command::HOLDERS;
 use crate::core::Role;
 use crate::xmpp::payload::muc::{Affiliation, UserStatus};
 
-/// So many are known in a room; from others no order is taken.
+/// Maximum number of occupants that are known; commands of others are ignored.
 pub const OCCUPANTS: usize = 2_000;
 
-/// Who is in a room, by nick, without ourselves.
+/// Occupants by nick, without ourselves.
 #[derive(Debug, Default)]
 pub(super) struct Occupants(HashMap<String, RoomOccupant>);
 
-/// One of them.
+/// An occupant.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RoomOccupant {
-    /// Who it really is, if the room lets us see it.
+    /// The real JID, if the room shows it to us.
     pub(super) jid: Option<Jid>,
     pub(super) affiliation: Affiliation,
 }
 
 impl Occupants {
-    /// Somebody came in, or is something else now.
+    /// An occupant entered, or its affiliation changed.
     pub(super) fn put(&mut self, nick: &str, told: &UserStatus) {
         if self.0.len() < OCCUPANTS || self.0.contains_key(nick) {
             let occupant = RoomOccupant {
@@ -36,7 +36,7 @@ impl Occupants {
         }
     }
 
-    /// Somebody left, or has another nick.
+    /// An occupant left, or changed its nick.
     pub(super) fn remove(&mut self, nick: &str) {
         self.0.remove(nick);
     }
@@ -53,7 +53,8 @@ impl Occupants {
         self.0.len()
     }
 
-    /// Who has a role by what the room grants, each once with the highest; the first [`HOLDERS`] of the alphabet.
+    /// The real JIDs with a role granted by the room, each once with the highest role; the first [`HOLDERS`] in
+    /// alphabetical order.
     pub(super) fn holders(&self, grants: RoleGrants) -> Vec<(BareJid, Role)> {
         let mut holders: BTreeMap<BareJid, Role> = BTreeMap::new();
         for occupant in self.0.values() {
@@ -66,7 +67,7 @@ impl Occupants {
         holders.into_iter().take(HOLDERS).collect()
     }
 
-    /// How many hide who they are.
+    /// Number of occupants whose real JID we do not see.
     pub(super) fn faceless(&self) -> usize {
         let hidden = |one: &&RoomOccupant| one.jid.is_none();
         self.0.values().filter(hidden).count()

@@ -1,4 +1,4 @@
-//! One room: from outside of it to inside, and back in whenever that is lost.
+//! One room: a state machine from outside to inside, and back in after every loss.
 //!
 //! ```text
 //! Cut ─ link ─► Out ─ time ─► Looking ─ what room is it ─► Entering ─ own presence, 110 ─► Inside
@@ -6,8 +6,8 @@
 //!  └── no link ──┴◄──────────────── kicked, closed, restarted, not in it by self-ping ─────────┘
 //! ```
 //!
-//! Nothing here sends or sleeps: [`Room::step`] says what to do now or when to ask again, what came of our questions is told
-//! by [`Room::looked`] and [`Room::pinged`], and what arrives by itself (`arrives.rs`) by [`Room::presence`] and
+//! Nothing here sends or sleeps. [`Room::step`] says what to do now or when to ask again; answers to our requests go
+//! to [`Room::looked`] and [`Room::pinged`]; stanzas that arrive unasked (`arrives.rs`) go to [`Room::presence`] and
 //! [`Room::message`].
 
 mod arrives;
@@ -29,46 +29,46 @@ use crate::xmpp::iq::{StanzaRefusal, Unanswered};
 
 pub(crate) use arrives::Heard;
 
-/// From our presence to the room's consent.
+/// Time limit from our presence to the room's consent.
 const ENTER_WITHIN: Duration = Duration::from_secs(30);
-/// After so long without a sign of the room we ask whether we are still in (XEP-0410).
+/// After this time without a stanza from the room we check that we are still joined (XEP-0410).
 pub const SILENCE: Duration = Duration::from_secs(15 * 60);
-/// After a question of ours that decided nothing.
+/// Pause after a check without a clear result.
 const UNDECIDED: Duration = Duration::from_secs(60);
-/// Who was in for so long has a fresh start when it is lost.
+/// After this time inside, a loss starts with the shortest pause again.
 const STEADY: Duration = Duration::from_secs(120);
-/// Between leaving a room and entering it anew, to see who everybody is.
+/// Pause between leaving and re-entering a room to learn who everybody is.
 const ANEW: Duration = Duration::from_secs(1);
-/// What mends itself is told only when it has not after so many tries.
+/// A temporary problem is reported only after this many failed attempts.
 const MENDS: u32 = 3;
 /// What to do for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RoomStep {
-    /// Nothing before then; `None`: until something happens.
+    /// Nothing before this time; `None`: until something happens.
     Wait(Option<Timestamp>),
-    /// Ask what room it is, and hand the answer to [`Room::looked`] with this number.
+    /// Ask for its features, and give the answer to [`Room::looked`] with this number.
     Look(u64),
     /// Send a presence that enters under this nick.
     Enter(String),
     /// Send a presence that leaves.
     Leave(String),
-    /// Ping ourselves in it, and hand the answer to [`Room::pinged`] with this number.
+    /// Ping ourselves in it, and give the answer to [`Room::pinged`] with this number.
     Ping(String, u64),
 }
 
-/// What there is to tell of a room.
+/// A change to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// We are in.
+    /// We entered.
     Entered {
-        /// Under this nick.
+        /// Our nick.
         nick: String,
-        /// After it was told that we were not.
+        /// Whether a problem had been reported before.
         after: bool,
     },
-    /// We are not, and why.
+    /// We are not in, for this reason.
     Trouble(RoomTrouble),
-    /// Anybody can come in and read.
+    /// Anybody can enter and read.
     Public,
 }
 
@@ -88,9 +88,9 @@ struct Inside {
     nick: String,
     since: Timestamp,
     heard: Timestamp,
-    /// A ping is under way.
+    /// Whether a ping is in flight.
     asked: bool,
-    /// Our role in the room lets us see who the others are.
+    /// Whether our role in the room shows us real JIDs.
     moderator: bool,
 }
 
@@ -100,18 +100,18 @@ pub(super) struct Room {
     pub(super) settings: Settings,
     state: RoomState,
     occupants: Occupants,
-    /// Numbers what we ask, so that a late answer is known as one.
+    /// Number of the current request, so that late answers are recognised.
     round: u64,
     tries: u32,
     trouble: Option<RoomTrouble>,
-    /// It has been told.
+    /// Whether it has been reported.
     told: bool,
-    /// Some trouble has been told since we were in.
+    /// Whether a problem was reported since we were last in.
     complained: bool,
     public: Option<bool>,
-    /// To be asked what room it is, while we are in.
+    /// Whether to ask for its features while we are in.
     look: bool,
-    /// Our own lines: their id, and the one the room gave them (XEP-0359).
+    /// Ids of our own lines: ours, and the one assigned by the room (XEP-0359).
     said: VecDeque<(String, String)>,
     tell: Vec<Tell>,
 }
@@ -134,7 +134,7 @@ impl Room {
         }
     }
 
-    /// Our nick, while we are in.
+    /// Our nick; `None` if we are not in.
     pub(super) fn nick(&self) -> Option<&str> {
         match &self.state {
             RoomState::Inside(inside) => Some(&inside.nick),
@@ -142,7 +142,7 @@ impl Room {
         }
     }
 
-    /// What there is to tell since it was last asked for.
+    /// The changes to report since the last call.
     pub(super) fn tell(&mut self) -> Vec<Tell> {
         take(&mut self.tell)
     }
@@ -165,27 +165,27 @@ impl Room {
         }
     }
 
-    /// The id of our own line that the room knows by this one.
+    /// The id of our own line, given the id assigned by the room.
     pub(super) fn ours(&self, id: &str) -> Option<&str> {
         let mut said = self.said.iter().rev();
         let (ours, _) = said.find(|(ours, theirs)| theirs == id || ours == id)?;
         Some(ours)
     }
 
-    /// The link is there, or was renewed: nobody knows us.
+    /// The link is up, or was renewed: the room does not know us.
     pub(super) fn link_up(&mut self, now: Timestamp) {
         self.occupants.clear();
         self.tries = 0;
         self.state = RoomState::Out { again: now };
     }
 
-    /// The link is gone.
+    /// The link is down.
     pub(super) fn link_down(&mut self) {
         self.occupants.clear();
         self.state = RoomState::Cut;
     }
 
-    /// Out of it for good; the nick to leave under, if we may be in.
+    /// Leaves for good; returns the nick to leave under if we may be in.
     pub(super) fn leave(&mut self) -> Option<String> {
         let nick = match &self.state {
             RoomState::Inside(inside) => Some(inside.nick.clone()),
@@ -197,7 +197,7 @@ impl Room {
         nick
     }
 
-    /// Leaves, to enter anew: with other settings, or to see who everybody is.
+    /// Leaves in order to re-enter with other settings, or to learn who everybody is.
     pub(super) fn anew(&mut self, now: Timestamp) {
         if let RoomState::Inside(inside) = &self.state {
             self.state = RoomState::Leaving {
@@ -207,14 +207,14 @@ impl Room {
         }
     }
 
-    /// Tries at once, if it waits: somebody says that it would work now.
+    /// Tries at once if it waits, because somebody says that it would work now.
     pub(super) fn hurry(&mut self, now: Timestamp) {
         if let RoomState::Out { again } = &mut self.state {
             *again = now;
         }
     }
 
-    /// What to do at this time. To be asked again until it is to wait.
+    /// What to do at this time. Call it again until it returns [`RoomStep::Wait`].
     pub(super) fn step(&mut self, now: Timestamp, chance: u32) -> RoomStep {
         match &mut self.state {
             RoomState::Cut | RoomState::Looking => RoomStep::Wait(None),
@@ -258,7 +258,7 @@ impl Room {
         }
     }
 
-    /// What the room said it is, or why that is not known. What is to be done then, if it is time to enter.
+    /// Handles the answer about the room's features, or its failure. Returns a step if it is time to enter.
     pub(super) fn looked(
         &mut self,
         round: u64,
@@ -280,14 +280,14 @@ impl Room {
             return None;
         }
         let trouble = match answer {
-            // Some rooms tell only their members what they are.
+            // Some rooms tell their features only to members.
             Ok(_) => return Some(self.enter(0, now)),
             Err(Unanswered::Refused(StanzaRefusal { condition, .. })) => match condition.as_str() {
                 "item-not-found" => RoomTrouble::Missing,
                 "remote-server-not-found" | "remote-server-timeout" => RoomTrouble::Unreachable,
                 _ => return Some(self.enter(0, now)),
             },
-            // COMPAT: on ejabberd (24.12, 26.07) no answer to a question of disco reaches a component.
+            // COMPAT: on ejabberd (24.12, 26.07) answers to disco requests do not reach a component.
             Err(Unanswered::Silent) => return Some(self.enter(0, now)),
             Err(_) => RoomTrouble::Unreachable,
         };
@@ -295,7 +295,7 @@ impl Room {
         None
     }
 
-    /// What came of a ping to ourselves (XEP-0410, 3.2).
+    /// Handles the result of a self-ping (XEP-0410, 3.2).
     pub(super) fn pinged(
         &mut self,
         round: u64,
@@ -316,7 +316,7 @@ impl Room {
             Err(_) => "remote-server-timeout",
         };
         match condition {
-            // A client that cannot ping is there, too; and one with another nick.
+            // These errors also come from a client that is joined: one that cannot answer pings, or has another nick.
             "" | "service-unavailable" | "feature-not-implemented" | "item-not-found" => {
                 inside.heard = now;
             }
@@ -355,7 +355,7 @@ impl Room {
         }
     }
 
-    /// Out, for this reason; when to try again depends on it and on how often it went wrong.
+    /// Leaves the inside state for this reason. The pause depends on the reason and the number of failures.
     fn fail(&mut self, trouble: RoomTrouble, now: Timestamp, chance: u32) {
         if let RoomState::Inside(inside) = &self.state
             && now.since(inside.since) >= STEADY
@@ -381,7 +381,7 @@ impl Room {
     }
 }
 
-/// How long to wait before the next try. What somebody has to change takes longer than what mends itself.
+/// The pause before the next attempt; longer for problems that somebody has to fix than for temporary ones.
 fn pause(trouble: &RoomTrouble, tries: u32, chance: u32) -> Duration {
     let (first, longest) = match trouble {
         RoomTrouble::Unreachable | RoomTrouble::Lost => (2, 300),
@@ -390,12 +390,12 @@ fn pause(trouble: &RoomTrouble, tries: u32, chance: u32) -> Duration {
         _ => (30, 1_800),
     };
     let most = (first << tries.min(16)).min(longest) * 1_000;
-    // Between three quarters of it and all of it: after a restart not all come at once.
+    // Between three quarters of the pause and all of it, so that after a restart not all bots come at once.
     let less = most / 4 * u64::from(chance) / u64::from(u32::MAX);
     Duration::from_millis(most - less)
 }
 
-/// Whether anybody can come in, by what a room says about itself (XEP-0045, 15.3).
+/// Whether anybody can enter, from the features of a room (XEP-0045, 15.3); `None` if they do not say.
 fn is_public(query: &Element) -> Option<bool> {
     let has = |name: &str| {
         query

@@ -1,4 +1,4 @@
-//! What is configured about a room: `[[rooms]]`.
+//! Settings of a room: `[[rooms]]`.
 
 use xmpp_parsers::jid::BareJid;
 
@@ -6,32 +6,32 @@ use crate::core::Role;
 use crate::xmpp::payload::muc::Affiliation;
 use crate::xmpp::secret::Secret;
 
-/// Our nick where the configuration names none.
+/// The default nick.
 pub const NICK: &str = "portcullis";
 
-/// A room to be in.
+/// The settings of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its address.
     pub room: BareJid,
-    /// The nick we ask for.
+    /// The nick to ask for.
     pub nick: String,
     /// Its password, if it has one.
     pub password: Option<Secret>,
-    /// What it makes of its own people.
+    /// The roles granted by affiliations.
     pub grants: RoleGrants,
-    /// Whether it is told what was done anywhere else.
+    /// Whether changes made elsewhere are reported to it.
     pub audit: bool,
 }
 
-/// The role that each affiliation of a room grants, to those whose real JID we see.
+/// The role that each affiliation grants to occupants whose real JID we see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleGrants {
-    /// To owners.
+    /// Granted to owners.
     pub owner: Role,
-    /// To admins of the room.
+    /// Granted to admins of the room.
     pub admin: Role,
-    /// To members.
+    /// Granted to members.
     pub member: Role,
 }
 
@@ -46,12 +46,12 @@ impl Default for RoleGrants {
 }
 
 impl RoleGrants {
-    /// What owners, admins and members get.
+    /// The roles of owners, admins and members, in this order.
     pub fn all(&self) -> [Role; 3] {
         [self.owner, self.admin, self.member]
     }
 
-    /// The role somebody has by what they are to the room.
+    /// The role granted to this affiliation.
     pub fn to(&self, affiliation: Affiliation) -> Role {
         match affiliation {
             Affiliation::Owner => self.owner,

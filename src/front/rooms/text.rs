@@ -1,9 +1,9 @@
-//! What the bot says in rooms of its own accord.
+//! Messages to rooms that are not answers.
 
 use crate::command::AuditEvent;
 use crate::command::phrases::{clean, count, in_a_room};
 
-/// What was done through another door, for the room that is told all of it.
+/// The report of a change made elsewhere, for an audit room.
 pub(super) fn deed(event: &AuditEvent) -> String {
     let caller = &event.caller;
     let place = match &caller.occupant {
@@ -19,7 +19,7 @@ pub(super) fn deed(event: &AuditEvent) -> String {
     )
 }
 
-/// What was done faster than the room could be told.
+/// Reports that were dropped because there were too many.
 pub(super) fn deeds_missed(number: u64) -> String {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
     format!(

@@ -1,4 +1,4 @@
-//! Messages: lines of a chat or of a room, invitations, and what came back.
+//! Messages: chat lines, lines in rooms, invitations, and bounced messages.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Router {
         }
         if let Some(room) = chat::invitation(received) {
             let from = &received.header.from;
-            // Where we should be is configured; a stranger cannot make us try again and again.
+            // The rooms are configured; a stranger must not make us try again and again.
             let may = self.bot.caller(&received.header).role() > Role::Stranger;
             let named = |room: BareJid| self.bot.rooms.invited(&room);
             let taken = may && BareJid::new(room).is_ok_and(named);
@@ -51,7 +51,7 @@ impl Router {
         self.talk(line, caller)
     }
 
-    /// A message of ours came back. Whoever it was for reads it nowhere, and did not ask: `status` tells.
+    /// A message of ours bounced. Its receiver does not read it and did not ask for it, so `status` shows it.
     fn sent_back(&self, header: &Header) {
         let whom = header.from.to_bare();
         let id = header.id.as_deref().unwrap_or_default();
@@ -62,7 +62,7 @@ impl Router {
         }
     }
 
-    /// What somebody says in a room, if it is said to us.
+    /// Handles a line in a room, if it is addressed to us.
     pub(super) fn in_a_room(self: &Arc<Self>, heard: Heard) -> Reply {
         let Heard {
             mut line,
@@ -78,13 +78,13 @@ impl Router {
                 let room = line.from.to_bare();
                 let id = line.replies_to.as_deref();
                 let to_ours = id.and_then(|id| self.bot.rooms.ours(&room, id));
-                // Who replies to us need not name us.
+                // A reply to us need not name us.
                 named.or_else(|| to_ours.map(|_| line.text.clone()))
             }
         };
         let now = self.bot.context.engine.now();
         let Some(person) = person else {
-            // Whoever it is, it is a matter of the room: told there once in a while, not to each.
+            // Strangers in a room are answered there once in a while, not one by one.
             let room = line.from.to_bare();
             let tells = to_us.is_some() && self.talks.admit_stranger(&room, now);
             return match tells {
@@ -119,10 +119,10 @@ impl Router {
         self.talk(line, caller)
     }
 
-    /// Takes in a line of somebody with a role, through whichever door it came.
+    /// Handles a line of somebody with a role, from a chat or a room.
     fn talk(self: &Arc<Self>, line: ChatLine, caller: Caller) -> Reply {
         let receipt = line.receipt().map(Stanza::Message);
-        // Before the line gets its turn: one that cannot run must not let others pass.
+        // Taken before the line gets its turn: a line that cannot run must not let others overtake it.
         let permit = self.permit();
         let now = self.bot.context.engine.now();
         let mut reply = match self.talks.admit(&line, &caller, now) {
@@ -137,7 +137,7 @@ impl Router {
                     later(Some(permit), reference, failed, async move {
                         let with = line.with(&caller);
                         let (id, quoted) = (line.replies_to.as_deref(), line.quoted.as_deref());
-                        // A room gives messages an id of its own.
+                        // A room assigns its own id to messages.
                         let given = id.and_then(|id| match line.way {
                             MessageKind::Open(_) => router.bot.rooms.ours(&with, id),
                             MessageKind::Chat(_) | MessageKind::Private => None,
@@ -163,7 +163,7 @@ impl Router {
     }
 }
 
-/// A person wrote to an address of ours that is nobody's.
+/// A person wrote to an address of ours that does not exist.
 fn nobody_here(received: &Received) -> Reply {
     let header = &received.header;
     let mut error = Message::new_with_type(MessageType::Error, header.from.clone());

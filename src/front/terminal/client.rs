@@ -1,4 +1,4 @@
-//! The other end of the socket: what `portcullis ban …`, `doctor` and the like speak with.
+//! The client side of the socket, for `portcullis ban …`, `doctor` and others.
 
 use std::io;
 use std::path::Path;
@@ -12,12 +12,12 @@ use super::lines::{self, LineError};
 use super::wire::{Question, RemoteAnswer, RemoteProgress, VERSION, WireLine};
 use super::{BEAT, SOCKET};
 
-/// The longest line of an answer, in bytes.
+/// Maximum length of a line in an answer, in bytes.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
-/// How long the other side may be silent. It says that it goes on every [`BEAT`].
+/// How long the server side may be silent; it reports progress every [`BEAT`].
 const PATIENCE: Duration = BEAT.saturating_mul(10);
 
-/// A conversation with the portcullis that runs: any number of questions, one behind the other.
+/// A connection to the running portcullis, for any number of requests, one after the other.
 #[derive(Debug)]
 pub struct Client {
     lines: BufReader<OwnedReadHalf>,
@@ -25,11 +25,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens one with the portcullis that runs on the store in `folder`; `None` when none does.
+    /// Connects to the portcullis that runs on the store in `folder`; `None` if none does.
     ///
     /// # Errors
-    /// When there is a socket that cannot be opened: [`io::ErrorKind::PermissionDenied`] is for those who
-    /// are neither root nor its own user.
+    /// If the socket exists and cannot be opened. [`io::ErrorKind::PermissionDenied`]: the user is neither root nor
+    /// the one that portcullis runs as.
     pub async fn connect(folder: &Path) -> io::Result<Option<Client>> {
         use io::ErrorKind::{ConnectionRefused, NotFound};
         match UnixStream::connect(folder.join(SOCKET)).await {
@@ -43,11 +43,11 @@ impl Client {
         }
     }
 
-    /// Asks, and waits for the answer however long it takes, as long as the other side says that it goes
-    /// on. `progress` hears of that.
+    /// Sends a request and waits for the answer, as long as the other side reports progress, which is passed to
+    /// `progress`.
     ///
     /// # Errors
-    /// When nothing comes, or what comes is no answer of this [`VERSION`].
+    /// If nothing arrives in time, or if it is not an answer of this [`VERSION`].
     pub async fn ask(
         &mut self,
         question: &Question,

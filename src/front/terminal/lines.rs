@@ -1,4 +1,4 @@
-//! Lines of bounded length.
+//! Lines of limited length.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 /// Why there is no line.
 #[derive(Debug)]
 pub(super) enum LineError {
-    /// It is longer than it may be. What follows cannot be read: nobody knows where it begins.
+    /// The line is too long. What follows cannot be read, because it is unknown where the next line begins.
     TooLong,
-    /// The other side is gone.
+    /// The connection failed.
     Io(io::Error),
 }
 
-/// Reads up to the next line end, which is not part of it; `None` at the end of all. Lines end with a line
-/// feed, the last one may do without.
+/// Reads up to the next line feed, which is not included; `None` at the end of input. The last line may lack its line
+/// feed.
 pub(super) async fn read(
     from: &mut (impl AsyncBufRead + Unpin),
     longest: usize,

@@ -235,7 +235,15 @@ impl StreamReader<'_> {
                         return Cause::Deaf;
                     }
                 }
-                Top::Malformed(malformed) => self.refuse(malformed),
+                Top::Malformed(malformed) => match unreadable_answer(&malformed) {
+                    Some(event) => {
+                        self.wire.counters().dropped.fetch_add(1, Relaxed);
+                        if self.events.send(event).await.is_err() {
+                            return Cause::Deaf;
+                        }
+                    }
+                    None => self.refuse(malformed),
+                },
                 Top::StreamError(error) => {
                     return Cause::of(error, self.settings.domain.as_str(), &self.settings.server);
                 }
@@ -317,4 +325,18 @@ impl StreamReader<'_> {
     fn send(&self, stanza: Stanza) -> bool {
         wire::encode(&stanza).is_ok_and(|bytes| self.own.try_send(bytes).is_ok())
     }
+}
+
+/// For whoever asked, if this was meant to be an answer and tells to which question.
+fn unreadable_answer(malformed: &Malformed) -> Option<Incoming> {
+    let head = &malformed.head;
+    if head.name != "iq" || !matches!(head.type_.as_deref(), Some("result" | "error")) {
+        return None;
+    }
+    let (from, id) = (head.from.as_deref()?, head.id.clone()?);
+    tracing::debug!(from, why = %malformed.why, "an answer could not be read");
+    Some(Incoming::Unreadable {
+        from: Jid::new(from).ok()?,
+        id,
+    })
 }

@@ -10,7 +10,7 @@ import pytest
 from lab import wait
 from lab.clients.raw_client import RawClient
 from lab.fake_component import NS, FakeComponentOnProsody
-from lab.sasl import REPLY, b64
+from lab.sasl import REPLY, SASL, b64, plain
 
 COMPONENT, HOST = "portcullis.localhost", "localhost"
 
@@ -77,8 +77,7 @@ def test_a_wrong_password_first_does_not_lose_the_guard(server, portcullis):
 def test_a_challenge_from_before_the_ban_cannot_be_used_after_it(server, portcullis):
     c = RawClient(server, "alice")
     answer = c.scram_first()
-    portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
-    portcullis.ban("alice@localhost")
+    portcullis.ban("alice@localhost", text=TEXT)
     is_refused(c.scram_final(answer), c.wait_closed())
 
 
@@ -286,6 +285,42 @@ def test_nonsense_in_place_of_a_login_is_answered_and_breaks_nothing(server, por
     assert "failure" not in portcullis.outcomes(), "nonsense is not a guess"
 
 
+# Messages that the server answers without having looked at a password.
+NO_GUESSES = {
+    "a mechanism of tokens": f"<auth xmlns='{SASL}' mechanism='HT-SHA-256-NONE'>{b64('alice' + chr(0) + 'x')}</auth>",
+    "a mechanism of nobody": f"<auth xmlns='{SASL}' mechanism='X-NONE'>{plain('alice', 'x')}</auth>",
+    "no base64": f"<auth xmlns='{SASL}' mechanism='PLAIN'>!!!</auth>",
+    "no message": f"<auth xmlns='{SASL}' mechanism='PLAIN'/>",
+    "no mechanism": f"<auth xmlns='{SASL}'>{plain('alice', 'x')}</auth>",
+    "a response to nothing": f"<response xmlns='{SASL}'>{plain('alice', 'x')}</response>",
+}
+# The same where the server requires encryption.
+NOT_ENCRYPTED = {"PLAIN": f"<auth xmlns='{SASL}' mechanism='PLAIN'>{plain('alice', 'x')}</auth>"}
+
+
+def no_place_is_left(server, portcullis, messages):
+    for what, message in messages.items():
+        del portcullis.checks[:], portcullis.logins[:]
+        c = RawClient(server)
+        c.send(message)
+        assert "<failure" in c.until(REPLY), what
+        portcullis.in_step()
+        held = [check.get("account") for check in portcullis.checks if "hold" in check]
+        assert [x.get("account") for x in portcullis.logins if x["outcome"] == "error"][: len(held)] == held, what
+        assert "failure" not in portcullis.outcomes(), what
+
+
+def test_no_place_at_the_password_is_held_for_what_is_no_guess(server, portcullis):
+    no_place_is_left(server, portcullis, NO_GUESSES)
+
+
+def test_no_place_at_the_password_is_held_where_encryption_is_required(make_server):
+    server = make_server(options="\tc2s_require_encryption = true\n")
+    with FakeComponentOnProsody(server).connect() as portcullis:
+        portcullis.settled()
+        no_place_is_left(server, portcullis, NOT_ENCRYPTED)
+
+
 def test_a_client_that_leaves_while_waiting_breaks_nothing(server, portcullis):
     for mechanism in ("PLAIN", "SCRAM-SHA-1"):
         for sasl2 in (False, True):
@@ -315,7 +350,7 @@ def test_one_slow_answer_holds_up_nobody_else(server, portcullis):
     assert "<success" in RawClient(server, "bob").auth()
     assert time.time() - began < 0.4, "bob waited for alice's answer"
     waiting.join()
-    assert "<success" in done[0] and 0.45 < time.time() - began < 2
+    assert "<temporary-auth-failure" in done[0] and 0.45 < time.time() - began < 2
 
 
 def test_another_component_cannot_answer_for_portcullis(server, portcullis):
@@ -329,6 +364,7 @@ def test_another_component_cannot_answer_for_portcullis(server, portcullis):
     for sender in (f"bot@{COMPONENT}", f"{COMPONENT}/x"):
         answer = portcullis.iq("set", f"<kick xmlns='{NS}' account='alice@localhost'/>", sender=sender)
         assert answer.get("type") == "error"
+    portcullis.decide = lambda *_: "allow"
     user = RawClient(server, "alice").login()
     answer = user.iq(
         "k",
@@ -341,8 +377,7 @@ def test_a_binding_after_a_ban_is_refused(server, portcullis):
     """Authenticated but not yet bound: the last point where a login can be refused."""
     c = RawClient(server, "alice")
     assert "<success" in c.auth()
-    portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
-    portcullis.ban("alice@localhost")
+    portcullis.ban("alice@localhost", text=TEXT)
     c.open()
     answer = c.iq("b", "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
     assert "forbidden" in answer and TEXT in answer

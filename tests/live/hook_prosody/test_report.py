@@ -82,8 +82,9 @@ def test_many_at_once_come_in_batches_and_none_is_lost(server, portcullis):
     assert portcullis.reports[0] == 1 and max(portcullis.reports) <= 100
 
 
-def test_outcomes_from_while_portcullis_was_away_are_reported_in_order_later(server, portcullis):
-    portcullis.close()
+def test_outcomes_from_while_portcullis_was_away_are_reported_in_order_later(make_server):
+    server = make_server(options="\tportcullis_away_limit = 0\n")
+    portcullis = FakeComponentOnProsody(server)
     c = RawClient(server, "alice", "wrong")
     for n in range(150):
         c.user = f"user{n}"
@@ -113,7 +114,7 @@ def test_reports_wait_across_a_reload(server, portcullis):
 
 
 def test_the_ten_thousand_newest_reports_are_kept(make_server):
-    server = make_server(level="warn")
+    server = make_server(level="warn", options="\tportcullis_away_limit = 0\n")
     streams = [RawClient(server, "x", "wrong") for _ in range(20)]
     for n in range(0, 10100, 20):
         for k, c in enumerate(streams):
@@ -139,3 +140,34 @@ def test_a_failure_is_reported_before_the_next_question_about_it(server, portcul
         c.auth()
     assert seen == [0] + list(range(10))
     assert set(portcullis.asked) <= {"hello", "check", "report", "sync"}
+
+
+def test_what_a_client_wrote_does_not_spoil_the_report_of_others(server, portcullis):
+    """A refused report comes again in halves, until only the login that was refused is dropped."""
+    portcullis.close()
+    for n in range(4):
+        RawClient(server, "alice", "wrong", f"127.0.{n + 1}.1").auth()
+    c = RawClient(server, source="127.0.7.1")
+    c.send(f"<auth xmlns='{sasl.SASL}' mechanism='PLAIN-{'A' * 17000}'>{sasl.plain('alice', 'x')}</auth>")
+    assert "<failure" in c.until(REPLY)
+    c.user, c.pw = "poison", "x"
+    assert "<not-authorized" in c.auth()
+    RawClient(server, "bob", "wrong", "127.0.6.1").auth()
+    portcullis.is_refused = lambda login: login["account"] == "poison@localhost"
+    portcullis.connect()
+    wait.until(lambda: "bob@localhost" in [x["account"] for x in portcullis.logins])
+    assert portcullis.outcomes("alice@localhost").count("failure") == 4
+    assert portcullis.outcomes("poison@localhost") == []
+
+
+def named(portcullis):
+    """The mechanisms that it was asked about."""
+    return {check["mechanism"] for check in portcullis.checks if "mechanism" in check}
+
+
+def test_a_mechanism_is_named_as_far_as_its_name_is_safe(server, portcullis):
+    for mechanism in ("X" * 65, "PL\u00c4IN", "A B"):
+        RawClient(server).send(f"<auth xmlns='{sasl.SASL}' mechanism='{mechanism}'>{sasl.plain('alice', 'x')}</auth>")
+        wait.until(lambda: named(portcullis), what="the question")
+        assert named(portcullis) == {"other"}
+        del portcullis.checks[:]

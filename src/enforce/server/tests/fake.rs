@@ -27,6 +27,19 @@ pub(super) struct Fake {
     /// Whether the server offers us the command that ends sessions.
     pub(super) can_end: bool,
     pub(super) deaf: bool,
+    /// A host that does not answer.
+    pub(super) dead: Option<String>,
+    /// Those that the server lists as banned.
+    pub(super) listed: Vec<String>,
+    /// Whether it tells which sessions an account has.
+    pub(super) tells_sessions: bool,
+    /// Accounts whose record is over the limits of a stanza.
+    pub(super) oversized: BTreeSet<String>,
+    /// Stores a record with a hash of her own making right after each that the server writes, as often as this, and is back
+    /// at once as long as her login is open.
+    pub(super) forging: u32,
+    /// Accounts that were online while a record with the right hash was written by us.
+    pub(super) leaked: BTreeSet<String>,
     pub(super) log: Vec<String>,
 }
 
@@ -51,6 +64,12 @@ pub(super) fn fake(make: Make) -> Shared {
         can_disable: true,
         can_end: true,
         deaf: false,
+        dead: None,
+        listed: Vec::new(),
+        tells_sessions: true,
+        oversized: BTreeSet::new(),
+        forging: 0,
+        leaked: BTreeSet::new(),
         log: Vec::new(),
     }))
 }
@@ -80,7 +99,7 @@ impl Fake {
         let to = asked.header.to.clone();
         let mut iq = match self.answer(&IqRequest::new(to, verb, payload, Duration::ZERO)) {
             Ok(iq) => iq,
-            Err(Unanswered::Silent) => return None,
+            Err(Unanswered::Silent | Unanswered::Unreadable) => return None,
             Err(Unanswered::Echoed) => asked.element.clone(),
             Err(Unanswered::Refused(StanzaRefusal { condition, .. })) => format!(
                 "<iq xmlns='jabber:component:accept' type='error'><error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
@@ -100,7 +119,7 @@ impl Fake {
     }
 
     pub(super) fn answer(&mut self, question: &IqRequest) -> Result<Element, Unanswered> {
-        if self.deaf {
+        if self.deaf || self.dead.as_deref() == Some(question.to.domain().as_str()) {
             return Err(Unanswered::Silent);
         }
         if question.payload.has_ns(hook::NS_HOOK) {
@@ -154,7 +173,11 @@ impl Fake {
         if question.verb == Verb::Set {
             let banned = child.children().next().unwrap().clone();
             self.log.push(format!("write {account}"));
+            self.oversized.remove(&account);
             self.records.insert(account.clone(), banned);
+            if self.online.contains(&account) && self.is_banned(&account) {
+                self.leaked.insert(account.clone());
+            }
             if self.hostile.as_ref() == Some(&account)
                 && (self.stubborn || self.online.contains(&account))
                 && self.lingering.is_none()
@@ -162,6 +185,9 @@ impl Fake {
                 self.overwrite(&account);
             }
             return Ok(wrapped(""));
+        }
+        if self.oversized.contains(&account) {
+            return Err(Unanswered::Unreadable);
         }
         let banned = self.records.get(&account).map_or(
             "<banned xmlns='jabber:ejabberd:banned'/>".into(),
@@ -193,6 +219,9 @@ impl Fake {
             if self.make != Make::Prosody {
                 nodes.push("get-user-lastlogin");
             }
+            if !self.listed.is_empty() {
+                nodes.push(admin::DISABLED_USERS);
+            }
             nodes.retain(|node| self.can_end || *node != "end-user-session");
             let items: String = nodes
                 .iter()
@@ -207,6 +236,20 @@ impl Fake {
             ));
         }
         if payload.is("command", admin::NS_COMMANDS) {
+            if payload
+                .attr("node")
+                .unwrap()
+                .ends_with(admin::DISABLED_USERS)
+            {
+                let values = self
+                    .listed
+                    .iter()
+                    .map(|jid| format!("<value>{jid}</value>"));
+                return Ok(format!(
+                    "<command xmlns='http://jabber.org/protocol/commands' status='completed'><x xmlns='jabber:x:data' type='result'><field var='disableduserjids'>{}</field></x></command>",
+                    values.collect::<String>()
+                ));
+            }
             let form = payload.children().next().unwrap();
             let one = |var| {
                 crate::xmpp::payload::form::values(form, var)
@@ -253,14 +296,21 @@ impl Fake {
             "user-stats" if prosody && !known => {
                 done("<note type='error'>User does not exist</note>")
             }
-            "user-stats" => done(&field(
-                "ipaddresses",
-                if prosody {
+            "user-stats" => {
+                let address = if prosody {
                     "192.0.2.1"
                 } else {
                     "192.0.2.1:5000"
-                },
-            )),
+                };
+                let online = if self.tells_sessions && self.online.contains(account) {
+                    "<field var='onlineresources'><value>phone</value></field>"
+                } else {
+                    ""
+                };
+                done(&format!(
+                    "<x xmlns='jabber:x:data' type='form'><field var='ipaddresses'><value>{address}</value></field>{online}</x>"
+                ))
+            }
             "get-user-lastlogin" if !prosody => done(&field(
                 "lastlogin",
                 if known {
@@ -300,6 +350,10 @@ impl Fake {
                         right_hash(account)
                     );
                     self.records.insert(account.into(), own.parse().unwrap());
+                    if self.forging > 0 {
+                        self.forging -= 1;
+                        self.forge(account);
+                    }
                 }
                 self.online.remove(account);
                 done("")
@@ -312,6 +366,15 @@ impl Fake {
             }
             _ => Err(refused("item-not-found")),
         }
+    }
+
+    /// A record of the user's own making that looks as if the server had made it.
+    pub(super) fn forge(&mut self, account: &str) {
+        let hash = native_hash("somebody", "else", b"guess");
+        let forged = format!(
+            "<banned xmlns='jabber:ejabberd:banned'><reason>see https://evil.example</reason><bandate>2026-11-22T10:39:39.908841Z</bandate><hash>{hash}</hash></banned>"
+        );
+        self.records.insert(account.into(), forged.parse().unwrap());
     }
 
     pub(super) fn overwrite(&mut self, account: &str) {

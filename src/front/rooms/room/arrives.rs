@@ -1,4 +1,4 @@
-//! What arrives from a room: who is there, that we are or are no more, and what is said.
+//! Stanzas that arrive from a room: occupants, our own entering and leaving, and lines.
 
 use std::mem::take;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::xmpp::iq::StanzaRefusal;
 use crate::xmpp::payload::muc::{UserStatus, is_invitation, statuses};
 use crate::xmpp::stanza::{NS_COMPONENT, Received};
 
-/// So many nicks are tried: the wished one, then with `-2` and so on behind it.
+/// Number of nicks to try: the configured one, then with `-2` and so on appended.
 const NICKS: usize = 4;
-/// Between two of them.
+/// Pause between two nicks.
 const NICK_PAUSE: Duration = Duration::from_secs(2);
-/// So many of our own lines are remembered by the id the room gave them.
+/// Number of our own lines whose room ids are remembered.
 const SAID: usize = 64;
 
-/// Who speaks in a room.
+/// A line of an occupant.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Heard {
-    /// What is said, as it is written, and the way back.
+    /// The line, and the way its answer goes.
     pub(crate) line: ChatLine,
-    /// Who it really is, if the room lets us see it.
+    /// The occupant's real JID, if the room shows it to us.
     pub(crate) person: Option<Jid>,
-    /// The role the room itself grants them.
+    /// The role that the room grants to the occupant.
     pub(crate) grant: Role,
     /// Our own nick.
     pub(crate) ours: String,
 }
 
 impl Room {
-    /// A presence from the room or somebody in it.
+    /// Handles a presence from the room or an occupant.
     pub(in crate::front::rooms) fn presence(
         &mut self,
         received: &Received,
@@ -61,7 +61,7 @@ impl Room {
         }
     }
 
-    /// A message from the room or somebody in it: a line, if it is one that may be meant for us.
+    /// Handles a message from the room or an occupant; returns the line, if it may be addressed to us.
     pub(in crate::front::rooms) fn message(
         &mut self,
         received: &Received,
@@ -91,7 +91,7 @@ impl Room {
             "chat" | "normal" | "" => MessageKind::Private,
             _ => return None,
         };
-        // Invitations and the like are not said to us by an occupant.
+        // Invitations and the like come from the room, not from an occupant.
         if way == MessageKind::Private && is_invitation(message) {
             return None;
         }
@@ -104,11 +104,12 @@ impl Room {
         })
     }
 
-    /// Our own presence: we are in, under this nick, whichever we had wished for.
+    /// Our own presence: we are in, under this nick, even if we asked for another.
     fn we_are(&mut self, nick: String, told: &UserStatus, now: Timestamp, chance: u32) {
         match &mut self.state {
             RoomState::Entering { .. } if told.has(201) => {
-                // It was not there, and nobody but us could enter or configure it now: left empty, it goes away again.
+                // The room did not exist and was created by our presence. Nobody else could enter or configure it
+                // now; left empty, it is removed.
                 self.fail(RoomTrouble::Missing, now, chance);
                 if let RoomState::Out { again } = self.state {
                     self.state = RoomState::Leaving { nick, again };
@@ -142,7 +143,7 @@ impl Room {
         }
     }
 
-    /// Our own presence: we are out, or have another nick.
+    /// Our own unavailable presence: we are out, or have another nick.
     fn we_are_not(&mut self, told: UserStatus, now: Timestamp, chance: u32) {
         let RoomState::Inside(inside) = &mut self.state else {
             return;
@@ -169,7 +170,7 @@ impl Room {
         self.fail(trouble, now, chance);
     }
 
-    /// An error: the answer to our presence.
+    /// An error answer to our presence.
     fn refused(&mut self, presence: &Element, now: Timestamp, chance: u32) {
         let RoomState::Entering { nick, .. } = self.state else {
             return;
@@ -192,7 +193,7 @@ impl Room {
             "not-authorized" => RoomTrouble::Password,
             "registration-required" => RoomTrouble::MembersOnly,
             "forbidden" => RoomTrouble::Banned(None, text),
-            // "service-unavailable" is a full room (7.2.9), "resource-constraint" one on Prosody.
+            // "service-unavailable" is a full room (7.2.9); Prosody sends "resource-constraint".
             "service-unavailable" | "resource-constraint" => RoomTrouble::Full,
             "item-not-found" | "gone" => RoomTrouble::Missing,
             "remote-server-not-found" | "remote-server-timeout" | "recipient-unavailable" => {
@@ -206,7 +207,7 @@ impl Room {
         self.fail(trouble, now, chance);
     }
 
-    /// What the room itself says: that something about it changed, or that a line of ours did not get in.
+    /// A message of the room itself: its configuration changed, or a line of ours was refused.
     fn announced(&mut self, message: &Element, type_: &str, now: Timestamp, chance: u32) {
         if type_ == "error" {
             if StanzaRefusal::read(message).condition == "not-acceptable" {
@@ -217,14 +218,14 @@ impl Room {
         let codes = statuses(message);
         let is_any = |any: &[u16]| codes.iter().any(|code| any.contains(code));
         if is_any(&[172, 173]) {
-            // Who is there shows another face now, or none; nobody tells us which.
+            // Real JIDs may have become visible or hidden, and the room does not say whose.
             self.anew(now);
         } else if is_any(&[102, 103, 104]) {
             self.look = true;
         }
     }
 
-    /// A line of our own, as all the room sees it.
+    /// One of our own lines, as the room distributes it.
     fn reflected(&mut self, message: &Element) {
         let by = self.settings.room.as_str();
         let theirs = message.children().find(|child| {

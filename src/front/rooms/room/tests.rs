@@ -38,7 +38,7 @@ fn room() -> Room {
     })
 }
 
-/// What a room does at a time, without jitter, until it waits.
+/// The steps of a room at this time without jitter, until it waits.
 fn steps(room: &mut Room, now: i64) -> (Vec<RoomStep>, Option<i64>) {
     let mut done = Vec::new();
     loop {
@@ -134,7 +134,7 @@ fn says(room: &mut Room, from: &str, type_: &str, inside: &str) -> Option<Heard>
     room.message(&received(&stanza), at(2), 0)
 }
 
-/// What keeps us out, and the seconds until the next try.
+/// Why we are not in, and the seconds until the next attempt.
 fn trouble(room: &mut Room, now: i64) -> (RoomTrouble, i64) {
     let (steps, next) = steps(room, now);
     assert_eq!(steps, []);
@@ -172,7 +172,7 @@ fn who_is_who_comes_from_presence_and_never_from_a_nick() {
         says(&mut room, &format!("{ROOM}/Ghost"), "groupchat", body),
         None
     );
-    // A nick that somebody else takes over has not what its last holder had.
+    // A nick taken over by somebody else does not keep the role of its last holder.
     presence(&mut room, 3, "Al", "unavailable", &user(MEMBER, &[]));
     assert_eq!(
         says(&mut room, &format!("{ROOM}/Al"), "groupchat", body),
@@ -354,7 +354,7 @@ fn a_room_that_is_not_there_is_not_made() {
     let fault = refusal_of("item-not-found");
     assert_eq!(asked.looked(1, Err(&fault), at(0), 0), None);
     assert_eq!(trouble(&mut asked, 0), (RoomTrouble::Missing, 30));
-    // Where that cannot be asked, what we made by entering is left at once, and not made again soon.
+    // Without disco a room created by our presence is left at once, and not tried again soon.
     let mut made = entering("portcullis");
     presence(
         &mut made,
@@ -387,7 +387,7 @@ fn no_answer_is_an_answer() {
     let mut room = entering("portcullis");
     assert_eq!(steps(&mut room, 29).1, Some(30));
     assert_eq!(trouble(&mut room, 30), (RoomTrouble::Silent, 10));
-    // The stanza that was only slow changes nothing any more.
+    // A late stanza changes nothing any more.
     presence(&mut room, 31, "portcullis", "", &user(MEMBER, &[110]));
     assert_eq!(room.nick(), None);
 }

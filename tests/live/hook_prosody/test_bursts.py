@@ -1,0 +1,79 @@
+"""Very many logins of one moment, beside the real portcullis with the rules and the module as shipped."""
+
+import asyncio
+
+import pytest
+
+from lab import sasl
+from lab.accounts import password
+from lab.clients import load
+from lab.clients.raw_client import RawClient
+from lab.guarded_server import PAIR, GuardedServer, address, result_of, wrong
+from lab.require import need
+from lab.sasl import SASL, b64
+from lab.servers.prosody import Prosody
+
+
+@pytest.fixture(scope="module")
+def site():
+    need("prosody-13")
+    one = GuardedServer(Prosody(module=True), log_level="info", exempt={"loopback": False})
+    yield one
+    one.close()
+
+
+async def burst(server, user, source, count):
+    """Opens so many streams, then sends one guess on each; what the server answered to each."""
+    opened = asyncio.Semaphore(100)
+
+    async def open_one():
+        async with opened:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.c2s, local_addr=(source, 0))
+            writer.write(
+                "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+                f"xmlns:stream='http://etherx.jabber.org/streams' to='{server.host}' version='1.0'>".encode()
+            )
+            said = await load.until(reader, "</stream:features>|</stream:stream>")
+            assert "</stream:features>" in said, said
+            return reader, writer
+
+    streams = await asyncio.gather(*(open_one() for _ in range(count)))
+    for _, writer in streams:
+        writer.write(f"<auth xmlns='{SASL}' mechanism='PLAIN'>{sasl.plain(user, wrong())}</auth>".encode())
+    answers = await asyncio.gather(*(load.until(reader, sasl.REPLY) for reader, _ in streams))
+    for _, writer in streams:
+        writer.close()
+    return answers
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("count", [500, 2000, 5000])
+def test_a_burst_from_one_address_is_looked_at_up_to_the_limit(site, count):
+    victim, honest = site.new_users(2)
+    ends = [result_of(answer) for answer in asyncio.run(burst(site.server, victim, address(), count))]
+    print(f"{count} streams: {ends.count('wrong')} looked at, {ends.count('refused')} refused")
+    assert site.try_login(honest, address()) == "in"
+    assert site.try_login(victim, address()) == "in", "the owner, elsewhere"
+    assert "in" not in ends and ends.count("wrong") <= PAIR
+
+
+# Mechanisms with a name in their message, which this server lacks.
+LACKING = {
+    "HT-SHA-256-NONE": b64("alice\0x"),
+    "EXTERNAL": b64("alice@localhost"),
+}
+
+
+@pytest.mark.parametrize("mechanism", LACKING)
+def test_right_passwords_are_not_refused_for_what_is_no_guess(site, mechanism):
+    """Seen: one such message every 0.3 s held the places of an address, and others there were told to come again."""
+    source, people = address(), site.new_users(10)
+    guesser = RawClient(site.server, people[0], "x", source)
+    ends = []
+    for person in people:
+        for _ in range(3):
+            guesser.send(f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{LACKING[mechanism]}</auth>")
+            assert "<failure" in guesser.until(sasl.REPLY)
+        ends.append(site.try_login(person, source, password(person)))
+    guesser.close()
+    assert ends == ["in"] * len(people)
