@@ -204,3 +204,74 @@ impl<'a> Borrow<dyn Halves + 'a> for Pair {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::actor::Actor;
+    use crate::core::bans::ban::BanId;
+    use crate::core::event::{Origin, Seq};
+
+    fn subject(text: &str) -> Subject {
+        Subject::parse(text).unwrap()
+    }
+
+    fn ban(text: &str, until: i64, origin: Origin) -> Arc<Ban> {
+        Arc::new(Ban {
+            id: BanId(until.unsigned_abs()),
+            subject: subject(text),
+            reason: String::new(),
+            by: Actor::rules(),
+            origin,
+            since: Timestamp::from_millis(0),
+            until: Some(Timestamp::from_millis(until)),
+            ordinal: 1,
+            insisted: false,
+            version: Seq(1),
+        })
+    }
+
+    #[test]
+    fn of_several_bans_around_an_address_the_last_to_end_counts() {
+        let mut active = ActiveBans::default();
+        let bans = [
+            ("203.0.113.0/24", 30),
+            ("203.0.113.7", 20),
+            ("203.0.0.0/16", 40),
+        ];
+        active.extend(bans.map(|(net, until)| ban(net, until, Origin::Manual)));
+        let address = "203.0.113.7".parse().unwrap();
+        let ends = |found: Option<&ActiveBan>| found.map(|active| active.ban.id.0);
+        for (now, end) in [(0, Some(40)), (39, Some(40)), (40, None)] {
+            let now = Timestamp::from_millis(now);
+            assert_eq!(ends(active.covering(address, now)), end);
+            let against = active.against(None, Some(address), now);
+            assert_eq!(ends(against.map(|found| found.0)), end);
+        }
+        active.remove(&subject("203.0.0.0/16"));
+        assert_eq!(
+            ends(active.covering(address, Timestamp::from_millis(0))),
+            Some(30)
+        );
+    }
+
+    #[test]
+    fn a_pair_is_found_by_both_of_its_halves_alone() {
+        let pair = |n: u32| format!("u{n}@example.org from 203.0.113.{}", n % 250);
+        let mut active = ActiveBans::default();
+        active.extend((0..2_000).map(|n| ban(&pair(n), 10, Origin::Manual)));
+        let found = |n: u32, address: String| {
+            let account = subject(&format!("u{n}@example.org"));
+            let address = address.parse().unwrap();
+            let now = Timestamp::from_millis(0);
+            let found = active.against(account.account(), Some(address), now);
+            found.map(|(active, _)| active.ban.subject.to_string())
+        };
+        for n in 0..2_000 {
+            assert_eq!(found(n, format!("203.0.113.{}", n % 250)), Some(pair(n)));
+            assert_eq!(found(n, format!("203.0.113.{}", (n + 1) % 250)), None);
+            assert_eq!(found(n + 2_000, format!("203.0.113.{}", n % 250)), None);
+        }
+    }
+}

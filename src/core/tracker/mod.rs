@@ -17,6 +17,8 @@ mod secret;
 mod snapshot;
 mod stamps;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -102,12 +104,7 @@ impl Series {
         let before = stamps.outside();
         stamps.no_later_than(latest);
         stamps.no_earlier_than(oldest);
-        if !alike_count
-            && stamps
-                .all()
-                .iter()
-                .any(|old| FailureStamp(*old).tag() == stamp.tag())
-        {
+        if !alike_count {
             stamps.keep(|old| old.tag() != stamp.tag());
         }
         stamps.add(stamp, self.cap);
@@ -350,8 +347,8 @@ impl Tracker {
                     || series.tells == Tells::Each
                     || series.key == RuleKey::Address =>
                 {
-                    self.serial = self.serial.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                    self.serial >> 13 | 1
+                    self.serial = self.serial.wrapping_add(1);
+                    self.serial
                 }
                 0 => continue,
                 told => told,
@@ -378,10 +375,8 @@ impl Tracker {
                 .series
                 .iter()
                 .filter(|series| series.key == RuleKey::Pair)
-                .any(|series| {
-                    let newest = series.table.get(pair).map_or(0, FailureStamps::newest);
-                    newest != 0 && trace.at <= newest.saturating_add(quiet)
-                })
+                .filter_map(|series| series.table.get(pair))
+                .any(|stamps| trace.at <= stamps.newest().saturating_add(quiet))
     }
 
     /// An upper bound of [`Tracker::amount`] that is cheap to compute.
