@@ -1,7 +1,7 @@
 //! Service administration (XEP-0133) over ad-hoc commands (XEP-0050), as a client of the server, one step each.
 //!
-//! The answers are as different as the servers: ejabberd 24.12 answers with a form of type `form`, later ones with
-//! `result`; Prosody tells the failure of an account only in the English words of an `info` note.
+//! The answers differ between servers: ejabberd 24.12 answers with a form of type `form`, later ones with `result`;
+//! Prosody reports the failure of an account only in the English text of an `info` note.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,30 +14,30 @@ use crate::xmpp::payload::{one_line, with};
 
 /// Namespace of ad-hoc commands.
 pub const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
-/// Namespace of XEP-0133; its nodes are this, `#`, and a name.
+/// Namespace of XEP-0133; a node is this, `#`, and a name.
 pub const NS_ADMIN: &str = "http://jabber.org/protocol/admin";
 /// Namespace of disco#items.
 pub const NS_DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
-/// Node names kept of a command list.
+/// Number of node names kept from a command list.
 const MOST_COMMANDS: usize = 256;
-/// Addresses kept of one account.
+/// Number of addresses kept per account.
 pub const MOST_ADDRESSES: usize = 64;
 
-/// How commands reach the server.
+/// The way of commands to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// From the component itself.
     Direct,
-    /// In the name of an admin account (XEP-0356). COMPAT: ejabberd up to 24.12 drops every ordinary IQ of a component to a
-    /// bare address without a word once `mod_privilege` is loaded.
+    /// In the name of an admin account (XEP-0356). COMPAT: ejabberd up to 24.12 silently drops every ordinary IQ of a
+    /// component to a bare address once `mod_privilege` is loaded.
     As(BareJid),
 }
 
-/// What a command answered.
+/// The answer to a command.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Completed {
-    /// Whether its status is `completed`; otherwise it wants more steps than the one we gave.
+    /// Whether its status is `completed`; otherwise the command needs more than one step.
     pub is_complete: bool,
     /// The form, whatever its type.
     pub form: Option<Element>,
@@ -46,12 +46,12 @@ pub struct Completed {
 }
 
 impl Completed {
-    /// The values of a field of the form.
+    /// The values of a field of the form; `None` if there is no such field.
     pub fn values(&self, var: &str) -> Option<Vec<String>> {
         form::values(self.form.as_ref()?, var)
     }
 
-    /// What went wrong, in the server's words. COMPAT: Prosody.
+    /// The server's text about a failure; `None` if there is none. COMPAT: Prosody.
     pub fn complaint(&self) -> Option<String> {
         let complaint = self
             .notes
@@ -64,7 +64,7 @@ impl Completed {
         }
     }
 
-    /// Whether Prosody says that there is no such account.
+    /// Whether Prosody says that the account does not exist.
     pub fn says_no_account(&self) -> bool {
         self.notes
             .iter()
@@ -72,27 +72,27 @@ impl Completed {
     }
 }
 
-/// Ends all sessions of an account, or one when the JID is full, as ejabberd spells the field.
+/// The form that ends all sessions of an account, or one for a full JID, with ejabberd's field name.
 pub fn end_user_session(jid: &str) -> Element {
     command("end-user-session", "accountjid", jid)
 }
 
-/// The same as XEP-0133 (4.5) and Prosody spell it.
+/// The form that ends all sessions of an account, with the field name of XEP-0133 (4.5) and Prosody.
 pub fn end_user_sessions(jid: &str) -> Element {
     command("end-user-session", "accountjids", jid)
 }
 
-/// Disables an account.
+/// The form that disables an account.
 pub fn disable_user(jid: &str) -> Element {
     command("disable-user", "accountjids", jid)
 }
 
-/// Enables it again.
+/// The form that enables an account again.
 pub fn reenable_user(jid: &str) -> Element {
     command("reenable-user", "accountjids", jid)
 }
 
-/// Asks for the accounts that are banned: ejabberd answers at once, without a form (25.10 and later).
+/// The request for the accounts that ejabberd itself banned; it answers at once, without a form (25.10 and later).
 pub fn disabled_users() -> Element {
     let node = format!("{NS_ADMIN}#{DISABLED_USERS}");
     with(
@@ -102,20 +102,20 @@ pub fn disabled_users() -> Element {
     )
 }
 
-/// The name of [`disabled_users`] in the list of commands.
+/// Name of [`disabled_users`] in the list of commands.
 pub const DISABLED_USERS: &str = "get-disabled-users-list";
 
-/// Addresses and resources of an account.
+/// The form that asks for addresses and resources of an account.
 pub fn user_stats(jid: &str) -> Element {
     command("user-stats", "accountjid", jid)
 }
 
-/// When an account was last there.
+/// The form that asks for the last activity of an account.
 pub fn last_login(jid: &str) -> Element {
     command("get-user-lastlogin", "accountjid", jid)
 }
 
-/// Asks for the commands a server offers us.
+/// The request for the commands that a server offers us.
 pub fn list_commands() -> Element {
     with("query", NS_DISCO_ITEMS, &[("node", NS_COMMANDS)])
 }
@@ -131,7 +131,7 @@ fn command(name: &str, field: &str, value: &str) -> Element {
     command
 }
 
-/// Reads the answer to a command.
+/// Reads the answer to a command; an absent answer is an incomplete one.
 pub fn read(answer: Option<&Element>) -> Completed {
     let Some(command) = answer.filter(|answer| answer.is("command", NS_COMMANDS)) else {
         return Completed::default();
@@ -147,7 +147,8 @@ pub fn read(answer: Option<&Element>) -> Completed {
     }
 }
 
-/// The names of the XEP-0133 commands in an answer to [`list_commands`], without their namespace.
+/// The names of XEP-0133 commands in the answer to [`list_commands`], without their namespace; at most
+/// [`MOST_COMMANDS`].
 pub fn read_list(answer: Option<&Element>) -> BTreeSet<String> {
     let items = answer.into_iter().flat_map(Element::children);
     items
@@ -157,8 +158,8 @@ pub fn read_list(answer: Option<&Element>) -> BTreeSet<String> {
         .collect()
 }
 
-/// The addresses in an answer to [`user_stats`]. Prosody writes bare ones. `with_port`: ejabberd appends the port, to IPv6 too
-/// and without brackets: `2001:db8::1:50050` is `2001:db8::1`.
+/// The addresses in an answer to [`user_stats`]; at most [`MOST_ADDRESSES`]. Prosody writes plain ones. `with_port`:
+/// ejabberd appends the port, to IPv6 too and without brackets: `2001:db8::1:50050` is `2001:db8::1`.
 pub fn read_addresses(stats: &Completed, with_port: bool) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for line in stats.values("ipaddresses").unwrap_or_default() {
@@ -183,28 +184,29 @@ fn read_address(text: &str, with_port: bool) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// How many open sessions an answer to [`user_stats`] shows; `None`: it does not say.
+/// Number of open sessions in an answer to [`user_stats`]; `None` if it does not say.
 pub fn sessions(stats: &Completed) -> Option<u64> {
     let resources = stats.values("onlineresources")?;
     let open = resources.iter().filter(|one| !one.trim().is_empty());
     u64::try_from(open.count()).ok()
 }
 
-/// Whether an answer to [`user_stats`] shows a session of this resource; `None`: it does not say.
+/// Whether an answer to [`user_stats`] has a session with this resource; `None` if it does not say.
 pub fn has_session(stats: &Completed, resource: &str) -> Option<bool> {
     let resources = stats.values("onlineresources")?;
     let mut open = resources.iter().flat_map(|value| value.lines());
     Some(open.any(|one| one.trim() == resource.trim()))
 }
 
-/// Whether an answer to [`user_stats`] shows an open session.
+/// Whether an answer to [`user_stats`] has an open session.
 pub fn is_online(stats: &Completed) -> bool {
     let resources = stats.values("onlineresources").unwrap_or_default();
     resources.iter().any(|resource| !resource.trim().is_empty())
 }
 
-/// Whether an answer to [`last_login`] shows that somebody has been there: a date, or `Online`. COMPAT: ejabberd says `Never`
-/// for unknown accounts, for those that never logged in, and for all when `mod_last` is not loaded.
+/// Whether an answer to [`last_login`] shows that the account has been used: a date, or `Online`; `None` if it does
+/// not say. COMPAT: ejabberd says `Never` for unknown accounts, for accounts that never logged in, and for all
+/// accounts if `mod_last` is not loaded.
 pub fn has_been_there(answer: &Completed) -> Option<bool> {
     let values = answer.values("lastlogin")?;
     let value = values.first()?.trim();

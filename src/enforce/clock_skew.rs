@@ -1,4 +1,4 @@
-//! How far the clock of a server is from ours, as its hook module tells it in each hello.
+//! The difference between a server's clock and ours, from the hellos of its hook module.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::core::Timestamp;
 use crate::core::time::in_words;
 
-/// A difference up to this is no trouble: a hello may have waited that long on a busy link.
+/// A smaller difference is ignored: a hello may have waited that long on a busy link.
 const TOLERATED: Duration = Duration::from_secs(5);
 
-/// A difference of two clocks that admins should know of.
+/// A clock difference that admins should know about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClockSkew {
     is_ahead: bool,
@@ -17,7 +17,7 @@ pub(crate) struct ClockSkew {
 }
 
 impl ClockSkew {
-    /// The difference of the server's clock and ours, both read at the same moment; `None` when it is tolerated.
+    /// The difference between the server's clock and ours, both read at the same moment; `None` if it is tolerated.
     pub(crate) fn between(theirs: Timestamp, ours: Timestamp) -> Option<Self> {
         let (is_ahead, by) = match theirs > ours {
             true => (true, theirs.since(ours)),

@@ -1,9 +1,9 @@
 //! Bans on ejabberd: the record that its own password check obeys.
 //!
-//! Kick, write, kick again, wait until the sessions are gone, read back, and again if the record changed meanwhile: a user
-//! whose session is open can overwrite it, and what she sent before the kick is still carried out after the kick is
-//! acknowledged. What a user stored is never believed: a record that cannot be read is overwritten, and a hash counts as the
-//! server's only once the server has left it alone while she had no session.
+//! Kick, write, kick again, wait until the sessions are gone, read back, and repeat if the record changed meanwhile.
+//! A user with an open session can overwrite the record, and stanzas sent before the kick are still processed after
+//! the kick is acknowledged. Nothing that a user stored is believed: an unreadable record is overwritten, and a hash
+//! counts as the server's only if the server left it unchanged while the user had no session.
 
 use std::time::Duration;
 
@@ -20,25 +20,27 @@ use crate::delivery::ports::{RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
 use crate::xmpp::payload::hook;
 
-/// How often a record is written before we give up for now. Who overwrites it has to log in again between two of our steps.
+/// How often a record is written before giving up for now. To overwrite it again, the user has to log in between two
+/// of our steps.
 const ROUNDS: u32 = 5;
-/// How long kicked sessions may take to be gone, looked at every [`LOOK`].
+/// How many times, at intervals of [`LOOK`], we check whether kicked sessions are gone.
 const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(50);
-/// The same before the first record is written.
+/// The same, before the first record is written.
 const FIRST_LOOKS: u32 = 20;
 
-/// The hash in a record, and what we know of it.
+/// The hash in a record.
 struct Hash {
     text: String,
-    /// The server refuses logins by it, as far as can be known.
+    /// Whether the server refuses logins by it, as far as we know.
     is_right: bool,
-    /// It was made with the configured cookie.
+    /// Whether it was made with the configured cookie.
     from_cookie: bool,
 }
 
 impl Hash {
-    /// What the server wrote, or somebody in its name: only worth something once the server has left it alone.
+    /// A hash written by the server, or by somebody in its name; it proves nothing until the server has left it
+    /// unchanged.
     fn candidate(text: String) -> Hash {
         Hash {
             text,
@@ -49,11 +51,11 @@ impl Hash {
 }
 
 impl XmppServer {
-    /// Makes a ban take hold.
+    /// Puts a ban into force.
     ///
-    /// Sessions end first, before the record is even looked at: nothing a user stored may delay that, and the hash that
-    /// makes the server refuse logins should not be written while she can still read it (the cookie can be guessed from it
-    /// if Erlang made it).
+    /// Sessions end first, before the record is read: nothing that a user stored may delay that, and the hash that
+    /// makes the server refuse logins should not be written while she can still read it (a cookie made by Erlang can
+    /// be guessed from the hash).
     pub(super) async fn write_ban(
         &self,
         host: &HostCapabilities,
@@ -78,7 +80,7 @@ impl XmppServer {
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
             if round > 1 && module.is_none() {
-                // She may be back, for the record that was put in the place of ours may ban nobody.
+                // She may be back, because the record that replaced ours may ban nobody.
                 self.empty_sessions(host, jid).await;
             }
             let expected =
@@ -97,7 +99,8 @@ impl XmppServer {
             let judgement = after.judge(&expected, account, &self.keyring, None);
             if asked == ServerBan::Done {
                 match judgement {
-                    // The server leaves a record alone only if its hash is right; and no session was left to put ours back.
+                    // The server leaves a record unchanged only if its hash is right, and no session was left that
+                    // could have put ours back.
                     Judgement::Ours if after.looks_native() => {
                         if hash.from_cookie {
                             self.learn(&host.vhost, |host| host.cookie = Some(true));
@@ -107,7 +110,7 @@ impl XmppServer {
                         }
                         return Ok(());
                     }
-                    // The server put its own record in the place of ours, or she hers: the next round tells.
+                    // The server replaced our record by its own, or she by hers; the next round finds out.
                     Judgement::Junk if after.looks_native() && after.hash != hash.text => {
                         hash = Hash::candidate(after.hash);
                         continue;
@@ -140,8 +143,8 @@ impl XmppServer {
         )))
     }
 
-    /// Ends the sessions of an account and waits a moment until they are gone. Whatever does not work here is tried and
-    /// told later: somebody who comes back all the time is banned nonetheless.
+    /// Ends the sessions of an account and waits a moment until they are gone. Failures are not reported here but by
+    /// later steps, so that somebody who reconnects all the time is banned nonetheless.
     async fn empty_sessions(&self, host: &HostCapabilities, jid: &BareJid) {
         let is_online = || async {
             let stats = self
@@ -164,8 +167,8 @@ impl XmppServer {
         }
     }
 
-    /// Takes a ban back. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
-    /// and whoever empties that loses the password for ever.
+    /// Lifts a ban. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
+    /// and emptying that record loses the password forever.
     pub(super) async fn empty_record(
         &self,
         host: &HostCapabilities,
@@ -183,7 +186,7 @@ impl XmppServer {
             return Ok(());
         }
         self.look_for_strangers(&record, account, None);
-        // 25.10 and later: deletes the row, where an emptied one would go on being counted as a ban.
+        // 25.10 and later: this deletes the row; an emptied record would still be counted as a ban.
         if host.offers("reenable-user") {
             match self
                 .run_command(host, admin::reenable_user(jid.as_str()))
@@ -215,14 +218,14 @@ impl XmppServer {
         }
     }
 
-    /// Whether there is such an account. ejabberd reads and writes records of unknown ones just the same.
+    /// Whether the account exists. ejabberd reads and writes records of nonexistent accounts in the same way.
     pub(super) async fn find_on_ejabberd(
         &self,
         host: &HostCapabilities,
         jid: &BareJid,
     ) -> Option<bool> {
-        // Enabling an account that is not banned changes nothing, and says `item-not-found` for an unknown one. It would
-        // lift a ban, so only where the record is empty.
+        // Enabling an account that is not banned changes nothing, and fails with `item-not-found` for a nonexistent
+        // one. It would lift a ban, so it is only done if the record is empty.
         if host.keeps_records()
             && host.offers("reenable-user")
             && self.read(host, jid).await.ok()?.is_empty()
@@ -241,7 +244,8 @@ impl XmppServer {
         if self.has_been_there(host, jid).await? {
             return Some(true);
         }
-        // `Never` is also said of every account when mod_last is not loaded: see whether it ever says anything else.
+        // ejabberd says `Never` for every account if mod_last is not loaded, so check whether it says anything else
+        // for an admin.
         let admin = {
             let state = self.state();
             let mut local = state
@@ -264,14 +268,14 @@ impl XmppServer {
         admin::has_been_there(&answer)
     }
 
-    /// Tells of a record that claims to be ours and is not. One for earlier terms is ours all the same.
+    /// Reports a record that claims to be ours and is not. One for earlier terms of the ban is ours.
     fn look_for_strangers(&self, record: &BanRecord, account: &Account, ban: Option<BanId>) {
         if record.ours.is_some() && !record.is_sealed(account, &self.keyring) {
             self.found(account, ban, RecordState::Forged);
         }
     }
 
-    /// The best hash there is for an account.
+    /// The best available hash for an account.
     async fn hash(
         &self,
         host: &HostCapabilities,
@@ -294,7 +298,8 @@ impl XmppServer {
                 is_right: true,
                 from_cookie: true,
             },
-            // Sealed by us once. Where the server can be asked it must prove itself: a ban may have been left half done.
+            // We sealed it once. If the server can be asked, the hash must prove itself again, because the ban may
+            // have been left half done.
             _ if old.is_sealed(account, &self.keyring)
                 && old.looks_native()
                 && self.cookie.is_none() =>
@@ -312,7 +317,8 @@ impl XmppServer {
         }
     }
 
-    /// The server's hash of an account, if the configured cookie is not known to be another one's.
+    /// The server's hash of an account by the configured cookie; `None` without a cookie, or if it is known to be
+    /// another server's.
     pub(super) fn hash_by_cookie(
         &self,
         host: &HostCapabilities,
@@ -331,8 +337,8 @@ impl XmppServer {
         host.offers("disable-user") && (!hash.is_right || unproven_cookie)
     }
 
-    /// Lets the server ban the account itself: it leaves a record with a right hash alone, and puts its own, with the right
-    /// hash, in the place of one with a wrong hash (25.10 and later).
+    /// Lets the server ban the account itself. It leaves a record with a right hash unchanged, and replaces one with
+    /// a wrong hash by its own (25.10 and later).
     async fn let_the_server_ban(
         &self,
         host: &HostCapabilities,
@@ -346,7 +352,7 @@ impl XmppServer {
             Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
                 Ok(ServerBan::NoAccount)
             }
-            // No proof to be had; the hash stays what it is.
+            // There is no proof; the hash stays as it is.
             Err(Unanswered::Refused(_)) => Ok(ServerBan::No),
             Err(why) => Err(self.undone(&format!("{jid} could not be disabled"), &why)),
         }
@@ -384,8 +390,8 @@ impl XmppServer {
         }
     }
 
-    /// The kick is acknowledged before a session has worked off what its client had sent: a record read back then says
-    /// nothing (seen: a client that overwrites its record in a loop).
+    /// The server acknowledges a kick before the session has processed what its client sent, so a record read then
+    /// proves nothing (seen with a client that overwrites its record in a loop).
     async fn wait_until_gone(&self, host: &HostCapabilities, jid: &BareJid) -> Result<(), Undone> {
         if !host.offers("user-stats") {
             return Ok(());
@@ -410,8 +416,8 @@ impl XmppServer {
         )))
     }
 
-    /// Whether the record of a ban is there as we wrote it; what is there instead is told. Whatever hash is in it: the
-    /// seal covers it.
+    /// Whether the record of a ban is still as we wrote it; if not, reports what it is. The hash does not matter,
+    /// because the seal covers it.
     pub(super) async fn is_in_line(
         &self,
         host: &HostCapabilities,
@@ -457,7 +463,7 @@ impl XmppServer {
     }
 }
 
-/// What a record is that is not what we wrote a moment ago.
+/// The state of a record that is not what we just wrote.
 fn found(judgement: Judgement) -> RecordState {
     match judgement {
         Judgement::Empty => RecordState::Nothing,
@@ -468,18 +474,18 @@ fn found(judgement: Judgement) -> RecordState {
     }
 }
 
-/// What the server said to banning an account itself.
+/// The server's answer when asked to ban an account itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ServerBan {
-    /// It was not asked, or would not.
+    /// It was not asked, or refused.
     No,
-    /// Its own record stands now, or one with a right hash did already.
+    /// Its own record is there now, or one with a right hash was already.
     Done,
-    /// There is no such account.
+    /// The account does not exist.
     NoAccount,
 }
 
-/// A word for a shell. A localpart has no `'` in it (RFC 7622, 3.3.1).
+/// Quotes a word for a shell. A localpart contains no `'` (RFC 7622, 3.3.1).
 fn quoted(word: &str) -> String {
     let plain = word
         .bytes()

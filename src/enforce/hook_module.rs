@@ -1,4 +1,4 @@
-//! Level 2: what the hook module on the server does for us (docs/hook-protocol.md 5, 6), and what it is told.
+//! Level 2: requests to the hook module on the server (docs/hook-protocol.md 5, 6), and its hellos.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -19,16 +19,16 @@ use crate::delivery::ports::{Held, Undone};
 use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
 use crate::xmpp::payload::hook::{self, Hello};
 
-/// News that come closer together than this are told once.
+/// News closer together than this are announced once.
 const NEWS_PAUSE: Duration = Duration::from_millis(50);
-/// How often silent modules are looked for.
+/// Interval between two searches for silent modules.
 const ROUND: Duration = Duration::from_secs(10);
-/// Most domains that are named as not believed.
+/// Maximum number of untrusted domains that are logged.
 const DOUBTED: usize = 64;
 
 impl XmppServer {
-    /// Whether an address may speak for a module: one of [`OwnDomains`](super::own_domains), as itself or with the resource
-    /// `portcullis`.
+    /// Whether an address may speak for a module: a domain in [`OwnDomains`](super::own_domains), alone or with the
+    /// resource `portcullis`.
     pub fn believes(&self, from: &Jid) -> bool {
         if from.node().is_some() || from.resource().is_some_and(|r| r.as_str() != "portcullis") {
             return false;
@@ -38,25 +38,26 @@ impl XmppServer {
         own.contains(domain) || own.contains(&domain_key(domain))
     }
 
-    /// [`XmppServer::believes`] for an address as it was sent. `false` may only mean that it is spelled differently.
+    /// [`XmppServer::believes`] for an address that is not parsed. `false` may only mean that it is spelled
+    /// differently.
     pub fn believes_plain(&self, from: &str) -> bool {
         let domain = from.strip_suffix("/portcullis").unwrap_or(from);
         self.own.load().contains(domain)
     }
 
-    /// Logs, once for each domain, that a module is not trusted, and the setting that would change that.
+    /// Logs, once per domain, that a module is not trusted, and the setting that would change that.
     pub fn doubts(&self, from: &Jid) {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         let domain = domain_key(from.domain().as_str());
         if doubted.len() < DOUBTED && doubted.insert(domain.clone()) {
             tracing::warn!(
                 %from,
-                "a hook module that is not believed said hello; if {domain} is on your server, set hosts = [\"{domain}\"] in [hook]"
+                "the hello of an untrusted hook module was ignored; if {domain} is on your server, set hosts = [\"{domain}\"] in [hook]"
             );
         }
     }
 
-    /// A module said hello; `behind`: how many decisions it has not heard of, `now`: what time it is here.
+    /// Handles the hello of a module. `behind` is the number of decisions it has not fetched, `now` our time.
     pub fn heard(&self, from: &Jid, hello: Hello, behind: u64, now: Timestamp) {
         let vhost = domain_key(from.domain().as_str());
         let (is_new, taken) = {
@@ -84,32 +85,32 @@ impl XmppServer {
             (is_new, state.modules.heard(&vhost, from, node))
         };
         if !taken {
-            tracing::warn!(%from, "too many hook modules; this one is not taken into account");
+            tracing::warn!(%from, "too many hook modules; this one is ignored");
         }
         self.publish();
         self.greeted.notify_one();
         if is_new {
-            // A virtual host nobody had asked yet, perhaps.
+            // It may be a virtual host that was not probed yet.
             self.doubt.notify_one();
         }
     }
 
-    /// Where the module of a virtual host listens, if there is one.
+    /// The address of the module on a virtual host; `None` if there is none.
     pub(super) fn module_at(&self, vhost: &str) -> Option<Jid> {
         self.state().modules.address(vhost).cloned()
     }
 
-    /// Where all modules listen.
+    /// The addresses of all modules.
     pub(super) fn all_modules(&self) -> Vec<Jid> {
         let state = self.state();
         let modules = state.modules.addresses();
         modules.map(|(_, address)| address.clone()).collect()
     }
 
-    /// Ends the streams of whom a ban is about, on every virtual host that has a module.
+    /// Ends the sessions that a ban refuses, on every virtual host with a module.
     ///
-    /// A rule judges strangers only: among those who are in from a place it bans there are people it does not touch, and
-    /// who is no such person is refused at the next check. So nobody is thrown out by a rule.
+    /// A ban by a rule ends none: some sessions at its source belong to people it does not affect, and the others are
+    /// refused at their next check.
     pub(super) async fn enforce_by_module(&self, ban: &Ban) -> Result<Held, Undone> {
         let modules = self.all_modules();
         if modules.is_empty() {
@@ -125,7 +126,7 @@ impl XmppServer {
         Ok(Held::Enforced)
     }
 
-    /// Ends streams with the reason; how many, where the module tells. Pairs and guards leave those alone who are in.
+    /// Ends sessions with the reason; returns how many, if the module says so. Pairs and lockdowns end none.
     pub(super) async fn kick_by_module(
         &self,
         module: &Jid,
@@ -150,7 +151,8 @@ impl XmppServer {
         }
     }
 
-    /// The hash by which ejabberd itself refuses an account, from the module that has the cookie.
+    /// The hash by which ejabberd itself refuses an account, from the module, which has the cookie; `None` if it
+    /// gives none.
     pub(super) async fn hash_by_module(&self, module: &Jid, account: &Account) -> Option<String> {
         let limit = self.limits.answer;
         let question = hook::hash(account);
@@ -171,14 +173,14 @@ impl XmppServer {
         Undone(format!("The hook module at {module} {what}: {why}."))
     }
 
-    /// Tells the modules when bans changed, and forgets silent ones, until told to stop.
+    /// Announces changes of the bans to the modules, and forgets silent ones, until told to stop.
     pub async fn tell_news(
         self: Arc<Self>,
         epoch: String,
         mut news: watch::Receiver<Seq>,
         stop: CancellationToken,
     ) {
-        // A module that is slow to answer holds up nobody else, and is told the latest when it has answered.
+        // A slow module delays no other; it gets the latest news once it has answered.
         let mut told: BTreeMap<Jid, Seq> = BTreeMap::new();
         let mut under_way: JoinSet<Jid> = JoinSet::new();
         let mut busy: Vec<Jid> = Vec::new();
@@ -191,7 +193,7 @@ impl XmppServer {
             };
             told.retain(|module, _| modules.contains(module));
             for module in modules {
-                // One that has just said hello was told with the welcome.
+                // A module that has just said hello got the number with the welcome.
                 let before = *told.entry(module.clone()).or_insert(seq);
                 if before < seq && !busy.contains(&module) {
                     told.insert(module.clone(), seq);
@@ -228,13 +230,13 @@ impl XmppServer {
             .await
         {
             // It asks at its next hello.
-            tracing::debug!(%module, "news were not heard: {why}");
+            tracing::debug!(%module, "the module did not take the news: {why}");
         }
         module
     }
 }
 
-/// Once when a difference begins and once when it is over.
+/// Logs when a difference begins, and when it is over.
 fn log_clock(node: &str, before: Option<ClockSkew>, skew: Option<ClockSkew>) {
     match (before, skew) {
         (None, Some(skew)) => {

@@ -1,4 +1,5 @@
-//! Sessions that are ended without a ban: by the module with the reason, or an account's by the server's own command.
+//! Sessions that are ended without a ban: by the module with the reason, or of an account by the server's own
+//! command.
 
 use xmpp_parsers::jid::BareJid;
 
@@ -41,13 +42,13 @@ impl XmppServer {
                 host.vhost
             )));
         }
-        // The command itself does not tell how many there were.
+        // The command itself does not report how many there were.
         let before = self.open_sessions(&host, &jid).await;
         let before = before.as_ref().and_then(admin::sessions);
         self.end_by_command(&host, jid.as_str(), before).await
     }
 
-    /// One session, by the server's own command, which takes a full JID for one: a module ends all of an account.
+    /// Ends one session by the server's own command, which accepts a full JID; a module would end all of the account.
     pub(super) async fn end_session_of(
         &self,
         account: &Account,
@@ -74,7 +75,7 @@ impl XmppServer {
         }
     }
 
-    /// What the server tells of an account's sessions, if it does.
+    /// The open sessions of an account, if the server reports them.
     async fn open_sessions(&self, host: &HostCapabilities, jid: &BareJid) -> Option<Completed> {
         if !host.offers("user-stats") {
             return None;
@@ -83,7 +84,7 @@ impl XmppServer {
         self.run_command(host, command).await.ok()
     }
 
-    /// `before`: how many sessions there were, which the command does not tell.
+    /// `before` is the number of sessions, which the command does not report.
     async fn end_by_command(
         &self,
         host: &HostCapabilities,
@@ -105,7 +106,7 @@ impl XmppServer {
         }
     }
 
-    /// From an address or network, on every virtual host that has a module.
+    /// Ends sessions from an address or network, on every virtual host with a module.
     async fn end_streams_from(
         &self,
         subject: &Subject,

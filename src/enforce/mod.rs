@@ -1,16 +1,16 @@
-//! Makes bans take hold on the XMPP server, and takes them back: [`XmppServer`] is the gate's
-//! [`Server`](crate::delivery::ports::Enforcer).
+//! Carries out bans on the XMPP server, and lifts them: [`XmppServer`] implements the port
+//! [`Enforcer`](crate::delivery::ports::Enforcer).
 //!
 //! ```text
-//! gate ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► requests ─► xmpp::iq
-//!          └ record (XEP-0049), privilege (XEP-0356), admin (XEP-0133)
-//! link up ─► probe_loop ─► probe (what a virtual host allows) ─► diagnosis (what is missing, the lines that mend it)
+//! delivery ─► port (a ban, a release, a kick) ─► ejabberd, prosody, hook_module, kick ─► requests ─► xmpp::iq
+//!              └ record (XEP-0049), privilege (XEP-0356), admin (XEP-0133)
+//! link up ─► probe_loop ─► probe (what a virtual host allows) ─► diagnosis (what is missing, the lines that fix it)
 //! ```
 //!
-//! What this room never does: decide who is banned, or speak over the link itself; requests go through
+//! This room never decides who is banned, and never writes to the link itself; requests go through
 //! [`xmpp::iq`](crate::xmpp::iq).
 //!
-//! Start reading at [`server`] and `port.rs` (what the gate asks), then [`record`].
+//! Start reading at [`server`] and `port.rs` (the methods of the port), then [`record`].
 
 pub mod admin;
 mod clock_skew;

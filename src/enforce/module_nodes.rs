@@ -1,4 +1,4 @@
-//! The hook modules that said hello: where they are, how they are, how far behind.
+//! The hook modules that said hello: their addresses, health, and how far behind they are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::clock_skew::ClockSkew;
 use super::own_domains::OwnDomains;
 use crate::xmpp::payload::hook::Hello;
 
-/// Three missed hellos of one a minute (docs/hook-protocol.md), and a little: it is gone.
+/// After three missed hellos of one per minute (docs/hook-protocol.md) a module counts as gone.
 const SILENCE: Duration = Duration::from_secs(190);
-/// Most virtual hosts with a module.
+/// Maximum number of virtual hosts with a module.
 const HOSTS: usize = 256;
-/// Most nodes of a cluster.
+/// Maximum number of nodes per virtual host.
 const NODES: usize = 64;
 
-/// Who said hello.
+/// The modules by virtual host.
 #[derive(Debug, Default)]
 pub(crate) struct Modules(BTreeMap<String, Host>);
 
@@ -30,18 +30,18 @@ struct Host {
 /// The module on one node.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
-    /// What it said last.
+    /// Its last hello.
     pub(crate) hello: Hello,
-    /// How many decisions it missed when it said so.
+    /// Number of decisions it had not fetched then.
     pub(crate) behind: u64,
-    /// How far its clock was from ours, where that matters.
+    /// Difference between its clock and ours, if it matters.
     pub(crate) skew: Option<ClockSkew>,
-    /// When that was.
+    /// When the hello arrived.
     pub(crate) heard: Instant,
 }
 
 impl Modules {
-    /// Takes a hello; `false`: there is no room for it.
+    /// Records a hello; `false` if the maximum is reached.
     pub(crate) fn heard(&mut self, vhost: &str, from: &Jid, node: Node) -> bool {
         self.tidy(node.heard);
         if self.0.len() >= HOSTS && !self.0.contains_key(vhost) {
@@ -59,7 +59,7 @@ impl Modules {
         true
     }
 
-    /// Forgets who has been silent for too long; `true`: there was one.
+    /// Forgets modules that have been silent for too long; returns whether there were any.
     pub(crate) fn tidy(&mut self, now: Instant) -> bool {
         let before = self.count();
         for host in self.0.values_mut() {
@@ -74,12 +74,12 @@ impl Modules {
         self.0.values().map(|host| host.nodes.len()).sum()
     }
 
-    /// Where the module of a virtual host listens.
+    /// The address of the module on a virtual host.
     pub(crate) fn address(&self, vhost: &str) -> Option<&Jid> {
         self.0.get(vhost).map(|host| &host.address)
     }
 
-    /// The virtual hosts with a module, and where it listens.
+    /// The virtual hosts with a module, and its address.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (&str, &Jid)> {
         let hosts = self.0.iter();
         hosts.map(|(vhost, host)| (vhost.as_str(), &host.address))
@@ -98,7 +98,7 @@ impl Modules {
         self.0.retain(|vhost, _| own.contains(vhost));
     }
 
-    /// The link is down, and nobody is known.
+    /// Forgets all modules, because the link is down.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

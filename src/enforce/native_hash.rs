@@ -1,8 +1,8 @@
 //! The `<hash/>` of a `<banned/>` record, as ejabberd itself computes it.
 //!
-//! ejabberd refuses a login when the record in the account's private storage carries this value (`mod_admin_extra`
-//! and `ejabberd_auth`, since 24.06). It proves only that the writer knows the server's Erlang cookie: it is the same
-//! for every ban of an account and covers neither reason nor date. What covers those is [`crate::core::seal`].
+//! ejabberd (since 24.06, `mod_admin_extra` and `ejabberd_auth`) refuses a login if the record in the account's
+//! private storage has this value. It only proves that the writer knows the server's Erlang cookie: it is the same
+//! for every ban of an account, and covers neither reason nor date. [`crate::core::seal`] covers those.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
@@ -12,8 +12,8 @@ const TERM_OF_32_BYTES: [u8; 6] = [0x83, 0x6D, 0x00, 0x00, 0x00, 0x20];
 
 /// ejabberd's own hash of a banned account: base64 of `83 6D 00 00 00 20` and SHA-256 of user, host and cookie.
 ///
-/// `user` and `host` must be prepared (RFC 7622: lower case), as the parts of a `BareJid` are. `cookie` is the content
-/// of `.erlang.cookie` without its line end.
+/// `user` and `host` must be prepared (RFC 7622: lower case), as the parts of a `BareJid` are. `cookie` is the
+/// content of `.erlang.cookie` without its line end.
 pub fn native_hash(user: &str, host: &str, cookie: &[u8]) -> String {
     let digest = Sha256::new()
         .chain_update(user.as_bytes())
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn the_value_a_running_ejabberd_accepted() {
-        // Seen on ejabberd 24.12 and 26.07: with this value in the record the login of alice is refused.
+        // Seen on ejabberd 24.12 and 26.07: with this value in the record alice's login is refused.
         let hash = native_hash("alice", "localhost", b"PORTCULLISLABCOOKIE");
         assert_eq!(hash, "g20AAAAgL+4WP8L8tdsEW5X+3YRvSPYd4/BZmM7g8Ic1kc/UjyY=");
     }

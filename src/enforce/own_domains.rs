@@ -1,5 +1,5 @@
-//! Which domains are taken for virtual hosts of this server: those the configuration names or implies. Nothing else makes
-//! one. A grant proves nothing, for a remote server can send one, as it can send as `its.domain/portcullis` whatever it likes.
+//! The domains that count as virtual hosts of this server: those that the configuration names or implies, and no
+//! others. A grant proves nothing, because a remote server can send one, and anything as `its.domain/portcullis`.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use xmpp_parsers::jid::Jid;
 use super::privilege::domain_key;
 use crate::core::Account;
 
-/// Domains as accounts name them.
+/// A set of domains, in the form that accounts use.
 #[derive(Debug, Default)]
 pub(crate) struct OwnDomains {
-    /// Where an admin lives (who could order anything anyway), and those of `[hook] hosts`.
+    /// The domains of admins (who could order anything anyway), and `[hook] hosts`.
     named: BTreeSet<String>,
-    /// The one above ours: portcullis.example.org most likely serves example.org.
+    /// The parent domain of ours: portcullis.example.org most likely serves example.org.
     parent: Option<String>,
 }
 
@@ -32,24 +32,24 @@ impl OwnDomains {
         }
     }
 
-    /// Whether a domain is one of them, named as accounts name it.
+    /// Whether the set contains a domain, given in the form that accounts use.
     pub(crate) fn contains(&self, domain: &str) -> bool {
         self.is_named(domain) || self.parent.as_deref() == Some(domain)
     }
 
-    /// Whether somebody wrote it into the configuration.
+    /// Whether the configuration names the domain.
     pub(crate) fn is_named(&self, domain: &str) -> bool {
         self.named.contains(domain)
     }
 
-    /// The domain that is one of them only because ours is below it.
+    /// The parent domain of ours, unless the configuration names it.
     pub(crate) fn implied(&self) -> Option<&str> {
         self.parent
             .as_deref()
             .filter(|parent| !self.is_named(parent))
     }
 
-    /// Each of them.
+    /// All domains of the set.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.named.iter().map(String::as_str).chain(self.implied())
     }

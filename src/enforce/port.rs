@@ -1,4 +1,4 @@
-//! [`Enforcer`], method by method: which make of server is asked what, and how.
+//! Implements [`Enforcer`]: which server is asked for what, and how.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl XmppServer {
         let (host, jid) = self.host_of(account)?;
         let module = self.module_at(&host.vhost);
         if let Some(module) = &module {
-            // Out first, with the reason; the module lets nobody in again.
+            // End the sessions first, with the reason; the module lets nobody in again.
             self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
                 .await?;
         }
@@ -157,7 +157,7 @@ impl XmppServer {
             let names = listed.values("disableduserjids").unwrap_or_default();
             let accounts = names.iter().filter_map(|name| Jid::new(name).ok());
             let accounts = accounts.filter_map(|jid| Account::from_jid(&jid));
-            // A host tells of its own accounts and of nobody else's.
+            // A host may only list its own accounts.
             all.extend(accounts.filter(|account| account.domain() == host.vhost));
         }
         all
@@ -183,7 +183,8 @@ impl XmppServer {
         }
     }
 
-    /// The hash by which the server refuses an account, if it is known without asking the server to ban anybody.
+    /// The hash by which the server refuses an account; `None` if it cannot be known without asking the server to ban
+    /// somebody.
     async fn native_hash_of(&self, host: &HostCapabilities, account: &Account) -> Option<String> {
         if let Some(module) = self.module_at(&host.vhost) {
             return self.hash_by_module(&module, account).await;

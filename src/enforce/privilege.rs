@@ -1,7 +1,7 @@
-//! Privileged entity (XEP-0356, namespace version 2): what the server grants, and IQs in the name of an account.
+//! Privileged entity (XEP-0356, namespace version 2): grants of the server, and IQs in the name of an account.
 //!
-//! Everything ejabberd refuses here is silence, never an error; Prosody says `forbidden`. The only reliable statement is
-//! the grant at the start of a connection.
+//! ejabberd answers refused requests with silence, never with an error; Prosody sends `forbidden`. The only reliable
+//! statement is the grant at the start of a connection.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ pub const NS_PRIVILEGE: &str = "urn:xmpp:privilege:2";
 const NS_FORWARD: &str = "urn:xmpp:forward:0";
 const NS_CLIENT: &str = "jabber:client";
 
-/// Domains whose grants are kept. A server has a few; a stranger's server could send any number.
+/// Maximum number of domains whose grants are kept. A server has a few; a foreign server could send any number.
 pub const MOST_VHOSTS: usize = 256;
-/// IQ namespaces kept of one grant.
+/// Maximum number of IQ namespaces kept per grant.
 pub const MOST_NAMESPACES: usize = 64;
 
-/// A right to send IQs of one namespace.
+/// The right to send IQs of one namespace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Right {
     /// Neither.
     #[default]
     None,
-    /// Requests that read.
+    /// Only requests that read.
     Get,
-    /// Requests that change.
+    /// Only requests that change.
     Set,
     /// Both kinds.
     Both,
@@ -57,7 +57,7 @@ impl Right {
     }
 }
 
-/// What one virtual host grants.
+/// The rights that one virtual host grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     iq: BTreeMap<String, Right>,
@@ -67,12 +67,12 @@ pub struct Grant {
     pub roster: Right,
     /// `managed_entity` or `roster`: presence of users.
     pub presence: bool,
-    /// It names rights that are *not* given (`type='none'`), as only ejabberd does.
+    /// Whether it names rights that are *not* given (`type='none'`), as only ejabberd does.
     pub names_refusals: bool,
 }
 
 impl Grant {
-    /// The right to IQs of a namespace.
+    /// The right to IQs of this namespace.
     pub fn iq(&self, ns: &str) -> Right {
         self.iq.get(ns).copied().unwrap_or_default()
     }
@@ -113,31 +113,31 @@ impl Grant {
 #[derive(Debug, Clone, Default)]
 pub struct Grants(BTreeMap<String, Grant>);
 
-/// A privilege message that is no grant of a server to us.
+/// Why a message is not a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoGrant {
-    /// A message about something else.
+    /// It is not about privileges.
     #[error("not about privileges")]
     OtherMessage,
-    /// Not from a bare domain: a user or a resource tries to look like the server.
+    /// It is not from a bare domain: a user or a resource pretends to be the server.
     #[error("a grant that is not from a server")]
     NotAServer,
-    /// For another address of ours, or from ourselves.
+    /// It is for another address of ours, or from ourselves.
     #[error("a grant that is not for this component")]
     NotForUs,
-    /// More domains than can be.
+    /// Too many domains sent grants.
     #[error("more than {MOST_VHOSTS} domains sent grants")]
     TooMany,
 }
 
 impl Grants {
-    /// Takes a message if it is a grant; it replaces an earlier one of the same virtual host. `true`: it says something new.
+    /// Reads a grant; it replaces an earlier one of the same virtual host. Returns whether it differs from that.
     ///
-    /// The server writes `from`, so a user's message carries `name@` or a resource and is told apart. A *remote* server
-    /// could send one in its own name only; nothing on this server is opened by that.
+    /// The server sets `from`, so a user's message has `name@` or a resource in it and is rejected. A *remote* server
+    /// can send a grant only in its own name; that opens nothing on this server.
     ///
     /// # Errors
-    /// [`NoGrant`] for everything else.
+    /// [`NoGrant`] for any other message.
     pub fn take(
         &mut self,
         component: &Jid,
@@ -174,40 +174,40 @@ impl Grants {
         Ok(is_new)
     }
 
-    /// Forgets those of other domains.
+    /// Forgets the grants of other domains.
     pub(crate) fn keep(&mut self, own: &OwnDomains) {
         self.0.retain(|vhost, _| own.contains(vhost));
     }
 
-    /// The grant of a virtual host, named as [`domain_key`] does.
+    /// The grant of a virtual host, named as [`domain_key`] does; `None` if it sent none.
     pub fn of(&self, vhost: &str) -> Option<&Grant> {
         self.0.get(vhost)
     }
 
-    /// The virtual hosts that sent one.
+    /// The virtual hosts that sent a grant.
     pub fn vhosts(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Forgets all: the link is down.
+    /// Forgets all grants, because the link is down.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 }
 
-/// A domain as accounts name it (`ban::Account::domain`): lower case, U-labels.
+/// A domain in the form of [`Account::domain`](crate::core::Account::domain): lower case, U-labels.
 pub fn domain_key(domain: &str) -> String {
     idna::domain_to_unicode(domain.trim_end_matches('.')).0
 }
 
-/// How the `to` of a wrapped request is written when it is the account itself.
+/// How the `to` of a wrapped request to the account itself is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Spelling {
-    /// As it is.
+    /// Unchanged.
     #[default]
     Plain,
-    /// In another case. COMPAT: ejabberd up to 24.12 takes a packet to the impersonated account for the answer and sends
-    /// it back to us; it compares before it normalises. Prosody must not get this: `internal-server-error`.
+    /// In another case. COMPAT: ejabberd up to 24.12 takes a packet to the impersonated account for the answer and
+    /// sends it back to us; it compares before it normalises. Prosody answers this form with `internal-server-error`.
     OtherCase,
 }
 
@@ -218,7 +218,7 @@ impl Spelling {
             (Spelling::OtherCase, Some(node)) if domain.bytes().any(|b| b.is_ascii_lowercase()) => {
                 format!("{node}@{}", domain.to_ascii_uppercase())
             }
-            // A domain without letters, an address for example.
+            // A domain without letters, such as an address.
             (Spelling::OtherCase, Some(node)) => {
                 format!("{}@{domain}", node.as_str().to_uppercase())
             }
@@ -227,7 +227,7 @@ impl Spelling {
     }
 }
 
-/// A request in the name of `account` to itself; the outer IQ goes to the account with the same type.
+/// A request in the name of `account` to itself; the outer IQ goes to the account and has the same type.
 pub fn wrap_to_self(
     account: &BareJid,
     spelling: Spelling,
@@ -256,8 +256,8 @@ pub fn wrap(account: &BareJid, to: &str, verb: Verb, id: &str, payload: Element)
     wrapped
 }
 
-/// The inner answer of a wrapped request: its child, if it has one. The outer type says nothing: Prosody puts an inner
-/// error into an outer result, ejabberd an error into an outer error without an `<error/>` of its own.
+/// The inner answer of a wrapped request: its child, if it has one. The outer type is irrelevant: Prosody puts an
+/// inner error into an outer result, ejabberd into an outer error without its own `<error/>`.
 ///
 /// # Errors
 /// [`StanzaRefusal`] with the innermost error.
@@ -448,7 +448,7 @@ mod tests {
             inside.to_string(),
             "forbidden: Query to another users is forbidden"
         );
-        // Prosody: an error inside of a result.
+        // Prosody: an error inside a result.
         let inside = opened("<iq xmlns='jabber:component:accept' type='result' id='1'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><iq type='error' xmlns='jabber:client'><error type='modify'><bad-format xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq></forwarded></privilege></iq>").unwrap_err();
         assert_eq!(inside.condition, "bad-format");
         let outside = opened("<iq xmlns='jabber:component:accept' from='nosuch@localhost' type='error' id='p14'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>wrapping &lt;IQ&gt; stanza recipient must be a bare JID of a local user</text></error></iq>").unwrap_err();
@@ -456,7 +456,7 @@ mod tests {
             (outside.condition.as_str(), outside.is_wrapped),
             ("forbidden", false)
         );
-        // Nothing of it makes sense: still an answer.
+        // Even nonsense is an answer.
         let odd = opened("<iq xmlns='jabber:component:accept' type='result'/>").unwrap_err();
         assert_eq!(odd.condition, "undefined-condition");
     }

@@ -1,4 +1,4 @@
-//! What a virtual host lets us do: found out by asking, never by guessing from a version.
+//! Finds out what a virtual host lets us do, by asking and never from its version.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const NS_DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// The program that runs a virtual host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Software {
-    /// Something else, or it does not tell.
+    /// Another program, or it does not say.
     #[default]
     Unknown,
     /// ejabberd.
@@ -40,33 +40,34 @@ impl Software {
 /// What one virtual host lets us do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCapabilities {
-    /// Its domain, as accounts name it.
+    /// Its domain, in the form that accounts use.
     pub vhost: String,
-    /// What runs it.
+    /// The program that runs it.
     pub kind: Software,
-    /// Its version, where it tells.
+    /// Its version, if it reports one.
     pub version: Option<String>,
-    /// Whether it sent a grant at all.
+    /// Whether it sent a grant.
     pub granted: bool,
-    /// The right to `jabber:iq:private` of its accounts, as granted.
+    /// The granted right to `jabber:iq:private` of its accounts.
     pub record: Right,
-    /// Whether a request under that right was answered. Silence here means that the grant is gone, or `mod_private` missing.
+    /// Whether a request under that right was answered. Silence means that the grant is gone, or that `mod_private`
+    /// is missing.
     pub answers: bool,
     /// How requests to an account itself must be written.
     pub spelling: Spelling,
-    /// How admin commands reach it.
+    /// How admin commands reach it; `None`: they do not.
     pub route: Option<Route>,
     /// The XEP-0133 commands it offers us.
     pub commands: BTreeSet<String>,
-    /// Prosody: whether its accounts can be disabled at all. It cannot be asked without doing it, so it is learnt at the
-    /// first ban and kept.
+    /// Prosody: whether its accounts can be disabled. Asking would do it, so this is learnt at the first ban and
+    /// kept.
     pub disables: Option<bool>,
-    /// ejabberd: whether the hash made with the configured cookie is the server's own, where that could be seen.
+    /// ejabberd: whether the hash made with the configured cookie equals the server's own; `None` if unknown.
     pub cookie: Option<bool>,
 }
 
 impl HostCapabilities {
-    /// Nothing known yet.
+    /// A virtual host about which nothing is known.
     pub fn unknown(vhost: &str) -> Self {
         HostCapabilities {
             vhost: vhost.to_owned(),
@@ -93,7 +94,7 @@ impl HostCapabilities {
         self.route.is_some() && self.commands.contains(command)
     }
 
-    /// COMPAT: ejabberd up to 24.12, told by its echo.
+    /// Whether it is an ejabberd up to 24.12, recognised by its echo. COMPAT.
     pub fn is_echoing(&self) -> bool {
         self.spelling == Spelling::OtherCase
     }
@@ -118,25 +119,25 @@ impl HostCapabilities {
         }
     }
 
-    /// Whether it is this server's at all, as far as can be told: a grant came from it, or we may run commands there.
+    /// Whether it belongs to this server, as far as we know: it sent a grant, or we may run commands there.
     pub fn is_ours(&self) -> bool {
         self.granted || self.route.is_some()
     }
 }
 
-/// A localpart for asking for a record where we know of no account; the question changes nothing. Drawn anew at each
-/// start: under a name that is known, somebody could register and store what makes the answers look like a fault.
+/// A localpart for a record request if we know no account; the request changes nothing. It is random at each start:
+/// somebody could register a known name and store a record that makes the answers look like a fault.
 pub(crate) fn nobody() -> String {
-    // Without randomness it can be known, and an answer that cannot be read still counts as one.
+    // Without randomness the name is predictable; even then an unreadable answer counts as an answer.
     let random = getrandom::u64().unwrap_or_default();
     format!("portcullis-{random:016x}")
 }
 
-/// Asks one virtual host. `admin` is whose name may be borrowed for commands, with the grant of her own host; `nobody` as
-/// [`nobody`] makes it.
+/// Probes one virtual host. `admin` is an account whose name may be borrowed for commands, with the right that her
+/// own host grants; `nobody` is made by [`nobody`].
 ///
 /// # Errors
-/// Only [`Unanswered::LinkDown`]: everything else is an answer.
+/// Only [`Unanswered::LinkDown`]; everything else is a result.
 pub(crate) async fn probe(
     requests: &Requests,
     vhost: &str,
@@ -173,7 +174,7 @@ pub(crate) async fn probe(
     Ok(found)
 }
 
-/// Whether a host that answered before still does: one record is read. An error is an answer.
+/// Whether a host that answered before still does: reads one record. An error is an answer.
 pub(crate) async fn still_answers(
     requests: &Requests,
     host: &HostCapabilities,
@@ -198,7 +199,7 @@ fn somebody(host: &Jid, admin: Option<&BareJid>, nobody: &str) -> Option<BareJid
     }
 }
 
-/// Reads one record: does anybody answer, and is it the old server that sends our own request back?
+/// Reads one record: is there an answer, and does the server send our own request back?
 async fn probe_record(
     requests: &Requests,
     account: &BareJid,
@@ -216,8 +217,8 @@ async fn probe_record(
                 found.spelling = Spelling::OtherCase;
                 continue;
             }
-            // Prosody: there is no such account. The grant works, else it would say the same of every account, which the
-            // first ban shows.
+            // Prosody: the account does not exist. The grant works; otherwise Prosody would say so for every account,
+            // which the first ban would show.
             Ok(_) | Err(Unanswered::Refused(_) | Unanswered::Unreadable) => found.answers = true,
             Err(Unanswered::Silent | Unanswered::Unsent(_)) => {}
         }
@@ -226,8 +227,8 @@ async fn probe_record(
     Ok(())
 }
 
-/// Version, name and commands, asked in our own name and all at once: where ejabberd 24.12 drops them, silence costs one
-/// limit and not three.
+/// Asks for version, name and commands in our own name, concurrently: ejabberd 24.12 drops these, and then silence
+/// costs one time limit instead of three.
 async fn probe_directly(
     requests: &Requests,
     host: &Jid,
@@ -276,7 +277,8 @@ async fn probe_directly(
     Ok(())
 }
 
-/// Commands in the name of an admin. The list cannot be asked for (another namespace), so one harmless command is run.
+/// Commands in the name of an admin. Their list cannot be requested (it has another namespace), so one harmless
+/// command is run.
 async fn probe_borrowed(
     requests: &Requests,
     host: &Jid,

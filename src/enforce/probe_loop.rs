@@ -1,5 +1,5 @@
-//! Finds out what the server lets us do: when the link comes up, every few minutes, and when something does not fit what
-//! was found. Whether rights were lost that only a new connection brings back shows here, too.
+//! Probes the server when the link comes up, every few minutes, and when something does not fit what was found. It
+//! also notices lost rights that only a new connection brings back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::XmppServer;
 use super::probe::{HostCapabilities, probe, still_answers};
 use super::server::ServerState;
 
-/// Grants come in a burst; this long without another one, it is over.
+/// Grants come in a burst; after this pause it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
 
 impl XmppServer {
-    /// Resolves when only a new connection can bring our rights back: ejabberd takes them away without a word, for example
-    /// when a second connection of the same component ends.
+    /// Resolves when only a new connection can bring our rights back: ejabberd withdraws them without notice, for
+    /// example when a second connection of the same component ends.
     pub async fn reconnect_wanted(&self) {
         self.reconnect.notified().await;
     }
@@ -67,8 +67,8 @@ impl XmppServer {
         }
     }
 
-    /// Whether a virtual host granted something on an earlier connection and nothing on this one. ejabberd takes the grants
-    /// of a new connection away when the old one ends after it began, and only a newer one brings them back.
+    /// Whether a virtual host had a grant on an earlier connection and has none on this one. ejabberd withdraws the
+    /// grants of a new connection if the old one ends after it began; only another connection brings them back.
     fn is_worse_off(&self) -> bool {
         let mut state = self.state();
         let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
@@ -78,8 +78,8 @@ impl XmppServer {
         is_worse
     }
 
-    /// Whether a virtual host is a reason for a new connection: one that the configuration names, or where a ban took hold.
-    /// The parent domain of the component may be on another server altogether, which could go on and off as it likes.
+    /// Whether a virtual host justifies a new connection: the configuration names it, or a ban was enforced there.
+    /// The parent domain of the component may be on another server, which could withdraw and grant as it likes.
     fn matters(&self, state: &ServerState, vhost: &str) -> bool {
         self.own.load().is_named(vhost) || state.ever_enforced.contains(vhost)
     }
@@ -126,8 +126,8 @@ impl XmppServer {
         self.publish();
     }
 
-    /// Whether a virtual host that answered before is silent now. ejabberd takes rights away without a word, and then drops
-    /// our ordinary requests as well: only a new connection helps.
+    /// Whether a virtual host that answered before is silent now. When ejabberd withdraws rights without notice, it
+    /// also drops our ordinary requests; only a new connection helps.
     async fn has_lost_answers(&self, session: u64) -> bool {
         let asked: Vec<_> = {
             let state = self.state();
@@ -183,7 +183,7 @@ impl XmppServer {
                 self.limits.probe,
             )
         });
-        // A link that goes down ends this from outside.
+        // If the link goes down, the caller cancels this.
         join_all(probes)
             .await
             .into_iter()

@@ -1,4 +1,4 @@
-//! Bans on Prosody: accounts are disabled and enabled (XEP-0133); the record is an export only.
+//! Bans on Prosody: accounts are disabled and enabled (XEP-0133); the record is only an export.
 
 use xmpp_parsers::jid::BareJid;
 
@@ -11,7 +11,7 @@ use crate::delivery::ports::Undone;
 use crate::xmpp::iq::Unanswered;
 
 impl XmppServer {
-    /// Disables an account, which closes its streams at once.
+    /// Disables an account, which ends its sessions at once.
     pub(super) async fn disable(
         &self,
         host: &HostCapabilities,
@@ -52,7 +52,7 @@ impl XmppServer {
         }
     }
 
-    /// Best effort: the ban holds without it.
+    /// Writes the record. Best effort: the ban is in force without it.
     pub(super) async fn export(
         &self,
         host: &HostCapabilities,
@@ -116,7 +116,7 @@ impl XmppServer {
             false => BanRecord::default(),
         };
         if let Some(complaint) = complaint {
-            // Where nothing can be disabled, nothing was; a record of ours is only written once that has worked.
+            // If accounts cannot be disabled, this one was not; we write a record only after disabling worked.
             let cannot = complaint.contains("could not be") && host.disables != Some(true);
             let never_was =
                 host.disables == Some(false) || !record.is_sealed(account, &self.keyring);
@@ -132,7 +132,7 @@ impl XmppServer {
         Ok(())
     }
 
-    /// Whether there is such an account.
+    /// Whether the account exists.
     pub(super) async fn find_on_prosody(
         &self,
         host: &HostCapabilities,
@@ -145,7 +145,7 @@ impl XmppServer {
                 .await
             {
                 Ok(_) => return Some(true),
-                // With a valid grant this means: no such account.
+                // With a valid grant this means that the account does not exist.
                 Err(Unanswered::Refused(refused))
                     if !refused.is_wrapped && refused.condition == "forbidden" =>
                 {

@@ -1,7 +1,8 @@
-//! The record of a ban in the user's private storage (XEP-0049): build it, read it, judge it.
+//! The record of a ban in the user's private storage (XEP-0049): builds, reads and judges it.
 //!
-//! ejabberd (24.06 and later) refuses a login when `<hash/>` in it is right. The user can read and overwrite it while a
-//! session of hers is open: it is an export and a native brake, never the truth, and holds nothing private.
+//! ejabberd (24.06 and later) refuses a login if `<hash/>` in it is right. The user can read and overwrite it while
+//! she has an open session, so it is only an export and a native brake, never the truth, and contains nothing
+//! private.
 //!
 //! ```xml
 //! <banned xmlns='jabber:ejabberd:banned'>
@@ -28,38 +29,39 @@ pub const NS_BANNED: &str = "jabber:ejabberd:banned";
 /// Namespace of our part of it.
 pub const NS_RECORD: &str = "urn:portcullis:record:1";
 
-/// Longest reason in a record, in bytes; the log keeps all of it.
+/// Maximum length of the reason in a record, in bytes; the log keeps all of it.
 pub const MOST_REASON: usize = 1024;
-/// Longest other text in a record, in bytes.
+/// Maximum length of any other text in a record, in bytes.
 pub const MOST_TEXT: usize = 512;
-/// Children of others that a rewrite keeps.
+/// Maximum number of foreign children that a rewrite keeps.
 pub const MOST_FOREIGN: usize = 16;
-/// Longest of them, in bytes as it is written. Together they leave room in a stanza for the rest of the record.
+/// Maximum size of a foreign child that is kept, in bytes as written. Together they leave space in a stanza for the
+/// rest of the record.
 pub const MOST_FOREIGN_BYTES: usize = 8 * 1024;
 
-/// ejabberd's own hash starts with this (`native_hash`).
+/// Beginning of ejabberd's own hash (`native_hash`).
 const NATIVE_START: &str = "g20AAAAg";
-/// Length of it in base64.
+/// Length of ejabberd's own hash in base64.
 const NATIVE_LENGTH: usize = 52;
 
-/// What the record holds.
+/// The content of a record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BanRecord {
     /// Public reason.
     pub reason: String,
-    /// When the ban was laid on, as ejabberd writes it.
+    /// When the ban began, in ejabberd's format.
     pub bandate: String,
-    /// Last activity, as the server noted it.
+    /// Last activity, as recorded by the server.
     pub lastdate: String,
     /// Why the last session ended.
     pub lastreason: String,
-    /// ejabberd's own value, or ours.
+    /// ejabberd's hash, or ours.
     pub hash: String,
-    /// Our part.
+    /// Our part; `None` if it has none.
     pub ours: Option<Ours>,
-    /// Everything else in it, kept as it is: ejabberd 24.06 to 25.07 stores the user's `<password/>` there.
+    /// All other children, unchanged: ejabberd 24.06 to 25.07 stores the user's `<password/>` there.
     pub foreign: Vec<Element>,
-    /// There is one, and it could not be read: whatever is in it, no server wrote it and it bans nobody.
+    /// Whether there is a record that could not be read. No server wrote it, and it bans nobody.
     pub is_unreadable: bool,
 }
 
@@ -68,36 +70,36 @@ pub struct BanRecord {
 pub struct Ours {
     /// Number of the ban.
     pub id: u64,
-    /// Its end; `None`: none.
+    /// End of the ban; `None`: forever.
     pub until: Option<String>,
-    /// Who banned.
+    /// Who made the ban.
     pub by: String,
-    /// Seal over all fields, text form.
+    /// Seal over all fields, in text form.
     pub seal: String,
 }
 
 /// How the stored record compares with the one we expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// There is none, or the empty one.
+    /// There is no record, or an empty one.
     Empty,
-    /// What we wrote for this ban.
+    /// The record that we wrote for this ban.
     Ours,
-    /// What we wrote for another ban, or for other terms of this one.
+    /// Our record of another ban, or of other terms of this one.
     Outdated,
-    /// It carries the seal of this ban, but was changed.
+    /// It has the seal of this ban, but was changed.
     Altered,
-    /// It claims to be ours and is not, or a key was removed too early.
+    /// It claims to be ours and is not, or its key was removed too early.
     Forged,
-    /// The server's own ban: its hash is right, and nothing of ours is there.
+    /// A ban by the server itself: its hash is right, and it has nothing of ours.
     ServerMade,
-    /// Something else that bans nobody.
+    /// Anything else, which bans nobody.
     Junk,
 }
 
-/// The text ejabberd appends to "Account is banned: ": the reason, and the end if there is one.
+/// The text that ejabberd appends to "Account is banned: ": the reason, and the end if there is one.
 fn shown(ban: &Ban) -> String {
-    /// Room for the end behind a reason that fills the rest.
+    /// Bytes reserved for the end, if the reason fills the rest.
     const END: usize = 64;
     let reason = one_line(&ban.reason, MOST_REASON - END);
     match ban.until {
@@ -131,14 +133,14 @@ impl BanRecord {
         record
     }
 
-    /// The same with these children of others.
+    /// The record with these foreign children.
     #[must_use]
     pub fn keeping(mut self, foreign: &[Element]) -> Self {
         self.foreign = foreign.to_vec();
         self
     }
 
-    /// One whose content could not be read.
+    /// A record whose content could not be read.
     pub fn unreadable() -> Self {
         BanRecord {
             is_unreadable: true,
@@ -146,23 +148,23 @@ impl BanRecord {
         }
     }
 
-    /// Whether nothing is in it.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         *self == BanRecord::default()
     }
 
-    /// Whether the server keeps the user's password in it (ejabberd 24.06 to 25.07): emptying such a record loses the
-    /// password for ever, only the server's `unban_account` may lift it.
+    /// Whether the server keeps the user's password in it (ejabberd 24.06 to 25.07). Emptying such a record would
+    /// lose the password forever; only the server's `unban_account` may lift it.
     pub fn holds_password(&self) -> bool {
         self.foreign.iter().any(|child| child.name() == "password")
     }
 
-    /// Whether the hash has the form of ejabberd's; only the server's cookie tells whether it is right.
+    /// Whether the hash has the form of ejabberd's. Whether it is right depends on the server's cookie.
     pub fn looks_native(&self) -> bool {
         self.hash.len() == NATIVE_LENGTH && self.hash.starts_with(NATIVE_START)
     }
 
-    /// Whether our seal on it is good.
+    /// Whether our seal on it is valid.
     pub fn is_sealed(&self, account: &Account, keyring: &Keyring) -> bool {
         match (&self.ours, self.fields(account)) {
             (Some(ours), Some(fields)) => {
@@ -172,8 +174,8 @@ impl BanRecord {
         }
     }
 
-    /// The ban it holds: one under a good seal of ours, or one the server made itself, which has no end. What claims to
-    /// be ours under another seal (of another portcullis, forged, or its key was removed) tells nothing to believe.
+    /// The ban in it: one under a valid seal of ours, or one by the server itself, which has no end. A record under
+    /// another seal (of another portcullis, forged, or with a removed key) is not believed.
     pub fn tells(&self, account: &Account, keyring: &Keyring) -> Option<Recorded> {
         if self.bandate.is_empty() || self.hash.is_empty() {
             return None;
@@ -185,7 +187,7 @@ impl BanRecord {
         let until = sealed.and_then(|ours| ours.until.as_deref());
         let mut reason = self.reason.clone();
         if let Some(end) = until.and_then(Timestamp::parse) {
-            // `shown` put it there, for whoever is refused.
+            // `shown` appended it for the refused user.
             for suffix in [format!(" (until {end})"), format!("until {end}")] {
                 if let Some(bare) = reason.strip_suffix(&suffix) {
                     reason = bare.to_owned();
@@ -200,8 +202,8 @@ impl BanRecord {
         })
     }
 
-    /// Compares this record, read back, with the one that should be there. `native` is ejabberd's hash of the account, where
-    /// it is known. Children of others are ignored.
+    /// Compares this record, as read back, with the expected one. `native` is ejabberd's hash of the account, if
+    /// known. Foreign children are ignored.
     pub fn judge(
         &self,
         expected: &BanRecord,
@@ -250,7 +252,7 @@ impl BanRecord {
     }
 }
 
-/// As ejabberd writes it, with six digits behind the second.
+/// The date in ejabberd's format, with six digits after the second.
 fn ban_date(at: Timestamp) -> String {
     let whole = at.to_xmpp();
     let micros = at.as_millis().rem_euclid(1000) * 1000;

@@ -1,5 +1,5 @@
-//! The requests enforcement makes of the server, at most [`AT_ONCE`] at a time: in our own name, in the name of an account
-//! (XEP-0356), for records and admin commands.
+//! Requests of enforcement to the server, at most [`AT_ONCE`] at a time: in our own name, in the name of an account
+//! (XEP-0356), for records, and for admin commands.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::privilege::{Spelling, unwrap, wrap, wrap_to_self};
 use super::record::BanRecord;
 use crate::xmpp::iq::{Asker, IqRequest, Unanswered, Verb};
 
-/// Requests at the same time. ejabberd serves a component's privileged requests one after the other, and Prosody keeps a
-/// table of 256 of them: more would only wait there.
+/// Maximum number of concurrent requests. ejabberd serves a component's privileged requests one after the other, and
+/// Prosody keeps a table of 256; more would only wait there.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// Asks the server. Every method fails with [`Unanswered`] when no result came back.
+/// Sends requests to the server. Every method fails with [`Unanswered`] if there is no result.
 #[derive(Debug)]
 pub(crate) struct Requests {
     asker: Asker,
     permits: Semaphore,
-    /// Inner ids must differ over all accounts (Prosody).
+    /// Inner ids must be unique across all accounts (Prosody).
     next: AtomicU64,
 }
 
@@ -35,18 +35,18 @@ impl Requests {
         }
     }
 
-    /// A request in our own name; the child of the answer.
+    /// A request in our own name; returns the child of the answer.
     pub(crate) async fn plain(&self, question: IqRequest) -> Result<Option<Element>, Unanswered> {
         let iq = self.ask(question).await?;
         Ok(iq.children().next().cloned())
     }
 
-    /// A request that does not take a place among the [`AT_ONCE`]: what a module is told must not wait behind kicks.
+    /// A request that takes none of the [`AT_ONCE`] permits: news for a module must not wait behind kicks.
     pub(crate) async fn aside(&self, question: IqRequest) -> Result<(), Unanswered> {
         self.asker.ask(question).await.map(drop)
     }
 
-    /// A request in the name of an account to itself; the child of the inner answer.
+    /// A request in the name of an account to itself; returns the child of the inner answer.
     pub(crate) async fn as_self(
         &self,
         account: &BareJid,
@@ -111,7 +111,7 @@ impl Requests {
         Ok(admin::read(answer.as_ref()))
     }
 
-    /// A wrapped request goes to the account in whose name it is.
+    /// Sends a wrapped request to the account in whose name it is.
     async fn wrapped(
         &self,
         account: &BareJid,

@@ -1,9 +1,9 @@
-//! The XMPP server as the gate sees it: makes bans of accounts take hold there, and takes them back.
+//! The XMPP server as seen by delivery: puts bans into force and lifts them.
 //!
-//! What a virtual host allows is found out when the link comes up ([`probe`](super::probe)) and again every few minutes,
-//! for ejabberd may drop rights without a word: `probe_loop.rs`. Start reading at [`XmppServer`] and at what the gate asks of it
-//! (`port.rs`); what is done on each server is in `ejabberd.rs` and `prosody.rs`, and with our own module there in
-//! `hook_module.rs`.
+//! What a virtual host allows is probed when the link comes up (`probe.rs`) and again every few minutes, because
+//! ejabberd may withdraw rights without notice (`probe_loop.rs`). Start reading at [`XmppServer`] and at the methods
+//! of the port (`port.rs`). `ejabberd.rs`, `prosody.rs` and `hook_module.rs` do the work on each server and with our
+//! module.
 
 #[cfg(test)]
 mod tests;
@@ -30,36 +30,36 @@ use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Received, StanzaKind};
 
-/// Findings that may wait to be heard of.
+/// Maximum number of findings waiting for subscribers.
 const FINDINGS: usize = 64;
 
-/// The server. The router tells it what happens on the link ([`link_up`](Self::link_up), [`link_down`](Self::link_down),
-/// [`take`](Self::take)); [`run`](Self::run) is its life.
+/// The server. The router reports events of the link ([`link_up`](Self::link_up), [`link_down`](Self::link_down),
+/// [`take`](Self::take)); [`run`](Self::run) is its task.
 #[derive(Debug)]
 pub struct XmppServer {
     pub(super) component: Jid,
-    /// The localpart of an account nobody has.
+    /// Localpart of an account that nobody has.
     pub(super) nobody: String,
     pub(super) keyring: Keyring,
     pub(super) cookie: Option<Secret>,
     pub(super) limits: Timeouts,
     pub(super) requests: Requests,
     pub(super) state: Mutex<ServerState>,
-    /// Number of the connection, 0 for none.
+    /// Number of the current connection; 0: none.
     pub(super) session: watch::Sender<u64>,
     pub(super) standing: watch::Sender<Arc<Enforcement>>,
-    /// A grant came.
+    /// Notified when a grant arrives.
     pub(super) granted: Notify,
-    /// Something does not fit what was found: look again.
+    /// Notified when something does not fit what was found, so that it is probed again.
     pub(super) doubt: Notify,
     pub(super) reconnect: Notify,
-    /// A module said hello.
+    /// Notified when a module says hello.
     pub(super) greeted: Notify,
-    /// The domains whose grants, hook modules and lists are believed.
+    /// The domains whose grants, hook modules and lists are trusted.
     pub(super) own: ArcSwap<OwnDomains>,
-    /// Those that were named as not believed.
+    /// Domains that were logged as untrusted.
     pub(super) doubted: Mutex<BTreeSet<String>>,
-    /// What others did to records.
+    /// Records that were changed by others.
     pub(super) findings: broadcast::Sender<Finding>,
 }
 
@@ -72,9 +72,9 @@ pub(super) struct ServerState {
     pub(super) hosts: BTreeMap<String, HostCapabilities>,
     pub(super) probed: bool,
     pub(super) modules: Modules,
-    /// The virtual hosts that granted something on this connection or one before.
+    /// Virtual hosts that had a grant on this connection or an earlier one.
     pub(super) ever_granted: BTreeSet<String>,
-    /// Those where a ban took hold.
+    /// Virtual hosts where a ban was enforced.
     pub(super) ever_enforced: BTreeSet<String>,
 }
 
@@ -114,7 +114,7 @@ impl XmppServer {
         })
     }
 
-    /// The link came up: grants will follow.
+    /// The link came up; grants will follow.
     pub fn link_up(&self) {
         let session = {
             let mut state = self.state();
@@ -126,16 +126,15 @@ impl XmppServer {
         self.publish();
     }
 
-    /// The link went down: nothing of what was granted holds any more.
+    /// The link went down; all grants end.
     pub fn link_down(&self) {
         self.session.send_replace(0);
         self.state().forget();
         self.publish();
     }
 
-    /// Takes a stanza if it is a message about privileges; `true`: it is dealt with, do not hand it on.
-    ///
-    /// A fake grant is dealt with too: it goes no further.
+    /// Handles a stanza if it is a message about privileges; returns whether it was one. Forged grants are dropped
+    /// here.
     pub fn take(&self, received: &Received) -> bool {
         if received.kind != StanzaKind::Message {
             return false;
@@ -147,7 +146,8 @@ impl XmppServer {
             .contains(&domain_key(from.domain().as_str()));
         let late = {
             let mut state = self.state();
-            // That of a stranger goes into a table nobody reads: this only tells grants from other messages.
+            // Grants of strangers are read into a table that nobody uses, only to distinguish them from other
+            // messages.
             let mut strangers = Grants::default();
             let grants = match is_own {
                 true => &mut state.grants,
@@ -155,7 +155,7 @@ impl XmppServer {
             };
             match grants.take(&self.component, from, to, &received.element) {
                 Err(NoGrant::OtherMessage) => return false,
-                // Anybody can cause these lines.
+                // At debug level, because anybody can cause these lines.
                 Err(why) => {
                     tracing::debug!(%from, "ignored {why}");
                     return true;
@@ -174,7 +174,7 @@ impl XmppServer {
         true
     }
 
-    /// Other admins and other hosts of modules, from a reload of the settings.
+    /// Replaces admins and the hosts of modules after a reload.
     pub fn set_admins(
         &self,
         admins: Vec<Account>,
@@ -195,13 +195,13 @@ impl XmppServer {
         self.own.store(Arc::new(own));
         self.publish();
         if has_more {
-            // Grants are given when a connection begins, and modules say hello then.
+            // Grants are sent when a connection begins, and modules say hello then.
             self.reconnect.notify_one();
         }
         self.doubt.notify_one();
     }
 
-    /// What each virtual host allows, as last seen.
+    /// The capabilities of each virtual host, as last probed.
     pub fn capabilities(&self) -> Vec<HostCapabilities> {
         self.state().hosts.values().cloned().collect()
     }
@@ -232,7 +232,7 @@ impl XmppServer {
         });
     }
 
-    /// Changes what is known of a virtual host, and publishes it.
+    /// Changes what is known about a virtual host, and publishes it.
     pub(super) fn learn(&self, vhost: &str, what: impl FnOnce(&mut HostCapabilities)) {
         if let Some(host) = self.state().hosts.get_mut(vhost) {
             what(host);
@@ -277,7 +277,7 @@ impl XmppServer {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
-        // Each change is whole before anything can panic.
+        // A panic while the lock is held leaves the state intact, because each change is a single call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -289,10 +289,10 @@ impl XmppServer {
         Undone(format!("{doing}: {why}."))
     }
 
-    /// Tells of a record that is not what it should be; the same again and again is for the gate to leave out.
+    /// Reports a record that is not what it should be. The receiver filters repetitions.
     pub(super) fn found(&self, account: &Account, ban: Option<BanId>, found: RecordState) {
         tracing::warn!(%account, ?found, "the record of a ban was changed by somebody else");
-        // Nobody listens: it is in the log.
+        // Without receivers it is only in the log.
         let _ = self.findings.send(Finding {
             account: account.clone(),
             ban,
@@ -317,7 +317,8 @@ impl XmppServer {
     }
 }
 
-/// 20 capital letters: what Erlang writes where nobody set a cookie. They come from a generator of 36 bits.
+/// Whether the cookie has the form that Erlang generates if none is set: 20 capital letters, from a generator of 36
+/// bits.
 fn is_erlangs_own(cookie: &Secret) -> bool {
     let cookie = cookie.expose().trim();
     cookie.len() == 20 && cookie.bytes().all(|byte| byte.is_ascii_uppercase())
@@ -331,14 +332,15 @@ impl ServerState {
         self.probed = false;
     }
 
-    /// Forgets all that is not of these domains.
+    /// Forgets everything about other domains.
     fn keep(&mut self, own: &OwnDomains) {
         self.grants.keep(own);
         self.hosts.retain(|vhost, _| own.contains(vhost));
         self.modules.keep(own);
     }
 
-    /// Whose name can be borrowed for commands at a virtual host, and the right her own host grants for that.
+    /// An admin whose name can be borrowed for commands on a virtual host, and the right that her own host grants for
+    /// that.
     pub(super) fn borrowed(&self, vhost: &str) -> Option<(BareJid, Right)> {
         let local = |admin: &&Account| admin.domain() == vhost;
         let admin = self

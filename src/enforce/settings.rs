@@ -1,4 +1,4 @@
-//! What the server's side of the program is told at start.
+//! Settings of enforcement.
 
 use std::time::Duration;
 
@@ -8,37 +8,37 @@ use crate::core::Account;
 use crate::core::seal::Keyring;
 use crate::xmpp::secret::Secret;
 
-/// What this side of the program needs to know.
+/// Settings of enforcement.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Our domain.
+    /// The domain of our component.
     pub component: BareJid,
-    /// Admins; their domains are asked, and one of them may be borrowed for ejabberd 24.12.
+    /// Admins. Their domains are probed, and on ejabberd 24.12 the name of one is borrowed.
     pub admins: Vec<Account>,
-    /// The admin to borrow, if not the first one on the virtual host.
+    /// The admin to borrow; `None`: the first one on the virtual host.
     pub act_as: Option<Account>,
-    /// Seals records.
+    /// The keys that seal records.
     pub keyring: Keyring,
-    /// ejabberd's cookie.
+    /// ejabberd's Erlang cookie.
     pub cookie: Option<Secret>,
-    /// More virtual hosts whose hook modules are believed.
+    /// More virtual hosts whose hook modules are trusted.
     pub hook_hosts: Vec<String>,
-    /// How long things may take.
+    /// Time limits.
     pub limits: Timeouts,
 }
 
-/// How long things may take.
+/// Time limits of enforcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// An answer of the server to one request.
+    /// For the answer to one request.
     pub answer: Duration,
-    /// The same while probing, where silence is a common answer.
+    /// For the answer to a probe, where silence is common.
     pub probe: Duration,
-    /// From the link to the first grant.
+    /// From the link coming up to the first grant.
     pub grants: Duration,
-    /// From one probing to the next.
+    /// Interval between two probes.
     pub again: Duration,
-    /// From a probing that misses what was granted before to asking for a new connection.
+    /// From a probe that misses earlier grants to the request for a new connection.
     pub regrant: Duration,
 }
 

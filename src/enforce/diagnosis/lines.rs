@@ -1,8 +1,8 @@
-//! The exact lines to add on a server, and where they go.
+//! The exact configuration lines to add on a server, and where they go.
 
 use crate::enforce::probe::Software;
 
-/// How the component gets its rights on a virtual host; for an unknown kind of server those of both.
+/// The lines that give the component its rights on a virtual host; for an unknown server those of both.
 pub(super) fn rights(kind: Software, vhost: &str, component: &str) -> String {
     match kind {
         Software::Ejabberd => ejabberd_rights(component),
@@ -15,7 +15,7 @@ pub(super) fn rights(kind: Software, vhost: &str, component: &str) -> String {
     }
 }
 
-/// How the hook module is put on a server; for an unknown kind of server on both.
+/// The steps that install the hook module; for an unknown server those of both.
 pub(super) fn module(kind: Software, vhost: &str, component: &str) -> String {
     match kind {
         Software::Ejabberd => ejabberd_module(component),

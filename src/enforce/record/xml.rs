@@ -1,4 +1,4 @@
-//! The record as an element: written, and read from whatever a user put in its place.
+//! The record as an element: writes it, and reads whatever a user put in its place.
 
 use minidom::Element;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::xmpp::payload::{leaf, one_line, text_of, with};
 
 impl BanRecord {
-    /// Reads whatever the user may have put there. Never fails: what is too long or not understood is not there.
+    /// Reads a record. Never fails: anything too long or not understood counts as absent.
     pub fn parse(banned: &Element) -> Self {
         let text = |name| capped(text_of(banned, name, NS_BANNED), MOST_REASON);
         BanRecord {
@@ -24,7 +24,7 @@ impl BanRecord {
         }
     }
 
-    /// Reads the answer to [`BanRecord::query`]; an answer without a record is an empty one.
+    /// Reads the answer to [`BanRecord::query`]; an answer without a record is an empty record.
     pub fn parse_answer(query: Option<&Element>) -> Self {
         query
             .and_then(|query| query.get_child("banned", NS_BANNED))
@@ -64,7 +64,7 @@ impl BanRecord {
         BanRecord::default().store()
     }
 
-    /// The request that writes this record; the empty one lifts the ban.
+    /// The request that writes this record; an empty one lifts the ban.
     pub fn store(&self) -> Element {
         let mut query = Element::bare("query", NS_PRIVATE);
         query.append_child(self.to_element());
@@ -87,7 +87,7 @@ impl Ours {
     }
 }
 
-/// Texts are kept exactly, for the seal covers them; one that we would never write that long is not ours anyway.
+/// Texts are kept exactly, because the seal covers them; one that is longer than we write is not ours anyway.
 fn capped(text: String, most: usize) -> String {
     if text.len() <= most {
         text
@@ -96,7 +96,7 @@ fn capped(text: String, most: usize) -> String {
     }
 }
 
-/// The children that are neither ejabberd's fields nor ours. A password is always kept, of the rest what is small.
+/// The children that are neither ejabberd's fields nor ours: a password always, others if they are small.
 fn foreign(banned: &Element) -> Vec<Element> {
     const FIELDS: [&str; 5] = ["reason", "lastdate", "lastreason", "bandate", "hash"];
     let others = banned
@@ -114,9 +114,9 @@ fn foreign(banned: &Element) -> Vec<Element> {
         .collect()
 }
 
-/// Bytes of an element as it is written at most. The guard bounds how deep a stanza is.
+/// Maximum size of an element in bytes, as written. The guard limits the depth of a stanza.
 fn weight(element: &Element) -> usize {
-    /// Brackets, quotes and a namespace declaration; also bounds how many elements a record has.
+    /// Brackets, quotes and a namespace declaration; also limits the number of elements in a record.
     const TAGS: usize = 32;
     let attributes: usize = element
         .attrs()
@@ -128,7 +128,7 @@ fn weight(element: &Element) -> usize {
     TAGS + 2 * element.name().len() + escaped(&element.ns()) + attributes + texts + children
 }
 
-/// Bytes of a text with its longest escapes: `&quot;`, `&#x0a;`.
+/// Size of a text in bytes with its longest escapes: `&quot;`, `&#x0a;`.
 fn escaped(text: &str) -> usize {
     let is_escaped = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0..=0x1f);
     text.len()

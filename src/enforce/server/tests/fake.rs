@@ -27,18 +27,18 @@ pub(super) struct Fake {
     /// Whether the server offers us the command that ends sessions.
     pub(super) can_end: bool,
     pub(super) deaf: bool,
-    /// A host that does not answer.
+    /// A virtual host that does not answer.
     pub(super) dead: Option<String>,
-    /// Those that the server lists as banned.
+    /// Accounts that the server lists as banned.
     pub(super) listed: Vec<String>,
-    /// Whether it tells which sessions an account has.
+    /// Whether it reports the sessions of an account.
     pub(super) tells_sessions: bool,
-    /// Accounts whose record is over the limits of a stanza.
+    /// Accounts whose record exceeds the limits of a stanza.
     pub(super) oversized: BTreeSet<String>,
-    /// Stores a record with a hash of her own making right after each that the server writes, as often as this, and is back
-    /// at once as long as her login is open.
+    /// How many times the user replaces a record of the server by one with her own hash right after it is written,
+    /// and is back at once while she can log in.
     pub(super) forging: u32,
-    /// Accounts that were online while a record with the right hash was written by us.
+    /// Accounts that were online when we wrote a record with the right hash.
     pub(super) leaked: BTreeSet<String>,
     pub(super) log: Vec<String>,
 }
@@ -368,7 +368,7 @@ impl Fake {
         }
     }
 
-    /// A record of the user's own making that looks as if the server had made it.
+    /// A record made by the user that looks like the server's own.
     pub(super) fn forge(&mut self, account: &str) {
         let hash = native_hash("somebody", "else", b"guess");
         let forged = format!(
