@@ -133,7 +133,7 @@ fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
             let gate = gate(&Arc::new(store));
             println!(
                 "start with {} bans from {with}: {:.2} s, of which the store {:.2} s; from entry {} on",
-                gate.engine.read(|ledger| ledger.len()),
+                gate.engine.read(|ledger| ledger.bans().len()),
                 began.elapsed().as_secs_f64(),
                 opened.as_secs_f64(),
                 gate.snapshotter.began_with().0 + 1,

@@ -334,7 +334,7 @@ fn checks(bans: usize) {
         });
         println!(
             "check, {} bans of which {} networks: {:.3} us a stranger's login ({}% let in), {:.3} us a banned account's",
-            ledger.len(),
+            ledger.bans().len(),
             bans / 10,
             seconds * 1e6 / (asked.len() * rounds) as f64,
             let_in * 100 / (asked.len() * rounds),

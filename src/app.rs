@@ -108,7 +108,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             .context("cannot read the decisions made so far")?
     };
     tracing::info!(
-        bans = gate.engine.read(|ledger| ledger.len()),
+        bans = gate.engine.read(|ledger| ledger.bans().len()),
         snapshot = gate.snapshotter.began_with().0,
         store = %config.store.display(),
         "the decisions made so far are loaded"

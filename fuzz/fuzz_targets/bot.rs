@@ -88,7 +88,7 @@ pub fn takes(received: &Received) {
     let runtime = RUNTIME.get_or_init(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     runtime.block_on(async {
         let mut here = BOT.get_or_init(|| std::sync::Mutex::new(bot())).lock().expect("no panic before");
-        if here.gate.read(|ledger| ledger.len()) > MOST_BANS {
+        if here.gate.read(|ledger| ledger.bans().len()) > MOST_BANS {
             here.stop.cancel();
             *here = bot();
         }

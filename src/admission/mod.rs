@@ -28,7 +28,7 @@ use crate::core::explain::{BANS_TOLD, concerns};
 use crate::core::ledger::By;
 use crate::core::tracker::Fill;
 use crate::core::{
-    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Ledger, Notice, Policy, Proposal,
+    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Notice, Policy, Proposal,
     Ruling, Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge, subject,
 };
 use crate::engine::{Engine, clock};
@@ -357,13 +357,16 @@ impl Admission {
         let Some(net) = ban.subject.net() else {
             return false;
         };
-        let holds = Ledger::holds_at_start(ban, |net| self.shared.lock().tracker.lives_in(net));
+        let holds = ban.holds_at_start(|net| self.shared.lock().tracker.lives_in(net));
         let policy = self.engine.policy();
         let mut exempt = policy.exempt_networks.iter();
         holds
             && !exempt.any(|other| subject::overlaps(other, &net))
             && self.engine.read(|ledger| {
-                let mut nets = ledger.exemptions().filter_map(|one| one.subject.net());
+                let mut nets = ledger
+                    .exemptions()
+                    .all()
+                    .filter_map(|one| one.subject.net());
                 !nets.any(|other| subject::overlaps(&other, &net))
             })
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::subject::Subject;
-use super::subscription::Watch;
+use super::subscriptions::Watch;
 use super::time::Timestamp;
 
 pub use super::bans::BanChange;

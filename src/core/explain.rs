@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::bans::ban::Ban;
+use super::bans::Ban;
 use super::judge::{bans_that_count, clean_since};
 use super::ledger::{Ledger, Verdict};
 use super::policy::Policy;
@@ -92,7 +92,7 @@ pub fn explain(
     let since = |rule: &Rule| {
         let window = now.saturating_sub(rule.window);
         who.subject(rule.key).map_or(window, |subject| {
-            clean_since(ledger, policy, &subject, now).max(window)
+            clean_since(ledger, policy, &subject).max(window)
         })
     };
     let counting = tracker.tally(&who, now, since).into_iter();
@@ -108,7 +108,10 @@ pub fn explain(
         })
     });
     let exempt = |subject: Subject| {
-        let by_hand = ledger.exemption(&subject, now).map(ToString::to_string);
+        let by_hand = ledger
+            .exemptions()
+            .covering(&subject, now)
+            .map(ToString::to_string);
         policy.exempts(&subject).or(by_hand)
     };
     let at_place = place.and_then(|net| exempt(Subject::network(net)));
@@ -183,7 +186,7 @@ mod tests {
         fn look(&mut self, subject: &str) -> Explanation {
             let subject = Subject::parse(subject).unwrap();
             let (account, place) = (subject.whose(), subject.place());
-            let bans = self.ledger.newest_first();
+            let bans = self.ledger.bans().newest_first();
             let bans = bans.filter(|ban| concerns(ban, account, place, self.now));
             let bans = bans.take(BANS_TOLD).cloned().collect();
             let whom = (account, place);

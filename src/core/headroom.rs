@@ -24,7 +24,7 @@ pub fn headroom(
     tracker.follow(&policy.rules);
     let rules = &policy.rules;
     let mut found: Vec<(Subject, u32)> = Vec::new();
-    if policy.is_exempt(address) || ledger.is_exempt(address, now) {
+    if policy.is_exempt(address) || ledger.exemptions().holds(address, now) {
         return found;
     }
     let who = LoginOrigin::at(&rules.reach, Some(account), Some(address));
@@ -44,7 +44,7 @@ pub fn headroom(
             continue;
         };
         let since = now.saturating_sub(rule.window);
-        let since = clean_since(ledger, policy, &subject, now).max(since);
+        let since = clean_since(ledger, policy, &subject).max(since);
         let (bans, _) = bans_that_count(ledger, rule, &subject, now);
         let limit = rule.limit.div_ceil(rule.weight(bans).max(1));
         let left = limit.saturating_sub(tracker.amount(number, &trace, since));

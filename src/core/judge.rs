@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use super::actor::{Actor, Role};
 use super::attempt::{Attempt, LoginOutcome};
+use super::bans::BanRuling;
 use super::event::{BanChange, Change, Event, EventId, Origin, Personal};
-use super::ledger::{BanRuling, Ledger, Ruling, Verdict};
+use super::ledger::{Ledger, Ruling, Verdict};
 use super::policy::{Policy, Refusal};
 use super::propose::Proposal;
 use super::rules::{Rule, RuleKey};
@@ -148,8 +149,8 @@ impl<'a> Judge<'a> {
         // Refused by an active ban of exactly this subject, or by one that refuses such a login.
         let trace = self.tracker.hash_attempt(&who, self.now, self.now);
         let refused_by = match self.verdict(&who, &trace) {
-            Verdict::Refuse { ban, .. } => self.ledger.standing(ban),
-            Verdict::LetIn => self.ledger.current(subject),
+            Verdict::Refuse { ban, .. } => self.ledger.bans().get(ban),
+            Verdict::LetIn => self.ledger.bans().of(subject),
         };
         if let Some(ban) = refused_by.filter(|ban| ban.is_in_force(self.now)) {
             return Proposal::Answer(Ruling::Ban(BanRuling::Already(ban.clone())));
@@ -165,7 +166,7 @@ impl<'a> Judge<'a> {
 
     fn is_exempt(&self, address: Option<IpAddr>) -> bool {
         address.is_some_and(|address| {
-            self.policy.is_exempt(address) || self.ledger.is_exempt(address, self.now)
+            self.policy.is_exempt(address) || self.ledger.exemptions().holds(address, self.now)
         })
     }
 
@@ -262,13 +263,13 @@ impl<'a> Judge<'a> {
         if most.saturating_mul(weight) < rule.limit {
             return None;
         }
-        let clean = clean_since(self.ledger, self.policy, &subject, self.now);
+        let clean = clean_since(self.ledger, self.policy, &subject);
         let amount = match clean == long_ago {
             true => most,
             false => self.tracker.amount(number, trace, clean),
         };
         let weighed = amount.saturating_mul(weight);
-        let stands = self.ledger.current(&subject);
+        let stands = self.ledger.bans().of(&subject);
         let is_over = weighed >= rule.limit && !stands.is_some_and(|ban| ban.is_in_force(self.now));
         is_over.then_some(Over {
             subject,
@@ -290,7 +291,8 @@ impl<'a> Judge<'a> {
             let by_policy = self.policy.exempts(subject);
             let by_ledger = || {
                 self.ledger
-                    .exemption(subject, self.now)
+                    .exemptions()
+                    .covering(subject, self.now)
                     .map(ToString::to_string)
             };
             if let Some(by) = by_policy.or_else(by_ledger) {
@@ -341,7 +343,7 @@ fn permits_attempt(
     if let Some(by) = policy.exempts(subject) {
         return Err(Refusal::Exempt(subject.clone(), by));
     }
-    match ledger.exemption(subject, now) {
+    match ledger.exemptions().covering(subject, now) {
         Some(exemption) => Err(Refusal::Allowed(subject.clone(), exemption.to_string())),
         None => Ok(()),
     }

@@ -1,123 +1,78 @@
 //! The state that follows from the log, and [`Ledger::fold`], the only function that changes it.
 //!
-//! Start reading at [`Ledger::fold`] (what an event changes) and [`Ledger::check`] (whether a login is refused). This
-//! file has the fields of the ledger and the simple queries.
+//! Start reading at [`Ledger::fold`] (what an event changes) and [`Ledger::check`] (whether a login is refused). Each
+//! part of the state is a folder beside this one, with its own fold and its own queries: [`Bans`], [`Exemptions`],
+//! [`Subscriptions`], [`History`] and [`Undo`].
 
-mod fold;
 mod ruling;
 mod snapshot;
-mod undo;
+mod subjects;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::bans::ban::{Ban, BanId, Past};
-use super::bans::feed::{Changes, EndedBan, RecentChanges};
-use super::event::{Seq, Version};
-use super::exemptions::exemption::{Exemption, Exemptions};
-use super::history::histories::Histories;
-use super::history::undo::UndoLog;
+use super::bans::{self, Bans};
+use super::event::{Change, Event, HistoryChange, Seq, Version};
+use super::exemptions::{self, Exemptions};
+use super::history::{self, History};
 use super::seen::SeenIds;
 use super::subject::Subject;
-use super::subscription::Watch;
-use super::time::Timestamp;
+use super::subscriptions::{self, Subscriptions};
+use super::undo::{self, Before, Undo, UndoKind, UndoLog};
 
-pub use super::bans::active::ActiveBans;
-pub use ruling::{BanRuling, Effect, ExemptionRuling, HistoryRuling, Ruling, UndoRuling};
+pub use super::bans::ActiveBans;
+pub(in crate::core) use ruling::Folded;
+pub use ruling::{Effect, Ruling};
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
+pub use subjects::Subjects;
 pub use verdict::{By, Verdict};
-
-/// A subject's record of earlier bans, as far as rules need it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// Number of bans that count, before memory and decay are applied.
-    pub count: u32,
-    /// When the last ban ended; `None`: it is still active, or there was none.
-    pub ended: Option<Timestamp>,
-    /// Intended length of the last ban; `None`: permanent, or there was none.
-    pub length: Option<Duration>,
-    /// Failures before this time do not count: a ban, un-ban or `forget` came after them.
-    pub clean: Timestamp,
-}
 
 /// The state that follows from the log. A pure fold: the same events give the same ledger on every instance.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
-    bans: BTreeMap<BanId, Arc<Ban>>,
-    dossiers: Histories,
-    /// The active bans, indexed for login checks.
-    active: ActiveBans,
-    exemptions: Exemptions,
-    /// The active bans that have an end, ordered by it.
-    due: BTreeSet<(Timestamp, BanId)>,
-    recent: RecentChanges,
-    watches: BTreeMap<Subject, Watch>,
-    deeds: UndoLog,
+    pub(in crate::core) subjects: Subjects,
+    pub(in crate::core) bans: Bans,
+    pub(in crate::core) exemptions: Exemptions,
+    pub(in crate::core) subscriptions: Subscriptions,
+    pub(in crate::core) undo: UndoLog,
     seen: SeenIds,
 }
 
 impl Ledger {
-    /// The exemption in force that covers a subject, or that lies inside of it; `None` if there is none.
-    pub fn exemption(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
-        self.exemptions.covering(subject, now)
-    }
-
-    /// The exemptions granted by `allow`, by subject. Expired ones are included.
-    pub fn exemptions(&self) -> impl Iterator<Item = &Exemption> {
-        self.exemptions.all()
-    }
-
-    /// A subject's record of earlier bans; `None` for an unknown subject.
-    pub fn record(&self, subject: &Subject, now: Timestamp) -> Option<Record> {
-        let dossier = self.dossiers.get(subject)?;
-        let ended = match dossier.current.and_then(|id| self.bans.get(&id)) {
-            Some(ban) => ban.until.filter(|end| *end <= now),
-            None => dossier.last.as_ref().map(|past| past.ended),
+    /// Applies one event of the log. Deterministic: reads no clock and uses no randomness.
+    ///
+    /// An event is stale and changes nothing if its subject has moved on from the version it was based on, or if it is
+    /// a kick that was folded before.
+    pub fn fold(&mut self, seq: Seq, event: &Event) -> (Ruling, Vec<Effect>) {
+        self.folded = seq;
+        if self.is_stale(event) {
+            return (Ruling::Stale, Vec::new());
+        }
+        let subject = &event.subject;
+        let before = UndoLog::is_one(event).then(|| Before::of(self, subject));
+        let folded = match &event.change {
+            Change::Ban(change) => bans::fold(self, seq, event, change),
+            Change::Exemption(change) => exemptions::fold(self, seq, event, change),
+            Change::History(change) => history::fold(self, seq, event, change),
+            Change::Subscribed { watch } => subscriptions::fold(self, subject, watch.as_ref()),
+            Change::Undone => undo::fold(self, seq, event),
         };
-        Some(Record {
-            count: dossier.counted,
-            ended,
-            length: dossier.length,
-            clean: dossier.clean.unwrap_or(Timestamp::from_millis(i64::MIN)),
-        })
+        match folded {
+            Ok((ruling, effects)) => {
+                self.subjects.touch(subject, seq, event.at);
+                if let (Some(before), Some(did)) = (before, UndoKind::of(&event.change)) {
+                    undo::keep(self, seq, event, subject, did, before);
+                }
+                (ruling, effects)
+            }
+            Err(unchanged) => (*unchanged, Vec::new()),
+        }
     }
 
-    /// When a person last un-banned the subject; `None` if never.
-    pub fn pardoned(&self, subject: &Subject) -> Option<Timestamp> {
-        self.dossiers.get(subject)?.pardoned
-    }
-
-    /// When the subject's history was last forgotten; `None` if never.
-    pub fn forgotten(&self, subject: &Subject) -> Option<Timestamp> {
-        self.dossiers.get(subject)?.forgotten
-    }
-
-    /// The other subjects with bans that count that are forgotten together with `subject`, each with the number of
-    /// those bans: the lockdown and the pairs of an account, everything inside of a network.
-    pub fn forgotten_with<'a>(
-        &'a self,
-        subject: &'a Subject,
-    ) -> impl Iterator<Item = (&'a Subject, u32)> {
-        self.dossiers
-            .iter()
-            .filter(move |(other, dossier)| {
-                dossier.counted > 0 && *other != subject && subject.holds(other)
-            })
-            .map(|(other, dossier)| (other, dossier.counted))
-    }
-
-    /// The subscription of a person or a room; `None` if they chose none.
-    pub fn watch_of(&self, subject: &Subject) -> Option<&Watch> {
-        self.watches.get(subject)
-    }
-
-    /// All subscriptions.
-    pub fn watches(&self) -> impl ExactSizeIterator<Item = (&Subject, &Watch)> {
-        self.watches.iter()
+    fn is_stale(&mut self, event: &Event) -> bool {
+        // A kick changes no version, so only its id tells that it is offered again. Other events are not compared by id:
+        // a log that already holds the same import twice must fold to what it always did.
+        let is_kick = matches!(event.change, Change::History(HistoryChange::Kicked { .. }));
+        self.version(&event.subject) != event.based_on || (is_kick && !self.seen.is_new(event.id))
     }
 
     /// The place of the last event that was folded.
@@ -125,119 +80,38 @@ impl Ledger {
         self.folded
     }
 
-    /// The number of known subjects.
-    pub fn subjects(&self) -> usize {
-        self.dossiers.len()
-    }
-
     /// The version of a subject; `Seq(0)` for an unknown one.
     pub fn version(&self, subject: &Subject) -> Version {
-        self.dossiers
-            .get(subject)
-            .map_or(Seq(0), |dossier| dossier.version)
+        self.subjects.version(subject)
     }
 
-    /// When the last event that changed a subject was decided; `None` for an unknown subject.
-    pub fn changed(&self, subject: &Subject) -> Option<Timestamp> {
-        self.dossiers
-            .get(subject)
-            .filter(|dossier| dossier.version > Seq(0))
-            .map(|dossier| dossier.changed)
+    /// The history of a subject; an empty one for an unknown subject.
+    pub fn history(&self, subject: &Subject) -> &History {
+        self.subjects.history(subject)
     }
 
-    /// The recorded ban of exactly this subject. It may have expired if its end is not in the log yet.
-    pub fn current(&self, subject: &Subject) -> Option<&Ban> {
-        let id = self.dossiers.get(subject)?.current?;
-        self.bans.get(&id).map(|ban| &**ban)
+    /// All known subjects: their trails through the log, and the subjects of ban numbers.
+    pub fn subjects(&self) -> &Subjects {
+        &self.subjects
     }
 
-    /// The last ban of a subject that ended; `None` if there was none.
-    pub fn last(&self, subject: &Subject) -> Option<&Past> {
-        self.dossiers.get(subject)?.last.as_ref()
+    /// The active bans, and those that ended last.
+    pub fn bans(&self) -> &Bans {
+        &self.bans
     }
 
-    /// Number of bans of a subject since its history was last forgotten.
-    pub fn times_banned(&self, subject: &Subject) -> u32 {
-        self.dossiers.get(subject).map_or(0, |dossier| dossier.bans)
+    /// The exemptions granted by `allow`.
+    pub fn exemptions(&self) -> &Exemptions {
+        &self.exemptions
     }
 
-    /// The places in the log of the events about a subject, oldest first.
-    pub fn trail(&self, subject: &Subject) -> &[Seq] {
-        self.dossiers
-            .get(subject)
-            .map_or(&[], |dossier| &dossier.trail)
+    /// Who chose which notifications.
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
-    /// The active ban with this number; `None` if it has ended or the number was never assigned.
-    pub fn standing(&self, id: BanId) -> Option<&Ban> {
-        self.bans.get(&id).map(|ban| &**ban)
-    }
-
-    /// The subject of a ban number, active or past; `None` if the number was never assigned.
-    pub fn by_number(&self, id: BanId) -> Option<&Subject> {
-        self.dossiers.by_number(id)
-    }
-
-    /// The active bans, newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Ban> {
-        self.bans.values().rev().map(|ban| &**ban)
-    }
-
-    /// The active bans with numbers below `id`, newest first: the next page after `id`.
-    pub fn older_than(&self, id: BanId) -> impl Iterator<Item = &Ban> {
-        self.bans.range(..id).rev().map(|(_, ban)| &**ban)
-    }
-
-    /// The changes after a place in the log, for a hook module's copy of the active bans: at most `most` changes, and
-    /// at most `room` bytes on the wire. Ends up to `ends_since` are left out, because the copy was begun after them.
-    /// The cost does not grow with the number of bans.
-    ///
-    /// `None`: the copy must be rebuilt, because too many bans have ended since, or too many by one event.
-    pub fn changes(
-        &self,
-        since: Seq,
-        ends_since: Seq,
-        most: usize,
-        room: usize,
-    ) -> Option<Changes> {
-        let ban = |id| self.bans.get(&id).map(AsRef::as_ref);
-        self.recent
-            .after(since, ends_since, most, room, self.folded, ban)
-    }
-
-    /// The bans that ended last, newest first; at most [`LIFTS`](super::bans::feed::LIFTS) are kept.
-    pub fn last_ended(&self) -> impl Iterator<Item = &EndedBan> {
-        self.recent.ended()
-    }
-
-    /// The active bans with numbers above `id`, oldest first.
-    pub fn behind(&self, id: BanId) -> impl Iterator<Item = &Ban> {
-        let behind = (Bound::Excluded(id), Bound::Unbounded);
-        self.bans.range(behind).map(|(_, ban)| &**ban)
-    }
-
-    /// The number of active bans.
-    pub fn len(&self) -> usize {
-        self.bans.len()
-    }
-
-    /// Whether there is no active ban.
-    pub fn is_empty(&self) -> bool {
-        self.bans.is_empty()
-    }
-
-    /// When the next ban expires; `None` if no active ban has an end.
-    pub fn next_end(&self) -> Option<Timestamp> {
-        self.due.first().map(|(end, _)| *end)
-    }
-
-    /// The bans that have expired by `now` but are still recorded as active, at most `most` of them.
-    pub fn ended(&self, now: Timestamp, most: usize) -> impl Iterator<Item = &Ban> {
-        self.due
-            .iter()
-            .take_while(move |(end, _)| *end <= now)
-            .take(most)
-            .filter_map(|(_, id)| self.bans.get(id))
-            .map(|ban| &**ban)
+    /// What can be undone.
+    pub fn undo(&self) -> Undo<'_> {
+        Undo(self)
     }
 }

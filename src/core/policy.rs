@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::actor::Role;
-use super::bans::ban::BanId;
+use super::bans::BanId;
 use super::rules::Rules;
 use super::subject::{Account, Subject, overlaps};
 use super::term::Term;

@@ -11,9 +11,10 @@ mod tests;
 mod undo;
 
 use super::actor::Actor;
-use super::bans::ban::Ban;
+use super::bans::Ban;
+use super::bans::BanRuling;
 use super::event::{BanChange, Change, Event, EventId, HistoryChange, Origin, Personal};
-use super::ledger::{BanRuling, Ledger, Ruling};
+use super::ledger::{Ledger, Ruling};
 use super::policy::{Policy, Refusal};
 use super::subject::Subject;
 use super::time::Timestamp;
@@ -49,6 +50,7 @@ pub fn propose(
     match intent {
         Intent::Review => Proposal::Events(
             ledger
+                .bans()
                 .newest_first()
                 .filter(|ban| ban.origin.rule().is_some())
                 .filter(|ban| policy.exempts(&ban.subject).is_some())
@@ -63,7 +65,9 @@ pub fn propose(
         ),
         Intent::Tick => Proposal::Events(
             ledger
-                .ended(now, ENDED_AT_ONCE)
+                .bans()
+                .expired(now)
+                .take(ENDED_AT_ONCE)
                 .map(|ban| expire(ledger, ban, now, fresh()))
                 .collect(),
         ),
@@ -108,12 +112,12 @@ fn ordered(
     };
     let with: Vec<&Subject> = match change {
         Change::History(HistoryChange::Forgotten) => {
-            let with = ledger.forgotten_with(&order.subject);
+            let with = ledger.subjects().forgotten_with(&order.subject);
             with.take(FORGOTTEN_AT_ONCE)
                 .map(|(subject, _)| subject)
                 .collect()
         }
-        Change::Undone => ledger.undone_with(&order.subject).collect(),
+        Change::Undone => ledger.undo().restored_with(&order.subject).collect(),
         _ => Vec::new(),
     };
     let mut events: Vec<Event> = with
@@ -130,11 +134,15 @@ fn ordered(
 fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
     let subject = &event.subject;
     // The clock here may have recorded the end of the ban before this event arrived.
-    if event.change == Change::Ban(BanChange::Expired) && ledger.current(subject).is_none() {
-        let last = ledger.last(subject).cloned();
+    if event.change == Change::Ban(BanChange::Expired) && ledger.bans().of(subject).is_none() {
+        let last = ledger.history(subject).last;
         return Proposal::Answer(Ruling::Ban(BanRuling::NotBanned(subject.clone(), last)));
     }
-    if ledger.changed(subject).is_some_and(|last| event.at < last) {
+    if ledger
+        .subjects()
+        .changed(subject)
+        .is_some_and(|last| event.at < last)
+    {
         return Proposal::Answer(Ruling::Stale);
     }
     let stands_until = match &event.change {

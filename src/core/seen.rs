@@ -122,7 +122,7 @@ mod tests {
         let kick = event(1, "a@example.org", &ledger, Change::History(kicked));
         ledger.fold(Seq(1), &kick);
         assert_eq!(ledger.fold(Seq(2), &kick).0, Ruling::Stale);
-        assert_eq!(ledger.trail(&kick.subject), [Seq(1)]);
+        assert_eq!(ledger.subjects().trail(&kick.subject), [Seq(1)]);
     }
 
     fn id(number: usize) -> EventId {

@@ -101,7 +101,8 @@ fn pick(delivery: &Delivery, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
     let (bans, last) = delivery.engine.read(|ledger| {
         let mut last = None;
         let bans: Vec<Ban> = ledger
-            .behind(behind)
+            .bans()
+            .newer_than(behind)
             .take(PICKED)
             .inspect(|ban| last = Some(ban.id))
             .filter(|ban| ban.subject.account().is_some() && ban.is_in_force(now))
@@ -116,7 +117,7 @@ fn pick(delivery: &Delivery, behind: BanId) -> (Vec<Ban>, Option<BanId>) {
 fn still_stands(delivery: &Delivery, ban: &Ban) -> bool {
     let version = delivery
         .engine
-        .read(|ledger| ledger.current(&ban.subject).map(|ban| ban.version));
+        .read(|ledger| ledger.bans().of(&ban.subject).map(|ban| ban.version));
     version == Some(ban.version) && delivery.queue.task(&ban.subject).is_none()
 }
 
@@ -126,7 +127,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
     let is_known = || {
         let current = delivery
             .engine
-            .read(|ledger| ledger.current(&subject).is_some());
+            .read(|ledger| ledger.bans().of(&subject).is_some());
         current || delivery.queue.task(&subject).is_some()
     };
     if is_known() {

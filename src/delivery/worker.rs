@@ -124,7 +124,8 @@ async fn carry(delivery: Arc<Delivery>, task: Task) -> (Task, Result<(), Undone>
     let now = delivery.engine.now();
     let standing = delivery.engine.read(|ledger| {
         ledger
-            .current(&task.subject)
+            .bans()
+            .of(&task.subject)
             .filter(|ban| ban.is_in_force(now))
             .cloned()
     });

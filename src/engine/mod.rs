@@ -203,7 +203,7 @@ impl Engine {
     pub async fn watch_the_clock(&self, stop: CancellationToken) {
         loop {
             let now = self.clock.now();
-            let next = self.read(Ledger::next_end);
+            let next = self.read(|ledger| ledger.bans().next_end());
             let sleep = match next {
                 Some(end) if end <= now => {
                     match self.submit_one(Intent::Tick).await {
@@ -238,7 +238,7 @@ impl Engine {
         let mut below = Some(BanId(u64::MAX));
         while let Some(from) = below.take() {
             self.read(|ledger| {
-                for (looked_at, ban) in ledger.older_than(from).enumerate() {
+                for (looked_at, ban) in ledger.bans().older_than(from).enumerate() {
                     if visit(ban).is_break() {
                         return;
                     }
@@ -276,7 +276,7 @@ impl Engine {
     /// # Errors
     /// [`LogFault`] if the log cannot be read.
     pub async fn history(&self, subject: &Subject) -> Result<Vec<Entry>, LogFault> {
-        let trail = self.read(|ledger| ledger.trail(subject).to_vec());
+        let trail = self.read(|ledger| ledger.subjects().trail(subject).to_vec());
         let replica = Arc::clone(&self.replica);
         tokio::task::spawn_blocking(move || replica.trail(&trail))
             .await
@@ -297,7 +297,7 @@ impl Engine {
 
 /// The bans that ended last, newest end first, at most [`ENDS`]; and whether there were more.
 pub fn last_ended(ledger: &Ledger) -> (Vec<EndedBan>, bool) {
-    let mut last = ledger.last_ended();
+    let mut last = ledger.bans().last_ended();
     let ended = last.by_ref().take(ENDS).cloned().collect();
     (ended, last.next().is_some())
 }

@@ -45,7 +45,7 @@ impl Snapshotter {
             };
             let (folded, subjects) = self
                 .engine
-                .read(|ledger| (ledger.folded(), ledger.subjects()));
+                .read(|ledger| (ledger.folded(), ledger.subjects().len()));
             let enough = match stopping {
                 true => LONG_AT_THE_END,
                 // The size of a snapshot grows with the ledger, so a larger one is saved less often.
@@ -84,7 +84,7 @@ impl Snapshotter {
                 return Some(Ok(piece));
             }
             let ending = self.change(|ledger| ledger.end_snapshot(under_way));
-            upto = ending.folded;
+            upto = ending.folded();
             // A start from the snapshot does not see the effects of entries before it, so they must be saved first.
             let saved = self.engine.effects.save(upto);
             let there = saved.and_then(|()| self.engine.replica.read(upto, 1));

@@ -168,7 +168,7 @@ impl QueuedIntent {
         let Intent::Order(order) = intent else {
             return None;
         };
-        let (seen, deed) = (self.seen?, ledger.undoable(&order.subject)?);
+        let (seen, deed) = (self.seen?, ledger.undo().of(&order.subject)?);
         let is_anothers = deed.by.bare_name() != order.actor.bare_name();
         (deed.seq > seen && is_anothers).then(|| deed.clone())
     }
@@ -184,7 +184,7 @@ fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> 
                 | Action::Ban(BanOrder::Lift { .. })
                 | Action::Ban(BanOrder::Extend { .. })
                 | Action::History(HistoryOrder::Kick { .. }) => true,
-                Action::Undo { .. } => ledger.is_undone_alone(&order.subject),
+                Action::Undo { .. } => ledger.undo().is_alone(&order.subject),
                 _ => false,
             };
             (&order.subject, is_alone)

@@ -79,7 +79,7 @@ async fn history(
     };
     let lines = context.engine.read(|ledger| {
         // A stale event changed nothing and is not history.
-        let counts = |subject, seq| ledger.trail(subject).binary_search(seq).is_ok();
+        let counts = |subject, seq| ledger.subjects().trail(subject).binary_search(seq).is_ok();
         entries
             .iter()
             .filter(|entry| counts(&entry.event.subject, &entry.seq))
@@ -93,7 +93,7 @@ fn exemptions(context: &Context) -> Vec<ExportLine> {
     let now = context.engine.now();
     let in_force = |one: &&Exemption| one.is_in_force(now);
     context.engine.read(|ledger| {
-        let all = ledger.exemptions().filter(in_force);
+        let all = ledger.exemptions().all().filter(in_force);
         all.map(ExportLine::exemption).collect()
     })
 }
@@ -105,7 +105,7 @@ async fn bans(
 ) -> Result<(Vec<ExportLine>, Option<Piece>), LogFault> {
     let now = context.engine.now();
     let bans: Vec<Ban> = context.engine.read(|ledger| {
-        let bans = ledger.behind(behind).take(AT_ONCE);
+        let bans = ledger.bans().newer_than(behind).take(AT_ONCE);
         bans.cloned().collect()
     });
     let next = bans.last().map(|ban| Piece::Bans(ban.id.0));

@@ -203,9 +203,8 @@ fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
 fn is_exempt(subject: &Subject, exempt: &ListedExemption, context: &Context) -> bool {
     let now = context.engine.now();
     context.engine.read(|ledger| {
-        ledger.exemptions().any(|one| {
-            one.subject == *subject
-                && one.is_in_force(now)
+        ledger.exemptions().of(subject).is_some_and(|one| {
+            one.is_in_force(now)
                 && one
                     .until
                     .is_none_or(|end| exempt.until.is_some_and(|other| other <= end))
@@ -297,7 +296,7 @@ struct Here(HashMap<Subject, HashSet<EventId>>);
 impl Here {
     async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
         // Ask for the trail, not for the version: a kick is in the history but changes no version.
-        let is_unheard_of = |ledger: &Ledger| ledger.trail(&event.subject).is_empty();
+        let is_unheard_of = |ledger: &Ledger| ledger.subjects().trail(&event.subject).is_empty();
         if context.engine.read(is_unheard_of) {
             return Ok(false);
         }

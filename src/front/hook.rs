@@ -244,8 +244,11 @@ impl Hook {
                 None => None,
             });
         let read = |since, begun| {
-            self.engine
-                .read(|ledger| ledger.changes(since, begun, PAGE, PAGE_BYTES))
+            self.engine.read(|ledger| {
+                ledger
+                    .bans()
+                    .changes(since, begun, PAGE, PAGE_BYTES, ledger.folded())
+            })
         };
         let known = known
             .and_then(|(since, begun, in_run)| Some((read(since, begun)?, begun, in_run, false)));

@@ -334,7 +334,7 @@ fn about(call: &Call, context: &Context) -> About {
     match named {
         Ok(subject) => {
             let number = context.engine.read(|ledger| {
-                let ban = ledger.current(&subject);
+                let ban = ledger.bans().of(&subject);
                 ban.map(|ban| ban.id.to_string())
             });
             About::One(number.unwrap_or_else(|| subject.to_string()))
@@ -351,7 +351,8 @@ fn stands(whom: &str, context: &Context) -> bool {
         let now = context.engine.now();
         let ban = |ledger: &Ledger| {
             ledger
-                .current(&subject)
+                .bans()
+                .of(&subject)
                 .is_some_and(|ban| ban.is_in_force(now))
         };
         context.engine.read(ban)

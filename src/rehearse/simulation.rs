@@ -66,7 +66,7 @@ impl Simulation {
 
     /// Ends each ban at its own time, before anything later happens.
     fn pass_time(&mut self, at: Timestamp) {
-        while let Some(end) = self.ledger.next_end().filter(|end| *end <= at) {
+        while let Some(end) = self.ledger.bans().next_end().filter(|end| *end <= at) {
             self.now = self.now.max(end);
             let before = self.log.len();
             self.submit(&Intent::Tick, "expired");

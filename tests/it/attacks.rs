@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use portcullis::core::{Action, Ban, BanOrder, Bounds, By, Ledger, Rules, Subject, Tracker};
+use portcullis::core::{Action, Ban, BanOrder, Bounds, By, Rules, Subject, Tracker};
 
 use crate::support::lab::*;
 
@@ -525,8 +525,7 @@ fn a_ban_of_a_network_by_hand_applies_to_everybody_and_one_by_a_rule_to_stranger
 fn only_a_ban_without_known_neighbours_refuses_at_the_start_of_a_stream() {
     let mut lab = Lab::new();
     lab.guesses((0..9).map(|n| (format!("user{n}"), "203.0.113.7".to_owned())));
-    let lives_in =
-        |lab: &Lab, ban: &Ban| Ledger::holds_at_start(ban, |net| lab.tracker.lives_in(net));
+    let lives_in = |lab: &Lab, ban: &Ban| ban.holds_at_start(|net| lab.tracker.lives_in(net));
     assert!(lives_in(&lab, &lab.bans()[0]));
     let mut lab = Lab::new();
     lab.login("alice", "203.0.113.7", true);

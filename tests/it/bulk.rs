@@ -88,7 +88,7 @@ async fn answers_stand_in_order_and_a_later_order_knows_an_earlier_one() {
     let Ok(Ruling::Refused(Refusal::Allowed(..))) = answers[8] else {
         panic!("{:?}", answers[8])
     };
-    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
     assert!(world.engine.submit(Vec::new()).await.is_empty());
 }
 
@@ -108,7 +108,7 @@ async fn more_than_one_append_takes_are_made_and_lifted_and_the_server_learns_of
         };
         assert_eq!(ban.subject.to_string(), name(n));
     }
-    assert!(world.engine.read(|ledger| ledger.is_empty()));
+    assert!(world.engine.read(|ledger| ledger.bans().is_empty()));
     for n in [0, MANY - 1] {
         let subject = Subject::parse(&name(n)).unwrap();
         world
@@ -131,7 +131,7 @@ async fn what_was_appended_together_fails_together_and_nothing_else() {
     ];
     let answers = world.engine.submit(list).await;
     assert_eq!(words(&answers), ["fault", "fault", "banned"]);
-    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +171,7 @@ async fn a_stale_order_among_many_is_answered_like_a_single_one() {
     let longer = by_another(ban("b@example.org", "2h"));
     assert_eq!(words(&[world.engine.submit_one(longer).await]), ["amended"]);
     assert_eq!(words(&lifts.await), ["lifted", "overtaken", "lifted"]);
-    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +233,7 @@ proptest! {
             let at_once = together.engine.submit(list).await;
             prop_assert_eq!(format!("{one_by_one:?}"), format!("{at_once:?}"));
             let standing = |world: &World| {
-                world.engine.read(|ledger| ledger.newest_first().cloned().collect::<Vec<_>>())
+                world.engine.read(|ledger| ledger.bans().newest_first().cloned().collect::<Vec<_>>())
             };
             prop_assert_eq!(standing(&alone), standing(&together));
             Ok(())

@@ -247,10 +247,10 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
         assert_eq!((deed.number, &*deed.by), (Some(ban.id), &ban.by));
         assert_eq!(deed.at, ban.since);
         world.engine.read(|ledger| {
-            let stands = ledger.current(&ban.subject).unwrap();
+            let stands = ledger.bans().of(&ban.subject).unwrap();
             assert_eq!((stands.until, &stands.reason), (ban.until, &ban.reason));
             assert_eq!(
-                ledger.trail(&ban.subject).len(),
+                ledger.subjects().trail(&ban.subject).len(),
                 1,
                 "the stale one changed nothing"
             );
@@ -285,11 +285,11 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
         });
         match (first, won.unwrap(), lost.unwrap()) {
             (0, Ruling::Ban(BanRuling::Lifted(_)), Ruling::Ban(BanRuling::NotBanned(..))) => {
-                assert_eq!(world.engine.read(|ledger| ledger.len()), 0);
+                assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 0);
             }
             (1, Ruling::Ban(BanRuling::Amended { .. }), Ruling::Overtaken(deed)) => {
                 assert_eq!(deed.by.name, "b@example.org/y");
-                assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+                assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
             }
             other => panic!("{other:?}"),
         }
@@ -428,12 +428,12 @@ async fn what_the_configuration_exempts_later_is_let_go() {
         .report((0..5).map(|_| guess(&world)).collect())
         .await
         .unwrap();
-    assert_eq!(world.engine.read(|ledger| ledger.len()), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
     let mut lenient = policy();
     lenient
         .exempt_networks
         .push("203.0.113.0/24".parse().unwrap());
     world.engine.set_policy(lenient);
     world.engine.submit_one(Intent::Review).await.unwrap();
-    assert_eq!(world.engine.read(|ledger| ledger.len()), 0);
+    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 0);
 }

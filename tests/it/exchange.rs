@@ -106,7 +106,7 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     let there = World::on(Arc::default(), FakeServer::new(true), later);
     let foreseen = taken(&there, Format::Portcullis, &text, true).await;
     assert!(
-        there.engine.read(|ledger| ledger.is_empty()),
+        there.engine.read(|ledger| ledger.bans().is_empty()),
         "a dry run did something"
     );
     let tally = taken(&there, Format::Portcullis, &text, false).await;
@@ -116,8 +116,8 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     assert_eq!(known(&there).await, known(&here).await);
     let a = Subject::parse("a@example.org").unwrap();
     there.engine.read(|ledger| {
-        assert_eq!(ledger.times_banned(&a), 2);
-        assert_eq!(ledger.current(&a).unwrap().ordinal, 2);
+        assert_eq!(ledger.history(&a).bans, 2);
+        assert_eq!(ledger.bans().of(&a).unwrap().ordinal, 2);
     });
 
     let again = taken(&there, Format::Portcullis, &text, false).await;
@@ -172,7 +172,7 @@ async fn an_imported_history_is_continued_and_yields_to_newer_decisions() {
         let subject = Subject::parse(subject).unwrap();
         world
             .engine
-            .read(|ledger| ledger.current(&subject).cloned())
+            .read(|ledger| ledger.bans().of(&subject).cloned())
     };
     assert_eq!(stands(&there, "a@example.org"), None);
     assert_eq!(stands(&there, "c@example.org").unwrap().until, None);
@@ -194,9 +194,9 @@ async fn lists_of_other_programs_become_bans_and_rejected_lines_are_reported() {
     assert!(tally.refused[0].why.contains("exempt"), "{tally:?}");
     world.engine.read(|ledger| {
         let spam = Subject::parse("spam@example.org").unwrap();
-        assert_eq!(ledger.current(&spam).unwrap().origin, Origin::Imported);
+        assert_eq!(ledger.bans().of(&spam).unwrap().origin, Origin::Imported);
         let seven = Subject::parse("203.0.113.7").unwrap();
-        assert_eq!(ledger.current(&seven).unwrap().reason, "spam");
+        assert_eq!(ledger.bans().of(&seven).unwrap().reason, "spam");
     });
     let again = taken(&world, Format::Plain, list, false).await;
     assert_eq!((again.changes(), again.standing), (false, 3));

@@ -72,9 +72,9 @@ async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
          Banned #3 203.0.113.7 until 2026-11-22 05:00 UTC (1 hour): flood.\n\
          Undo: undo #1 #2 #3"
     );
-    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 3);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 3);
     bot.chat(ADMIN, "unban #1 #2 #3").await;
-    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,7 @@ async fn all_mistakes_are_reported_together_and_nothing_is_done() {
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
     let text = bot.chat(ADMIN, "ban new@example.org --force").await;
     assert!(
         text.starts_with("Banned #1 new@example.org for ever."),
@@ -156,7 +156,7 @@ async fn a_moderator_has_limits_and_a_stranger_gets_one_sentence() {
     assert_eq!(bot.chat(STRANGER, "help").await, "");
     bot.pass(3_601);
     assert_ne!(bot.chat(STRANGER, "help").await, "");
-    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +207,7 @@ async fn risky_bans_ask_and_the_yes_is_for_one_person_one_thing_and_two_minutes(
             .await
             .starts_with("This is portcullis")
     );
-    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -430,7 +430,7 @@ async fn two_submits_at_once_do_the_work_once() {
         "not-allowed session-expired"
     );
     assert_eq!(one.later.unwrap().await.len(), 1);
-    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 // Clients show an IQ error as "completed", and each client shows another one of title, instructions and note.
@@ -833,7 +833,7 @@ async fn a_corrected_line_runs_only_if_the_first_did_nothing() {
         told(bot.all(&say("m3", "ban b@example.org", replace)).await)
             .contains("does not run again")
     );
-    assert_eq!(bot.world.engine.read(portcullis::core::Ledger::len), 1);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 1);
     let asking = say("m4", "list", "<request xmlns='urn:xmpp:receipts'/>");
     let answers = bot.all(&asking).await;
     assert_eq!(answers.len(), 2);

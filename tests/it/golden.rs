@@ -607,5 +607,5 @@ async fn oversized_forms_get_a_bounded_error() {
             "{var}"
         );
     }
-    assert!(bot.world.engine.read(portcullis::core::Ledger::is_empty));
+    assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
 }

@@ -28,14 +28,16 @@ fn is_banned(world: &World) -> bool {
     let subject = Subject::parse(WHO).unwrap();
     world
         .engine
-        .read(|ledger| ledger.current(&subject).is_some())
+        .read(|ledger| ledger.bans().of(&subject).is_some())
 }
 
 /// How many times the event is in the log, and how many times it was applied.
 fn entries(world: &World) -> (usize, usize) {
     let subject = Subject::parse(WHO).unwrap();
     let log = world.store.read(Seq(1), 1_000).unwrap();
-    let applied = world.engine.read(|ledger| ledger.trail(&subject).len());
+    let applied = world
+        .engine
+        .read(|ledger| ledger.subjects().trail(&subject).len());
     (log.len(), applied)
 }
 
@@ -77,7 +79,7 @@ async fn what_arrives_late_and_was_offered_again_meanwhile_is_applied_once() {
     tokio::time::sleep(late).await;
     assert_eq!(entries(&world), (2, 1));
     let subject = Subject::parse(WHO).unwrap();
-    assert_eq!(world.engine.read(|ledger| ledger.times_banned(&subject)), 1);
+    assert_eq!(world.engine.read(|ledger| ledger.history(&subject).bans), 1);
 }
 
 #[tokio::test(start_paused = true)]

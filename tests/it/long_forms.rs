@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::core::{Action, BanOrder, Intent, Ledger};
+use portcullis::core::{Action, BanOrder, Intent};
 use portcullis::front::work::{PATIENCE, UNSEEN};
 
 use crate::support::bot::{ADMIN, Bot, actions, body_of, element, note, session, submit};
@@ -28,7 +28,7 @@ async fn with_bans(number: usize) -> Bot {
         .engine
         .submit((0..number).map(ban).collect())
         .await;
-    assert_eq!(bot.world.engine.read(Ledger::len), number);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), number);
     bot.world.store.delay_appends(Some(SLOW));
     bot
 }
@@ -83,7 +83,7 @@ async fn long_work_reports_progress_and_then_the_result() {
         "{}",
         note(&step)
     );
-    assert!(bot.world.engine.read(Ledger::is_empty));
+    assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
     // It was displayed, so it is over.
     bot.pass(3_600);
     assert_eq!(told(&bot, true), Vec::<String>::new());
@@ -110,7 +110,7 @@ async fn without_a_refresh_the_result_comes_once_as_a_message() {
         }
         bot.pass(3_600);
         assert_eq!(told(&bot, true), Vec::<String>::new(), "it is not done yet");
-        while !bot.world.engine.read(Ledger::is_empty) {
+        while !bot.world.engine.read(|ledger| ledger.bans().is_empty()) {
             tokio::time::sleep(PATIENCE).await;
         }
         tokio::time::sleep(PATIENCE).await;

@@ -207,7 +207,7 @@ async fn a_storm_is_a_few_notices_and_then_one_line() {
         .bot
         .world
         .engine
-        .read(|ledger| ledger.newest_first().count());
+        .read(|ledger| ledger.bans().newest_first().count());
     assert_eq!(
         sum.text,
         format!(

@@ -71,9 +71,10 @@ async fn a_ban_of_the_servers_own_is_taken_over_once_and_one_that_we_lifted_is_c
     world.server.its_own.lock().unwrap().remove(0);
     a_round(&world).await;
     let ban = world.engine.read(|ledger| {
-        assert!(ledger.current(&subject("old@example.org")).is_none());
+        assert!(ledger.bans().of(&subject("old@example.org")).is_none());
         ledger
-            .current(&subject("new@example.org"))
+            .bans()
+            .of(&subject("new@example.org"))
             .cloned()
             .unwrap()
     });
@@ -92,12 +93,12 @@ async fn nothing_is_looked_at_while_the_server_is_away() {
     let world = World::new(FakeServer::new(false));
     *world.server.its_own.lock().unwrap() = vec![(account("new@example.org"), recorded("", false))];
     a_round(&world).await;
-    assert!(world.engine.read(|ledger| ledger.is_empty()));
+    assert!(world.engine.read(|ledger| ledger.bans().is_empty()));
     world.server.set_linked(true);
     a_round(&world).await;
     assert!(
         world
             .engine
-            .read(|ledger| ledger.current(&subject("new@example.org")).is_some())
+            .read(|ledger| ledger.bans().of(&subject("new@example.org")).is_some())
     );
 }

@@ -137,7 +137,7 @@ async fn a_role_limited_to_hosts_covers_only_their_accounts_in_every_command() {
             assert_eq!(bot.world.engine.read(|ledger| ledger.folded()), before);
         }
         bot.world.engine.read(|ledger| {
-            for ban in ledger.newest_first().filter(|ban| ban.id.0 > 2) {
+            for ban in ledger.bans().newest_first().filter(|ban| ban.id.0 > 2) {
                 assert_eq!(ban.subject.whose().unwrap().domain(), "a.example");
             }
         });

@@ -426,7 +426,7 @@ async fn a_missing_role_is_reported_once_and_other_talk_is_ignored() {
         .says("Nobody", "groupchat", "portcullis: ban spam@example.org")
         .await;
     stage.quiet().await;
-    assert_eq!(stage.world.engine.read(|ledger| ledger.len()), 0);
+    assert_eq!(stage.world.engine.read(|ledger| ledger.bans().len()), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -457,7 +457,7 @@ async fn only_the_person_who_was_asked_can_say_yes_and_only_there() {
     stage.says("Ada", "chat", "yes").await;
     let (_, _, text) = stage.told().await;
     assert!(text.starts_with("There is nothing to say yes to"), "{text}");
-    assert_eq!(stage.world.engine.read(|ledger| ledger.len()), 1);
+    assert_eq!(stage.world.engine.read(|ledger| ledger.bans().len()), 1);
 }
 
 #[tokio::test(start_paused = true)]

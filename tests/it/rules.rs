@@ -248,7 +248,7 @@ proptest! {
             // Exemptions by `allow` come and go; no rule bans a subject that is exempt at that moment.
             for event in &lab.log[seen..] {
                 let Change::Ban(BanChange::ImposedByRule { .. }) = event.change else { continue };
-                let hit = lab.ledger.exemption(&event.subject, lab.now);
+                let hit = lab.ledger.exemptions().covering(&event.subject, lab.now);
                 prop_assert!(hit.is_none_or(|by| by.subject.net().is_none()), "{}", event.subject);
             }
             seen = lab.log.len();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis::core::event::Chain;
-use portcullis::core::subscription::{Topic, Watch};
+use portcullis::core::subscriptions::{Topic, Watch};
 use portcullis::core::{
     Actor, BanChange, Change, EntryPoint, Event, EventId, ExemptionChange, HistoryChange, Ledger,
     Origin, Seq, Subject, Timestamp,
@@ -267,7 +267,7 @@ proptest! {
             frames.push(piece);
         }
         let ending = ledger.end_snapshot(taking);
-        prop_assert_eq!(ending.folded, Seq(log.len() as u64));
+        prop_assert_eq!(ending.folded(), Seq(log.len() as u64));
         frames.push(ending.seal(Chain([1; 32])));
         behind.iter().for_each(|step| fold(&mut ledger, &mut log, step));
 

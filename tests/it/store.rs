@@ -217,7 +217,12 @@ fn a_batch_offered_twice_is_applied_once() {
         ));
         assert_eq!(rulings[2..], [Ruling::Stale, Ruling::Stale]);
         for event in batch {
-            assert_eq!(ledger.trail(&event.subject).len(), 1, "{}", event.subject);
+            assert_eq!(
+                ledger.subjects().trail(&event.subject).len(),
+                1,
+                "{}",
+                event.subject
+            );
         }
     });
 }

@@ -54,6 +54,7 @@ fn the_log_of_version_1_is_read_with_its_notes_and_folds_to_the_same() {
         ledger.fold(entry.seq, &entry.event);
     }
     let bans = ledger
+        .bans()
         .newest_first()
         .map(|ban| format!("{} {}", ban.id, ban.subject));
     assert_eq!(
@@ -65,8 +66,8 @@ fn the_log_of_version_1_is_read_with_its_notes_and_folds_to_the_same() {
             "#1 a@example.org",
         ]
     );
-    assert_eq!(ledger.last_ended().count(), 3);
-    assert_eq!(ledger.watches().len(), 1);
+    assert_eq!(ledger.bans().last_ended().count(), 3);
+    assert_eq!(ledger.subscriptions().all().len(), 1);
 }
 
 #[test]

@@ -65,6 +65,6 @@ async fn a_wish_is_an_event_and_shows_in_the_history() {
     let subject = portcullis::core::Subject::parse("admin@example.org").unwrap();
     let watch = again
         .engine
-        .read(|ledger| ledger.watch_of(&subject).cloned());
+        .read(|ledger| ledger.subscriptions().of(&subject).cloned());
     assert!(watch.is_some_and(|watch| watch.is_off()));
 }

@@ -42,9 +42,8 @@ fn says(text: &str, parts: &[&str]) {
 /// Everything the ledger holds about a subject, except the version and the trail.
 fn known(bot: &Bot, subject: &str) -> String {
     let subject = Subject::parse(subject).unwrap();
-    let now = bot.world.engine.now();
     bot.world.engine.read(|ledger| {
-        let ban = ledger.current(&subject).map(|ban| {
+        let ban = ledger.bans().of(&subject).map(|ban| {
             (
                 ban.id,
                 &ban.reason,
@@ -55,15 +54,9 @@ fn known(bot: &Bot, subject: &str) -> String {
                 &ban.origin,
             )
         });
-        let counts = (
-            ledger.record(&subject, now),
-            ledger.times_banned(&subject),
-            ledger.pardoned(&subject),
-            ledger.forgotten(&subject),
-            ledger.last(&subject),
-        );
-        let exempt = ledger.exemptions().find(|one| one.subject == subject);
-        format!("{ban:?} {counts:?} {exempt:?}")
+        let history = ledger.history(&subject);
+        let exempt = ledger.exemptions().of(&subject);
+        format!("{ban:?} {history:?} {exempt:?}")
     })
 }
 
@@ -503,7 +496,7 @@ async fn a_kick_ends_sessions_and_bans_nobody() {
         &bot.chat(ADMIN, "kick x@example.org").await,
         &["x@example.org: NOT done. the server said no"],
     );
-    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 0);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 0);
 }
 
 fn change_policy(bot: &Bot, change: impl FnOnce(&mut Policy)) {
@@ -779,10 +772,10 @@ async fn what_a_fast_script_did_by_many_commands_is_undone_command_by_command() 
     }
     let text = bot.chat(ADMIN, "undo").await;
     says(&text, &["Undone: ban #4 d@example.org"]);
-    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 3);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 3);
     // So the last thing to undo is the undo.
     says(&bot.chat(ADMIN, "undo").await, &["Undone: undo #4"]);
-    assert_eq!(bot.world.engine.read(|ledger| ledger.len()), 4);
+    assert_eq!(bot.world.engine.read(|ledger| ledger.bans().len()), 4);
 }
 
 /// A command line by one of two admins, about some of a few accounts.

@@ -90,9 +90,8 @@ impl Allow {
         };
         let now = context.engine.now();
         let before = context.engine.read(|ledger| {
-            let mut all = ledger.exemptions();
-            all.find(|one| one.subject == subject && one.is_in_force(now))
-                .cloned()
+            let own = ledger.exemptions().of(&subject);
+            own.filter(|one| one.is_in_force(now)).cloned()
         });
         // What is not said stays as it was.
         let as_it_was = before.as_ref();

@@ -111,7 +111,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn all(context: &Context) -> Vec<ShownExemption> {
     let (now, policy) = (context.engine.now(), context.engine.policy());
     let mut given: Vec<_> = context.engine.read(|ledger| {
-        let all = ledger.exemptions();
+        let all = ledger.exemptions().all();
         all.filter(|one| one.is_in_force(now)).cloned().collect()
     });
     given.sort_by_key(|one| std::cmp::Reverse(one.since));

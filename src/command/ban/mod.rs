@@ -261,7 +261,7 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
         let account = subject.whose()?;
         if context
             .engine
-            .read(|ledger| ledger.current(subject).is_some())
+            .read(|ledger| ledger.bans().of(subject).is_some())
         {
             return None;
         }

@@ -157,7 +157,7 @@ fn kept_out<'a>(
     let place = failure.place.map(Subject::network);
     let mut bans: Vec<&Ban> = Vec::new();
     for subject in whole.into_iter().chain(place).chain(by_rules) {
-        if let Some(ban) = ledger.current(&subject)
+        if let Some(ban) = ledger.bans().of(&subject)
             && ban.is_in_force(now)
             && !bans.iter().any(|one| one.id == ban.id)
         {

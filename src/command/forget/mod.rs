@@ -41,7 +41,10 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Err(problems) => return Outcome::Invalid(problems),
     };
     let with: Vec<(Subject, u32)> = context.engine.read(|ledger| {
-        let with = ledger.forgotten_with(&subject).take(FORGOTTEN_AT_ONCE);
+        let with = ledger
+            .subjects()
+            .forgotten_with(&subject)
+            .take(FORGOTTEN_AT_ONCE);
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
     let before = context.admission.explain(subject.whose(), subject.place());
@@ -50,7 +53,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) => {
             let standing = context
                 .engine
-                .read(|ledger| ledger.current(&subject).cloned());
+                .read(|ledger| ledger.bans().of(&subject).cloned());
             (bans, standing)
         }
         Ok(Ruling::Refused(why)) => {

@@ -38,7 +38,7 @@ pub fn past(past: &EndedBan) -> Value {
 pub fn standing(subject: &Subject, context: &Context) -> Value {
     let now = context.engine.now();
     let ban = context.engine.read(|ledger| {
-        let ban = ledger.current(subject).filter(|ban| ban.is_in_force(now));
+        let ban = ledger.bans().of(subject).filter(|ban| ban.is_in_force(now));
         ban.map(self::ban)
     });
     json!({

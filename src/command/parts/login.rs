@@ -78,6 +78,6 @@ pub(in crate::command) fn covering(subject: &Subject, context: &Context) -> Opti
     let now = context.engine.now();
     context
         .engine
-        .read(|ledger| ledger.covering(*address, now).cloned())
+        .read(|ledger| ledger.bans().covering(*address, now).cloned())
         .filter(|ban| ban.subject != *subject)
 }

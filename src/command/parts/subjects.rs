@@ -87,7 +87,11 @@ fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
     let word = words.first().copied().unwrap_or_default();
     if word.starts_with('#') {
         let named = BanId::parse(word)
-            .and_then(|id| context.engine.read(|ledger| ledger.by_number(id).cloned()))
+            .and_then(|id| {
+                context
+                    .engine
+                    .read(|ledger| ledger.subjects().by_number(id).cloned())
+            })
             .ok_or_else(|| text::no_such_number(word));
         return (named, 1);
     }

@@ -57,11 +57,12 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     let (current, last, times) = context.engine.read(|ledger| {
         (
             ledger
-                .current(subject)
+                .bans()
+                .of(subject)
                 .filter(|ban| ban.is_in_force(now))
                 .cloned(),
-            ledger.last(subject).cloned(),
-            ledger.times_banned(subject),
+            ledger.history(subject).last,
+            ledger.history(subject).bans,
         )
     });
     let task = context.delivery.task(subject);

@@ -123,7 +123,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
 fn program(context: &Context) -> Vec<Row> {
     let (decisions, exemptions) = context.engine.read(|ledger| {
         let now = context.engine.now();
-        let exemptions = ledger.exemptions().filter(|one| one.is_in_force(now));
+        let exemptions = ledger.exemptions().all().filter(|one| one.is_in_force(now));
         (ledger.folded().0, exemptions.count())
     });
     let mut rows = vec![

@@ -82,8 +82,11 @@ fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
     let now = context.engine.now();
     let by_policy = context.engine.policy().exempts(subject);
     by_policy.map(text::by_configuration).or_else(|| {
-        context
-            .engine
-            .read(|ledger| ledger.exemption(subject, now).map(ToString::to_string))
+        context.engine.read(|ledger| {
+            ledger
+                .exemptions()
+                .covering(subject, now)
+                .map(ToString::to_string)
+        })
     })
 }

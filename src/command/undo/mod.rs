@@ -16,7 +16,7 @@ use super::parts::subjects;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
-use crate::core::history::undo::DEEDS;
+use crate::core::undo::UNDO_ENTRIES;
 use crate::core::{Action, Ban, Order, Role, Ruling, Subject, UndoEntry, UndoRuling};
 use crate::journal::LogFault;
 use wanted::{One, UndoTargets};
@@ -138,7 +138,7 @@ async fn take_back_many(call: &Call, wanted: &UndoTargets, context: &Context) ->
     let took = context.engine.now().since(started);
     let mut lines = vec![text::undone_many(undone.len(), all, wanted.command, took)];
     lines.extend(failed.lines());
-    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(DEEDS)));
+    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
     if !undone.is_empty() {
         lines.push(text::server_follows(pending));
     }
@@ -252,7 +252,7 @@ fn question(wanted: &UndoTargets) -> Ask {
     let mut values = Values::new();
     values.set(subjects::FIELD, named);
     let mut lines = vec![text::ask_undo(deeds.len(), shown.len())];
-    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(DEEDS)));
+    lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
     Ask {
         title: text::ask_undo_title(deeds.len()),
         lines,

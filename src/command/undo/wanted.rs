@@ -69,7 +69,7 @@ async fn named(
     for subject in named {
         let deed = context
             .engine
-            .read(|ledger| ledger.undoable(&subject).cloned());
+            .read(|ledger| ledger.undo().of(&subject).cloned());
         let number = match words[..] {
             [word] if only => word.starts_with('#').then(|| BanId::parse(word)).flatten(),
             _ => None,
@@ -132,7 +132,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
             && deed.by.bare_name() == first.by.bare_name()
             && !covered.contains(&deed.subject)
         {
-            covered.extend(ledger.undone_with(&deed.subject).cloned());
+            covered.extend(ledger.undo().restored_with(&deed.subject).cloned());
             deeds.push(One::of(deed));
         }
         ControlFlow::Continue(())
@@ -142,7 +142,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
         command: Some(command),
         is_cut: context
             .engine
-            .read(|ledger| ledger.is_partly_dropped(command)),
+            .read(|ledger| ledger.undo().is_partly_dropped(command)),
     }
 }
 
@@ -156,7 +156,7 @@ fn look_back(
     while let Some(from) = upto.take() {
         context.engine.read(|ledger| {
             let mut last = from;
-            for (looked_at, deed) in ledger.deeds_up_to(from).enumerate() {
+            for (looked_at, deed) in ledger.undo().up_to(from).enumerate() {
                 // All of one place belong into one piece.
                 if looked_at >= LOOKED_AT_ONCE && deed.seq < last {
                     upto = Some(deed.seq);

@@ -193,7 +193,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     let is_own = own.as_ref() == Some(&subject);
     let kept = context
         .engine
-        .read(|ledger| ledger.watch_of(&subject).cloned());
+        .read(|ledger| ledger.subscriptions().of(&subject).cloned());
     if wish.is_question() {
         return Outcome::Done(told(&subject, is_own, kept, call.caller.role(), false));
     }

@@ -95,6 +95,24 @@ impl ActiveBans {
         }
     }
 
+    /// The ban of exactly this subject.
+    pub(in crate::core) fn of(&self, subject: &Subject) -> Option<&ActiveBan> {
+        let net = match subject {
+            Subject::Account(account) => return self.accounts.get(account),
+            Subject::Guard(account) => return self.guards.get(account),
+            Subject::Pair(account, net) => return self.pairs.get(&(account, *net) as &dyn Halves),
+            Subject::Address(address) => IpNet::from(*address),
+            Subject::Network(net) => *net,
+        };
+        let mut found = None;
+        self.nets.cover(net.addr(), |active| {
+            if active.ban.subject == *subject {
+                found = Some(active);
+            }
+        });
+        found
+    }
+
     pub(in crate::core) fn account(&self, account: &Account) -> Option<&ActiveBan> {
         self.accounts.get(account)
     }

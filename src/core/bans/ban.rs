@@ -62,10 +62,18 @@ impl Ban {
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|end| now < end)
     }
+
+    /// Whether it may refuse the start of a stream (`door='start'`), when the account is not known yet. It must be the
+    /// ban of an address or network, and apply to everybody there or to a network where no account has logged in
+    /// before, which `lives_in` answers.
+    pub fn holds_at_start(&self, lives_in: impl FnOnce(ipnet::IpNet) -> bool) -> bool {
+        let net = self.subject.net();
+        net.is_some_and(|net| self.origin.rule().is_none() || !lives_in(net))
+    }
 }
 
-/// The last ban of a subject that has no active ban.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The last ban of a subject that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Its short number.
     pub id: BanId,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,21 +88,55 @@ mod whole_or_none {
     }
 }
 
+/// The bans that ended last, at most [`LIFTS`]. Each is shared, so that a snapshot can take the list without copying
+/// the bans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::core) struct EndedBans {
+    /// Oldest end first.
+    #[serde(with = "shared")]
+    list: VecDeque<Arc<EndedBan>>,
+    /// Bans that ended up to this place are no longer in the list.
+    dropped: Seq,
+}
+
+/// Serialises a list of shared bans.
+mod shared {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::EndedBan;
+
+    pub(super) fn serialize<S: Serializer>(
+        list: &VecDeque<Arc<EndedBan>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(list.iter().map(AsRef::as_ref))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<VecDeque<Arc<EndedBan>>, D::Error> {
+        let list = Vec::<EndedBan>::deserialize(from)?;
+        Ok(list.into_iter().map(Arc::new).collect())
+    }
+}
+
 /// The active bans by version, and the bans that ended last.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::core) struct RecentChanges {
     standing: BTreeMap<Seq, BanId>,
-    ended: VecDeque<EndedBan>,
-    /// Bans that ended up to this place are no longer in `ended`.
-    forgotten: Seq,
+    ends: EndedBans,
 }
 
 impl RecentChanges {
     pub(in crate::core) fn enter(&mut self, ban: &Ban) {
         // One event can end an expired ban and begin this one; then only the new ban is a change.
-        let replaced = |end: &EndedBan| end.seq == ban.version && end.ban.subject == ban.subject;
-        if self.ended.back().is_some_and(replaced) {
-            self.ended.pop_back();
+        let replaced =
+            |end: &Arc<EndedBan>| end.seq == ban.version && end.ban.subject == ban.subject;
+        if self.ends.list.back().is_some_and(replaced) {
+            self.ends.list.pop_back();
         }
         self.standing.insert(ban.version, ban.id);
     }
@@ -110,57 +145,49 @@ impl RecentChanges {
         self.standing.remove(&ban.version);
     }
 
-    /// The ended bans, and the place up to which older ones were dropped: the part that a snapshot keeps. The active
-    /// bans are stored elsewhere.
-    pub(in crate::core) fn ends(&self) -> (&VecDeque<EndedBan>, Seq) {
-        let RecentChanges {
-            standing: _,
-            ended,
-            forgotten,
-        } = self;
-        (ended, *forgotten)
+    /// The part that a snapshot keeps. The active bans are stored elsewhere.
+    pub(in crate::core) fn ends(&self) -> &EndedBans {
+        &self.ends
     }
 
     /// Restores [`RecentChanges::ends`], with the versions of the active bans.
     pub(in crate::core) fn restore(
-        ended: VecDeque<EndedBan>,
-        forgotten: Seq,
+        ends: EndedBans,
         standing: impl Iterator<Item = (Seq, BanId)>,
     ) -> Self {
         RecentChanges {
             standing: standing.collect(),
-            ended,
-            forgotten,
+            ends,
         }
     }
 
     pub(in crate::core) fn end(&mut self, ended: EndedBan) {
-        if self.ended.len() >= LIFTS
-            && let Some(oldest) = self.ended.pop_front()
+        if self.ends.list.len() >= LIFTS
+            && let Some(oldest) = self.ends.list.pop_front()
         {
-            self.forgotten = oldest.seq;
+            self.ends.dropped = oldest.seq;
         }
-        self.ended.push_back(ended);
+        self.ends.list.push_back(Arc::new(ended));
     }
 
     /// Removes a ban from the ended ones after an undo restored it. The change that is undone, at `ended_at`, had ended
     /// it, unless it was active all the time.
     pub(in crate::core) fn stands_again(&mut self, id: BanId, ended_at: Seq) {
         // Undoing a mass un-ban comes here for each ban, so the list, which is in order, is not searched as a whole.
-        let first = self.ended.partition_point(|end| end.seq < ended_at);
-        let same_event = self.ended.range(first..);
+        let first = self.ends.list.partition_point(|end| end.seq < ended_at);
+        let same_event = self.ends.list.range(first..);
         let mut same_event = same_event.take_while(|end| end.seq == ended_at);
         if let Some(at) = same_event.position(|end| end.ban.id == id) {
-            self.ended.remove(first + at);
+            self.ends.list.remove(first + at);
         }
     }
 
     /// The ended bans, newest first.
     pub(in crate::core) fn ended(&self) -> impl Iterator<Item = &EndedBan> {
-        self.ended.iter().rev()
+        self.ends.list.iter().rev().map(AsRef::as_ref)
     }
 
-    /// See [`Ledger::changes`](crate::core::Ledger::changes).
+    /// See [`Bans::changes`](super::Bans::changes).
     pub(in crate::core) fn after<'a>(
         &self,
         since: Seq,
@@ -171,15 +198,15 @@ impl RecentChanges {
         ban: impl Fn(BanId) -> Option<&'a Ban>,
     ) -> Option<Changes> {
         let ends_since = ends_since.max(since);
-        if ends_since < self.forgotten {
+        if ends_since < self.ends.dropped {
             return None;
         }
         let mut stands = self
             .standing
             .range((Bound::Excluded(since), Bound::Unbounded))
             .peekable();
-        let first = self.ended.partition_point(|end| end.seq <= ends_since);
-        let mut ends = self.ended.range(first..).peekable();
+        let first = self.ends.list.partition_point(|end| end.seq <= ends_since);
+        let mut ends = self.ends.list.range(first..).peekable();
         let mut page = Changes {
             upto: since,
             ..Changes::default()

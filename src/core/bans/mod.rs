@@ -1,14 +1,24 @@
-//! Bans: the changes an event can make, the orders people can give, and the rulings on them.
+//! Bans: their state, the changes an event can make to them, the orders people can give, and the rulings on them.
+//!
+//! Start reading at [`Bans`] (`state.rs`), then `fold.rs` (what an event changes).
 
-pub(in crate::core) mod active;
-pub mod ban;
-pub(in crate::core) mod bloom;
+mod active;
+mod ban;
+mod bloom;
 mod change;
-pub mod feed;
-pub(in crate::core) mod nets;
+mod feed;
+mod fold;
+mod nets;
 mod order;
 mod ruling;
+mod state;
 
+pub use active::ActiveBans;
+pub use ban::{Ban, BanId, Past};
 pub use change::BanChange;
+pub(in crate::core) use feed::EndedBans;
+pub use feed::{Changed, Changes, EndedBan, LIFTS};
+pub(in crate::core) use fold::{end, fold};
 pub use order::BanOrder;
 pub use ruling::BanRuling;
+pub use state::Bans;

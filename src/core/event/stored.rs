@@ -142,7 +142,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::actor::{EntryPoint, Role};
-    use crate::core::subscription::{Topic, Watch};
+    use crate::core::subscriptions::{Topic, Watch};
     use crate::core::{BanChange, ExemptionChange, HistoryChange};
 
     fn sample() -> Event {

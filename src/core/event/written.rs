@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BanChange, Change, ExemptionChange, HistoryChange};
-use crate::core::subscription::Watch;
+use crate::core::subscriptions::Watch;
 use crate::core::time::Timestamp;
 
 #[derive(Serialize, Deserialize)]

@@ -61,41 +61,42 @@ impl fmt::Display for Exemption {
     }
 }
 
-/// All exemptions. People grant them one by one, so they are few, and a linear search is enough.
+/// All exemptions granted by `allow`. People grant them one by one, so they are few, and a linear search is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::core) struct Exemptions(BTreeMap<Subject, Exemption>);
+pub struct Exemptions(BTreeMap<Subject, Exemption>);
 
 impl Exemptions {
+    /// The exemption of exactly this subject, which may have ended; `None` if there is none.
+    pub fn of(&self, subject: &Subject) -> Option<&Exemption> {
+        self.0.get(subject)
+    }
+
+    /// All exemptions, ordered by subject. Those that have ended are included.
+    pub fn all(&self) -> impl Iterator<Item = &Exemption> {
+        self.0.values()
+    }
+
+    /// The exemption in force that forbids a ban of this subject: it covers the subject, or lies inside of it. `None`
+    /// if there is none.
+    pub fn covering(&self, subject: &Subject, now: Timestamp) -> Option<&Exemption> {
+        self.all()
+            .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
+    }
+
+    /// Whether an address is exempt, itself or by its network.
+    pub fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
+        let address = address.to_canonical();
+        self.all().any(|exemption| {
+            let net = exemption.subject.net();
+            exemption.is_in_force(now) && net.is_some_and(|net| net.contains(&address))
+        })
+    }
+
     pub(in crate::core) fn insert(&mut self, exemption: Exemption) {
         self.0.insert(exemption.subject.clone(), exemption);
     }
 
     pub(in crate::core) fn remove(&mut self, subject: &Subject) -> Option<Exemption> {
         self.0.remove(subject)
-    }
-
-    pub(in crate::core) fn of(&self, subject: &Subject) -> Option<&Exemption> {
-        self.0.get(subject)
-    }
-
-    pub(in crate::core) fn all(&self) -> impl Iterator<Item = &Exemption> {
-        self.0.values()
-    }
-
-    pub(in crate::core) fn covering(
-        &self,
-        subject: &Subject,
-        now: Timestamp,
-    ) -> Option<&Exemption> {
-        self.all()
-            .find(|exemption| exemption.is_in_force(now) && exemption.forbids(subject))
-    }
-
-    /// Whether an address is in an exempt network or exempt itself.
-    pub(in crate::core) fn holds(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.all().any(|exemption| {
-            let net = exemption.subject.net();
-            exemption.is_in_force(now) && net.is_some_and(|net| net.contains(&address))
-        })
     }
 }

@@ -1,12 +1,15 @@
 //! Exemptions: accounts and networks that are never banned.
 
-pub mod exemption;
+mod exemption;
+mod fold;
 
-use super::bans::ban::Ban;
-use super::exemptions::exemption::Exemption;
+use super::bans::Ban;
 use super::subject::Subject;
 use super::term::Term;
 use super::time::Timestamp;
+
+pub use exemption::{Exemption, Exemptions};
+pub(in crate::core) use fold::fold;
 
 /// What an event changes about the exemption of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]

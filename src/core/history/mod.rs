@@ -1,9 +1,13 @@
 //! What is known of a subject besides its ban and its exemption: its earlier bans, notes and kicks.
 
-pub(in crate::core) mod histories;
-pub mod undo;
+mod record;
 
+use super::event::{Event, Seq};
+use super::ledger::{Folded, Ledger};
 use super::subject::Subject;
+
+pub use record::History;
+pub(in crate::core) use record::UNKNOWN;
 
 /// What an event changes about the history of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,4 +60,30 @@ pub enum HistoryRuling {
     Annotated(Subject),
     /// The subject's sessions are to be ended.
     Kicked(Subject),
+}
+
+pub(in crate::core) fn fold(
+    ledger: &mut Ledger,
+    seq: Seq,
+    event: &Event,
+    change: &HistoryChange,
+) -> Folded {
+    let subject = event.subject.clone();
+    match change {
+        HistoryChange::Forgotten => {
+            let bans = ledger.subjects.history_mut(&subject).forget(event.at);
+            Ok((
+                HistoryRuling::Forgotten { subject, bans }.into(),
+                Vec::new(),
+            ))
+        }
+        HistoryChange::Annotated { .. } => {
+            Ok((HistoryRuling::Annotated(subject).into(), Vec::new()))
+        }
+        HistoryChange::Kicked { .. } => {
+            // Added to the trail, but the subject keeps its version: nothing that was decided on it becomes stale.
+            ledger.subjects.record(&subject, seq);
+            Err(Box::new(HistoryRuling::Kicked(subject).into()))
+        }
+    }
 }

@@ -14,7 +14,6 @@ pub(in crate::core) fn clean_since(
     ledger: &Ledger,
     policy: &Policy,
     subject: &Subject,
-    now: Timestamp,
 ) -> Timestamp {
     let account = subject.whose().cloned().map(Subject::Account);
     let guard = subject.whose().cloned().map(Subject::Guard);
@@ -23,14 +22,14 @@ pub(in crate::core) fn clean_since(
         .place()
         .and_then(|net| policy.rules.reach.network(net.addr()))
         .map(Subject::network);
-    let own = ledger.record(subject, now).map(|record| record.clean);
+    let own = ledger.history(subject).clean;
     [Some(subject.clone()), account, guard, place, network]
         .into_iter()
         .flatten()
         .flat_map(|subject| {
-            let pardoned = ledger.pardoned(&subject);
+            let pardoned = ledger.history(&subject).pardoned;
             let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
-            [pardoned, ledger.forgotten(&subject)]
+            [pardoned, ledger.history(&subject).forgotten]
         })
         .chain([own])
         .flatten()
@@ -46,11 +45,13 @@ pub(in crate::core) fn bans_that_count(
     subject: &Subject,
     now: Timestamp,
 ) -> (u32, Option<Duration>) {
-    let Some(record) = ledger.record(subject, now) else {
-        return (0, None);
+    let history = ledger.history(subject);
+    let ended = match ledger.bans().of(subject) {
+        Some(ban) => ban.until.filter(|end| *end <= now),
+        None => history.last.map(|past| past.ended),
     };
-    let quiet = record.ended.map_or(Duration::ZERO, |end| now.since(end));
-    let count = rule.remembered(record.count, quiet);
+    let quiet = ended.map_or(Duration::ZERO, |end| now.since(end));
+    let count = rule.remembered(history.counted, quiet);
     // After decay the term starts lower again, so the last ban is no lower bound any more.
-    (count, record.length.filter(|_| count == record.count))
+    (count, history.length.filter(|_| count == history.counted))
 }

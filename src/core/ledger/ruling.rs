@@ -1,14 +1,12 @@
 //! Rulings: what the fold decided about an event, and the effects that follow.
 
-use crate::core::bans::ban::Ban;
-use crate::core::history::undo::UndoEntry;
+use crate::core::bans::BanRuling;
+use crate::core::exemptions::ExemptionRuling;
+use crate::core::history::HistoryRuling;
 use crate::core::policy::Refusal;
 use crate::core::subject::Subject;
-use crate::core::subscription::Watch;
-
-pub use crate::core::bans::BanRuling;
-pub use crate::core::exemptions::ExemptionRuling;
-pub use crate::core::history::HistoryRuling;
+use crate::core::subscriptions::Watch;
+use crate::core::undo::{UndoEntry, UndoRuling};
 
 /// The answer to an order, a login or any other intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,23 +36,8 @@ pub enum Ruling {
     Noted,
 }
 
-/// The answer to an undo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-// One at a time, made and matched: a box would only cost an allocation for each undo.
-#[expect(clippy::large_enum_variant)]
-pub enum UndoRuling {
-    /// The last change of the subject was undone.
-    Undone {
-        /// The undo entry of that change.
-        deed: Box<UndoEntry>,
-        /// The ban that was active until now.
-        stood: Option<Ban>,
-        /// The ban that is restored, or that has its earlier terms again.
-        ban: Option<Ban>,
-    },
-    /// The change to undo is no longer the last change of this subject.
-    ChangedSince(Subject),
-}
+/// What a folded event leads to. An error says why it changed nothing; then its subject keeps its version.
+pub(in crate::core) type Folded = Result<(Ruling, Vec<Effect>), Box<Ruling>>;
 
 /// What must happen outside of the ledger after an event was folded, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,5 +49,29 @@ pub enum Effect {
 impl From<Refusal> for Box<Ruling> {
     fn from(refusal: Refusal) -> Self {
         Box::new(Ruling::Refused(refusal))
+    }
+}
+
+impl From<BanRuling> for Ruling {
+    fn from(ruling: BanRuling) -> Self {
+        Ruling::Ban(ruling)
+    }
+}
+
+impl From<ExemptionRuling> for Ruling {
+    fn from(ruling: ExemptionRuling) -> Self {
+        Ruling::Exemption(ruling)
+    }
+}
+
+impl From<HistoryRuling> for Ruling {
+    fn from(ruling: HistoryRuling) -> Self {
+        Ruling::History(ruling)
+    }
+}
+
+impl From<UndoRuling> for Ruling {
+    fn from(ruling: UndoRuling) -> Self {
+        Ruling::Undo(ruling)
     }
 }

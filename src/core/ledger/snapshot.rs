@@ -12,26 +12,24 @@
 //! [`FORMAT`] and the version of the program, and is followed by the hash (32). The store detects damaged frames.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
+use super::subjects::{KnownSubject, Subjects};
 use crate::core::actor::Actor;
-use crate::core::bans::active::ActiveBans;
-use crate::core::bans::ban::Ban;
-use crate::core::bans::feed::{EndedBan, RecentChanges};
+use crate::core::bans::{ActiveBans, Ban, Bans, EndedBans};
 use crate::core::event::{Chain, Seq};
-use crate::core::exemptions::exemption::Exemptions;
-use crate::core::history::histories::{Histories, SubjectHistory};
-use crate::core::history::undo::UndoLog;
+use crate::core::exemptions::Exemptions;
 use crate::core::seen::SeenIds;
 use crate::core::subject::Subject;
-use crate::core::subscription::Watch;
+use crate::core::subscriptions::Subscriptions;
+use crate::core::undo::UndoLog;
 
 /// To be raised when the bytes change; a test below pins them.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
 const ROWS: u8 = b'R';
@@ -46,27 +44,27 @@ const NUMBERS_A_ROW: usize = 64;
 /// All that belongs to one subject.
 #[derive(Serialize, Deserialize)]
 struct SubjectRow<'a> {
-    whose: ActorRef<'a>,
-    dossier: Cow<'a, SubjectHistory>,
+    subject: RowSubject<'a>,
+    known: Cow<'a, KnownSubject>,
 }
 
+/// The subject of a row, and its active ban if there is one. A ban names its subject.
 #[derive(Serialize, Deserialize)]
-enum ActorRef<'a> {
+enum RowSubject<'a> {
     Free(Cow<'a, Subject>),
     Banned(Cow<'a, Ban>),
 }
 
 /// Everything that belongs to no single subject.
-#[derive(Serialize, Deserialize)]
-struct Rest<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+struct Rest {
     folded: Seq,
     rows: usize,
-    exemptions: Cow<'a, Exemptions>,
-    ended: Cow<'a, VecDeque<EndedBan>>,
-    forgotten: Seq,
-    watches: Cow<'a, BTreeMap<Subject, Watch>>,
-    deeds: Cow<'a, UndoLog>,
-    seen: Cow<'a, SeenIds>,
+    exemptions: Exemptions,
+    ended: EndedBans,
+    subscriptions: Subscriptions,
+    undo: UndoLog,
+    seen: SeenIds,
 }
 
 /// A snapshot in progress. [`Ledger::end_snapshot`] must follow, even after a failure.
@@ -82,9 +80,11 @@ pub struct Taking {
 /// The end of a snapshot, before the hash of the log is added.
 #[derive(Debug)]
 pub struct Ending {
-    /// The place in the log that the snapshot belongs to.
-    pub folded: Seq,
-    frame: Vec<u8>,
+    head: [u8; 5],
+    rest: Rest,
+    numbers: Vec<u32>,
+    /// The rows that are in no piece or changed after their piece was written.
+    late: Vec<u8>,
 }
 
 /// The bytes are no snapshot of this version of the program. Nothing is lost: the log has everything.
@@ -98,7 +98,7 @@ const UNREADABLE: BadSnapshot = BadSnapshot("its content cannot be read");
 impl Ledger {
     /// Begins a snapshot in pieces of `at_once` subjects.
     pub fn begin_snapshot(&mut self, at_once: usize) -> Taking {
-        self.dossiers.note_changes();
+        self.subjects.note_changes();
         Taking {
             at_once: at_once.max(1),
             frames: 0,
@@ -111,11 +111,11 @@ impl Ledger {
     pub fn next_piece(&self, taking: &mut Taking) -> Option<Vec<u8>> {
         let mut frame = Vec::new();
         let most = taking.at_once.saturating_mul(NUMBERS_A_ROW);
-        let numbers = self.dossiers.numbers(taking.numbers, most);
-        if taking.rows < self.dossiers.len() {
+        let numbers = self.subjects.numbers(taking.numbers, most);
+        if taking.rows < self.subjects.len() {
             frame.extend(taking.head(ROWS));
             let upto = self
-                .dossiers
+                .subjects
                 .len()
                 .min(taking.rows.saturating_add(taking.at_once));
             for place in taking.rows..upto {
@@ -132,59 +132,51 @@ impl Ledger {
         Some(frame)
     }
 
-    /// Ends a snapshot: takes what changed since it began.
+    /// Ends a snapshot: takes what changed since it began. Logins wait meanwhile, so most of it is only copied here;
+    /// [`Ending::seal`] writes it.
     pub fn end_snapshot(&mut self, mut taking: Taking) -> Ending {
-        let changed = self.dossiers.changes();
-        // Destructured, so that a new field does not compile until it is handled here. Fields that follow from the
-        // others (`_`) are rebuilt by `restore`.
+        let changed = self.subjects.changes();
+        // Destructured, so that a new field does not compile until it is handled here.
         let Ledger {
             folded,
-            bans: _,
-            dossiers,
-            active: _,
+            subjects,
+            bans,
             exemptions,
-            due: _,
-            recent,
-            watches,
-            deeds,
+            subscriptions,
+            undo,
             seen,
         } = &*self;
-        let (ended, forgotten) = recent.ends();
-        let rest = Rest {
-            folded: *folded,
-            rows: dossiers.len(),
-            exemptions: Cow::Borrowed(exemptions),
-            ended: Cow::Borrowed(ended),
-            forgotten,
-            watches: Cow::Borrowed(watches),
-            deeds: Cow::Borrowed(deeds),
-            seen: Cow::Borrowed(seen),
-        };
-        let mut frame = taking.head(END).to_vec();
-        frame = write(&(FORMAT, MADE_BY), frame);
-        frame = write(&rest, frame);
-        frame = write(&dossiers.numbers(taking.numbers, usize::MAX), frame);
+        let mut late = Vec::new();
         // Subjects that are in no piece, then those that changed after their piece was written.
-        for place in (taking.rows..dossiers.len()).chain(changed.range(..taking.rows).copied()) {
-            frame = self.write_row(place, frame);
+        for place in (taking.rows..subjects.len()).chain(changed.range(..taking.rows).copied()) {
+            late = self.write_row(place, late);
         }
         Ending {
-            folded: *folded,
-            frame,
+            head: taking.head(END),
+            rest: Rest {
+                folded: *folded,
+                rows: subjects.len(),
+                exemptions: exemptions.clone(),
+                ended: bans.ended().clone(),
+                subscriptions: subscriptions.clone(),
+                undo: undo.clone(),
+                seen: seen.clone(),
+            },
+            numbers: subjects.numbers(taking.numbers, usize::MAX).to_vec(),
+            late,
         }
     }
 
     fn write_row(&self, place: usize, frame: Vec<u8>) -> Vec<u8> {
-        let Some((subject, dossier)) = self.dossiers.at(place) else {
+        let Some((subject, known)) = self.subjects.at(place) else {
             return frame;
         };
-        let ban = dossier.current.and_then(|id| self.bans.get(&id));
         let row = SubjectRow {
-            whose: match ban {
-                Some(ban) => ActorRef::Banned(Cow::Borrowed(ban)),
-                None => ActorRef::Free(Cow::Borrowed(subject)),
+            subject: match self.bans.of(subject) {
+                Some(ban) => RowSubject::Banned(Cow::Borrowed(ban)),
+                None => RowSubject::Free(Cow::Borrowed(subject)),
             },
-            dossier: Cow::Borrowed(dossier),
+            known: Cow::Borrowed(known),
         };
         write(&(place, row), frame)
     }
@@ -203,20 +195,20 @@ impl Ledger {
 
 /// A snapshot that was read, without the index of active bans. Building the index takes a third of the time and can
 /// be done elsewhere while the frames are read.
-pub struct Restored<'a> {
+pub struct Restored {
     built: Built,
-    rest: Rest<'a>,
+    rest: Rest,
     numbers: Vec<u32>,
     chain: Chain,
 }
 
-impl<'a> Restored<'a> {
+impl Restored {
     /// Reads all frames of a snapshot, in their order, and passes on the active bans piece by piece.
     ///
     /// # Errors
     /// [`BadSnapshot`] when a frame is missing or damaged, or another version made it.
     pub fn read(
-        frames: &'a [Vec<u8>],
+        frames: &[Vec<u8>],
         mut piece_read: impl FnMut(&[Arc<Ban>]),
     ) -> Result<Self, BadSnapshot> {
         let (end, pieces) = frames.split_last().ok_or(SHORT)?;
@@ -230,7 +222,7 @@ impl<'a> Restored<'a> {
         if (format, made_by) != (FORMAT, MADE_BY) {
             return Err(BadSnapshot("another version of portcullis made it"));
         }
-        let (rest, end) = read::<Rest<'_>>(end)?;
+        let (rest, end) = read::<Rest>(end)?;
         let (last_numbers, last_rows) = read::<Vec<u32>>(end)?;
         // Rows that changed after their piece was written, and rows that are in no piece.
         let mut late = rows(last_rows).collect::<Result<BTreeMap<_, _>, _>>()?;
@@ -256,7 +248,7 @@ impl<'a> Restored<'a> {
         }
         piece_read(&built.bans[before..]);
         numbers.extend(last_numbers);
-        if built.dossiers.len() != rest.rows {
+        if built.subjects.len() != rest.rows {
             return Err(BadSnapshot("subjects are missing"));
         }
         Ok(Restored {
@@ -278,7 +270,7 @@ impl<'a> Restored<'a> {
 /// A ledger while its rows are read. Each row is stored in its final place at once, so that a million rows are not
 /// moved twice.
 struct Built {
-    dossiers: Histories,
+    subjects: Subjects,
     bans: Vec<Arc<Ban>>,
     /// The actor of the last undo entry that was read, shared with the next one if it is the same.
     by: Option<Arc<Actor>>,
@@ -287,7 +279,7 @@ struct Built {
 impl Built {
     fn with_room(rows: usize) -> Self {
         Built {
-            dossiers: Histories::with_room(rows),
+            subjects: Subjects::with_room(rows),
             bans: Vec::with_capacity(rows),
             by: None,
         }
@@ -295,52 +287,44 @@ impl Built {
 
     /// Adds the row for the next place.
     fn add(&mut self, place: usize, row: SubjectRow<'static>) -> Result<(), BadSnapshot> {
-        if place != self.dossiers.len() {
+        if place != self.subjects.len() {
             return Err(BadSnapshot("a subject is missing"));
         }
-        let subject = match row.whose {
-            ActorRef::Free(subject) => subject.into_owned(),
-            ActorRef::Banned(ban) => {
+        let subject = match row.subject {
+            RowSubject::Free(subject) => subject.into_owned(),
+            RowSubject::Banned(ban) => {
                 let ban = Arc::new(ban.into_owned());
                 let subject = ban.subject.clone();
                 self.bans.push(ban);
                 subject
             }
         };
-        let mut dossier = row.dossier.into_owned();
-        if let Some(deed) = &mut dossier.deed {
+        let mut known = row.known.into_owned();
+        if let Some(entry) = &mut known.last_change {
             match &self.by {
-                Some(by) if *by == deed.by => deed.by = Arc::clone(by),
-                _ => self.by = Some(Arc::clone(&deed.by)),
+                Some(by) if *by == entry.by => entry.by = Arc::clone(by),
+                _ => self.by = Some(Arc::clone(&entry.by)),
             }
         }
-        self.dossiers.push(subject, dossier);
+        self.subjects.push(subject, known);
         Ok(())
     }
 
-    fn finish(self, rest: Rest<'_>, numbers: Vec<u32>, active: ActiveBans) -> Ledger {
+    fn finish(self, rest: Rest, numbers: Vec<u32>, active: ActiveBans) -> Ledger {
         let Built {
-            mut dossiers,
+            mut subjects,
             bans,
             by: _,
         } = self;
-        dossiers.give_numbers(numbers);
-        let due = bans.iter().filter_map(|ban| Some((ban.until?, ban.id)));
+        subjects.give_numbers(numbers);
         Ledger {
             folded: rest.folded,
-            due: due.collect(),
-            recent: RecentChanges::restore(
-                rest.ended.into_owned(),
-                rest.forgotten,
-                bans.iter().map(|ban| (ban.version, ban.id)),
-            ),
-            bans: bans.into_iter().map(|ban| (ban.id, ban)).collect(),
-            dossiers,
-            active,
-            exemptions: rest.exemptions.into_owned(),
-            watches: rest.watches.into_owned(),
-            deeds: rest.deeds.into_owned(),
-            seen: rest.seen.into_owned(),
+            subjects,
+            bans: Bans::restore(bans, active, rest.ended),
+            exemptions: rest.exemptions,
+            subscriptions: rest.subscriptions,
+            undo: rest.undo,
+            seen: rest.seen,
         }
     }
 }
@@ -354,9 +338,18 @@ impl Taking {
 }
 
 impl Ending {
+    /// The place in the log that the snapshot belongs to.
+    pub fn folded(&self) -> Seq {
+        self.rest.folded
+    }
+
     /// The last frame; `chain` is the hash of the log at [`Ending::folded`].
     pub fn seal(self, chain: Chain) -> Vec<u8> {
-        let mut frame = self.frame;
+        let mut frame = self.head.to_vec();
+        frame = write(&(FORMAT, MADE_BY), frame);
+        frame = write(&self.rest, frame);
+        frame = write(&self.numbers, frame);
+        frame.extend(self.late);
         frame.extend_from_slice(&chain.0);
         frame
     }
@@ -401,7 +394,7 @@ fn opened(frame: &[u8], number: usize) -> Result<(u8, &[u8]), BadSnapshot> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::subscription::Topic;
+    use crate::core::subscriptions::{Topic, Watch};
     use crate::core::{
         BanChange, Change, Event, EventId, ExemptionChange, HistoryChange, Origin, Timestamp,
     };
@@ -487,7 +480,7 @@ mod tests {
         let content = [&pieces.concat(), &end[5 + made_by.len()..]].concat();
         assert_eq!(
             (FORMAT, crc32c::crc32c(&content)),
-            (3, 2_311_257_071),
+            (4, 395_436_803),
             "the ledger holds something else now: raise FORMAT by one and put the new pair here"
         );
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::Ledger;
-use crate::core::bans::ban::{Ban, BanId};
+use crate::core::bans::{Ban, BanId};
 use crate::core::subject::{Account, Subject};
 use crate::core::time::Timestamp;
 
@@ -84,16 +84,17 @@ impl Ledger {
         known: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Verdict {
-        if self.active.is_empty() {
+        let active = self.bans.index();
+        if active.is_empty() {
             return Verdict::LetIn;
         }
         let address = address.map(|address| address.to_canonical());
-        if let Some(by_account) = account.and_then(|account| self.active.account(account))
+        if let Some(by_account) = account.and_then(|account| active.account(account))
             && by_account.is_in_force(now)
         {
             return refusal(&by_account.ban);
         }
-        let found = self.active.against(account, address, now);
+        let found = active.against(account, address, now);
         let Some((worst, touches_known)) = found else {
             return Verdict::LetIn;
         };
@@ -102,7 +103,7 @@ impl Ledger {
         {
             // Only a forced ban applies to an exempt address. Any other was made before an undo restored the
             // exemption, or before the clock was set back.
-            let insisted = self.current(&Subject::Address(address));
+            let insisted = self.bans.of(&Subject::Address(address));
             let insisted = insisted.filter(|ban| ban.insisted && ban.is_in_force(now));
             return insisted.map_or(Verdict::LetIn, refusal);
         }
@@ -110,27 +111,6 @@ impl Ledger {
             return Verdict::LetIn;
         }
         refusal(&worst.ban)
-    }
-
-    /// Whether a ban of an address or network may refuse the start of a stream (`door='start'`), when the account is
-    /// not known yet: it must apply to everybody, or no account may have logged in from that network before, which
-    /// `lives_in` answers.
-    pub fn holds_at_start(ban: &Ban, lives_in: impl FnOnce(ipnet::IpNet) -> bool) -> bool {
-        match ban.subject.net() {
-            None => false,
-            Some(net) => ban.origin.rule().is_none() || !lives_in(net),
-        }
-    }
-
-    /// The active ban that covers an address; of several, the one that ends last.
-    pub fn covering(&self, address: IpAddr, now: Timestamp) -> Option<&Ban> {
-        let stands = self.active.covering(address.to_canonical(), now)?;
-        Some(&stands.ban)
-    }
-
-    /// Whether an address is exempt.
-    pub fn is_exempt(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.exemptions.holds(address.to_canonical(), now)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::{Action, BanOrder, ExemptionOrder, HistoryOrder, Order};
 use crate::core::actor::Role;
-use crate::core::bans::ban::Ban;
+use crate::core::bans::Ban;
 use crate::core::event::{BanChange, Change, ExemptionChange, HistoryChange, Personal};
-use crate::core::ledger::{BanRuling, ExemptionRuling, Ledger, Ruling};
+use crate::core::ledger::{Ledger, Ruling};
 use crate::core::policy::{Policy, Refusal};
 use crate::core::subject::Subject;
-use crate::core::subscription::Watch;
+use crate::core::subscriptions::Watch;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
+use crate::core::{BanRuling, ExemptionRuling};
 
 /// The change an order leads to, or the answer when it leads to none.
 pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;
@@ -31,7 +32,7 @@ impl<'a> Case<'a> {
         order: &'a Order,
         now: Timestamp,
     ) -> Self {
-        let standing = ledger.current(&order.subject);
+        let standing = ledger.bans().of(&order.subject);
         Case {
             ledger,
             policy,
@@ -169,7 +170,7 @@ impl<'a> Case<'a> {
         match self.standing {
             None => Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
                 subject.clone(),
-                self.ledger.last(subject).cloned(),
+                self.ledger.history(subject).last,
             )))),
             Some(_) => alone(Change::Ban(BanChange::Lifted {
                 reason: reason.to_owned(),
@@ -205,7 +206,7 @@ impl<'a> Case<'a> {
     fn unallow(&self) -> Decision {
         self.needs(Role::Admin, "Taking an exemption back")?;
         let subject = &self.order.subject;
-        match self.ledger.exemptions().any(|one| one.subject == *subject) {
+        match self.ledger.exemptions().of(subject).is_some() {
             true => alone(Change::Exemption(ExemptionChange::Revoked)),
             false => Err(Box::new(Ruling::Exemption(ExemptionRuling::NotExempt(
                 subject.clone(),
@@ -220,7 +221,7 @@ impl<'a> Case<'a> {
 
     fn watch(&self, watch: Option<&Watch>) -> Decision {
         self.permits_watch()?;
-        match self.ledger.watch_of(&self.order.subject) == watch {
+        match self.ledger.subscriptions().of(&self.order.subject) == watch {
             true => Err(Box::new(Ruling::Noted)),
             false => alone(Change::Subscribed {
                 watch: watch.cloned(),
@@ -231,7 +232,7 @@ impl<'a> Case<'a> {
     /// Refuses the ban if an exemption granted by `allow` covers the subject.
     fn nobody_allowed(&self) -> Result<(), Refusal> {
         let subject: &Subject = &self.order.subject;
-        match self.ledger.exemption(subject, self.now) {
+        match self.ledger.exemptions().covering(subject, self.now) {
             None => Ok(()),
             Some(by) => Err(Refusal::Allowed(subject.clone(), by.to_string())),
         }

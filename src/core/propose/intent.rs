@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::core::actor::Actor;
 use crate::core::event::{CommandId, Event, Seq};
 use crate::core::subject::{Account, Subject};
-use crate::core::subscription::Watch;
+use crate::core::subscriptions::Watch;
 
 pub use crate::core::bans::BanOrder;
 pub use crate::core::exemptions::ExemptionOrder;

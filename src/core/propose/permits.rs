@@ -3,11 +3,11 @@
 use super::decide::Case;
 use super::{Action, BanOrder};
 use crate::core::actor::Role;
-use crate::core::bans::ban::Ban;
+use crate::core::bans::Ban;
 use crate::core::event::Origin;
 use crate::core::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
 use crate::core::subject::Subject;
-use crate::core::subscription::MOST_WATCHES;
+use crate::core::subscriptions::MOST_WATCHES;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
 
@@ -124,8 +124,12 @@ impl Case<'_> {
         if own.as_ref() != Some(&self.order.subject) {
             self.needs(Role::Admin, "Choosing what others hear")?;
         }
-        let is_one_more = self.ledger.watch_of(&self.order.subject).is_none();
-        if is_one_more && self.ledger.watches().len() >= MOST_WATCHES {
+        let is_one_more = self
+            .ledger
+            .subscriptions()
+            .of(&self.order.subject)
+            .is_none();
+        if is_one_more && self.ledger.subscriptions().all().len() >= MOST_WATCHES {
             return Err(Refusal::TooManyWatches(MOST_WATCHES));
         }
         Ok(())

@@ -104,7 +104,7 @@ fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
         matches!(ended, Some(Ruling::Ban(BanRuling::Lifted(_)))),
         "{ended:?}"
     );
-    assert_eq!(world.ledger.next_end(), None);
+    assert_eq!(world.ledger.bans().next_end(), None);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
         world.submit(&Intent::Tick),
         Some(Ruling::Ban(BanRuling::Lifted(_)))
     ));
-    assert_eq!(world.ledger.next_end(), None);
+    assert_eq!(world.ledger.bans().next_end(), None);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn an_event_decided_on_an_old_version_changes_nothing() {
         (Ruling::Stale, vec![])
     );
     assert_eq!(
-        world.ledger.current(&events[0].subject).unwrap().reason,
+        world.ledger.bans().of(&events[0].subject).unwrap().reason,
         "first"
     );
 }
@@ -418,7 +418,7 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
         recall(&mut world, end),
         Some(Ruling::Ban(BanRuling::Lifted(_)))
     ));
-    assert_eq!(world.ledger.times_banned(&ban.subject), 1);
+    assert_eq!(world.ledger.history(&ban.subject).bans, 1);
     let between = event(203, "2025-01-05", Change::History(HistoryChange::Forgotten));
     assert_eq!(recall(&mut world, between), Some(Ruling::Stale));
     world.policy.exempt_accounts = vec![ban.subject.account().unwrap().clone()];

@@ -2,20 +2,20 @@
 
 use super::decide::{Case, Decision, alone};
 use crate::core::actor::Role;
-use crate::core::bans::ban::Ban;
+use crate::core::bans::Ban;
 use crate::core::event::{Change, Seq};
-use crate::core::history::undo::{UndoEntry, UndoKind};
-use crate::core::ledger::{Ruling, UndoRuling};
+use crate::core::ledger::Ruling;
 use crate::core::policy::Refusal;
 use crate::core::subject::Subject;
 use crate::core::term::Term;
+use crate::core::undo::{UndoEntry, UndoKind, UndoRuling};
 
 impl Case<'_> {
     /// `deed` is the place of the last change when the order was given; a later change is not undone.
     pub(super) fn undo(&self, deed: Seq) -> Decision {
         self.needs(Role::Moderator, "Undoing")?;
         let subject = &self.order.subject;
-        let last = self.ledger.undoable(subject);
+        let last = self.ledger.undo().of(subject);
         let Some(deed) = last.filter(|last| last.seq == deed) else {
             return Err(Box::new(Ruling::Undo(UndoRuling::ChangedSince(
                 subject.clone(),
@@ -53,7 +53,7 @@ impl Case<'_> {
     fn permits_return(&self, ban: &Ban) -> Result<(), Refusal> {
         let subject = &self.order.subject;
         self.permits_own()?;
-        let stands = self.ledger.current(subject).is_some();
+        let stands = self.ledger.bans().of(subject).is_some();
         if let Some(by) = self.policy.exempts(subject).filter(|_| !stands) {
             return Err(Refusal::Exempt(subject.clone(), by));
         }

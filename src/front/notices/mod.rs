@@ -205,7 +205,7 @@ impl Notices {
         self.bot.context.engine.read(|ledger| {
             let with_watch = |(jid, rights): (BareJid, Rights)| {
                 let account = Account::from_jid(&Jid::from(jid.clone())).map(Subject::Account);
-                let wish = account.and_then(|account| ledger.watch_of(&account).cloned());
+                let wish = account.and_then(|account| ledger.subscriptions().of(&account).cloned());
                 let watch = wish.unwrap_or_else(|| Watch::usual_for(rights.highest()));
                 Recipient {
                     jid,
@@ -215,7 +215,7 @@ impl Notices {
                 }
             };
             // An admin chose topics for the room, and knows who is in it.
-            let rooms = ledger.watches().filter_map(|(subject, watch)| {
+            let rooms = ledger.subscriptions().all().filter_map(|(subject, watch)| {
                 let jid = subject.account()?.to_jid()?;
                 self.bot.rooms.are_in(&jid).then(|| Recipient {
                     jid,

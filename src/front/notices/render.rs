@@ -63,7 +63,7 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             (vec![text::notice_spared(notice)], actions, About::One(whom))
         }
         News::Stuck(task) => {
-            let standing = engine.read(|ledger| ledger.current(&task.subject).cloned());
+            let standing = engine.read(|ledger| ledger.bans().of(&task.subject).cloned());
             let whom = task.subject.to_string();
             let lines = vec![text::notice_stuck(task, standing.as_ref())];
             let actions = vec![text::do_show(&whom), String::from("status")];
@@ -127,9 +127,9 @@ fn ruled(
         Ruling::Ban(BanRuling::Banned(ban)) => {
             let (times, last) = engine.read(|ledger| {
                 // For a late notification the ban itself may be the last one of its subject.
-                let last = ledger.last(&ban.subject).filter(|past| past.id < ban.id);
-                let last = last.cloned();
-                (ledger.times_banned(&ban.subject), last)
+                let history = ledger.history(&ban.subject);
+                let last = history.last.filter(|past| past.id < ban.id);
+                (history.bans, last)
             });
             let by_rule = ban.origin.rule().is_some();
             lines.push(match ban.origin {

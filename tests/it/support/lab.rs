@@ -152,7 +152,7 @@ impl Lab {
     }
 
     pub(crate) fn bans(&self) -> Vec<Ban> {
-        self.ledger.newest_first().cloned().collect()
+        self.ledger.bans().newest_first().cloned().collect()
     }
 
     /// Simulates a restart: counters through their bytes, bans through the log.

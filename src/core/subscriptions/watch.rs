@@ -1,13 +1,10 @@
-//! Subscriptions: the notifications that a person or a room receives.
-//!
-//! A subscription is an event in the log, folded into the ledger, so it survives restarts and is the same on every
-//! instance. [`Watch::usual`] is the default.
+//! One subscription: topics and quiet hours. [`Watch::usual_for`] is the default.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::Role;
+use crate::core::actor::Role;
 
 /// The most subscriptions that are kept; a further subscriber is refused.
 pub const MOST_WATCHES: usize = 1_000;
