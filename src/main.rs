@@ -79,7 +79,13 @@ fn rehearse(file: &Path, events: &Path) -> ExitCode {
         }
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = portcullis::rehearse::run(policy, input, &mut out, &mut io::stderr());
+    let done = portcullis::rehearse::run(policy, input, &mut out, |note| {
+        writeln!(
+            io::stderr(),
+            "{}",
+            portcullis::command::rehearsal_note(note)
+        )
+    });
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stopped::Line(number, why)) => {

@@ -15,7 +15,7 @@ use std::io::{self, BufRead, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::core::{Policy, Timestamp};
+use crate::core::{Notice, Policy, Refusal, Timestamp};
 use simulation::Simulation;
 
 pub use line::{EventLine, TimeStyle};
@@ -43,8 +43,17 @@ pub struct Played {
     pub style: TimeStyle,
     /// The bans that began or ended, including those that expired before this event.
     pub changes: Vec<SimulatedChange>,
-    /// Sentences about rules in dry run, shared sources, and refusals.
-    pub notes: Vec<String>,
+    /// What somebody should know although no ban began.
+    pub notes: Vec<Note>,
+}
+
+/// Why a line led to no ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A rule reached its limit but banned nobody.
+    Spared(Notice),
+    /// An order was refused.
+    Refused(Refusal),
 }
 
 /// Replays events, one JSON object per line, and passes the result of each line to `take`.
@@ -89,7 +98,7 @@ pub fn simulate(
     Ok(())
 }
 
-/// Like [`simulate`], but writes changes as JSON to `out`, one object per line, and notes to `notes`, one per line.
+/// Like [`simulate`], but writes changes as JSON to `out`, one object per line, and passes notes to `note`.
 ///
 /// # Errors
 /// [`Stopped`]. The results of earlier lines have been written.
@@ -97,17 +106,14 @@ pub fn run(
     policy: Policy,
     events: impl BufRead,
     out: &mut impl Write,
-    notes: &mut impl Write,
+    mut note: impl FnMut(&Note) -> io::Result<()>,
 ) -> Result<(), Stopped> {
     simulate(policy, events, |step| {
         for change in &step.changes {
             serde_json::to_writer(&mut *out, &ChangeLine::new(change, step.style))?;
             writeln!(out)?;
         }
-        for note in &step.notes {
-            writeln!(notes, "{note}")?;
-        }
-        Ok(())
+        step.notes.iter().try_for_each(&mut note)
     })
 }
 
@@ -185,11 +191,13 @@ mod tests {
         }
     }
 
-    fn play(events: &str) -> (String, String, Result<(), Stopped>) {
+    fn play(events: &str) -> (String, Vec<Note>, Result<(), Stopped>) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let done = run(policy(), events.as_bytes(), &mut out, &mut notes);
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (text(out), text(notes), done)
+        let done = run(policy(), events.as_bytes(), &mut out, |note| {
+            notes.push(note.clone());
+            Ok(())
+        });
+        (String::from_utf8(out).unwrap(), notes, done)
     }
 
     fn failures(at: i64) -> String {
@@ -210,7 +218,7 @@ mod tests {
         );
         let (out, notes, done) = play(&events);
         done.unwrap();
-        assert_eq!(notes, "");
+        assert_eq!(notes, []);
         assert_eq!(
             out,
             "{\"kind\":\"ban\",\"subject\":\"203.0.113.7\",\"from\":2,\"until\":12,\"ordinal\":1,\"rule\":\"address-failures\"}\n\

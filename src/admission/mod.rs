@@ -28,8 +28,8 @@ use crate::core::explain::{BANS_TOLD, concerns};
 use crate::core::ledger::By;
 use crate::core::tracker::Fill;
 use crate::core::{
-    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Notice, Policy, Proposal,
-    Ruling, Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge, subject,
+    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Notice, Policy, Proposal, Ruling,
+    Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge, subject,
 };
 use crate::engine::{Engine, clock};
 use crate::journal::LogFault;

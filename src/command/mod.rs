@@ -52,6 +52,7 @@ pub use catalogue::{find, form, forms, is_nearly, nearest, permits, permitted, s
 pub use context::{Context, OnProgress};
 pub use front::{FrontState, HOLDERS, RoomStatus, RoomTrouble, Undelivered};
 pub use outcome::{Answer, Ask, Grade, ListEntry, Outcome, Page, Problem, Reference, Row};
+pub use rehearse::rehearsal_note;
 pub use roles::Roles;
 pub use spec::{Field, Kind, Place, Spec};
 pub use values::Values;

@@ -15,8 +15,9 @@ use super::attempt::{Attempt, LoginOutcome};
 use super::bans::BanRuling;
 use super::event::{BanChange, Change, Event, EventId, Origin, Personal};
 use super::ledger::{Ledger, Ruling, Verdict};
-use super::policy::{Policy, Refusal};
+use super::policy::Policy;
 use super::propose::Proposal;
+use super::refusal::{Permission, Refusal};
 use super::rules::{Rule, RuleKey};
 use super::subject::Subject;
 use super::time::Timestamp;
@@ -338,7 +339,7 @@ fn permits_attempt(
         _ => Role::Moderator,
     };
     if actor.role < needed {
-        return Err(Refusal::NeedsRole(needed, "Counting failures by hand"));
+        return Err(Refusal::NeedsRole(needed, Permission::CountFailures));
     }
     if let Some(by) = policy.exempts(subject) {
         return Err(Refusal::Exempt(subject.clone(), by));

@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +10,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::actor::Role;
-use super::bans::BanId;
+use super::refusal::{Permission, Refusal};
 use super::rules::Rules;
 use super::subject::{Account, Subject, overlaps};
 use super::term::Term;
-use super::time::{Timestamp, in_words};
+use super::time::Timestamp;
 
 /// The limits and exemptions of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,115 +60,6 @@ pub const WIDE_V6: u8 = 48;
 /// The loopback networks.
 pub const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// Why an order is refused. `Display` says what prevents it; callers that know the commands add what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// A ban of the actor's own account.
-    OwnAccount(Account),
-    /// A ban of an address that the actor is connected from, or of its network.
-    OwnAddress(Subject, std::net::IpAddr),
-    /// The configuration exempts the subject; with the exemption.
-    Exempt(Subject, String),
-    /// An exemption granted by `allow` covers the subject; with the exemption.
-    Allowed(Subject, String),
-    /// Pairs and account lockdowns cannot be exempt.
-    NoExemption(Subject),
-    /// The term is longer than the role may give; with the longest term.
-    TooLong(Duration, Role),
-    /// The end is in the past.
-    EndsInThePast(Timestamp),
-    /// A text is too long; with its name and the longest length in characters.
-    TextTooLong(&'static str, usize),
-    /// The order needs this role; with the first words of the refusal.
-    NeedsRole(Role, &'static str),
-    /// Moderators may only change their own bans; with the author of this one.
-    NotYours(BanId, String),
-    /// Another person made the last change of the subject; only they or an admin may undo it.
-    NotYourDeed(Subject, String),
-    /// The change is too old to be undone; with its time and [`Policy::undo_for`].
-    TooLate(Timestamp, Duration),
-    /// The ban that the undo would restore has expired since.
-    OverByNow(BanId, Timestamp),
-    /// The term would not extend the ban; with its present end.
-    NotLonger(BanId, Option<Timestamp>),
-    /// A subject of this kind has no sessions.
-    NoSessions(Subject),
-    /// The limit of subscriptions is reached; with the limit.
-    TooManyWatches(usize),
-    /// The configuration exempts the address or network, and a ban of it cannot be forced.
-    Protected(Subject, String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::OwnAccount(account) => write!(
-                f,
-                "{account} is your own account; you would lock yourself out. Ask another admin."
-            ),
-            Refusal::OwnAddress(subject, address) => write!(
-                f,
-                "{subject} covers {address}, where you are connected from; you would lock yourself out."
-            ),
-            Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
-                write!(f, "{subject} is exempt from bans ({by}).")
-            }
-            Refusal::Protected(subject, by) => write!(
-                f,
-                "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."
-            ),
-            Refusal::NoExemption(subject) => write!(
-                f,
-                "{subject} cannot be exempt; allow the account, the address or the network."
-            ),
-            Refusal::TooLong(longest, role) => write!(
-                f,
-                "That is too long: the longest ban for the role {role} is {}.",
-                in_words(*longest)
-            ),
-            Refusal::EndsInThePast(end) => {
-                write!(f, "{end} is in the past. Name a later end.")
-            }
-            Refusal::TextTooLong(what, most) => {
-                write!(f, "The {what} is too long: at most {most} characters.")
-            }
-            Refusal::NeedsRole(role, what) => write!(f, "{what} needs the role {role}."),
-            Refusal::NotYours(ban, by) => write!(
-                f,
-                "Ban {ban} was made by {by}. Moderators end and change their own bans only; that needs the role admin."
-            ),
-            Refusal::NotYourDeed(subject, by) => write!(
-                f,
-                "What was done last to {subject} was done by {by}. To undo what others did needs the role admin."
-            ),
-            Refusal::TooLate(at, within) => write!(
-                f,
-                "That was done {at}; things can be undone for {} only.",
-                in_words(*within)
-            ),
-            Refusal::OverByNow(ban, end) => write!(
-                f,
-                "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to."
-            ),
-            Refusal::NotLonger(ban, until) => match until {
-                None => write!(f, "Ban {ban} is for ever already."),
-                Some(end) => write!(
-                    f,
-                    "That is no later than {end}, when ban {ban} ends now, and extend never shortens."
-                ),
-            },
-            Refusal::NoSessions(subject) => write!(
-                f,
-                "{subject} has no sessions to end; name the account, the address or the network."
-            ),
-            Refusal::TooManyWatches(most) => write!(
-                f,
-                "{most} people and rooms have chosen what they hear, which is the most that are kept."
-            ),
-        }
-    }
-}
-
 impl Default for Policy {
     /// Any term, permanent by default; no exemptions; the built-in rules.
     fn default() -> Self {
@@ -190,7 +80,7 @@ impl Policy {
     /// Whether `role` may ban this subject for this term.
     ///
     /// # Errors
-    /// The [`Refusal`] to show.
+    /// Why not.
     pub fn allows(
         &self,
         role: Role,
@@ -199,12 +89,12 @@ impl Policy {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if role < Role::Moderator {
-            return Err(Refusal::NeedsRole(Role::Moderator, "Banning"));
+            return Err(Refusal::NeedsRole(Role::Moderator, Permission::Ban));
         }
         if let Subject::Network(_) = subject
             && role < Role::Admin
         {
-            return Err(Refusal::NeedsRole(Role::Admin, "Banning a network"));
+            return Err(Refusal::NeedsRole(Role::Admin, Permission::BanNetwork));
         }
         if let Some(by) = self.exempts(subject) {
             return Err(Refusal::Exempt(subject.clone(), by));
@@ -216,7 +106,7 @@ impl Policy {
     /// configuration exempts cannot be forced: loopback, proxies and other addresses that the server itself needs.
     ///
     /// # Errors
-    /// The [`Refusal`] to show.
+    /// Why not.
     pub fn allows_insisting(
         &self,
         role: Role,
@@ -225,7 +115,7 @@ impl Policy {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if role < Role::Admin {
-            return Err(Refusal::NeedsRole(Role::Admin, "Banning the exempt"));
+            return Err(Refusal::NeedsRole(Role::Admin, Permission::BanExempt));
         }
         if let Some(by) = self.exempts(subject).filter(|_| subject.net().is_some()) {
             return Err(Refusal::Protected(subject.clone(), by));
@@ -236,7 +126,7 @@ impl Policy {
     /// Whether `role` may give this term.
     ///
     /// # Errors
-    /// The [`Refusal`] to show.
+    /// Why not.
     pub fn allows_term(&self, role: Role, term: Term, now: Timestamp) -> Result<(), Refusal> {
         if let Some(end) = term.ends(now)
             && end <= now

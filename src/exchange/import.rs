@@ -172,7 +172,7 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Import
         Ok(Ruling::Ban(BanRuling::Amended { .. })) => tally.prolonged += 1,
         Ok(Ruling::Ban(BanRuling::Already(_))) => tally.standing += 1,
         Ok(Ruling::Exemption(ExemptionRuling::Granted { .. })) => tally.exempted += 1,
-        Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
+        Ok(Ruling::Refused(why)) => tally.refuse(subject, phrases::why_refused(&why)),
         Ok(other) => tally.refuse(subject, phrases::not_done(subject, &other)),
         Err(fault) => {
             let reference = broken("take over a ban", &fault);
@@ -280,7 +280,7 @@ fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Imp
     match answer {
         Ok(Ruling::Stale) => tally.older += 1,
         Ok(Ruling::Ban(BanRuling::NotBanned(..))) => tally.known += 1,
-        Ok(Ruling::Refused(why)) => tally.refuse(subject, why.to_string()),
+        Ok(Ruling::Refused(why)) => tally.refuse(subject, phrases::why_refused(&why)),
         Ok(_) => tally.recalled += 1,
         Err(fault) => {
             let reference = broken("take over a history", &fault);

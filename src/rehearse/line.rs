@@ -9,6 +9,7 @@ use crate::core::{
     Account, Action, Actor, Attempt, BanOrder, EntryPoint, ExemptionOrder, HistoryOrder,
     LoginOutcome, Order, Role, Signal, Subject, Term, Timestamp,
 };
+use crate::xmpp::payload::hook::counted_outcome;
 
 /// One event. The fields are written in this order.
 #[derive(Serialize, Deserialize)]
@@ -220,7 +221,8 @@ impl EventLine {
         }
         let outcome = match self.kind {
             EventKind::Success => LoginOutcome::Success,
-            _ => LoginOutcome::Failure.weighed(
+            _ => counted_outcome(
+                LoginOutcome::Failure,
                 self.mechanism.as_deref(),
                 self.condition.as_deref(),
                 self.reason.as_deref(),

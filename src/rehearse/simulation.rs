@@ -1,5 +1,6 @@
 //! The simulation: a ledger, a tracker, and a list of events instead of log, server and clock.
 
+use super::Note;
 use super::line::{EventInput, EventLine};
 use crate::core::{
     Ban, BanRuling, Event, EventId, ExemptionRuling, Intent, Ledger, Policy, Proposal, Ruling, Seq,
@@ -30,7 +31,7 @@ pub(super) struct Simulation {
     log: Vec<Event>,
     now: Timestamp,
     pub(super) changes: Vec<SimulatedChange>,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
     /// Number of ids handed out.
     ids: u64,
 }
@@ -99,7 +100,7 @@ impl Simulation {
             self.now,
             &mut fresh(&mut self.ids),
         );
-        self.notes.extend(notices.iter().map(ToString::to_string));
+        self.notes.extend(notices.into_iter().map(Note::Spared));
         self.carry_out(proposal, "");
     }
 
@@ -136,7 +137,7 @@ impl Simulation {
                 let lifted = lifted.into_iter().map(|ban| lift(ban.subject, self.now));
                 self.changes.extend(lifted);
             }
-            Ruling::Refused(refusal) => self.notes.push(refusal.to_string()),
+            Ruling::Refused(refusal) => self.notes.push(Note::Refused(refusal)),
             _ => {}
         }
     }

@@ -354,7 +354,7 @@ async fn a_ban_the_store_did_not_take_is_in_force_and_written_later() {
     let is_written = || {
         world
             .engine
-            .read(|ledger| ledger.current(&subject).is_some())
+            .read(|ledger| ledger.bans().of(&subject).is_some())
     };
     for _ in 0..4 {
         world.admission.report(vec![guess(&world)]).await.unwrap();

@@ -78,7 +78,7 @@ async fn rules_go_on_banning_while_the_disk_is_full() {
     let subject = Subject::parse("alice@example.org from 203.0.113.7").unwrap();
     let is_banned = world
         .engine
-        .read(|ledger| ledger.current(&subject).is_some());
+        .read(|ledger| ledger.bans().of(&subject).is_some());
     assert!(is_banned, "it was written when there was room");
     assert_eq!(guesses(&world, "alice", "203.0.113.7", 60).await, 0);
     let told: Vec<_> = std::iter::from_fn(|| news.now())

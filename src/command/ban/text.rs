@@ -2,6 +2,7 @@
 
 use crate::command::phrases::{
     NAMED, because, because_or_none, by_then_counted, may_exempt, named, reach, refusal, typed,
+    why_refused,
 };
 use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
 
@@ -61,7 +62,10 @@ pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
         }
         _ => return refusal(why, role),
     };
-    format!("{why} {next} (in the form: “Even if unknown or exempt”).")
+    format!(
+        "{} {next} (in the form: “Even if unknown or exempt”).",
+        why_refused(why)
+    )
 }
 
 /// An account the server does not know.

@@ -1,7 +1,9 @@
 //! A ban in words, as several commands tell it.
 
 use crate::command::outcome::{Grade, Reference};
-use crate::command::phrases::{because, by_then, by_then_counted, clean, heard, overtaken, typed};
+use crate::command::phrases::{
+    because, by_then, by_then_counted, clean, heard, overtaken, typed, why_refused,
+};
 use crate::core::{
     Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
     Past, Ruling, Subject, Timestamp,
@@ -163,7 +165,7 @@ pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
 /// A ruling that did not do it.
 pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     match ruling {
-        Ruling::Refused(why) => format!("{subject}: {why}"),
+        Ruling::Refused(why) => format!("{subject}: {}", why_refused(why)),
         Ruling::Overtaken(deed) => overtaken(deed),
         Ruling::Stale => format!("{subject}: somebody else is changing it; try again."),
         _ => format!("{subject}: nothing was changed."),

@@ -8,6 +8,7 @@ mod bans;
 mod lists;
 mod logins;
 mod orders;
+mod refusals;
 mod server;
 mod typed;
 
@@ -15,6 +16,7 @@ pub(crate) use bans::*;
 pub(crate) use lists::*;
 pub(crate) use logins::*;
 pub(crate) use orders::*;
+pub(crate) use refusals::*;
 pub(crate) use server::*;
 pub(crate) use typed::*;
 

@@ -1,7 +1,7 @@
 //! What came of an order, and what was wrong with it.
 
 use crate::command::Spec;
-use crate::command::phrases::{clean, sentence, typed};
+use crate::command::phrases::{clean, sentence, typed, why_refused};
 use crate::core::term::BadTerm;
 use crate::core::{Refusal, Role, Topic, UndoEntry, Watch};
 
@@ -52,9 +52,9 @@ pub(crate) fn refusal(why: &Refusal, role: Role) -> String {
         Refusal::TooManyWatches(_) => {
             format!("Give {} to some of them first.", typed("watch usual"))
         }
-        _ => return why.to_string(),
+        _ => return why_refused(why),
     };
-    format!("{why} {next}")
+    format!("{} {next}", why_refused(why))
 }
 
 pub(crate) fn may_exempt(role: Role) -> bool {

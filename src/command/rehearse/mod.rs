@@ -24,6 +24,8 @@ use crate::core::{Ban, Policy, Role, Rule, Rules, Term, Timestamp};
 use crate::rehearse::recorded::RecordingFiles;
 use crate::rehearse::{SimulatedChange, Stopped, simulate};
 
+pub use text::rehearsal_note;
+
 /// The description.
 pub(super) const SPEC: Spec = Spec {
     name: "rehearse",

@@ -1,6 +1,7 @@
 //! What `rehearse` says.
 
-use crate::command::phrases::{ListTitle, clean, count, typed};
+use crate::command::phrases::{ListTitle, clean, count, typed, why_refused};
+use crate::rehearse::Note;
 
 /// Bans that would have been.
 pub(super) const REHEARSED: ListTitle = ListTitle {
@@ -9,6 +10,14 @@ pub(super) const REHEARSED: ListTitle = ListTitle {
     none: "No ban would have been",
     no_match: "No ban would have been",
 };
+
+/// Why a line led to no ban.
+pub fn rehearsal_note(note: &Note) -> String {
+    match note {
+        Note::Spared(notice) => notice.to_string(),
+        Note::Refused(why) => why_refused(why),
+    }
+}
 
 /// Nothing is recorded.
 pub(super) fn nothing_recorded() -> String {

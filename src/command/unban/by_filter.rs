@@ -140,7 +140,7 @@ fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usiz
                 let proposal = propose(ledger, &policy, &order, now, &mut || EventId([0; 16]));
                 if let Proposal::Answer(Ruling::Refused(refusal)) = proposal {
                     count += 1;
-                    why.get_or_insert_with(|| refusal.to_string());
+                    why.get_or_insert_with(|| phrases::why_refused(&refusal));
                 }
             }
         });

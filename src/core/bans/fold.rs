@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Ban, BanChange, BanRuling, EndedBan, Past};
 use crate::core::event::{Change, Event, Seq};
 use crate::core::ledger::{Effect, Folded, Ledger, Ruling};
-use crate::core::policy::Refusal;
+use crate::core::refusal::Refusal;
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 

@@ -3,7 +3,7 @@
 use crate::core::bans::BanRuling;
 use crate::core::exemptions::ExemptionRuling;
 use crate::core::history::HistoryRuling;
-use crate::core::policy::Refusal;
+use crate::core::refusal::Refusal;
 use crate::core::subject::Subject;
 use crate::core::subscriptions::Watch;
 use crate::core::undo::{UndoEntry, UndoRuling};

@@ -36,7 +36,7 @@ fn only_admins_ban_the_exempt_and_nobody_an_exempt_network() {
     assert_eq!(insists(Role::Admin, &exempt), Ok(()));
     assert_eq!(
         insists(Role::Moderator, &exempt),
-        Err(Refusal::NeedsRole(Role::Admin, "Banning the exempt"))
+        Err(Refusal::NeedsRole(Role::Admin, Permission::BanExempt))
     );
     let network = subject("192.0.2.7");
     assert!(matches!(

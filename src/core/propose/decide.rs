@@ -5,7 +5,8 @@ use crate::core::actor::Role;
 use crate::core::bans::Ban;
 use crate::core::event::{BanChange, Change, ExemptionChange, HistoryChange, Personal};
 use crate::core::ledger::{Ledger, Ruling};
-use crate::core::policy::{Policy, Refusal};
+use crate::core::policy::Policy;
+use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
 use crate::core::subscriptions::Watch;
 use crate::core::term::Term;
@@ -139,7 +140,7 @@ impl<'a> Case<'a> {
 
     /// Extends the active ban. A length is added to its end; a point in time becomes its end.
     fn extend(&self, by: Term) -> Decision {
-        self.needs(Role::Moderator, "Extending a ban")?;
+        self.needs(Role::Moderator, Permission::Extend)?;
         let Some(ban) = self.standing else {
             return Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
                 self.order.subject.clone(),
@@ -204,7 +205,7 @@ impl<'a> Case<'a> {
     }
 
     fn unallow(&self) -> Decision {
-        self.needs(Role::Admin, "Taking an exemption back")?;
+        self.needs(Role::Admin, Permission::Unexempt)?;
         let subject = &self.order.subject;
         match self.ledger.exemptions().of(subject).is_some() {
             true => alone(Change::Exemption(ExemptionChange::Revoked)),
@@ -215,7 +216,7 @@ impl<'a> Case<'a> {
     }
 
     fn forget(&self) -> Decision {
-        self.needs(Role::Admin, "Forgetting a history")?;
+        self.needs(Role::Admin, Permission::Forget)?;
         alone(Change::History(HistoryChange::Forgotten))
     }
 

@@ -5,15 +5,16 @@ use super::{Action, BanOrder};
 use crate::core::actor::Role;
 use crate::core::bans::Ban;
 use crate::core::event::Origin;
-use crate::core::policy::{NOTE_MAX, REASON_MAX, Refusal, Whose};
+use crate::core::policy::{NOTE_MAX, REASON_MAX, Whose};
+use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
 use crate::core::subscriptions::MOST_WATCHES;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
 
 impl Case<'_> {
-    /// Whether the actor's role is enough for `what`, the first words of the refusal.
-    pub(super) fn needs(&self, role: Role, what: &'static str) -> Result<(), Refusal> {
+    /// Whether the actor's role is enough for `what`.
+    pub(super) fn needs(&self, role: Role, what: Permission) -> Result<(), Refusal> {
         match self.order.actor.role >= role {
             true => Ok(()),
             false => Err(Refusal::NeedsRole(role, what)),
@@ -50,7 +51,7 @@ impl Case<'_> {
         if matches!(ban.subject, Subject::Network(_)) {
             return Err(Refusal::NeedsRole(
                 Role::Admin,
-                "Ending or changing the ban of a network",
+                Permission::ChangeNetworkBan,
             ));
         }
         let is_own = ban.origin == Origin::Manual && ban.by.bare_name() == actor.bare_name();
@@ -64,22 +65,19 @@ impl Case<'_> {
         let term = Term::up_to(ban.until);
         let may_give_it = self.policy.allows_term(actor.role, term, self.now).is_ok();
         if ban.by.role > actor.role && !may_give_it {
-            return Err(Refusal::NeedsRole(
-                Role::Admin,
-                "Ending or changing what an admin banned for longer than a moderator may",
-            ));
+            return Err(Refusal::NeedsRole(Role::Admin, Permission::ChangeAdminsBan));
         }
         Ok(())
     }
 
     pub(super) fn permits_lift(&self, reason: &str) -> Result<(), Refusal> {
         within("reason", Some(reason), REASON_MAX)?;
-        self.needs(Role::Moderator, "Un-banning")?;
+        self.needs(Role::Moderator, Permission::Lift)?;
         self.standing.map_or(Ok(()), |ban| self.permits_change(ban))
     }
 
     pub(super) fn permits_note(&self, note: Option<&str>) -> Result<(), Refusal> {
-        self.needs(Role::Moderator, "Writing notes")?;
+        self.needs(Role::Moderator, Permission::Annotate)?;
         within("note", note, NOTE_MAX)?;
         match self.standing {
             Some(ban) if self.policy.moderators_change == Whose::Own => self.permits_change(ban),
@@ -88,10 +86,10 @@ impl Case<'_> {
     }
 
     pub(super) fn permits_kick(&self, reason: &str) -> Result<(), Refusal> {
-        self.needs(Role::Moderator, "Ending sessions")?;
+        self.needs(Role::Moderator, Permission::Kick)?;
         within("reason", Some(reason), REASON_MAX)?;
         match &self.order.subject {
-            Subject::Network(_) => self.needs(Role::Admin, "Ending the sessions of a network")?,
+            Subject::Network(_) => self.needs(Role::Admin, Permission::KickNetwork)?,
             Subject::Pair(..) | Subject::Guard(_) => {
                 return Err(Refusal::NoSessions(self.order.subject.clone()));
             }
@@ -106,7 +104,7 @@ impl Case<'_> {
         comment: &str,
     ) -> Result<(), Refusal> {
         let subject = &self.order.subject;
-        self.needs(Role::Admin, "Exempting somebody from bans")?;
+        self.needs(Role::Admin, Permission::Exempt)?;
         within("comment", Some(comment), REASON_MAX)?;
         if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
             return Err(Refusal::NoExemption(subject.clone()));
@@ -119,10 +117,10 @@ impl Case<'_> {
 
     /// Everybody with a role may choose their own notifications; for others and for rooms only an admin may.
     pub(super) fn permits_watch(&self) -> Result<(), Refusal> {
-        self.needs(Role::Moderator, "Choosing what to hear")?;
+        self.needs(Role::Moderator, Permission::Subscribe)?;
         let own = self.order.own_account.clone().map(Subject::Account);
         if own.as_ref() != Some(&self.order.subject) {
-            self.needs(Role::Admin, "Choosing what others hear")?;
+            self.needs(Role::Admin, Permission::SubscribeOthers)?;
         }
         let is_one_more = self
             .ledger

@@ -5,7 +5,7 @@ use crate::core::actor::Role;
 use crate::core::bans::Ban;
 use crate::core::event::{Change, Seq};
 use crate::core::ledger::Ruling;
-use crate::core::policy::Refusal;
+use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
 use crate::core::term::Term;
 use crate::core::undo::{UndoEntry, UndoKind, UndoRuling};
@@ -13,7 +13,7 @@ use crate::core::undo::{UndoEntry, UndoKind, UndoRuling};
 impl Case<'_> {
     /// `deed` is the place of the last change when the order was given; a later change is not undone.
     pub(super) fn undo(&self, deed: Seq) -> Decision {
-        self.needs(Role::Moderator, "Undoing")?;
+        self.needs(Role::Moderator, Permission::Undo)?;
         let subject = &self.order.subject;
         let last = self.ledger.undo().of(subject);
         let Some(deed) = last.filter(|last| last.seq == deed) else {
@@ -40,7 +40,7 @@ impl Case<'_> {
                 UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Forgot
             );
             if is_admins || matches!(subject, Subject::Network(_)) {
-                return Err(Refusal::NeedsRole(Role::Admin, "Undoing this"));
+                return Err(Refusal::NeedsRole(Role::Admin, Permission::UndoThis));
             }
         }
         match self.now.since(deed.at) > self.policy.undo_for {

@@ -7,7 +7,7 @@ use super::entry::{Before, UndoEntry, UndoKind};
 use crate::core::bans::{Ban, EndedBan};
 use crate::core::event::{Event, Seq};
 use crate::core::ledger::{Effect, Folded, Ledger};
-use crate::core::policy::Refusal;
+use crate::core::refusal::Refusal;
 use crate::core::subject::Subject;
 
 /// Adds the undo entry for a change that a person made to a subject.

@@ -3,6 +3,7 @@
 
 mod answer;
 mod denial;
+mod outcome;
 mod plain;
 mod request;
 
@@ -13,6 +14,7 @@ pub use answer::{
     welcome,
 };
 pub use denial::denial_text;
+pub use outcome::counted_outcome;
 pub use plain::PlainCheck;
 pub use request::{
     Check, HeldState, Hello, HookRequest, HookUnreadable, Login, Report, account, address, attempt,

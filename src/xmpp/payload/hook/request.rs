@@ -6,7 +6,7 @@ use std::time::Duration;
 use minidom::Element;
 use xmpp_parsers::jid::Jid;
 
-use super::{HOLD, LOGINS, NS_HOOK};
+use super::{HOLD, LOGINS, NS_HOOK, counted_outcome};
 use crate::core::{Account, Attempt, LoginOutcome, Timestamp};
 use crate::xmpp::payload::one_line;
 
@@ -254,7 +254,7 @@ pub fn attempt(login: &Login<'_>, at: Timestamp) -> Option<Attempt> {
     let address = login.address.and_then(address);
     (account.is_some() || address.is_some()).then(|| Attempt {
         unknown: login.unknown,
-        outcome: outcome.weighed(login.mechanism, login.condition, login.reason),
+        outcome: counted_outcome(outcome, login.mechanism, login.condition, login.reason),
         account,
         address,
         at,

@@ -1,0 +1,87 @@
+//! Why the rules do not allow something.
+
+use crate::core::refusal::{Permission, Refusal};
+use crate::core::time::in_words;
+
+/// What prevents an order, without what to do about it.
+pub(crate) fn why_refused(why: &Refusal) -> String {
+    match why {
+        Refusal::OwnAccount(account) => format!(
+            "{account} is your own account; you would lock yourself out. Ask another admin."
+        ),
+        Refusal::OwnAddress(subject, address) => format!(
+            "{subject} covers {address}, where you are connected from; you would lock yourself out."
+        ),
+        Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
+            format!("{subject} is exempt from bans ({by}).")
+        }
+        Refusal::Protected(subject, by) => format!(
+            "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."
+        ),
+        Refusal::NoExemption(subject) => {
+            format!("{subject} cannot be exempt; allow the account, the address or the network.")
+        }
+        Refusal::TooLong(longest, role) => format!(
+            "That is too long: the longest ban for the role {role} is {}.",
+            in_words(*longest)
+        ),
+        Refusal::EndsInThePast(end) => {
+            format!("{end} is in the past. Name a later end.")
+        }
+        Refusal::TextTooLong(what, most) => {
+            format!("The {what} is too long: at most {most} characters.")
+        }
+        Refusal::NeedsRole(role, what) => format!("{} needs the role {role}.", permission(*what)),
+        Refusal::NotYours(ban, by) => format!(
+            "Ban {ban} was made by {by}. Moderators end and change their own bans only; that needs the role admin."
+        ),
+        Refusal::NotYourDeed(subject, by) => format!(
+            "What was done last to {subject} was done by {by}. To undo what others did needs the role admin."
+        ),
+        Refusal::TooLate(at, within) => format!(
+            "That was done {at}; things can be undone for {} only.",
+            in_words(*within)
+        ),
+        Refusal::OverByNow(ban, end) => format!(
+            "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to."
+        ),
+        Refusal::NotLonger(ban, until) => match until {
+            None => format!("Ban {ban} is for ever already."),
+            Some(end) => format!(
+                "That is no later than {end}, when ban {ban} ends now, and extend never shortens."
+            ),
+        },
+        Refusal::NoSessions(subject) => format!(
+            "{subject} has no sessions to end; name the account, the address or the network."
+        ),
+        Refusal::TooManyWatches(most) => format!(
+            "{most} people and rooms have chosen what they hear, which is the most that are kept."
+        ),
+    }
+}
+
+/// The first words of a sentence about something that needs a role.
+fn permission(what: Permission) -> &'static str {
+    match what {
+        Permission::Ban => "Banning",
+        Permission::BanNetwork => "Banning a network",
+        Permission::BanExempt => "Banning the exempt",
+        Permission::ChangeNetworkBan => "Ending or changing the ban of a network",
+        Permission::ChangeAdminsBan => {
+            "Ending or changing what an admin banned for longer than a moderator may"
+        }
+        Permission::Extend => "Extending a ban",
+        Permission::Lift => "Un-banning",
+        Permission::Annotate => "Writing notes",
+        Permission::Kick => "Ending sessions",
+        Permission::KickNetwork => "Ending the sessions of a network",
+        Permission::Exempt => "Exempting somebody from bans",
+        Permission::Unexempt => "Taking an exemption back",
+        Permission::Forget => "Forgetting a history",
+        Permission::Subscribe => "Choosing what to hear",
+        Permission::SubscribeOthers => "Choosing what others hear",
+        Permission::Undo => "Undoing",
+        Permission::UndoThis => "Undoing this",
+        Permission::CountFailures => "Counting failures by hand",
+    }
+}
