@@ -11,6 +11,7 @@ local held = module:require "held";
 local network = module:require "network";
 
 local xmlns_hook = "urn:portcullis:hook:1";
+local TELL_AGAIN = 60; -- seconds
 
 -- A stream over BOSH starts inside the XML parser of an HTTP request: in a coroutine, but one that cannot yield.
 local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
@@ -62,8 +63,18 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		return action, verdict;
 	end
 
-	-- Nothing is known against this client: it may try again at once, on this stream, and nothing counts.
-	local function come_again() return refusal_by("unknown", settings.closed_text, true); end
+	local told_at = {}; -- what -> when it was last in the log
+
+	-- Nothing is known against this client: it may try again at once, on this stream, and nothing counts. Why is in the log at
+	-- most once a minute: anybody can bring it about.
+	local function come_again(why)
+		local now = time_now();
+		if why and now - (told_at[why] or 0) >= TELL_AGAIN then
+			told_at[why] = now;
+			module:log("warn", "Refusing logins for the moment: %s", why);
+		end
+		return refusal_by("unknown", settings.closed_text, true);
+	end
 
 	-- What the held bans say of the start of a stream from this address: a refusal or nil.
 	function checks.held_at_start(address)
@@ -115,7 +126,10 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		if stage == "start" then return checks.held_at_start(address); end
 		local ban, kind = held.find(bans, account, address, clock.now());
 		if ban then return refusal_by(kind, ban.text); end
-		if settings.fail_closed or is_guessable(mechanism) and away.is_over(account, address) then return come_again(); end
+		if settings.fail_closed then return come_again("portcullis is away"); end
+		if is_guessable(mechanism) and away.is_over(account, address) then
+			return come_again("portcullis is away, and too many logins from there or of that account have failed");
+		end
 		session.portcullis_verdict = { account = account, at = time_now(), is_ours = true, failures = reports.failure_count(), seq = sync.seq };
 		if stage == "decides" then begin_try(session, account, mechanism); end
 		return nil;
@@ -150,7 +164,7 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		end
 		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
 		if stage == "start" then return nil; end -- there is another question at the login
-		return come_again();
+		return come_again("portcullis does not answer in time");
 	end
 
 	-- Decides about a client. Returns nil (go on) or a refusal. `stage` is "start" (of a stream), "decides" (if the answer is
@@ -165,7 +179,7 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		local keys = { network.source(address), account and not known.has(account, address) and account or nil };
 		if not enter(keys, stage) then
 			if session.destroyed then return { gone = true }; end
-			return stage ~= "start" and come_again() or nil;
+			return stage ~= "start" and come_again("too many at once from there or of that account") or nil;
 		end
 		if session.destroyed then
 			refusal = { gone = true };

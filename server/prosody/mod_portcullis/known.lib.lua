@@ -34,5 +34,19 @@ return function ()
 	function known.save() return sources_of; end
 	function known.restore(saved) sources_of = saved or sources_of; end
 
+	-- To be stored: a list of { account, source... }, the accounts that logged in last first.
+	function known.to_list()
+		local list = {};
+		for account, sources in sources_of:items() do list[#list+1] = { account, table.unpack(sources) }; end
+		return list;
+	end
+
+	function known.from_list(list)
+		for n = #list, 1, -1 do
+			local account = list[n][1];
+			if type(account) == "string" then sources_of:set(account, { table.unpack(list[n], 2, MAX_SOURCES + 1) }); end
+		end
+	end
+
 	return known;
 end

@@ -459,6 +459,7 @@ sync.on_catch_up(recheck_sessions);
 local function read_storage()
 	storage.read_all(settings.max_held);
 	clock.skew = tonumber((storage.get("@clock") or {}).skew) or 0;
+	known.from_list(storage.get("@known") or {});
 	reports.restore(away.read_all());
 end
 
@@ -507,12 +508,18 @@ function module.restore(saved)
 	sync.hello();
 end
 
-function module.unload()
+local function write_at_end()
 	write_storage();
-	if not module.reloading then shared.after_sasl_success = nil; end
+	storage.set("@known", known.to_list());
 end
 
-module:hook_global("server-stopping", write_storage);
+function module.unload()
+	if module.reloading then return write_storage(); end
+	write_at_end();
+	shared.after_sasl_success = nil;
+end
+
+module:hook_global("server-stopping", write_at_end);
 module:add_timer(1, function ()
 	away.write_some();
 	return 1;

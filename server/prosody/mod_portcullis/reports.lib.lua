@@ -41,7 +41,10 @@ return function (component, shared, clock, away)
 	-- Recent failures -----------------------------------------------------------------------------------------------
 
 	local failure_count = 0;
-	local last_failure = cache.new(REMEMBERED_FAILURES); -- account, address or network -> failure_count at its last failure
+	local forgotten = 0; -- failure_count at the last failure that was forgotten for want of room
+	local last_failure = cache.new(REMEMBERED_FAILURES, function (_, count) -- account, address or network -> failure_count at its last failure
+		forgotten = math.max(forgotten, count);
+	end);
 
 	-- The /24 or /48 around an address, which portcullis counts as one source. It cannot be mistaken for an account or an
 	-- address: those are text, this is 3 or 6 bytes.
@@ -61,8 +64,10 @@ return function (component, shared, clock, away)
 	-- How many failures there were so far; a point in time for failed_since().
 	function reports.failure_count() return failure_count; end
 
-	-- Whether a login failed for this account, this address or its network since failure_count() returned `since`.
+	-- Whether a login failed for this account, this address or its network since failure_count() returned `since`. After very many
+	-- failures it says yes: it may have been one of them.
 	function reports.failed_since(since, account, address)
+		if forgotten > since then return true; end
 		local function failed(key) return key and (last_failure:get(key) or 0) > since; end
 		return failed(address) or failed(account) or failed(network_of(address));
 	end

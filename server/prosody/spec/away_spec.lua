@@ -156,4 +156,15 @@ describe("known", function ()
 		assert.is_true(known.has("b@example.org", "2001:db8::2"));
 		assert.is_false(known.has("b@example.org", "203.0.113.9") or known.has(nil, "203.0.113.9"));
 	end);
+
+	it("comes back from storage as it was", function ()
+		local known, again = new_module():require "known"(), new_module():require "known"();
+		for n = 1, 9 do known.add("a@example.org", "203.0.113."..n); end
+		known.add("b@example.org", "2001:db8::1");
+		again.from_list(known.to_list());
+		assert.same(known.to_list(), again.to_list());
+		assert.is_true(again.has("a@example.org", "203.0.113.9") and again.has("b@example.org", "2001:db8::9"));
+		again.from_list({ {}, { 7, 8 } });
+		assert.equal(2, #again.to_list());
+	end);
 end);

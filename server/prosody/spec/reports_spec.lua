@@ -191,4 +191,11 @@ describe("reports", function ()
 		assert.is_falsy(reports.failed_since(since, "bob@example.org", "198.51.100.1"));
 		assert.is_falsy(reports.failed_since(reports.failure_count(), "alice@example.org", "203.0.113.7"));
 	end);
+
+	it("have no blind spot for failures that were forgotten for want of room", function ()
+		reports.add({ account = "alice@example.org", address = "203.0.113.7", outcome = "failure" });
+		local since = reports.failure_count() - 1;
+		for n = 1, 3000 do reports.add({ account = "user"..n.."@example.org", address = "10.0."..(n // 250).."."..(n % 250), outcome = "failure" }); end
+		assert.is_true(reports.failed_since(since, "alice@example.org", "203.0.113.7"));
+	end);
 end);

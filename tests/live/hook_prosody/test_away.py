@@ -72,6 +72,18 @@ def test_strangers_do_not_lock_out_the_owner_and_slips_are_forgiven(server, port
         assert refusal(server, "bob", "127.0.0.33") is None
 
 
+def test_an_owner_is_known_at_home_also_after_a_restart(make_server):
+    server = make_server()
+    with FakeComponentOnProsody(server).connect() as p:
+        p.settled()
+        assert refusal(server, "alice", "127.0.0.35") is None
+    server.restart()
+    assert guesses(server, 20, "alice", "127.0.0.36") == LIMIT
+    assert refusal(server, "alice", "127.0.0.35") is None
+    assert "too many logins from there or of that account have failed" in server.log()
+    assert server.log().count("Refusing logins for the moment") == 1, "once a minute"
+
+
 def test_an_account_of_ones_own_forgives_no_guesses_at_others(server, portcullis):
     portcullis.close()
     looked_at = 0
