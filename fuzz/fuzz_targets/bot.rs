@@ -1,9 +1,14 @@
 //! The bot and everything behind it, without a real store and a real server.
 
+#[path = "../../tests/it/support/memory.rs"]
+#[allow(dead_code, reason = "this target tells the store neither to fail nor to wait")]
+mod memory;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
+use memory::MemoryStore;
 use futures::future::BoxFuture;
 use portcullis::core::{Account, Ban, Policy, Rights, Role, Subject, Timestamp};
 use portcullis::command::Context;
@@ -13,7 +18,6 @@ use portcullis::gate::Gate;
 use portcullis::engine::clock::Clock;
 use portcullis::delivery::ports::{Held, Enforcer, Enforcement, Undone};
 use portcullis::gate::Storage;
-use portcullis::store::MemoryStore;
 use portcullis::xmpp::stanza::{StanzaKind, Received};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;

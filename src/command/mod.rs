@@ -37,7 +37,6 @@ pub mod call;
 pub mod catalogue;
 pub mod context;
 pub mod front;
-pub mod manual;
 pub mod outcome;
 pub mod parts;
 pub(crate) mod phrases;

@@ -206,7 +206,7 @@ impl Reference {
         let mut bytes = [0; 3];
         // Without randomness the reference is all zeros, and still leads to the line in the log.
         let _ = getrandom::fill(&mut bytes);
-        Reference(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Reference(hex::encode(bytes))
     }
 }
 

@@ -1,8 +1,7 @@
-//! What the audit log and the manual say.
+//! What the audit log says.
 
 use crate::command::outcome::Outcome;
 use crate::command::phrases::{NAMED, broken, forbidden};
-use crate::command::spec::{DEFAULT_TERM, PRESETS};
 
 /// What came of a call, for the audit log.
 pub(super) fn audit(outcome: &Outcome) -> String {
@@ -20,21 +19,4 @@ pub(super) fn audit(outcome: &Outcome) -> String {
         Outcome::Unknown { .. } => String::from("No such command."),
         Outcome::Broken(reference) => broken(reference),
     }
-}
-
-/// What a preset term means in the manual.
-pub(super) fn manual_presets() -> String {
-    format!(
-        "`{DEFAULT_TERM}` or {}; any other duration is taken too",
-        PRESETS.map(|preset| format!("`{preset}`")).join(", ")
-    )
-}
-
-/// The values of a choice in the manual.
-pub(super) fn manual_choices(choices: &[(&str, &str)]) -> String {
-    let values: Vec<String> = choices
-        .iter()
-        .map(|(value, _)| format!("`{value}`"))
-        .collect();
-    values.join(", ")
 }

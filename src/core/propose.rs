@@ -49,21 +49,6 @@ pub fn propose(
     fresh: &mut dyn FnMut() -> EventId,
 ) -> Proposal {
     match intent {
-        Intent::Review => Proposal::Events(
-            ledger
-                .bans()
-                .newest_first()
-                .filter(|ban| ban.origin.rule().is_some())
-                .filter(|ban| policy.exempts(&ban.subject).is_some())
-                .take(ENDED_AT_ONCE)
-                .map(|ban| Event {
-                    change: Change::Ban(BanChange::Lifted {
-                        reason: String::from("exempt by the configuration now"),
-                    }),
-                    ..expire(ledger, ban, now, fresh())
-                })
-                .collect(),
-        ),
         Intent::Tick => Proposal::Events(
             ledger
                 .bans()

@@ -180,12 +180,7 @@ impl ExportLine {
     pub fn event(event: &Event, with_personal: bool) -> ExportLine {
         let personal = |text: &Option<String>| text.clone().filter(|_| with_personal);
         ExportLine::Event(Box::new(LoggedDecision {
-            id: event
-                .id
-                .0
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            id: hex::encode(event.id.0),
             at: event.at.to_exact(),
             subject: event.subject.to_string(),
             by: event.actor.name.clone(),
@@ -328,13 +323,8 @@ fn event(decision: LoggedDecision) -> Result<Event, String> {
 }
 
 fn id(hex: &str) -> Option<EventId> {
-    if hex.len() != 32 || !hex.is_ascii() {
-        return None;
-    }
     let mut id = [0; 16];
-    for (byte, at) in id.iter_mut().zip((0..32).step_by(2)) {
-        *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(hex, &mut id).ok()?;
     Some(EventId(id))
 }
 

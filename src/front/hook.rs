@@ -68,7 +68,7 @@ impl Hook {
             engine,
             admission,
             server,
-            epoch: store.iter().map(|byte| format!("{byte:02x}")).collect(),
+            epoch: hex::encode(store),
             runs: Mutex::default(),
             seen: Mutex::default(),
             imposing: Arc::new(Semaphore::new(IMPOSING)),

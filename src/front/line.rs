@@ -93,16 +93,8 @@ struct LineWord {
 
 const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
-/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them
-/// out of the guessing.
-///
-/// # Errors
-/// What cannot be read, all at once.
-pub fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
-    read_line(spec, rest, false)
-}
-
-/// The same; in a reply the first word need not name anybody.
+/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them out of the guessing. In a
+/// reply the first word need not name anybody.
 fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
     sort(spec, split(rest), Values::new(), is_reply)
 }
@@ -307,6 +299,10 @@ fn names_somebody(word: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn read(spec: &Spec, rest: &str) -> Result<Values, Vec<Problem>> {
+        read_line(spec, rest, false)
+    }
     use crate::command::find;
     use crate::core::{Rights, Role};
     use proptest::prelude::*;

@@ -120,7 +120,7 @@ pub(super) fn fresh_id() -> String {
     let mut bytes = [0; 8];
     // Without randomness ids repeat, and a reply refers to the newest message with its id.
     let _ = getrandom::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Sessions {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Session {
-            id: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex::encode(bytes),
             owner,
             spec,
             values: Values::new(),

@@ -114,7 +114,7 @@ mod tests {
     use crate::enforce::{Settings, XmppServer};
     use crate::engine::clock::Clock;
     use crate::gate::Gate;
-    use crate::store::MemoryStore;
+    use crate::store::Store;
     use crate::xmpp::iq::Asker;
     use crate::xmpp::link::{self, Link};
     use crate::xmpp::secret::Secret;
@@ -126,11 +126,14 @@ mod tests {
         set: watch::Sender<Readiness>,
         stop: CancellationToken,
         task: tokio::task::JoinHandle<()>,
+        /// Of the store.
+        _folder: tempfile::TempDir,
     }
 
     /// A gate in its initial state.
-    fn engine() -> Gate {
-        let store = Arc::new(MemoryStore::new());
+    fn engine() -> (tempfile::TempDir, Gate) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap());
         let never = link::Settings::new(
             "bot.example.org".parse().unwrap(),
             "127.0.0.1:1".to_owned(),
@@ -149,13 +152,9 @@ mod tests {
         };
         let server = XmppServer::new(Asker::new(wire), settings);
         let policy = Policy::default();
-        Gate::open(
-            crate::gate::Storage::of(&store),
-            server,
-            Clock::system(),
-            policy,
-        )
-        .unwrap()
+        let storage = crate::gate::Storage::of(&store);
+        let gate = Gate::open(storage, server, Clock::system(), policy);
+        (folder, gate.unwrap())
     }
 
     async fn running() -> Running {
@@ -168,11 +167,13 @@ mod tests {
             .await
             .unwrap();
         let (address, stop) = (http.local_addr().unwrap(), CancellationToken::new());
+        let (folder, gate) = engine();
         Running {
             address,
             set,
-            task: tokio::spawn(http.run(Logins::new(&engine(), token), stop.clone())),
+            task: tokio::spawn(http.run(Logins::new(&gate, token), stop.clone())),
             stop,
+            _folder: folder,
         }
     }
 

@@ -200,9 +200,8 @@ mod tests {
         replace(&file, &[b"one", b""]);
         file.append(b"end").unwrap();
         let bytes = fs::read(folder.path().join("rows")).unwrap();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
-            hex,
+            hex::encode(bytes),
             "0000000801ecf0d2df6f6e65000000050152d016a00000000801271f875a656e64"
         );
     }

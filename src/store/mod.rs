@@ -1,24 +1,21 @@
-//! Durable state: [`memory`] and [`sled`] each implement [`Journal`](crate::journal::Journal),
-//! [`Replica`](crate::journal::Replica) and [`Outbox`](crate::delivery::ports::Outbox) and keep one contract
-//! (`tests/it/store.rs`). Less valuable files lie beside them: [`counters`], a snapshot of the [`ledger`], and a
-//! [`recording`] of judged logins.
+//! Durable state: [`sled`] implements [`Journal`](crate::journal::Journal), [`Replica`](crate::journal::Replica) and
+//! [`Outbox`](crate::delivery::ports::Outbox), and keeps one contract with the store in memory that tests use
+//! (`tests/it/store.rs`, `tests/it/support/memory.rs`). Less valuable files lie beside it: [`counters`], a snapshot of the
+//! [`ledger`], and a [`recording`] of judged logins.
 //!
 //! This room decides nothing: it keeps bytes in order and reports failures. It never repairs by deleting acknowledged
 //! data. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).
 //!
-//! Start reading at [`memory`], which shows in 100 lines what a store does; [`sled`] does the same on disk. `frames`
-//! defines how bytes are framed.
+//! Start reading at [`sled`]. `frames` defines how bytes are framed.
 
 pub mod counters;
 mod frames;
 pub mod ledger;
-pub mod memory;
 pub mod recording;
 pub mod sled;
 
 pub use self::counters::CounterFile;
 pub use self::ledger::LedgerFile;
-pub use self::memory::{MemoryStore, UnknownAppend};
 pub use self::sled::{OpenFault, Store};
 
 use crate::core::{Event, Personal};
@@ -36,14 +33,19 @@ pub const VALUE_LIMIT: usize = 60 * 1024;
 pub const FAULT_LIMIT: usize = 1024;
 
 /// The two parts of an event in the log: the bytes that are hashed, and the personal part, which may be deleted later.
-struct Parts {
-    bytes: Vec<u8>,
-    personal: Personal,
+pub struct Parts {
+    /// The hashed part.
+    pub bytes: Vec<u8>,
+    /// The personal part.
+    pub personal: Personal,
 }
 
 /// Encodes the events before anything is queued or written, so that only the caller of an unstorable event gets the
 /// error.
-fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
+///
+/// # Errors
+/// [`LogFault::Broken`] if an event cannot be encoded or is larger than [`VALUE_LIMIT`].
+pub fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
     events
         .iter()
         .map(|event| {
@@ -64,7 +66,7 @@ fn parts(events: &[Event]) -> Result<Vec<Parts>, LogFault> {
 }
 
 /// The task with its error text cut to [`FAULT_LIMIT`].
-fn bounded(task: &Task) -> Task {
+pub fn bounded(task: &Task) -> Task {
     let mut task = task.clone();
     if let Some(fault) = &mut task.fault {
         let cut = (0..=FAULT_LIMIT.min(fault.len())).rfind(|at| fault.is_char_boundary(*at));

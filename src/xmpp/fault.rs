@@ -30,8 +30,6 @@ pub enum Fault {
     NotImplemented,
     /// The sender lacks the role.
     Forbidden,
-    /// Nobody may do this, whatever the role.
-    NotAllowed,
     /// No such node, command or item.
     NotFound,
     /// A limit of ours is reached; the sender may try later.
@@ -46,8 +44,6 @@ pub enum Fault {
     MalformedAction,
     /// XEP-0050: the form or payload is not what was asked for.
     BadPayload,
-    /// XEP-0050: an unsupported language.
-    BadLocale,
     /// XEP-0050: the session id belongs to somebody else or to another node.
     BadSessionId,
     /// XEP-0050: the session is over.
@@ -116,12 +112,6 @@ impl Fault {
                 None,
                 "You do not have the role this needs.",
             ),
-            Fault::NotAllowed => (
-                Cancel,
-                C::NotAllowed,
-                None,
-                "This is not allowed to anyone.",
-            ),
             Fault::NotFound => (Cancel, C::ItemNotFound, None, "There is no such item here."),
             Fault::Busy => (
                 Wait,
@@ -158,12 +148,6 @@ impl Fault {
                 C::BadRequest,
                 Some("bad-payload"),
                 "This is not the form that was asked for.",
-            ),
-            Fault::BadLocale => (
-                Modify,
-                C::BadRequest,
-                Some("bad-locale"),
-                "This language is not spoken here.",
             ),
             Fault::BadSessionId => (
                 Modify,

@@ -278,7 +278,7 @@ impl Asker {
         let mut random = [0; 16];
         // Without randomness ids could be guessed: better not to ask.
         getrandom::fill(&mut random).map_err(|_| Unanswered::busy())?;
-        let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::encode(random);
         let (answer, to_hear) = oneshot::channel();
         lock(&self.open).insert(id.clone(), Open { peer, answer });
         Ok((id, to_hear))

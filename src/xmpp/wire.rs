@@ -30,9 +30,6 @@ pub enum Unsent {
     /// There is no connection to the server. Nothing is queued for the next one: send again after `Incoming::Up`.
     #[error("the link to the server is down")]
     Down,
-    /// Too much is waiting already (only from [`Wire::try_send`]).
-    #[error("too many stanzas wait to be written")]
-    Full,
     /// Larger than a stanza may be. Instead of an IQ answer, an error answer was sent.
     #[error("the stanza has {bytes} bytes, more than {most}")]
     TooLarge {
@@ -207,7 +204,7 @@ impl Wire {
     /// `Ok` means that it is queued for this connection, not that it has arrived.
     ///
     /// # Errors
-    /// [`Unsent`]; the connection is not affected. Never [`Unsent::Full`].
+    /// [`Unsent`]; the connection is not affected.
     pub async fn send(&self, stanza: Stanza) -> Result<(), Unsent> {
         let mut state = self.shared.state.subscribe();
         let session = state.borrow_and_update().session;
@@ -236,24 +233,6 @@ impl Wire {
                 tracing::warn!(%why, "a stanza was not sent");
             }
         }
-    }
-
-    /// [`Wire::send`] without waiting.
-    ///
-    /// # Errors
-    /// [`Unsent`], including [`Unsent::Full`] if too much is waiting already.
-    pub fn try_send(&self, stanza: Stanza) -> Result<(), Unsent> {
-        let session = self.session();
-        if session == 0 {
-            return Err(Unsent::Down);
-        }
-        let checked = self.check(stanza)?;
-        let room = self
-            .shared
-            .room
-            .clone()
-            .try_acquire_many_owned(cost(&checked.bytes));
-        self.enqueue(session, checked, room.map_err(|_| Unsent::Full)?)
     }
 
     fn enqueue(

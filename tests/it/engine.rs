@@ -12,9 +12,8 @@ use portcullis::core::{
 use portcullis::delivery::ports::{Held, Outbox as _};
 use portcullis::delivery::{STOP_WAIT, Settled};
 use portcullis::journal::{Journal as _, Replica as _};
-use portcullis::store::MemoryStore;
 
-use crate::support::{FakeServer, START, World, order, policy};
+use crate::support::{FakeServer, MemoryStore, START, World, order};
 
 fn is_let_in(admission: &Admission, account: &str) -> bool {
     let subject = Subject::parse(account).unwrap();
@@ -418,22 +417,4 @@ async fn counters_survive_a_stop_and_a_crash_loses_only_the_last_seconds() {
         let home = Subject::parse("198.51.100.1").unwrap().net();
         assert!(again.admission.explain(alice.account(), home).is_known);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_configuration_exempts_later_is_let_go() {
-    let world = World::new(FakeServer::new(true));
-    world
-        .admission
-        .report((0..5).map(|_| guess(&world)).collect())
-        .await
-        .unwrap();
-    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
-    let mut lenient = policy();
-    lenient
-        .exempt_networks
-        .push("203.0.113.0/24".parse().unwrap());
-    world.engine.set_policy(lenient);
-    world.engine.submit_one(Intent::Review).await.unwrap();
-    assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 0);
 }

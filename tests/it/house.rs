@@ -447,7 +447,7 @@ fn the_literal_check_sees_a_literal_and_nothing_else() {
 /// Rooms that speak to people. Their sentences are in a `text.rs` beside the code, in the shared phrases, or in a
 /// Spec. The manual is a page by itself, and the one-word outcomes are for the audit log.
 const SPEAKING: [&str; 2] = ["command", "front"];
-const TEXTS: [&str; 3] = ["command/phrases", "command/manual.rs", "command/outcome.rs"];
+const TEXTS: [&str; 2] = ["command/phrases", "command/outcome.rs"];
 /// Rooms that return values instead of sentences. Errors for the log begin with a lower-case letter.
 const SILENT: [&str; 7] = [
     "core",

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use portcullis::core::{Action, BanOrder, BanRuling, Ruling, Seq, Subject};
 use portcullis::journal::{LogFault, Replica as _};
-use portcullis::store::UnknownAppend;
 
-use crate::support::{FakeServer, World, order};
+use crate::support::{FakeServer, UnknownAppend, World, order};
 
 const WHO: &str = "spam@example.org";
 

@@ -374,7 +374,7 @@ async fn decisions_just_before_a_stop_have_notices_after_the_start() {
     let mut hearing = again.news.listen().unwrap();
     assert!(hearing.now().is_none());
     // A decision that reached the log but nobody else, because the program was killed.
-    let store = std::sync::Arc::new(portcullis::store::MemoryStore::new());
+    let store = std::sync::Arc::new(crate::support::MemoryStore::new());
     let killed = Event::decided(
         EventId([1; 16]),
         Timestamp::from_millis(START),

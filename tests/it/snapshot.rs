@@ -9,10 +9,10 @@ use portcullis::core::{
     Origin, Seq, Subject, Timestamp,
 };
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
-use portcullis::store::{MemoryStore, Store};
+use portcullis::store::Store;
 use proptest::prelude::*;
 
-use crate::support::{FakeServer, START, World};
+use crate::support::{FakeServer, MemoryStore, START, World};
 
 /// One event: its subject, its change, how far behind the current version it was decided, and how many pieces of the
 /// snapshot are taken after it.

@@ -18,9 +18,11 @@ use portcullis::core::{
 };
 use portcullis::delivery::ports::{Outbox, Task};
 use portcullis::journal::{Entry, Journal, LogFault, Replica};
-use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, MemoryStore, OpenFault, Store};
+use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, OpenFault, Store};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
+
+use crate::support::MemoryStore;
 
 trait Both: Journal + Replica + Outbox {}
 impl<T: Journal + Replica + Outbox> Both for T {}

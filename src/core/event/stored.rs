@@ -130,10 +130,7 @@ impl Chain {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in &self.0[..8] {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str("…")
+        write!(f, "{}…", hex::encode(&self.0[..8]))
     }
 }
 
@@ -170,9 +167,8 @@ mod tests {
     #[test]
     fn the_stored_bytes_of_version_1_stay_as_they_are() {
         let bytes = sample().to_bytes().unwrap();
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
-            hex,
+            hex::encode(bytes),
             "0007070707070707070707070707070707\
              80b8c996c0681361646d696e406578616d706c652e6f72672f78\
              02010000107370616d406578616d706c652e6f7267030004\
@@ -225,8 +221,7 @@ mod tests {
             let bytes = event.to_bytes().unwrap();
             let back = Event::from_bytes(&bytes, event.personal.clone()).unwrap();
             assert_eq!(back, event);
-            let hex: String = bytes[45..].iter().map(|b| format!("{b:02x}")).collect();
-            hex
+            hex::encode(&bytes[45..])
         };
         let imposed = Change::Ban(BanChange::ImposedByRule {
             reason: String::new(),

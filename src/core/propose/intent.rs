@@ -25,8 +25,6 @@ pub enum Intent {
     Recall(Box<Event>),
     /// Time has passed: expired bans are to be recorded as ended.
     Tick,
-    /// The configuration has changed: bans by rules of subjects that are exempt now are to be lifted.
-    Review,
 }
 
 impl From<Order> for Intent {

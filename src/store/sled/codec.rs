@@ -128,12 +128,10 @@ fn from_bytes<T: DeserializeOwned>(value: &[u8]) -> Result<T, BadBytes> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use hex::encode as hex;
+
     use super::*;
     use crate::core::Timestamp;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
 
     fn sample() -> Task {
         Task {

@@ -41,11 +41,7 @@ pub(super) async fn login(line: Connection, settings: &Settings) -> Result<Estab
         let digest = Sha1::new()
             .chain_update(id)
             .chain_update(settings.secret.expose());
-        let digest: String = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = hex::encode(digest.finalize());
         // Even if the server has hung up, its reason can still be read.
         written = write(
             &mut writer,

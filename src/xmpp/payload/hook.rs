@@ -10,7 +10,7 @@ mod request;
 use std::time::Duration;
 
 pub use answer::{
-    change, changes, hash, hash_value, kick, kicked, news, text, text_for, text_for_kick, verdict,
+    change, changes, hash, hash_value, kick, kicked, news, text_for, text_for_kick, verdict,
     welcome,
 };
 pub use denial::denial_text;

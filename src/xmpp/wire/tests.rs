@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use futures::FutureExt;
 use minidom::Element;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::presence::Presence;
@@ -8,6 +9,11 @@ fn wire(most: usize) -> (Wire, mpsc::UnboundedReceiver<Outgoing>) {
     let (wire, waiting) = Wire::new(BareJid::new("bot.example").unwrap(), most);
     wire.open();
     (wire, waiting)
+}
+
+/// [`Wire::send`], where it need not wait.
+fn try_send(wire: &Wire, stanza: Stanza) -> Result<(), Unsent> {
+    wire.send(stanza).now_or_never().unwrap()
 }
 
 fn jid(text: &str) -> Jid {
@@ -27,7 +33,7 @@ fn written(waiting: &mut mpsc::UnboundedReceiver<Outgoing>) -> String {
 #[test]
 fn a_missing_from_becomes_our_domain_and_the_namespace_is_not_repeated() {
     let (wire, mut waiting) = wire(1_000);
-    wire.try_send(message(Some("a@b"), "x")).unwrap();
+    try_send(&wire, message(Some("a@b"), "x")).unwrap();
     let text = written(&mut waiting);
     assert!(text.contains("from='bot.example'"), "{text}");
     assert!(text.contains("<body>x</body>"), "{text}");
@@ -37,19 +43,19 @@ fn a_missing_from_becomes_our_domain_and_the_namespace_is_not_repeated() {
 #[test]
 fn words_for_people_say_their_language_and_nothing_else_does() {
     let (wire, mut waiting) = wire(1_000);
-    wire.try_send(message(Some("a@b.example"), "hi")).unwrap();
+    try_send(&wire, message(Some("a@b.example"), "hi")).unwrap();
     let text = written(&mut waiting);
     assert!(text.starts_with("<message xml:lang='en' "), "{text}");
     let mut presence = Presence::available().with_to(jid("a@b.example"));
     presence.statuses.insert("".into(), "Write help".into());
-    wire.try_send(Stanza::Presence(presence.clone())).unwrap();
+    try_send(&wire, Stanza::Presence(presence.clone())).unwrap();
     let text = written(&mut waiting);
     assert!(text.starts_with("<presence xml:lang='en' "), "{text}");
     presence.statuses.clear();
-    wire.try_send(Stanza::Presence(presence)).unwrap();
+    try_send(&wire, Stanza::Presence(presence)).unwrap();
     assert!(!written(&mut waiting).contains("lang"));
     let receipt = Message::new(Some(jid("a@b.example")));
-    wire.try_send(Stanza::Message(receipt)).unwrap();
+    try_send(&wire, Stanza::Message(receipt)).unwrap();
     assert!(!written(&mut waiting).contains("lang"));
 }
 
@@ -59,12 +65,15 @@ fn payloads_keep_their_namespaces() {
     let payload: Element = "<a xmlns='u'><b xmlns='jabber:component:accept'/></a>"
         .parse()
         .unwrap();
-    wire.try_send(Stanza::Iq(Iq::Get {
-        from: None,
-        to: Some(jid("a@b/c")),
-        id: "1".into(),
-        payload,
-    }))
+    try_send(
+        &wire,
+        Stanza::Iq(Iq::Get {
+            from: None,
+            to: Some(jid("a@b/c")),
+            id: "1".into(),
+            payload,
+        }),
+    )
     .unwrap();
     let text = written(&mut waiting);
     let framed = text.replacen("<iq", "<iq xmlns='jabber:component:accept'", 1);
@@ -76,24 +85,24 @@ fn payloads_keep_their_namespaces() {
 #[test]
 fn what_would_cost_the_connection_is_refused() {
     let (wire, mut waiting) = wire(1_000);
-    assert_eq!(wire.try_send(message(None, "x")), Err(Unsent::NoTo));
+    assert_eq!(try_send(&wire, message(None, "x")), Err(Unsent::NoTo));
     let mut presence = Presence::available();
     presence.to = Some(jid("a@b"));
     presence.from = Some(jid("bot@example"));
     assert_eq!(
-        wire.try_send(presence.into()),
+        try_send(&wire, presence.into()),
         Err(Unsent::ForeignFrom(jid("bot@example")))
     );
     assert!(matches!(
-        wire.try_send(message(Some("a@b"), &"x".repeat(1_000))),
+        try_send(&wire, message(Some("a@b"), &"x".repeat(1_000))),
         Err(Unsent::TooLarge { most: 1_000, .. })
     ));
     assert!(matches!(
-        wire.try_send(message(Some("a@b"), "\u{0}")),
+        try_send(&wire, message(Some("a@b"), "\u{0}")),
         Err(Unsent::NotXml(_))
     ));
     assert!(matches!(
-        wire.try_send(message(Some("a@b"), "\u{ffff}")),
+        try_send(&wire, message(Some("a@b"), "\u{ffff}")),
         Err(Unsent::NotXml(_))
     ));
     assert!(waiting.try_recv().is_err());
@@ -105,7 +114,7 @@ fn any_address_below_our_domain_may_send() {
     let mut presence = Presence::available();
     presence.to = Some(jid("a@b"));
     presence.from = Some(jid("guard@bot.example/x"));
-    wire.try_send(presence.into()).unwrap();
+    try_send(&wire, presence.into()).unwrap();
     assert!(written(&mut waiting).contains("from='guard@bot.example/x'"));
 }
 
@@ -124,7 +133,7 @@ fn an_answer_that_cannot_be_sent_becomes_an_error_answer() {
             id: "7".into(),
             payload: Some(payload),
         };
-        assert!(wire.try_send(answer.into()).is_err());
+        assert!(try_send(&wire, answer.into()).is_err());
         let text = written(&mut waiting);
         assert!(
             text.contains("type='error'") && text.contains("id='7'") && text.contains(condition),
@@ -154,11 +163,10 @@ async fn the_queue_is_bounded_and_a_waiting_sender_learns_of_the_loss() {
     let (wire, mut waiting) = wire(300_000);
     let large = || message(Some("a@b"), &"x".repeat(262_000));
     let mut sent = 0;
-    while wire.try_send(large()).is_ok() {
+    while wire.send(large()).now_or_never().is_some() {
         sent += 1;
         assert!(sent < 100, "the queue has no bound");
     }
-    assert_eq!(wire.try_send(large()), Err(Unsent::Full));
     let sender = tokio::spawn({
         let (wire, large) = (wire.clone(), large());
         async move { wire.send(large).await }

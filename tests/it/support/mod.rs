@@ -2,10 +2,12 @@
 
 pub(crate) mod bot;
 pub(crate) mod lab;
+mod memory;
 pub(crate) mod screens;
 pub(crate) mod scripted;
 mod server;
 mod world;
 
+pub(crate) use memory::{MemoryStore, UnknownAppend};
 pub(crate) use server::FakeServer;
 pub(crate) use world::{START, World, order, policy};

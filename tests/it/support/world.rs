@@ -16,11 +16,10 @@ use portcullis::engine::{Engine, Snapshotter};
 use portcullis::gate::Gate;
 use portcullis::gate::Storage;
 use portcullis::news::Feed;
-use portcullis::store::MemoryStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::FakeServer;
+use super::{FakeServer, MemoryStore};
 
 /// A running core.
 pub(crate) struct World {

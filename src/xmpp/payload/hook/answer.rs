@@ -5,7 +5,7 @@ use minidom::Element;
 use super::NS_HOOK;
 use super::denial_text;
 use crate::core::{Account, Ban, By, Changed, Seq, Subject, Timestamp, Verdict};
-use crate::xmpp::payload::{leaf, set, text_of, with};
+use crate::xmpp::payload::{leaf, set, with};
 
 /// `<welcome/>`; `now`: what time it is here.
 pub fn welcome(epoch: &str, seq: Seq, now: Timestamp) -> Element {
@@ -168,9 +168,4 @@ pub fn hash(account: &Account) -> Element {
 pub fn hash_value(answer: &Element) -> Option<String> {
     let value = answer.is("hash", NS_HOOK).then(|| answer.attr("value"))??;
     (!value.is_empty() && value.len() <= 1_000).then(|| value.to_owned())
-}
-
-/// The text of a kick or verdict; `""` if there is none.
-pub fn text(element: &Element) -> String {
-    text_of(element, "text", NS_HOOK)
 }

@@ -272,8 +272,8 @@ mod tests {
             };
             assert_eq!(attributes(payload), attributes(&long));
             assert_eq!(
-                crate::xmpp::payload::hook::text(payload),
-                crate::xmpp::payload::hook::text(&long)
+                crate::xmpp::payload::text_of(payload, "text", NS_HOOK),
+                crate::xmpp::payload::text_of(&long, "text", NS_HOOK)
             );
             assert!(payload.is("verdict", NS_HOOK));
             assert_eq!(received.header.to.as_str(), "example.org/portcullis");

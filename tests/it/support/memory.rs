@@ -1,4 +1,4 @@
-//! A store in memory, for tests. It keeps the same contract as the one on disk, and can be made slow, made to fail,
+//! A store in memory. It keeps the same contract as the one on disk, and can be made slow, made to fail,
 //! or made to lose an answer.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,16 +10,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{APPENDS_WAITING, Parts, bounded, parts};
-use crate::admission::CounterStore;
-use crate::core::event::Chain;
-use crate::core::{Event, Seq, Subject};
-use crate::delivery::ports::{Outbox, Task};
-use crate::journal::{Entry, Journal, LogFault, Replica, Snapshots, Tail, local_tail};
+use portcullis::admission::CounterStore;
+use portcullis::core::event::Chain;
+use portcullis::core::{Event, Seq, Subject};
+use portcullis::delivery::ports::{Outbox, Task};
+use portcullis::journal::{Entry, Journal, LogFault, Replica, Snapshots, Tail, local_tail};
+use portcullis::store::{APPENDS_WAITING, Parts, bounded, parts};
 
 /// Everything in memory.
 #[derive(Debug)]
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
     head: watch::Sender<Seq>,
     waiting: AtomicUsize,
@@ -49,7 +49,7 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     /// An empty store.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         MemoryStore {
             kept: Arc::default(),
             head: watch::Sender::new(Seq(0)),
@@ -58,23 +58,23 @@ impl MemoryStore {
     }
 
     /// Makes the `nth` write from now fail once: 1 is the next one, 0 cancels. Appends and saves both count.
-    pub fn fail_on(&self, nth: usize) {
+    pub(crate) fn fail_on(&self, nth: usize) {
         self.kept().fails_in = nth;
     }
 
     /// With `true` every write fails from now on, as on a full disk; with `false` none.
-    pub fn fill(&self, is_full: bool) {
+    pub(crate) fn fill(&self, is_full: bool) {
         self.kept().is_full = is_full;
     }
 
     /// Makes appends take this long from now on, on tokio's clock; `None`: no delay.
-    pub fn delay_appends(&self, by: Option<Duration>) {
+    pub(crate) fn delay_appends(&self, by: Option<Duration>) {
         self.kept().delay = by;
     }
 
     /// Makes one more append answer "unknown": the first call applies to the next append, the second to the one after
     /// it.
-    pub fn lose_answer(&self, delivery: UnknownAppend) {
+    pub(crate) fn lose_answer(&self, delivery: UnknownAppend) {
         self.kept().unknown.push_back(delivery);
     }
 
@@ -85,7 +85,7 @@ impl MemoryStore {
 
 /// What becomes of an append whose outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownAppend {
+pub(crate) enum UnknownAppend {
     /// It is stored at once.
     Stored,
     /// It is stored after this delay on tokio's clock, even if another append stored it meanwhile.
