@@ -1,20 +1,26 @@
 """Server, module and the real portcullis are stopped, killed and started in any order while somebody guesses."""
 
+import os
 import random
 import time
 
 import pytest
 
+import lab
 from lab import wait
 from lab.guarded_server import PAIR, GuardedServer, address, try_login, wrong
 from lab.require import need
-from lab.servers.prosody import Prosody
+
+
+def pytest_generate_tests(metafunc):
+    asked = metafunc.config.getoption("server") or os.environ.get("PORTCULLIS_SERVERS", "").split()
+    metafunc.parametrize("site", asked or list(lab.SERVERS), indirect=True)
 
 
 @pytest.fixture
-def site():
-    need("prosody-13")
-    one = GuardedServer(Prosody(module=True), log_level="info", exempt={"loopback": False})
+def site(request):
+    need(request.param)
+    one = GuardedServer(lab.SERVERS[request.param](module=True), log_level="info", exempt={"loopback": False})
     yield one
     one.close()
 
