@@ -17,7 +17,7 @@ local function page_of(number) return math.floor((number - 1) / PAGE) % PAGES; e
 
 -- A failure as it is stored: { number, time, login, delivered }. nil if it is not one of ours.
 local function is_stored(one)
-	return type(one) == "table" and math.type(one.number) == "integer" and one.number > 0
+	return type(one) == "table" and type(one.number) == "number" and one.number % 1 == 0 and one.number > 0
 		and type(one.time) == "number" and type(one.login) == "table";
 end
 

@@ -132,7 +132,7 @@ return function (component, shared, clock, away)
 				away.delivered(logins, first, last);
 				return done();
 			end
-			local middle = (first + last) // 2;
+			local middle = math.floor((first + last) / 2);
 			deliver(logins, first, middle, function (not_taken)
 				if not_taken then return done(not_taken); end
 				deliver(logins, middle + 1, last, done);
@@ -145,7 +145,7 @@ return function (component, shared, clock, away)
 		unanswered = unanswered + 1;
 		deliver(logins, 1, #logins, function (not_taken)
 			unanswered = unanswered - 1;
-			if not_taken then return keep(table.move(logins, not_taken, #logins, 1, {})); end
+			if not_taken then return keep({ table.unpack(logins, not_taken) }); end
 			reports.flush();
 		end);
 	end
