@@ -1,10 +1,10 @@
-//! Every stanza to whom it is for, and exactly one answer to every request (RFC 6120, 8.2.3).
+//! Routes every stanza to its receiver, and gives every request exactly one answer (RFC 6120, 8.2.3).
 //!
 //! ```text
-//! link ─► answers to our questions ─► grants of the server ─► hook modules ─► rooms ─► the bot: requests, lines, presence
+//! link ─► answers to our requests ─► grants of the server ─► hook modules ─► rooms ─► the bot: requests, lines, presence
 //! ```
 //!
-//! Nothing here waits: what takes long is in [`Reply::later`] and gets a task of its own.
+//! Nothing here waits: long work is in [`Reply::later`] and gets its own task.
 
 mod lines;
 mod requests;
@@ -29,20 +29,20 @@ use crate::xmpp::link::Incoming;
 use crate::xmpp::stanza::{Received, StanzaKind};
 use crate::xmpp::wire::Wire;
 
-/// How many commands run at the same time; more are told to come back.
+/// Maximum number of commands running at the same time; more are told to come back.
 pub const AT_ONCE: usize = 32;
 
-/// Who is asked before people: what the server sends on its own account.
+/// The receivers of stanzas that the server sends on its own account; they come before the bot.
 pub struct ServerSide {
-    /// Takes the answers to our questions.
+    /// Takes answers to our requests.
     pub asker: Asker,
-    /// Takes grants, and hears that the link is up or down.
+    /// Takes grants, and learns whether the link is up.
     pub server: Arc<XmppServer>,
     /// Answers the hook modules.
     pub hook: Arc<Hook>,
 }
 
-/// The one router.
+/// Routes stanzas to the bot and the rooms.
 pub struct Router {
     pub(super) bot: Arc<Bot>,
     notices: Arc<Notices>,
@@ -51,7 +51,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router to this bot; `notices` hears who is there.
+    /// A router to this bot; `notices` learns who is active.
     pub fn new(bot: Arc<Bot>, notices: Arc<Notices>) -> Arc<Router> {
         Arc::new(Router {
             bot,
@@ -61,8 +61,8 @@ impl Router {
         })
     }
 
-    /// Routes what the link brings until the link is gone. After `stop` nothing new is begun, but answers and grants are
-    /// still taken: a link that nobody listens to stops.
+    /// Routes what the link brings until the link has ended. After `stop` no new work begins, but answers and grants
+    /// are still taken, because a link that nobody reads stops.
     pub async fn run(
         self: Arc<Self>,
         mut incoming: mpsc::Receiver<Incoming>,
@@ -114,7 +114,7 @@ impl Router {
         }
     }
 
-    /// Takes in a stanza for the bot. Never waits; results and errors of IQs are not for here.
+    /// Handles a stanza for the bot. Never waits. Results and errors of IQs do not come here.
     pub fn receive(self: &Arc<Self>, received: &Received) -> Reply {
         match self.bot.rooms.take(received) {
             Taken::NotMine => {}
@@ -133,7 +133,7 @@ impl Router {
         }
     }
 
-    /// The same, to the end: for tests and for callers that may wait.
+    /// [`Router::receive`], then waits for the whole answer; for tests and for callers that may wait.
     pub async fn answer(self: &Arc<Self>, received: &Received) -> Vec<Stanza> {
         let mut reply = self.receive(received);
         if let Some(later) = reply.later {

@@ -1,5 +1,5 @@
-//! The elements of `urn:portcullis:hook:1` (docs/hook-protocol.md): what a module asks, what it is answered, what it is
-//! told to do.
+//! The elements of `urn:portcullis:hook:1` (docs/hook-protocol.md): requests of a module, our answers, and our
+//! requests to a module.
 
 mod answer;
 mod denial;
@@ -21,9 +21,9 @@ pub use request::{
     hold,
 };
 
-/// The namespace.
+/// The namespace of the hook protocol.
 pub const NS_HOOK: &str = "urn:portcullis:hook:1";
-/// Most logins of one report.
+/// Maximum number of logins in one report.
 pub const LOGINS: usize = 1_000;
-/// Longest time an answer is held back.
+/// Maximum time that an answer is held back.
 pub const HOLD: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What a module asks, reports and says of itself.
+//! Requests and reports of a module.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,97 +10,96 @@ use super::{HOLD, LOGINS, NS_HOOK, counted_outcome};
 use crate::core::{Account, Attempt, LoginOutcome, Timestamp};
 use crate::xmpp::payload::one_line;
 
-/// Longest words of a module about itself, in bytes.
+/// Maximum length of a module's texts about itself, in bytes.
 const WORDS: usize = 200;
 
-/// What a module asks.
+/// A request of a module.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HookRequest {
-    /// It is there.
+    /// The module is up (docs/hook-protocol.md, 1).
     Hello(Hello),
-    /// May this login go on?
+    /// May this login go on? (2)
     Check(Check),
-    /// What changed since then?
+    /// What changed since this state? `None`: everything. (3)
     Sync(Option<HeldState>),
-    /// What came of logins.
+    /// Outcomes of logins. (4)
     Report(Report),
 }
 
-/// A module about itself.
+/// What a module says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// The server's name, as `ejabberd`.
+    /// Name of the server software, e.g. `ejabberd`.
     pub software: String,
-    /// Its version.
+    /// Version of the server.
     pub version: String,
-    /// The version of the module.
+    /// Version of the module.
     pub module: String,
-    /// Which node of a cluster.
+    /// Name of the node in a cluster.
     pub node: String,
-    /// Which state of the bans it holds.
+    /// The state of the bans it holds; `None`: it holds none.
     pub held: Option<HeldState>,
-    /// How many bans.
+    /// Number of bans it holds.
     pub bans: u64,
     /// What is wrong with it; `None`: nothing.
     pub trouble: Option<String>,
-    /// What time it is there; `None`: it does not say.
+    /// Its time; `None` if it does not say.
     pub now: Option<Timestamp>,
 }
 
-/// A state of the bans: the store it is from, and the place in its log.
+/// A state of the bans: the id of the store, and a position in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldState {
-    /// The store.
+    /// Id of the store.
     pub epoch: String,
-    /// The place.
+    /// Position in the log.
     pub seq: u64,
 }
 
 /// A login that waits, or a stream that starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
-    /// Whose.
+    /// The account; `None` at the start of a stream.
     pub account: Option<Account>,
-    /// From where.
+    /// The client's address.
     pub address: Option<IpAddr>,
-    /// The password is looked at next and its outcome reported: how long the answer may be held
-    /// back while others are looked at.
+    /// Set if the password is checked next: how long the answer may be held back.
     pub hold: Option<Duration>,
 }
 
-/// What came of logins.
+/// Outcomes of logins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Which node of a cluster.
+    /// Name of the node in a cluster.
     pub node: String,
-    /// Names this report among those of the node.
+    /// Identifies this report among those of the node.
     pub batch: Option<String>,
-    /// The logins that can be understood, each with its text for telling whether it came before.
+    /// The valid logins, each with its text, by which a repetition is recognised.
     pub logins: Vec<(Attempt, String)>,
 }
 
-/// Why a request cannot be understood.
+/// Why a request cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HookUnreadable {
-    /// No such request.
+    /// There is no such request.
     #[error("there is no such request in {NS_HOOK}")]
     Name,
-    /// Of type get where a set is wanted, or the other way round.
+    /// It is a get instead of a set, or the other way round.
     #[error("this request is of the wrong type")]
     Type,
-    /// A check that names neither, or something that is none.
+    /// A check that names neither account nor address, or an invalid one.
     #[error("name an account (a bare JID), an address (IPv4 or IPv6), or both")]
     Who,
-    /// More than [`LOGINS`].
+    /// A report of more than [`LOGINS`] logins.
     #[error("a report holds at most {LOGINS} logins")]
     Many,
 }
 
 impl HookRequest {
-    /// Reads the payload of an IQ; `now` is when a login happened that does not say.
+    /// Reads the payload of an IQ. `now` is the time of logins that carry none.
     ///
     /// # Errors
-    /// [`HookUnreadable`].
+    /// [`HookUnreadable`] says what is wrong with it.
     pub fn read(
         payload: &Element,
         is_get: bool,
@@ -148,13 +147,13 @@ fn hello(element: &Element) -> Hello {
     }
 }
 
-/// Reads an account as servers and programs write it.
+/// Parses an account as servers and programs write it; `None` if it is invalid.
 pub fn account(text: &str) -> Option<Account> {
     Account::from_jid(&Jid::new(text).ok()?)
 }
 
 fn check(element: &Element) -> Result<Check, HookUnreadable> {
-    // What cannot be read cannot be banned; the other half is judged all the same.
+    // An invalid account or address cannot be banned; the other one is judged all the same.
     let check = Check {
         account: element.attr("account").and_then(account),
         address: element.attr("address").and_then(address),
@@ -166,13 +165,13 @@ fn check(element: &Element) -> Result<Check, HookUnreadable> {
     }
 }
 
-/// Reads how long an answer may be held back, in milliseconds; never longer than [`HOLD`].
+/// Parses how long an answer may be held back, in milliseconds, limited to [`HOLD`]; `None` if it is not a number.
 pub fn hold(text: &str) -> Option<Duration> {
     let millis: u32 = text.parse().ok()?;
     Some(Duration::from_millis(u64::from(millis)).min(HOLD))
 }
 
-/// Reads an address; the zone of a link-local one is left out.
+/// Parses an address without its zone; `None` if it is invalid.
 pub fn address(text: &str) -> Option<IpAddr> {
     let text = text.split_once('%').map_or(text, |(address, _)| address);
     text.parse().ok()
@@ -191,7 +190,7 @@ fn report(element: &Element, now: Timestamp) -> Result<Report, HookUnreadable> {
     Ok(Report {
         node: word(element, "node"),
         batch: Some(batch).filter(|batch| !batch.is_empty()),
-        // One that nobody can understand is no reason to lose the others.
+        // An invalid login is skipped, so that the others are not lost.
         logins: logins().filter_map(|one| login(one, now)).collect(),
     })
 }
@@ -221,12 +220,12 @@ fn login(element: &Element, now: Timestamp) -> Option<(Attempt, String)> {
     Some((attempt, at.map(|_| text).unwrap_or_default()))
 }
 
-/// A login in the words of the protocol.
+/// A login as the protocol names its parts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Login<'a> {
-    /// Whose.
+    /// The account.
     pub account: Option<&'a str>,
-    /// From where.
+    /// The client's address.
     pub address: Option<&'a str>,
     /// SASL mechanism.
     pub mechanism: Option<&'a str>,
@@ -234,13 +233,13 @@ pub struct Login<'a> {
     pub outcome: &'a str,
     /// SASL condition.
     pub condition: Option<&'a str>,
-    /// The server's words.
+    /// The server's text.
     pub reason: Option<&'a str>,
-    /// There is no such account.
+    /// Whether the server said that the account does not exist.
     pub unknown: bool,
 }
 
-/// What a login means for the counters; `None` when it cannot be understood.
+/// What a login means for the counters; `None` if it is invalid.
 pub fn attempt(login: &Login<'_>, at: Timestamp) -> Option<Attempt> {
     let outcome = match login.outcome {
         "success" => LoginOutcome::Success,
@@ -249,7 +248,7 @@ pub fn attempt(login: &Login<'_>, at: Timestamp) -> Option<Attempt> {
         "error" => LoginOutcome::Error,
         _ => return None,
     };
-    // An account that is none was typed by somebody: the address counts all the same.
+    // An invalid account was typed by somebody; the failure counts for the address.
     let account = login.account.and_then(account);
     let address = login.address.and_then(address);
     (account.is_some() || address.is_some()).then(|| Attempt {
