@@ -381,7 +381,8 @@ impl Admission {
         self.shared.lock().tracker.fill()
     }
 
-    /// Saves the counters, and writes the bans that could not be made durable when they were decided, until told to stop.
+    /// Saves the counters, and writes the bans that could not be made durable when they were decided, until told to
+    /// stop.
     pub async fn persist(&self, stop: CancellationToken) {
         tokio::join!(
             self.keeper.run(&self.shared, stop.clone()),

@@ -1,8 +1,8 @@
 //! Pending bans: proposed by a rule, not in the log yet.
 //!
 //! Writing to disk takes time, and a ban that only counted once written would let in all guesses sent meanwhile. So a
-//! rule's ban applies as soon as it is proposed. If the log fails, for example because the disk is full, the ban stays in
-//! force here until it ends, and [`Admission::persist`](super::Admission::persist) tries to write it.
+//! rule's ban applies as soon as it is proposed. If the log fails, for example because the disk is full, the ban
+//! stays in force here until it ends, and [`Admission::persist`](super::Admission::persist) tries to write it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,5 @@
-//! The smaller tables: `[server]`, `[store]`, `[record]`, `[http]`, `[hook]`, `[record_attempts]`, `[notices]`, `[log]`.
+//! The smaller tables: `[server]`, `[store]`, `[record]`, `[http]`, `[hook]`, `[record_attempts]`, `[notices]`,
+//! `[log]`.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 

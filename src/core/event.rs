@@ -23,21 +23,21 @@ pub use super::history::HistoryChange;
 pub use stored::{BadEvent, Chain};
 use written::Written;
 
-/// A place in the log, from 1. `Seq(0)` is before the first event.
+/// A position in the log, from 1. `Seq(0)` is before the first event.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// The next place.
+    /// The next position.
     #[must_use]
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)
     }
 }
 
-/// The version of a subject: the place of the last event that changed it.
+/// The version of a subject: the position of the last event that changed it.
 pub type Version = Seq;
 
 /// 128 random bits that identify an event permanently, on every instance.

@@ -69,13 +69,13 @@ impl Ledger {
     }
 
     fn is_stale(&mut self, event: &Event) -> bool {
-        // A kick changes no version, so only its id tells that it is offered again. Other events are not compared by id:
-        // a log that already holds the same import twice must fold to what it always did.
+        // A kick changes no version, so only its id tells that it is offered again. Other events are not compared by
+        // id: a log that already holds the same import twice must fold to what it always did.
         let is_kick = matches!(event.change, Change::History(HistoryChange::Kicked { .. }));
         self.version(&event.subject) != event.based_on || (is_kick && !self.seen.is_new(event.id))
     }
 
-    /// The place of the last event that was folded.
+    /// The position of the last event that was folded.
     pub fn folded(&self) -> Seq {
         self.folded
     }

@@ -1,12 +1,13 @@
-//! The seal: an HMAC-SHA256 over a ban record, so that a record read back from the server can be told from a forged one.
+//! The seal: an HMAC-SHA256 over a ban record, so that a record read back from the server can be told from a forged
+//! one.
 //!
 //! The banned user can read and overwrite the record on the server; the seal is how we notice. It covers the account
 //! and every field, in an encoding that no two different records share: a label with a version, then each field with
 //! its length before it. It is never taken over XML, which has many spellings of one content.
 //!
-//! A [`Keyring`] holds several keys so that one can be replaced without making old records look forged: the first line
-//! of the file seals, the others only verify. To retire a key, put a new line above it (`portcullis keygen`), and
-//! remove the old line when its records are gone or sealed anew.
+//! A [`Keyring`] holds several keys so that one can be replaced without making old records look forged: the first
+//! line of the file seals, the others only verify. To retire a key, put a new line above it (`portcullis keygen`),
+//! and remove the old line when its records are gone or sealed anew.
 
 mod keys;
 #[cfg(test)]

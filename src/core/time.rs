@@ -59,8 +59,8 @@ impl Timestamp {
         }
     }
 
-    /// Like [`Timestamp::to_xmpp`], always with milliseconds: `2026-11-22T04:00:00.250Z`. Cheap enough for every answer to
-    /// a login.
+    /// Like [`Timestamp::to_xmpp`], always with milliseconds: `2026-11-22T04:00:00.250Z`. Cheap enough for every
+    /// answer to a login.
     pub fn to_xmpp_millis(self) -> String {
         jiff::Timestamp::from_millisecond(self.0)
             .map(|at| format!("{at:.3}"))

@@ -26,7 +26,7 @@ pub(super) enum BadBytes {
     Format(u8),
     #[error("its content cannot be read")]
     Body,
-    #[error("its key is no place in the log")]
+    #[error("its key is not a position in the log")]
     Key,
 }
 

@@ -1,7 +1,7 @@
 //! Durable state: [`sled`] implements [`Journal`](crate::journal::Journal), [`Replica`](crate::journal::Replica) and
 //! [`Outbox`](crate::delivery::ports::Outbox), and keeps one contract with the store in memory that tests use
-//! (`tests/it/store.rs`, `tests/it/support/memory.rs`). Less valuable files lie beside it: [`counters`], a snapshot of the
-//! [`ledger`], and a [`recording`] of judged logins.
+//! (`tests/it/store.rs`, `tests/it/support/memory.rs`). Less valuable files lie beside it: [`counters`], a snapshot
+//! of the [`ledger`], and a [`recording`] of judged logins.
 //!
 //! This room decides nothing: it keeps bytes in order and reports failures. It never repairs by deleting acknowledged
 //! data. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).

@@ -112,8 +112,8 @@ impl SharedStore {
         }
     }
 
-    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end with the
-    /// last acknowledged one.
+    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end
+    /// with the last acknowledged one.
     fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<SledEngine>, LogFault> {
         match &*self.state() {
             WriterState::Full(_) => {}

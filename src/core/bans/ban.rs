@@ -79,6 +79,6 @@ pub struct Past {
     pub id: BanId,
     /// When it ended.
     pub ended: Timestamp,
-    /// The place in the log of the event that ended it.
+    /// The position in the log of the event that ended it.
     pub seq: Seq,
 }

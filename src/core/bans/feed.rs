@@ -1,4 +1,4 @@
-//! Changes since a place in the log, for hook modules that hold a copy of the active bans.
+//! Changes since a position in the log, for hook modules that hold a copy of the active bans.
 //!
 //! Every active ban is indexed by the event that set its present terms, however old. Of ended bans only the last
 //! [`LIFTS`] are kept; a copy that missed more must be rebuilt.
@@ -32,16 +32,16 @@ pub enum Changed {
 pub struct Changes {
     /// The changes.
     pub list: Vec<Changed>,
-    /// The place in the log up to which the list is complete.
+    /// The position in the log up to which the list is complete.
     pub upto: Seq,
-    /// Whether there are more changes after that place.
+    /// Whether there are more changes after that position.
     pub more: bool,
 }
 
 /// A ban that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBan {
-    /// The place in the log of the event that ended it.
+    /// The position in the log of the event that ended it.
     pub seq: Seq,
     /// The ban as it was at its end.
     pub ban: Ban,
@@ -95,7 +95,7 @@ pub(in crate::core) struct EndedBans {
     /// Oldest end first.
     #[serde(with = "shared")]
     list: VecDeque<Arc<EndedBan>>,
-    /// Bans that ended up to this place are no longer in the list.
+    /// Bans that ended up to this position are no longer in the list.
     dropped: Seq,
 }
 
@@ -219,7 +219,7 @@ impl RecentChanges {
                 page.upto = head;
                 return Some(page);
             };
-            // All changes of one event go onto the same page, because a page ends at a place in the log.
+            // All changes of one event go onto the same page, because a page ends at a position in the log.
             let mut group = Vec::new();
             while group.len() <= most
                 && let Some(end) = ends.next_if(|end| end.seq == seq)

@@ -1,7 +1,7 @@
 //! Active bans by address: finds those that cover an address, in a time that does not grow with their number.
 //!
-//! Single addresses and networks have a table each. A look-up is one probe for the address and one for each prefix length
-//! in use: a handful in practice, 128 at worst.
+//! Single addresses and networks have a table each. A look-up is one probe for the address and one for each prefix
+//! length in use: a handful in practice, 128 at worst.
 
 use std::net::IpAddr;
 

@@ -83,9 +83,10 @@ impl Bans {
         self.recent.ended()
     }
 
-    /// The changes after the place `since` in the log, for a hook module's copy of the active bans: at most `most`
-    /// changes, and at most `room` bytes on the wire. `head` is the last place that was folded. Ends up to `ends_since`
-    /// are left out, because the copy was begun after them. The cost does not grow with the number of bans.
+    /// The changes after the position `since` in the log, for a hook module's copy of the active bans: at most `most`
+    /// changes, and at most `room` bytes on the wire. `head` is the last position that was folded. Ends up to
+    /// `ends_since` are left out, because the copy was begun after them. The cost does not grow with the number of
+    /// bans.
     ///
     /// `None`: the copy must be rebuilt, because too many bans have ended since, or too many by one event.
     pub fn changes(

@@ -112,12 +112,12 @@ fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Error> 
     }
 }
 
-/// The hash of the log up to a place. Two instances with the same hash have the same history.
+/// The hash of the log up to a position. Two instances with the same hash have the same history.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain(pub [u8; 32]);
 
 impl Chain {
-    /// The hash after one more event: SHA-256 over the previous hash, the place and the bytes.
+    /// The hash after one more event: SHA-256 over the previous hash, the position and the bytes.
     #[must_use]
     pub fn extend(self, seq: Seq, bytes: &[u8]) -> Chain {
         let mut hasher = Sha256::new();

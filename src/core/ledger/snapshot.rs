@@ -1,9 +1,10 @@
 //! The ledger as bytes, written in pieces while it goes on changing. A start restores it instead of replaying the
 //! whole log.
 //!
-//! A snapshot is a sequence of frames: the subjects in order of their places, the ban numbers, and an end frame with the
-//! subjects that changed meanwhile and everything that belongs to no single subject. The end frame names the place in the
-//! log that the whole snapshot belongs to, and the hash of the log there (docs/adr/0012-ledger-snapshot.md).
+//! A snapshot is a sequence of frames: the subjects in order of their places, the ban numbers, and an end frame with
+//! the subjects that changed meanwhile and everything that belongs to no single subject. The end frame names the
+//! position in the log that the whole snapshot belongs to, and the hash of the log there
+//! (docs/adr/0012-ledger-snapshot.md).
 //!
 //! The log remains authoritative. A snapshot that is damaged, or was made by another version of the program (which
 //! may fold differently), is ignored, and the log is folded from its beginning.
@@ -182,7 +183,7 @@ impl Ledger {
     }
 
     /// Restores the ledger from all frames of a snapshot, in their order. Also returns the hash that the log must
-    /// have at the last folded place.
+    /// have at the last folded position.
     ///
     /// # Errors
     /// [`BadSnapshot`] when a frame is missing or damaged, or another version made it.
@@ -260,7 +261,7 @@ impl Restored {
     }
 
     /// The ledger with the index of the bans that [`Restored::read`] passed on, and the hash that the log must have
-    /// at the last folded place.
+    /// at the last folded position.
     pub fn finish(self, active: ActiveBans) -> (Ledger, Chain) {
         let ledger = self.built.finish(self.rest, self.numbers, active);
         (ledger, self.chain)
@@ -338,7 +339,7 @@ impl Taking {
 }
 
 impl Ending {
-    /// The place in the log that the snapshot belongs to.
+    /// The position in the log that the snapshot belongs to.
     pub fn folded(&self) -> Seq {
         self.rest.folded
     }
@@ -356,8 +357,8 @@ impl Ending {
 }
 
 fn write<T: Serialize>(value: &T, frame: Vec<u8>) -> Vec<u8> {
-    // postcard fails only for a type that cannot be encoded at all, which every test would show. The frame is then empty
-    // and refused when it is read.
+    // postcard fails only for a type that cannot be encoded at all, which every test would show. The frame is then
+    // empty and refused when it is read.
     postcard::to_extend(value, frame).unwrap_or_default()
 }
 

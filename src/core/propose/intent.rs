@@ -44,7 +44,7 @@ pub struct Order {
     pub own_addresses: Vec<IpAddr>,
     /// The command that the order is part of, alone or with others; `None` if a person gave no command.
     pub command: Option<CommandId>,
-    /// The last place in the log that the actor had seen when they chose this subject. Changes by other people since
+    /// The last position in the log that the actor had seen when they chose this subject. Changes by other people since
     /// then are not overruled. `None`: the actor named the subject just now.
     pub seen: Option<Seq>,
     /// The subject to change.
@@ -68,7 +68,7 @@ impl Order {
         }
     }
 
-    /// Sets [`Order::seen`]: the subject was chosen from the state at this place in the log.
+    /// Sets [`Order::seen`]: the subject was chosen from the state at this position in the log.
     #[must_use]
     pub fn chosen_at(mut self, seen: Seq) -> Order {
         self.seen = Some(seen);

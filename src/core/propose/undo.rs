@@ -11,7 +11,7 @@ use crate::core::term::Term;
 use crate::core::undo::{UndoEntry, UndoKind, UndoRuling};
 
 impl Case<'_> {
-    /// `deed` is the place of the last change when the order was given; a later change is not undone.
+    /// `deed` is the position of the last change when the order was given; a later change is not undone.
     pub(super) fn undo(&self, deed: Seq) -> Decision {
         self.needs(Role::Moderator, Permission::Undo)?;
         let subject = &self.order.subject;

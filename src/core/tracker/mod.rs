@@ -1,13 +1,14 @@
 //! Counts failed logins and remembers successful ones, in bounded memory.
 //!
-//! A failure adds a stamp under each key that a rule counts by: its address, network, account and pair. A [`Series`] is the
-//! table for one kind of key and one way of telling stamps apart; rules that count the same way share it. Keys are hashed
-//! with a secret to 64 bits, so an outsider cannot make two collide. If two collide by chance, one is counted for the
-//! other, but only a source that has just failed itself can be banned for it: the subject of a ban is taken from the
-//! attempt, never from a table.
+//! A failure adds a stamp under each key that a rule counts by: its address, network, account and pair. A [`Series`]
+//! is the table for one kind of key and one way of telling stamps apart; rules that count the same way share it. Keys
+//! are hashed with a secret to 64 bits, so an outsider cannot make two collide. If two collide by chance, one is
+//! counted for the other, but only a source that has just failed itself can be banned for it: the subject of a ban is
+//! taken from the attempt, never from a table.
 //!
-//! Nothing here decides: `judge` asks for counts and compares them with the rules. Failures before a ban, un-ban or `forget`
-//! of a subject no longer count. That time is read from the ledger, so a crash between counting and banning loses nothing.
+//! Nothing here decides: `judge` asks for counts and compares them with the rules. Failures before a ban, un-ban or
+//! `forget` of a subject no longer count. That time is read from the ledger, so a crash between counting and banning
+//! loses nothing.
 //!
 //! Start reading at [`Tracker::count`].
 

@@ -1,10 +1,11 @@
 //! The tracker as bytes: the whole state, or a part with the outcomes since the last save.
 //!
-//! Both begin with four bytes that name the version; numbers are big-endian. Widths are fixed, unlike in postcard, because
-//! nearly everything is a hash, and a variable-length encoding makes hashes longer. The caller's frames detect damage.
-//! Whole: `PTW3`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart (1 each),
-//! rows (4); for each: key (8), stamps (2), stamps (8 each); then successful logins (4); for each: pair (8),
-//! home (16), at (8), account (8). `PTW2` lacks that account. Part: `PTP2`, secret hashed (8), base (8), traces (4); each 49 bytes.
+//! Both begin with four bytes that name the version; numbers are big-endian. Widths are fixed, unlike in postcard,
+//! because nearly everything is a hash, and a variable-length encoding makes hashes longer. The caller's frames
+//! detect damage. Whole: `PTW3`, secret (16), base (8), serial (8), number of series (1); for each: key, told apart
+//! (1 each), rows (4); for each: key (8), stamps (2), stamps (8 each); then successful logins (4); for each: pair
+//! (8), home (16), at (8), account (8). `PTW2` lacks that account. Part: `PTP2`, secret hashed (8), base (8), traces
+//! (4); each 49 bytes.
 
 use std::sync::Arc;
 
@@ -128,11 +129,11 @@ impl Tracker {
         whole.finish()
     }
 
-    /// Begins a snapshot of the whole state in pieces, so that logins can be counted between them. Parts saved before it
-    /// do not belong to it; outcomes from now on go into the part after it.
+    /// Begins a snapshot of the whole state in pieces, so that logins can be counted between them. Parts saved before
+    /// it do not belong to it; outcomes from now on go into the part after it.
     ///
-    /// A row is written as it is when its piece is taken. An outcome between two pieces is in the next part and may be in
-    /// a later piece too. So after a restart such a failure may count twice, but none is lost.
+    /// A row is written as it is when its piece is taken. An outcome between two pieces is in the next part and may
+    /// be in a later piece too. So after a restart such a failure may count twice, but none is lost.
     pub fn begin_whole(&mut self) -> CountersInPieces {
         self.journal = OutcomeLog::default();
         let mut bytes = Vec::new();

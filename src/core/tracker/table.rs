@@ -1,7 +1,7 @@
 //! A table with a hard bound and small rows, keyed by hashes.
 //!
-//! The rows are contiguous, and an index of 32-bit places finds them. A key with up to four stamps takes 48 bytes and its
-//! share of the index. When the table is full, the least dangerous of a few neighbouring rows is evicted.
+//! The rows are contiguous, and an index of 32-bit places finds them. A key with up to four stamps takes 48 bytes and
+//! its share of the index. When the table is full, the least dangerous of a few neighbouring rows is evicted.
 
 use hashbrown::HashTable;
 
@@ -226,8 +226,8 @@ impl<R: TableRow> Table<R> {
     }
 }
 
-/// A key is a keyed hash already, but its top bit is always set. hashbrown tells the rows of a group apart by the top seven
-/// bits, so they are taken from the middle of the key: half as many rows are looked at in vain.
+/// A key is a keyed hash already, but its top bit is always set. hashbrown tells the rows of a group apart by the top
+/// seven bits, so they are taken from the middle of the key: half as many rows are looked at in vain.
 fn hash(key: u64) -> u64 {
     key.rotate_left(32)
 }

@@ -14,11 +14,11 @@ use crate::core::ledger::Subjects;
 /// ended, which stays in memory with it.
 pub const UNDO_ENTRIES: usize = 250_000;
 
-/// The order of the last [`UNDO_ENTRIES`] undo entries. Each entry is stored with its subject, which keeps only its last
-/// one.
+/// The order of the last [`UNDO_ENTRIES`] undo entries. Each entry is stored with its subject, which keeps only its
+/// last one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::core) struct UndoLog {
-    /// Place of the change in the log and place of the subject among the subjects, oldest first.
+    /// Position of the change in the log and place of the subject among the subjects, oldest first.
     order: VecDeque<(Seq, u32)>,
     /// The command of the last entry that was dropped. Earlier entries of the same command may be gone too.
     dropped: Option<CommandId>,
@@ -52,7 +52,7 @@ impl UndoLog {
         self.order.push_back((seq, place));
     }
 
-    /// The entries up to a place in the log, newest first.
+    /// The entries up to a position in the log, newest first.
     pub(in crate::core) fn up_to<'a>(
         &'a self,
         upto: Seq,

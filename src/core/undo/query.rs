@@ -17,7 +17,8 @@ impl<'a> Undo<'a> {
         (entry.seq == self.0.subjects.version(subject)).then_some(entry)
     }
 
-    /// The undo entries up to a place in the log, newest first: one per subject, even if the subject was changed since.
+    /// The undo entries up to a position in the log, newest first: one per subject, even if the subject was changed
+    /// since.
     pub fn up_to(self, upto: Seq) -> impl Iterator<Item = &'a UndoEntry> {
         self.0.undo.up_to(upto, &self.0.subjects)
     }

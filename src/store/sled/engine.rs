@@ -49,8 +49,8 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Whether reopening the engine may help while the program runs, which is so after a full disk. After any other failed
-    /// write or sync the system may return bytes that never reached the disk; then a person must decide.
+    /// Whether reopening the engine may help while the program runs, which is so after a full disk. After any other
+    /// failed write or sync the system may return bytes that never reached the disk; then a person must decide.
     pub(super) fn may_pass(&self) -> bool {
         let io = match self {
             Failure::Io(io) | Failure::Sled(::sled::Error::Io(io)) => io,
@@ -97,8 +97,8 @@ pub(super) struct LogRow {
 }
 
 impl SledEngine {
-    /// Opens or creates the engine, drops an append torn by a crash, and returns where the log ends. Entries after `cut` are
-    /// dropped too, because their callers were told that they failed.
+    /// Opens or creates the engine, drops an append torn by a crash, and returns where the log ends. Entries after
+    /// `cut` are dropped too, because their callers were told that they failed.
     pub(super) fn open(
         folder: &Path,
         cut: Option<Seq>,

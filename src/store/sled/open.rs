@@ -1,5 +1,5 @@
-//! Opening the store: it admits one program at a time, refuses unknown versions, and verifies that nothing acknowledged is
-//! missing.
+//! Opening the store: it admits one program at a time, refuses unknown versions, and verifies that nothing
+//! acknowledged is missing.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
