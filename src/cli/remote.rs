@@ -1,5 +1,4 @@
-//! Commands for the running portcullis: sends them, asks the person where needed, prints the answer, sets the exit
-//! code.
+//! Commands for the running portcullis: sends them, asks the person where needed, prints the answer, sets the exit code.
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -15,8 +14,7 @@ use crate::front::terminal::wire::{self, Question, RemoteAnswer, RemoteGrade, Re
 /// The most subjects on standard input.
 const MOST: usize = 100_000;
 
-/// Carries out a command. Exit code 0: done; 1: refused, failed, or no portcullis runs; 2: wrong usage or
-/// configuration.
+/// Carries out a command. Exit code 0: done; 1: refused, failed, or no portcullis runs; 2: wrong usage or configuration.
 pub fn run(file: &Path, call: CommandArgs) -> ExitCode {
     daemon::with_store(file, async |store| carry_out(&store, call).await)
 }

@@ -48,8 +48,8 @@ pub(super) fn offered() -> impl Iterator<Item = &'static Spec> {
     specs().filter(move |spec| !is_own(spec.name))
 }
 
-/// The fields that get an option. Fields for forms alone get none: on the command line the first duration field takes
-/// any duration, and lists are always tables.
+/// The fields that get an option. Fields for forms alone get none: on the command line the first duration field takes any
+/// duration, and lists are always tables.
 pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Field> {
     let is_other = |name: &str| {
         let mut fields = spec.fields.iter();

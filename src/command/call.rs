@@ -8,8 +8,8 @@ use crate::core::{Account, Action, Actor, CommandId, EntryPoint, Order, Rights, 
 /// A person who wants something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`EntryPoint::Terminal`]
-    /// speaks as the program itself: our own address, with the user of the machine for a resource.
+    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`EntryPoint::Terminal`] speaks as
+    /// the program itself: our own address, with the user of the machine for a resource.
     pub jid: Jid,
     /// What they may do and where, looked up when the call came in.
     pub rights: Rights,

@@ -136,8 +136,8 @@ impl Row {
     }
 }
 
-/// Whether a sentence names what it is about, so that it needs no label. A plain word may stand in any sentence;
-/// subjects have a dot, a colon or a number in them.
+/// Whether a sentence names what it is about, so that it needs no label. A plain word may stand in any sentence; subjects
+/// have a dot, a colon or a number in them.
 pub fn names(sentence: &str, label: &str) -> bool {
     let is_word = label.chars().all(char::is_alphabetic);
     sentence.starts_with(label) || (sentence.contains(label) && !is_word)

@@ -93,8 +93,8 @@ struct LineWord {
 
 const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
-/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them out of the guessing.
-/// In a reply the first word need not name anybody.
+/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them out of the guessing. In a
+/// reply the first word need not name anybody.
 fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
     sort(spec, split(rest), Values::new(), is_reply)
 }

@@ -1,8 +1,8 @@
 //! Commands from forms that take longer than a client waits for the answer to an IQ.
 //!
-//! A command runs by itself. The form waits for it for a moment; what takes longer is answered with how far it is,
-//! and the form may look again as often as its sender likes. It is done to its end whether or not anybody looks, and
-//! whoever does not look is told by a message: see [`Works::unseen`].
+//! A command runs by itself. The form waits for it for a moment; what takes longer is answered with how far it is, and
+//! the form may look again as often as its sender likes. It is done to its end whether or not anybody looks, and whoever
+//! does not look is told by a message: see [`Works::unseen`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -153,8 +153,8 @@ pub struct StanzaRefusal {
     pub condition: String,
     /// Words of the other side.
     pub text: Option<String>,
-    /// The error stood inside a wrapped answer (XEP-0356): the request itself was refused. `false`: the outer IQ was,
-    /// and a wrapped request never ran.
+    /// The error stood inside a wrapped answer (XEP-0356): the request itself was refused. `false`: the outer IQ was, and
+    /// a wrapped request never ran.
     pub is_wrapped: bool,
 }
 
@@ -230,8 +230,8 @@ impl Asker {
         }
     }
 
-    /// Asks, and waits for the answer as long as the question says: the whole IQ of type `result`, or of type `error`
-    /// when it has no `<error/>` of its own (a wrapped privileged answer, whose reason is inside).
+    /// Asks, and waits for the answer as long as the question says: the whole IQ of type `result`, or of type `error` when
+    /// it has no `<error/>` of its own (a wrapped privileged answer, whose reason is inside).
     ///
     /// # Errors
     /// [`Unanswered`] when no result came back.
@@ -342,8 +342,8 @@ impl Asker {
     }
 }
 
-/// COMPAT: ejabberd 24.12 takes a privileged IQ whose inner `to` is its outer one for the answer to itself, and sends
-/// it back as a get or set with our id: wrapped like an answer (`<privilege/>`), or as it was (`<privileged_iq/>`).
+/// COMPAT: ejabberd 24.12 takes a privileged IQ whose inner `to` is its outer one for the answer to itself, and sends it
+/// back as a get or set with our id: wrapped like an answer (`<privilege/>`), or as it was (`<privileged_iq/>`).
 fn is_echo(element: &Element) -> bool {
     element.children().any(|child| child.has_ns(NS_PRIVILEGE))
 }

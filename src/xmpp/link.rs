@@ -110,16 +110,16 @@ pub enum Incoming {
         /// Why.
         why: Cause,
     },
-    /// An IQ of type result or error that could not be read: over a limit, or not well-formed. Whoever asked should
-    /// know, or what a user stores could silence every question about it.
+    /// An IQ of type result or error that could not be read: over a limit, or not well-formed. Whoever asked should know,
+    /// or what a user stores could silence every question about it.
     Unreadable {
         /// Who answered.
         from: Jid,
         /// The id of the question.
         id: String,
     },
-    /// A stanza, and that it is in hand until the other half is dropped. Every IQ get or set must be answered by
-    /// whoever takes it.
+    /// A stanza, and that it is in hand until the other half is dropped. Every IQ get or set must be answered by whoever
+    /// takes it.
     Stanza(Received, InHand),
 }
 
@@ -169,8 +169,8 @@ impl Link {
         )
     }
 
-    /// Has frames answered where they are read, where `answer` can do so from memory and without waiting: the whole
-    /// answer as it goes into the stream. It is asked only while every stanza before is dealt with.
+    /// Has frames answered where they are read, where `answer` can do so from memory and without waiting: the whole answer
+    /// as it goes into the stream. It is asked only while every stanza before is dealt with.
     #[must_use]
     pub fn answering(
         mut self,

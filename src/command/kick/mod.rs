@@ -135,8 +135,7 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     Outcome::Done(Answer::new(grade, phrases::summary_title(done, all), lines))
 }
 
-/// Reads whom is meant: single sessions, and what commands take else. Who is named as a whole, too, is meant as a
-/// whole.
+/// Reads whom is meant: single sessions, and what commands take else. Who is named as a whole, too, is meant as a whole.
 fn read(call: &Call, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
     let (mut single, mut rest) = (Vec::new(), Vec::new());
     let values = call.values.raw(subjects::FIELD).iter();

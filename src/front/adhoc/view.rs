@@ -1,7 +1,7 @@
 //! What a command asks and answers, as forms and notes.
 //!
-//! There is one note, complete in itself; rows are lines to read, and tables come on request: real clients show a
-//! note, a form or a table, few of them all three.
+//! There is one note, complete in itself; rows are lines to read, and tables come on request: real clients show a note, a form or a
+//! table, few of them all three.
 
 use super::FORM_TYPE;
 use crate::command::outcome::{Answer, Grade, Page, Row};

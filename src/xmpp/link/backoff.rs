@@ -6,8 +6,8 @@ use std::time::Duration;
 /// How eager to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// A lost socket or a server that restarts: 100 ms, doubling up to 10 s, or to half a second on this machine:
-    /// while we are away, nobody counts guesses.
+    /// A lost socket or a server that restarts: 100 ms, doubling up to 10 s, or to half a second on this machine: while we
+    /// are away, nobody counts guesses.
     Short,
     /// A fault that a quick retry makes worse (two daemons throwing each other out) or cannot mend (a refused secret):
     /// 30 s, doubling up to 10 min.
