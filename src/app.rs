@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt;
 use tokio::sync::watch;
+use xmpp_parsers::jid::Jid;
 
 use crate::command::Context;
 use crate::config::Config;
@@ -33,6 +34,7 @@ use crate::logs::Logs;
 use crate::news;
 use crate::rehearse::recorded::RecordingFiles;
 use crate::store::{Store, recording};
+use crate::xmpp::guard::{Sender, Trust};
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
 use runtime::{Runtime, Tasks, Vital};
@@ -136,6 +138,17 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let link = link.answering({
         let hook = Arc::clone(&hook);
         move |frame| hook.answer_plain(frame)
+    });
+    let link = link.trusting({
+        let (asker, server, bot) = (asker.clone(), Arc::clone(&host), Arc::clone(&bot));
+        Trust::new(move |head| {
+            let from = head.from.as_deref().and_then(|from| Jid::new(from).ok());
+            match from {
+                Some(from) if server.believes(&from) => Sender::Module,
+                Some(from) if asker.awaits(&from) || bot.knows(&from) => Sender::Known,
+                _ => Sender::Stranger,
+            }
+        })
     });
     let socket = terminal::open(&config.store)
         .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;

@@ -13,6 +13,7 @@ use super::presence;
 use super::rooms::Rooms;
 use super::sent::SentMessages;
 use crate::command::{Caller, Context, FrontState, Roles};
+use crate::core::Rights;
 use crate::xmpp::stanza::Header;
 
 /// Localpart of the contact that people chat with.
@@ -60,6 +61,11 @@ impl Bot {
     /// The context for commands, including this bot.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// Whether somebody has a role by configuration.
+    pub fn knows(&self, jid: &Jid) -> bool {
+        self.context.roles.load().of(jid) != Rights::default()
     }
 
     /// The rooms of this bot.

@@ -17,7 +17,10 @@ mod tests;
 use thiserror::Error;
 
 pub use head::Head;
-pub use limits::{ATTRIBUTE_BYTES, ATTRIBUTES, DEPTH, ELEMENTS, Excess, Limits, STANZA_BYTES};
+pub use limits::{
+    ATTRIBUTE_BYTES, ATTRIBUTES, DEPTH, ELEMENTS, Excess, Limits, STANZA_BYTES, STRANGER_BYTES,
+    STRANGER_ELEMENTS, Sender, Trust,
+};
 pub use machine::Guard;
 
 /// Errors that end a stream, because later frames could not be cut reliably.

@@ -335,6 +335,14 @@ impl Asker {
         }
     }
 
+    /// Whether a question to this address is open.
+    #[must_use]
+    pub fn awaits(&self, peer: &Jid) -> bool {
+        lock(&self.open)
+            .values()
+            .any(|question| question.peer == *peer)
+    }
+
     /// Open questions.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use xmpp_parsers::jid::{BareJid, Jid};
 
-use super::guard::Limits;
+use super::guard::{Limits, Trust};
 use super::secret::Secret;
 use super::stanza::Received;
 use super::wire::{Outgoing, Wire};
@@ -34,6 +34,8 @@ pub use tls::Tls;
 
 /// Stanzas that may wait for the program before the link stops reading.
 pub const INCOMING: usize = 256;
+/// Bytes of memory, about, that stanzas may take that the program has not dealt with. A single one may take all of it.
+pub const INCOMING_BYTES: usize = 8 * 1024 * 1024;
 /// A connection that held for so long was a good one: the next try comes at once.
 const STEADY: Duration = Duration::from_secs(10);
 /// The same trouble is logged again after this long.
@@ -136,6 +138,7 @@ pub struct Link {
     queue: mpsc::UnboundedReceiver<Outgoing>,
     events: mpsc::Sender<Incoming>,
     fast_path: FastPath,
+    trust: Option<Trust>,
     /// The trouble that was logged last, and when.
     logged: Option<(String, Instant)>,
 }
@@ -162,6 +165,7 @@ impl Link {
                 queue,
                 events,
                 fast_path: FastPath::default(),
+                trust: None,
                 logged: None,
             },
             wire,
@@ -177,6 +181,13 @@ impl Link {
         answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Link {
         self.fast_path = FastPath::new(answer);
+        self
+    }
+
+    /// Has large stanzas of everybody else refused before they are parsed ([`STRANGER_BYTES`](super::guard::STRANGER_BYTES)).
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Link {
+        self.trust = Some(trust);
         self
     }
 
@@ -250,9 +261,10 @@ impl Link {
     /// One connection. Its end closes the wire before anyone is told, so that nothing is sent into the gap.
     async fn session(
         &mut self,
-        line: login::Established,
+        mut line: login::Established,
         shutdown: &CancellationToken,
     ) -> Result<(), Cause> {
+        line.inbound.trust(self.trust.clone());
         let session = self.wire.open();
         self.logged = None;
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");

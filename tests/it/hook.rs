@@ -364,6 +364,24 @@ async fn times_are_told_and_a_clock_that_differs_is_warned_of() {
     assert!(!status.contains("The clocks"), "{status}");
 }
 
+/// What a client wrote is of any length, and costs neither the report nor the answer.
+#[tokio::test]
+async fn a_mechanism_of_any_length_is_counted_and_answered() {
+    let mut stage = Stage::new(3).await;
+    let who = "account='alice@example.org' address='203.0.113.7'";
+    let long = "A".repeat(17_000);
+    let check = format!("{who} mechanism='{long}'");
+    assert_eq!(stage.check(&check).await, "allow");
+    let failure = format!("<login {who} mechanism='PLAIN' outcome='failure'/>");
+    let strange = format!("<login {who} mechanism='{long}' outcome='error'/>");
+    let report = failure.repeat(2) + &strange + &failure.repeat(2);
+    stage
+        .module("set", "report", &format!("node='n' batch='1'>{report}"))
+        .await;
+    assert!(stage.check(&check).await.starts_with("pair"));
+    assert!(stage.check(who).await.starts_with("pair"));
+}
+
 #[tokio::test]
 async fn a_guesser_is_refused_and_the_module_learns_of_it() {
     let mut stage = Stage::new(3).await;

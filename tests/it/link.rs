@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use minidom::Element;
-use portcullis::xmpp::guard::STANZA_BYTES;
+use portcullis::xmpp::guard::{STANZA_BYTES, STRANGER_BYTES, Sender, Trust};
 use portcullis::xmpp::iq::{Asker, IqRequest, Routed, Unanswered, Verb};
-use portcullis::xmpp::link::{Cause, Fatal, INCOMING, Incoming, Link, Settings, Tls};
+use portcullis::xmpp::link::{
+    Cause, Fatal, INCOMING, INCOMING_BYTES, Incoming, Link, Settings, Tls,
+};
 use portcullis::xmpp::stanza::{Received, StanzaKind};
 use portcullis::xmpp::wire::{Unsent, Wire};
 use tokio::sync::mpsc;
@@ -281,6 +283,144 @@ async fn an_answer_that_cannot_be_read_is_an_answer_to_whoever_asked() {
             assert_eq!(question.await.unwrap(), Err(Unanswered::Unreadable));
         }
     }
+    scene.check_alive(&mut peer).await;
+}
+
+/// The link of these tests with one trusted sender, which answers `<check/>` at once.
+fn wary_scene() -> Scene {
+    let (server, dial) = Scripted::pipes();
+    let (link, wire, incoming) = Link::over(settings(), dial);
+    let link = link
+        .trusting(Trust::new(|head| match head.from.as_deref() {
+            Some("example.org/portcullis") => Sender::Module,
+            Some("admin@example.org/x") => Sender::Known,
+            _ => Sender::Stranger,
+        }))
+        .answering(|frame| {
+            let is_check = frame.windows(6).any(|bytes| bytes == b"<check");
+            is_check.then(|| b"<iq type='result' id='check' to='example.org/portcullis'/>".to_vec())
+        });
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(link.run(shutdown.clone()));
+    Scene {
+        server,
+        wire,
+        incoming,
+        shutdown,
+        run,
+    }
+}
+
+fn from(from: &str, inside: &str) -> String {
+    format!("<iq from='{from}' to='{DOMAIN}' type='set' id='q'><x xmlns='u'>{inside}</x></iq>")
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_are_refused_what_is_large_before_it_is_parsed() {
+    let mut scene = wary_scene();
+    let mut peer = scene.up().await;
+    let (small, large) = ("x".repeat(STRANGER_BYTES - 200), "x".repeat(STRANGER_BYTES));
+    let (few, many) = ("<a/>".repeat(250), "<a/>".repeat(256));
+    let huge = "x".repeat(STANZA_BYTES - 200);
+    for inside in [&large, &many, &huge] {
+        for stranger in [
+            "eve@example.org/x",
+            "evil.example/portcullis",
+            "example.org",
+        ] {
+            peer.say(&from(stranger, inside)).await;
+            let answer = peer.element().await;
+            assert_eq!(answer.attr("to"), Some(stranger));
+            let told = condition(&answer);
+            assert!(
+                told == "policy-violation" || told == "not-acceptable",
+                "{told}"
+            );
+        }
+        for known in ["example.org/portcullis", "admin@example.org/x"] {
+            peer.say(&from(known, inside)).await;
+            assert_eq!(scene.stanza().await.header.from.as_str(), known);
+        }
+    }
+    // Only a module passes on what clients wrote, however long that is.
+    let long = format!("<a b='{}'/>", "x".repeat(17_000));
+    peer.say(&from("admin@example.org/x", &long)).await;
+    assert_eq!(condition(&peer.element().await), "not-acceptable");
+    peer.say(&from("example.org/portcullis", &long)).await;
+    assert_eq!(
+        scene.stanza().await.header.from.as_str(),
+        "example.org/portcullis"
+    );
+    for inside in [&small, &few] {
+        peer.say(&from("eve@example.org/x", inside)).await;
+        assert_eq!(
+            scene.stanza().await.header.from.as_str(),
+            "eve@example.org/x"
+        );
+    }
+    // The address of the trusted in another place helps nobody.
+    for head in [
+        format!("<iq a='example.org/portcullis' to='{DOMAIN}' type='set' id='q'>"),
+        format!(
+            "<iq from='eve@example.org/x' from='example.org/portcullis' to='{DOMAIN}' type='set' id='q'>"
+        ),
+    ] {
+        peer.say(&format!("{head}<x xmlns='u'>{large}</x></iq>"))
+            .await;
+    }
+    scene.check_alive(&mut peer).await;
+    assert_eq!(scene.wire.tally().received, 6 + 1 + 2 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_what_came_behind_its_question() {
+    for stranger in [
+        from("eve@example.org/x", &"<a/>".repeat(20)),
+        from("eve@example.org/x", &"&amp;".repeat(190)),
+    ] {
+        let mut scene = wary_scene();
+        let mut peer = scene.up().await;
+        // All of it is in the pipe before the link reads.
+        let behind = PIPE / stranger.len() - 2;
+        let check = "<iq from='example.org/portcullis' to='x' type='get' id='check'><check xmlns='u'/></iq>";
+        peer.say(&(check.to_owned() + &stranger.repeat(behind)))
+            .await;
+        let answer = peer.element().await;
+        assert_eq!(answer.attr("id"), Some("check"));
+        let received = usize::try_from(scene.wire.tally().received).unwrap();
+        assert!(
+            received < behind / 2,
+            "{received} of {behind} were parsed first"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_the_program_is_bounded_by_its_memory() {
+    let mut scene = wary_scene();
+    let mut peer = scene.up().await;
+    let large = from("example.org/portcullis", &"<a b=''/>".repeat(8_000));
+    let least = 8_000 * 500;
+    let flood = tokio::spawn(async move {
+        for _ in 0..20 {
+            peer.say(&large).await;
+        }
+        peer
+    });
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let waiting = scene.incoming.len();
+        assert!(waiting * least <= INCOMING_BYTES, "{waiting} wait");
+        match scene.next().await {
+            Incoming::Stanza(received, in_hand) => {
+                taken.push(received);
+                drop(in_hand);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut peer = flood.await.unwrap();
     scene.check_alive(&mut peer).await;
 }
 

@@ -1,6 +1,11 @@
 //! The cost that one stanza may have.
 
+use std::fmt;
+use std::sync::Arc;
+
 use thiserror::Error;
+
+use super::Head;
 
 /// Maximum size of a stanza on the wire, in bytes. Servers allow more (Prosody 512 KiB, ejabberd any size).
 pub const STANZA_BYTES: usize = 256 * 1024;
@@ -13,6 +18,11 @@ pub const ATTRIBUTE_BYTES: usize = 16 * 1024;
 pub const ATTRIBUTES: usize = 64;
 /// Maximum number of elements in one stanza: `<a/>` takes 4 bytes on the wire and some hundreds in a tree.
 pub const ELEMENTS: usize = 8192;
+
+/// Maximum size of a stanza from somebody who is not expected to send anything large, in bytes.
+pub const STRANGER_BYTES: usize = 16 * 1024;
+/// Maximum number of elements in such a stanza.
+pub const STRANGER_ELEMENTS: usize = 256;
 
 /// The limits of one stanza. The defaults are the constants above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +48,61 @@ impl Default for Limits {
             attributes: ATTRIBUTES,
             elements: ELEMENTS,
         }
+    }
+}
+
+impl Limits {
+    /// The same for a sender we expect nothing large from.
+    pub(super) fn for_a_stranger(self) -> Self {
+        Limits {
+            stanza_bytes: self.stanza_bytes.min(STRANGER_BYTES),
+            elements: self.elements.min(STRANGER_ELEMENTS),
+            ..self
+        }
+    }
+
+    /// What a stanza of this size goes over.
+    pub(super) fn excess(&self, bytes: usize, elements: usize) -> Option<Excess> {
+        if bytes > self.stanza_bytes {
+            Some(Excess::Bytes)
+        } else if elements > self.elements {
+            Some(Excess::Elements)
+        } else {
+            None
+        }
+    }
+}
+
+/// How much is expected of the sender of a stanza.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Nothing large.
+    Stranger,
+    /// As much as [`Limits`] allow.
+    Known,
+    /// The same, and attributes of any length: a hook module passes on what clients wrote.
+    Module,
+}
+
+/// Tells the sender of a stanza from the attributes of its root tag. Asked at most once for each stanza, and only for one
+/// that is larger than a stranger's may be.
+#[derive(Clone)]
+pub struct Trust(Arc<dyn Fn(&Head) -> Sender + Send + Sync>);
+
+impl Trust {
+    /// Asks `who`.
+    pub fn new(who: impl Fn(&Head) -> Sender + Send + Sync + 'static) -> Self {
+        Trust(Arc::new(who))
+    }
+
+    pub(super) fn sender_of(&self, head: &Head) -> Sender {
+        (self.0)(head)
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trust")
     }
 }
 

@@ -1,10 +1,15 @@
 //! The state machine that cuts frames: it processes runs of bytes and looks at each byte once.
 
 use super::head::{HeadPart, Raw};
-use super::{BadStream, Excess, Frame, Limits};
+use super::{BadStream, Excess, Frame, Limits, Sender, Trust};
 
 /// Maximum size of the stream header and XML declaration together, in bytes.
 const PROLOG_BYTES: usize = 16 * 1024;
+
+/// What an element takes in a tree beyond its bytes, about.
+const ELEMENT_COST: usize = 512;
+/// What an attribute takes.
+const ATTRIBUTE_COST: usize = 128;
 
 const CDATA: &[u8] = b"[CDATA[";
 pub(super) const SPLICE: &[u8] = b" xmlns='jabber:component:accept'";
@@ -14,6 +19,12 @@ pub(super) const SPLICE_STREAM: &[u8] = b" xmlns:stream='http://etherx.jabber.or
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
+    /// Who may use them up; `None`: everybody.
+    trust: Option<Trust>,
+    /// The sender of this stanza, once that mattered.
+    sender: Option<Sender>,
+    /// The root tag has been read.
+    has_root: bool,
     at: Position,
     /// Whether the stream header has been read.
     open: bool,
@@ -22,6 +33,8 @@ pub struct Guard {
     depth: usize,
     elements: usize,
     attributes: usize,
+    /// Of all elements of the stanza.
+    all_attributes: usize,
     value_bytes: usize,
     /// The current attribute, if it is kept.
     part: Option<HeadPart>,
@@ -76,12 +89,16 @@ impl Guard {
     pub fn new(limits: Limits) -> Self {
         Guard {
             limits,
+            trust: None,
+            sender: None,
+            has_root: false,
             at: Position::Text,
             open: false,
             closed: false,
             depth: 0,
             elements: 0,
             attributes: 0,
+            all_attributes: 0,
             value_bytes: 0,
             part: None,
             raw: Raw::default(),
@@ -89,6 +106,17 @@ impl Guard {
             seen: 0,
             excess: None,
         }
+    }
+
+    /// From now on only stanzas of senders that are trusted may be larger than a stranger's.
+    pub fn trust(&mut self, trust: Option<Trust>) {
+        self.trust = trust;
+    }
+
+    /// About how many bytes of memory the last whole stanza takes once it is parsed.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.stored.len() + ELEMENT_COST * self.elements + ATTRIBUTE_COST * self.all_attributes
     }
 
     /// A guard for the position after the stream header.
@@ -248,7 +276,9 @@ impl Guard {
                     let end = memchr::memchr(quote, rest);
                     let run = &rest[..end.unwrap_or(rest.len())];
                     self.value_bytes = self.value_bytes.saturating_add(run.len());
-                    if self.value_bytes > self.limits.attribute_bytes {
+                    if self.value_bytes > self.limits.attribute_bytes
+                        && self.sender() != Some(Sender::Module)
+                    {
                         self.reject(Excess::AttributeBytes);
                     }
                     if let Some(part) = self.part {
@@ -359,7 +389,10 @@ impl Guard {
     fn begin(&mut self) {
         self.raw.clear();
         self.elements = 0;
+        self.all_attributes = 0;
         self.excess = None;
+        self.sender = None;
+        self.has_root = false;
         self.stored.clear();
         if self.open {
             self.seen = 0;
@@ -378,13 +411,12 @@ impl Guard {
         if self.depth > self.limits.depth {
             self.reject(Excess::Depth);
         }
-        if self.elements > self.limits.elements {
-            self.reject(Excess::Elements);
-        }
+        self.measure();
     }
 
     fn count_attribute(&mut self) {
         self.attributes += 1;
+        self.all_attributes = self.all_attributes.saturating_add(1);
         if self.attributes > self.limits.attributes {
             self.reject(Excess::Attributes);
         }
@@ -413,6 +445,7 @@ impl Guard {
             self.open = true;
             return Ok(Some(Scanned::Open));
         }
+        self.has_root = true;
         self.keep(&bytes[*kept..end]);
         *kept = end;
         self.splice(empty);
@@ -441,9 +474,7 @@ impl Guard {
     /// Stores bytes of the current stanza, unless it is rejected.
     fn keep(&mut self, bytes: &[u8]) {
         self.seen = self.seen.saturating_add(bytes.len());
-        if self.seen > self.limits.stanza_bytes {
-            self.reject(Excess::Bytes);
-        }
+        self.measure();
         if self.excess.is_none() {
             self.stored.extend_from_slice(bytes);
         }
@@ -456,6 +487,33 @@ impl Guard {
         } else {
             Ok(())
         }
+    }
+
+    /// Rejects the stanza if it has become larger than its sender may send. Before the root tag ends nobody knows who that
+    /// is.
+    fn measure(&mut self) {
+        if self.excess.is_some() {
+            return;
+        }
+        if let Some(why) = self.limits.excess(self.seen, self.elements) {
+            self.reject(why);
+            return;
+        }
+        let most = self.limits.for_a_stranger();
+        if let Some(why) = most.excess(self.seen, self.elements)
+            && self.sender() == Some(Sender::Stranger)
+        {
+            self.reject(why);
+        }
+    }
+
+    /// Whose stanza this is; `None` before the root tag has ended, or if nobody asks.
+    fn sender(&mut self) -> Option<Sender> {
+        if self.sender.is_none() && self.has_root {
+            let trust = self.trust.as_ref()?;
+            self.sender = Some(trust.sender_of(&self.raw.head()));
+        }
+        self.sender
     }
 
     fn reject(&mut self, why: Excess) {

@@ -7,25 +7,43 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::INCOMING_BYTES;
+
 /// Answers a frame from memory, without waiting: the whole answer as bytes; `None`: the frame is for the parser.
 type AnswerFrame = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 /// The fast path of one link.
-#[derive(Default)]
 pub(super) struct FastPath {
     answer: Option<Box<AnswerFrame>>,
     in_hand: Arc<AtomicUsize>,
+    /// Memory for stanzas in hand, in bytes.
+    room: Arc<Semaphore>,
 }
 
 /// Marks a stanza that the program has not dealt with yet. Drop it once the immediate answers are sent.
 #[derive(Debug)]
-pub struct InHand(Arc<AtomicUsize>);
+pub struct InHand {
+    in_hand: Arc<AtomicUsize>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for FastPath {
+    fn default() -> Self {
+        FastPath {
+            answer: None,
+            in_hand: Arc::default(),
+            room: Arc::new(Semaphore::new(INCOMING_BYTES)),
+        }
+    }
+}
 
 impl FastPath {
     pub(super) fn new(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         FastPath {
             answer: Some(Box::new(answer)),
-            in_hand: Arc::default(),
+            ..FastPath::default()
         }
     }
 
@@ -39,15 +57,22 @@ impl FastPath {
         answer(frame)
     }
 
-    pub(super) fn hand_on(&self) -> InHand {
+    /// Takes a stanza of so many bytes of memory in hand, as soon as there is room for it.
+    pub(super) async fn hand_on(&self, cost: usize) -> InHand {
+        let cost = u32::try_from(cost.min(INCOMING_BYTES)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let room = Arc::clone(&self.room).acquire_many_owned(cost).await.ok();
         self.in_hand.fetch_add(1, Ordering::Relaxed);
-        InHand(Arc::clone(&self.in_hand))
+        InHand {
+            in_hand: Arc::clone(&self.in_hand),
+            _room: room,
+        }
     }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        self.in_hand.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -55,12 +80,12 @@ impl Drop for InHand {
 mod tests {
     use super::*;
 
-    #[test]
-    fn nothing_is_answered_before_what_came_first_is_dealt_with() {
+    #[tokio::test]
+    async fn nothing_is_answered_before_what_came_first_is_dealt_with() {
         let path = FastPath::new(|frame| (frame == b"ask").then(|| b"yes".to_vec()));
         assert_eq!(path.answer(b"ask"), Some(b"yes".to_vec()));
         assert_eq!(path.answer(b"other"), None);
-        let (first, second) = (path.hand_on(), path.hand_on());
+        let (first, second) = (path.hand_on(1).await, path.hand_on(1).await);
         drop(first);
         assert_eq!(path.answer(b"ask"), None);
         drop(second);

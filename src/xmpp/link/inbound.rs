@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Cause;
 use super::connect::{Connection, Duplex};
-use crate::xmpp::guard::{Frame, Guard, Limits, Opening};
+use crate::xmpp::guard::{Frame, Guard, Limits, Opening, Trust};
 use crate::xmpp::stanza::{self, Malformed, Top};
 
 const BUFFER: usize = 64 * 1024;
@@ -51,6 +51,16 @@ impl Inbound {
             server,
         };
         (inbound, writer)
+    }
+
+    /// From now on only these senders may send large stanzas.
+    pub(super) fn trust(&mut self, trust: Option<Trust>) {
+        self.guard.trust(trust);
+    }
+
+    /// About how many bytes of memory the last stanza takes.
+    pub(super) fn cost(&self) -> usize {
+        self.guard.cost()
     }
 
     /// The next element. Cancel-safe: bytes already read are kept.

@@ -26,6 +26,8 @@ const BATCH: usize = 64 * 1024;
 const OWN: usize = 64;
 /// Questions answered on the spot before their answers are written.
 const ANSWERS: usize = 64;
+/// About what stanzas take that are parsed before answers that wait are written.
+const PARSED: usize = 16 * 1024;
 /// Time for the last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -190,6 +192,7 @@ struct StreamReader<'a> {
 impl StreamReader<'_> {
     async fn run(&mut self) -> Cause {
         let mut answered = 0_usize;
+        let mut parsed = 0_usize;
         loop {
             let timings = &self.settings.timings;
             let deadline = match self.pinged {
@@ -224,13 +227,21 @@ impl StreamReader<'_> {
                 Ok(Arrived::Close) => return Cause::Closed,
                 Err(cause) => return cause,
             };
+            let cost = self.inbound.cost();
+            parsed += cost;
+            if parsed >= PARSED {
+                // Whoever waits for an answer must not wait for the parsing of what came behind the question.
+                tokio::task::yield_now().await;
+                parsed = 0;
+            }
             match top {
                 Top::Stanza(received) => {
                     if self.is_own_ping(&received) {
                         continue;
                     }
                     self.wire.counters().received.fetch_add(1, Relaxed);
-                    let event = Incoming::Stanza(received, self.fast_path.hand_on());
+                    let in_hand = self.fast_path.hand_on(cost).await;
+                    let event = Incoming::Stanza(received, in_hand);
                     if self.events.send(event).await.is_err() {
                         return Cause::Deaf;
                     }
