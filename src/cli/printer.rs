@@ -12,7 +12,7 @@ use super::text;
 use crate::command::outcome::names;
 use crate::command::parts::subjects;
 use crate::command::phrases;
-use crate::front::terminal::wire::{RemoteGrade, RemoteOutcome, RemoteProblem, RemoteRow};
+use crate::command::{Answer, Ask, Grade, Outcome, Problem, Row};
 
 /// The widest label with its value on the same line; the value of a wider one begins on the next line.
 const LABEL: usize = 28;
@@ -37,38 +37,25 @@ impl Printer {
     }
 
     /// The whole answer, without a line end.
-    pub(super) fn answer(&self, outcome: &RemoteOutcome, call: &CommandArgs) -> String {
+    pub(super) fn answer(&self, outcome: &Outcome, call: &CommandArgs) -> String {
         let lines = match outcome {
-            RemoteOutcome::Done {
-                grade,
-                lines,
-                rows,
-                undo,
-                ..
-            } => {
-                let mut lines = self.told(*grade, lines, rows);
-                lines.extend(undo.as_deref().map(phrases::clean));
+            Outcome::Done(answer) => {
+                let mut lines = self.told(answer);
+                lines.extend(answer.undo.as_deref().map(phrases::clean));
                 lines
             }
-            RemoteOutcome::Rows {
-                title,
-                lines: more,
-                columns,
-                cells,
-                next,
-                page,
-                ..
-            } => {
-                let mut lines = vec![format!("{}.", phrases::clean(title))];
-                lines.extend(more.iter().map(|line| phrases::clean(line)));
-                if !cells.is_empty() {
-                    lines.extend(self.table(columns, cells));
+            Outcome::Rows(page) => {
+                let mut lines = vec![format!("{}.", phrases::clean(&page.title))];
+                lines.extend(page.lines.iter().map(|line| phrases::clean(line)));
+                if !page.cells.is_empty() {
+                    lines.extend(self.table(&page.columns, &page.cells));
                 }
-                lines.extend(next.as_ref().map(|_| text::next_page(page + 1)));
+                let next = page.next.as_ref();
+                lines.extend(next.map(|_| text::next_page(page.page + 1)));
                 lines
             }
-            RemoteOutcome::Ask { .. } => vec![question(outcome)],
-            RemoteOutcome::Invalid { problems } => {
+            Outcome::Ask(ask) => vec![question(ask)],
+            Outcome::Invalid { problems } => {
                 let mut lines = wrong(problems, text::see_help(call.spec));
                 if call.words.is_empty() && problems.iter().any(|one| one.field == subjects::FIELD)
                 {
@@ -76,38 +63,39 @@ impl Printer {
                 }
                 lines
             }
-            RemoteOutcome::Refused { problems } => wrong(problems, phrases::nothing_was_done(None)),
-            RemoteOutcome::Forbidden { text, .. }
-            | RemoteOutcome::Unknown { text, .. }
-            | RemoteOutcome::Broken { text, .. } => vec![phrases::clean(text)],
+            Outcome::Refused { problems } => wrong(problems, phrases::nothing_was_done(None)),
+            Outcome::Forbidden { text, .. }
+            | Outcome::Unknown { text, .. }
+            | Outcome::Broken { text, .. } => vec![phrases::clean(text)],
         };
         lines.join("\n")
     }
 
-    fn told(&self, grade: RemoteGrade, lines: &[String], rows: &[RemoteRow]) -> Vec<String> {
-        let style = match grade {
-            RemoteGrade::Good => Style::new(),
-            RemoteGrade::Warning | RemoteGrade::Part => AnsiColor::Yellow.on_default(),
-            RemoteGrade::Bad => AnsiColor::Red.on_default(),
+    fn told(&self, answer: &Answer) -> Vec<String> {
+        let style = match answer.grade {
+            Grade::Good => Style::new(),
+            Grade::Warning | Grade::Part => AnsiColor::Yellow.on_default(),
+            Grade::Bad => AnsiColor::Red.on_default(),
         };
-        let mut told: Vec<String> = lines.iter().map(|line| phrases::clean(line)).collect();
+        let lines = answer.lines.iter();
+        let mut told: Vec<String> = lines.map(|line| phrases::clean(line)).collect();
         if let Some(first) = told.first_mut() {
             *first = self.painted(first, style);
         }
-        let labels = rows.iter().filter(|row| !is_sentence(row));
+        let labels = answer.rows.iter().filter(|row| !is_sentence(row));
         let widest = labels
             .map(|row| row.label.width() + 1)
             .filter(|width| *width <= LABEL)
             .max()
             .unwrap_or(0);
-        for row in rows {
+        for row in &answer.rows {
             told.extend(self.detail(row, widest));
         }
         told
     }
 
     /// `Label:  value`; a value of several lines keeps its lines, to be copied.
-    fn detail(&self, row: &RemoteRow, widest: usize) -> Vec<String> {
+    fn detail(&self, row: &Row, widest: usize) -> Vec<String> {
         if is_sentence(row) {
             return vec![phrases::clean(&row.value)];
         }
@@ -161,41 +149,35 @@ impl Printer {
 }
 
 /// Whether a row is a sentence that names its subject, and so needs no label.
-fn is_sentence(row: &RemoteRow) -> bool {
+fn is_sentence(row: &Row) -> bool {
     !row.value.contains('\n') && names(&row.value, &row.label)
 }
 
-fn value_is_block(row: &RemoteRow) -> bool {
+fn value_is_block(row: &Row) -> bool {
     row.value.contains('\n')
 }
 
-fn wrong(problems: &[RemoteProblem], last: String) -> Vec<String> {
+fn wrong(problems: &[Problem], last: String) -> Vec<String> {
     let texts = problems.iter().map(|problem| phrases::clean(&problem.text));
     texts.chain([last]).collect()
 }
 
 /// The question before a risky command.
-pub(super) fn question(outcome: &RemoteOutcome) -> String {
-    let RemoteOutcome::Ask {
-        title, lines, rows, ..
-    } = outcome
-    else {
-        return String::new();
-    };
-    let mut told = vec![phrases::clean(title)];
-    told.extend(lines.iter().map(|line| phrases::clean(line)));
-    told.extend(rows.iter().map(|row| {
-        format!(
-            "  {}: {}",
-            phrases::clean(&row.label),
-            phrases::clean(&row.value)
-        )
-    }));
+pub(super) fn question(ask: &Ask) -> String {
+    let lines = ask.lines.iter().map(|line| phrases::clean(line));
+    let rows = ask.rows.iter().map(|row| {
+        let (label, value) = (phrases::clean(&row.label), phrases::clean(&row.value));
+        format!("  {label}: {value}")
+    });
+    let told: Vec<String> = std::iter::once(phrases::clean(&ask.title))
+        .chain(lines)
+        .chain(rows)
+        .collect();
     told.join("\n")
 }
 
 /// One JSON document: the outcome, or an array if there are several. The texts for people are left out of lists.
-pub(super) fn json(outcomes: &[RemoteOutcome]) -> String {
+pub(super) fn json(outcomes: &[Outcome]) -> String {
     let mut all: Vec<Value> = outcomes.iter().map(one).collect();
     let document = match (all.len(), all.pop()) {
         (1, Some(one)) => one,
@@ -207,9 +189,9 @@ pub(super) fn json(outcomes: &[RemoteOutcome]) -> String {
     format!("{document:#}")
 }
 
-fn one(outcome: &RemoteOutcome) -> Value {
+fn one(outcome: &Outcome) -> Value {
     let mut document = serde_json::to_value(outcome).unwrap_or_default();
-    if let (RemoteOutcome::Rows { .. }, Some(fields)) = (outcome, document.as_object_mut()) {
+    if let (Outcome::Rows(_), Some(fields)) = (outcome, document.as_object_mut()) {
         fields.remove("cells");
         fields.remove("columns");
     }

@@ -9,7 +9,8 @@ use super::daemon::{self, Daemon, Stop, WRONG, agree, put};
 use super::printer::{self, Printer};
 use super::text;
 use crate::command::parts::subjects;
-use crate::front::terminal::wire::{self, Question, RemoteAnswer, RemoteGrade, RemoteOutcome};
+use crate::command::{Grade, Outcome};
+use crate::front::terminal::wire::{self, Question, RemoteAnswer};
 
 /// The most subjects on standard input.
 const MOST: usize = 100_000;
@@ -53,14 +54,15 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
             goes_on: number > 0,
         };
         if let Some(portion) = portion {
-            asked.values.insert(subjects::FIELD.to_owned(), portion);
+            asked.values.set(subjects::FIELD, portion);
         }
         let mut outcome = ask(&mut daemon, asked.clone()).await?;
-        if let RemoteOutcome::Ask { values, .. } = &outcome
-            && agree(&printer::question(&outcome), call.json)?
+        // It asks again if more would be hit by now than it showed.
+        while let Outcome::Ask(question) = &outcome
+            && agree(&printer::question(question), call.json)?
         {
             asked.confirmed = true;
-            if let Some(values) = values.clone() {
+            if let Some(values) = question.values.clone() {
                 asked.words.clear();
                 asked.values = values;
             }
@@ -101,7 +103,7 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
 }
 
 /// Sends a command and returns its outcome.
-async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<RemoteOutcome, Stop> {
+async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Stop> {
     match daemon.ask(&Question::Call(call)).await? {
         RemoteAnswer::Outcome(outcome) => Ok(outcome),
         _ => Err(Stop::failed(String::from(text::ANOTHER_VERSION))),
@@ -112,53 +114,36 @@ async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<RemoteOutcom
 async fn all_pages(
     daemon: &mut Daemon,
     mut asked: wire::RemoteCall,
-    mut first: RemoteOutcome,
-) -> Result<RemoteOutcome, Stop> {
-    while let RemoteOutcome::Rows {
-        rows,
-        cells,
-        next: next @ Some(_),
-        total,
-        title,
-        page,
-        ..
-    } = &mut first
+    mut first: Outcome,
+) -> Result<Outcome, Stop> {
+    while let Outcome::Rows(page) = &mut first
+        && page.next.is_some()
     {
-        *page += 1;
-        asked
-            .values
-            .insert(String::from("page"), vec![page.to_string()]);
+        page.page += 1;
+        asked.values.set("page", vec![page.page.to_string()]);
         match ask(daemon, asked.clone()).await? {
-            RemoteOutcome::Rows {
-                rows: more,
-                cells: more_cells,
-                next: then,
-                total: now,
-                ..
-            } => {
-                rows.extend(more);
-                cells.extend(more_cells);
-                (*next, *total) = (then, now);
-                *title = text::all_of_a_list(rows.len());
+            Outcome::Rows(more) => {
+                page.rows.extend(more.rows);
+                page.cells.extend(more.cells);
+                (page.next, page.total) = (more.next, more.total);
+                page.title = text::all_of_a_list(page.rows.len());
             }
             // The list became shorter meanwhile.
-            _ => *next = None,
+            _ => page.next = None,
         }
     }
-    if let RemoteOutcome::Rows { page, .. } = &mut first {
-        *page = 1;
+    if let Outcome::Rows(page) = &mut first {
+        page.page = 1;
     }
     Ok(first)
 }
 
 /// Prints answers on standard output and refusals on standard error.
-fn show(outcome: &RemoteOutcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
+fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
     match outcome {
-        RemoteOutcome::Done { .. } | RemoteOutcome::Rows { .. } => {
-            put(&printer.answer(outcome, call))
-        }
+        Outcome::Done(_) | Outcome::Rows(_) => put(&printer.answer(outcome, call)),
         // The question was shown when it was asked.
-        RemoteOutcome::Ask { .. } => Ok(()),
+        Outcome::Ask(_) => Ok(()),
         _ => {
             eprintln!("{}", Printer::of(&io::stderr()).answer(outcome, call));
             Ok(())
@@ -167,15 +152,15 @@ fn show(outcome: &RemoteOutcome, call: &CommandArgs, printer: &Printer) -> Resul
 }
 
 /// 0 done, 1 refused or failed, 2 wrong usage.
-fn code(outcome: &RemoteOutcome) -> u8 {
+fn code(outcome: &Outcome) -> u8 {
     match outcome {
-        RemoteOutcome::Done { grade, .. } => u8::from(*grade >= RemoteGrade::Part),
-        RemoteOutcome::Rows { .. } => 0,
-        RemoteOutcome::Invalid { .. } | RemoteOutcome::Unknown { .. } => WRONG,
-        RemoteOutcome::Ask { .. }
-        | RemoteOutcome::Refused { .. }
-        | RemoteOutcome::Forbidden { .. }
-        | RemoteOutcome::Broken { .. } => 1,
+        Outcome::Done(answer) => u8::from(answer.grade >= Grade::Part),
+        Outcome::Rows(_) => 0,
+        Outcome::Invalid { .. } | Outcome::Unknown { .. } => WRONG,
+        Outcome::Ask(_)
+        | Outcome::Refused { .. }
+        | Outcome::Forbidden { .. }
+        | Outcome::Broken { .. } => 1,
     }
 }
 

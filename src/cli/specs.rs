@@ -4,7 +4,6 @@
 //! (`--duration 3d`). The running portcullis assigns the words to fields as in a chat line
 //! ([`front::line`](crate::front::line)).
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches};
@@ -12,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use super::Program;
 use super::text;
 use crate::command::parts::pages;
-use crate::command::{Field, Kind, Place, Spec, specs};
+use crate::command::{Field, Kind, Place, Spec, Values, specs};
 
 /// The words behind the command.
 const WORDS: &str = "words";
@@ -31,7 +30,7 @@ pub struct CommandArgs {
     /// The words behind its name.
     pub words: Vec<String>,
     /// The values of options, by field.
-    pub values: BTreeMap<String, Vec<String>>,
+    pub values: Values,
     /// Answer in JSON.
     pub json: bool,
     /// Do it without asking back.
@@ -156,7 +155,7 @@ impl CommandArgs {
                 _ => Vec::new(),
             }
         };
-        let mut values = BTreeMap::new();
+        let mut values = Values::new();
         for field in options(spec) {
             let written = match field.kind {
                 Kind::Flag if is_set(field.name) => vec![String::from("true")],
@@ -164,7 +163,7 @@ impl CommandArgs {
                 _ => all_of(field.name),
             };
             if !written.is_empty() {
-                values.insert(field.name.to_owned(), written);
+                values.set(field.name, written);
             }
         }
         CommandArgs {
@@ -249,10 +248,10 @@ mod tests {
             "ban|a@b|--duration|3d|c@d|--reason=spam in rooms|--force|--note|x|--note|y|--json",
         );
         assert_eq!(call.words, ["a@b", "c@d"]);
-        assert_eq!(call.values["duration"], ["3d"]);
-        assert_eq!(call.values["reason"], ["spam in rooms"]);
-        assert_eq!(call.values["note"], ["x", "y"]);
-        assert_eq!(call.values["force"], ["true"]);
+        assert_eq!(call.values.raw("duration"), ["3d"]);
+        assert_eq!(call.values.raw("reason"), ["spam in rooms"]);
+        assert_eq!(call.values.raw("note"), ["x", "y"]);
+        assert_eq!(call.values.raw("force"), ["true"]);
         assert!(call.json && !call.yes && !call.all);
         assert!(typed("list|--all").all);
         assert!(Cli::try_parse_from(["portcullis", "ban", "a@b", "--table"]).is_err());

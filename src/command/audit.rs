@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::call::{Call, Caller};
-use super::find;
 use super::outcome::{Grade, Outcome};
 use super::text;
 use crate::core::EntryPoint;
@@ -30,15 +29,13 @@ impl AuditEvent {
     /// `None` when nothing was changed.
     pub(super) fn of(call: &Call, outcome: &Outcome) -> Option<AuditEvent> {
         match outcome {
-            Outcome::Done(answer)
-                if answer.grade < Grade::Bad
-                    && find(&call.name).is_some_and(|spec| spec.changes) => {}
+            Outcome::Done(answer) if answer.grade < Grade::Bad && call.command.changes => {}
             _ => return None,
         }
         Some(AuditEvent {
             caller: call.caller.clone(),
             door: call.door,
-            command: call.name.clone(),
+            command: call.command.name.to_owned(),
             told: text::audit(outcome),
         })
     }

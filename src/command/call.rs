@@ -2,6 +2,7 @@
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::catalogue::Command;
 use super::values::Values;
 use crate::core::{Account, Action, Actor, CommandId, EntryPoint, Order, Rights, Role, Subject};
 
@@ -70,14 +71,14 @@ impl Caller {
 }
 
 /// One request for a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Call {
     /// Who.
     pub caller: Caller,
     /// The way they came in.
     pub door: EntryPoint,
-    /// The name of the command.
-    pub name: String,
+    /// Which command.
+    pub command: &'static Command,
     /// What they filled in.
     pub values: Values,
     /// Whether they were asked and said yes, to exactly this.
@@ -88,11 +89,11 @@ pub struct Call {
 
 impl Call {
     /// A request with nothing filled in and nothing confirmed. The other methods say what differs.
-    pub fn new(caller: Caller, door: EntryPoint, name: impl Into<String>) -> Call {
+    pub fn new(caller: Caller, door: EntryPoint, command: &'static Command) -> Call {
         Call {
             caller,
             door,
-            name: name.into(),
+            command,
             values: Values::new(),
             confirmed: false,
             id: None,

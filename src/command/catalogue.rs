@@ -1,11 +1,14 @@
 //! The list of all commands: what each is, and the function that runs it.
 
+use std::fmt;
+use std::ops::Deref;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::Outcome;
+use super::outcome::{EarlyOutcome, Outcome};
+use super::request::Request;
 use super::spec::Spec;
 use super::standard;
 use super::{
@@ -15,21 +18,42 @@ use super::{
 use crate::core::Role;
 
 /// A command: its description, and what runs it.
-pub(super) struct Command {
+pub struct Command {
     pub(super) spec: &'static Spec,
     pub(super) run: Run,
 }
 
 /// Runs a command. Whether the caller may run it has been checked.
-pub(super) type Run = for<'a> fn(&'a Call, &'a Context) -> BoxFuture<'a, Outcome>;
+pub(super) type Run = for<'a> fn(&'a Request<'a>, &'a Context) -> BoxFuture<'a, Outcome>;
+
+impl Deref for Command {
+    type Target = Spec;
+
+    fn deref(&self) -> &Spec {
+        self.spec
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 macro_rules! commands {
     ($($name:ident),* $(,)?) => {
         &[$(Command {
             spec: &$name::SPEC,
-            run: |call, context| $name::run(call, context).boxed(),
+            run: |call, context| outcome_of($name::run(call, context)).boxed(),
         }),*]
     };
+}
+
+/// The outcome, also if it ended the command early.
+pub(super) async fn outcome_of(
+    run: impl Future<Output = Result<Outcome, EarlyOutcome>>,
+) -> Outcome {
+    run.await.unwrap_or_else(|early| *early)
 }
 
 /// All commands, in the order of lists and help.
@@ -46,21 +70,15 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
     COMMANDS.iter().map(|command| command.spec)
 }
 
-/// A command or a node of XEP-0133, to run it.
-pub(super) fn command(name: &str) -> Option<&'static Command> {
-    let mut all = COMMANDS.iter().chain(standard::NODES);
-    all.find(|command| command.spec.name == name)
-}
-
 /// The command of this name.
-pub fn find(name: &str) -> Option<&'static Spec> {
-    specs().find(|spec| spec.name == name)
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
 }
 
 /// What is offered as a form under this node: one of our commands, or a node of XEP-0133.
-pub fn form(node: &str) -> Option<&'static Spec> {
-    let ours = find(node).filter(|spec| spec.form);
-    ours.or_else(|| standard::find(node))
+pub fn form(node: &str) -> Option<&'static Command> {
+    let ours = find(node).filter(|command| command.form);
+    ours.or_else(|| standard::NODES.iter().find(|of| of.name == node))
 }
 
 /// The forms a role is offered.

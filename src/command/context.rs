@@ -8,7 +8,9 @@ use super::audit::AuditEvents;
 use super::front::{FrontState, NoFront};
 use super::roles::Roles;
 use crate::admission::Admission;
-use crate::core::Timestamp;
+use crate::core::{
+    Ban, EventId, Ledger, Order, Proposal, Refusal, Ruling, Subject, Timestamp, propose,
+};
 use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::gate::Gate;
@@ -57,6 +59,26 @@ impl Context {
             audit: AuditEvents::default(),
             recording: None,
             progress: Arc::new(|_, _| {}),
+        }
+    }
+
+    /// The active ban of a subject.
+    pub(crate) fn active_ban(&self, subject: &Subject) -> Option<Ban> {
+        let now = self.engine.now();
+        let ban = |ledger: &Ledger| ledger.bans().of(subject).cloned();
+        self.engine.read(ban).filter(|ban| ban.is_in_force(now))
+    }
+
+    /// Why the rules would refuse an order if it were given now. Nothing is done.
+    pub(crate) fn would_refuse(&self, order: Order) -> Option<Refusal> {
+        let (policy, now) = (self.engine.policy(), self.engine.now());
+        let order = order.into();
+        let proposal = self
+            .engine
+            .read(|ledger| propose(ledger, &policy, &order, now, &mut || EventId([0; 16])));
+        match proposal {
+            Proposal::Answer(Ruling::Refused(why)) => Some(why),
+            _ => None,
         }
     }
 

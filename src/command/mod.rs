@@ -40,6 +40,7 @@ pub mod front;
 pub mod outcome;
 pub mod parts;
 pub(crate) mod phrases;
+mod request;
 mod roles;
 pub mod spec;
 mod text;
@@ -47,16 +48,17 @@ pub mod values;
 
 pub use audit::{AuditEvent, AuditEvents};
 pub use call::{Call, Caller, Occupant};
-pub use catalogue::{find, form, forms, is_nearly, nearest, permits, permitted, specs};
+pub use catalogue::{Command, find, form, forms, is_nearly, nearest, permits, permitted, specs};
 pub use context::{Context, OnProgress};
 pub use front::{FrontState, HOLDERS, RoomStatus, RoomTrouble, Undelivered};
-pub use outcome::{Answer, Ask, Grade, ListEntry, Outcome, Page, Problem, Reference, Row};
+pub use outcome::{Answer, Ask, EarlyOutcome, Grade, Outcome, Page, Problem, Reference, Row};
 pub use rehearse::rehearsal_note;
 pub use roles::Roles;
 pub use spec::{Field, Kind, Place, Spec};
 pub use values::Values;
 
-use parts::{reach, subjects};
+use parts::{facts, subjects};
+use request::Request;
 
 use crate::engine::clock::fresh_command;
 
@@ -85,7 +87,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         role = %call.caller.rights,
         door = %call.door,
         occupant = call.caller.occupant.as_ref().map(|one| phrases::clean(one.jid.as_str())),
-        command = %phrases::clean(&call.name),
+        command = call.command.name,
         subject = %phrases::clean(&(quoted(subjects::FIELD) + &quoted(standard::ACCOUNTS))),
         filter = %phrases::clean(&quoted("filter")),
         confirmed = call.confirmed,
@@ -96,20 +98,23 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
 }
 
 async fn dispatch(call: &Call, context: &Context) -> Outcome {
-    let Some(command) = catalogue::command(&call.name) else {
-        return Outcome::Unknown {
-            nearest: nearest(call.caller.role(), &call.name),
-        };
-    };
-    let spec = command.spec;
-    if !permits(call.caller.role(), spec) {
-        return Outcome::Forbidden { needs: spec.needs };
+    if !permits(call.caller.role(), call.command) {
+        return Outcome::forbidden(call.command.needs);
     }
-    let beyond = reach::beyond(call, spec, context);
-    if !beyond.is_empty() {
-        return Outcome::Refused(beyond);
+    let request = Request::read(call, context);
+    let problems = request.beyond();
+    if !problems.is_empty() {
+        return Outcome::Refused { problems };
     }
-    (command.run)(call, context).await
+    let mut outcome = (call.command.run)(&request, context).await;
+    if let Outcome::Done(answer) = &mut outcome
+        && answer.subjects.is_empty()
+    {
+        let named = request.subjects().unwrap_or_default();
+        let state = |subject| facts::state(subject, None, context);
+        answer.subjects = named.iter().map(state).collect();
+    }
+    outcome
 }
 
 /// Notes a fault of ours in the log and gives the reference to show instead of it.

@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+/// A field of no form: what a question was about. A command writes it into the values of an
+/// [`Ask`](super::outcome::Ask), so that the yes comes back with it.
+pub const AS_OF: &str = "as_of";
+
 /// What was written into the fields of a command, not yet read.
 ///
 /// Empty has three spellings (no value, an empty one, white space); all mean "not given".
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Values(BTreeMap<String, Vec<String>>);
 
 impl Values {
@@ -26,9 +32,14 @@ impl Values {
         self
     }
 
-    /// All fields and what was written into them.
-    pub fn into_fields(self) -> BTreeMap<String, Vec<String>> {
-        self.0
+    /// Whether no field was written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of the fields that were written.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// The values of a field as they were written.

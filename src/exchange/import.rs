@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::{ImportEntry, ImportedBan, ListedExemption, Read};
-use crate::command::{Context, broken, phrases};
+use crate::command::{Context, phrases};
 use crate::core::{
     Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
     ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Proposal, Ruling,
@@ -175,9 +175,19 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Import
         Ok(Ruling::Refused(why)) => tally.refuse(subject, phrases::why_refused(&why)),
         Ok(other) => tally.refuse(subject, phrases::not_done(subject, &other)),
         Err(fault) => {
-            let reference = broken("take over a ban", &fault);
-            tally.refuse(subject, phrases::failed(subject, &fault, &reference));
+            tally.refuse(subject, not_stored(subject, &fault));
         }
+    }
+}
+
+/// Why something was not taken over, or may not be.
+fn not_stored(subject: &Subject, fault: &LogFault) -> String {
+    match fault {
+        // What is here already is left as it is.
+        LogFault::Unknown(_) => format!(
+            "{subject}: not known yet. The log of decisions does not answer; it may still happen. Import the same file again later."
+        ),
+        _ => phrases::not_stored(subject, fault),
     }
 }
 
@@ -246,8 +256,7 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
             Ok(true) => tally.known += 1,
             Ok(false) => new.push(event),
             Err(fault) => {
-                let reference = broken("read a history", &fault);
-                let why = phrases::failed(&event.subject, &fault, &reference);
+                let why = not_stored(&event.subject, &fault);
                 tally.refuse(&event.subject, why);
             }
         }
@@ -283,8 +292,7 @@ fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Imp
         Ok(Ruling::Refused(why)) => tally.refuse(subject, phrases::why_refused(&why)),
         Ok(_) => tally.recalled += 1,
         Err(fault) => {
-            let reference = broken("take over a history", &fault);
-            tally.refuse(subject, phrases::failed(subject, &fault, &reference));
+            tally.refuse(subject, not_stored(subject, &fault));
         }
     }
 }

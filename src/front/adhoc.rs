@@ -20,7 +20,7 @@ use super::sessions::{FormStage, LIFETIME, Session, Sessions};
 use super::work::{Work, Works};
 use super::{render, text};
 use crate::command::outcome::{Ask, Outcome, Problem};
-use crate::command::{self, Call, Caller, Context, Spec, Values, phrases};
+use crate::command::{self, Call, Caller, Command, Context, Spec, Values, phrases};
 use crate::core::{EntryPoint, Role, Timestamp};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::command::{
@@ -64,21 +64,27 @@ impl Forms {
         request: CommandRequest,
         caller: Caller,
         context: &Context,
-    ) -> Result<Step, Fault> {
+    ) -> Result<Step, StanzaError> {
         let now = context.engine.now();
-        let spec = command::form(&request.node).ok_or(Fault::NotFound)?;
-        if !command::permits(caller.role(), spec) {
-            return Err(Fault::Forbidden);
+        let command = command::form(&request.node).ok_or(Fault::NotFound.stanza_error())?;
+        if !command::permits(caller.role(), command) {
+            // That there is such a command is no secret to those who work here.
+            return Err(match caller.role() {
+                Role::Stranger => Fault::Forbidden.stanza_error(),
+                _ => Fault::Forbidden.with_text(phrases::forbidden(command.needs)),
+            });
         }
         let Some(id) = &request.session else {
-            return self.begin(request, caller, spec, context);
+            let begun = self.begin(request, caller, command, context);
+            return begun.map_err(Fault::stanza_error);
         };
-        let mut session = self.sessions().take(id, &caller.jid, spec.name, now)?;
+        let session = self.sessions().take(id, &caller.jid, command.name, now);
+        let mut session = session.map_err(Fault::stanza_error)?;
         match (request.action, session.stage) {
             (CommandAction::Cancel, _) => Ok(canceled(session)),
             (CommandAction::Prev, FormStage::Fill | FormStage::Working) => {
                 self.sessions().keep(session, now);
-                Err(Fault::BadAction)
+                Err(Fault::BadAction.stanza_error())
             }
             (CommandAction::Prev, FormStage::Confirm) => {
                 session.stage = FormStage::Fill;
@@ -91,7 +97,7 @@ impl Forms {
                 FormStage::Fill,
             ) => {
                 if let Some(filled) = request.filled {
-                    session.values = known(spec, filled);
+                    session.values = known(command, filled);
                 }
                 Ok(run(session, caller, false))
             }
@@ -111,7 +117,7 @@ impl Forms {
         &self,
         request: CommandRequest,
         caller: Caller,
-        spec: &'static Spec,
+        command: &'static Command,
         context: &Context,
     ) -> Result<Step, Fault> {
         if !matches!(
@@ -120,11 +126,11 @@ impl Forms {
         ) {
             return Err(Fault::BadAction);
         }
-        let mut session = Sessions::begin(caller.jid.clone(), spec, context.engine.now())
+        let mut session = Sessions::begin(caller.jid.clone(), command, context.engine.now())
             .map_err(|_| Fault::Internal)?;
         let is_filled = request.filled.is_some();
-        session.values = known(spec, request.filled.unwrap_or_default());
-        if is_filled || request.action == CommandAction::Complete || spec.fields.is_empty() {
+        session.values = known(command, request.filled.unwrap_or_default());
+        if is_filled || request.action == CommandAction::Complete || command.fields.is_empty() {
             return Ok(run(session, caller, false));
         }
         Ok(self.show(session, caller.role(), context, &[]))
@@ -140,7 +146,7 @@ impl Forms {
     ) -> Result<wire::CommandAnswer, StanzaError> {
         let FormRun { session, call } = run;
         let role = call.caller.role();
-        let work = Work::begin(&session.id, session.spec, call, context, place, wake);
+        let work = Work::begin(&session.id, call, context, place, wake);
         self.wait(session, work, role, context).await
     }
 
@@ -168,10 +174,10 @@ impl Forms {
             // Of what did nothing there is nothing to tell.
             let is_told = matches!(
                 outcome,
-                Outcome::Done(_) | Outcome::Rows(_) | Outcome::Broken(_)
+                Outcome::Done(_) | Outcome::Rows(_) | Outcome::Broken { .. }
             );
-            let text = render::render(&outcome, Some(work.spec));
-            let text = format!("{}\n{text}", text::form_is_done(work.spec.title));
+            let text = render::render(&outcome, work.command);
+            let text = format!("{}\n{text}", text::form_is_done(work.command.title));
             is_told.then(|| (work.owner, phrases::plain(&text)))
         };
         (works.into_iter().filter_map(tell).collect(), next)
@@ -199,19 +205,13 @@ impl Forms {
                 session.agreed.clone_from(&ask.values);
                 Ok(self.ask(session, ask, context))
             }
-            Outcome::Invalid(problems) | Outcome::Refused(problems) => {
+            Outcome::Invalid { problems } | Outcome::Refused { problems } => {
                 session.stage = FormStage::Fill;
                 Ok(self.form(session, role, context, &problems))
             }
-            Outcome::Forbidden { needs } => {
-                Err(Fault::Forbidden.with_text(phrases::forbidden(needs)))
-            }
+            Outcome::Forbidden { text, .. } => Err(Fault::Forbidden.with_text(text)),
             Outcome::Unknown { .. } => Err(Fault::NotFound.stanza_error()),
-            Outcome::Broken(reference) => Ok(over(
-                &session,
-                (NoteKind::Error, phrases::broken(&reference)),
-                None,
-            )),
+            Outcome::Broken { text, .. } => Ok(over(&session, (NoteKind::Error, text), None)),
         }
     }
 
@@ -227,7 +227,7 @@ impl Forms {
         context: &Context,
         wrong: &[Problem],
     ) -> wire::CommandAnswer {
-        let spec = session.spec;
+        let spec: &Spec = session.command;
         let minutes = LIFETIME.as_secs() / 60;
         let mut title = spec.title.to_owned();
         let mut instructions = Vec::new();
@@ -264,14 +264,14 @@ impl Forms {
         let mut instructions = ask.lines;
         instructions.push(String::from(text::CONFIRM_FORM));
         let answer = wire::CommandAnswer {
-            node: session.spec.name.to_owned(),
+            node: session.command.name.to_owned(),
             session: session.id.clone(),
             status: Status::Executing,
             actions: &[CommandAction::Complete, CommandAction::Prev],
             note: Some((NoteKind::Warn, form::run_on(&instructions))),
             form: Some(Form {
                 purpose: Purpose::Form,
-                form_type: form_type(session.spec),
+                form_type: form_type(session.command),
                 title: ask.title,
                 instructions,
                 body: Body::Fields(ask.rows.into_iter().map(row).collect()),
@@ -288,7 +288,7 @@ impl Forms {
 
 fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
     let agreed = session.agreed.take().filter(|_| confirmed);
-    let call = Call::new(caller, EntryPoint::AdHoc, session.spec.name.to_owned())
+    let call = Call::new(caller, EntryPoint::AdHoc, session.command)
         .with_values(agreed.unwrap_or_else(|| session.values.clone()))
         .confirmed(confirmed);
     Step::Run(Box::new(FormRun { session, call }))
@@ -311,7 +311,7 @@ fn canceled(session: Session) -> Step {
         FormStage::Working => text::canceled_at_work(),
     };
     Step::Answer(Box::new(wire::CommandAnswer {
-        node: session.spec.name.to_owned(),
+        node: session.command.name.to_owned(),
         session: session.id,
         status: Status::Canceled,
         actions: &[],

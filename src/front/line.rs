@@ -28,7 +28,7 @@ pub(super) fn call(
         Some(name) if permitted(name).is_some() => (name.to_owned(), line),
         _ => (name, rest),
     };
-    let Some(spec) = permitted(&name) else {
+    let Some(command) = permitted(&name) else {
         if Subject::parse(&name).is_ok() {
             return Err(text::command_first(&name));
         }
@@ -47,6 +47,7 @@ pub(super) fn call(
     }) {
         return Err(String::from(text::ONE_COMMAND));
     }
+    let spec: &Spec = command;
     let mut values = read_line(spec, rest, replied.is_some())
         .map_err(|problems| render::wrong(&problems, Some(spec)))?;
     let takes_all = at(spec, Place::All).next().is_some();
@@ -64,7 +65,7 @@ pub(super) fn call(
             _ => {}
         }
     }
-    Ok(Call::new(caller.clone(), door, name).with_values(values))
+    Ok(Call::new(caller.clone(), door, command).with_values(values))
 }
 
 /// The command that a duration means in a reply, if the line begins with one. A duration and no more makes a ban that
@@ -190,10 +191,7 @@ fn sort(
                 values.set(field.name, vec![term]);
                 words.drain(..used);
             }
-            Err(why) => problems.push(Problem {
-                field: field.name,
-                text: phrases::bad_term_in_chat(&why),
-            }),
+            Err(why) => problems.push(Problem::new(field.name, phrases::bad_term_in_chat(&why))),
         }
     }
     for field in at(Place::Last) {
@@ -205,10 +203,10 @@ fn sort(
     match at(Place::Rest).next() {
         Some(field) => values.set(field.name, vec![rest.join(" ")]),
         None if rest.is_empty() => {}
-        None => problems.push(Problem {
-            field: spec.fields.first().map_or("", |field| field.name),
-            text: text::left_over(&rest.join(" ")),
-        }),
+        None => problems.push(Problem::new(
+            spec.fields.first().map_or("", |field| field.name),
+            text::left_over(&rest.join(" ")),
+        )),
     }
     if problems.is_empty() {
         Ok(values)
@@ -400,8 +398,8 @@ mod tests {
             occupant: None,
         };
         let parse = |text| call(text, &caller, EntryPoint::Chat, None, |_| false);
-        assert_eq!(parse("!BAN a@b 3d").unwrap().name, "ban");
-        assert_eq!(parse("?").unwrap().name, "help");
+        assert_eq!(parse("!BAN a@b 3d").unwrap().command.name, "ban");
+        assert_eq!(parse("?").unwrap().command.name, "help");
         assert_eq!(
             parse("ban a@b\nc@d\n3d x")
                 .unwrap()

@@ -7,8 +7,8 @@ use crate::command::outcome::{Answer, Outcome, Page, Problem};
 use crate::command::{Spec, phrases};
 use crate::xmpp::payload::hints::FENCE;
 
-/// An outcome as text.
-pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
+/// An outcome of a command as text.
+pub(super) fn render(outcome: &Outcome, spec: &Spec) -> String {
     match outcome {
         Outcome::Done(answer) => text(answer),
         Outcome::Rows(page) => rows(page),
@@ -17,11 +17,11 @@ pub(super) fn render(outcome: &Outcome, spec: Option<&Spec>) -> String {
             lines.push(String::from(text::CONFIRM_CHAT));
             lines.join("\n")
         }
-        Outcome::Invalid(problems) => wrong(problems, spec),
-        Outcome::Refused(problems) => wrong(problems, None),
-        Outcome::Forbidden { needs } => phrases::forbidden(*needs),
-        Outcome::Unknown { .. } => phrases::nothing_was_done(None),
-        Outcome::Broken(reference) => phrases::broken(reference),
+        Outcome::Invalid { problems } => wrong(problems, Some(spec)),
+        Outcome::Refused { problems } => wrong(problems, None),
+        Outcome::Forbidden { text, .. }
+        | Outcome::Unknown { text, .. }
+        | Outcome::Broken { text, .. } => text.clone(),
     }
 }
 
@@ -47,9 +47,9 @@ fn rows(page: &Page) -> String {
     let mut lines = vec![format!("{}.", page.title)];
     lines.extend(page.lines.iter().cloned());
     lines.extend(
-        page.rows
+        page.shown
             .iter()
-            .map(|entry| format!("{}: {}", entry.row.label, entry.row.value)),
+            .map(|row| format!("{}: {}", row.label, row.value)),
     );
     lines.extend(page.next.as_deref().map(text::more));
     lines.join("\n")
@@ -60,22 +60,12 @@ fn text(answer: &Answer) -> String {
     all.extend(answer.rows.iter().map(|row| {
         row.line().unwrap_or_else(|| {
             // A line of a user's may not end the block.
-            let value = row.value.replace(
-                "
-```", "
- ```",
-            );
+            let value = row.value.replace("\n```", "\n ```");
             let value = match value.starts_with(FENCE) {
                 true => format!(" {value}"),
                 false => value,
             };
-            format!(
-                "{}:
-{FENCE}
-{value}
-{FENCE}",
-                row.label
-            )
+            format!("{}:\n{FENCE}\n{value}\n{FENCE}", row.label)
         })
     }));
     all.extend(answer.undo.clone());

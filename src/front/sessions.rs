@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use xmpp_parsers::jid::Jid;
 
-use crate::command::{Spec, Values};
+use crate::command::{Command, Values};
 use crate::core::Timestamp;
 use crate::xmpp::fault::Fault;
 
@@ -38,7 +38,7 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) owner: Jid,
-    pub(super) spec: &'static Spec,
+    pub(super) command: &'static Command,
     pub(super) values: Values,
     /// What a yes is for, where that is not the values as they were filled in.
     pub(super) agreed: Option<Values>,
@@ -69,7 +69,7 @@ impl Sessions {
     /// A new exchange, not yet open: [`Sessions::keep`] opens it.
     pub(super) fn begin(
         owner: Jid,
-        spec: &'static Spec,
+        command: &'static Command,
         now: Timestamp,
     ) -> Result<Session, getrandom::Error> {
         let mut bytes = [0; 16];
@@ -77,7 +77,7 @@ impl Sessions {
         Ok(Session {
             id: hex::encode(bytes),
             owner,
-            spec,
+            command,
             values: Values::new(),
             agreed: None,
             stage: FormStage::Fill,
@@ -94,7 +94,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Session, Fault> {
         self.expire(now);
-        let is_theirs = |session: &Session| session.owner == *owner && session.spec.name == node;
+        let is_theirs = |session: &Session| session.owner == *owner && session.command.name == node;
         if self.open.get(id).is_some_and(is_theirs)
             && let Some(session) = self.open.remove(id)
         {

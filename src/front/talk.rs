@@ -20,7 +20,7 @@ use super::{line, render, text};
 use crate::command::outcome::Outcome;
 use crate::command::parts::subjects;
 use crate::command::{self, Call, Caller, Context, phrases};
-use crate::core::{EntryPoint, Ledger, Timestamp};
+use crate::core::{EntryPoint, Timestamp};
 
 /// How long a question waits for its yes.
 pub const YES_WITHIN: Duration = Duration::from_secs(120);
@@ -280,13 +280,13 @@ impl Talks {
         let outcome = command::handle(&call, context).await;
         let failed = matches!(
             outcome,
-            Outcome::Invalid(_)
+            Outcome::Invalid { .. }
                 | Outcome::Unknown { .. }
-                | Outcome::Refused(_)
+                | Outcome::Refused { .. }
                 | Outcome::Forbidden { .. }
         );
         let speech = Response {
-            text: render::render(&outcome, command::find(&call.name)),
+            text: render::render(&outcome, call.command),
             about: about(&call, context),
             quick: render::quick(&outcome),
         };
@@ -330,33 +330,23 @@ impl Person {
 
 /// Whom a call was about, if it was about one.
 fn about(call: &Call, context: &Context) -> About {
-    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
-    match named {
-        Ok(subject) => {
+    match subjects::only(&call.values.words(subjects::FIELD), context) {
+        Some(subject) => {
             let number = context.engine.read(|ledger| {
                 let ban = ledger.bans().of(&subject);
                 ban.map(|ban| ban.id.to_string())
             });
             About::One(number.unwrap_or_else(|| subject.to_string()))
         }
-        Err(_) => About::Nobody,
+        None => About::Nobody,
     }
 }
 
 /// Whether somebody, named as messages of ours name them, is banned now.
 fn stands(whom: &str, context: &Context) -> bool {
     let named: Vec<&str> = whom.split(' ').collect();
-    let subject = subjects::read_one(&named, context);
-    subject.is_ok_and(|subject| {
-        let now = context.engine.now();
-        let ban = |ledger: &Ledger| {
-            ledger
-                .bans()
-                .of(&subject)
-                .is_some_and(|ban| ban.is_in_force(now))
-        };
-        context.engine.read(ban)
-    })
+    let subject = subjects::only(&named, context);
+    subject.is_some_and(|subject| context.active_ban(&subject).is_some())
 }
 
 /// What is said of what was said before: an answer to our question, or another page of a list.

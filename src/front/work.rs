@@ -14,7 +14,7 @@ use xmpp_parsers::jid::Jid;
 
 use super::progress::Progress;
 use crate::command::outcome::Outcome;
-use crate::command::{self, Call, Context, Reference, Spec};
+use crate::command::{self, Call, Command, Context, Reference};
 use crate::core::Timestamp;
 
 /// How long a form waits before it is answered with how far the work is.
@@ -32,7 +32,7 @@ pub(super) struct Work {
     /// Which form.
     session: String,
     /// Which command.
-    pub(super) spec: &'static Spec,
+    pub(super) command: &'static Command,
     /// How far it is.
     pub(super) progress: Progress,
     done: watch::Receiver<Option<(Outcome, Timestamp)>>,
@@ -43,7 +43,6 @@ impl Work {
     /// at the same time until then.
     pub(super) fn begin(
         session: &str,
-        spec: &'static Spec,
         call: Call,
         context: &Context,
         place: OwnedSemaphorePermit,
@@ -55,7 +54,7 @@ impl Work {
             ..context.clone()
         };
         let (end, done) = watch::channel(None);
-        let owner = call.caller.jid.clone();
+        let (owner, command) = (call.caller.jid.clone(), call.command);
         tokio::spawn(async move {
             let _place = place;
             let work = AssertUnwindSafe(command::handle(&call, &context)).catch_unwind();
@@ -65,7 +64,7 @@ impl Work {
                     reference = reference.0,
                     "a command panicked; this is a bug of portcullis"
                 );
-                Outcome::Broken(reference)
+                reference.into()
             });
             end.send_replace(Some((outcome, context.engine.now())));
             wake.notify_one();
@@ -73,7 +72,7 @@ impl Work {
         Work {
             owner,
             session: session.to_owned(),
-            spec,
+            command,
             progress,
             done,
         }

@@ -7,8 +7,10 @@ use portcullis::core::{
     Term,
 };
 use portcullis::journal::LogFault;
+use portcullis::store::UnknownAppend;
 use proptest::prelude::*;
 
+use crate::support::bot::{ADMIN, Bot, MODERATOR};
 use crate::support::{FakeServer, World, order};
 
 fn ban(subject: &str, term: &str) -> Intent {
@@ -195,6 +197,78 @@ async fn what_was_decided_after_the_list_was_made_is_not_overruled() {
         .await;
     let answers = world.engine.submit(names.map(from_the_list).into()).await;
     assert_eq!(words(&answers), ["lifted", "overtaken", "lifted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unban_all_leaves_what_somebody_changed_after_the_question() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban a@example.org b@example.org 1d spam --force")
+        .await;
+    let asked = bot.chat(ADMIN, "unban all spam").await;
+    assert!(asked.contains("End 2 bans in force"), "{asked}");
+    bot.chat(MODERATOR, "extend b@example.org 1d").await;
+    let told = bot.chat(ADMIN, "yes").await;
+    assert!(told.contains("Un-banned 1 of 2."), "{told}");
+    assert!(
+        told.contains("1 FAILED (b@example.org): mod@example.org was first"),
+        "{told}"
+    );
+    let shown = bot.chat(ADMIN, "show b@example.org").await;
+    assert!(shown.contains("b@example.org is banned"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unban_all_ends_nothing_that_was_not_shown() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban c@example.org 121m x --force").await;
+    bot.chat(ADMIN, "ban d@example.org 1h x --force").await;
+    let asked = bot.chat(ADMIN, "unban all expiring:2h").await;
+    assert!(asked.contains("End 1 ban in force"), "{asked}");
+    bot.pass(100);
+    let told = bot.chat(ADMIN, "yes").await;
+    assert!(told.contains("Un-banned 1 of 1."), "{told}");
+    let shown = bot.chat(ADMIN, "show c@example.org").await;
+    assert!(shown.contains("c@example.org is banned"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_about_many_is_no_internal_failure() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban a@example.org b@example.org 1d spam --force")
+        .await;
+    bot.chat(ADMIN, "unban all spam").await;
+    for _ in 0..100 {
+        bot.world.store.lose_answer(UnknownAppend::Lost);
+    }
+    let told = bot.chat(ADMIN, "yes").await;
+    assert!(told.contains("Un-banned 0 of 2."), "{told}");
+    assert!(
+        told.contains("2 FAILED (b@example.org, a@example.org): not known yet."),
+        "{told}"
+    );
+    assert!(
+        told.contains("it may still happen. Look with list"),
+        "{told}"
+    );
+    assert!(!told.contains("reference"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unban_all_asks_again_if_more_bans_match_than_it_showed() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban e@example.org 1d x --force").await;
+    bot.chat(ADMIN, "ban f@example.org 1d junk --force").await;
+    let asked = bot.chat(ADMIN, "unban all junk").await;
+    assert!(asked.contains("End 1 ban in force"), "{asked}");
+    bot.chat(MODERATOR, "ban e@example.org 1d junk").await;
+    let again = bot.chat(ADMIN, "yes").await;
+    assert!(
+        again.contains("1 matched when you were asked, 2 do now."),
+        "{again}"
+    );
+    assert!(again.contains("End 2 bans in force"), "{again}");
+    let told = bot.chat(ADMIN, "yes").await;
+    assert!(told.contains("Un-banned 2 of 2."), "{told}");
 }
 
 proptest! {

@@ -1,21 +1,16 @@
 //! `allow`: nobody and no rule bans it, until somebody takes that back.
 
-mod text;
-
-use futures::future::join_all;
-
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
+use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
 use super::parts::fields::WHOM;
-use super::parts::settle::WAIT;
+use super::parts::results::{Said, answer, carry_out, settled};
 use super::parts::subjects;
+use super::phrases::{self, author, because, by_then, by_then_counted, reach};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::values::Values;
-use super::{broken, phrases};
 use crate::core::{
-    Action, Ban, EventId, Exemption, ExemptionOrder, ExemptionRuling, Order, Proposal, Role,
-    Ruling, Subject, Term, propose,
+    Action, Ban, BanRuling, Exemption, ExemptionOrder, ExemptionRuling, Order, Refusal, Role,
+    Ruling, Subject, Term,
 };
 
 /// The description.
@@ -70,21 +65,10 @@ struct Allow {
 }
 
 impl Allow {
-    fn parse(values: &Values, context: &Context) -> Result<Self, Vec<Problem>> {
+    fn parse(call: &Request<'_>, context: &Context) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let subject = subjects::read_one(&values.words(subjects::FIELD), context)
-            .map_err(|mut wrong| problems.append(&mut wrong))
-            .ok();
-        let term = values.line("duration").and_then(|text| {
-            Term::parse(&text)
-                .map_err(|why| {
-                    problems.push(Problem {
-                        field: "duration",
-                        text: phrases::sentence(&why.to_string()),
-                    });
-                })
-                .ok()
-        });
+        let subject = Problem::keep(&mut problems, call.subject());
+        let term = Problem::keep(&mut problems, call.term("duration")).flatten();
         let (Some(subject), true) = (subject, problems.is_empty()) else {
             return Err(problems);
         };
@@ -96,10 +80,8 @@ impl Allow {
         // What is not said stays as it was.
         let as_it_was = before.as_ref();
         let term = term.or_else(|| as_it_was?.until.map(Term::Until));
-        let comment = values
-            .line("comment")
-            .map(|text| phrases::clean(&text))
-            .filter(|text| !text.is_empty())
+        let comment = call
+            .clean_line("comment")
             .or_else(|| Some(as_it_was?.comment.clone()))
             .unwrap_or_default();
         Ok(Allow {
@@ -110,7 +92,7 @@ impl Allow {
         })
     }
 
-    fn order(&self, call: &Call) -> Order {
+    fn order(&self, call: &Request<'_>) -> Order {
         call.order(
             &self.subject,
             Action::Exemption(ExemptionOrder::Grant {
@@ -119,119 +101,99 @@ impl Allow {
             }),
         )
     }
+}
 
-    /// Why the rules would refuse it; nothing is done.
-    fn rehearse(&self, call: &Call, context: &Context) -> Option<Problem> {
-        let (policy, now) = (context.engine.policy(), context.engine.now());
-        let order = self.order(call).into();
-        let proposal = context
-            .engine
-            .read(|ledger| propose(ledger, &policy, &order, now, &mut || EventId([0; 16])));
-        match proposal {
-            Proposal::Answer(Ruling::Refused(why)) => Some(problem(&why, call.caller.role())),
-            _ => None,
-        }
+/// The field to change when the rules refuse.
+fn blame(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::EndsInThePast(_) => "duration",
+        Refusal::TextTooLong(..) => "comment",
+        _ => subjects::FIELD,
     }
 }
 
-fn problem(why: &crate::core::Refusal, role: Role) -> Problem {
-    use crate::core::Refusal;
-    Problem {
-        field: match why {
-            Refusal::EndsInThePast(_) => "duration",
-            Refusal::TextTooLong(..) => "comment",
-            _ => subjects::FIELD,
-        },
-        text: phrases::refusal(why, role),
-    }
-}
-
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let allow = match Allow::parse(&call.values, context) {
-        Ok(allow) => allow,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    if let Some(problem) = allow.rehearse(call, context) {
-        return Outcome::Refused(vec![problem]);
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let allow = Allow::parse(call, context)?;
+    if let Some(why) = context.would_refuse(allow.order(call)) {
+        let text = phrases::refusal(&why, call.caller.role());
+        return Ok(Outcome::refused(Problem::new(blame(&why), text)));
     }
     let is_wide = context.engine.policy().is_risky(&allow.subject);
-    if is_wide && !call.confirmed && allow.before.is_none() {
-        return Outcome::Ask(question(&allow, context));
-    }
-    match context.engine.submit_one(allow.order(call)).await {
-        Ok(Ruling::Exemption(ExemptionRuling::Granted { exemption, lifted })) => {
-            let now = context.engine.now();
+    call.confirm(is_wide && allow.before.is_none(), || {
+        question(&allow, context)
+    })?;
+    let results = carry_out(call, vec![allow.order(call)], blame, context).await?;
+    let now = context.engine.now();
+    let mut lifted: Vec<Ban> = Vec::new();
+    for result in &results {
+        if let Ok(Ruling::Exemption(ExemptionRuling::Granted { lifted: bans, .. })) = &result.ruling
+        {
             // A ban whose time was over was lifted by nobody.
-            let lifted: Vec<Ban> = lifted
-                .into_iter()
-                .filter(|ban| ban.is_in_force(now))
-                .collect();
-            Outcome::Done(told(&exemption, allow.before.as_ref(), &lifted, context).await)
+            lifted.extend(bans.iter().filter(|ban| ban.is_in_force(now)).cloned());
         }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(&why, call.caller.role())]),
-        Ok(ruling) => Outcome::Done(Answer::not_done(phrases::not_done(&allow.subject, &ruling))),
-        Err(fault) => Outcome::Done(Answer::not_done(phrases::failed(
-            &allow.subject,
-            &fault,
-            &broken("store an exemption", &fault),
-        ))),
     }
+    let ended = lifted.iter().take(NAMED).map(|ban| {
+        let ruling = Ruling::Ban(BanRuling::Lifted(ban.clone()));
+        (ban.subject.clone(), Ok(ruling))
+    });
+    let released: Vec<_> = settled(ended, context)
+        .await
+        .iter()
+        .filter_map(|one| one.on_server(context))
+        .collect();
+    let mut answer = answer(&results, context, |result| match &result.ruling {
+        Ok(Ruling::Exemption(ExemptionRuling::Granted { exemption, .. })) => {
+            let mut own = Vec::new();
+            if !lifted.is_empty() {
+                own.push(phrases::lifted_by_it(&lifted));
+                let lines = released.iter().map(|(_, line)| line.as_str());
+                own.extend(phrases::shared(lines, released.len()));
+            }
+            own.extend(what_exempt_means(&exemption.subject));
+            Some(Said::done(phrases::allowed(exemption, allow.before.as_ref(), now)).with(own))
+        }
+        _ => None,
+    });
+    for (grade, _) in released {
+        answer.grade = answer.grade.max(grade);
+    }
+    let rows = lifted.iter().take(NAMED).map(|ban| {
+        let value = format!(
+            "un-banned; was banned {}, by {}{}",
+            by_then(ban.until),
+            author(ban),
+            because(&ban.reason)
+        );
+        Row::new(
+            format!("ban{}", ban.id.0),
+            format!("{} {}", ban.id, ban.subject),
+            value,
+        )
+    });
+    Ok(Outcome::Done(answer.with_rows(rows.collect())))
 }
 
 fn question(allow: &Allow, context: &Context) -> Ask {
     let now = context.engine.now();
-    let until = allow.term.and_then(|term| term.ends(now));
+    let until = by_then_counted(allow.term.and_then(|term| term.ends(now)), now);
+    let (subject, comment) = (&allow.subject, because(&allow.comment));
     Ask {
-        title: text::ask_allow_title(&allow.subject),
-        lines: text::ask_allow(&allow.subject, until, now, &allow.comment),
-        rows: vec![Row::new(
-            "subject1",
-            phrases::kind(&allow.subject),
-            phrases::reach(&allow.subject),
-        )],
+        title: format!("Really exempt {subject}?"),
+        lines: vec![
+            format!("Nothing is done yet. Exempt {subject} from bans {until}{comment}"),
+            format!(
+                "{subject} is wide: {}. Nobody there could be banned, and no failed login there counted.",
+                reach(subject)
+            ),
+        ],
+        rows: Row::numbered("subject", [(phrases::kind(subject), reach(subject))]),
         values: None,
     }
 }
 
-async fn told(
-    exemption: &Exemption,
-    before: Option<&Exemption>,
-    lifted: &[Ban],
-    context: &Context,
-) -> Answer {
-    let now = context.engine.now();
-    let mut lines = vec![phrases::allowed(exemption, before, now)];
-    let settled = lifted.iter().take(NAMED).map(async |ban| {
-        let settled = context.delivery.settled(&ban.subject, WAIT).await;
-        phrases::released(&ban.subject, &settled)
-    });
-    let settled = join_all(settled).await;
-    let grade = settled.iter().map(|(grade, _)| *grade).max();
-    if !lifted.is_empty() {
-        lines.push(phrases::lifted_by_it(lifted));
-        lines.extend(phrases::shared(
-            settled.iter().map(|(_, line)| line.as_str()),
-            settled.len(),
-        ));
-    }
-    lines.extend(text::what_exempt_means(&exemption.subject));
-    Answer::new(
-        grade.unwrap_or(Grade::Good),
-        phrases::summary_title(1, 1),
-        lines,
-    )
-    .with_rows(
-        lifted
-            .iter()
-            .take(NAMED)
-            .map(|ban| {
-                Row::new(
-                    format!("ban{}", ban.id.0),
-                    format!("{} {}", ban.id, ban.subject),
-                    text::was(ban),
-                )
-            })
-            .collect(),
-    )
-    .with_undo(Some(phrases::undo(&[&exemption.subject.to_string()])))
+/// What people could get wrong about it.
+fn what_exempt_means(subject: &Subject) -> Option<String> {
+    matches!(subject, Subject::Account(_)).then(|| String::from(
+        "The account itself cannot be banned; guessers of its password are still refused by address, pair and guard.",
+    ))
 }

@@ -1,16 +1,14 @@
 //! `allowed`: who is exempt from bans, why, by whom and until when.
 
-mod text;
-
 use ipnet::IpNet;
+use serde_json::json;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{ListEntry, Outcome, Row};
-use super::parts::facts;
+use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
 use super::parts::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
-use super::parts::pages::{Asked, PAGE, TABLE};
-use super::phrases;
+use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
+use super::phrases::{self, because, by_then_counted, clean};
+use super::request::Request;
 use super::spec::{Field, Kind, Spec};
 use crate::core::{Account, Role, Subject, Timestamp};
 
@@ -80,7 +78,7 @@ impl Sifted for ShownExemption {
     }
 
     fn by(&self) -> &str {
-        self.by.as_deref().unwrap_or(text::CONFIGURATION)
+        self.by.as_deref().unwrap_or(CONFIGURATION)
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -92,20 +90,28 @@ impl Sifted for ShownExemption {
     }
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+const EXEMPTIONS: ListTitle = ListTitle {
+    all: "Exemptions",
+    matching: "Matching exemptions",
+    none: "Nobody is exempt",
+    no_match: "No exemption matches",
+};
+
+/// Who gave an exemption that nobody gave.
+const CONFIGURATION: &str = "the configuration";
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let now = context.engine.now();
-    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, now) {
-        Ok(asked) => asked,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+    let asked = Asked::parse(call, KNOWN, now)?;
     let mut cut = asked.cut();
     for exempt in all(context) {
         if asked.filter.holds(&exempt) {
             cut.take(|| exempt);
         }
     }
-    let rows = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
-    asked.page(SPEC.name, text::EXEMPTIONS, cut.total, rows, COLUMNS)
+    let entries = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
+    let page = asked.page(SPEC.name, EXEMPTIONS, cut.total, entries, COLUMNS)?;
+    Ok(Outcome::Rows(page))
 }
 
 fn all(context: &Context) -> Vec<ShownExemption> {
@@ -133,29 +139,29 @@ fn all(context: &Context) -> Vec<ShownExemption> {
     given
         .chain(accounts.map(|account| configured(Subject::Account(account), "")))
         .chain(networks.map(|net| configured(Subject::network(net), "")))
-        .chain(proxies.map(|net| configured(Subject::network(net), text::PROXY)))
+        .chain(proxies.map(|net| configured(Subject::network(net), "a proxy")))
         .collect()
 }
 
 fn entry(exempt: &ShownExemption, now: Timestamp) -> ListEntry {
-    let by = exempt.by.as_deref().unwrap_or(text::CONFIGURATION);
+    let subject = exempt.subject.to_string();
+    let by = clean(exempt.by.as_deref().unwrap_or(CONFIGURATION));
+    let until = by_then_counted(exempt.until, now);
+    let value = format!("{until}, by {by}{}", because(&exempt.comment));
     ListEntry {
-        row: Row::new(
-            exempt.subject.to_string(),
-            exempt.subject.to_string(),
-            text::exempt_in_a_list(exempt.until, by, &exempt.comment, now),
-        )
-        .with(facts::exemption(
-            &exempt.subject,
-            exempt.until,
-            exempt.by.as_deref(),
-            &exempt.comment,
-        )),
+        row: Row::new(subject.clone(), subject.clone(), value),
+        fact: Some(json!({
+            "subject": subject,
+            "type": exempt.subject.kind(),
+            "until": exempt.until.map(Timestamp::to_xmpp),
+            "by": exempt.by,
+            "comment": exempt.comment,
+        })),
         cells: vec![
-            exempt.subject.to_string(),
+            subject,
             phrases::until(exempt.until),
-            phrases::clean(by),
-            phrases::clean(&exempt.comment),
+            by,
+            clean(&exempt.comment),
         ],
     }
 }

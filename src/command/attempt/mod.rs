@@ -1,22 +1,16 @@
 //! `attempt`: a failed login raised by hand. It takes the road of a reported one, with all that
 //! follows.
 
-mod text;
-
-use futures::future::join_all;
-
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem};
-use super::parts::login::counters;
-use super::parts::login::evidence;
-use super::parts::settle::WAIT;
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
+use super::parts::login::{counters, evidence};
+use super::parts::results::settled;
 use super::parts::subjects;
+use super::phrases::{self, count};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::values::Values;
-use super::{broken, phrases};
 use crate::core::judge::ATTEMPTS_AT_ONCE;
-use crate::core::{BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
+use crate::core::{Ban, BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -56,13 +50,9 @@ pub(super) const SPEC: Spec = Spec {
 
 const TIMES: &str = "times";
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let (subject, times) = match parse(&call.values, context) {
-        Ok(parsed) => parsed,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    let place = subject.place();
-    let before = context.admission.explain(subject.whose(), place);
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let (subject, times) = parse(call, context)?;
+    let before = context.admission.explain(subject.whose(), subject.place());
     let signal = Signal::ByHand {
         actor: call.caller.actor(call.door, &subject),
         subject: subject.clone(),
@@ -70,64 +60,54 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     };
     let (rulings, notices) = match context.admission.by_hand(&signal).await {
         Ok(counted) => counted,
-        Err(fault) => return Outcome::Broken(broken("store what came of an attempt", &fault)),
+        Err(fault) => {
+            return Ok(Outcome::Done(Answer::failed(phrases::not_stored(
+                &subject, &fault,
+            ))));
+        }
     };
     let now = context.engine.now();
-    match &rulings[..] {
-        [Ruling::Refused(why)] => Outcome::Refused(vec![Problem {
-            field: subjects::FIELD,
-            text: phrases::refusal(why, call.caller.role()),
-        }]),
-        [Ruling::Ban(BanRuling::Already(ban))] => Outcome::Done(Answer::new(
-            Grade::Good,
-            String::from("Not counted"),
-            vec![
-                text::not_counted(&subject),
-                phrases::already(ban, now),
-                phrases::how_to_end(&ban.subject),
-            ],
+    let not_counted = |why: Option<String>, ban: Option<&Ban>| {
+        let mut lines = vec![format!(
+            "Not counted: {subject} is refused already, and what is refused does not count."
+        )];
+        lines.extend(why);
+        lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));
+        Outcome::Done(Answer::new(Grade::Good, "Not counted", lines))
+    };
+    Ok(match &rulings[..] {
+        [Ruling::Refused(why)] => Outcome::refused(Problem::new(
+            subjects::FIELD,
+            phrases::refusal(why, call.caller.role()),
         )),
-        [Ruling::Noted] if let Verdict::Refuse { ban, .. } = &before.verdict => {
-            let mut lines = vec![text::not_counted(&subject)];
-            if let Some(ban) = before.bans.iter().find(|one| one.id == *ban) {
-                lines.extend([
-                    phrases::is_banned(ban, now),
-                    phrases::how_to_end(&ban.subject),
-                ]);
-            }
-            Outcome::Done(Answer::new(Grade::Good, String::from("Not counted"), lines))
+        [Ruling::Ban(BanRuling::Already(ban))] => {
+            not_counted(Some(phrases::already(ban, now)), Some(ban))
         }
-        _ => Outcome::Done(told(&subject, times, &rulings, &notices, context).await),
-    }
+        [Ruling::Noted] if let Verdict::Refuse { ban, .. } = &before.verdict => {
+            let ban = before.bans.iter().find(|one| one.id == *ban);
+            not_counted(ban.map(|ban| phrases::is_banned(ban, now)), ban)
+        }
+        _ => Outcome::Done(told(&subject, times, rulings, &notices, context).await),
+    })
 }
 
-fn parse(values: &Values, context: &Context) -> Result<(Subject, u32), Vec<Problem>> {
+fn parse(call: &Request<'_>, context: &Context) -> Result<(Subject, u32), Vec<Problem>> {
     let mut problems = Vec::new();
-    let subject = subjects::read_login(&values.words(subjects::FIELD), context)
-        .map_err(|mut wrong| problems.append(&mut wrong))
-        .ok();
+    let subject = Problem::keep(&mut problems, call.login());
     if let Some(Subject::Pair(_, net)) = &subject
         && !is_one_source(*net, context)
     {
-        problems.push(Problem {
-            field: subjects::FIELD,
-            text: String::from(text::FROM_ONE_ADDRESS),
-        });
+        let text = "An account fails from one address at a time: name an address, not a network.";
+        problems.push(Problem::new(subjects::FIELD, text));
     }
-    let times = match values.line(TIMES) {
-        None => Some(1),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|times| (1..=ATTEMPTS_AT_ONCE).contains(times)),
-    };
-    if times.is_none() {
-        problems.push(Problem {
-            field: TIMES,
-            text: text::no_times(ATTEMPTS_AT_ONCE),
-        });
-    }
-    match (subject, times) {
+    let times = call.values.line(TIMES);
+    let times = times.map_or(Ok(1), |text| text.parse());
+    let times = times
+        .ok()
+        .filter(|times| (1..=ATTEMPTS_AT_ONCE).contains(times));
+    let wrong = format!("“How often” is a number from 1 to {ATTEMPTS_AT_ONCE}.");
+    let times = times.ok_or_else(|| [Problem::new(TIMES, wrong)]);
+    match (subject, Problem::keep(&mut problems, times)) {
         (Some(subject), Some(times)) if problems.is_empty() => Ok((subject, times)),
         _ => Err(problems),
     }
@@ -142,52 +122,57 @@ fn is_one_source(net: ipnet::IpNet, context: &Context) -> bool {
 async fn told(
     subject: &Subject,
     times: u32,
-    rulings: &[Ruling],
+    rulings: Vec<Ruling>,
     notices: &[Notice],
     context: &Context,
 ) -> Answer {
     let now = context.engine.now();
-    let level = context.delivery.server().standing().borrow().level;
-    let settled = join_all(rulings.iter().map(async |ruling| match ruling {
-        Ruling::Ban(BanRuling::Banned(ban)) => {
-            Some(context.delivery.settled(&ban.subject, WAIT).await)
-        }
-        _ => None,
-    }))
-    .await;
-    let mut answer = Answer::new(Grade::Good, text::counted_title(rulings), Vec::new());
+    let results = rulings
+        .into_iter()
+        .filter(|ruling| *ruling != Ruling::Noted);
+    let results = results.map(|ruling| {
+        let whom = match &ruling {
+            Ruling::Ban(BanRuling::Banned(ban)) => &ban.subject,
+            _ => subject,
+        };
+        (whom.clone(), Ok(ruling))
+    });
+    let results = settled(results, context).await;
+    let mut answer = Answer::new(Grade::Good, "Counted", Vec::new());
     let mut undo = Vec::new();
-    for (ruling, settled) in rulings.iter().zip(settled) {
-        let (Ruling::Ban(BanRuling::Banned(ban)), Some(settled)) = (ruling, settled) else {
-            if *ruling != Ruling::Noted {
-                answer.lines.push(phrases::not_done(subject, ruling));
-            }
+    for result in &results {
+        let Ok(Ruling::Ban(BanRuling::Banned(ban))) = &result.ruling else {
+            answer.lines.push(result.not_done());
             continue;
         };
-        let (grade, server) = phrases::held(&ban.subject, &settled, level, true);
-        answer.grade = answer.grade.max(grade);
         answer.lines.push(phrases::banned_by_rule(ban, now));
         answer.lines.extend(phrases::meaning(&ban.subject));
-        answer.lines.push(server);
-        undo.push(ban.id.to_string());
+        if let Some((grade, server)) = result.on_server(context) {
+            answer.grade = answer.grade.max(grade);
+            answer.lines.push(server);
+        }
+        undo.push(ban.id);
         answer.rows.extend(evidence(ban, context).await);
     }
-    let after = context.admission.explain(subject.whose(), subject.place());
     if undo.is_empty() {
-        answer
-            .lines
-            .insert(0, text::counted(subject, times, after.counting.is_empty()));
+        let after = context.admission.explain(subject.whose(), subject.place());
+        let times = count(times as usize, "failed login");
+        let counted = match after.counting.is_empty() {
+            true => format!(
+                "Counted {times} of {subject}; none of it counts toward a limit now: it was un-banned just now, or no rule counts this."
+            ),
+            false => format!("Counted {times} of {subject}; no limit is reached."),
+        };
+        answer.lines.insert(0, counted);
         answer.lines.extend(phrases::nearest_limit(&after));
         answer.rows.extend(counters(&after));
-    }
-    answer.lines.extend(
-        notices
-            .iter()
-            .map(|notice| phrases::sentence(&notice.to_string())),
-    );
-    if !undo.is_empty() {
-        let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
+    } else {
+        answer.title = format!("Counted; {} began", count(undo.len(), "ban"));
         answer.undo = Some(phrases::undo(&undo));
     }
+    let notices = notices.iter().map(ToString::to_string);
+    answer
+        .lines
+        .extend(notices.map(|notice| phrases::sentence(&notice)));
     answer
 }

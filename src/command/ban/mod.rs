@@ -6,22 +6,18 @@ use std::net::IpAddr;
 
 use futures::future::join_all;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Ask, Outcome, Problem, Row};
+use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
 use super::parts::fields::{NOTE, REASON, WHOM};
-use super::parts::results::{TargetResult, summary};
-use super::parts::settle::{ASK_WAIT, MANY, WAIT, asks_about, own_addresses};
+use super::parts::results::{Said, TargetResult, answer, carry_out};
+use super::parts::settle::{ASK_WAIT, MANY, asks_about, own_addresses};
 use super::parts::subjects;
+use super::phrases::{self, because, typed};
+use super::request::Request;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
-use super::values::Values;
-use super::{broken, phrases};
 use crate::core::{
-    Action, BanOrder, BanRuling, EventId, Intent, Policy, Proposal, Refusal, Role, Ruling, Subject,
-    Term, propose,
+    Action, BanOrder, BanRuling, Order, Policy, Refusal, Role, Ruling, Subject, Term, Timestamp,
 };
-use crate::delivery::Settled;
-use crate::journal::LogFault;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -89,90 +85,56 @@ struct BanCall {
     reason: Option<String>,
     note: Option<String>,
     force: bool,
-    /// Who of them is exempt and banned all the same, and why they are.
+    /// The exempt subjects that are banned all the same, and why they are exempt.
     forced: Vec<(Subject, String)>,
 }
 
 impl BanCall {
-    fn parse(values: &Values, context: &Context) -> Result<Self, Vec<Problem>> {
+    fn parse(call: &Request<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let subjects =
-            subjects::read(&values.words(subjects::FIELD), context).unwrap_or_else(|mut wrong| {
-                problems.append(&mut wrong);
-                Vec::new()
-            });
-        let term = read_term(values).unwrap_or_else(|wrong| {
-            problems.push(wrong);
-            None
-        });
-        let force = values.flag("force").unwrap_or_else(|| {
-            problems.push(Problem {
-                field: "force",
-                text: phrases::no_flag("force"),
-            });
-            false
-        });
-        if !problems.is_empty() {
-            return Err(problems);
+        let subjects = Problem::keep(&mut problems, call.subjects()).unwrap_or_default();
+        let term = Problem::keep(&mut problems, read_term(call)).flatten();
+        let force = Problem::keep(&mut problems, call.flag("force")).unwrap_or_default();
+        match problems.is_empty() {
+            false => Err(problems),
+            true => Ok(BanCall {
+                subjects,
+                term,
+                reason: call.clean_line("reason"),
+                note: call.clean_text("note"),
+                force,
+                forced: Vec::new(),
+            }),
         }
-        Ok(BanCall {
-            subjects,
-            term,
-            reason: values
-                .line("reason")
-                .map(|text| phrases::clean(&text))
-                .filter(|text| !text.is_empty()),
-            note: values
-                .text("note")
-                .map(|text| phrases::clean_lines(&text))
-                .filter(|text| !text.is_empty()),
-            force,
-            forced: Vec::new(),
-        })
     }
 
-    fn order(&self, call: &Call, subject: &Subject, own_addresses: &[IpAddr]) -> Intent {
-        let order = call.order(subject, self.what(subject));
-        order.own_addresses(own_addresses.to_vec()).into()
-    }
-
-    fn what(&self, subject: &Subject) -> Action {
+    fn order(&self, call: &Request<'_>, subject: &Subject, own_addresses: &[IpAddr]) -> Order {
         let (term, reason, note) = (self.term, self.reason.clone(), self.note.clone());
-        match self.forced.iter().any(|(exempt, _)| exempt == subject) {
-            true => Action::Ban(BanOrder::Force { term, reason, note }),
-            false => Action::Ban(BanOrder::Impose { term, reason, note }),
-        }
+        let what = match self.forced.iter().any(|(exempt, _)| exempt == subject) {
+            true => BanOrder::Force { term, reason, note },
+            false => BanOrder::Impose { term, reason, note },
+        };
+        call.order(subject, Action::Ban(what))
+            .own_addresses(own_addresses.to_vec())
     }
 
-    /// What would be said of each subject if it were done now; nothing is done.
+    /// What the rules would say against it if it were done now; nothing is done.
     ///
-    /// Exempt subjects are banned by force from here on, where an admin asked for it.
-    fn rehearse(&mut self, call: &Call, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
-        let (policy, now) = (context.engine.policy(), context.engine.now());
-        let refused = |order: &Intent| {
-            let ruled = context
-                .engine
-                .read(|ledger| propose(ledger, &policy, order, now, &mut || EventId([0; 16])));
-            match ruled {
-                Proposal::Answer(Ruling::Refused(why)) => Some(why),
-                _ => None,
-            }
-        };
+    /// From here on exempt subjects are banned by force, where an admin asked for it.
+    fn refusals(&mut self, call: &Request<'_>, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
         for subject in self.subjects.clone() {
-            let mut refusal = refused(&self.order(call, &subject, own));
+            let role = call.caller.rights.over(&subject);
+            let mut refusal = context.would_refuse(self.order(call, &subject, own));
             if let Some(Refusal::Exempt(_, by) | Refusal::Allowed(_, by)) = &refusal
                 && self.force
-                && call.caller.rights.over(&subject) == Role::Admin
+                && role == Role::Admin
             {
                 self.forced.push((subject.clone(), by.clone()));
-                refusal = refused(&self.order(call, &subject, own));
+                refusal = context.would_refuse(self.order(call, &subject, own));
             }
             if let Some(why) = refusal {
-                let problem = Problem {
-                    field: blame(&why),
-                    text: text::refusal_to_ban(&why, call.caller.rights.over(&subject)),
-                };
+                let problem = Problem::new(blame(&why), text::refusal_to_ban(&why, role));
                 if !problems.contains(&problem) {
                     problems.push(problem);
                 }
@@ -189,20 +151,12 @@ impl BanCall {
 }
 
 /// `other_duration` counts before `duration`; any term may be typed into either.
-fn read_term(values: &Values) -> Result<Option<Term>, Problem> {
-    for field in ["other_duration", "duration"] {
-        match values.line(field) {
-            None => {}
-            Some(text) if text == DEFAULT_TERM => return Ok(None),
-            Some(text) => {
-                return Term::parse(&text).map(Some).map_err(|why| Problem {
-                    field,
-                    text: phrases::sentence(&why.to_string()),
-                });
-            }
-        }
+fn read_term(call: &Request<'_>) -> Result<Option<Term>, [Problem; 1]> {
+    let is_given = |field: &&str| call.values.line(field).is_some();
+    match ["other_duration", "duration"].into_iter().find(is_given) {
+        Some(field) if call.values.line(field).as_deref() != Some(DEFAULT_TERM) => call.term(field),
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
 /// The field to change when the rules refuse.
@@ -214,42 +168,26 @@ fn blame(why: &Refusal) -> &'static str {
     }
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let mut ban = match BanCall::parse(&call.values, context) {
-        Ok(ban) => ban,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let mut ban = BanCall::parse(call)?;
     let own = own_addresses(&ban.subjects, call, context).await;
-    let mut problems = ban.rehearse(call, context, &own);
+    let mut problems = ban.refusals(call, context, &own);
     problems.extend(strangers(&ban, context).await);
     if !problems.is_empty() {
-        return Outcome::Refused(problems);
+        return Ok(Outcome::Refused { problems });
     }
-    let is_for_ever = asks_about(ban.term, call, context);
-    if (ban.is_risky(&context.engine.policy()) || is_for_ever) && !call.confirmed {
-        return Outcome::Ask(question(&ban, call, context));
-    }
-    let subjects = &ban.subjects;
-    let orders = subjects
-        .iter()
-        .map(|subject| ban.order(call, subject, &own));
-    let answers = context.engine.submit(orders.collect()).await;
-    let results: Vec<_> = subjects.iter().cloned().zip(answers).collect();
-    let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
-        Ok(
-            Ruling::Ban(BanRuling::Banned(_))
-            | Ruling::Ban(BanRuling::Amended { .. })
-            | Ruling::Ban(BanRuling::Already(_)),
-        ) => Some(context.delivery.settled(subject, WAIT).await),
-        _ => None,
-    }))
-    .await;
-    let told = results
-        .into_iter()
-        .zip(settled)
-        .map(|((subject, ruling), settled)| tell(&subject, ruling, settled, context))
-        .collect();
-    Outcome::Done(summary(told))
+    let is_permanent = asks_about(ban.term, call, context);
+    let is_risky = ban.is_risky(&context.engine.policy());
+    call.confirm(is_risky || is_permanent, || {
+        question(&ban, call, is_permanent, context)
+    })?;
+    let subjects = ban.subjects.iter();
+    let orders = subjects.map(|subject| ban.order(call, subject, &own));
+    let results = carry_out(call, orders.collect(), blame, context).await?;
+    let now = context.engine.now();
+    Ok(Outcome::Done(answer(&results, context, |one| {
+        say(one, now)
+    })))
 }
 
 /// The accounts the server does not know. Those that are banned already may be changed.
@@ -267,93 +205,58 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
         }
         let exists =
             tokio::time::timeout(ASK_WAIT, context.delivery.server().exists(account)).await;
-        (exists == Ok(Some(false))).then(|| Problem {
-            field: subjects::FIELD,
-            text: text::no_such_account(account),
-        })
+        let text = || format!(
+            "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
+        );
+        (exists == Ok(Some(false))).then(|| Problem::new(subjects::FIELD, text()))
     }));
     asked.await.into_iter().flatten().collect()
 }
 
-fn question(ban: &BanCall, call: &Call, context: &Context) -> Ask {
+fn question(ban: &BanCall, call: &Request<'_>, is_permanent: bool, context: &Context) -> Ask {
     let (policy, now) = (context.engine.policy(), context.engine.now());
     let roles = ban.subjects.iter().map(|one| call.caller.rights.over(one));
     let role = roles.min().unwrap_or_default();
     let term = ban
         .term
         .unwrap_or_else(|| policy.default_term_for(role, now));
-    let mut lines = text::ask(
-        &ban.subjects,
-        &|subject| policy.is_risky(subject),
-        term,
-        now,
-        ban.reason.as_deref(),
-    );
-    let exempt = ban.forced.iter();
-    lines.extend(exempt.map(|(subject, why)| text::ask_exempt(subject, why)));
-    if asks_about(ban.term, call, context) {
+    let is_wide = |subject: &Subject| policy.is_risky(subject);
+    let mut lines = text::ask(&ban.subjects, &is_wide, term, now, ban.reason.as_deref());
+    lines.extend(ban.forced.iter().map(|(subject, why)| {
+        format!("{subject} is EXEMPT from bans ({why}); with --force it is banned all the same.")
+    }));
+    if is_permanent {
         lines.push(String::from(phrases::ASK_FOREVER));
     }
+    let row = |subject| (phrases::kind(subject), phrases::reach(subject));
     Ask {
         title: phrases::ask_title(&ban.subjects),
         lines,
-        rows: ban
-            .subjects
-            .iter()
-            .enumerate()
-            .map(|(place, subject)| {
-                Row::new(
-                    format!("subject{}", place + 1),
-                    phrases::kind(subject),
-                    phrases::reach(subject),
-                )
-            })
-            .collect(),
+        rows: Row::numbered("subject", ban.subjects.iter().map(row)),
         values: None,
     }
 }
 
-fn tell(
-    subject: &Subject,
-    ruling: Result<Ruling, LogFault>,
-    settled: Option<Settled>,
-    context: &Context,
-) -> TargetResult {
-    let now = context.engine.now();
-    let level = context.delivery.server().standing().borrow().level;
-    let mut told = TargetResult::of(subject);
-    if let Some(settled) = &settled {
-        let began = matches!(ruling, Ok(Ruling::Ban(BanRuling::Banned(_))));
-        let (grade, line) = phrases::held(subject, settled, level, began);
-        told.grade = grade;
-        told.server = Some(line);
-    }
-    match ruling {
-        Ok(Ruling::Ban(BanRuling::Banned(ban))) => {
-            told.line = phrases::banned(&ban, now);
-            told.undo = Some(ban.id.to_string());
-        }
-        Ok(Ruling::Ban(BanRuling::Amended {
+fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
+    Some(match result.ruling.as_ref().ok()? {
+        Ruling::Ban(BanRuling::Banned(ban)) => Said::done(phrases::banned(ban, now)),
+        Ruling::Ban(BanRuling::Amended {
             ban,
             before,
-            before_reason,
-        })) => {
-            told.line = phrases::amended(&ban, before, now);
-            if before_reason != ban.reason {
-                told.own.push(text::reason_was(&before_reason));
-            }
-            told.undo = Some(ban.id.to_string());
+            before_reason: was,
+        }) => {
+            let was = (*was != ban.reason).then(|| {
+                let was = if was.is_empty() { "none" } else { was };
+                format!("The reason was{}", because(was))
+            });
+            Said::done(phrases::amended(ban, *before, now)).with(was)
         }
-        Ok(Ruling::Ban(BanRuling::Already(ban))) => {
-            told.line = phrases::already(&ban, now);
-            told.own.push(text::how_to_change(&ban));
+        Ruling::Ban(BanRuling::Already(ban)) => {
+            let change = typed(format_args!("ban {} DURATION REASON", ban.id));
+            let end = typed(format_args!("unban {}", ban.id));
+            Said::done(phrases::already(ban, now))
+                .with([format!("To change it: {change}. To end it: {end}")])
         }
-        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
-        Err(fault) => told.failed(phrases::failed(
-            subject,
-            &fault,
-            &broken("store a ban", &fault),
-        )),
-    }
-    told
+        _ => return None,
+    })
 }

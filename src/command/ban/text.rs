@@ -1,24 +1,9 @@
 //! What `ban` says.
 
 use crate::command::phrases::{
-    NAMED, because, because_or_none, by_then_counted, may_exempt, named, reach, refusal, typed,
-    why_refused,
+    NAMED, because, by_then_counted, may_exempt, named, reach, refusal, why_refused,
 };
-use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
-
-/// The reason before a change.
-pub(super) fn reason_was(reason: &str) -> String {
-    format!("The reason was{}", because_or_none(reason))
-}
-
-/// How to give a ban other terms.
-pub(super) fn how_to_change(ban: &Ban) -> String {
-    format!(
-        "To change it: {}. To end it: {}",
-        typed(format_args!("ban {} DURATION REASON", ban.id)),
-        typed(format_args!("unban {}", ban.id))
-    )
-}
+use crate::core::{Refusal, Role, Subject, Term, Timestamp};
 
 /// What would be done.
 pub(super) fn ask(
@@ -47,12 +32,7 @@ pub(super) fn ask(
     lines
 }
 
-/// The question before somebody exempt is banned.
-pub(super) fn ask_exempt(subject: &Subject, why: &str) -> String {
-    format!("{subject} is EXEMPT from bans ({why}); with --force it is banned all the same.")
-}
-
-/// The same of a ban, on which who may exempt may insist.
+/// Why the rules do not allow a ban, to somebody with this role: whoever may exempt may force it.
 pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     let next = match why {
         _ if !may_exempt(role) => return refusal(why, role),
@@ -65,13 +45,6 @@ pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     format!(
         "{} {next} (in the form: “Even if unknown or exempt”).",
         why_refused(why)
-    )
-}
-
-/// An account the server does not know.
-pub(super) fn no_such_account(account: &Account) -> String {
-    format!(
-        "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
     )
 }
 

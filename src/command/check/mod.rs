@@ -2,14 +2,13 @@
 
 mod text;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem, Row};
-use super::parts::login::evidence;
-use super::parts::login::{counters, others};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
+use super::parts::login::{counters, evidence, others};
 use super::parts::reach::visible;
-use super::parts::subjects;
+use super::parts::subjects::{self, NO_LOGIN};
 use super::phrases;
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::{Explanation, Role, Subject, Verdict};
 
@@ -39,30 +38,24 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let named = subjects::read_login(&call.values.words(subjects::FIELD), context);
-    let subject = match named {
-        Ok(Subject::Network(_)) => {
-            return Outcome::Invalid(vec![Problem {
-                field: subjects::FIELD,
-                text: phrases::no_login(),
-            }]);
-        }
-        Ok(subject) => subject,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let subject = call.login()?;
+    if let Subject::Network(_) = subject {
+        return Err(Problem::new(subjects::FIELD, NO_LOGIN).into());
+    }
     let rights = &call.caller.rights;
     let explanation = context.admission.explain(subject.whose(), subject.place());
     let explanation = visible(explanation, rights);
     let now = context.engine.now();
-    let mut lines = Vec::new();
-    let mut rows = Vec::new();
-    let refusing = match &explanation.verdict {
-        Verdict::LetIn => None,
-        Verdict::Refuse { ban, .. } => explanation.bans.iter().find(|one| one.id == *ban),
+    let (title, refusing) = match &explanation.verdict {
+        Verdict::LetIn => (format!("Let in: {subject}"), None),
+        Verdict::Refuse { ban, .. } => (
+            format!("Refused: {subject}"),
+            explanation.bans.iter().find(|one| one.id == *ban),
+        ),
     };
-    let title = text::verdict_title(&subject, &explanation.verdict);
-    lines.push(text::verdict(&subject, &explanation));
+    let mut lines = vec![text::verdict(&subject, &explanation)];
+    let mut rows = Vec::new();
     if let Some(ban) = refusing {
         lines.push(phrases::is_banned(ban, now));
         lines.extend(phrases::meaning(&ban.subject));
@@ -72,33 +65,27 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     }
     lines.extend(text::why_let_in(&subject, &explanation));
     lines.extend(phrases::nearest_limit(&explanation));
-    if let Some(ban) = refusing {
-        lines.push(phrases::how_to_end(&ban.subject));
-    }
+    lines.extend(refusing.map(|ban| phrases::how_to_end(&ban.subject)));
     rows.extend(others(&explanation, refusing.map(|ban| ban.id), context));
     rows.extend(about(&subject, &explanation));
     rows.extend(counters(&explanation));
-    Outcome::Done(Answer::new(Grade::Good, title, lines).with_rows(rows))
+    Ok(Outcome::Done(
+        Answer::new(Grade::Good, title, lines).with_rows(rows),
+    ))
 }
 
 /// Exemption, earlier logins, guard.
 fn about(subject: &Subject, explanation: &Explanation) -> Vec<Row> {
     let mut rows = Vec::new();
-    if let Some(by) = &explanation.exempt {
-        rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
-    }
+    let exempt = explanation.exempt.as_deref();
+    rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", phrases::clean(by))));
     if subject.place().is_some() {
-        rows.push(Row::new(
-            "known",
-            "Earlier logins",
-            text::known(subject, explanation),
-        ));
+        let known = text::known(subject, explanation);
+        rows.push(Row::new("known", "Earlier logins", known));
     }
     if let Some(account) = subject.whose() {
-        let guard = explanation
-            .bans
-            .iter()
-            .find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
+        let mut bans = explanation.bans.iter();
+        let guard = bans.find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
         rows.push(Row::new("guard", "Guard", text::guard(guard)));
     }
     rows

@@ -3,14 +3,6 @@
 use crate::command::phrases::{by_then, count};
 use crate::core::{Ban, Explanation, Subject, Verdict};
 
-/// The verdict in a few words.
-pub(super) fn verdict_title(subject: &Subject, verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::LetIn => format!("Let in: {subject}"),
-        Verdict::Refuse { .. } => format!("Refused: {subject}"),
-    }
-}
-
 /// The verdict.
 pub(super) fn verdict(subject: &Subject, explanation: &Explanation) -> String {
     let by_guard = matches!(

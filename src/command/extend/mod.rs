@@ -1,20 +1,14 @@
 //! `extend`: makes the ban in force longer, never shorter.
 
-mod text;
-
-use futures::future::join_all;
-
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Ask, Outcome, Problem, Row};
+use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
 use super::parts::fields::WHOM;
-use super::parts::results::{TargetResult, summary};
-use super::parts::settle::WAIT;
-use super::parts::subjects;
+use super::parts::results::{Said, TargetResult, answer, carry_out};
+use super::parts::settle::asks_about;
+use super::phrases::{self, because, by_then, by_then_counted, typed};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, phrases};
-use crate::core::{Action, BanOrder, BanRuling, Intent, Role, Ruling, Subject, Term};
-use crate::journal::LogFault;
+use crate::core::{Action, BanOrder, BanRuling, Role, Ruling, Subject, Term, Timestamp};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -51,115 +45,60 @@ pub(super) const SPEC: Spec = Spec {
 
 const DURATION: &str = "duration";
 
-struct Extend {
-    subjects: Vec<Subject>,
-    by: Term,
-}
-
-impl Extend {
-    fn parse(call: &Call, context: &Context) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let words = call.values.words(subjects::FIELD);
-        let subjects = subjects::read(&words, context).unwrap_or_else(|mut wrong| {
-            problems.append(&mut wrong);
-            Vec::new()
-        });
-        let term = match call.values.line(DURATION) {
-            None => Err(String::from(text::NO_EXTENSION)),
-            Some(text) => Term::parse(&text).map_err(|why| phrases::sentence(&why.to_string())),
-        };
-        match term {
-            Ok(by) if problems.is_empty() => Ok(Extend { subjects, by }),
-            Ok(_) => Err(problems),
-            Err(text) => {
-                problems.push(Problem {
-                    field: DURATION,
-                    text,
-                });
-                Err(problems)
-            }
-        }
-    }
-}
-
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let extend = match Extend::parse(call, context) {
-        Ok(extend) => extend,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    if !call.confirmed && super::parts::settle::asks_about(Some(extend.by), call, context) {
-        return Outcome::Ask(question(&extend.subjects));
-    }
-    let subjects = extend.subjects;
-    let order = |subject| {
-        Intent::Order(call.order(subject, Action::Ban(BanOrder::Extend { by: extend.by })))
-    };
-    let answers = context
-        .engine
-        .submit(subjects.iter().map(order).collect())
-        .await;
-    let results: Vec<_> = subjects.into_iter().zip(answers).collect();
-    if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
-        return Outcome::Refused(vec![Problem {
-            field: DURATION,
-            text: phrases::refusal(why, call.caller.role()),
-        }]);
-    }
-    let told = results.into_iter().map(async |(subject, ruling)| {
-        let told = tell(&subject, ruling, context);
-        match told.undo {
-            None => told,
-            Some(_) => settle(told, context).await,
-        }
+fn parse(call: &Request<'_>) -> Result<(Vec<Subject>, Term), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let subjects = Problem::keep(&mut problems, call.subjects());
+    let term = call.term(DURATION).and_then(|term| {
+        let text = "Say for how much longer: 3d, 12h; or until 2030-01-01, or forever.";
+        term.ok_or_else(|| [Problem::new(DURATION, text)])
     });
-    Outcome::Done(summary(join_all(told).await))
+    match (subjects, Problem::keep(&mut problems, term)) {
+        (Some(subjects), Some(term)) => Ok((subjects, term)),
+        _ => Err(problems),
+    }
+}
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let (subjects, by) = parse(call)?;
+    let is_permanent = asks_about(Some(by), call, context);
+    call.confirm(is_permanent, || question(&subjects))?;
+    let order = |subject| call.order(subject, Action::Ban(BanOrder::Extend { by }));
+    let orders = subjects.iter().map(order).collect();
+    let results = carry_out(call, orders, |_| DURATION, context).await?;
+    let now = context.engine.now();
+    Ok(Outcome::Done(answer(&results, context, |one| {
+        say(one, now)
+    })))
 }
 
 fn question(subjects: &[Subject]) -> Ask {
-    let row = |(place, subject): (usize, &Subject)| {
-        Row::new(
-            format!("subject{}", place + 1),
-            phrases::kind(subject),
-            phrases::reach(subject),
-        )
-    };
+    let names = phrases::named(subjects.iter());
+    let row = |subject| (phrases::kind(subject), phrases::reach(subject));
     Ask {
         title: phrases::ask_title(subjects),
         lines: vec![
-            text::ask_extend(subjects),
+            format!("Nothing is done yet. Ban {names} for ever?"),
             String::from(phrases::ASK_FOREVER),
         ],
-        rows: subjects.iter().enumerate().map(row).collect(),
+        rows: Row::numbered("subject", subjects.iter().map(row)),
         values: None,
     }
 }
 
-fn tell(subject: &Subject, ruling: Result<Ruling, LogFault>, context: &Context) -> TargetResult {
-    let now = context.engine.now();
-    let mut told = TargetResult::of(subject);
-    match ruling {
-        Ok(Ruling::Ban(BanRuling::Amended { ban, before, .. })) => {
-            told.undo = Some(ban.id.to_string());
-            told.line = text::extended(&ban, before, now);
-        }
-        Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) => {
-            told.failed(text::nothing_to_extend(&subject))
-        }
-        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
-        Err(fault) => told.failed(phrases::failed(
-            subject,
-            &fault,
-            &broken("store a longer ban", &fault),
-        )),
+fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
+    match result.ruling.as_ref().ok()? {
+        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => Some(Said::done(format!(
+            "Extended {} {}: was {}, now {}{}",
+            ban.id,
+            ban.subject,
+            by_then(*before),
+            by_then_counted(ban.until, now),
+            because(&ban.reason)
+        ))),
+        Ruling::Ban(BanRuling::NotBanned(subject, _)) => Some(Said::failed(format!(
+            "{subject} is not banned, so there is nothing to extend. To ban: {}",
+            typed(format_args!("ban {subject} DURATION REASON"))
+        ))),
+        _ => None,
     }
-    told
-}
-
-async fn settle(mut told: TargetResult, context: &Context) -> TargetResult {
-    let level = context.delivery.server().standing().borrow().level;
-    let settled = context.delivery.settled(&told.subject, WAIT).await;
-    let (grade, line) = phrases::held(&told.subject, &settled, level, false);
-    told.grade = grade;
-    told.server = Some(line);
-    told
 }

@@ -1,16 +1,14 @@
 //! `failures`: the failed logins of late, newest first, page by page.
 
-mod text;
-
 use ipnet::IpNet;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{ListEntry, Outcome, Row};
+use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
 use super::parts::filter::{ANY, Sifted, Word, words_field};
-use super::parts::pages::{Asked, PAGE, TABLE};
-use super::phrases;
+use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
+use super::phrases::clean;
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::admission::FailedLogin;
 use crate::core::rules::RuleKey;
@@ -68,7 +66,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("place", "From"),
     ("times", "How often"),
     ("kind", "Kind"),
-    ("rule", text::KEPT_OUT_BY),
+    ("rule", "Kept out by"),
 ];
 
 /// What a filter of failures knows.
@@ -108,14 +106,18 @@ impl Sifted for ShownFailure<'_> {
     }
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+const FAILURES: ListTitle = ListTitle {
+    all: "Failed logins",
+    matching: "Matching failed logins",
+    none: "No failed logins since the start",
+    no_match: "No failed login matches",
+};
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let (now, policy) = (context.engine.now(), context.engine.policy());
-    let asked = match Asked::parse(&call.values, &call.caller.rights, KNOWN, now) {
-        Ok(asked) => asked,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+    let asked = Asked::parse(call, KNOWN, now)?;
     let failures = context.admission.failures();
-    context.engine.read(|ledger| {
+    let (total, entries) = context.engine.read(|ledger| {
         let mut cut = asked.cut();
         for failure in &failures {
             let failed = ShownFailure {
@@ -126,14 +128,12 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
                 cut.take(|| failed);
             }
         }
-        let rows = cut
-            .page
-            .iter()
-            .enumerate()
-            .map(|(place, failed)| entry(place + 1, failed.failure, &failed.kept_out))
-            .collect();
-        asked.page(SPEC.name, text::FAILURES, cut.total, rows, COLUMNS)
-    })
+        let page = cut.page.iter().enumerate();
+        let entry = |(place, failed)| entry(place + 1, failed);
+        (cut.total, page.map(entry).collect())
+    });
+    let page = asked.page(SPEC.name, FAILURES, total, entries, COLUMNS)?;
+    Ok(Outcome::Rows(page))
 }
 
 /// The bans in force that keep out whoever failed there: of the account, and what rules ban.
@@ -167,37 +167,59 @@ fn kept_out<'a>(
     bans
 }
 
-fn fact(failure: &FailedLogin, bans: &[&Ban]) -> Value {
-    json!({
-        "at": failure.at.to_xmpp(),
-        "account": failure.account.as_ref().map(ToString::to_string),
-        "place": failure.place.map(|net| Subject::network(net).to_string()),
-        "times": failure.times,
-        "unknown": failure.unknown,
-        "by_hand": failure.by_hand,
-        "bans": bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(),
-    })
-}
-
-fn entry(number: usize, failure: &FailedLogin, bans: &[&Ban]) -> ListEntry {
-    let text = |text: Option<String>| text.map(|text| phrases::clean(&text)).unwrap_or_default();
+fn entry(number: usize, failed: &ShownFailure<'_>) -> ListEntry {
+    let (failure, bans) = (failed.failure, &failed.kept_out);
+    let account = failure.account.as_ref().map(ToString::to_string);
+    let place = failure.place.map(|net| Subject::network(net).to_string());
+    let (kind, kept_out) = (kind_of_failure(failure), kept_out_by(bans));
+    let times = match failure.times {
+        1 => String::new(),
+        times => format!("{times} times"),
+    };
+    let facts = [kind, &kept_out, &times];
+    let facts: Vec<&str> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+    // The names are the attacker's and come last.
+    let who = account.as_deref().map_or_else(|| String::from("?"), clean);
+    let from = place.as_deref().unwrap_or("?");
+    let value = format!("{}: {who} from {from}", facts.join(", "));
     ListEntry {
-        row: Row::new(
-            format!("failure{number}"),
-            failure.at.to_string(),
-            text::failure(failure, bans),
-        )
-        .with(fact(failure, bans)),
+        row: Row::new(format!("failure{number}"), failure.at.to_string(), value),
+        fact: Some(json!({
+            "at": failure.at.to_xmpp(),
+            "account": account,
+            "place": place,
+            "times": failure.times,
+            "unknown": failure.unknown,
+            "by_hand": failure.by_hand,
+            "bans": bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(),
+        })),
         cells: vec![
             failure.at.to_string(),
-            text(failure.account.as_ref().map(ToString::to_string)),
-            failure
-                .place
-                .map(|net| Subject::network(net).to_string())
-                .unwrap_or_default(),
+            account.as_deref().map(clean).unwrap_or_default(),
+            place.unwrap_or_default(),
             failure.times.to_string(),
-            text::kind_of_failure(failure),
-            text::kept_out_by(bans),
+            String::from(kind),
+            kept_out,
         ],
+    }
+}
+
+fn kind_of_failure(failure: &FailedLogin) -> &'static str {
+    match (failure.by_hand, failure.unknown) {
+        (true, _) => "by hand",
+        (false, true) => "no such account",
+        (false, false) => "wrong password",
+    }
+}
+
+fn kept_out_by(bans: &[&Ban]) -> String {
+    let bans = bans.iter().map(|ban| match ban.origin.rule() {
+        Some(rule) => format!("{} {}", ban.id, clean(rule)),
+        None => ban.id.to_string(),
+    });
+    let bans: Vec<String> = bans.collect();
+    match bans.is_empty() {
+        true => String::new(),
+        false => format!("now kept out by {}", bans.join(" and ")),
     }
 }

@@ -1,16 +1,15 @@
 //! `forget`: the history of somebody counts no more.
 
-mod text;
-
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::outcome::{EarlyOutcome, Outcome, Row};
 use super::parts::fields::WHOM;
+use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
+use super::phrases::{by_then_counted, clean, count, named, typed};
+use super::request::Request;
 use super::spec::{Field, Spec};
-use super::{broken, phrases};
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
+use crate::core::{Action, Explanation, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -34,12 +33,11 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
-    let subject = match named {
-        Ok(subject) => source_of(subject, context),
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+/// How many of those that were forgotten, too, have a row.
+const NAMED: usize = 10;
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let subject = source_of(call.subject()?, context);
     let with: Vec<(Subject, u32)> = context.engine.read(|ledger| {
         let with = ledger
             .subjects()
@@ -48,53 +46,32 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
         with.map(|(other, bans)| (other.clone(), bans)).collect()
     });
     let before = context.admission.explain(subject.whose(), subject.place());
-    let order = call.order(&subject, Action::History(HistoryOrder::Forget));
-    let (bans, standing) = match context.engine.submit_one(order).await {
-        Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) => {
-            let standing = context
-                .engine
-                .read(|ledger| ledger.bans().of(&subject).cloned());
-            (bans, standing)
-        }
-        Ok(Ruling::Refused(why)) => {
-            return Outcome::Refused(vec![Problem {
-                field: subjects::FIELD,
-                text: phrases::refusal(&why, call.caller.role()),
-            }]);
-        }
-        Ok(ruling) => {
-            return Outcome::Done(Answer::not_done(phrases::not_done(&subject, &ruling)));
-        }
-        Err(fault) => return Outcome::Broken(broken("forget a history", &fault)),
-    };
-    let mut lines = vec![text::forgotten(&subject, bans, &with)];
-    lines.extend(text::counters_cleared(&subject, &before));
-    let now = context.engine.now();
-    if let Some(ban) = standing.filter(|ban| ban.is_in_force(now)) {
-        lines.push(text::goes_on(&ban, now));
+    let orders = vec![call.order(&subject, Action::History(HistoryOrder::Forget))];
+    let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
+    let mut answer = answer(&results, context, |result| {
+        let Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) = result.ruling else {
+            return None;
+        };
+        let log = format!(
+            "What happened stays on record; to read it: {}",
+            typed(format_args!("show {subject}"))
+        );
+        let more = counters_cleared(&subject, &before);
+        let more = more.into_iter().chain(goes_on(&subject, context));
+        Some(
+            Said::done(forgotten(&subject, bans, &with))
+                .with(more)
+                .with([log]),
+        )
+    });
+    if answer.undo.is_some() {
+        answer.title = String::from("Forgotten");
+        let with = with.iter().take(NAMED);
+        let row = |(other, bans): &(Subject, u32)| (other.to_string(), no_longer(*bans));
+        answer.rows = Row::numbered("with", with.map(row));
     }
-    lines.push(text::log_stays(&subject));
-    Outcome::Done(
-        Answer::new(Grade::Good, String::from("Forgotten"), lines)
-            .with_rows(
-                with.iter()
-                    .take(NAMED)
-                    .enumerate()
-                    .map(|(place, (other, bans))| {
-                        Row::new(
-                            format!("with{}", place + 1),
-                            other.to_string(),
-                            text::bans_counted(*bans),
-                        )
-                    })
-                    .collect(),
-            )
-            .with_undo(Some(phrases::undo(&[&subject.to_string()]))),
-    )
+    Ok(Outcome::Done(answer))
 }
-
-/// How many of those that were forgotten, too, have a row.
-const NAMED: usize = 10;
 
 /// What rules know an address as: for IPv6 that is its network.
 fn source_of(subject: Subject, context: &Context) -> Subject {
@@ -104,4 +81,60 @@ fn source_of(subject: Subject, context: &Context) -> Subject {
         }
         other => other,
     }
+}
+
+/// `2 bans no longer count`
+fn no_longer(bans: u32) -> String {
+    let verb = if bans == 1 { "counts" } else { "count" };
+    format!("{} no longer {verb}", count(bans as usize, "ban"))
+}
+
+/// What was forgotten.
+fn forgotten(subject: &Subject, bans: u32, with: &[(Subject, u32)]) -> String {
+    let own = match bans {
+        0 => String::from("no earlier ban counted"),
+        bans => no_longer(bans),
+    };
+    let more: u32 = with.iter().map(|(_, bans)| bans).sum();
+    let with = match with.len() {
+        0 => String::new(),
+        _ => format!(
+            " Forgotten with it: {} of {}.",
+            count(more as usize, "ban"),
+            named(with.iter().map(|(other, _)| other))
+        ),
+    };
+    format!("Forgotten: {subject}; {own}, and its next ban by a rule is its first.{with}")
+}
+
+/// What was counted until now.
+fn counters_cleared(subject: &Subject, before: &Explanation) -> Option<String> {
+    // A network's other addresses go on to count.
+    let counting = before.counting.iter();
+    let counting = counting.filter(|counting| match (subject, counting.subject.place()) {
+        (Subject::Address(_), Some(place)) => subject.net() == Some(place),
+        _ => true,
+    });
+    let cleared: Vec<String> = counting
+        .map(|one| {
+            format!(
+                "{} ({} of {})",
+                clean(&one.rule.name),
+                one.amount,
+                one.limit
+            )
+        })
+        .collect();
+    (!cleared.is_empty()).then(|| format!("Counters cleared: {}.", cleared.join(", ")))
+}
+
+/// The ban in force stays.
+fn goes_on(subject: &Subject, context: &Context) -> Option<String> {
+    let ban = context.active_ban(subject)?;
+    Some(format!(
+        "The ban in force goes on: {} {}; to end it: {}",
+        ban.id,
+        by_then_counted(ban.until, context.engine.now()),
+        typed(format_args!("unban {}", ban.id))
+    ))
 }

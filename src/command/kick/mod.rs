@@ -1,21 +1,22 @@
 //! `kick`: ends sessions now, without a ban.
 
-mod text;
-
 use std::fmt;
 
 use futures::future::join_all;
 use xmpp_parsers::jid::Jid;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Ask, Grade, Outcome, Problem, Row};
+use super::outcome::{Answer, Ask, EarlyOutcome, Grade, Outcome, Problem, Row};
 use super::parts::fields::{REASON, WHOM};
+use super::parts::results::{TargetResult, carry_out};
 use super::parts::settle::{MANY, own_addresses};
-use super::parts::subjects;
+use super::parts::subjects::Named;
+use super::parts::{facts, subjects};
+use super::phrases::{self, clean};
+use super::request::Request;
 use super::spec::{Field, Kind, Spec};
-use super::{broken, phrases};
-use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Intent, Role, Ruling, Subject};
+use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
+use crate::delivery::ports::Undone;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -55,88 +56,94 @@ struct Whom {
 impl fmt::Display for Whom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.resource {
-            Some(resource) => write!(f, "{}/{}", self.subject, phrases::clean(resource)),
+            Some(resource) => write!(f, "{}/{}", self.subject, clean(resource)),
             None => self.subject.fmt(f),
         }
     }
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let whom = match read(call, context) {
-        Ok(whom) => whom,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    let reason = call.values.line("reason").unwrap_or_default();
-    let reason = phrases::clean(&reason);
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let whom = read(call, context)?;
+    let reason = call.clean_line("reason").unwrap_or_default();
     let is_wide = |one: &Whom| context.engine.policy().is_risky(&one.subject);
-    if !call.confirmed && (whom.len() > MANY || whom.iter().any(is_wide)) {
-        return Outcome::Ask(question(&whom));
-    }
+    let is_risky = whom.len() > MANY || whom.iter().any(is_wide);
+    call.confirm(is_risky, || question(&whom))?;
     let subjects: Vec<Subject> = whom.iter().map(|one| one.subject.clone()).collect();
     let own = own_addresses(&subjects, call, context).await;
-    let order = |one: &Whom| {
-        let reason = match &one.resource {
-            Some(resource) => text::only_the_session(resource, &reason),
-            None => reason.clone(),
-        };
-        let order = call.order(&one.subject, Action::History(HistoryOrder::Kick { reason }));
-        Intent::Order(order.own_addresses(own.clone()))
-    };
-    let results = context
-        .engine
-        .submit(whom.iter().map(order).collect())
-        .await;
-    if let [Ok(Ruling::Refused(why))] = &results[..] {
-        return Outcome::Refused(vec![Problem {
-            field: subjects::FIELD,
-            text: phrases::refusal(why, call.caller.role()),
-        }]);
-    }
-    // Written down first, then done: what the server did not do is told at once and not tried again.
-    let server = context.delivery.server();
-    let told = join_all(
-        whom.iter()
-            .zip(results)
-            .map(async |(one, ruled)| match ruled {
-                Ok(Ruling::History(HistoryRuling::Kicked(_))) => {
-                    let ended = match (&one.subject, &one.resource) {
-                        (Subject::Account(account), Some(resource)) => {
-                            server.end_session(account, resource).await
-                        }
-                        (subject, _) => server.kick(subject, &reason).await,
-                    };
-                    text::kicked(&one.to_string(), &ended)
-                }
-                Ok(ruling) => (Grade::Bad, phrases::not_done(&one.subject, &ruling)),
-                Err(fault) => {
-                    let reference = broken("store that sessions were ended", &fault);
-                    (
-                        Grade::Bad,
-                        phrases::failed(&one.subject, &fault, &reference),
-                    )
-                }
-            }),
-    );
-    let told = told.await;
-    let done = told
-        .iter()
-        .filter(|(grade, _)| *grade == Grade::Good)
-        .count();
+    let orders = whom.iter().map(|one| {
+        let reason = one.reason_in_history(&reason);
+        let kick = Action::History(HistoryOrder::Kick { reason });
+        call.order(&one.subject, kick).own_addresses(own.clone())
+    });
+    let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
+    // The log first, then the server: what the server does not do is reported at once and not tried again.
+    let ended = whom.iter().zip(&results);
+    let ended = ended.map(|(one, result)| end(one, result, &reason, context));
+    let ended: Vec<(bool, String)> = join_all(ended).await;
+    let (done, all) = (ended.iter().filter(|(done, _)| *done).count(), ended.len());
     let grade = match done {
         0 => Grade::Bad,
-        some if some < told.len() => Grade::Warning,
+        some if some < all => Grade::Warning,
         _ => Grade::Good,
     };
-    let mut lines: Vec<String> = told.into_iter().map(|(_, line)| line).collect();
-    let all = lines.len();
+    let states = results.iter().zip(&ended).map(|(result, (done, _))| {
+        let status = match (done, result.status()) {
+            (false, "kicked") => "failed",
+            (_, status) => status,
+        };
+        facts::state(&result.subject, Some(status), context)
+    });
+    let states = states.collect();
+    let mut lines: Vec<String> = ended.into_iter().map(|(_, line)| line).collect();
     if done > 0 {
-        lines.push(String::from(text::MAY_COME_BACK));
+        lines.push(String::from(
+            "They are not banned and can log in again at once.",
+        ));
     }
-    Outcome::Done(Answer::new(grade, phrases::summary_title(done, all), lines))
+    Ok(Outcome::Done(Answer {
+        subjects: states,
+        ..Answer::new(grade, phrases::summary_title(done, all), lines)
+    }))
+}
+
+/// Ends the sessions, if that was ruled: whether it was done, and a sentence.
+async fn end(one: &Whom, result: &TargetResult, reason: &str, context: &Context) -> (bool, String) {
+    let Ok(Ruling::History(HistoryRuling::Kicked(_))) = result.ruling else {
+        return (false, result.not_done());
+    };
+    let server = context.delivery.server();
+    let ended = match (&one.subject, &one.resource) {
+        (Subject::Account(account), Some(resource)) => server.end_session(account, resource).await,
+        (subject, _) => server.kick(subject, reason).await,
+    };
+    let text = match &ended {
+        Ok(Some(0)) => format!("{one}: nobody was connected, as far as the server tells."),
+        Ok(Some(1)) => format!("{one}: 1 session was ended."),
+        Ok(Some(number)) => format!("{one}: {number} sessions were ended."),
+        Ok(None) => {
+            format!("{one}: the server ended what sessions there were; it does not tell how many.")
+        }
+        Err(Undone(why)) => format!("{one}: NOT done. {why}"),
+    };
+    (ended.is_ok(), text)
+}
+
+impl Whom {
+    /// The reason, behind the session if one was ended and others were not.
+    fn reason_in_history(&self, reason: &str) -> String {
+        let Some(resource) = &self.resource else {
+            return reason.to_owned();
+        };
+        let resource: String = clean(resource).chars().take(60).collect();
+        match reason {
+            "" => format!("only the session {resource}"),
+            reason => format!("only the session {resource}: {reason}"),
+        }
+    }
 }
 
 /// Reads whom is meant: single sessions, and what commands take else. Who is named as a whole, too, is meant as a whole.
-fn read(call: &Call, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
+fn read(call: &Request<'_>, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
     let (mut single, mut rest) = (Vec::new(), Vec::new());
     let values = call.values.raw(subjects::FIELD).iter();
     for line in values.flat_map(|value| value.lines()) {
@@ -154,15 +161,13 @@ fn read(call: &Call, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
     }
     let all = single.len() + rest.len();
     if all > subjects::MOST {
-        return Err(vec![Problem {
-            field: subjects::FIELD,
-            text: phrases::too_many_subjects(all, subjects::MOST),
-        }]);
+        let text = phrases::too_many_subjects(all, subjects::MOST);
+        return Err(vec![Problem::new(subjects::FIELD, text)]);
     }
     let mut whom: Vec<Whom> = match rest.is_empty() && !single.is_empty() {
         true => Vec::new(),
         false => {
-            let whole = subjects::read(&rest, context)?.into_iter();
+            let whole = Named::read(&rest, context).all()?.into_iter();
             let all = |subject| Whom {
                 subject,
                 resource: None,
@@ -206,21 +211,21 @@ fn is_between(c: char) -> bool {
 }
 
 fn question(whom: &[Whom]) -> Ask {
-    let row = |(place, one): (usize, &Whom)| {
-        let (label, reach) = match one.resource {
-            Some(_) => (
-                text::session(&one.to_string()),
-                String::from(text::ONE_SESSION),
-            ),
-            None => (phrases::kind(&one.subject), phrases::reach(&one.subject)),
-        };
-        Row::new(format!("subject{}", place + 1), label, reach)
+    let row = |one: &Whom| match one.resource {
+        Some(_) => (
+            format!("Session {one}"),
+            String::from("this one and no other"),
+        ),
+        None => (phrases::kind(&one.subject), phrases::reach(&one.subject)),
     };
-    let names: Vec<String> = whom.iter().map(ToString::to_string).collect();
+    let names = phrases::named(whom.iter());
     Ask {
-        title: text::ask_kick_title(whom.len()),
-        lines: vec![text::ask_kick(&names)],
-        rows: whom.iter().enumerate().map(row).collect(),
+        title: match whom.len() {
+            1 => String::from("Really end its sessions?"),
+            number => format!("Really end the sessions of {number} subjects?"),
+        },
+        lines: vec![format!("Nothing is done yet. End the sessions of {names}?")],
+        rows: Row::numbered("subject", whom.iter().map(row)),
         values: None,
     }
 }

@@ -1,16 +1,15 @@
 //! `list`: the bans in force, newest first, page by page; on request those that ended.
 
-mod text;
-
-use super::call::Call;
+use super::broken;
 use super::context::Context;
-use super::outcome::{ListEntry, Outcome, Row};
+use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
 use super::parts::bans::KNOWN;
 use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
-use super::parts::pages::{Asked, PAGE, PageBuilder, TABLE};
+use super::parts::pages::{Asked, ListTitle, PAGE, PageBuilder, TABLE};
 use super::parts::{bans, facts};
+use super::phrases::{author, because, clean, in_a_list, typed, until};
+use super::request::Request;
 use super::spec::Spec;
-use super::{broken, phrases};
 use crate::core::{Ban, EndedBan, Role};
 use crate::engine::ENDS;
 use crate::journal::LogFault;
@@ -57,20 +56,26 @@ const COLUMNS: &[(&str, &str)] = &[
     ("reason", "Reason"),
 ];
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let asked = match Asked::parse(
-        &call.values,
-        &call.caller.rights,
-        KNOWN,
-        context.engine.now(),
-    ) {
-        Ok(asked) => asked,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    match find(&asked, context).await {
-        Ok((cut, more)) => page(asked, &cut, more, context),
-        Err(fault) => Outcome::Broken(broken("list bans", &fault)),
+const BANS: ListTitle = ListTitle {
+    all: "Bans",
+    matching: "Matching bans",
+    none: "No bans in force",
+    no_match: "No ban matches",
+};
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let asked = Asked::parse(call, KNOWN, context.engine.now())?;
+    let found = find(&asked, context).await;
+    let (cut, more) = found.map_err(|fault| broken("list bans", &fault))?;
+    let entries = cut.page.iter().map(|ban| entry(ban, context)).collect();
+    let mut page = asked.page(SPEC.name, BANS, cut.total, entries, COLUMNS)?;
+    if more {
+        page.lines.push(format!(
+            "Of those that ended, only the last {ENDS} are looked through; {} tells all of one.",
+            typed("show SUBJECT")
+        ));
     }
+    Ok(Outcome::Rows(page))
 }
 
 /// What is on the page, and whether more has ended than was looked through.
@@ -89,17 +94,6 @@ async fn find(
     Ok((cut, more))
 }
 
-fn page(asked: Asked, cut: &PageBuilder<ListedBan>, more: bool, context: &Context) -> Outcome {
-    let rows = cut.page.iter().map(|ban| entry(ban, context)).collect();
-    let mut outcome = asked.page(SPEC.name, text::BANS, cut.total, rows, COLUMNS);
-    if let Outcome::Rows(page) = &mut outcome
-        && more
-    {
-        page.lines.push(text::only_the_last(ENDS));
-    }
-    outcome
-}
-
 /// A ban of a list.
 enum ListedBan {
     Stands(Ban),
@@ -107,35 +101,37 @@ enum ListedBan {
 }
 
 fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
-    let now = context.engine.now();
-    let is_pending = |ban: &Ban| context.delivery.task(&ban.subject).is_some();
     let (ban, fact, end, value) = match listed {
-        ListedBan::Stands(ban) => (
-            ban,
-            facts::ban(ban),
-            phrases::until(ban.until),
-            phrases::in_a_list(ban, is_pending(ban), now),
-        ),
-        ListedBan::Ended(past) => (
-            &past.ban,
-            facts::past(past),
-            text::ended(past),
-            text::ended_in_a_list(past),
-        ),
+        ListedBan::Stands(ban) => {
+            let is_pending = context.delivery.task(&ban.subject).is_some();
+            let value = in_a_list(ban, is_pending, context.engine.now());
+            (ban, facts::ban(ban), until(ban.until), value)
+        }
+        ListedBan::Ended(past) => {
+            let ban = &past.ban;
+            let end = format!("ended {}", past.ended);
+            let how = match &past.by {
+                None => String::from("its time was over"),
+                Some(actor) => format!("by {}", clean(actor.bare_name())),
+            };
+            let (by, why) = (author(ban), because(&ban.reason));
+            let value = format!("{end}, {how}; it was by {by}{why}");
+            (ban, facts::past(past), end, value)
+        }
     };
     ListEntry {
         row: Row::new(
             format!("ban{}", ban.id.0),
             format!("{} {}", ban.id, ban.subject),
             value,
-        )
-        .with(fact),
+        ),
         cells: vec![
             ban.id.0.to_string(),
             ban.subject.to_string(),
             end,
-            phrases::clean(&phrases::author(ban)),
-            phrases::clean(&ban.reason),
+            clean(&author(ban)),
+            clean(&ban.reason),
         ],
+        fact: Some(fact),
     }
 }

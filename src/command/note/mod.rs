@@ -1,14 +1,14 @@
 //! `note`: what people here should know of somebody, and nobody else.
 
-mod text;
-
-use super::call::Call;
+use super::broken;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem};
+use super::outcome::{Answer, EarlyOutcome, Outcome, Problem};
 use super::parts::fields::{NOTE, WHOM};
-use super::parts::{notes, subjects};
+use super::parts::notes;
+use super::parts::results::{Said, answer, carry_out};
+use super::phrases::{clean, typed};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, phrases};
 use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling};
 
 /// The description.
@@ -51,73 +51,50 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let words = call.values.words(subjects::FIELD);
-    let subject = match subjects::read_one(&words, context) {
-        Ok(subject) => subject,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    let note = call
-        .values
-        .text(NOTE.name)
-        .map(|text| phrases::clean_lines(&text))
-        .filter(|text| !text.is_empty());
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let subject = call.subject()?;
+    let note = call.clean_text(NOTE.name);
     let flag = |name| call.values.flag(name).unwrap_or(false);
     let (replaces, removes) = (flag("replace"), flag("remove"));
     let wrong = match (&note, removes) {
-        (None, false) => Some(text::no_note()),
-        (Some(_), true) => Some(String::from(text::NOTE_OR_REMOVE)),
-        _ => None,
+        (None, false) => format!(
+            "Write the note: {}. To take the notes away: {}",
+            typed("note #17 TEXT"),
+            typed("note #17 --remove")
+        ),
+        (Some(_), true) => String::from(
+            "A note or --remove, not both; --replace puts a note in place of those there are.",
+        ),
+        _ => String::new(),
     };
-    if let Some(text) = wrong {
-        return Outcome::Invalid(vec![Problem {
-            field: NOTE.name,
-            text,
-        }]);
+    if !wrong.is_empty() {
+        return Err(Problem::new(NOTE.name, wrong).into());
     }
     if removes {
-        match context.engine.history(&subject).await {
-            Ok(entries) if notes::standing(&entries).is_empty() => {
-                return done(Grade::Good, vec![text::no_notes_there(&subject)]);
+        let entries = context.engine.history(&subject).await;
+        let entries = entries.map_err(|fault| broken("read the notes", &fault))?;
+        if notes::standing(&entries).is_empty() {
+            let line = format!("There is no note of {subject}.");
+            return Ok(Outcome::Done(Answer::done(line)));
+        }
+    }
+    let order = HistoryOrder::Annotate {
+        note: note.clone(),
+        replaces: replaces || removes,
+    };
+    let orders = vec![call.order(&subject, Action::History(order))];
+    let results = carry_out(call, orders, |_| NOTE.name, context).await?;
+    let note = note.as_deref().map(clean);
+    Ok(Outcome::Done(answer(&results, context, |result| {
+        let Ok(Ruling::History(HistoryRuling::Annotated(subject))) = &result.ruling else {
+            return None;
+        };
+        Some(Said::done(match &note {
+            Some(note) if replaces => {
+                format!("Noted of {subject}, in place of what was there: {note}")
             }
-            Ok(_) => {}
-            Err(fault) => return Outcome::Broken(broken("read the notes", &fault)),
-        }
-    }
-    let order = call.order(
-        &subject,
-        Action::History(HistoryOrder::Annotate {
-            note: note.clone(),
-            replaces: replaces || removes,
-        }),
-    );
-    match context.engine.submit_one(order).await {
-        Ok(Ruling::History(HistoryRuling::Annotated(subject))) => done(
-            Grade::Good,
-            vec![
-                text::annotated(&subject, note.as_deref(), replaces),
-                phrases::undo(&[&subject.to_string()]),
-            ],
-        ),
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![Problem {
-            field: NOTE.name,
-            text: phrases::refusal(&why, call.caller.role()),
-        }]),
-        Ok(ruling) => done(Grade::Bad, vec![phrases::not_done(&subject, &ruling)]),
-        Err(fault) => {
-            let reference = broken("store a note", &fault);
-            done(
-                Grade::Bad,
-                vec![phrases::failed(&subject, &fault, &reference)],
-            )
-        }
-    }
-}
-
-fn done(grade: Grade, lines: Vec<String>) -> Outcome {
-    Outcome::Done(Answer::new(
-        grade,
-        phrases::summary_title(usize::from(grade == Grade::Good), 1),
-        lines,
-    ))
+            Some(note) => format!("Noted of {subject}: {note}"),
+            None => format!("The notes of {subject} are taken away."),
+        }))
+    })))
 }

@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::command::context::Context;
-use crate::core::{Ban, EndedBan, Origin, Subject, Timestamp};
+use crate::command::outcome::SubjectState;
+use crate::core::{Ban, EndedBan, Subject, Timestamp};
 
 /// A ban.
 pub fn ban(ban: &Ban) -> Value {
@@ -17,7 +18,7 @@ pub fn ban(ban: &Ban) -> Value {
         "since": ban.since.to_xmpp(),
         "until": ban.until.map(Timestamp::to_xmpp),
         "by": ban.by.name,
-        "origin": origin(&ban.origin),
+        "origin": ban.origin.word(),
         "reason": ban.reason,
     });
     if let Some(rule) = ban.origin.rule() {
@@ -34,41 +35,16 @@ pub fn past(past: &EndedBan) -> Value {
     fact
 }
 
-/// Where a subject stands: its ban in force, if there is one, and whether the server has been brought in line.
-pub fn standing(subject: &Subject, context: &Context) -> Value {
-    let now = context.engine.now();
-    let ban = context.engine.read(|ledger| {
-        let ban = ledger.bans().of(subject).filter(|ban| ban.is_in_force(now));
-        ban.map(self::ban)
-    });
-    json!({
-        "subject": subject.to_string(),
-        "ban": ban,
-        "pending": context.delivery.task(subject).is_some(),
-    })
-}
-
-/// An exemption; `by` nobody is by the configuration.
-pub fn exemption(
+/// The state of a subject after an order of which this came (`None`: no order was given).
+pub(in crate::command) fn state(
     subject: &Subject,
-    until: Option<Timestamp>,
-    by: Option<&str>,
-    comment: &str,
-) -> Value {
-    json!({
-        "subject": subject.to_string(),
-        "type": subject.kind(),
-        "until": until.map(Timestamp::to_xmpp),
-        "by": by,
-        "comment": comment,
-    })
-}
-
-fn origin(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::Manual => "hand",
-        Origin::Automatic { .. } => "rule",
-        Origin::Imported => "import",
-        Origin::Server => "server",
+    status: Option<&'static str>,
+    context: &Context,
+) -> SubjectState {
+    SubjectState {
+        subject: subject.to_string(),
+        status: status.map(Into::into),
+        ban: context.active_ban(subject).as_ref().map(ban),
+        pending: context.delivery.task(subject).is_some(),
     }
 }

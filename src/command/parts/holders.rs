@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::text;
 use crate::command::call::Caller;
 use crate::command::context::Context;
+use crate::command::front::{HOLDERS, RoomStatus};
 use crate::command::outcome::Row;
+use crate::command::phrases::clean;
 use crate::core::Role;
 
 /// So many rows, and names in one of them. Who has more looks at the configuration.
@@ -30,30 +31,69 @@ pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
         }
     }
     let all = held.len();
-    let held = held.into_iter().take(MOST).enumerate();
-    let mut rows: Vec<Row> = held
-        .map(|(place, ((Reverse(role), host), mut who))| {
+    let held = held.into_iter().take(MOST);
+    let mut rows = Row::numbered(
+        "holders",
+        held.map(|((Reverse(role), host), mut who)| {
             who.sort_unstable();
-            let var = format!("holders{}", place + 1);
-            Row::new(
-                var,
-                text::holders_label(role, host),
-                text::holders(&who, MOST),
-            )
-        })
-        .collect();
-    if let Some(left_out) = all.checked_sub(MOST).filter(|number| *number > 0) {
-        let text = text::holders_left_out(left_out);
+            (label(role, host), names(&who))
+        }),
+    );
+    if let Some(left_out @ 1..) = all.checked_sub(MOST) {
+        let text = format!(
+            "{left_out} more roles on virtual hosts; [[roles]] in the configuration has them all"
+        );
         rows.push(Row::new("holders_more", "More", text));
     }
-    let seats = context.front.rooms();
-    let granting = seats.iter().enumerate().filter(|(_, seat)| {
-        let grants = seat.grants.iter();
-        grants.max().is_some_and(|role| *role > Role::Stranger)
-    });
-    rows.extend(granting.map(|(place, seat)| {
-        let var = format!("room_holders{}", place + 1);
-        Row::new(var, text::room_label(seat), text::room_holders(seat))
-    }));
+    for (place, seat) in context.front.rooms().iter().enumerate() {
+        if seat.grants.iter().any(|role| *role > Role::Stranger) {
+            let var = format!("room_holders{}", place + 1);
+            let label = format!("By the room {}", clean(&seat.room));
+            rows.push(Row::new(var, label, of_a_room(seat)));
+        }
+    }
     rows
+}
+
+/// Those with a role: `Admins`, `Moderators on a.example`.
+fn label(role: Role, host: Option<&str>) -> String {
+    let who = match role {
+        Role::Admin => "Admins",
+        Role::Moderator => "Moderators",
+        Role::Viewer => "Viewers",
+        Role::Stranger => "Strangers",
+    };
+    match host {
+        Some(host) => format!("{who} on {}", clean(host)),
+        None => String::from(who),
+    }
+}
+
+fn names(who: &[String]) -> String {
+    let shown: Vec<String> = who.iter().take(MOST).map(|name| clean(name)).collect();
+    let shown = shown.join(", ");
+    match who.len().checked_sub(MOST) {
+        _ if who.is_empty() => String::from("nobody"),
+        Some(more @ 1..) => format!("{shown} and {more} more; the configuration has them all"),
+        _ => shown,
+    }
+}
+
+/// Which roles, and who is there and has one of them now.
+fn of_a_room(seat: &RoomStatus) -> String {
+    let people = ["owners", "admins", "members"].into_iter().zip(seat.grants);
+    let grants: Vec<String> = people
+        .filter(|(_, role)| *role > Role::Stranger)
+        .map(|(who, role)| format!("its {who} are {role}s here"))
+        .collect();
+    let there = seat.holders.iter();
+    let there: Vec<String> = there
+        .map(|(who, role)| format!("{} ({role})", clean(who.as_str())))
+        .collect();
+    let there = match (there.is_empty(), there.len() < HOLDERS) {
+        (true, _) => String::from("nobody"),
+        (false, true) => there.join(", "),
+        (false, false) => format!("{} and maybe more", there.join(", ")),
+    };
+    format!("{}; now there: {there}", grants.join(", "))
 }

@@ -1,10 +1,10 @@
 //! What commands share that tell about a login: its counters, the bans that concern it, and what led to them.
 
-use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Row;
-use crate::command::phrases;
-use crate::core::{Ban, BanId, Explanation, Subject};
+use crate::command::phrases::{self, clean};
+use crate::core::time::in_words;
+use crate::core::{Ban, BanId, Counting, Explanation, Subject};
 
 /// What led to a ban by a rule.
 pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option<Row> {
@@ -19,11 +19,8 @@ pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option
         .iter()
         .rev()
         .find_map(|entry| entry.event.personal.evidence.clone())?;
-    Some(Row::new(
-        format!("evidence{}", ban.id.0),
-        "Evidence",
-        phrases::clean(&evidence),
-    ))
+    let var = format!("evidence{}", ban.id.0);
+    Some(Row::new(var, "Evidence", clean(&evidence)))
 }
 
 /// The bans in force that have to do with it, but for the one that has been told.
@@ -33,41 +30,52 @@ pub(in crate::command) fn others(
     context: &Context,
 ) -> Vec<Row> {
     let now = context.engine.now();
-    explanation
-        .bans
-        .iter()
-        .filter(|ban| Some(ban.id) != told)
-        .map(|ban| {
-            Row::new(
-                format!("ban{}", ban.id.0),
-                text::OTHER_BAN_LABEL,
-                phrases::is_banned(ban, now),
-            )
-        })
-        .collect()
+    let others = explanation.bans.iter().filter(|ban| Some(ban.id) != told);
+    let row = |ban: &Ban| {
+        let var = format!("ban{}", ban.id.0);
+        Row::new(var, "Also in force", phrases::is_banned(ban, now))
+    };
+    others.map(row).collect()
 }
 
 /// What is counted, a row a rule; one row when nothing is.
 pub(in crate::command) fn counters(explanation: &Explanation) -> Vec<Row> {
-    if explanation.counting.is_empty() {
-        return vec![Row::new(
+    let counting = explanation.counting.iter();
+    match counting.len() {
+        0 => vec![Row::new(
             "count",
-            text::counter_label(None),
-            String::from(text::NOTHING_COUNTED),
-        )];
+            "Counters",
+            "nothing is counted at present",
+        )],
+        _ => Row::numbered(
+            "count",
+            counting.map(|one| (clean(&one.rule.name), counter(one))),
+        ),
     }
-    explanation
-        .counting
-        .iter()
-        .enumerate()
-        .map(|(place, counting)| {
-            Row::new(
-                format!("count{}", place + 1),
-                text::counter_label(Some(counting)),
-                text::counter(counting),
-            )
-        })
-        .collect()
+}
+
+/// `3 of 5 failures within 10 minutes; at the limit 203.0.113.7 is banned for 30 minutes`
+fn counter(counting: &Counting) -> String {
+    let Counting {
+        rule,
+        subject,
+        amount,
+        limit,
+        term,
+    } = counting;
+    let dry_run = if rule.dry_run { " (dry run)" } else { "" };
+    let then = match (subject, rule.dry_run) {
+        (Subject::Guard(_), false) => format!("the {subject} goes up"),
+        (Subject::Guard(_), true) => format!("the {subject} would go up"),
+        (_, false) => format!("{subject} is banned"),
+        (_, true) => format!("{subject} would be banned"),
+    };
+    format!(
+        "{amount} of {limit} {} within {}{dry_run}; at the limit {then} for {}",
+        rule.counts,
+        in_words(rule.window),
+        in_words(*term),
+    )
 }
 
 /// Another ban in force that covers an address.

@@ -1,4 +1,4 @@
-//! What commands share that change very many subjects: the road in pieces, and what could not be done, by why.
+//! What commands share that change very many subjects: orders in pieces, and what could not be done, by reason.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use futures::future::join_all;
 use super::text;
 use crate::command::call::Call;
 use crate::command::context::Context;
-use crate::command::{broken, phrases};
+use crate::command::outcome::{Answer, Grade};
+use crate::command::phrases::{self, typed};
 use crate::core::{Order, Ruling, Subject};
 use crate::journal::LogFault;
 
@@ -19,7 +20,7 @@ const WATCHED: usize = 50;
 /// How long it waits.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Takes an order for each of the things down the road, in their order, and hands on what came of each.
+/// Gives an order for each of the things, in their order, and hands on what came of each.
 pub(in crate::command) async fn carry_out<T>(
     call: &Call,
     things: &[T],
@@ -36,7 +37,12 @@ pub(in crate::command) async fn carry_out<T>(
         }
         done += piece.len();
         (context.progress)(done, things.len());
-        tracing::info!(command = %call.name, done, of = things.len(), "changing very many");
+        tracing::info!(
+            command = call.command.name,
+            done,
+            of = things.len(),
+            "changing very many"
+        );
     }
 }
 
@@ -51,14 +57,34 @@ pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Con
     pending.count()
 }
 
+/// The answer about all: `done` of `total` are as asked for, and the server has still to do `pending` of them.
+pub(in crate::command) fn answer(
+    done: usize,
+    total: usize,
+    failed: &TargetFailure,
+    pending: usize,
+    lines: Vec<String>,
+) -> Answer {
+    let grade = match (done, failed.is_empty() && pending == 0) {
+        (0, _) => Grade::Bad,
+        (_, true) => Grade::Good,
+        (_, false) => Grade::Warning,
+    };
+    Answer::new(grade, phrases::summary_title(done, total), lines)
+}
+
 /// What was not done: why, and for whom.
 #[derive(Debug, Default)]
-pub(in crate::command) struct TargetFailure(HashMap<String, Vec<Subject>>);
+pub(in crate::command) struct TargetFailure {
+    reasons: HashMap<String, Vec<Subject>>,
+    /// What was said of the first fault of the store: one line in the log for all.
+    broken: Option<String>,
+}
 
 impl TargetFailure {
     /// Counts one in.
     pub(in crate::command) fn add(&mut self, subject: &Subject, why: String) {
-        self.0.entry(why).or_default().push(subject.clone());
+        self.reasons.entry(why).or_default().push(subject.clone());
     }
 
     /// Counts in one that brought no ruling, or none that belongs to the order.
@@ -71,23 +97,34 @@ impl TargetFailure {
         let why = match answer {
             Ok(Ruling::Refused(why)) => phrases::refusal(&why, call.caller.rights.over(subject)),
             Ok(Ruling::Overtaken(deed)) => text::overtaken_by(&deed),
-            Ok(_) => String::from(text::SOMEBODY_ELSE),
+            Ok(_) => String::from("somebody else is changing it; try again."),
             Err(LogFault::Busy) => String::from(phrases::BUSY),
-            Err(fault) => phrases::broken(&broken("store one of many changes", &fault)),
+            Err(LogFault::Unknown(_)) => format!(
+                "not known yet. The log of decisions does not answer; it may still happen. Look with {}, then say it again for what is left.",
+                typed("list")
+            ),
+            Err(fault) => {
+                let broken =
+                    || phrases::broken(&crate::command::broken("store many orders", &fault));
+                self.broken.get_or_insert_with(broken).clone()
+            }
         };
         self.add(subject, why);
     }
 
     /// Whether all was done.
     pub(in crate::command) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.reasons.is_empty()
     }
 
     /// A line for each reason, what most failed of first.
     pub(in crate::command) fn lines(&self) -> Vec<String> {
-        let mut failed: Vec<(&String, &Vec<Subject>)> = self.0.iter().collect();
+        let mut failed: Vec<(&String, &Vec<Subject>)> = self.reasons.iter().collect();
         failed.sort_by_key(|(why, subjects)| (usize::MAX - subjects.len(), (*why).clone()));
-        let line = |(why, subjects): (&String, &Vec<Subject>)| text::failed_of_many(subjects, why);
+        let line = |(why, subjects): (&String, &Vec<Subject>)| {
+            let names = phrases::named(subjects.iter());
+            format!("{} FAILED ({names}): {why}", subjects.len())
+        };
         failed.into_iter().map(line).collect()
     }
 }

@@ -1,12 +1,13 @@
 //! Lists page by page: what is asked for, and the page of it. One shape for all lists.
 
-use super::text;
-use crate::command::outcome::{ListEntry, Outcome, Page, Problem};
+use serde_json::Value;
+
+use crate::command::outcome::{EarlyOutcome, ListEntry, Page, Problem};
 use crate::command::parts::filter::{Filter, Word};
-use crate::command::phrases;
+use crate::command::phrases::clean;
+use crate::command::request::Request;
 use crate::command::spec::{Field, Kind, Place};
-use crate::command::values::Values;
-use crate::core::{Rights, Timestamp};
+use crate::core::Timestamp;
 
 /// Rows on a page.
 pub const A_PAGE: usize = 10;
@@ -46,50 +47,37 @@ pub(in crate::command) struct Asked {
 }
 
 impl Asked {
-    /// Reads the fields of a list for somebody with these rights; `known` are the words its filter knows.
+    /// Reads the fields of a list; `known` are the words its filter knows.
     ///
     /// # Errors
     /// All that cannot be read.
     pub(in crate::command) fn parse(
-        values: &Values,
-        rights: &Rights,
+        call: &Request<'_>,
         known: &[Word],
         now: Timestamp,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let filter = Filter::parse(values, rights, known, now).unwrap_or_else(|mut wrong| {
-            problems.append(&mut wrong);
-            Filter::default()
-        });
-        let page = match values.line("page") {
-            None => 1,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|page| (1..=LAST_PAGE as usize).contains(page))
-                .unwrap_or_else(|| {
-                    problems.push(Problem {
-                        field: "page",
-                        text: text::no_page(&text),
-                    });
-                    1
-                }),
+        let filter = Filter::parse(&call.values, &call.caller.rights, known, now);
+        let filter = Problem::keep(&mut problems, filter).unwrap_or_default();
+        let table = Problem::keep(&mut problems, call.flag("table")).unwrap_or_default();
+        let text = call
+            .values
+            .line("page")
+            .unwrap_or_else(|| String::from("1"));
+        let page = text.parse().ok();
+        let page = page.filter(|page| (1..=LAST_PAGE as usize).contains(page));
+        let wrong = || {
+            let text = format!("“{}” is no page; pages are numbers from 1.", clean(&text));
+            [Problem::new("page", text)]
         };
-        let table = values.flag("table").unwrap_or_else(|| {
-            problems.push(Problem {
-                field: "table",
-                text: phrases::no_flag("table"),
-            });
-            false
-        });
-        if !problems.is_empty() {
-            return Err(problems);
+        match Problem::keep(&mut problems, page.ok_or_else(wrong)) {
+            Some(page) if problems.is_empty() => Ok(Asked {
+                filter,
+                page,
+                table,
+            }),
+            _ => Err(problems),
         }
-        Ok(Asked {
-            filter,
-            page,
-            table,
-        })
     }
 
     /// Begins to cut the page out of what is found.
@@ -102,40 +90,85 @@ impl Asked {
     }
 
     /// The page as an answer; `names` is what is listed.
+    ///
+    /// # Errors
+    /// There are fewer pages.
     pub(in crate::command) fn page(
         self,
         command: &str,
-        names: phrases::ListTitle,
+        names: ListTitle,
         total: usize,
-        rows: Vec<ListEntry>,
-        columns: &'static [(&'static str, &'static str)],
-    ) -> Outcome {
+        entries: Vec<ListEntry>,
+        columns: &[(&'static str, &'static str)],
+    ) -> Result<Page, EarlyOutcome> {
         let pages = total.div_ceil(A_PAGE).max(1);
         if self.page > pages {
-            return Outcome::Invalid(vec![Problem {
-                field: "page",
-                text: text::too_few_pages(pages),
-            }]);
+            let text = match pages {
+                1 => String::from("There is only one page."),
+                _ => format!("There are only {pages} pages."),
+            };
+            return Err(Problem::new("page", text).into());
         }
         let next = (self.page < pages).then(|| {
             let page = (self.page + 1).to_string();
-            [command, self.filter.words(), &page]
-                .into_iter()
-                .filter(|word| !word.is_empty())
-                .collect::<Vec<_>>()
-                .join(" ")
+            let words = [command, self.filter.words(), &page];
+            let words = words.into_iter().filter(|word| !word.is_empty());
+            words.collect::<Vec<_>>().join(" ")
         });
         let first = (self.page - 1) * A_PAGE;
-        Outcome::Rows(Page {
-            title: text::page_title(names, first, rows.len(), total, !self.filter.is_empty()),
+        let is_filtered = !self.filter.is_empty();
+        let mut page = Page {
+            title: names.of(first, entries.len(), total, is_filtered),
             lines: Vec::new(),
             page: self.page,
             total,
-            rows,
-            columns,
+            rows: Vec::new(),
+            columns: columns
+                .iter()
+                .map(|(_, label)| String::from(*label))
+                .collect(),
+            cells: Vec::new(),
             next,
+            shown: Vec::new(),
+            vars: columns.iter().map(|(var, _)| *var).collect(),
             table: self.table,
-        })
+        };
+        for ListEntry { row, cells, fact } in entries {
+            page.rows.push(fact.unwrap_or_else(|| {
+                let names = page.vars.iter().map(|var| String::from(*var));
+                names
+                    .zip(cells.iter().cloned().map(Value::String))
+                    .collect()
+            }));
+            page.cells.push(cells);
+            page.shown.push(row);
+        }
+        Ok(page)
+    }
+}
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::command) struct ListTitle {
+    /// `Bans`
+    pub(in crate::command) all: &'static str,
+    /// `Matching bans`
+    pub(in crate::command) matching: &'static str,
+    /// `No bans in force`
+    pub(in crate::command) none: &'static str,
+    /// `No ban matches`
+    pub(in crate::command) no_match: &'static str,
+}
+
+impl ListTitle {
+    /// `Bans 11-20 of 35`
+    fn of(self, first: usize, shown: usize, total: usize, is_filtered: bool) -> String {
+        let what = if is_filtered { self.matching } else { self.all };
+        match total {
+            0 if is_filtered => self.no_match.to_owned(),
+            0 => self.none.to_owned(),
+            _ => format!("{what} {}-{} of {total}", first + 1, first + shown),
+        }
     }
 }
 

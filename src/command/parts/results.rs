@@ -1,94 +1,255 @@
-//! What came of an order about one subject, and one answer for all it was about.
+//! Orders about the subjects of a call: how they are given, and what came of each, as facts and in words.
 
-use crate::command::outcome::{Answer, Grade, Row};
+use futures::future::join_all;
+
+use super::facts;
+use super::settle::WAIT;
+use crate::command::call::Call;
+use crate::command::context::Context;
+use crate::command::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use crate::command::phrases;
-use crate::core::Subject;
+use crate::core::{
+    BanRuling, ExemptionRuling, HistoryRuling, Intent, Order, Refusal, Ruling, Subject, UndoRuling,
+};
+use crate::delivery::Settled;
+use crate::journal::LogFault;
 
-/// What came of one subject.
+/// What came of one order.
 pub(in crate::command) struct TargetResult {
-    /// Whether it is as asked for now.
-    pub(in crate::command) done: bool,
-    /// The number of the ban it is about, to undo it by.
-    pub(in crate::command) undo: Option<String>,
-    /// How good the news is.
-    pub(in crate::command) grade: Grade,
-    /// Whom.
+    /// Whom it was about.
     pub(in crate::command) subject: Subject,
-    /// What happened.
-    pub(in crate::command) line: String,
-    /// What the server did: likely the same for several.
-    pub(in crate::command) server: Option<String>,
-    /// What else to know of this one, such as the way back.
-    pub(in crate::command) own: Vec<String>,
+    /// What was ruled; or why it was not stored, or may not be.
+    pub(in crate::command) ruling: Result<Ruling, LogFault>,
+    /// How far the server is with it, if it has to do something.
+    server: Option<Settled>,
+}
+
+/// Gives orders, and waits a moment for what the server makes of them.
+///
+/// # Errors
+/// [`Outcome::Refused`] with the field to change, if there was one order alone and the rules do not allow it.
+pub(in crate::command) async fn carry_out(
+    call: &Call,
+    orders: Vec<Order>,
+    field: impl Fn(&Refusal) -> &'static str,
+    context: &Context,
+) -> Result<Vec<TargetResult>, EarlyOutcome> {
+    let subjects: Vec<Subject> = orders.iter().map(|order| order.subject.clone()).collect();
+    let orders = orders.into_iter().map(Intent::Order).collect();
+    let answers = context.engine.submit(orders).await;
+    if let ([subject], [Ok(Ruling::Refused(why))]) = (&subjects[..], &answers[..]) {
+        let text = phrases::refusal(why, call.caller.rights.over(subject));
+        return Err(Box::new(Outcome::refused(Problem::new(field(why), text))));
+    }
+    let results = subjects.into_iter().zip(answers);
+    Ok(settled(results, context).await)
+}
+
+/// Waits a moment for what the server makes of each.
+pub(in crate::command) async fn settled(
+    results: impl Iterator<Item = (Subject, Result<Ruling, LogFault>)>,
+    context: &Context,
+) -> Vec<TargetResult> {
+    join_all(results.map(async |(subject, ruling)| {
+        let server = match ruling.as_ref().ok().and_then(ServerWork::of) {
+            Some(_) => Some(context.delivery.settled(&subject, WAIT).await),
+            None => None,
+        };
+        TargetResult {
+            subject,
+            ruling,
+            server,
+        }
+    }))
+    .await
+}
+
+/// What the server has to do after a ruling.
+enum ServerWork {
+    /// Refuse somebody, and end their sessions.
+    Begin,
+    /// Go on refusing them.
+    Hold,
+    /// Let them in again.
+    Release,
+}
+
+impl ServerWork {
+    fn of(ruling: &Ruling) -> Option<ServerWork> {
+        match ruling {
+            Ruling::Ban(BanRuling::Banned(_)) => Some(ServerWork::Begin),
+            Ruling::Ban(BanRuling::Amended { .. } | BanRuling::Already(_)) => {
+                Some(ServerWork::Hold)
+            }
+            Ruling::Ban(BanRuling::Lifted(_)) => Some(ServerWork::Release),
+            Ruling::Undo(UndoRuling::Undone { stood, ban, .. }) => match (stood, ban) {
+                (None, Some(_)) => Some(ServerWork::Begin),
+                (Some(_), Some(_)) => Some(ServerWork::Hold),
+                (Some(_), None) => Some(ServerWork::Release),
+                (None, None) => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 impl TargetResult {
-    /// It is as asked for; the words are still missing.
-    pub(in crate::command) fn of(subject: &Subject) -> TargetResult {
-        TargetResult {
-            done: true,
-            undo: None,
+    /// What the server did about it, and how good that news is.
+    pub(in crate::command) fn on_server(&self, context: &Context) -> Option<(Grade, String)> {
+        let level = context.delivery.server().standing().borrow().level;
+        let (subject, settled) = (&self.subject, self.server.as_ref()?);
+        Some(match ServerWork::of(self.ruling.as_ref().ok()?)? {
+            ServerWork::Begin => phrases::held(subject, settled, level, true),
+            ServerWork::Hold => phrases::held(subject, settled, level, false),
+            ServerWork::Release => phrases::released(subject, settled),
+        })
+    }
+
+    /// What came of it in one word, for programs (docs/terminal.md).
+    pub(in crate::command) fn status(&self) -> &'static str {
+        match &self.ruling {
+            Ok(Ruling::Ban(BanRuling::Banned(_))) => "banned",
+            Ok(Ruling::Ban(BanRuling::Amended { .. })) => "changed",
+            Ok(Ruling::Ban(BanRuling::Already(_))) => "unchanged",
+            Ok(Ruling::Ban(BanRuling::Lifted(_))) => "unbanned",
+            Ok(Ruling::Ban(BanRuling::NotBanned(..))) => "not-banned",
+            Ok(Ruling::Exemption(ExemptionRuling::Granted { .. })) => "exempted",
+            Ok(Ruling::Exemption(ExemptionRuling::Revoked(_))) => "unexempted",
+            Ok(Ruling::Exemption(ExemptionRuling::NotExempt(_))) => "not-exempt",
+            Ok(Ruling::History(HistoryRuling::Annotated(_))) => "noted",
+            Ok(Ruling::History(HistoryRuling::Kicked(_))) => "kicked",
+            Ok(Ruling::History(HistoryRuling::Forgotten { .. })) => "forgotten",
+            Ok(Ruling::Undo(UndoRuling::Undone { .. })) => "undone",
+            Ok(Ruling::Undo(UndoRuling::ChangedSince(_)) | Ruling::Stale) => "changed-since",
+            Ok(Ruling::Overtaken(_)) => "overtaken",
+            Ok(Ruling::Refused(_)) => "refused",
+            Ok(Ruling::Subscribed { .. } | Ruling::Noted) => "unchanged",
+            Err(LogFault::Busy) => "busy",
+            Err(LogFault::Unknown(_)) => "unknown",
+            Err(_) => "failed",
+        }
+    }
+
+    /// What `undo` takes back what was done by: the number of a ban, or the subject; `None`: nothing was changed.
+    pub(in crate::command) fn undo(&self) -> Option<String> {
+        Some(match self.ruling.as_ref().ok()? {
+            Ruling::Ban(BanRuling::Banned(ban) | BanRuling::Lifted(ban))
+            | Ruling::Ban(BanRuling::Amended { ban, .. }) => ban.id.to_string(),
+            Ruling::Undo(UndoRuling::Undone { deed, .. }) => match deed.number {
+                Some(number) => number.to_string(),
+                None => self.subject.to_string(),
+            },
+            Ruling::Exemption(ExemptionRuling::Granted { .. } | ExemptionRuling::Revoked(_))
+            | Ruling::History(HistoryRuling::Annotated(_) | HistoryRuling::Forgotten { .. }) => {
+                self.subject.to_string()
+            }
+            _ => return None,
+        })
+    }
+
+    /// Why it was not done.
+    pub(in crate::command) fn not_done(&self) -> String {
+        match &self.ruling {
+            Ok(ruling) => phrases::not_done(&self.subject, ruling),
+            Err(fault) => phrases::not_stored(&self.subject, fault),
+        }
+    }
+}
+
+/// What a command says of one result.
+pub(in crate::command) struct Said {
+    grade: Grade,
+    /// What happened.
+    lines: Vec<String>,
+    /// What else to know of this subject, behind what the server did.
+    own: Vec<String>,
+}
+
+impl Said {
+    /// It is as asked for.
+    pub(in crate::command) fn done(line: String) -> Said {
+        Said {
             grade: Grade::Good,
-            subject: subject.clone(),
-            line: String::new(),
-            server: None,
+            lines: vec![line],
             own: Vec::new(),
         }
     }
 
-    /// It is not as asked for, and this is why.
-    pub(in crate::command) fn failed(&mut self, why: String) {
-        self.done = false;
-        self.grade = Grade::Bad;
-        self.line = why;
+    /// It is not, and this is why.
+    pub(in crate::command) fn failed(why: String) -> Said {
+        Said {
+            grade: Grade::Bad,
+            ..Said::done(why)
+        }
+    }
+
+    /// With another sentence about what happened.
+    pub(in crate::command) fn and(mut self, line: String) -> Said {
+        self.lines.push(line);
+        self
+    }
+
+    /// With a sentence that stands last.
+    pub(in crate::command) fn with(mut self, own: impl IntoIterator<Item = String>) -> Said {
+        self.own.extend(own);
+        self
+    }
+
+    /// With a warning that stands last.
+    pub(in crate::command) fn but(mut self, own: Option<String>) -> Said {
+        self.grade = self
+            .grade
+            .max(own.as_ref().map_or(Grade::Good, |_| Grade::Warning));
+        self.with(own)
     }
 }
 
-/// One answer for all subjects: told in full for one, counted with a row each for several.
-pub(in crate::command) fn summary(told: Vec<TargetResult>) -> Answer {
-    let all = told.len();
-    let done = told.iter().filter(|told| told.done).count();
-    let grade = match told.iter().map(|told| told.grade).max() {
+/// One answer for all: in full for one, counted with a row each for several. `say` gives a command's own words; `None`:
+/// the ruling is none of those that the command asked for.
+pub(in crate::command) fn answer(
+    results: &[TargetResult],
+    context: &Context,
+    mut say: impl FnMut(&TargetResult) -> Option<Said>,
+) -> Answer {
+    let said: Vec<(Said, Option<String>)> = results
+        .iter()
+        .map(|result| {
+            let mut said = say(result).unwrap_or_else(|| Said::failed(result.not_done()));
+            let server = result.on_server(context);
+            let grade = server.as_ref().map_or(Grade::Good, |(grade, _)| *grade);
+            said.grade = said.grade.max(grade);
+            (said, server.map(|(_, line)| line))
+        })
+        .collect();
+    let (all, is_done) = (results.len(), |said: &Said| said.grade < Grade::Bad);
+    let done = said.iter().filter(|(said, _)| is_done(said)).count();
+    let grade = match said.iter().map(|(said, _)| said.grade).max() {
         Some(Grade::Bad) if done > 0 => Grade::Part,
         worst => worst.unwrap_or(Grade::Good),
     };
-    let undo: Vec<&str> = told
-        .iter()
-        .filter_map(|told| told.undo.as_deref())
-        .collect();
-    let undo = (!undo.is_empty()).then(|| phrases::undo(&undo));
-    let title = phrases::summary_title(done, all);
-    if let [one] = &told[..] {
-        let mut lines = vec![one.line.clone()];
-        lines.extend(one.server.iter().chain(&one.own).cloned());
-        return Answer::new(grade, title, lines).with_undo(undo);
+    let mut answer = Answer::new(grade, phrases::summary_title(done, all), Vec::new());
+    let undo: Vec<String> = results.iter().filter_map(TargetResult::undo).collect();
+    answer.undo = (!undo.is_empty()).then(|| phrases::undo(&undo));
+    let state = |one: &TargetResult| facts::state(&one.subject, Some(one.status()), context);
+    answer.subjects = results.iter().map(state).collect();
+    if let [(one, server)] = &said[..] {
+        let lines = one.lines.iter().chain(server).chain(&one.own);
+        answer.lines = lines.cloned().collect();
+        return answer;
     }
-    let failed: Vec<&Subject> = told
-        .iter()
-        .filter(|told| !told.done)
-        .map(|told| &told.subject)
-        .collect();
-    let mut lines = vec![phrases::summary(done, all, &failed)];
-    lines.extend(phrases::shared(
-        told.iter().filter_map(|told| told.server.as_deref()),
-        all,
-    ));
-    Answer::new(grade, title, lines)
-        .with_rows(
-            told.into_iter()
-                .enumerate()
-                .map(|(place, told)| {
-                    let mut value = told.line;
-                    for more in told.own {
-                        value = format!("{value} {more}");
-                    }
-                    Row::new(
-                        format!("result{}", place + 1),
-                        told.subject.to_string(),
-                        value,
-                    )
-                })
-                .collect(),
-        )
-        .with_undo(undo)
+    let both = || results.iter().zip(&said);
+    let failed = both().filter(|(_, (said, _))| !is_done(said));
+    let failed: Vec<&Subject> = failed.map(|(result, _)| &result.subject).collect();
+    answer.lines.push(phrases::summary(done, all, &failed));
+    let server = said.iter().filter_map(|(_, line)| line.as_deref());
+    answer.lines.extend(phrases::shared(server, all));
+    answer.rows = Row::numbered(
+        "result",
+        both().map(|(result, (said, _))| {
+            let own = said.lines.iter().chain(&said.own);
+            let value = own.map(String::as_str).collect::<Vec<_>>().join(" ");
+            (result.subject.to_string(), value)
+        }),
+    );
+    answer
 }

@@ -11,75 +11,95 @@ pub const FIELD: &str = "subject";
 /// How many subjects one call may name.
 pub const MOST: usize = 200;
 
-/// Reads subjects (`spam@host`, `203.0.113.7`, `#17`), each once, in the order written.
-///
-/// # Errors
-/// Every word that names nobody, all at once.
-pub fn read(words: &[&str], context: &Context) -> Result<Vec<Subject>, Vec<Problem>> {
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    if words.len() > MOST {
-        return Err(vec![problem(phrases::too_many_subjects(words.len(), MOST))]);
-    }
-    if words.is_empty() {
-        return Err(vec![problem(text::no_subject())]);
-    }
-    for (_, named) in each(words, context) {
-        match named {
-            Ok(subject) if found.contains(&subject) => {}
-            Ok(subject) => found.push(subject),
-            Err(text) => problems.push(problem(text)),
+/// Not an account, an address or one from the other.
+pub(in crate::command) const NO_LOGIN: &str = "Name one login: an account (alice@example.org), an address (203.0.113.7), or both with a space between them.";
+
+/// Words that name somebody, read one after the other.
+#[derive(Debug)]
+pub(in crate::command) struct Named {
+    /// How many words there are; more than [`MOST`] are not read.
+    words: usize,
+    /// The first word of each, with whom it means or what is wrong with it.
+    read: Vec<(String, Result<Subject, String>)>,
+}
+
+impl Named {
+    /// Reads words (`spam@host`, `203.0.113.7`, `#17`).
+    pub(in crate::command) fn read(words: &[&str], context: &Context) -> Named {
+        let mut rest = if words.len() > MOST { &[] } else { words };
+        let mut read = Vec::new();
+        while let Some(first) = rest.first() {
+            let (named, used) = one(rest, context);
+            read.push(((*first).to_owned(), named));
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        Named {
+            words: words.len(),
+            read,
         }
     }
-    if problems.is_empty() {
-        Ok(found)
-    } else {
-        Err(problems)
-    }
-}
 
-/// Reads exactly one.
-///
-/// # Errors
-/// What names nobody, or that there are several.
-pub fn read_one(words: &[&str], context: &Context) -> Result<Subject, Vec<Problem>> {
-    match <[Subject; 1]>::try_from(read(words, context)?) {
-        Ok([subject]) => Ok(subject),
-        Err(_) => Err(vec![problem(String::from(text::ONE_AT_A_TIME))]),
-    }
-}
-
-/// Reads whose login is meant, from where, or both: an account and an address behind one another
-/// are a pair.
-///
-/// # Errors
-/// What is neither.
-pub fn read_login(words: &[&str], context: &Context) -> Result<Subject, Vec<Problem>> {
-    match &read(words, context)?[..] {
-        [Subject::Account(account), place] | [place, Subject::Account(account)] => {
-            match place.net() {
-                Some(net) => Ok(Subject::Pair(account.clone(), net)),
-                None => Err(vec![problem(phrases::no_login())]),
+    /// Everybody, each once, in the order written.
+    ///
+    /// # Errors
+    /// Every word that names nobody, all at once; or that there are none or too many.
+    pub(in crate::command) fn all(&self) -> Result<Vec<Subject>, Vec<Problem>> {
+        if self.words > MOST {
+            return Err(problem(phrases::too_many_subjects(self.words, MOST)));
+        }
+        if self.words == 0 {
+            return Err(problem(text::NO_SUBJECT));
+        }
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for (_, named) in &self.read {
+            match named {
+                Ok(subject) if found.contains(subject) => {}
+                Ok(subject) => found.push(subject.clone()),
+                Err(text) => problems.push(Problem::new(FIELD, text)),
             }
         }
-        [Subject::Guard(account)] => Ok(Subject::Account(account.clone())),
-        [one] => Ok(one.clone()),
-        _ => Err(vec![problem(phrases::no_login())]),
+        match problems.is_empty() {
+            true => Ok(found),
+            false => Err(problems),
+        }
+    }
+
+    /// The only one.
+    ///
+    /// # Errors
+    /// As [`Named::all`]; that there are several.
+    pub(in crate::command) fn one(&self) -> Result<Subject, Vec<Problem>> {
+        let all = <[Subject; 1]>::try_from(self.all()?);
+        all.map(|[subject]| subject)
+            .map_err(|_| problem("One at a time: name one subject or one number."))
+    }
+
+    /// Whose login is meant, from where, or both: an account and an address behind one another are a pair.
+    ///
+    /// # Errors
+    /// As [`Named::all`]; that it is no login.
+    pub(in crate::command) fn login(&self) -> Result<Subject, Vec<Problem>> {
+        match &self.all()?[..] {
+            [Subject::Account(account), place] | [place, Subject::Account(account)] => {
+                let net = place.net().ok_or_else(|| problem(NO_LOGIN))?;
+                Ok(Subject::Pair(account.clone(), net))
+            }
+            [Subject::Guard(account)] => Ok(Subject::Account(account.clone())),
+            [one] => Ok(one.clone()),
+            _ => Err(problem(NO_LOGIN)),
+        }
+    }
+
+    /// Those that can be read, each with the first word that names it.
+    pub(in crate::command) fn readable(&self) -> impl Iterator<Item = (&str, &Subject)> {
+        let read = self.read.iter();
+        read.filter_map(|(written, named)| Some((written.as_str(), named.as_ref().ok()?)))
     }
 }
 
-/// One after the other as written, with whom it means or what is wrong with it.
-pub(in crate::command) fn each<'w>(
-    words: &'w [&'w str],
-    context: &Context,
-) -> impl Iterator<Item = (&'w [&'w str], Result<Subject, String>)> {
-    let mut rest = words;
-    std::iter::from_fn(move || {
-        rest.first()?;
-        let (named, used) = one(rest, context);
-        let (written, behind) = rest.split_at_checked(used)?;
-        rest = behind;
-        Some((written, named))
-    })
+/// The only subject that some words name; `None`: they name nobody, or several.
+pub fn only(words: &[&str], context: &Context) -> Option<Subject> {
+    Named::read(words, context).one().ok()
 }
 
 /// The first of the words, and how many of them it took.
@@ -103,13 +123,13 @@ fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
             let used = words.len().min(3);
             let why = match Subject::parse(&words[..used].join(" ")) {
                 Err(why) => phrases::sentence(&why.to_string()),
-                Ok(_) => phrases::no_login(),
+                Ok(_) => String::from(NO_LOGIN),
             };
             (Err(why), used)
         }
     }
 }
 
-fn problem(text: String) -> Problem {
-    Problem { field: FIELD, text }
+fn problem(text: impl Into<String>) -> Vec<Problem> {
+    vec![Problem::new(FIELD, text)]
 }

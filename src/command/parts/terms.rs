@@ -1,6 +1,5 @@
 //! The terms that a form offers.
 
-use super::text;
 use crate::command::context::Context;
 use crate::command::spec::{DEFAULT_TERM, PRESETS};
 use crate::core::{Role, Term};
@@ -9,13 +8,14 @@ use crate::core::{Role, Term};
 /// What the role may not give is left out.
 pub fn terms_for(role: Role, context: &Context) -> Vec<(String, String)> {
     let (policy, now) = (context.engine.policy(), context.engine.now());
-    let default = text::default_term(policy.default_term_for(role, now));
+    let default = policy.default_term_for(role, now);
+    let default = format!("As configured ({default}), or as it is");
     let mut choices = vec![(String::from(DEFAULT_TERM), default)];
     for preset in PRESETS {
         if let Ok(term) = Term::parse(preset)
             && policy.allows_term(role, term, now).is_ok()
         {
-            choices.push((String::from(preset), text::term(term)));
+            choices.push((String::from(preset), term.to_string()));
         }
     }
     choices

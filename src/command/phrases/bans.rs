@@ -2,7 +2,7 @@
 
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
-    because, by_then, by_then_counted, clean, heard, overtaken, typed, why_refused,
+    because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, why_refused,
 };
 use crate::core::{
     Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
@@ -32,7 +32,10 @@ pub(crate) fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> S
             "Changed {} {}: still {now_until}, reason now{}",
             ban.id,
             ban.subject,
-            because_or_none(&ban.reason)
+            because(match &ban.reason[..] {
+                "" => "none",
+                reason => reason,
+            })
         );
     }
     format!(
@@ -42,10 +45,6 @@ pub(crate) fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> S
         by_then(before),
         because(&ban.reason)
     )
-}
-
-pub(crate) fn because_or_none(reason: &str) -> String {
-    because(if reason.is_empty() { "none" } else { reason })
 }
 
 /// Nothing to do: the same ban stands.
@@ -172,14 +171,17 @@ pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     }
 }
 
-/// The store did not do it.
-pub(crate) fn failed(subject: &Subject, fault: &LogFault, reference: &Reference) -> String {
+/// Why an order was not stored, or may not be. A fault of ours gets a reference in the log.
+pub(crate) fn not_stored(subject: &Subject, fault: &LogFault) -> String {
     match fault {
         LogFault::Busy => format!("{subject}: too much is being written; try again in a moment."),
         LogFault::Unknown(_) => format!(
             "{subject}: not known yet. The log of decisions does not answer; it may still happen. Look with `show {subject}`."
         ),
-        _ => format!("{subject}: NOT stored. {}", broken(reference)),
+        _ => {
+            let reference = crate::command::broken("store an order", fault);
+            format!("{subject}: NOT stored. {}", broken(&reference))
+        }
     }
 }
 
@@ -201,11 +203,7 @@ pub(crate) fn ask_title(subjects: &[Subject]) -> String {
 
 /// `Account spam@host`
 pub(crate) fn kind(subject: &Subject) -> String {
-    let mut kind = subject.kind().to_owned();
-    if let Some(first) = kind.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    format!("{kind} {subject}")
+    format!("{} {subject}", capital(subject.kind()))
 }
 
 /// How much a subject covers.
@@ -226,6 +224,21 @@ pub(crate) fn reach(subject: &Subject) -> String {
         Subject::Pair(..) => String::from("one account from one place"),
         Subject::Guard(_) => String::from("one account, for sources it never came from"),
     }
+}
+
+/// A ban in a list, behind its number and subject.
+pub(crate) fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
+    let pending = if pending {
+        " (not carried out yet)"
+    } else {
+        ""
+    };
+    format!(
+        "{}{pending}, by {}{}",
+        by_then_counted(ban.until, now),
+        author(ban),
+        because(&ban.reason)
+    )
 }
 
 /// How to take back all that one command did.

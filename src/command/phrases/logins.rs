@@ -4,13 +4,6 @@ use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, c
 use crate::core::time::in_words;
 use crate::core::{Ban, Counting, Exemption, Explanation, Subject, Timestamp};
 
-/// Not an account, an address or one from the other.
-pub(crate) fn no_login() -> String {
-    String::from(
-        "Name one login: an account (alice@example.org), an address (203.0.113.7), or both with a space between them.",
-    )
-}
-
 /// A rule banned.
 pub(crate) fn banned_by_rule(ban: &Ban, now: Timestamp) -> String {
     format!(
@@ -58,11 +51,6 @@ pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
         in_words(rule.window),
         clean(&rule.name)
     ))
-}
-
-/// What exempts it.
-pub(crate) fn exempt(by: &str) -> String {
-    clean(by)
 }
 
 /// An exemption began or changed.

@@ -5,7 +5,6 @@
 //! characters never pass ([`clean`]). Times are UTC and say so.
 
 mod bans;
-mod lists;
 mod logins;
 mod orders;
 mod refusals;
@@ -13,7 +12,6 @@ mod server;
 mod typed;
 
 pub(crate) use bans::*;
-pub(crate) use lists::*;
 pub(crate) use logins::*;
 pub(crate) use orders::*;
 pub(crate) use refusals::*;
@@ -62,13 +60,18 @@ pub(crate) fn sentence(text: &str) -> String {
         text.truncate(cut);
         text.push('…');
     }
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else {
-        return text;
-    };
-    let mut text: String = first.to_uppercase().chain(letters).collect();
-    stop(&mut text);
+    if !text.is_empty() {
+        text = capital(&text);
+        stop(&mut text);
+    }
     text
+}
+
+/// With a capital.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 pub(crate) fn stop(text: &mut String) {

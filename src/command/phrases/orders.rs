@@ -6,7 +6,8 @@ use crate::core::term::BadTerm;
 use crate::core::{Refusal, Role, Topic, UndoEntry, Watch};
 
 /// The line that takes something back: by numbers, or by whom it was about.
-pub(crate) fn undo(whom: &[&str]) -> String {
+pub(crate) fn undo(whom: &[impl ToString]) -> String {
+    let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
     format!("Undo: {}", typed(format_args!("undo {}", whom.join(" "))))
 }
 

@@ -2,12 +2,18 @@
 
 mod text;
 
-use super::call::Call;
+use std::time::Duration;
+
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Row};
 use super::parts::holders;
+use super::parts::settle::MANY;
+use super::phrases::{NAMED, clean, count, typed};
+use super::request::Request;
 use super::spec::Spec;
 use super::specs;
+use crate::core::policy::Whose;
+use crate::core::time::in_words;
 use crate::core::{Policy, Role, Rules};
 
 /// The description.
@@ -23,16 +29,14 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let policy = context.engine.policy();
+    let now = context.engine.now();
     let allowed = context.engine.read(|ledger| {
-        let now = context.engine.now();
-        ledger
-            .exemptions()
-            .all()
-            .filter(|one| one.is_in_force(now))
-            .count()
+        let all = ledger.exemptions().all();
+        all.filter(|one| one.is_in_force(now)).count()
     });
+    let rules = &policy.rules;
     let mut rows = vec![Row::new(
         "role",
         "Your role",
@@ -41,130 +45,200 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     rows.extend(roles(call, &policy));
     rows.extend(holders::rows(&call.caller, context));
     rows.extend(terms(&policy));
-    rows.extend(rules(&policy.rules));
-    rows.extend(exempt(&policy, allowed));
-    rows.extend(sources(&policy.rules));
-    rows.push(Row::new(
-        "asked",
-        text::ASKED_LABEL,
-        text::asked_about(super::parts::settle::MANY),
+    let table = rules.table.iter();
+    rows.extend(Row::numbered(
+        "rule",
+        table.map(|rule| {
+            let dry_run = if rule.dry_run { " (DRY RUN)" } else { "" };
+            (format!("{}{dry_run}", clean(&rule.name)), text::rule(rule))
+        }),
     ));
-    Outcome::Done(
-        Answer::new(
-            Grade::Good,
-            String::from(SPEC.title),
-            text::policy(&policy.rules.table),
-        )
-        .with_rows(rows),
-    )
+    rows.extend(exempt(&policy, allowed));
+    rows.extend(sources(rules));
+    rows.push(Row::new("asked", "Asked about once", format!(
+        "bans of networks wider than a /24 or an IPv6 /48, of more than {MANY} at once, and un-bans by filter"
+    )));
+    let lines = vec![
+        in_force(rules),
+        String::from(
+            "What stands in [brackets] is set in the configuration file; systemctl reload portcullis takes changes over.",
+        ),
+    ];
+    let answer = Answer::new(Grade::Good, SPEC.title, lines);
+    Ok(Outcome::Done(answer.with_rows(rows)))
+}
+
+/// `4 rules in force, 1 more in dry run.`
+fn in_force(rules: &Rules) -> String {
+    let dry = rules.table.iter().filter(|rule| rule.dry_run).count();
+    let all = count(rules.table.len() - dry, "rule");
+    match dry {
+        0 => format!("{all} in force."),
+        dry => format!("{all} in force, {dry} more in dry run."),
+    }
 }
 
 /// What each role may do, beyond the one below it.
-fn roles<'a>(call: &'a Call, policy: &'a Policy) -> impl Iterator<Item = Row> + 'a {
-    let roles = [Role::Viewer, Role::Moderator, Role::Admin];
+fn roles<'a>(call: &'a Request<'_>, policy: &'a Policy) -> impl Iterator<Item = Row> + 'a {
+    let roles = [
+        (Role::Viewer, "A viewer may"),
+        (Role::Moderator, "A moderator also"),
+        (Role::Admin, "An admin also"),
+    ];
     // Higher ones are nobody's business who has not got them.
-    let roles = roles.into_iter().filter(|role| *role <= call.caller.role());
-    roles.map(|role| {
+    let roles = roles
+        .into_iter()
+        .filter(|(role, _)| *role <= call.caller.role());
+    roles.map(|(role, label)| {
         let commands = specs().filter(|spec| spec.needs == role);
         let names: Vec<&str> = commands.map(|spec| spec.name).collect();
-        let longest = (role > Role::Viewer).then(|| policy.longest_for(role));
-        Row::new(
-            format!("role_{role}"),
-            text::role_label(role),
-            text::role_may(&names, longest, role == Role::Moderator),
-        )
+        let mut may = names.join(", ");
+        if role > Role::Viewer {
+            may = format!("{may}; bans {}", longest(policy.longest_for(role)));
+        }
+        if role == Role::Moderator {
+            may.push_str("; no networks");
+        }
+        Row::new(format!("role_{role}"), label, may)
     })
 }
 
-fn terms(policy: &Policy) -> Vec<Row> {
-    vec![
-        Row::new(
+/// The longest term.
+fn longest(longest: Option<Duration>) -> String {
+    match longest {
+        None => String::from("of any length, also for ever"),
+        Some(most) => format!("of {} at most", in_words(most)),
+    }
+}
+
+/// A key of the configuration, in its section.
+fn set_in(section: &str, key: &str, value: impl Into<String>) -> Row {
+    Row::new(key, format!("[{section}] {key}"), value)
+}
+
+fn terms(policy: &Policy) -> [Row; 6] {
+    let term = policy.default_term;
+    let (grace, undo_for) = (in_words(policy.rules.grace), in_words(policy.undo_for));
+    [
+        set_in(
+            "ban",
             "default_duration",
-            "[ban] default_duration",
-            text::default_duration(policy.default_term),
+            format!("{term}, where a ban names no duration"),
         ),
-        Row::new("longest", "[ban] longest", text::longest(policy.longest)),
-        Row::new(
+        set_in("ban", "longest", longest(policy.longest)),
+        set_in(
+            "ban",
             "moderator_longest",
-            "[ban] moderator_longest",
-            text::longest(policy.moderator_longest),
+            longest(policy.moderator_longest),
         ),
-        Row::new("grace", "[ban] grace", text::grace(policy.rules.grace)),
-        Row::new(
+        set_in(
+            "ban",
+            "grace",
+            format!("{grace} after an un-ban, in which no rule bans the same again"),
+        ),
+        set_in(
+            "ban",
             "undo_for",
-            "[ban] undo_for",
-            text::undo_for(policy.undo_for),
+            format!("undo takes back what is not older than {undo_for}"),
         ),
-        Row::new(
+        set_in(
+            "ban",
             "moderators_change",
-            "[ban] moderators_change",
-            text::moderators_change(policy.moderators_change),
+            match policy.moderators_change {
+                Whose::Any => {
+                    "moderators end and change anybody's bans, as far as their own could be as long"
+                }
+                Whose::Own => "moderators end and change their own bans only",
+            },
         ),
     ]
 }
 
-fn rules(rules: &Rules) -> impl Iterator<Item = Row> {
-    rules.table.iter().enumerate().map(|(place, rule)| {
-        Row::new(
-            format!("rule{}", place + 1),
-            text::rule_label(rule),
-            text::rule(rule),
-        )
-    })
-}
-
-fn exempt(policy: &Policy, allowed: usize) -> Vec<Row> {
-    let list = |var: &str, label: &str, names: Vec<String>| {
-        Row::new(var, label, text::exempt_list(&names))
+fn exempt(policy: &Policy, allowed: usize) -> [Row; 4] {
+    let allowed = match allowed {
+        0 => format!("nobody; {} exempts somebody", typed("allow")),
+        _ => format!(
+            "{}; {} lists them",
+            count(allowed, "exemption"),
+            typed("allowed")
+        ),
     };
-    let text = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect();
-    let accounts = policy.exempt_accounts.iter().map(ToString::to_string);
-    vec![
-        list(
+    [
+        Row::new(
             "exempt_networks",
             "[exempt] networks, loopback",
-            text(&policy.exempt_networks),
+            names(&policy.exempt_networks),
         ),
-        list(
+        Row::new(
             "exempt_accounts",
             "[exempt] accounts, admins",
-            accounts.collect(),
+            names(&policy.exempt_accounts),
         ),
-        list("proxies", "[exempt] proxies", text(&policy.rules.proxies)),
-        Row::new(
-            "allowed",
-            text::ALLOWED_LABEL,
-            text::allowed_number(allowed),
-        ),
+        Row::new("proxies", "[exempt] proxies", names(&policy.rules.proxies)),
+        Row::new("allowed", "Exempt by command", allowed),
     ]
 }
 
-fn sources(rules: &Rules) -> Vec<Row> {
+/// Names, or that there are none.
+fn names<'a, T: ToString + 'a>(
+    all: impl IntoIterator<Item = &'a T, IntoIter: ExactSizeIterator>,
+) -> String {
+    let all = all.into_iter();
+    let number = all.len();
+    let shown: Vec<String> = all
+        .take(NAMED)
+        .map(|name| clean(&name.to_string()))
+        .collect();
+    let shown = shown.join(", ");
+    match number.saturating_sub(NAMED) {
+        _ if number == 0 => String::from("none"),
+        0 => shown,
+        more => format!("{shown} and {more} more; {} lists them", typed("allowed")),
+    }
+}
+
+fn sources(rules: &Rules) -> [Row; 5] {
+    let quiet = in_words(rules.quiet);
+    let (weight, number) = (rules.unknown_weight, rules.shared_accounts);
+    let known_for = in_words(rules.known_for);
+    let ipv6 = rules.reach.ipv6;
     let ranges = rules.reach.ranges.iter();
     let ranges: Vec<String> = ranges
         .map(|(net, length)| format!("{net} {length}"))
         .collect();
-    vec![
-        Row::new("quiet", "[tracker] quiet", text::quiet(rules.quiet)),
-        Row::new(
+    let ranges = match ranges.is_empty() {
+        true => String::new(),
+        false => format!("; else {}", ranges.join(", ")),
+    };
+    [
+        set_in(
+            "tracker",
+            "quiet",
+            format!(
+                "failures of one account from one address count once toward the address until they pause for {quiet}"
+            ),
+        ),
+        set_in(
+            "tracker",
             "unknown_weight",
-            "[tracker] unknown_weight",
-            text::unknown_weight(rules.unknown_weight),
+            format!("an account that does not exist counts as {weight} different ones"),
         ),
-        Row::new(
+        set_in(
+            "tracker",
             "known_for",
-            "[tracker] known_for",
-            text::known_for(rules.known_for),
+            format!("who logged in from a place is known there for {known_for}"),
         ),
-        Row::new(
+        set_in(
+            "tracker",
             "shared_accounts",
-            "[tracker] shared_accounts",
-            text::shared_accounts(rules.shared_accounts),
+            format!(
+                "an address from which {number} accounts logged in is shared, and not banned by rules"
+            ),
         ),
         Row::new(
             "ipv6_prefix",
             "[tracker] ipv6_prefix, ranges",
-            text::reach_of_sources(rules.reach.ipv6, &ranges),
+            format!("one IPv6 source is a /{ipv6}{ranges}"),
         ),
     ]
 }

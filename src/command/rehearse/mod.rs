@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{ListEntry, Outcome, Problem, Row};
-use super::parts::pages::{Asked, PAGE, TABLE};
+use super::outcome::{EarlyOutcome, ListEntry, Outcome, Page, Problem, Row};
+use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
@@ -73,6 +73,13 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rule", "Rule"),
     ("ordinal", "Ban no."),
 ];
+
+const REHEARSED: ListTitle = ListTitle {
+    all: "Rehearsed bans",
+    matching: "Rehearsed bans",
+    none: "No ban would have been",
+    no_match: "No ban would have been",
+};
 
 /// What is to be played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,11 +191,8 @@ impl RuleChange {
     }
 }
 
-fn problem(text: String) -> Problem {
-    Problem {
-        field: "change",
-        text,
-    }
+fn problem(text: impl Into<String>) -> Problem {
+    Problem::new("change", text)
 }
 
 /// What came of the rehearsal.
@@ -205,31 +209,34 @@ struct Shown {
     unchanged: Option<usize>,
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let policy = context.engine.policy();
-    let asked = Asked::parse(&call.values, &call.caller.rights, &[], context.engine.now());
-    let (asked, wish) = match (asked, RehearseCall::parse(&call.values, &policy.rules)) {
-        (Ok(asked), Ok(wish)) => (asked, wish),
-        (asked, wish) => {
-            let problems = asked.err().into_iter().chain(wish.err());
-            return Outcome::Invalid(problems.flatten().collect());
-        }
+    let mut problems = Vec::new();
+    let asked = Problem::keep(&mut problems, Asked::parse(call, &[], context.engine.now()));
+    let wish = RehearseCall::parse(&call.values, &policy.rules);
+    let (Some(asked), Some(wish)) = (asked, Problem::keep(&mut problems, wish)) else {
+        return Err(problems.into());
     };
+    let refused = |text: String| Ok(Outcome::refused(problem(text)));
     let Some(recording) = context.recording.clone() else {
-        return Outcome::Refused(vec![problem(text::nothing_recorded())]);
+        return refused(String::from(
+            "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.",
+        ));
     };
     let Ok(_place) = STAGE.try_acquire() else {
-        return Outcome::Refused(vec![problem(String::from(text::REHEARSAL_RUNS))]);
+        return refused(String::from(
+            "Another rehearsal is running; try again in a moment.",
+        ));
     };
     let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
     let played = tokio::task::spawn_blocking(move || play(&recording, &wanted, &policy)).await;
-    match played {
-        Ok(Ok(shown)) => page(call, asked, &wish, shown),
-        Ok(Err(Stopped::Line(_, why))) => {
-            Outcome::Refused(vec![problem(text::bad_recording(&why))])
-        }
-        Ok(Err(Stopped::Io(why))) => Outcome::Broken(broken("read the recording", &why)),
-        Err(why) => Outcome::Broken(broken("rehearse", &why)),
+    match played.map_err(|why| broken("rehearse", &why))? {
+        Ok(shown) => Ok(Outcome::Rows(page(call, asked, &wish, shown)?)),
+        Err(Stopped::Line(_, why)) => refused(format!(
+            "The recording holds a line that is no event: {}.",
+            phrases::clean(&why)
+        )),
+        Err(Stopped::Io(why)) => Err(broken("read the recording", &why).into()),
     }
 }
 
@@ -264,7 +271,12 @@ fn rehearsed(events: &[u8], policy: Policy) -> Result<Shown, Stopped> {
     Ok(shown)
 }
 
-fn page(call: &Call, asked: Asked, wish: &RehearseCall, shown: Shown) -> Outcome {
+fn page(
+    call: &Request<'_>,
+    asked: Asked,
+    wish: &RehearseCall,
+    shown: Shown,
+) -> Result<Page, EarlyOutcome> {
     let span = shown
         .span
         .map(|(first, last)| (first.to_exact(), last.to_exact()));
@@ -287,17 +299,19 @@ fn page(call: &Call, asked: Asked, wish: &RehearseCall, shown: Shown) -> Outcome
     for (place, (ban, rule)) in shown.bans.iter().enumerate() {
         cut.take(|| entry(place + 1, ban, rule));
     }
-    let mut outcome = asked.page(SPEC.name, text::REHEARSED, cut.total, cut.page, COLUMNS);
-    if let Outcome::Rows(page) = &mut outcome {
-        page.lines = lines;
+    let mut page = asked.page(SPEC.name, REHEARSED, cut.total, cut.page, COLUMNS)?;
+    page.lines = lines;
+    if page.next.is_some() {
         let change = call.values.line("change").unwrap_or_default();
-        let next = page.next.take().map(|_| (page.page + 1).to_string());
-        page.next = next.map(|next| match change.is_empty() {
-            true => format!("{} {next}", SPEC.name),
-            false => format!("{} {} {next}", SPEC.name, phrases::clean(&change)),
-        });
+        let words = [
+            SPEC.name,
+            &phrases::clean(&change),
+            &(page.page + 1).to_string(),
+        ]
+        .join(" ");
+        page.next = Some(words.replace("  ", " "));
     }
-    outcome
+    Ok(page)
 }
 
 fn entry(number: usize, ban: &Ban, rule: &str) -> ListEntry {
@@ -314,6 +328,7 @@ fn entry(number: usize, ban: &Ban, rule: &str) -> ListEntry {
             rule.to_owned(),
             ban.ordinal.to_string(),
         ],
+        fact: None,
     }
 }
 

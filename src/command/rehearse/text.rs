@@ -1,15 +1,7 @@
 //! What `rehearse` says.
 
-use crate::command::phrases::{ListTitle, clean, count, typed, why_refused};
+use crate::command::phrases::{clean, count, typed, why_refused};
 use crate::rehearse::Note;
-
-/// Bans that would have been.
-pub(super) const REHEARSED: ListTitle = ListTitle {
-    all: "Rehearsed bans",
-    matching: "Rehearsed bans",
-    none: "No ban would have been",
-    no_match: "No ban would have been",
-};
 
 /// Why a line led to no ban.
 pub fn rehearsal_note(note: &Note) -> String {
@@ -17,24 +9,6 @@ pub fn rehearsal_note(note: &Note) -> String {
         Note::Spared(notice) => notice.to_string(),
         Note::Refused(why) => why_refused(why),
     }
-}
-
-/// Nothing is recorded.
-pub(super) fn nothing_recorded() -> String {
-    String::from(
-        "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.",
-    )
-}
-
-/// Another rehearsal is not done yet.
-pub(super) const REHEARSAL_RUNS: &str = "Another rehearsal is running; try again in a moment.";
-
-/// A line of the recording is no event.
-pub(super) fn bad_recording(why: &str) -> String {
-    format!(
-        "The recording holds a line that is no event: {}.",
-        clean(why)
-    )
 }
 
 /// A rule without a change.

@@ -1,18 +1,18 @@
 //! `show`: all there is to know of one subject.
 
-mod text;
-
-use super::call::Call;
+use super::broken;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Row};
 use super::parts::fields::WHOM;
-use super::parts::login::covering;
-use super::parts::login::{counters, others};
+use super::parts::login::{counters, covering, others};
+use super::parts::notes;
 use super::parts::reach::visible;
-use super::parts::{notes, subjects};
+use super::phrases::{self, clean, clean_lines, count};
+use super::request::Request;
 use super::spec::{Field, Spec};
-use super::{broken, phrases};
+use crate::core::time::in_words;
 use crate::core::{Rights, Role, Subject};
+use crate::delivery::ports::Task;
 use crate::journal::Entry;
 
 /// The description.
@@ -40,71 +40,56 @@ pub(super) const SPEC: Spec = Spec {
 /// How much of the history is shown, newest first.
 const REMEMBERED: usize = 20;
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
-    let subject = match named {
-        Ok(subject) => subject,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    match context.engine.history(&subject).await {
-        Ok(entries) => Outcome::Done(answer(&subject, &entries, &call.caller.rights, context)),
-        Err(fault) => Outcome::Broken(broken("read the history", &fault)),
-    }
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let subject = call.subject()?;
+    let entries = context.engine.history(&subject).await;
+    let entries = entries.map_err(|fault| broken("read the history", &fault))?;
+    let answer = answer(&subject, &entries, &call.caller.rights, context);
+    Ok(Outcome::Done(answer))
 }
 
 fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
     let now = context.engine.now();
-    let (current, last, times) = context.engine.read(|ledger| {
-        (
-            ledger
-                .bans()
-                .of(subject)
-                .filter(|ban| ban.is_in_force(now))
-                .cloned(),
-            ledger.history(subject).last,
-            ledger.history(subject).bans,
-        )
-    });
+    let current = context.active_ban(subject);
+    let past = context.engine.read(|ledger| ledger.history(subject).clone());
     let task = context.delivery.task(subject);
-    let covering = covering(subject, context);
     let mut rows = Vec::new();
     let (title, mut lines) = match &current {
         Some(ban) => {
+            let until = match ban.until {
+                None => String::from("for ever"),
+                Some(end) => format!("{end} ({} left)", in_words(end.since(now))),
+            };
             rows.push(Row::new("number", "Number", ban.id.to_string()));
-            rows.push(Row::new("until", "Until", text::until_and_left(ban, now)));
+            rows.push(Row::new("until", "Until", until));
             rows.push(Row::new("since", "Since", ban.since.to_string()));
             rows.push(Row::new("by", "By", phrases::giver(&ban.by)));
             rows.push(Row::new("origin", "Origin", ban.origin.to_string()));
             (
-                text::is_banned_title(ban),
+                format!("{subject} is banned ({})", ban.id),
                 vec![phrases::is_banned(ban, now)],
             )
         }
         None => (
-            text::not_banned_title(subject),
-            vec![phrases::not_banned(subject, last.as_ref())],
+            format!("{subject} is not banned"),
+            vec![phrases::not_banned(subject, past.last.as_ref())],
         ),
     };
-    if let Some(ban) = &covering {
-        lines.push(phrases::still_covered(ban, now));
-    }
+    let covering = covering(subject, context);
+    lines.extend(covering.map(|ban| phrases::still_covered(&ban, now)));
     let explanation = context.admission.explain(subject.whose(), subject.place());
     let explanation = visible(explanation, rights);
-    rows.extend(others(
-        &explanation,
-        current.as_ref().map(|ban| ban.id),
-        context,
-    ));
-    if let Some(by) = &explanation.exempt {
-        rows.push(Row::new("exempt", "Exempt", phrases::exempt(by)));
-    }
+    let told = current.as_ref().map(|ban| ban.id);
+    rows.extend(others(&explanation, told, context));
+    let exempt = explanation.exempt.as_deref();
+    rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
     let level = context.delivery.server().standing().borrow().level;
     if current.is_some() || task.is_some() {
-        let server = text::on_the_server(subject, task.as_ref(), level);
+        let server = on_the_server(subject, task.as_ref(), level);
         if task.is_some() || level == 0 {
             lines.push(server.clone());
         }
-        rows.push(Row::new("server", text::ON_THE_SERVER, server));
+        rows.push(Row::new("server", "On the server", server));
     }
     if current.is_some() {
         lines.extend(phrases::meaning(subject));
@@ -113,19 +98,24 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     if !explanation.counting.is_empty() {
         rows.extend(counters(&explanation));
     }
-    rows.push(Row::new("times", "Times banned", times.to_string()));
+    rows.push(Row::new("times", "Times banned", past.bans.to_string()));
     rows.extend(noted(entries));
     rows.extend(history(entries));
-    Answer::new(
-        if task.is_some() {
-            Grade::Warning
-        } else {
-            Grade::Good
-        },
-        title,
-        lines,
-    )
-    .with_rows(rows)
+    let grade = match task {
+        Some(_) => Grade::Warning,
+        None => Grade::Good,
+    };
+    Answer::new(grade, title, lines).with_rows(rows)
+}
+
+fn on_the_server(subject: &Subject, task: Option<&Task>, level: u8) -> String {
+    match (task, subject) {
+        (Some(task), _) => format!("Not carried out yet: {}", phrases::task(task)),
+        _ if level == 0 => phrases::nothing_enforced(),
+        (None, Subject::Account(_)) => String::from("The server refuses them."),
+        (None, _) if level < 2 => phrases::needs_module(subject),
+        (None, _) => String::from(phrases::ENFORCED),
+    }
 }
 
 /// The private notes there are, newest first.
@@ -133,11 +123,13 @@ fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
     let notes = notes::standing(entries).into_iter().rev().take(REMEMBERED);
     notes.filter_map(|entry| {
         let event = &entry.event;
-        let note = event.personal.note.as_ref()?;
+        let note = clean_lines(event.personal.note.as_ref()?);
+        let (by, at) = (clean(event.actor.bare_name()), event.at);
+        let value = format!("{note} ({by}, {at})");
         Some(Row::new(
             format!("note{}", entry.seq.0),
             "Private note",
-            text::note_by(note, event.actor.bare_name(), event.at),
+            value,
         ))
     })
 }
@@ -146,21 +138,14 @@ fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
 fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
     let older = entries.len().saturating_sub(REMEMBERED);
     let shown = entries.iter().rev().take(REMEMBERED).flat_map(|entry| {
-        let event = &entry.event;
-        let happened = Row::new(
-            format!("event{}", entry.seq.0),
-            event.at.to_string(),
-            phrases::happened(event),
-        );
-        let evidence = event.personal.evidence.as_ref().map(|evidence| {
-            Row::new(
-                format!("evidence{}", entry.seq.0),
-                "Evidence",
-                phrases::clean(evidence),
-            )
-        });
+        let (event, seq) = (&entry.event, entry.seq.0);
+        let what = phrases::happened(event);
+        let happened = Row::new(format!("event{seq}"), event.at.to_string(), what);
+        let evidence = event.personal.evidence.as_deref();
+        let evidence =
+            evidence.map(|text| Row::new(format!("evidence{seq}"), "Evidence", clean(text)));
         std::iter::once(happened).chain(evidence)
     });
-    let more = (older > 0).then(|| Row::new("older", "Before that", text::older(older)));
-    shown.chain(more)
+    let more = format!("{} more", count(older, "event"));
+    shown.chain((older > 0).then(|| Row::new("older", "Before that", more)))
 }

@@ -5,20 +5,20 @@
 //! `kick` or `list`, which is allowed or refused as one of those. Ours differ from those that servers have
 //! on their own domain: bans have ends, reasons and a history.
 
-mod text;
-
 use futures::FutureExt;
 use xmpp_parsers::jid::Jid;
 
 use super::call::Call;
-use super::catalogue::Command;
+use super::catalogue::{Command, find, outcome_of};
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use super::parts::filter::Filter;
 use super::parts::{bans, subjects};
+use super::phrases::{self, clean, count};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{ban, broken, dispatch, kick, list, phrases, unban};
+use super::{ban, broken, dispatch, kick, list, unban};
 use crate::core::{Role, Subject};
 use crate::journal::LogFault;
 
@@ -29,23 +29,23 @@ pub const NS_ADMIN: &str = "http://jabber.org/protocol/admin";
 pub(super) const NODES: &[Command] = &[
     Command {
         spec: &DISABLE_USER,
-        run: |call, context| through("ban", call, context).boxed(),
+        run: |call, context| outcome_of(through("ban", call, context)).boxed(),
     },
     Command {
         spec: &REENABLE_USER,
-        run: |call, context| through("unban", call, context).boxed(),
+        run: |call, context| outcome_of(through("unban", call, context)).boxed(),
     },
     Command {
         spec: &END_USER_SESSION,
-        run: |call, context| through("kick", call, context).boxed(),
+        run: |call, context| outcome_of(through("kick", call, context)).boxed(),
     },
     Command {
         spec: &DISABLED_NUM,
-        run: |call, context| number(call, context).boxed(),
+        run: |call, context| outcome_of(number(call, context)).boxed(),
     },
     Command {
         spec: &DISABLED_LIST,
-        run: |call, context| disabled(call, context).boxed(),
+        run: |call, context| outcome_of(disabled(call, context)).boxed(),
     },
 ];
 
@@ -153,78 +153,74 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
     NODES.iter().map(|node| node.spec)
 }
 
-/// The node of this name.
-pub fn find(name: &str) -> Option<&'static Spec> {
-    specs().find(|spec| spec.name == name)
-}
-
 /// The `FORM_TYPE` of its forms, if it is one of the standard's nodes.
 pub fn form_type(spec: &Spec) -> Option<&'static str> {
     spec.name.starts_with(NS_ADMIN).then_some(NS_ADMIN)
 }
 
 /// Runs one of our commands for these accounts, with all its checks.
-async fn through(command: &str, call: &Call, context: &Context) -> Outcome {
+async fn through(
+    command: &str,
+    call: &Request<'_>,
+    context: &Context,
+) -> Result<Outcome, EarlyOutcome> {
+    let command = find(command).expect("the commands of the nodes are in the list");
     let mut problems = Vec::new();
     let mut resources = Vec::new();
     let mut named = Vec::new();
-    for typed in call
-        .values
-        .raw(ACCOUNTS)
-        .iter()
-        .flat_map(|text| text.lines())
-    {
-        let typed = typed.trim();
+    let typed = call.values.raw(ACCOUNTS).iter();
+    for typed in typed.flat_map(|text| text.lines()).map(str::trim) {
         match Subject::parse(typed) {
             _ if typed.is_empty() => {}
             Ok(Subject::Account(account)) => {
                 let has_resource = Jid::new(typed).is_ok_and(|jid| jid.resource().is_some());
-                if has_resource && command == kick::SPEC.name {
+                if has_resource && command.name == kick::SPEC.name {
                     named.push(typed.to_owned());
                     continue;
                 }
                 if has_resource {
-                    resources.push(phrases::clean(typed));
+                    resources.push(clean(typed));
                 }
                 named.push(account.to_string());
             }
-            Ok(_) => problems.push(problem(text::accounts_only(typed))),
-            Err(why) => problems.push(problem(phrases::sentence(&why.to_string()))),
+            Ok(_) => problems.push(Problem::new(ACCOUNTS, format!(
+                "“{}” is no account; here only accounts are taken. The commands ban and unban take addresses and networks too.",
+                clean(typed)
+            ))),
+            Err(why) => {
+                let text = phrases::sentence(&why.to_string());
+                problems.push(Problem::new(ACCOUNTS, text));
+            }
         }
     }
     if !problems.is_empty() {
-        return Outcome::Invalid(problems);
+        return Err(problems.into());
     }
     let mut values = Values::new();
     values.set(subjects::FIELD, named);
     let inner = Call {
-        name: command.to_owned(),
+        command,
         values,
-        ..call.clone()
+        ..Call::clone(call)
     };
     let mut outcome = dispatch(&inner, context).await;
+    let left_out = (!resources.is_empty()).then(|| {
+        format!(
+            "The whole account is meant; the resource was left out of {}",
+            resources.join(", ")
+        )
+    });
     match &mut outcome {
-        Outcome::Invalid(problems) | Outcome::Refused(problems) => {
+        Outcome::Invalid { problems } | Outcome::Refused { problems } => {
             for problem in problems {
-                problem.field = ACCOUNTS;
+                problem.field = ACCOUNTS.into();
             }
         }
-        Outcome::Done(answer) if !resources.is_empty() => {
-            answer.lines.push(text::resources_left_out(&resources));
-        }
-        Outcome::Ask(ask) if !resources.is_empty() => {
-            ask.lines.push(text::resources_left_out(&resources));
-        }
+        Outcome::Done(answer) => answer.lines.extend(left_out),
+        Outcome::Ask(ask) => ask.lines.extend(left_out),
         _ => {}
     }
-    outcome
-}
-
-fn problem(text: String) -> Problem {
-    Problem {
-        field: ACCOUNTS,
-        text,
-    }
+    Ok(outcome)
 }
 
 /// The banned accounts the caller may see: how many, and the first of them.
@@ -247,45 +243,44 @@ async fn banned(
     .await
 }
 
-async fn number(call: &Call, context: &Context) -> Outcome {
-    match banned(call, context, 0).await {
-        Ok((total, _)) => done(
-            text::disabled_number(total),
-            Row::new(
-                "disabledusersnum",
-                text::DISABLED_NUMBER_LABEL,
-                total.to_string(),
-            ),
-        ),
-        Err(fault) => Outcome::Broken(broken("count bans", &fault)),
-    }
+async fn number(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let counted = banned(call, context, 0).await;
+    let (total, _) = counted.map_err(|fault| broken("count bans", &fault))?;
+    let label = "The number of disabled users";
+    let row = Row::new("disabledusersnum", label, total.to_string());
+    Ok(done(are_banned(total), row))
 }
 
-async fn disabled(call: &Call, context: &Context) -> Outcome {
+async fn disabled(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let typed = call.values.line("max_items");
     let most = match typed.as_deref() {
-        None => 25,
-        Some("none") => MOST,
-        Some(text) => match text.parse() {
-            Ok(most @ 1..=MOST) => most,
-            _ => {
-                return Outcome::Invalid(vec![Problem {
-                    field: "max_items",
-                    text: text::no_max_items(text, MOST),
-                }]);
-            }
-        },
+        None => Some(25),
+        Some("none") => Some(MOST),
+        Some(text) => text.parse().ok().filter(|most| (1..=MOST).contains(most)),
     };
-    match banned(call, context, most).await {
-        Ok((total, first)) => done(
-            text::disabled_list(first.len(), total),
-            Row::new(
-                "disableduserjids",
-                text::DISABLED_LIST_LABEL,
-                first.join("\n"),
-            ),
-        ),
-        Err(fault) => Outcome::Broken(broken("list bans", &fault)),
+    let most = most.ok_or_else(|| {
+        let typed = clean(typed.as_deref().unwrap_or_default());
+        let text = format!("“{typed}” is no maximum; it is a number from 1 to {MOST}, or none.");
+        Problem::new("max_items", text)
+    })?;
+    let listed = banned(call, context, most).await;
+    let (total, first) = listed.map_err(|fault| broken("list bans", &fault))?;
+    let mut line = are_banned(total);
+    if first.len() < total {
+        line.push_str(&format!(
+            " The newest {} are shown; the command list shows all, page by page.",
+            first.len()
+        ));
+    }
+    let label = "The list of all disabled users";
+    let row = Row::new("disableduserjids", label, first.join("\n"));
+    Ok(done(line, row))
+}
+
+fn are_banned(total: usize) -> String {
+    match total {
+        1 => String::from("1 account is banned."),
+        _ => format!("{} are banned.", count(total, "account")),
     }
 }
 

@@ -2,14 +2,16 @@
 
 mod text;
 
-use super::call::Call;
+use super::broken;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Row};
 use super::parts::bans;
 use super::parts::filter::Filter;
+use super::phrases::{self, clean, count, typed};
+use super::request::Request;
 use super::spec::Spec;
-use super::{broken, phrases};
 use crate::core::Role;
+use crate::core::time::in_words;
 use crate::core::tracker::Fill;
 
 /// The description.
@@ -28,7 +30,7 @@ pub(super) const SPEC: Spec = Spec {
 /// How much unfinished work is named.
 const NAMED: usize = 5;
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let rights = &call.caller.rights;
     let now = context.engine.now();
     let standing = context.delivery.server().standing().borrow().clone();
@@ -42,81 +44,76 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
             *count += 1;
         }
     });
-    let counts = match counted.await {
-        Ok(counts) => counts,
-        Err(fault) => return Outcome::Broken(broken("count bans", &fault)),
+    let counts = counted
+        .await
+        .map_err(|fault| broken("count bans", &fault))?;
+    let pending = match tasks.len() {
+        0 => String::from("none"),
+        number => format!("{}, tried again and again", count(number, "subject")),
     };
     let mut rows = vec![
         Row::new("level", "Level", phrases::level(&standing)),
         Row::new("server", "Server", phrases::server(&standing)),
-        Row::new("bans", text::BANS_IN_FORCE, phrases::counts(&counts)),
-        Row::new("pending", "Unfinished work", text::pending(tasks.len())),
+        Row::new("bans", "Bans in force", phrases::counts(&counts)),
+        Row::new("pending", "Unfinished work", pending.clone()),
     ];
     let unwritten = context.admission.unwritten().borrow().clone();
-    if let Some(fault) = &unwritten {
-        rows.push(Row::new("store", "STORE", text::unwritten(fault, now)));
-    }
-    for (place, task) in tasks.iter().take(NAMED).enumerate() {
-        rows.push(Row::new(
-            format!("pending{}", place + 1),
-            task.subject.to_string(),
-            phrases::task(task),
-        ));
-    }
-    for (place, has) in standing.has.iter().enumerate() {
-        rows.push(Row::new(format!("has{}", place + 1), "There", has));
-    }
+    let store = unwritten.as_ref().map(|fault| text::unwritten(fault, now));
+    rows.extend(store.map(|fault| Row::new("store", "STORE", fault)));
+    let named = tasks.iter().take(NAMED);
+    let named = named.map(|task| (task.subject.to_string(), phrases::task(task)));
+    rows.extend(Row::numbered("pending", named));
+    rows.extend(Row::numbered(
+        "has",
+        standing.has.iter().map(|has| ("There", has)),
+    ));
     for (place, gap) in standing.gaps.iter().enumerate() {
         let number = place + 1;
+        let remedy = gap.remedy.trim_end();
         rows.push(Row::new(
             format!("gap{number}"),
             "MISSING",
             phrases::gap(gap),
         ));
-        rows.push(Row::new(
-            format!("remedy{number}"),
-            "To add",
-            gap.remedy.trim_end(),
-        ));
+        rows.push(Row::new(format!("remedy{number}"), "To add", remedy));
     }
     let seats = context.front.rooms();
-    for (place, seat) in seats.iter().enumerate() {
-        rows.push(Row::new(
-            format!("room{}", place + 1),
-            text::seat_label(seat),
-            text::seat(seat, now),
-        ));
-    }
+    rows.extend(Row::numbered(
+        "room",
+        seats.iter().map(|seat| text::seat(seat, now)),
+    ));
     let undelivered = context.front.undelivered();
     if let Some((whom, at)) = undelivered.last.filter(|_| rights.see_all()) {
-        rows.push(Row::new(
-            "undelivered",
-            text::UNDELIVERED_LABEL,
-            text::undelivered(undelivered.number, whom.as_str(), at),
-        ));
+        let number = usize::try_from(undelivered.number).unwrap_or(usize::MAX);
+        let value = format!(
+            "{}, the last for {} at {at}: is there such an account, and does the server keep messages for who is away?",
+            count(number, "message"),
+            clean(whom.as_str())
+        );
+        rows.push(Row::new("undelivered", "Came back unread", value));
     }
     rows.extend(counting(context));
     rows.extend(program(context));
+    let (running, started) = (in_words(now.since(context.started)), context.started);
+    let version = concat!("portcullis ", env!("CARGO_PKG_VERSION"));
     rows.push(Row::new(
         "uptime",
         "Running for",
-        text::uptime(context.started, now),
+        format!("{running}, since {started}"),
     ));
-    rows.push(Row::new("version", "Version", text::version()));
+    rows.push(Row::new("version", "Version", version));
     let outside = seats.iter().filter(|seat| seat.trouble.is_some()).count();
     let fine = standing.level > 0
         && standing.gaps.is_empty()
         && tasks.is_empty()
         && outside == 0
         && unwritten.is_none();
-    Outcome::Done(
-        Answer::new(
-            if fine { Grade::Good } else { Grade::Warning },
-            text::status_title(&standing),
-            text::status(&standing, tasks.len(), outside),
-        )
-        .with_rows(rows),
-    )
+    let pending = (!tasks.is_empty()).then_some(pending);
+    let (title, lines) = text::status(&standing, pending, outside);
+    let grade = if fine { Grade::Good } else { Grade::Warning };
+    Ok(Outcome::Done(
+        Answer::new(grade, title, lines).with_rows(rows),
+    ))
 }
 
 /// The program itself: what it decided, what it records, what it takes.
@@ -126,16 +123,17 @@ fn program(context: &Context) -> Vec<Row> {
         let exemptions = ledger.exemptions().all().filter(|one| one.is_in_force(now));
         (ledger.folded().0, exemptions.count())
     });
+    let recording = match context.recording {
+        Some(_) => format!("on; {} plays it", typed("rehearse")),
+        None => String::from("off"),
+    };
     let mut rows = vec![
         Row::new("exemptions", "Exemptions given", exemptions.to_string()),
-        Row::new("decisions", text::DECISIONS_LABEL, decisions.to_string()),
-        Row::new(
-            "recording",
-            "Recording",
-            text::recording(context.recording.is_some()),
-        ),
+        Row::new("decisions", "Decisions in the log", decisions.to_string()),
+        Row::new("recording", "Recording", recording),
     ];
-    rows.extend(memory().map(|bytes| Row::new("memory", "Memory", text::memory(bytes))));
+    let memory = memory().map(|bytes| format!("{} MiB", bytes.div_ceil(1 << 20)));
+    rows.extend(memory.map(|memory| Row::new("memory", "Memory", memory)));
     rows
 }
 
@@ -154,17 +152,20 @@ fn counting(context: &Context) -> Vec<Row> {
     let policy = context.engine.policy();
     let named = |dry_run: bool| {
         let rules = policy.rules.table.iter();
-        let names = rules.filter(move |rule| rule.dry_run == dry_run);
-        text::rule_names(names.map(|rule| rule.name.as_str()))
+        let rules = rules.filter(move |rule| rule.dry_run == dry_run);
+        let names: Vec<String> = rules.map(|rule| clean(&rule.name)).collect();
+        match names.is_empty() {
+            true => String::from("none"),
+            false => names.join(", "),
+        }
     };
     let mut rows = vec![
-        Row::new("rules", text::RULES_IN_FORCE, named(false)),
-        Row::new("dry_run", text::RULES_IN_DRY_RUN, named(true)),
+        Row::new("rules", "Rules in force", named(false)),
+        Row::new("dry_run", "Rules in dry run", named(true)),
     ];
     // One row a kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();
-    let tables = context.admission.fill();
-    for table in tables {
+    for table in context.admission.fill() {
         match fills.iter_mut().find(|fill| fill.what == table.what) {
             Some(fill) => {
                 fill.keys = fill.keys.max(table.keys);
@@ -174,11 +175,19 @@ fn counting(context: &Context) -> Vec<Row> {
         }
     }
     rows.extend(fills.iter().map(|fill| {
-        Row::new(
-            format!("fill_{}", fill.what),
-            text::fill_label(fill.what),
-            text::fill(fill.keys, fill.most, fill.evicted),
-        )
+        let label = match fill.what {
+            "known" => String::from("Good logins remembered"),
+            "address" => String::from("Addresses counted"),
+            what => format!("{}s counted", phrases::capital(what)),
+        };
+        let mut value = format!("{} of {}", fill.keys, fill.most);
+        if fill.evicted > 0 {
+            value.push_str(&format!(
+                "; {} had to make room before their time",
+                fill.evicted
+            ));
+        }
+        Row::new(format!("fill_{}", fill.what), label, value)
     }));
     rows
 }

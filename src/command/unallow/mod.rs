@@ -1,14 +1,13 @@
 //! `unallow`: takes an exemption back.
 
-mod text;
-
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem};
+use super::outcome::{EarlyOutcome, Outcome};
+use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
+use super::phrases::{self, clean, stop, typed};
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, phrases};
-use crate::core::{Action, ExemptionOrder, ExemptionRuling, Role, Ruling, Subject};
+use crate::core::{Action, ExemptionOrder, ExemptionRuling, Ledger, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -33,60 +32,42 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let named = subjects::read_one(&call.values.words(subjects::FIELD), context);
-    let subject = match named {
-        Ok(subject) => subject,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    let order = call.order(&subject, Action::Exemption(ExemptionOrder::Revoke));
-    let (grade, mut lines) = match context.engine.submit_one(order).await {
-        Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => (
-            Grade::Good,
-            vec![
-                phrases::unallowed(&exemption),
-                phrases::undo(&[&exemption.subject.to_string()]),
-            ],
-        ),
-        Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => {
-            (Grade::Good, vec![text::not_allowed(&subject)])
-        }
-        Ok(Ruling::Refused(why)) => {
-            return Outcome::Refused(vec![Problem {
-                field: subjects::FIELD,
-                text: phrases::refusal(&why, call.caller.role()),
-            }]);
-        }
-        Ok(ruling) => (Grade::Bad, vec![phrases::not_done(&subject, &ruling)]),
-        Err(fault) => (
-            Grade::Bad,
-            vec![phrases::failed(
-                &subject,
-                &fault,
-                &broken("store the end of an exemption", &fault),
-            )],
-        ),
-    };
-    if let Some(still) = still_exempt(&subject, context) {
-        lines.insert(1, text::still_exempt(&still));
-    }
-    Outcome::Done(Answer::new(
-        grade,
-        phrases::summary_title(usize::from(grade == Grade::Good), 1),
-        lines,
-    ))
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let subject = call.subject()?;
+    let orders = vec![call.order(&subject, Action::Exemption(ExemptionOrder::Revoke))];
+    let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
+    Ok(Outcome::Done(answer(&results, context, |result| {
+        let said = match &result.ruling {
+            Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => {
+                Said::done(phrases::unallowed(exemption))
+            }
+            Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => Said::done(format!(
+                "There is no exemption of {subject}; {} lists them.",
+                typed("allowed")
+            )),
+            _ => Said::failed(result.not_done()),
+        };
+        Some(said.with(still_exempt(&subject, context)))
+    })))
 }
 
 /// What else exempts it.
 fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
     let now = context.engine.now();
     let by_policy = context.engine.policy().exempts(subject);
-    by_policy.map(text::by_configuration).or_else(|| {
-        context.engine.read(|ledger| {
+    let by_policy = by_policy.map(|by| {
+        format!("the configuration ({by}); take it out of [exempt] there if you mean it")
+    });
+    let by = by_policy.or_else(|| {
+        let by = |ledger: &Ledger| {
             ledger
                 .exemptions()
                 .covering(subject, now)
                 .map(ToString::to_string)
-        })
-    })
+        };
+        context.engine.read(by)
+    });
+    let mut text = format!("It is still exempt by {}", clean(&by?));
+    stop(&mut text);
+    Some(text)
 }

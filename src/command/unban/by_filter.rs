@@ -1,22 +1,25 @@
 //! `unban all FILTER`: ends every ban in force that a filter lets through.
 //!
-//! Asks first, always, and what is done is what was asked about: a ban that begins between the
-//! question and the yes is left alone. Each un-ban walks the road alone, with its own permission,
-//! event and answer; only the appends are shared.
+//! It always asks first, and ends what was shown, and nothing else: a yes names the state of the log that the question
+//! was about ([`ShownMatches`]). A ban that began since is left alone, one that somebody changed since is reported, and if more
+//! match by then, it asks again. Each ban is ended by an order of its own, with its own permission, event and ruling.
 
 use std::collections::BTreeMap;
 
 use super::text;
-use super::{lift, problem_of};
+use super::{lift, problem};
+use crate::command::broken;
 use crate::command::call::Call;
 use crate::command::context::Context;
-use crate::command::outcome::{Answer, Ask, Grade, Outcome, Row};
+use crate::command::outcome::{Answer, Ask, EarlyOutcome, Outcome, Row};
 use crate::command::parts::bans;
 use crate::command::parts::bans::KNOWN;
 use crate::command::parts::filter::{BanState, Filter};
 use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, TargetFailure};
-use crate::command::{broken, phrases};
+use crate::command::phrases::{self, clean, typed};
+use crate::command::request::Request;
+use crate::command::values::{AS_OF, Values};
 use crate::core::{
     Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
 };
@@ -34,52 +37,104 @@ struct FilterMatches {
     total: usize,
     /// The newest of them, which comes first.
     newest: Option<BanId>,
-    /// The place in the log before the first of them was looked at.
-    seen: Seq,
     examples: Vec<Ban>,
     kinds: BTreeMap<&'static str, usize>,
 }
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let filter = match Filter::parse(
-        &call.values,
-        &call.caller.rights,
-        KNOWN,
-        context.engine.now(),
-    ) {
-        Ok(filter) => filter,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+/// What a question was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ShownMatches {
+    /// The place in the log before the first ban was looked at.
+    seen: Seq,
+    /// When: `expiring:2h` lets the same bans through later.
+    at: Timestamp,
+    /// How many bans matched.
+    total: usize,
+}
+
+impl ShownMatches {
+    fn write(self, values: &mut Values) {
+        let numbers = [
+            self.seen.0.to_string(),
+            self.at.as_millis().to_string(),
+            self.total.to_string(),
+        ];
+        values.set(AS_OF, numbers.to_vec());
+    }
+
+    fn read(values: &Values) -> Option<ShownMatches> {
+        let [seen, at, total] = values.raw(AS_OF) else {
+            return None;
+        };
+        Some(ShownMatches {
+            seen: Seq(seen.parse().ok()?),
+            at: Timestamp::from_millis(at.parse().ok()?),
+            total: total.parse().ok()?,
+        })
+    }
+}
+
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let before = ShownMatches::read(&call.values).filter(|_| call.confirmed);
+    let now = before.map_or_else(|| context.engine.now(), |shown| shown.at);
+    let filter = Filter::parse(&call.values, &call.caller.rights, KNOWN, now)?;
     if filter.is_empty() || filter.words().eq_ignore_ascii_case("all") {
-        return Outcome::Invalid(vec![problem_of(text::all_of_what())]);
+        return Err(problem(format!(
+            "All of what? Write for example: {}. What a filter matches: {}. Every ban there is: {}",
+            typed("unban all origin:import by:alice"),
+            typed("list origin:import by:alice"),
+            typed("unban all #1..")
+        ))
+        .into());
     }
     if !matches!(filter.state(), Some(BanState::InForce | BanState::Pending)) {
-        return Outcome::Invalid(vec![problem_of(String::from(text::ONLY_IN_FORCE))]);
+        let text = "Only bans in force can be ended: leave out state:, or write state:pending.";
+        return Err(problem(text).into());
     }
-    let found = match find(&filter, context).await {
-        Ok(found) => found,
-        Err(fault) => return Outcome::Broken(broken("look for bans", &fault)),
+    let seen = context.engine.read(Ledger::folded);
+    let found = find(&filter, context).await;
+    let found = found.map_err(|fault| broken("look for bans", &fault))?;
+    let total = found.total;
+    if total == 0 {
+        return Ok(Outcome::Done(Answer {
+            title: phrases::summary_title(0, 0),
+            ..Answer::done(format!(
+                "No ban in force matches: {}",
+                clean(filter.words())
+            ))
+        }));
+    }
+    if total > MOST {
+        return Ok(Outcome::refused(problem(format!(
+            "{total} bans match; at most {MOST} at once. Narrow it, for example with numbers: #1..{MOST}"
+        ))));
+    }
+    let shown = ShownMatches {
+        seen,
+        at: now,
+        total,
     };
-    match found.total {
-        0 => Outcome::Done(Answer::new(
-            Grade::Good,
-            phrases::summary_title(0, 0),
-            vec![text::none_matches(filter.words())],
-        )),
-        total if total > MOST => {
-            Outcome::Refused(vec![problem_of(text::too_many_match(total, MOST))])
+    let ask = || question(call, context, &filter, &found, shown);
+    call.confirm(true, ask)?;
+    match before {
+        Some(before) if total > before.total => {
+            let mut ask = question(call, context, &filter, &found, shown);
+            let more = format!(
+                "{} matched when you were asked, {total} do now.",
+                before.total
+            );
+            ask.lines.insert(0, more);
+            Ok(Outcome::Ask(ask))
         }
-        _ if !call.confirmed => Outcome::Ask(question(call, context, &filter, &found)),
-        _ => end_all(call, context, &filter, found).await,
+        _ => {
+            let seen = before.map_or(seen, |before| before.seen);
+            Ok(end_all(call, context, &filter, found, seen).await)
+        }
     }
 }
 
 async fn find(filter: &Filter, context: &Context) -> Result<FilterMatches, LogFault> {
-    let found = FilterMatches {
-        seen: context.engine.read(Ledger::folded),
-        ..FilterMatches::default()
-    };
-    bans::in_force(context, filter, found, |found, ban| {
+    bans::in_force(context, filter, FilterMatches::default(), |found, ban| {
         found.total += 1;
         if found.total > MOST {
             return;
@@ -94,36 +149,39 @@ async fn find(filter: &Filter, context: &Context) -> Result<FilterMatches, LogFa
     .await
 }
 
-fn question(call: &Call, context: &Context, filter: &Filter, found: &FilterMatches) -> Ask {
+fn question(
+    call: &Call,
+    context: &Context,
+    filter: &Filter,
+    found: &FilterMatches,
+    shown: ShownMatches,
+) -> Ask {
     let now = context.engine.now();
-    // What is done is what this asks about, and nothing newer.
     let newest = found.newest.map_or(u64::MAX, |id| id.0);
     let mut values = call.values.clone();
     for field in ["kind", "state", "origin", "by", "expiring"] {
         values.set(field, Vec::new());
     }
     values.set("filter", vec![format!("{} #..{newest}", filter.words())]);
+    shown.write(&mut values);
     let kinds: Vec<(&str, usize)> = found.kinds.iter().map(|(kind, n)| (*kind, *n)).collect();
     let refused = refused(call, context, &found.subjects);
+    let row = |ban: &Ban| {
+        Row::new(
+            format!("ban{}", ban.id.0),
+            format!("{} {}", ban.id, ban.subject),
+            phrases::in_a_list(ban, false, now),
+        )
+    };
     Ask {
-        title: text::ask_unban_title(found.total),
+        title: format!("Really end {}?", phrases::count(found.total, "ban")),
         lines: text::ask_unban(
             filter.words(),
             &kinds,
             (found.total, &found.examples),
             refused.as_ref(),
         ),
-        rows: found
-            .examples
-            .iter()
-            .map(|ban| {
-                Row::new(
-                    format!("ban{}", ban.id.0),
-                    format!("{} {}", ban.id, ban.subject),
-                    phrases::in_a_list(ban, false, now),
-                )
-            })
-            .collect(),
+        rows: found.examples.iter().map(row).collect(),
         values: Some(values),
     }
 }
@@ -159,23 +217,40 @@ struct UnbanTally {
     failed: TargetFailure,
 }
 
-async fn end_all(call: &Call, context: &Context, filter: &Filter, found: FilterMatches) -> Outcome {
-    let started = context.engine.now();
-    let reason = call.values.line("reason").map(|text| phrases::clean(&text));
-    let reason = reason.unwrap_or_else(|| text::lifted_with(found.total, filter.words()));
+async fn end_all(
+    call: &Request<'_>,
+    context: &Context,
+    filter: &Filter,
+    found: FilterMatches,
+    seen: Seq,
+) -> Outcome {
+    let (started, total) = (context.engine.now(), found.total);
+    let reason = call.clean_line("reason");
+    let reason = reason.unwrap_or_else(|| text::lifted_with(total, filter.words()));
     let mut tally = UnbanTally::default();
-    let order = |subject: &Subject| lift(call, subject, &reason).chosen_at(found.seen);
+    let order = |subject: &Subject| lift(call, subject, &reason).chosen_at(seen);
     let take = |subject: &Subject, answer| tally.take(subject, answer, call);
     many::carry_out(call, &found.subjects, order, take, context).await;
     let pending = many::still_pending(&tally.lifted, context).await;
-    Outcome::Done(answer(
-        &tally,
-        filter,
-        (found.total, pending),
-        started,
-        call,
-        context,
-    ))
+    let (lifted, free) = (tally.lifted.len(), tally.free);
+    let took = context.engine.now().since(started);
+    let mut lines = vec![text::unbanned_all(lifted, total, filter.words(), took)];
+    lines.extend(tally.failed.lines());
+    match free {
+        0 => {}
+        1 => lines.push(String::from("1 was over already.")),
+        _ => lines.push(format!("{free} were over already.")),
+    }
+    if lifted > 0 {
+        lines.push(text::server_told(lifted, pending));
+    }
+    let undo = match &tally.numbers[..] {
+        [] => None,
+        few if few.len() <= EXAMPLES => Some(phrases::undo(few)),
+        _ => call.id.map(phrases::undo_command),
+    };
+    let answer = many::answer(lifted + free, total, &tally.failed, pending, lines);
+    Outcome::Done(answer.with_undo(undo))
 }
 
 impl UnbanTally {
@@ -191,48 +266,4 @@ impl UnbanTally {
             other => self.failed.take(subject, other, call),
         }
     }
-}
-
-fn answer(
-    tally: &UnbanTally,
-    filter: &Filter,
-    (total, pending): (usize, usize),
-    started: Timestamp,
-    call: &Call,
-    context: &Context,
-) -> Answer {
-    let now = context.engine.now();
-    let done = tally.lifted.len() + tally.free;
-    let mut lines = vec![text::unbanned_all(
-        tally.lifted.len(),
-        total,
-        filter.words(),
-        now.since(started),
-    )];
-    lines.extend(tally.failed.lines());
-    if tally.free > 0 {
-        lines.push(text::over_already(tally.free));
-    }
-    if !tally.lifted.is_empty() {
-        lines.push(text::server_told(tally.lifted.len(), pending));
-    }
-    let undo = match &tally.numbers[..] {
-        [] => None,
-        few if few.len() <= EXAMPLES => {
-            let numbers: Vec<String> = few.iter().map(BanId::to_string).collect();
-            let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-            Some(phrases::undo(&numbers))
-        }
-        _ => call.id.map(phrases::undo_command),
-    };
-    Answer::new(
-        match (done, tally.failed.is_empty() && pending == 0) {
-            (0, _) => Grade::Bad,
-            (_, true) => Grade::Good,
-            (_, false) => Grade::Warning,
-        },
-        phrases::summary_title(done, total),
-        lines,
-    )
-    .with_undo(undo)
 }

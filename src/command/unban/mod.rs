@@ -1,24 +1,19 @@
 //! `unban`: lets somebody in again, or all whom a filter names.
 
-mod text;
-
 mod by_filter;
-
-use futures::future::join_all;
+mod text;
 
 use super::call::Call;
 use super::context::Context;
-use super::outcome::{Grade, Outcome, Problem};
+use super::outcome::{EarlyOutcome, Outcome, Problem};
 use super::parts::fields::{REASON, WHOM};
 use super::parts::login::covering;
-use super::parts::results::{TargetResult, summary};
-use super::parts::settle::WAIT;
+use super::parts::results::{Said, TargetResult, answer, carry_out};
 use super::parts::subjects;
+use super::phrases;
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use super::{broken, phrases};
-use crate::core::{Action, BanOrder, BanRuling, Intent, Order, Role, Ruling, Subject};
-use crate::delivery::Settled;
-use crate::journal::LogFault;
+use crate::core::{Action, BanOrder, BanRuling, Order, Role, Ruling, Subject};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -61,99 +56,44 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let is_named = !call.values.words(subjects::FIELD).is_empty();
     match call.values.line("filter") {
-        None => {}
-        Some(_) if is_named => {
-            return Outcome::Invalid(vec![problem_of(String::from(text::EITHER_OR))]);
-        }
-        Some(_) => return by_filter::run(call, context).await,
+        Some(_) if is_named => Err(problem("Name subjects or give a filter, not both.").into()),
+        Some(_) => by_filter::run(call, context).await,
+        None => run_named(call, context).await,
     }
-    let subjects = match subjects::read(&call.values.words(subjects::FIELD), context) {
-        Ok(subjects) => subjects,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
-    let reason = call
-        .values
-        .line("reason")
-        .map(|text| phrases::clean(&text))
-        .unwrap_or_default();
-    let order = |subject| Intent::Order(lift(call, subject, &reason));
-    let answers = context
-        .engine
-        .submit(subjects.iter().map(order).collect())
-        .await;
-    let results: Vec<_> = subjects.into_iter().zip(answers).collect();
-    if let [(_, Ok(Ruling::Refused(why)))] = &results[..] {
-        return Outcome::Refused(vec![Problem {
-            field: subjects::FIELD,
-            text: phrases::refusal(why, call.caller.role()),
-        }]);
-    }
-    let settled = join_all(results.iter().map(async |(subject, ruling)| match ruling {
-        Ok(Ruling::Ban(BanRuling::Lifted(_))) => {
-            Some(context.delivery.settled(subject, WAIT).await)
-        }
-        _ => None,
-    }))
-    .await;
-    let told = results
-        .into_iter()
-        .zip(settled)
-        .map(|((subject, ruling), settled)| tell(&subject, ruling, settled, context))
-        .collect();
-    Outcome::Done(summary(told))
+}
+
+async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let reason = call.clean_line("reason").unwrap_or_default();
+    let subjects = call.subjects()?;
+    let orders = subjects.iter().map(|subject| lift(call, subject, &reason));
+    let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
+    Ok(Outcome::Done(answer(&results, context, |one| {
+        say(one, context)
+    })))
 }
 
 /// The order to end one ban.
 fn lift(call: &Call, subject: &Subject, reason: &str) -> Order {
-    call.order(
-        subject,
-        Action::Ban(BanOrder::Lift {
-            reason: reason.to_owned(),
-        }),
-    )
+    let reason = reason.to_owned();
+    call.order(subject, Action::Ban(BanOrder::Lift { reason }))
 }
 
-fn problem_of(text: String) -> Problem {
-    Problem {
-        field: "filter",
-        text,
-    }
+fn problem(text: impl Into<String>) -> Problem {
+    Problem::new("filter", text)
 }
 
-fn tell(
-    subject: &Subject,
-    ruling: Result<Ruling, LogFault>,
-    settled: Option<Settled>,
-    context: &Context,
-) -> TargetResult {
+fn say(result: &TargetResult, context: &Context) -> Option<Said> {
     let now = context.engine.now();
-    let mut told = TargetResult::of(subject);
-    if let Some(settled) = &settled {
-        let (grade, line) = phrases::released(subject, settled);
-        told.grade = grade;
-        told.server = Some(line);
-    }
-    if let Some(covering) = covering(subject, context) {
-        told.grade = Grade::Warning;
-        told.own.push(phrases::still_covered(&covering, now));
-    }
-    match ruling {
-        Ok(Ruling::Ban(BanRuling::Lifted(ban))) => {
-            told.line = phrases::lifted(&ban);
-            told.undo = Some(ban.id.to_string());
-        }
+    let said = match &result.ruling {
+        Ok(Ruling::Ban(BanRuling::Lifted(ban))) => Said::done(phrases::lifted(ban)),
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, last))) => {
-            told.line = phrases::not_banned(&subject, last.as_ref());
+            Said::done(phrases::not_banned(subject, last.as_ref()))
         }
-        Ok(ruling) => told.failed(phrases::not_done(subject, &ruling)),
-        Err(fault) => told.failed(phrases::failed(
-            subject,
-            &fault,
-            &broken("store an un-ban", &fault),
-        )),
-    }
-    told
+        _ => Said::failed(result.not_done()),
+    };
+    let covering = covering(&result.subject, context);
+    Some(said.but(covering.map(|ban| phrases::still_covered(&ban, now))))
 }

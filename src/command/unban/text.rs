@@ -5,11 +5,6 @@ use crate::core::Ban;
 use crate::core::time::in_words;
 use std::time::Duration;
 
-/// `Really un-ban 3?`
-pub(super) fn ask_unban_title(number: usize) -> String {
-    format!("Really end {}?", count(number, "ban"))
-}
-
 /// What would be ended: how many of each kind, how many in all with the newest of them, and how many
 /// the caller may not end, with why the first of those.
 pub(super) fn ask_unban(
@@ -55,11 +50,6 @@ pub(super) fn lifted_with(total: usize, filter: &str) -> String {
     }
 }
 
-/// Nothing matches.
-pub(super) fn none_matches(filter: &str) -> String {
-    format!("No ban in force matches: {}", clean(filter))
-}
-
 /// How many were ended, of how many, how fast.
 pub(super) fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Duration) -> String {
     let took = match took.as_secs() {
@@ -67,14 +57,6 @@ pub(super) fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Dura
         _ => format!(" in {}", in_words(took)),
     };
     format!("Un-banned {lifted} of {total}{took}. {}", filtered(filter))
-}
-
-/// Some had ended before their turn came.
-pub(super) fn over_already(number: usize) -> String {
-    match number {
-        1 => String::from("1 was over already."),
-        _ => format!("{number} were over already."),
-    }
 }
 
 /// What the server made of it.
@@ -87,28 +69,4 @@ pub(super) fn server_told(lifted: usize, pending: usize) -> String {
             typed("status")
         ),
     }
-}
-
-/// Subjects and a filter at once.
-pub(super) const EITHER_OR: &str = "Name subjects or give a filter, not both.";
-
-/// A filter that lets everything through.
-pub(super) fn all_of_what() -> String {
-    format!(
-        "All of what? Write for example: {}. What a filter matches: {}. Every ban there is: {}",
-        typed("unban all origin:import by:alice"),
-        typed("list origin:import by:alice"),
-        typed("unban all #1..")
-    )
-}
-
-/// A filter of bans that are over.
-pub(super) const ONLY_IN_FORCE: &str =
-    "Only bans in force can be ended: leave out state:, or write state:pending.";
-
-/// More bans than one call ends.
-pub(super) fn too_many_match(total: usize, most: usize) -> String {
-    format!(
-        "{total} bans match; at most {most} at once. Narrow it, for example with numbers: #1..{most}"
-    )
 }

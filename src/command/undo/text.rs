@@ -23,9 +23,6 @@ pub(super) fn undone_many(
     format!("Undone: {undone} of {total}{took}{whose}.")
 }
 
-/// Some were not undone because they are not as the command left them.
-pub(super) const WERE_CHANGED_SINCE: &str = "changed since; they stay as they are.";
-
 /// A command did more than is kept.
 pub(super) fn more_than_is_kept(most: usize) -> String {
     format!(
@@ -42,13 +39,6 @@ pub(super) fn server_follows(pending: usize) -> String {
             typed("status")
         ),
     }
-}
-
-/// A command that left nothing to undo.
-pub(super) fn no_such_command_to_undo(command: CommandId) -> String {
-    format!(
-        "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
-    )
 }
 
 /// What was taken back.
@@ -100,16 +90,6 @@ pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String
     }
 }
 
-/// It is not the last change any more.
-pub(super) fn changed_since(subject: &Subject, last: Option<(Timestamp, &str)>) -> String {
-    match last {
-        Some((at, what)) => {
-            format!("{subject} was changed since, {at}: {what} Nothing was undone.")
-        }
-        None => format!("Nothing was ever done to {subject}."),
-    }
-}
-
 /// Somebody else did the last thing, and the caller something before it.
 pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
     format!(
@@ -120,19 +100,6 @@ pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
         deed.at,
         typed(format_args!("undo {name} --others"))
     )
-}
-
-/// The caller did nothing that could be undone.
-pub(super) fn nothing_to_undo() -> String {
-    format!(
-        "There is nothing of yours to undo. What others did is undone by number or name: {}",
-        typed("undo #17")
-    )
-}
-
-/// Above a question before several things are undone.
-pub(super) fn ask_undo_title(number: usize) -> String {
-    format!("Really undo {number} things?")
 }
 
 /// What would be undone, of which so many are shown.

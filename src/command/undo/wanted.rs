@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::text;
-use super::{OTHERS, bad, changed_since};
+use super::{OTHERS, changed_since};
 use crate::command::call::Call;
 use crate::command::context::Context;
-use crate::command::outcome::Outcome;
+use crate::command::outcome::{Answer, EarlyOutcome};
 use crate::command::parts::subjects;
+use crate::command::phrases::typed;
+use crate::command::request::Request;
 use crate::core::{BanId, CommandId, Ledger, Seq, Subject, UndoEntry, UndoKind};
 
 /// How many deeds are looked at under one lock.
@@ -41,29 +43,40 @@ impl One {
 }
 
 /// What the caller means.
-pub(super) async fn find(call: &Call, context: &Context) -> Result<UndoTargets, Box<Outcome>> {
+pub(super) async fn find(
+    call: &Request<'_>,
+    context: &Context,
+) -> Result<UndoTargets, EarlyOutcome> {
     let words = call.values.words(subjects::FIELD);
     if words.is_empty() {
-        return last_of_own(call, context).ok_or_else(|| bad(text::nothing_to_undo()));
+        return last_of_own(call, context).ok_or_else(|| {
+            let undo = typed("undo #17");
+            stop(format!(
+                "There is nothing of yours to undo. What others did is undone by number or name: {undo}"
+            ))
+        });
     }
     if let [word] = words[..]
         && let Some(command) = CommandId::parse(word)
     {
         let first = first_of(context, |deed| deed.command == Some(command));
         let wanted = first.map(|first| whole(&first, context));
-        return wanted.ok_or_else(|| bad(text::no_such_command_to_undo(command)));
+        return wanted.ok_or_else(|| {
+            stop(format!(
+                "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
+            ))
+        });
     }
     named(&words, call, context).await
 }
 
 async fn named(
     words: &[&str],
-    call: &Call,
+    call: &Request<'_>,
     context: &Context,
-) -> Result<UndoTargets, Box<Outcome>> {
+) -> Result<UndoTargets, EarlyOutcome> {
     let others = call.values.flag(OTHERS).unwrap_or(false);
-    let invalid = |problems| Box::new(Outcome::Invalid(problems));
-    let named = subjects::read(words, context).map_err(invalid)?;
+    let named = call.subjects()?;
     let only = named.len() == 1;
     let mut deeds = Vec::with_capacity(named.len());
     for subject in named {
@@ -75,12 +88,12 @@ async fn named(
             _ => None,
         };
         let Some(deed) = deed.filter(|deed| number.is_none() || deed.number == number) else {
-            return Err(bad(changed_since(&subject, context).await));
+            return Err(stop(changed_since(&subject, context).await));
         };
         let is_anothers = deed.by.bare_name() != own_name(call);
         if is_anothers && !others && did_before(call, &subject, &deed, context).await {
             let name = words.first().copied().unwrap_or_default();
-            return Err(bad(text::others_did(&deed, name)));
+            return Err(stop(text::others_did(&deed, name)));
         }
         deeds.push(One::of(&deed));
     }
@@ -89,6 +102,10 @@ async fn named(
         command: None,
         is_cut: false,
     })
+}
+
+fn stop(line: String) -> EarlyOutcome {
+    Answer::failed(line).into()
 }
 
 /// The caller, as deeds have them.

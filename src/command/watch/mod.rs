@@ -2,12 +2,12 @@
 
 mod text;
 
-use super::call::Call;
 use super::context::Context;
-use super::outcome::{Answer, Grade, Outcome, Problem, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
+use super::parts::results::carry_out;
+use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use super::{broken, phrases};
 use crate::core::{Action, Quiet, Role, Ruling, Subject, Topic, Watch};
 
 /// The description.
@@ -101,7 +101,7 @@ impl WatchCall {
                     };
                     match Topic::parse(name) {
                         Some(topic) => list.push(topic),
-                        None => problems.push(problem("topics", text::no_topic(word))),
+                        None => problems.push(Problem::new("topics", text::no_topic(word))),
                     }
                 }
             }
@@ -115,10 +115,10 @@ impl WatchCall {
         let signed = !more.is_empty() || !fewer.is_empty();
         match whole {
             Some(word) if signed || !plain.is_empty() => {
-                problems.push(problem("topics", text::alone(word)));
+                problems.push(Problem::new("topics", text::alone(word)));
             }
             _ if signed && !plain.is_empty() => {
-                problems.push(problem("topics", String::from(text::NO_MIXTURE)));
+                problems.push(Problem::new("topics", text::NO_MIXTURE));
             }
             Some("all" | "All" | "ALL") => wish.topics = Topics::These(Topic::ALL.to_vec()),
             Some(word) if matches!(word.to_lowercase().as_str(), "off" | "none") => {
@@ -162,7 +162,7 @@ fn read_quiet(text: &str, problems: &mut Vec<Problem>) -> Option<Option<Quiet>> 
     }
     let quiet = Quiet::parse(text);
     if quiet.is_none() {
-        problems.push(problem("quiet", text::no_hours(text)));
+        problems.push(Problem::new("quiet", text::no_hours(text)));
     }
     quiet.map(Some)
 }
@@ -171,34 +171,28 @@ fn read_whose(text: &str, problems: &mut Vec<Problem>) -> Option<Subject> {
     match Subject::parse(text) {
         Ok(subject @ Subject::Account(_)) => Some(subject),
         _ => {
-            problems.push(problem("whose", String::from(text::NO_HEARER)));
+            problems.push(Problem::new("whose", text::NO_HEARER));
             None
         }
     }
 }
 
-fn problem(field: &'static str, text: String) -> Problem {
-    Problem { field, text }
-}
-
-pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
-    let wish = match WatchCall::parse(&call.values) {
-        Ok(wish) => wish,
-        Err(problems) => return Outcome::Invalid(problems),
-    };
+pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
+    let wish = WatchCall::parse(&call.values)?;
     let own = call.caller.account().map(Subject::Account);
     let Some(subject) = wish.whose.clone().or_else(|| own.clone()) else {
-        return Outcome::Invalid(vec![problem("whose", String::from(text::NO_HEARER))]);
+        return Err(Problem::new("whose", text::NO_HEARER).into());
     };
     let is_own = own.as_ref() == Some(&subject);
+    let role = call.caller.role();
     let kept = context
         .engine
         .read(|ledger| ledger.subscriptions().of(&subject).cloned());
     if wish.is_question() {
-        return Outcome::Done(told(&subject, is_own, kept, call.caller.role(), false));
+        return Ok(Outcome::Done(told(&subject, is_own, kept, role, false)));
     }
     let usual = match is_own {
-        true => Watch::usual_for(call.caller.role()),
+        true => Watch::usual_for(role),
         false => Watch::usual(),
     };
     let watch = wish.applied(&kept.unwrap_or(usual));
@@ -206,17 +200,14 @@ pub(super) async fn run(call: &Call, context: &Context) -> Outcome {
     if is_own {
         order.actor = call.caller.actor_for_self(call.door);
     }
-    match context.engine.submit_one(order).await {
-        Ok(Ruling::Subscribed { .. } | Ruling::Noted) => {
-            Outcome::Done(told(&subject, is_own, watch, call.caller.role(), true))
-        }
-        Ok(Ruling::Refused(why)) => Outcome::Refused(vec![problem(
-            "whose",
-            phrases::refusal(&why, call.caller.role()),
-        )]),
-        Ok(ruling) => Outcome::Done(Answer::not_done(phrases::not_done(&subject, &ruling))),
-        Err(fault) => Outcome::Broken(broken("store what somebody hears", &fault)),
-    }
+    let results = carry_out(call, vec![order], |_| "whose", context).await?;
+    let failed = results
+        .iter()
+        .find(|one| !matches!(one.ruling, Ok(Ruling::Subscribed { .. } | Ruling::Noted)));
+    Ok(Outcome::Done(match failed {
+        Some(failed) => Answer::failed(failed.not_done()),
+        None => told(&subject, is_own, watch, role, true),
+    }))
 }
 
 fn told(
@@ -250,13 +241,15 @@ fn told(
             )
         }));
     }
-    Answer::new(Grade::Good, text::watch_title(has_changed), lines).with_rows(rows)
+    let title = if has_changed { "Changed" } else { "Notices" };
+    Answer::new(Grade::Good, title, lines).with_rows(rows)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::command::phrases;
 
     fn wish(text: &str) -> Result<WatchCall, Vec<Problem>> {
         WatchCall::parse(&Values::new().with("topics", text))

@@ -23,11 +23,6 @@ pub(super) fn topic(topic: Topic) -> &'static str {
     }
 }
 
-/// In a few words.
-pub(super) fn watch_title(changed: bool) -> String {
-    String::from(if changed { "Changed" } else { "Notices" })
-}
-
 /// What somebody hears.
 pub(super) fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
     let who = match whom {

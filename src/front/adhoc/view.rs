@@ -19,7 +19,7 @@ pub(super) fn fields(session: &Session, role: Role, context: &Context) -> Vec<fo
     let mut shown: Vec<form::FormField> = Vec::new();
     // A term that is not among the choices would be lost by clients that insist on them.
     let mut typed: Option<(&str, String)> = None;
-    for field in session.spec.fields {
+    for field in session.command.fields {
         let line = || Vec::from_iter(values.line(field.name));
         let mut options = Vec::new();
         let (kind, held) = match field.kind {
@@ -137,14 +137,14 @@ pub(super) fn standard_row(row: Row) -> form::FormField {
 pub(super) fn at_work(session: &Session, progress: Option<(usize, usize)>) -> wire::CommandAnswer {
     let lines = text::at_work(progress);
     wire::CommandAnswer {
-        node: session.spec.name.to_owned(),
+        node: session.command.name.to_owned(),
         session: session.id.clone(),
         status: Status::Executing,
         actions: &[CommandAction::Next],
         note: Some((NoteKind::Info, form::run_on(&lines))),
         form: Some(Form {
             purpose: Purpose::Form,
-            form_type: form_type(session.spec),
+            form_type: form_type(session.command),
             title: text::at_work_title(progress),
             instructions: lines,
             body: Body::Fields(Vec::new()),
@@ -158,7 +158,7 @@ pub(super) fn over(
     form: Option<Form>,
 ) -> wire::CommandAnswer {
     wire::CommandAnswer {
-        node: session.spec.name.to_owned(),
+        node: session.command.name.to_owned(),
         session: session.id.clone(),
         status: Status::Completed,
         actions: &[],
@@ -179,7 +179,7 @@ pub(super) fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
     let mut note = lines.clone();
     note.extend(undo.clone());
     let mut fields: Vec<form::FormField> = Vec::new();
-    match command::standard::form_type(session.spec) {
+    match command::standard::form_type(session.command) {
         // No field beside those of the standard.
         Some(_) => {
             lines.extend(undo);
@@ -193,7 +193,7 @@ pub(super) fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
     }
     let form = (!fields.is_empty()).then(|| Form {
         purpose: Purpose::Result,
-        form_type: form_type(session.spec),
+        form_type: form_type(session.command),
         title: answer.title,
         instructions: lines,
         body: Body::Fields(fields),
@@ -212,18 +212,19 @@ pub(super) fn listed(session: &Session, page: Page) -> wire::CommandAnswer {
     let body = if page.table {
         Body::Table {
             columns: page
-                .columns
+                .vars
                 .iter()
-                .map(|(var, label)| ((*var).to_owned(), (*label).to_owned()))
+                .zip(page.columns)
+                .map(|(var, label)| ((*var).to_owned(), label))
                 .collect(),
-            rows: page.rows.into_iter().map(|entry| entry.cells).collect(),
+            rows: page.cells,
         }
     } else {
-        Body::Fields(page.rows.into_iter().map(|entry| row(entry.row)).collect())
+        Body::Fields(page.shown.into_iter().map(row).collect())
     };
     let form = (page.total > 0).then(|| Form {
         purpose: Purpose::Result,
-        form_type: form_type(session.spec),
+        form_type: form_type(session.command),
         title: page.title,
         instructions: lines[1..].to_vec(),
         body,

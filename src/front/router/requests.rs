@@ -6,8 +6,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::Router;
-use crate::command::{self, Reference, phrases};
-use crate::core::Role;
+use crate::command::{Reference, phrases};
 use crate::front::adhoc::Step;
 use crate::front::disco::{self, Addressed, DiscoQuery};
 use crate::front::reply::{PendingIq, Reply, later};
@@ -75,15 +74,8 @@ impl Router {
         };
         let caller = self.bot.caller(&received.header);
         let role = caller.role();
-        // That there is such a command is no secret to those who work here.
-        let needs = command::find(&request.node).map(|spec| spec.needs);
-        let needs = needs.filter(|_| role > Role::Stranger);
         match self.bot.forms.receive(request, caller, &self.bot.context) {
-            Err(Fault::Forbidden) if let Some(needs) = needs => {
-                let text = phrases::forbidden(needs);
-                asked.now(Err(Fault::Forbidden.with_text(text)))
-            }
-            Err(fault) => asked.now(Err(fault.stanza_error())),
+            Err(error) => asked.now(Err(error)),
             Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
             Ok(Step::Run(run)) => {
                 let router = Arc::clone(self);

@@ -46,7 +46,11 @@ fn a_yes_counts_from_whom_and_where_the_question_was_put() {
     let talks = Talks::default();
     talks.person(&here.jid, |person| {
         person.asked = Some(OpenQuestion {
-            call: Call::new(here.clone(), EntryPoint::Room, String::from("ban")),
+            call: Call::new(
+                here.clone(),
+                EntryPoint::Room,
+                crate::command::find("ban").unwrap(),
+            ),
             until: at(120_000),
             line: None,
         });
@@ -136,7 +140,11 @@ fn only_a_line_that_did_nothing_can_be_corrected() {
     // One that waits for its yes has done nothing either; its question is dropped.
     talks.person(&corrected.from, |person| {
         person.asked = Some(OpenQuestion {
-            call: Call::new(caller(), EntryPoint::Chat, String::from("ban")),
+            call: Call::new(
+                caller(),
+                EntryPoint::Chat,
+                crate::command::find("ban").unwrap(),
+            ),
             until: at(120_000),
             line: failed("m1"),
         });

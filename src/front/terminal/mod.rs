@@ -32,12 +32,13 @@ use xmpp_parsers::jid::{BareJid, ResourcePart};
 
 use self::lines::LineError;
 use self::wire::{
-    Export, Exported, Import, Question, RemoteAnswer, RemoteOutcome, RemoteProgress, VERSION,
-    WireLine,
+    Export, Exported, Import, Question, RemoteAnswer, RemoteProgress, VERSION, WireLine,
 };
 use super::line;
-use crate::command::parts::{facts, subjects};
-use crate::command::{self, Call, Caller, Context, Reference, Values, phrases};
+use crate::command::values::AS_OF;
+use crate::command::{
+    self, Call, Caller, Context, Outcome, Problem, Reference, Spec, Values, phrases,
+};
 use crate::core::{CommandId, EntryPoint, Rights, Role};
 use crate::engine::clock::fresh_command;
 use crate::exchange::export::export_piece;
@@ -253,8 +254,7 @@ impl Talk {
                 reference = reference.0,
                 "a command panicked; this is a bug of portcullis"
             );
-            let outcome = command::Outcome::Broken(reference);
-            RemoteAnswer::Outcome(RemoteOutcome::of(outcome, ""))
+            RemoteAnswer::Outcome(reference.into())
         }))
         .await
     }
@@ -278,7 +278,8 @@ async fn answer(
             RemoteAnswer::Standing((**context.delivery.server().standing().borrow()).clone())
         }
         Question::Call(asked) => {
-            RemoteAnswer::Outcome(call(asked, caller, importer.command, context).await)
+            let outcome = call(asked, caller, importer.command, context).await;
+            RemoteAnswer::Outcome(outcome.written(phrases::in_a_shell))
         }
         Question::Import(asked) => RemoteAnswer::Imported(import(asked, importer, context).await),
         Question::Export(Export { wanted, piece }) => {
@@ -328,62 +329,35 @@ async fn call(
     caller: &Caller,
     id: Option<CommandId>,
     context: &Context,
-) -> RemoteOutcome {
-    let wire::RemoteCall {
-        command: name,
-        words,
-        values,
-        confirmed,
-        goes_on: _,
-    } = asked;
-    let values = match values_of(&name, &words, values) {
+) -> Outcome {
+    let name = &asked.command;
+    let Some(command) = command::find(name) else {
+        let nearest = command::nearest(caller.role(), name);
+        return Outcome::Unknown {
+            text: phrases::no_such_command(name, nearest),
+            nearest: nearest.map(str::to_owned),
+        };
+    };
+    let values = match values_of(command, &asked.words, asked.values) {
         Ok(values) => values,
-        Err(problems) => return RemoteOutcome::Invalid { problems },
+        Err(problems) => return Outcome::Invalid { problems },
     };
-    let call = Call::new(caller.clone(), EntryPoint::Terminal, name)
+    let call = Call::new(caller.clone(), EntryPoint::Terminal, command)
         .with_values(values)
-        .confirmed(confirmed)
+        .confirmed(asked.confirmed)
         .by_command(id);
-    let mut outcome = RemoteOutcome::of(command::handle(&call, context).await, &call.name);
-    if let RemoteOutcome::Done { subjects, .. } = &mut outcome {
-        *subjects = standings(&call, context);
-    }
-    outcome
+    command::handle(&call, context).await
 }
 
-/// Where those stand whom a call named.
-fn standings(call: &Call, context: &Context) -> Vec<serde_json::Value> {
-    let named = call.values.words(subjects::FIELD);
-    let named = subjects::read(&named, context).unwrap_or_default();
-    let standing = |subject| facts::standing(subject, context);
-    named.iter().map(standing).collect()
-}
-
-/// What was written into the fields: those named, and the words sorted into the others. A command that
-/// there is not has none, and is answered as such.
-fn values_of(
-    name: &str,
-    words: &[String],
-    named: std::collections::BTreeMap<String, Vec<String>>,
-) -> Result<Values, Vec<wire::RemoteProblem>> {
-    let Some(spec) = command::find(name) else {
-        return Ok(Values::new());
-    };
-    let mut values = Values::new();
-    let mut problems = Vec::new();
-    for (field, written) in named {
-        if spec.fields.iter().any(|known| known.name == field) {
-            values.set(&field, written);
-        } else {
-            problems.push(wire::RemoteProblem {
-                text: text::no_such_field(spec, &field),
-                field,
-            });
-        }
-    }
-    if problems.is_empty() {
-        line::read_words(spec, words, values).map_err(wire::problems)
-    } else {
-        Err(problems)
+/// What was written into the fields: those named, and the words sorted into the others.
+fn values_of(spec: &Spec, words: &[String], named: Values) -> Result<Values, Vec<Problem>> {
+    let is_known = |name: &str| name == AS_OF || spec.fields.iter().any(|known| known.name == name);
+    let unknown = named.fields().filter(|name| !is_known(name));
+    let problems: Vec<Problem> = unknown
+        .map(|name| Problem::new(name.to_owned(), text::no_such_field(spec, name)))
+        .collect();
+    match problems.is_empty() {
+        true => line::read_words(spec, words, named),
+        false => Err(problems),
     }
 }

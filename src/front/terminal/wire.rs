@@ -1,15 +1,11 @@
 //! What is said over the local socket: one JSON object a line, each with its version (docs/terminal.md).
 //!
-//! Scripts rely on these names. They stand here, apart from the types of the program, so that those can
-//! change and these stay. What is added later is a new name; a name that changes its meaning is a new
-//! [`VERSION`].
-
-use std::collections::BTreeMap;
+//! Scripts rely on these names, and on those of [`Outcome`]. What is added later is a new name; a name that changes its
+//! meaning is a new [`VERSION`].
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::command::{self, Values};
+use crate::command::{Outcome, Values};
 use crate::delivery::ports::Enforcement;
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::exchange::import::ImportTally;
@@ -82,8 +78,8 @@ pub struct RemoteCall {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
     /// Fields by name; these are not looked for among the words.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub values: BTreeMap<String, Vec<String>>,
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub values: Values,
     /// Yes to the question it would ask back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirmed: bool,
@@ -101,7 +97,7 @@ pub enum RemoteAnswer {
     /// To [`Question::Standing`].
     Standing(Enforcement),
     /// To [`Question::Call`].
-    Outcome(RemoteOutcome),
+    Outcome(Outcome),
     /// To [`Question::Import`].
     Imported(ImportTally),
     /// To [`Question::Export`].
@@ -120,233 +116,12 @@ pub struct RemoteProgress {
     pub of: Option<u64>,
 }
 
-/// What came of a call: [`command::Outcome`] for programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum RemoteOutcome {
-    /// It was done, or part of it.
-    Done {
-        /// How good the news is.
-        grade: RemoteGrade,
-        /// The whole of it in a few words.
-        title: String,
-        /// Sentences.
-        lines: Vec<String>,
-        /// Details.
-        rows: Vec<RemoteRow>,
-        /// How to take it back, as typed in a shell: the last line of all.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        undo: Option<String>,
-        /// Where those stand now that the call named: [`command::parts::facts::standing`].
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        subjects: Vec<Value>,
-    },
-    /// A page of a list.
-    Rows {
-        /// Which page of how many, in words.
-        title: String,
-        /// What else to know of the whole of it.
-        lines: Vec<String>,
-        /// This page, from 1.
-        page: usize,
-        /// How many rows there are on all pages.
-        total: usize,
-        /// What programs read: one object a row.
-        rows: Vec<Value>,
-        /// What people read: the heads of the columns.
-        columns: Vec<String>,
-        /// One list a row, as long as `columns`.
-        cells: Vec<Vec<String>>,
-        /// The chat line for the next page, if there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        next: Option<String>,
-    },
-    /// Nothing was done yet: call again with `confirmed`.
-    Ask {
-        /// The action, in a few words.
-        title: String,
-        /// What would be done and why that is asked.
-        lines: Vec<String>,
-        /// Whom it would hit.
-        rows: Vec<RemoteRow>,
-        /// The fields to call with, and no words, when the answer is yes: exactly what was asked about. The same
-        /// call as before, when they are not there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        values: Option<BTreeMap<String, Vec<String>>>,
-    },
-    /// Nothing was done: these fields cannot be read.
-    Invalid {
-        /// All of them.
-        problems: Vec<RemoteProblem>,
-    },
-    /// Nothing was done: the rules do not allow it.
-    Refused {
-        /// For these reasons.
-        problems: Vec<RemoteProblem>,
-    },
-    /// Nothing was done: the role is missing.
-    Forbidden {
-        /// The role it needs.
-        needs: String,
-        /// The same as a sentence.
-        text: String,
-    },
-    /// Nothing was done: there is no such command.
-    Unknown {
-        /// The one that may be meant.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        nearest: Option<String>,
-        /// The same as a sentence.
-        text: String,
-    },
-    /// Something of ours failed.
-    Broken {
-        /// Where the log says more.
-        reference: String,
-        /// The same as a sentence.
-        text: String,
-    },
-}
-
-/// How good the news is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RemoteGrade {
-    /// All of it was done and holds.
-    Good,
-    /// All of it was done, and something is missing: nothing enforces it yet.
-    Warning,
-    /// Part of it was not done.
-    Part,
-    /// None of it was done.
-    Bad,
-}
-
-/// One detail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteRow {
-    /// Its name, unique in its answer.
-    pub var: String,
-    /// What it is.
-    pub label: String,
-    /// What is the case, for people; may have several lines.
-    pub value: String,
-    /// The same for programs, where there is more to it than the value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fact: Option<Value>,
-}
-
-/// What is wrong with a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RemoteProblem {
-    /// Its name.
-    pub field: String,
-    /// A sentence that says what to write instead.
-    pub text: String,
-}
-
-impl RemoteOutcome {
-    /// What came of a call for the command `name`.
-    pub(super) fn of(outcome: command::Outcome, name: &str) -> RemoteOutcome {
-        use command::{Outcome as From, phrases};
-        match outcome.written(phrases::in_a_shell) {
-            From::Done(answer) => RemoteOutcome::Done {
-                grade: answer.grade.into(),
-                title: answer.title,
-                lines: answer.lines,
-                rows: rows(answer.rows),
-                undo: answer.undo,
-                subjects: Vec::new(),
-            },
-            From::Rows(page) => listed(page),
-            From::Ask(ask) => RemoteOutcome::Ask {
-                title: ask.title,
-                lines: ask.lines,
-                rows: rows(ask.rows),
-                values: ask.values.map(Values::into_fields),
-            },
-            From::Invalid(found) => RemoteOutcome::Invalid {
-                problems: problems(found),
-            },
-            From::Refused(found) => RemoteOutcome::Refused {
-                problems: problems(found),
-            },
-            From::Forbidden { needs } => RemoteOutcome::Forbidden {
-                needs: needs.to_string(),
-                text: phrases::forbidden(needs),
-            },
-            From::Unknown { nearest } => RemoteOutcome::Unknown {
-                nearest: nearest.map(str::to_owned),
-                text: phrases::in_a_shell(&phrases::no_such_command(name, nearest)),
-            },
-            From::Broken(reference) => RemoteOutcome::Broken {
-                text: phrases::broken(&reference),
-                reference: reference.0,
-            },
-        }
-    }
-}
-
-fn rows(rows: Vec<command::Row>) -> Vec<RemoteRow> {
-    let wire = |row: command::Row| RemoteRow {
-        var: row.var,
-        label: row.label,
-        value: row.value,
-        fact: row.fact,
-    };
-    rows.into_iter().map(wire).collect()
-}
-
-pub(super) fn problems(problems: Vec<command::Problem>) -> Vec<RemoteProblem> {
-    let wire = |problem: command::Problem| RemoteProblem {
-        field: problem.field.to_owned(),
-        text: command::phrases::in_a_shell(&problem.text),
-    };
-    problems.into_iter().map(wire).collect()
-}
-
-/// A row without facts of its own is read from its cells, by the names of the columns.
-fn listed(page: command::Page) -> RemoteOutcome {
-    let columns = page.columns;
-    let (mut facts, mut cells) = (Vec::new(), Vec::new());
-    for entry in page.rows {
-        facts.push(entry.row.fact.unwrap_or_else(|| {
-            let names = columns.iter().map(|(name, _)| (*name).to_owned());
-            let values = entry.cells.iter().cloned().map(Value::String);
-            Value::Object(names.zip(values).collect())
-        }));
-        cells.push(entry.cells);
-    }
-    RemoteOutcome::Rows {
-        title: page.title,
-        lines: page.lines,
-        page: page.page,
-        total: page.total,
-        rows: facts,
-        columns: columns
-            .iter()
-            .map(|(_, label)| (*label).to_owned())
-            .collect(),
-        cells,
-        next: page.next,
-    }
-}
-
-impl From<command::Grade> for RemoteGrade {
-    fn from(grade: command::Grade) -> Self {
-        match grade {
-            command::Grade::Good => RemoteGrade::Good,
-            command::Grade::Warning => RemoteGrade::Warning,
-            command::Grade::Part => RemoteGrade::Part,
-            command::Grade::Bad => RemoteGrade::Bad,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::command::{self, outcome::SubjectState};
+    use crate::core::Role;
 
     #[track_caller]
     fn is_written<T>(said: T, text: &str)
@@ -366,7 +141,7 @@ mod tests {
         let call = RemoteCall {
             command: "ban".into(),
             words: vec!["a@b".into(), "3d".into()],
-            values: [("note".into(), vec!["x".into()])].into(),
+            values: Values::new().with("note", "x"),
             confirmed: true,
             goes_on: true,
         };
@@ -385,67 +160,54 @@ mod tests {
             RemoteAnswer::Wrong("No.".into()),
             r#"{"v":1,"wrong":"No."}"#,
         );
-        let row = command::Row::new("until", "Until", "for ever").with(Value::Null);
-        let done = command::Outcome::Done(command::Answer {
-            grade: command::Grade::Warning,
-            title: "Done".into(),
-            lines: vec!["Banned.".into()],
-            rows: vec![command::Row::new("by", "By", "me"), row],
-            undo: None,
+        let done = Outcome::Done(command::Answer {
+            rows: vec![command::Row::new("by", "By", "me")],
+            undo: Some("Undo.".into()),
+            subjects: vec![SubjectState {
+                subject: "a@b".into(),
+                status: Some("banned".into()),
+                ban: None,
+                pending: true,
+            }],
+            ..command::Answer::new(command::Grade::Warning, "Done", vec!["Banned.".into()])
         });
-        let text = r#"{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"},{"var":"until","label":"Until","value":"for ever","fact":null}]}"#;
-        let done = RemoteOutcome::of(done, "ban");
-        assert_eq!(serde_json::to_string(&done).unwrap(), text);
-        let refused = command::Outcome::Refused(vec![command::Problem {
-            field: "subject",
-            text: "No.".into(),
-        }]);
         is_written(
-            RemoteAnswer::Outcome(RemoteOutcome::of(refused, "ban")),
+            RemoteAnswer::Outcome(done),
+            r#"{"v":1,"outcome":{"kind":"done","grade":"warning","title":"Done","lines":["Banned."],"rows":[{"var":"by","label":"By","value":"me"}],"undo":"Undo.","subjects":[{"subject":"a@b","status":"banned","ban":null,"pending":true}]}}"#,
+        );
+        let refused = Outcome::refused(command::Problem::new("subject", "No."));
+        is_written(
+            RemoteAnswer::Outcome(refused),
             r#"{"v":1,"outcome":{"kind":"refused","problems":[{"field":"subject","text":"No."}]}}"#,
         );
-        let unknown = command::Outcome::Unknown {
-            nearest: Some("ban"),
+        is_written(
+            RemoteAnswer::Outcome(Outcome::forbidden(Role::Admin)),
+            r#"{"v":1,"outcome":{"kind":"forbidden","needs":"admin","text":"You need the role admin for that."}}"#,
+        );
+        let unknown = Outcome::Unknown {
+            nearest: Some("ban".into()),
+            text: "No.".into(),
         };
         is_written(
-            RemoteAnswer::Outcome(RemoteOutcome::of(unknown, "bann")),
-            r#"{"v":1,"outcome":{"kind":"unknown","nearest":"ban","text":"There is no command “bann”. Did you mean ban?"}}"#,
+            RemoteAnswer::Outcome(unknown),
+            r#"{"v":1,"outcome":{"kind":"unknown","nearest":"ban","text":"No."}}"#,
         );
-    }
-
-    #[test]
-    fn rows_without_facts_are_read_from_their_cells() {
-        let entry = |fact: Option<Value>| command::ListEntry {
-            row: command::Row {
-                fact,
-                ..command::Row::new("x", "x", "x")
-            },
-            cells: vec!["1".into(), "a@b".into()],
-        };
         let page = command::Page {
-            title: "Bans 1-2 of 2".into(),
+            title: "Bans 1-1 of 1".into(),
             lines: Vec::new(),
             page: 1,
-            total: 2,
-            rows: vec![entry(None), entry(Some(serde_json::json!({"number": 1})))],
-            columns: &[("number", "Number"), ("subject", "Subject")],
+            total: 1,
+            rows: vec![serde_json::json!({"number": 1})],
+            columns: vec!["Number".into()],
+            cells: vec![vec!["1".into()]],
             next: None,
+            shown: Vec::new(),
+            vars: Vec::new(),
             table: false,
         };
-        let RemoteOutcome::Rows {
-            rows,
-            columns,
-            cells,
-            ..
-        } = listed(page)
-        else {
-            panic!("no list");
-        };
-        assert_eq!(
-            rows[0],
-            serde_json::json!({"number": "1", "subject": "a@b"})
+        is_written(
+            RemoteAnswer::Outcome(Outcome::Rows(page)),
+            r#"{"v":1,"outcome":{"kind":"rows","title":"Bans 1-1 of 1","lines":[],"page":1,"total":1,"rows":[{"number":1}],"columns":["Number"],"cells":[["1"]]}}"#,
         );
-        assert_eq!(rows[1], serde_json::json!({"number": 1}));
-        assert_eq!((columns.len(), cells.len()), (2, 2));
     }
 }

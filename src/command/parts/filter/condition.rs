@@ -3,7 +3,6 @@
 use ipnet::IpNet;
 
 use super::{BanState, Word};
-use crate::command::parts::text;
 use crate::command::phrases;
 use crate::core::subject::overlaps;
 use crate::core::{Account, Origin, Subject, Term, Timestamp};
@@ -26,7 +25,7 @@ pub(in crate::command) trait Sifted {
     fn whose(&self) -> Option<&Account> {
         None
     }
-    /// Where it has to do with.
+    /// The network it concerns.
     fn place(&self) -> Option<IpNet> {
         None
     }
@@ -50,7 +49,7 @@ pub(in crate::command) trait Sifted {
     fn until(&self) -> Option<Timestamp> {
         None
     }
-    /// Whether it is about an account there is not.
+    /// Whether its account does not exist.
     fn is_unknown(&self) -> bool {
         false
     }
@@ -130,10 +129,15 @@ pub(super) fn read(
     if knows(Word::Numbers)
         && let Some(range) = lower.strip_prefix('#')
     {
-        let (from, to) = numbers(range).ok_or_else(|| text::no_range(word))?;
+        let (from, to) = numbers(range).ok_or_else(|| {
+            format!(
+                "“{}” is no range of numbers; write #10.. or #10..20.",
+                phrases::clean(word)
+            )
+        })?;
         return one(Test::Numbers(from, to));
     }
-    let unknown = || text::no_such_filter(word, known);
+    let unknown = || no_such_filter(word, known);
     let Some((key, value)) = lower.split_once(':') else {
         return one(Test::Text(lower));
     };
@@ -154,7 +158,9 @@ pub(super) fn read(
             Ok(term @ (Term::For(_) | Term::Until(_))) => {
                 one(Test::EndsBy(term.ends(now).unwrap_or(now)))
             }
-            Ok(Term::Forever) => Err(String::from(text::NO_END_OF_FOREVER)),
+            Ok(Term::Forever) => Err(String::from(
+                "Bans for ever never end; write for example expiring:2h.",
+            )),
             Err(why) => Err(phrases::sentence(&why.to_string())),
         },
         (key, _) if !key.is_empty() && key.chars().all(char::is_alphabetic) => Err(unknown()),
@@ -184,4 +190,30 @@ fn numbers(range: &str) -> Option<(u64, u64)> {
         number => number.parse().ok(),
     };
     Some((end(from, 0)?, end(to, u64::MAX)?))
+}
+
+/// A word no list knows, or not this one.
+fn no_such_filter(word: &str, known: &[Word]) -> String {
+    let known: Vec<&str> = known.iter().map(|word| spelled(*word)).collect();
+    format!(
+        "There is no filter “{}”. Filters are {}, or words.",
+        phrases::clean(word),
+        known.join(", ")
+    )
+}
+
+/// How a filter is written.
+fn spelled(word: Word) -> &'static str {
+    match word {
+        Word::Kind => "account, address, network, pair, guard",
+        Word::Whom => "an account, an address or a network",
+        Word::By => "by:NAME",
+        Word::Origin => "origin:hand, origin:rule, origin:import, origin:server",
+        Word::Rule => "rule:NAME",
+        Word::State => "state:in-force, state:pending, state:ended, state:any",
+        Word::Expiring => "expiring:2h",
+        Word::Numbers => "#10.. or #10..20",
+        Word::Unknown => "unknown",
+        Word::ByHand => "by-hand",
+    }
 }

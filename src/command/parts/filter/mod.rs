@@ -134,7 +134,7 @@ impl Filter {
                     used
                 }
                 Err(text) => {
-                    problems.push(Problem { field, text });
+                    problems.push(Problem::new(field, text));
                     1
                 }
             };
