@@ -239,7 +239,15 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     signals::watch(
         signals,
         runtime,
-        reload::Reload::new(file, config, logs, gate.engine, host, bot, notices),
+        reload::Reload {
+            file,
+            config,
+            logs,
+            engine: gate.engine,
+            server: host,
+            bot,
+            notices,
+        },
     )
     .await
 }

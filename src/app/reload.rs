@@ -11,36 +11,16 @@ use crate::logs::Logs;
 
 /// The parts that a reload reads and changes.
 pub(super) struct Reload {
-    file: PathBuf,
-    config: Config,
-    logs: Logs,
-    engine: Arc<Engine>,
-    server: Arc<XmppServer>,
-    bot: Arc<Bot>,
-    notices: Arc<Notices>,
+    pub(super) file: PathBuf,
+    pub(super) config: Config,
+    pub(super) logs: Logs,
+    pub(super) engine: Arc<Engine>,
+    pub(super) server: Arc<XmppServer>,
+    pub(super) bot: Arc<Bot>,
+    pub(super) notices: Arc<Notices>,
 }
 
 impl Reload {
-    pub(super) fn new(
-        file: PathBuf,
-        config: Config,
-        logs: Logs,
-        engine: Arc<Engine>,
-        server: Arc<XmppServer>,
-        bot: Arc<Bot>,
-        notices: Arc<Notices>,
-    ) -> Self {
-        Reload {
-            file,
-            config,
-            logs,
-            engine,
-            server,
-            bot,
-            notices,
-        }
-    }
-
     /// Reads the configuration again and applies it. A file with any problem changes nothing.
     pub(super) async fn again(&mut self) {
         let file = self.file.clone();

@@ -18,12 +18,8 @@ pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
         .required()
         .optional();
     let takes = "host:port of the server's component listener";
-    let server = t.text("server", takes, "127.0.0.1:5347", address).placed();
-    let (server, place) = match server {
-        Some((server, place)) => (server, Some(place)),
-        None => (ServerAddress::default(), None),
-    };
-    t.keep("server", &server);
+    let server = t.text("server", takes, "127.0.0.1:5347", address);
+    let (server, place) = server.or_with_place(ServerAddress::default());
     let file = "/etc/portcullis/component.secret";
     let keys = ["secret", "secret_file"];
     let secret = t.secret(
@@ -40,11 +36,8 @@ pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
         t.wrong(None, said);
     }
     let tls = t.flag("tls", true);
-    let tls_unusable = tls.was_there;
-    let typed = tls.placed();
-    let tls_unusable = tls_unusable && typed.is_none();
-    let tls = typed.is_some_and(|(tls, _)| tls);
-    t.keep("tls", &tls);
+    let tls_unusable = tls.is_wrong();
+    let tls = tls.or(false);
     let (folder, is_judged) = (t.reader.folder, t.is_judged());
     let takes = "the path of a PEM file of certificate authorities";
     let ca_file = t.text("tls_ca_file", takes, "/etc/portcullis/ca.pem", |text| {
@@ -54,19 +47,11 @@ pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
             _ => Ok(path),
         }
     });
-    let ca_file = ca_file.placed();
+    let (ca_file, ca_place) = ca_file.with_place();
     let takes = "the host name in the server's certificate";
-    let name = t
-        .text("tls_name", takes, "xmpp.example.org", certificate_name)
-        .placed();
-    let places = [
-        (
-            "tls_ca_file",
-            ca_file.as_ref().map(|(_, place)| place.clone()),
-        ),
-        ("tls_name", name.as_ref().map(|(_, place)| place.clone())),
-    ];
-    for (key, place) in places {
+    let name = t.text("tls_name", takes, "xmpp.example.org", certificate_name);
+    let (name, name_place) = name.with_place();
+    for (key, place) in [("tls_ca_file", ca_place), ("tls_name", name_place)] {
         if place.is_some() && !tls {
             t.odd(
                 place,
@@ -74,9 +59,6 @@ pub(super) fn component(mut t: Section<'_, '_>) -> Option<Settings> {
             );
         }
     }
-    let (ca_file, name) = (ca_file.map(|(path, _)| path), name.map(|(name, _)| name));
-    t.keep("tls_ca_file", &ca_file);
-    t.keep("tls_name", &name);
     let allow_plain_remote = t.flag("allow_plain_remote", false).or(false);
     if !tls && !tls_unusable && !allow_plain_remote && !server.is_loopback() {
         let said = format!(

@@ -138,9 +138,18 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
     where
         T: Clone + PartialEq + Send + Sync + 'static,
     {
-        let value = self.value.map_or(default, |(value, _)| value);
+        self.or_with_place(default).0
+    }
+
+    /// The same, with the place of a value that is there.
+    pub(super) fn or_with_place(self, default: T) -> (T, Option<ByteSpan>)
+    where
+        T: Clone + PartialEq + Send + Sync + 'static,
+    {
+        let (value, place) = self.value.unzip();
+        let value = value.unwrap_or(default);
         self.table.keep(self.key.name, &value);
-        value
+        (value, place)
     }
 
     /// The value; `None` if there is none.
@@ -148,9 +157,22 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
     where
         T: Clone + PartialEq + Send + Sync + 'static,
     {
-        let value = self.value.map(|(value, _)| value);
+        self.with_place().0
+    }
+
+    /// The same, with its place.
+    pub(super) fn with_place(self) -> (Option<T>, Option<ByteSpan>)
+    where
+        T: Clone + PartialEq + Send + Sync + 'static,
+    {
+        let (value, place) = self.value.unzip();
         self.table.keep(self.key.name, &value);
-        value
+        (value, place)
+    }
+
+    /// Whether there is a value that cannot be used, which has been reported.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.was_there && self.value.is_none()
     }
 
     /// The value with its position. Reloads do not compare it; the caller uses [`Section::keep`] for that.

@@ -57,24 +57,18 @@ pub(super) fn record(mut t: Section<'_, '_>) -> RecordSettings {
 
 /// `[http]`: the address to listen on, and the token.
 pub(super) fn http(mut t: Section<'_, '_>) -> (Option<SocketAddr>, Option<Secret>) {
-    let at = t
-        .text(
-            "listen",
-            "address:port to listen on",
-            "127.0.0.1:5380",
-            listen,
-        )
-        .placed();
-    if let Some((at, place)) = &at
+    let takes = "address:port to listen on";
+    let (at, place) = t
+        .text("listen", takes, "127.0.0.1:5380", listen)
+        .with_place();
+    if let Some(at) = at
         && !at.ip().to_canonical().is_loopback()
     {
         let said = format!(
             "`listen` in [http]: {at} is not loopback; anybody who reaches it can see the state of this component"
         );
-        t.odd(Some(place.clone()), said);
+        t.odd(place, said);
     }
-    let at = at.map(|(at, _)| at);
-    t.keep("listen", &at);
     let takes = "the token of programs that ask /v1/check and /v1/report";
     let file = "/etc/portcullis/http.token";
     let token = t.secret(

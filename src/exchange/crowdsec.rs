@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::text;
-use super::{ImportedBan, Pile, subject};
-use crate::core::{Origin, Subject, Term};
+use super::{ImportedBan, Pile, is_over, subject};
+use crate::command::phrases::clean;
+use crate::core::{Subject, Term};
 
 /// An alert with decisions, or a decision without an alert.
 #[derive(Deserialize)]
@@ -44,7 +44,11 @@ struct CrowdsecDecision {
 pub(super) fn read(text: &str, pile: &mut Pile) {
     let all: Option<Vec<CrowdsecItem>> = match serde_json::from_str(text) {
         Ok(all) => all,
-        Err(why) => return pile.bad(why.line(), text::not_crowdsec(&why.to_string())),
+        Err(why) => {
+            let said = clean(&why.to_string());
+            let said = format!("This is not what `cscli decisions list -o json` prints: {said}.");
+            return pile.bad(why.line(), said);
+        }
     };
     let decisions = all.unwrap_or_default().into_iter().flat_map(|listed| {
         let itself = listed.decisions.is_none().then_some(listed.itself);
@@ -62,15 +66,17 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 
 fn one(number: usize, decision: &CrowdsecDecision, pile: &mut Pile) {
     let value = decision.value.as_str();
+    let (shown, scope) = (clean(value), clean(&decision.scope));
+    let no_subject = || format!("{shown:?}: portcullis knows no bans of the kind {scope:?}.");
     if decision.type_ != "ban" || decision.simulated {
-        return pile.leave_out(number, text::is_no_ban(value, &decision.type_));
+        let kind = clean(&decision.type_);
+        let said = format!("{shown:?}: {kind:?} is no ban, or only a simulated one.");
+        return pile.leave_out(number, said);
     }
     let found = match decision.scope.to_lowercase().as_str() {
         "ip" | "range" => subject(value, None),
-        "username" | "user" | "account" => {
-            subject(value, None).map_err(|_| text::is_no_subject(value, &decision.scope))
-        }
-        _ => Err(text::is_no_subject(value, &decision.scope)),
+        "username" | "user" | "account" => subject(value, None).map_err(|_| no_subject()),
+        _ => Err(no_subject()),
     };
     let subject: Subject = match found {
         Ok(subject) => subject,
@@ -78,17 +84,18 @@ fn one(number: usize, decision: &CrowdsecDecision, pile: &mut Pile) {
     };
     let term = match left(&decision.duration) {
         Some(Some(left)) => Term::For(left),
-        Some(None) => return pile.leave_out(number, text::is_over(&subject)),
-        None => return pile.bad(number, text::no_go_duration(&decision.duration)),
+        Some(None) => return pile.leave_out(number, is_over(&subject)),
+        None => {
+            let duration = clean(&decision.duration);
+            let said = format!("{duration:?} is no duration as CrowdSec writes it.");
+            return pile.bad(number, said);
+        }
     };
-    let ban = ImportedBan {
-        reason: text::from_program_because("CrowdSec", &decision.scenario),
-        note: None,
-        term,
-        origin: Origin::Imported,
-        recorded: false,
+    let reason = match clean(&decision.scenario) {
+        why if why.is_empty() => String::from("CrowdSec"),
+        why => format!("CrowdSec: {why}"),
     };
-    pile.ban(number, subject, ban);
+    pile.ban(number, subject, ImportedBan::new(reason, term));
 }
 
 /// Parses a duration in Go's notation (`time.Duration.String`), such as `99h59m58.8s`. `Some(None)` if it is

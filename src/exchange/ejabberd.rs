@@ -16,8 +16,8 @@
 //! such a password is read, whatever separates them. The original password is lost; the private note says how to set
 //! a new one.
 
-use super::text;
 use super::{ImportedBan, Pile, Reading, account, said};
+use crate::command::phrases::clean;
 use crate::core::{Account, Origin, Subject, Term};
 
 /// Prefix of the password that was a ban before 24.06.
@@ -42,9 +42,11 @@ pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
         if let Some((name, value)) = detail(line) {
             match (&mut open, name) {
                 (Some((_, _, ban)), "reason") => ban.reason = value.to_owned(),
-                (Some((_, _, ban)), "bandate") => ban.note = Some(text::banned_there(value)),
+                (Some((_, _, ban)), "bandate") => {
+                    ban.note = Some(format!("Banned by the server itself: {}", clean(value)));
+                }
                 (Some(_), _) => {}
-                (None, _) => pile.bad(number, text::whose_details()),
+                (None, _) => pile.bad(number, "These details belong to no account: put the line of list_banned with its name in front of them."),
             }
             continue;
         }
@@ -69,11 +71,9 @@ fn close(open: &mut Option<(usize, Account, ImportedBan)>, pile: &mut Pile) {
 
 fn recorded() -> ImportedBan {
     ImportedBan {
-        reason: String::new(),
-        note: None,
-        term: Term::Forever,
         origin: Origin::Server,
         recorded: true,
+        ..ImportedBan::new(String::new(), Term::Forever)
     }
 }
 
@@ -87,12 +87,21 @@ fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Importe
     let account = match names[..] {
         [name] => account(name, host)?,
         [name, host] => account(&format!("{name}@{host}"), None)?,
-        _ => return Err(String::from(text::NOT_LEGACY)),
+        _ => {
+            return Err(String::from(
+                "A line of an old ban names an account and its password BANNED_ACCOUNT--….",
+            ));
+        }
     };
     let password = password.trim_end_matches(['"', '\'', '|', ',', ';', '}', ' ', '\t']);
     let mut parts = password.splitn(4, "--").skip(1);
     let (date, _, reason) = (parts.next(), parts.next(), parts.next());
-    let note = text::password_is_lost(&account, date.unwrap_or_default());
+    let note = format!(
+        "The server replaced the password ({}). After an un-ban give a new one: ejabberdctl change_password {} {} NEW",
+        clean(date.unwrap_or_default()),
+        account.localpart(),
+        account.domain()
+    );
     Ok((
         account,
         ImportedBan {

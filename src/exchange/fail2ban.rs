@@ -10,11 +10,12 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::text;
-use super::{ImportedBan, Pile, said, subject};
-use crate::core::{Origin, Subject, Term, Timestamp};
+use super::{ImportedBan, Pile, no_time, said, subject};
+use crate::core::{Subject, Term, Timestamp};
 
 /// Whether the line has fail2ban's form.
+const NOT_ONE: &str = "This is no line of `fail2ban-client get JAIL banip --with-time`: an address, a time + seconds = a time.";
+
 pub(super) fn is_one(line: &str) -> bool {
     parts(line).is_some()
 }
@@ -38,22 +39,13 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 }
 
 fn one(line: &str, zone: &TimeZone) -> Result<(Subject, ImportedBan), String> {
-    let (address, seconds, end) = parts(line).ok_or_else(text::not_fail2ban)?;
+    let (address, seconds, end) = parts(line).ok_or(NOT_ONE)?;
     let subject = subject(address, None)?;
     let term = match seconds {
         "-1" => Term::Forever,
-        _ => Term::Until(local(end, zone).ok_or_else(|| text::no_time(end))?),
+        _ => Term::Until(local(end, zone).ok_or_else(|| no_time(end))?),
     };
-    Ok((
-        subject,
-        ImportedBan {
-            reason: text::from_program("fail2ban"),
-            note: None,
-            term,
-            origin: Origin::Imported,
-            recorded: false,
-        },
-    ))
+    Ok((subject, ImportedBan::new(String::from("fail2ban"), term)))
 }
 
 fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {

@@ -14,8 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
-use super::{ImportEntry, ImportedBan, ListedExemption, Pile, said};
+use super::{ImportEntry, ImportedBan, ListedExemption, Pile, no_time, said};
 use crate::command::phrases;
 use crate::core::{
     Actor, Ban, Change, CommandId, EntryPoint, Event, EventId, Exemption, Origin, Personal, Role,
@@ -239,7 +238,8 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
         let line = match serde_json::from_str(line) {
             Ok(line) => line,
             Err(why) => {
-                pile.bad(number, text::not_our_line(&why.to_string()));
+                let why = phrases::clean(&why.to_string());
+                pile.bad(number, format!("This is no line of an export: {why}."));
                 continue;
             }
         };
@@ -252,15 +252,17 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 fn one(number: usize, line: ExportLine, pile: &mut Pile) -> Result<(), String> {
     match line {
         ExportLine::Portcullis { version, .. } if version > VERSION => {
-            return Err(text::newer_format(version, VERSION));
+            return Err(format!(
+                "The file is of version {version}; this portcullis reads up to {VERSION}."
+            ));
         }
         ExportLine::Portcullis { .. } => {}
-        ExportLine::Unknown => pile.leave_out(number, String::from(text::UNKNOWN_KIND)),
+        ExportLine::Unknown => pile.leave_out(number, "Of a kind this portcullis does not know."),
         ExportLine::Event(decision) => pile.event(event(*decision)?),
         ExportLine::Exemption(exempted) => {
             let subject = subject(&exempted.subject)?;
             if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
-                return Err(text::cannot_be_exempt(&subject));
+                return Err(format!("{subject} cannot be exempt."));
             }
             let exempt = ListedExemption {
                 comment: exempted.comment,
@@ -300,12 +302,12 @@ fn end(text: Option<&str>) -> Result<Option<Timestamp>, String> {
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| text::no_time(text))
+    Timestamp::parse(text).ok_or_else(|| no_time(text))
 }
 
 fn event(decision: LoggedDecision) -> Result<Event, String> {
     Ok(Event::decided(
-        id(&decision.id).ok_or_else(|| text::no_event_id(&decision.id))?,
+        id(&decision.id)?,
         time(&decision.at)?,
         Actor::person(phrases::clean(&decision.by), decision.role, decision.door)
             .speaking_as(decision.occupant.map(|name| phrases::clean(&name).into())),
@@ -322,10 +324,15 @@ fn event(decision: LoggedDecision) -> Result<Event, String> {
     }))
 }
 
-fn id(hex: &str) -> Option<EventId> {
+fn id(hex: &str) -> Result<EventId, String> {
     let mut id = [0; 16];
-    hex::decode_to_slice(hex, &mut id).ok()?;
-    Some(EventId(id))
+    match hex::decode_to_slice(hex, &mut id) {
+        Ok(()) => Ok(EventId(id)),
+        Err(_) => Err(format!(
+            "{:?} is no id of an event: 32 hexadecimal digits.",
+            phrases::clean(hex)
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@
 //!
 //! Start reading at [`read`].
 
-mod text;
-
 pub mod crowdsec;
 pub mod ejabberd;
 pub mod export;
@@ -115,6 +113,19 @@ pub struct ImportedBan {
     pub recorded: bool,
 }
 
+impl ImportedBan {
+    /// A ban from a list of another program, without a private note.
+    pub fn new(reason: String, term: Term) -> Self {
+        ImportedBan {
+            reason,
+            note: None,
+            term,
+            origin: Origin::Imported,
+            recorded: false,
+        }
+    }
+}
+
 /// An exemption from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedExemption {
@@ -207,7 +218,7 @@ impl Pile {
     fn ban(&mut self, line: usize, subject: Subject, mut ban: ImportedBan) {
         let end = ban.term.ends(self.now);
         if end.is_some_and(|end| end <= self.now) {
-            return self.leave_out(line, text::is_over(&subject));
+            return self.leave_out(line, is_over(&subject));
         }
         ban.reason = cut(&phrases::clean(&ban.reason), REASON_MAX);
         ban.note = ban
@@ -229,7 +240,7 @@ impl Pile {
 
     fn exemption(&mut self, line: usize, subject: Subject, mut exempt: ListedExemption) {
         if exempt.until.is_some_and(|end| end <= self.now) {
-            return self.leave_out(line, text::is_over(&subject));
+            return self.leave_out(line, is_over(&subject));
         }
         exempt.comment = cut(&phrases::clean(&exempt.comment), REASON_MAX);
         self.entry(line, subject).exemption = Some(exempt);
@@ -258,12 +269,22 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
+fn is_over(subject: &Subject) -> String {
+    format!("The ban of {subject} is over.")
+}
+
+fn no_time(text: &str) -> String {
+    format!("{:?} is no time.", phrases::clean(text))
+}
+
 /// Parses a subject. A name without a domain gets `host`.
 fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
     match Subject::parse(text) {
         Err(crate::core::subject::BadSubject::Bare(name)) => match host {
             Some(host) => Subject::parse(&format!("{name}@{host}")).map_err(|why| why.to_string()),
-            None => Err(text::bare_name(&name)),
+            None => Err(format!(
+                "{name:?} has no domain; write name@domain, or say the domain once with --host."
+            )),
         },
         other => other.map_err(|why| why.to_string()),
     }
@@ -273,7 +294,7 @@ fn subject(text: &str, host: Option<&str>) -> Result<Subject, String> {
 fn account(text: &str, host: Option<&str>) -> Result<Account, String> {
     match subject(text, host)? {
         Subject::Account(account) => Ok(account),
-        other => Err(text::is_no_account(&other)),
+        other => Err(format!("{other} is no account.")),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{ImportedBan, Pile, Reading, said, subject};
 use crate::command::phrases;
-use crate::core::{Origin, Subject, Term};
+use crate::core::{Subject, Term};
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     for (number, line) in said(text) {
@@ -34,16 +34,7 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> 
         Err(why) => return Err(phrases::bad_term_in_chat(&why)),
     };
     let reason = rest.get(used..).unwrap_or_default().join(" ");
-    Ok((
-        subject,
-        ImportedBan {
-            reason,
-            note: None,
-            term,
-            origin: Origin::Imported,
-            recorded: false,
-        },
-    ))
+    Ok((subject, ImportedBan::new(reason, term)))
 }
 
 #[cfg(test)]

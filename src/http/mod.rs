@@ -23,20 +23,10 @@ pub use logins::Logins;
 /// How long open connections may take to end after the stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Why HTTP cannot start.
+/// Why HTTP cannot start: the configured address cannot be bound.
 #[derive(Debug, Error)]
-pub enum HttpFault {
-    /// The address cannot be bound.
-    #[error(
-        "cannot listen on {address}: {why}; stop what listens there, or change `listen` in [http]"
-    )]
-    Bind {
-        /// The configured address.
-        address: SocketAddr,
-        /// The error of the system.
-        why: io::Error,
-    },
-}
+#[error("cannot listen on {0}: {1}; stop what listens there, or change `listen` in [http]")]
+pub struct HttpFault(SocketAddr, io::Error);
 
 /// A bound listener that does not answer yet.
 #[derive(Debug)]
@@ -54,13 +44,11 @@ impl Http {
         address: SocketAddr,
         readiness: watch::Receiver<Readiness>,
     ) -> Result<Self, HttpFault> {
-        match TcpListener::bind(address).await {
-            Ok(listener) => Ok(Self {
-                listener,
-                readiness,
-            }),
-            Err(why) => Err(HttpFault::Bind { address, why }),
-        }
+        let listener = TcpListener::bind(address).await;
+        Ok(Self {
+            listener: listener.map_err(|why| HttpFault(address, why))?,
+            readiness,
+        })
     }
 
     /// The bound address; differs from the configured one if that has port 0.
