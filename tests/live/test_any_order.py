@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 import time
 
 import pytest
@@ -73,3 +74,30 @@ def test_at_most_twice_the_limit_is_looked_at_in_any_order(site, seed):
         wait.until(lambda: try_login(site.server, honest, home)[0] == "in", 5, "somebody honest gets in")
     print(f"{ends.count('wrong')} of {len(ends)} looked at; {', '.join(done)}")
     assert ends.count("wrong") <= 2 * PAIR and "in" not in ends
+
+
+def guess_until(stop, server, user, source, ends):
+    while not stop.is_set():
+        try:
+            ends.append(try_login(server, user, source, wrong())[0])
+        except (OSError, AssertionError):  # nobody listens yet, or the server is just ending
+            time.sleep(0.01)
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("how", ["stop", "kill9"])
+def test_a_guesser_who_waits_for_a_restarted_server_stops_at_the_limit(site, how):
+    victim, honest = site.new_users(2)
+    ends, stop = [], threading.Event()
+    getattr(site.server, how)()
+    guessing = threading.Thread(target=guess_until, args=[stop, site.server, victim, address(), ends])
+    guessing.start()
+    try:
+        site.server.start()
+        time.sleep(5)
+    finally:
+        stop.set()
+        guessing.join()
+    print(f"{ends.count('wrong')} of {len(ends)} looked at")
+    assert ends.count("wrong") <= PAIR and "refused" in ends and "in" not in ends
+    assert try_login(site.server, honest, address())[0] == "in"

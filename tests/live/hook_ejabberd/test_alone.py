@@ -164,6 +164,9 @@ def test_whoever_is_connected_and_does_not_greet_is_away(ej, alone, source):
         assert not mute.checks, "nobody is asked who did not say welcome"
         mute.silent = set()
         mute.wait(lambda: guess(ej, source, "bob", password("bob")) == "success", 15)
+    with FakeComponent(ej) as back:
+        back.wait(lambda: back.hellos)
+        assert back.hellos[0]["health"] == "ok", "a welcome ends the trouble"
 
 
 @pytest.mark.timing

@@ -5,6 +5,9 @@ ejabberd#4211 is the example: after `ejabberdctl restart_module` the table of mo
 every login, and everybody is let in without an error.
 """
 
+import contextlib
+import shutil
+import subprocess
 import threading
 import time
 
@@ -98,7 +101,7 @@ def kill_the_owner(ej):
 
 
 def kill_all_processes(ej):
-    for process in ("health", "bans", "reports", "sync"):
+    for process in ("health", "bans", "places", "away", "reports", "sync"):
         kill(ej, process)
 
 
@@ -192,7 +195,7 @@ def test_a_supervisor_that_is_killed_starts_again_and_no_other_module_suffers(ej
     ej.expected_crashes.update(ej.crashes())  # of its children, whose parent was gone
 
 
-@pytest.mark.parametrize("process", ["bans", "reports", "sync"])
+@pytest.mark.parametrize("process", ["bans", "places", "away", "reports", "sync"])
 def test_a_crash_of_one_process_is_reported_and_loses_no_ban(ej, component, process):
     component.ban("alice@localhost")
     component.ban("127.0.2.0/24", kind="network", door="start")
@@ -236,6 +239,52 @@ def test_an_unreadable_file_is_put_aside_and_reported(ej, component, pw, damage)
         again.wait_held()
     assert banned(ej) == "account-disabled"
     assert not ej.crashes()
+
+
+@contextlib.contextmanager
+def small_disk(ej):
+    """The server's data on a disk of its own, and the name of a file that fills it."""
+    spool, aside = ej.path / "spool", ej.path / "spool-aside"
+    ej.stop()
+    spool.rename(aside)
+    spool.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", spool], check=True)
+    try:
+        shutil.copytree(aside, spool, dirs_exist_ok=True)
+        ej.start()
+        yield spool / "filler"
+    finally:
+        ej.stop()
+        subprocess.run(["umount", spool], check=True)
+        spool.rmdir()
+        aside.rename(spool)
+        ej.start()
+
+
+def fill(file):
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+
+
+def test_bans_are_written_again_when_a_full_disk_has_room(ej, component):
+    component.close()
+    with small_disk(ej) as filler, FakeComponent(ej, epoch="full") as again:
+        again.wait(lambda: again.hellos, 15)
+        again.wait_held()
+        fill(filler)
+        for n in range(300):
+            again.ban(f"u{n}@localhost", text="full" * 20, tell=False)
+        again.ban("alice@localhost", tell=False)
+        again.wait_held()
+        again.close()
+        assert banned(ej) == "account-disabled", "in memory it holds"
+        filler.unlink()
+        ej.erlang(f"{OWNER} ! sweep, sys:get_state({OWNER})")  # as it does once a minute
+        ej.kill9()
+        ej.start()
+        assert banned(ej) == "account-disabled"
+    ej.expected_crashes.update(ej.crashes())
 
 
 def test_a_banned_user_who_logged_in_while_the_module_was_off_is_kicked(ej, component, pw):

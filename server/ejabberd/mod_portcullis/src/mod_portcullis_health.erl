@@ -4,7 +4,7 @@
 -module(mod_portcullis_health).
 -behaviour(gen_server).
 -export([start_link/1]).
--export([note/3, add/3, reset/2, watch/2, text/1]).
+-export([note/3, is_over/2, add/3, reset/2, watch/2, text/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([kind/0, counter/0]).
 
@@ -34,6 +34,10 @@ process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 %% Tells of a trouble, to the log as well.
 -spec note(binary(), kind(), binary()) -> ok.
 note(Host, Kind, Text) -> gen_server:cast(process(Host), {note, Kind, Text}).
+
+%% Troubles of these kinds are over. The log has them.
+-spec is_over(binary(), [kind()]) -> ok.
+is_over(Host, Kinds) -> gen_server:cast(process(Host), {is_over, Kinds}).
 
 -spec add(binary(), counter(), non_neg_integer()) -> ok.
 add(_, _, 0) -> ok;
@@ -68,6 +72,7 @@ handle_call(_, _From, State) -> {reply, {error, unknown_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({note, Kind, Text}, State) -> {noreply, take_note(Kind, Text, State)};
+handle_cast({is_over, Kinds}, #state{notes = Notes} = State) -> {noreply, State#state{notes = maps:without(Kinds, Notes)}};
 handle_cast({add, Counter, N}, #state{counters = Counters} = State) ->
     {noreply, State#state{counters = maps:update_with(Counter, fun(M) -> M + N end, N, Counters)}};
 handle_cast({reset, Counter}, #state{counters = Counters} = State) ->

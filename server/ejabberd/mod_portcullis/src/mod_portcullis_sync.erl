@@ -194,6 +194,7 @@ hello(Host) ->
 
 welcomed({ok, #xmlel{name = <<"welcome">>} = El}, #state{host = Host} = State0) ->
     mod_portcullis_health:reset(Host, lost_outcomes),      % told just now
+    mod_portcullis_health:is_over(Host, [answer, silent, away]),
     ok = mod_portcullis_bans:set_skew(Host, skew(El, State0)),
     State = back(State0),
     Seq = case mod_portcullis_protocol:integer(<<"seq">>, El) of
