@@ -250,7 +250,7 @@ impl<'a> Judge<'a> {
     ) -> Option<Over> {
         let at_most = self.tracker.at_most(number, trace);
         // Upper bound with the heaviest repeat-offender weight, so that most failures skip the ledger.
-        if at_most == 0 || at_most.saturating_mul(rule.weight(u32::MAX)) < rule.limit {
+        if at_most.saturating_mul(rule.weight(u32::MAX)) < rule.limit {
             return None;
         }
         let subject = who.subject(rule.key)?;

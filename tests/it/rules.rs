@@ -474,6 +474,29 @@ fn an_attempt_by_hand_has_all_the_consequences() {
 }
 
 #[test]
+fn failures_of_a_network_are_entered_by_admins_only() {
+    let mut lab = Lab::new();
+    for (subject, role) in [
+        ("203.0.113.0/24", Role::Admin),
+        ("203.0.113.7", Role::Moderator),
+    ] {
+        let mut enters = |role| {
+            lab.judge(&Signal::ByHand {
+                actor: Actor::person("m@example.org/x", role, EntryPoint::Chat),
+                subject: Subject::parse(subject).unwrap(),
+                times: 1,
+            })
+        };
+        assert_eq!(enters(role), [Ruling::Noted]);
+        let lower = match role {
+            Role::Admin => Role::Moderator,
+            _ => Role::Viewer,
+        };
+        assert!(matches!(enters(lower)[..], [Ruling::Refused(_)]));
+    }
+}
+
+#[test]
 fn allow_lifts_covered_bans_and_unallow_ends_the_exemption() {
     let mut lab = Lab::new();
     by_hand(&mut lab, "203.0.113.7", 5);

@@ -207,10 +207,7 @@ impl RecentChanges {
             .peekable();
         let first = self.ends.list.partition_point(|end| end.seq <= ends_since);
         let mut ends = self.ends.list.range(first..).peekable();
-        let mut page = Changes {
-            upto: since,
-            ..Changes::default()
-        };
+        let mut page = Changes::default();
         let mut used = 0;
         loop {
             let next_stands = stands.peek().map(|(seq, _)| **seq);
@@ -315,8 +312,66 @@ mod tests {
             recent.end(ended(Seq(number + 1), 0));
         }
         let page = recent
-            .after(Seq(0), Seq(0), 100, 1_000, Seq(10), |_| None)
+            .after(Seq(0), Seq(0), 100, 3 * 264, Seq(10), |_| None)
             .unwrap();
         assert!(page.more && page.list.len() == 3, "{page:?}");
+        let mut recent = RecentChanges::default();
+        let mut stands = ban(0);
+        stands.reason = "x".repeat(100);
+        recent.enter(&stands);
+        let fits = |room| recent.after(Seq(0), Seq(0), 9, room, Seq(1), |_| Some(&stands));
+        assert_eq!(fits(264 + 600).unwrap().list.len(), 1);
+        assert_eq!(fits(264 + 599), None, "every byte may be escaped in six");
+    }
+
+    fn told(recent: &RecentChanges, bans: &[&Ban]) -> Vec<String> {
+        let ban = |id| bans.iter().find(|ban| ban.id == id).copied();
+        let page = recent.after(Seq(0), Seq(0), 10, 1 << 20, Seq(9), ban);
+        let list = page.unwrap().list;
+        let tell = |changed: &Changed| match changed {
+            Changed::Ended(subject) => format!("-{subject}"),
+            Changed::Stands(ban) => format!("+{}", ban.subject),
+        };
+        list.iter().map(tell).collect()
+    }
+
+    #[test]
+    fn a_ban_that_takes_the_place_of_an_expired_one_is_the_only_change() {
+        let one = ban(1);
+        let cases = [
+            (Seq(1), 1, vec!["+a1@example.org"]),
+            (Seq(1), 2, vec!["-a2@example.org", "+a1@example.org"]),
+        ];
+        for (seq, number, changes) in cases {
+            let mut recent = RecentChanges::default();
+            recent.end(ended(seq, number));
+            recent.enter(&one);
+            assert_eq!(told(&recent, &[&one]), changes);
+        }
+        let mut later = ban(1);
+        later.version = Seq(2);
+        let mut recent = RecentChanges::default();
+        recent.end(ended(Seq(1), 1));
+        recent.enter(&later);
+        assert_eq!(
+            told(&recent, &[&later]),
+            ["-a1@example.org", "+a1@example.org"]
+        );
+    }
+
+    #[test]
+    fn a_ban_that_an_undo_restores_has_not_ended() {
+        let mut recent = RecentChanges::default();
+        for (seq, number) in [(1, 0), (2, 1), (2, 2), (3, 3)] {
+            recent.end(ended(Seq(seq), number));
+        }
+        let mut left = |number, seq| {
+            recent.stands_again(ban(number).id, Seq(seq));
+            told(&recent, &[]).concat().replace("@example.org", "")
+        };
+        assert_eq!(left(3, 2), "-a0-a1-a2-a3", "not ended there");
+        assert_eq!(left(2, 2), "-a0-a1-a3");
+        assert_eq!(left(0, 1), "-a1-a3");
+        assert_eq!(left(3, 3), "-a1");
     }
 }

@@ -20,9 +20,6 @@ pub(super) struct WantedBan<'a> {
 
 /// Keeps one ban per subject, the longest, and drops bans that a wider one covers for as long.
 pub(super) fn without_the_covered(mut wanted: Vec<WantedBan<'_>>) -> Vec<WantedBan<'_>> {
-    if wanted.len() < 2 {
-        return wanted;
-    }
     // Wide bans come first, so that narrow ones are compared with those that were kept.
     let width = |wanted: &WantedBan<'_>| match wanted.rule.key {
         RuleKey::Network => 0,
@@ -70,4 +67,68 @@ pub(super) fn evidence(rule: &Rule, amount: u32, who: &LoginOrigin<'_>, at: Time
         rule.limit,
         shown(who.account),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::rules::Rules;
+
+    /// Which of these bans are imposed, each given with its subject and its end.
+    fn imposed(wanted: &[(RuleKey, &str, i64)]) -> Vec<String> {
+        let table = Rules::default().table;
+        let rule = |key| table.iter().find(|rule| rule.key == key).unwrap();
+        let want = |(key, subject, until): &(RuleKey, &str, i64)| WantedBan {
+            rule: rule(*key),
+            subject: Subject::parse(subject).unwrap(),
+            until: Timestamp::from_millis(*until),
+            ordinal: 1,
+            id: EventId::default(),
+            evidence: String::new(),
+        };
+        without_the_covered(wanted.iter().map(want).collect())
+            .iter()
+            .map(|one| format!("{} {}", one.subject, one.until.as_millis()))
+            .collect()
+    }
+
+    #[test]
+    fn a_ban_is_left_out_only_if_a_wider_one_lasts_as_long() {
+        use RuleKey::{Account, Address, Network, Pair};
+        let (network, here) = ("203.0.113.0/24", "203.0.113.7");
+        let pair = "a@example.org from 203.0.113.7";
+        let wide = [format!("{network} 10")];
+        assert_eq!(
+            imposed(&[(Pair, pair, 9), (Address, here, 10), (Network, network, 10)]),
+            wide
+        );
+        assert_eq!(
+            imposed(&[(Address, here, 11), (Network, network, 10)]),
+            [&wide[..], &[format!("{here} 11")]].concat()
+        );
+        assert_eq!(
+            imposed(&[(Address, "198.51.100.1", 9), (Network, network, 10)]),
+            [&wide[..], &["198.51.100.1 9".into()]].concat()
+        );
+        let guard = "guard of a@example.org";
+        assert_eq!(
+            imposed(&[(Account, guard, 9), (Network, network, 10)]),
+            [&wide[..], &[format!("{guard} 9")]].concat()
+        );
+        assert_eq!(
+            imposed(&[(Address, here, 5), (Address, here, 6)]),
+            [format!("{here} 6")]
+        );
+        assert_eq!(
+            imposed(&[(Pair, pair, 5), (Address, here, 5)]),
+            [format!("{here} 5")]
+        );
+    }
+
+    #[test]
+    fn chance_is_the_second_half_of_an_id() {
+        let id = std::array::from_fn(|at| at as u8);
+        assert_eq!(chance(EventId(id)), 0x0809_0a0b_0c0d_0e0f);
+    }
 }

@@ -428,3 +428,36 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
         Some(Ruling::Refused(Refusal::Exempt(..)))
     ));
 }
+
+#[test]
+fn what_the_configuration_exempts_is_refused_from_elsewhere_only_if_it_would_still_stand() {
+    let mut world = World::new();
+    let end = world.now.saturating_add(Duration::from_secs(60));
+    let by_hand = Change::Ban(BanChange::Imposed {
+        reason: String::new(),
+        until: Some(end),
+    });
+    let by_rule = Change::Ban(BanChange::ImposedByRule {
+        reason: String::new(),
+        until: end,
+        ordinal: 1,
+    });
+    for (now, is_refused) in [(59, true), (60, false), (61, false)] {
+        for change in [&by_hand, &by_rule] {
+            let event = Event::decided(
+                EventId([9; 16]),
+                world.now,
+                Actor::rules(),
+                Subject::parse("127.0.0.9").unwrap(),
+                Seq(0),
+                change.clone(),
+            );
+            let intent = Intent::Recall(Box::new(event));
+            let now = world.now.saturating_add(Duration::from_secs(now));
+            let fresh = &mut EventId::default;
+            let proposal = propose(&world.ledger, &world.policy, &intent, now, fresh);
+            let refused = matches!(proposal, Proposal::Answer(Ruling::Refused(_)));
+            assert_eq!(refused, is_refused, "{change:?} at {now}");
+        }
+    }
+}
