@@ -14,10 +14,10 @@ use crate::command::parts::subjects;
 use crate::command::phrases;
 use crate::command::{Answer, Ask, Grade, Outcome, Problem, Row};
 
-/// The widest label with its value on the same line; the value of a wider one begins on the next line.
+/// Maximum width of a label with its value on the same line; the value of a wider one begins on the next line.
 const LABEL: usize = 28;
 
-/// The output: its width and whether it has colours.
+/// Width and colours of the output.
 pub(super) struct Printer {
     /// Width in columns; `None` if it is not a terminal.
     width: Option<usize>,
@@ -94,7 +94,7 @@ impl Printer {
         told
     }
 
-    /// `Label:  value`; a value of several lines keeps its lines, to be copied.
+    /// `Label:  value`. A value of several lines keeps its lines, so that it can be copied.
     fn detail(&self, row: &Row, widest: usize) -> Vec<String> {
         if is_sentence(row) {
             return vec![phrases::clean(&row.value)];
@@ -176,7 +176,7 @@ pub(super) fn question(ask: &Ask) -> String {
     told.join("\n")
 }
 
-/// One JSON document: the outcome, or an array if there are several. The texts for people are left out of lists.
+/// One JSON document: the outcome, or an array if there are several. Lists are printed without the texts for people.
 pub(super) fn json(outcomes: &[Outcome]) -> String {
     let mut all: Vec<Value> = outcomes.iter().map(one).collect();
     let document = match (all.len(), all.pop()) {

@@ -1,4 +1,5 @@
-//! Commands for the running portcullis: sends them, asks the person where needed, prints the answer, sets the exit code.
+//! Commands for the running portcullis: sends them, asks the person for confirmation, prints the answer, sets the
+//! exit code.
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::command::parts::subjects;
 use crate::command::{Grade, Outcome};
 use crate::front::terminal::wire::{self, Question, RemoteAnswer};
 
-/// The most subjects on standard input.
+/// Maximum number of subjects on standard input.
 const MOST: usize = 100_000;
 
 /// Carries out a command. Exit code 0: done; 1: refused, failed, or no portcullis runs; 2: wrong usage or configuration.
@@ -82,7 +83,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
     Ok(outcomes.iter().map(code).max().unwrap_or(0))
 }
 
-/// Reads one subject a line. Empty lines and comments (`# …`) are skipped; `#17` is a subject.
+/// Reads one subject per line. Empty lines and comments (`# …`) are skipped; `#17` is a subject.
 fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
     let mut named = Vec::new();
     for line in input.lines() {
@@ -110,7 +111,7 @@ async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Sto
     }
 }
 
-/// Adds all following pages to a page.
+/// Appends all further pages to the first one.
 async fn all_pages(
     daemon: &mut Daemon,
     mut asked: wire::RemoteCall,
@@ -142,7 +143,7 @@ async fn all_pages(
 fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), Stop> {
     match outcome {
         Outcome::Done(_) | Outcome::Rows(_) => put(&printer.answer(outcome, call)),
-        // The question was shown when it was asked.
+        // The question was already shown.
         Outcome::Ask(_) => Ok(()),
         _ => {
             eprintln!("{}", Printer::of(&io::stderr()).answer(outcome, call));
@@ -151,7 +152,7 @@ fn show(outcome: &Outcome, call: &CommandArgs, printer: &Printer) -> Result<(), 
     }
 }
 
-/// 0 done, 1 refused or failed, 2 wrong usage.
+/// Exit code 0: done; 1: refused or failed; 2: wrong usage.
 fn code(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Done(answer) => u8::from(answer.grade >= Grade::Part),

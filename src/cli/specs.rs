@@ -1,7 +1,7 @@
 //! The commands of the running portcullis as subcommands, each made from its [`Spec`].
 //!
-//! A subcommand takes what a chat line takes (`ban spam@example.org 3d spam in rooms`), and an option for each field
-//! (`--duration 3d`). The running portcullis assigns the words to fields as in a chat line
+//! A subcommand takes the words of a chat line (`ban spam@example.org 3d spam in rooms`), and an option for each
+//! field (`--duration 3d`). The running portcullis assigns the words to fields as in a chat line
 //! ([`front::line`](crate::front::line)).
 
 use std::path::PathBuf;
@@ -13,42 +13,42 @@ use super::text;
 use crate::command::parts::pages;
 use crate::command::{Field, Kind, Place, Spec, Values, specs};
 
-/// The words behind the command.
+/// Argument: the words after the command.
 const WORDS: &str = "words";
-/// Answer in JSON.
+/// Option: answer in JSON.
 const JSON: &str = "json";
-/// Yes to what it asks back.
+/// Option: confirm in advance.
 const YES: &str = "yes";
-/// Every page of a list.
+/// Option: every page of a list.
 const ALL: &str = "all";
 
-/// A command for the running portcullis, as it was typed.
+/// The arguments of a command for the running portcullis.
 #[derive(Clone, Debug)]
 pub struct CommandArgs {
     /// The command.
     pub spec: &'static Spec,
-    /// The words behind its name.
+    /// The words after its name.
     pub words: Vec<String>,
     /// The values of options, by field.
     pub values: Values,
     /// Answer in JSON.
     pub json: bool,
-    /// Do it without asking back.
+    /// Confirm in advance.
     pub yes: bool,
     /// Every page of a list.
     pub all: bool,
 }
 
-/// The commands that become subcommands: all but `help`, which clap provides, and those that the program does without a
-/// running portcullis.
+/// The commands that become subcommands: all except `help`, which clap provides, and those that the program runs
+/// itself.
 pub(super) fn offered() -> impl Iterator<Item = &'static Spec> {
     use clap::Subcommand;
     let is_own = |name: &str| name == "help" || Program::has_subcommand(name);
     specs().filter(move |spec| !is_own(spec.name))
 }
 
-/// The fields that get an option. Fields for forms alone get none: on the command line the first duration field takes any
-/// duration, and lists are always tables.
+/// The fields that get an option. Fields only for forms get none: on the command line the first duration field takes
+/// any duration, and lists are always tables.
 pub(super) fn options(spec: &'static Spec) -> impl Iterator<Item = &'static Field> {
     let is_other = |name: &str| {
         let mut fields = spec.fields.iter();
@@ -64,7 +64,7 @@ fn names_somebody(field: &Field) -> bool {
     matches!(field.place, Place::Subjects | Place::Login)
 }
 
-/// `--other-duration`, for the field `other_duration`.
+/// Name of the option: `--other-duration` for the field `other_duration`.
 fn long(field: &Field) -> String {
     field.name.replace('_', "-")
 }
@@ -79,7 +79,7 @@ fn takes_words(spec: &Spec) -> bool {
     fields.any(|field| !matches!(field.place, Place::Nowhere | Place::Option))
 }
 
-/// The subcommand of a command.
+/// The subcommand for a command.
 pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
     let mut command = clap::Command::new(spec.name)
         .about(spec.summary.trim_end_matches('.'))
@@ -102,7 +102,7 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
         .arg(flag(YES, text::OPTION_YES))
 }
 
-/// The same for a command that also takes a file, which the program plays by itself as `alone` does.
+/// The subcommand for a command that also takes a file, which the program then runs itself as `alone` does.
 pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Command {
     let about = alone.get_about().map(ToString::to_string);
     let more = alone.get_after_help().map(ToString::to_string);
@@ -146,7 +146,7 @@ fn option(field: &'static Field) -> Arg {
 }
 
 impl CommandArgs {
-    /// Reads what clap matched for a command.
+    /// Reads the arguments that clap matched.
     pub(super) fn read(spec: &'static Spec, typed: &ArgMatches) -> Self {
         let is_set = |name: &str| matches!(typed.try_get_one::<bool>(name), Ok(Some(true)));
         let all_of = |name: &str| -> Vec<String> {
@@ -176,7 +176,8 @@ impl CommandArgs {
         }
     }
 
-    /// The file, if the only word is one: it exists, is named like one, or is `-` for standard input.
+    /// The file, if the only word is one: an existing file, a word that looks like a file name, or `-` for standard
+    /// input.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let [word] = &self.words[..] else { return None };
         let path = PathBuf::from(word);
@@ -185,7 +186,7 @@ impl CommandArgs {
         (is_meant && self.values.is_empty()).then_some(path)
     }
 
-    /// Whether `-` stands for subjects on standard input, and the words without it.
+    /// Whether `-` asks for subjects from standard input; removes it from the words.
     pub(super) fn takes_input(&mut self) -> bool {
         let names_somebody = self.spec.fields.iter().any(names_somebody);
         match self.words.iter().position(|word| word == "-") {

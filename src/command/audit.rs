@@ -1,4 +1,4 @@
-//! What people changed, for whoever passes it on: a room for the audit.
+//! Changes made by people, for audit rooms.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use super::outcome::{Grade, Outcome};
 use super::text;
 use crate::core::EntryPoint;
 
-/// How many may wait to be told; who is slower misses the oldest, and learns how many.
+/// Maximum number of waiting events. A slow receiver misses the oldest ones and learns how many.
 const WAITING: usize = 256;
 
-/// An order that changed something.
+/// A command that changed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// Who gave it.
+    /// Who gave the command.
     pub caller: Caller,
-    /// Through which door.
+    /// The entry point it came through.
     pub door: EntryPoint,
-    /// Which command.
+    /// Name of the command.
     pub command: String,
-    /// What came of it, one line.
+    /// The result in one line.
     pub told: String,
 }
 
 impl AuditEvent {
-    /// `None` when nothing was changed.
+    /// The event of a call; `None` if nothing was changed.
     pub(super) fn of(call: &Call, outcome: &Outcome) -> Option<AuditEvent> {
         match outcome {
             Outcome::Done(answer) if answer.grade < Grade::Bad && call.command.changes => {}
@@ -41,7 +41,7 @@ impl AuditEvent {
     }
 }
 
-/// Where they are told. Cheap to clone.
+/// The sender of audit events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditEvents(broadcast::Sender<Arc<AuditEvent>>);
 
@@ -52,7 +52,7 @@ impl Default for AuditEvents {
 }
 
 impl AuditEvents {
-    /// All from now on.
+    /// Receives all events from now on.
     pub fn listen(&self) -> broadcast::Receiver<Arc<AuditEvent>> {
         self.0.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Who wants what.
+//! Calls and callers.
 
 use xmpp_parsers::jid::{BareJid, Jid};
 
@@ -6,24 +6,24 @@ use super::catalogue::Command;
 use super::values::Values;
 use crate::core::{Account, Action, Actor, CommandId, EntryPoint, Order, Rights, Role, Subject};
 
-/// A person who wants something.
+/// The person who gives a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Their full JID, as the server, or the room, vouches for it. Whoever comes in by [`EntryPoint::Terminal`] speaks as
-    /// the program itself: our own address, with the user of the machine for a resource.
+    /// Their full JID, vouched for by the server or the room. A caller at [`EntryPoint::Terminal`] has our own
+    /// address, with the name of the system user as the resource.
     pub jid: Jid,
-    /// What they may do and where, looked up when the call came in.
+    /// Their rights, looked up when the call arrived.
     pub rights: Rights,
-    /// Whom they speak as, when they are in a room.
+    /// The occupant they speak as, if they are in a room.
     pub occupant: Option<Occupant>,
 }
 
-/// Somebody in a room, who speaks.
+/// An occupant of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupant {
     /// `room@service/nick`
     pub jid: Jid,
-    /// Whether only we can read it: a private message within the room.
+    /// Whether the message is private within the room.
     pub private: bool,
 }
 
@@ -35,8 +35,8 @@ impl Occupant {
 }
 
 impl Caller {
-    /// Who they are, as the log of decisions and the audit say it: their JID, or `unix:root`. No JID looks like the
-    /// latter: a colon is no letter of a domain (RFC 7622, 3.2).
+    /// Their name in the log of decisions and the audit log: their JID, or `unix:root`. No JID has the latter form,
+    /// because a domain cannot contain a colon (RFC 7622, 3.2).
     pub fn name(&self, door: EntryPoint) -> String {
         match (door, self.jid.resource()) {
             (EntryPoint::Terminal, Some(user)) => format!("unix:{user}"),
@@ -44,13 +44,12 @@ impl Caller {
         }
     }
 
-    /// Their highest role: which commands they are offered.
+    /// Their highest role, which determines the commands they are offered.
     pub fn role(&self) -> Role {
         self.rights.highest()
     }
 
-    /// As the log of decisions names them when they do something about a subject: with their role
-    /// over it, which is what the rules go by.
+    /// The author of an order about a subject: with their role over this subject, which the rules check.
     pub fn actor(&self, door: EntryPoint, subject: &Subject) -> Actor {
         Actor {
             role: self.rights.over(subject),
@@ -58,37 +57,37 @@ impl Caller {
         }
     }
 
-    /// The same when it is about nobody but themselves: with their highest role.
+    /// The author of an order about themselves: with their highest role.
     pub fn actor_for_self(&self, door: EntryPoint) -> Actor {
         Actor::person(self.name(door), self.role(), door)
             .speaking_as(self.occupant.as_ref().map(|one| one.jid.as_str().into()))
     }
 
-    /// Their own account.
+    /// Their own account; `None` if their address has no localpart.
     pub fn account(&self) -> Option<Account> {
         Account::from_jid(&self.jid)
     }
 }
 
-/// One request for a command.
+/// One call of a command.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Who.
+    /// The caller.
     pub caller: Caller,
-    /// The way they came in.
+    /// The entry point it came through.
     pub door: EntryPoint,
-    /// Which command.
+    /// The command.
     pub command: &'static Command,
-    /// What they filled in.
+    /// The values of its fields.
     pub values: Values,
-    /// Whether they were asked and said yes, to exactly this.
+    /// Whether the caller confirmed exactly this call.
     pub confirmed: bool,
-    /// What marks all that comes of it in the log; [`handle`](super::handle) gives a fresh one where there is none.
+    /// Identifies all its events in the log; [`handle`](super::handle) assigns a new id if there is none.
     pub id: Option<CommandId>,
 }
 
 impl Call {
-    /// A request with nothing filled in and nothing confirmed. The other methods say what differs.
+    /// A call without values and confirmation. The other methods change that.
     pub fn new(caller: Caller, door: EntryPoint, command: &'static Command) -> Call {
         Call {
             caller,
@@ -100,28 +99,28 @@ impl Call {
         }
     }
 
-    /// With these fields filled in.
+    /// Sets the values.
     #[must_use]
     pub fn with_values(mut self, values: Values) -> Call {
         self.values = values;
         self
     }
 
-    /// Whether the caller was asked about exactly this and said yes.
+    /// Sets whether the caller confirmed exactly this call.
     #[must_use]
     pub fn confirmed(mut self, confirmed: bool) -> Call {
         self.confirmed = confirmed;
         self
     }
 
-    /// With the mark that its events carry in the log; `None`: a fresh one when it is carried out.
+    /// Sets the id of its events in the log; `None`: a new one is assigned when it runs.
     #[must_use]
     pub fn by_command(mut self, id: Option<CommandId>) -> Call {
         self.id = id;
         self
     }
 
-    /// The order that this caller gives about a subject, as part of this command.
+    /// The order of this caller about a subject, as part of this call.
     pub fn order(&self, subject: &Subject, what: Action) -> Order {
         Order::new(self.caller.actor(self.door, subject), subject.clone(), what)
             .own_account(self.caller.account())

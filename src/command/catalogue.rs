@@ -1,4 +1,4 @@
-//! The list of all commands: what each is, and the function that runs it.
+//! The list of all commands: the description of each, and the function that runs it.
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::core::Role;
 
-/// A command: its description, and what runs it.
+/// A command: its description and the function that runs it.
 pub struct Command {
     pub(super) spec: &'static Spec,
     pub(super) run: Run,
 }
 
-/// Runs a command. Whether the caller may run it has been checked.
+/// Runs a command. The caller's permission has been checked before.
 pub(super) type Run = for<'a> fn(&'a Request<'a>, &'a Context) -> BoxFuture<'a, Outcome>;
 
 impl Deref for Command {
@@ -49,7 +49,7 @@ macro_rules! commands {
     };
 }
 
-/// The outcome, also if it ended the command early.
+/// The outcome, including one that ended the command early.
 pub(super) async fn outcome_of(
     run: impl Future<Output = Result<Outcome, EarlyOutcome>>,
 ) -> Outcome {
@@ -62,7 +62,7 @@ const COMMANDS: &[Command] = commands![
     unallow, allowed, watch, policy, rehearse, status, help,
 ];
 
-/// How far a mistyped name may be from the right one, in letters.
+/// Number of letters by which a mistyped name may differ.
 const TYPOS: usize = 2;
 
 /// The descriptions of all commands, in the order of lists and help.
@@ -70,36 +70,36 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
     COMMANDS.iter().map(|command| command.spec)
 }
 
-/// The command of this name.
+/// The command of this name; `None` if there is none.
 pub fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-/// What is offered as a form under this node: one of our commands, or a node of XEP-0133.
+/// The command behind a node of forms: one of ours, or a node of XEP-0133.
 pub fn form(node: &str) -> Option<&'static Command> {
     let ours = find(node).filter(|command| command.form);
     ours.or_else(|| standard::NODES.iter().find(|of| of.name == node))
 }
 
-/// The forms a role is offered.
+/// The forms that are offered to a role.
 pub fn forms(role: Role) -> impl Iterator<Item = &'static Spec> {
     let ours = specs().filter(|spec| spec.form);
     ours.chain(standard::specs())
         .filter(move |spec| permits(role, spec))
 }
 
-/// Whether a role sees a command and may run it: the one place that says so. Over whom it may be
-/// run is said by [`reach`](super::parts::reach).
+/// Whether a role sees a command and may run it; nothing else decides that. [`reach`](super::parts::reach) checks the
+/// subjects it may be run on.
 pub fn permits(role: Role, spec: &Spec) -> bool {
     role >= spec.needs
 }
 
-/// The commands a role may run.
+/// The commands that a role may run.
 pub fn permitted(role: Role) -> impl Iterator<Item = &'static Spec> {
     specs().filter(move |spec| permits(role, spec))
 }
 
-/// The command a role may run whose name is nearest to what was written.
+/// The command with the nearest name that the role may run; `None` if no name is near enough.
 pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
     permitted(role)
         .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
@@ -108,7 +108,7 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
         .map(|(_, right)| right)
 }
 
-/// Whether a word is the name of a command, or a slip of one: whoever wrote it may have meant us.
+/// Whether a word is the name of a command, or nearly one, so that the line may be addressed to us.
 pub fn is_nearly(name: &str) -> bool {
     find(name).is_some() || nearest(Role::Admin, name).is_some()
 }

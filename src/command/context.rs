@@ -1,4 +1,4 @@
-//! What commands may reach.
+//! The context that commands run in.
 
 use std::sync::Arc;
 
@@ -17,36 +17,36 @@ use crate::gate::Gate;
 use crate::news::Feed;
 use crate::rehearse::recorded::RecordingFiles;
 
-/// Takes how much of long work is done, and of how much.
+/// Callback for the progress of long work: number done and total number.
 pub type OnProgress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
-/// What commands work with.
+/// Everything that commands use.
 #[derive(Clone)]
 pub struct Context {
-    /// All decisions go through it.
+    /// Makes all decisions.
     pub engine: Arc<Engine>,
-    /// Counts logins and says what stands against one.
+    /// Counts logins and explains verdicts.
     pub admission: Arc<Admission>,
-    /// How far the server is in line with what is decided.
+    /// Unfinished work on the server.
     pub delivery: Arc<Delivery>,
-    /// Where it is told what people should hear of.
+    /// Sends notifications.
     pub news: Arc<Feed>,
-    /// Since when the program runs.
+    /// When the program started.
     pub started: Timestamp,
-    /// Who has which role by configuration. One for all who hold a context, as read last.
+    /// The roles by configuration; shared by all contexts and replaced at a reload.
     pub roles: Arc<ArcSwap<Roles>>,
-    /// The rooms we should be in, and messages that came back.
+    /// The state of rooms, and bounced messages.
     pub front: Arc<dyn FrontState>,
-    /// Where it is told what people did.
+    /// Sends audit events.
     pub audit: AuditEvents,
-    /// Where what is weighed is recorded, if it is.
+    /// The files of the recording; `None` if judged logins are not recorded.
     pub recording: Option<RecordingFiles>,
-    /// Is told how far long work is.
+    /// Receives the progress of long work.
     pub progress: OnProgress,
 }
 
 impl Context {
-    /// What commands work with from now on.
+    /// A context of these rooms, without a front and without a recording.
     pub fn new(gate: &Gate, started: Timestamp) -> Self {
         Context {
             engine: Arc::clone(&gate.engine),
@@ -69,7 +69,7 @@ impl Context {
         self.engine.read(ban).filter(|ban| ban.is_in_force(now))
     }
 
-    /// Why the rules would refuse an order if it were given now. Nothing is done.
+    /// Why the rules would refuse the order now; nothing is done.
     pub(crate) fn would_refuse(&self, order: Order) -> Option<Refusal> {
         let (policy, now) = (self.engine.policy(), self.engine.now());
         let order = order.into();
@@ -82,13 +82,13 @@ impl Context {
         }
     }
 
-    /// The same beside a front.
+    /// Sets the state of the front.
     #[must_use]
     pub fn beside(self, front: Arc<dyn FrontState>) -> Self {
         Context { front, ..self }
     }
 
-    /// The same where what is weighed is recorded.
+    /// Sets the files of the recording.
     #[must_use]
     pub fn recording(self, recording: Option<RecordingFiles>) -> Self {
         Context { recording, ..self }

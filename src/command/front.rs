@@ -1,4 +1,4 @@
-//! What commands read of the front: the rooms we should be in, and messages that came back. The front keeps both.
+//! The state of the front that commands read: configured rooms and bounced messages. The front keeps both.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use xmpp_parsers::jid::BareJid;
 
 use crate::core::{Role, Timestamp};
 
-/// So many people whom a room gives a role are told by name.
+/// Maximum number of role holders in a room that are listed by name.
 pub const HOLDERS: usize = 50;
 
-/// The state of the front, as it is when it is asked for.
+/// The current state of the front.
 pub trait FrontState: Send + Sync {
-    /// Every room we should be in.
+    /// The state of every configured room.
     fn rooms(&self) -> Arc<Vec<RoomStatus>>;
-    /// Messages of ours that came back since the program started.
+    /// Messages of ours that bounced since the program started.
     fn undelivered(&self) -> Undelivered;
 }
 
-/// Where there is no front: no rooms, and nothing was sent.
+/// No front: no rooms, and no messages.
 pub(super) struct NoFront;
 
 impl FrontState for NoFront {
@@ -30,33 +30,33 @@ impl FrontState for NoFront {
     }
 }
 
-/// Messages nobody read.
+/// Bounced messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Undelivered {
-    /// How many.
+    /// Number of messages.
     pub number: u64,
-    /// For whom the last one was, and when it came back.
+    /// Receiver and time of the last one.
     pub last: Option<(BareJid, Timestamp)>,
 }
 
-/// Our place in one room.
+/// The state of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomStatus {
     /// Its address.
     pub room: String,
-    /// Our nick, while we are in.
+    /// Our nick; `None` if we are not in.
     pub nick: Option<String>,
-    /// How many others are there.
+    /// Number of other occupants.
     pub others: usize,
-    /// Of how many of them we see no real JID.
+    /// Number of occupants whose real JID we do not see.
     pub faceless: usize,
-    /// What it makes of its owners, admins and members.
+    /// The roles granted to owners, admins and members.
     pub grants: [Role; 3],
-    /// Who is there and has a role by that, sorted; at most [`HOLDERS`].
+    /// Occupants with a role granted by the room, sorted; at most [`HOLDERS`].
     pub holders: Vec<(BareJid, Role)>,
-    /// Whether anybody can enter and read; `None`: the room does not tell.
+    /// Whether anybody can enter and read; `None` if the room does not say.
     pub public: Option<bool>,
-    /// Why we are not in.
+    /// Why we are not in; `None` if we are, or did not try yet.
     pub trouble: Option<RoomTrouble>,
     /// When we try next.
     pub again: Option<Timestamp>,
@@ -65,28 +65,28 @@ pub struct RoomStatus {
 /// Why we are not in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoomTrouble {
-    /// There is no such room.
+    /// The room does not exist.
     Missing,
-    /// It was closed for good, for this reason.
+    /// It was destroyed, for this reason.
     Destroyed(Option<String>),
-    /// All the nicks we try are taken.
+    /// All nicks that we try are taken.
     NickTaken,
-    /// It wants a password, or another one.
+    /// It requires a password, or another one.
     Password,
-    /// It is for members, and we are none.
+    /// It is members-only, and we are not a member.
     MembersOnly,
-    /// We are banned from it: by whom, and why, if that is told.
+    /// We are banned: by whom and why, if known.
     Banned(Option<String>, Option<String>),
-    /// We were kicked out: by whom, and why, if that is told.
+    /// We were kicked: by whom and why, if known.
     Kicked(Option<String>, Option<String>),
-    /// No more people fit in.
+    /// The room is full.
     Full,
-    /// The server or its rooms are out of reach or starting again.
+    /// The room's service cannot be reached, or is restarting.
     Unreachable,
-    /// No answer came.
+    /// There was no answer.
     Silent,
-    /// We were no longer in, and nobody had told us.
+    /// We were no longer in it, without having been told.
     Lost,
-    /// Another refusal: its condition and words.
+    /// Another refusal: its condition and text.
     Refused(String),
 }

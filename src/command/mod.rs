@@ -1,12 +1,11 @@
-//! What people can have done, through whichever door they come.
+//! Commands of people, independent of the entry point.
 //!
-//! A [`Call`] goes in, an [`Outcome`] comes out; both are plain data. One [`Spec`] per command
-//! is all that forms, chat lines, help, disco items, permissions and the manual know of it. No
-//! XML here, no stanza, no rule about bans (those are in [`crate::core`]). What a command says is in the
-//! `text.rs` beside it; what several say, in [`phrases`].
+//! A [`Call`] goes in, an [`Outcome`] comes out; both are plain data. Forms, chat lines, help, disco items,
+//! permissions and the manual are all derived from one [`Spec`] per command. There is no XML here, and no rule about
+//! bans (those are in [`crate::core`]). The sentences of a command are beside it; shared ones are in [`phrases`].
 //!
-//! A new command is one folder here, one `mod` line and one word in the list of [`catalogue`]. What several
-//! commands share is in [`parts`]. Start reading at [`handle`], then [`ban`].
+//! A new command is one folder here, one `mod` line and one word in the list of [`catalogue`]. Code shared by several
+//! commands is in [`parts`]. Start reading at [`handle`], then [`ban`].
 
 // The commands.
 mod allow;
@@ -62,13 +61,12 @@ use request::Request;
 
 use crate::engine::clock::fresh_command;
 
-/// How much of the subjects the audit line quotes, in characters.
+/// Maximum number of characters of the subjects in an audit line.
 const AUDITED: usize = 300;
 
-/// Runs a command for a caller, if they may, and writes down who wanted what and what came of
-/// it.
+/// Runs a command for a caller, if they may run it, and logs the call with its outcome.
 pub async fn handle(call: &Call, context: &Context) -> Outcome {
-    // Without randomness the gate refuses every change, so that none goes without its mark.
+    // Without randomness the engine refuses every change, so no event lacks an id.
     let call = &Call {
         id: call.id.or_else(|| fresh_command().ok()),
         ..call.clone()
@@ -117,7 +115,7 @@ async fn dispatch(call: &Call, context: &Context) -> Outcome {
     outcome
 }
 
-/// Notes a fault of ours in the log and gives the reference to show instead of it.
+/// Logs an internal failure, and returns the reference to show instead of it.
 pub(crate) fn broken(what: &str, why: &dyn std::fmt::Display) -> Reference {
     let reference = Reference::fresh();
     tracing::error!(reference = reference.0, error = %why, "could not {what}");

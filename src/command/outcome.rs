@@ -1,7 +1,7 @@
-//! What came of a call: facts for programs, and the sentences that every entry point shows in its own layout.
+//! Outcomes of calls: facts for programs, and sentences that every entry point shows in its own layout.
 //!
-//! The names of fields and variants are those of `--json` and of the local socket (docs/terminal.md): a new name may be
-//! added, a name that is there must not change its meaning.
+//! The names of fields and variants are those of `--json` and of the local socket (docs/terminal.md): names may be
+//! added, but an existing name must not change its meaning.
 
 use std::borrow::Cow;
 
@@ -12,24 +12,24 @@ use super::phrases;
 use super::values::Values;
 use crate::core::Role;
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It was done, or part of it.
+    /// It was done, at least partly.
     Done(Answer),
     /// A page of a list.
     Rows(Page),
-    /// Nothing was done yet: call again with `confirmed`.
+    /// Nothing was done: call again with `confirmed`.
     Ask(Ask),
-    /// Nothing was done: these fields cannot be read.
+    /// Nothing was done: the input cannot be read.
     Invalid {
-        /// All of them.
+        /// All problems at once.
         problems: Vec<Problem>,
     },
     /// Nothing was done: the rules do not allow it.
     Refused {
-        /// For these reasons.
+        /// The reasons.
         problems: Vec<Problem>,
     },
     /// Nothing was done: the caller lacks the role.
@@ -41,31 +41,31 @@ pub enum Outcome {
     },
     /// Nothing was done: there is no such command.
     Unknown {
-        /// The command whose name is nearest, among those the caller may run.
+        /// The command with the nearest name, among those the caller may run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nearest: Option<String>,
         /// The same as a sentence.
         text: String,
     },
-    /// Something of ours failed; the log says more under the same reference.
+    /// An internal failure; the log has details under the same reference.
     Broken {
-        /// Where the log says more.
+        /// The reference in the log.
         reference: Reference,
         /// The same as a sentence.
         text: String,
     },
 }
 
-/// An outcome that ends a command early, for `?`.
+/// An outcome that ends a command early; for `?`.
 pub type EarlyOutcome = Box<Outcome>;
 
-/// How good the news is.
+/// How well a command succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
-    /// All of it was done and holds.
+    /// Everything was done and is in force.
     Good,
-    /// All of it was done, and something is missing: nothing enforces it yet.
+    /// Everything was done, and something is missing: nothing enforces it yet.
     Warning,
     /// Part of it was not done.
     Part,
@@ -73,41 +73,41 @@ pub enum Grade {
     Bad,
 }
 
-/// What was done, or is the case.
+/// What was done, or the answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// How good the news is.
+    /// How well it succeeded.
     pub grade: Grade,
-    /// The whole of it in a few words.
+    /// Summary of a few words.
     pub title: String,
-    /// Complete in itself: what happened, how many, which number. Text that users supplied is last on its line.
+    /// Complete in themselves: what happened, how many, which number. Text supplied by users comes last on its line.
     pub lines: Vec<String>,
-    /// Details, for those who look.
+    /// Details.
     pub rows: Vec<Row>,
-    /// How to take it back; shown last.
+    /// How to undo it, as a sentence; shown last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
-    /// The state of the subjects that the call named.
+    /// The state of the subjects in the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<SubjectState>,
 }
 
-/// The state of one subject after a command, and what the command did to it.
+/// The state of one subject after a command, and the result of the command for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectState {
-    /// As people write it.
+    /// The subject, as people write it.
     pub subject: String,
-    /// What came of the order about it, in one word of docs/terminal.md; `None`: no order was given.
+    /// The result of the order about it, as one word of docs/terminal.md; `None`: there was no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Cow<'static, str>>,
-    /// Its active ban ([`facts::ban`](super::parts::facts::ban)).
+    /// Its active ban as JSON ([`facts::ban`](super::parts::facts::ban)).
     pub ban: Option<Value>,
-    /// Whether the server has not carried the last change out yet.
+    /// Whether the server has yet to carry out the last change.
     pub pending: bool,
 }
 
 impl Answer {
-    /// An answer without details, and without a way back.
+    /// An answer without rows and undo.
     pub fn new(grade: Grade, title: impl Into<String>, lines: Vec<String>) -> Self {
         Answer {
             grade,
@@ -119,42 +119,42 @@ impl Answer {
         }
     }
 
-    /// All was done.
+    /// An answer after which everything is done.
     pub fn done(line: String) -> Self {
         Answer::new(Grade::Good, "Done", vec![line])
     }
 
-    /// Nothing was done, and this is why.
+    /// An answer after which nothing is done, with the reason.
     pub fn failed(why: String) -> Self {
         Answer::new(Grade::Bad, "Not done", vec![why])
     }
 
-    /// With these details.
+    /// Adds rows.
     #[must_use]
     pub fn with_rows(self, rows: Vec<Row>) -> Self {
         Answer { rows, ..self }
     }
 
-    /// With the way back, if there is one.
+    /// Adds how to undo it, if that is possible.
     #[must_use]
     pub fn with_undo(self, undo: Option<String>) -> Self {
         Answer { undo, ..self }
     }
 }
 
-/// One detail. The value may have several lines.
+/// One detail of an answer. The value may have several lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its name for scripts, unique in its answer.
+    /// Name for scripts, unique in its answer.
     pub var: String,
-    /// What it is.
+    /// Label for people.
     pub label: String,
-    /// What is the case.
+    /// Value for people.
     pub value: String,
 }
 
 impl Row {
-    /// A detail.
+    /// A row of these parts.
     pub fn new(var: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
         Row {
             var: var.into(),
@@ -163,7 +163,7 @@ impl Row {
         }
     }
 
-    /// Rows of one kind, with the names `var1`, `var2` and so on.
+    /// Rows of one kind, named `var1`, `var2` and so on.
     pub fn numbered<L: Into<String>, V: Into<String>>(
         var: &str,
         rows: impl IntoIterator<Item = (L, V)>,
@@ -173,8 +173,8 @@ impl Row {
             .collect()
     }
 
-    /// It as a line; `None` if the value has several lines. A sentence that [`names`] its subject needs no label in
-    /// front.
+    /// The row as one line; `None` if the value has several lines. A sentence that [`names`] its subject gets no
+    /// label.
     #[must_use]
     pub fn line(&self) -> Option<String> {
         if self.value.contains('\n') {
@@ -187,8 +187,8 @@ impl Row {
     }
 }
 
-/// Whether a sentence names what it is about, so that it needs no label. A plain word may occur in any sentence; subjects
-/// have a dot, a colon or a number in them.
+/// Whether a sentence names its subject, so that it needs no label. A plain word may occur in any sentence; subjects
+/// contain a dot, a colon or a digit.
 pub fn names(sentence: &str, label: &str) -> bool {
     let is_word = label.chars().all(char::is_alphabetic);
     sentence.starts_with(label) || (sentence.contains(label) && !is_word)
@@ -197,27 +197,27 @@ pub fn names(sentence: &str, label: &str) -> bool {
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Which page and how many there are, in words.
+    /// Page and number of pages, in words.
     pub title: String,
-    /// What else to know of the whole of it.
+    /// Further sentences about the list.
     pub lines: Vec<String>,
-    /// This page, from 1.
+    /// Number of this page, from 1.
     pub page: usize,
-    /// How many rows there are on all pages.
+    /// Number of rows on all pages.
     pub total: usize,
-    /// What programs read: one object a row.
+    /// For programs: one object per row.
     pub rows: Vec<Value>,
-    /// What people read: the heads of the columns.
+    /// For people: the heads of the columns.
     pub columns: Vec<String>,
-    /// One list a row, as long as `columns`.
+    /// For people: one list per row, as long as `columns`.
     pub cells: Vec<Vec<String>>,
     /// The chat line for the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The rows as lines, for clients that draw no tables.
+    /// The rows as lines, for clients that show no tables.
     #[serde(skip)]
     pub shown: Vec<Row>,
-    /// The names of the columns in a form.
+    /// The field names of the columns in a form.
     #[serde(skip)]
     pub vars: Vec<&'static str>,
     /// Whether the caller asked for a table.
@@ -228,40 +228,41 @@ pub struct Page {
 /// One entry of a list, in its three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListEntry {
-    /// As one line.
+    /// As a line.
     pub row: Row,
-    /// As cells, one a column.
+    /// As cells, one per column.
     pub cells: Vec<String>,
-    /// For programs, with names and RFC 3339 times that stay (docs/terminal.md); `None`: the cells, by the names of the
+    /// As JSON with the names of docs/terminal.md and RFC 3339 times; `None`: made of the cells and the names of the
     /// columns.
     pub fact: Option<Value>,
 }
 
-/// A question to answer with yes before anything happens.
+/// A question that must be confirmed before anything happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// The action and how many it is for, in a few words.
+    /// The action and the number of subjects, in a few words.
     pub title: String,
-    /// What would be done and why that is asked.
+    /// What would be done, and why confirmation is needed.
     pub lines: Vec<String>,
-    /// Whom it would hit, one each.
+    /// The affected subjects, one row each.
     pub rows: Vec<Row>,
-    /// What to call with, and no words, if the answer is yes: exactly what was asked about. `None`: the same call again.
+    /// The values to call with after a yes, without words: exactly what was asked about. `None`: repeat the same
+    /// call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Values>,
 }
 
-/// What is wrong with a field.
+/// A problem with a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Its name.
+    /// Name of the field.
     pub field: Cow<'static, str>,
     /// A sentence that says what to write instead.
     pub text: String,
 }
 
 impl Problem {
-    /// What is wrong with this field.
+    /// A problem with this field.
     pub fn new(field: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Problem {
             field: field.into(),
@@ -269,7 +270,7 @@ impl Problem {
         }
     }
 
-    /// Keeps what is wrong for later, so that all of it is told at once.
+    /// Keeps problems for later, so that all of them are reported at once.
     pub(super) fn keep<T, P: IntoIterator<Item = Problem>>(
         problems: &mut Vec<Problem>,
         read: Result<T, P>,
@@ -278,12 +279,12 @@ impl Problem {
     }
 }
 
-/// A short number for a fault, the same in the answer and in the log.
+/// A short id of an internal failure, the same in the answer and in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference(pub String);
 
 impl Reference {
-    /// A fresh one.
+    /// A new random reference.
     pub fn fresh() -> Self {
         let mut bytes = [0; 3];
         // Without randomness the reference is all zeros, and still leads to the line in the log.
@@ -307,7 +308,7 @@ impl From<Reference> for EarlyOutcome {
     }
 }
 
-/// Problems with the fields of a call: it cannot be read.
+/// The problems make the call unreadable.
 impl From<Vec<Problem>> for EarlyOutcome {
     fn from(problems: Vec<Problem>) -> Self {
         Box::new(Outcome::Invalid { problems })
@@ -333,14 +334,14 @@ impl From<Answer> for EarlyOutcome {
 }
 
 impl Outcome {
-    /// The rules do not allow it.
+    /// The outcome [`Outcome::Refused`] with one problem.
     pub fn refused(problem: Problem) -> Self {
         Outcome::Refused {
             problems: vec![problem],
         }
     }
 
-    /// The caller lacks this role.
+    /// The outcome [`Outcome::Forbidden`] for this role.
     pub fn forbidden(needs: Role) -> Self {
         Outcome::Forbidden {
             needs: needs.to_string(),
@@ -348,7 +349,7 @@ impl Outcome {
         }
     }
 
-    /// With every text written as its reader needs it ([`phrases::typed`](super::phrases::typed)).
+    /// Rewrites every text for its reader ([`phrases::typed`](super::phrases::typed)).
     #[must_use]
     pub fn written(mut self, how: impl Fn(&str) -> String) -> Outcome {
         let all = |texts: &mut [String]| texts.iter_mut().for_each(|text| *text = how(text));

@@ -1,4 +1,4 @@
-//! A call whose subjects are read, once for everybody: for the role check, for the command and for its answer.
+//! A call with its subjects read once, for the role check, the command and its answer.
 
 use std::ops::Deref;
 
@@ -11,10 +11,10 @@ use super::spec::Place;
 use crate::core::term::BadTerm;
 use crate::core::{Subject, Term};
 
-/// A call as commands work with it.
+/// A call as commands use it.
 pub(super) struct Request<'a> {
     call: &'a Call,
-    /// What stands in the field that says whom the command is about.
+    /// The content of the subject field.
     named: subjects::Named,
 }
 
@@ -40,61 +40,61 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Everybody it names, each once, in the order written.
+    /// All subjects without duplicates, in their order.
     ///
     /// # Errors
-    /// Every word that names nobody; that nobody is named, or too many.
+    /// All words that name no subject; or that there are none, or too many.
     pub(super) fn subjects(&self) -> Result<Vec<Subject>, Vec<Problem>> {
         self.named.all()
     }
 
-    /// The only one it names.
+    /// The only subject.
     ///
     /// # Errors
-    /// As [`Request::subjects`]; that there are several.
+    /// As [`Request::subjects`], and if there are several.
     pub(super) fn subject(&self) -> Result<Subject, Vec<Problem>> {
         self.named.one()
     }
 
-    /// Whose login it names, from where, or both: an account and an address behind one another are a pair.
+    /// The subject of a login: an account, an address, or both, which make a pair.
     ///
     /// # Errors
-    /// As [`Request::subjects`]; that it is no login.
+    /// As [`Request::subjects`], and if it is no login.
     pub(super) fn login(&self) -> Result<Subject, Vec<Problem>> {
         self.named.login()
     }
 
-    /// Whom it names without the role over them that the command needs, a sentence each. What cannot be read is left to
-    /// the command to tell.
+    /// A problem for each subject over which the caller lacks the required role. Words that cannot be read are
+    /// reported by the command.
     pub(super) fn beyond(&self) -> Vec<Problem> {
         reach::beyond(self.call, &self.named)
     }
 
-    /// What was written into a field of one line, without characters that could fool somebody.
+    /// The text of a one-line field, cleaned; `None` if it is empty.
     pub(super) fn clean_line(&self, field: &str) -> Option<String> {
         let line = self.values.line(field)?;
         Some(phrases::clean(&line)).filter(|line| !line.is_empty())
     }
 
-    /// The same for a field of several lines.
+    /// The text of a field of several lines, cleaned; `None` if it is empty.
     pub(super) fn clean_text(&self, field: &str) -> Option<String> {
         let text = self.values.text(field)?;
         Some(phrases::clean_lines(&text)).filter(|text| !text.is_empty())
     }
 
-    /// A yes or no.
+    /// The value of a yes-or-no field.
     ///
     /// # Errors
-    /// It is neither.
+    /// If it is neither.
     pub(super) fn flag(&self, field: &'static str) -> Result<bool, [Problem; 1]> {
         let flag = self.values.flag(field);
         flag.ok_or_else(|| [Problem::new(field, phrases::no_flag(field))])
     }
 
-    /// A term; `None`: none was written.
+    /// The term in a field; `None` if it is empty.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// If it cannot be read.
     pub(super) fn term(&self, field: &'static str) -> Result<Option<Term>, [Problem; 1]> {
         let term = self.values.line(field).map(|text| Term::parse(&text));
         let text = |why: BadTerm| phrases::sentence(&why.to_string());
@@ -102,10 +102,10 @@ impl<'a> Request<'a> {
             .map_err(|why| [Problem::new(field, text(why))])
     }
 
-    /// Asks the caller back, unless they said yes to this already.
+    /// Asks for confirmation, unless the caller has confirmed.
     ///
     /// # Errors
-    /// The question.
+    /// The question, as an outcome.
     pub(super) fn confirm(
         &self,
         is_risky: bool,

@@ -1,4 +1,4 @@
-//! Who may do what, by configuration.
+//! Roles by configuration.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use crate::core::{Account, Rights};
 
-/// The people with a role. Swapped as a whole when the configuration is read again.
+/// The people with a role. Replaced as a whole at a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles(HashMap<Account, Rights>);
 
 impl Roles {
-    /// From what is granted to whom; who is named several times has all of it.
+    /// Collects rights; an account that is named several times gets all of them.
     pub fn new(granted: impl IntoIterator<Item = (Account, Rights)>) -> Self {
         let mut roles: HashMap<Account, Rights> = HashMap::new();
         for (account, rights) in granted {
@@ -21,21 +21,21 @@ impl Roles {
         Roles(roles)
     }
 
-    /// The rights of whoever uses this JID. Resources have none of their own.
+    /// The rights of the account of this JID; resources have none of their own.
     ///
-    /// What grants more (a room one speaks in) is joined to it: [`Rights::join`].
+    /// Rights granted by a room are added with [`Rights::join`].
     pub fn of(&self, jid: &Jid) -> Rights {
         let account = Account::from_jid(jid);
         let has = account.and_then(|account| self.0.get(&account));
         has.cloned().unwrap_or_default()
     }
 
-    /// Everybody with a role.
+    /// The accounts with a role.
     pub fn everybody(&self) -> impl Iterator<Item = BareJid> + '_ {
         self.0.keys().filter_map(Account::to_jid)
     }
 
-    /// The same with what they may do, in no order.
+    /// The accounts with a role and their rights, in no order.
     pub fn all(&self) -> impl Iterator<Item = (&Account, &Rights)> {
         self.0.iter()
     }

@@ -1,45 +1,45 @@
-//! What a command is: one description that the form, the chat line, `help`, the disco item, the
-//! permission and the manual all derive from.
+//! The description of a command, from which the form, the chat line, `help`, the disco item, the permission and the
+//! manual are derived.
 
 use crate::core::Role;
 
 /// One command.
 #[derive(Debug)]
 pub struct Spec {
-    /// The word in chat and the node of the form. Some clients show only this.
+    /// The word in chat, and the node of the form. Some clients show only this.
     pub name: &'static str,
-    /// What lists of commands call it.
+    /// The name in lists of commands.
     pub title: &'static str,
-    /// What it does, one sentence.
+    /// What it does, in one sentence.
     pub summary: &'static str,
-    /// The least role that sees it and may run it.
+    /// The lowest role that sees it and may run it.
     pub needs: Role,
-    /// Whether it is offered as a form (XEP-0050) too, or in chat only.
+    /// Whether it is also offered as a form (XEP-0050); otherwise in chat only.
     pub form: bool,
-    /// What it asks for, in the order of the form.
+    /// Its fields, in the order of the form.
     pub fields: &'static [Field],
-    /// How it is written in chat.
+    /// Its syntax in chat.
     pub usage: &'static str,
-    /// Lines that work, with what they do.
+    /// Valid lines, with their effect.
     pub examples: &'static [(&'static str, &'static str)],
-    /// Whether it changes something that others should hear of: an audit room is told of it.
+    /// Whether it changes something, so that audit rooms are told.
     pub changes: bool,
 }
 
-/// One thing a command asks for.
+/// One field of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// Its name in code, forms and scripts.
+    /// Name in code, forms and scripts.
     pub name: &'static str,
-    /// What people see, under 30 characters: some clients show nothing else.
+    /// Label for people, under 30 characters; some clients show nothing else.
     pub label: &'static str,
     /// What it takes.
     pub kind: Kind,
-    /// Whether the command cannot do without.
+    /// Whether it must be given.
     pub required: bool,
-    /// One sentence more, for clients that show it and for the manual.
+    /// An additional sentence, for the manual and for clients that show it.
     pub desc: &'static str,
-    /// Where it stands in a chat line.
+    /// Its place in a chat line.
     pub place: Place,
 }
 
@@ -50,51 +50,51 @@ pub enum Kind {
     Lines,
     /// One line.
     Line,
-    /// One of a few terms; what is not among them goes into the named field.
+    /// One of a few terms; any other term goes into the named field.
     Term {
-        /// The field that takes any other term.
+        /// The field for any other term.
         other: &'static str,
     },
-    /// Yes or no, by default no.
+    /// Yes or no; no by default.
     Flag,
-    /// One of these, the first when nothing is chosen: value and label.
+    /// One of these choices, the first by default: value and label.
     Choice(&'static [(&'static str, &'static str)]),
-    /// A whole number.
+    /// An integer.
     Number {
-        /// The least.
+        /// The smallest value.
         from: u32,
-        /// The most.
+        /// The largest value.
         to: u32,
     },
-    /// Bare JIDs, one each: only in the forms of XEP-0133, which name them so.
+    /// Bare JIDs, one each; only in the forms of XEP-0133, which call them so.
     Jids,
 }
 
-/// Where a field stands in a chat line.
+/// The place of a field in a chat line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The words at the front that name somebody.
+    /// The words at the beginning that name subjects.
     Subjects,
-    /// The first word or words, which name one.
+    /// The word or words at the beginning that name one subject.
     Subject,
-    /// All words behind `all`, in place of subjects; what is in quotes there is the rest.
+    /// All words after `all`, instead of subjects; quoted words there belong to the rest.
     All,
-    /// The words at the front that name a login: an account, an address, or both.
+    /// The words at the beginning that name a login: an account, an address, or both.
     Login,
-    /// A duration behind them.
+    /// A duration after the subjects.
     Term,
-    /// All that is left.
+    /// Everything else.
     Rest,
-    /// A bare number at the very end.
+    /// A number at the very end.
     Last,
     /// `--name`, anywhere.
     Option,
-    /// Not in a chat line.
+    /// Not in chat.
     Nowhere,
 }
 
-/// What a preset is called that leaves the term to the configuration, or to the ban in force.
+/// The choice that leaves the term to the configuration, or unchanged for an active ban.
 pub const DEFAULT_TERM: &str = "default";
 
-/// The terms offered; any other can be typed.
+/// The terms offered as choices; any other can be typed.
 pub const PRESETS: [&str; 9] = ["1h", "12h", "1d", "3d", "7d", "30d", "90d", "1y", "forever"];

@@ -3,7 +3,7 @@
 use crate::command::outcome::Outcome;
 use crate::command::phrases::NAMED;
 
-/// What came of a call, for the audit log.
+/// The outcome of a call, for the audit log.
 pub(super) fn audit(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done(answer) => answer.lines.first().cloned().unwrap_or_default(),

@@ -1,53 +1,53 @@
-//! What was written into the fields of a command.
+//! The values of a command's fields, before they are parsed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A field of no form: what a question was about. A command writes it into the values of an
-/// [`Ask`](super::outcome::Ask), so that the yes comes back with it.
+/// A field in no form: what a question was about. A command writes it into the values of an
+/// [`Ask`](super::outcome::Ask), so that it comes back with the yes.
 pub const AS_OF: &str = "as_of";
 
-/// What was written into the fields of a command, not yet read.
+/// The values of a command's fields, not parsed yet.
 ///
-/// Empty has three spellings (no value, an empty one, white space); all mean "not given".
+/// No value, an empty one, and white space all mean "not given".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Values(BTreeMap<String, Vec<String>>);
 
 impl Values {
-    /// Nothing written.
+    /// No values.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Writes a field; what it held before is gone.
+    /// Sets a field, replacing earlier values.
     pub fn set(&mut self, name: &str, values: Vec<String>) {
         self.0.insert(name.to_owned(), values);
     }
 
-    /// The same with one value, for a chain.
+    /// Sets a field to one value; for chaining.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.set(name, vec![value.to_owned()]);
         self
     }
 
-    /// Whether no field was written.
+    /// Whether no field is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names of the fields that were written.
+    /// The names of the fields that are set.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// The values of a field as they were written.
+    /// The values of a field, unchanged; empty if it is not set.
     pub fn raw(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// What was written into a field that takes one line: several values are read as one.
+    /// The text of a one-line field: several values are joined; `None` if it is empty.
     pub fn line(&self, name: &str) -> Option<String> {
         let words: Vec<&str> = self
             .raw(name)
@@ -57,14 +57,14 @@ impl Values {
         (!words.is_empty()).then(|| words.join(" "))
     }
 
-    /// What was written into a field of several lines, as one text.
+    /// The text of a field of several lines; `None` if it is empty.
     pub fn text(&self, name: &str) -> Option<String> {
         let text = self.raw(name).join("\n");
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The single words of a field, split at spaces, commas and line ends.
+    /// The words of a field, split at spaces, commas and line ends.
     pub fn words(&self, name: &str) -> Vec<&str> {
         self.raw(name)
             .iter()
@@ -73,7 +73,7 @@ impl Values {
             .collect()
     }
 
-    /// A yes or no; `None` when it is neither.
+    /// Parses yes or no; `None` if it is neither.
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.line(name).as_deref() {
             None | Some("0" | "false" | "no") => Some(false),

@@ -1,12 +1,11 @@
 //! Forms: ad-hoc commands (XEP-0050) with data forms (XEP-0004).
 //!
-//! Real clients shape this (wrong input shown as an IQ error looks like "done" in one of them):
-//! wrong input brings the same form again, values kept, with the error in title, instructions
-//! and note. Only faults of protocol are IQ errors. There is one note, complete in itself; rows
-//! are lines to read, and tables come on request.
+//! Real clients determined the design (one of them shows an IQ error for wrong input as "done"): after wrong input
+//! the same form comes again with its values, and the error is in title, instructions and note. Only protocol errors
+//! are IQ errors. There is one note, complete in itself. Lists are lines to read; tables come on request.
 //!
-//! Nothing is done before the last stage, and the last stage is done once: [`Forms::receive`]
-//! takes the session out before anything runs.
+//! Nothing is done before the last stage, and the last stage runs once: [`Forms::receive`] takes the session out
+//! before anything runs.
 
 mod view;
 
@@ -32,21 +31,21 @@ use view::{at_work, done, fields, form_type, listed, over, row};
 /// The `FORM_TYPE` of our forms.
 pub const FORM_TYPE: &str = "urn:portcullis:command:1";
 
-/// The forms that are open.
+/// The open forms.
 #[derive(Debug, Default)]
 pub(super) struct Forms {
     sessions: Mutex<Sessions>,
     works: Works,
 }
 
-/// What a request leads to.
+/// What follows from a request.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// This answer, at once.
+    /// An answer that is ready.
     Answer(Box<wire::CommandAnswer>),
-    /// The command must be run.
+    /// A command to run.
     Run(Box<FormRun>),
-    /// It runs, and somebody wants to know how far it is.
+    /// A running command whose progress is asked for.
     Look(Box<Session>),
 }
 
@@ -58,7 +57,7 @@ pub(super) struct FormRun {
 }
 
 impl Forms {
-    /// Takes in a request. Decides everything about the exchange, and runs nothing.
+    /// Handles a request: decides everything about the session, and runs nothing.
     pub(super) fn receive(
         &self,
         request: CommandRequest,
@@ -90,8 +89,8 @@ impl Forms {
                 session.stage = FormStage::Fill;
                 Ok(self.show(session, caller.role(), context, &[]))
             }
-            // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it
-            // means what the requester sees: this form, sent.
+            // COMPAT: slixmpp and poezio send `next` whatever is offered. In either stage it means submitting the
+            // current form.
             (
                 CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
                 FormStage::Fill,
@@ -105,7 +104,7 @@ impl Forms {
                 CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
                 FormStage::Working,
             ) => Ok(Step::Look(Box::new(session))),
-            // What is done is what was asked about, whatever the form says now.
+            // The confirmed values are run, whatever the form says now.
             (
                 CommandAction::Execute | CommandAction::Next | CommandAction::Complete,
                 FormStage::Confirm,
@@ -136,7 +135,8 @@ impl Forms {
         Ok(self.show(session, caller.role(), context, &[]))
     }
 
-    /// Runs it, and says what came of it, or how far it is. `wake`: whoever tells of the [`unseen`](Forms::unseen).
+    /// Runs a command; answers with its result or its progress. `wake` is notified when a result becomes
+    /// [`unseen`](Forms::unseen).
     pub(super) async fn run(
         &self,
         run: FormRun,
@@ -150,7 +150,7 @@ impl Forms {
         self.wait(session, work, role, context).await
     }
 
-    /// Looks at it again.
+    /// Answers with the result or the progress of a running command.
     pub(super) async fn look(
         &self,
         session: Session,
@@ -163,7 +163,8 @@ impl Forms {
         }
     }
 
-    /// What is to be told of work at which nobody looked again, to whom, and when to ask again.
+    /// The results to send as messages because nobody refreshed their form, with their receivers, and when to ask
+    /// again.
     pub(super) fn unseen(
         &self,
         now: Timestamp,
@@ -171,7 +172,7 @@ impl Forms {
     ) -> (Vec<(Jid, String)>, Option<Timestamp>) {
         let (works, next) = self.works.unseen(now, is_end);
         let tell = |(work, outcome): (Work, Outcome)| {
-            // Of what did nothing there is nothing to tell.
+            // A result without an effect is not sent.
             let is_told = matches!(
                 outcome,
                 Outcome::Done(_) | Outcome::Rows(_) | Outcome::Broken { .. }
@@ -219,7 +220,7 @@ impl Forms {
         Step::Answer(Box::new(self.form(session, role, context, wrong)))
     }
 
-    /// The form to fill in, with what is wrong with it.
+    /// The form to fill in, with its errors.
     fn form(
         &self,
         session: Session,
@@ -233,7 +234,7 @@ impl Forms {
         let mut instructions = Vec::new();
         let mut note = None;
         if let Some(first) = wrong.first() {
-            // Clients show one of the three each, and none shows all.
+            // Clients show one of title, instructions and note, and none shows all three.
             let all: Vec<&str> = wrong.iter().map(|problem| problem.text.as_str()).collect();
             let all = text::error_title(&form::run_on(&all));
             title = text::error_title(&first.text);
@@ -259,7 +260,7 @@ impl Forms {
         answer
     }
 
-    /// The question whether to do it.
+    /// The form that asks for confirmation.
     fn ask(&self, session: Session, ask: Ask, context: &Context) -> wire::CommandAnswer {
         let mut instructions = ask.lines;
         instructions.push(String::from(text::CONFIRM_FORM));
@@ -294,7 +295,7 @@ fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {
     Step::Run(Box::new(FormRun { session, call }))
 }
 
-/// The fields of a command among those sent; others mean nothing.
+/// The fields of a command among the submitted ones; others are ignored.
 fn known(spec: &Spec, filled: Vec<(String, Vec<String>)>) -> Values {
     let mut values = Values::new();
     for (var, sent) in filled {

@@ -1,4 +1,4 @@
-//! A chat line to a call: which command, whom, how long, and the rest is the reason.
+//! Parses a chat line into a call: command, subjects, duration; the rest is the reason.
 
 use super::sent::{About, ReplyContext};
 use super::{render, text};
@@ -6,8 +6,9 @@ use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, ph
 use crate::core::subject::BadSubject;
 use crate::core::{EntryPoint, Role, Subject, Term};
 
-/// From a line to a call, or to what is wrong with it. What a line leaves out, the message it replies to fills in: whom
-/// it is about, and what a duration without a command means. `stands` says whether somebody so named is banned now.
+/// The call of a line, or what is wrong with the line. In a reply the message it replies to gives what the line
+/// omits: the subject, and the command that a duration means. `stands` says whether the subject of that name is
+/// banned now.
 pub(super) fn call(
     text: &str,
     caller: &Caller,
@@ -32,7 +33,7 @@ pub(super) fn call(
         if Subject::parse(&name).is_ok() {
             return Err(text::command_first(&name));
         }
-        // That there is such a command is no secret to those who work here.
+        // Callers with a role may learn that the command exists.
         if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
             let text = phrases::forbidden(spec.needs);
             return Err(format!("{text} {}", phrases::nothing_was_done(None)));
@@ -40,7 +41,7 @@ pub(super) fn call(
         let text = phrases::no_such_command(&name, command::nearest(caller.role(), &name));
         return Err(format!("{text} {}", phrases::nothing_was_done(None)));
     };
-    // A list of subjects may be pasted line by line; a second command may not hide in a reason.
+    // A list of subjects may be pasted line by line; a second command must not hide in a reason.
     if lines.any(|line| {
         let first = line.split_whitespace().next().unwrap_or_default();
         permitted(&first.trim_start_matches(['/', '!']).to_lowercase()).is_some()
@@ -68,8 +69,8 @@ pub(super) fn call(
     Ok(Call::new(caller.clone(), door, command).with_values(values))
 }
 
-/// The command that a duration means in a reply, if the line begins with one. A duration and no more makes a ban that
-/// stands so much longer, as the line under a notice does; with a reason behind it, it is a ban in new terms.
+/// The command that a duration means in a reply, if the line begins with one. A duration alone extends a ban in
+/// force, like the line offered below a notice; with a reason it is a ban with new terms.
 fn meant_by_term(
     line: &str,
     replied: &ReplyContext,
@@ -85,7 +86,7 @@ fn meant_by_term(
     }
 }
 
-/// A word, or several in quotes.
+/// A word, or several words in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LineWord {
     text: String,
@@ -100,12 +101,11 @@ fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Prob
     sort(spec, split(rest), Values::new(), is_reply)
 }
 
-/// The same from the arguments of a shell, which has taken the quotes away already: an argument of
-/// several words stays together, unless all of it is a subject or a duration. What stands in `given`
-/// is not looked for among them.
+/// [`read`] for the arguments of a shell, which has already removed quotes: an argument of several words stays
+/// together, unless all of it is a subject or a duration. Fields in `given` are not looked for among the words.
 ///
 /// # Errors
-/// What cannot be read, all at once.
+/// All problems at once.
 pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values, Vec<Problem>> {
     let words = words.iter().flat_map(|argument| {
         let quoted = argument.contains(char::is_whitespace) && !is_one(argument);
@@ -120,14 +120,14 @@ pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values
     sort(spec, words.collect(), given, false)
 }
 
-/// Whether a text is a subject or a duration from end to end.
+/// Whether the whole text is a subject or a duration.
 fn is_one(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let is_term = matches!(Term::take(&words), Ok(Some((_, used))) if used == words.len());
     is_term || Subject::parse(&words.join(" ")).is_ok()
 }
 
-/// Gives each word to a field, and what is left to the one that takes the rest.
+/// Assigns each word to a field, and the rest to the field that takes it.
 fn sort(
     spec: &Spec,
     mut words: Vec<LineWord>,
@@ -153,7 +153,7 @@ fn sort(
                 words.drain(..).skip(1).partition(|word| word.quoted);
             words = quoted;
             let plain: Vec<String> = plain.into_iter().map(|word| word.text).collect();
-            // Nothing behind it is told as what it is: a filter that is missing.
+            // With nothing after it, report the missing filter.
             let text = match plain.is_empty() {
                 true => String::from("all"),
                 false => plain.join(" "),
@@ -247,7 +247,7 @@ fn split(text: &str) -> Vec<LineWord> {
     words
 }
 
-/// `--force`, also as a phone's keyboard turns it into a dash.
+/// Matches `--force`, also with the dash that a phone's keyboard makes of `--`.
 fn is_option(word: &str, name: &str) -> bool {
     ["--", "—", "–"].iter().any(|dash| {
         word.strip_prefix(dash)
@@ -259,8 +259,8 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// How many words name the first one: three in `alice@example.org from 203.0.113.7`, also with a
-/// wrong address, and in `guard of alice@example.org`.
+/// Number of words in the first subject: three in `alice@example.org from 203.0.113.7`, even with an invalid address,
+/// and in `guard of alice@example.org`.
 fn words_of_one(words: &[LineWord]) -> usize {
     let plain = |place: usize| {
         let word = words.get(place).filter(|word| !word.quoted);
@@ -274,8 +274,8 @@ fn words_of_one(words: &[LineWord]) -> usize {
     if is_pair || is_guard { 3 } else { 1 }
 }
 
-/// Whether a word behind the first one is meant as one more subject, right or wrong. A wrong
-/// one must be told, not taken for the reason.
+/// Whether a further word is meant as another subject, valid or not. An invalid one must be reported instead of
+/// becoming part of the reason.
 fn names_somebody(word: &str) -> bool {
     let word = word.trim_end_matches([',', ';']);
     if word.contains('@') || word.strip_prefix('#').is_some_and(is_number) {

@@ -1,6 +1,6 @@
-//! An outcome as text: what a chat, a private message and a room say.
+//! An outcome as text, for chats, private messages and rooms.
 //!
-//! Styled so that it reads well raw (XEP-0393): nothing but fences around what has several lines.
+//! The styling (XEP-0393) also reads well unrendered: only fences around blocks of several lines.
 
 use super::text;
 use crate::command::outcome::{Answer, Outcome, Page, Problem};
@@ -25,7 +25,7 @@ pub(super) fn render(outcome: &Outcome, spec: &Spec) -> String {
     }
 }
 
-/// Lines that answer an outcome, for clients that offer them.
+/// Lines that answer an outcome, for clients that offer quick responses.
 pub(super) fn quick(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Ask(_) => text::YES_OR_NO.map(String::from).to_vec(),
@@ -59,7 +59,7 @@ fn text(answer: &Answer) -> String {
     let mut all = answer.lines.clone();
     all.extend(answer.rows.iter().map(|row| {
         row.line().unwrap_or_else(|| {
-            // A line of a user's may not end the block.
+            // Text of a user must not close the block.
             let value = row.value.replace("\n```", "\n ```");
             let value = match value.starts_with(FENCE) {
                 true => format!(" {value}"),

@@ -1,6 +1,5 @@
-//! The exchanges of forms that are open (XEP-0050, 3.3): each belongs to one full JID and one
-//! command, there are only so many, and each ends by itself. A person's oldest gives way to a
-//! new one, so a forgotten form never blocks anybody.
+//! Open sessions of forms (XEP-0050, 3.3): each belongs to one full JID and one command, their number is limited, and
+//! each ends by itself. A person's oldest session gives way to a new one, so a forgotten form never blocks anybody.
 //!
 //! ```text
 //!                 ┌────────────── wrong input ───────────────┐
@@ -11,9 +10,8 @@
 //!              └───── Confirm ───┘ ◄─┘ is risky
 //! ```
 //!
-//! `cancel` ends it at every stage, and so does [`LIFETIME`] without a request.
-//! An exchange is taken out before anything runs ([`Sessions::take`]) and kept again only when another stage follows, so
-//! nothing is done twice.
+//! `cancel` ends it at every stage, and so does [`LIFETIME`] without a request. A session is taken out before
+//! anything runs ([`Sessions::take`]) and kept again only if another stage follows, so nothing is done twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -26,39 +24,39 @@ use crate::xmpp::fault::Fault;
 
 /// How long a form stays open after the last answer.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// How many forms one person may have open.
+/// Maximum number of open forms per person.
 pub const PER_PERSON: usize = 8;
-/// How many forms may be open in all.
+/// Maximum number of open forms in all.
 pub const IN_ALL: usize = 1_024;
-/// How many ended ones are remembered, to tell "over" from "never was".
+/// Number of ended sessions that are remembered, to distinguish "expired" from "unknown".
 const REMEMBERED: usize = 1_024;
 
-/// An open exchange.
+/// An open session.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) owner: Jid,
     pub(super) command: &'static Command,
     pub(super) values: Values,
-    /// What a yes is for, where that is not the values as they were filled in.
+    /// The values that a confirmation is for, if they differ from those filled in.
     pub(super) agreed: Option<Values>,
     pub(super) stage: FormStage,
-    /// When it ends by itself.
+    /// When it expires.
     until: Timestamp,
 }
 
-/// What the requester sees at present.
+/// What the requester currently sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FormStage {
     /// The form.
     Fill,
-    /// The question whether to do it.
+    /// The question for confirmation.
     Confirm,
-    /// How far it is.
+    /// The progress.
     Working,
 }
 
-/// All of them.
+/// All open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     open: HashMap<String, Session>,
@@ -66,7 +64,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// A new exchange, not yet open: [`Sessions::keep`] opens it.
+    /// Creates a session that is not yet open; [`Sessions::keep`] opens it.
     pub(super) fn begin(
         owner: Jid,
         command: &'static Command,
@@ -85,7 +83,7 @@ impl Sessions {
         })
     }
 
-    /// Takes an exchange out. Until it is kept again it is over: what comes twice finds it so.
+    /// Takes a session out. Until it is kept again it counts as ended, so a repeated request does nothing.
     pub(super) fn take(
         &mut self,
         id: &str,
@@ -112,7 +110,7 @@ impl Sessions {
         })
     }
 
-    /// Keeps an exchange open for another while.
+    /// Keeps a session open for another [`LIFETIME`].
     pub(super) fn keep(&mut self, mut session: Session, now: Timestamp) {
         self.expire(now);
         let person = session.owner.to_bare();

@@ -1,8 +1,8 @@
-//! What the doors for lines share: who may go on, in which order, and what waits for a yes.
+//! What chat and rooms share: rate limits, the order of lines, and open questions.
 //!
-//! Complete, not a side show: some clients refuse forms on principle. Nothing is guessed and run:
-//! a typo is answered with the nearest command. Lines of one person run in the order they came,
-//! and nobody can make the bot talk for ever: see [`Talks::admit`].
+//! Lines can do everything forms can, because some clients support no forms. Nothing is guessed and run: a typo is
+//! answered with the nearest command. Lines of one person run in the order they came, and the rate is limited: see
+//! [`Talks::admit`].
 
 #[cfg(test)]
 mod tests;
@@ -22,20 +22,20 @@ use crate::command::parts::subjects;
 use crate::command::{self, Call, Caller, Context, phrases};
 use crate::core::{EntryPoint, Timestamp};
 
-/// How long a question waits for its yes.
+/// How long a question waits for its confirmation.
 pub const YES_WITHIN: Duration = Duration::from_secs(120);
-/// This many lines within [`RATE_SPAN`] are answered.
+/// Number of lines within [`RATE_SPAN`] that are answered.
 pub const RATE: usize = 20;
-/// The span of [`RATE`], and how long it must be quiet before a silenced person is heard again.
+/// The span of [`RATE`]; also how long a silenced person must pause before being answered again.
 pub const RATE_SPAN: Duration = Duration::from_secs(10);
-/// A stranger gets one sentence in so long.
+/// A stranger gets at most one answer within this time.
 pub const STRANGER_SPAN: Duration = Duration::from_secs(3_600);
-/// How many strangers are remembered; while there are more, new ones get no answer.
+/// Number of strangers that are remembered; while there are more, new ones get no answer.
 pub const STRANGERS: usize = 1_024;
-/// How many people with a role are remembered.
+/// Number of people with a role that are remembered.
 const PEOPLE: usize = 1_024;
 
-/// What is known of the people who write.
+/// The state of everybody who writes to us.
 #[derive(Debug, Default)]
 pub(super) struct Talks(Mutex<TalkState>);
 
@@ -47,27 +47,27 @@ struct TalkState {
 
 #[derive(Debug, Default)]
 struct Person {
-    /// When the last lines came, at most [`RATE`].
+    /// Times of the last lines, at most [`RATE`].
     recent: VecDeque<Timestamp>,
     silenced: bool,
-    /// Resolves when the line before is done with.
+    /// Resolves when the previous line has finished.
     turn: Option<oneshot::Receiver<()>>,
     asked: Option<OpenQuestion>,
-    /// The list that was shown last: the call for its page, and which page it is.
+    /// The last list that was shown: its call, and the page.
     shown: Option<(Call, usize)>,
-    /// The last line that did nothing: it may be corrected and run then.
+    /// The last line without an effect, which may be corrected and run.
     failed: Option<FailedLine>,
 }
 
-/// A line that did nothing.
+/// A line without an effect.
 #[derive(Debug, Clone)]
 struct FailedLine {
     id: String,
-    /// What it replied to: so does its correction.
+    /// The message it replied to, which also applies to its correction.
     replied: Option<ReplyContext>,
 }
 
-/// A question that waits for its yes: from whom it was put to, where it was put, for exactly this.
+/// A question waiting for confirmation by this person, in this place, of exactly this call.
 #[derive(Debug)]
 struct OpenQuestion {
     call: Call,
@@ -83,29 +83,29 @@ impl OpenQuestion {
     }
 }
 
-/// What becomes of a line.
+/// What happens to a line.
 #[derive(Debug)]
 pub(super) enum Admitted {
-    /// Nothing.
+    /// No answer.
     Ignored,
-    /// A sentence, at once.
+    /// This answer at once.
     Answer(String),
-    /// It is taken in, in its turn.
+    /// It runs in its turn.
     InTurn(Turn),
 }
 
-/// One's place behind one's own earlier lines.
+/// The position of a line behind earlier lines of the same person.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// What the line replies to that this one corrects.
+    /// The message that the corrected line replied to.
     replied: Option<ReplyContext>,
     before: Option<oneshot::Receiver<()>>,
-    /// Dropped when the line is done with, which lets the next one go.
+    /// Dropped when the line has finished, which lets the next one run.
     _done: oneshot::Sender<()>,
 }
 
 impl Talks {
-    /// Whether a stranger gets a sentence now; or a room in which everybody is one.
+    /// Whether a stranger, or a room full of strangers, gets an answer now.
     pub(super) fn admit_stranger(&self, who: &BareJid, now: Timestamp) -> bool {
         let mut known = self.known();
         if known.strangers.len() >= STRANGERS {
@@ -123,8 +123,8 @@ impl Talks {
         }
     }
 
-    /// Lets a line of somebody with a role in, or not: more than [`RATE`] lines within
-    /// [`RATE_SPAN`] silence the bot until that person has been quiet for as long.
+    /// Decides about a line of somebody with a role. More than [`RATE`] lines within [`RATE_SPAN`] silence the bot
+    /// until that person has paused for as long.
     pub(super) fn admit(&self, line: &ChatLine, caller: &Caller, now: Timestamp) -> Admitted {
         let mut known = self.known();
         let who = caller.jid.to_bare();
@@ -175,7 +175,7 @@ impl Talks {
         })
     }
 
-    /// Runs a line when its turn comes.
+    /// Runs a line in its turn.
     pub(super) async fn run(
         &self,
         line: &ChatLine,
@@ -185,7 +185,7 @@ impl Talks {
         context: &Context,
     ) -> Response {
         if let Some(before) = turn.before {
-            // An error means that the line before is over too.
+            // An error means that the previous line has ended too.
             let _ = before.await;
         }
         let who = caller.jid.clone();
@@ -202,7 +202,7 @@ impl Talks {
         let (speech, failed) = match (FollowUp::of(&line.text), asked) {
             (Some(FollowUp::Yes), Some(asked)) => {
                 let call = Call {
-                    // The role of now, not of when it was asked.
+                    // The current role, not the one at the time of the question.
                     caller,
                     confirmed: true,
                     ..asked.call
@@ -228,8 +228,8 @@ impl Talks {
         speech
     }
 
-    /// Whether this is said of what we said to whom, and where, it is: a yes or no to a question, which in a room need
-    /// not be addressed, or `!next` behind a list, which other bots may know, too.
+    /// Whether a line follows up on something we said in this place: a yes or no to a question, which in a room need
+    /// not be addressed to us, or `!next` after a list, which other bots may know too.
     pub(super) fn waits_for(&self, text: &str, caller: &Caller, now: Timestamp) -> bool {
         let known = self.known();
         let Some(person) = known.people.get(&caller.jid.to_bare()) else {
@@ -248,7 +248,7 @@ impl Talks {
         }
     }
 
-    /// Another page of the list that was shown last, with its filter.
+    /// Shows another page of the last list, with its filter.
     async fn page(&self, caller: &Caller, step: isize, context: &Context) -> (Response, bool) {
         let Some((call, page)) = self.person(&caller.jid, |person| person.shown.clone()) else {
             return (text::no_list().into(), false);
@@ -257,20 +257,21 @@ impl Talks {
             return (String::from(text::NO_PAGE_BEFORE).into(), false);
         };
         let mut call = Call {
-            // The role and the door of now, not of when the list was asked for.
+            // The current role and place, not those at the time of the list.
             caller: caller.clone(),
             door: door(caller),
             ..call
         };
         call.values.set("page", vec![page.to_string()]);
         match self.carry_out(call, None, context).await {
-            // The only thing that can be wrong with what was right before.
+            // A call that was right before can only be wrong because there is no such page.
             (_, true) => (String::from(text::NO_NEXT_PAGE).into(), false),
             answer => answer,
         }
     }
 
-    /// The answer, and whether nothing was done nor will be: the line may be corrected then.
+    /// Runs a line. Returns the answer, and whether the line had and will have no effect, so that it may be
+    /// corrected.
     async fn carry_out(
         &self,
         call: Call,
@@ -317,7 +318,7 @@ impl Talks {
 }
 
 impl Person {
-    /// The line of this id, if it did nothing yet. A question it led to is dropped.
+    /// The line with this id, if it had no effect yet; a question it led to is dropped.
     fn undone(&mut self, id: &str) -> Option<FailedLine> {
         if let Some(failed) = self.failed.take_if(|failed| failed.id == id) {
             return Some(failed);
@@ -328,7 +329,7 @@ impl Person {
     }
 }
 
-/// Whom a call was about, if it was about one.
+/// The subject of a call, if it has one.
 fn about(call: &Call, context: &Context) -> About {
     match subjects::only(&call.values.words(subjects::FIELD), context) {
         Some(subject) => {
@@ -342,14 +343,14 @@ fn about(call: &Call, context: &Context) -> About {
     }
 }
 
-/// Whether somebody, named as messages of ours name them, is banned now.
+/// Whether the subject is banned now. `whom` is written as in our messages.
 fn stands(whom: &str, context: &Context) -> bool {
     let named: Vec<&str> = whom.split(' ').collect();
     let subject = subjects::only(&named, context);
     subject.is_some_and(|subject| context.active_ban(&subject).is_some())
 }
 
-/// What is said of what was said before: an answer to our question, or another page of a list.
+/// A line that refers to what we said before: an answer to our question, or another page of a list.
 enum FollowUp {
     Yes,
     No,
@@ -370,13 +371,13 @@ impl FollowUp {
     }
 }
 
-/// Where somebody speaks with us.
+/// The room or chat of a caller, and whether it is a room.
 fn place(caller: &Caller) -> Option<(BareJid, bool)> {
     let occupant = caller.occupant.as_ref();
     occupant.map(|one| (one.room(), one.private))
 }
 
-/// The door a line of this caller came through.
+/// The entry point of a caller's lines.
 fn door(caller: &Caller) -> EntryPoint {
     match caller.occupant {
         Some(_) => EntryPoint::Room,

@@ -1,8 +1,8 @@
-//! Commands from forms that take longer than a client waits for the answer to an IQ.
+//! Commands from forms that take longer than a client waits for an IQ.
 //!
-//! A command runs by itself. The form waits for it for a moment; what takes longer is answered with how far it is, and
-//! the form may look again as often as its sender likes. It is done to its end whether or not anybody looks, and whoever
-//! does not look is told by a message: see [`Works::unseen`].
+//! The command runs in its own task. The form waits for it for a moment; then it is answered with the progress, and
+//! its sender may refresh it as often as they like. The command is completed in any case, and a message reports the
+//! result if the form is not refreshed: see [`Works::unseen`].
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,30 +17,29 @@ use crate::command::outcome::Outcome;
 use crate::command::{self, Call, Command, Context, Reference};
 use crate::core::Timestamp;
 
-/// How long a form waits before it is answered with how far the work is.
+/// How long a form waits before it is answered with the progress.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a finished one waits for its form to look again, before a message tells what came of it.
+/// How long a finished command waits for its form to be refreshed before a message reports the result.
 pub const UNSEEN: Duration = Duration::from_secs(30);
-/// How many are kept that nobody has looked at yet; while the link is down they cannot be told. The oldest gives way.
+/// Maximum number of results that are kept for a refresh, or for the link to come back. The oldest is dropped.
 pub const KEPT: usize = 64;
 
-/// A command that runs, or has run.
+/// A command that runs, or has finished.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// Whose form it was.
+    /// The sender of the form.
     pub(super) owner: Jid,
-    /// Which form.
+    /// Session id of the form.
     session: String,
     /// Which command.
     pub(super) command: &'static Command,
-    /// How far it is.
+    /// Progress of the command.
     pub(super) progress: Progress,
     done: watch::Receiver<Option<(Outcome, Timestamp)>>,
 }
 
 impl Work {
-    /// Runs a call of a form until its end, and then wakes whoever tells it. It has its place among those that run
-    /// at the same time until then.
+    /// Starts a call from a form, and wakes the sender of messages at its end. It occupies its permit until then.
     pub(super) fn begin(
         session: &str,
         call: Call,
@@ -78,9 +77,9 @@ impl Work {
         }
     }
 
-    /// What came of it, if that is known within [`PATIENCE`].
+    /// The outcome, if it is there within [`PATIENCE`].
     pub(super) async fn outcome(&mut self) -> Option<Outcome> {
-        // An error means that the program stops.
+        // An error means that the program is stopping.
         let done = self.done.wait_for(Option::is_some);
         let done = tokio::time::timeout(PATIENCE, done).await.ok()?.ok()?;
         done.as_ref().map(|(outcome, _)| outcome.clone())
@@ -91,12 +90,12 @@ impl Work {
     }
 }
 
-/// Those that took too long to be waited for.
+/// Commands that took longer than a form waits.
 #[derive(Debug, Default)]
 pub(super) struct Works(Mutex<Vec<Work>>);
 
 impl Works {
-    /// Keeps one until it is looked at again.
+    /// Keeps one until its form is refreshed.
     pub(super) fn keep(&self, work: Work) {
         let mut works = self.works();
         if works.len() >= KEPT {
@@ -105,15 +104,15 @@ impl Works {
         works.push(work);
     }
 
-    /// That of a form, to be looked at; `None` when it was told already.
+    /// The command of a form; `None` if its result was already sent.
     pub(super) fn take(&self, session: &str) -> Option<Work> {
         let mut works = self.works();
         let place = works.iter().position(|work| work.session == session)?;
         Some(works.remove(place))
     }
 
-    /// What came of those that ended [`UNSEEN`] ago, or at all when the program ends, and when the next one is to be
-    /// told. They are told once.
+    /// The results of commands that ended [`UNSEEN`] ago, or of all ended ones when the program stops; and when to
+    /// ask again. Each is returned once.
     pub(super) fn unseen(
         &self,
         now: Timestamp,

@@ -1,7 +1,7 @@
-//! Asks and awaits: requests of ours and their answers.
+//! Requests of ours and their answers.
 //!
-//! An answer counts only if both its id and its sender match (an id alone may be guessed or replayed: CVE-2024-46957 in
-//! another library). Ids are random. Every question ends: with an answer, at its time limit, or with the link.
+//! An answer counts only if both its id and its sender match (an id alone may be guessed or replayed: CVE-2024-46957
+//! in another library). Ids are random. Every request ends with an answer, at its time limit, or with the link.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use super::payload::one_line;
 use super::stanza::{NS_COMPONENT, Received, StanzaKind};
 use super::wire::{Unsent, Wire};
 
-/// Questions that may be open at once; more wait, on their own time limit.
+/// Maximum number of open requests. Further ones wait; the wait counts toward their time limit.
 pub const IN_FLIGHT: usize = 256;
 
 const NS_PRIVILEGE: &str = "urn:xmpp:privilege:2";
@@ -38,7 +38,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// As the attribute has it.
+    /// The value of the attribute `type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Verb::Get => "get",
@@ -47,23 +47,23 @@ impl Verb {
     }
 }
 
-/// One request of ours.
+/// A request to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IqRequest {
-    /// Who shall answer. The answer counts only if it comes from exactly this address.
+    /// The receiver. Only an answer from exactly this address counts.
     pub to: Jid,
-    /// Our address: at or below our domain; `None` is the domain itself.
+    /// Our address: the domain or an address below it; `None` is the domain itself.
     pub from: Option<Jid>,
     /// The type of the IQ.
     pub verb: Verb,
-    /// Its one child.
+    /// Its only child.
     pub payload: Element,
-    /// How long to wait for the answer, and before that for one of the [`IN_FLIGHT`] places.
+    /// Time limit for the answer, including the wait for one of the [`IN_FLIGHT`] permits.
     pub timeout: Duration,
 }
 
 impl IqRequest {
-    /// A question from our domain.
+    /// A request from our domain.
     #[must_use]
     pub fn new(to: Jid, verb: Verb, payload: Element, timeout: Duration) -> Self {
         IqRequest {
@@ -75,7 +75,7 @@ impl IqRequest {
         }
     }
 
-    /// The same from another address of ours.
+    /// The same request from another address of ours.
     #[must_use]
     pub fn from(mut self, from: Jid) -> Self {
         self.from = Some(from);
@@ -108,25 +108,25 @@ impl IqRequest {
     }
 }
 
-/// Why there is no result.
+/// Why a request has no result.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unanswered {
-    /// An error came back.
+    /// The answer was an error.
     #[error("the server refused ({0})")]
     Refused(StanzaRefusal),
-    /// No answer in time. What was asked for may have been done nonetheless.
+    /// No answer in time. The request may have been carried out nonetheless.
     #[error("the server did not answer")]
     Silent,
-    /// The link is down, or went down before the answer; what was asked for may have been done nonetheless.
+    /// The link is down, or went down before the answer. The request may have been carried out nonetheless.
     #[error("the link to the server is down")]
     LinkDown,
-    /// Our own privileged request came back as a request (ejabberd up to 24.12, `mod_privilege`).
+    /// The server sent our own privileged request back as a request (ejabberd up to 24.12, `mod_privilege`).
     #[error("the server sent our own request back")]
     Echoed,
     /// It answered, with a stanza that is over the limits of one or not well-formed.
     #[error("the answer could not be read")]
     Unreadable,
-    /// It was not sent: why, in words.
+    /// It was not sent; with the reason in words.
     #[error("the request could not be sent: {0}")]
     Unsent(String),
 }
@@ -149,12 +149,12 @@ impl From<Unsent> for Unanswered {
 /// A stanza error (RFC 6120, 8.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StanzaRefusal {
-    /// Name of the defined condition, e.g. `forbidden`; `undefined-condition` if there was none.
+    /// Name of the defined condition, e.g. `forbidden`; `undefined-condition` if there is none.
     pub condition: String,
-    /// Words of the other side.
+    /// The text, if there is one.
     pub text: Option<String>,
-    /// The error stood inside a wrapped answer (XEP-0356): the request itself was refused. `false`: the outer IQ was, and
-    /// a wrapped request never ran.
+    /// `true`: the error was inside a wrapped answer (XEP-0356), so the inner request was refused. `false`: the outer
+    /// IQ was refused, so a wrapped request never ran.
     pub is_wrapped: bool,
 }
 
@@ -189,20 +189,20 @@ impl fmt::Display for StanzaRefusal {
     }
 }
 
-/// Whose a stanza is.
-// Matched where it is made and never stored: a box would only cost an allocation for each request.
+/// What [`Asker::route`] did with a stanza.
+// It is matched where it is made and never stored, so a box would only cost an allocation per stanza.
 #[expect(clippy::large_enum_variant)]
 #[derive(Debug, PartialEq)]
 pub enum Routed {
-    /// An answer, and delivered to who asked.
+    /// An answer, delivered to the task that asked.
     Delivered,
-    /// A result or error nobody waits for: too late, or forged. Dropped.
+    /// A result or error that nobody waits for: too late, or forged. It was dropped.
     Stray,
-    /// Not an answer to us: it is the router's.
+    /// Not an answer to us; the router handles it.
     NotMine(Received),
 }
 
-/// Asks. Cheap to clone.
+/// Sends requests and waits for their answers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Asker {
     wire: Wire,
@@ -212,7 +212,7 @@ pub struct Asker {
 
 #[derive(Debug)]
 struct Open {
-    /// Whom we asked, and therefore who may answer.
+    /// The address that was asked, and therefore must answer.
     peer: Jid,
     answer: oneshot::Sender<IqResult>,
 }
@@ -220,7 +220,7 @@ struct Open {
 type IqResult = Result<Element, Unanswered>;
 
 impl Asker {
-    /// An asker over this wire. All stanzas that arrive must pass [`Asker::route`].
+    /// An asker over this wire. Every stanza that arrives must pass [`Asker::route`].
     #[must_use]
     pub fn new(wire: Wire) -> Self {
         Asker {
@@ -230,11 +230,11 @@ impl Asker {
         }
     }
 
-    /// Asks, and waits for the answer as long as the question says: the whole IQ of type `result`, or of type `error` when
-    /// it has no `<error/>` of its own (a wrapped privileged answer, whose reason is inside).
+    /// Sends a request and waits for the answer until its time limit. Returns the IQ of type `result`, or of type
+    /// `error` without its own `<error/>` (a wrapped privileged answer, whose reason is inside).
     ///
     /// # Errors
-    /// [`Unanswered`] when no result came back.
+    /// [`Unanswered`] if no result came back.
     pub async fn ask(&self, question: IqRequest) -> Result<Element, Unanswered> {
         let mut sent = false;
         let limit = question.timeout;
@@ -267,7 +267,7 @@ impl Asker {
         self.wire.send(question.into_iq(id.clone()).into()).await?;
         *sent = true;
         tokio::select! {
-            // An answer that came is an answer, even if the link went down since.
+            // An answer counts even if the link has gone down since.
             biased;
             answer = to_hear => answer.unwrap_or(Err(Unanswered::LinkDown)),
             _ = lost => Err(Unanswered::LinkDown),
@@ -276,7 +276,7 @@ impl Asker {
 
     fn enter(&self, peer: Jid) -> Result<(String, oneshot::Receiver<IqResult>), Unanswered> {
         let mut random = [0; 16];
-        // Without randomness ids could be guessed: better not to ask.
+        // Without randomness the id could be guessed, so do not ask.
         getrandom::fill(&mut random).map_err(|_| Unanswered::busy())?;
         let id = hex::encode(random);
         let (answer, to_hear) = oneshot::channel();
@@ -284,7 +284,7 @@ impl Asker {
         Ok((id, to_hear))
     }
 
-    /// Takes an answer to a question of ours out of what arrives.
+    /// Delivers a stanza if it is an answer to an open request.
     pub fn route(&self, received: Received) -> Routed {
         if received.kind != StanzaKind::Iq {
             return Routed::NotMine(received);
@@ -315,7 +315,7 @@ impl Asker {
         } else {
             answer(received.element)
         };
-        // Whoever asked may have given up in this very moment.
+        // The task may have given up at this moment.
         let _ = question.answer.send(answer);
         Routed::Delivered
     }
@@ -343,15 +343,16 @@ impl Asker {
             .any(|question| question.peer == *peer)
     }
 
-    /// Open questions.
+    /// Number of open requests.
     #[must_use]
     pub fn waiting(&self) -> usize {
         lock(&self.open).len()
     }
 }
 
-/// COMPAT: ejabberd 24.12 takes a privileged IQ whose inner `to` is its outer one for the answer to itself, and sends it
-/// back as a get or set with our id: wrapped like an answer (`<privilege/>`), or as it was (`<privileged_iq/>`).
+/// COMPAT: ejabberd 24.12 takes a privileged IQ whose inner `to` equals its outer one for the answer to itself, and
+/// sends it back as a get or set with our id: wrapped like an answer (`<privilege/>`), or unchanged
+/// (`<privileged_iq/>`).
 fn is_echo(element: &Element) -> bool {
     element.children().any(|child| child.has_ns(NS_PRIVILEGE))
 }
@@ -363,7 +364,7 @@ fn answer(element: Element) -> IqResult {
     Ok(element)
 }
 
-/// Forgets a question when it is over, however it ended.
+/// Removes a request when it ends in any way.
 struct Forget<'a> {
     open: &'a Mutex<HashMap<String, Open>>,
     id: &'a str,
@@ -375,7 +376,7 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// A panic elsewhere leaves the map whole: each change is a single call.
+/// A panic while the lock is held leaves the map intact, because each change is a single call.
 fn lock(open: &Mutex<HashMap<String, Open>>) -> MutexGuard<'_, HashMap<String, Open>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }

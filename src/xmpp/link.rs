@@ -1,7 +1,8 @@
-//! Keeps a component connected (XEP-0114): dial, handshake, run, and after a loss again, saying why.
+//! Keeps a component connected (XEP-0114): dials, shakes hands, runs, and reconnects after a loss, reporting the
+//! cause.
 //!
-//! A link never gives up, with one exception: if the very first handshake fails for a reason that only a change of
-//! settings can mend, [`Link::run`] ends with [`Fatal`], so that a wrong secret is seen at once and not in a log.
+//! A link never gives up, with one exception: if the first handshake fails for a reason that only a change of
+//! settings can fix, [`Link::run`] ends with [`Fatal`], so that a wrong secret is noticed at once.
 
 mod backoff;
 mod cause;
@@ -32,36 +33,36 @@ pub use connect::{Connection, Dial, Duplex};
 pub use fast_path::InHand;
 pub use tls::Tls;
 
-/// Stanzas that may wait for the program before the link stops reading.
+/// Number of stanzas that may wait for the program before the link stops reading.
 pub const INCOMING: usize = 256;
 /// Bytes of memory, about, that stanzas may take that the program has not dealt with. A single one may take all of it.
 pub const INCOMING_BYTES: usize = 8 * 1024 * 1024;
-/// A connection that held for so long was a good one: the next try comes at once.
+/// After a connection that lasted this long, the first reconnect is immediate.
 const STEADY: Duration = Duration::from_secs(10);
 /// The same trouble is logged again after this long.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a link needs to know.
+/// Settings of the link.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Our name at the server.
+    /// The domain of our component.
     pub domain: BareJid,
     /// host:port of the component listener.
     pub server: String,
-    /// Shared with the server.
+    /// The secret shared with the server.
     pub secret: Secret,
-    /// Direct TLS; `None` is plain TCP.
+    /// Direct TLS; `None`: plain TCP.
     pub tls: Option<Tls>,
-    /// Plain TCP to another machine is fine.
+    /// Whether plain TCP to another machine is allowed.
     pub allow_plain_remote: bool,
-    /// What a stanza may cost, in either direction ([`Limits::stanza_bytes`] caps what is sent, too).
+    /// Limits of a stanza in either direction; [`Limits::stanza_bytes`] also limits what is sent.
     pub limits: Limits,
-    /// How long things may take.
+    /// Time limits.
     pub timings: Timings,
 }
 
 impl Settings {
-    /// Plain TCP to this machine, everything else as usual.
+    /// Plain TCP to this machine, everything else by default.
     #[must_use]
     pub fn new(domain: BareJid, server: String, secret: Secret) -> Self {
         Settings {
@@ -76,16 +77,16 @@ impl Settings {
     }
 }
 
-/// How long things may take.
+/// Time limits of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
-    /// From dialling to the server's consent.
+    /// From dialling to the end of the handshake.
     pub login: Duration,
-    /// Without the server taking a byte.
+    /// Without the server reading a byte.
     pub write: Duration,
-    /// Without a byte from the server, before we ping.
+    /// Without a byte from the server, before we send a ping.
     pub silence: Duration,
-    /// From our ping to any byte.
+    /// From our ping to the next byte.
     pub answer: Duration,
 }
 
@@ -100,14 +101,14 @@ impl Default for Timings {
     }
 }
 
-/// What the link tells the program.
-// Nearly all of them are stanzas: a box would only cost an allocation for each.
+/// Events of the link, for the program.
+// Nearly all of them are stanzas, so a box would only cost an allocation each.
 #[expect(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Incoming {
-    /// The handshake succeeded. Grants, rooms and subscriptions start anew.
+    /// The handshake succeeded. Grants, rooms and subscriptions must be set up again.
     Up,
-    /// The connection of the last [`Incoming::Up`] is over. The link goes on trying by itself.
+    /// The connection of the last [`Incoming::Up`] has ended. The link reconnects by itself.
     Down {
         /// Why.
         why: Cause,
@@ -120,17 +121,16 @@ pub enum Incoming {
         /// The id of the question.
         id: String,
     },
-    /// A stanza, and that it is in hand until the other half is dropped. Every IQ get or set must be answered by whoever
-    /// takes it.
+    /// A stanza; it counts as in hand until [`InHand`] is dropped. The receiver must answer every IQ get or set.
     Stanza(Received, InHand),
 }
 
-/// Why the program cannot start: settings have to be changed.
+/// Why the program cannot start: a setting must be changed.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Fatal(#[source] pub Cause);
 
-/// The connection to the server. Born once; [`Link::run`] is its life.
+/// The connection to the server. [`Link::run`] keeps it up.
 pub struct Link {
     settings: Settings,
     dial: Dial,
@@ -144,14 +144,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link to the server of the settings.
+    /// A link to the server in the settings; also returns the wire to send with, and the incoming events.
     #[must_use]
     pub fn new(settings: Settings) -> (Link, Wire, mpsc::Receiver<Incoming>) {
         let dial = connect::dialer(&settings);
         Link::over(settings, dial)
     }
 
-    /// A link over lines of one's own, e.g. pipes in a test.
+    /// A link over other connections than TCP, e.g. pipes in a test.
     #[must_use]
     pub fn over(mut settings: Settings, dial: Dial) -> (Link, Wire, mpsc::Receiver<Incoming>) {
         settings.domain = BareJid::from_parts(None, settings.domain.domain());
@@ -173,8 +173,8 @@ impl Link {
         )
     }
 
-    /// Has frames answered where they are read, where `answer` can do so from memory and without waiting: the whole answer
-    /// as it goes into the stream. It is asked only while every stanza before is dealt with.
+    /// Lets `answer` answer frames before they are parsed. It must read memory only and never wait, and returns the
+    /// whole answer as bytes. It is called only while no earlier stanza is in hand.
     #[must_use]
     pub fn answering(
         mut self,
@@ -191,10 +191,10 @@ impl Link {
         self
     }
 
-    /// Connects, and reconnects until told to stop or until nobody listens any more.
+    /// Connects, and reconnects until told to stop or until the program no longer listens.
     ///
     /// # Errors
-    /// [`Fatal`] when the very first login fails for a reason that only a change of settings can mend.
+    /// [`Fatal`] if the first login fails for a reason that only a change of settings can fix.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Fatal> {
         let ended = self.keep_up(&shutdown).await;
         self.wire.close(Some("portcullis is stopping".to_owned()));
@@ -206,7 +206,7 @@ impl Link {
         let mut tries = 0;
         let mut patience = Patience::Short;
         loop {
-            // `held`: how long the connection lived, if there was one.
+            // `held` is how long the connection lasted, if there was one.
             let (cause, held) = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -228,7 +228,7 @@ impl Link {
             if cause.is_setting() && !ever_up {
                 return Err(Fatal(cause));
             }
-            // A new kind of trouble starts its own count.
+            // A different kind of failure starts its own count.
             if held.is_some_and(|held| held >= STEADY) || cause.patience() != patience {
                 tries = 0;
             }
@@ -258,7 +258,8 @@ impl Link {
             .unwrap_or(Err(Cause::LoginTimeout(limit)))
     }
 
-    /// One connection. Its end closes the wire before anyone is told, so that nothing is sent into the gap.
+    /// Runs one connection. When it ends, the wire is closed before anybody is told, so that nothing is sent in
+    /// between.
     async fn session(
         &mut self,
         mut line: login::Established,
@@ -306,7 +307,7 @@ impl Link {
     }
 }
 
-/// Tells the program; `false`: it does not listen any more. A program that is stopping may be slow to listen.
+/// Reports an event to the program; `false` if it no longer listens. A program that is stopping may be slow.
 async fn tell(
     events: &mpsc::Sender<Incoming>,
     event: Incoming,
@@ -319,7 +320,7 @@ async fn tell(
     }
 }
 
-/// Jitter needs no secrecy; without randomness it is the middle.
+/// Jitter needs no secrecy; without randomness the middle is used.
 fn chance() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }

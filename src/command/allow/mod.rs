@@ -1,4 +1,4 @@
-//! `allow`: nobody and no rule bans it, until somebody takes that back.
+//! `allow`: exempts a subject from bans by people and rules, until somebody revokes the exemption.
 
 use super::context::Context;
 use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
@@ -53,14 +53,14 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-/// How many bans that ended by it have a row.
+/// Maximum number of lifted bans with their own row.
 const NAMED: usize = 20;
 
 struct Allow {
     subject: Subject,
     term: Option<Term>,
     comment: String,
-    /// The exemption there is already.
+    /// The existing exemption, if there is one.
     before: Option<Exemption>,
 }
 
@@ -77,7 +77,7 @@ impl Allow {
             let own = ledger.exemptions().of(&subject);
             own.filter(|one| one.is_in_force(now)).cloned()
         });
-        // What is not said stays as it was.
+        // Values that are not given stay unchanged.
         let as_it_was = before.as_ref();
         let term = term.or_else(|| as_it_was?.until.map(Term::Until));
         let comment = call
@@ -103,7 +103,7 @@ impl Allow {
     }
 }
 
-/// The field to change when the rules refuse.
+/// The field to correct when the rules refuse.
 fn blame(why: &Refusal) -> &'static str {
     match why {
         Refusal::EndsInThePast(_) => "duration",
@@ -128,7 +128,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     for result in &results {
         if let Ok(Ruling::Exemption(ExemptionRuling::Granted { lifted: bans, .. })) = &result.ruling
         {
-            // A ban whose time was over was lifted by nobody.
+            // A ban that had already expired was not lifted by this command.
             lifted.extend(bans.iter().filter(|ban| ban.is_in_force(now)).cloned());
         }
     }
@@ -191,7 +191,7 @@ fn question(allow: &Allow, context: &Context) -> Ask {
     }
 }
 
-/// What people could get wrong about it.
+/// What people might misunderstand about this exemption.
 fn what_exempt_means(subject: &Subject) -> Option<String> {
     matches!(subject, Subject::Account(_)).then(|| String::from(
         "The account itself cannot be banned; guessers of its password are still refused by address, pair and guard.",

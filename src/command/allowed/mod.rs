@@ -1,4 +1,4 @@
-//! `allowed`: who is exempt from bans, why, by whom and until when.
+//! `allowed`: lists exemptions with their reason, author and end.
 
 use ipnet::IpNet;
 use serde_json::json;
@@ -52,16 +52,16 @@ const COLUMNS: &[(&str, &str)] = &[
     ("comment", "Comment"),
 ];
 
-/// One exemption, given by somebody or by the configuration.
+/// An exemption made by a person or by the configuration.
 struct ShownExemption {
     subject: Subject,
     until: Option<Timestamp>,
-    /// Nobody: the configuration.
+    /// The author; `None`: the configuration.
     by: Option<String>,
     comment: String,
 }
 
-/// What a filter of exemptions knows.
+/// The filter words for exemptions.
 const KNOWN: &[Word] = &[Word::Kind, Word::Whom, Word::By, Word::Expiring];
 
 impl Sifted for ShownExemption {
@@ -97,7 +97,7 @@ const EXEMPTIONS: ListTitle = ListTitle {
     no_match: "No exemption matches",
 };
 
-/// Who gave an exemption that nobody gave.
+/// The author shown for exemptions by the configuration.
 const CONFIGURATION: &str = "the configuration";
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {

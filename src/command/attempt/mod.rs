@@ -1,5 +1,4 @@
-//! `attempt`: a failed login raised by hand. It takes the road of a reported one, with all that
-//! follows.
+//! `attempt`: counts failed logins by hand. They are judged like reported ones.
 
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
@@ -113,7 +112,7 @@ fn parse(call: &Request<'_>, context: &Context) -> Result<(Subject, u32), Vec<Pr
     }
 }
 
-/// Whether all there count as one, so that an account can fail from there.
+/// Whether all addresses in the network count as one source, so that an account can fail from it.
 fn is_one_source(net: ipnet::IpNet, context: &Context) -> bool {
     net.prefix_len() == net.max_prefix_len()
         || context.engine.policy().rules.reach.source(net.addr()) == net

@@ -1,4 +1,4 @@
-//! `ban`: keeps somebody out, or changes the terms of the ban in force.
+//! `ban`: bans subjects, or changes the terms of their active bans.
 
 mod text;
 
@@ -77,7 +77,7 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-/// A ban as asked for.
+/// A ban as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct BanCall {
     subjects: Vec<Subject>,
@@ -85,7 +85,7 @@ struct BanCall {
     reason: Option<String>,
     note: Option<String>,
     force: bool,
-    /// The exempt subjects that are banned all the same, and why they are exempt.
+    /// The exempt subjects that are banned by force, and why they are exempt.
     forced: Vec<(Subject, String)>,
 }
 
@@ -118,9 +118,9 @@ impl BanCall {
             .own_addresses(own_addresses.to_vec())
     }
 
-    /// What the rules would say against it if it were done now; nothing is done.
+    /// The reasons for which the rules would refuse the ban now; nothing is done.
     ///
-    /// From here on exempt subjects are banned by force, where an admin asked for it.
+    /// After this call, exempt subjects are banned by force if an admin asked for it.
     fn refusals(&mut self, call: &Request<'_>, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
         for subject in self.subjects.clone() {
@@ -150,7 +150,7 @@ impl BanCall {
     }
 }
 
-/// `other_duration` counts before `duration`; any term may be typed into either.
+/// `other_duration` takes precedence over `duration`; either accepts any term.
 fn read_term(call: &Request<'_>) -> Result<Option<Term>, [Problem; 1]> {
     let is_given = |field: &&str| call.values.line(field).is_some();
     match ["other_duration", "duration"].into_iter().find(is_given) {
@@ -159,7 +159,7 @@ fn read_term(call: &Request<'_>) -> Result<Option<Term>, [Problem; 1]> {
     }
 }
 
-/// The field to change when the rules refuse.
+/// The field to correct when the rules refuse.
 fn blame(why: &Refusal) -> &'static str {
     match why {
         Refusal::TooLong(..) | Refusal::EndsInThePast(_) => "duration",
@@ -190,7 +190,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     })))
 }
 
-/// The accounts the server does not know. Those that are banned already may be changed.
+/// A problem for each account that the server does not have. Accounts that are banned already may be changed.
 async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
     if ban.force {
         return Vec::new();

@@ -1,11 +1,11 @@
-//! What `ban` says.
+//! Sentences of `ban`.
 
 use crate::command::phrases::{
     NAMED, because, by_then_counted, may_exempt, named, reach, refusal, why_refused,
 };
 use crate::core::{Refusal, Role, Subject, Term, Timestamp};
 
-/// What would be done.
+/// The question for confirmation.
 pub(super) fn ask(
     subjects: &[Subject],
     is_wide: &dyn Fn(&Subject) -> bool,
@@ -32,7 +32,7 @@ pub(super) fn ask(
     lines
 }
 
-/// Why the rules do not allow a ban, to somebody with this role: whoever may exempt may force it.
+/// Why the rules refuse a ban, for a caller of this role: people who may exempt may also force it.
 pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     let next = match why {
         _ if !may_exempt(role) => return refusal(why, role),

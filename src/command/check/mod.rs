@@ -1,4 +1,4 @@
-//! `check`: whether a login would be let in, and why.
+//! `check`: explains whether a login would be let in.
 
 mod text;
 
@@ -74,7 +74,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     ))
 }
 
-/// Exemption, earlier logins, guard.
+/// Rows about exemption, earlier logins and lockdown.
 fn about(subject: &Subject, explanation: &Explanation) -> Vec<Row> {
     let mut rows = Vec::new();
     let exempt = explanation.exempt.as_deref();

@@ -1,4 +1,4 @@
-//! What `check` says.
+//! Sentences of `check`.
 
 use crate::command::phrases::{by_then, count};
 use crate::core::{Ban, Explanation, Subject, Verdict};
@@ -27,13 +27,13 @@ pub(super) fn verdict(subject: &Subject, explanation: &Explanation) -> String {
     }
 }
 
-/// Why it is let in, where something stands against it; or that nothing does.
+/// Why the login is let in although bans concern it, or that none does.
 pub(super) fn why_let_in(subject: &Subject, explanation: &Explanation) -> Option<String> {
     if explanation.verdict != Verdict::LetIn {
         return None;
     }
     let against = explanation.bans.iter().any(|ban| match subject {
-        // Bans of single pairs do not stand against the whole.
+        // Bans of single pairs do not concern the whole account or address.
         Subject::Account(_) | Subject::Address(_) => !matches!(ban.subject, Subject::Pair(..)),
         _ => true,
     });
@@ -51,7 +51,7 @@ pub(super) fn why_let_in(subject: &Subject, explanation: &Explanation) -> Option
     }))
 }
 
-/// Earlier logins from there.
+/// Earlier logins from the source.
 pub(super) fn known(subject: &Subject, explanation: &Explanation) -> String {
     let accounts = match explanation.accounts_there {
         0 => String::from("no account logged in from there"),
@@ -72,7 +72,7 @@ pub(super) fn known(subject: &Subject, explanation: &Explanation) -> String {
     format!("{pair}{accounts}{shared}")
 }
 
-/// What the guard of an account does.
+/// The effect of a lockdown.
 pub(super) fn guard(ban: Option<&Ban>) -> String {
     match ban {
         None => String::from("down; the account is not under attack"),

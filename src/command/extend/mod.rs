@@ -1,4 +1,4 @@
-//! `extend`: makes the ban in force longer, never shorter.
+//! `extend`: extends active bans, and never shortens them.
 
 use super::context::Context;
 use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};

@@ -1,4 +1,4 @@
-//! `failures`: the failed logins of late, newest first, page by page.
+//! `failures`: lists the last failed logins, newest first, in pages.
 
 use ipnet::IpNet;
 use serde_json::json;
@@ -69,10 +69,10 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rule", "Kept out by"),
 ];
 
-/// What a filter of failures knows.
+/// The filter words for failures.
 const KNOWN: &[Word] = &[Word::Whom, Word::Rule, Word::Unknown, Word::ByHand];
 
-/// A failure, and the bans in force that keep out whoever failed there.
+/// A failure, and the active bans that refuse its account or source now.
 struct ShownFailure<'a> {
     failure: &'a FailedLogin,
     kept_out: Vec<&'a Ban>,
@@ -136,7 +136,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     Ok(Outcome::Rows(page))
 }
 
-/// The bans in force that keep out whoever failed there: of the account, and what rules ban.
+/// The active bans that refuse the account or source of a failure now: of the account, and by rules.
 fn kept_out<'a>(
     failure: &FailedLogin,
     ledger: &'a Ledger,
@@ -178,7 +178,7 @@ fn entry(number: usize, failed: &ShownFailure<'_>) -> ListEntry {
     };
     let facts = [kind, &kept_out, &times];
     let facts: Vec<&str> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-    // The names are the attacker's and come last.
+    // The names come from the attacker, so they are last.
     let who = account.as_deref().map_or_else(|| String::from("?"), clean);
     let from = place.as_deref().unwrap_or("?");
     let value = format!("{}: {who} from {from}", facts.join(", "));

@@ -1,4 +1,4 @@
-//! `forget`: the history of somebody counts no more.
+//! `forget`: makes earlier bans and failures of a subject no longer count.
 
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome, Row};
@@ -33,7 +33,7 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-/// How many of those that were forgotten, too, have a row.
+/// Maximum number of other forgotten subjects with their own row.
 const NAMED: usize = 10;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
@@ -73,7 +73,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     Ok(Outcome::Done(answer))
 }
 
-/// What rules know an address as: for IPv6 that is its network.
+/// The source of an address as rules count it; for IPv6 a network.
 fn source_of(subject: Subject, context: &Context) -> Subject {
     match subject {
         Subject::Address(address) => {
@@ -107,9 +107,9 @@ fn forgotten(subject: &Subject, bans: u32, with: &[(Subject, u32)]) -> String {
     format!("Forgotten: {subject}; {own}, and its next ban by a rule is its first.{with}")
 }
 
-/// What was counted until now.
+/// The counters that were reset.
 fn counters_cleared(subject: &Subject, before: &Explanation) -> Option<String> {
-    // A network's other addresses go on to count.
+    // Other addresses in the network keep their counters.
     let counting = before.counting.iter();
     let counting = counting.filter(|counting| match (subject, counting.subject.place()) {
         (Subject::Address(_), Some(place)) => subject.net() == Some(place),
@@ -128,7 +128,7 @@ fn counters_cleared(subject: &Subject, before: &Explanation) -> Option<String> {
     (!cleared.is_empty()).then(|| format!("Counters cleared: {}.", cleared.join(", ")))
 }
 
-/// The ban in force stays.
+/// The active ban continues.
 fn goes_on(subject: &Subject, context: &Context) -> Option<String> {
     let ban = context.active_ban(subject)?;
     Some(format!(

@@ -1,4 +1,4 @@
-//! `help`: what the caller may do, with lines that work. In chat only; forms explain themselves.
+//! `help`: explains the commands that the caller may run. Only in chat; forms explain themselves.
 
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
@@ -45,7 +45,7 @@ pub(super) async fn run(call: &Request<'_>, _: &Context) -> Result<Outcome, Earl
     Ok(Outcome::Done(Answer::new(Grade::Good, SPEC.title, lines)))
 }
 
-/// All commands, a line each.
+/// All commands, one line each.
 fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
     let mut lines: Vec<String> = specs
         .map(|spec| format!("{}: {}", typed(spec.usage), spec.summary))
@@ -68,7 +68,7 @@ fn help(specs: impl Iterator<Item = &'static Spec>) -> Vec<String> {
     lines
 }
 
-/// One command.
+/// The help for one command.
 fn help_for(spec: &Spec) -> Vec<String> {
     let mut lines = vec![
         spec.summary.to_owned(),

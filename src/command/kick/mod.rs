@@ -1,4 +1,4 @@
-//! `kick`: ends sessions now, without a ban.
+//! `kick`: ends sessions without a ban.
 
 use std::fmt;
 
@@ -46,10 +46,10 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
-/// Whose sessions to end.
+/// A target of the command.
 struct Whom {
     subject: Subject,
-    /// The only one to end; `None`: all.
+    /// The resource of the only session to end; `None`: all sessions.
     resource: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         call.order(&one.subject, kick).own_addresses(own.clone())
     });
     let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
-    // The log first, then the server: what the server does not do is reported at once and not tried again.
+    // The log comes first, then the server: a failure of the server is reported at once and not retried.
     let ended = whom.iter().zip(&results);
     let ended = ended.map(|(one, result)| end(one, result, &reason, context));
     let ended: Vec<(bool, String)> = join_all(ended).await;
@@ -106,7 +106,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     }))
 }
 
-/// Ends the sessions, if that was ruled: whether it was done, and a sentence.
+/// Ends the sessions, if the ruling says so. Returns whether it was done, and a sentence.
 async fn end(one: &Whom, result: &TargetResult, reason: &str, context: &Context) -> (bool, String) {
     let Ok(Ruling::History(HistoryRuling::Kicked(_))) = result.ruling else {
         return (false, result.not_done());
@@ -129,7 +129,7 @@ async fn end(one: &Whom, result: &TargetResult, reason: &str, context: &Context)
 }
 
 impl Whom {
-    /// The reason, behind the session if one was ended and others were not.
+    /// The reason, with the session in front if only that one is ended.
     fn reason_in_history(&self, reason: &str) -> String {
         let Some(resource) = &self.resource else {
             return reason.to_owned();
@@ -142,7 +142,8 @@ impl Whom {
     }
 }
 
-/// Reads whom is meant: single sessions, and what commands take else. Who is named as a whole, too, is meant as a whole.
+/// Reads the targets: single sessions, and subjects as in other commands. A subject that is named both ways is kicked
+/// as a whole.
 fn read(call: &Request<'_>, context: &Context) -> Result<Vec<Whom>, Vec<Problem>> {
     let (mut single, mut rest) = (Vec::new(), Vec::new());
     let values = call.values.raw(subjects::FIELD).iter();
@@ -189,7 +190,7 @@ fn read(call: &Request<'_>, context: &Context) -> Result<Vec<Whom>, Vec<Problem>
     Ok(whom)
 }
 
-/// `alice@example.org/phone`
+/// Parses `alice@example.org/phone`.
 fn session(text: &str) -> Option<(Subject, String)> {
     let jid = Jid::new(text.trim()).ok()?;
     let resource = jid.resource()?.to_string();
@@ -197,7 +198,7 @@ fn session(text: &str) -> Option<(Subject, String)> {
     Some((Subject::Account(account), resource))
 }
 
-/// A resource may have spaces in it, but names behind it are no part of it.
+/// A resource may contain spaces, but further names do not belong to it.
 fn is_several(line: &str) -> bool {
     let resource = line
         .trim()

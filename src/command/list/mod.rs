@@ -1,4 +1,4 @@
-//! `list`: the bans in force, newest first, page by page; on request those that ended.
+//! `list`: lists active bans, newest first, in pages; also ended ones on request.
 
 use super::broken;
 use super::context::Context;
@@ -78,7 +78,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     Ok(Outcome::Rows(page))
 }
 
-/// What is on the page, and whether more has ended than was looked through.
+/// The rows of the page, and whether more bans have ended than were searched.
 async fn find(
     asked: &Asked,
     context: &Context,
@@ -94,7 +94,7 @@ async fn find(
     Ok((cut, more))
 }
 
-/// A ban of a list.
+/// A ban in the list.
 enum ListedBan {
     Stands(Ban),
     Ended(EndedBan),

@@ -1,4 +1,4 @@
-//! `note`: what people here should know of somebody, and nobody else.
+//! `note`: adds, replaces or deletes private notes about a subject.
 
 use super::broken;
 use super::context::Context;

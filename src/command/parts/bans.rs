@@ -1,7 +1,7 @@
-//! The bans there are and were, as lists and un-bans of many look through them.
+//! Searching active and ended bans, for lists and mass un-bans.
 //!
-//! There may be a million. They are looked at a piece at a time
-//! ([`Engine::each_ban`](crate::engine::Engine::each_ban)), on a thread that nobody waits for.
+//! There may be a million. They are read in pieces ([`Engine::each_ban`](crate::engine::Engine::each_ban)), on a
+//! thread for blocking work.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use crate::core::{Account, Ban, EndedBan, Origin, Subject, Timestamp};
 use crate::delivery::Delivery;
 use crate::journal::LogFault;
 
-/// What a filter of bans knows.
+/// The filter words for bans.
 pub(in crate::command) const KNOWN: &[Word] = &[
     Word::Kind,
     Word::Whom,
@@ -27,7 +27,7 @@ pub(in crate::command) const KNOWN: &[Word] = &[
     Word::Numbers,
 ];
 
-/// A ban as filters see it.
+/// A ban as a row for filters.
 struct FilterRow<'a>(&'a Ban);
 
 impl Sifted for FilterRow<'_> {
@@ -69,10 +69,10 @@ impl Sifted for FilterRow<'_> {
     }
 }
 
-/// Gathers the bans in force that a filter lets through, newest first, with `take`.
+/// Passes the active bans that match a filter to `take`, newest first.
 ///
 /// # Errors
-/// [`LogFault::Broken`] when the looking failed inside.
+/// [`LogFault::Broken`] if the search panicked.
 pub(in crate::command) async fn in_force<S: Send + 'static>(
     context: &Context,
     filter: &Filter,
@@ -103,8 +103,7 @@ pub(in crate::command) async fn in_force<S: Send + 'static>(
     looked.map_err(|why| LogFault::Broken(why.to_string()))
 }
 
-/// Of the bans that ended last those that a filter lets through, newest end first; and whether
-/// there were more than were looked through.
+/// The last ended bans that match a filter, newest end first; and whether there were more than were searched.
 pub(in crate::command) fn ended(context: &Context, filter: &Filter) -> (Vec<EndedBan>, bool) {
     if !matches!(filter.state(), Some(BanState::Ended | BanState::Any)) {
         return (Vec::new(), false);

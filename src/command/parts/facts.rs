@@ -1,7 +1,6 @@
-//! What programs read where people read sentences: JSON with names that stay (docs/terminal.md).
+//! JSON for programs, where people read sentences; its names are stable (docs/terminal.md).
 //!
-//! The names and spellings are those of the files of `portcullis export`. Times are RFC 3339 in UTC; no end
-//! is `null`.
+//! Names and spellings are those of `portcullis export`. Times are RFC 3339 in UTC; no end is `null`.
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use crate::command::context::Context;
 use crate::command::outcome::SubjectState;
 use crate::core::{Ban, EndedBan, Subject, Timestamp};
 
-/// A ban.
+/// An active ban as a JSON object.
 pub fn ban(ban: &Ban) -> Value {
     let mut fact = json!({
         "number": ban.id.0,
@@ -27,7 +26,7 @@ pub fn ban(ban: &Ban) -> Value {
     fact
 }
 
-/// A ban that is over.
+/// An ended ban as a JSON object.
 pub fn past(past: &EndedBan) -> Value {
     let mut fact = ban(&past.ban);
     fact["ended"] = json!(past.ended.to_xmpp());
@@ -35,7 +34,7 @@ pub fn past(past: &EndedBan) -> Value {
     fact
 }
 
-/// The state of a subject after an order of which this came (`None`: no order was given).
+/// The state of a subject after an order with this result (`None`: there was no order).
 pub(in crate::command) fn state(
     subject: &Subject,
     status: Option<&'static str>,

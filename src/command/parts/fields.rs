@@ -1,10 +1,10 @@
-//! The fields that several commands ask for, in one place: what each command says otherwise of one stands with the
-//! command (`Field { desc: …, ..WHOM }`).
+//! Fields that several commands share. A command that describes one differently overrides the description (`Field {
+//! desc: …, ..WHOM }`).
 
 use crate::command::parts::subjects;
 use crate::command::spec::{Field, Kind, Place};
 
-/// Whom it is about, several on one line.
+/// The subjects, several on one line.
 pub(in crate::command) const WHOM: Field = Field {
     name: subjects::FIELD,
     label: "Whom, or #number",
@@ -14,7 +14,7 @@ pub(in crate::command) const WHOM: Field = Field {
     place: Place::Subjects,
 };
 
-/// What the one it is about is told.
+/// The public reason.
 pub(in crate::command) const REASON: Field = Field {
     name: "reason",
     label: "Public reason",
@@ -24,7 +24,7 @@ pub(in crate::command) const REASON: Field = Field {
     place: Place::Rest,
 };
 
-/// What they are not told.
+/// The private note.
 pub(in crate::command) const NOTE: Field = Field {
     name: "note",
     label: "Private note",

@@ -1,4 +1,4 @@
-//! Who holds which role, for the admin who asks who may ban here: by configuration, and by the rooms.
+//! Who holds which role, by configuration and through rooms; for admins.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,11 +10,11 @@ use crate::command::outcome::Row;
 use crate::command::phrases::clean;
 use crate::core::Role;
 
-/// So many rows, and names in one of them. Who has more looks at the configuration.
+/// Maximum number of rows, and of names in a row. Beyond that, the configuration has the rest.
 const MOST: usize = 50;
 
-/// One row for each role and place it holds in, the highest role first. Names are for admins: for those of some
-/// virtual hosts, what holds on none of theirs is left out.
+/// One row for each role and host, the highest role first. Names are shown to admins only; admins of some virtual
+/// hosts do not see roles that hold on none of theirs.
 pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
     if caller.role() < Role::Admin {
         return Vec::new();
@@ -55,7 +55,7 @@ pub(in crate::command) fn rows(caller: &Caller, context: &Context) -> Vec<Row> {
     rows
 }
 
-/// Those with a role: `Admins`, `Moderators on a.example`.
+/// The heading of a row: `Admins`, `Moderators on a.example`.
 fn label(role: Role, host: Option<&str>) -> String {
     let who = match role {
         Role::Admin => "Admins",
@@ -79,7 +79,7 @@ fn names(who: &[String]) -> String {
     }
 }
 
-/// Which roles, and who is there and has one of them now.
+/// The roles that a room grants, and the occupants who have one now.
 fn of_a_room(seat: &RoomStatus) -> String {
     let people = ["owners", "admins", "members"].into_iter().zip(seat.grants);
     let grants: Vec<String> = people

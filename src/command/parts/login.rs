@@ -1,4 +1,4 @@
-//! What commands share that tell about a login: its counters, the bans that concern it, and what led to them.
+//! Shared by commands about a login: its counters, the bans that concern it, and their evidence.
 
 use crate::command::context::Context;
 use crate::command::outcome::Row;
@@ -6,7 +6,7 @@ use crate::command::phrases::{self, clean};
 use crate::core::time::in_words;
 use crate::core::{Ban, BanId, Counting, Explanation, Subject};
 
-/// What led to a ban by a rule.
+/// The evidence for a ban by a rule.
 pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option<Row> {
     let entries = match context.engine.history(&ban.subject).await {
         Ok(entries) => entries,
@@ -23,7 +23,7 @@ pub(in crate::command) async fn evidence(ban: &Ban, context: &Context) -> Option
     Some(Row::new(var, "Evidence", clean(&evidence)))
 }
 
-/// The bans in force that have to do with it, but for the one that has been told.
+/// The active bans that concern a login, without the one already shown.
 pub(in crate::command) fn others(
     explanation: &Explanation,
     told: Option<BanId>,
@@ -38,7 +38,7 @@ pub(in crate::command) fn others(
     others.map(row).collect()
 }
 
-/// What is counted, a row a rule; one row when nothing is.
+/// The counters, one row per rule; one row if all are zero.
 pub(in crate::command) fn counters(explanation: &Explanation) -> Vec<Row> {
     let counting = explanation.counting.iter();
     match counting.len() {
@@ -78,7 +78,7 @@ fn counter(counting: &Counting) -> String {
     )
 }
 
-/// Another ban in force that covers an address.
+/// Another active ban that covers an address.
 pub(in crate::command) fn covering(subject: &Subject, context: &Context) -> Option<Ban> {
     let Subject::Address(address) = subject else {
         return None;

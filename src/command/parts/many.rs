@@ -1,4 +1,4 @@
-//! What commands share that change very many subjects: orders in pieces, and what could not be done, by reason.
+//! Shared by commands that change very many subjects: submits orders in batches, and groups failures by reason.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::command::phrases::{self, typed};
 use crate::core::{Order, Ruling, Subject};
 use crate::journal::LogFault;
 
-/// How many orders are submitted before the next are looked at.
+/// Number of orders submitted at once.
 pub(in crate::command) const AT_ONCE: usize = 8_192;
-/// Of how many the answer waits to see what the server makes of them.
+/// Number of subjects for which the answer waits for the server.
 const WATCHED: usize = 50;
 /// How long it waits.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Gives an order for each of the things, in their order, and hands on what came of each.
+/// Submits an order for each item, in their order, and passes on each result.
 pub(in crate::command) async fn carry_out<T>(
     call: &Call,
     things: &[T],
@@ -46,7 +46,7 @@ pub(in crate::command) async fn carry_out<T>(
     }
 }
 
-/// Of how many subjects the server is not in line yet, after a moment.
+/// The number of subjects for which the server is not in line yet, after a short wait.
 pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Context) -> usize {
     let delivery = &context.delivery;
     let watched = changed.iter().take(WATCHED);
@@ -57,7 +57,7 @@ pub(in crate::command) async fn still_pending(changed: &[Subject], context: &Con
     pending.count()
 }
 
-/// The answer about all: `done` of `total` are as asked for, and the server has still to do `pending` of them.
+/// The answer: `done` of `total` subjects are as requested, and the server has yet to carry out `pending` of them.
 pub(in crate::command) fn answer(
     done: usize,
     total: usize,
@@ -73,21 +73,21 @@ pub(in crate::command) fn answer(
     Answer::new(grade, phrases::summary_title(done, total), lines)
 }
 
-/// What was not done: why, and for whom.
+/// The failures: reasons, and their subjects.
 #[derive(Debug, Default)]
 pub(in crate::command) struct TargetFailure {
     reasons: HashMap<String, Vec<Subject>>,
-    /// What was said of the first fault of the store: one line in the log for all.
+    /// The sentence for the first failure of the store, so that the log has one line for all.
     broken: Option<String>,
 }
 
 impl TargetFailure {
-    /// Counts one in.
+    /// Adds a failure.
     pub(in crate::command) fn add(&mut self, subject: &Subject, why: String) {
         self.reasons.entry(why).or_default().push(subject.clone());
     }
 
-    /// Counts in one that brought no ruling, or none that belongs to the order.
+    /// Adds a failed order: without a ruling, or with one that does not belong to the order.
     pub(in crate::command) fn take(
         &mut self,
         subject: &Subject,
@@ -112,12 +112,12 @@ impl TargetFailure {
         self.add(subject, why);
     }
 
-    /// Whether all was done.
+    /// Whether there was no failure.
     pub(in crate::command) fn is_empty(&self) -> bool {
         self.reasons.is_empty()
     }
 
-    /// A line for each reason, what most failed of first.
+    /// One line per reason, the most frequent first.
     pub(in crate::command) fn lines(&self) -> Vec<String> {
         let mut failed: Vec<(&String, &Vec<Subject>)> = self.reasons.iter().collect();
         failed.sort_by_key(|(why, subjects)| (usize::MAX - subjects.len(), (*why).clone()));

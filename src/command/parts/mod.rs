@@ -1,4 +1,4 @@
-//! What several commands share, so that no command reads the file of another one.
+//! Code shared by several commands, so that no command uses the file of another.
 
 pub(super) mod bans;
 pub mod facts;

@@ -1,14 +1,14 @@
-//! The private notes of a subject, read from its history: they are kept with the events, apart from
-//! what the fold needs.
+//! The private notes of a subject, read from its history: they are stored with the events, apart from what the fold
+//! needs.
 
 use crate::core::{Change, HistoryChange};
 use crate::journal::Entry;
 
-/// The entries whose notes count, oldest first: each note until one replaces it, or what brought it
+/// The entries whose notes are current, oldest first: a note is current until another one replaces it, or its change
 /// is undone.
 pub(in crate::command) fn standing(entries: &[Entry]) -> Vec<&Entry> {
     let mut now: Vec<&Entry> = Vec::new();
-    // As it was before the last event: an undo goes back there.
+    // The state before the last event, to which an undo returns.
     let mut before: Vec<&Entry> = Vec::new();
     for entry in entries {
         let here = now.clone();

@@ -1,4 +1,4 @@
-//! Lists page by page: what is asked for, and the page of it. One shape for all lists.
+//! Lists in pages, for all lists alike: reads the request, and cuts out the page.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use crate::command::request::Request;
 use crate::command::spec::{Field, Kind, Place};
 use crate::core::Timestamp;
 
-/// Rows on a page.
+/// Number of rows on a page.
 pub const A_PAGE: usize = 10;
-/// The highest page that is shown.
+/// The highest page number.
 const LAST_PAGE: u32 = 1_000_000;
 
-/// The field for the page.
+/// The field for the page number.
 pub const PAGE: Field = Field {
     name: "page",
     label: "Page",
@@ -27,7 +27,7 @@ pub const PAGE: Field = Field {
     place: Place::Last,
 };
 
-/// The field for those who want a table.
+/// The field for showing a table.
 pub const TABLE: Field = Field {
     name: "table",
     label: "Show as a table",
@@ -37,20 +37,20 @@ pub const TABLE: Field = Field {
     place: Place::Nowhere,
 };
 
-/// What is asked for: what to leave out, and which page.
+/// A request for a page of a list.
 #[derive(Debug)]
 pub(in crate::command) struct Asked {
-    /// What to leave out.
+    /// The filter.
     pub(in crate::command) filter: Filter,
     page: usize,
     table: bool,
 }
 
 impl Asked {
-    /// Reads the fields of a list; `known` are the words its filter knows.
+    /// Reads the fields of a list; `known` are its filter words.
     ///
     /// # Errors
-    /// All that cannot be read.
+    /// All problems at once.
     pub(in crate::command) fn parse(
         call: &Request<'_>,
         known: &[Word],
@@ -80,7 +80,7 @@ impl Asked {
         }
     }
 
-    /// Begins to cut the page out of what is found.
+    /// A builder for the requested page.
     pub(in crate::command) fn cut<R>(&self) -> PageBuilder<R> {
         PageBuilder {
             skip: (self.page - 1).saturating_mul(A_PAGE),
@@ -89,10 +89,10 @@ impl Asked {
         }
     }
 
-    /// The page as an answer; `names` is what is listed.
+    /// The page as an outcome; `names` describes the list.
     ///
     /// # Errors
-    /// There are fewer pages.
+    /// [`Outcome`] for a page that does not exist.
     pub(in crate::command) fn page(
         self,
         command: &str,
@@ -147,7 +147,7 @@ impl Asked {
     }
 }
 
-/// What a list is of.
+/// The headings of a list.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::command) struct ListTitle {
     /// `Bans`
@@ -161,7 +161,7 @@ pub(in crate::command) struct ListTitle {
 }
 
 impl ListTitle {
-    /// `Bans 11-20 of 35`
+    /// The title, e.g. `Bans 11-20 of 35`.
     fn of(self, first: usize, shown: usize, total: usize, is_filtered: bool) -> String {
         let what = if is_filtered { self.matching } else { self.all };
         match total {
@@ -172,18 +172,18 @@ impl ListTitle {
     }
 }
 
-/// A page while it is cut out: everything is counted, and only its rows are kept.
+/// Counts all rows and keeps those on the page.
 #[derive(Debug)]
 pub(in crate::command) struct PageBuilder<R> {
     skip: usize,
-    /// How many there were so far.
+    /// Number of rows so far.
     pub(in crate::command) total: usize,
-    /// Those on the page.
+    /// The rows on the page.
     pub(in crate::command) page: Vec<R>,
 }
 
 impl<R> PageBuilder<R> {
-    /// Takes in the next one that was found.
+    /// Adds the next row.
     pub(in crate::command) fn take(&mut self, found: impl FnOnce() -> R) {
         if self.total >= self.skip && self.page.len() < A_PAGE {
             self.page.push(found());

@@ -1,6 +1,6 @@
-//! Over whom a command may be run: compares whom a call names with the virtual hosts where the caller's role holds. The
-//! rules check the same role again ([`Caller::actor`](crate::command::Caller::actor)): without this check a command would
-//! change nothing either, but say so later.
+//! On whom a command may be run: compares the subjects of a call with the virtual hosts of the caller's role. The
+//! rules check the role again ([`Caller::actor`](crate::command::Caller::actor)); without this check a forbidden
+//! command would be refused there, with a less helpful answer.
 
 use super::text;
 use crate::command::call::Call;
@@ -9,8 +9,8 @@ use crate::command::parts::subjects::Named;
 use crate::command::spec::Place;
 use crate::core::{Explanation, Rights, Role, Subject, Verdict};
 
-/// Whom the caller names without having the role over them; one sentence each. What cannot be
-/// read is left to the command to tell.
+/// A problem for each subject over which the caller does not have the role. Words that cannot be read are reported by
+/// the command.
 pub(in crate::command) fn beyond(call: &Call, named: &Named) -> Vec<Problem> {
     let (rights, needs) = (&call.caller.rights, call.command.needs);
     let mut fields = call.command.fields.iter();
@@ -31,7 +31,7 @@ pub(in crate::command) fn beyond(call: &Call, named: &Named) -> Vec<Problem> {
     let beyond = concerned
         .into_iter()
         .filter(|(_, subject)| rights.over(subject) < needs);
-    // Whoever may not see a ban learns no more from its number.
+    // A caller who may not see a ban must not learn more from its number.
     let text = |(written, subject): (&str, Subject)| match written.starts_with('#')
         && !rights.see(&subject)
     {
@@ -43,16 +43,16 @@ pub(in crate::command) fn beyond(call: &Call, named: &Named) -> Vec<Problem> {
         .collect()
 }
 
-/// Whom a command about a login concerns. To look, the account's host is enough; what is counted
-/// counts toward the address too, which belongs to no host.
+/// The subject whose host matters for a command about a login. To look, the account's host is enough; counting also
+/// affects the address, which belongs to no host.
 fn concerns(login: Subject, needs: Role) -> Subject {
     match login.place() {
         Some(net) if needs > Role::Viewer => Subject::network(net),
         _ => login,
     }
 }
-/// What of an explanation somebody may see: what is about their hosts, and the ban that refuses the
-/// login they ask about, which its owner is told as well.
+/// The part of an explanation that somebody may see: what concerns their hosts, and the ban that refuses the login in
+/// question, which its owner is told as well.
 pub(in crate::command) fn visible(mut explanation: Explanation, rights: &Rights) -> Explanation {
     if rights.see_all() {
         return explanation;

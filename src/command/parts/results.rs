@@ -1,4 +1,4 @@
-//! Orders about the subjects of a call: how they are given, and what came of each, as facts and in words.
+//! Orders about the subjects of a call: submits them, and turns each result into facts and sentences.
 
 use futures::future::join_all;
 
@@ -14,20 +14,20 @@ use crate::core::{
 use crate::delivery::Settled;
 use crate::journal::LogFault;
 
-/// What came of one order.
+/// The result of one order.
 pub(in crate::command) struct TargetResult {
-    /// Whom it was about.
+    /// The subject.
     pub(in crate::command) subject: Subject,
-    /// What was ruled; or why it was not stored, or may not be.
+    /// The ruling; or why the order was not stored.
     pub(in crate::command) ruling: Result<Ruling, LogFault>,
-    /// How far the server is with it, if it has to do something.
+    /// The state of the server, if it has something to do.
     server: Option<Settled>,
 }
 
-/// Gives orders, and waits a moment for what the server makes of them.
+/// Submits orders, and waits a moment for the server.
 ///
 /// # Errors
-/// [`Outcome::Refused`] with the field to change, if there was one order alone and the rules do not allow it.
+/// [`Outcome::Refused`] with the field to correct, if there was only one order and the rules refuse it.
 pub(in crate::command) async fn carry_out(
     call: &Call,
     orders: Vec<Order>,
@@ -45,7 +45,7 @@ pub(in crate::command) async fn carry_out(
     Ok(settled(results, context).await)
 }
 
-/// Waits a moment for what the server makes of each.
+/// Waits a moment for the server to carry out each.
 pub(in crate::command) async fn settled(
     results: impl Iterator<Item = (Subject, Result<Ruling, LogFault>)>,
     context: &Context,
@@ -64,13 +64,13 @@ pub(in crate::command) async fn settled(
     .await
 }
 
-/// What the server has to do after a ruling.
+/// The work on the server after a ruling.
 enum ServerWork {
-    /// Refuse somebody, and end their sessions.
+    /// Refuse a subject, and end its sessions.
     Begin,
-    /// Go on refusing them.
+    /// Go on refusing a subject.
     Hold,
-    /// Let them in again.
+    /// Let a subject in again.
     Release,
 }
 
@@ -94,7 +94,7 @@ impl ServerWork {
 }
 
 impl TargetResult {
-    /// What the server did about it, and how good that news is.
+    /// What the server did, and how good that is; `None` if there was nothing to do.
     pub(in crate::command) fn on_server(&self, context: &Context) -> Option<(Grade, String)> {
         let level = context.delivery.server().standing().borrow().level;
         let (subject, settled) = (&self.subject, self.server.as_ref()?);
@@ -105,7 +105,7 @@ impl TargetResult {
         })
     }
 
-    /// What came of it in one word, for programs (docs/terminal.md).
+    /// The result as one word, for programs (docs/terminal.md).
     pub(in crate::command) fn status(&self) -> &'static str {
         match &self.ruling {
             Ok(Ruling::Ban(BanRuling::Banned(_))) => "banned",
@@ -130,7 +130,7 @@ impl TargetResult {
         }
     }
 
-    /// What `undo` takes back what was done by: the number of a ban, or the subject; `None`: nothing was changed.
+    /// The argument of `undo` for this change: the number of a ban, or the subject; `None`: nothing was changed.
     pub(in crate::command) fn undo(&self) -> Option<String> {
         Some(match self.ruling.as_ref().ok()? {
             Ruling::Ban(BanRuling::Banned(ban) | BanRuling::Lifted(ban))
@@ -147,7 +147,7 @@ impl TargetResult {
         })
     }
 
-    /// Why it was not done.
+    /// Why it was not done, as a sentence.
     pub(in crate::command) fn not_done(&self) -> String {
         match &self.ruling {
             Ok(ruling) => phrases::not_done(&self.subject, ruling),
@@ -156,17 +156,17 @@ impl TargetResult {
     }
 }
 
-/// What a command says of one result.
+/// The sentences of a command about one result.
 pub(in crate::command) struct Said {
     grade: Grade,
     /// What happened.
     lines: Vec<String>,
-    /// What else to know of this subject, behind what the server did.
+    /// Further sentences about the subject, after those about the server.
     own: Vec<String>,
 }
 
 impl Said {
-    /// It is as asked for.
+    /// The result is as requested.
     pub(in crate::command) fn done(line: String) -> Said {
         Said {
             grade: Grade::Good,
@@ -175,7 +175,7 @@ impl Said {
         }
     }
 
-    /// It is not, and this is why.
+    /// The result is not as requested, for this reason.
     pub(in crate::command) fn failed(why: String) -> Said {
         Said {
             grade: Grade::Bad,
@@ -183,19 +183,19 @@ impl Said {
         }
     }
 
-    /// With another sentence about what happened.
+    /// Adds another sentence about what happened.
     pub(in crate::command) fn and(mut self, line: String) -> Said {
         self.lines.push(line);
         self
     }
 
-    /// With a sentence that stands last.
+    /// Adds sentences at the end.
     pub(in crate::command) fn with(mut self, own: impl IntoIterator<Item = String>) -> Said {
         self.own.extend(own);
         self
     }
 
-    /// With a warning that stands last.
+    /// Adds a warning at the end.
     pub(in crate::command) fn but(mut self, own: Option<String>) -> Said {
         self.grade = self
             .grade
@@ -204,8 +204,8 @@ impl Said {
     }
 }
 
-/// One answer for all: in full for one, counted with a row each for several. `say` gives a command's own words; `None`:
-/// the ruling is none of those that the command asked for.
+/// The answer about all results: in full for one, counted with a row each for several. `say` gives the command's own
+/// sentences; `None`: the ruling does not belong to the command.
 pub(in crate::command) fn answer(
     results: &[TargetResult],
     context: &Context,

@@ -1,4 +1,4 @@
-//! What commands share that ask the server: how long they wait for it, and about what they ask the caller back.
+//! Shared by commands that ask the server or the caller: time limits, and when to ask for confirmation.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,20 +9,19 @@ use crate::core::{Subject, Term};
 
 /// How long an answer waits for the server before it says "not yet".
 pub(in crate::command) const WAIT: Duration = Duration::from_secs(2);
-/// How long a question to the server may take; after that it "does not tell".
+/// Time limit for a question to the server; after that it counts as "unknown".
 pub(in crate::command) const ASK_WAIT: Duration = Duration::from_secs(3);
-/// With more subjects than this one asks back.
+/// More subjects than this need confirmation.
 pub(in crate::command) const MANY: usize = 5;
 
-/// Whether a term is asked about: one without an end, where less is what one gets without a word.
-/// Where the configuration bans for ever by default, saying it is no surprise.
+/// Whether a term needs confirmation: a permanent one, unless permanent is the default.
 pub(in crate::command) fn asks_about(term: Option<Term>, call: &Call, context: &Context) -> bool {
     let (policy, now) = (context.engine.policy(), context.engine.now());
     let default = policy.default_term_for(call.caller.role(), now);
     term == Some(Term::Forever) && default != Term::Forever
 }
 
-/// The caller's own addresses, where a ban could cover them.
+/// The addresses that the caller is connected from, if a ban could cover them.
 pub(in crate::command) async fn own_addresses(
     subjects: &[Subject],
     call: &Call,

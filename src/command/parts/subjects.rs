@@ -1,4 +1,4 @@
-//! From what people write to whom they mean: subjects and numbers.
+//! Reads subjects and ban numbers from the words of a call.
 
 use super::text;
 use crate::command::context::Context;
@@ -6,20 +6,20 @@ use crate::command::outcome::Problem;
 use crate::command::phrases;
 use crate::core::{BanId, Subject};
 
-/// The field that names whom.
+/// Name of the field with the subjects.
 pub const FIELD: &str = "subject";
-/// How many subjects one call may name.
+/// Maximum number of subjects in one call.
 pub const MOST: usize = 200;
 
-/// Not an account, an address or one from the other.
+/// The problem with words that name no login.
 pub(in crate::command) const NO_LOGIN: &str = "Name one login: an account (alice@example.org), an address (203.0.113.7), or both with a space between them.";
 
-/// Words that name somebody, read one after the other.
+/// The subjects that some words name, in their order.
 #[derive(Debug)]
 pub(in crate::command) struct Named {
-    /// How many words there are; more than [`MOST`] are not read.
+    /// Number of words; those beyond [`MOST`] are not read.
     words: usize,
-    /// The first word of each, with whom it means or what is wrong with it.
+    /// The first word of each subject, with the subject or the problem.
     read: Vec<(String, Result<Subject, String>)>,
 }
 
@@ -39,10 +39,10 @@ impl Named {
         }
     }
 
-    /// Everybody, each once, in the order written.
+    /// All subjects without duplicates, in their order.
     ///
     /// # Errors
-    /// Every word that names nobody, all at once; or that there are none or too many.
+    /// All words that name no subject; or that there are none, or too many.
     pub(in crate::command) fn all(&self) -> Result<Vec<Subject>, Vec<Problem>> {
         if self.words > MOST {
             return Err(problem(phrases::too_many_subjects(self.words, MOST)));
@@ -64,20 +64,20 @@ impl Named {
         }
     }
 
-    /// The only one.
+    /// The only subject.
     ///
     /// # Errors
-    /// As [`Named::all`]; that there are several.
+    /// As [`Named::all`], and if there are several.
     pub(in crate::command) fn one(&self) -> Result<Subject, Vec<Problem>> {
         let all = <[Subject; 1]>::try_from(self.all()?);
         all.map(|[subject]| subject)
             .map_err(|_| problem("One at a time: name one subject or one number."))
     }
 
-    /// Whose login is meant, from where, or both: an account and an address behind one another are a pair.
+    /// The subject of a login: an account, an address, or both, which make a pair.
     ///
     /// # Errors
-    /// As [`Named::all`]; that it is no login.
+    /// As [`Named::all`], and if it is no login.
     pub(in crate::command) fn login(&self) -> Result<Subject, Vec<Problem>> {
         match &self.all()?[..] {
             [Subject::Account(account), place] | [place, Subject::Account(account)] => {
@@ -90,19 +90,19 @@ impl Named {
         }
     }
 
-    /// Those that can be read, each with the first word that names it.
+    /// The valid subjects, each with its first word.
     pub(in crate::command) fn readable(&self) -> impl Iterator<Item = (&str, &Subject)> {
         let read = self.read.iter();
         read.filter_map(|(written, named)| Some((written.as_str(), named.as_ref().ok()?)))
     }
 }
 
-/// The only subject that some words name; `None`: they name nobody, or several.
+/// The only subject that some words name; `None` if there is none, or several.
 pub fn only(words: &[&str], context: &Context) -> Option<Subject> {
     Named::read(words, context).one().ok()
 }
 
-/// The first of the words, and how many of them it took.
+/// The first subject, and the number of its words.
 fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
     let word = words.first().copied().unwrap_or_default();
     if word.starts_with('#') {
@@ -118,7 +118,7 @@ fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
     match Subject::take(words) {
         Ok((subject, used)) if used > 1 || words.get(1) != Some(&"from") => (Ok(subject), used),
         Err(why) => (Err(phrases::sentence(&why.to_string())), 1),
-        // A pair that cannot be read must not become a ban of the whole account.
+        // An unreadable pair must not become a ban of the whole account.
         Ok(_) => {
             let used = words.len().min(3);
             let why = match Subject::parse(&words[..used].join(" ")) {

@@ -1,11 +1,11 @@
-//! The terms that a form offers.
+//! The terms that forms offer.
 
 use crate::command::context::Context;
 use crate::command::spec::{DEFAULT_TERM, PRESETS};
 use crate::core::{Role, Term};
 
-/// The choices a [`Kind::Term`](crate::command::spec::Kind::Term) field offers to a role: value and label, the default first.
-/// What the role may not give is left out.
+/// The choices that a [`Kind::Term`](crate::command::spec::Kind::Term) field offers to a role: value and label, the
+/// default first. Terms that the role may not give are left out.
 pub fn terms_for(role: Role, context: &Context) -> Vec<(String, String)> {
     let (policy, now) = (context.engine.policy(), context.engine.now());
     let default = policy.default_term_for(role, now);

@@ -1,12 +1,12 @@
-//! Sentences of the parts that several commands share.
+//! Sentences of the shared parts.
 
 use crate::command::phrases::{clean, typed};
 use crate::core::{Rights, Role, Subject, UndoEntry};
 
-/// No subject at all.
+/// There is no subject.
 pub(super) const NO_SUBJECT: &str = "Say whom: an account (spam@example.org), an address (203.0.113.7), a network (203.0.113.0/24) or a number (#17).";
 
-/// A number that no ban has.
+/// No ban has this number.
 pub(super) fn no_such_number(word: &str) -> String {
     format!(
         "There is no ban {}; {} shows the numbers.",
@@ -15,7 +15,7 @@ pub(super) fn no_such_number(word: &str) -> String {
     )
 }
 
-/// A role that does not hold over a subject.
+/// The caller's role does not cover the subject.
 pub(super) fn beyond(subject: &Subject, needs: Role, rights: &Rights) -> String {
     match subject.whose() {
         Some(account) => format!(
@@ -28,7 +28,7 @@ pub(super) fn beyond(subject: &Subject, needs: Role, rights: &Rights) -> String 
     }
 }
 
-/// The same for a number of which no more may be said.
+/// The caller's role does not cover the ban of this number, about which nothing else may be said.
 pub(super) fn number_beyond(number: &str, needs: Role, rights: &Rights) -> String {
     format!(
         "{} is not about an account of your hosts; that needs the role {needs} there. You are {rights}.",
@@ -36,7 +36,7 @@ pub(super) fn number_beyond(number: &str, needs: Role, rights: &Rights) -> Strin
     )
 }
 
-/// Why a change of many was not made: another person decided about the same first.
+/// A change of many was not made because another person decided first.
 pub(super) fn overtaken_by(deed: &UndoEntry) -> String {
     format!(
         "{} was first; look, then say it again.",

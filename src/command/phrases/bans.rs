@@ -1,4 +1,4 @@
-//! A ban in words, as several commands tell it.
+//! Sentences about bans that several commands share.
 
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
@@ -47,7 +47,7 @@ pub(crate) fn amended(ban: &Ban, before: Option<Timestamp>, now: Timestamp) -> S
     )
 }
 
-/// Nothing to do: the same ban stands.
+/// Nothing to do: the same ban is active.
 pub(crate) fn already(ban: &Ban, now: Timestamp) -> String {
     format!(
         "{} is already banned: {} {}, by {}{}",
@@ -59,7 +59,7 @@ pub(crate) fn already(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// Who decided: a person, the server, or `the rule pair-failures`, which a person may have called upon.
+/// The author: a person, the server, or `the rule pair-failures`, with the person who changed its terms.
 pub(crate) fn author(ban: &Ban) -> String {
     let name = clean(ban.by.bare_name());
     match (ban.origin.rule(), ban.by.door) {
@@ -86,13 +86,13 @@ pub(crate) fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     }
 }
 
-/// Of one that is no account; of several, [`shared`](super::shared) says it.
+/// The server enforces a ban that is not of an account; for several, [`shared`](super::shared) says it.
 pub(crate) const ENFORCED: &str = "The server enforces it.";
 
-/// The same when it is free.
+/// The subject, which is not an account, is let in again.
 pub(crate) const LET_IN: &str = "It is let in again.";
 
-/// What the server did about a ban that began or, else, was changed or there already.
+/// What the server did about a ban that began, was changed, or existed already.
 pub(crate) fn held(
     subject: &Subject,
     settled: &Settled,
@@ -130,7 +130,7 @@ fn not_yet(why: Option<&str>) -> String {
     format!("The server has not carried it out yet{why}; I keep trying.")
 }
 
-/// Level 0, loudly.
+/// Nothing is enforced, at level 0; conspicuous.
 pub(crate) fn nothing_enforced() -> String {
     format!(
         "NOT ENFORCED: the server does not let portcullis act yet (level 0). It is stored and will be carried out; {} shows the missing lines.",
@@ -138,7 +138,7 @@ pub(crate) fn nothing_enforced() -> String {
     )
 }
 
-/// What only the module enforces, without it.
+/// Only a hook module could enforce the ban, and there is none.
 pub(crate) fn needs_module(subject: &Subject) -> String {
     let what = match subject {
         Subject::Pair(..) => "bans of an account from one place",
@@ -150,7 +150,7 @@ pub(crate) fn needs_module(subject: &Subject) -> String {
     )
 }
 
-/// An address is free itself but covered.
+/// An address is no longer banned itself, but another ban covers it.
 pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
     format!(
         "Another ban covers it: {} {} {}{}",
@@ -161,7 +161,7 @@ pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// A ruling that did not do it.
+/// A ruling that changed nothing, or not what was asked for.
 pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     match ruling {
         Ruling::Refused(why) => format!("{subject}: {}", why_refused(why)),
@@ -171,7 +171,7 @@ pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     }
 }
 
-/// Why an order was not stored, or may not be. A fault of ours gets a reference in the log.
+/// Why an order was not stored. An internal failure gets a reference in the log.
 pub(crate) fn not_stored(subject: &Subject, fault: &LogFault) -> String {
     match fault {
         LogFault::Busy => format!("{subject}: too much is being written; try again in a moment."),
@@ -185,7 +185,7 @@ pub(crate) fn not_stored(subject: &Subject, fault: &LogFault) -> String {
     }
 }
 
-/// A fault of ours.
+/// An internal failure.
 pub(crate) fn broken(reference: &Reference) -> String {
     format!(
         "Something failed here; the log says more under the reference {}.",
@@ -193,7 +193,7 @@ pub(crate) fn broken(reference: &Reference) -> String {
     )
 }
 
-/// `Really ban 10.0.0.0/8?`, `Really ban 6 subjects?`; some clients show nothing else.
+/// The title of a question: `Really ban 10.0.0.0/8?`, `Really ban 6 subjects?`. Some clients show nothing else.
 pub(crate) fn ask_title(subjects: &[Subject]) -> String {
     match subjects {
         [one] => format!("Really ban {one}?"),
@@ -206,7 +206,7 @@ pub(crate) fn kind(subject: &Subject) -> String {
     format!("{} {subject}", capital(subject.kind()))
 }
 
-/// How much a subject covers.
+/// How many addresses or accounts a subject contains.
 pub(crate) fn reach(subject: &Subject) -> String {
     match subject {
         Subject::Account(_) => String::from("one account"),
@@ -226,7 +226,7 @@ pub(crate) fn reach(subject: &Subject) -> String {
     }
 }
 
-/// A ban in a list, behind its number and subject.
+/// A ban in a list, after its number and subject.
 pub(crate) fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
     let pending = if pending {
         " (not carried out yet)"
@@ -241,12 +241,12 @@ pub(crate) fn in_a_list(ban: &Ban, pending: bool, now: Timestamp) -> String {
     )
 }
 
-/// How to take back all that one command did.
+/// How to undo everything that one command did.
 pub(crate) fn undo_command(command: CommandId) -> String {
     format!("Undo: {}", typed(format_args!("undo {command}")))
 }
 
-/// A ban in force.
+/// The active ban of a subject.
 pub(crate) fn is_banned(ban: &Ban, now: Timestamp) -> String {
     format!(
         "{} is {}: {} {}, by {}{}",
@@ -262,7 +262,7 @@ pub(crate) fn is_banned(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// How to end what is shown.
+/// How to end the ban that is shown.
 pub(crate) fn how_to_end(subject: &Subject) -> String {
     format!("To end it: {}", typed(format_args!("unban {subject}")))
 }
@@ -326,7 +326,7 @@ pub(crate) fn happened(event: &Event) -> String {
     }
 }
 
-/// Who gave a ban, in full.
+/// The author of a ban, in full.
 pub(crate) fn giver(actor: &Actor) -> String {
     let name = clean(&actor.name);
     match actor.door {
@@ -335,7 +335,7 @@ pub(crate) fn giver(actor: &Actor) -> String {
     }
 }
 
-/// Who, and through which door: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
+/// Author and entry point: `by admin@example.org/desk (chat)`, `(room ops@rooms.example.org/Al)`.
 pub(crate) fn by(actor: &Actor) -> String {
     let place = match &actor.occupant {
         Some(occupant) => format!("{} {}", actor.door, clean(occupant)),

@@ -1,4 +1,4 @@
-//! Logins, and what is counted of them.
+//! Sentences about logins and counters.
 
 use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count};
 use crate::core::time::in_words;
@@ -17,7 +17,7 @@ pub(crate) fn banned_by_rule(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// What a ban of this kind means, where that is not plain.
+/// What a ban of this kind means, if that is not obvious.
 pub(crate) fn meaning(subject: &Subject) -> Option<String> {
     match subject {
         Subject::Pair(..) => Some(String::from(
@@ -33,7 +33,7 @@ pub(crate) fn meaning(subject: &Subject) -> Option<String> {
 /// The counter that is nearest to its limit.
 pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
     let share = |one: &Counting| u64::from(one.amount) * 1_000 / u64::from(one.limit.max(1));
-    // Of several as near, the first: the narrowest one stands in front.
+    // Of several that are equally near, the first one, which is the narrowest.
     let counting = explanation
         .counting
         .iter()
@@ -53,7 +53,7 @@ pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
     ))
 }
 
-/// An exemption began or changed.
+/// An exemption began, or was changed.
 pub(crate) fn allowed(exemption: &Exemption, before: Option<&Exemption>, now: Timestamp) -> String {
     let Exemption {
         subject,
@@ -72,7 +72,7 @@ pub(crate) fn allowed(exemption: &Exemption, before: Option<&Exemption>, now: Ti
     }
 }
 
-/// The bans that ended by an exemption.
+/// The bans that an exemption lifted.
 pub(crate) fn lifted_by_it(lifted: &[Ban]) -> String {
     let names: Vec<String> = lifted
         .iter()
@@ -90,7 +90,7 @@ pub(crate) fn lifted_by_it(lifted: &[Ban]) -> String {
     )
 }
 
-/// An exemption ended.
+/// An exemption was revoked.
 pub(crate) fn unallowed(exemption: &Exemption) -> String {
     format!("No longer exempt: {}.", exemption.subject)
 }

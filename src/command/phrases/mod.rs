@@ -1,8 +1,8 @@
-//! Phrases that several commands and doors use: texts from outside made clean, reasons, times, counts.
+//! Phrases shared by commands and entry points: cleaned texts, reasons, times, counts.
 //!
-//! A sentence about a ban ends with what a user supplied (the reason), or has a line to itself:
-//! nobody can write a reason that reads like the rest of our answer. Control and bidirectional
-//! characters never pass ([`clean`]). Times are UTC and say so.
+//! Text of a user (the reason) ends a sentence about a ban, or has its own line, so that nobody can write a reason
+//! that reads like the rest of our answer. Control and bidirectional characters are always removed ([`clean`]). Times
+//! are in UTC and say so.
 
 mod bans;
 mod logins;
@@ -22,11 +22,11 @@ use crate::core::time::in_words;
 use crate::core::{Subject, Timestamp};
 use std::fmt::Write as _;
 
-/// How many subjects a sentence names before it only counts them.
+/// Maximum number of subjects that a sentence names; beyond it they are counted.
 pub(crate) const NAMED: usize = 5;
 
-/// One line of a text from outside: control characters, those that turn the direction of
-/// writing and invisible ones are taken out, line ends become spaces.
+/// Text from outside as one line: control, bidirectional and invisible characters are removed, line ends become
+/// spaces.
 pub(crate) fn clean(text: &str) -> String {
     let spaced: String = text
         .chars()
@@ -36,14 +36,14 @@ pub(crate) fn clean(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The same for a text of several lines.
+/// Text from outside with several lines; otherwise as [`clean`].
 pub(crate) fn clean_lines(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(clean).collect();
     lines.join("\n").trim().to_owned()
 }
 
-/// Control characters, marks of direction (they can make a line read backwards), zero-width
-/// characters (they make two names look the same), what XML cannot carry, and marks that are ours to set.
+/// Whether a character can deceive: control characters, bidirectional marks (a line can read backwards), zero-width
+/// characters (two names can look the same), what XML cannot carry, and the marks that only we may set.
 pub(crate) fn is_trick(c: char) -> bool {
     c.is_control()
         || typed::is_mark(c)
@@ -52,7 +52,7 @@ pub(crate) fn is_trick(c: char) -> bool {
             | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// With a capital and a full stop, and no longer than anybody reads.
+/// The text with a capital letter and a full stop, cut to a readable length.
 pub(crate) fn sentence(text: &str) -> String {
     const LONGEST: usize = 400;
     let mut text = clean(text);
@@ -67,7 +67,7 @@ pub(crate) fn sentence(text: &str) -> String {
     text
 }
 
-/// With a capital.
+/// The text with a capital letter.
 pub(crate) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
@@ -80,7 +80,7 @@ pub(crate) fn stop(text: &mut String) {
     }
 }
 
-/// `: reason.`, or only the full stop when there is none.
+/// `: reason.`, or only the full stop if there is none.
 pub(crate) fn because(reason: &str) -> String {
     let reason = clean(reason);
     let mut text = if reason.is_empty() {

@@ -1,17 +1,17 @@
-//! What came of an order, and what was wrong with it.
+//! Sentences about the results and problems of orders.
 
 use crate::command::Spec;
 use crate::command::phrases::{clean, sentence, typed, why_refused};
 use crate::core::term::BadTerm;
 use crate::core::{Refusal, Role, Topic, UndoEntry, Watch};
 
-/// The line that takes something back: by numbers, or by whom it was about.
+/// The line that undoes something, by numbers or subjects.
 pub(crate) fn undo(whom: &[impl ToString]) -> String {
     let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
     format!("Undo: {}", typed(format_args!("undo {}", whom.join(" "))))
 }
 
-/// Somebody else was first.
+/// Another person decided first.
 pub(crate) fn overtaken(deed: &UndoEntry) -> String {
     let number = deed.number.map(|id| format!(" {id}")).unwrap_or_default();
     format!(
@@ -32,11 +32,11 @@ pub(crate) fn forbidden(needs: Role) -> String {
     format!("You need the role {needs} for that.")
 }
 
-/// More work than fits.
+/// Too much work is waiting.
 pub(crate) const BUSY: &str =
     "Too much is waiting just now; nothing was done. Try again in a moment.";
 
-/// Why the rules do not allow something, to somebody with this role over whom it is about.
+/// Why the rules refuse something, for somebody with this role over the subject.
 pub(crate) fn refusal(why: &Refusal, role: Role) -> String {
     let next = match why {
         Refusal::Exempt(..) | Refusal::Allowed(..) if !may_exempt(role) => ask_an_admin(),
@@ -69,7 +69,7 @@ fn ask_an_admin() -> String {
     )
 }
 
-/// `guards, networks, not 22:00-07:00 UTC`, in a sentence.
+/// A subscription in a sentence: `guards, networks, not 22:00-07:00 UTC`.
 pub(crate) fn heard(watch: Option<&Watch>) -> String {
     let Some(watch) = watch else {
         return String::from("the usual");
@@ -86,7 +86,7 @@ pub(crate) fn heard(watch: Option<&Watch>) -> String {
     }
 }
 
-/// More subjects than one call takes.
+/// More subjects than one call may have.
 pub(crate) fn too_many_subjects(number: usize, most: usize) -> String {
     format!("These are {number} subjects; at most {most} at once.")
 }
@@ -104,7 +104,7 @@ pub(crate) fn bad_term_in_chat(why: &BadTerm) -> String {
     )
 }
 
-/// A command we do not have.
+/// An unknown command.
 pub(crate) fn no_such_command(name: &str, nearest: Option<&str>) -> String {
     let name: String = clean(name).chars().take(40).collect();
     match nearest {
@@ -119,7 +119,7 @@ pub(crate) fn no_such_command(name: &str, nearest: Option<&str>) -> String {
 /// A question was dropped.
 pub(crate) const DROPPED: &str = "Dropped; nothing was done.";
 
-/// Below what is wrong in a chat line.
+/// The end of an answer about a chat line that was not understood.
 pub(crate) fn nothing_was_done(spec: Option<&Spec>) -> String {
     match spec {
         Some(spec) => format!("Nothing was done. Write: {}", typed(spec.usage)),

@@ -1,4 +1,4 @@
-//! Why the rules do not allow something.
+//! Sentences about refusals by the rules.
 
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::time::in_words;
@@ -60,7 +60,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
     }
 }
 
-/// The first words of a sentence about something that needs a role.
+/// The beginning of a sentence about something that needs a role.
 fn permission(what: Permission) -> &'static str {
     match what {
         Permission::Ban => "Banning",

@@ -1,10 +1,10 @@
-//! What the server does and lacks.
+//! Sentences about the state of the server.
 
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
 use crate::delivery::ports::{Enforcement, Gap, Task};
 
-/// About a room that has no door.
+/// A room that anybody can enter.
 pub(crate) fn public_room() -> String {
     String::from(
         "ANYBODY CAN ENTER IT and read what is said there of accounts and addresses: make it members-only or give it a password.",
@@ -42,7 +42,7 @@ pub(crate) fn trouble(trouble: &RoomTrouble) -> String {
     }
 }
 
-/// The level.
+/// The level of enforcement.
 pub(crate) fn level(standing: &Enforcement) -> String {
     let means = match standing.level {
         0 => "NOTHING IS ENFORCED; bans are stored and will be carried out",
@@ -52,7 +52,7 @@ pub(crate) fn level(standing: &Enforcement) -> String {
     format!("{} ({means})", standing.level)
 }
 
-/// The server and the link to it.
+/// The server software and the link to it.
 pub(crate) fn server(standing: &Enforcement) -> String {
     let name = match clean(&standing.server) {
         name if name.is_empty() => String::from("unknown"),
@@ -78,7 +78,7 @@ pub(crate) fn counts(counts: &[(&str, usize)]) -> String {
     words.join(", ")
 }
 
-/// One piece of unfinished work.
+/// A task that is not finished.
 pub(crate) fn task(task: &Task) -> String {
     let tries = match task.tries {
         0 => String::from("the first try is under way"),
@@ -94,12 +94,12 @@ pub(crate) fn task(task: &Task) -> String {
     }
 }
 
-/// What is missing and what that means.
+/// What is missing, and its effect.
 pub(crate) fn gap(gap: &Gap) -> String {
     format!("{} {}", sentence(&gap.what), sentence(&gap.effect))
 }
 
-/// What is to be said of several subjects at once: each sentence once, with how often it holds.
+/// Merges the sentences about several subjects: each one once, with the number of subjects.
 pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -> Vec<String> {
     let mut told: Vec<(&str, usize)> = Vec::new();
     for sentence in sentences {

@@ -1,11 +1,10 @@
-//! Lines to type, in the middle of what people read: marked where a sentence is made, and written as the place needs
-//! it where it is read. In a chat the line is enough, in a room it must be addressed to us, in a shell it begins with
-//! the name of the program.
+//! Commands inside of sentences: marked where the sentence is made, and written where it is shown. In a chat the line
+//! is enough, in a room it must be addressed to us, and in a shell it begins with the name of the program.
 //!
-//! The marks are noncharacters of Unicode. [`clean`](super::clean) takes them out of all that comes from outside, so
-//! nobody else can set them.
+//! The marks are noncharacters of Unicode. [`clean`](super::clean) removes them from all text from outside, so nobody
+//! else can set them.
 
-/// A chat line as a shell needs it: words with characters that a shell takes for itself are quoted.
+/// A chat line for a shell: words with special characters are quoted.
 pub(crate) fn for_a_shell(line: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "@%+=:,./-_".contains(c);
     let quoted = line.split(' ').map(|word| {
@@ -22,27 +21,27 @@ const OPEN: char = '\u{fdd0}';
 
 const CLOSE: char = '\u{fdd1}';
 
-/// Marks a line to type.
+/// Marks a command.
 pub(crate) fn typed(line: impl std::fmt::Display) -> String {
     format!("{OPEN}{line}{CLOSE}")
 }
 
-/// What only we may write.
+/// Whether a character is one of the marks.
 pub(crate) fn is_mark(c: char) -> bool {
     matches!(c, OPEN | CLOSE)
 }
 
-/// As chats, forms and logs show it.
+/// The text for chats, forms and logs.
 pub(crate) fn plain(text: &str) -> String {
     written(text, str::to_owned)
 }
 
-/// As a room shows it, where lines must be addressed to us.
+/// The text for a room, where commands must be addressed to us.
 pub(crate) fn in_a_room(text: &str) -> String {
     written(text, |line| format!("!{line}"))
 }
 
-/// As a terminal shows it, to be copied into a shell.
+/// The text for a terminal, with commands to paste into a shell.
 pub(crate) fn in_a_shell(text: &str) -> String {
     written(text, |line| format!("portcullis {}", for_a_shell(line)))
 }

@@ -1,4 +1,4 @@
-//! `policy`: what is allowed and what the rules do, with where each of it is set.
+//! `policy`: shows limits, roles, rules and exemptions, and where each is configured.
 
 mod text;
 
@@ -78,14 +78,14 @@ fn in_force(rules: &Rules) -> String {
     }
 }
 
-/// What each role may do, beyond the one below it.
+/// What each role may do beyond the one below it.
 fn roles<'a>(call: &'a Request<'_>, policy: &'a Policy) -> impl Iterator<Item = Row> + 'a {
     let roles = [
         (Role::Viewer, "A viewer may"),
         (Role::Moderator, "A moderator also"),
         (Role::Admin, "An admin also"),
     ];
-    // Higher ones are nobody's business who has not got them.
+    // Callers do not see roles above their own.
     let roles = roles
         .into_iter()
         .filter(|(role, _)| *role <= call.caller.role());
@@ -111,7 +111,7 @@ fn longest(longest: Option<Duration>) -> String {
     }
 }
 
-/// A key of the configuration, in its section.
+/// A row with a value, its section and its key in the configuration.
 fn set_in(section: &str, key: &str, value: impl Into<String>) -> Row {
     Row::new(key, format!("[{section}] {key}"), value)
 }
@@ -179,7 +179,7 @@ fn exempt(policy: &Policy, allowed: usize) -> [Row; 4] {
     ]
 }
 
-/// Names, or that there are none.
+/// The names in a list, or that there are none.
 fn names<'a, T: ToString + 'a>(
     all: impl IntoIterator<Item = &'a T, IntoIter: ExactSizeIterator>,
 ) -> String {

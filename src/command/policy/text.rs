@@ -1,4 +1,4 @@
-//! A rule in words.
+//! Describes a rule.
 
 use crate::core::Rule;
 use crate::core::rules::{Growth, RuleKey};

@@ -1,8 +1,8 @@
-//! `rehearse`: what the rules, as they are or with one change, would make of the last logins.
+//! `rehearse`: replays the last recorded logins through the current rules, or with a change.
 //!
-//! Plays the recording of `[record_attempts]` through the real rules, as `portcullis rehearse` does
-//! with a file: nothing is counted, banned or told. Bounded in lines and bytes, one at a time, on a
-//! thread that nobody waits for.
+//! It replays the recording of `[record_attempts]` through the real rules, as `portcullis rehearse` does with a file:
+//! nothing is counted or banned, and nobody is notified. Lines and bytes are limited, and one replay runs at a time,
+//! on a thread for blocking work.
 
 mod text;
 
@@ -57,13 +57,13 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-/// How many lines are played when nothing is said.
+/// Default number of lines.
 const LAST: usize = 10_000;
-/// How many at most.
+/// Maximum number of lines.
 const LAST_MOST: usize = 100_000;
-/// How many bytes of the recording are read at most.
+/// Maximum number of bytes read from the recording.
 const BYTES: u64 = 32 << 20;
-/// One at a time: each has counters of its own.
+/// One replay at a time, because each has its own counters.
 static STAGE: Semaphore = Semaphore::const_new(1);
 
 const COLUMNS: &[(&str, &str)] = &[
@@ -81,11 +81,11 @@ const REHEARSED: ListTitle = ListTitle {
     no_match: "No ban would have been",
 };
 
-/// What is to be played.
+/// The request for a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RehearseCall {
     last: usize,
-    /// Which rule is other, and how.
+    /// The changed rules, with their changes.
     changes: Vec<(String, RuleChange)>,
 }
 
@@ -163,7 +163,7 @@ impl RehearseCall {
         Ok(())
     }
 
-    /// The policy with the change in it.
+    /// The policy with the changes.
     fn apply(&self, policy: &Policy) -> Policy {
         let mut policy = policy.clone();
         self.change(Arc::make_mut(&mut policy.rules));
@@ -195,17 +195,17 @@ fn problem(text: impl Into<String>) -> Problem {
     Problem::new("change", text)
 }
 
-/// What came of the rehearsal.
+/// The result of a replay.
 #[derive(Debug, Default)]
 struct Shown {
-    /// How many lines were played, and the times of the first and the last.
+    /// Number of replayed lines, and the times of the first and the last.
     lines: usize,
     span: Option<(Timestamp, Timestamp)>,
     /// The bans by rules.
     bans: Vec<(Ban, String)>,
-    /// What rules in dry run, or the warnings about shared sources, would have told.
+    /// Number of notices: rules in dry run, and warnings about shared sources.
     notices: usize,
-    /// How many bans the rules as they are would have made, when something was changed.
+    /// Number of bans under the unchanged rules; `None` if nothing was changed.
     unchanged: Option<usize>,
 }
 

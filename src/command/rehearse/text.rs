@@ -1,4 +1,4 @@
-//! What `rehearse` says.
+//! Sentences of `rehearse`.
 
 use crate::command::phrases::{clean, count, typed, why_refused};
 use crate::rehearse::Note;
@@ -28,7 +28,7 @@ pub(super) fn which_rule(word: &str) -> String {
     )
 }
 
-/// No key that can be changed.
+/// A key that does not exist or cannot be changed.
 pub(super) fn no_such_change(word: &str) -> String {
     format!(
         "“{}” is nothing that can be changed here: write limit=, window=, ban=, dry_run= or last=.",
@@ -36,7 +36,7 @@ pub(super) fn no_such_change(word: &str) -> String {
     )
 }
 
-/// No rule of this name.
+/// No rule has this name.
 pub(super) fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>) -> String {
     let rules: Vec<String> = rules.map(clean).collect();
     format!(
@@ -46,17 +46,17 @@ pub(super) fn no_such_rule<'a>(name: &str, rules: impl Iterator<Item = &'a str>)
     )
 }
 
-/// No limit.
+/// An invalid limit.
 pub(super) fn no_limit(text: &str, most: u32) -> String {
     format!("“{}” is no limit: a number from 1 to {most}.", clean(text))
 }
 
-/// No number of lines.
+/// An invalid number of lines.
 pub(super) fn no_last(text: &str, most: usize) -> String {
     format!("“{}” is no number of lines: from 1 to {most}.", clean(text))
 }
 
-/// A time that is no length.
+/// An invalid duration.
 pub(super) fn no_span(text: &str) -> String {
     format!(
         "“{}” is no length of time; write for example 10m.",
@@ -64,7 +64,7 @@ pub(super) fn no_span(text: &str) -> String {
     )
 }
 
-/// What was played.
+/// What was replayed.
 pub(super) fn played(lines: usize, most: usize, span: Option<&(String, String)>) -> String {
     let newest = if lines == most { "the newest " } else { "" };
     match span {
@@ -78,7 +78,7 @@ pub(super) fn played(lines: usize, most: usize, span: Option<&(String, String)>)
     }
 }
 
-/// What the rules would have made of it.
+/// The bans that the rules would have made.
 pub(super) fn would_have(
     bans: usize,
     subjects: usize,
@@ -105,7 +105,7 @@ pub(super) fn would_have(
     )
 }
 
-/// What they would only have told.
+/// Notices that would have been sent.
 pub(super) fn would_have_told(notices: usize) -> Option<String> {
     let notices = (notices > 0).then(|| count(notices, "notice"))?;
     Some(format!(
@@ -113,7 +113,7 @@ pub(super) fn would_have_told(notices: usize) -> Option<String> {
     ))
 }
 
-/// One ban that would have been, behind its subject.
+/// One ban of the replay, after its subject.
 pub(super) fn played_ban(from: &str, until: &str, rule: &str, ordinal: u32) -> String {
     format!(
         "from {} until {}, by the rule {rule}, ban no. {ordinal} of it.",

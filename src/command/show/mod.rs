@@ -1,4 +1,4 @@
-//! `show`: all there is to know of one subject.
+//! `show`: shows everything known about one subject.
 
 use super::broken;
 use super::context::Context;
@@ -37,7 +37,7 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-/// How much of the history is shown, newest first.
+/// Number of history entries shown, newest first.
 const REMEMBERED: usize = 20;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
@@ -51,7 +51,9 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
 fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
     let now = context.engine.now();
     let current = context.active_ban(subject);
-    let past = context.engine.read(|ledger| ledger.history(subject).clone());
+    let past = context
+        .engine
+        .read(|ledger| ledger.history(subject).clone());
     let task = context.delivery.task(subject);
     let mut rows = Vec::new();
     let (title, mut lines) = match &current {
@@ -118,7 +120,7 @@ fn on_the_server(subject: &Subject, task: Option<&Task>, level: u8) -> String {
     }
 }
 
-/// The private notes there are, newest first.
+/// The current private notes, newest first.
 fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
     let notes = notes::standing(entries).into_iter().rev().take(REMEMBERED);
     notes.filter_map(|entry| {
@@ -134,7 +136,7 @@ fn noted(entries: &[Entry]) -> impl Iterator<Item = Row> {
     })
 }
 
-/// What happened, newest first.
+/// The history, newest first.
 fn history(entries: &[Entry]) -> impl Iterator<Item = Row> {
     let older = entries.len().saturating_sub(REMEMBERED);
     let shown = entries.iter().rev().take(REMEMBERED).flat_map(|entry| {

@@ -1,9 +1,8 @@
-//! The nodes of XEP-0133 (Service Administration): the same commands under the names and with the
-//! fields of the standard, for clients and scripts that know those.
+//! The nodes of XEP-0133 (Service Administration): our commands under the names and with the fields of the standard,
+//! for clients and scripts that know those.
 //!
-//! They are forms only, and no second road: what is filled in becomes a call of `ban`, `unban`,
-//! `kick` or `list`, which is allowed or refused as one of those. Ours differ from those that servers have
-//! on their own domain: bans have ends, reasons and a history.
+//! They are forms only, and run `ban`, `unban`, `kick` or `list` with all their checks. They differ from the nodes
+//! that servers have on their own domain: bans have ends, reasons and a history.
 
 use futures::FutureExt;
 use xmpp_parsers::jid::Jid;
@@ -22,7 +21,7 @@ use super::{ban, broken, dispatch, kick, list, unban};
 use crate::core::{Role, Subject};
 use crate::journal::LogFault;
 
-/// The `FORM_TYPE` of the standard's forms, and what its nodes begin with.
+/// The `FORM_TYPE` of the standard's forms, and the prefix of its nodes.
 pub const NS_ADMIN: &str = "http://jabber.org/protocol/admin";
 
 /// The nodes, in the order of the standard.
@@ -49,9 +48,9 @@ pub(super) const NODES: &[Command] = &[
     },
 ];
 
-/// The accounts of a form: XEP-0133, 9.2.
+/// The field with the accounts of a form (XEP-0133, 9.2).
 pub(super) const ACCOUNTS: &str = "accountjids";
-/// How many are listed when no limit is asked for: what fits into a stanza.
+/// Number of accounts listed by default; they fit into a stanza.
 const MOST: usize = 2_000;
 
 const fn accounts(label: &'static str) -> Field {
@@ -153,7 +152,7 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
     NODES.iter().map(|node| node.spec)
 }
 
-/// The `FORM_TYPE` of its forms, if it is one of the standard's nodes.
+/// The `FORM_TYPE` of its forms; `None` if it is not one of the standard's nodes.
 pub fn form_type(spec: &Spec) -> Option<&'static str> {
     spec.name.starts_with(NS_ADMIN).then_some(NS_ADMIN)
 }
@@ -223,7 +222,7 @@ async fn through(
     Ok(outcome)
 }
 
-/// The banned accounts the caller may see: how many, and the first of them.
+/// The banned accounts that the caller may see: their number, and the first of them.
 async fn banned(
     call: &Call,
     context: &Context,
@@ -231,7 +230,7 @@ async fn banned(
 ) -> Result<(usize, Vec<String>), LogFault> {
     let accounts = Values::new().with("filter", "account");
     let (rights, now) = (&call.caller.rights, context.engine.now());
-    // The word is one that lists know.
+    // The word is a known filter word.
     let filter = Filter::parse(&accounts, rights, bans::KNOWN, now).unwrap_or_default();
     let start = (0, Vec::new());
     bans::in_force(context, &filter, start, move |(total, first), ban| {

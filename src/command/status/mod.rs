@@ -1,4 +1,4 @@
-//! `status`: what the server lets us do, what is missing, what is still to be done.
+//! `status`: shows what the server lets us do, what is missing, and unfinished work.
 
 mod text;
 
@@ -27,7 +27,7 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-/// How much unfinished work is named.
+/// Maximum number of unfinished tasks that are named.
 const NAMED: usize = 5;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
@@ -116,7 +116,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     ))
 }
 
-/// The program itself: what it decided, what it records, what it takes.
+/// The program itself: decisions, recording, memory.
 fn program(context: &Context) -> Vec<Row> {
     let (decisions, exemptions) = context.engine.read(|ledger| {
         let now = context.engine.now();
@@ -137,7 +137,7 @@ fn program(context: &Context) -> Vec<Row> {
     rows
 }
 
-/// Bytes of memory the program holds, as the kernel counts them (`VmRSS` of proc(5)).
+/// Resident memory of the program in bytes (`VmRSS` of proc(5)); `None` if it cannot be read.
 fn memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -147,7 +147,7 @@ fn memory() -> Option<u64> {
     Some(kib * 1_024)
 }
 
-/// The rules and how full their counters are.
+/// The rules, and how full their counters are.
 fn counting(context: &Context) -> Vec<Row> {
     let policy = context.engine.policy();
     let named = |dry_run: bool| {
@@ -163,7 +163,7 @@ fn counting(context: &Context) -> Vec<Row> {
         Row::new("rules", "Rules in force", named(false)),
         Row::new("dry_run", "Rules in dry run", named(true)),
     ];
-    // One row a kind: the fullest of its tables.
+    // One row per kind: the fullest of its tables.
     let mut fills: Vec<Fill> = Vec::new();
     for table in context.admission.fill() {
         match fills.iter_mut().find(|fill| fill.what == table.what) {

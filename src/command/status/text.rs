@@ -1,4 +1,4 @@
-//! What `status` says of rooms, and in short.
+//! Sentences of `status`.
 
 use crate::admission::Unwritten;
 use crate::command::front::RoomStatus;
@@ -7,7 +7,7 @@ use crate::core::Timestamp;
 use crate::core::time::in_words;
 use crate::delivery::ports::Enforcement;
 
-/// A room, and what is the case with it.
+/// Label and value of the row for a room.
 pub(super) fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
     let room = clean(&seat.room);
     match &seat.nick {
@@ -16,7 +16,7 @@ pub(super) fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
     }
 }
 
-/// What it means that the log takes no decisions.
+/// The effect of a log that stores no decisions.
 pub(super) fn unwritten(fault: &Unwritten, now: Timestamp) -> String {
     let since = in_words(now.since(fault.since));
     let bans = count(fault.bans, "ban");
@@ -56,7 +56,7 @@ fn inside(seat: &RoomStatus, nick: &str) -> String {
     said
 }
 
-/// The title and the lines: the level, and what is not as it should be.
+/// Title and lines: the level, and the problems.
 pub(super) fn status(
     standing: &Enforcement,
     pending: Option<String>,

@@ -1,4 +1,4 @@
-//! `unallow`: takes an exemption back.
+//! `unallow`: revokes an exemption.
 
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome};
@@ -51,7 +51,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     })))
 }
 
-/// What else exempts it.
+/// Another exemption that still covers the subject.
 fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
     let now = context.engine.now();
     let by_policy = context.engine.policy().exempts(subject);

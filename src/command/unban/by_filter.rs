@@ -1,8 +1,9 @@
-//! `unban all FILTER`: ends every ban in force that a filter lets through.
+//! `unban all FILTER`: ends all active bans that match a filter.
 //!
-//! It always asks first, and ends what was shown, and nothing else: a yes names the state of the log that the question
-//! was about ([`ShownMatches`]). A ban that began since is left alone, one that somebody changed since is reported, and if more
-//! match by then, it asks again. Each ban is ended by an order of its own, with its own permission, event and ruling.
+//! It always asks first, and ends only what was shown: a yes names the state of the log that the question was about
+//! ([`ShownMatches`]). A ban that began since is not touched, one that somebody changed since is reported, and if
+//! more bans match by then, it asks again. Each ban is ended by its own order, with its own permission, event and
+//! ruling.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +26,12 @@ use crate::core::{
 };
 use crate::journal::LogFault;
 
-/// How many bans one call ends at most.
+/// Maximum number of bans that one call ends.
 const MOST: usize = 250_000;
-/// How many are shown before the question.
+/// Number of examples shown with the question.
 const EXAMPLES: usize = 5;
 
-/// What the filter lets through.
+/// The bans that match.
 #[derive(Debug, Default)]
 struct FilterMatches {
     subjects: Vec<Subject>,
@@ -41,14 +42,14 @@ struct FilterMatches {
     kinds: BTreeMap<&'static str, usize>,
 }
 
-/// What a question was about.
+/// What the question was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ShownMatches {
-    /// The place in the log before the first ban was looked at.
+    /// The position in the log before the first ban was read.
     seen: Seq,
-    /// When: `expiring:2h` lets the same bans through later.
+    /// The time of the question, because `expiring:2h` would match other bans later.
     at: Timestamp,
-    /// How many bans matched.
+    /// Number of matching bans.
     total: usize,
 }
 
@@ -186,7 +187,7 @@ fn question(
     }
 }
 
-/// How many of them the caller may not un-ban, and why the first of those. Nothing is done.
+/// The number of bans that the caller may not end, and the reason for the first of them. Nothing is done.
 fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usize, String)> {
     let (policy, now) = (context.engine.policy(), context.engine.now());
     let mut why = None;
@@ -206,13 +207,13 @@ fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usiz
     why.map(|why| (count, why))
 }
 
-/// What came of all of them.
+/// The results of all orders.
 #[derive(Debug, Default)]
 struct UnbanTally {
     lifted: Vec<Subject>,
-    /// Their numbers, while they are few.
+    /// The numbers of the ended bans, if there are few.
     numbers: Vec<BanId>,
-    /// Over already when their turn came.
+    /// Number of bans that had already ended.
     free: usize,
     failed: TargetFailure,
 }

@@ -1,4 +1,4 @@
-//! `unban`: lets somebody in again, or all whom a filter names.
+//! `unban`: ends bans, of named subjects or by a filter.
 
 mod by_filter;
 mod text;

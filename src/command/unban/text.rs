@@ -1,12 +1,12 @@
-//! What `unban` says.
+//! Sentences of `unban`.
 
 use crate::command::phrases::{clean, count, counts, typed};
 use crate::core::Ban;
 use crate::core::time::in_words;
 use std::time::Duration;
 
-/// What would be ended: how many of each kind, how many in all with the newest of them, and how many
-/// the caller may not end, with why the first of those.
+/// The question: how many bans of each kind, how many in all with the newest of them, and how many the caller may not
+/// end, with the reason for the first of those.
 pub(super) fn ask_unban(
     filter: &str,
     kinds: &[(&str, usize)],
@@ -41,7 +41,7 @@ fn filtered(filter: &str) -> String {
     format!("The filter: “{}”.", clean(filter))
 }
 
-/// Why, in the history of each.
+/// The reason in the history of each ban.
 pub(super) fn lifted_with(total: usize, filter: &str) -> String {
     let filter: String = clean(filter).chars().take(200).collect();
     match total {
@@ -50,7 +50,7 @@ pub(super) fn lifted_with(total: usize, filter: &str) -> String {
     }
 }
 
-/// How many were ended, of how many, how fast.
+/// How many of how many were ended, and how fast.
 pub(super) fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Duration) -> String {
     let took = match took.as_secs() {
         0 => String::new(),
@@ -59,7 +59,7 @@ pub(super) fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Dura
     format!("Un-banned {lifted} of {total}{took}. {}", filtered(filter))
 }
 
-/// What the server made of it.
+/// How far the server has carried it out.
 pub(super) fn server_told(lifted: usize, pending: usize) -> String {
     match pending {
         0 => String::from("The server lets them in again."),

@@ -1,4 +1,4 @@
-//! `undo`: takes back what was done last, as if it had not been done.
+//! `undo`: takes back changes and restores the earlier state.
 
 mod text;
 mod wanted;
@@ -58,9 +58,9 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 const OTHERS: &str = "others";
-/// Up to so many are told one by one, before and after.
+/// Maximum number of changes that are listed one by one, before and after.
 const TOLD: usize = 20;
-/// Up to so many are offered to be undone again by their numbers.
+/// Maximum number of changes whose undo is offered by their numbers.
 const NUMBERED: usize = 5;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
@@ -72,7 +72,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     }
 }
 
-/// Takes back a handful and tells what came of each.
+/// Undoes a few changes and reports each.
 async fn take_back_few(
     call: &Request<'_>,
     deeds: &[One],
@@ -90,7 +90,7 @@ async fn take_back_few(
     Ok(Outcome::Done(answer))
 }
 
-/// Takes back what one command did to many, and counts.
+/// Undoes the many changes of one command and counts them.
 async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Context) -> Outcome {
     let started = context.engine.now();
     let all = wanted.deeds.len();
@@ -144,7 +144,7 @@ async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
     }
 }
 
-/// Who changed it since, and how.
+/// Who changed the subject since, and how.
 async fn changed_since(subject: &Subject, context: &Context) -> String {
     let entries = context.engine.history(subject).await.unwrap_or_default();
     match entries.last().map(|entry| &entry.event) {
@@ -161,7 +161,7 @@ async fn changed_since(subject: &Subject, context: &Context) -> String {
 
 fn question(wanted: &UndoTargets) -> Ask {
     let (number, shown) = (wanted.deeds.len(), wanted.deeds.iter().take(TOLD));
-    // What is done last may be another thing when the answer comes.
+    // By the time of the answer something else may be the last change.
     let named = match wanted.command {
         Some(command) => vec![command.to_string()],
         None => wanted

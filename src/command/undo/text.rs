@@ -1,11 +1,11 @@
-//! What `undo` says.
+//! Sentences of `undo`.
 
 use crate::command::phrases::{because, by_then_counted, clean, count, typed};
 use crate::core::time::in_words;
 use crate::core::{Ban, CommandId, Exemption, Subject, Timestamp, UndoEntry, UndoKind};
 use std::time::Duration;
 
-/// How many were undone, of how many, how fast.
+/// How many of how many were undone, and how fast.
 pub(super) fn undone_many(
     undone: usize,
     total: usize,
@@ -23,14 +23,14 @@ pub(super) fn undone_many(
     format!("Undone: {undone} of {total}{took}{whose}.")
 }
 
-/// A command did more than is kept.
+/// A command changed more than is kept.
 pub(super) fn more_than_is_kept(most: usize) -> String {
     format!(
         "That command did more at first, which cannot be undone any more: only the last {most} changes can."
     )
 }
 
-/// What the server made of what was undone.
+/// How far the server has carried out the undo.
 pub(super) fn server_follows(pending: usize) -> String {
     match pending {
         0 => String::from("The server is in line with it."),
@@ -41,7 +41,7 @@ pub(super) fn server_follows(pending: usize) -> String {
     }
 }
 
-/// What was taken back.
+/// What was undone.
 pub(super) fn undone(deed: &UndoEntry) -> String {
     let number = deed.number.map(|id| format!("{id} ")).unwrap_or_default();
     format!(
@@ -53,7 +53,7 @@ pub(super) fn undone(deed: &UndoEntry) -> String {
     )
 }
 
-/// How things are since.
+/// The state after the undo.
 pub(super) fn as_before(
     stood: Option<&Ban>,
     ban: Option<&Ban>,
@@ -73,7 +73,7 @@ pub(super) fn as_before(
     }
 }
 
-/// The exemption there is again, or no more.
+/// The exemption that is restored or removed.
 pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String> {
     let exempt = |one: &Exemption| {
         format!(
@@ -90,7 +90,7 @@ pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String
     }
 }
 
-/// Somebody else did the last thing, and the caller something before it.
+/// Somebody else made the last change, and the caller an earlier one.
 pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
     format!(
         "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: {}",
@@ -102,7 +102,7 @@ pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
     )
 }
 
-/// What would be undone, of which so many are shown.
+/// The question; `shown` changes are listed.
 pub(super) fn ask_undo(number: usize, shown: usize) -> String {
     let newest = match shown < number {
         true => format!(" The newest {shown} of them:"),

@@ -1,4 +1,4 @@
-//! What is to be undone: what a caller did last, what one command did, or what was done last to whom they name.
+//! What to undo: the caller's last command, a named command, or the last change of named subjects.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -13,19 +13,19 @@ use crate::command::phrases::typed;
 use crate::command::request::Request;
 use crate::core::{BanId, CommandId, Ledger, Seq, Subject, UndoEntry, UndoKind};
 
-/// How many deeds are looked at under one lock.
+/// Number of undo entries read under one lock.
 const LOOKED_AT_ONCE: usize = 4_096;
 
-/// What is to be undone, in this order.
+/// The changes to undo, in this order.
 pub(super) struct UndoTargets {
     pub(super) deeds: Vec<One>,
-    /// The command that did all of it, if it was one and said so.
+    /// The command that made all of them, if it was named or found by its id.
     pub(super) command: Option<CommandId>,
-    /// It did more, which is too long ago to be taken back.
+    /// Whether the command made further changes that can no longer be undone.
     pub(super) is_cut: bool,
 }
 
-/// One deed: to whom, which, and what it was.
+/// One change: subject, position and kind.
 pub(super) struct One {
     pub(super) subject: Subject,
     pub(super) deed: Seq,
@@ -42,7 +42,7 @@ impl One {
     }
 }
 
-/// What the caller means.
+/// Finds the changes that the caller means.
 pub(super) async fn find(
     call: &Request<'_>,
     context: &Context,
@@ -108,12 +108,12 @@ fn stop(line: String) -> EarlyOutcome {
     Answer::failed(line).into()
 }
 
-/// The caller, as deeds have them.
+/// The caller's name in undo entries.
 fn own_name(call: &Call) -> String {
     call.caller.actor_for_self(call.door).bare_name().to_owned()
 }
 
-/// What the caller did last: all that one command of theirs did.
+/// The last change of the caller, and everything else that the same command did.
 fn last_of_own(call: &Call, context: &Context) -> Option<UndoTargets> {
     let own = own_name(call);
     let first = first_of(context, |deed| deed.by.bare_name() == own)?;
@@ -132,7 +132,7 @@ fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<Und
     found
 }
 
-/// All that the command did that a deed belongs to, newest first. A deed of no command is alone.
+/// All changes of the command of an entry, newest first; only the entry itself if it belongs to no command.
 fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
     let Some(command) = first.command else {
         return UndoTargets {
@@ -142,7 +142,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
         };
     };
     let mut deeds = Vec::new();
-    // Those that go back with another one.
+    // Subjects that are restored together with another one.
     let mut covered: HashSet<Subject> = HashSet::new();
     look_back(first.seq, context, |ledger, deed| {
         if deed.command == Some(command)
@@ -163,7 +163,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
     }
 }
 
-/// Goes through what people did up to a place in the log, newest first. Nobody waits longer than for a piece of it.
+/// Visits undo entries up to a position in the log, newest first, in pieces that others wait for one at a time.
 fn look_back(
     upto: Seq,
     context: &Context,
@@ -174,7 +174,7 @@ fn look_back(
         context.engine.read(|ledger| {
             let mut last = from;
             for (looked_at, deed) in ledger.undo().up_to(from).enumerate() {
-                // All of one place belong into one piece.
+                // All entries of one position belong to the same piece.
                 if looked_at >= LOOKED_AT_ONCE && deed.seq < last {
                     upto = Some(deed.seq);
                     return;
@@ -188,7 +188,7 @@ fn look_back(
     }
 }
 
-/// Whether the caller did something to the subject, before somebody else did the last thing.
+/// Whether the caller changed the subject before somebody else made its last change.
 async fn did_before(call: &Call, subject: &Subject, last: &UndoEntry, context: &Context) -> bool {
     let own = own_name(call);
     let entries = context.engine.history(subject).await.unwrap_or_default();

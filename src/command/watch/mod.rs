@@ -1,4 +1,4 @@
-//! `watch`: which news somebody hears without asking.
+//! `watch`: shows or changes a subscription to notices.
 
 mod text;
 
@@ -59,11 +59,11 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-/// What is wanted, as it was written.
+/// The requested change.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct WatchCall {
     topics: Topics,
-    /// `Some(None)`: no quiet hours any more.
+    /// `Some(None)`: quiet hours are removed.
     quiet: Option<Option<Quiet>>,
     whose: Option<Subject>,
 }
@@ -139,7 +139,7 @@ impl WatchCall {
         self.topics == Topics::AsTheyAre && self.quiet.is_none()
     }
 
-    /// What is heard from now on, for somebody who hears `before`; `None`: the usual.
+    /// The new subscription, given the earlier one; `None`: the default.
     fn applied(&self, before: &Watch) -> Option<Watch> {
         let mut watch = match &self.topics {
             Topics::AsTheyAre => before.clone(),

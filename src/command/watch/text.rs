@@ -1,9 +1,9 @@
-//! What `watch` says.
+//! Sentences of `watch`.
 
 use crate::command::phrases::{clean, heard, typed};
 use crate::core::{Quiet, Subject, Topic, Watch};
 
-/// What is told under a topic.
+/// What the notices of a topic report.
 pub(super) fn topic(topic: Topic) -> &'static str {
     match topic {
         Topic::Bans => "a rule banned an address, or an account from one place",
@@ -23,7 +23,7 @@ pub(super) fn topic(topic: Topic) -> &'static str {
     }
 }
 
-/// What somebody hears.
+/// The topics that somebody gets.
 pub(super) fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> String {
     let who = match whom {
         None => String::from("You hear of"),
@@ -36,14 +36,14 @@ pub(super) fn hears(whom: Option<&Subject>, watch: &Watch, is_wish: bool) -> Str
     format!("{who}: {}{usual}.", heard(Some(watch)))
 }
 
-/// What another one hears who expressed no wish.
+/// The topics that another person gets by default.
 pub(super) fn hears_by_role(whom: &Subject) -> String {
     format!(
         "Nothing is chosen for {whom}: an admin hears the usual then, others and rooms hear nothing."
     )
 }
 
-/// What is held back in which hours.
+/// What is held back in quiet hours.
 pub(super) fn quiet_hours(quiet: Quiet) -> String {
     format!("Between {quiet} UTC nothing is told; what happened then is told at their end.")
 }
@@ -62,13 +62,13 @@ pub(super) fn how_to_watch() -> String {
     format!("To change it: {}", ways.map(typed).join(", "))
 }
 
-/// Whether a topic is heard, in a row of its own.
+/// Whether a topic is subscribed to, for its row.
 pub(super) fn topic_row(is_heard: bool, topic: Topic) -> String {
     let heard = if is_heard { "yes" } else { "no" };
     format!("{heard}; {}", self::topic(topic))
 }
 
-/// A word that is no topic.
+/// A word that is not a topic.
 pub(super) fn no_topic(word: &str) -> String {
     let names = Topic::ALL.map(Topic::as_str).join(", ");
     format!(
@@ -77,16 +77,16 @@ pub(super) fn no_topic(word: &str) -> String {
     )
 }
 
-/// All, usual or off beside other words.
+/// `all`, `usual` or `off` together with other words.
 pub(super) fn alone(word: &str) -> String {
     format!("“{}” stands alone.", clean(word))
 }
 
-/// Plain topics beside those with a sign.
+/// Topics without a sign together with some that have one.
 pub(super) const NO_MIXTURE: &str =
     "Name either what you hear of, or what comes (+bans) and goes (-bans).";
 
-/// Hours that cannot be read.
+/// Quiet hours that cannot be read.
 pub(super) fn no_hours(text: &str) -> String {
     format!(
         "“{}” are no hours; write 22:00-07:00 (in UTC), or off.",
@@ -94,6 +94,6 @@ pub(super) fn no_hours(text: &str) -> String {
     )
 }
 
-/// A person or room that is none.
+/// An invalid person or room.
 pub(super) const NO_HEARER: &str =
     "Name one person or room by its address (room@conference.example.org).";

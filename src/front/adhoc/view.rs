@@ -1,7 +1,7 @@
-//! What a command asks and answers, as forms and notes.
+//! Renders what a command asks and answers as forms and notes.
 //!
-//! There is one note, complete in itself; rows are lines to read, and tables come on request: real clients show a note, a form or a
-//! table, few of them all three.
+//! There is one note, complete in itself; lists are lines to read, and tables come on request, because real clients
+//! show a note, a form or a table, and few of them all three.
 
 use super::FORM_TYPE;
 use crate::command::outcome::{Answer, Grade, Page, Row};
@@ -17,7 +17,7 @@ use crate::xmpp::payload::form::{self, Body, Form, Purpose};
 pub(super) fn fields(session: &Session, role: Role, context: &Context) -> Vec<form::FormField> {
     let values = &session.values;
     let mut shown: Vec<form::FormField> = Vec::new();
-    // A term that is not among the choices would be lost by clients that insist on them.
+    // Clients that insist on the choices would lose a term that is not among them.
     let mut typed: Option<(&str, String)> = None;
     for field in session.command.fields {
         let line = || Vec::from_iter(values.line(field.name));
@@ -90,16 +90,15 @@ pub(super) fn fields(session: &Session, role: Role, context: &Context) -> Vec<fo
     shown
 }
 
-/// Each has its own, but for the nodes of XEP-0133.
+/// Each command has its own FORM_TYPE; the nodes of XEP-0133 share theirs.
 pub(super) fn form_type(spec: &Spec) -> String {
     let standard = command::standard::form_type(spec);
     standard.unwrap_or(FORM_TYPE).to_owned()
 }
 
-/// COMPAT: a line to read is `fixed`, with its label in the value. As `text-single` Converse cuts it
-/// to the width of an input, and where the form before had an input in the same place it shows
-/// what was typed there instead. Of a `fixed` field profanity and Converse show the first value
-/// alone, without the label; libraries tell them apart by `var`.
+/// COMPAT: a line to read is `fixed`, with its label in the value. Converse cuts a `text-single` to the width of an
+/// input, and shows what was typed there if the form before had an input in the same place. profanity and Converse
+/// show only the first value of a `fixed` field, without the label; libraries tell fields apart by `var`.
 pub(super) fn row(row: Row) -> form::FormField {
     let (kind, label, values) = match row.line() {
         Some(line) => (form::FieldType::Fixed, String::new(), vec![line]),
@@ -117,7 +116,7 @@ pub(super) fn row(row: Row) -> form::FormField {
     }
 }
 
-/// The standard's fields keep their types: programs read them (XEP-0133).
+/// The standard's fields keep their types, because programs read them (XEP-0133).
 pub(super) fn standard_row(row: Row) -> form::FormField {
     let several = row.value.contains('\n');
     form::FormField {
@@ -167,7 +166,7 @@ pub(super) fn over(
     }
 }
 
-/// Short answers are a note alone: some clients show no note beside a form.
+/// Short answers are only a note, because some clients show no note beside a form.
 pub(super) fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
     let kind = match answer.grade {
         Grade::Good => NoteKind::Info,
@@ -180,7 +179,7 @@ pub(super) fn done(session: &Session, answer: Answer) -> wire::CommandAnswer {
     note.extend(undo.clone());
     let mut fields: Vec<form::FormField> = Vec::new();
     match command::standard::form_type(session.command) {
-        // No field beside those of the standard.
+        // Only the standard's fields.
         Some(_) => {
             lines.extend(undo);
             fields.extend(answer.rows.into_iter().map(standard_row));

@@ -68,7 +68,7 @@ impl Router {
                 return asked.now(Err(fault.stanza_error()));
             }
         };
-        // Before anything is taken in: who is told to come back finds everything as it was.
+        // Before anything is handled: a client that is told to come back finds everything unchanged.
         let Some(permit) = self.permit() else {
             return asked.now(Err(Fault::Busy.stanza_error()));
         };

@@ -137,7 +137,7 @@ fn only_a_line_that_did_nothing_can_be_corrected() {
     talks.person(&corrected.from, |person| person.failed = failed("m1"));
     assert!(is_in());
     assert!(!is_in(), "not a second time");
-    // One that waits for its yes has done nothing either; its question is dropped.
+    // A line whose question is open had no effect either; its question is dropped.
     talks.person(&corrected.from, |person| {
         person.asked = Some(OpenQuestion {
             call: Call::new(

@@ -1,11 +1,10 @@
 //! The local socket of a running portcullis: one JSON line in ([`wire`]), JSON lines out.
 //!
-//! Whoever may open it is the program's own user or root, and an admin: they own the store. The
-//! folder it lies in, its mode and the peer's credentials all say so. `portcullis doctor` asks here
-//! first, because a second component stream beside the running one would cost that one its privileges:
-//! ejabberd withdraws the grant of a host when the first of its connections closes.
+//! Only root and the program's own user may open it, and both are admins, because they own the store. The folder, the
+//! mode of the socket and the peer's credentials all enforce this. `portcullis doctor` asks here first: on ejabberd a
+//! second component stream would cost the running one its privileges when it closes.
 //!
-//! A connection may ask any number of questions, one behind the other; [`Client`] is its other end.
+//! A connection may send any number of requests, one after the other; [`Client`] is its other end.
 
 mod text;
 
@@ -45,28 +44,28 @@ use crate::exchange::export::export_piece;
 use crate::exchange::import::{ImportTally, Importer, import_all};
 use crate::exchange::{self, Format, Reading};
 
-/// The name of the socket in the store's folder.
+/// Name of the socket in the store's folder.
 pub const SOCKET: &str = "control.sock";
-/// The longest question, in bytes: a batch of many subjects.
+/// Maximum length of a request in bytes: a batch of many subjects.
 pub const LONGEST_QUESTION: usize = 1024 * 1024;
-/// How often long work says that it goes on.
+/// How often progress of long work is reported.
 pub const BEAT: Duration = Duration::from_secs(1);
-/// How long a connection may be silent.
+/// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long the other side may take to read an answer.
+/// How long a client may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many may be connected at the same time.
+/// Maximum number of connected clients.
 const AT_ONCE: usize = 16;
-/// The user id of root.
+/// User id of root.
 const ROOT: u32 = 0;
-/// How much progress may wait to be told.
+/// Maximum number of progress reports waiting to be sent.
 const UNTOLD: usize = 16;
 
-/// Opens the socket in `folder`. An old one is removed: who holds the store's lock is the only
-/// one who may be there.
+/// Opens the socket in `folder`. An old one is removed: the holder of the store's lock is the only program that may
+/// use it.
 ///
 /// # Errors
-/// When the folder cannot be written to, or its path is too long for a socket (108 bytes).
+/// If the folder cannot be written to, or its path is too long for a socket (108 bytes).
 pub fn open(folder: &Path) -> io::Result<UnixListener> {
     let path = folder.join(SOCKET);
     match std::fs::remove_file(&path) {
@@ -78,7 +77,7 @@ pub fn open(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers until told to stop, then removes the socket. What is being answered is answered to its end.
+/// Answers until told to stop, then removes the socket. Answers in progress are completed.
 pub async fn serve(
     listener: UnixListener,
     folder: PathBuf,
@@ -97,14 +96,14 @@ pub async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(why) => {
-                tracing::warn!(%why, "the local socket cannot accept");
+                tracing::warn!(%why, "cannot accept a client at the local socket");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
         let uid = stream.peer_cred().map(|peer| peer.uid()).ok();
         let Some(uid) = uid.filter(|uid| *uid == ROOT || *uid == ours) else {
-            tracing::warn!(?uid, "refused a stranger at the local socket");
+            tracing::warn!(?uid, "refused a user at the local socket");
             send_away(&stream, String::from(text::NOT_YOUR_SOCKET));
             continue;
         };
@@ -116,7 +115,7 @@ pub async fn serve(
         talks.spawn(async move {
             let caller = caller(uid, domain).await;
             if let Err(why) = talk(stream, &caller, &context, &stop).await {
-                tracing::debug!(%why, "a caller at the local socket went away");
+                tracing::debug!(%why, "a client of the local socket disconnected");
             }
         });
     }
@@ -124,7 +123,7 @@ pub async fn serve(
     while talks.join_next().await.is_some() {}
 }
 
-/// One sentence, if there is room for it without waiting.
+/// Sends one sentence, if that is possible without waiting.
 fn send_away(stream: &UnixStream, sentence: String) {
     if let Ok(bytes) = bytes(RemoteAnswer::Wrong(sentence)) {
         let _ = stream.try_write(&bytes);
@@ -137,9 +136,9 @@ fn bytes(said: RemoteAnswer) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A user of this machine: by name, or by number when there is none.
+/// The user as a caller: by name, or by number if there is no name.
 async fn caller(uid: u32, domain: BareJid) -> Caller {
-    // It may have to ask a directory server.
+    // The look-up may have to ask a directory server.
     let asked = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid));
     let user = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(Some(user))) => ResourcePart::new(&user.name().to_string_lossy()).map(Into::into),
@@ -163,7 +162,7 @@ async fn talk(
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let (lines, out) = stream.into_split();
-    // A large file comes in many questions of one talk, and is one command all the same.
+    // A large file comes in many requests of one connection, and counts as one command.
     let mut importer = Importer {
         actor: caller.actor_for_self(EntryPoint::Terminal),
         command: fresh_command().ok(),
@@ -200,7 +199,7 @@ async fn talk(
     }
 }
 
-/// The question of a line, or a sentence about what is wrong with it.
+/// Parses a request; the error is a sentence.
 fn read(line: &[u8]) -> Result<Question, String> {
     #[derive(serde::Deserialize)]
     struct ProtocolVersion {
@@ -222,8 +221,7 @@ struct Talk {
 }
 
 impl Talk {
-    /// Answers, and says every [`BEAT`] that it goes on. The work is done to its end, also when
-    /// nobody listens any more.
+    /// Answers a request, and reports progress every [`BEAT`]. The work is completed even if the client has gone.
     async fn answer(
         &mut self,
         question: Question,
@@ -265,7 +263,7 @@ impl Talk {
     }
 }
 
-/// The answer to a question. What takes long says into `_tell` how far it is.
+/// The answer to a request. Long work reports its progress to `_tell`.
 async fn answer(
     question: Question,
     caller: &Caller,
@@ -319,7 +317,7 @@ async fn import(asked: Import, importer: &Importer, context: &Context) -> Import
         exempted = tally.exempted,
         recalled = tally.recalled,
         refused = tally.refused.len(),
-        "took over lines of a file",
+        "imported lines of a file",
     );
     tally
 }

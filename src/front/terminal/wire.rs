@@ -10,51 +10,51 @@ use crate::delivery::ports::Enforcement;
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::exchange::import::ImportTally;
 
-/// The version of the language.
+/// Version of the protocol.
 pub const VERSION: u32 = 1;
 
-/// One line, either way: `{"v":1,"call":{…}}`.
+/// One line in either direction: `{"v":1,"call":{…}}`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WireLine<T> {
-    /// [`VERSION`].
+    /// Version of the protocol, see [`VERSION`].
     pub v: u32,
-    /// What is said.
+    /// The content.
     #[serde(flatten)]
     pub said: T,
 }
 
-/// What can be asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
-    /// What the server lets us do; for `doctor`.
+    /// Asks what the server lets us do; for `doctor`.
     Standing {},
-    /// A command.
+    /// Runs a command.
     Call(RemoteCall),
-    /// Take over what stands in some lines of an export.
+    /// Imports some lines of an export.
     Import(Import),
-    /// A piece of an export.
+    /// Asks for a piece of an export.
     Export(Export),
 }
 
-/// Lines of an export (docs/exchange.md) to take over.
+/// Lines of an export (docs/exchange.md) to import.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
-    /// The lines; no more than fit into a question.
+    /// The lines; together within [`LONGEST_QUESTION`](super::LONGEST_QUESTION).
     pub lines: Vec<String>,
-    /// Only say what would come of it.
+    /// Only report what would change.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// A piece of an export.
+/// Asks for a piece of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
-    /// What to write.
+    /// What to export.
     pub wanted: ExportSelection,
-    /// Which piece; what the answer before named as the next one.
+    /// The piece: `next` of the previous answer.
     #[serde(default)]
     pub piece: Piece,
 }
@@ -62,9 +62,9 @@ pub struct Export {
 /// A piece of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exported {
-    /// Its lines, perhaps none.
+    /// Its lines, possibly none.
     pub lines: Vec<String>,
-    /// The piece behind it; null behind the last.
+    /// The next piece; null after the last one.
     pub next: Option<Piece>,
 }
 
@@ -72,46 +72,46 @@ pub struct Exported {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteCall {
-    /// Its name.
+    /// Name of the field.
     pub command: String,
-    /// What stands behind the name, as in a chat line. A word with spaces in it is one word.
+    /// The words after the name, as in a chat line; a word may contain spaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
-    /// Fields by name; these are not looked for among the words.
+    /// Values of fields by name; these fields are not looked for among the words.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     pub values: Values,
-    /// Yes to the question it would ask back.
+    /// Confirms in advance.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirmed: bool,
-    /// Another part of the command before it: one undo takes all of them back.
+    /// Another portion of the previous command: one undo takes back all portions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub goes_on: bool,
 }
 
-/// What is answered: any number of [`RemoteAnswer::Progress`], then one of the others.
+/// An answer: any number of [`RemoteAnswer::Progress`], then one of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemoteAnswer {
-    /// It goes on.
+    /// The work continues.
     Progress(RemoteProgress),
-    /// To [`Question::Standing`].
+    /// The answer to [`Question::Standing`].
     Standing(Enforcement),
-    /// To [`Question::Call`].
+    /// The answer to [`Question::Call`].
     Outcome(Outcome),
-    /// To [`Question::Import`].
+    /// The answer to [`Question::Import`].
     Imported(ImportTally),
-    /// To [`Question::Export`].
+    /// The answer to [`Question::Export`].
     Exported(Exported),
-    /// It was no question, or there is no time for it; a sentence says which.
+    /// The line was not a request, or there are too many clients; a sentence says which.
     Wrong(String),
 }
 
-/// How far long work is. It is said at least every [`BEAT`](super::BEAT), also when nothing can be counted.
+/// Progress of long work. It is sent at least every [`BEAT`](super::BEAT), even if nothing can be counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteProgress {
-    /// How many are done.
+    /// Number done.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// Total number, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u64>,
 }
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(back.said, line.said);
     }
 
-    /// If one of these fails, scripts fail too: add a name, do not change one.
+    /// If this fails, scripts fail too: add a name, do not change one.
     #[test]
     fn the_lines_of_version_1_stay_as_they_are() {
         is_written(Question::Standing {}, r#"{"v":1,"standing":{}}"#);

@@ -24,7 +24,7 @@ fn question(to: impl AsRef<str>, seconds: u64) -> IqRequest {
 }
 
 impl Scene {
-    /// Asks `to`; gives the task and the id that went out.
+    /// Asks `to`; returns the task and the id that was sent.
     async fn ask(&mut self, to: &str) -> (JoinHandle<IqResult>, String) {
         let (asker, to) = (self.asker.clone(), to.to_owned());
         let task = tokio::spawn(async move { asker.ask(question(to, 5)).await });
@@ -98,7 +98,7 @@ async fn an_error_without_an_error_child_is_handed_over_raw() {
 
 #[tokio::test(start_paused = true)]
 async fn our_privileged_request_coming_back_is_an_echo_and_not_a_request() {
-    // As ejabberd 24.12 sends it, and as it would be unwrapped.
+    // As ejabberd 24.12 sends it, and as it looks unwrapped.
     let wrapped = "<privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'>\
         <iq xmlns='jabber:client' type='get' id='in7'/></forwarded></privilege>";
     for payload in [wrapped, "<privileged_iq xmlns='urn:xmpp:privilege:2'/>"] {

@@ -1,16 +1,16 @@
-//! How long to wait before the next try. Pure: chance enters as an argument.
+//! How long to wait before the next attempt. Pure: randomness is an argument.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How eager to be.
+/// The pace of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
     /// A lost socket or a server that restarts: 100 ms, doubling up to 10 s, or to half a second on this machine: while we
     /// are away, nobody counts guesses.
     Short,
-    /// A fault that a quick retry makes worse (two daemons throwing each other out) or cannot mend (a refused secret):
-    /// 30 s, doubling up to 10 min.
+    /// For a fault that fast attempts make worse (two instances replacing each other) or cannot fix (a refused
+    /// secret): 30 s, doubling up to 10 min.
     Long,
 }
 
@@ -40,7 +40,8 @@ impl Distance {
     }
 }
 
-/// The delay before try `tries + 1`, jittered by `chance` so that many instances do not come back as one.
+/// The delay before attempt `tries + 1`, with jitter from `chance`, so that many instances do not reconnect at the
+/// same moment.
 pub(super) fn delay(patience: Patience, distance: Distance, tries: u32, chance: u32) -> Duration {
     let longest = match distance {
         Distance::Here => Duration::from_millis(500),

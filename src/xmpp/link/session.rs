@@ -1,4 +1,4 @@
-//! One connection, from consent to its end. Reader and writer run side by side: neither ever waits for the other.
+//! One connection, from the handshake to its end. Reader and writer run concurrently and never wait for each other.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -20,18 +20,19 @@ use crate::xmpp::fault::Fault;
 use crate::xmpp::stanza::{Defect, Malformed, Received, Top};
 use crate::xmpp::wire::{self, Outgoing, Wire};
 
-/// Bytes written in one go at most, give or take a stanza.
+/// Approximate maximum number of bytes per write.
 const BATCH: usize = 64 * 1024;
-/// Error answers and pings of the link itself that may wait. A flood of bad requests beyond it goes unanswered.
+/// Maximum number of waiting error answers and pings of the link itself. A flood of bad requests beyond it is not
+/// answered.
 const OWN: usize = 64;
-/// Questions answered on the spot before their answers are written.
+/// Maximum number of answers of the fast path that wait to be written.
 const ANSWERS: usize = 64;
 /// About what stanzas take that are parsed before answers that wait are written.
 const PARSED: usize = 16 * 1024;
-/// Time for the last bytes and the server's end tag when we stop.
+/// Time for our last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
 
-/// What a session takes stanzas from and gives them to.
+/// Where a session takes stanzas from and delivers them to.
 pub(super) struct Outlets<'a> {
     pub(super) wire: &'a Wire,
     pub(super) queue: &'a mut mpsc::UnboundedReceiver<Outgoing>,
@@ -39,10 +40,10 @@ pub(super) struct Outlets<'a> {
     pub(super) fast_path: &'a FastPath,
 }
 
-/// Runs a session to its end. `Ok`: stopped as asked.
+/// Runs a session to its end. `Ok`: it stopped because it was asked to.
 ///
-/// A renewed session closes the old stream first: on ejabberd a second connection beside it would lose its grants when
-/// the first one goes.
+/// A renewed session closes the old stream first: on ejabberd a second connection would lose its grants when the
+/// first one ends.
 pub(super) async fn run(
     line: Established,
     settings: &Settings,
@@ -79,8 +80,9 @@ pub(super) async fn run(
     let write = writer.run(&closing);
     let read = reader.run();
     tokio::pin!(write, read);
-    // The writer goes first: each time the task wakes, all answers that wait leave together before the reader goes on.
-    // The reader yields when its socket is empty or tokio's budget (128 stanzas) is used up, which is the flush rule.
+    // The writer is polled first: each time the task wakes, all waiting answers leave together before reading
+    // continues. The reader yields when its socket is empty or tokio's budget (128 stanzas) is used up; then the
+    // writer flushes.
     let ended = tokio::select! {
         biased;
         ended = &mut write => return ended,
@@ -90,12 +92,12 @@ pub(super) async fn run(
     };
     closing.cancel();
     let last = async { tokio::join!(write, read) };
-    // The reader ends with the server's end tag, or not in time; either is a clean stop for us.
+    // The reader ends at the server's end tag or at the time limit; either is a clean stop.
     let _ = timeout(STOP, last).await;
     ended
 }
 
-/// An address of ours that nobody knows, for this session's pings to come back to. A full JID: ejabberd 24.12 with
+/// An unused address of ours, random per session, to which this session's pings go. A full JID: ejabberd 24.12 with
 /// mod_privilege silently drops IQs to bare ones.
 fn nobody(wire: &Wire) -> Result<FullJid, Cause> {
     let random =
@@ -129,7 +131,7 @@ impl<W: AsyncWrite + Unpin> StreamWriter<'_, W> {
             self.gather(&mut batch);
             if last && batch.is_empty() {
                 self.write(b"</stream:stream>").await?;
-                // TLS says good-bye; the TCP connection stays readable for the server's end tag.
+                // This ends TLS; the TCP connection stays readable for the server's end tag.
                 let _ = timeout(self.stuck, self.io.shutdown()).await;
                 return Ok(());
             }
@@ -139,7 +141,7 @@ impl<W: AsyncWrite + Unpin> StreamWriter<'_, W> {
         }
     }
 
-    /// Everything that waits goes along.
+    /// Adds everything that waits to the batch.
     fn gather(&mut self, batch: &mut Vec<u8>) {
         while batch.len() < BATCH {
             if let Ok(bytes) = self.own.try_recv() {
@@ -153,7 +155,7 @@ impl<W: AsyncWrite + Unpin> StreamWriter<'_, W> {
     }
 
     fn take(&self, out: Outgoing, batch: &mut Vec<u8>) {
-        // What was meant for an earlier connection answers questions nobody asks any more.
+        // Stanzas for an earlier connection answer requests that nobody waits for any more.
         if out.session == self.session {
             batch.extend_from_slice(&out.bytes);
             self.wire.counters().sent.fetch_add(1, Relaxed);
@@ -185,7 +187,7 @@ struct StreamReader<'a> {
     events: &'a mpsc::Sender<Incoming>,
     fast_path: &'a FastPath,
     nobody: FullJid,
-    /// When our ping left, if bytes have not come since.
+    /// When our ping was sent, if no bytes have arrived since.
     pinged: Option<Instant>,
 }
 
@@ -218,7 +220,7 @@ impl StreamReader<'_> {
                     }
                     answered += 1;
                     if answered.is_multiple_of(ANSWERS) {
-                        // Without this a server that asks all the time would wait for its answers.
+                        // Without this yield a server that asks without pause would wait for its answers.
                         tokio::task::yield_now().await;
                     }
                     continue;
@@ -266,7 +268,8 @@ impl StreamReader<'_> {
         }
     }
 
-    /// The deadline has passed without a frame. Bytes may have come nonetheless: a blank, or part of a large stanza.
+    /// Called when the deadline passed without a frame. Bytes may have arrived nonetheless: white space, or part of a
+    /// large stanza.
     fn silence(&mut self) -> Result<(), Cause> {
         let timings = &self.settings.timings;
         match self.pinged {
@@ -289,13 +292,14 @@ impl StreamReader<'_> {
         Ok(())
     }
 
-    /// Our ping, or what a server that cannot route it says: both have proved that it lives.
+    /// Whether this is our ping, or the error of a server that cannot route it. Either proves that the server is
+    /// alive.
     fn is_own_ping(&self, received: &Received) -> bool {
         received.header.to == self.nobody
             && (received.header.from == self.nobody || !received.is_request())
     }
 
-    /// Answers an IQ request that cannot be handed on; whatever else is malformed is dropped.
+    /// Answers an IQ request that cannot be handed on; other malformed stanzas are dropped.
     fn refuse(&self, malformed: Malformed) {
         let counters = self.wire.counters();
         tracing::debug!(from = ?malformed.head.from, why = %malformed.why, "stanza refused");
@@ -312,7 +316,7 @@ impl StreamReader<'_> {
 
     fn answer(&self, malformed: Malformed) -> Option<Stanza> {
         let Malformed { head, why } = malformed;
-        // An answer to an answer may go on for ever.
+        // Answering an answer could go on forever.
         if head.name != "iq" || matches!(head.type_.as_deref(), Some("result" | "error")) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! One condition: how it is written, and whether a row meets it.
+//! One condition of a filter: how it is written, and whether a row matches it.
 
 use ipnet::IpNet;
 
@@ -7,7 +7,7 @@ use crate::command::phrases;
 use crate::core::subject::overlaps;
 use crate::core::{Account, Origin, Subject, Term, Timestamp};
 
-/// The states with the word for each.
+/// The states and their words.
 const STATES: [(&str, BanState); 4] = [
     ("in-force", BanState::InForce),
     ("pending", BanState::Pending),
@@ -15,13 +15,13 @@ const STATES: [(&str, BanState); 4] = [
     ("any", BanState::Any),
 ];
 
-/// One row as filters see it. What a row does not have, no filter finds in it.
+/// One row as filters see it. A property that a row lacks matches nothing.
 pub(in crate::command) trait Sifted {
-    /// What it is about, in one word.
+    /// Kind of the subject, in one word.
     fn kind(&self) -> &str {
         ""
     }
-    /// The account it has to do with.
+    /// The account it concerns.
     fn whose(&self) -> Option<&Account> {
         None
     }
@@ -29,23 +29,23 @@ pub(in crate::command) trait Sifted {
     fn place(&self) -> Option<IpNet> {
         None
     }
-    /// Who gave it.
+    /// The author.
     fn by(&self) -> &str {
         ""
     }
-    /// Where it comes from.
+    /// How the ban was made.
     fn origin(&self) -> Option<&Origin> {
         None
     }
-    /// Whether a rule whose name holds this (in small letters) has to do with it.
+    /// Whether it concerns a rule whose name contains this (in lower case).
     fn is_of_rule(&self, _name: &str) -> bool {
         false
     }
-    /// Its number.
+    /// Number of the ban.
     fn number(&self) -> u64 {
         0
     }
-    /// Its end.
+    /// End of the ban.
     fn until(&self) -> Option<Timestamp> {
         None
     }
@@ -53,11 +53,11 @@ pub(in crate::command) trait Sifted {
     fn is_unknown(&self) -> bool {
         false
     }
-    /// Whether somebody counted it by hand.
+    /// Whether it was counted by hand.
     fn is_by_hand(&self) -> bool {
         false
     }
-    /// Whether its words hold this (in small letters).
+    /// Whether its texts contain this (in lower case).
     fn says(&self, text: &str) -> bool;
 }
 
@@ -66,7 +66,7 @@ pub(in crate::command) trait Sifted {
 pub(super) enum Test {
     Kind(&'static str),
     Whose(Account),
-    /// It covers this or lies in it.
+    /// It contains this network, or lies within it.
     Place(IpNet),
     By(String),
     Origin(&'static str),
@@ -98,7 +98,7 @@ impl Test {
     }
 }
 
-/// What the words begin with, and how many of them that takes.
+/// Parses the condition at the beginning of the words; returns also the number of words.
 pub(super) fn read(
     all: &[&str],
     known: &[Word],
@@ -179,7 +179,7 @@ fn kind(word: &str) -> Option<&'static str> {
     })
 }
 
-/// `10..20`, `10..`, `..20`, `7`.
+/// Parses `10..20`, `10..`, `..20` or `7`.
 fn numbers(range: &str) -> Option<(u64, u64)> {
     let Some((from, to)) = range.split_once("..") else {
         let one = range.parse().ok()?;
@@ -192,7 +192,7 @@ fn numbers(range: &str) -> Option<(u64, u64)> {
     Some((end(from, 0)?, end(to, u64::MAX)?))
 }
 
-/// A word no list knows, or not this one.
+/// The message for a word that no list knows, or not this one.
 fn no_such_filter(word: &str, known: &[Word]) -> String {
     let known: Vec<&str> = known.iter().map(|word| spelled(*word)).collect();
     format!(
@@ -202,7 +202,7 @@ fn no_such_filter(word: &str, known: &[Word]) -> String {
     )
 }
 
-/// How a filter is written.
+/// How a filter word is written.
 fn spelled(word: Word) -> &'static str {
     match word {
         Word::Kind => "account, address, network, pair, guard",

@@ -1,11 +1,11 @@
-//! A field for each of the usual words, so that nobody has to learn them.
+//! Form fields for the usual filter words, so that nobody has to learn them.
 
 use crate::command::spec::{Field, Kind, Place};
 
-/// What fields call "leave this out of it".
+/// The choice that does not filter.
 pub const ANY: &str = "any";
 
-/// The field for the words.
+/// The field for filter words.
 pub const fn words_field(desc: &'static str) -> Field {
     Field {
         name: "filter",
@@ -17,7 +17,7 @@ pub const fn words_field(desc: &'static str) -> Field {
     }
 }
 
-/// The kinds of subject to choose from.
+/// The field for the kind of subject.
 pub const KIND: Field = Field {
     name: "kind",
     label: "Kind",
@@ -34,7 +34,7 @@ pub const KIND: Field = Field {
     place: Place::Nowhere,
 };
 
-/// The states to choose from.
+/// The field for the state.
 pub const STATE: Field = Field {
     name: "state",
     label: "State",
@@ -49,7 +49,7 @@ pub const STATE: Field = Field {
     place: Place::Nowhere,
 };
 
-/// The origins to choose from.
+/// The field for the origin.
 pub const ORIGIN: Field = Field {
     name: "origin",
     label: "Came about",
@@ -65,7 +65,7 @@ pub const ORIGIN: Field = Field {
     place: Place::Nowhere,
 };
 
-/// The author.
+/// The field for the author.
 pub const BY: Field = Field {
     name: "by",
     label: "By whom",
@@ -75,7 +75,7 @@ pub const BY: Field = Field {
     place: Place::Nowhere,
 };
 
-/// How soon they end.
+/// The field for the time until the end.
 pub const EXPIRING: Field = Field {
     name: "expiring",
     label: "Ends within",

@@ -1,9 +1,8 @@
-//! What lists, and un-bans of many, are asked for: words that must all hold.
+//! Filters for lists and mass un-bans: words that must all match.
 //!
-//! One grammar for bans, failed logins and exemptions. Each list says which words it knows; one it
-//! does not know is an error that names those it does, never a list of everything. Forms have a
-//! field for each of the usual ones, so that nobody has to learn the words: what is filled in there
-//! becomes the same words.
+//! There is one grammar for bans, failed logins and exemptions. Each list says which words it knows; an unknown word
+//! is an error that names the known ones, never a list of everything. Forms have a field for each of the usual words;
+//! their values become the same words.
 
 mod condition;
 mod fields;
@@ -17,12 +16,12 @@ use condition::{Test, read};
 pub(in crate::command) use condition::Sifted;
 pub use fields::{ANY, BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
 
-/// The words there are. A list of them is what one command knows; plain words are always known.
+/// The filter words. Each command lists those it knows; plain words are always known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
     /// `account`, `address`, `network`, `pair`, `guard`.
     Kind,
-    /// An account, or an address or network, for what is about it, covers it or lies in it.
+    /// An account, address or network, for rows about it; for a network also rows that contain it or lie within it.
     Whom,
     /// `by:NAME`
     By,
@@ -42,31 +41,31 @@ pub enum Word {
     ByHand,
 }
 
-/// Which bans a list looks at.
+/// The states of bans that a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BanState {
-    /// Those in force.
+    /// Active bans.
     InForce,
-    /// Of those, what the server has not taken yet.
+    /// Active bans that the server has not carried out yet.
     Pending,
-    /// Those that are over.
+    /// Ended bans.
     Ended,
-    /// All.
+    /// Active and ended bans.
     Any,
 }
 
-/// Conditions that must all hold.
+/// Conditions that must all match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::command) struct Filter {
-    /// As it is written in a chat line.
+    /// The filter as written in a chat line.
     words: String,
     tests: Vec<Test>,
-    /// Of whoever asks: what they may not see is not there.
+    /// The rights of the caller; rows that they may not see never match.
     rights: Rights,
 }
 
 impl Filter {
-    /// Without a condition: all that somebody with these rights may see.
+    /// A filter without conditions: everything that somebody with these rights may see.
     pub(in crate::command) fn all(rights: &Rights) -> Filter {
         Filter {
             rights: rights.clone(),
@@ -74,10 +73,10 @@ impl Filter {
         }
     }
 
-    /// Reads the field `filter` and those beside it, for somebody with these rights.
+    /// Reads the field `filter` and the fields beside it, for somebody with these rights.
     ///
     /// # Errors
-    /// All words that are not known, each with those that are.
+    /// All unknown words, each with the known ones.
     pub(in crate::command) fn parse(
         values: &Values,
         rights: &Rights,
@@ -99,10 +98,10 @@ impl Filter {
             let Some(value) = values.line(field) else {
                 continue;
             };
-            // "Any" leaves the field out of it, but of states the usual ones are those in force.
+            // "Any" omits a field from the filter; for states the default is "in-force".
             let skipped = if field == "state" { "in-force" } else { ANY };
             if value != skipped {
-                // Durations may be typed with spaces; a name has none.
+                // Durations may contain spaces; a name has none.
                 let value = match field {
                     "expiring" => value.replace(' ', ""),
                     _ => value,
@@ -148,17 +147,17 @@ impl Filter {
         }
     }
 
-    /// As it is written in a chat line.
+    /// The filter as written in a chat line.
     pub(in crate::command) fn words(&self) -> &str {
         &self.words
     }
 
-    /// Whether everything passes.
+    /// Whether everything matches.
     pub(in crate::command) fn is_empty(&self) -> bool {
         self.tests.is_empty()
     }
 
-    /// Which bans it is about. Of several states that are asked for, none is.
+    /// The state to show; `None` if several are asked for, so that nothing matches.
     pub(in crate::command) fn state(&self) -> Option<BanState> {
         let mut states = self.tests.iter().filter_map(|test| match test {
             Test::State(state) => Some(*state),
@@ -168,7 +167,7 @@ impl Filter {
         states.all(|other| other == first).then_some(first)
     }
 
-    /// Whether a row may be seen and meets all conditions; the state is not among them.
+    /// Whether a row may be seen and matches all conditions, apart from the state.
     pub(in crate::command) fn holds(&self, row: &impl Sifted) -> bool {
         self.rights.over_account(row.whose()) >= Role::Viewer
             && self.tests.iter().all(|test| test.holds(row))
@@ -202,7 +201,7 @@ mod tests {
         Timestamp::from_millis(1_795_320_000_000)
     }
 
-    /// The tests a filter is read as, or the first sentence about what is wrong.
+    /// The conditions of a filter, or the first error sentence.
     fn check(text: &str) -> Result<Vec<Test>, String> {
         let values = Values::new().with("filter", text);
         match Filter::parse(&values, &all_rights(), ALL, now()) {
