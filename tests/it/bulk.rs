@@ -7,11 +7,10 @@ use portcullis::core::{
     Term,
 };
 use portcullis::journal::LogFault;
-use portcullis::store::UnknownAppend;
 use proptest::prelude::*;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR};
-use crate::support::{FakeServer, World, order};
+use crate::support::{FakeServer, UnknownAppend, World, order};
 
 fn ban(subject: &str, term: &str) -> Intent {
     let what = Action::Ban(BanOrder::Impose {
