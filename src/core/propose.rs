@@ -1,26 +1,23 @@
 //! From an intent to the events to append, or to an answer when there is nothing to append.
 //!
-//! `intent.rs` has the intents, `decide.rs` what an order changes, `permits.rs` who may give it, and `undo.rs` the
-//! undo. Nothing here changes the ledger; only the fold does.
+//! `intent.rs` has the intents. What an order changes and who may give it is in the `decide.rs` of each part of the
+//! state; `case.rs` has what they share. Nothing here changes the ledger; only the fold does.
 
-mod decide;
+mod case;
 mod intent;
-mod permits;
 #[cfg(test)]
 mod tests;
-mod undo;
 
 use super::actor::Actor;
-use super::bans::Ban;
-use super::bans::BanRuling;
+use super::bans::{Ban, BanRuling};
 use super::event::{BanChange, Change, Event, EventId, HistoryChange, Origin, Personal};
 use super::ledger::{Ledger, Ruling};
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::subject::Subject;
 use super::time::Timestamp;
-use decide::Case;
 
+pub(super) use case::{Case, Decision, alone, noted, within};
 pub use intent::{Action, BanOrder, ExemptionOrder, HistoryOrder, Intent, Order};
 
 /// The result of an intent or a signal.

@@ -305,6 +305,50 @@ mod tests {
         assert_eq!(after(Seq(1), 10), None);
     }
 
+    /// Ends of bans by place in the log and number, oldest first.
+    fn ends_at(list: &[(u64, usize)]) -> RecentChanges {
+        let mut recent = RecentChanges::default();
+        for (seq, number) in list {
+            recent.end(ended(Seq(*seq), *number));
+        }
+        recent
+    }
+
+    fn left(recent: &RecentChanges) -> Vec<(u64, u64)> {
+        let newest_first: Vec<_> = recent
+            .ended()
+            .map(|end| (end.seq.0, end.ban.id.0))
+            .collect();
+        newest_first.into_iter().rev().collect()
+    }
+
+    #[test]
+    fn a_restored_ban_is_found_among_those_that_the_same_event_ended() {
+        let all = [(3, 0), (5, 1), (5, 2), (5, 3), (7, 4)];
+        for (seq, number) in all {
+            let mut recent = ends_at(&all);
+            recent.stands_again(BanId(number as u64 + 1), Seq(seq));
+            let others = all.iter().filter(|one| **one != (seq, number));
+            let others: Vec<_> = others.map(|(seq, n)| (*seq, *n as u64 + 1)).collect();
+            assert_eq!(left(&recent), others, "{seq} {number}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_by_the_event_that_is_undone_is_removed() {
+        // The ban of number 1 was lifted twice; the first un-ban was undone, and another order restored it again.
+        let all = [(2, 1), (4, 0), (6, 1), (8, 2)];
+        let mut recent = ends_at(&all);
+        recent.stands_again(BanId(2), Seq(6));
+        assert_eq!(left(&recent), [(2, 2), (4, 1), (8, 3)]);
+        // Active all the time: its terms were changed at 4 or 5, and neither ended it.
+        for seq in [0, 4, 5, 9] {
+            recent.stands_again(BanId(2), Seq(seq));
+            assert_eq!(left(&recent).len(), 3, "{seq}");
+        }
+        RecentChanges::default().stands_again(BanId(2), Seq(6));
+    }
+
     #[test]
     fn a_page_has_a_bound_in_bytes() {
         let mut recent = RecentChanges::default();

@@ -1,5 +1,6 @@
 //! Exemptions: accounts and networks that are never banned.
 
+mod decide;
 mod exemption;
 mod fold;
 
@@ -8,6 +9,7 @@ use super::subject::Subject;
 use super::term::Term;
 use super::time::Timestamp;
 
+pub(in crate::core) use decide::decide;
 pub use exemption::{Exemption, Exemptions};
 pub(in crate::core) use fold::fold;
 

@@ -1,11 +1,13 @@
 //! What is known of a subject besides its ban and its exemption: its earlier bans, notes and kicks.
 
+mod decide;
 mod record;
 
 use super::event::{Event, Seq};
 use super::ledger::{Folded, Ledger};
 use super::subject::Subject;
 
+pub(in crate::core) use decide::decide;
 pub use record::History;
 pub(in crate::core) use record::UNKNOWN;
 

@@ -1,5 +1,6 @@
 //! Subscriptions: which notifications a person or a room receives.
 
+mod decide;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{Folded, Ledger, Ruling};
 use super::subject::Subject;
 
+pub(in crate::core) use decide::decide;
 pub use watch::{MOST_WATCHES, Quiet, Topic, Watch};
 
 /// All subscriptions that somebody chose. Everybody else has the default one.

@@ -91,3 +91,60 @@ pub(in crate::core) fn fold(ledger: &mut Ledger, seq: Seq, event: &Event) -> Fol
     };
     Ok((ruling.into(), vec![Effect::Settle(subject.clone())]))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::{
+        Actor, BanChange, Change, EntryPoint, EventId, ExemptionChange, Role, Timestamp,
+    };
+
+    #[test]
+    fn what_an_undo_restores_is_not_listed_as_ended() {
+        let mut ledger = Ledger::default();
+        let mut seq = 0;
+        let mut fold = |ledger: &mut Ledger, subject: &str, change| {
+            seq += 1;
+            let subject = Subject::parse(subject).unwrap();
+            let admin = Actor::person("admin@example.org", Role::Admin, EntryPoint::Chat);
+            let based_on = ledger.version(&subject);
+            let at = Timestamp::from_millis(0);
+            let event = Event::decided(EventId([0; 16]), at, admin, subject, based_on, change);
+            ledger.fold(Seq(seq), &event);
+        };
+        let imposed = || {
+            Change::Ban(BanChange::Imposed {
+                reason: String::new(),
+                until: None,
+            })
+        };
+        let lifted = || {
+            Change::Ban(BanChange::Lifted {
+                reason: String::new(),
+            })
+        };
+        for subject in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "a@example.org"] {
+            fold(&mut ledger, subject, imposed());
+        }
+        let granted = Change::Exemption(ExemptionChange::Granted {
+            comment: String::new(),
+            until: None,
+        });
+        fold(&mut ledger, "192.0.2.0/24", granted);
+        fold(&mut ledger, "a@example.org", lifted());
+        assert_eq!(ledger.bans().last_ended().count(), 4);
+        // The exemption first: while it is in force it forbids the bans.
+        for (subject, left) in [
+            ("192.0.2.0/24", 4),
+            ("192.0.2.2", 3),
+            ("a@example.org", 2),
+            ("192.0.2.1", 1),
+        ] {
+            fold(&mut ledger, subject, Change::Undone);
+            assert_eq!(ledger.bans().last_ended().count(), left, "{subject}");
+        }
+        let still = ledger.bans().last_ended().next().unwrap();
+        assert_eq!(still.ban.subject.to_string(), "192.0.2.3");
+    }
+}

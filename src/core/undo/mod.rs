@@ -3,6 +3,7 @@
 //! Part of the fold, so every instance keeps the same entries. Only the last change of a subject can be undone. An undo
 //! is itself a change and can be undone too.
 
+mod decide;
 mod entry;
 mod fold;
 mod log;
@@ -11,6 +12,7 @@ mod query;
 use super::bans::Ban;
 use super::subject::Subject;
 
+pub(in crate::core) use decide::decide;
 pub(in crate::core) use entry::Before;
 pub use entry::{UndoEntry, UndoKind};
 pub(in crate::core) use fold::{fold, keep};

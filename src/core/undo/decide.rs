@@ -1,33 +1,33 @@
 //! Undo of a subject's last change, by the person who made it or by an admin.
 
-use super::decide::{Case, Decision, alone};
+use super::{UndoEntry, UndoKind, UndoRuling};
 use crate::core::actor::Role;
 use crate::core::bans::Ban;
 use crate::core::event::{Change, Seq};
 use crate::core::ledger::Ruling;
+use crate::core::propose::{Case, Decision, alone};
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
 use crate::core::term::Term;
-use crate::core::undo::{UndoEntry, UndoKind, UndoRuling};
+
+/// `deed` is the position of the last change when the order was given; a later change is not undone.
+pub(in crate::core) fn decide(case: &Case<'_>, deed: Seq) -> Decision {
+    case.needs(Role::Moderator, Permission::Undo)?;
+    let subject = &case.order.subject;
+    let last = case.ledger.undo().of(subject);
+    let Some(deed) = last.filter(|last| last.seq == deed) else {
+        return Err(Box::new(Ruling::Undo(UndoRuling::ChangedSince(
+            subject.clone(),
+        ))));
+    };
+    case.permits_undo(deed)?;
+    if let Some(ban) = deed.ban_before() {
+        case.permits_return(ban)?;
+    }
+    alone(Change::Undone)
+}
 
 impl Case<'_> {
-    /// `deed` is the position of the last change when the order was given; a later change is not undone.
-    pub(super) fn undo(&self, deed: Seq) -> Decision {
-        self.needs(Role::Moderator, Permission::Undo)?;
-        let subject = &self.order.subject;
-        let last = self.ledger.undo().of(subject);
-        let Some(deed) = last.filter(|last| last.seq == deed) else {
-            return Err(Box::new(Ruling::Undo(UndoRuling::ChangedSince(
-                subject.clone(),
-            ))));
-        };
-        self.permits_undo(deed)?;
-        if let Some(ban) = deed.ban_before() {
-            self.permits_return(ban)?;
-        }
-        alone(Change::Undone)
-    }
-
     fn permits_undo(&self, deed: &UndoEntry) -> Result<(), Refusal> {
         let (actor, subject) = (&self.order.actor, &self.order.subject);
         if actor.role < Role::Admin {

@@ -1,73 +1,29 @@
-//! What an order changes, or the answer when it changes nothing. One function per kind of order.
+//! What an order about a ban changes, and who may give it: by role, term and author of the ban.
 
-use super::{Action, BanOrder, ExemptionOrder, HistoryOrder, Order};
+use super::{Ban, BanChange, BanOrder, BanRuling};
 use crate::core::actor::Role;
-use crate::core::bans::Ban;
-use crate::core::event::{BanChange, Change, ExemptionChange, HistoryChange, Personal};
-use crate::core::ledger::{Ledger, Ruling};
-use crate::core::policy::Policy;
+use crate::core::event::{Change, Origin};
+use crate::core::policy::{NOTE_MAX, REASON_MAX, Whose};
+use crate::core::propose::{Action, Case, Decision, alone, noted, within};
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
-use crate::core::subscriptions::Watch;
 use crate::core::term::Term;
 use crate::core::time::Timestamp;
-use crate::core::{BanRuling, ExemptionRuling};
 
-/// The change an order leads to, or the answer when it leads to none.
-pub(super) type Decision = Result<(Change, Personal), Box<Ruling>>;
-
-/// An order and everything that the decision about it depends on.
-pub(super) struct Case<'a> {
-    pub(super) ledger: &'a Ledger,
-    pub(super) policy: &'a Policy,
-    pub(super) order: &'a Order,
-    /// The active ban of exactly this subject.
-    pub(super) standing: Option<&'a Ban>,
-    pub(super) now: Timestamp,
+pub(in crate::core) fn decide(case: &Case<'_>, order: &BanOrder) -> Decision {
+    match order {
+        BanOrder::Impose { term, reason, note } | BanOrder::Force { term, reason, note } => {
+            case.ban(*term, reason.as_deref(), note.as_deref())
+        }
+        BanOrder::Import {
+            reason, note, term, ..
+        } => case.adopt(reason, note.as_deref(), *term),
+        BanOrder::Extend { by } => case.extend(*by),
+        BanOrder::Lift { reason } => case.lift(reason),
+    }
 }
 
-impl<'a> Case<'a> {
-    pub(super) fn new(
-        ledger: &'a Ledger,
-        policy: &'a Policy,
-        order: &'a Order,
-        now: Timestamp,
-    ) -> Self {
-        let standing = ledger.bans().of(&order.subject);
-        Case {
-            ledger,
-            policy,
-            order,
-            standing: standing.filter(|ban| ban.is_in_force(now)),
-            now,
-        }
-    }
-
-    pub(super) fn decide(&self) -> Decision {
-        match &self.order.what {
-            Action::Ban(BanOrder::Impose { term, reason, note })
-            | Action::Ban(BanOrder::Force { term, reason, note }) => {
-                self.ban(*term, reason.as_deref(), note.as_deref())
-            }
-            Action::Ban(BanOrder::Import {
-                reason, note, term, ..
-            }) => self.adopt(reason, note.as_deref(), *term),
-            Action::Ban(BanOrder::Extend { by }) => self.extend(*by),
-            Action::Ban(BanOrder::Lift { reason }) => self.lift(reason),
-            Action::History(HistoryOrder::Annotate { note, replaces }) => {
-                self.annotate(note.as_deref(), *replaces)
-            }
-            Action::History(HistoryOrder::Kick { reason }) => self.kick(reason),
-            Action::Exemption(ExemptionOrder::Grant { term, comment }) => {
-                self.allow(*term, comment)
-            }
-            Action::Exemption(ExemptionOrder::Revoke) => self.unallow(),
-            Action::History(HistoryOrder::Forget) => self.forget(),
-            Action::Subscribe(watch) => self.watch(watch.as_ref()),
-            Action::Undo { deed } => self.undo(*deed),
-        }
-    }
-
+impl Case<'_> {
     /// Imposes a ban, or changes the terms of the active one. Whatever the order leaves open stays as it is.
     fn ban(&self, term: Option<Term>, reason: Option<&str>, note: Option<&str>) -> Decision {
         let insists = matches!(self.order.what, Action::Ban(BanOrder::Force { .. }));
@@ -103,7 +59,7 @@ impl<'a> Case<'a> {
         let reason = reason.unwrap_or(&ban.reason).to_owned();
         let is_same = until == ban.until && reason == ban.reason && note.is_none();
         if is_same && !newly_insists {
-            return Err(Box::new(Ruling::Ban(BanRuling::Already(ban.clone()))));
+            return Err(Box::new(BanRuling::Already(ban.clone()).into()));
         }
         self.permits_change(ban)?;
         let change = match newly_insists {
@@ -134,7 +90,7 @@ impl<'a> Case<'a> {
                     noted(note),
                 ))
             }
-            Some(ban) => Err(Box::new(Ruling::Ban(BanRuling::Already(ban.clone())))),
+            Some(ban) => Err(Box::new(BanRuling::Already(ban.clone()).into())),
         }
     }
 
@@ -142,10 +98,9 @@ impl<'a> Case<'a> {
     fn extend(&self, by: Term) -> Decision {
         self.needs(Role::Moderator, Permission::Extend)?;
         let Some(ban) = self.standing else {
-            return Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
-                self.order.subject.clone(),
-                None,
-            ))));
+            return Err(Box::new(
+                BanRuling::NotBanned(self.order.subject.clone(), None).into(),
+            ));
         };
         let Some(end) = ban.until else {
             return Err(Refusal::NotLonger(ban.id, None).into());
@@ -169,65 +124,68 @@ impl<'a> Case<'a> {
         self.permits_lift(reason)?;
         let subject = &self.order.subject;
         match self.standing {
-            None => Err(Box::new(Ruling::Ban(BanRuling::NotBanned(
-                subject.clone(),
-                self.ledger.history(subject).last,
-            )))),
+            None => Err(Box::new(
+                BanRuling::NotBanned(subject.clone(), self.ledger.history(subject).last).into(),
+            )),
             Some(_) => alone(Change::Ban(BanChange::Lifted {
                 reason: reason.to_owned(),
             })),
         }
     }
 
-    fn annotate(&self, note: Option<&str>, replaces: bool) -> Decision {
-        self.permits_note(note)?;
-        Ok((
-            Change::History(HistoryChange::Annotated { replaces }),
-            noted(note),
-        ))
-    }
-
-    fn kick(&self, reason: &str) -> Decision {
-        self.permits_kick(reason)?;
-        alone(Change::History(HistoryChange::Kicked {
-            reason: reason.to_owned(),
-        }))
-    }
-
-    fn allow(&self, term: Option<Term>, comment: &str) -> Decision {
-        let until = term.and_then(|term| term.ends(self.now));
-        self.permits_allow(until, comment)?;
-        let comment = comment.to_owned();
-        alone(Change::Exemption(ExemptionChange::Granted {
-            comment,
-            until,
-        }))
-    }
-
-    fn unallow(&self) -> Decision {
-        self.needs(Role::Admin, Permission::Unexempt)?;
-        let subject = &self.order.subject;
-        match self.ledger.exemptions().of(subject).is_some() {
-            true => alone(Change::Exemption(ExemptionChange::Revoked)),
-            false => Err(Box::new(Ruling::Exemption(ExemptionRuling::NotExempt(
-                subject.clone(),
-            )))),
+    fn permits_ban(
+        &self,
+        term: Term,
+        reason: Option<&str>,
+        note: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let (role, subject) = (self.order.actor.role, &self.order.subject);
+        self.permits_own_account()?;
+        match self.order.what {
+            Action::Ban(BanOrder::Force { .. }) => {
+                self.policy
+                    .allows_insisting(role, subject, term, self.now)?;
+            }
+            _ => self.policy.allows(role, subject, term, self.now)?,
         }
+        self.permits_own_address()?;
+        within("reason", reason, REASON_MAX)?;
+        within("note", note, NOTE_MAX)
     }
 
-    fn forget(&self) -> Decision {
-        self.needs(Role::Admin, Permission::Forget)?;
-        alone(Change::History(HistoryChange::Forgotten))
-    }
-
-    fn watch(&self, watch: Option<&Watch>) -> Decision {
-        self.permits_watch()?;
-        match self.ledger.subscriptions().of(&self.order.subject) == watch {
-            true => Err(Box::new(Ruling::Noted)),
-            false => alone(Change::Subscribed {
-                watch: watch.cloned(),
-            }),
+    /// Whether the actor may lift this ban or change its terms. A moderator may not if it bans a network, if an admin
+    /// made it longer than a moderator could, or if moderators may only change their own bans and it is not theirs.
+    pub(in crate::core) fn permits_change(&self, ban: &Ban) -> Result<(), Refusal> {
+        let actor = &self.order.actor;
+        if actor.role == Role::Admin {
+            return Ok(());
         }
+        if matches!(ban.subject, Subject::Network(_)) {
+            return Err(Refusal::NeedsRole(
+                Role::Admin,
+                Permission::ChangeNetworkBan,
+            ));
+        }
+        let is_own = ban.origin == Origin::Manual && ban.by.bare_name() == actor.bare_name();
+        if self.policy.moderators_change == Whose::Own && !is_own {
+            let by = match ban.origin.rule() {
+                Some(rule) => format!("the rule {rule}"),
+                None => ban.by.bare_name().to_owned(),
+            };
+            return Err(Refusal::NotYours(ban.id, by));
+        }
+        let term = Term::up_to(ban.until);
+        let may_give_it = self.policy.allows_term(actor.role, term, self.now).is_ok();
+        if ban.by.role > actor.role && !may_give_it {
+            return Err(Refusal::NeedsRole(Role::Admin, Permission::ChangeAdminsBan));
+        }
+        Ok(())
+    }
+
+    fn permits_lift(&self, reason: &str) -> Result<(), Refusal> {
+        within("reason", Some(reason), REASON_MAX)?;
+        self.needs(Role::Moderator, Permission::Lift)?;
+        self.standing.map_or(Ok(()), |ban| self.permits_change(ban))
     }
 
     /// Refuses the ban if an exemption granted by `allow` covers the subject.
@@ -250,17 +208,5 @@ fn lasts_longer(term: Term, ban: &Ban, now: Timestamp) -> bool {
         (Some(end), Term::For(span)) => {
             end.since(ban.since) < span && end < now.saturating_add(span)
         }
-    }
-}
-
-/// A change without private note or evidence.
-pub(super) fn alone(change: Change) -> Decision {
-    Ok((change, Personal::default()))
-}
-
-fn noted(note: Option<&str>) -> Personal {
-    Personal {
-        note: note.map(str::to_owned),
-        ..Personal::default()
     }
 }
