@@ -3,15 +3,17 @@
 -- does not answer in time is another matter: then nobody gets in, and clients come again.
 
 local async = require "prosody.util.async";
+local cache = require "prosody.util.cache";
 local st = require "prosody.util.stanza";
 local time_now = require "prosody.util.time".now;
 
 local held = module:require "held";
-
 local network = module:require "network";
 
 local xmlns_hook = "urn:portcullis:hook:1";
-local TELL_AGAIN = 60; -- seconds
+local TELL_AGAIN = 60;     -- seconds
+local CONFIRMED_FOR = 2;   -- seconds that a refusal by a ban needs no further question: exemptions are not announced
+local MAX_CONFIRMED = 4096; -- bans
 
 -- A stream over BOSH starts inside the XML parser of an HTTP request: in a coroutine, but one that cannot yield.
 local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
@@ -69,7 +71,7 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 	-- most once a minute: anybody can bring it about.
 	local function come_again(why)
 		local now = time_now();
-		if why and now - (told_at[why] or 0) >= TELL_AGAIN then
+		if now - (told_at[why] or 0) >= TELL_AGAIN then
 			told_at[why] = now;
 			module:log("warn", "Refusing logins for the moment: %s", why);
 		end
@@ -82,13 +84,23 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		return ban and refusal_by(kind, ban.text);
 	end
 
-	-- A refusal by a held ban that needs no question, or nil. Whoever logged in before from a network that may not be refused at
-	-- the start may still be let in; and while changes are being fetched a ban may have been lifted.
+	-- What the held bans say of a login: a refusal or nil.
+	local function held_at_login(account, address)
+		local ban, kind = held.find(bans, account, address, clock.now());
+		return ban and refusal_by(kind, ban.text);
+	end
+
+	local confirmed = cache.new(MAX_CONFIRMED); -- ban by which portcullis refused a login -> when
+	local function ban_key(id) return ("%s %s"):format(sync.epoch, id); end
+
+	-- The same if it needs no question. It does where portcullis has not said so a moment ago, where the ban is on a network that
+	-- may not be refused at the start (people known there are let in), and while changes are fetched (it may be lifted).
 	local function held_for_certain(account, address)
 		if sync.is_running() then return nil; end
 		local ban, kind = held.find(bans, account, address, clock.now());
-		if ban and (kind == "account" or kind == "pair") then return refusal_by(kind, ban.text); end
-		return checks.held_at_start(address);
+		if not ban or (kind == "address" or kind == "network") and ban.door ~= "start" then return nil; end
+		local at = ban.id and confirmed:get(ban_key(ban.id));
+		return at and time_now() - at < CONFIRMED_FOR and refusal_by(kind, ban.text) or nil;
 	end
 
 	-- The text of the held ban on an account, or nil.
@@ -124,11 +136,11 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 	local function decide_alone(session, account, mechanism, stage)
 		local address = session.ip;
 		if stage == "start" then return checks.held_at_start(address); end
-		local ban, kind = held.find(bans, account, address, clock.now());
-		if ban then return refusal_by(kind, ban.text); end
+		local refusal = held_at_login(account, address);
+		if refusal then return refusal; end
 		if settings.fail_closed then return come_again("portcullis is away"); end
 		if is_guessable(mechanism) and away.is_over(account, address) then
-			return come_again("portcullis is away, and too many logins from there or of that account have failed");
+			return come_again("portcullis is away, and too many logins from one address or of one account have failed");
 		end
 		session.portcullis_verdict = { account = account, at = time_now(), is_ours = true, failures = reports.failure_count(), seq = sync.seq };
 		if stage == "decides" then begin_try(session, account, mechanism); end
@@ -147,6 +159,12 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		return has_place;
 	end
 
+	-- portcullis is there, and cannot be asked in time.
+	local function not_now(session, account, stage, why)
+		if stage == "start" then return nil; end -- there is another question at the login
+		return held_at_login(account, session.ip) or come_again(why);
+	end
+
 	local function ask_and_decide(session, account, mechanism, stage)
 		local failures, seq = reports.failure_count(), sync.seq;
 		local action, verdict = ask(account, session.ip, mechanism, stage == "decides" and HOLD or nil);
@@ -156,15 +174,17 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 			end
 			return { gone = true };
 		end
-		if action == "refuse" then return refusal_by(verdict.attr.by, verdict:get_child_text("text")); end
+		if action == "refuse" then
+			if verdict.attr.ban then confirmed:set(ban_key(verdict.attr.ban), time_now()); end
+			return refusal_by(verdict.attr.by, verdict:get_child_text("text"));
+		end
 		if action == "allow" then
 			session.portcullis_verdict = { account = account, at = time_now(), failures = failures, seq = seq };
 			if stage == "decides" then begin_try(session, account, mechanism); end
 			return nil;
 		end
 		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
-		if stage == "start" then return nil; end -- there is another question at the login
-		return come_again("portcullis does not answer in time");
+		return not_now(session, account, stage, "portcullis does not answer in time");
 	end
 
 	-- Decides about a client. Returns nil (go on) or a refusal. `stage` is "start" (of a stream), "decides" (if the answer is
@@ -175,11 +195,11 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		local refusal = stage ~= "start" and held_for_certain(account, address);
 		if refusal then return refusal; end
 		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
-		if not can_wait() then return stage ~= "start" and come_again() or nil; end
+		if not can_wait() then return not_now(session, account, stage, "the transport cannot wait for an answer"); end
 		local keys = { network.source(address), account and not known.has(account, address) and account or nil };
 		if not enter(keys, stage) then
 			if session.destroyed then return { gone = true }; end
-			return stage ~= "start" and come_again("too many at once from there or of that account") or nil;
+			return not_now(session, account, stage, "too many at once from one address or of one account");
 		end
 		if session.destroyed then
 			refusal = { gone = true };

@@ -80,7 +80,7 @@ def test_an_owner_is_known_at_home_also_after_a_restart(make_server):
     server.restart()
     assert guesses(server, 20, "alice", "127.0.0.36") == LIMIT
     assert refusal(server, "alice", "127.0.0.35") is None
-    assert "too many logins from there or of that account have failed" in server.log()
+    assert "too many logins from one address or of one account have failed" in server.log()
     assert server.log().count("Refusing logins for the moment") == 1, "once a minute"
 
 
