@@ -431,7 +431,7 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
 
 #[test]
 fn what_the_configuration_exempts_is_refused_from_elsewhere_only_if_it_would_still_stand() {
-    let mut world = World::new();
+    let world = World::new();
     let end = world.now.saturating_add(Duration::from_secs(60));
     let by_hand = Change::Ban(BanChange::Imposed {
         reason: String::new(),
