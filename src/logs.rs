@@ -14,8 +14,8 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-/// A target that is off unless the levels name it. sled logs several lines for each failed write, and the store logs
-/// the cause once a minute itself.
+/// A target that is off unless the levels name it. sled logs several lines for each failed write, and the store
+/// itself logs the cause once a minute.
 const OFF_BY_DEFAULT: &str = "sled";
 
 /// Targets that print what they send and receive, passwords included; and the most verbose level they may have.

@@ -349,7 +349,7 @@ impl Outcome {
         }
     }
 
-    /// Rewrites every text for its reader ([`phrases::typed`](super::phrases::typed)).
+    /// Rewrites every text for its reader ([`phrases::typed`]).
     #[must_use]
     pub fn written(mut self, how: impl Fn(&str) -> String) -> Outcome {
         let all = |texts: &mut [String]| texts.iter_mut().for_each(|text| *text = how(text));

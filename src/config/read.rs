@@ -141,7 +141,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         self.or_with_place(default).0
     }
 
-    /// The same, with the place of a value that is there.
+    /// The value or `default`, with the position of a value from the file.
     pub(super) fn or_with_place(self, default: T) -> (T, Option<ByteSpan>)
     where
         T: Clone + PartialEq + Send + Sync + 'static,
@@ -160,7 +160,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         self.with_place().0
     }
 
-    /// The same, with its place.
+    /// The value and its position; `None` without a value.
     pub(super) fn with_place(self) -> (Option<T>, Option<ByteSpan>)
     where
         T: Clone + PartialEq + Send + Sync + 'static,
@@ -170,7 +170,7 @@ impl<'t, 'r, 'f, T> KeyRead<'t, 'r, 'f, T> {
         (value, place)
     }
 
-    /// Whether there is a value that cannot be used, which has been reported.
+    /// Whether there is an unusable value, which has been reported.
     pub(super) fn is_wrong(&self) -> bool {
         self.was_there && self.value.is_none()
     }

@@ -59,8 +59,8 @@ impl Requests {
         self.wrapped(account, verb, wrapped, limit).await
     }
 
-    /// The record of an account. One that is over the limits of a stanza is an answer, too: junk that only a user can
-    /// have stored.
+    /// Reads the record of an account. An answer over the limits of a stanza counts as an unreadable record, which
+    /// only a user can have stored.
     pub(crate) async fn read_record(
         &self,
         account: &BareJid,

@@ -180,10 +180,10 @@ fn count(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut Import
     }
 }
 
-/// Why something was not taken over, or may not be.
+/// Why an entry was not imported, or possibly not.
 fn not_stored(subject: &Subject, fault: &LogFault) -> String {
     match fault {
-        // What is here already is left as it is.
+        // The outcome is unknown, and what exists is not written again, so the import may simply be repeated.
         LogFault::Unknown(_) => format!(
             "{subject}: not known yet. The log of decisions does not answer; it may still happen. Import the same file again later."
         ),

@@ -95,13 +95,13 @@ struct LineWord {
 
 const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
-/// Reads what follows the name of a command. Quotes are never needed, and keep what is in them out of the guessing. In a
-/// reply the first word need not name anybody.
+/// Parses the words after the name of a command. Quotes are never required; words in quotes are not interpreted. In a
+/// reply the first word need not be a subject.
 fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
     sort(spec, split(rest), Values::new(), is_reply)
 }
 
-/// [`read`] for the arguments of a shell, which has already removed quotes: an argument of several words stays
+/// [`read_line`] for the arguments of a shell, which has already removed quotes: an argument of several words stays
 /// together, unless all of it is a subject or a duration. Fields in `given` are not looked for among the words.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use crate::command::outcome::{Answer, Outcome, Page, Problem};
 use crate::command::{Spec, phrases};
 use crate::xmpp::payload::hints::FENCE;
 
-/// An outcome of a command as text.
+/// The outcome of a command as text.
 pub(super) fn render(outcome: &Outcome, spec: &Spec) -> String {
     match outcome {
         Outcome::Done(answer) => text(answer),

@@ -34,9 +34,9 @@ pub const FAULT_LIMIT: usize = 1024;
 
 /// The two parts of an event in the log: the bytes that are hashed, and the personal part, which may be deleted later.
 pub struct Parts {
-    /// The hashed part.
+    /// The bytes that are hashed.
     pub bytes: Vec<u8>,
-    /// The personal part.
+    /// The part that may be deleted later.
     pub personal: Personal,
 }
 

@@ -335,7 +335,7 @@ impl Asker {
         }
     }
 
-    /// Whether a question to this address is open.
+    /// Whether a request to this address is open.
     #[must_use]
     pub fn awaits(&self, peer: &Jid) -> bool {
         lock(&self.open)

@@ -35,7 +35,8 @@ pub use tls::Tls;
 
 /// Number of stanzas that may wait for the program before the link stops reading.
 pub const INCOMING: usize = 256;
-/// Bytes of memory, about, that stanzas may take that the program has not dealt with. A single one may take all of it.
+/// Approximate memory in bytes of all stanzas that the program has not dealt with. A single stanza may take all of
+/// it.
 pub const INCOMING_BYTES: usize = 8 * 1024 * 1024;
 /// After a connection that lasted this long, the first reconnect is immediate.
 const STEADY: Duration = Duration::from_secs(10);
@@ -184,7 +185,8 @@ impl Link {
         self
     }
 
-    /// Has large stanzas of everybody else refused before they are parsed ([`STRANGER_BYTES`](super::guard::STRANGER_BYTES)).
+    /// Refuses large stanzas from anybody else before they are parsed
+    /// ([`STRANGER_BYTES`](super::guard::STRANGER_BYTES)).
     #[must_use]
     pub fn trusting(mut self, trust: Trust) -> Link {
         self.trust = Some(trust);

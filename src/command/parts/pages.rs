@@ -92,7 +92,7 @@ impl Asked {
     /// The page as an outcome; `names` describes the list.
     ///
     /// # Errors
-    /// [`Outcome`] for a page that does not exist.
+    /// The outcome to return, if there is no such page.
     pub(in crate::command) fn page(
         self,
         command: &str,

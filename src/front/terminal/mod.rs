@@ -347,7 +347,7 @@ async fn call(
     command::handle(&call, context).await
 }
 
-/// What was written into the fields: those named, and the words sorted into the others.
+/// The values of the fields: those named, and the words assigned to the others.
 fn values_of(spec: &Spec, words: &[String], named: Values) -> Result<Values, Vec<Problem>> {
     let is_known = |name: &str| name == AS_OF || spec.fields.iter().any(|known| known.name == name);
     let unknown = named.fields().filter(|name| !is_known(name));

@@ -1,7 +1,7 @@
-//! What is said over the local socket: one JSON object a line, each with its version (docs/terminal.md).
+//! The protocol of the local socket: one JSON object per line, each with its version (docs/terminal.md).
 //!
-//! Scripts rely on these names, and on those of [`Outcome`]. What is added later is a new name; a name that changes its
-//! meaning is a new [`VERSION`].
+//! Scripts rely on these names, and on those of [`Outcome`]. Additions get new names; changing the meaning of a name
+//! requires a new [`VERSION`].
 
 use serde::{Deserialize, Serialize};
 

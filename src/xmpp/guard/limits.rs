@@ -19,9 +19,9 @@ pub const ATTRIBUTES: usize = 64;
 /// Maximum number of elements in one stanza: `<a/>` takes 4 bytes on the wire and some hundreds in a tree.
 pub const ELEMENTS: usize = 8192;
 
-/// Maximum size of a stanza from somebody who is not expected to send anything large, in bytes.
+/// Maximum size of a stanza from a sender that has no reason to send large ones, in bytes.
 pub const STRANGER_BYTES: usize = 16 * 1024;
-/// Maximum number of elements in such a stanza.
+/// Maximum number of elements in a stanza from such a sender.
 pub const STRANGER_ELEMENTS: usize = 256;
 
 /// The limits of one stanza. The defaults are the constants above.
@@ -52,7 +52,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same for a sender we expect nothing large from.
+    /// These limits, lowered for a [`Sender::Stranger`].
     pub(super) fn for_a_stranger(self) -> Self {
         Limits {
             stanza_bytes: self.stanza_bytes.min(STRANGER_BYTES),
@@ -61,7 +61,7 @@ impl Limits {
         }
     }
 
-    /// What a stanza of this size goes over.
+    /// The limit that a stanza of this size exceeds; `None` if it exceeds none.
     pub(super) fn excess(&self, bytes: usize, elements: usize) -> Option<Excess> {
         if bytes > self.stanza_bytes {
             Some(Excess::Bytes)
@@ -73,24 +73,24 @@ impl Limits {
     }
 }
 
-/// How much is expected of the sender of a stanza.
+/// What size of stanzas is expected from a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// Nothing large.
+    /// Small stanzas only.
     Stranger,
-    /// As much as [`Limits`] allow.
+    /// Stanzas within [`Limits`].
     Known,
-    /// The same, and attributes of any length: a hook module passes on what clients wrote.
+    /// Stanzas within [`Limits`], with attributes of any length, because a hook module passes on what clients wrote.
     Module,
 }
 
-/// Tells the sender of a stanza from the attributes of its root tag. Asked at most once for each stanza, and only for one
-/// that is larger than a stranger's may be.
+/// Determines the sender of a stanza from the attributes of its root tag. It is asked at most once per stanza, and
+/// only about stanzas larger than a stranger may send.
 #[derive(Clone)]
 pub struct Trust(Arc<dyn Fn(&Head) -> Sender + Send + Sync>);
 
 impl Trust {
-    /// Asks `who`.
+    /// Uses this function to determine senders.
     pub fn new(who: impl Fn(&Head) -> Sender + Send + Sync + 'static) -> Self {
         Trust(Arc::new(who))
     }

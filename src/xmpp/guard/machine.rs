@@ -6,9 +6,9 @@ use super::{BadStream, Excess, Frame, Limits, Sender, Trust};
 /// Maximum size of the stream header and XML declaration together, in bytes.
 const PROLOG_BYTES: usize = 16 * 1024;
 
-/// What an element takes in a tree beyond its bytes, about.
+/// Approximate memory of an element in a tree beyond its bytes on the wire.
 const ELEMENT_COST: usize = 512;
-/// What an attribute takes.
+/// Approximate memory of an attribute in a tree beyond its bytes on the wire.
 const ATTRIBUTE_COST: usize = 128;
 
 const CDATA: &[u8] = b"[CDATA[";
@@ -19,11 +19,11 @@ pub(super) const SPLICE_STREAM: &[u8] = b" xmlns:stream='http://etherx.jabber.or
 #[derive(Debug)]
 pub struct Guard {
     limits: Limits,
-    /// Who may use them up; `None`: everybody.
+    /// Who may send large stanzas; `None`: everybody.
     trust: Option<Trust>,
-    /// The sender of this stanza, once that mattered.
+    /// The sender of this stanza, if it had to be determined.
     sender: Option<Sender>,
-    /// The root tag has been read.
+    /// Whether the root tag of the stanza has been read.
     has_root: bool,
     at: Position,
     /// Whether the stream header has been read.
@@ -33,7 +33,7 @@ pub struct Guard {
     depth: usize,
     elements: usize,
     attributes: usize,
-    /// Of all elements of the stanza.
+    /// Number of attributes of all elements of the stanza.
     all_attributes: usize,
     value_bytes: usize,
     /// The current attribute, if it is kept.
@@ -108,12 +108,12 @@ impl Guard {
         }
     }
 
-    /// From now on only stanzas of senders that are trusted may be larger than a stranger's.
+    /// From now on only senders that `trust` names may send stanzas larger than a stranger's; `None`: everybody.
     pub fn trust(&mut self, trust: Option<Trust>) {
         self.trust = trust;
     }
 
-    /// About how many bytes of memory the last whole stanza takes once it is parsed.
+    /// Approximate memory of the last whole stanza once it is parsed, in bytes.
     #[must_use]
     pub fn cost(&self) -> usize {
         self.stored.len() + ELEMENT_COST * self.elements + ATTRIBUTE_COST * self.all_attributes
@@ -489,8 +489,7 @@ impl Guard {
         }
     }
 
-    /// Rejects the stanza if it has become larger than its sender may send. Before the root tag ends nobody knows who that
-    /// is.
+    /// Rejects the stanza if it is larger than its sender may send. Before the root tag ends the sender is unknown.
     fn measure(&mut self) {
         if self.excess.is_some() {
             return;
@@ -507,7 +506,7 @@ impl Guard {
         }
     }
 
-    /// Whose stanza this is; `None` before the root tag has ended, or if nobody asks.
+    /// The sender of this stanza; `None` before the root tag has ended, or without a [`Trust`].
     fn sender(&mut self) -> Option<Sender> {
         if self.sender.is_none() && self.has_root {
             let trust = self.trust.as_ref()?;

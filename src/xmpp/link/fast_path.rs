@@ -18,7 +18,7 @@ type AnswerFrame = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 pub(super) struct FastPath {
     answer: Option<Box<AnswerFrame>>,
     in_hand: Arc<AtomicUsize>,
-    /// Memory for stanzas in hand, in bytes.
+    /// Memory left for stanzas in hand: one permit per byte.
     room: Arc<Semaphore>,
 }
 
@@ -57,7 +57,7 @@ impl FastPath {
         answer(frame)
     }
 
-    /// Takes a stanza of so many bytes of memory in hand, as soon as there is room for it.
+    /// Takes a stanza with this memory in hand, as soon as there is enough left.
     pub(super) async fn hand_on(&self, cost: usize) -> InHand {
         let cost = u32::try_from(cost.min(INCOMING_BYTES)).unwrap_or(u32::MAX);
         // The semaphore is never closed.

@@ -58,7 +58,7 @@ impl Inbound {
         self.guard.trust(trust);
     }
 
-    /// About how many bytes of memory the last stanza takes.
+    /// Approximate memory of the last stanza in bytes.
     pub(super) fn cost(&self) -> usize {
         self.guard.cost()
     }

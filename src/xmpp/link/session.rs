@@ -27,7 +27,7 @@ const BATCH: usize = 64 * 1024;
 const OWN: usize = 64;
 /// Maximum number of answers of the fast path that wait to be written.
 const ANSWERS: usize = 64;
-/// About what stanzas take that are parsed before answers that wait are written.
+/// Approximate memory of stanzas in bytes that are parsed before waiting answers are written.
 const PARSED: usize = 16 * 1024;
 /// Time for our last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
@@ -232,7 +232,7 @@ impl StreamReader<'_> {
             let cost = self.inbound.cost();
             parsed += cost;
             if parsed >= PARSED {
-                // Whoever waits for an answer must not wait for the parsing of what came behind the question.
+                // An answer that is ready must not wait until later stanzas are parsed.
                 tokio::task::yield_now().await;
                 parsed = 0;
             }
