@@ -136,3 +136,125 @@ def test_a_ban_by_the_server_is_adopted_automatically(watchful, server, fresh):
     unban(watchful, server.jid(user))
     must_log_in(server, user)
     wait.stays(lambda: logs_in(server, user), 3, every=0.5, what="she is let in, over some looks at all records")
+
+
+# Each is over another limit of portcullis when the server sends it back; the last one only then, because the server escapes it.
+OVERSIZED = {"deep": "<a>" * 70 + "</a>" * 70, "wide": "<a/>" * 9000, "long": '"' * 50_000}
+
+
+def store(client, record):
+    answer = client.iq("store", f"<iq type='set' id='store'>{PRIVATE}{record}</query></iq>")
+    assert re.search(r"type=['\"]result", answer), answer
+
+
+@pytest.mark.only("ejabberd")
+@pytest.mark.parametrize("kind", OVERSIZED)
+def test_a_record_over_the_limits_delays_no_ban(site, server, fresh, kind):
+    user = fresh()
+    client = RawClient(server, user).login()
+    store(client, f"<banned xmlns='jabber:ejabberd:banned'>{OVERSIZED[kind]}</banned>")
+    ban(site, server.jid(user), "1d over the limits")
+    client.wait_closed(10)
+    must_be_refused(server, user, "over the limits")
+    assert "The server refuses them" in site.say(f"show {server.jid(user)}")
+    unban(site, server.jid(user))
+    must_log_in(server, user)
+
+
+@pytest.mark.only("ejabberd")
+def test_the_hash_of_the_server_is_not_readable_in_an_open_session(site, server, fresh):
+    for n in range(5):
+        user = fresh()
+        reader = RawClient(server, user).login()
+        reader.s.setblocking(True)
+        stop, seen = threading.Event(), []
+
+        def ask(reader=reader, stop=stop):
+            while not stop.is_set():
+                try:
+                    reader.send(f"<iq type='get' id='g'>{PRIVATE}{BANNED}</query></iq>")
+                except OSError:
+                    return
+                time.sleep(0.002)
+
+        def read(reader=reader, seen=seen):
+            seen.append(reader.wait_closed(20))
+
+        threads = [threading.Thread(target=t, daemon=True) for t in (read, ask)]
+        for t in threads:
+            t.start()
+        time.sleep(0.2)
+        ban(site, server.jid(user), "1d curious")
+        threads[0].join(20)
+        stop.set()
+        assert seen and "type='result'" in seen[0].replace('"', "'"), seen
+        assert "g20AAAAg" not in seen[0], f"she read the hash, in ban {n}"
+        must_be_refused(server, user, "curious")
+
+
+OWN_MAKING = (
+    "<banned xmlns='jabber:ejabberd:banned'><reason>see https://evil.example</reason>"
+    "<bandate>2026-11-22T10:39:39.908841Z</bandate><hash>g20AAAAgL+4WP8L8tdsEW5X+3YRvSPYd4/BZmM7g8Ic1kc/UjyZ=</hash></banned>"
+)
+
+
+@pytest.mark.only("ejabberd-26")
+def test_a_record_of_a_users_own_making_is_not_adopted(watchful, server, fresh):
+    user = fresh()
+    store(RawClient(server, user).login(), OWN_MAKING)
+    assert user in str(server.ctl("list_banned", host=server.host)), "the server itself lists her"
+    wait.stays(lambda: "is not banned" in watchful.say(f"show {server.jid(user)}"), 5, every=1)
+    must_log_in(server, user)
+
+
+@pytest.fixture
+def without_cookie(site):
+    cookie = site.bot.settings["record"]["ejabberd_cookie_file"]
+    site.bot.change(record={"ejabberd_cookie_file": None})
+    site.bot.restart()
+    yield site
+    site.bot.change(record={"ejabberd_cookie_file": cookie})
+    site.bot.restart()
+
+
+@pytest.mark.only("ejabberd-26")
+def test_a_hash_of_a_users_own_making_is_not_learnt(without_cookie, server, fresh):
+    for _ in range(3):
+        user = fresh()
+        fighter = RawClient(server, user).login()
+        fighter.s.setblocking(True)
+        stop = threading.Event()
+
+        def forge(fighter=fighter, stop=stop):
+            while not stop.is_set():
+                try:
+                    fighter.send(f"<iq type='set' id='s'>{PRIVATE}{OWN_MAKING}</query></iq>" * 20)
+                except OSError:
+                    return
+
+        threads = [threading.Thread(target=t, daemon=True) for t in (lambda f=fighter: f.wait_closed(20), forge)]
+        for t in threads:
+            t.start()
+        time.sleep(0.2)
+        ban(without_cookie, server.jid(user), "1d forges")
+        threads[0].join(20)
+        stop.set()
+        must_be_refused(server, user, "forges", within=15)
+        wait.stays(lambda: refused(server, user), 1, what="she is refused")
+
+
+@pytest.mark.only("ejabberd-26")
+def test_nobody_turns_bans_off_by_registering_the_name_that_was_probed(site, server):
+    server.ctl("register", user="portcullis-probe", host=server.host, password="probe-password")
+    store(
+        RawClient(server, "portcullis-probe", "probe-password").login(),
+        f"<banned xmlns='jabber:ejabberd:banned'>{OVERSIZED['deep']}</banned>",
+    )
+    admins = site.bot.settings["admins"]
+    try:
+        site.bot.change(admins=["admin@elsewhere.example"], hook={"hosts": [server.host]})
+        site.bot.restart()
+        assert "does not answer" not in site.bot.get("/readyz")[1]
+    finally:
+        site.bot.change(admins=admins, hook={"hosts": []})
+        site.bot.restart()
