@@ -488,7 +488,7 @@ fn wrong_values_are_told_what_is_allowed_and_where_they_stand() {
     );
     check(
         "[ban]\nlongest = '30d'\ndefault_duration = 'forever'",
-        "`default_duration` in [ban]: for ever is longer than `longest`",
+        "`default_duration` in [ban]: forever is longer than `longest`",
     );
     check(
         "[ban]\nlongest = '3d'\nmoderator_longest = '4d'",

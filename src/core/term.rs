@@ -132,7 +132,7 @@ impl fmt::Display for Term {
         match self {
             Term::For(span) => f.write_str(&in_words(*span)),
             Term::Until(at) => write!(f, "until {at}"),
-            Term::Forever => f.write_str("for ever"),
+            Term::Forever => f.write_str("forever"),
         }
     }
 }

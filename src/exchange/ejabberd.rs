@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(
             told(Format::Ejabberd, PRINTED),
             [
-                "1 spam1@localhost | for ever, made by the server, recorded: Spam in rooms: lots of it",
-                "6 spam2@localhost | for ever, made by the server, recorded: ",
+                "1 spam1@localhost | forever, made by the server, recorded: Spam in rooms: lots of it",
+                "6 spam2@localhost | forever, made by the server, recorded: ",
             ]
         );
     }
@@ -144,9 +144,9 @@ no such line
         assert_eq!(
             told(Format::Ejabberd, text),
             [
-                "1 alice@example.com | for ever, made by the server, recorded: spam in rooms",
-                "2 bob@example.org | for ever, made by the server, recorded: ",
-                "3 carol@example.net | for ever, made by the server, recorded: x -- y",
+                "1 alice@example.com | forever, made by the server, recorded: spam in rooms",
+                "2 bob@example.org | forever, made by the server, recorded: ",
+                "3 carol@example.net | forever, made by the server, recorded: x -- y",
                 "bad 4: A line of an old ban names an account and its password BANNED_ACCOUNT--….",
                 "bad 5: These details belong to no account: put the line of list_banned with its name in front of them.",
                 "bad 6: \"no such line@example.org\" is not a valid JID: the name before the @ holds a character that no name may have.",

@@ -357,9 +357,9 @@ nonsense"#;
         assert_eq!(
             told(Format::Portcullis, text),
             [
-                "2 spam@example.org | for ever, imported: ",
+                "2 spam@example.org | forever, imported: ",
                 "3 203.0.113.7 | 2026-12-01T00:00:00Z, automatic (pair-failures): 5 failed logins",
-                "4 192.0.2.0/24 | exempt for ever: office",
+                "4 192.0.2.0/24 | exempt forever: office",
                 "bad 6: Say whom: an account (spam@example.org), an address (203.0.113.7) or a network (203.0.113.0/24).",
                 "bad 7: \"soon\" is no time.",
                 "bad 8: Guard of a@b.c cannot be exempt.",

@@ -336,7 +336,7 @@ pub(crate) mod tests {
     fn entry(entry: &ImportEntry) -> String {
         let mut text = format!("{} {}", entry.line, entry.subject);
         let end = |until: Option<Timestamp>| {
-            until.map_or_else(|| String::from("for ever"), Timestamp::to_exact)
+            until.map_or_else(|| String::from("forever"), Timestamp::to_exact)
         };
         if let Some(ban) = &entry.ban {
             let recorded = if ban.recorded { ", recorded" } else { "" };

@@ -59,11 +59,11 @@ five@example.org 5 strikes
         assert_eq!(
             told(Format::Plain, text),
             [
-                "2 spam1@example.org | for ever, imported: ",
+                "2 spam1@example.org | forever, imported: ",
                 "3 spam2@example.org | 2026-11-30T09:00:00Z, imported: spam in rooms",
                 "4 203.0.113.7 | 2026-12-11T09:00:00Z, imported: guessing",
                 "5 198.51.100.0/24 | 2027-01-01T00:00:00Z, imported: ",
-                "6 spam3@example.org | for ever, imported: ",
+                "6 spam3@example.org | forever, imported: ",
                 "7 alice@example.org from 203.0.113.9 | 2026-11-27T10:00:00Z, imported: pair",
                 "bad 8: \"2001:db8::1/129\" is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64.",
                 "bad 10: 5 what? A duration needs a unit, for example 5m, 5h or 5d. If it belongs to the reason, put the reason in quotes.",

@@ -377,15 +377,15 @@ async fn an_exemption_lifts_bans_and_prevents_new_ones() {
     // Fields that are not given keep their values.
     assert_eq!(
         bot.chat(ADMIN, "allow 203.0.113.0/24 forever").await,
-        "Changed the exemption of 203.0.113.0/24: was until 2026-12-22 04:00 UTC, now for ever: the office.\n\
+        "Changed the exemption of 203.0.113.0/24: was until 2026-12-22 04:00 UTC, now forever: the office.\n\
          Undo: undo 203.0.113.0/24"
     );
     assert_eq!(
         bot.chat(MODERATOR, "allowed").await,
         "Exemptions 1-3 of 3.\n\
-         203.0.113.0/24: for ever, by admin@example.org: the office.\n\
-         127.0.0.0/8: for ever, by the configuration.\n\
-         ::1: for ever, by the configuration."
+         203.0.113.0/24: forever, by admin@example.org: the office.\n\
+         127.0.0.0/8: forever, by the configuration.\n\
+         ::1: forever, by the configuration."
     );
     for (line, first) in [
         ("allowed 203.0.113.77", "Matching exemptions 1-1 of 1."),
@@ -479,7 +479,7 @@ async fn an_exemption_has_an_end_and_limits() {
     says(
         &text,
         &[
-            "Nothing is done yet. Exempt 10.0.0.0/8 from bans for ever: corporation.",
+            "Nothing is done yet. Exempt 10.0.0.0/8 from bans forever: corporation.",
             "16777216 addresses",
             "Answer yes",
         ],
@@ -488,7 +488,7 @@ async fn an_exemption_has_an_end_and_limits() {
     bot.chat(ADMIN, "allow 10.0.0.0/8 corporation").await;
     says(
         &bot.chat(ADMIN, "yes").await,
-        &["Exempt from bans: 10.0.0.0/8 for ever: corporation."],
+        &["Exempt from bans: 10.0.0.0/8 forever: corporation."],
     );
     let filled = submit(&[("subject", &["11.0.0.0/8"])]);
     let asked = bot.command(ADMIN, "node='allow'", &filled).await;

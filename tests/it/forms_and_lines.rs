@@ -34,7 +34,7 @@ async fn a_ban_by_chat_says_what_happened_and_how_to_undo_it() {
     );
     assert_eq!(
         bot.chat(ADMIN, "show new@example.org").await,
-        "new@example.org is not banned. It never was.\nTimes banned: 0"
+        "new@example.org is not banned and never was.\nTimes banned: 0"
     );
 }
 
@@ -49,11 +49,11 @@ async fn a_ban_of_the_banned_shows_or_changes_it() {
     );
     assert_eq!(
         bot.chat(ADMIN, "ban #1 forever").await,
-        "Changed #1 a@example.org: was until 2026-11-25 04:00 UTC, now for ever: spam.\n\
+        "Changed #1 a@example.org: was until 2026-11-25 04:00 UTC, now forever: spam.\n\
          The server refuses them.\nUndo: undo #1"
     );
     let text = bot.chat(ADMIN, "ban #1 \"again and again\"").await;
-    assert!(text.starts_with("Changed #1 a@example.org: still for ever, reason now: again and again.\nThe server refuses them.\nThe reason was: spam.\nUndo: undo #1"), "{text}");
+    assert!(text.starts_with("Changed #1 a@example.org: still forever, reason now: again and again.\nThe server refuses them.\nThe reason was: spam.\nUndo: undo #1"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +117,7 @@ async fn all_mistakes_are_reported_together_and_nothing_is_done() {
     assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
     let text = bot.chat(ADMIN, "ban new@example.org --force").await;
     assert!(
-        text.starts_with("Banned #1 new@example.org for ever."),
+        text.starts_with("Banned #1 new@example.org forever."),
         "{text}"
     );
     for (line, part) in [

@@ -332,7 +332,7 @@ proptest! {
                 && let portcullis::core::Change::Ban(portcullis::core::BanChange::Imposed { until, .. })
                 | portcullis::core::Change::Ban(portcullis::core::BanChange::Amended { until, .. }) = &event.change
             {
-                let length = until.expect("moderators cannot ban for ever").since(event.at);
+                let length = until.expect("moderators cannot ban forever").since(event.at);
                 prop_assert!(length <= Duration::from_secs(3_600));
                 prop_assert!(!matches!(event.subject, Subject::Network(_)));
             }

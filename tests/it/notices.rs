@@ -173,7 +173,7 @@ async fn by_default_admins_get_important_notices_and_moderators_none() {
     assert!(
         allowed
             .text
-            .starts_with("Exempt from bans: 198.51.100.0/24 for ever: office."),
+            .starts_with("Exempt from bans: 198.51.100.0/24 forever: office."),
         "{}",
         allowed.text
     );

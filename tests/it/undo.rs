@@ -102,7 +102,7 @@ async fn the_answer_to_undo_says_what_was_undone_and_the_state_now() {
     assert_eq!(
         bot.chat(ADMIN, "undo").await,
         "Undone: ban #1 x@example.org, by admin@example.org 2026-11-22 04:00 UTC.\n\
-         As before, x@example.org is not banned; #1 is gone.\n\
+         As before, x@example.org is not banned; #1 is taken back.\n\
          They can log in again.\nUndo: undo #1"
     );
     assert_eq!(
@@ -233,7 +233,7 @@ async fn an_exemption_goes_back_with_the_bans_it_had_lifted() {
     bot.pass(1);
     says(
         &bot.chat(ADMIN, "undo").await,
-        &["is exempt for ever: the office."],
+        &["is exempt forever: the office."],
     );
     says(&bot.chat(ADMIN, "list").await, &["No bans"]);
 }
@@ -353,11 +353,11 @@ async fn extend_makes_longer_and_never_shorter() {
     );
     says(
         &bot.chat(ADMIN, "extend #1 forever").await,
-        &["was until 2030-01-01 00:00 UTC, now for ever"],
+        &["was until 2030-01-01 00:00 UTC, now forever"],
     );
     says(
         &bot.chat(ADMIN, "extend #1 1d").await,
-        &["Ban #1 is for ever already."],
+        &["Ban #1 is permanent already."],
     );
     let filled = submit(&[("subject", &["#1"]), ("duration", &["1d"])]);
     let form = bot.command(ADMIN, "node='extend'", &filled).await;
@@ -457,7 +457,7 @@ async fn a_kick_ends_sessions_and_bans_nobody() {
     says(
         &bot.chat(ADMIN, "show x@example.org").await,
         &[
-            "x@example.org is not banned. It never was.",
+            "x@example.org is not banned and never was.",
             "sessions ended by mod@example.org/phone (chat): log in again, please.",
         ],
     );
@@ -569,19 +569,19 @@ async fn for_ever_is_asked_about_where_it_is_not_the_default() {
     says(
         &text,
         &[
-            "Nothing is done yet. Ban c@example.org for ever: x.",
+            "Nothing is done yet. Ban c@example.org forever: x.",
             "It has no end",
         ],
     );
     says(
         &bot.chat(ADMIN, "yes").await,
-        &["Banned #3 c@example.org for ever"],
+        &["Banned #3 c@example.org forever"],
     );
     says(
         &bot.chat(ADMIN, "extend #2 forever").await,
         &["Nothing is done yet."],
     );
-    says(&bot.chat(ADMIN, "yes").await, &["now for ever"]);
+    says(&bot.chat(ADMIN, "yes").await, &["now forever"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -672,7 +672,7 @@ async fn a_restored_exemption_covers_bans_made_meanwhile_except_forced_ones() {
     assert!(is_refused("203.0.113.6") && is_refused("203.0.113.7"));
     bot.pass(11);
     let text = bot.chat(ADMIN, "undo").await;
-    says(&text, &["203.0.113.0/28 is exempt for ever: office"]);
+    says(&text, &["203.0.113.0/28 is exempt forever: office"]);
     assert!(is_refused("203.0.113.6"), "that was insisted on");
     assert!(!is_refused("203.0.113.7"), "that was not");
     // A ban with the same terms and `--force` applies again.

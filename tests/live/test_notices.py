@@ -151,14 +151,14 @@ def test_a_ban_by_the_server_has_a_notice_and_a_reply_ends_it(site, fresh):
     notice = heard(site, 15)
     text = notice["body"]
     number = re.search(
-        rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) for ever\. "
+        rf"^The server itself had banned {re.escape(who)}; portcullis took that over as (#\d+) forever\. "
         rf"The reason it gave is in `show #\d+`\.$",
         text,
         re.M,
     ).group(1)
     assert f"\nunban {number}\n" in text, text
     shown = site.say(f"show {number}")
-    assert f"{who} is banned: {number} for ever, by the server: by the operator." in shown, shown
+    assert f"{who} is banned: {number} forever, by the server: by the operator." in shown, shown
     assert reply(site, notice, "unban").startswith(f"Un-banned {number} {who}.")
     wait.until(lambda: site.try_login(user, address()) == "in", 10, what="the account is free")
 

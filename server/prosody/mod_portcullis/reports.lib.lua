@@ -200,7 +200,7 @@ return function (component, shared, clock, away)
 
 	shared.reports = reports;
 	-- COMPAT: the first version of this module, reloaded into this one, looks here for whoever reports its last logins.
-	-- Without these it would call itself for ever.
+	-- Without these it would call itself forever.
 	shared.report, shared.requeue = reports.add, reports.restore;
 	return reports;
 end

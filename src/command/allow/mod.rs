@@ -30,7 +30,7 @@ pub(super) const SPEC: Spec = Spec {
             label: "For how long",
             kind: Kind::Line,
             required: false,
-            desc: "30d, 12h, until 2030-01-01, forever. For ever if it is left out, or as it was.",
+            desc: "30d, 12h, until 2030-01-01, forever. If left out: forever, or unchanged for an existing exemption.",
             place: Place::Term,
         },
         Field {

@@ -61,7 +61,7 @@ pub(super) const SPEC: Spec = Spec {
             label: "Even if unknown or exempt",
             kind: Kind::Flag,
             required: false,
-            desc: "Bans a name of this server before anybody registers it; and, by an admin who is asked once more, somebody exempt.",
+            desc: "Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, and is asked first.",
             place: Place::Option,
         },
     ],

@@ -77,7 +77,7 @@ fn question(subjects: &[Subject]) -> Ask {
     Ask {
         title: phrases::ask_title(subjects),
         lines: vec![
-            format!("Nothing is done yet. Ban {names} for ever?"),
+            format!("Nothing is done yet. Ban {names} forever?"),
             String::from(phrases::ASK_FOREVER),
         ],
         rows: Row::numbered("subject", subjects.iter().map(row)),

@@ -15,7 +15,7 @@ use crate::core::{Action, Explanation, HistoryOrder, HistoryRuling, Role, Ruling
 pub(super) const SPEC: Spec = Spec {
     name: "forget",
     title: "Forget a history",
-    summary: "Lets earlier bans and failures of a subject count no more: its next ban is a first one.",
+    summary: "Makes earlier bans and failures of a subject no longer count: its next ban is a first one.",
     needs: Role::Admin,
     form: true,
     fields: &[Field {

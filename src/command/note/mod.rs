@@ -15,7 +15,7 @@ use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling};
 pub(super) const SPEC: Spec = Spec {
     name: "note",
     title: "Write a private note",
-    summary: "Adds a private note, banned or not; show tells the notes there are.",
+    summary: "Adds a private note to a subject, banned or not; show displays the notes.",
     needs: Role::Moderator,
     form: true,
     fields: &[
@@ -27,18 +27,18 @@ pub(super) const SPEC: Spec = Spec {
         NOTE,
         Field {
             name: "replace",
-            label: "In place of those there are",
+            label: "Replace the existing notes",
             kind: Kind::Flag,
             required: false,
-            desc: "The notes there are count no more.",
+            desc: "The existing notes are deleted.",
             place: Place::Option,
         },
         Field {
             name: "remove",
-            label: "Take the notes away",
+            label: "Delete the notes",
             kind: Kind::Flag,
             required: false,
-            desc: "All of them; without a new one.",
+            desc: "All of them, without a new one.",
             place: Place::Option,
         },
     ],

@@ -78,7 +78,7 @@ pub(crate) fn lifted(ban: &Ban) -> String {
 /// There was no ban.
 pub(crate) fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
     match last {
-        None => format!("{subject} is not banned. It never was."),
+        None => format!("{subject} is not banned and never was."),
         Some(past) => format!(
             "{subject} is not banned. Its last ban, {}, ended {}.",
             past.id, past.ended

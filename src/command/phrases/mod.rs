@@ -98,20 +98,20 @@ pub(crate) fn count(number: usize, one: &str) -> String {
     format!("{number} {one}{plural}")
 }
 
-/// `2030-01-01 12:00 UTC` or `for ever`.
+/// `2030-01-01 12:00 UTC` or `forever`.
 pub(crate) fn until(until: Option<Timestamp>) -> String {
-    until.map_or_else(|| String::from("for ever"), |end| end.to_string())
+    until.map_or_else(|| String::from("forever"), |end| end.to_string())
 }
 
-/// `until 2030-01-01 12:00 UTC` or `for ever`.
+/// `until 2030-01-01 12:00 UTC` or `forever`.
 pub(crate) fn by_then(end: Option<Timestamp>) -> String {
-    end.map_or_else(|| String::from("for ever"), |end| format!("until {end}"))
+    end.map_or_else(|| String::from("forever"), |end| format!("until {end}"))
 }
 
-/// `until 2030-01-01 12:00 UTC (3 days)` or `for ever`.
+/// `until 2030-01-01 12:00 UTC (3 days)` or `forever`.
 pub(crate) fn by_then_counted(end: Option<Timestamp>, now: Timestamp) -> String {
     match end {
-        None => String::from("for ever"),
+        None => String::from("forever"),
         Some(at) => format!("until {at} ({})", in_words(at.since(now))),
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
             "Ban {ban} would stand until {end}, which is over, so there is nothing to go back to."
         ),
         Refusal::NotLonger(ban, until) => match until {
-            None => format!("Ban {ban} is for ever already."),
+            None => format!("Ban {ban} is permanent already."),
             Some(end) => format!(
                 "That is no later than {end}, when ban {ban} ends now, and extend never shortens."
             ),

@@ -106,7 +106,7 @@ fn roles<'a>(call: &'a Request<'_>, policy: &'a Policy) -> impl Iterator<Item = 
 /// The longest term.
 fn longest(longest: Option<Duration>) -> String {
     match longest {
-        None => String::from("of any length, also for ever"),
+        None => String::from("of any length, also forever"),
         Some(most) => format!("of {} at most", in_words(most)),
     }
 }
@@ -146,7 +146,7 @@ fn terms(policy: &Policy) -> [Row; 6] {
             "moderators_change",
             match policy.moderators_change {
                 Whose::Any => {
-                    "moderators end and change anybody's bans, as far as their own could be as long"
+                    "moderators may end and change any ban that they could have made themselves"
                 }
                 Whose::Own => "moderators end and change their own bans only",
             },

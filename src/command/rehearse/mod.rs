@@ -39,7 +39,7 @@ pub(super) const SPEC: Spec = Spec {
             label: "With this change",
             kind: Kind::Line,
             required: false,
-            desc: "The name of a rule and what is other of it: limit=10, window=5m, ban=1h, dry_run=no. Left out: the rules as they are. last=5000 plays only the last 5000 lines of the recording.",
+            desc: "The name of a rule, and the values to change: limit=10, window=5m, ban=1h, dry_run=no. Left out: the rules as they are. last=5000 replays only the last 5000 lines of the recording.",
             place: Place::Rest,
         },
         PAGE,

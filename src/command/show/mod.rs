@@ -59,7 +59,7 @@ fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Conte
     let (title, mut lines) = match &current {
         Some(ban) => {
             let until = match ban.until {
-                None => String::from("for ever"),
+                None => String::from("forever"),
                 Some(end) => format!("{end} ({} left)", in_words(end.since(now))),
             };
             rows.push(Row::new("number", "Number", ban.id.to_string()));

@@ -23,7 +23,7 @@ use wanted::{One, UndoTargets};
 pub(super) const SPEC: Spec = Spec {
     name: "undo",
     title: "Undo",
-    summary: "Takes back what you did last, or what was done last to a ban or subject: all is as it was before.",
+    summary: "Takes back your last command, or the last change of a ban or subject, and restores the state before it.",
     needs: Role::Moderator,
     form: true,
     fields: &[

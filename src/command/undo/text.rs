@@ -68,7 +68,10 @@ pub(super) fn as_before(
             by_then_counted(ban.until, now),
             because(&ban.reason)
         ),
-        (Some(stood), None) => format!("As before, {subject} is not banned; {} is gone.", stood.id),
+        (Some(stood), None) => format!(
+            "As before, {subject} is not banned; {} is taken back.",
+            stood.id
+        ),
         (None, None) => format!("{subject} is as it was before."),
     }
 }

@@ -14,7 +14,7 @@ use crate::core::{Action, Quiet, Role, Ruling, Subject, Topic, Watch};
 pub(super) const SPEC: Spec = Spec {
     name: "watch",
     title: "Choose your notices",
-    summary: "Shows or changes which news you hear without asking.",
+    summary: "Shows or changes which notices you get without asking.",
     needs: Role::Moderator,
     form: true,
     fields: &[

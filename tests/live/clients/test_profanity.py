@@ -167,7 +167,7 @@ def test_the_nodes_of_the_standard_lead_to_the_same_bans(prof, server, bot, keep
     prof.type(f"/field1 add {who}/phone")
     keep("profanity-disable.txt", prof.screen())
     prof.submit()
-    prof.shows(r"disable-user completed Banned #\d+ {who} for ever\..*undo #\d+", who=who)
+    prof.shows(r"disable-user completed Banned #\d+ {who} forever\..*undo #\d+", who=who)
     must_be_refused(server, "carol")
     prof.execute(bot, f"{ADMIN}get-disabled-users-list")
     prof.shows(r"Form title: Get List of Disabled Users .*Maximum number to show")

@@ -159,7 +159,7 @@ pub(super) fn read(
                 one(Test::EndsBy(term.ends(now).unwrap_or(now)))
             }
             Ok(Term::Forever) => Err(String::from(
-                "Bans for ever never end; write for example expiring:2h.",
+                "Permanent bans never end; write for example expiring:2h.",
             )),
             Err(why) => Err(phrases::sentence(&why.to_string())),
         },

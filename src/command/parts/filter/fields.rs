@@ -45,14 +45,14 @@ pub const STATE: Field = Field {
         (ANY, "Any"),
     ]),
     required: false,
-    desc: "Of ended ones, the last 2000 are looked through.",
+    desc: "Of ended bans only the last 2000 are searched.",
     place: Place::Nowhere,
 };
 
 /// The field for the origin.
 pub const ORIGIN: Field = Field {
     name: "origin",
-    label: "Came about",
+    label: "Origin",
     kind: Kind::Choice(&[
         (ANY, "Any way"),
         ("hand", "By hand"),
