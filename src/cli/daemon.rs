@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::print;
-use super::text;
 use crate::command::phrases;
 use crate::config::Config;
 use crate::front::terminal::Client;
@@ -31,7 +30,7 @@ pub(super) fn with_store(
         .build();
     let went = match runtime {
         Ok(runtime) => runtime.block_on(go(store)),
-        Err(why) => Err(Stop::failed(text::cannot_start(&why))),
+        Err(why) => Err(Stop::failed(format!("cannot start: {why}"))),
     };
     match went {
         Ok(code) => ExitCode::from(code),
@@ -53,6 +52,21 @@ impl Stop {
         Stop { sentence, code: 1 }
     }
 
+    /// The answer is none that this version knows.
+    pub(super) fn another_version() -> Self {
+        Stop::failed(String::from(
+            "the portcullis that runs is another version: restart it after an upgrade.",
+        ))
+    }
+
+    pub(super) fn cannot_write(why: &io::Error) -> Self {
+        Stop::failed(format!("cannot write the answer: {why}"))
+    }
+
+    pub(super) fn cannot_open(file: &Path, why: &io::Error) -> Self {
+        Stop::wrong(format!("cannot open {}: {why}", file.display()))
+    }
+
     pub(super) fn wrong(sentence: String) -> Self {
         Stop {
             sentence,
@@ -70,8 +84,8 @@ impl Daemon {
     pub(super) async fn connect(store: &Path) -> Result<Self, Stop> {
         match Client::connect(store).await {
             Ok(Some(client)) => Ok(Daemon { client }),
-            Ok(None) => Err(Stop::failed(text::not_running(store))),
-            Err(why) => Err(Stop::failed(text::no_way_in(store, &why))),
+            Ok(None) => Err(Stop::failed(not_running(store))),
+            Err(why) => Err(Stop::failed(no_way_in(store, &why))),
         }
     }
 
@@ -92,18 +106,19 @@ impl Daemon {
         match answer {
             Ok(RemoteAnswer::Wrong(sentence)) => Err(Stop::failed(sentence)),
             Ok(answer) => Ok(answer),
-            Err(why) => Err(Stop::failed(text::no_answer(&why))),
+            Err(why) => Err(Stop::failed(no_answer(&why))),
         }
     }
 }
 
 /// Shows progress on one line that is overwritten each time.
 pub(super) fn tell(how_far: RemoteProgress) {
-    let _ = write!(
-        io::stderr(),
-        "\r\u{1b}[K{}",
-        text::progress(how_far.done, how_far.of)
-    );
+    let progress = match (how_far.done, how_far.of) {
+        (0, None) => String::from("working…"),
+        (done, None) => format!("{done} done…"),
+        (done, Some(of)) => format!("{done} of {of} done…"),
+    };
+    let _ = write!(io::stderr(), "\r\u{1b}[K{progress}");
 }
 
 /// Clears the progress line.
@@ -116,7 +131,7 @@ pub(super) fn wipe() {
 pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         if !for_programs {
-            eprintln!("{question}\n{}", text::SAY_YES);
+            eprintln!("{question}\nNothing was done. Add --yes to do it without being asked.");
         }
         return Ok(false);
     }
@@ -125,7 +140,7 @@ pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
     io::stdin()
         .lock()
         .read_line(&mut answer)
-        .map_err(|why| Stop::failed(text::cannot_read_input(&why)))?;
+        .map_err(|why| Stop::failed(format!("cannot read standard input: {why}")))?;
     let agreed = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
     if !agreed {
         eprintln!("{}", phrases::DROPPED);
@@ -134,5 +149,38 @@ pub(super) fn agree(question: &str, for_programs: bool) -> Result<bool, Stop> {
 }
 
 pub(super) fn put(text: &str) -> Result<(), Stop> {
-    print(text).map_err(|why| Stop::failed(text::cannot_write(&why)))
+    print(text).map_err(|why| Stop::cannot_write(&why))
+}
+
+/// No portcullis runs on this store.
+fn not_running(store: &Path) -> String {
+    format!(
+        "no portcullis runs on the store {}. Start it (systemctl start portcullis, or portcullis run), or name its configuration with -c FILE.",
+        store.display()
+    )
+}
+
+/// The socket cannot be opened.
+fn no_way_in(store: &Path, why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "you may not speak with the portcullis of the store {}: only root and the user it runs as may (sudo portcullis …).",
+            store.display()
+        ),
+        _ => format!("cannot open the socket in {}: {why}", store.display()),
+    }
+}
+
+/// The running portcullis does not answer.
+fn no_answer(why: &io::Error) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof};
+    match why.kind() {
+        TimedOut => String::from(
+            "the portcullis that runs does not answer; its log may say why. Whether it was done: portcullis list, later.",
+        ),
+        UnexpectedEof | ConnectionReset | BrokenPipe => String::from(
+            "the portcullis that runs hung up, or was stopped. Whether it was done: portcullis list, once it runs again.",
+        ),
+        _ => format!("the portcullis that runs gives no answer that can be read: {why}"),
+    }
 }

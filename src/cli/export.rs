@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::daemon::{self, Daemon, Stop};
-use super::text;
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::front::terminal::wire::{Export, Question, RemoteAnswer, RemoteProgress};
 
@@ -61,14 +60,14 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
             piece: this,
         });
         let RemoteAnswer::Exported(exported) = daemon.ask(&question).await? else {
-            return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
+            return Err(Stop::another_version());
         };
         for line in &exported.lines {
             match writeln!(out, "{line}") {
                 Ok(()) => {}
                 // The reader closed the pipe (`| head`); that is not a failure.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-                Err(why) => return Err(Stop::failed(text::cannot_write(&why))),
+                Err(why) => return Err(Stop::cannot_write(&why)),
             }
         }
         done += exported.lines.len() as u64;
@@ -80,8 +79,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     if watched {
         daemon::wipe();
     }
-    out.flush()
-        .map_err(|why| Stop::failed(text::cannot_write(&why)))?;
+    out.flush().map_err(|why| Stop::cannot_write(&why))?;
     Ok(0)
 }
 
@@ -91,5 +89,5 @@ fn create(file: &Path) -> Result<File, Stop> {
     options.write(true).create(true).truncate(true).mode(0o600);
     options
         .open(file)
-        .map_err(|why| Stop::failed(text::cannot_open(file, &why)))
+        .map_err(|why| Stop::cannot_open(file, &why))
 }

@@ -13,7 +13,7 @@ use clap::{Args, builder::TypedValueParser as _};
 use serde_json::json;
 
 use super::daemon::{self, Daemon, Stop, agree, put};
-use super::text;
+use crate::command::phrases::{clean, count};
 use crate::core::Subject;
 use crate::engine::clock::Clock;
 use crate::exchange::import::ImportTally;
@@ -81,9 +81,7 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
         return tell(typed, format, &read, &foreseen, true);
     }
     if !typed.yes && foreseen.changes() {
-        let summary =
-            text::import_summary(&counted(&format.to_string(), &read, &foreseen), true).join("\n");
-        if !agree(&summary, typed.json)? {
+        if !agree(&summary(format, &read, &foreseen, true), typed.json)? {
             return Ok(1);
         }
     }
@@ -94,21 +92,52 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     tell(typed, format, &read, &tally, false)
 }
 
-fn counted<'a>(format: &'a str, read: &Read, tally: &ImportTally) -> text::Imported<'a> {
-    text::Imported {
-        format,
-        subjects: read.entries.len(),
-        decisions: read.history.len(),
-        banned: tally.banned,
-        prolonged: tally.prolonged,
-        exempted: tally.exempted,
-        recalled: tally.recalled,
-        there: tally.standing + tally.exempt + tally.known,
-        older: tally.older,
-        refused: tally.refused.len(),
-        left_out: read.left_out.len(),
-        bad: read.bad.len(),
+/// What came of a file, or would come of it, in numbers.
+fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> String {
+    let would = |done: &'static str, would: &'static str| if dry_run { would } else { done };
+    let mut head = format!(
+        "{} in the file ({format})",
+        count(read.entries.len(), "subject")
+    );
+    if !read.history.is_empty() {
+        head.push_str(&format!(", and {}", count(read.history.len(), "decision")));
     }
+    let mut lines = vec![format!("{head}.")];
+    let mut add = |number: usize, what: &str, text: &str| match (number, what) {
+        (0, _) => {}
+        (_, "") => lines.push(format!("{number} {text}.")),
+        _ => lines.push(format!("{} {text}.", count(number, what))),
+    };
+    let there = tally.standing + tally.exempt + tally.known;
+    let recalled = would(
+        "made elsewhere stand in the history now",
+        "made elsewhere would stand in the history, with the bans they end in",
+    );
+    let older = "made elsewhere left out: something newer was decided here";
+    add(tally.banned, "ban", would("began", "would begin"));
+    add(
+        tally.prolonged,
+        "ban",
+        would("became longer", "would become longer"),
+    );
+    add(tally.exempted, "exemption", would("began", "would begin"));
+    add(tally.recalled, "decision", recalled);
+    add(there, "", "are here already");
+    add(tally.older, "decision", older);
+    add(
+        tally.refused.len(),
+        "",
+        would("were not taken", "would not be taken"),
+    );
+    add(read.left_out.len(), "", "left out");
+    add(read.bad.len(), "line", "cannot be read");
+    if !tally.changes() {
+        lines.push(String::from(would(
+            "Nothing was changed.",
+            "Nothing would be changed.",
+        )));
+    }
+    lines.join("\n")
 }
 
 fn text_of(file: &Path) -> Result<String, Stop> {
@@ -118,11 +147,15 @@ fn text_of(file: &Path) -> Result<String, Stop> {
     } else {
         std::fs::File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|why| Stop::wrong(text::cannot_open(file, &why)))?;
+    read.map_err(|why| Stop::cannot_open(file, &why))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Stop::wrong(text::file_too_large(LARGEST)));
+        return Err(Stop::wrong(format!(
+            "the file is too large: at most {} MiB are read; split it.",
+            LARGEST >> 20
+        )));
     }
-    String::from_utf8(bytes).map_err(|_| Stop::wrong(text::not_utf8(file)))
+    String::from_utf8(bytes)
+        .map_err(|_| Stop::wrong(format!("{} is no text in UTF-8.", file.display())))
 }
 
 /// Sends all batches and adds up their results.
@@ -159,7 +192,7 @@ async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<ImportT
             dry_run,
         });
         let RemoteAnswer::Imported(taken) = daemon.ask(&question).await? else {
-            return Err(Stop::failed(String::from(text::ANOTHER_VERSION)));
+            return Err(Stop::another_version());
         };
         tally.add(taken);
         if watched {
@@ -189,7 +222,10 @@ fn tell(
         .collect();
     let refused = tally.refused.iter().map(|one| Bad {
         line: lines.get(&one.subject).copied().unwrap_or_default(),
-        why: text::refused(&one.subject, &one.why),
+        why: match one.why.contains(&one.subject) {
+            true => one.why.clone(),
+            false => format!("{}: {}", clean(&one.subject), one.why),
+        },
     });
     let refused: Vec<Bad> = refused.collect();
     if typed.json {
@@ -206,13 +242,17 @@ fn tell(
         });
         put(&said.to_string())?;
     } else {
-        put(&text::import_summary(&counted(&format.to_string(), read, tally), dry_run).join("\n"))?;
+        put(&summary(format, read, tally, dry_run))?;
         for bad in [&read.bad, &refused, &read.left_out] {
             for one in bad.iter().take(NAMED) {
-                eprintln!("{}", text::line_and_why(&typed.file, one.line, &one.why));
+                let file = typed.file.display();
+                match one.line {
+                    0 => eprintln!("{file}: {}", one.why),
+                    line => eprintln!("{file}:{line}: {}", one.why),
+                }
             }
             if bad.len() > NAMED {
-                eprintln!("{}", text::and_more(bad.len() - NAMED));
+                eprintln!("… and {} more", bad.len() - NAMED);
             }
         }
     }

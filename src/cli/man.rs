@@ -5,7 +5,34 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Cli;
-use super::text;
+
+/// Sections behind the commands in the manual page: title and paragraphs.
+const SECTIONS: [(&str, &[&str]); 4] = [
+    (
+        "TALKING TO THE DAEMON",
+        &[
+            "The commands from ban on are carried out by the portcullis that runs, as those of an admin; root and the user it runs as may use them. The history names them unix:USER.",
+            "Words are taken as in a chat line. What a shell has kept together stays together: a reason in quotes is not searched for a duration.",
+            "What would hit many is asked back; without a terminal nothing is done unless --yes is given.",
+        ],
+    ),
+    (
+        "EXIT STATUS",
+        &["0 done; 1 refused or failed; 2 wrong usage or configuration."],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            "PORTCULLIS_CONFIG names the configuration file, as -c does. NO_COLOR, set to anything, turns colours off.",
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            "/etc/portcullis/portcullis.toml, the configuration; control.sock in the folder of the store, the socket.",
+        ],
+    ),
+];
 
 /// The completion script for a shell.
 pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
@@ -33,7 +60,7 @@ pub fn man() -> std::io::Result<Vec<u8>> {
     for own in command.get_subcommands() {
         section(&mut roff, own);
     }
-    for (title, paragraphs) in text::manual_sections() {
+    for (title, paragraphs) in SECTIONS {
         roff.control("SH", [title]);
         for paragraph in paragraphs {
             roff.control("PP", []);

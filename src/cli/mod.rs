@@ -12,7 +12,6 @@ pub mod man;
 mod printer;
 pub mod remote;
 mod specs;
-mod text;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

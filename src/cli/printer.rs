@@ -8,7 +8,6 @@ use unicode_width::UnicodeWidthStr;
 
 use super::CommandArgs;
 use super::columns;
-use super::text;
 use crate::command::outcome::names;
 use crate::command::parts::subjects;
 use crate::command::phrases;
@@ -51,15 +50,22 @@ impl Printer {
                     lines.extend(self.table(&page.columns, &page.cells));
                 }
                 let next = page.next.as_ref();
-                lines.extend(next.map(|_| text::next_page(page.page + 1)));
+                let more = |_| format!("More: --page {}, or --all", page.page + 1);
+                lines.extend(next.map(more));
                 lines
             }
             Outcome::Ask(ask) => vec![question(ask)],
             Outcome::Invalid { problems } => {
-                let mut lines = wrong(problems, text::see_help(call.spec));
+                let (usage, name) = (call.spec.usage, call.spec.name);
+                let help = format!(
+                    "Nothing was done. Write: portcullis {usage}   (more: portcullis {name} --help)"
+                );
+                let mut lines = wrong(problems, help);
                 if call.words.is_empty() && problems.iter().any(|one| one.field == subjects::FIELD)
                 {
-                    lines.insert(1, String::from(text::QUOTE_NUMBERS));
+                    let quote =
+                        "A number needs quotes in a shell, which takes # for a comment: '#17'.";
+                    lines.insert(1, String::from(quote));
                 }
                 lines
             }
@@ -100,7 +106,7 @@ impl Printer {
             return vec![phrases::clean(&row.value)];
         }
         let label = format!("{}:", phrases::clean(&row.label));
-        let value = text::clean_verbatim(&row.value);
+        let value = clean_verbatim(&row.value);
         let indent = widest + 1;
         let mut values: Vec<String> = if value.contains('\n') {
             value.lines().map(str::to_owned).collect()
@@ -146,6 +152,15 @@ impl Printer {
             text.to_owned()
         }
     }
+}
+
+/// Like `clean`, but keeps spaces, for lines that are copied.
+fn clean_verbatim(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line: String = line.chars().filter(|c| !phrases::is_trick(*c)).collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a row is a sentence that names its subject, and so needs no label.

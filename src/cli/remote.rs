@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use super::CommandArgs;
 use super::daemon::{self, Daemon, Stop, WRONG, agree, put};
 use super::printer::{self, Printer};
-use super::text;
 use crate::command::parts::subjects;
 use crate::command::{Grade, Outcome};
 use crate::front::terminal::wire::{self, Question, RemoteAnswer};
@@ -38,8 +37,8 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
     let several = portions.len() > 1;
     let mut confirmed = call.yes;
     if several && !confirmed {
-        let number = portions.iter().flatten().map(Vec::len).sum();
-        confirmed = agree(&text::ask_portions(number), call.json)?;
+        let number: usize = portions.iter().flatten().map(Vec::len).sum();
+        confirmed = agree(&format!("These are {number} subjects."), call.json)?;
         if !confirmed {
             return Ok(1);
         }
@@ -87,18 +86,22 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
 fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
     let mut named = Vec::new();
     for line in input.lines() {
-        let line = line.map_err(|why| Stop::wrong(text::cannot_read_input(&why)))?;
+        let line = line.map_err(|why| Stop::wrong(format!("cannot read standard input: {why}")))?;
         let line = line.trim();
         if line.is_empty() || line == "#" || line.starts_with("# ") {
             continue;
         }
         if named.len() == MOST {
-            return Err(Stop::wrong(text::too_much_input(MOST)));
+            return Err(Stop::wrong(format!(
+                "standard input names more than {MOST} subjects; nothing was done."
+            )));
         }
         named.push(line.to_owned());
     }
     if named.is_empty() {
-        return Err(Stop::wrong(String::from(text::EMPTY_INPUT)));
+        return Err(Stop::wrong(String::from(
+            "standard input names nobody; one subject a line is expected.",
+        )));
     }
     Ok(named)
 }
@@ -107,7 +110,7 @@ fn read_subjects(input: impl BufRead) -> Result<Vec<String>, Stop> {
 async fn ask(daemon: &mut Daemon, call: wire::RemoteCall) -> Result<Outcome, Stop> {
     match daemon.ask(&Question::Call(call)).await? {
         RemoteAnswer::Outcome(outcome) => Ok(outcome),
-        _ => Err(Stop::failed(String::from(text::ANOTHER_VERSION))),
+        _ => Err(Stop::another_version()),
     }
 }
 
@@ -127,7 +130,7 @@ async fn all_pages(
                 page.rows.extend(more.rows);
                 page.cells.extend(more.cells);
                 (page.next, page.total) = (more.next, more.total);
-                page.title = text::all_of_a_list(page.rows.len());
+                page.title = format!("All {}", page.rows.len());
             }
             // The list became shorter meanwhile.
             _ => page.next = None,

@@ -9,9 +9,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Program;
-use super::text;
 use crate::command::parts::pages;
-use crate::command::{Field, Kind, Place, Spec, Values, specs};
+use crate::command::{Field, Kind, Place, Spec, Values, phrases, specs};
 
 /// Argument: the words after the command.
 const WORDS: &str = "words";
@@ -84,13 +83,13 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
     let mut command = clap::Command::new(spec.name)
         .about(spec.summary.trim_end_matches('.'))
         .override_usage(format!("portcullis {} [OPTIONS]", spec.usage))
-        .after_help(text::shell_examples(spec));
+        .after_help(shell_examples(spec));
     if takes_words(spec) {
         command = command.arg(
             Arg::new(WORDS)
                 .num_args(0..)
                 .value_name("WORDS")
-                .help(text::shell_words(spec)),
+                .help(shell_words(spec)),
         );
     }
     command = command.args(options(spec).map(option));
@@ -98,8 +97,8 @@ pub(super) fn subcommand(spec: &'static Spec) -> clap::Command {
         command = command.arg(flag(ALL, "Every page"));
     }
     command
-        .arg(flag(JSON, text::OPTION_JSON))
-        .arg(flag(YES, text::OPTION_YES))
+        .arg(flag(JSON, "Answer in JSON, for other programs"))
+        .arg(flag(YES, "Do it without asking back"))
 }
 
 /// The subcommand for a command that also takes a file, which the program then runs itself as `alone` does.
@@ -113,9 +112,48 @@ pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Com
         ))
         .after_help(format!(
             "{}\n\n{}",
-            text::shell_examples(spec),
-            text::with_a_file(&about.unwrap_or_default(), &more.unwrap_or_default())
+            shell_examples(spec),
+            format_args!(
+                "With a file of events (or - for standard input), by itself: {}.\n{}",
+                about.unwrap_or_default(),
+                more.unwrap_or_default()
+            )
         ))
+}
+
+/// The examples of a command, as they are typed in a shell.
+fn shell_examples(spec: &Spec) -> String {
+    let mut text = String::from("Examples:");
+    for (line, what) in spec.examples {
+        text.push_str(&format!(
+            "\n  portcullis {}\n      {what}",
+            phrases::for_a_shell(line)
+        ));
+    }
+    text
+}
+
+/// Usage: the words after the name of a command.
+fn shell_words(spec: &Spec) -> String {
+    let places = |place| spec.fields.iter().filter(move |field| field.place == place);
+    let all = [
+        Place::Subjects,
+        Place::Login,
+        Place::Term,
+        Place::Rest,
+        Place::Last,
+    ];
+    let labels: Vec<&str> = all
+        .into_iter()
+        .flat_map(|place| places(place).map(|field| field.label))
+        .collect();
+    let text = format!("{}, as in a chat line", labels.join("; "));
+    match places(Place::Subjects).next() {
+        Some(_) => format!(
+            "{text}. A - reads them from standard input, one a line; a shell needs '#17' in quotes"
+        ),
+        None => text,
+    }
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
