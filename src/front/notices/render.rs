@@ -48,7 +48,7 @@ impl NoticeText {
 pub(super) fn one(told: &Notification, engine: &Engine) -> NoticeText {
     let mut notice = at_its_time(told, engine);
     if engine.now().since(told.at) >= LATE {
-        notice.lines.insert(0, text::notice_late(told.at));
+        notice.lines.insert(0, format!("From {}:", told.at));
     }
     notice
 }
@@ -59,20 +59,24 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
         News::Ruled { event, ruling } => return ruled(event, ruling, engine, now),
         News::Spared(notice) => {
             let whom = notice.subject.to_string();
-            let actions = vec![text::do_show(&whom), text::do_ban(&whom)];
-            (vec![text::notice_spared(notice)], actions, About::One(whom))
+            let actions = vec![format!("show {whom}"), format!("ban {whom} 1d")];
+            (
+                vec![phrases::sentence(&notice.to_string())],
+                actions,
+                About::One(whom),
+            )
         }
         News::Stuck(task) => {
             let standing = engine.read(|ledger| ledger.bans().of(&task.subject).cloned());
             let whom = task.subject.to_string();
             let lines = vec![text::notice_stuck(task, standing.as_ref())];
-            let actions = vec![text::do_show(&whom), String::from("status")];
+            let actions = vec![format!("show {whom}"), String::from("status")];
             (lines, actions, About::One(whom))
         }
         News::Unstuck(task) => {
             let whom = task.subject.to_string();
             let lines = vec![text::notice_unstuck(task)];
-            (lines, vec![text::do_show(&whom)], About::One(whom))
+            (lines, vec![format!("show {whom}")], About::One(whom))
         }
         News::Found(finding) => {
             let whom = match finding.ban {
@@ -80,7 +84,7 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
                 None => finding.account.to_string(),
             };
             let lines = vec![text::notice_found(finding)];
-            (lines, vec![text::do_show(&whom)], About::One(whom))
+            (lines, vec![format!("show {whom}")], About::One(whom))
         }
         News::Rights {
             before,
@@ -89,22 +93,22 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             back,
         } => (
             text::notice_rights(*before, *now, lost, back),
-            vec![String::from("status")],
+            status(),
             About::Nobody,
         ),
         News::Outage { since } => (
             vec![text::notice_outage(*since, now)],
-            vec![String::from("status")],
+            status(),
             About::Nobody,
         ),
         News::Unwritten(fault) => (
             vec![text::notice_unwritten(fault.as_ref())],
-            vec![String::from("status")],
+            status(),
             About::Nobody,
         ),
         News::Room { room, why } => (
             vec![text::notice_room(room, why.as_deref())],
-            vec![String::from("status")],
+            status(),
             About::Nobody,
         ),
     };
@@ -113,6 +117,10 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
         actions,
         about,
     }
+}
+
+fn status() -> Vec<String> {
+    vec![String::from("status")]
 }
 
 fn ruled(
@@ -135,30 +143,30 @@ fn ruled(
             lines.push(match ban.origin {
                 Origin::Automatic { .. } => text::notice_banned(ban, now),
                 Origin::Server => text::notice_adopted(ban, now),
-                Origin::Manual | Origin::Imported => text::notice_ban(ban, now),
+                Origin::Manual | Origin::Imported => phrases::banned(ban, now),
             });
             let is_servers = ban.origin == Origin::Server;
             if !is_servers && (!by_rule || event.actor.door != crate::core::EntryPoint::Hook) {
                 lines.push(text::notice_by(event));
             }
             let evidence = event.personal.evidence.as_deref();
-            lines.extend(evidence.map(text::notice_evidence));
+            lines.extend(evidence.map(|text| format!("Evidence: {}", phrases::clean(text))));
             lines.push(text::notice_past(times, last.as_ref()));
             let id = ban.id.to_string();
-            let mut actions = vec![text::do_unban(ban.id), text::do_show(&id)];
+            let mut actions = vec![format!("unban {}", ban.id), format!("show {id}")];
             let can_be_longer = ban.until.is_some() && !matches!(ban.subject, Subject::Guard(_));
-            actions.extend(can_be_longer.then(|| text::do_extend(ban.id)));
+            actions.extend(can_be_longer.then(|| format!("extend {} 1w", ban.id)));
             (actions, About::One(id))
         }
         Ruling::Ban(BanRuling::Amended { ban, .. }) => {
             lines.push(text::notice_by(event));
             let id = ban.id.to_string();
-            let actions = vec![text::do_unban(ban.id), text::do_show(&id)];
+            let actions = vec![format!("unban {}", ban.id), format!("show {id}")];
             (actions, About::One(id))
         }
         Ruling::Ban(BanRuling::Lifted(ban)) => {
             let id = ban.id.to_string();
-            let mut actions = vec![text::do_show(&id)];
+            let mut actions = vec![format!("show {id}")];
             if event.change == Change::Ban(BanChange::Expired) {
                 lines = vec![text::notice_ended(ban)];
             } else {
@@ -172,17 +180,17 @@ fn ruled(
             if !lifted.is_empty() {
                 lines.push(phrases::lifted_by_it(lifted));
             }
-            let actions = vec![text::do_show(&whom), text::do_unallow(&whom)];
+            let actions = vec![format!("show {whom}"), format!("unallow {whom}")];
             (actions, About::One(whom))
         }
         Ruling::Exemption(ExemptionRuling::Revoked(_)) => {
             lines.push(text::notice_by(event));
-            let actions = vec![text::do_show(&whom), text::do_allow(&whom)];
+            let actions = vec![format!("show {whom}"), format!("allow {whom}")];
             (actions, About::One(whom))
         }
         _ => {
             lines.push(text::notice_by(event));
-            (vec![text::do_show(&whom)], About::One(whom))
+            (vec![format!("show {whom}")], About::One(whom))
         }
     };
     NoticeText {

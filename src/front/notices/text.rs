@@ -2,20 +2,14 @@
 
 use crate::admission::Unwritten;
 use crate::command::phrases::{
-    allowed, amended, author, banned, banned_by_rule, because, by_then_counted, clean, count, gap,
-    lifted, sentence, typed, unallowed,
+    allowed, amended, author, banned_by_rule, because, by_then_counted, clean, count, gap, lifted,
+    sentence, typed, unallowed,
 };
 use crate::core::time::in_words;
 use crate::core::{
-    Ban, BanId, BanRuling, Event, ExemptionRuling, HistoryRuling, Notice, Past, Ruling, Subject,
-    Timestamp, Topic,
+    Ban, BanRuling, Event, ExemptionRuling, HistoryRuling, Past, Ruling, Subject, Timestamp, Topic,
 };
 use crate::delivery::ports::{Finding, Gap, RecordState, Task};
-
-/// In front of news that could not be told when they were new.
-pub(super) fn notice_late(at: Timestamp) -> String {
-    format!("From {at}:")
-}
 
 /// A rule banned.
 pub(super) fn notice_banned(ban: &Ban, now: Timestamp) -> String {
@@ -52,11 +46,6 @@ fn many_times(times: u32) -> String {
     }
 }
 
-/// What led to it.
-pub(super) fn notice_evidence(evidence: &str) -> String {
-    format!("Evidence: {}", clean(evidence))
-}
-
 /// The server had banned somebody by itself.
 pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     format!(
@@ -82,11 +71,6 @@ pub(super) fn notice_by(event: &Event) -> String {
     }
 }
 
-/// Somebody banned.
-pub(super) fn notice_ban(ban: &Ban, now: Timestamp) -> String {
-    banned(ban, now)
-}
-
 /// A ban ended at its time.
 pub(super) fn notice_ended(ban: &Ban) -> String {
     let reason = match ban.reason.is_empty() {
@@ -100,16 +84,6 @@ pub(super) fn notice_ended(ban: &Ban) -> String {
         ban.since,
         author(ban),
     )
-}
-
-/// A history was forgotten.
-pub(super) fn notice_forgotten(subject: &Subject) -> String {
-    format!("The history of {subject} counts no more.")
-}
-
-/// A rule spared somebody, or is in dry run.
-pub(super) fn notice_spared(notice: &Notice) -> String {
-    sentence(&notice.to_string())
 }
 
 /// Work that does not get done.
@@ -301,26 +275,6 @@ fn span(since: Timestamp, until: Timestamp) -> String {
     in_words(until.since(since).max(std::time::Duration::from_secs(1)))
 }
 
-/// Ends a ban.
-pub(super) fn do_unban(id: BanId) -> String {
-    format!("unban {id}")
-}
-
-/// Looks.
-pub(super) fn do_show(whom: &str) -> String {
-    format!("show {whom}")
-}
-
-/// Makes a ban a week longer.
-pub(super) fn do_extend(id: BanId) -> String {
-    format!("extend {id} 1w")
-}
-
-/// Bans.
-pub(super) fn do_ban(whom: &str) -> String {
-    format!("ban {whom} 1d")
-}
-
 /// Bans with the terms it had.
 pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     let term = match ban.until {
@@ -332,16 +286,6 @@ pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     line.trim_end().to_owned()
 }
 
-/// Exempts.
-pub(super) fn do_allow(whom: &str) -> String {
-    format!("allow {whom}")
-}
-
-/// Takes an exemption back.
-pub(super) fn do_unallow(whom: &str) -> String {
-    format!("unallow {whom}")
-}
-
 /// What a ruling that needs no more than its own sentence says.
 pub(super) fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
     Some(match ruling {
@@ -351,7 +295,9 @@ pub(super) fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
             allowed(exemption, None, now)
         }
         Ruling::Exemption(ExemptionRuling::Revoked(exemption)) => unallowed(exemption),
-        Ruling::History(HistoryRuling::Forgotten { subject, .. }) => notice_forgotten(subject),
+        Ruling::History(HistoryRuling::Forgotten { subject, .. }) => {
+            format!("The history of {subject} counts no more.")
+        }
         _ => return None,
     })
 }

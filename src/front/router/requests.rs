@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use minidom::Element;
+use tokio::sync::OwnedSemaphorePermit;
 use xmpp_parsers::ns;
+use xmpp_parsers::stanza_error::StanzaError;
 
 use super::Router;
 use crate::command::{Reference, phrases};
@@ -11,7 +13,9 @@ use crate::front::adhoc::Step;
 use crate::front::disco::{self, Addressed, DiscoQuery};
 use crate::front::reply::{PendingIq, Reply, later};
 use crate::xmpp::fault::Fault;
-use crate::xmpp::payload::command::{CommandRequest, CommandUnreadable, NS_COMMANDS};
+use crate::xmpp::payload::command::{
+    CommandAnswer, CommandRequest, CommandUnreadable, NS_COMMANDS,
+};
 use crate::xmpp::stanza::Received;
 
 impl Router {
@@ -77,35 +81,35 @@ impl Router {
         match self.bot.forms.receive(request, caller, &self.bot.context) {
             Err(error) => asked.now(Err(error)),
             Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
-            Ok(Step::Run(run)) => {
-                let router = Arc::clone(self);
-                let reference = Reference::fresh();
-                let failed = Fault::Internal.with_text(phrases::broken(&reference));
-                let failed = vec![asked.stanza(Err(failed))];
-                later(None, reference, failed, async move {
-                    let wake = Arc::clone(&router.notices.wake);
-                    let answer = router
-                        .bot
-                        .forms
-                        .run(*run, permit, wake, &router.bot.context)
-                        .await;
-                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
-                })
-            }
-            Ok(Step::Look(session)) => {
-                let router = Arc::clone(self);
-                let reference = Reference::fresh();
-                let failed = Fault::Internal.with_text(phrases::broken(&reference));
-                let failed = vec![asked.stanza(Err(failed))];
-                later(Some(permit), reference, failed, async move {
-                    let answer = router
-                        .bot
-                        .forms
-                        .look(*session, role, &router.bot.context)
-                        .await;
-                    vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
-                })
-            }
+            Ok(Step::Run(run)) => self.form(asked, None, move |router| async move {
+                let wake = Arc::clone(&router.notices.wake);
+                let forms = &router.bot.forms;
+                forms.run(*run, permit, wake, &router.bot.context).await
+            }),
+            Ok(Step::Look(session)) => self.form(asked, Some(permit), move |router| async move {
+                let forms = &router.bot.forms;
+                forms.look(*session, role, &router.bot.context).await
+            }),
         }
+    }
+
+    /// Answers a form when its command is through.
+    fn form<F>(
+        self: &Arc<Self>,
+        asked: PendingIq,
+        permit: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(Arc<Router>) -> F + Send + 'static,
+    ) -> Reply
+    where
+        F: Future<Output = Result<CommandAnswer, StanzaError>> + Send + 'static,
+    {
+        let reference = Reference::fresh();
+        let failed = Fault::Internal.with_text(phrases::broken(&reference));
+        let failed = vec![asked.stanza(Err(failed))];
+        let work = work(Arc::clone(self));
+        later(permit, reference, failed, async move {
+            let answer = work.await;
+            vec![asked.stanza(answer.map(|answer| Some(answer.into())))]
+        })
     }
 }
