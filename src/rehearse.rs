@@ -43,11 +43,11 @@ pub struct Played {
     pub style: TimeStyle,
     /// The bans that began or ended, including those that expired before this event.
     pub changes: Vec<SimulatedChange>,
-    /// What somebody should know although no ban began.
+    /// Notes about rules and orders that had no effect.
     pub notes: Vec<Note>,
 }
 
-/// Why a line led to no ban.
+/// Why a line had no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// A rule reached its limit but banned nobody.

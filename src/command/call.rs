@@ -28,7 +28,7 @@ pub struct Occupant {
 }
 
 impl Occupant {
-    /// The room.
+    /// The bare JID of the room.
     pub fn room(&self) -> BareJid {
         self.jid.to_bare()
     }

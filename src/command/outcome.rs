@@ -154,7 +154,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row of these parts.
+    /// A row with this name for scripts, label and value.
     pub fn new(var: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
         Row {
             var: var.into(),

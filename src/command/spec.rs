@@ -3,7 +3,7 @@
 
 use crate::core::Role;
 
-/// One command.
+/// The description of one command.
 #[derive(Debug)]
 pub struct Spec {
     /// The word in chat, and the node of the form. Some clients show only this.

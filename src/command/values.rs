@@ -15,7 +15,7 @@ pub const AS_OF: &str = "as_of";
 pub struct Values(BTreeMap<String, Vec<String>>);
 
 impl Values {
-    /// No values.
+    /// Values in which no field is set.
     pub fn new() -> Self {
         Self::default()
     }

@@ -13,7 +13,7 @@ pub(super) const ROOMS: &str = "[rooms]";
 /// The section of the keys of a room's grants.
 pub(super) const GRANTS: &str = "grants";
 
-/// One key of the configuration.
+/// A key of the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigKey {
     /// The table that contains it; empty for the top of the file.

@@ -30,7 +30,7 @@ pub(super) use past::{bans_that_count, clean_since};
 /// The most failures that a person may enter at once.
 pub const ATTEMPTS_AT_ONCE: u32 = 1_000;
 
-/// What the rules judge.
+/// A login outcome to be counted and judged by the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// A login that the server reports.

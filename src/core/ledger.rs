@@ -38,7 +38,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Applies one event of the log. Deterministic: reads no clock and uses no randomness.
+    /// Applies the event at position `seq` of the log. Returns the ruling on it, and the effects that must follow.
+    /// Deterministic: reads no clock and uses no randomness.
     ///
     /// An event is stale and changes nothing if its subject has moved on from the version it was based on, or if it is
     /// a kick that was folded before.

@@ -31,7 +31,7 @@ use crate::xmpp::secret::Secret;
 /// Maximum size of a request body in bytes: enough for a report of [`LOGINS`] logins with long names.
 pub(super) const BODY: usize = 512 * 1024;
 
-/// Answers the requests, and checks the token.
+/// Answers `/v1/check` and `/v1/report`, and checks the token of the caller.
 #[derive(Clone)]
 pub struct Logins {
     engine: Arc<Engine>,

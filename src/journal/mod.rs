@@ -96,7 +96,7 @@ pub struct Entry {
     pub chain: Chain,
 }
 
-/// Why the log failed.
+/// Why an operation of the log failed, and whether it may have stored something.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LogFault {
     /// The disk or the engine failed; nothing was stored.

@@ -107,7 +107,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Opens no file yet.
+    /// A recording with these settings. The file is opened when something is written.
     pub fn new(settings: Settings) -> Self {
         Recording {
             settings,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Wraps the text.
+    /// Takes ownership of a secret text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }

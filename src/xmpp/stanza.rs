@@ -49,7 +49,7 @@ pub struct Header {
 /// A stanza that was parsed. An IQ get or set has exactly one child element.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
-    /// What it is.
+    /// Whether it is an IQ, a message or a presence.
     pub kind: StanzaKind,
     /// Sender, receiver, id and type.
     pub header: Header,

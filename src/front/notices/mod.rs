@@ -75,7 +75,7 @@ impl Notices {
         })
     }
 
-    /// Replaces the rate limits.
+    /// Replaces the rate limits of all receivers.
     pub fn set(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
     }

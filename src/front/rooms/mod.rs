@@ -156,7 +156,7 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// The link is up: enter all rooms.
+    /// To be called when the link comes up: enters all rooms.
     pub fn link_up(&self) {
         let now = self.context.engine.now();
         let mut inner = self.inner();
@@ -167,7 +167,7 @@ impl Rooms {
         self.changed(&inner);
     }
 
-    /// The link is down, so we are in no room.
+    /// To be called when the link goes down: we are in no room any more.
     pub fn link_down(&self) {
         let mut inner = self.inner();
         inner.linked = false;

@@ -14,17 +14,17 @@ pub(super) enum Patience {
     Long,
 }
 
-/// Where the server is.
+/// How far away the server is; it decides the pace of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Distance {
-    /// On this machine: a try costs next to nothing.
+    /// On this machine, where an attempt costs next to nothing.
     Here,
-    /// Somewhere else, or nobody can tell.
+    /// On another machine, or unknown.
     Far,
 }
 
 impl Distance {
-    /// Of a server as the settings name it, `host:port`.
+    /// The distance of a server named `host:port`.
     pub(super) fn of(server: &str) -> Self {
         let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');

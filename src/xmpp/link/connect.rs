@@ -13,7 +13,7 @@ use super::{Cause, Settings, tls};
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// A connection below XMPP.
+/// A byte stream to the server, on which the XMPP stream runs.
 pub struct Connection {
     pub(super) io: Box<dyn Duplex>,
     /// A second handle of the socket, to ask for quick acknowledgements.

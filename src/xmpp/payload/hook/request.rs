@@ -220,7 +220,7 @@ fn login(element: &Element, now: Timestamp) -> Option<(Attempt, String)> {
     Some((attempt, at.map(|_| text).unwrap_or_default()))
 }
 
-/// A login as the protocol names its parts.
+/// The attributes of a `<login/>` (docs/hook-protocol.md, 4), before they are parsed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Login<'a> {
     /// The account.
