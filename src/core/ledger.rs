@@ -60,8 +60,8 @@ impl Ledger {
         match folded {
             Ok((ruling, effects)) => {
                 self.subjects.touch(subject, seq, event.at);
-                if let (Some(before), Some(did)) = (before, UndoKind::of(&event.change)) {
-                    undo::keep(self, seq, event, subject, did, before);
+                if let (Some(before), Some(kind)) = (before, UndoKind::of(&event.change)) {
+                    undo::keep(self, seq, event, subject, kind, before);
                 }
                 (ruling, effects)
             }

@@ -32,7 +32,7 @@ pub enum Refusal {
     /// Moderators may only change their own bans; with the author of this one.
     NotYours(BanId, String),
     /// Another person made the last change of the subject; only they or an admin may undo it.
-    NotYourDeed(Subject, String),
+    NotYourChange(Subject, String),
     /// The change is too old to be undone; with its time and [`Policy::undo_for`](crate::core::Policy::undo_for).
     TooLate(Timestamp, Duration),
     /// The ban that the undo would restore has expired since.

@@ -6,7 +6,6 @@
 use std::collections::{HashSet, VecDeque};
 
 use foldhash::quality::RandomState;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::event::EventId;
 
@@ -23,6 +22,11 @@ pub(super) struct SeenIds {
 }
 
 impl SeenIds {
+    /// The ids, oldest first: the part that a snapshot keeps.
+    pub(super) fn ids(&self) -> &VecDeque<EventId> {
+        &self.order
+    }
+
     /// Adds an id; `false` if it is present already.
     ///
     /// The all-zero id is never recorded: tests and tools use it for events that are offered only once.
@@ -43,17 +47,10 @@ impl SeenIds {
     }
 }
 
-impl Serialize for SeenIds {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.order.serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for SeenIds {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let order = VecDeque::<EventId>::deserialize(from)?;
+impl From<VecDeque<EventId>> for SeenIds {
+    fn from(order: VecDeque<EventId>) -> Self {
         let names = order.iter().copied().collect();
-        Ok(SeenIds { order, names })
+        SeenIds { order, names }
     }
 }
 

@@ -127,7 +127,7 @@ impl IntentQueue {
                         (Some(why), _) => Some(Err(why)),
                         (None, Proposal::Answer(ruling)) => Some(Ok(ruling)),
                         (None, Proposal::Events(events)) => match left.rival(intent, ledger) {
-                            Some(deed) => Some(Ok(Ruling::Overtaken(Box::new(deed)))),
+                            Some(entry) => Some(Ok(Ruling::Overtaken(Box::new(entry)))),
                             None => batch.add(events, left, now),
                         },
                     };
@@ -168,9 +168,9 @@ impl QueuedIntent {
         let Intent::Order(order) = intent else {
             return None;
         };
-        let (seen, deed) = (self.seen?, ledger.undo().of(&order.subject)?);
-        let is_anothers = deed.by.bare_name() != order.actor.bare_name();
-        (deed.seq > seen && is_anothers).then(|| deed.clone())
+        let (seen, entry) = (self.seen?, ledger.undo().of(&order.subject)?);
+        let is_anothers = entry.by.bare_name() != order.actor.bare_name();
+        (entry.seq > seen && is_anothers).then(|| entry.clone())
     }
 }
 

@@ -240,11 +240,11 @@ async fn two_admins_at_once_get_one_clear_outcome_in_either_order() {
         let Ruling::Ban(BanRuling::Banned(ban)) = won.unwrap() else {
             panic!("the first one bans")
         };
-        let Ruling::Overtaken(deed) = lost.unwrap() else {
+        let Ruling::Overtaken(entry) = lost.unwrap() else {
             panic!("the second one is told")
         };
-        assert_eq!((deed.number, &*deed.by), (Some(ban.id), &ban.by));
-        assert_eq!(deed.at, ban.since);
+        assert_eq!((entry.number, &*entry.by), (Some(ban.id), &ban.by));
+        assert_eq!(entry.at, ban.since);
         world.engine.read(|ledger| {
             let stands = ledger.bans().of(&ban.subject).unwrap();
             assert_eq!((stands.until, &stands.reason), (ban.until, &ban.reason));
@@ -286,8 +286,8 @@ async fn an_un_ban_and_a_longer_term_at_once_leave_one_of_them() {
             (0, Ruling::Ban(BanRuling::Lifted(_)), Ruling::Ban(BanRuling::NotBanned(..))) => {
                 assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 0);
             }
-            (1, Ruling::Ban(BanRuling::Amended { .. }), Ruling::Overtaken(deed)) => {
-                assert_eq!(deed.by.name, "b@example.org/y");
+            (1, Ruling::Ban(BanRuling::Amended { .. }), Ruling::Overtaken(entry)) => {
+                assert_eq!(entry.by.name, "b@example.org/y");
                 assert_eq!(world.engine.read(|ledger| ledger.bans().len()), 1);
             }
             other => panic!("{other:?}"),

@@ -145,8 +145,8 @@ impl World {
                 Action::Ban(BanOrder::Extend { by: seconds(by) }),
             ),
             Step::Undo(who, role) => {
-                let deed = self.ledger.version(&all[*who]);
-                order(all[*who].clone(), *role, Action::Undo { deed })
+                let change = self.ledger.version(&all[*who]);
+                order(all[*who].clone(), *role, Action::Undo { change })
             }
             Step::Allow(who, term, role) => order(
                 all[*who].clone(),

@@ -96,7 +96,7 @@ impl TargetFailure {
     ) {
         let why = match answer {
             Ok(Ruling::Refused(why)) => phrases::refusal(&why, call.caller.rights.over(subject)),
-            Ok(Ruling::Overtaken(deed)) => text::overtaken_by(&deed),
+            Ok(Ruling::Overtaken(entry)) => text::overtaken_by(&entry),
             Ok(_) => String::from("somebody else is changing it; try again."),
             Err(LogFault::Busy) => String::from(phrases::BUSY),
             Err(LogFault::Unknown(_)) => format!(

@@ -135,7 +135,7 @@ impl TargetResult {
         Some(match self.ruling.as_ref().ok()? {
             Ruling::Ban(BanRuling::Banned(ban) | BanRuling::Lifted(ban))
             | Ruling::Ban(BanRuling::Amended { ban, .. }) => ban.id.to_string(),
-            Ruling::Undo(UndoRuling::Undone { deed, .. }) => match deed.number {
+            Ruling::Undo(UndoRuling::Undone { entry, .. }) => match entry.number {
                 Some(number) => number.to_string(),
                 None => self.subject.to_string(),
             },

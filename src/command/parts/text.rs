@@ -37,9 +37,9 @@ pub(super) fn number_beyond(number: &str, needs: Role, rights: &Rights) -> Strin
 }
 
 /// A change of many was not made because another person decided first.
-pub(super) fn overtaken_by(deed: &UndoEntry) -> String {
+pub(super) fn overtaken_by(entry: &UndoEntry) -> String {
     format!(
         "{} was first; look, then say it again.",
-        clean(deed.by.bare_name())
+        clean(entry.by.bare_name())
     )
 }

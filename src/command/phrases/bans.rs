@@ -165,7 +165,7 @@ pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
 pub(crate) fn not_done(subject: &Subject, ruling: &Ruling) -> String {
     match ruling {
         Ruling::Refused(why) => format!("{subject}: {}", why_refused(why)),
-        Ruling::Overtaken(deed) => overtaken(deed),
+        Ruling::Overtaken(entry) => overtaken(entry),
         Ruling::Stale => format!("{subject}: somebody else is changing it; try again."),
         _ => format!("{subject}: nothing was changed."),
     }

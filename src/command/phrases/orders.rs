@@ -12,15 +12,15 @@ pub(crate) fn undo(whom: &[impl ToString]) -> String {
 }
 
 /// Another person decided first.
-pub(crate) fn overtaken(deed: &UndoEntry) -> String {
-    let number = deed.number.map(|id| format!(" {id}")).unwrap_or_default();
+pub(crate) fn overtaken(entry: &UndoEntry) -> String {
+    let number = entry.number.map(|id| format!(" {id}")).unwrap_or_default();
     format!(
         "{}: NOT done: {} was first, with the {}{number} {}. Look with {}, then say it again if you still mean it.",
-        deed.subject,
-        clean(deed.by.bare_name()),
-        deed.did,
-        deed.at,
-        typed(format_args!("show {}", deed.subject))
+        entry.subject,
+        clean(entry.by.bare_name()),
+        entry.kind,
+        entry.at,
+        typed(format_args!("show {}", entry.subject))
     )
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
         Refusal::NotYours(ban, by) => format!(
             "Ban {ban} was made by {by}. Moderators end and change their own bans only; that needs the role admin."
         ),
-        Refusal::NotYourDeed(subject, by) => format!(
+        Refusal::NotYourChange(subject, by) => format!(
             "What was done last to {subject} was done by {by}. To undo what others did needs the role admin."
         ),
         Refusal::TooLate(at, within) => format!(

@@ -65,9 +65,9 @@ const NUMBERED: usize = 5;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let wanted = wanted::find(call, context).await?;
-    call.confirm(wanted.deeds.len() > MANY, || question(&wanted))?;
-    match wanted.deeds.len() {
-        ..=TOLD => take_back_few(call, &wanted.deeds, context).await,
+    call.confirm(wanted.entries.len() > MANY, || question(&wanted))?;
+    match wanted.entries.len() {
+        ..=TOLD => take_back_few(call, &wanted.entries, context).await,
         _ => Ok(take_back_many(call, &wanted, context).await),
     }
 }
@@ -75,10 +75,10 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
 /// Undoes a few changes and reports each.
 async fn take_back_few(
     call: &Request<'_>,
-    deeds: &[One],
+    entries: &[One],
     context: &Context,
 ) -> Result<Outcome, EarlyOutcome> {
-    let orders = deeds.iter().map(|one| order(call, one)).collect();
+    let orders = entries.iter().map(|one| order(call, one)).collect();
     let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
     let said = join_all(results.iter().map(|one| say(one, context))).await;
     let mut said = said.into_iter();
@@ -93,7 +93,7 @@ async fn take_back_few(
 /// Undoes the many changes of one command and counts them.
 async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Context) -> Outcome {
     let started = context.engine.now();
-    let all = wanted.deeds.len();
+    let all = wanted.entries.len();
     let mut undone = Vec::with_capacity(all);
     let mut failed = TargetFailure::default();
     let take = |one: &One, answer| match answer {
@@ -107,7 +107,7 @@ async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Cont
         other => failed.take(&one.subject, other, call),
     };
     let order = |one: &One| order(call, one);
-    many::carry_out(call, &wanted.deeds, order, take, context).await;
+    many::carry_out(call, &wanted.entries, order, take, context).await;
     let pending = many::still_pending(&undone, context).await;
     let took = context.engine.now().since(started);
     let mut lines = vec![text::undone_many(undone.len(), all, wanted.command, took)];
@@ -122,16 +122,16 @@ async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Cont
 }
 
 fn order(call: &Request<'_>, one: &One) -> Order {
-    call.order(&one.subject, Action::Undo { deed: one.deed })
+    call.order(&one.subject, Action::Undo { change: one.entry })
 }
 
 async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
     let (now, subject) = (context.engine.now(), &result.subject);
     match result.ruling.as_ref().ok()? {
-        Ruling::Undo(UndoRuling::Undone { deed, stood, ban }) => {
-            let exemption = text::exemption_again(deed, now);
+        Ruling::Undo(UndoRuling::Undone { entry, stood, ban }) => {
+            let exemption = text::exemption_again(entry, now);
             let as_before = text::as_before(stood.as_ref(), ban.as_ref(), subject, now);
-            let said = Said::done(text::undone(deed));
+            let said = Said::done(text::undone(entry));
             Some(match (stood, ban, &exemption) {
                 (None, None, Some(_)) => said.with(exemption),
                 _ => said.and(as_before).with(exemption),
@@ -160,12 +160,12 @@ async fn changed_since(subject: &Subject, context: &Context) -> String {
 }
 
 fn question(wanted: &UndoTargets) -> Ask {
-    let (number, shown) = (wanted.deeds.len(), wanted.deeds.iter().take(TOLD));
+    let (number, shown) = (wanted.entries.len(), wanted.entries.iter().take(TOLD));
     // By the time of the answer something else may be the last change.
     let named = match wanted.command {
         Some(command) => vec![command.to_string()],
         None => wanted
-            .deeds
+            .entries
             .iter()
             .map(|one| one.subject.to_string())
             .collect(),
@@ -174,7 +174,7 @@ fn question(wanted: &UndoTargets) -> Ask {
     values.set(subjects::FIELD, named);
     let mut lines = vec![text::ask_undo(number, shown.len())];
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
-    let row = |one: &One| (one.subject.to_string(), one.did.to_string());
+    let row = |one: &One| (one.subject.to_string(), one.kind.to_string());
     Ask {
         title: format!("Really undo {number} things?"),
         lines,

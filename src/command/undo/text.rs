@@ -42,14 +42,14 @@ pub(super) fn server_follows(pending: usize) -> String {
 }
 
 /// What was undone.
-pub(super) fn undone(deed: &UndoEntry) -> String {
-    let number = deed.number.map(|id| format!("{id} ")).unwrap_or_default();
+pub(super) fn undone(entry: &UndoEntry) -> String {
+    let number = entry.number.map(|id| format!("{id} ")).unwrap_or_default();
     format!(
         "Undone: {} {number}{}, by {} {}.",
-        deed.did,
-        deed.subject,
-        clean(deed.by.bare_name()),
-        deed.at
+        entry.kind,
+        entry.subject,
+        clean(entry.by.bare_name()),
+        entry.at
     )
 }
 
@@ -77,7 +77,7 @@ pub(super) fn as_before(
 }
 
 /// The exemption that is restored or removed.
-pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String> {
+pub(super) fn exemption_again(entry: &UndoEntry, now: Timestamp) -> Option<String> {
     let exempt = |one: &Exemption| {
         format!(
             "As before, {} is exempt {}{}",
@@ -86,21 +86,21 @@ pub(super) fn exemption_again(deed: &UndoEntry, now: Timestamp) -> Option<String
             because(&one.comment)
         )
     };
-    match (deed.did, deed.exemption_before()) {
+    match (entry.kind, entry.exemption_before()) {
         (UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Undid, Some(one)) => Some(exempt(one)),
-        (UndoKind::Allowed, None) => Some(format!("{} is not exempt any more.", deed.subject)),
+        (UndoKind::Allowed, None) => Some(format!("{} is not exempt any more.", entry.subject)),
         _ => None,
     }
 }
 
 /// Somebody else made the last change, and the caller an earlier one.
-pub(super) fn others_did(deed: &UndoEntry, name: &str) -> String {
+pub(super) fn others_did(entry: &UndoEntry, name: &str) -> String {
     format!(
         "{} was changed since by {}: {} at {}. Nothing was undone. To take that back: {}",
-        deed.subject,
-        clean(deed.by.bare_name()),
-        deed.did,
-        deed.at,
+        entry.subject,
+        clean(entry.by.bare_name()),
+        entry.kind,
+        entry.at,
         typed(format_args!("undo {name} --others"))
     )
 }

@@ -18,7 +18,7 @@ const LOOKED_AT_ONCE: usize = 4_096;
 
 /// The changes to undo, in this order.
 pub(super) struct UndoTargets {
-    pub(super) deeds: Vec<One>,
+    pub(super) entries: Vec<One>,
     /// The command that made all of them, if it was named or found by its id.
     pub(super) command: Option<CommandId>,
     /// Whether the command made further changes that can no longer be undone.
@@ -28,16 +28,16 @@ pub(super) struct UndoTargets {
 /// One change: subject, position and kind.
 pub(super) struct One {
     pub(super) subject: Subject,
-    pub(super) deed: Seq,
-    pub(super) did: UndoKind,
+    pub(super) entry: Seq,
+    pub(super) kind: UndoKind,
 }
 
 impl One {
-    fn of(deed: &UndoEntry) -> One {
+    fn of(entry: &UndoEntry) -> One {
         One {
-            subject: deed.subject.clone(),
-            deed: deed.seq,
-            did: deed.did,
+            subject: entry.subject.clone(),
+            entry: entry.seq,
+            kind: entry.kind,
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) async fn find(
     if let [word] = words[..]
         && let Some(command) = CommandId::parse(word)
     {
-        let first = first_of(context, |deed| deed.command == Some(command));
+        let first = first_of(context, |entry| entry.command == Some(command));
         let wanted = first.map(|first| whole(&first, context));
         return wanted.ok_or_else(|| {
             stop(format!(
@@ -78,27 +78,27 @@ async fn named(
     let others = call.values.flag(OTHERS).unwrap_or(false);
     let named = call.subjects()?;
     let only = named.len() == 1;
-    let mut deeds = Vec::with_capacity(named.len());
+    let mut entries = Vec::with_capacity(named.len());
     for subject in named {
-        let deed = context
+        let entry = context
             .engine
             .read(|ledger| ledger.undo().of(&subject).cloned());
         let number = match words[..] {
             [word] if only => word.starts_with('#').then(|| BanId::parse(word)).flatten(),
             _ => None,
         };
-        let Some(deed) = deed.filter(|deed| number.is_none() || deed.number == number) else {
+        let Some(entry) = entry.filter(|entry| number.is_none() || entry.number == number) else {
             return Err(stop(changed_since(&subject, context).await));
         };
-        let is_anothers = deed.by.bare_name() != own_name(call);
-        if is_anothers && !others && did_before(call, &subject, &deed, context).await {
+        let is_anothers = entry.by.bare_name() != own_name(call);
+        if is_anothers && !others && did_before(call, &subject, &entry, context).await {
             let name = words.first().copied().unwrap_or_default();
-            return Err(stop(text::others_did(&deed, name)));
+            return Err(stop(text::others_did(&entry, name)));
         }
-        deeds.push(One::of(&deed));
+        entries.push(One::of(&entry));
     }
     Ok(UndoTargets {
-        deeds,
+        entries,
         command: None,
         is_cut: false,
     })
@@ -116,16 +116,16 @@ fn own_name(call: &Call) -> String {
 /// The last change of the caller, and everything else that the same command did.
 fn last_of_own(call: &Call, context: &Context) -> Option<UndoTargets> {
     let own = own_name(call);
-    let first = first_of(context, |deed| deed.by.bare_name() == own)?;
+    let first = first_of(context, |entry| entry.by.bare_name() == own)?;
     Some(whole(&first, context))
 }
 
 fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<UndoEntry> {
     let mut found = None;
-    look_back(Seq(u64::MAX), context, |_, deed| match is_it(deed) {
+    look_back(Seq(u64::MAX), context, |_, entry| match is_it(entry) {
         false => ControlFlow::Continue(()),
         true => {
-            found = Some(deed.clone());
+            found = Some(entry.clone());
             ControlFlow::Break(())
         }
     });
@@ -136,26 +136,26 @@ fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<Und
 fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
     let Some(command) = first.command else {
         return UndoTargets {
-            deeds: vec![One::of(first)],
+            entries: vec![One::of(first)],
             command: None,
             is_cut: false,
         };
     };
-    let mut deeds = Vec::new();
+    let mut entries = Vec::new();
     // Subjects that are restored together with another one.
     let mut covered: HashSet<Subject> = HashSet::new();
-    look_back(first.seq, context, |ledger, deed| {
-        if deed.command == Some(command)
-            && deed.by.bare_name() == first.by.bare_name()
-            && !covered.contains(&deed.subject)
+    look_back(first.seq, context, |ledger, entry| {
+        if entry.command == Some(command)
+            && entry.by.bare_name() == first.by.bare_name()
+            && !covered.contains(&entry.subject)
         {
-            covered.extend(ledger.undo().restored_with(&deed.subject).cloned());
-            deeds.push(One::of(deed));
+            covered.extend(ledger.undo().restored_with(&entry.subject).cloned());
+            entries.push(One::of(entry));
         }
         ControlFlow::Continue(())
     });
     UndoTargets {
-        deeds,
+        entries,
         command: Some(command),
         is_cut: context
             .engine
@@ -173,14 +173,14 @@ fn look_back(
     while let Some(from) = upto.take() {
         context.engine.read(|ledger| {
             let mut last = from;
-            for (looked_at, deed) in ledger.undo().up_to(from).enumerate() {
+            for (looked_at, entry) in ledger.undo().up_to(from).enumerate() {
                 // All entries of one position belong to the same piece.
-                if looked_at >= LOOKED_AT_ONCE && deed.seq < last {
-                    upto = Some(deed.seq);
+                if looked_at >= LOOKED_AT_ONCE && entry.seq < last {
+                    upto = Some(entry.seq);
                     return;
                 }
-                last = deed.seq;
-                if visit(ledger, deed).is_break() {
+                last = entry.seq;
+                if visit(ledger, entry).is_break() {
                     return;
                 }
             }

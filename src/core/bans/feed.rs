@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(after(Seq(1), 10), None);
     }
 
-    /// Ends of bans by place in the log and number, oldest first.
+    /// Ends of bans by position in the log and number, oldest first.
     fn ends_at(list: &[(u64, usize)]) -> RecentChanges {
         let mut recent = RecentChanges::default();
         for (seq, number) in list {

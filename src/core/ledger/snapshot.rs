@@ -13,7 +13,7 @@
 //! [`FORMAT`] and the version of the program, and is followed by the hash (32). The store detects damaged frames.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use super::Ledger;
 use super::subjects::{KnownSubject, Subjects};
 use crate::core::actor::Actor;
 use crate::core::bans::{ActiveBans, Ban, Bans, EndedBans};
-use crate::core::event::{Chain, Seq};
+use crate::core::event::{Chain, EventId, Seq};
 use crate::core::exemptions::Exemptions;
 use crate::core::seen::SeenIds;
 use crate::core::subject::Subject;
@@ -65,7 +65,7 @@ struct Rest {
     ended: EndedBans,
     subscriptions: Subscriptions,
     undo: UndoLog,
-    seen: SeenIds,
+    seen: VecDeque<EventId>,
 }
 
 /// A snapshot in progress. [`Ledger::end_snapshot`] must follow, even after a failure.
@@ -161,7 +161,7 @@ impl Ledger {
                 ended: bans.ended().clone(),
                 subscriptions: subscriptions.clone(),
                 undo: undo.clone(),
-                seen: seen.clone(),
+                seen: seen.ids().clone(),
             },
             numbers: subjects.numbers(taking.numbers, usize::MAX).to_vec(),
             late,
@@ -325,7 +325,7 @@ impl Built {
             exemptions: rest.exemptions,
             subscriptions: rest.subscriptions,
             undo: rest.undo,
-            seen: rest.seen,
+            seen: SeenIds::from(rest.seen),
         }
     }
 }

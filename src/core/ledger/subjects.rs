@@ -22,7 +22,7 @@ pub(in crate::core) struct KnownSubject {
     version: Version,
     /// Time of the last event that changed the subject.
     changed: Timestamp,
-    /// The places in the log of the events about it, oldest first.
+    /// The positions in the log of the events about it, oldest first.
     trail: Vec<Seq>,
     history: History,
     /// The undo entry of the last change a person made, until it is dropped.
@@ -61,7 +61,7 @@ impl Subjects {
         (known.version > Seq(0)).then_some(known.changed)
     }
 
-    /// The places in the log of the events about a subject, oldest first.
+    /// The positions in the log of the events about a subject, oldest first.
     pub fn trail(&self, subject: &Subject) -> &[Seq] {
         self.all.get(subject).map_or(&[], |known| &known.trail)
     }

@@ -46,7 +46,7 @@ impl<'a> Case<'a> {
             Action::Exemption(order) => exemptions::decide(self, order),
             Action::History(order) => history::decide(self, order),
             Action::Subscribe(watch) => subscriptions::decide(self, watch.as_ref()),
-            Action::Undo { deed } => undo::decide(self, *deed),
+            Action::Undo { change } => undo::decide(self, *change),
         }
     }
 

@@ -110,7 +110,7 @@ pub enum Action {
     Subscribe(Option<Watch>),
     /// Undo the last change of the subject.
     Undo {
-        /// Place in the log of the change to undo. If another change came after it, nothing is done.
-        deed: Seq,
+        /// Position in the log of the change to undo. If another change came after it, nothing is done.
+        change: Seq,
     },
 }

@@ -4,47 +4,44 @@ use super::{UndoEntry, UndoKind, UndoRuling};
 use crate::core::actor::Role;
 use crate::core::bans::Ban;
 use crate::core::event::{Change, Seq};
-use crate::core::ledger::Ruling;
 use crate::core::propose::{Case, Decision, alone};
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
 use crate::core::term::Term;
 
-/// `deed` is the position of the last change when the order was given; a later change is not undone.
-pub(in crate::core) fn decide(case: &Case<'_>, deed: Seq) -> Decision {
+/// `change` is the position of the last change when the order was given; a later change is not undone.
+pub(in crate::core) fn decide(case: &Case<'_>, change: Seq) -> Decision {
     case.needs(Role::Moderator, Permission::Undo)?;
     let subject = &case.order.subject;
     let last = case.ledger.undo().of(subject);
-    let Some(deed) = last.filter(|last| last.seq == deed) else {
-        return Err(Box::new(Ruling::Undo(UndoRuling::ChangedSince(
-            subject.clone(),
-        ))));
+    let Some(entry) = last.filter(|last| last.seq == change) else {
+        return Err(Box::new(UndoRuling::ChangedSince(subject.clone()).into()));
     };
-    case.permits_undo(deed)?;
-    if let Some(ban) = deed.ban_before() {
+    case.permits_undo(entry)?;
+    if let Some(ban) = entry.ban_before() {
         case.permits_return(ban)?;
     }
     alone(Change::Undone)
 }
 
 impl Case<'_> {
-    fn permits_undo(&self, deed: &UndoEntry) -> Result<(), Refusal> {
+    fn permits_undo(&self, entry: &UndoEntry) -> Result<(), Refusal> {
         let (actor, subject) = (&self.order.actor, &self.order.subject);
         if actor.role < Role::Admin {
-            let by = deed.by.bare_name();
+            let by = entry.by.bare_name();
             if by != actor.bare_name() {
-                return Err(Refusal::NotYourDeed(subject.clone(), by.to_owned()));
+                return Err(Refusal::NotYourChange(subject.clone(), by.to_owned()));
             }
             let is_admins = matches!(
-                deed.did,
+                entry.kind,
                 UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Forgot
             );
             if is_admins || matches!(subject, Subject::Network(_)) {
                 return Err(Refusal::NeedsRole(Role::Admin, Permission::UndoThis));
             }
         }
-        match self.now.since(deed.at) > self.policy.undo_for {
-            true => Err(Refusal::TooLate(deed.at, self.policy.undo_for)),
+        match self.now.since(entry.at) > self.policy.undo_for {
+            true => Err(Refusal::TooLate(entry.at, self.policy.undo_for)),
             false => Ok(()),
         }
     }

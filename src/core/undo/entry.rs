@@ -17,7 +17,7 @@ use crate::core::time::Timestamp;
 /// An undo entry: one change that a person made to a subject, and the state before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoEntry {
-    /// Place of the change in the log.
+    /// Position of the change in the log.
     pub seq: Seq,
     /// When the change was decided.
     pub at: Timestamp,
@@ -29,7 +29,7 @@ pub struct UndoEntry {
     /// The subject that was changed.
     pub subject: Subject,
     /// The kind of change.
-    pub did: UndoKind,
+    pub kind: UndoKind,
     /// The subject's ban after the change, or else the one before it; `None` if there was neither.
     pub number: Option<BanId>,
     pub(in crate::core) before: Before,

@@ -16,10 +16,10 @@ pub(in crate::core) fn keep(
     seq: Seq,
     event: &Event,
     subject: &Subject,
-    did: UndoKind,
+    kind: UndoKind,
     mut before: Before,
 ) {
-    if did == UndoKind::Banned
+    if kind == UndoKind::Banned
         && before
             .ban
             .take_if(|ban| !ban.is_in_force(event.at))
@@ -36,7 +36,7 @@ pub(in crate::core) fn keep(
         by: Arc::new(event.actor.clone()),
         command: event.command,
         subject: subject.clone(),
-        did,
+        kind,
         number: now.or(last),
         before,
     };
@@ -85,7 +85,7 @@ pub(in crate::core) fn fold(ledger: &mut Ledger, seq: Seq, event: &Event) -> Fol
         ledger.bans.insert(Arc::new(ban.clone()));
     }
     let ruling = UndoRuling::Undone {
-        deed: Box::new(entry),
+        entry: Box::new(entry),
         stood,
         ban,
     };

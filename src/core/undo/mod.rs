@@ -31,7 +31,7 @@ pub enum UndoRuling {
     /// The last change of the subject was undone.
     Undone {
         /// The undo entry of that change.
-        deed: Box<UndoEntry>,
+        entry: Box<UndoEntry>,
         /// The ban that was active until now.
         stood: Option<Ban>,
         /// The ban that is restored, or that has its earlier terms again.

@@ -38,11 +38,11 @@ impl<'a> Undo<'a> {
                     && other.subject != first.subject
                     && (other.command, other.at) == (first.command, first.at)
                     && other.by.bare_name() == first.by.bare_name()
-                    && match first.did {
+                    && match first.kind {
                         UndoKind::Allowed => other.seq == first.seq,
-                        UndoKind::Forgot => other.did == UndoKind::Forgot,
+                        UndoKind::Forgot => other.kind == UndoKind::Forgot,
                         // Subjects that were undone together are restored together again.
-                        UndoKind::Undid => other.did == UndoKind::Undid,
+                        UndoKind::Undid => other.kind == UndoKind::Undid,
                         _ => false,
                     }
                     && self.of(&other.subject).is_some()
@@ -63,7 +63,7 @@ impl<'a> Undo<'a> {
     }
 
     fn is_wide(self, entry: &UndoEntry) -> bool {
-        match entry.did {
+        match entry.kind {
             UndoKind::Allowed | UndoKind::Unallowed | UndoKind::Forgot => true,
             UndoKind::Undid => {
                 let forgotten = self.0.history(&entry.subject).forgotten;
