@@ -1,4 +1,4 @@
-//! Notices, and the lines to type below them.
+//! Sentences of notices, and the commands offered below them.
 
 use crate::admission::Unwritten;
 use crate::command::phrases::{
@@ -11,7 +11,7 @@ use crate::core::{
 };
 use crate::delivery::ports::{Finding, Gap, RecordState, Task};
 
-/// A rule banned.
+/// A rule imposed a ban.
 pub(super) fn notice_banned(ban: &Ban, now: Timestamp) -> String {
     match &ban.subject {
         Subject::Guard(account) => format!(
@@ -25,7 +25,7 @@ pub(super) fn notice_banned(ban: &Ban, now: Timestamp) -> String {
     }
 }
 
-/// How often it was banned before.
+/// How often the subject was banned before.
 pub(super) fn notice_past(times: u32, last: Option<&Past>) -> String {
     match (times, last) {
         (0 | 1, None) => String::from("It was never banned before."),
@@ -46,10 +46,10 @@ fn many_times(times: u32) -> String {
     }
 }
 
-/// The server had banned somebody by itself.
+/// A ban by the server itself was adopted.
 pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     format!(
-        // Not the reason: a user may have had her hands in it.
+        // Without the reason, because a user may have written it.
         "The server itself had banned {}; portcullis took that over as {} {}. The reason it gave is in `show {}`.",
         ban.subject,
         ban.id,
@@ -58,7 +58,7 @@ pub(super) fn notice_adopted(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// Who decided what follows.
+/// The author of the decision that follows.
 pub(super) fn notice_by(event: &Event) -> String {
     let who = clean(event.actor.bare_name());
     match event.origin.rule() {
@@ -71,7 +71,7 @@ pub(super) fn notice_by(event: &Event) -> String {
     }
 }
 
-/// A ban ended at its time.
+/// A ban expired.
 pub(super) fn notice_ended(ban: &Ban) -> String {
     let reason = match ban.reason.is_empty() {
         true => String::from("."),
@@ -86,7 +86,7 @@ pub(super) fn notice_ended(ban: &Ban) -> String {
     )
 }
 
-/// Work that does not get done.
+/// A task is stuck.
 pub(super) fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
     let what = match standing {
         Some(ban) => format!("The ban {} of {}", ban.id, task.subject),
@@ -103,7 +103,7 @@ pub(super) fn notice_stuck(task: &Task, standing: Option<&Ban>) -> String {
     )
 }
 
-/// Work that was stuck.
+/// A stuck task is done.
 pub(super) fn notice_unstuck(task: &Task) -> String {
     format!(
         "Carried out at last: the server is in line with what was decided about {} at {}.",
@@ -111,7 +111,7 @@ pub(super) fn notice_unstuck(task: &Task) -> String {
     )
 }
 
-/// A record that others changed.
+/// A ban record was changed by somebody else.
 pub(super) fn notice_found(finding: &Finding) -> String {
     let Finding {
         account,
@@ -134,7 +134,7 @@ pub(super) fn notice_found(finding: &Finding) -> String {
     format!("{whose} on the server {what}. What was decided holds; the record is written anew.")
 }
 
-/// The server lets us do less, or more again.
+/// The level of enforcement fell or rose.
 pub(super) fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) -> Vec<String> {
     let mut lines = vec![match (before, now) {
         (_, 0) if before > 0 => String::from(
@@ -159,7 +159,7 @@ pub(super) fn notice_rights(before: u8, now: u8, lost: &[Gap], back: &[String]) 
     lines
 }
 
-/// The link was down.
+/// The link was down and is back.
 pub(super) fn notice_outage(since: Timestamp, until: Timestamp) -> String {
     format!(
         "The link to the server was down for {}, from {since} to {until}. What was decided meanwhile is being carried out.",
@@ -167,7 +167,7 @@ pub(super) fn notice_outage(since: Timestamp, until: Timestamp) -> String {
     )
 }
 
-/// The log takes no decisions, or takes them again.
+/// The log stores no decisions, or stores them again.
 pub(super) fn notice_unwritten(fault: Option<&Unwritten>) -> String {
     match fault {
         Some(fault) => format!(
@@ -180,7 +180,7 @@ pub(super) fn notice_unwritten(fault: Option<&Unwritten>) -> String {
     }
 }
 
-/// A room.
+/// A room could not be joined, or was joined.
 pub(super) fn notice_room(room: &str, why: Option<&str>) -> String {
     let room = clean(room);
     match why {
@@ -189,22 +189,22 @@ pub(super) fn notice_room(room: &str, why: Option<&str>) -> String {
     }
 }
 
-/// What is counted: of which topic, by whom or which rule, how often, in how many networks, in which time.
+/// The content of a summary line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CountedNews<'a> {
     /// The topic.
     pub(super) topic: Topic,
-    /// The rule.
+    /// The rule that decided all of them; `None`: not a rule.
     pub(super) rule: Option<&'a str>,
-    /// The person.
+    /// The person who decided all of them; `None`: not a person.
     pub(super) by: Option<&'a str>,
-    /// How many.
+    /// Number of events.
     pub(super) number: u64,
-    /// In how many networks, and whether there may be more.
+    /// Number of networks, and whether there may be more.
     pub(super) networks: Option<(usize, bool)>,
-    /// Since when.
+    /// Time of the first event.
     pub(super) since: Timestamp,
-    /// Until when.
+    /// Time of the last event.
     pub(super) until: Timestamp,
 }
 
@@ -275,7 +275,7 @@ fn span(since: Timestamp, until: Timestamp) -> String {
     in_words(until.since(since).max(std::time::Duration::from_secs(1)))
 }
 
-/// Bans with the terms it had.
+/// The command that bans again with the same terms.
 pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     let term = match ban.until {
         Some(end) if end > now => format!("until {}", end.to_xmpp()),
@@ -286,7 +286,7 @@ pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     line.trim_end().to_owned()
 }
 
-/// What a ruling that needs no more than its own sentence says.
+/// The sentence for rulings that need no more than that; `None` for other rulings.
 pub(super) fn notice_ruled(ruling: &Ruling, now: Timestamp) -> Option<String> {
     Some(match ruling {
         Ruling::Ban(BanRuling::Amended { ban, before, .. }) => amended(ban, *before, now),
