@@ -1,4 +1,4 @@
-//! A disk that takes nothing: what rules decide holds in memory, is told, and is written when there is room.
+//! A full disk: bans by rules are in force in memory, are reported, and are written once there is space.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn account(name: &str) -> Account {
     subject.account().unwrap().clone()
 }
 
-/// How many of so many guesses, one after the other, reach the password.
+/// How many of these guesses, one after the other, reach the password.
 async fn guesses(world: &World, name: &str, address: &str, tries: usize) -> usize {
     let mut reached = 0;
     for _ in 0..tries {
@@ -36,7 +36,7 @@ async fn guesses(world: &World, name: &str, address: &str, tries: usize) -> usiz
     reached
 }
 
-/// Writes what could not be written, as the program does.
+/// Starts the task that writes unwritten bans, as the program does.
 fn persist(world: &World) {
     let (admission, stop) = (Arc::clone(&world.admission), world.stop.clone());
     tokio::spawn(async move { admission.persist(stop).await });

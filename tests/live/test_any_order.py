@@ -1,4 +1,4 @@
-"""Server, module and the real portcullis are stopped, killed and started in any order while somebody guesses."""
+"""Server, module and the real portcullis are stopped, killed and started in any order during guesses."""
 
 import os
 import random
@@ -53,7 +53,7 @@ def wait_for_portcullis(site, how):
     if not site.bot.running():
         site.bot.start(ready=False)
     site.bot.wait_ready(30)
-    time.sleep(0.5)  # a hello, its answer and the reports that waited
+    time.sleep(0.5)  # a hello, its answer and the waiting reports
 
 
 EVENTS = [restart_server, reload_module, unload_and_load_module, end_or_start_portcullis, wait_for_portcullis]
@@ -65,7 +65,7 @@ def test_at_most_twice_the_limit_is_looked_at_in_any_order(site, seed):
     victim, honest = site.new_users(2)
     guesser, home = address(), address()
     ends, done = [], []
-    end_or_start_portcullis(site, how)  # else it bans the guesser before anything else happens
+    end_or_start_portcullis(site, how)  # otherwise it bans the guesser before anything else happens
     for _ in range(12):
         event = how.choice(EVENTS)
         event(site, how)
@@ -80,7 +80,7 @@ def guess_until(stop, server, user, source, ends):
     while not stop.is_set():
         try:
             ends.append(try_login(server, user, source, wrong())[0])
-        except (OSError, AssertionError):  # nobody listens yet, or the server is just ending
+        except (OSError, AssertionError):  # nobody listens yet, or the server is just stopping
             time.sleep(0.01)
 
 

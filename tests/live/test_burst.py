@@ -1,6 +1,6 @@
-"""Many streams of one address, opened first, and then one guess on each at the same moment.
+"""Many streams from one address, opened first, then one guess on each at the same moment.
 
-Rules, module and `fail: open` are as shipped.
+Rules, module and `fail: open` are the defaults.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from lab.guarded_server import ADDRESS, GuardedServer, address, result_of, wrong
 from lab.require import need
 
 STREAMS = int(os.environ.get("PORTCULLIS_BURST", "2000"))
-OPENING = 50  # at a time
+OPENING = 50  # streams opened at a time
 
 
 def pytest_generate_tests(metafunc):
@@ -29,7 +29,7 @@ def site(request):
     need(request.param)
     one = GuardedServer(lab.SERVERS[request.param](module=True), exempt={"loopback": False})
     yield one
-    print(one.last_logged())  # shown where the test failed
+    print(one.last_logged())  # shown with a failed test
     one.close()
 
 

@@ -1,4 +1,6 @@
-"""The disk of the store is full while somebody guesses: the rules go on, it is told, and nothing is lost afterwards."""
+"""The disk of the store is full during guesses: the rules still apply, it is reported, and nothing is lost
+afterwards.
+"""
 
 import contextlib
 import os
@@ -11,7 +13,7 @@ from lab import machine, wait
 from lab.guarded_server import PAIR, address, with_shipped_rules, wrong
 from lab.require import need
 
-# Room for an empty store; the test fills the rest.
+# Space for an empty store; the test fills the rest.
 SIZE = "8m"
 
 
@@ -49,7 +51,7 @@ def test_a_full_disk_does_not_end_the_defence(name, disk):
         filler = disk / "filler"
         fill(filler)
         guessed = []
-        # What the store had room for already may still be written.
+        # There may still be space for a few writes.
         while site.bot.get("/readyz")[0] == 200 and len(guessed) < 40:
             [victim], guesser = site.new_users(1), address()
             ends = [site.try_login(victim, guesser, wrong()) for _ in range(12)]
@@ -58,7 +60,7 @@ def test_a_full_disk_does_not_end_the_defence(name, disk):
         code, text = site.bot.get("/readyz")[:2]
         assert code == 503 and "store takes no decisions" in text, text
         assert "takes no decisions" in site.say("status")
-        # It is the last one that nothing is written of.
+        # The last ban is one that was certainly not written.
         held = guessed[-1]
         assert site.try_login(*held) == "refused", "the right password, from where it was guessed"
         assert site.try_login(held[0], address()) == "in", "the owner, from elsewhere"

@@ -1,5 +1,5 @@
-"""Random work from several entry points, SIGKILL at a random moment, and a look at what is left: an acknowledged change
-is in the store and in force on the server, one without an answer happened whole or not at all.
+"""Random work from several entry points, SIGKILL at a random moment, then a check: an acknowledged change is in the
+store and in force on the server, and one without an answer happened as a whole or not at all.
 
 PORTCULLIS_ROUNDS sets the number of kills (`just kill 1000`), PORTCULLIS_SEED repeats a run.
 """
@@ -22,7 +22,7 @@ from lab.require import need
 ROUNDS = int(os.environ.get("PORTCULLIS_ROUNDS") or 3)
 SUBJECTS_EACH = 6
 FREE, BANNED, EXEMPT = "free", "banned", "exempt"
-# What each action makes of a state; what is not here is not tried.
+# The state that each action leads to; actions not listed for a state are not tried.
 ACTIONS = {
     "ban": {FREE: BANNED},
     "import": {FREE: BANNED},
@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc):
 
 
 class Target:
-    """An account or address, and the states it may be in."""
+    """An account or address, and its possible states."""
 
     def __init__(self, subject, user, source):
         self.subject, self.user, self.source = subject, user, source
@@ -58,7 +58,7 @@ class Target:
         return chance.choice(possible)
 
     def tried(self, after):
-        """An action was sent and has no answer yet."""
+        """Records that an action was sent and has no answer yet."""
         self.states = {self.state, after}
 
     def acknowledged(self, before, after):
@@ -66,7 +66,7 @@ class Target:
 
 
 class Terminal:
-    """Acts through the local socket, as the subcommands do."""
+    """Uses the local socket, as the subcommands do."""
 
     def __init__(self, bot):
         self.bot, self.stream = bot, None
@@ -99,7 +99,7 @@ class Terminal:
 
 
 class Chat:
-    """Acts by chat lines, as a person does."""
+    """Uses chat lines, as a person does."""
 
     def __init__(self, bot, client):
         self.bot, self.client = bot, client
@@ -114,7 +114,7 @@ class Chat:
 
 
 def work(entry, targets, chance, folder, stop, faults):
-    """Acts on its own targets until portcullis is gone."""
+    """Acts on its own targets until portcullis is killed."""
     while not stop.is_set():
         target = chance.choice(targets)
         if len(target.states) > 1:
@@ -134,7 +134,7 @@ def work(entry, targets, chance, folder, stop, faults):
             return
         kind, text = answer["outcome"]["kind"], json.dumps(answer["outcome"])
         if action == "undo" and "Undone" not in text:
-            # What was undone before may have nothing left to undo. Then nothing changed.
+            # A change that was already undone may leave nothing to undo. Then nothing changed.
             target.states, target.before = {before}, None
         elif kind != "done":
             faults.append(f"{action} {target.subject} ({before}): {answer}")
@@ -149,7 +149,7 @@ def states(bot):
     return banned | {row["subject"]: EXEMPT for row in bot.facts("allowed", "--all")["rows"]}
 
 
-def test_what_was_acknowledged_outlives_a_kill(name, request):
+def test_acknowledged_changes_survive_a_kill(name, request):
     need(name)
     seed = int(os.environ.get("PORTCULLIS_SEED") or time.time())
     print(f"seed {seed}")

@@ -1,4 +1,4 @@
-"""While nobody answers the module counts failures by itself, and lets no more than the limit to the password."""
+"""While portcullis is away the module counts failures by itself and checks no more passwords than the limit."""
 
 import contextlib
 import itertools
@@ -25,7 +25,7 @@ def source():
 
 @pytest.fixture
 def alone(ej, component):
-    """portcullis has left."""
+    """Closes the connection of portcullis."""
     ej.set_options(away_limit=str(LIMIT))
     component.wait_held()
     component.close()
@@ -38,26 +38,26 @@ def guess(ej, source, user, pw="wrong"):
 
 
 def looked_at(ej, source, tries, user="nosuch"):
-    """How many of so many guesses, each at another account of nobody, were let to the password."""
+    """How many of these guesses, each at a nonexistent account of its own, had their password checked."""
     ends = [guess(ej, source, f"{user}{next(_sources)}") for _ in range(tries)]
     assert set(ends) <= {"not-authorized", "temporary-auth-failure"}, ends
     return ends.count("not-authorized")
 
 
-def test_an_address_has_so_many_failures(ej, alone, source):
+def test_failures_of_an_address_are_limited(ej, alone, source):
     assert looked_at(ej, source, 20) == LIMIT
     assert guess(ej, source, "bob", password("bob")) == "temporary-auth-failure", "nothing is looked at any more"
     assert guess(ej, "127.8.1.1", "bob", password("bob")) == "success", "from elsewhere"
 
 
-def test_an_account_has_so_many_failures_and_its_owner_some_more(ej, alone, source):
+def test_failures_of_an_account_are_limited_and_its_owner_has_more(ej, alone, source):
     assert guess(ej, source, "carol", password("carol")) == "success"
     ends = [guess(ej, f"127.8.2.{n}", "carol") for n in range(1, 20)]
     assert ends.count("not-authorized") == LIMIT
     assert guess(ej, source, "carol", password("carol")) == "success", "where she logged in before"
 
 
-def test_a_success_forgives_only_its_own(ej, alone, source):
+def test_a_success_removes_only_its_own_failures(ej, alone, source):
     for _ in range(3):
         guess(ej, source, "dave")
     assert guess(ej, source, "dave", password("dave")) == "success"
@@ -75,7 +75,7 @@ def test_guesses_of_one_moment_stop_at_the_limit(ej, alone, source):
     assert ends.count("not-authorized") == LIMIT and set(ends) == {"not-authorized", "temporary-auth-failure"}
 
 
-def test_people_of_one_moment_all_get_in(ej, alone, source):
+def test_honest_simultaneous_logins_all_get_in(ej, alone, source):
     users = [f"moment{n}" for n in range(30)]
     for user in users:
         ej.add_user(user)
@@ -95,7 +95,7 @@ def test_scram_is_counted_as_well(ej, alone, source):
     assert ends.count("not-authorized") == LIMIT and set(ends) == {"not-authorized", "temporary-auth-failure"}
 
 
-def test_failures_are_told_when_portcullis_is_back_and_then_it_decides(ej, alone, source):
+def test_failures_are_reported_when_portcullis_is_back_and_then_it_decides(ej, alone, source):
     looked_at(ej, source, 8, "told")
     with FakeComponent(ej) as back:
         back.carry_on(alone)
@@ -129,7 +129,7 @@ def kill_the_one_that_counts(ej):
     [restart_the_module, restart_the_server, kill_the_server, kill_the_one_that_counts],
     ids=lambda f: f.__name__,
 )
-def test_nothing_that_happens_gives_more_guesses(ej, alone, source, happens):
+def test_no_sequence_of_events_gives_more_guesses(ej, alone, source, happens):
     seen = looked_at(ej, source, 3, "before")
     happens(ej)
     seen += looked_at(ej, source, 1, "between")
@@ -155,7 +155,7 @@ def test_without_a_limit_nothing_is_counted(ej, alone, source):
     assert looked_at(ej, source, 12) == 12
 
 
-def test_whoever_is_connected_and_does_not_greet_is_away(ej, alone, source):
+def test_a_connected_component_without_a_welcome_counts_as_away(ej, alone, source):
     mute = FakeComponent(ej)
     mute.silent = {"hello"}
     with mute:
@@ -170,7 +170,7 @@ def test_whoever_is_connected_and_does_not_greet_is_away(ej, alone, source):
 
 
 @pytest.mark.timing
-def test_whoever_falls_silent_is_away_soon(ej, component, source):
+def test_a_silent_component_soon_counts_as_away(ej, component, source):
     ej.set_options(away_limit=str(LIMIT))
     component.wait_held()
     component.silent = True
@@ -194,7 +194,7 @@ def test_portcullis_is_greeted_as_soon_as_it_connects(ej, alone):
 
 
 def test_questions_in_flight_are_bounded(ej, component, source):
-    """Of one address at most 16 wait for portcullis, and nobody gets in because it is late."""
+    """At most 16 questions of one address wait for portcullis, and nobody gets in because it is late."""
     ej.set_options(ask_at_start="false")
     component.late = {"check": 0.3}
     in_flight, most, lock = [0], [0], threading.Lock()

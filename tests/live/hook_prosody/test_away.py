@@ -1,4 +1,4 @@
-"""While portcullis is away the module counts by itself: no more guesses than the limit, and honest people get in."""
+"""While portcullis is away the module counts by itself: no more guesses than the limit, and honest users get in."""
 
 import signal
 
@@ -14,7 +14,7 @@ HOST = "localhost"
 
 
 def guesses(server, times, user="alice", source="127.0.0.1", mechanism="PLAIN"):
-    """How many of so many wrong passwords, each on a stream of its own, were looked at."""
+    """How many of these wrong passwords, each on its own stream, were checked."""
     ends = []
     for _ in range(times):
         c = RawClient(server, user, "wrong", source)
@@ -26,7 +26,7 @@ def guesses(server, times, user="alice", source="127.0.0.1", mechanism="PLAIN"):
 
 @pytest.fixture
 def alone(make_server):
-    """A server whose portcullis was never there."""
+    """A server to which portcullis never connected."""
     return make_server()
 
 
@@ -41,7 +41,7 @@ def test_one_address_and_one_account_are_looked_at_up_to_the_limit(alone, mechan
 
 
 def test_guesses_of_one_moment_stop_at_the_limit(alone):
-    """Also by SCRAM, with all challenges fetched before the first guess."""
+    """By PLAIN, and by SCRAM with all challenges fetched before the first guess."""
     streams = [RawClient(alone, "alice", "wrong", "127.0.0.4") for _ in range(100)]
     challenges = [c.scram_first() for c in streams]
     for c, challenge in zip(streams, challenges, strict=True):
@@ -84,7 +84,7 @@ def test_an_owner_is_known_at_home_also_after_a_restart(make_server):
     assert server.log().count("Refusing logins for the moment") == 1, "once a minute"
 
 
-def test_an_account_of_ones_own_forgives_no_guesses_at_others(server, portcullis):
+def test_a_success_with_an_own_account_removes_no_failures_of_others(server, portcullis):
     portcullis.close()
     looked_at = 0
     for _ in range(20):
@@ -94,7 +94,7 @@ def test_an_account_of_ones_own_forgives_no_guesses_at_others(server, portcullis
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_counts_outlive_the_server_and_are_told_when_portcullis_is_back(make_server, how):
+def test_counts_survive_the_server_and_are_reported_when_portcullis_is_back(make_server, how):
     server = make_server()
     assert guesses(server, 3, source="127.0.0.50") == 3
     server.restart(how)
@@ -145,7 +145,7 @@ def test_a_portcullis_that_has_not_said_welcome_is_away(server):
     p.close()
 
 
-def test_it_is_greeted_at_once_and_told_before_the_next_question(server, portcullis):
+def test_hello_comes_at_once_and_reports_before_the_next_question(server, portcullis):
     portcullis.close()
     assert guesses(server, 2, "somebody", "127.0.0.61") == 2
     portcullis.asked.clear()
@@ -166,7 +166,7 @@ def test_a_failure_counts_for_as_long_as_is_set(make_server):
     wait.until(lambda: refusal(server, "alice") is None, 4, "it is forgotten")
 
 
-def test_what_is_refused_by_a_closed_door_counts_for_nothing(make_server):
+def test_logins_refused_by_fail_closed_are_not_counted(make_server):
     server = make_server(options='\tportcullis_fail = "closed"\n')
     assert guesses(server, 20) == 0
     assert held_in_store(server) == ""

@@ -1,4 +1,4 @@
-"""Very many logins of one moment, beside the real portcullis with the rules and the module as shipped."""
+"""Very many simultaneous logins with the real portcullis, the default rules and the default options of the module."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def open_stream(server, source):
 
 
 async def begin(server, user, source, mechanism):
-    """Opens a stream and does everything before the message that decides; returns the stream and that message."""
+    """Opens a stream and does everything before the deciding message; returns the stream and that message."""
     reader, writer = await open_stream(server, source)
     if mechanism == "PLAIN":
         return reader, writer, f"<auth xmlns='{SASL}' mechanism='PLAIN'>{sasl.plain(user, wrong())}</auth>"
@@ -48,7 +48,7 @@ async def begin(server, user, source, mechanism):
 
 
 async def burst(server, user, source, count, mechanism):
-    """Opens so many streams, then sends the message that decides on all of them; what the server answered to each."""
+    """Opens this many streams, then sends the deciding message on all of them; returns the server's answers."""
     at_once = asyncio.Semaphore(100)
 
     async def one():
@@ -85,8 +85,10 @@ LACKING = {
 
 
 @pytest.mark.parametrize("mechanism", LACKING)
-def test_right_passwords_are_not_refused_for_what_is_no_guess(site, mechanism):
-    """Seen: one such message every 0.3 s held the places of an address, and others there were told to come again."""
+def test_messages_without_a_password_do_not_delay_right_passwords(site, mechanism):
+    """Seen before the fix: one such message every 0.3 s occupied the limit of an address, and others there were told
+    to try again.
+    """
     source, people = address(), site.new_users(10)
     guesser = RawClient(site.server, people[0], "x", source)
     ends = []

@@ -1,4 +1,4 @@
-"""The clock of portcullis differs by a quarter of an hour from that of the server."""
+"""The clocks of portcullis and the server differ by a quarter of an hour."""
 
 import datetime
 import time
@@ -39,7 +39,7 @@ def test_held_bans_end_by_the_clock_of_portcullis_also_after_a_restart(server, a
 
 
 @pytest.mark.parametrize("ahead", [QUARTER, -QUARTER, None], ids=["ahead", "behind", "not told"])
-def test_outcomes_are_told_in_the_time_of_portcullis(server, ahead):
+def test_outcomes_are_reported_in_the_time_of_portcullis(server, ahead):
     p = FakeComponentOnProsody(server)
     p.ahead = ahead
     p.connect().settled()
