@@ -11,8 +11,6 @@ import socket
 import threading
 import time
 
-import pytest
-
 import lab
 from lab import wait
 from lab.clients.slixmpp_client import Client

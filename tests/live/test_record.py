@@ -79,7 +79,7 @@ def test_a_user_who_fights_for_her_record_in_a_live_session_is_banned_in_the_end
     assert seen, "her stream was not ended"
     assert NOTE not in seen[0], "she could read the private note"
     must_be_refused(server, user, "fights", within=10)
-    wait.stays(lambda: refused(server, user), 1, what="she is refused")
+    wait.stays(lambda user=user: refused(server, user), 1, what="she is refused")
     assert re.search("fights", server.record(user)), server.record(user)
 
 
@@ -138,7 +138,8 @@ def test_a_ban_by_the_server_is_adopted_automatically(watchful, server, fresh):
     wait.stays(lambda: logs_in(server, user), 3, every=0.5, what="she is let in, over some looks at all records")
 
 
-# Each is over another limit of portcullis when the server sends it back; the last one only then, because the server escapes it.
+# Each exceeds another limit of portcullis when the server sends it back; the last one only then, because the server
+# escapes it.
 OVERSIZED = {"deep": "<a>" * 70 + "</a>" * 70, "wide": "<a/>" * 9000, "long": '"' * 50_000}
 
 
@@ -240,7 +241,7 @@ def test_a_hash_of_a_users_own_making_is_not_learnt(without_cookie, server, fres
         threads[0].join(20)
         stop.set()
         must_be_refused(server, user, "forges", within=15)
-        wait.stays(lambda: refused(server, user), 1, what="she is refused")
+        wait.stays(lambda user=user: refused(server, user), 1, what="she is refused")
 
 
 @pytest.mark.only("ejabberd-26")
