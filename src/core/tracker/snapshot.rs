@@ -355,3 +355,47 @@ const _: () = assert!(
     Tells::Networks as u8 == 3 && RuleKey::Pair as u8 == 3,
     "numbers in snapshots"
 );
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::Subject;
+    use crate::core::tracker::LoginOrigin;
+
+    /// Pins the stored bytes. If this fails, the format changed and needs another version.
+    #[test]
+    fn the_stored_bytes_stay_as_they_are() {
+        let rules = Arc::new(Rules {
+            table: Vec::new(),
+            ..Rules::default()
+        });
+        let now = Timestamp::from_millis(1_795_320_000_000);
+        let bounds = Bounds::default();
+        let mut tracker = Tracker::new(Arc::clone(&rules), bounds, [7; 16], now);
+        let alice = Subject::parse("alice@example.org").unwrap();
+        let home = "2001:db8:0:1::7".parse().unwrap();
+        let who = LoginOrigin::at(&rules.reach, alice.account(), Some(home));
+        let trace = tracker.hash_attempt(&who, now, now);
+        tracker.succeed(trace);
+        let UnsavedOutcomes::Part(part) = tracker.save_recent() else {
+            panic!("an outcome was not saved");
+        };
+        let whole = tracker.save();
+        assert_eq!(hex::encode(&whole), WHOLE_BYTES);
+        assert_eq!(hex::encode(&part), PART_BYTES);
+        for saved in [
+            vec![whole],
+            vec![
+                Tracker::new(rules.clone(), bounds, [7; 16], now).save(),
+                part,
+            ],
+        ] {
+            let again = Tracker::restore(&saved, Arc::clone(&rules), bounds, now).unwrap();
+            assert!(again.knows(alice.account().unwrap(), home, now));
+        }
+    }
+
+    const WHOLE_BYTES: &str = "5054573307070707070707070707070707070707000001a201692e00000000000000000000000000019ddea8215e0e74b820010db80000000100000000000000000000008000000000a8c153953f8df4de";
+    const PART_BYTES: &str = "50545032c6d9aaaff9baf058000001a201692e0000000001a8c153953f8df4de9463d7d03c53b20ce3948f0ca386382520010db8000000010000000000000000000000800000000028";
+}
