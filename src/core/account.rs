@@ -1,5 +1,6 @@
 //! Accounts, normalised.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,6 +47,16 @@ impl Account {
             && domain.split('.').all(is_label)
             && domain.bytes().any(|byte| byte.is_ascii_lowercase());
         fits.then(|| Account(text.into()))
+    }
+
+    /// The account as a server writes it that spells its domain so (`xn--bcher-kva.example`); accounts of other domains as
+    /// they are. ejabberd compares names byte by byte.
+    pub fn spelled(&self, domain: &str) -> Cow<'_, str> {
+        if domain != self.domain() && idna::domain_to_unicode(domain).0 == self.domain() {
+            Cow::Owned(format!("{}@{domain}", self.localpart()))
+        } else {
+            Cow::Borrowed(&self.0)
+        }
     }
 
     /// The normalised bare JID.

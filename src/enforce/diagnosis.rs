@@ -332,7 +332,7 @@ mod tests {
             commands: ["end-user-session", "disable-user"]
                 .map(str::to_owned)
                 .into(),
-            ..HostCapabilities::unknown("example.org")
+            ..HostCapabilities::unknown("example.org", "example.org")
         }
     }
 
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn before_anything_is_known_both_servers_lines_are_shown() {
-        let nothing = HostCapabilities::unknown("example.org");
+        let nothing = HostCapabilities::unknown("example.org", "example.org");
         let standing = standing(true, true, &[&nothing], &Modules::default(), &NAMES);
         let remedy = &standing.gaps[0].remedy;
         for line in [

@@ -252,7 +252,7 @@ impl XmppServer {
                 .admins
                 .iter()
                 .filter(|admin| admin.domain() == host.vhost);
-            local.next()?.to_jid()?
+            state.jid_of(local.next()?)?
         };
         if admin == *jid {
             return None;
@@ -329,7 +329,7 @@ impl XmppServer {
             .as_ref()
             .filter(|_| host.cookie != Some(false))?;
         let cookie = cookie.expose().trim_end().as_bytes();
-        Some(native_hash(account.localpart(), account.domain(), cookie))
+        Some(native_hash(account.localpart(), &host.domain, cookie))
     }
 
     fn wants_proof(&self, host: &HostCapabilities, hash: &Hash) -> bool {

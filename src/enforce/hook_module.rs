@@ -62,6 +62,7 @@ impl XmppServer {
         let vhost = domain_key(from.domain().as_str());
         let (is_new, taken) = {
             let mut state = self.state();
+            state.spells(from);
             let is_new = state.modules.address(&vhost).is_none();
             let known = state
                 .modules
@@ -133,7 +134,7 @@ impl XmppServer {
         subject: &Subject,
         text: &str,
     ) -> Result<Option<u64>, Undone> {
-        let Some(kick) = hook::kick(subject, text) else {
+        let Some(kick) = hook::kick(subject, text, module.domain().as_str()) else {
             return Ok(Some(0));
         };
         let limit = self.limits.answer;
@@ -155,7 +156,7 @@ impl XmppServer {
     /// gives none.
     pub(super) async fn hash_by_module(&self, module: &Jid, account: &Account) -> Option<String> {
         let limit = self.limits.answer;
-        let question = hook::hash(account);
+        let question = hook::hash(account, module.domain().as_str());
         let answer = self
             .requests
             .plain(IqRequest::new(module.clone(), Verb::Get, question, limit))

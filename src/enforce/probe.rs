@@ -42,6 +42,8 @@ impl Software {
 pub struct HostCapabilities {
     /// Its domain, in the form that accounts use.
     pub vhost: String,
+    /// The same as the server spells it.
+    pub domain: String,
     /// The program that runs it.
     pub kind: Software,
     /// Its version, if it reports one.
@@ -68,9 +70,10 @@ pub struct HostCapabilities {
 
 impl HostCapabilities {
     /// A virtual host about which nothing is known.
-    pub fn unknown(vhost: &str) -> Self {
+    pub fn unknown(vhost: &str, domain: &str) -> Self {
         HostCapabilities {
             vhost: vhost.to_owned(),
+            domain: domain.to_owned(),
             kind: Software::Unknown,
             version: None,
             granted: false,
@@ -141,13 +144,14 @@ pub(crate) fn nobody() -> String {
 pub(crate) async fn probe(
     requests: &Requests,
     vhost: &str,
+    domain: &str,
     grant: Option<&Grant>,
     admin: Option<(&BareJid, Right)>,
     nobody: &str,
     limit: Duration,
 ) -> Result<HostCapabilities, Unanswered> {
-    let mut found = HostCapabilities::unknown(vhost);
-    let Ok(host) = Jid::new(vhost) else {
+    let mut found = HostCapabilities::unknown(vhost, domain);
+    let Ok(host) = Jid::new(domain) else {
         return Ok(found);
     };
     if let Some(grant) = grant {
@@ -182,7 +186,7 @@ pub(crate) async fn still_answers(
     nobody: &str,
     limit: Duration,
 ) -> bool {
-    let account = Jid::new(&host.vhost)
+    let account = Jid::new(&host.domain)
         .ok()
         .and_then(|vhost| somebody(&vhost, admin, nobody));
     let Some(account) = account else {

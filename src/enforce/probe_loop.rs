@@ -168,15 +168,17 @@ impl XmppServer {
             own.all()
                 .map(|vhost| {
                     let grant = state.grants.of(vhost).cloned();
-                    (vhost.to_owned(), grant, state.borrowed(vhost))
+                    let domain = state.spelled(vhost).to_owned();
+                    (vhost.to_owned(), domain, grant, state.borrowed(vhost))
                 })
                 .collect::<Vec<_>>()
         };
-        let probes = asked.iter().map(|(vhost, grant, admin)| {
+        let probes = asked.iter().map(|(vhost, domain, grant, admin)| {
             let admin = admin.as_ref().map(|(admin, right)| (admin, *right));
             probe(
                 &self.requests,
                 vhost,
+                domain,
                 grant.as_ref(),
                 admin,
                 &self.nobody,

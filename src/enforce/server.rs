@@ -69,6 +69,8 @@ pub(super) struct ServerState {
     pub(super) act_as: Option<Account>,
     pub(super) sessions: u64,
     pub(super) grants: Grants,
+    /// How the server spells its virtual hosts: `xn--bcher-kva.example` for bücher.example, perhaps.
+    pub(super) spellings: BTreeMap<String, String>,
     pub(super) hosts: BTreeMap<String, HostCapabilities>,
     pub(super) probed: bool,
     pub(super) modules: Modules,
@@ -98,6 +100,7 @@ impl XmppServer {
                 act_as: settings.act_as,
                 sessions: 0,
                 grants: Grants::default(),
+                spellings: BTreeMap::new(),
                 hosts: BTreeMap::new(),
                 probed: false,
                 modules: Modules::default(),
@@ -153,7 +156,11 @@ impl XmppServer {
                 true => &mut state.grants,
                 false => &mut strangers,
             };
-            match grants.take(&self.component, from, to, &received.element) {
+            let taken = grants.take(&self.component, from, to, &received.element);
+            if is_own && taken.is_ok() {
+                state.spells(from);
+            }
+            match taken {
                 Err(NoGrant::OtherMessage) => return false,
                 // At debug level, because anybody can cause these lines.
                 Err(why) => {
@@ -254,16 +261,17 @@ impl XmppServer {
                 "The server is still being asked what it allows.",
             )));
         }
-        let jid = account
-            .to_jid()
+        let jid = state
+            .jid_of(account)
             .ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
         match state.hosts.get(domain) {
             Some(host) if host.is_ours() || state.modules.address(domain).is_some() => {
                 Ok((host.clone(), jid))
             }
-            None if state.modules.address(domain).is_some() => {
-                Ok((HostCapabilities::unknown(domain), jid))
-            }
+            None if state.modules.address(domain).is_some() => Ok((
+                HostCapabilities::unknown(domain, state.spelled(domain)),
+                jid,
+            )),
             _ if !state.hosts.values().any(HostCapabilities::is_ours) => Err(Undone(String::from(
                 "Nothing is enforced: the server gives portcullis no rights. `status` shows the lines to add.",
             ))),
@@ -305,7 +313,7 @@ impl XmppServer {
         host: &HostCapabilities,
         command: minidom::Element,
     ) -> Result<admin::Completed, Unanswered> {
-        let (Some(route), Ok(vhost)) = (&host.route, Jid::new(&host.vhost)) else {
+        let (Some(route), Ok(vhost)) = (&host.route, Jid::new(&host.domain)) else {
             return Err(Unanswered::Unsent(format!(
                 "{} does not let portcullis run admin commands",
                 host.vhost
@@ -332,11 +340,28 @@ impl ServerState {
         self.probed = false;
     }
 
+    /// The server spells one of its virtual hosts so.
+    pub(super) fn spells(&mut self, from: &Jid) {
+        let domain = from.domain().as_str();
+        self.spellings.insert(domain_key(domain), domain.to_owned());
+    }
+
+    /// A virtual host as the server spells it, as far as is known.
+    pub(super) fn spelled<'a>(&'a self, vhost: &'a str) -> &'a str {
+        self.spellings.get(vhost).map_or(vhost, String::as_str)
+    }
+
+    /// An account as the server spells it.
+    pub(super) fn jid_of(&self, account: &Account) -> Option<BareJid> {
+        BareJid::new(&account.spelled(self.spelled(account.domain()))).ok()
+    }
+
     /// Forgets everything about other domains.
     fn keep(&mut self, own: &OwnDomains) {
         self.grants.keep(own);
         self.hosts.retain(|vhost, _| own.contains(vhost));
         self.modules.keep(own);
+        self.spellings.retain(|vhost, _| own.contains(vhost));
     }
 
     /// An admin whose name can be borrowed for commands on a virtual host, and the right that her own host grants for
@@ -354,6 +379,6 @@ impl ServerState {
             .grants
             .of(admin.domain())
             .map_or(Right::None, |grant| grant.iq(admin::NS_COMMANDS));
-        Some((admin.to_jid()?, right))
+        Some((self.jid_of(admin)?, right))
     }
 }

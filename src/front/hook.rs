@@ -105,7 +105,10 @@ impl Hook {
             match HookRequest::read(payload, is_get, self.engine.now()) {
                 Ok(HookRequest::Check(check)) => self.check(asked, check),
                 Ok(HookRequest::Report(report)) => self.report(asked, from, report),
-                Ok(HookRequest::Sync(held)) => asked.now(Ok(Some(self.sync(held.as_ref())))),
+                Ok(HookRequest::Sync(held)) => {
+                    let domain = from.domain().as_str();
+                    asked.now(Ok(Some(self.sync(held.as_ref(), domain))))
+                }
                 Ok(HookRequest::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
                 Err(why) => {
                     tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
@@ -233,7 +236,7 @@ impl Hook {
     }
 
     /// The changes after the module's state, or the first page of everything.
-    fn sync(&self, held: Option<&HeldState>) -> Element {
+    fn sync(&self, held: Option<&HeldState>, domain: &str) -> Element {
         let head = self.head();
         let known = held
             .filter(|held| held.epoch == self.epoch)
@@ -261,8 +264,10 @@ impl Hook {
         let now = self.engine.now();
         let list = page.list.iter().filter_map(|changed| match changed {
             Changed::Stands(ban) if !ban.is_in_force(now) => None,
-            Changed::Stands(ban) => hook::change(changed, self.admission.holds_at_start(ban)),
-            Changed::Ended(_) => hook::change(changed, false),
+            Changed::Stands(ban) => {
+                hook::change(changed, self.admission.holds_at_start(ban), domain)
+            }
+            Changed::Ended(_) => hook::change(changed, false, domain),
         });
         hook::changes(&self.epoch, seq, page.more, fresh, now, list)
     }

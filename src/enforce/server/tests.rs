@@ -617,6 +617,55 @@ async fn a_parent_domain_elsewhere_is_named_and_cannot_break_the_link() {
     assert!(asked.await.is_err());
 }
 
+/// ejabberd compares names byte by byte, and knows a virtual host only as it is spelled in its configuration.
+#[tokio::test(start_paused = true)]
+async fn a_virtual_host_is_spelled_as_the_server_spells_it() {
+    let wire_name = "xn--bcher-kva.example";
+    let alice = format!("alice@{wire_name}");
+    let fake = fake(Make::Ejabberd26);
+    locked(&fake).accounts.insert(alice.clone());
+    locked(&fake).online.insert(alice.clone());
+    let (wire, mut other) = fake_wire::up("portcullis.localhost");
+    let asker = Asker::new(wire);
+    let (answers, server_side) = (asker.clone(), Arc::clone(&fake));
+    tokio::spawn(async move {
+        while let Some(asked) = other.next().await {
+            assert!(
+                !String::from(&asked.element).contains("bücher"),
+                "{asked:?}"
+            );
+            let reply = locked(&server_side).reply(&asked);
+            reply.map(|reply| answers.route(reply));
+        }
+    });
+    let settings = Settings {
+        admins: vec![account("admin@bücher.example")],
+        ..settings(Some(COOKIE))
+    };
+    let server = XmppServer::new(asker, settings);
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    server.link_up();
+    assert!(server.take(&grant(wire_name)));
+    let mut standing = server.standing();
+    standing.wait_for(|standing| standing.probed).await.unwrap();
+    let whom = "alice@bücher.example";
+    assert_eq!(server.enforce(&ban(whom)).await, Ok(Held::Enforced));
+    assert!(locked(&fake).is_banned(&alice) && !locked(&fake).online.contains(&alice));
+    assert_eq!(server.exists(&account(whom)).await, Some(true));
+    assert_eq!(server.release(&ban(whom).subject).await, Ok(()));
+    assert!(!locked(&fake).is_banned(&alice));
+
+    let from = Jid::new(&format!("{wire_name}/portcullis")).unwrap();
+    server.heard(&from, hook::Hello::default(), 0, Timestamp::from_millis(0));
+    locked(&fake).online.insert(alice.clone());
+    assert_eq!(server.enforce(&ban(whom)).await, Ok(Held::Enforced));
+    assert!(
+        !locked(&fake).online.contains(&alice),
+        "kicked by the module"
+    );
+    assert!(locked(&fake).log.contains(&format!("hash {alice}")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_host_lists_its_own_accounts_and_a_record_without_the_servers_hash_is_nobodys_ban() {
     for (cookie, module) in [(Some(COOKIE), false), (None, true), (None, false)] {

@@ -402,11 +402,8 @@ pub(super) fn wrapped(inner: &str) -> Element {
 }
 
 pub(super) fn right_hash(account: &str) -> String {
-    native_hash(
-        account.split('@').next().unwrap(),
-        "localhost",
-        COOKIE.as_bytes(),
-    )
+    let (localpart, domain) = account.split_once('@').unwrap();
+    native_hash(localpart, domain, COOKIE.as_bytes())
 }
 
 pub(super) fn locked(fake: &Shared) -> MutexGuard<'_, Fake> {

@@ -47,12 +47,12 @@ pub fn verdict(verdict: &Verdict, seq: Seq, now: Timestamp) -> Element {
 }
 
 /// The element for one change of the bans; `None` for a lockdown, which a module cannot hold. `at_start`: the ban may
-/// refuse a stream at its start.
-pub fn change(changed: &Changed, at_start: bool) -> Option<Element> {
+/// refuse a stream at its start; `domain`: how the module spells its own.
+pub fn change(changed: &Changed, at_start: bool, domain: &str) -> Option<Element> {
     match changed {
-        Changed::Ended(subject) => Some(subject_element("lift", subject)?),
+        Changed::Ended(subject) => Some(subject_element("lift", subject, domain)?),
         Changed::Stands(ban) => {
-            let mut element = subject_element("ban", &ban.subject)?;
+            let mut element = subject_element("ban", &ban.subject, domain)?;
             set(&mut element, "id", &ban.id.0.to_string());
             if let Some(until) = ban.until {
                 set(&mut element, "until", &until.to_xmpp());
@@ -66,13 +66,12 @@ pub fn change(changed: &Changed, at_start: bool) -> Option<Element> {
     }
 }
 
-fn subject_element(name: &str, subject: &Subject) -> Option<Element> {
+fn subject_element(name: &str, subject: &Subject, domain: &str) -> Option<Element> {
     let (text, other_half) = match subject {
-        Subject::Account(_) | Subject::Address(_) | Subject::Network(_) => {
-            (subject.to_string(), None)
-        }
+        Subject::Account(account) => (account.spelled(domain).into_owned(), None),
+        Subject::Address(_) | Subject::Network(_) => (subject.to_string(), None),
         Subject::Pair(account, net) => (
-            account.to_string(),
+            account.spelled(domain).into_owned(),
             Some(Subject::network(*net).to_string()),
         ),
         // A module does not know who logged in before from where.
@@ -138,15 +137,15 @@ pub fn news(epoch: &str, seq: Seq) -> Element {
     )
 }
 
-/// `<kick/>`; `None` for a pair or lockdown, which no session can be ended by.
-pub fn kick(subject: &Subject, text: &str) -> Option<Element> {
-    let by = match subject {
-        Subject::Account(_) => "account",
-        Subject::Address(_) => "address",
-        Subject::Network(_) => "network",
+/// `<kick/>` for a module that spells its domain so; `None` for a pair or lockdown, which no session can be ended by.
+pub fn kick(subject: &Subject, text: &str, domain: &str) -> Option<Element> {
+    let (by, whom) = match subject {
+        Subject::Account(account) => ("account", account.spelled(domain).into_owned()),
+        Subject::Address(_) => ("address", subject.to_string()),
+        Subject::Network(_) => ("network", subject.to_string()),
         Subject::Pair(..) | Subject::Guard(_) => return None,
     };
-    let mut element = with("kick", NS_HOOK, &[(by, &subject.to_string())]);
+    let mut element = with("kick", NS_HOOK, &[(by, &whom)]);
     element.append_child(leaf("text", NS_HOOK, text));
     Some(element)
 }
@@ -159,13 +158,40 @@ pub fn kicked(answer: &Element) -> Option<u64> {
     answer.attr("count")?.parse().ok()
 }
 
-/// `<hash/>`, the question.
-pub fn hash(account: &Account) -> Element {
-    with("hash", NS_HOOK, &[("account", account.as_str())])
+/// `<hash/>`, the question, to a module that spells its domain so.
+pub fn hash(account: &Account, domain: &str) -> Element {
+    with("hash", NS_HOOK, &[("account", &account.spelled(domain))])
 }
 
 /// The value in the answer to a `<hash/>`; `None` without one.
 pub fn hash_value(answer: &Element) -> Option<String> {
     let value = answer.is("hash", NS_HOOK).then(|| answer.attr("value"))??;
     (!value.is_empty() && value.len() <= 1_000).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_module_is_told_its_accounts_as_it_spells_them() {
+        let told = |subject: &str, domain: &str| {
+            let ended = Changed::Ended(Subject::parse(subject).unwrap());
+            let lift = change(&ended, false, domain).unwrap();
+            lift.attr("subject").unwrap().to_owned()
+        };
+        let (unicode, ascii) = ("alice@bücher.example", "alice@xn--bcher-kva.example");
+        assert_eq!(told(unicode, "xn--bcher-kva.example"), ascii);
+        assert_eq!(told(unicode, "bücher.example"), unicode);
+        assert_eq!(told(unicode, "other.example"), unicode);
+        assert_eq!(
+            told(
+                &format!("{unicode} from 192.0.2.7"),
+                "xn--bcher-kva.example"
+            ),
+            ascii
+        );
+        assert_eq!(told("192.0.2.7", "xn--bcher-kva.example"), "192.0.2.7");
+    }
 }
