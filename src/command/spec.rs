@@ -43,6 +43,41 @@ pub struct Field {
     pub place: Place,
 }
 
+impl Field {
+    /// An optional field without a place in chat lines. The other methods change that.
+    pub const fn new(name: &'static str, label: &'static str, kind: Kind) -> Field {
+        Field {
+            name,
+            label,
+            kind,
+            required: false,
+            desc: "",
+            place: Place::Nowhere,
+        }
+    }
+
+    /// Makes the field required.
+    #[must_use]
+    pub const fn required(mut self) -> Field {
+        self.required = true;
+        self
+    }
+
+    /// Sets its place in a chat line.
+    #[must_use]
+    pub const fn at(mut self, place: Place) -> Field {
+        self.place = place;
+        self
+    }
+
+    /// Sets the additional sentence.
+    #[must_use]
+    pub const fn desc(mut self, desc: &'static str) -> Field {
+        self.desc = desc;
+        self
+    }
+}
+
 /// What a field takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

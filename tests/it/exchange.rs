@@ -11,7 +11,7 @@ use portcullis::exchange::export::{ExportSelection, Piece, export_piece};
 use portcullis::exchange::import::{ImportTally, Importer, import_all};
 use portcullis::exchange::{Format, Reading, read};
 
-use crate::support::{FakeServer, World, order};
+use crate::support::{FakeServer, UnknownAppend, World, order};
 
 const ALL: ExportSelection = ExportSelection {
     bans: true,
@@ -231,4 +231,18 @@ async fn many_bans_are_taken_in_few_appends() {
         .collect();
     let tally = taken(&world, Format::Plain, &list, false).await;
     assert_eq!(tally.banned, 5_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_that_the_log_does_not_answer_is_no_internal_failure() {
+    let world = World::new(FakeServer::new(true));
+    for _ in 0..100 {
+        world.store.lose_answer(UnknownAppend::Lost);
+    }
+    let tally = taken(&world, Format::Plain, "a@example.org 1h spam\n", false).await;
+    assert_eq!(tally.banned, 0);
+    let why = &tally.refused[0].why;
+    assert!(why.contains("not known yet"), "{why}");
+    assert!(why.contains("Import the same file again later."), "{why}");
+    assert!(!why.contains("reference"), "{why}");
 }

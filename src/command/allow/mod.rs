@@ -21,26 +21,12 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Admin,
     form: true,
     fields: &[
-        Field {
-            desc: "An account, an address, a network, or the number of the ban that hit them (#17).",
-            ..WHOM
-        },
-        Field {
-            name: "duration",
-            label: "For how long",
-            kind: Kind::Line,
-            required: false,
-            desc: "30d, 12h, until 2030-01-01, forever. If left out: forever, or unchanged for an existing exemption.",
-            place: Place::Term,
-        },
-        Field {
-            name: "comment",
-            label: "Comment, for the list",
-            kind: Kind::Line,
-            required: false,
-            desc: "Why; those with a role here see it, with allowed.",
-            place: Place::Rest,
-        },
+        WHOM
+            .desc("An account, an address, a network, or the number of the ban that hit them (#17)."),
+        Field::new("duration", "For how long", Kind::Line).at(Place::Term)
+            .desc("30d, 12h, until 2030-01-01, forever. If left out: forever, or unchanged for an existing exemption."),
+        Field::new("comment", "Comment, for the list", Kind::Line).at(Place::Rest)
+            .desc("Why; those with a role here see it, with allowed."),
     ],
     usage: "allow SUBJECT [DURATION] [COMMENT…]",
     examples: &[

@@ -19,22 +19,10 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Admin,
     form: true,
     fields: &[
-        Field {
-            name: subjects::FIELD,
-            label: "Account, address or both",
-            kind: Kind::Line,
-            required: true,
-            desc: "Whose login failed, from where, or an account and an address with a space between them.",
-            place: Place::Login,
-        },
-        Field {
-            name: TIMES,
-            label: "How often",
-            kind: Kind::Line,
-            required: false,
-            desc: "A number from 1 to 1000; 1 if it is left out.",
-            place: Place::Last,
-        },
+        Field::new(subjects::FIELD, "Account, address or both", Kind::Line).required().at(Place::Login)
+            .desc("Whose login failed, from where, or an account and an address with a space between them."),
+        Field::new(TIMES, "How often", Kind::Line).at(Place::Last)
+            .desc("A number from 1 to 1000; 1 if it is left out."),
     ],
     usage: "attempt SUBJECT [TIMES]",
     examples: &[

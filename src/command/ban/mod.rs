@@ -33,37 +33,14 @@ pub(super) const SPEC: Spec = Spec {
             desc: "Accounts (spam@example.org), addresses (203.0.113.7), networks (203.0.113.0/24), an account from one place (spam@example.org from 203.0.113.7) or numbers of bans (#17).",
             ..WHOM
         },
-        Field {
-            name: "duration",
-            label: "For how long",
-            kind: Kind::Term {
-                other: "other_duration",
-            },
-            required: false,
-            desc: "One of the usual durations. A banned subject keeps its end if this is left at the default.",
-            place: Place::Term,
-        },
-        Field {
-            name: "other_duration",
-            label: "Other duration",
-            kind: Kind::Line,
-            required: false,
-            desc: "Counts before the choice above: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever.",
-            place: Place::Nowhere,
-        },
+        Field::new("duration", "For how long", Kind::Term { other: "other_duration" }).at(Place::Term)
+            .desc("One of the usual durations. A banned subject keeps its end if this is left at the default."),
+        Field::new("other_duration", "Other duration", Kind::Line)
+            .desc("Counts before the choice above: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever."),
         REASON,
-        Field {
-            place: Place::Nowhere,
-            ..NOTE
-        },
-        Field {
-            name: "force",
-            label: "Even if unknown or exempt",
-            kind: Kind::Flag,
-            required: false,
-            desc: "Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, and is asked first.",
-            place: Place::Option,
-        },
+        NOTE.at(Place::Nowhere),
+        Field::new("force", "Even if unknown or exempt", Kind::Flag).at(Place::Option)
+            .desc("Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, and is asked first."),
     ],
     usage: "ban SUBJECT… [DURATION] [REASON…]",
     examples: &[

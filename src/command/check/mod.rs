@@ -19,14 +19,14 @@ pub(super) const SPEC: Spec = Spec {
     summary: "Tells whether a login would be let in, and why: bans, exemptions, earlier logins, counters, guard.",
     needs: Role::Viewer,
     form: true,
-    fields: &[Field {
-        name: subjects::FIELD,
-        label: "Account, address or both",
-        kind: Kind::Line,
-        required: true,
-        desc: "Whose login, from where, or an account and an address with a space between them.",
-        place: Place::Login,
-    }],
+    fields: &[
+        Field::new(subjects::FIELD, "Account, address or both", Kind::Line)
+            .required()
+            .at(Place::Login)
+            .desc(
+                "Whose login, from where, or an account and an address with a space between them.",
+            ),
+    ],
     usage: "check ACCOUNT [ADDRESS] | ADDRESS",
     examples: &[
         (

@@ -18,18 +18,10 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
-        Field {
-            desc: "Who is banned, or the number of the ban (#17); several with spaces between them.",
-            ..WHOM
-        },
-        Field {
-            name: DURATION,
-            label: "For how much longer",
-            kind: Kind::Line,
-            required: true,
-            desc: "3d lets it end three days later than it would; until 2030-01-01 and forever set its end.",
-            place: Place::Term,
-        },
+        WHOM
+            .desc("Who is banned, or the number of the ban (#17); several with spaces between them."),
+        Field::new(DURATION, "For how much longer", Kind::Line).required().at(Place::Term)
+            .desc("3d lets it end three days later than it would; until 2030-01-01 and forever set its end."),
     ],
     usage: "extend SUBJECT|#N… DURATION",
     examples: &[

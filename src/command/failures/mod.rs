@@ -9,7 +9,7 @@ use super::parts::filter::{ANY, Sifted, Word, words_field};
 use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
 use super::phrases::clean;
 use super::request::Request;
-use super::spec::{Field, Kind, Place, Spec};
+use super::spec::{Field, Kind, Spec};
 use crate::admission::FailedLogin;
 use crate::core::rules::RuleKey;
 use crate::core::{Account, Ban, Ledger, Policy, Role, Subject, Timestamp};
@@ -25,26 +25,18 @@ pub(super) const SPEC: Spec = Spec {
         words_field(
             "Any of: an account, an address, a network, rule:NAME (those whom this rule keeps out now), unknown (no such account), by-hand, or a part of the account's name.",
         ),
-        Field {
-            name: "kind",
-            label: "What",
-            kind: Kind::Choice(&[
+        Field::new(
+            "kind",
+            "What",
+            Kind::Choice(&[
                 (ANY, "All failed logins"),
                 ("unknown", "Of accounts that are not there"),
                 ("by-hand", "Counted by hand"),
             ]),
-            required: false,
-            desc: "What happened.",
-            place: Place::Nowhere,
-        },
-        Field {
-            name: "rule",
-            label: "Kept out by the rule",
-            kind: Kind::Line,
-            required: false,
-            desc: "A part of the name of the rule that keeps them out now.",
-            place: Place::Nowhere,
-        },
+        )
+        .desc("What happened."),
+        Field::new("rule", "Kept out by the rule", Kind::Line)
+            .desc("A part of the name of the rule that keeps them out now."),
         PAGE,
         TABLE,
     ],

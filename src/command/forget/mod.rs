@@ -7,7 +7,7 @@ use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
 use super::phrases::{by_then_counted, clean, count, named, typed};
 use super::request::Request;
-use super::spec::{Field, Spec};
+use super::spec::Spec;
 use crate::core::propose::FORGOTTEN_AT_ONCE;
 use crate::core::{Action, Explanation, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
 
@@ -18,10 +18,7 @@ pub(super) const SPEC: Spec = Spec {
     summary: "Makes earlier bans and failures of a subject no longer count: its next ban is a first one.",
     needs: Role::Admin,
     form: true,
-    fields: &[Field {
-        desc: "An account (with its guard and what it did from anywhere), an address or a network (with all in it). A ban in force goes on.",
-        ..WHOM
-    }],
+    fields: &[WHOM.desc("An account (with its guard and what it did from anywhere), an address or a network (with all in it). A ban in force goes on.")],
     usage: "forget SUBJECT",
     examples: &[
         (

@@ -15,14 +15,9 @@ pub(super) const SPEC: Spec = Spec {
     summary: "Explains the commands, or one of them.",
     needs: Role::Viewer,
     form: false,
-    fields: &[Field {
-        name: "command",
-        label: "Command",
-        kind: Kind::Line,
-        required: false,
-        desc: "The one to explain.",
-        place: Place::Rest,
-    }],
+    fields: &[Field::new("command", "Command", Kind::Line)
+        .at(Place::Rest)
+        .desc("The one to explain.")],
     usage: "help [COMMAND]",
     examples: &[("help ban", "all about ban")],
     changes: false,

@@ -32,10 +32,7 @@ pub(super) const SPEC: Spec = Spec {
             desc: "Accounts, or single sessions of theirs (alice@example.org/phone); with the hook module on the server addresses and networks, too.",
             ..WHOM
         },
-        Field {
-            desc: "Whose session it was sees it, where the hook module ends it.",
-            ..REASON
-        },
+        REASON.desc("Whose session it was sees it, where the hook module ends it."),
     ],
     usage: "kick SUBJECT… [REASON…]",
     examples: &[

@@ -19,28 +19,15 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
-        Field {
-            desc: "An account, an address, a network or the number of a ban (#17).",
-            place: Place::Subject,
-            ..WHOM
-        },
+        WHOM.at(Place::Subject)
+            .desc("An account, an address, a network or the number of a ban (#17)."),
         NOTE,
-        Field {
-            name: "replace",
-            label: "Replace the existing notes",
-            kind: Kind::Flag,
-            required: false,
-            desc: "The existing notes are deleted.",
-            place: Place::Option,
-        },
-        Field {
-            name: "remove",
-            label: "Delete the notes",
-            kind: Kind::Flag,
-            required: false,
-            desc: "All of them, without a new one.",
-            place: Place::Option,
-        },
+        Field::new("replace", "Replace the existing notes", Kind::Flag)
+            .at(Place::Option)
+            .desc("The existing notes are deleted."),
+        Field::new("remove", "Delete the notes", Kind::Flag)
+            .at(Place::Option)
+            .desc("All of them, without a new one."),
     ],
     usage: "note SUBJECT|#N TEXT…",
     examples: &[

@@ -15,27 +15,20 @@ pub const A_PAGE: usize = 10;
 const LAST_PAGE: u32 = 1_000_000;
 
 /// The field for the page number.
-pub const PAGE: Field = Field {
-    name: "page",
-    label: "Page",
-    kind: Kind::Number {
+pub const PAGE: Field = Field::new(
+    "page",
+    "Page",
+    Kind::Number {
         from: 1,
         to: LAST_PAGE,
     },
-    required: false,
-    desc: "A number, from 1.",
-    place: Place::Last,
-};
+)
+.at(Place::Last)
+.desc("A number, from 1.");
 
 /// The field for showing a table.
-pub const TABLE: Field = Field {
-    name: "table",
-    label: "Show as a table",
-    kind: Kind::Flag,
-    required: false,
-    desc: "Nicer where the client draws tables; some show nothing at all.",
-    place: Place::Nowhere,
-};
+pub const TABLE: Field = Field::new("table", "Show as a table", Kind::Flag)
+    .desc("Nicer where the client draws tables; some show nothing at all.");
 
 /// A request for a page of a list.
 #[derive(Debug)]

@@ -34,14 +34,8 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Admin,
     form: true,
     fields: &[
-        Field {
-            name: "change",
-            label: "With this change",
-            kind: Kind::Line,
-            required: false,
-            desc: "The name of a rule, and the values to change: limit=10, window=5m, ban=1h, dry_run=no. Left out: the rules as they are. last=5000 replays only the last 5000 lines of the recording.",
-            place: Place::Rest,
-        },
+        Field::new("change", "With this change", Kind::Line).at(Place::Rest)
+            .desc("The name of a rule, and the values to change: limit=10, window=5m, ban=1h, dry_run=no. Left out: the rules as they are. last=5000 replays only the last 5000 lines of the recording."),
         PAGE,
         TABLE,
     ],

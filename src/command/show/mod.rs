@@ -9,7 +9,7 @@ use super::parts::notes;
 use super::parts::reach::visible;
 use super::phrases::{self, clean, clean_lines, count};
 use super::request::Request;
-use super::spec::{Field, Spec};
+use super::spec::Spec;
 use crate::core::time::in_words;
 use crate::core::{Rights, Role, Subject};
 use crate::delivery::ports::Task;
@@ -22,10 +22,7 @@ pub(super) const SPEC: Spec = Spec {
     summary: "Shows one subject: its ban, what the server made of it, what is counted, and its history.",
     needs: Role::Viewer,
     form: true,
-    fields: &[Field {
-        desc: "An account, an address, a network, one from the other (alice@example.org from 203.0.113.7), or the number of a ban (#17), also of one that is over.",
-        ..WHOM
-    }],
+    fields: &[WHOM.desc("An account, an address, a network, one from the other (alice@example.org from 203.0.113.7), or the number of a ban (#17), also of one that is over.")],
     usage: "show SUBJECT|#N",
     examples: &[
         (

@@ -108,10 +108,8 @@ const END_USER_SESSION: Spec = node(
     "End User Session",
     "Ends the sessions of accounts without a ban, as the command kick does.",
     kick::SPEC.needs,
-    &[Field {
-        desc: "Accounts, one a line, or single sessions of theirs: name@domain/resource.",
-        ..accounts("Whose sessions to end")
-    }],
+    &[accounts("Whose sessions to end")
+        .desc("Accounts, one a line, or single sessions of theirs: name@domain/resource.")],
 );
 
 /// XEP-0133, 4.14.
@@ -129,10 +127,10 @@ const DISABLED_LIST: Spec = node(
     "Get List of Disabled Users",
     "Lists the accounts that are banned, the newest ban first.",
     list::SPEC.needs,
-    &[Field {
-        name: "max_items",
-        label: "Maximum number to show",
-        kind: Kind::Choice(&[
+    &[Field::new(
+        "max_items",
+        "Maximum number to show",
+        Kind::Choice(&[
             ("25", "25"),
             ("50", "50"),
             ("75", "75"),
@@ -141,10 +139,8 @@ const DISABLED_LIST: Spec = node(
             ("200", "200"),
             ("none", "None"),
         ]),
-        required: false,
-        desc: "None shows the first 2000.",
-        place: Place::Nowhere,
-    }],
+    )
+    .desc("None shows the first 2000.")],
 );
 
 /// The descriptions of the nodes, in the order of the standard.

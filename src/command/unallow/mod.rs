@@ -16,14 +16,10 @@ pub(super) const SPEC: Spec = Spec {
     summary: "Takes an exemption back; bans it had lifted do not come back.",
     needs: Role::Admin,
     form: true,
-    fields: &[Field {
-        name: subjects::FIELD,
-        label: "Whom",
-        kind: Kind::Line,
-        required: true,
-        desc: "The account, address or network as allowed shows it.",
-        place: Place::Subjects,
-    }],
+    fields: &[Field::new(subjects::FIELD, "Whom", Kind::Line)
+        .required()
+        .at(Place::Subjects)
+        .desc("The account, address or network as allowed shows it.")],
     usage: "unallow SUBJECT",
     examples: &[(
         "unallow 198.51.100.0/24",

@@ -27,14 +27,8 @@ pub(super) const SPEC: Spec = Spec {
             required: false,
             ..WHOM
         },
-        Field {
-            name: "filter",
-            label: "Or all that match",
-            kind: Kind::Line,
-            required: false,
-            desc: "A filter as list takes it, such as origin:import by:alice; every ban in force that meets it. You are asked first. In chat: unban all FILTER.",
-            place: Place::All,
-        },
+        Field::new("filter", "Or all that match", Kind::Line).at(Place::All)
+            .desc("A filter as list takes it, such as origin:import by:alice; every ban in force that meets it. You are asked first. In chat: unban all FILTER."),
         Field {
             label: "Reason, for the history",
             desc: "Those with a role here see it, with show. In chat, behind a filter, in quotes.",

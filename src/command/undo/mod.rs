@@ -27,22 +27,10 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
-        Field {
-            name: subjects::FIELD,
-            label: "#number or whom",
-            kind: Kind::Line,
-            required: false,
-            desc: "The number of a ban (#17) or whom it was about; several with spaces between them. Or all that one command did, by the name its answer gave (command:4f2a91c7d0e1b2a3). Left out: what your last command did.",
-            place: Place::Subjects,
-        },
-        Field {
-            name: OTHERS,
-            label: "Even what others did",
-            kind: Kind::Flag,
-            required: false,
-            desc: "Where somebody else changed it after you; admins only.",
-            place: Place::Option,
-        },
+        Field::new(subjects::FIELD, "#number or whom", Kind::Line).at(Place::Subjects)
+            .desc("The number of a ban (#17) or whom it was about; several with spaces between them. Or all that one command did, by the name its answer gave (command:4f2a91c7d0e1b2a3). Left out: what your last command did."),
+        Field::new(OTHERS, "Even what others did", Kind::Flag).at(Place::Option)
+            .desc("Where somebody else changed it after you; admins only."),
     ],
     usage: "undo [#N|SUBJECT…|command:ID]",
     examples: &[

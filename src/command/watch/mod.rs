@@ -18,30 +18,12 @@ pub(super) const SPEC: Spec = Spec {
     needs: Role::Moderator,
     form: true,
     fields: &[
-        Field {
-            name: "topics",
-            label: "What you hear of",
-            kind: Kind::Line,
-            required: false,
-            desc: "guards networks bans orders unbans ends adopted records rights work link rooms spared dryrun; or all, usual, off. With + or - in front it comes or goes. Left out: as it is.",
-            place: Place::Rest,
-        },
-        Field {
-            name: "quiet",
-            label: "Quiet hours, in UTC",
-            kind: Kind::Line,
-            required: false,
-            desc: "22:00-07:00: what happens then is told at their end; off: none. Left out: as they are. In chat: watch quiet 22-7.",
-            place: Place::Nowhere,
-        },
-        Field {
-            name: "whose",
-            label: "Whose, if not yours",
-            kind: Kind::Line,
-            required: false,
-            desc: "A person or a room; admins only. In chat: watch room@conference.example.org all.",
-            place: Place::Nowhere,
-        },
+        Field::new("topics", "What you hear of", Kind::Line).at(Place::Rest)
+            .desc("guards networks bans orders unbans ends adopted records rights work link rooms spared dryrun; or all, usual, off. With + or - in front it comes or goes. Left out: as it is."),
+        Field::new("quiet", "Quiet hours, in UTC", Kind::Line)
+            .desc("22:00-07:00: what happens then is told at their end; off: none. Left out: as they are. In chat: watch quiet 22-7."),
+        Field::new("whose", "Whose, if not yours", Kind::Line)
+            .desc("A person or a room; admins only. In chat: watch room@conference.example.org all."),
     ],
     usage: "watch [WHAT…] [quiet HOURS]",
     examples: &[
