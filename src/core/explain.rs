@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bans::Ban;
+use super::exemptions::exempt_by;
 use super::judge::{bans_that_count, clean_since};
 use super::ledger::{Ledger, Verdict};
 use super::policy::Policy;
@@ -107,13 +108,7 @@ pub fn explain(
             subject,
         })
     });
-    let exempt = |subject: Subject| {
-        let by_hand = ledger
-            .exemptions()
-            .covering(&subject, now)
-            .map(ToString::to_string);
-        policy.exempts(&subject).or(by_hand)
-    };
+    let exempt = |subject: Subject| exempt_by(ledger, policy, &subject, now);
     let at_place = place.and_then(|net| exempt(Subject::network(net)));
     let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
     Explanation {

@@ -14,6 +14,7 @@ use super::actor::{Actor, Role};
 use super::attempt::{Attempt, LoginOutcome};
 use super::bans::BanRuling;
 use super::event::{BanChange, Change, Event, EventId, Origin, Personal};
+use super::exemptions::exempt_by;
 use super::ledger::{Ledger, Ruling, Verdict};
 use super::policy::Policy;
 use super::propose::Proposal;
@@ -289,14 +290,7 @@ impl<'a> Judge<'a> {
         }
         // An account lockdown does not ban an exempt account: it only refuses sources that never logged in to it.
         if rule.key != RuleKey::Account {
-            let by_policy = self.policy.exempts(subject);
-            let by_ledger = || {
-                self.ledger
-                    .exemptions()
-                    .covering(subject, self.now)
-                    .map(ToString::to_string)
-            };
-            if let Some(by) = by_policy.or_else(by_ledger) {
+            if let Some(by) = exempt_by(self.ledger, self.policy, subject, self.now) {
                 return Some(Spared::Exempt(by));
             }
         }

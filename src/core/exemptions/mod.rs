@@ -5,6 +5,8 @@ mod exemption;
 mod fold;
 
 use super::bans::Ban;
+use super::ledger::Ledger;
+use super::policy::Policy;
 use super::subject::Subject;
 use super::term::Term;
 use super::time::Timestamp;
@@ -55,4 +57,17 @@ pub enum ExemptionRuling {
     Revoked(Exemption),
     /// There is no exemption of exactly this subject.
     NotExempt(Subject),
+}
+
+/// Why a ban of this subject would affect something exempt: by the configuration, or by `allow`. `None`: it would not.
+pub(in crate::core) fn exempt_by(
+    ledger: &Ledger,
+    policy: &Policy,
+    subject: &Subject,
+    now: Timestamp,
+) -> Option<String> {
+    let granted = || ledger.exemptions.covering(subject, now);
+    policy
+        .exempts(subject)
+        .or_else(|| granted().map(ToString::to_string))
 }

@@ -45,11 +45,6 @@ impl UndoEntry {
     pub fn exemption_before(&self) -> Option<&Exemption> {
         self.before.exemption.as_deref()
     }
-
-    /// Whether undoing the change restores a ban: one that has ended, or the earlier terms of the current one.
-    pub fn restores_ban(&self) -> bool {
-        self.before.ban.is_some()
-    }
 }
 
 /// The kinds of change that can be undone.
