@@ -352,13 +352,13 @@ mod tests {
     #[test]
     fn a_page_has_a_bound_in_bytes() {
         let mut recent = RecentChanges::default();
-        for number in 0..10 {
+        for number in 0..30 {
             recent.end(ended(Seq(number + 1), 0));
         }
         let page = recent
-            .after(Seq(0), Seq(0), 100, 3 * 264, Seq(10), |_| None)
+            .after(Seq(0), Seq(0), 100, 20 * 264, Seq(30), |_| None)
             .unwrap();
-        assert!(page.more && page.list.len() == 3, "{page:?}");
+        assert!(page.more && page.list.len() == 20, "{page:?}");
         let mut recent = RecentChanges::default();
         let mut stands = ban(0);
         stands.reason = "x".repeat(100);

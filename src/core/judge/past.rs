@@ -55,3 +55,49 @@ pub(in crate::core) fn bans_that_count(
     // After decay the term starts lower again, so the last ban is no lower bound any more.
     (count, history.length.filter(|_| count == history.counted))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::actor::Actor;
+    use crate::core::event::{Event, EventId, Seq};
+    use crate::core::rules::{Growth, Rules};
+    use crate::core::{BanChange, Change};
+
+    #[test]
+    fn bans_decay_after_the_last_one_has_ended_and_then_the_next_may_be_shorter() {
+        let mut rule = Rules::default().table.remove(0);
+        rule.growth = Some(Growth {
+            decay: Some(Duration::from_secs(10)),
+            ..Growth::default()
+        });
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let subject = Subject::parse("203.0.113.7").unwrap();
+        let change = |change| {
+            let subject = subject.clone();
+            let (id, actor) = (EventId::default(), Actor::rules());
+            Event::decided(id, at(0), actor, subject, Seq(0), Change::Ban(change))
+        };
+        let mut ledger = Ledger::default();
+        let imposed = BanChange::ImposedByRule {
+            reason: String::new(),
+            until: at(100),
+            ordinal: 3,
+        };
+        ledger.fold(Seq(1), &change(imposed));
+        let length = Some(Duration::from_secs(100));
+        let expected = [
+            (50, (3, length)),
+            (109, (3, length)),
+            (110, (1, None)),
+            (120, (0, None)),
+        ];
+        for (seconds, counts) in expected {
+            assert_eq!(
+                bans_that_count(&ledger, &rule, &subject, at(seconds)),
+                counts
+            );
+        }
+    }
+}

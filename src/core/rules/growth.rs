@@ -222,4 +222,20 @@ mod tests {
         assert_eq!(left(91), 0);
         assert_eq!(Growth::default().remembered(9, DAY * 10_000), 9);
     }
+
+    #[test]
+    fn jitter_is_a_part_of_its_bound_and_without_decay_bans_count_for_ever() {
+        let growth = Growth {
+            jitter: Duration::from_secs(100),
+            decay: Some(Duration::ZERO),
+            ..Growth::default()
+        };
+        let term = |chance| {
+            growth
+                .term(Duration::from_secs(60), 1, None, chance)
+                .as_secs()
+        };
+        assert_eq!((term(0), term(1 << 63), term(1 << 62)), (120, 170, 145));
+        assert_eq!(growth.remembered(4, Duration::from_secs(1 << 40)), 4);
+    }
 }

@@ -52,6 +52,21 @@ fn the_text_of_a_seal_reads_back() {
 }
 
 #[test]
+fn keyrings_are_equal_if_all_their_keys_are() {
+    let (one, two) = (("k1", 1), ("k2", 2));
+    assert_eq!(ring(&[one, two]), ring(&[one, two]));
+    for other in [
+        &[one][..],
+        &[two, one],
+        &[one, ("k2", 3)],
+        &[one, ("k3", 2)],
+    ] {
+        assert_ne!(ring(&[one, two]), ring(other));
+        assert_ne!(ring(other), ring(&[one, two]));
+    }
+}
+
+#[test]
 fn rotation_seals_with_the_first_key_and_still_verifies_the_others() {
     let alice = jid("alice@localhost");
     let old = ring(&[("k1", 1)]);

@@ -156,7 +156,7 @@ impl FailureStamps {
             FailureStamps::Few(few) => few[0],
             FailureStamps::Many(many) => many.first().copied().unwrap_or(0),
         };
-        if oldest != 0 && FailureStamp(oldest).at() < start {
+        if FailureStamp(oldest).at() < start {
             self.keep(|stamp| stamp.at() >= start);
         }
     }
@@ -245,5 +245,47 @@ mod tests {
         );
         assert_ne!(FailureStamp::new(0, false, 0).0, 0);
         assert_eq!(size_of::<(u64, FailureStamps)>(), 48);
+    }
+
+    fn stamps(times: impl IntoIterator<Item = u64>, cap: usize) -> FailureStamps {
+        let mut stamps = FailureStamps::default();
+        for at in times {
+            stamps.add(FailureStamp::new(at, false, at), cap);
+        }
+        stamps
+    }
+
+    #[test]
+    fn old_ones_are_dropped_and_those_from_the_future_are_put_in_order() {
+        for count in [4, 9] {
+            let mut some = stamps(1..=count, 500);
+            some.no_earlier_than(1);
+            assert_eq!(some.all().len() as u64, count);
+            some.no_earlier_than(3);
+            assert_eq!(some.all().len() as u64, count - 2);
+            assert_eq!(some.since(0).map(FailureStamp::at).min(), Some(3));
+        }
+        let mut late = FailureStamps::default();
+        late.add(FailureStamp::new(10, false, 2), 4);
+        late.add(FailureStamp::new(20, false, 1), 4);
+        late.no_later_than(5);
+        let tags: Vec<(u64, u64)> = late.since(0).map(|one| (one.at(), one.tag())).collect();
+        assert_eq!(tags, [(5, 1), (5, 2)]);
+    }
+
+    #[test]
+    fn memory_is_taken_for_as_many_as_may_be_kept_and_given_back() {
+        let mut many = stamps(1..=100, 9);
+        assert_eq!((many.all().len(), many.outside()), (9, 9));
+        assert_eq!(stamps(1..=100, 10).outside(), 10);
+        many.keep(|stamp| stamp.at() > 98);
+        assert_eq!((many.all().len(), many.outside()), (2, 0));
+    }
+
+    #[test]
+    fn more_failures_are_more_dangerous_than_newer_ones() {
+        let (one, two) = (stamps([LAST], 4), stamps([1, 2], 4));
+        assert!(one.danger() < two.danger() && two.danger() < stamps([1, 3], 4).danger());
+        assert!(one.is_least() && !two.is_least());
     }
 }

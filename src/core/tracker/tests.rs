@@ -207,3 +207,72 @@ fn counters_with_many_failures_stay_within_the_bound_of_memory() {
     let fill = &world.tracker.fill()[0];
     assert!(fill.evicted > 0 && fill.keys > 5, "{fill:?}");
 }
+
+/// What a tracker is after it was saved as a whole with the part after it, and read again some seconds later.
+fn restored(
+    world: &World,
+    whole: &[u8],
+    part: &[u8],
+    seconds: u64,
+) -> Result<Tracker, BadCounters> {
+    let now = world.now.saturating_add(Duration::from_secs(seconds));
+    let parts = [whole.to_vec(), part.to_vec()];
+    Tracker::restore(&parts, Arc::clone(&world.rules), world.bounds, now)
+}
+
+#[test]
+fn a_part_keeps_where_accounts_logged_in_and_no_address_of_a_failure() {
+    let mut world = World::new([rule(Address, Counts::Failures, 600)]);
+    let whole = world.tracker.save();
+    world.fail(Some("a"), Some(HERE));
+    let UnsavedOutcomes::Part(failure) = world.tracker.save_recent() else {
+        panic!("nothing to save");
+    };
+    let address = known::bits(HERE.parse().unwrap()).to_be_bytes();
+    assert!(!failure.windows(16).any(|bytes| bytes == address));
+    assert_eq!(world.tracker.save_recent(), UnsavedOutcomes::Nothing);
+    world.succeed("a", HERE);
+    let UnsavedOutcomes::Part(success) = world.tracker.save_recent() else {
+        panic!("nothing to save");
+    };
+    let tracker = restored(&world, &whole, &success, 0).unwrap();
+    assert_eq!(tracker.accounts_at(HERE.parse().unwrap()), 1);
+    world.tracker.not_saved();
+    assert_eq!(world.tracker.save_recent(), UnsavedOutcomes::TooMuch);
+}
+
+#[test]
+fn a_part_has_a_bound_and_more_than_that_needs_a_whole() {
+    const MOST: usize = 65_536;
+    let mut world = World::new([]);
+    let mut trace = world.attempt(Some("a"), Some(HERE));
+    for _ in 0..MOST {
+        world.tracker.count(&mut trace, false, world.now);
+    }
+    let UnsavedOutcomes::Part(part) = world.tracker.save_recent() else {
+        panic!("this many fit");
+    };
+    assert_eq!(part.len(), 24 + MOST * 49);
+    for _ in 0..=MOST {
+        world.tracker.count(&mut trace, false, world.now);
+    }
+    assert_eq!(world.tracker.save_recent(), UnsavedOutcomes::TooMuch);
+}
+
+#[test]
+fn counts_are_restored_while_they_matter_and_the_clock_is_not_years_away() {
+    let mut world = World::new([rule(Address, Counts::Failures, 600)]);
+    let trace = world.attempt(None, Some(HERE));
+    world.fail(None, Some(HERE));
+    let whole = world.tracker.save();
+    for (seconds, rows) in [(0, 1), (600, 1), (601, 0), (9_000, 0)] {
+        world.tracker = restored(&world, &whole, &[], seconds).unwrap();
+        assert_eq!(world.tracker.fill()[0].keys, rows, "after {seconds} s");
+        assert_eq!(world.amounts(&trace), [rows as u32]);
+    }
+    // 2^38 ms.
+    assert!(restored(&world, &whole, &[], 274_877_906).is_ok());
+    assert!(restored(&world, &whole, &[], 274_877_907).is_err());
+    world.now = Timestamp::from_millis(world.now.as_millis() + (1 << 38));
+    assert!(restored(&world, &whole, &[], 0).is_ok());
+}
