@@ -5,6 +5,8 @@
 
 mod notice;
 mod past;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::net::IpAddr;

@@ -288,4 +288,31 @@ mod tests {
         assert!(!known.lives_in(net("2001:db8:8::/48")));
         assert_eq!(known.accounts_at(net("2001:db8:7:200::/64")), 1);
     }
+
+    #[test]
+    fn the_oldest_login_is_forgotten_first_and_an_expired_one_is_no_loss() {
+        for (now, evicted) in [(110, 1), (111, 0)] {
+            let mut known = Known::new(3, 100);
+            for (account, at) in [(1, 30), (2, 10), (3, 20)] {
+                known.note(&login(account, u128::from(account), at), 0);
+            }
+            known.note(&login(4, 4, now), 0);
+            let is_there = |account: u64| known.is_good(login(account, account.into(), 0).pair, 0);
+            assert!(is_there(1) && !is_there(2) && is_there(3) && is_there(4));
+            assert_eq!(known.table.evicted, evicted, "at {now}");
+        }
+    }
+
+    #[test]
+    fn memory_includes_the_trees_and_addresses_of_both_families_are_kept_apart() {
+        let mut known = Known::new(1_000, 100);
+        for account in 1..=10 {
+            known.note(&login(account, 1, 1), 0);
+        }
+        let trees = known.bytes() - known.table.bytes();
+        // One home of 20 bytes and ten rows of 16, and half of it for the nodes.
+        assert_eq!(trees, 30 + 10 * 24);
+        let bits = |text: &str| bits(text.parse().unwrap());
+        assert_ne!(bits("192.0.2.1"), bits("::192.0.2.1"));
+    }
 }

@@ -319,4 +319,80 @@ mod tests {
         assert!(table.len() < 600, "{}", table.len());
         assert_eq!(table.evicted, 0);
     }
+
+    /// A row with words outside of the table, and as dangerous as it has.
+    #[derive(Debug, PartialEq)]
+    struct Long(usize);
+
+    impl TableRow for Long {
+        fn danger(&self) -> u64 {
+            self.0 as u64
+        }
+
+        fn outside(&self) -> usize {
+            self.0
+        }
+    }
+
+    fn long(most: usize, rows: &[usize]) -> Table<Long> {
+        let mut table = Table::new(most);
+        for (n, words) in rows.iter().enumerate() {
+            table.add(key(n as u64), Long(*words), |_| false, |_, _| {});
+            table.moved_outside(0, *words);
+        }
+        table
+    }
+
+    #[test]
+    fn words_outside_are_bounded_on_average_and_rows_without_any_stay() {
+        let fits = long(10, &[0, 0, 5, 5, 5, 5]);
+        assert_eq!((fits.len(), fits.evicted, fits.outside), (6, 0, 20));
+        let one_too_many = long(10, &[0, 0, 5, 5, 5, 5, 1]);
+        assert_eq!((one_too_many.len(), one_too_many.outside), (6, 20));
+        assert_eq!(one_too_many.get(key(0)), Some(&Long(0)));
+        assert_eq!(one_too_many.get(key(6)), None, "the least dangerous");
+        // No more than eight at once, so that one failure is never slow.
+        let mut many = long(30, &[1; 20]);
+        many.moved_outside(0, 1_000);
+        assert_eq!((many.len(), many.evicted), (12, 8));
+    }
+
+    #[test]
+    fn changes_and_removals_keep_count_of_the_words_outside() {
+        let mut table = long(10, &[4, 3]);
+        table.change(key(0), |row| row.0 = 2);
+        assert_eq!(table.outside, 5);
+        table.remove(key(1));
+        assert_eq!(table.outside, 2);
+    }
+
+    #[test]
+    fn memory_is_counted_and_grows_little_by_little_up_to_the_bound() {
+        let table = long(1_000, &[100]);
+        let rows = GROWS_BY * size_of::<(u64, Long)>() + 100 * 8;
+        assert!(
+            (rows + 1..rows + 300).contains(&table.bytes()),
+            "{}",
+            table.bytes()
+        );
+        let mut table = Table::<u64>::new(1_000);
+        for n in 0..1_000 {
+            table.add(key(n), 1, |_| false, |_, _| {});
+            let most = (table.len() * 9 / 8 + GROWS_BY).min(1_000);
+            assert!(table.rows.capacity() <= most, "{n}");
+        }
+    }
+
+    #[test]
+    fn the_least_dangerous_row_goes_wherever_it_is() {
+        for dangers in [[5, 3, 4], [3, 4, 5], [5, 4, 3]] {
+            let mut table = Table::<u64>::new(3);
+            for danger in dangers {
+                table.add(key(danger), danger, |_| false, |_, _| {});
+            }
+            table.add(key(9), 9, |_| false, |_, _| {});
+            assert_eq!(table.get(key(3)), None, "{dangers:?}");
+            assert_eq!((table.len(), table.evicted), (3, 1));
+        }
+    }
 }
