@@ -276,3 +276,43 @@ fn counts_are_restored_while_they_matter_and_the_clock_is_not_years_away() {
     world.now = Timestamp::from_millis(world.now.as_millis() + (1 << 38));
     assert!(restored(&world, &whole, &[], 0).is_ok());
 }
+
+#[test]
+fn many_failures_of_one_name_do_not_push_out_another_name() {
+    let tables = [
+        vec![rule(Address, Counts::Accounts, 600)],
+        vec![
+            rule(Network, Counts::Accounts, 600),
+            rule(Pair, Counts::Failures, 600),
+        ],
+    ];
+    for table in tables {
+        let mut world = World::new(table);
+        world.fail(Some("b"), Some(HERE));
+        for _ in 0..30 {
+            world.fail(Some("a"), Some(HERE));
+        }
+        assert_eq!(world.fail(Some("a"), Some(HERE))[0], 2);
+    }
+}
+
+#[test]
+fn an_account_with_many_sources_in_an_ipv6_network_is_counted_for_all_of_it_and_not_in_ipv4() {
+    let mut world = World::new([rule(Pair, Counts::Failures, 600)]);
+    let v6 = |n: u32| format!("2001:db8:7:{n}::1");
+    assert_eq!(world.fail(Some("a"), Some(&v6(1))), [1]);
+    assert_eq!(world.fail(Some("a"), Some(&v6(2))), [1]);
+    for n in 0..9 {
+        world.succeed("a", &v6(n));
+        world.succeed("a", &format!("203.0.113.{n}"));
+    }
+    let knows = |name, address: &str| {
+        let address = address.parse().unwrap();
+        world.tracker.knows(&account(name), address, world.now)
+    };
+    assert!(knows("a", &v6(20)) && !knows("b", &v6(20)));
+    assert!(knows("a", "203.0.113.8") && !knows("a", "203.0.113.20"));
+    assert_eq!(world.fail(Some("a"), Some(&v6(21))), [1]);
+    assert_eq!(world.fail(Some("a"), Some(&v6(22))), [2]);
+    assert_eq!(world.fail(Some("b"), Some(&v6(22))), [1]);
+}
