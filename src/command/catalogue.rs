@@ -64,6 +64,8 @@ const COMMANDS: &[Command] = commands![
 
 /// Number of letters by which a mistyped name may differ.
 const TYPOS: usize = 2;
+/// The longest word, in bytes, that is compared with the names of commands.
+const MISTYPED_MAX: usize = 32;
 
 /// The descriptions of all commands, in the order of lists and help.
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
@@ -101,6 +103,10 @@ pub fn permitted(role: Role) -> impl Iterator<Item = &'static Spec> {
 
 /// The command with the nearest name that the role may run; `None` if no name is near enough.
 pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
+    // The distance costs time and memory by the length, and anybody in a room may write a word of any length.
+    if name.len() > MISTYPED_MAX {
+        return None;
+    }
     permitted(role)
         .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
         .filter(|(typos, right)| *typos <= TYPOS && *typos < right.len())

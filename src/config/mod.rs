@@ -24,6 +24,7 @@ mod unknown;
 mod values;
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -219,23 +220,32 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
     let settings = std::mem::take(&mut top.reader.settings);
     let whole = || {
         let link = link?;
+        let server = enforce::Settings {
+            component: link.domain.clone(),
+            admins: people.admins,
+            act_as,
+            keyring: record.keyring?,
+            cookie: record.cookie,
+            hook_hosts,
+            limits: enforce::Timeouts::default(),
+        };
+        // A role on a host names the host as well.
+        let of_roles = people.granted.iter().flat_map(|(_, rights)| rights.parts());
+        let of_roles = of_roles.filter_map(|(host, _)| host.map(str::to_owned));
+        let hosts: BTreeSet<String> = server.virtual_hosts().into_iter().chain(of_roles).collect();
+        let policy = Policy {
+            hosts: hosts.into_iter().collect(),
+            ..policy.clone()
+        };
         Some(Config {
-            server: enforce::Settings {
-                component: link.domain.clone(),
-                admins: people.admins,
-                act_as,
-                keyring: record.keyring?,
-                cookie: record.cookie,
-                hook_hosts,
-                limits: enforce::Timeouts::default(),
-            },
+            server,
             granted: people.granted,
             link,
             check_every: record.check_every,
             store: store.clone(),
             http,
             http_token,
-            policy: policy.clone(),
+            policy,
             rooms,
             record_attempts,
             notices,

@@ -29,6 +29,8 @@ pub struct Policy {
     pub exempt_networks: Vec<IpNet>,
     /// Accounts that are never banned: admins, and those that the configuration names.
     pub exempt_accounts: Vec<Account>,
+    /// The virtual hosts of the server whose accounts can be banned; empty: all.
+    pub hosts: Vec<String>,
     /// Which bans moderators may lift or change.
     pub moderators_change: Whose,
     /// How long a change can be undone.
@@ -69,6 +71,7 @@ impl Default for Policy {
             moderator_longest: None,
             exempt_networks: Vec::new(),
             exempt_accounts: Vec::new(),
+            hosts: Vec::new(),
             moderators_change: Whose::default(),
             undo_for: UNDO_FOR,
             rules: Arc::default(),
@@ -99,7 +102,23 @@ impl Policy {
         if let Some(by) = self.exempts(subject) {
             return Err(Refusal::Exempt(subject.clone(), by));
         }
+        self.is_here(subject)?;
         self.allows_term(role, term, now)
+    }
+
+    /// Whether the account of a subject, if it has one, is on a virtual host of the server.
+    ///
+    /// # Errors
+    /// [`Refusal::NotHere`].
+    pub fn is_here(&self, subject: &Subject) -> Result<(), Refusal> {
+        let is_here = |account: &Account| {
+            let domain = account.domain();
+            self.hosts.is_empty() || self.hosts.iter().any(|host| host == domain)
+        };
+        match subject.whose().is_none_or(is_here) {
+            true => Ok(()),
+            false => Err(Refusal::NotHere(subject.clone(), self.hosts.clone())),
+        }
     }
 
     /// Whether `role` may force a ban of this exempt subject for this term. A ban of an address or network that the

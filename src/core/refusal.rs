@@ -17,6 +17,8 @@ pub enum Refusal {
     OwnAddress(Subject, IpAddr),
     /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
+    /// The account is not on this server; with its virtual hosts.
+    NotHere(Subject, Vec<String>),
     /// An exemption granted by `allow` covers the subject; with the exemption.
     Allowed(Subject, String),
     /// Pairs and account lockdowns cannot be exempt.

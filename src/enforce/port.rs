@@ -103,6 +103,10 @@ impl XmppServer {
     }
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
+        if !self.own.load().contains(account.domain()) {
+            // Nothing was ever carried out on a domain that is not on this server.
+            return Ok(());
+        }
         let (host, jid) = self.host_of(account)?;
         let by_module_alone = self.module_at(&host.vhost).is_some();
         match host.kind {

@@ -83,9 +83,8 @@ pub(super) struct ServerState {
 impl XmppServer {
     /// A server that is asked through `asker`. The link counts as down until [`XmppServer::link_up`].
     pub fn new(asker: Asker, settings: Settings) -> Arc<Self> {
+        let own = settings.own_domains();
         let component = Jid::from(settings.component);
-        let admins = settings.admins.iter().chain(&settings.act_as);
-        let own = OwnDomains::new(&component, admins, &settings.hook_hosts);
         Arc::new(XmppServer {
             own: ArcSwap::from_pointee(own),
             doubted: Mutex::default(),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
+use super::own_domains::OwnDomains;
 use crate::core::Account;
 use crate::core::seal::Keyring;
 use crate::xmpp::secret::Secret;
@@ -25,6 +26,19 @@ pub struct Settings {
     pub hook_hosts: Vec<String>,
     /// Time limits.
     pub limits: Timeouts,
+}
+
+impl Settings {
+    /// The domains that count as virtual hosts of this server.
+    pub fn virtual_hosts(&self) -> Vec<String> {
+        let own = self.own_domains();
+        own.all().map(str::to_owned).collect()
+    }
+
+    pub(super) fn own_domains(&self) -> OwnDomains {
+        let admins = self.admins.iter().chain(&self.act_as);
+        OwnDomains::new(&Jid::from(self.component.clone()), admins, &self.hook_hosts)
+    }
 }
 
 /// Time limits of enforcement.

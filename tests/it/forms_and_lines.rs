@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use minidom::Element;
-use portcullis::core::Role;
+use portcullis::core::{Policy, Role, Seq};
 use portcullis::delivery::ports::{Enforcement, Gap};
 use proptest::prelude::*;
 use tokio_xmpp::Stanza;
@@ -969,4 +969,37 @@ fn no_form_and_no_line_makes_it_panic_or_keep_silent() {
             })
         })
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_of_another_server_is_refused_with_what_to_do_and_leaves_nothing_behind() {
+    let bot = Bot::new();
+    let policy = Policy {
+        hosts: vec![String::from("example.org")],
+        ..(*bot.world.engine.policy()).clone()
+    };
+    bot.world.engine.set_policy(policy);
+    for line in [
+        "ban bob@exmaple.org 1d spam",
+        "ban bob@exmaple.org from 203.0.113.7 1d",
+        "allow bob@exmaple.org",
+        "kick bob@exmaple.org",
+    ] {
+        let text = bot.chat(ADMIN, line).await;
+        assert!(
+            text.contains("exmaple.org is not on this server"),
+            "{line}: {text}"
+        );
+        assert!(
+            text.contains("Did you mean bob@example.org?"),
+            "{line}: {text}"
+        );
+    }
+    assert_eq!(bot.world.engine.read(|ledger| ledger.folded()), Seq(0));
+    assert!(bot.world.delivery.tasks().is_empty());
+    // For a host that is still to come an admin may insist.
+    let text = bot.chat(ADMIN, "ban bob@exmaple.org 1d spam --force").await;
+    assert!(text.contains("NOT on this server"), "{text}");
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.contains("Banned #1 bob@exmaple.org"), "{text}");
 }

@@ -103,11 +103,10 @@ impl BanCall {
         for subject in self.subjects.clone() {
             let role = call.caller.rights.over(&subject);
             let mut refusal = context.would_refuse(self.order(call, &subject, own));
-            if let Some(Refusal::Exempt(_, by) | Refusal::Allowed(_, by)) = &refusal
-                && self.force
-                && role == Role::Admin
-            {
-                self.forced.push((subject.clone(), by.clone()));
+            let may_force = self.force && role == Role::Admin;
+            let by_force = refusal.as_ref().filter(|_| may_force);
+            if let Some(question) = by_force.and_then(text::ask_by_force) {
+                self.forced.push((subject.clone(), question));
                 refusal = context.would_refuse(self.order(call, &subject, own));
             }
             if let Some(why) = refusal {
@@ -199,9 +198,7 @@ fn question(ban: &BanCall, call: &Request<'_>, is_permanent: bool, context: &Con
         .unwrap_or_else(|| policy.default_term_for(role, now));
     let is_wide = |subject: &Subject| policy.is_risky(subject);
     let mut lines = text::ask(&ban.subjects, &is_wide, term, now, ban.reason.as_deref());
-    lines.extend(ban.forced.iter().map(|(subject, why)| {
-        format!("{subject} is EXEMPT from bans ({why}); with --force it is banned all the same.")
-    }));
+    lines.extend(ban.forced.iter().map(|(_, question)| question.clone()));
     if is_permanent {
         lines.push(String::from(phrases::ASK_FOREVER));
     }

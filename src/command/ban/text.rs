@@ -32,6 +32,19 @@ pub(super) fn ask(
     lines
 }
 
+/// The question before a ban that only an admin can force; `None`: it cannot be forced.
+pub(super) fn ask_by_force(why: &Refusal) -> Option<String> {
+    Some(match why {
+        Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
+            format!("{subject} is EXEMPT from bans ({by}); with --force it is banned all the same.")
+        }
+        Refusal::NotHere(subject, _) => format!(
+            "{subject} is NOT on this server; with --force the ban is kept for the day it is."
+        ),
+        _ => return None,
+    })
+}
+
 /// Why the rules refuse a ban, for a caller of this role: people who may exempt may also force it.
 pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
     let next = match why {

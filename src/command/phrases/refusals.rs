@@ -2,6 +2,7 @@
 
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::time::in_words;
+use crate::core::{Account, Subject};
 
 /// What prevents an order, without what to do about it.
 pub(crate) fn why_refused(why: &Refusal) -> String {
@@ -15,6 +16,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
         Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
             format!("{subject} is exempt from bans ({by}).")
         }
+        Refusal::NotHere(subject, hosts) => not_here(subject, hosts),
         Refusal::Protected(subject, by) => format!(
             "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."
         ),
@@ -84,4 +86,18 @@ fn permission(what: Permission) -> &'static str {
         Permission::UndoThis => "Undoing this",
         Permission::CountFailures => "Counting failures by hand",
     }
+}
+
+/// An account of another server, and what to do about it.
+fn not_here(subject: &Subject, hosts: &[String]) -> String {
+    let domain = subject.whose().map_or("", Account::domain);
+    let ours = hosts.join(", ");
+    let near = |host: &&String| strsim::osa_distance(host, domain) <= 2;
+    let meant = hosts.iter().find(near).zip(subject.whose());
+    let meant =
+        meant.map(|(host, account)| format!(" Did you mean {}@{host}?", account.localpart()));
+    format!(
+        "{domain} is not on this server; portcullis keeps accounts out of {ours} only.{} In a room, ban them in the room; a whole server is denied in the s2s rules of yours. If {domain} is on this server, name it in hosts of [hook].",
+        meant.unwrap_or_default()
+    )
 }

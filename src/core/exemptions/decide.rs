@@ -44,6 +44,7 @@ impl Case<'_> {
         if matches!(subject, Subject::Pair(..) | Subject::Guard(_)) {
             return Err(Refusal::NoExemption(subject.clone()));
         }
+        self.policy.is_here(subject)?;
         match until {
             Some(end) if end <= self.now => Err(Refusal::EndsInThePast(end)),
             _ => Ok(()),
