@@ -52,7 +52,7 @@ impl Stop {
         Stop { sentence, code: 1 }
     }
 
-    /// The answer is none that this version knows.
+    /// The running portcullis sent an answer that this version cannot read.
     pub(super) fn another_version() -> Self {
         Stop::failed(String::from(
             "the portcullis that runs is another version: restart it after an upgrade.",

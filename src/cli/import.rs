@@ -92,7 +92,7 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     tell(typed, format, &read, &tally, false)
 }
 
-/// What came of a file, or would come of it, in numbers.
+/// The summary of an import: how many entries of the file were imported or left out, or would be in a dry run.
 fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> String {
     let would = |done: &'static str, would: &'static str| if dry_run { would } else { done };
     let mut head = format!(

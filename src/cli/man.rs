@@ -6,14 +6,14 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Cli;
 
-/// Sections behind the commands in the manual page: title and paragraphs.
+/// The last sections of the manual page, after the commands: each a title and its paragraphs.
 const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "TALKING TO THE DAEMON",
         &[
-            "The commands from ban on are carried out by the portcullis that runs, as those of an admin; root and the user it runs as may use them. The history names them unix:USER.",
-            "Words are taken as in a chat line. What a shell has kept together stays together: a reason in quotes is not searched for a duration.",
-            "What would hit many is asked back; without a terminal nothing is done unless --yes is given.",
+            "The commands from ban on are carried out by the running portcullis, in the role of an admin. Only root and the user that portcullis runs as may use them. The history names their author unix:USER.",
+            "Arguments are read like the words of a chat line. Quotes of the shell keep words together: a reason in quotes is not searched for a duration.",
+            "A command that needs a confirmation asks for it on the terminal. Without a terminal it does nothing unless --yes is given.",
         ],
     ),
     (
@@ -29,7 +29,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
     (
         "FILES",
         &[
-            "/etc/portcullis/portcullis.toml, the configuration; control.sock in the folder of the store, the socket.",
+            "/etc/portcullis/portcullis.toml: the configuration. control.sock in the store folder: the socket for these commands.",
         ],
     ),
 ];

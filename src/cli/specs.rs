@@ -121,7 +121,7 @@ pub(super) fn with_file(spec: &'static Spec, alone: &clap::Command) -> clap::Com
         ))
 }
 
-/// The examples of a command, as they are typed in a shell.
+/// The examples of a command as shell command lines, each with what it does.
 fn shell_examples(spec: &Spec) -> String {
     let mut text = String::from("Examples:");
     for (line, what) in spec.examples {

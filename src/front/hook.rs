@@ -188,7 +188,7 @@ impl Hook {
         let head = self.head();
         let behind = match &hello.held {
             Some(held) if held.epoch == self.epoch => head.0.saturating_sub(held.seq),
-            // It has just started, and asks for everything now.
+            // A module that has just started, and is about to ask for all bans.
             _ => 0,
         };
         let now = self.engine.now();

@@ -1,4 +1,4 @@
-//! An order and all that the decision about it depends on, with what every kind of order needs.
+//! An order and everything that the decision about it depends on, and checks that all kinds of orders share.
 
 use super::{Action, Order};
 use crate::core::actor::Role;
@@ -10,7 +10,7 @@ use crate::core::refusal::{Permission, Refusal};
 use crate::core::time::Timestamp;
 use crate::core::{exemptions, history, subscriptions, undo};
 
-/// The change an order leads to, or the answer when it leads to none.
+/// The change that an order leads to, or the answer if it changes nothing.
 pub(in crate::core) type Decision = Result<(Change, Personal), Box<Ruling>>;
 
 /// An order and everything that the decision about it depends on.

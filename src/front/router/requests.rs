@@ -93,7 +93,7 @@ impl Router {
         }
     }
 
-    /// Answers a form when its command is through.
+    /// Answers a form once its command has finished; with an internal failure if the command panics.
     fn form<F>(
         self: &Arc<Self>,
         asked: PendingIq,
