@@ -144,17 +144,19 @@ look_at_connections(#state{host = Host, connections = Before} = State) ->
         [] ->
             ?WARNING_MSG("portcullis (~ts) is not connected: ~ts decides by the ~b bans it holds, and counts failures by itself",
                          [mod_portcullis_protocol:component(Host), Host, mod_portcullis_bans:count(Host)]),
-            mod_portcullis_reports:connections(Host, []),
-            give_up(State#state{connections = []});
+            lost(State#state{connections = []});
         Now ->
             State1 = case Before =:= unknown orelse Before -- Now =:= [] of
                          true -> State;
-                         false -> give_up(State)
+                         false -> lost(State)
                      end,
-            State2 = hello_if_due(State1#state{connections = Now, hello_due = now_ms()}),
-            mod_portcullis_reports:connections(Host, Now),      % after the greeting, so that reports come after it
-            State2
+            hello_if_due(State1#state{connections = Now, hello_due = now_ms()})
     end.
+
+%% Reports wait for the next welcome.
+lost(#state{host = Host} = State) ->
+    mod_portcullis_reports:connections(Host, []),
+    give_up(State).
 
 %% Answers would have come over a connection that is gone.
 give_up(State) ->
@@ -207,8 +209,10 @@ welcomed(Other, #state{host = Host} = State) ->
     mod_portcullis_health:note(Host, answer, unicode:characters_to_binary(Text)),
     give_up(State#state{hello_due = now_ms() + ?GREET_MS}).
 
-%% It answers. It decides alone when it knows of all failures that happened while it was away.
-back(#state{host = Host} = State) ->
+%% It answers. It decides alone when it knows of all failures that happened while it was away. Reports come after the
+%% welcome, which says by whose clock their times are told.
+back(#state{host = Host, connections = Connections} = State) ->
+    mod_portcullis_reports:connections(Host, Connections),
     case link_state(Host) of
         away ->
             Telling = make_ref(),
