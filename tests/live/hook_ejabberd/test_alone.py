@@ -234,3 +234,36 @@ def test_a_held_ban_that_portcullis_has_confirmed_is_not_asked_about_again(ej, c
     assert asked.count("alice@localhost") <= 4 and asked.count(source) <= 4, "again after two seconds"
     component.lift("alice@localhost")
     wait.until(lambda: open_stream().plain("alice", password("alice"))[0] == "success", 2, what="the lift is heard")
+
+
+def test_an_ipv6_customer_is_one_address(ej):
+    def subject(address):
+        return f'mod_portcullis_places:subjects(undefined, element(2, inet:parse_address("{address}")))'
+
+    same, other = subject("2001:db8:1:2::1"), subject("2001:db8:1:3::1")
+    v4 = subject("::ffff:203.0.113.7")
+    assert ej.erlang(f"{same} =:= {subject('2001:db8:1:2:ffff::9')}") == "true"
+    assert ej.erlang(f"{same} =:= {other}") == "false"
+    assert ej.erlang(f"{v4} =:= {subject('203.0.113.7')}") == "true"
+
+
+@pytest.mark.timing
+def test_no_more_failures_than_the_bound_are_kept(ej, alone, source):
+    most, more = 10_000, 10_300
+
+    def idle():
+        return ej.erlang("process_info(whereis(mod_portcullis_away_localhost), message_queue_len)").endswith(",0}")
+
+    ej.erlang(
+        f"[spawn(mod_portcullis_away, failed, "
+        f'[<<"localhost">>, [integer_to_binary(N)], {{10, 1, N div 256, N rem 256}}, {{0, []}}]) '
+        f"|| N <- lists:seq(1, {more})], ok"
+    )
+    wait.until(idle, 60, what="they are counted")
+    try:
+        assert int(ej.erlang('length(mod_portcullis_away:untold(<<"localhost">>))')) == most
+        assert int(ej.erlang("ets:info(mod_portcullis_away_localhost, size)")) <= 3 * most
+        assert looked_at(ej, source, 8) == LIMIT
+    finally:  # nobody is to be told of them
+        ej.erlang(f'mod_portcullis_away:told(<<"localhost">>, lists:seq(1, 2 * {more}))')
+        wait.until(idle, 60)
