@@ -144,7 +144,7 @@ fn line_4_the_owner_stays_known_however_many_networks_a_stranger_logs_in_from() 
 }
 
 #[test]
-fn line_8_guesses_in_a_trusted_ipv6_network_count_together() {
+fn line_8_guesses_in_a_trusted_ipv6_network_end_the_trust_and_not_the_owners_logins() {
     let mut lab = Lab::new();
     for n in 0..9 {
         let address = format!("2001:db8:7:{n:x}::1");
@@ -154,23 +154,20 @@ fn line_8_guesses_in_a_trusted_ipv6_network_count_together() {
     let knows = |lab: &Lab, text: &str| lab.tracker.knows(&who, text.parse().unwrap(), lab.now);
     assert!(knows(&lab, "2001:db8:7:ffff::1") && !knows(&lab, "2001:db8:8::1"));
     let neighbour = |n| ("alice".to_owned(), format!("2001:db8:7:{:x}::1", 0x100 + n));
-    let checked = lab.guesses((0..60).map(neighbour));
-    assert_eq!(checked, 60, "one for each source");
-    let again = lab.guesses((0..60).map(neighbour));
-    assert_eq!(
-        again, 4,
-        "only where the first failures stayed below the limit of the pair"
+    let checked = lab.guesses((0..5).map(neighbour));
+    assert_eq!(checked, 5);
+    assert!(
+        !knows(&lab, "2001:db8:7:ffff::1"),
+        "five failures there end the trust in the network"
     );
-    let whole = lab.tracker.save();
-    lab.tracker = Tracker::restore(
-        &[whole],
-        Arc::clone(&lab.policy.rules),
-        Bounds::default(),
-        lab.now,
-    )
-    .unwrap();
-    assert!(knows(&lab, "2001:db8:7:ffff::1"));
-    assert_eq!(lab.login("alice", "2001:db8:7:2::1", true), Seen::In);
+    let checked = lab.guesses((5..200).map(neighbour));
+    assert!(checked <= 20, "{checked} of 195");
+    lab.restart();
+    assert_eq!(
+        lab.login("alice", "2001:db8:7:2::1", true),
+        Seen::In,
+        "the owner where she was before"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::core::rules::NETWORK_V6;
 const SOURCES: usize = 128;
 /// The same while the table is full: an account with this many takes no other account's place.
 const SOURCES_WHEN_FULL: usize = 8;
-/// An account with this many sources in one IPv6 network (/48) is trusted in all of it after the next one.
+/// An account with this many sources in one IPv6 network (/48) is trusted in all of it after a login from another one.
 const SOURCES_IN_NETWORK: usize = 8;
 
 /// When an account last logged in from a source.
@@ -71,25 +71,22 @@ impl Known {
     /// 0: the source is not part of one.
     pub(super) fn note(&mut self, login: &HashedAttempt, network: u64) {
         let HashedAttempt { account, at, .. } = *login;
-        if let Some(seen) = self.table.get_mut(login.pair) {
+        let (mut pair, mut home) = (login.pair, login.home);
+        let mut own = Vec::new();
+        if self.table.get(pair).is_none() {
+            own.extend(self.rows_of(account));
+            let around = whole_network(home);
+            let is_near =
+                |row: &&(u64, u64, u128)| row.1 != network && whole_network(row.2) == around;
+            if network != 0 && own.iter().filter(is_near).count() >= SOURCES_IN_NETWORK {
+                (pair, home) = (network, around);
+            }
+        }
+        if let Some(seen) = self.table.get_mut(pair) {
             seen.at = seen.at.max(at);
             seen.account = account;
-            self.sources.insert((account, login.pair));
+            self.sources.insert((account, pair));
             return;
-        }
-        let (mut pair, mut home) = (login.pair, login.home);
-        let mut own: Vec<(u64, u64, u128)> = (self
-            .sources
-            .range((account, 0)..=(account, u64::MAX)))
-        .filter_map(|(_, pair)| self.table.get(*pair).map(|row| (row.at, *pair, row.home())))
-        .collect();
-        let around = whole_network(home);
-        let is_near = |row: &(u64, u64, u128)| whole_network(row.2) == around;
-        if network != 0 && own.iter().filter(|row| is_near(row)).count() >= SOURCES_IN_NETWORK {
-            for (_, near, _) in own.extract_if(.., |row| is_near(row)) {
-                self.remove(near);
-            }
-            (pair, home) = (network, around);
         }
         let most = match self.table.is_full() {
             true => SOURCES_WHEN_FULL,
@@ -117,7 +114,16 @@ impl Known {
         self.table.add(pair, login, |seen| seen.at < oldest, gone);
     }
 
-    fn remove(&mut self, pair: u64) {
+    /// The rows of an account: time, key, and [`LastLogin::home`] of each.
+    fn rows_of(&self, account: u64) -> impl Iterator<Item = (u64, u64, u128)> {
+        let sources = self.sources.range((account, 0)..=(account, u64::MAX));
+        sources.filter_map(|(_, pair)| {
+            let row = self.table.get(*pair)?;
+            Some((row.at, *pair, row.home()))
+        })
+    }
+
+    pub(super) fn remove(&mut self, pair: u64) {
         if let Some(login) = self.table.remove(pair) {
             forget(&mut self.homes, &mut self.sources, pair, login);
         }
@@ -130,13 +136,14 @@ impl Known {
             .is_some_and(|seen| seen.at >= now.saturating_sub(self.lasts))
     }
 
-    /// Number of accounts that logged in from a source; some may have expired.
+    /// Number of accounts that logged in from a source, at least; some may have expired.
     pub(super) fn accounts_at(&self, source: IpNet) -> u32 {
         let home = bits(source.addr());
         let at = |home| self.homes.get(&home).copied().unwrap_or(0);
         match source {
             IpNet::V4(_) => at(home),
-            IpNet::V6(_) => at(home).saturating_add(at(whole_network(home))),
+            // An account may be in both.
+            IpNet::V6(_) => at(home).max(at(whole_network(home))),
         }
     }
 
@@ -280,8 +287,10 @@ mod tests {
         assert!(known.table.get(network).is_none());
         known.note(&login(2, home("192.0.2.1/32"), 1), 0);
         known.note(&login(2, source(100), 2), network);
-        assert_eq!((known.table.len(), known.homes.len()), (2, 2));
-        assert!(known.is_good(network, 2));
+        assert_eq!((known.table.len(), known.homes.len()), (10, 10));
+        known.note(&login(2, source(101), 3), network);
+        assert_eq!(known.table.len(), 10);
+        assert!(known.is_good(network, 3));
         for net_text in ["2001:db8:7:5::/64", "2001:db8:7::/48", "2001:db8::/32"] {
             assert!(known.lives_in(net(net_text)), "{net_text}");
         }

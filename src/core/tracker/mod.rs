@@ -257,12 +257,28 @@ impl Tracker {
         }
     }
 
-    /// Treats all sources of an IPv6 network as one for an account that logged in from many of them: failures there
-    /// count together, and a success there makes the whole network trusted.
+    /// Treats an unknown source in an IPv6 network as the whole network, if the account logged in from many sources there:
+    /// failures at all of them count together.
     fn widen(&self, trace: &mut HashedAttempt) {
         let pair = self.network_pair(trace);
-        if pair != 0 && self.known.is_good(pair, trace.at) {
+        let is_good = |pair| self.known.is_good(pair, trace.at);
+        if pair != 0 && !is_good(trace.pair) && is_good(pair) {
             trace.pair = pair;
+        }
+    }
+
+    /// Trusts a network no longer whose failures reach the limit of a rule by pair. Sources in it that the account logged in
+    /// from stay trusted, and strangers there meet every other rule.
+    fn distrust_network(&mut self, trace: &HashedAttempt) {
+        if trace.pair == 0 || trace.pair != self.network_pair(trace) {
+            return;
+        }
+        let ever = Timestamp::from_millis(i64::MIN);
+        let mut rules = self.rules.table.iter().enumerate();
+        if rules.any(|(at, rule)| {
+            rule.key == RuleKey::Pair && self.amount(at, trace, ever) >= rule.limit
+        }) {
+            self.known.remove(trace.pair);
         }
     }
 
@@ -364,6 +380,7 @@ impl Tracker {
                 latest,
             );
         }
+        self.distrust_network(trace);
     }
 
     /// Whether the pair failed within the repeat window: a client with a stale password, or a guesser that a rule by
