@@ -66,7 +66,7 @@ def test_json_is_one_document_with_machine_fields(site, server, shell, fresh):
     shown = json.loads(shell("show", who, "--json").stdout)
     assert any("seen by carol" in row["value"] for row in shown["rows"]), shown
     assert json.loads(shell("unban", who, "--json").stdout)["subjects"] == [
-        {"subject": who, "ban": None, "pending": False}
+        {"subject": who, "status": "unbanned", "ban": None, "pending": False}
     ]
     assert shell("list", "--all", "--json").returncode == 0
 

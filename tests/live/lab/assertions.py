@@ -16,7 +16,9 @@ def ban(site, who, rest="", user=None):
 
 def unban(site, who):
     facts = site.bot.facts("unban", who)
-    assert facts["kind"] == "done" and facts["subjects"] == [{"subject": who, "ban": None, "pending": False}], facts
+    assert facts["kind"] == "done" and facts["subjects"] == [
+        {"subject": who, "status": "unbanned", "ban": None, "pending": False}
+    ], facts
 
 
 def logs_in(server, user):
