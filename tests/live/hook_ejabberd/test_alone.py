@@ -10,7 +10,7 @@ import pytest
 from lab import wait
 from lab.accounts import password
 from lab.clients.stream import Stream
-from lab.fake_component import FakeComponent
+from lab.fake_component import BUSY, NOT_ACCEPTABLE, FakeComponent
 from lab.sasl import REPLY, SASL, plain
 
 LIMIT = 5
@@ -191,6 +191,16 @@ def test_portcullis_is_greeted_as_soon_as_it_connects(ej, alone):
             back.wait(lambda: back.hellos)  # noqa: B023 -- called at once
             waits.append(time.time() - began)
     assert max(waits) < 0.3, waits
+
+
+def test_errors_in_place_of_verdicts_open_no_door(ej, component, source):
+    ej.set_options(away_limit=str(LIMIT))
+    component.wait_held()
+    component.answer_check = lambda body: NOT_ACCEPTABLE
+    assert looked_at(ej, source, 20) == LIMIT
+    assert guess(ej, "127.8.5.1", "bob", password("bob")) == "success"
+    component.answer_check = lambda body: BUSY
+    assert guess(ej, "127.8.5.1", "bob", password("bob")) == "temporary-auth-failure", "it is only late"
 
 
 def test_questions_in_flight_are_bounded(ej, component, source):

@@ -190,11 +190,16 @@ c2s_auth_result(State, _, _) -> State.
 %% A failure that portcullis may not hear of is counted here, before the client hears of it and before its places are left.
 failed(Account, Attributes, #{lserver := Host} = State) ->
     Login = mod_portcullis_reports:login(failure, Attributes),
-    Number = case mod_portcullis_sync:link_state(Host) =/= up andalso gen_mod:get_module_opt(Host, mod_portcullis, away_limit) > 0 of
+    Number = case is_counted_here(State) of
                  true -> mod_portcullis_away:failed(Host, [Account || Account =/= undefined] ++ counted_accounts(State), address(State), Login);
                  false -> none
              end,
     mod_portcullis_reports:report(Host, Number, Login).
+
+%% Whatever was let in without a verdict, and whatever portcullis cannot hear of now.
+is_counted_here(#{portcullis_counted := _}) -> true;
+is_counted_here(#{lserver := Host}) ->
+    mod_portcullis_sync:link_state(Host) =/= up andalso gen_mod:get_module_opt(Host, mod_portcullis, away_limit) > 0.
 
 counted_accounts(State) -> [Account || {account, Account} <- maps:get(portcullis_counted, State, [])].
 
