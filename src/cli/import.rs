@@ -80,10 +80,11 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     if typed.dry_run {
         return tell(typed, format, &read, &foreseen, true);
     }
-    if !typed.yes && foreseen.changes() {
-        if !agree(&summary(format, &read, &foreseen, true), typed.json)? {
-            return Ok(1);
-        }
+    if !typed.yes
+        && foreseen.changes()
+        && !agree(&summary(format, &read, &foreseen, true), typed.json)?
+    {
+        return Ok(1);
     }
     let tally = match foreseen.changes() {
         true => send(&mut daemon, &read, false).await?,

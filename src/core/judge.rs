@@ -291,10 +291,10 @@ impl<'a> Judge<'a> {
             return Some(Spared::Shared { accounts });
         }
         // An account lockdown does not ban an exempt account: it only refuses sources that never logged in to it.
-        if rule.key != RuleKey::Account {
-            if let Some(by) = exempt_by(self.ledger, self.policy, subject, self.now) {
-                return Some(Spared::Exempt(by));
-            }
+        if rule.key != RuleKey::Account
+            && let Some(by) = exempt_by(self.ledger, self.policy, subject, self.now)
+        {
+            return Some(Spared::Exempt(by));
         }
         rule.dry_run.then_some(Spared::DryRun)
     }

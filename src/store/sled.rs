@@ -141,6 +141,10 @@ impl SharedStore {
     }
 
     /// Discards the engine after a failed write, because its memory no longer matches the disk.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how often a fault is logged depends on no decision"
+    )]
     fn failed(&self, why: &Failure) -> LogFault {
         let state = WriterState::after(why);
         let fault = state.fault();

@@ -48,9 +48,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
 fn answer(subject: &Subject, entries: &[Entry], rights: &Rights, context: &Context) -> Answer {
     let now = context.engine.now();
     let current = context.active_ban(subject);
-    let past = context
-        .engine
-        .read(|ledger| ledger.history(subject).clone());
+    let past = context.engine.read(|ledger| *ledger.history(subject));
     let task = context.delivery.task(subject);
     let mut rows = Vec::new();
     let (title, mut lines) = match &current {

@@ -228,7 +228,7 @@ fn what_is_kept_of_others_fits_into_a_stanza_as_it_is_written() {
             .replace("&amp;", "&")
             .replace("&lt;", "<")
             .replace("&quot;", "\"");
-        let worst = worst.replace('&', "&quot;").replace('"', "&quot;");
+        let worst = worst.replace(['&', '"'], "&quot;");
         assert!(worst.len() < most.stanza_bytes, "{name}: {}", worst.len());
         assert!(count(&text) < most.elements, "{name}: {}", count(&text));
         assert_eq!(record.foreign.is_empty(), name != "small enough", "{name}");

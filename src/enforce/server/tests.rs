@@ -676,7 +676,7 @@ async fn a_host_lists_its_own_accounts_and_a_record_without_the_servers_hash_is_
             hello(&server, None);
         }
         let alice = account("alice@localhost");
-        assert_eq!(server.banned_there().await, [alice.clone()]);
+        assert_eq!(server.banned_there().await, std::slice::from_ref(&alice));
         locked(&fake).forge("alice@localhost");
         assert_eq!(server.recorded(&alice).await, None, "she wrote it herself");
         locked(&fake).records.clear();

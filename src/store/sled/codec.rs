@@ -152,17 +152,17 @@ mod tests {
             chain: Chain([0xab; 32]),
             event: b"event",
         };
-        assert_eq!(hex(&entry.to_bytes()), GOLDEN_ENTRY);
+        assert_eq!(hex(entry.to_bytes()), GOLDEN_ENTRY);
         let personal = Personal {
             key: 3,
             note: Some("seen before".into()),
             evidence: None,
         };
-        assert_eq!(hex(&personal_to_bytes(&personal).unwrap()), GOLDEN_PERSONAL);
-        assert_eq!(hex(&task_to_bytes(&sample()).unwrap()), GOLDEN_TASK);
-        assert_eq!(hex(&number_to_bytes(258)), GOLDEN_NUMBER);
-        assert_eq!(hex(&head_to_bytes(Seq(9), Chain([1; 32]))), GOLDEN_HEAD);
-        assert_eq!(hex(&task_key(&sample().subject).unwrap()), GOLDEN_KEY);
+        assert_eq!(hex(personal_to_bytes(&personal).unwrap()), GOLDEN_PERSONAL);
+        assert_eq!(hex(task_to_bytes(&sample()).unwrap()), GOLDEN_TASK);
+        assert_eq!(hex(number_to_bytes(258)), GOLDEN_NUMBER);
+        assert_eq!(hex(head_to_bytes(Seq(9), Chain([1; 32]))), GOLDEN_HEAD);
+        assert_eq!(hex(task_key(&sample().subject).unwrap()), GOLDEN_KEY);
     }
 
     const GOLDEN_ENTRY: &str =
