@@ -397,7 +397,8 @@ mod tests {
     use super::*;
     use crate::core::subscriptions::{Topic, Watch};
     use crate::core::{
-        BanChange, Change, Event, EventId, ExemptionChange, HistoryChange, Origin, Timestamp,
+        BanChange, Change, Event, EventId, ExemptionChange, HistoryChange, Origin, Ruling,
+        Timestamp,
     };
 
     /// A ledger with something in every field.
@@ -509,5 +510,18 @@ mod tests {
         other.last_mut().unwrap()[5] += 1;
         let why = Ledger::restore(&other).unwrap_err();
         assert_eq!(why, BadSnapshot("another version of portcullis made it"));
+    }
+
+    #[test]
+    fn a_kick_that_is_offered_again_after_a_snapshot_is_applied_once() {
+        let mut ledger = Ledger::default();
+        let subject = Subject::parse("a@example.org").unwrap();
+        let reason = String::new();
+        let change = Change::History(HistoryChange::Kicked { reason });
+        let (id, at) = (EventId([1; 16]), Timestamp::from_millis(0));
+        let kick = Event::decided(id, at, Actor::rules(), subject, Seq(0), change);
+        assert_ne!(ledger.fold(Seq(1), &kick).0, Ruling::Stale);
+        let (mut restored, _) = Ledger::restore(&frames(&mut ledger)).unwrap();
+        assert_eq!(restored.fold(Seq(2), &kick).0, Ruling::Stale);
     }
 }
