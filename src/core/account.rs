@@ -24,6 +24,23 @@ impl Account {
         Some(Account(format!("{localpart}@{domain}").into()))
     }
 
+    /// From a name that a server vouches for and that is no JID for the jid crate: its localpart has characters that are newer
+    /// than Unicode 3.2 (emoji), which Prosody lets through. Taken as the server wrote it. `None` if it cannot be a bare JID
+    /// at all, or has characters that nobody sees.
+    pub fn from_server(text: &str) -> Option<Self> {
+        /// RFC 7622, 3.1
+        const LONGEST: usize = 1023;
+        let (localpart, domain) = text.split_once('@')?;
+        let is_name = !localpart.is_empty()
+            && localpart.len() <= LONGEST
+            && !localpart.chars().any(is_forbidden);
+        let domain = Jid::new(domain)
+            .ok()
+            .filter(|jid| is_name && jid.node().is_none() && jid.resource().is_none())?;
+        let (domain, _) = idna::domain_to_unicode(domain.domain().as_str());
+        Some(Account(format!("{localpart}@{domain}").into()))
+    }
+
     /// Fast path for a text that is clearly in normal form, as servers send it: lower-case ASCII letters, digits,
     /// `.`, `_` and `-` on both sides of one `@`. `None` for any other text, which may still be an account
     /// ([`Account::from_jid`]).
@@ -80,6 +97,18 @@ impl Account {
     }
 }
 
+/// What no localpart has, whatever the version of Unicode: RFC 7622, 3.3.1, and RFC 3454, tables B.1 and C.1.1 to C.9.
+fn is_forbidden(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace()
+        || matches!(c, '"' | '&' | '\'' | '/' | ':' | '<' | '>' | '@')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{fff0}'..='\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+}
+
 impl Serialize for Account {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -102,6 +131,27 @@ impl fmt::Display for Account {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_name_newer_than_our_unicode_is_taken_as_the_server_wrote_it() {
+        for (text, expect) in [
+            ("😀@example.org", Some("😀@example.org")),
+            ("a🦊b@xn--bcher-kva.example", Some("a🦊b@bücher.example")),
+            ("😀\u{202e}@example.org", None),
+            ("😀\u{200d}@example.org", None),
+            ("😀 a@example.org", None),
+            ("😀@example.org/x", None),
+            ("😀@a@example.org", None),
+            ("@example.org", None),
+            ("😀", None),
+            ("😀@", None),
+        ] {
+            let found = Account::from_server(text);
+            assert_eq!(found.as_ref().map(Account::as_str), expect, "{text:?}");
+        }
+        let long = format!("{}@example.org", "😀".repeat(300));
+        assert_eq!(Account::from_server(&long), None);
+    }
 
     #[test]
     fn a_plain_account_is_its_own_normal_form() {

@@ -382,6 +382,26 @@ async fn a_mechanism_of_any_length_is_counted_and_answered() {
     assert!(stage.check(who).await.starts_with("pair"));
 }
 
+/// Prosody has names that the jid crate does not know.
+#[tokio::test]
+async fn a_name_with_new_characters_counts_like_any_other() {
+    let mut stage = Stage::new(3).await;
+    let who = "account='😀@example.org' address='203.0.113.7'";
+    let failure = format!("<login {who} mechanism='PLAIN' outcome='failure'/>");
+    let report = format!("node='n' batch='1'>{}", failure.repeat(4));
+    stage.module("set", "report", &report).await;
+    assert!(stage.check(who).await.starts_with("pair"));
+    let (_, _, _, list) = stage.sync("").await;
+    assert_eq!(list, ["ban pair 😀@example.org203.0.113.7"]);
+    let listed = stage.admin("list").await;
+    assert!(listed.contains("😀@example.org"), "{listed}");
+    stage.again().await;
+    assert!(stage.check(who).await.starts_with("pair"));
+    let lifted = stage.admin("unban #1").await;
+    assert!(lifted.starts_with("Un-banned"), "{lifted}");
+    assert_eq!(stage.check(who).await, "allow");
+}
+
 #[tokio::test]
 async fn a_guesser_is_refused_and_the_module_learns_of_it() {
     let mut stage = Stage::new(3).await;

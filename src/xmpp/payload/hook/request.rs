@@ -149,7 +149,10 @@ fn hello(element: &Element) -> Hello {
 
 /// Parses an account as servers and programs write it; `None` if it is invalid.
 pub fn account(text: &str) -> Option<Account> {
-    Account::from_jid(&Jid::new(text).ok()?)
+    match Jid::new(text) {
+        Ok(jid) => Account::from_jid(&jid),
+        Err(_) => Account::from_server(text),
+    }
 }
 
 fn check(element: &Element) -> Result<Check, HookUnreadable> {
