@@ -67,27 +67,27 @@ impl Forms {
         request: CommandRequest,
         caller: Caller,
         context: &Context,
-    ) -> Result<Step, StanzaError> {
+    ) -> Result<Step, Box<StanzaError>> {
         let now = context.engine.now();
-        let command = command::form(&request.node).ok_or(Fault::NotFound.stanza_error())?;
+        let command = command::form(&request.node).ok_or(error(Fault::NotFound))?;
         if !command::permits(caller.role(), command) {
             // That there is such a command is no secret to those who work here.
             return Err(match caller.role() {
-                Role::Stranger => Fault::Forbidden.stanza_error(),
-                _ => Fault::Forbidden.with_text(phrases::forbidden(command.needs)),
+                Role::Stranger => error(Fault::Forbidden),
+                _ => Box::new(Fault::Forbidden.with_text(phrases::forbidden(command.needs))),
             });
         }
         let Some(id) = &request.session else {
             let begun = self.begin(request, caller, command, context);
-            return begun.map_err(Fault::stanza_error);
+            return begun.map_err(error);
         };
         let session = self.sessions().take(id, &caller.jid, command.name, now);
-        let mut session = session.map_err(Fault::stanza_error)?;
+        let mut session = session.map_err(error)?;
         match (request.action, session.stage) {
             (CommandAction::Cancel, _) => Ok(canceled(session)),
             (CommandAction::Prev, FormStage::Fill | FormStage::Working) => {
                 self.sessions().keep(session, now);
-                Err(Fault::BadAction.stanza_error())
+                Err(error(Fault::BadAction))
             }
             (CommandAction::Prev, FormStage::Confirm) => {
                 session.stage = FormStage::Fill;
@@ -289,6 +289,10 @@ impl Forms {
     fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn error(fault: Fault) -> Box<StanzaError> {
+    Box::new(fault.stanza_error())
 }
 
 fn run(mut session: Session, caller: Caller, confirmed: bool) -> Step {

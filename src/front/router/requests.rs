@@ -79,7 +79,7 @@ impl Router {
         let caller = self.bot.caller(&received.header);
         let role = caller.role();
         match self.bot.forms.receive(request, caller, &self.bot.context) {
-            Err(error) => asked.now(Err(error)),
+            Err(error) => asked.now(Err(*error)),
             Ok(Step::Answer(answer)) => asked.now(Ok(Some((*answer).into()))),
             Ok(Step::Run(run)) => self.form(asked, None, move |router| async move {
                 let wake = Arc::clone(&router.notices.wake);
