@@ -231,8 +231,9 @@ def test_a_report_that_is_refused_costs_the_one_login_that_is_why(ej, component,
     s = open_stream()
     for n in range(30):
         s.plain(f"n{n}", "x")
-    with FakeComponent(ej) as back:
-        back.is_refused = lambda login: login["account"] == "n17@localhost"
+    back = FakeComponent(ej)
+    back.is_refused = lambda login: login["account"] == "n17@localhost"
+    with back:
         back.wait(lambda: len(back.logins) >= 29)
         want = {f"n{n}@localhost" for n in range(30) if n != 17}
         assert {x["account"] for x in back.logins} == want and len(back.logins) == 29
