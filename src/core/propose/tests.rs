@@ -56,13 +56,14 @@ impl World {
         };
         match propose(&self.ledger, &self.policy, intent, self.now, &mut fresh) {
             Proposal::Answer(ruling) => Some(ruling),
-            Proposal::Events(events) => events
-                .iter()
-                .map(|event| {
+            Proposal::Events(events) => {
+                let mut last = None;
+                for event in &events {
                     self.seq += 1;
-                    self.ledger.fold(Seq(self.seq), event).0
-                })
-                .next_back(),
+                    last = Some(self.ledger.fold(Seq(self.seq), event).0);
+                }
+                last
+            }
         }
     }
 

@@ -302,7 +302,7 @@ mod tests {
     fn the_oldest_login_is_forgotten_first_and_an_expired_one_is_no_loss() {
         for (now, evicted) in [(110, 1), (111, 0)] {
             let mut known = Known::new(3, 100);
-            for (account, at) in [(1, 30), (2, 10), (3, 20)] {
+            for (account, at) in [(2, 10), (1, 30), (3, 20)] {
                 known.note(&login(account, u128::from(account), at), 0);
             }
             known.note(&login(4, 4, now), 0);

@@ -8,6 +8,8 @@ mod entry;
 mod fold;
 mod log;
 mod query;
+#[cfg(test)]
+mod tests;
 
 use super::bans::Ban;
 use super::subject::Subject;
