@@ -547,6 +547,45 @@ async fn a_fake_grant_changes_nothing() {
     );
 }
 
+/// Counts the lines that an operator sees.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_write_no_lines_into_the_log() {
+    let server = ready(&fake(Make::Ejabberd26), Some(COOKIE)).await;
+    let lines = Lines::default();
+    let _listening = tracing::subscriber::set_default(lines.clone());
+    tracing::info!("this one counts");
+    for n in 0..100 {
+        for from in [
+            format!("evil{n}.example"),
+            format!("mallory{n}@localhost/x"),
+            format!("localhost/{n}"),
+            format!("mallory@evil{n}.example"),
+        ] {
+            assert!(server.take(&grant(&from)));
+        }
+    }
+    assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
 /// A remote server may send a grant as soon as it sees us, answer once and then be silent, again and again.
 #[tokio::test(start_paused = true)]
 async fn a_strangers_grant_makes_no_virtual_host_and_no_new_connection() {
