@@ -103,7 +103,8 @@ pub fn permitted(role: Role) -> impl Iterator<Item = &'static Spec> {
 
 /// The command with the nearest name that the role may run; `None` if no name is near enough.
 pub fn nearest(role: Role, name: &str) -> Option<&'static str> {
-    // The distance costs time and memory by the length, and anybody in a room may write a word of any length.
+    // Computing the distance costs time and memory in proportion to the length, and anybody in a room may write a word
+    // of any length.
     if name.len() > MISTYPED_MAX {
         return None;
     }

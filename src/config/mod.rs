@@ -229,7 +229,7 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
             hook_hosts,
             limits: enforce::Timeouts::default(),
         };
-        // A role on a host names the host as well.
+        // The virtual hosts of roles count as well.
         let of_roles = people.granted.iter().flat_map(|(_, rights)| rights.parts());
         let of_roles = of_roles.filter_map(|(host, _)| host.map(str::to_owned));
         let hosts: BTreeSet<String> = server.virtual_hosts().into_iter().chain(of_roles).collect();

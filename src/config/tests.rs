@@ -212,7 +212,7 @@ fn every_setting_arrives() {
     };
     assert_eq!(rules.table, [rule]);
     assert_eq!(policy.hosts, ["a.example", "example.org", "second.example"]);
-    // A rehearsal is about no server.
+    // For a rehearsal only the policy is read, without the server's virtual hosts.
     let of_no_server = Policy {
         hosts: Vec::new(),
         ..policy.clone()

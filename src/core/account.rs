@@ -66,8 +66,8 @@ impl Account {
         fits.then(|| Account(text.into()))
     }
 
-    /// The account as a server writes it that spells its domain so (`xn--bcher-kva.example`); accounts of other domains as
-    /// they are. ejabberd compares names byte by byte.
+    /// The account in the spelling of its server: with `domain` (such as `xn--bcher-kva.example`) in place of its own if
+    /// both are spellings of one domain, and unchanged otherwise. ejabberd compares names byte by byte.
     pub fn spelled(&self, domain: &str) -> Cow<'_, str> {
         if domain != self.domain() && idna::domain_to_unicode(domain).0 == self.domain() {
             Cow::Owned(format!("{}@{domain}", self.localpart()))

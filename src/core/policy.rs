@@ -29,7 +29,7 @@ pub struct Policy {
     pub exempt_networks: Vec<IpNet>,
     /// Accounts that are never banned: admins, and those that the configuration names.
     pub exempt_accounts: Vec<Account>,
-    /// The virtual hosts of the server whose accounts can be banned; empty: all.
+    /// The virtual hosts of the server. Accounts of other domains can only be banned by force; empty: of all domains.
     pub hosts: Vec<String>,
     /// Which bans moderators may lift or change.
     pub moderators_change: Whose,

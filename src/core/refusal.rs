@@ -17,7 +17,7 @@ pub enum Refusal {
     OwnAddress(Subject, IpAddr),
     /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
-    /// The account is not on this server; with its virtual hosts.
+    /// The account is not on this server; with the server's virtual hosts.
     NotHere(Subject, Vec<String>),
     /// An exemption granted by `allow` covers the subject; with the exemption.
     Allowed(Subject, String),

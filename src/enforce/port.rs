@@ -104,7 +104,7 @@ impl XmppServer {
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         if !self.own.load().contains(account.domain()) {
-            // Nothing was ever carried out on a domain that is not on this server.
+            // Nothing to undo: bans of accounts of other servers are never carried out.
             return Ok(());
         }
         let (host, jid) = self.host_of(account)?;

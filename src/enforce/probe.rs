@@ -42,7 +42,7 @@ impl Software {
 pub struct HostCapabilities {
     /// Its domain, in the form that accounts use.
     pub vhost: String,
-    /// The same as the server spells it.
+    /// The name of the virtual host as the server spells it, such as `xn--bcher-kva.example` for bücher.example.
     pub domain: String,
     /// The program that runs it.
     pub kind: Software,

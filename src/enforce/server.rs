@@ -69,7 +69,7 @@ pub(super) struct ServerState {
     pub(super) act_as: Option<Account>,
     pub(super) sessions: u64,
     pub(super) grants: Grants,
-    /// How the server spells its virtual hosts: `xn--bcher-kva.example` for bücher.example, perhaps.
+    /// The server's spelling of each virtual host, by our spelling: `xn--bcher-kva.example` by `bücher.example`.
     pub(super) spellings: BTreeMap<String, String>,
     pub(super) hosts: BTreeMap<String, HostCapabilities>,
     pub(super) probed: bool,
@@ -339,18 +339,18 @@ impl ServerState {
         self.probed = false;
     }
 
-    /// The server spells one of its virtual hosts so.
+    /// Remembers the server's spelling of a virtual host: the sender of its grant.
     pub(super) fn spells(&mut self, from: &Jid) {
         let domain = from.domain().as_str();
         self.spellings.insert(domain_key(domain), domain.to_owned());
     }
 
-    /// A virtual host as the server spells it, as far as is known.
+    /// The server's spelling of a virtual host; unchanged if it is not known.
     pub(super) fn spelled<'a>(&'a self, vhost: &'a str) -> &'a str {
         self.spellings.get(vhost).map_or(vhost, String::as_str)
     }
 
-    /// An account as the server spells it.
+    /// The JID of an account in the server's spelling; `None` if it is not a valid JID.
     pub(super) fn jid_of(&self, account: &Account) -> Option<BareJid> {
         BareJid::new(&account.spelled(self.spelled(account.domain()))).ok()
     }

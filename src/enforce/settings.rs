@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The domains that count as virtual hosts of this server.
+    /// The virtual hosts of this server, by the configuration.
     pub fn virtual_hosts(&self) -> Vec<String> {
         let own = self.own_domains();
         own.all().map(str::to_owned).collect()

@@ -997,7 +997,7 @@ async fn an_account_of_another_server_is_refused_with_what_to_do_and_leaves_noth
     }
     assert_eq!(bot.world.engine.read(|ledger| ledger.folded()), Seq(0));
     assert!(bot.world.delivery.tasks().is_empty());
-    // For a host that is still to come an admin may insist.
+    // An admin may insist, for a virtual host that will exist later.
     let text = bot.chat(ADMIN, "ban bob@exmaple.org 1d spam --force").await;
     assert!(text.contains("NOT on this server"), "{text}");
     let text = bot.chat(ADMIN, "yes").await;

@@ -24,16 +24,18 @@ fn commands_md() -> String {
     let mut page = String::from(
         "# Commands\n\n\
          This page is generated from the program (`cargo test` tells when it is out of date).\n\n\
-         Every command can be written in a chat with the bot (its domain, or `bot@` its domain). Most are offered as\n\
-         forms too: your client's menu of commands for the same address. Names of fields are what scripts fill in; a\n\
-         filled form with the first `execute` or `complete` is carried out in one step, where it is not risky. What takes\n\
-         longer than five seconds is answered with the status `executing`, how far it is, and the action `next` to look again.\n\n\
-         In the shell of the server each is a subcommand of the program, taken as in a chat line, and each field below, but the\n\
-         first words, is an option as well: `portcullis ban spam@example.org 3d spam` is `portcullis ban spam@example.org\n\
-         --duration 3d --reason spam`. See [operator.md](operator.md#from-the-shell); scripts read [terminal.md](terminal.md).\n\n\
-         There are three roles: a viewer looks and changes nothing, a moderator bans accounts and single addresses for a\n\
-         limited time, an admin may do everything. Each sees the commands they may run, and no others. Whoever has a role\n\
-         on some virtual hosts only gives those commands for the accounts there, and sees what is about them.\n",
+                  Every command can be sent as a chat message to the bot (its domain, or `bot@` its domain). Most are also forms,\n\
+         in your client's menu of commands (XEP-0050) for the same address. Scripts fill in forms by the field names below;\n\
+         a form that is filled in with the first `execute` or `complete` is carried out in one step, unless it needs a\n\
+         confirmation. If a command takes longer than five seconds, the answer has the status `executing`, shows the\n\
+         progress, and offers the action `next` to refresh it.\n\n\
+         In the server's shell, each command is a subcommand of `portcullis`. Its arguments are read like a chat line. Each\n\
+         field below, except those that are the first words, is also an option: `portcullis ban spam@example.org 3d spam`\n\
+         means `portcullis ban spam@example.org --duration 3d --reason spam`. See [operator.md](operator.md#from-the-shell),\n\
+         and [terminal.md](terminal.md) for scripts.\n\n\
+         There are three roles. A viewer may look and change nothing, a moderator may ban accounts and single addresses for\n\
+         a limited time, and an admin may do everything. People see only the commands that their role may run. A role on\n\
+         some virtual hosts is a role over the accounts there, and over nothing else.\n",
     );
     for spec in specs() {
         section(&mut page, spec);
@@ -71,8 +73,8 @@ fn section(page: &mut String, spec: &Spec) {
         };
         let place = match field.place {
             Place::Subjects | Place::Subject | Place::Login => "first words",
-            Place::All => "behind `all`",
-            Place::Term => "behind whom",
+            Place::All => "after `all`",
+            Place::Term => "after the subject",
             Place::Rest => "the rest of the line",
             Place::Last => "a number at the end",
             Place::Option => "option",
@@ -99,8 +101,9 @@ fn section(page: &mut String, spec: &Spec) {
 fn standard_nodes(page: &mut String) {
     page.push_str(
         "\n## The nodes of XEP-0133\n\n\
-         For clients and scripts that know the standard's names (Service Administration), at the same address. They take the same\n\
-         road and obey the same rules; servers have nodes of these names too, on their own domain, without ends, reasons and history.\n\n\
+                  The bot also offers some commands of Service Administration under their standard names, for clients and scripts that know\n\
+         those. They follow the same rules as the commands above. Servers have commands of these names on their own domains,\n\
+         without end times, reasons and history.\n\n\
          | node, behind `http://jabber.org/protocol/admin#` | field | needs | |\n| --- | --- | --- | --- |\n",
     );
     for spec in standard::specs() {

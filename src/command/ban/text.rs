@@ -39,7 +39,7 @@ pub(super) fn ask_by_force(why: &Refusal) -> Option<String> {
             format!("{subject} is EXEMPT from bans ({by}); with --force it is banned all the same.")
         }
         Refusal::NotHere(subject, _) => format!(
-            "{subject} is NOT on this server; with --force the ban is kept for the day it is."
+            "{subject} is NOT on this server; with --force the ban is kept in case its server becomes a virtual host here."
         ),
         _ => return None,
     })

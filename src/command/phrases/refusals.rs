@@ -88,7 +88,8 @@ fn permission(what: Permission) -> &'static str {
     }
 }
 
-/// An account of another server, and what to do about it.
+/// The answer about an account of another server: the virtual hosts of this one, the account that may have been meant,
+/// and what to do instead.
 fn not_here(subject: &Subject, hosts: &[String]) -> String {
     let domain = subject.whose().map_or("", Account::domain);
     let ours = hosts.join(", ");
@@ -97,7 +98,7 @@ fn not_here(subject: &Subject, hosts: &[String]) -> String {
     let meant =
         meant.map(|(host, account)| format!(" Did you mean {}@{host}?", account.localpart()));
     format!(
-        "{domain} is not on this server; portcullis keeps accounts out of {ours} only.{} In a room, ban them in the room; a whole server is denied in the s2s rules of yours. If {domain} is on this server, name it in hosts of [hook].",
+        "{domain} is not on this server; portcullis keeps accounts out of {ours} only.{} To keep somebody out of a room, ban them in that room; to block a whole server, use your server's s2s settings. If {domain} is a virtual host of this server, name it in hosts of [hook].",
         meant.unwrap_or_default()
     )
 }

@@ -1,4 +1,4 @@
-//! Which logins are judged at all, and what an admin hears of those that are spared.
+//! Tests: which logins are counted, and the notices about sources that are spared.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(table.evicted, 0);
     }
 
-    /// A row with words outside of the table, and as dangerous as it has.
+    /// A row with that many words outside of the table. The number is also its danger.
     #[derive(Debug, PartialEq)]
     struct Long(usize);
 

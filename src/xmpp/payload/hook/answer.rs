@@ -47,7 +47,7 @@ pub fn verdict(verdict: &Verdict, seq: Seq, now: Timestamp) -> Element {
 }
 
 /// The element for one change of the bans; `None` for a lockdown, which a module cannot hold. `at_start`: the ban may
-/// refuse a stream at its start; `domain`: how the module spells its own.
+/// refuse a stream at its start; `domain`: the module's virtual host in its own spelling.
 pub fn change(changed: &Changed, at_start: bool, domain: &str) -> Option<Element> {
     match changed {
         Changed::Ended(subject) => Some(subject_element("lift", subject, domain)?),
@@ -137,7 +137,8 @@ pub fn news(epoch: &str, seq: Seq) -> Element {
     )
 }
 
-/// `<kick/>` for a module that spells its domain so; `None` for a pair or lockdown, which no session can be ended by.
+/// `<kick/>`; `None` for a pair or lockdown, which no session can be ended by. `domain`: the module's virtual host in
+/// its own spelling.
 pub fn kick(subject: &Subject, text: &str, domain: &str) -> Option<Element> {
     let (by, whom) = match subject {
         Subject::Account(account) => ("account", account.spelled(domain).into_owned()),
@@ -158,7 +159,7 @@ pub fn kicked(answer: &Element) -> Option<u64> {
     answer.attr("count")?.parse().ok()
 }
 
-/// `<hash/>`, the question, to a module that spells its domain so.
+/// `<hash/>`, the request. `domain`: the module's virtual host in its own spelling.
 pub fn hash(account: &Account, domain: &str) -> Element {
     with("hash", NS_HOOK, &[("account", &account.spelled(domain))])
 }
