@@ -28,8 +28,9 @@ use crate::core::explain::{BANS_TOLD, concerns};
 use crate::core::ledger::By;
 use crate::core::tracker::Fill;
 use crate::core::{
-    Account, Attempt, Ban, BanId, Event, EventId, Explanation, Notice, Policy, Proposal, Ruling,
-    Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge, subject,
+    Account, Attempt, Ban, BanId, BanRuling, Event, EventId, Explanation, Ledger, Notice, Policy,
+    Proposal, Ruling, Signal, Subject, Timestamp, Tracker, Verdict, explain, headroom, judge,
+    subject,
 };
 use crate::engine::{Engine, clock};
 use crate::journal::LogFault;
@@ -113,7 +114,6 @@ pub enum AdmitAnswer {
 #[must_use = "bans that are not imposed are lost when the program stops"]
 pub struct PendingBans {
     events: Vec<Event>,
-    subjects: Vec<Subject>,
     is_written: bool,
     home: Arc<SharedLogins>,
 }
@@ -132,13 +132,21 @@ impl PendingBans {
 
 impl Drop for PendingBans {
     fn drop(&mut self) {
-        if self.subjects.is_empty() {
+        if self.events.is_empty() {
             return;
         }
         let mut state = self.home.lock();
         match self.is_written {
-            true => state.pending.end(&self.subjects),
-            false => state.pending.hold(std::mem::take(&mut self.events)),
+            true => state.pending.end(&self.events),
+            false => {
+                let dropped = state.pending.hold(&self.events);
+                if dropped > 0 {
+                    tracing::error!(
+                        dropped,
+                        "too many bans are in force in memory only; those that end first are dropped"
+                    );
+                }
+            }
         }
         self.home.settle(&state);
     }
@@ -147,6 +155,16 @@ impl Drop for PendingBans {
 enum Tried {
     Now(Verdict),
     Full(Arc<Notify>),
+}
+
+/// The temporary refusal when the limit of logins in flight is reached. It bans nobody and is not counted.
+pub fn crowded(now: Timestamp) -> Verdict {
+    Verdict::Refuse {
+        ban: BanId(0),
+        by: By::Pair,
+        reason: AT_ONCE.to_owned(),
+        until: Some(now.saturating_add(LASTS)),
+    }
 }
 
 impl Admission {
@@ -184,10 +202,10 @@ impl Admission {
         if by_ledger != Verdict::LetIn || self.shared.pending.load(Ordering::Acquire) == 0 {
             return by_ledger;
         }
-        let state = self.shared.lock();
-        let pending = &state.pending;
-        let found = pending.against(&policy.rules, account, address, || known(&state), now);
-        found.unwrap_or(Verdict::LetIn)
+        self.engine.read(|ledger| {
+            let state = self.shared.lock();
+            by_pending(ledger, &state, &policy, account, address, now)
+        })
     }
 
     /// [`Admission::check`] for a login whose password is checked next. Logins in flight count as failures
@@ -223,22 +241,12 @@ impl Admission {
             }
             match tried {
                 Tried::Now(verdict) => return verdict,
-                Tried::Full(_) if is_over => return self.crowded(),
+                Tried::Full(_) if is_over => return crowded(self.engine.now()),
                 Tried::Full(turn) => match timeout_at(end, turn.notified()).await {
                     Ok(()) => called = Some(turn),
                     Err(_) => is_over = true,
                 },
             }
-        }
-    }
-
-    /// The temporary refusal when the limit of logins in flight is reached. It bans nobody and is not counted.
-    pub fn crowded(&self) -> Verdict {
-        Verdict::Refuse {
-            ban: BanId(0),
-            by: By::Pair,
-            reason: AT_ONCE.to_owned(),
-            until: Some(self.engine.now().saturating_add(LASTS)),
         }
     }
 
@@ -250,11 +258,7 @@ impl Admission {
             let mut state = self.shared.lock();
             let known = || knows(&state, &policy, whom, from, now);
             let verdict = match ledger.check(whom, from, known, now) {
-                Verdict::LetIn => {
-                    let pending = &state.pending;
-                    let found = pending.against(&policy.rules, whom, from, known, now);
-                    found.unwrap_or(Verdict::LetIn)
-                }
+                Verdict::LetIn => by_pending(ledger, &state, &policy, whom, from, now),
                 refuse => refuse,
             };
             if verdict != Verdict::LetIn {
@@ -282,6 +286,13 @@ impl Admission {
     /// in memory.
     pub async fn by_hand(&self, signal: &Signal) -> Result<(Vec<Ruling>, Vec<Notice>), LogFault> {
         let mut pending = self.nothing();
+        if let Signal::ByHand { subject, .. } = signal
+            && let Some(ban) = self.shared.lock().pending.of(subject, self.engine.now())
+        {
+            // As with a ban in the log: failures that are refused anyway are not counted.
+            let already = Ruling::Ban(BanRuling::Already(ban.clone()));
+            return Ok((vec![already], Vec::new()));
+        }
         let (answer, notices) = self.judge(signal, &mut pending)?;
         let rulings = match answer {
             Some(ruling) => vec![ruling],
@@ -326,6 +337,15 @@ impl Admission {
         Ok(rulings)
     }
 
+    /// Ends the pending ban of a subject and those it covers: an admin lifted it or granted an exemption, and the log
+    /// cannot end what it does not hold. Returns the number. A ban whose writing has begun may still be written.
+    pub fn release(&self, subject: &Subject) -> usize {
+        let mut state = self.shared.lock();
+        let released = state.pending.release(subject);
+        self.shared.settle(&state);
+        released
+    }
+
     /// The bans that are in force in memory only; `None` while the log accepts writes.
     pub fn unwritten(&self) -> watch::Receiver<Option<Unwritten>> {
         self.unwritten.subscribe()
@@ -345,8 +365,18 @@ impl Admission {
             }
         });
         self.engine.read(|ledger| {
-            let tracker = &mut self.shared.lock().tracker;
-            explain(ledger, tracker, &policy, (account, place), bans, now)
+            let mut state = self.shared.lock();
+            let pending = state.pending.all();
+            let pending = pending.filter(|ban| concerns(ban, account, place, now));
+            bans.extend(pending.take(BANS_TOLD - bans.len()).cloned());
+            let tracker = &mut state.tracker;
+            let mut explanation = explain(ledger, tracker, &policy, (account, place), bans, now);
+            if explanation.verdict == Verdict::LetIn {
+                let address = place.filter(|net| net.prefix_len() == net.max_prefix_len());
+                let address = address.map(|net| net.addr());
+                explanation.verdict = by_pending(ledger, &state, &policy, account, address, now);
+            }
+            explanation
         })
     }
 
@@ -393,7 +423,6 @@ impl Admission {
     fn nothing(&self) -> PendingBans {
         PendingBans {
             events: Vec::new(),
-            subjects: Vec::new(),
             is_written: false,
             home: Arc::clone(&self.shared),
         }
@@ -420,7 +449,7 @@ impl Admission {
             let (mut proposal, notices) = judge(ledger, tracker, &policy, signal, now, &mut fresh);
             let new = state.note(signal, &proposal, &notices, now);
             if let Proposal::Events(events) = &mut proposal {
-                pending.subjects.extend(state.pending.admit(events, now));
+                state.pending.admit(events, now);
                 self.shared.settle(&state);
             }
             if let Signal::Login(attempt) = signal {
@@ -434,6 +463,11 @@ impl Admission {
         }
         self.tap.judged(signal, &proposal, now);
         if let Some(why) = no_chance {
+            if let Proposal::Events(events) = &proposal {
+                let mut state = self.shared.lock();
+                state.pending.end(events);
+                self.shared.settle(&state);
+            }
             return Err(LogFault::Broken(format!("no randomness: {why}")));
         }
         let answer = match proposal {
@@ -445,6 +479,26 @@ impl Admission {
         };
         Ok((answer, notices))
     }
+}
+
+/// The verdict by bans that are not in the log yet. They refuse nobody from an exempt address.
+fn by_pending(
+    ledger: &Ledger,
+    state: &LoginState,
+    policy: &Policy,
+    account: Option<&Account>,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Verdict {
+    let is_exempt = |address| policy.is_exempt(address) || ledger.exemptions().holds(address, now);
+    if state.pending.len() == 0 || address.is_some_and(is_exempt) {
+        return Verdict::LetIn;
+    }
+    let known = || knows(state, policy, account, address, now);
+    let found = state
+        .pending
+        .against(&policy.rules, account, address, known, now);
+    found.unwrap_or(Verdict::LetIn)
 }
 
 /// Whether the login comes from a source where the account logged in before, or from an address that the

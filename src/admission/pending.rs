@@ -5,12 +5,13 @@
 //! stays in force here until it ends, and [`Admission::persist`](super::Admission::persist) tries to write it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use crate::core::ledger::By;
 use crate::core::rules::RuleKey;
-use crate::core::{Account, BanChange, BanId, Change, Event, Rules, Subject, Timestamp, Verdict};
+use crate::core::{
+    Account, Ban, BanChange, BanId, Change, Event, Rules, Seq, Subject, Timestamp, Verdict,
+};
 
 /// The most unwritten bans. Beyond this, those that end first are dropped.
 pub(super) const UNWRITTEN: usize = 10_000;
@@ -18,101 +19,144 @@ pub(super) const UNWRITTEN: usize = 10_000;
 /// The pending bans, at most one per subject.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    bans: HashMap<Subject, Terms>,
+    bans: HashMap<Subject, PendingBan>,
     unwritten: usize,
 }
 
 #[derive(Debug)]
-struct Terms {
-    reason: String,
-    until: Timestamp,
-    /// The event, if writing it failed.
-    unwritten: Option<Event>,
+struct PendingBan {
+    /// With the number 0.
+    ban: Ban,
+    event: Event,
+    /// Writing the event failed.
+    is_unwritten: bool,
+}
+
+impl PendingBan {
+    /// `None` unless the event is a ban by a rule: no other event refuses anybody before it is in the log.
+    fn new(event: &Event) -> Option<Self> {
+        let Change::Ban(BanChange::ImposedByRule {
+            reason,
+            until,
+            ordinal,
+        }) = &event.change
+        else {
+            return None;
+        };
+        let ban = Ban {
+            id: BanId(0),
+            subject: event.subject.clone(),
+            reason: reason.clone(),
+            by: event.actor.clone(),
+            origin: event.origin.clone(),
+            since: event.at,
+            until: Some(*until),
+            ordinal: *ordinal,
+            insisted: false,
+            version: Seq(0),
+        };
+        Some(PendingBan {
+            ban,
+            event: event.clone(),
+            is_unwritten: false,
+        })
+    }
 }
 
 impl Pending {
     /// Adds the bans by rules among `events`, and removes those from `events` whose subject has a pending ban
-    /// already. Returns the subjects that are refused from now on. Other events refuse nobody before they are in the
-    /// log, and stay in `events`.
-    pub(super) fn admit(&mut self, events: &mut Vec<Event>, now: Timestamp) -> Vec<Subject> {
-        let mut subjects = Vec::with_capacity(events.len());
+    /// already. Other events stay in `events`.
+    pub(super) fn admit(&mut self, events: &mut Vec<Event>, now: Timestamp) {
         events.retain(|event| {
-            let Change::Ban(BanChange::ImposedByRule { reason, until, .. }) = &event.change else {
+            let Some(new) = PendingBan::new(event) else {
                 return true;
             };
-            let terms = Terms {
-                reason: reason.clone(),
-                until: *until,
-                unwritten: None,
-            };
-            match self.bans.entry(event.subject.clone()) {
-                Entry::Occupied(held) if now < held.get().until => return false,
-                Entry::Occupied(mut over) => {
-                    self.unwritten -= usize::from(over.insert(terms).unwritten.is_some());
-                }
-                Entry::Vacant(free) => {
-                    free.insert(terms);
-                }
+            if self.of(&event.subject, now).is_some() {
+                return false;
             }
-            subjects.push(event.subject.clone());
+            let over = self.bans.insert(event.subject.clone(), new);
+            self.unwritten -= usize::from(over.is_some_and(|over| over.is_unwritten));
             true
         });
-        subjects
     }
 
-    /// Ends the pending bans of these subjects: they are in the log.
-    pub(super) fn end<'a>(&mut self, subjects: impl IntoIterator<Item = &'a Subject>) {
-        for subject in subjects {
-            let gone = self.bans.remove(subject);
-            self.unwritten -= usize::from(gone.is_some_and(|terms| terms.unwritten.is_some()));
-        }
+    /// The pending ban of a subject, with the number 0.
+    pub(super) fn of(&self, subject: &Subject, now: Timestamp) -> Option<&Ban> {
+        let pending = self.bans.get(subject)?;
+        Some(&pending.ban).filter(|ban| ban.is_in_force(now))
     }
 
-    /// Keeps the bans among these events in force although writing them failed.
-    pub(super) fn hold(&mut self, events: Vec<Event>) {
-        let bans = events.into_iter().filter(|event| {
-            let change = &event.change;
-            matches!(change, Change::Ban(BanChange::ImposedByRule { .. }))
-        });
-        for event in bans {
-            if let Some(terms) = self.bans.get_mut(&event.subject) {
-                self.unwritten += usize::from(terms.unwritten.replace(event).is_none());
+    /// All pending bans.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Ban> {
+        self.bans.values().map(|pending| &pending.ban)
+    }
+
+    /// Ends the bans of these events: they are in the log.
+    pub(super) fn end(&mut self, events: &[Event]) {
+        for event in events {
+            let is_it = |pending: &PendingBan| pending.event.id == event.id;
+            if self.bans.get(&event.subject).is_some_and(is_it) {
+                self.remove(&event.subject);
             }
         }
-        if self.unwritten > UNWRITTEN {
-            self.make_room();
+    }
+
+    /// Ends the pending ban of a subject and those it covers. Returns the number.
+    pub(super) fn release(&mut self, subject: &Subject) -> usize {
+        let covered = |one: &&Subject| *one == subject || subject.holds(one);
+        let released: Vec<Subject> = self.bans.keys().filter(covered).cloned().collect();
+        for subject in &released {
+            self.remove(subject);
+        }
+        released.len()
+    }
+
+    /// Keeps the bans of these events in force although writing them failed. Returns the number of others that were
+    /// dropped to make room.
+    pub(super) fn hold(&mut self, events: &[Event]) -> usize {
+        for event in events {
+            if let Some(pending) = self.bans.get_mut(&event.subject)
+                && pending.event.id == event.id
+            {
+                self.unwritten += usize::from(!pending.is_unwritten);
+                pending.is_unwritten = true;
+            }
+        }
+        match self.unwritten > UNWRITTEN {
+            true => self.make_room(),
+            false => 0,
         }
     }
 
     /// Drops the unwritten bans that end first, a tenth of [`UNWRITTEN`] more than needed, so that this rarely runs.
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> usize {
         let excess = self.unwritten.saturating_sub(UNWRITTEN - UNWRITTEN / 10);
-        let held = self.bans.iter().filter(|(_, one)| one.unwritten.is_some());
-        let mut ends: Vec<_> = held.map(|(subject, one)| (one.until, subject)).collect();
+        let held = self.bans.values().filter(|one| one.is_unwritten);
+        let mut ends: Vec<_> = held.map(|one| (one.ban.until, &one.ban.subject)).collect();
         ends.sort_unstable();
-        let first: Vec<_> = ends
-            .into_iter()
-            .take(excess)
-            .map(|(_, one)| one.clone())
-            .collect();
-        self.end(&first);
+        let first: Vec<Subject> = ends.iter().take(excess).map(|end| end.1.clone()).collect();
+        for subject in &first {
+            self.remove(subject);
+        }
+        first.len()
+    }
+
+    fn remove(&mut self, subject: &Subject) {
+        let gone = self.bans.remove(subject);
+        self.unwritten -= usize::from(gone.is_some_and(|gone| gone.is_unwritten));
     }
 
     /// Drops unwritten bans that have ended.
     pub(super) fn drop_ended(&mut self, now: Timestamp) {
         self.bans
-            .retain(|_, one| one.unwritten.is_none() || now < one.until);
-        self.unwritten = self
-            .bans
-            .values()
-            .filter(|one| one.unwritten.is_some())
-            .count();
+            .retain(|_, one| !one.is_unwritten || one.ban.is_in_force(now));
+        self.unwritten = self.bans.values().filter(|one| one.is_unwritten).count();
     }
 
     /// Up to `most` events whose writing failed.
     pub(super) fn unwritten(&self, most: usize) -> Vec<Event> {
-        let events = self.bans.values().filter_map(|one| one.unwritten.clone());
-        events.take(most).collect()
+        let held = self.bans.values().filter(|one| one.is_unwritten);
+        held.take(most).map(|one| one.event.clone()).collect()
     }
 
     /// Number of unwritten bans.
@@ -140,7 +184,7 @@ impl Pending {
             return None;
         }
         let address = address.map(|address| address.to_canonical());
-        let (by, terms) = [
+        let ban = [
             RuleKey::Pair,
             RuleKey::Address,
             RuleKey::Network,
@@ -148,19 +192,17 @@ impl Pending {
         ]
         .into_iter()
         .filter_map(|key| rules.subject(key, account, address))
-        .find_map(|subject| {
-            let terms = self.bans.get(&subject)?;
-            (now < terms.until).then_some((By::of(&subject), terms))
-        })?;
+        .find_map(|subject| self.of(&subject, now))?;
+        let by = By::of(&ban.subject);
         // A login from a trusted source is refused by a ban of its pair only.
         if by != By::Pair && known() {
             return None;
         }
         Some(Verdict::Refuse {
-            ban: BanId(0),
+            ban: ban.id,
             by,
-            reason: terms.reason.clone(),
-            until: Some(terms.until),
+            reason: ban.reason.clone(),
+            until: ban.until,
         })
     }
 }

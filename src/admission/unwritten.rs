@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedLogins;
-use crate::core::{Event, Subject, Timestamp};
+use crate::core::{Event, Timestamp};
 use crate::engine::Engine;
 
 /// Pause between two attempts to write.
@@ -83,9 +83,8 @@ async fn offer(
     events: &[Event],
 ) -> Result<(), crate::journal::LogFault> {
     engine.append(events, Vec::new()).await?;
-    let subjects: Vec<&Subject> = events.iter().map(|event| &event.subject).collect();
     let mut state = shared.lock();
-    state.pending.end(subjects);
+    state.pending.end(events);
     shared.settle(&state);
     Ok(())
 }

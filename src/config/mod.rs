@@ -229,12 +229,16 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
             hook_hosts,
             limits: enforce::Timeouts::default(),
         };
-        // The virtual hosts of roles count as well.
+        // With a token, servers that do not use XMPP report over HTTP, and their accounts may have any domain. A role
+        // on a host names the host as well.
         let of_roles = people.granted.iter().flat_map(|(_, rights)| rights.parts());
         let of_roles = of_roles.filter_map(|(host, _)| host.map(str::to_owned));
         let hosts: BTreeSet<String> = server.virtual_hosts().into_iter().chain(of_roles).collect();
         let policy = Policy {
-            hosts: hosts.into_iter().collect(),
+            hosts: match http_token {
+                Some(_) => Vec::new(),
+                None => hosts.into_iter().collect(),
+            },
             ..policy.clone()
         };
         Some(Config {

@@ -102,7 +102,6 @@ impl Policy {
         if let Some(by) = self.exempts(subject) {
             return Err(Refusal::Exempt(subject.clone(), by));
         }
-        self.is_here(subject)?;
         self.allows_term(role, term, now)
     }
 

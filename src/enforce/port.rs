@@ -103,7 +103,8 @@ impl XmppServer {
     }
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
-        if !self.own.load().contains(account.domain()) {
+        let domain = account.domain();
+        if !self.own.load().contains(domain) && !self.state().ever_enforced.contains(domain) {
             // Nothing to undo: bans of accounts of other servers are never carried out.
             return Ok(());
         }

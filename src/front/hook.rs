@@ -19,7 +19,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use xmpp_parsers::stanza_error::StanzaError;
 
 use super::reply::{PendingIq, Reply};
-use crate::admission::{Admission, AdmitAnswer, PendingBans};
+use crate::admission::{Admission, AdmitAnswer, PendingBans, crowded};
 use crate::core::{Attempt, Changed, Seq, Verdict};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
@@ -159,10 +159,10 @@ impl Hook {
                     hold: Some(hold),
                 },
             ) => (account, address, hold),
-            (AdmitAnswer::Later, _) => return now(self.admission.crowded()),
+            (AdmitAnswer::Later, _) => return now(crowded(self.engine.now())),
         };
         let Ok(place) = Arc::clone(&self.holding).try_acquire_owned() else {
-            return now(self.admission.crowded());
+            return now(crowded(self.engine.now()));
         };
         let hook = Arc::clone(self);
         let work = async move {

@@ -136,6 +136,8 @@ impl SharedStore {
                 *self.state_mut() = WriterState::Running(Arc::clone(&engine));
                 Ok(engine)
             }
+            // Whatever else goes wrong while the disk is full, there may be room later.
+            Err(why) if !why.is_final() => Err(self.state().fault()),
             Err(why) => Err(self.failed(&why)),
         }
     }

@@ -7,6 +7,7 @@ use portcullis::admission::{Admission, AdmitAnswer};
 use portcullis::core::{Account, Attempt, LoginOutcome, Subject, Verdict};
 use portcullis::news::{News, watch_the_log};
 
+use crate::support::bot::{ADMIN, Bot};
 use crate::support::{FakeServer, World};
 
 fn account(name: &str) -> Account {
@@ -129,4 +130,37 @@ async fn what_is_held_has_a_bound_and_the_last_one_still_holds() {
         .admission
         .check(last.as_ref(), "20.46.223.1".parse().ok());
     assert!(matches!(verdict, Verdict::Refuse { .. }), "{verdict:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_held_in_memory_is_named_and_ended_by_those_who_may() {
+    let bot = Bot::new();
+    let world = &bot.world;
+    let at = |address: &str| {
+        world
+            .admission
+            .check(Some(&account("alice")), address.parse().ok())
+    };
+    let pair = "alice@example.org from 203.0.113.7";
+    world.store.fill(true);
+    assert_eq!(guesses(world, "alice", "203.0.113.7", 9).await, 5);
+    let text = bot.chat(ADMIN, &format!("check {pair}")).await;
+    assert!(text.contains("would be REFUSED"), "{text}");
+    assert!(text.contains("in memory only"), "{text}");
+    assert!(text.contains(&format!("unban {pair}")), "{text}");
+    let text = bot.chat(ADMIN, &format!("unban {pair}")).await;
+    assert!(text.starts_with(&format!("Un-banned {pair}.")), "{text}");
+    assert_eq!(at("203.0.113.7"), Verdict::LetIn);
+
+    // By hand: counted once, told truly, not counted again.
+    let text = bot.chat(ADMIN, "attempt 198.51.100.7 5").await;
+    assert!(text.contains("in force in memory only"), "{text}");
+    let text = bot.chat(ADMIN, "attempt 198.51.100.7 5").await;
+    assert!(text.starts_with("Not counted"), "{text}");
+
+    // An exemption that was stored ends what is only held.
+    assert!(matches!(at("198.51.100.7"), Verdict::Refuse { .. }));
+    world.store.fill(false);
+    bot.chat(ADMIN, "allow 198.51.100.0/24 office").await;
+    assert_eq!(at("198.51.100.7"), Verdict::LetIn);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::admission::{Admission, AdmitAnswer};
+use portcullis::admission::{Admission, AdmitAnswer, crowded};
 use portcullis::core::{Account, Attempt, LoginOutcome, Subject, Verdict};
 use tokio::task::JoinHandle;
 
@@ -115,7 +115,7 @@ async fn nobody_waits_longer_than_asked() {
     assert_eq!(answered(&mut all).await, (5, 5));
     tokio::time::sleep(HOLD).await;
     assert_eq!(answered(&mut all).await, (4, 0));
-    let told = world.admission.crowded();
+    let told = crowded(world.engine.now());
     assert!(
         matches!(told, Verdict::Refuse { until: Some(until), .. } if until > world.engine.now())
     );

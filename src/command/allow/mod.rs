@@ -112,6 +112,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let now = context.engine.now();
     let mut lifted: Vec<Ban> = Vec::new();
     for result in &results {
+        result.releases(context);
         if let Ok(Ruling::Exemption(ExemptionRuling::Granted { lifted: bans, .. })) = &result.ruling
         {
             // A ban that had already expired was not lifted by this command.

@@ -9,7 +9,7 @@ use super::phrases::{self, count};
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::judge::ATTEMPTS_AT_ONCE;
-use crate::core::{Ban, BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
+use crate::core::{Ban, BanId, BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -48,9 +48,20 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let (rulings, notices) = match context.admission.by_hand(&signal).await {
         Ok(counted) => counted,
         Err(fault) => {
-            return Ok(Outcome::Done(Answer::failed(phrases::not_stored(
-                &subject, &fault,
-            ))));
+            let after = context.admission.explain(subject.whose(), subject.place());
+            let is_held = after.bans.iter().any(|ban| ban.id == BanId(0));
+            return Ok(Outcome::Done(match is_held {
+                true => Answer::new(
+                    Grade::Warning,
+                    "Counted",
+                    vec![format!(
+                        "Counted {} of {subject}. The ban they led to is in force in memory only: {}",
+                        count(times as usize, "failed login"),
+                        phrases::sentence(&fault.to_string())
+                    )],
+                ),
+                false => Answer::failed(phrases::not_stored(&subject, &fault)),
+            }));
         }
     };
     let now = context.engine.now();

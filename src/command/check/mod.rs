@@ -10,7 +10,7 @@ use super::parts::subjects::{self, NO_LOGIN};
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use crate::core::{Explanation, Role, Subject, Verdict};
+use crate::core::{BanId, Explanation, Role, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -58,6 +58,9 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let mut rows = Vec::new();
     if let Some(ban) = refusing {
         lines.push(phrases::is_banned(ban, now));
+        if ban.id == BanId(0) {
+            lines.push(String::from(text::IN_MEMORY));
+        }
         lines.extend(phrases::meaning(&ban.subject));
         if rights.see(&ban.subject) {
             rows.extend(evidence(ban, context).await);

@@ -3,6 +3,9 @@
 use crate::command::phrases::{by_then, count};
 use crate::core::{Ban, Explanation, Subject, Verdict};
 
+/// About a ban with the number 0.
+pub(super) const IN_MEMORY: &str = "This ban is not stored yet. It is in force in memory only; status says whether the store takes decisions.";
+
 /// The verdict.
 pub(super) fn verdict(subject: &Subject, explanation: &Explanation) -> String {
     let by_guard = matches!(

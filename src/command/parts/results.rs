@@ -105,6 +105,13 @@ impl TargetResult {
         })
     }
 
+    /// Ends the bans of rules that the log does not hold yet, after an order that lifts or exempts. Whether there was
+    /// one.
+    pub(in crate::command) fn releases(&self, context: &Context) -> bool {
+        let is_refused = matches!(self.ruling, Ok(Ruling::Refused(_) | Ruling::Overtaken(_)));
+        !is_refused && context.admission.release(&self.subject) > 0
+    }
+
     /// The result as one word, for programs (docs/terminal.md).
     pub(in crate::command) fn status(&self) -> &'static str {
         match &self.ruling {

@@ -178,6 +178,9 @@ pub(crate) fn not_stored(subject: &Subject, fault: &LogFault) -> String {
         LogFault::Unknown(_) => format!(
             "{subject}: not known yet. The log of decisions does not answer; it may still happen. Look with `show {subject}`."
         ),
+        LogFault::Full(_) => format!(
+            "{subject}: NOT stored. The disk of the store is full; make room and say it again."
+        ),
         _ => {
             let reference = crate::command::broken("store an order", fault);
             format!("{subject}: NOT stored. {}", broken(&reference))

@@ -64,8 +64,10 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
     let subjects = call.subjects()?;
     let orders = subjects.iter().map(|subject| lift(call, subject, &reason));
     let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
+    let released = results.iter().filter(|one| one.releases(context));
+    let released: Vec<&Subject> = released.map(|one| &one.subject).collect();
     Ok(Outcome::Done(answer(&results, context, |one| {
-        say(one, context)
+        say(one, &released, context)
     })))
 }
 
@@ -79,9 +81,14 @@ fn problem(text: impl Into<String>) -> Problem {
     Problem::new("filter", text)
 }
 
-fn say(result: &TargetResult, context: &Context) -> Option<Said> {
+fn say(result: &TargetResult, released: &[&Subject], context: &Context) -> Option<Said> {
     let now = context.engine.now();
     let said = match &result.ruling {
+        Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) if released.contains(&subject) => {
+            Said::done(format!(
+                "Un-banned {subject}. The ban, by a rule, was in force in memory only and is in no history."
+            ))
+        }
         Ok(Ruling::Ban(BanRuling::Lifted(ban))) => Said::done(phrases::lifted(ban)),
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, last))) => {
             Said::done(phrases::not_banned(subject, last.as_ref()))

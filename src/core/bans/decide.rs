@@ -146,7 +146,12 @@ impl Case<'_> {
                 self.policy
                     .allows_insisting(role, subject, term, self.now)?;
             }
-            _ => self.policy.allows(role, subject, term, self.now)?,
+            _ => {
+                self.policy.allows(role, subject, term, self.now)?;
+                if self.standing.is_none() {
+                    self.policy.is_here(subject)?;
+                }
+            }
         }
         self.permits_own_address()?;
         within("reason", reason, REASON_MAX)?;

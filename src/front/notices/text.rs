@@ -175,7 +175,7 @@ pub(super) fn notice_unwritten(fault: Option<&Unwritten>) -> String {
             sentence(&fault.why)
         ),
         None => String::from(
-            "The store takes decisions again. Bans by rules that held in memory are written.",
+            "The store takes decisions again. Bans by rules that held in memory are written, or over.",
         ),
     }
 }

@@ -63,6 +63,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether what is on the disk is wrong, so that opening it again cannot help.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Failure::Damaged(_) | Failure::Newer(_))
+    }
+}
+
 /// Runs a call into sled and turns a panic into an error: sled 0.34 panics on some kinds of damage.
 pub(super) fn guarded<R>(call: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     catch_unwind(AssertUnwindSafe(call))
