@@ -58,10 +58,6 @@ pub(super) struct FormRun {
 
 impl Forms {
     /// Handles a request: decides everything about the session, and runs nothing.
-    #[expect(
-        clippy::result_large_err,
-        reason = "made once a request, and sent as it is"
-    )]
     pub(super) fn receive(
         &self,
         request: CommandRequest,
