@@ -30,6 +30,8 @@ end
 
 -- Options ---------------------------------------------------------------------------------------------------------
 
+local options = module:require "options";
+
 local function component_option()
 	local node, domain, resource = jid.prepped_split(module:get_option_string("portcullis_component", ""));
 	if not domain or node or resource then
@@ -41,16 +43,16 @@ end
 local settings = {
 	version = VERSION;
 	component = component_option();
-	wait = math.min(module:get_option_period("portcullis_wait", 0.5, 0.01, 30) or 0.5, 30); -- "never" is infinity
+	wait = options.period("portcullis_wait", 0.5, 0.01, 30);
 	fail_closed = module:get_option_enum("portcullis_fail", "open", "closed") ~= "open"; -- also for a wrong word, which is logged
 	ask_at_start = module:get_option_boolean("portcullis_ask_at_start", true) ~= false;
 	guard_record = module:get_option_boolean("portcullis_guard_record", true) ~= false;
 	tell_unknown = module:get_option_boolean("portcullis_tell_unknown", true) ~= false;
-	away_limit = module:get_option_integer("portcullis_away_limit", 5, 0, 1000);
-	away_window = module:get_option_period("portcullis_away_window", 600, 1, 86400);
-	max_held = module:get_option_integer("portcullis_max_held", 100000, 100, 10000000);
-	closed_text = module:get_option_string("portcullis_closed_text", "Logins cannot be checked at the moment. Please try again later.");
-	default_text = module:get_option_string("portcullis_default_text", "You are banned from this server.");
+	away_limit = options.integer("portcullis_away_limit", 5, 0, 1000);
+	away_window = options.period("portcullis_away_window", 600, 1, 86400);
+	max_held = options.integer("portcullis_max_held", 100000, 100, 10000000);
+	closed_text = options.text("portcullis_closed_text", "Logins cannot be checked at the moment. Please try again later.");
+	default_text = options.text("portcullis_default_text", "You are banned from this server.");
 };
 
 -- Parts -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ local modulemanager = require "prosody.core.modulemanager";
 local sha256 = require "prosody.util.hashes".sha256;
 local time_now = require "prosody.util.time".now;
 
-local LIFETIME = module:get_option_number("sasl2_fast_token_ttl", 86400*21); -- as in mod_sasl2_fast, in seconds
+local DEFAULT_LIFETIME = 86400*21; -- of mod_sasl2_fast, in seconds
+local LIFETIME = module:get_option_number("sasl2_fast_token_ttl", DEFAULT_LIFETIME) or DEFAULT_LIFETIME; -- nil if it is not a number
 local CLEANUP = 86400; -- seconds
 local MAX_CLIENTS = 100; -- per account, as clients name themselves; the tokens of further ones stay void until the mark ends
 

@@ -3,7 +3,7 @@
 package.path = "/usr/lib/prosody/?.lua;/usr/lib/?.lua;"..package.path;
 package.cpath = "/usr/lib/prosody/?.so;/usr/lib/?.so;"..package.cpath;
 
-_G.prosody = { version = "13.0", hosts = {} };
+_G.prosody = { version = "13.0", hosts = {}, core_post_stanza = function () end };
 
 -- A new module of the host example.org, for the libraries that it requires. `timers` are the callbacks to be called later.
 function _G.new_module()

@@ -205,6 +205,19 @@ def test_a_wrong_setting_is_an_error_in_the_log(make_server, options, complaint)
     wait.until(lambda: complaint in server.log())
 
 
+def test_mistyped_options_leave_the_guard_in_place(make_server):
+    server = make_server(
+        options='\tportcullis_away_window = "ten minutes"\n\tportcullis_away_limit = "five"\n'
+        '\tportcullis_max_held = "many"\n\tportcullis_wait = "shortly"\n\tportcullis_closed_text = "\\228"\n'
+    )
+    wait.until(lambda: "Config option 'portcullis_closed_text' is not a text" in server.log())
+    assert [refusal(server, "bob", pw="wrong") for _ in range(6)] == ["not-authorized"] * 5 + ["temporary-auth-failure"]
+    with FakeComponentOnProsody(server).connect() as p:
+        p.settled()
+        assert refusal(server, "bob", "127.0.0.9") is None and p.questions
+    assert "Traceback" not in server.log() and "attempt to" not in server.log()
+
+
 def test_an_unknown_value_of_fail_counts_as_closed(make_server):
     server = make_server(options='\tportcullis_fail = "perhaps"\n')
     assert refusal(server, "bob") == "temporary-auth-failure"
