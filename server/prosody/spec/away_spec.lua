@@ -164,7 +164,22 @@ describe("known", function ()
 		again.from_list(known.to_list());
 		assert.same(known.to_list(), again.to_list());
 		assert.is_true(again.has("a@example.org", "203.0.113.9") and again.has("b@example.org", "2001:db8::9"));
-		again.from_list({ {}, { 7, 8 } });
+		for _, broken in ipairs({ { {}, { 7, 8 }, 9, "x" }, 7, "x" }) do again.from_list(broken); end
 		assert.equal(2, #again.to_list());
+		again.from_list({ { "c@example.org", "4", "no hex", 7, {}, "40cb007107" } });
+		assert.is_true(again.has("c@example.org", "203.0.113.7"));
+	end);
+
+	it("is stored as text that JSON can have", function ()
+		local known = new_module():require "known"();
+		known.add("a@example.org", "203.0.113.200");
+		known.add("a@example.org", "2001:db8:ffff:eeee::1");
+		assert.same({ { "a@example.org", "4020010db8ffffeeee", "40cb0071c8" } }, known.to_list());
+	end);
+
+	it("comes back from a list of the first versions, whose sources are bytes", function ()
+		local known = new_module():require "known"();
+		known.from_list({ { "a@example.org", "@\203\0\113\200", "@\32\1\13\184\255\255\238\238" } });
+		assert.is_true(known.has("a@example.org", "203.0.113.200") and known.has("a@example.org", "2001:db8:ffff:eeee::9"));
 	end);
 end);
