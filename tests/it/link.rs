@@ -785,6 +785,35 @@ async fn a_clean_stop_flushes_and_ends_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_answer_to_what_was_taken_and_takes_nothing_more() {
+    let mut scene = scene();
+    let mut peer = scene.up().await;
+    let ask = |id: &str| {
+        format!("<iq type='set' from='a@example.org/x' to='{DOMAIN}' id='{id}'><x xmlns='u'/></iq>")
+    };
+    peer.say(&ask("first")).await;
+    let Incoming::Stanza(received, in_hand) = scene.next().await else {
+        panic!("no stanza");
+    };
+    assert_eq!(received.header.id.as_deref(), Some("first"));
+    scene.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    peer.say(&ask("second")).await;
+    scene.wire.send(message("the answer")).await.unwrap();
+    drop(in_hand);
+    assert_eq!(
+        peer.element().await.children().next().unwrap().text(),
+        "the answer"
+    );
+    assert_eq!(peer.hear().await, Heard::Close);
+    peer.say("</stream:stream>").await;
+    scene.run.await.unwrap().unwrap();
+    while let Ok(late) = scene.incoming.try_recv() {
+        assert!(!matches!(late, Incoming::Stanza(..)), "{late:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewed_connection_is_closed_before_the_next_one_opens() {
     let mut scene = scene();
     let mut peer = scene.up().await;

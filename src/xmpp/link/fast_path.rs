@@ -57,9 +57,15 @@ impl FastPath {
         answer(frame)
     }
 
+    /// Waits until the program has no stanza of this link in hand.
+    pub(super) async fn idle(&self) {
+        let all = u32::try_from(INCOMING_BYTES).unwrap_or(u32::MAX);
+        let _ = self.room.acquire_many(all).await;
+    }
+
     /// Takes a stanza with this memory in hand, as soon as there is enough left.
     pub(super) async fn hand_on(&self, cost: usize) -> InHand {
-        let cost = u32::try_from(cost.min(INCOMING_BYTES)).unwrap_or(u32::MAX);
+        let cost = u32::try_from(cost.clamp(1, INCOMING_BYTES)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         let room = Arc::clone(&self.room).acquire_many_owned(cost).await.ok();
         self.in_hand.fetch_add(1, Ordering::Relaxed);

@@ -29,6 +29,8 @@ const OWN: usize = 64;
 const ANSWERS: usize = 64;
 /// Approximate memory of stanzas in bytes that are parsed before waiting answers are written.
 const PARSED: usize = 16 * 1024;
+/// Time for the program to answer what it has taken when we stop.
+const ANSWERED: Duration = Duration::from_secs(1);
 /// Time for our last bytes and the server's end tag when we stop.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,7 @@ pub(super) async fn run(
         fast_path,
         nobody: nobody(wire)?,
         pinged: None,
+        closing: &closing,
     };
     let write = writer.run(&closing);
     let read = reader.run();
@@ -90,6 +93,20 @@ pub(super) async fn run(
         () = shutdown.cancelled() => Ok(()),
         () = wire.renewal() => Err(Cause::Renewed),
     };
+    if ended.is_ok() {
+        // Nothing more is read, and what was taken is answered: a hook module reports again what got no answer, and
+        // the next program would count it twice.
+        let answered = async {
+            tokio::select! {
+                biased;
+                ended = &mut write => Some(ended),
+                () = fast_path.idle() => None,
+            }
+        };
+        if let Ok(Some(ended)) = timeout(ANSWERED, answered).await {
+            return ended;
+        }
+    }
     closing.cancel();
     let last = async { tokio::join!(write, read) };
     // The reader ends at the server's end tag or at the time limit; either is a clean stop.
@@ -189,6 +206,8 @@ struct StreamReader<'a> {
     nobody: FullJid,
     /// When our ping was sent, if no bytes have arrived since.
     pinged: Option<Instant>,
+    /// The stream is being closed: nothing is handed on any more.
+    closing: &'a CancellationToken,
 }
 
 impl StreamReader<'_> {
@@ -237,6 +256,7 @@ impl StreamReader<'_> {
                 parsed = 0;
             }
             match top {
+                Top::Stanza(_) if self.closing.is_cancelled() => {}
                 Top::Stanza(received) => {
                     if self.is_own_ping(&received) {
                         continue;
