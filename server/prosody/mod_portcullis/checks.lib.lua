@@ -13,7 +13,7 @@ local network = module:require "network";
 local xmlns_hook = "urn:portcullis:hook:1";
 local TELL_AGAIN = 60;     -- seconds
 local CONFIRMED_FOR = 2;   -- seconds that a refusal by a ban needs no further question: exemptions are not announced
-local MAX_CONFIRMED = 4096; -- bans
+local MAX_CONFIRMED = 4096; -- bans of accounts, and bans of addresses by address
 
 -- A stream over BOSH starts inside the XML parser of an HTTP request: in a coroutine, but one that cannot yield.
 local is_yieldable = coroutine.isyieldable or function () return true; end -- COMPAT: Lua 5.2
@@ -78,28 +78,34 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		return refusal_by("unknown", settings.closed_text, true);
 	end
 
-	-- What the held bans say of the start of a stream from this address: a refusal or nil.
-	function checks.held_at_start(address)
-		local ban, kind = held.find_network(bans, address, clock.now(), true);
+	-- The held ban that refuses a login, or the start of a stream, and its kind; nil if there is none.
+	local function find_held(account, address, stage)
+		if stage == "start" then return held.find_network(bans, address, clock.now(), true); end
+		return held.find(bans, account, address, clock.now());
+	end
+
+	-- What the held bans say: a refusal or nil.
+	local function refused_by_held(account, address, stage)
+		local ban, kind = find_held(account, address, stage);
 		return ban and refusal_by(kind, ban.text);
 	end
 
-	-- What the held bans say of a login: a refusal or nil.
-	local function held_at_login(account, address)
-		local ban, kind = held.find(bans, account, address, clock.now());
-		return ban and refusal_by(kind, ban.text);
-	end
+	function checks.held_at_start(address) return refused_by_held(nil, address, "start"); end
 
-	local confirmed = cache.new(MAX_CONFIRMED); -- ban by which portcullis refused a login -> when
-	local function ban_key(id) return ("%s %s"):format(sync.epoch, id); end
+	local confirmed = cache.new(MAX_CONFIRMED); -- confirmation_key() of a refusal by portcullis -> when it came
+
+	-- A refusal by a ban on addresses is confirmed for one address only: a neighbour may have been exempted since.
+	local function confirmation_key(kind, id, address)
+		return ("%s %s "):format(sync.epoch, id)..(kind ~= "account" and network.pack(address) or "");
+	end
 
 	-- The same if it needs no question. It does where portcullis has not said so a moment ago, where the ban is on a network that
 	-- may not be refused at the start (people known there are let in), and while changes are fetched (it may be lifted).
-	local function held_for_certain(account, address)
+	local function held_for_certain(account, address, stage)
 		if sync.is_running() then return nil; end
-		local ban, kind = held.find(bans, account, address, clock.now());
+		local ban, kind = find_held(account, address, stage);
 		if not ban or (kind == "address" or kind == "network") and ban.door ~= "start" then return nil; end
-		local at = ban.id and confirmed:get(ban_key(ban.id));
+		local at = ban.id and confirmed:get(confirmation_key(kind, ban.id, address));
 		return at and time_now() - at < CONFIRMED_FOR and refusal_by(kind, ban.text) or nil;
 	end
 
@@ -135,9 +141,8 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 	-- While portcullis is away.
 	local function decide_alone(session, account, mechanism, stage)
 		local address = session.ip;
-		if stage == "start" then return checks.held_at_start(address); end
-		local refusal = held_at_login(account, address);
-		if refusal then return refusal; end
+		local refusal = refused_by_held(account, address, stage);
+		if refusal or stage == "start" then return refusal; end
 		if settings.fail_closed then return come_again("portcullis is away"); end
 		if is_guessable(mechanism) and away.is_over(account, address) then
 			return come_again("portcullis is away, and too many logins from one address or of one account have failed");
@@ -161,8 +166,9 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 
 	-- portcullis is there, and cannot be asked in time.
 	local function not_now(session, account, stage, why)
-		if stage == "start" then return nil; end -- there is another question at the login
-		return held_at_login(account, session.ip) or come_again(why);
+		local refusal = refused_by_held(account, session.ip, stage);
+		if refusal or stage == "start" then return refusal; end -- there is another question at the login
+		return come_again(why);
 	end
 
 	local function ask_and_decide(session, account, mechanism, stage)
@@ -175,8 +181,9 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 			return { gone = true };
 		end
 		if action == "refuse" then
-			if verdict.attr.ban then confirmed:set(ban_key(verdict.attr.ban), time_now()); end
-			return refusal_by(verdict.attr.by, verdict:get_child_text("text"));
+			local by, ban = verdict.attr.by, verdict.attr.ban;
+			if ban then confirmed:set(confirmation_key(by, ban, session.ip), time_now()); end
+			return refusal_by(by, verdict:get_child_text("text"));
 		end
 		if action == "allow" then
 			session.portcullis_verdict = { account = account, at = time_now(), failures = failures, seq = seq };
@@ -192,10 +199,13 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 	function checks.check(session, account, mechanism, stage)
 		local address = session.ip;
 		session.portcullis_verdict = nil;
-		local refusal = stage ~= "start" and held_for_certain(account, address);
-		if refusal then return refusal; end
 		if component.is_away() then return decide_alone(session, account, mechanism, stage); end
-		if not can_wait() then return not_now(session, account, stage, "the transport cannot wait for an answer"); end
+		local refusal = held_for_certain(account, address, stage);
+		if refusal then return refusal; end
+		if not can_wait() then
+			if stage == "start" then return nil; end -- the login is asked about: a held ban may spare this address by now
+			return not_now(session, account, stage, "the transport cannot wait for an answer");
+		end
 		local keys = { network.source(address), account and not known.has(account, address) and account or nil };
 		if not enter(keys, stage) then
 			if session.destroyed then return { gone = true }; end
@@ -204,7 +214,7 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		if session.destroyed then
 			refusal = { gone = true };
 		else
-			refusal = stage ~= "start" and held_for_certain(account, address) or ask_and_decide(session, account, mechanism, stage);
+			refusal = held_for_certain(account, address, stage) or ask_and_decide(session, account, mechanism, stage);
 		end
 		places.leave(keys);
 		return refusal;

@@ -154,16 +154,19 @@ local function watch_addressing(session)
 	filters.add_filter(session, "stanzas/in", shared.drop_foreign_to, 1000);
 end
 
--- The start of a stream: asked about by the address alone, before TLS and again after it if bans have changed.
+-- The start of a stream: asked about by the address alone, before TLS and again after it if bans have changed. The held bans
+-- decide where nobody is asked.
+local function check_start(session)
+	if component.is_away() or not settings.ask_at_start then return checks.held_at_start(session.ip); end
+	if session.portcullis_start and session.portcullis_start == sync.seq then return nil; end
+	return checks.check(session, nil, nil, "start");
+end
+
 module:hook("stream-features", function (event)
 	local session = event.origin;
 	if session.type ~= "c2s_unauthed" then return; end
 	watch_addressing(session);
-	local refusal = checks.held_at_start(session.ip);
-	local is_asked = session.portcullis_start and session.portcullis_start == sync.seq;
-	if not refusal and settings.ask_at_start and not component.is_away() and not is_asked then
-		refusal = checks.check(session, nil, nil, "start");
-	end
+	local refusal = check_start(session);
 	if not refusal then
 		session.portcullis_start = sync.seq;
 		return;

@@ -63,10 +63,17 @@ def test_a_login_over_http_is_asked_and_obeyed(bosh_server):
     assert bosh_server.errors() == []
 
 
-def test_an_address_banned_at_the_start_gets_no_stream_over_http(bosh_server):
+def test_a_banned_address_over_http_is_asked_about_at_the_login_and_refused_at_the_start_while_portcullis_is_away(
+    bosh_server,
+):
+    """The start of a stream over HTTP cannot wait for an answer, and the address may have been exempted since."""
     p = FakeComponentOnProsody(bosh_server).connect().settled()
     p.ban("127.0.0.1", kind="address", door="start", text="No bosh from here")
+    assert "<success" in Bosh(bosh_server).auth("pw-alice")
+    p.decide = None
+    got = Bosh(bosh_server).auth("pw-alice")
+    assert "No bosh from here" in got and "<success" not in got
+    p.close()
     got = Bosh(bosh_server)
     assert "No bosh from here" in got.features and "<mechanisms" not in got.features
-    p.close()
     assert bosh_server.errors() == []

@@ -89,7 +89,7 @@ def test_what_portcullis_refused_a_moment_ago_needs_no_question(server, portcull
     portcullis.decide = lambda *_: "allow"  # an exemption: these are not announced
     wait.until(lambda: asked("alice") == (None, True), 3, "portcullis is asked again")
     assert asked("bob", "127.1.200.1") == (None, True), "who is known in a banned network is for portcullis to tell"
-    assert asked("bob", "127.2.3.4") == ("start", False)
+    assert asked("bob", "127.2.3.4") == (None, True), "an exemption holds at the start, too"
     portcullis.decide = refusing
     assert asked("alice") == ("account-disabled", True)
     portcullis.decide = lambda *_: "allow"
@@ -97,6 +97,18 @@ def test_what_portcullis_refused_a_moment_ago_needs_no_question(server, portcull
     portcullis.lift("alice@localhost", tell=False)
     portcullis.iq("set", f"<news xmlns='{NS}' epoch='{portcullis.epoch}' seq='{portcullis.seq}'/>")
     assert asked("alice") == (None, True), "while changes are fetched a held ban is not the last word"
+
+
+def test_an_exempted_neighbour_gets_in_while_a_banned_one_knocks(server, portcullis):
+    """A ban on a network is confirmed for each address, and the start of a stream is asked about."""
+    portcullis.ban("127.3.0.0/16", kind="network", door="start")
+    exempt = "127.3.0.9"
+    portcullis.decide = lambda _, address, __: "allow" if address == exempt else portcullis.refuse("network")
+    for _ in range(3):
+        assert refusal(server, "bob", "127.3.0.1") == "start"
+        assert refusal(server, "bob", exempt) is None
+    knocks = [address for _, address, _ in portcullis.questions if address != exempt]
+    assert knocks == ["127.3.0.1"], "for two seconds the answer is known"
 
 
 def test_the_text_of_a_held_ban_reaches_the_user(server, portcullis):
