@@ -138,13 +138,21 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 	-- Half of the wait is left for the way there and back.
 	local HOLD = ("%d"):format(math.floor(settings.wait * 500));
 
+	-- Whether too many have failed. The own try of a login that is looked at again, after its password was right, is no other's.
+	local function is_over(session, account)
+		local try = session.portcullis_try;
+		if try then try.finish(); end
+		local over = away.is_over(account, session.ip);
+		if try then try.finish = away.begin(try.account, try.address); end
+		return over;
+	end
+
 	-- While portcullis is away.
 	local function decide_alone(session, account, mechanism, stage)
-		local address = session.ip;
-		local refusal = refused_by_held(account, address, stage);
+		local refusal = refused_by_held(account, session.ip, stage);
 		if refusal or stage == "start" then return refusal; end
 		if settings.fail_closed then return come_again("portcullis is away"); end
-		if is_guessable(mechanism) and away.is_over(account, address) then
+		if is_guessable(mechanism) and is_over(session, account) then
 			return come_again("portcullis is away, and too many logins from one address or of one account have failed");
 		end
 		session.portcullis_verdict = { account = account, at = time_now(), is_ours = true, failures = reports.failure_count(), seq = sync.seq };
@@ -194,6 +202,11 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 		return not_now(session, account, stage, "portcullis does not answer in time");
 	end
 
+	local function decide_in_place(session, account, mechanism, stage)
+		if session.destroyed then return { gone = true }; end
+		return held_for_certain(account, session.ip, stage) or ask_and_decide(session, account, mechanism, stage);
+	end
+
 	-- Decides about a client. Returns nil (go on) or a refusal. `stage` is "start" (of a stream), "decides" (if the answer is
 	-- yes the password is looked at next and the outcome is reported, which portcullis counts on) or nil.
 	function checks.check(session, account, mechanism, stage)
@@ -211,13 +224,10 @@ return function (settings, component, clock, bans, sync, reports, away, known)
 			if session.destroyed then return { gone = true }; end
 			return not_now(session, account, stage, "too many at once from one address or of one account");
 		end
-		if session.destroyed then
-			refusal = { gone = true };
-		else
-			refusal = held_for_certain(account, address, stage) or ask_and_decide(session, account, mechanism, stage);
-		end
-		places.leave(keys);
-		return refusal;
+		local ok, result = xpcall(decide_in_place, debug.traceback, session, account, mechanism, stage);
+		places.leave(keys); -- also after an error: a place that is not given back is lost until the module is loaded again
+		if not ok then error(result, 0); end
+		return result;
 	end
 
 	-- Whether the last verdict on this stream was about this account, at most `seconds` ago, and neither a ban nor a failure
