@@ -18,6 +18,7 @@ def oauth_token(ej, user):
     return answer["token"]
 
 
+TOKENS = {"X-OAUTH2", "FAST"}  # nobody guesses them
 WAYS = ["PLAIN", "SCRAM-SHA-1", "X-OAUTH2", "SASL2 PLAIN", "SASL2 SCRAM-SHA-1", "FAST", "legacy"]
 
 
@@ -79,7 +80,8 @@ def test_a_login_is_asked_about_and_its_success_reported(way, component):
 
 def test_a_wrong_secret_is_reported_as_a_failure(way, component):
     assert way.open().go(right=False)[0] == "not-authorized"
-    login = component.reported(account="alice@localhost", mechanism=way.mechanism, outcome="failure")
+    outcome = "error" if way.name in TOKENS else "failure"
+    login = component.reported(account="alice@localhost", mechanism=way.mechanism, outcome=outcome)
     assert login["condition"] == "not-authorized" and login["address"] == "127.0.0.1" and "unknown" not in login
     assert login["at"].endswith("Z") and login["node"].endswith("@localhost")
 
@@ -95,12 +97,66 @@ def test_the_deciding_question_says_hold_and_gets_an_outcome(way, component, ope
     def held():
         return collections.Counter(c["account"] for c in component.checks if c.get("hold") == "250")
 
+    tokens = {"X-OAUTH2", "HT-SHA-256-NONE"}
+
     def came():
-        return collections.Counter(x["account"] for x in component.logins if x["outcome"] != "refused")
+        decided = [x for x in component.logins if x["outcome"] != "refused" and x["mechanism"] not in tokens]
+        return collections.Counter(x["account"] for x in decided)
 
     component.wait(lambda: came() == held())
     named = [c for c in component.checks if c.get("account")]
-    assert held().total() >= 2 and all("hold" in c for c in named), "nothing else is asked about"
+    assert len(named) >= 2 and all(("hold" in c) == (c["mechanism"] not in tokens) for c in named)
+
+
+@pytest.mark.parametrize("how", ["no resource", "no legacy module", "no from", "from before SASL"])
+def test_what_the_server_never_checks_is_not_asked_about(how, component, open_stream, ej):
+    """Otherwise a stranger could hold up the owner of an account, and no failure would ever be counted."""
+    if how == "no legacy module":
+        ej.erlang('gen_mod:stop_module(<<"localhost">>, mod_legacy_auth)')
+    try:
+        for _ in range(3):
+            if how == "no resource":
+                assert open_stream().legacy("alice", "x", resource="")[0] == "not-acceptable"
+            elif how == "no legacy module":
+                open_stream(within=1).legacy("alice", "x")
+            elif how == "no from":
+                assert open_stream().sasl2("PLAIN", b64("\0alice\0x"))[0] == "not-authorized"
+            else:
+                s = open_stream(frm="alice@localhost")
+                s.auth("X-NO-SUCH", b64("x"))
+                assert s.sasl2("PLAIN", b64("\0alice\0x"))[0] == "not-authorized"
+    finally:
+        if how == "no legacy module":
+            ej.erlang('gen_mod:start_module(<<"localhost">>, mod_legacy_auth)')
+    assert not [c for c in component.checks if c.get("account") or "hold" in c]
+
+
+def test_a_mechanism_that_the_server_lacks_does_not_hold(component, open_stream):
+    assert open_stream().auth("SCRAM-SHA-512-PLUS", b64("p=x,,n=nosuch,r=x"))[0] == "invalid-mechanism"
+    assert open_stream().auth("X-NO-SUCH", b64("x"))[0] == "invalid-mechanism"
+    assert not [c for c in component.checks if "hold" in c]
+
+
+def test_the_allowed_one_of_two_names_gets_an_outcome_when_the_other_is_refused(component, open_stream, pw):
+    component.ban("bob@localhost")
+    assert open_stream().plain("bob", pw("bob"), authzid="alice@localhost")[0] == "account-disabled"
+    component.reported(account="bob@localhost", outcome="refused")
+    component.reported(account="alice@localhost", outcome="error")
+
+
+def test_names_of_anonymous_logins_are_not_remembered(ej):
+    known = 'timer:sleep(100), ets:member(mod_portcullis_known_localhost, <<"~s@localhost">>)'
+    for mechanism, module, name in (
+        ("ANONYMOUS", "undefined", "made-up1"),
+        ("PLAIN", "ejabberd_auth_anonymous", "made-up2"),
+        ("PLAIN", "ejabberd_auth_mnesia", "made-up3"),
+    ):
+        state = (
+            f'#{{lserver => <<"localhost">>, ip => {{{{127,0,0,1}},1}}, sasl_mech => <<"{mechanism}">>,'
+            f' auth_module => {module}, portcullis_names => [<<"{name}">>]}}'
+        )
+        call = f'mod_portcullis_login:c2s_auth_result({state}, true, <<"{name}">>), '
+        assert ej.erlang(call + known.replace("~s", name)) == str(name == "made-up3").lower()
 
 
 def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, component):

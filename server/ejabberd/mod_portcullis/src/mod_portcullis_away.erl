@@ -21,7 +21,7 @@
                 unwritten = [] :: [{gen_server:from(), ordinal()}]}).    % whoever waits until their failure is on disk
 
 %% Rows: {{failure, ordinal()}, When, [subject()], Login}, on disk as well, and for each subject {{subject(), ordinal()}, When}.
-%% When: milliseconds since 1970. Login: what portcullis is to be told, or `told`.
+%% When: milliseconds since 1970. Login: what has not been reported to portcullis yet, or `told`.
 %% So many failures are kept, the newest.
 -define(MAX_FAILURES, 10000).
 %% So many at most go to disk together.
@@ -74,14 +74,16 @@ failures(Host, Subject) ->
     catch error:badarg -> 2 * option(Host, away_limit)
     end.
 
-%% A password was wrong. Returns when this is on disk.
--spec failed(binary(), [binary()], inet:ip_address() | undefined, mod_portcullis_reports:login()) -> ordinal() | none.
+%% A password was wrong. Returns when this is on disk. `late`: the disk is slow, and the owner reports the failure itself.
+-spec failed(binary(), [binary()], inet:ip_address() | undefined, mod_portcullis_reports:login()) -> ordinal() | none | late.
 failed(Host, Accounts, Address, Login) ->
     Subjects = lists:usort(lists:append([mod_portcullis_places:subjects(Account, Address) || Account <- [undefined | Accounts]])),
     try gen_server:call(process(Host), {failed, Subjects, Login}, ?ANSWER_MS)
     catch
-        exit:{timeout, _} -> none;      % a slow disk; it is counted in any case
-        exit:{noproc, _} ->
+        exit:{timeout, _} ->
+            gen_server:cast(process(Host), {late, Login}),
+            late;
+        exit:_ ->
             mod_portcullis_health:note(Host, crash, <<"a failed login could not be counted">>),
             none
     end.
@@ -137,6 +139,14 @@ handle_cast({succeeded, [Place, {account, Account} = Subject]}, #state{host = Ho
     mod_portcullis_known:add(Host, Account, Place),
     Numbers = ets:select(Table, [{{{Subject, '$1'}, '_'}, [], ['$1']}]),
     {noreply, lists:foldl(fun(Number, S) -> forgive(Number, Place, S) end, sync(State), Numbers)};
+%% Whoever waited for this failure gave up. It comes after the failure itself, so that it finds the number.
+handle_cast({late, Login}, #state{host = Host, table = Table} = State) ->
+    Number = case ets:select(Table, [{{{failure, '$1'}, '_', '_', '$2'}, [{'=:=', '$2', {const, Login}}], ['$1']}]) of
+                 [] -> none;        % forgiven, or too many came after it
+                 Numbers -> lists:last(Numbers)
+             end,
+    mod_portcullis_reports:report(Host, Number, Login),
+    {noreply, sync(State)};
 handle_cast({told, Numbers}, State) -> {noreply, lists:foldl(fun told_one/2, sync(State), Numbers)};
 handle_cast(_, State) -> {noreply, sync(State)}.
 

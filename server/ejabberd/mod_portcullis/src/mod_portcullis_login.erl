@@ -15,9 +15,9 @@
 %% SASL condition and the server's own text.
 -type reason() :: {binary() | undefined, binary() | undefined}.
 
-%% The only texts of ejabberd's SASL code that say that a secret was looked at and was wrong (or that there is no such
+%% The only text of ejabberd's SASL code that says that a password was looked at and was wrong (or that there is no such
 %% account). All others are of a broken or aborted exchange, of a ban that the server knows itself, or of a backend in trouble.
--define(WRONG_SECRET, [<<"Invalid username or password">>, <<"Invalid token">>]).
+-define(WRONG_PASSWORD, <<"Invalid username or password">>).
 
 %% --- c2s_stream_started
 
@@ -36,23 +36,36 @@ c2s_stream_started(#{lserver := Host} = State, _) ->
 %% --- c2s_handle_recv
 
 %% Before ejabberd itself looks at the element. The message whose secret it looks at next is asked about. For SCRAM that is
-%% the last one, since many exchanges can be begun before a ban and finished after it.
+%% the last one, since many exchanges can be begun before a ban and finished after it. Messages that ejabberd answers with an
+%% error before it looks at a password are left to it: a question about them would block others and never get an outcome.
 -spec c2s_handle_recv(state(), xmlel() | {error, term()}, xmpp_element() | {error, term()} | term()) -> state() | {stop, state()}.
 c2s_handle_recv(#{stream_authenticated := false, stream_state := Stage} = State, _, #sasl_auth{mechanism = Mechanism, text = Text})
   when Stage =:= wait_for_sasl_request; Stage =:= wait_for_sasl_response ->
     first_message(sasl, Mechanism, Text, State);
 c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_request} = State, _,
                 #sasl2_authenticate{mechanism = Mechanism, initial_response = Text}) ->
-    first_message(sasl2, Mechanism, Text, State);
+    case is_sasl2_open(State) of
+        true -> first_message(sasl2, Mechanism, Text, State);
+        false -> State
+    end;
 c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_response, sasl_mech := Mechanism} = State, _,
                 #sasl_response{text = Text}) ->
     later_message(sasl, Mechanism, Text, State);
 c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl2_response, sasl_mech := Mechanism} = State, _,
                 #sasl2_response{text = Text}) ->
     later_message(sasl2, Mechanism, Text, State);
-c2s_handle_recv(#{stream_authenticated := false} = State, _, #iq{type = set} = IQ) ->
-    legacy_auth(State, IQ);
+c2s_handle_recv(#{stream_authenticated := false, stream_state := Stage, lserver := Host} = State, _, #iq{type = set, sub_els = [_]} = IQ)
+  when Stage =/= wait_for_starttls ->
+    case gen_mod:is_loaded(Host, mod_legacy_auth) of
+        true -> legacy_auth(State, IQ);
+        false -> State
+    end;
 c2s_handle_recv(State, _, _) -> State.
+
+%% xmpp_stream_in accepts SASL2 only on a stream with `from`, and forgets the `from` at the first message of SASL.
+is_sasl2_open(#{sasl2_stream_from := _, stream_encrypted := IsEncrypted} = State) ->
+    IsEncrypted orelse ejabberd_c2s:allow_unencrypted_sasl2(State);
+is_sasl2_open(_) -> false.
 
 %% The first message decides alone, but for mechanisms with a challenge. The first message of SCRAM is asked about where
 %% nobody has that name, for then no second one comes; and where a held ban speaks against it, for the server would answer
@@ -61,24 +74,42 @@ first_message(Exchange, <<"SCRAM-", _/binary>> = Mechanism, Text, #{lserver := H
     Names = mod_portcullis_sasl:first(Mechanism, Text),
     Unknown = lists:any(fun(Name) -> is_unknown(Name, Host) end, Names),
     case Unknown orelse is_held_against(Names, State) of
-        true -> check(Exchange, Mechanism, Names, Unknown, State);
-        false -> expect(Names, [], State)
+        true -> check(Exchange, Mechanism, Names, Unknown andalso is_offered(Exchange, Mechanism, State), State);
+        false -> begin_with(Names, State)
     end;
 first_message(Exchange, Mechanism, Text, State) ->
-    check(Exchange, Mechanism, mod_portcullis_sasl:first(Mechanism, Text), Mechanism =/= <<"DIGEST-MD5">>, State).
+    Decides = Mechanism =/= <<"DIGEST-MD5">> andalso is_guess(Mechanism) andalso is_offered(Exchange, Mechanism, State),
+    check(Exchange, Mechanism, mod_portcullis_sasl:first(Mechanism, Text), Decides, State).
 
 %% DIGEST-MD5 ends with a message that says nothing.
 later_message(Exchange, Mechanism, Text, State) ->
     case mod_portcullis_sasl:later(Mechanism, Text) of
-        [] -> check(Exchange, Mechanism, maps:get(portcullis_names, State, []), Mechanism =/= <<"DIGEST-MD5">>, State);
+        [] ->
+            Decides = Mechanism =/= <<"DIGEST-MD5">> andalso is_guess(Mechanism),
+            check(Exchange, Mechanism, maps:get(portcullis_names, State, []), Decides, State);
         Names -> check(Exchange, Mechanism, Names, true, State)
     end.
 
-%% XEP-0078 (mod_legacy_auth).
+%% Whether the secret of this mechanism can be guessed. Nobody guesses a token or a certificate, and ANONYMOUS has no secret.
+is_guess(<<"HT-", _/binary>>) -> false;
+is_guess(Mechanism) -> not lists:member(Mechanism, [<<"EXTERNAL">>, <<"X-OAUTH2">>, <<"ANONYMOUS">>]).
+
+%% Whether the server has this mechanism on this stream.
+is_offered(Exchange, Mechanism, #{mod := Module} = State) ->
+    case Module:sasl_mechanisms([Mechanism], State) of
+        %% COMPAT: ejabberd 24.12 has one list for both.
+        {Sasl, _, _} when Exchange =:= sasl -> Sasl =/= [];
+        {_, Sasl2, _} -> Sasl2 =/= [];
+        Mechanisms -> Mechanisms =/= []
+    end.
+
+%% XEP-0078 (mod_legacy_auth), which does not look at a password without both names.
 legacy_auth(State, IQ) ->
     try xmpp:try_subtag(IQ, #legacy_auth{}) of
-        #legacy_auth{username = User} -> check(legacy, <<"legacy">>, mod_portcullis_sasl:localparts([User]), true, State);
-        false -> State
+        #legacy_auth{username = User, resource = Resource}
+          when is_binary(User), User =/= <<>>, is_binary(Resource), Resource =/= <<>> ->
+            check(legacy, <<"legacy">>, mod_portcullis_sasl:localparts([User]), true, State);
+        _ -> State
     catch error:{xmpp_codec, _} -> State    % ejabberd answers it with an error
     end.
 
@@ -88,14 +119,23 @@ is_held_against(Names, #{lserver := Host} = State) ->
 %% `Decides`: if the answer is yes, the password is looked at next, and an outcome is reported for each name.
 -spec check(exchange(), binary(), [binary()], boolean(), state()) -> state() | {stop, state()}.
 check(Exchange, Mechanism, Names, Decides, State0) ->
-    State = expect(Names, case Decides of true -> Names; false -> [] end, leave(State0)),
+    State = begin_with(Names, State0),
     case ask(Names, Mechanism, Decides, State) of
-        allow -> State;
-        {counted, Subjects} -> State#{portcullis_counted => Subjects};
-        Refusal -> {stop, refuse(Exchange, Refusal, Mechanism, State)}
+        allow -> owe(Names, Decides, State);
+        {counted, Subjects} -> (owe(Names, Decides, State))#{portcullis_counted => Subjects};
+        {Account, _} = Refusal ->
+            #{lserver := Host} = State,
+            Allowed = lists:takewhile(fun(Name) -> account(Name, Host) =/= Account end, Names),
+            {stop, settle(none, Mechanism, refuse(Exchange, Refusal, Mechanism, owe(Allowed, Decides, State)))}
     end.
 
-expect(Names, Owed, State) -> State#{portcullis_names => Names, portcullis_owed => Owed}.
+%% An exchange that was begun before on this stream, and had no outcome, was given up.
+begin_with(Names, State0) ->
+    State = settle(none, maps:get(sasl_mech, State0, undefined), leave(State0)),
+    State#{portcullis_names => Names}.
+
+owe(Names, true, State) -> State#{portcullis_owed => Names};
+owe(_, false, State) -> State.
 
 %% Asks about each account; about the address alone when the message names none.
 ask(Names, Mechanism, Decides, #{lserver := Host} = State) ->
@@ -168,16 +208,16 @@ c2s_auth_result(State0, true, User) ->
     Name = mod_portcullis_sasl:localpart(User),
     case was_asked(Name, Mechanism, State) orelse ask([Name], Mechanism, false, State) of
         {_, _} = Refusal ->
-            {stop, refuse(exchange(Mechanism, State), Refusal, Mechanism, State)};
+            {stop, settle(none, Mechanism, refuse(exchange(Mechanism, State), Refusal, Mechanism, State))};
         _ ->
-            mod_portcullis_away:succeeded(Host, account(Name, Host), address(State)),
+            is_anonymous(Mechanism, State) orelse mod_portcullis_away:succeeded(Host, account(Name, Host), address(State)),
             report(State, account(Name, Host), Mechanism, success, {undefined, undefined}),
             maps:remove(portcullis_names, settle(Name, Mechanism, State))
     end;
 c2s_auth_result(#{lserver := Host} = State, {false, Reason}, User) ->
     Mechanism = maps:get(sasl_mech, State, undefined),
     Name = mod_portcullis_sasl:localpart(User),
-    case lists:member(Reason, ?WRONG_SECRET) andalso Mechanism =/= <<"EXTERNAL">> of
+    case Reason =:= ?WRONG_PASSWORD andalso is_guess(Mechanism) of
         true ->
             Unknown = [{<<"unknown">>, <<"true">>} || is_unknown(Name, Host)],
             failed(account(Name, Host), attributes(State, account(Name, Host), Mechanism, {<<"not-authorized">>, Reason}) ++ Unknown, State);
@@ -194,7 +234,7 @@ failed(Account, Attributes, #{lserver := Host} = State) ->
                  true -> mod_portcullis_away:failed(Host, [Account || Account =/= undefined] ++ counted_accounts(State), address(State), Login);
                  false -> none
              end,
-    mod_portcullis_reports:report(Host, Number, Login).
+    Number =:= late orelse mod_portcullis_reports:report(Host, Number, Login).
 
 %% Whatever was let in without a verdict, and whatever portcullis cannot hear of now.
 is_counted_here(#{portcullis_counted := _}) -> true;
@@ -202,6 +242,10 @@ is_counted_here(#{lserver := Host}) ->
     mod_portcullis_sync:link_state(Host) =/= up andalso gen_mod:get_module_opt(Host, mod_portcullis, away_limit) > 0.
 
 counted_accounts(State) -> [Account || {account, Account} <- maps:get(portcullis_counted, State, [])].
+
+%% Whoever logs in anonymously makes the name up: such names must not take the room of those that are known from before.
+is_anonymous(<<"ANONYMOUS">>, _) -> true;
+is_anonymous(_, State) -> maps:get(auth_module, State, undefined) =:= ejabberd_auth_anonymous.
 
 was_asked(error, _, _) -> true;
 was_asked(_, <<"ANONYMOUS">>, _) -> true;
@@ -211,7 +255,8 @@ exchange(_, #{sasl2_inline_els := _}) -> sasl2;
 exchange(<<"legacy">>, _) -> legacy;
 exchange(_, _) -> sasl.
 
-%% Another name that was asked about (PLAIN with two) has no outcome of its own; portcullis need not wait for one.
+%% Whoever was allowed and has no outcome (the other name of PLAIN with two, an exchange that was given up or refused):
+%% portcullis need not wait for one.
 settle(Name, Mechanism, #{lserver := Host} = State) ->
     lists:foreach(fun(Other) ->
                           report(State, account(Other, Host), Mechanism, error, {<<"invalid-authzid">>, undefined})
