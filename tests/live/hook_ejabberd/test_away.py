@@ -7,6 +7,7 @@ import pytest
 
 from lab import wait
 from lab.fake_component import FakeComponent
+from lab.sasl import plain
 
 
 def parse(text):
@@ -241,7 +242,8 @@ def test_a_report_that_is_refused_costs_the_one_login_that_is_why(ej, component,
         back.reported(account="bob@localhost", outcome="failure")
 
 
-def test_refusals_leave_room_for_failures(ej, component, open_stream, pw):
+@pytest.mark.parametrize("initial", ["", plain("alice", "x")], ids=["errors", "refusals"])
+def test_refusals_and_errors_leave_room_for_failures(ej, component, open_stream, initial):
     ej.set_options(max_reports="20")
     component.ban("alice@localhost")
     component.wait_held()
@@ -249,7 +251,7 @@ def test_refusals_leave_room_for_failures(ej, component, open_stream, pw):
     for n in range(5):
         open_stream().plain("bob", f"wrong{n}")
     for _ in range(25):
-        open_stream().plain("alice", "x")
+        open_stream().auth("PLAIN", initial)
     with FakeComponent(ej) as back:
         back.carry_on(component)
         back.wait(lambda: len(back.logins) >= 10)

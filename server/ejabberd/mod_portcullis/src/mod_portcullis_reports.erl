@@ -1,5 +1,6 @@
 %%% Delivers to portcullis what came of each login. Keeps the outcomes while portcullis is away, up to a bound, the newest.
-%%% Refusals tell least and are easy to cause, so they have half of the room at most.
+%%% Refusals and errors tell least and are easy to cause, so they have half of the room at most. Failures that
+%%% mod_portcullis_away counted stay longer than all others.
 -module(mod_portcullis_reports).
 -behaviour(gen_server).
 -export([start_link/1]).
@@ -75,7 +76,7 @@ handle_cast({tell_all, Telling}, State) -> {noreply, flush(State#state{telling =
 handle_cast({connections, Now}, #state{connections = Before} = State) ->
     Same = State#state{connections = Now},
     {noreply, case Before -- Now of
-                  [] when Now =:= Before -> Same;
+                  [] when Now =:= Before -> flush(Same);
                   [] -> flush(end_pause(Same));
                   _ -> flush(end_pause(take_back_all(Same)))
               end};
@@ -92,25 +93,41 @@ handle_info(_, State) -> {noreply, State}.
 %% --- queue
 
 enqueue({_, {_, Attributes}} = Item, #state{host = Host, queue = Queue, queued = N} = State) ->
-    Max = max_reports(Host),
-    IsRefusal = lists:member({<<"outcome">>, <<"refused">>}, Attributes),
-    if
-        IsRefusal, N >= Max div 2 ->
+    TellsMuch = lists:member(proplists:get_value(<<"outcome">>, Attributes), [<<"success">>, <<"failure">>]),
+    case TellsMuch orelse N < max_reports(Host) div 2 of
+        true -> drop_excess(State#state{queue = queue:in(Item, Queue), queued = N + 1});
+        false ->
             mod_portcullis_health:add(Host, lost_outcomes, 1),
-            State;
-        N >= Max ->
-            mod_portcullis_health:add(Host, lost_outcomes, 1),
-            State#state{queue = queue:in(Item, queue:drop(Queue))};
-        true -> State#state{queue = queue:in(Item, Queue), queued = N + 1}
+            State
     end.
 
 %% Logins that were not delivered return to the front; the oldest go when there are too many.
-put_back(Logins, #state{host = Host, queue = Queue, queued = N} = State) ->
-    All = N + length(Logins),
-    Lost = max(0, All - max_reports(Host)),
-    mod_portcullis_health:add(Host, lost_outcomes, Lost),
-    {_, Rest} = queue:split(Lost, queue:join(queue:from_list(Logins), Queue)),
-    State#state{queue = Rest, queued = All - Lost}.
+put_back(Logins, #state{queue = Queue, queued = N} = State) ->
+    drop_excess(State#state{queue = queue:join(queue:from_list(Logins), Queue), queued = N + length(Logins)}).
+
+drop_excess(#state{host = Host, queue = Queue, queued = N} = State) ->
+    case max_reports(Host) of
+        Max when N =< Max -> State;
+        Max ->
+            mod_portcullis_health:add(Host, lost_outcomes, N - Max),
+            State#state{queue = drop(N - Max, Queue), queued = Max}
+    end.
+
+%% The oldest, but failures that are counted here only when nothing else is left.
+drop(Excess, Queue) ->
+    case queue:peek(Queue) of
+        {value, {none, _}} when Excess =:= 1 -> queue:drop(Queue);
+        _ ->
+            {Left, Kept} = drop_uncounted(Excess, queue:to_list(Queue)),
+            queue:from_list(lists:nthtail(Left, Kept))
+    end.
+
+drop_uncounted(0, Items) -> {0, Items};
+drop_uncounted(Excess, []) -> {Excess, []};
+drop_uncounted(Excess, [{none, _} | Items]) -> drop_uncounted(Excess - 1, Items);
+drop_uncounted(Excess, [Counted | Items]) ->
+    {Left, Kept} = drop_uncounted(Excess, Items),
+    {Left, [Counted | Kept]}.
 
 max_reports(Host) -> gen_mod:get_module_opt(Host, mod_portcullis, max_reports).
 
