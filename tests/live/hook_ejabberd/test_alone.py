@@ -150,6 +150,27 @@ def test_failures_end_after_the_window(ej, alone, source):
     wait.until(lambda: guess(ej, source, "bob", password("bob")) == "success", 5, what="the failures are old")
 
 
+def test_tokens_are_not_counted(ej, alone, source):
+    for _ in range(2 * LIMIT):
+        with Stream(ej.c2s, source, frm="alice@localhost") as s:
+            assert s.fast("alice", "wrong", "0b8f0a3c-9a1f-4a0e-8d9f-000000000001")[0] == "not-authorized"
+    assert guess(ej, source, "bob", password("bob")) == "success"
+
+
+def test_a_failure_that_is_written_late_is_reported_once(ej, alone, source):
+    owner = "mod_portcullis_away_localhost"
+    ej.erlang(f"sys:suspend({owner}), spawn(fun() -> timer:sleep(7000), sys:resume({owner}) end)")
+    with Stream(ej.c2s, source, within=10) as s:
+        assert s.plain("nosuch", "wrong")[0] == "not-authorized"
+    with FakeComponent(ej) as back:
+        back.wait(lambda: back.logins, 20)
+        ej.erlang("timer:sleep(500)")
+        restart_the_module(ej)
+        back.wait(lambda: len(back.hellos) >= 2)
+        time.sleep(1)
+        assert back.outcomes() == ["failure"]
+
+
 def test_without_a_limit_nothing_is_counted(ej, alone, source):
     ej.set_options(away_limit="0")
     assert looked_at(ej, source, 12) == 12
@@ -244,6 +265,18 @@ def test_a_held_ban_that_portcullis_has_confirmed_is_not_asked_about_again(ej, c
     assert asked.count("alice@localhost") <= 4 and asked.count(source) <= 4, "again after two seconds"
     component.lift("alice@localhost")
     wait.until(lambda: open_stream().plain("alice", password("alice"))[0] == "success", 2, what="the lift is heard")
+
+
+def test_a_neighbour_does_not_confirm_a_ban_for_an_exempted_address(ej, component, open_stream):
+    component.ban("127.9.0.0/24", kind="network", door="start")
+    component.wait_held()
+    component.decide = lambda account, address, mechanism: (
+        "allow" if address == "127.9.0.2" else component.refuse(by="network")
+    )
+    for _ in range(3):
+        s = open_stream("127.9.0.1")
+        assert "policy-violation" in s.features + s.rest()
+        assert guess(ej, "127.9.0.2", "bob", password("bob")) == "success"
 
 
 def test_an_ipv6_customer_is_one_address(ej):

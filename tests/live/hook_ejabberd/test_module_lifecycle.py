@@ -287,6 +287,18 @@ def test_bans_are_written_again_when_a_full_disk_has_room(ej, component):
     ej.expected_crashes.update(ej.crashes())
 
 
+def test_the_old_file_stays_if_no_new_one_can_be_written(ej, component):
+    found = ej.erlang(
+        'F = filename:join(mnesia:system_info(directory), "portcullis-held-nowhere.dets"),'
+        'file:write_file(F, "old"), file:make_dir(F ++ ".new"),'
+        "mod_portcullis_disk:begin_again({disk, <<\"nowhere\">>, held, {closed, <<>>}}, [{a, 1}]),"
+        'Old = file:read_file(F), file:del_dir(F ++ ".new"),'
+        "New = mod_portcullis_disk:begin_again({disk, <<\"nowhere\">>, held, {closed, <<>>}}, [{a, 1}]),"
+        "mod_portcullis_disk:close(New), {_, Rows} = mod_portcullis_disk:open(<<\"nowhere\">>, held), {Old, Rows}"
+    )
+    assert found == '{{ok,<<"old">>},[{a,1}]}'
+
+
 def test_a_banned_user_who_logged_in_while_the_module_was_off_is_kicked(ej, component, pw):
     component.ban("alice@localhost", text="not you")
     component.wait_held()

@@ -139,10 +139,10 @@ mod_doc() ->
                                       "Default: true">>}},
            {guard_record, #{value => <<"true | false">>,
                             desc => <<"Keep users from reading or writing the record of a ban in their private storage. Default: true">>}},
-           {max_held, #{value => <<"pos_integer()">>, desc => <<"At most so many bans are held. Default: 100000">>}},
+           {max_held, #{value => <<"pos_integer()">>, desc => <<"The largest number of bans held. Default: 100000">>}},
            {max_reports, #{value => <<"pos_integer()">>,
-                           desc => <<"At most so many outcomes wait for portcullis to come back. Default: 10000">>}},
-           {report_batch, #{value => <<"1..100">>, desc => <<"At most so many outcomes in one report. Default: 100">>}},
+                           desc => <<"How many outcomes at most are kept until portcullis is back. Default: 10000">>}},
+           {report_batch, #{value => <<"1..100">>, desc => <<"The largest number of outcomes in one report. Default: 100">>}},
            {heartbeat, #{value => <<"timeout()">>,
                          desc => <<"How often portcullis is told that the module is there, and asked for news. Default: 60 seconds">>}}],
       example => ["modules:", "  mod_portcullis:", "    component: portcullis.example.org"]}.

@@ -38,8 +38,10 @@
 %% Rows: {subject(), until(), AtStart, Text, generation()}, {mark, mark()}, {skew, Ms} and, in memory only,
 %% {lengths, [Length]}.
 -define(SWEEP_MS, 60000).
-%% For so long portcullis is not asked again about somebody it has just refused by a ban that is held here as well.
+%% How long portcullis is not asked again after it refused somebody by a ban that is held here as well.
 -define(CONFIRMED_MS, 2000).
+%% When there are more confirmations, all of them are forgotten, and portcullis is asked again.
+-define(MAX_CONFIRMED, 10000).
 %% Clocks that differ by less are taken for the same.
 -define(SAME_TIME_MS, 1000).
 
@@ -51,7 +53,7 @@ process(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 %% The table has the name of its owner.
 table(Host) -> process(Host).
 
-%% Rows {subject(), Monotonic}. Written by clients.
+%% Rows {confirmation/2, Monotonic}. Written by clients.
 confirmations(Host) -> gen_mod:get_module_proc(Host, mod_portcullis_confirmed).
 
 %% --- for anybody: read from the table
@@ -111,7 +113,9 @@ confirm(Host, Account, Address, By) ->
         {Subject, _} ->
             case atom_to_binary(element(1, Subject), utf8) of
                 By ->
-                    true = ets:insert(confirmations(Host), {Subject, erlang:monotonic_time(millisecond)}),
+                    Table = confirmations(Host),
+                    ets:info(Table, size) < ?MAX_CONFIRMED orelse ets:delete_all_objects(Table),
+                    true = ets:insert(Table, {confirmation(Subject, Address), erlang:monotonic_time(millisecond)}),
                     ok;
                 _ -> ok
             end;
@@ -124,12 +128,17 @@ confirmed(Host, Account, Address) ->
     case ban_of_everybody(Host, Account, Address) of
         {Subject, Text} ->
             Since = erlang:monotonic_time(millisecond) - ?CONFIRMED_MS,
-            case ets:lookup(confirmations(Host), Subject) of
+            case ets:lookup(confirmations(Host), confirmation(Subject, Address)) of
                 [{_, When}] when When > Since -> {element(1, Subject), Text};
                 _ -> none
             end;
         none -> none
     end.
+
+%% Of a ban of addresses portcullis may exempt one of them: what it says about another does not count there.
+-spec confirmation(subject(), inet:ip_address() | undefined) -> subject() | {subject(), inet:ip_address() | undefined}.
+confirmation({account, _} = Subject, _) -> Subject;
+confirmation(Subject, Address) -> {Subject, Address}.
 
 %% The bans of portcullis have changed.
 -spec doubt_confirmed(binary()) -> ok.

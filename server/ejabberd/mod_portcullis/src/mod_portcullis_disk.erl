@@ -40,7 +40,7 @@ title(away) -> "the failures counted while portcullis was away".
 %% dets opens a file that was closed in order without a look at its rows. Damage shows when they are read: as an error, as
 %% an exception, or because there are fewer than the file itself counts.
 read_file(Host, What) ->
-    case open_file(Host, What) of
+    case open_file(Host, What, file(Host, What)) of
         {ok, Dets} ->
             try {dets:match_object(Dets, '_'), dets:info(Dets, size)} of
                 {Rows, Size} when length(Rows) =:= Size -> {ok, Rows};
@@ -56,12 +56,12 @@ unreadable(Dets, Reason) ->
     {error, Reason}.
 
 open_new(Host, What) ->
-    case open_file(Host, What) of
+    case open_file(Host, What, file(Host, What)) of
         {ok, _} -> #disk{host = Host, what = What, state = open};
         {error, Reason} -> closed(Host, What, Reason)
     end.
 
-open_file(Host, What) -> dets:open_file(dets(Host, What), [{file, file(Host, What)}, {type, set}, {auto_save, 5000}]).
+open_file(Host, What, File) -> dets:open_file(dets(Host, What), [{file, File}, {type, set}, {auto_save, 5000}]).
 
 dets(Host, What) -> {?MODULE, What, Host}.
 
@@ -83,11 +83,17 @@ sync(Disk) -> write(fun dets:sync/1, Disk).
 %% When the disk refuses a change, no more is written, so that what the file says was true at one moment.
 write(_, #disk{state = {closed, _}} = Disk) -> Disk;
 write(Do, #disk{host = Host, what = What} = Disk) ->
-    case Do(dets(Host, What)) of
+    case try_to(fun() -> Do(dets(Host, What)) end) of
         ok -> Disk;
         {error, Reason} ->
             close(Disk),
             closed(Host, What, Reason)
+    end.
+
+%% badarg: somebody else closed the file.
+try_to(Do) ->
+    try Do()
+    catch error:badarg -> {error, badarg}
     end.
 
 -spec close(disk()) -> ok.
@@ -99,14 +105,36 @@ close(#disk{host = Host, what = What}) ->
 -spec is_open(disk()) -> boolean().
 is_open(#disk{state = State}) -> State =:= open.
 
-%% For a file that is closed: a new one with these rows, if the disk takes it by now. Otherwise the trouble is told again,
-%% since mod_portcullis_health forgets.
+%% For a file that is closed: a new one with these rows, if the disk takes it by now. Otherwise the trouble is noted again,
+%% since mod_portcullis_health forgets. The old file stays until the new one is complete.
 -spec begin_again(disk(), [tuple()]) -> disk().
 begin_again(#disk{state = {closed, _}, host = Host, what = What}, Rows) ->
-    _ = file:delete(file(Host, What)),
-    Disk = sync(insert(open_new(Host, What), Rows)),
+    New = file(Host, What) ++ ".new",
+    _ = file:delete(New),
+    Disk = case write_file(Host, What, New, Rows) of
+               ok -> open_new(Host, What);
+               {error, Reason} ->
+                   _ = file:delete(New),
+                   closed(Host, What, Reason)
+           end,
     is_open(Disk) andalso ?INFO_MSG("~ts of ~ts are written to disk again", [title(What), Host]),
     Disk.
+
+write_file(Host, What, New, Rows) ->
+    case open_file(Host, What, New) of
+        {ok, Dets} ->
+            Written = all_of([fun() -> dets:insert(Dets, Rows) end, fun() -> dets:sync(Dets) end]),
+            Closed = dets:close(Dets),
+            all_of([fun() -> Written end, fun() -> Closed end, fun() -> file:rename(New, file(Host, What)) end]);
+        {error, Reason} -> {error, Reason}
+    end.
+
+all_of([]) -> ok;
+all_of([Do | More]) ->
+    case try_to(Do) of
+        ok -> all_of(More);
+        {error, Reason} -> {error, Reason}
+    end.
 
 note(Host, Text) -> mod_portcullis_health:note(Host, disk, Text).
 

@@ -21,7 +21,7 @@
                 watched = #{} :: #{reference() => module()},
                 seen = [] :: [module()]}).
 
-%% So long a note is told.
+%% For how long a note is reported to portcullis.
 -define(KEEP_MS, 600000).
 %% Each kind of trouble is logged so often at most: some of them may occur at every login.
 -define(LOG_MS, 60000).
