@@ -150,6 +150,15 @@ def test_failures_end_after_the_window(ej, alone, source):
     wait.until(lambda: guess(ej, source, "bob", password("bob")) == "success", 5, what="the failures are old")
 
 
+def test_who_is_known_from_where_survives_a_restart(ej, alone, source):
+    ej.add_user("kept")
+    assert guess(ej, source, "kept", password("kept")) == "success"
+    restart_the_server(ej)
+    ends = [guess(ej, f"127.8.6.{n}", "kept") for n in range(1, 10)]
+    assert ends.count("not-authorized") == LIMIT
+    assert guess(ej, source, "kept", password("kept")) == "success", "where she logged in before"
+
+
 def test_tokens_are_not_counted(ej, alone, source):
     for _ in range(2 * LIMIT):
         with Stream(ej.c2s, source, frm="alice@localhost") as s:

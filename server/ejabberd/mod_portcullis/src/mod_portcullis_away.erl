@@ -18,6 +18,7 @@
                 table :: atom(),
                 last = 0 :: non_neg_integer(),
                 disk :: mod_portcullis_disk:disk(),
+                known :: mod_portcullis_disk:disk(),
                 unwritten = [] :: [{gen_server:from(), ordinal()}]}).    % whoever waits until their failure is on disk
 
 %% Rows: {{failure, ordinal()}, When, [subject()], Login}, on disk as well, and for each subject {{subject(), ordinal()}, When}.
@@ -116,11 +117,11 @@ init(Host) ->
     process_flag(trap_exit, true),      % so that terminate/2 closes the file
     _ = mod_portcullis_health:watch(Host, ?MODULE),
     _ = erlang:send_after(?SWEEP_MS, self(), sweep),
-    ok = mod_portcullis_known:new(Host),
+    Known = mod_portcullis_known:new(Host),
     {Disk, Rows} = mod_portcullis_disk:open(Host, away),
     Table = ets:new(process(Host), [named_table, protected, ordered_set, {read_concurrency, true}]),
     Numbers = [put_row(Row, Table) || {{failure, _}, _, _, _} = Row <- Rows],
-    {ok, drop_old(#state{host = Host, table = Table, disk = Disk, last = lists:max([0 | Numbers])})}.
+    {ok, drop_old(#state{host = Host, table = Table, disk = Disk, known = Known, last = lists:max([0 | Numbers])})}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {noreply, #state{}} | {noreply, #state{}, 0} | {reply, term(), #state{}}.
@@ -135,8 +136,8 @@ handle_call({failed, Subjects, Login}, From, #state{last = Last, unwritten = Unw
 handle_call(_, _From, State) -> {reply, {error, unknown_request}, sync(State)}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({succeeded, [Place, {account, Account} = Subject]}, #state{host = Host, table = Table} = State) ->
-    mod_portcullis_known:add(Host, Account, Place),
+handle_cast({succeeded, [Place, {account, Account} = Subject]}, #state{host = Host, table = Table, known = Known} = State0) ->
+    State = State0#state{known = mod_portcullis_known:add(Host, Account, Place, Known)},
     Numbers = ets:select(Table, [{{{Subject, '$1'}, '_'}, [], ['$1']}]),
     {noreply, lists:foldl(fun(Number, S) -> forgive(Number, Place, S) end, sync(State), Numbers)};
 %% Whoever waited for this failure gave up. It comes after the failure itself, so that it finds the number.
@@ -152,15 +153,16 @@ handle_cast(_, State) -> {noreply, sync(State)}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
 handle_info(timeout, State) -> {noreply, sync(State)};
-handle_info(sweep, State) ->
+handle_info(sweep, #state{host = Host, known = Known} = State) ->
     _ = erlang:send_after(?SWEEP_MS, self(), sweep),
-    {noreply, write_again(drop_old(sync(State)))};
+    {noreply, write_again(drop_old(sync(State#state{known = mod_portcullis_known:write_again(Host, Known)})))};
 handle_info(_, State) -> {noreply, sync(State)}.
 
 -spec terminate(term(), #state{}) -> ok.
 terminate(_, State) ->
-    #state{disk = Disk} = sync(State),
-    mod_portcullis_disk:close(Disk).
+    #state{disk = Disk, known = Known} = sync(State),
+    mod_portcullis_disk:close(Disk),
+    mod_portcullis_disk:close(Known).
 
 sync(#state{unwritten = []} = State) -> State;
 sync(#state{disk = Disk, unwritten = Waiting} = State) ->

@@ -10,8 +10,8 @@
 
 -include("logger.hrl").
 
-%% Which file: the bans held, or the failures counted while portcullis is away.
--type what() :: held | away.
+%% Which file: the bans held, the failures counted while portcullis is away, or who logged in from where.
+-type what() :: held | away | known.
 
 -record(disk, {host :: binary(),
                what :: what(),
@@ -35,7 +35,8 @@ file(Host, What) ->
     filename:join(mnesia:system_info(directory), lists:concat(["portcullis-", What, "-", binary_to_list(Host), ".dets"])).
 
 title(held) -> "the held bans";
-title(away) -> "the failures counted while portcullis was away".
+title(away) -> "the failures counted while portcullis was away";
+title(known) -> "the places from where accounts logged in".
 
 %% dets opens a file that was closed in order without a look at its rows. Damage shows when they are read: as an error, as
 %% an exception, or because there are fewer than the file itself counts.

@@ -1,7 +1,7 @@
-%%% Who logged in from where: the last places of each account, so that its owner is told from strangers. In memory only. The
-%%% table belongs to mod_portcullis_away, which makes all changes.
+%%% Who logged in from where: the last places of each account, so that its owner is told from strangers. In memory, and
+%%% on disk over a restart. The table belongs to mod_portcullis_away, which makes all changes.
 -module(mod_portcullis_known).
--export([new/1, add/3, has/3]).
+-export([new/1, add/4, has/3, write_again/2]).
 
 %% Those that logged in last.
 -define(MAX_ACCOUNTS, 10000).
@@ -12,17 +12,33 @@
 
 table(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 
-%% Rows: {Account, Last, [place()]}.
--spec new(binary()) -> ok.
+%% Rows: {Account, Last, [place()]}. Last: of the clock of the system, which goes on over a restart.
+-spec new(binary()) -> mod_portcullis_disk:disk().
 new(Host) ->
-    _ = ets:new(table(Host), [named_table, protected, set, {read_concurrency, true}]),
-    ok.
+    Table = ets:new(table(Host), [named_table, protected, set, {read_concurrency, true}]),
+    {Disk, Rows} = mod_portcullis_disk:open(Host, known),
+    true = ets:insert(Table, [Row || {Account, Last, Places} = Row <- Rows, is_binary(Account), is_integer(Last), is_list(Places)]),
+    make_room(Table, Disk).
 
--spec add(binary(), binary(), place()) -> ok.
-add(Host, Account, Place) ->
-    Places = lists:sublist([Place | lists:delete(Place, places(Host, Account))], ?MAX_PLACES),
-    true = ets:insert(table(Host), {Account, erlang:monotonic_time(), Places}),
-    make_room(table(Host)).
+%% The disk hears only of new places: there, Last is when the last of them came.
+-spec add(binary(), binary(), place(), mod_portcullis_disk:disk()) -> mod_portcullis_disk:disk().
+add(Host, Account, Place, Disk) ->
+    Before = places(Host, Account),
+    Places = lists:sublist([Place | lists:delete(Place, Before)], ?MAX_PLACES),
+    Row = {Account, erlang:system_time(), Places},
+    true = ets:insert(table(Host), Row),
+    case lists:member(Place, Before) of
+        true -> Disk;
+        false -> make_room(table(Host), mod_portcullis_disk:insert(Disk, Row))
+    end.
+
+%% When the disk had refused a change and takes it by now.
+-spec write_again(binary(), mod_portcullis_disk:disk()) -> mod_portcullis_disk:disk().
+write_again(Host, Disk) ->
+    case mod_portcullis_disk:is_open(Disk) of
+        true -> Disk;
+        false -> mod_portcullis_disk:begin_again(Disk, ets:tab2list(table(Host)))
+    end.
 
 -spec has(binary(), binary(), place()) -> boolean().
 has(Host, Account, Place) -> lists:member(Place, places(Host, Account)).
@@ -33,10 +49,13 @@ places(Host, Account) ->
     end.
 
 %% A tenth at a time: finding the oldest goes through all of them.
-make_room(Table) ->
+make_room(Table, Disk) ->
     case ets:info(Table, size) > ?MAX_ACCOUNTS of
-        false -> ok;
+        false -> Disk;
         true ->
             Oldest = lists:sort(ets:select(Table, [{{'$1', '$2', '_'}, [], [{{'$2', '$1'}}]}])),
-            lists:foreach(fun({_, Account}) -> ets:delete(Table, Account) end, lists:sublist(Oldest, ?MAX_ACCOUNTS div 10))
+            lists:foldl(fun({_, Account}, D) ->
+                                true = ets:delete(Table, Account),
+                                mod_portcullis_disk:delete(D, Account)
+                        end, Disk, lists:sublist(Oldest, ?MAX_ACCOUNTS div 10))
     end.
