@@ -211,16 +211,7 @@ fn every_setting_arrives() {
         dry_run: true,
     };
     assert_eq!(rules.table, [rule]);
-    assert_eq!(policy.hosts, ["a.example", "example.org", "second.example"]);
-    // For a rehearsal only the policy is read, without the server's virtual hosts.
-    let of_no_server = Policy {
-        hosts: Vec::new(),
-        ..policy.clone()
-    };
-    assert_eq!(
-        Config::load_policy(&place.path("p.toml")).unwrap(),
-        of_no_server
-    );
+    assert_eq!(Config::load_policy(&place.path("p.toml")).unwrap(), *policy);
 }
 
 #[test]
@@ -295,6 +286,17 @@ fn wrong_rules_are_told_what_is_allowed() {
         &with("[tracker]\nmax_keys = 10\n"),
         "10 is not a whole number from 1000 to 100000000",
     );
+}
+
+#[test]
+fn the_hosts_of_the_server_are_those_named_unless_servers_report_over_http() {
+    let place = Installation::new();
+    let more = "[[roles]]\nrole = 'moderator'\naccounts = ['mod@a.example']\nhosts = ['a.example']\n[hook]\nhosts = ['second.example']\n";
+    let hosts = |text: &str| place.load(&with(text)).unwrap().policy.hosts;
+    assert_eq!(hosts(more), ["a.example", "example.org", "second.example"]);
+    let token =
+        "[http]\nlisten = '127.0.0.1:8080'\ntoken = 'a-token-that-is-long-enough-for-this'\n";
+    assert_eq!(hosts(&format!("{more}{token}")), Vec::<String>::new());
 }
 
 #[test]
