@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc):
 
 @contextlib.contextmanager
 def small_disk():
-    folder = machine.fresh_folder(machine.folder() / "small-disk")
+    folder = machine.fresh_folder(machine.folder() / f"small-disk-{os.getpid()}")
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], check=True)
     try:
         yield folder
