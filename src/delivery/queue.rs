@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::Incident;
 use super::ports::{Outbox, Task, Undone};
@@ -23,6 +24,9 @@ const STUCK: u32 = 5;
 /// Number of further attempts after which people are told again; they take about a day.
 const STILL_STUCK: u32 = 288;
 
+/// Pause between two log lines that say that saving fails.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
 /// The queue of unfinished work.
 pub struct Queue {
     outbox: Arc<dyn Outbox>,
@@ -30,6 +34,8 @@ pub struct Queue {
     /// Held from collecting unsaved tasks until they are written. The fold, the worker and snapshots all save, and
     /// tasks must be written in the order in which they were collected.
     saving: Mutex<()>,
+    /// When the log last said that saving fails; `None` if the last save succeeded.
+    said: Mutex<Option<Instant>>,
     work: Notify,
     changed: watch::Sender<u64>,
 }
@@ -86,6 +92,7 @@ impl Queue {
             outbox,
             table: Mutex::new(table),
             saving: Mutex::new(()),
+            said: Mutex::default(),
             work: Notify::new(),
             changed: watch::Sender::new(0),
         }))
@@ -102,8 +109,15 @@ impl Queue {
 
     pub(super) fn save_here(&self) {
         let cursor = self.table().cursor;
-        if let Err(why) = self.save(cursor) {
-            tracing::error!(%why, "cannot save unfinished work; it stays in memory");
+        let saved = self.save(cursor);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        match saved {
+            Ok(()) => *said = None,
+            Err(why) if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) => {
+                *said = Some(Instant::now());
+                tracing::error!(%why, "cannot save unfinished work; it stays in memory");
+            }
+            Err(_) => {}
         }
     }
 

@@ -103,11 +103,6 @@ impl XmppServer {
     }
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
-        let domain = account.domain();
-        if !self.own.load().contains(domain) && !self.state().ever_enforced.contains(domain) {
-            // Nothing to undo: bans of accounts of other servers are never carried out.
-            return Ok(());
-        }
         let (host, jid) = self.host_of(account)?;
         let by_module_alone = self.module_at(&host.vhost).is_some();
         match host.kind {

@@ -97,6 +97,16 @@ fn the_example_names_every_key_and_no_other() {
 }
 
 #[test]
+fn one_comment_sign_less_switches_a_line_of_the_example_on() {
+    let twice = |line: &&str| {
+        let rest = line.strip_prefix('#').map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with('#'))
+    };
+    let wrong: Vec<&str> = EXAMPLE.lines().filter(twice).collect();
+    assert_eq!(wrong, Vec::<&str>::new());
+}
+
+#[test]
 fn the_example_loads_and_warns_of_nothing() {
     let (_folder, path) = installed();
     let config = Config::load(&path, &|_| None).unwrap();

@@ -421,6 +421,12 @@ def kill_portcullis(site):
     assert PAIR - 3 <= seen <= PAIR, "begins anew at worst"
 
 
+def counted(site, user, source):
+    """The counters that `check` shows for a login, as text."""
+    rows = site.bot.facts("check", site.server.jid(user), source)["rows"]
+    return " ".join(row["value"] for row in rows if row["var"].startswith("count"))
+
+
 @pytest.mark.parametrize(
     "again",
     [
@@ -439,6 +445,8 @@ def test_neither_a_ban_nor_a_count_is_lost_when_something_starts_again(site, aga
     assert site.passwords_checked([(other, pending)] * 3) == 3
     site.hellos = site.bot.log().count("hook module is there")
     again(site)
+    # A module that was stopped reports what it could not deliver after the welcome, which may be a moment later.
+    wait.until(lambda: "3 of" in counted(site, other, pending), 10, what="portcullis knows of the three failures")
     kept = site.try_login(victim, banned)
     seen = site.passwords_checked([(other, pending)] * 10)
     saw(ban=kept, looked_at_after_3_before=f"{seen} of 10")
