@@ -293,10 +293,10 @@ def test_the_old_file_stays_if_no_new_one_can_be_written(ej, component):
     found = ej.erlang(
         'F = filename:join(mnesia:system_info(directory), "portcullis-held-nowhere.dets"),'
         'file:write_file(F, "old"), file:make_dir(F ++ ".new"),'
-        "mod_portcullis_disk:begin_again({disk, <<\"nowhere\">>, held, {closed, <<>>}}, [{a, 1}]),"
+        'mod_portcullis_disk:begin_again({disk, <<"nowhere">>, held, {closed, <<>>}}, [{a, 1}]),'
         'Old = file:read_file(F), file:del_dir(F ++ ".new"),'
-        "New = mod_portcullis_disk:begin_again({disk, <<\"nowhere\">>, held, {closed, <<>>}}, [{a, 1}]),"
-        "mod_portcullis_disk:close(New), {_, Rows} = mod_portcullis_disk:open(<<\"nowhere\">>, held), {Old, Rows}"
+        'New = mod_portcullis_disk:begin_again({disk, <<"nowhere">>, held, {closed, <<>>}}, [{a, 1}]),'
+        'mod_portcullis_disk:close(New), {_, Rows} = mod_portcullis_disk:open(<<"nowhere">>, held), {Old, Rows}'
     )
     assert found == '{{ok,<<"old">>},[{a,1}]}'
 
