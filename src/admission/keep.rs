@@ -10,12 +10,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedLogins;
 use crate::core::tracker::UnsavedOutcomes;
 use crate::core::{Policy, Timestamp, Tracker};
+use crate::engine::LogPause;
 use crate::journal::LogFault;
 
 /// How often the counters are saved.
@@ -23,8 +23,6 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// A new full save is due after this many parts or bytes of parts.
 const PARTS: u32 = 240;
 const PARTS_BYTES: usize = 8 << 20;
-/// Pause between two log lines that say that the counters cannot be saved.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Number of counter rows that a full save encodes under one lock.
 const ROWS_AT_ONCE: usize = 1_024;
 
@@ -50,6 +48,8 @@ pub trait CounterStore: Send + Sync + 'static {
 pub(super) struct Keeper {
     store: Arc<dyn CounterStore>,
     kept: Mutex<PartsKept>,
+    /// Saving fails.
+    failing: LogPause,
 }
 
 /// What has been saved so far.
@@ -58,8 +58,6 @@ struct PartsKept {
     /// Number of the next part; 0 if there is no full save yet.
     next: u32,
     bytes: usize,
-    /// When the log last said that saving fails; `None` if the last save succeeded.
-    said: Option<Instant>,
 }
 
 impl Keeper {
@@ -89,8 +87,12 @@ impl Keeper {
                 Tracker::new(rules, bounds, secret, now)
             }
         };
-        let kept = Mutex::default();
-        Ok((Keeper { store, kept }, tracker))
+        let keeper = Keeper {
+            store,
+            kept: Mutex::default(),
+            failing: LogPause::default(),
+        };
+        Ok((keeper, tracker))
     }
 
     pub(super) async fn run(&self, shared: &Arc<SharedLogins>, stop: CancellationToken) {
@@ -131,23 +133,20 @@ impl Keeper {
             store.save_counters(part, &bytes).map(|()| PartsKept {
                 next: part + 1,
                 bytes: size,
-                said: None,
             })
         });
         let failed = match saved.await {
             Ok(Ok(kept)) => {
                 *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+                self.failing.end();
                 return;
             }
             Ok(Err(why)) => why.to_string(),
             Err(why) => why.to_string(),
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            kept.said = Some(Instant::now());
+        if self.failing.is_due() {
             tracing::error!(why = %failed, "cannot save the counters of failed logins; trying again");
         }
-        drop(kept);
         shared.lock().tracker.not_saved();
     }
 }

@@ -5,19 +5,16 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::SharedLogins;
 use crate::core::{Event, Timestamp};
-use crate::engine::Engine;
+use crate::engine::{Engine, LogPause};
 
 /// Pause between two attempts to write.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The most bans in one append.
 const AT_ONCE: usize = 1_000;
-/// Pause between two log lines about the same trouble.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Bans by rules that are in force in memory only, because the log cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +35,7 @@ pub(super) async fn write(
     stop: CancellationToken,
 ) {
     let mut held = shared.unwritten.subscribe();
-    let mut said: Option<Instant> = None;
+    let failing = LogPause::default();
     loop {
         let events = shared.unwritten(AT_ONCE, engine.now());
         let Err(why) = offer(engine, shared, &events).await else {
@@ -48,7 +45,7 @@ pub(super) async fn write(
                         "the log takes bans again; all that were held in memory are written or over"
                     );
                 }
-                said = None;
+                failing.end();
                 tokio::select! {
                     () = stop.cancelled() => return,
                     changed = held.changed() => if changed.is_err() { return },
@@ -61,8 +58,7 @@ pub(super) async fn write(
             .borrow()
             .as_ref()
             .map_or_else(|| engine.now(), |old| old.since);
-        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            said = Some(Instant::now());
+        if failing.is_due() {
             tracing::error!(%why, bans, "bans of rules hold in memory only: the log does not take them");
         }
         tell.send_replace(Some(Unwritten {

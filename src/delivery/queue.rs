@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use super::Incident;
 use super::ports::{Outbox, Task, Undone};
 use crate::core::{Effect, Seq, Subject, Timestamp};
-use crate::engine::Effects;
+use crate::engine::{Effects, LogPause};
 use crate::journal::LogFault;
 
 /// Delay after the first failure; it doubles with each further one.
@@ -24,9 +23,6 @@ const STUCK: u32 = 5;
 /// Number of further attempts after which people are told again; they take about a day.
 const STILL_STUCK: u32 = 288;
 
-/// Pause between two log lines that say that saving fails.
-const SAY_EVERY: Duration = Duration::from_secs(60);
-
 /// The queue of unfinished work.
 pub struct Queue {
     outbox: Arc<dyn Outbox>,
@@ -34,8 +30,8 @@ pub struct Queue {
     /// Held from collecting unsaved tasks until they are written. The fold, the worker and snapshots all save, and
     /// tasks must be written in the order in which they were collected.
     saving: Mutex<()>,
-    /// When the log last said that saving fails; `None` if the last save succeeded.
-    said: Mutex<Option<Instant>>,
+    /// Saving fails.
+    failing: LogPause,
     work: Notify,
     changed: watch::Sender<u64>,
 }
@@ -92,7 +88,7 @@ impl Queue {
             outbox,
             table: Mutex::new(table),
             saving: Mutex::new(()),
-            said: Mutex::default(),
+            failing: LogPause::default(),
             work: Notify::new(),
             changed: watch::Sender::new(0),
         }))
@@ -109,12 +105,11 @@ impl Queue {
 
     pub(super) fn save_here(&self) {
         let cursor = self.table().cursor;
-        let saved = self.save(cursor);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match saved {
-            Ok(()) => *said = None,
-            Err(why) if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) => {
-                *said = Some(Instant::now());
+        match self.save(cursor) {
+            Ok(()) => {
+                self.failing.end();
+            }
+            Err(why) if self.failing.is_due() => {
                 tracing::error!(%why, "cannot save unfinished work; it stays in memory");
             }
             Err(_) => {}

@@ -6,6 +6,7 @@
 
 pub mod clock;
 mod follow;
+mod log_pause;
 mod snapshots;
 mod submit;
 
@@ -24,6 +25,7 @@ use crate::core::{
 use crate::journal::{self, Entry, Journal, LogFault, Replica, Rulings, Snapshots};
 use clock::Clock;
 
+pub use log_pause::LogPause;
 pub use snapshots::Snapshotter;
 pub use submit::Ruled;
 

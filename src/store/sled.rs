@@ -18,7 +18,6 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -28,15 +27,13 @@ use self::writer::{Append, WriterState};
 use super::{CounterFile, LedgerFile};
 use crate::core::Seq;
 use crate::core::event::Chain;
+use crate::engine::LogPause;
 use crate::journal::LogFault;
 
 pub use self::open::OpenFault;
 
 /// Name of the engine's folder in the store's.
 const ENGINE_FOLDER: &str = "sled";
-/// While the store fails, this is logged once per this time, because the log may be on the same full disk.
-const SAY_EVERY: Duration = Duration::from_secs(60);
-
 /// A log, an outbox and their files in one folder. It is closed when dropped.
 #[derive(Debug)]
 pub struct Store {
@@ -54,8 +51,8 @@ struct SharedStore {
     head_file: HeadFile,
     counters: CounterFile,
     ledger: LedgerFile,
-    /// When the failure was last logged; `None` while the store works.
-    said: Mutex<Option<Instant>>,
+    /// Writing fails.
+    failing: LogPause,
     /// Held only for its lock, which is released when it is dropped.
     _lock: File,
 }
@@ -150,12 +147,9 @@ impl SharedStore {
     fn failed(&self, why: &Failure) -> LogFault {
         let state = WriterState::after(why);
         let fault = state.fault();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            *said = Some(Instant::now());
+        if self.failing.is_due() {
             tracing::error!(%why, path = %self.path.display(), "the store failed");
         }
-        drop(said);
         let old = std::mem::replace(&mut *self.state_mut(), state);
         if matches!(why, Failure::Panicked(_)) {
             // Closing would wait for its threads, which may be gone.
@@ -166,8 +160,7 @@ impl SharedStore {
 
     /// Something was written.
     fn wrote(&self) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.take().is_some() {
+        if self.failing.end() {
             tracing::info!("the store works again");
         }
     }

@@ -17,6 +17,7 @@ use super::writer::{Writer, WriterState};
 use super::{ENGINE_FOLDER, SharedStore, Store};
 use crate::core::Seq;
 use crate::core::event::Chain;
+use crate::engine::LogPause;
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
 /// The file that is locked while a program runs on the store.
@@ -108,7 +109,7 @@ impl Store {
             head_file,
             counters: CounterFile::new(&path),
             ledger: LedgerFile::new(&path),
-            said: Mutex::default(),
+            failing: LogPause::default(),
             _lock: lock,
         });
         let (sender, queue) = mpsc::channel(APPENDS_WAITING);
