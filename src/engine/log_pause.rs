@@ -1,7 +1,9 @@
 //! Keeps lasting trouble from filling the log, which may be on the same full disk.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Pause between two log lines about the same trouble.
 const PAUSE: Duration = Duration::from_secs(60);
