@@ -53,20 +53,21 @@ impl CounterFile {
         Ok(())
     }
 
-    /// Implements [`CounterStore::load_counters`](crate::admission::CounterStore::load_counters).
-    ///
-    /// # Errors
-    /// [`LogFault::Broken`] if the file exists and cannot be read.
-    pub fn load(&self) -> Result<Vec<Vec<u8>>, LogFault> {
-        let (parts, why) = self
-            .file
-            .read(older)
-            .map_err(|why| LogFault::Broken(format!("cannot read the counters: {why}")))?;
+    /// Implements [`CounterStore::load_counters`](crate::admission::CounterStore::load_counters). A file that the
+    /// system does not read is left out: without these counters logins are guarded, without a start they are not.
+    pub fn load(&self) -> Vec<Vec<u8>> {
+        let (parts, why) = match self.file.read(older) {
+            Ok(read) => read,
+            Err(why) => {
+                tracing::error!(%why, file = %self.file.path().display(), "the saved counters cannot be read; counting begins anew");
+                return Vec::new();
+            }
+        };
         if let Some(why) = why {
             let parts = parts.len();
             tracing::warn!(%why, parts, "the saved counters are damaged; what was counted last is lost");
         }
-        Ok(parts)
+        parts
     }
 }
 
@@ -88,19 +89,26 @@ mod tests {
     fn parts_follow_a_whole_and_a_whole_replaces_all() {
         let folder = tempfile::tempdir().unwrap();
         let file = CounterFile::new(folder.path());
-        assert!(file.load().unwrap().is_empty());
+        assert!(file.load().is_empty());
         assert!(file.save(1, b"early").is_err());
         file.save(0, b"whole").unwrap();
         file.save(1, b"one").unwrap();
         assert!(file.save(3, b"three").is_err());
         let again = CounterFile::new(folder.path());
-        assert_eq!(again.load().unwrap(), [&b"whole"[..], b"one"]);
+        assert_eq!(again.load(), [&b"whole"[..], b"one"]);
         assert!(
             again.save(2, b"two").is_err(),
             "a new start begins with a whole"
         );
         again.save(0, b"anew").unwrap();
-        assert_eq!(again.load().unwrap(), [b"anew"]);
+        assert_eq!(again.load(), [b"anew"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_reason_not_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(NAME)).unwrap();
+        assert!(CounterFile::new(folder.path()).load().is_empty());
     }
 
     #[test]
@@ -112,6 +120,6 @@ mod tests {
         let path = folder.path().join(NAME);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        assert_eq!(file.load().unwrap(), [b"whole"]);
+        assert_eq!(file.load(), [b"whole"]);
     }
 }

@@ -76,6 +76,11 @@ impl FrameFile {
         }
     }
 
+    /// Where the file is, or will be.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(self.name)
+    }
+
     /// Writes a new file, which replaces the old one once it is complete and synced. `first` runs before that. After
     /// a failure the old file is unchanged.
     pub(super) fn replace<E: From<io::Error>>(

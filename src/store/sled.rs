@@ -7,6 +7,7 @@
 mod codec;
 mod engine;
 mod head_file;
+mod leftovers;
 mod log;
 mod open;
 mod outbox;

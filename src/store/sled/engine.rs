@@ -12,6 +12,7 @@ use ::sled::transaction::{ConflictableTransactionError, TransactionError, Transa
 use ::sled::{Config, Db, Tree};
 
 use super::codec::{self, BadBytes, LogValue};
+use super::leftovers;
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::engine::clock::fresh_id;
@@ -64,6 +65,11 @@ impl Failure {
 }
 
 impl Failure {
+    /// Whether the disk or the system refused, and not the content of a file.
+    pub(super) fn is_of_the_system(&self) -> bool {
+        matches!(self, Failure::Io(_) | Failure::Sled(::sled::Error::Io(_)))
+    }
+
     /// Whether what is on the disk is wrong, so that opening it again cannot help.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Failure::Damaged(_) | Failure::Newer(_))
@@ -110,7 +116,7 @@ impl SledEngine {
         folder: &Path,
         cut: Option<Seq>,
     ) -> Result<(SledEngine, Seq, Chain), Failure> {
-        let db = open_db(folder)?;
+        let db = open_despite_leftovers(folder)?;
         let id = check_version(&db)?;
         let engine = SledEngine {
             log: db.open_tree("log")?,
@@ -234,6 +240,18 @@ fn storage(why: TransactionError<()>) -> Failure {
 
 pub(super) fn damaged(seq: Seq, why: BadBytes) -> Failure {
     Failure::Damaged(format!("entry {} of the log: {why}", seq.0))
+}
+
+/// Opens the database without the files that it can do without, if one of them is why it does not open.
+fn open_despite_leftovers(folder: &Path) -> Result<Db, Failure> {
+    leftovers::unfinished(folder)?;
+    match guarded(|| open_db(folder)) {
+        Err(why) if !why.is_of_the_system() && leftovers::replaceable(folder)? > 0 => {
+            tracing::warn!(%why, "opening the store again without its snapshot and settings");
+            open_db(folder)
+        }
+        opened => opened,
+    }
 }
 
 #[allow(

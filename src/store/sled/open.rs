@@ -30,7 +30,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFault {
     /// The folder cannot be created, entered or written.
-    #[error("cannot use {} for the store: {why}; check its owner and rights", .path.display())]
+    #[error("cannot use {} for the store: {why}; {}", .path.display(), advice(.path, .why))]
     Folder {
         /// The store's folder.
         path: PathBuf,
@@ -62,9 +62,9 @@ pub enum OpenFault {
     },
     /// The content is not what was written.
     #[error(
-        "the store in {0} is damaged: {why}. Keep a copy of the folder as it is \
-         (cp -a {0} {0}.damaged), check the disk, then put a backup in its place; with no \
-         backup, move the folder away and portcullis starts with no bans",
+        "the store in {0} is damaged: {why}. Nothing was changed or deleted. Keep all of it: copy the folder \
+         (cp -a {0} {0}.damaged) and check the disk. docs/operator.md, \"When the store is damaged\", says how to \
+         find out what is whole and how to get the bans back",
         .path.display()
     )]
     Damaged {
@@ -73,6 +73,24 @@ pub enum OpenFault {
         /// What is wrong, as far as known.
         why: String,
     },
+}
+
+/// What to do about an error of the system.
+fn advice(path: &Path, why: &io::Error) -> String {
+    let path = path.display();
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            format!(
+                "no ban is lost, and hook modules go on refusing those they hold. Make room where {path} is \
+                 (df -h {path}) and start portcullis again"
+            )
+        }
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            "no ban is lost, and hook modules go on refusing those they hold. The disk is read-only, often after an \
+             error (see the system's log): check it, make {path} writable and start portcullis again"
+        ),
+        _ => String::from("check its owner and rights"),
+    }
 }
 
 impl Store {
@@ -174,9 +192,13 @@ fn open_fault(path: &Path, why: Failure) -> OpenFault {
             known: engine::STORE_VERSION,
         },
         Failure::Io(why) | Failure::Sled(::sled::Error::Io(why)) => OpenFault::Folder { path, why },
+        Failure::Damaged(why) => OpenFault::Damaged { path, why },
         other => OpenFault::Damaged {
+            why: format!(
+                "{} cannot be read: {other}",
+                path.join(ENGINE_FOLDER).join("db").display()
+            ),
             path,
-            why: other.to_string(),
         },
     }
 }
@@ -191,8 +213,8 @@ fn compare(
 ) -> Result<(), Failure> {
     if end < marked {
         return Err(Failure::Damaged(format!(
-            "the log ends with entry {}, but entry {} had been acknowledged; to go on without \
-             the entries between, delete {}",
+            "the log in {} ends with entry {}, but entry {} had been acknowledged ({})",
+            path.join(ENGINE_FOLDER).display(),
             end.0,
             marked.0,
             path.join(head_file::NAME).display()

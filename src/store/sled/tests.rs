@@ -1,5 +1,7 @@
 //! A store whose engine, files or disk misbehave.
 #![allow(clippy::unwrap_used)]
+use std::path::{Path, PathBuf};
+
 use futures::executor::block_on;
 
 use super::codec::LogValue;
@@ -162,4 +164,89 @@ fn a_store_of_a_newer_portcullis_is_refused() {
         ),
         "{fault}"
     );
+}
+
+/// Whatever a power cut at a start leaves of the files that sled can do without, the store opens with everything.
+#[test]
+fn what_a_power_cut_leaves_never_keeps_the_store_from_opening() {
+    type Spoil = fn(&Path);
+    fn snapshot(folder: &Path) -> PathBuf {
+        let names = std::fs::read_dir(folder).unwrap();
+        let mut paths = names.map(|found| found.unwrap().path());
+        let is_one = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with("snap.") && !name.ends_with(".generating")
+        };
+        paths.find(is_one).unwrap()
+    }
+    fn cut(path: &Path, keep: usize) {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::write(path, &bytes[..keep.min(bytes.len())]).unwrap();
+    }
+    let kinds: [(&str, Spoil); 14] = [
+        ("an empty unfinished snapshot", |folder| {
+            let name = format!("{}.generating", snapshot(folder).display());
+            std::fs::write(name, b"").unwrap();
+        }),
+        ("half an unfinished snapshot", |folder| {
+            let half = std::fs::read(snapshot(folder)).unwrap();
+            let name = format!("{}.generating", snapshot(folder).display());
+            std::fs::write(name, &half[..half.len() / 2]).unwrap();
+        }),
+        ("a whole unfinished snapshot", |folder| {
+            let name = format!("{}.generating", snapshot(folder).display());
+            std::fs::copy(snapshot(folder), name).unwrap();
+        }),
+        ("an unfinished snapshot of a later start", |folder| {
+            std::fs::write(folder.join("snap.00000000FFFFFFFF.generating"), b"x").unwrap();
+        }),
+        ("an empty snapshot", |folder| cut(&snapshot(folder), 0)),
+        ("a snapshot of 12 bytes", |folder| {
+            cut(&snapshot(folder), 12)
+        }),
+        ("half a snapshot", |folder| {
+            let path = snapshot(folder);
+            let half = std::fs::metadata(&path).unwrap().len() / 2;
+            cut(&path, usize::try_from(half).unwrap());
+        }),
+        ("a snapshot of zeros", |folder| {
+            let path = snapshot(folder);
+            let length = std::fs::metadata(&path).unwrap().len();
+            std::fs::write(path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+        }),
+        ("a second, empty snapshot", |folder| {
+            std::fs::write(folder.join("snap.00000000FFFFFFFF"), b"").unwrap();
+        }),
+        ("no snapshot", |folder| {
+            std::fs::remove_file(snapshot(folder)).unwrap();
+        }),
+        ("empty settings", |folder| cut(&folder.join("conf"), 0)),
+        ("half the settings", |folder| cut(&folder.join("conf"), 20)),
+        ("settings of zeros", |folder| {
+            std::fs::write(folder.join("conf"), [0; 60]).unwrap();
+        }),
+        ("no settings", |folder| {
+            std::fs::remove_file(folder.join("conf")).unwrap();
+        }),
+    ];
+    for (what, spoil) in kinds {
+        let (folder, store) = spoilt(|_| ());
+        drop(store);
+        // The second start writes a snapshot of what the first one stored.
+        drop(Store::open(folder.path()).unwrap());
+        spoil(&folder.path().join(ENGINE_FOLDER));
+        let store = Store::open(folder.path()).unwrap_or_else(|why| panic!("{what}: {why}"));
+        let entries = store.read(Seq(1), 9).unwrap();
+        let expected: Vec<Event> = (1..=5).map(event).collect();
+        let found: Vec<Event> = entries.into_iter().map(|entry| entry.event).collect();
+        assert_eq!(found, expected, "{what}");
+        assert_eq!(
+            block_on(store.append(&[event(6)])).unwrap(),
+            Seq(6),
+            "{what}"
+        );
+        drop(store);
+        let store = Store::open(folder.path()).unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(store.read(Seq(1), 9).unwrap().len(), 6, "{what}");
+    }
 }
