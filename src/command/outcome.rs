@@ -90,6 +90,9 @@ pub struct Answer {
     /// The state of the subjects in the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<SubjectState>,
+    /// For programs: the facts behind the sentences, if the command answers a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Value>,
 }
 
 /// The state of one subject after a command, and the result of the command for it.
@@ -100,7 +103,7 @@ pub struct SubjectState {
     /// The result of the order about it, as one word of docs/terminal.md; `None`: there was no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Cow<'static, str>>,
-    /// Its active ban as JSON ([`facts::ban`](super::parts::facts::ban)).
+    /// Its active ban as JSON ([`Fact::json`](super::parts::facts::Fact::json)).
     pub ban: Option<Value>,
     /// Whether the server has yet to carry out the last change.
     pub pending: bool,
@@ -116,6 +119,7 @@ impl Answer {
             rows: Vec::new(),
             undo: None,
             subjects: Vec::new(),
+            facts: None,
         }
     }
 
@@ -133,6 +137,14 @@ impl Answer {
     #[must_use]
     pub fn with_rows(self, rows: Vec<Row>) -> Self {
         Answer { rows, ..self }
+    }
+
+    /// Adds the facts that the sentences tell.
+    #[must_use]
+    pub fn with_facts(self, facts: &impl Serialize) -> Self {
+        // Facts have text as keys, and so can be written as JSON.
+        let facts = serde_json::to_value(facts).ok();
+        Answer { facts, ..self }
     }
 
     /// Adds how to undo it, if that is possible.

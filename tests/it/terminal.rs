@@ -458,6 +458,66 @@ async fn json_has_names_that_stay() {
     assert_eq!(told.json()["problems"][0]["field"], "subject");
 }
 
+/// The facts of an answer, without the times that the test sets.
+async fn facts(house: &House, args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let mut told = house.run(&args).await.json();
+    assert_eq!(told["kind"], "done", "{told}");
+    told["facts"].take()
+}
+
+#[tokio::test]
+async fn the_facts_of_show_and_check_have_names_that_stay() {
+    let house = House::new();
+    house
+        .run(&[
+            "ban",
+            "spam@example.org",
+            "3d",
+            "spam",
+            "--note",
+            "ask alice",
+        ])
+        .await;
+    let mut shown = facts(&house, &["show", "spam@example.org"]).await;
+    let ban = shown["ban"].take();
+    assert_eq!(
+        (&ban["number"], &ban["type"]),
+        (&json!(1), &json!("account"))
+    );
+    let by = ban["by"].clone();
+    let name = by.as_str().unwrap();
+    assert_eq!(
+        shown,
+        json!({
+            "at": "2026-11-22T04:00:00Z", "subject": "spam@example.org", "ban": null, "last": null,
+            "covered_by": null, "others": [], "exempt_by": null, "server": {"state": "enforced"},
+            "counters": [], "times_banned": 1, "older": 0,
+            "notes": [{"seq": 1, "at": "2026-11-22T04:00:00Z", "by": name, "text": "ask alice"}],
+            "events": [{
+                "seq": 1, "at": "2026-11-22T04:00:00Z", "change": "banned", "by": name,
+                "via": "terminal", "origin": "hand", "rule": null, "reason": "spam",
+                "until": "2026-11-25T04:00:00Z", "evidence": null,
+            }],
+        })
+    );
+    house.run(&["attempt", "203.0.113.7", "2"]).await;
+    let mut checked = facts(&house, &["check", "spam@example.org 203.0.113.7"]).await;
+    assert_eq!(checked["ban"].take(), ban);
+    assert_eq!(checked["counters"][0]["amount"], 2);
+    assert_eq!(checked["counters"][0]["subject"], "203.0.113.7");
+    checked["counters"].take();
+    assert_eq!(
+        checked,
+        json!({
+            "at": "2026-11-22T04:00:00Z", "subject": "spam@example.org from 203.0.113.7",
+            "let_in": false, "refused_by": "account", "ban": null, "evidence": null, "others": [],
+            "exempt_by": null, "known": false, "accounts_there": 0, "shared": false,
+            "counters": null,
+        })
+    );
+}
+
 #[tokio::test]
 async fn whoever_stops_reading_has_read_enough() {
     let house = House::new();

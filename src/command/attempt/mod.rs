@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
-use super::parts::login::{counters, evidence};
+use super::parts::login::evidence;
 use super::parts::results::settled;
 use super::parts::subjects;
 use super::phrases::{self, count};
@@ -150,7 +150,9 @@ async fn told(
             answer.lines.push(server);
         }
         undo.push(ban.id);
-        answer.rows.extend(evidence(ban, context).await);
+        let evidence = evidence(ban, context).await;
+        let evidence = evidence.map(|text| phrases::evidence(ban.id.0, &text));
+        answer.rows.extend(evidence);
     }
     if undo.is_empty() {
         let after = context.admission.explain(subject.whose(), subject.place());
@@ -162,8 +164,8 @@ async fn told(
             false => format!("Counted {times} of {subject}; no limit is reached."),
         };
         answer.lines.insert(0, counted);
-        answer.lines.extend(phrases::nearest_limit(&after));
-        answer.rows.extend(counters(&after));
+        answer.lines.extend(phrases::nearest_limit(&after.counting));
+        answer.rows.extend(phrases::counters(&after.counting));
     } else {
         answer.title = format!("Counted; {} began", count(undo.len(), "ban"));
         answer.undo = Some(phrases::undo(&undo));

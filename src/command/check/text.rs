@@ -1,52 +1,83 @@
 //! Sentences of `check`.
 
-use crate::command::phrases::{by_then, count};
-use crate::core::{Ban, Explanation, Subject, Verdict};
+use super::facts::CheckFacts;
+use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::phrases::{self, by_then, clean, count};
+use crate::core::{Ban, By, Subject};
 
-/// About a ban with the number 0.
-pub(super) const IN_MEMORY: &str = "This ban is not stored yet. It is in force in memory only; status says whether the store takes decisions.";
+/// About a ban that is in force in memory only.
+const IN_MEMORY: &str = "This ban is not stored yet. It is in force in memory only; status says whether the store takes decisions.";
+
+/// The answer with these facts.
+pub(super) fn answer(facts: &CheckFacts) -> Answer {
+    let subject = &facts.subject;
+    let title = match facts.let_in {
+        true => format!("Let in: {subject}"),
+        false => format!("Refused: {subject}"),
+    };
+    let mut lines = vec![verdict(facts)];
+    let mut rows = Vec::new();
+    if let Some(ban) = &facts.ban {
+        lines.push(phrases::is_banned(ban, facts.at));
+        lines.extend(facts.is_in_memory().then(|| String::from(IN_MEMORY)));
+        lines.extend(phrases::meaning(&ban.subject));
+        let evidence = facts.evidence.as_deref();
+        rows.extend(evidence.map(|text| phrases::evidence(ban.id.0, text)));
+    }
+    lines.extend(why_let_in(facts));
+    lines.extend(phrases::nearest_limit(&facts.counters));
+    let ban = facts.ban.as_ref();
+    lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));
+    rows.extend(phrases::also_in_force(&facts.others, facts.at));
+    let exempt = facts.exempt_by.as_deref();
+    rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
+    if subject.place().is_some() {
+        rows.push(Row::new("known", "Earlier logins", known(facts)));
+    }
+    if let Some(account) = subject.whose() {
+        let mut bans = facts.bans();
+        let guard = bans.find(|ban| matches!(&ban.subject, Subject::Guard(of) if of == account));
+        rows.push(Row::new("guard", "Guard", self::guard(guard)));
+    }
+    rows.extend(phrases::counters(&facts.counters));
+    Answer::new(Grade::Good, title, lines).with_rows(rows)
+}
 
 /// The verdict.
-pub(super) fn verdict(subject: &Subject, explanation: &Explanation) -> String {
-    let by_guard = matches!(
-        explanation.verdict,
-        Verdict::Refuse {
-            by: crate::core::By::Guard,
-            ..
-        }
-    );
-    match (&explanation.verdict, subject) {
-        (Verdict::LetIn, Subject::Address(_)) => {
+fn verdict(facts: &CheckFacts) -> String {
+    let subject = &facts.subject;
+    match (facts.refused_by, subject) {
+        (None, Subject::Address(_)) => {
             format!("{subject} would be let in; the account may be refused.")
         }
-        (Verdict::LetIn, Subject::Account(_)) => {
+        (None, Subject::Account(_)) => {
             format!("{subject} would be let in; its address may be refused.")
         }
-        (Verdict::LetIn, _) => format!("{subject} would be let in."),
-        (Verdict::Refuse { .. }, Subject::Account(_)) if by_guard => {
+        (None, _) => format!("{subject} would be let in."),
+        (Some(By::Guard), Subject::Account(_)) => {
             format!("{subject} would be REFUSED from where it never logged in before.")
         }
-        (Verdict::Refuse { .. }, _) => format!("{subject} would be REFUSED."),
+        (Some(_), _) => format!("{subject} would be REFUSED."),
     }
 }
 
 /// Why the login is let in although bans concern it, or that none does.
-pub(super) fn why_let_in(subject: &Subject, explanation: &Explanation) -> Option<String> {
-    if explanation.verdict != Verdict::LetIn {
+fn why_let_in(facts: &CheckFacts) -> Option<String> {
+    if !facts.let_in {
         return None;
     }
-    let against = explanation.bans.iter().any(|ban| match subject {
+    let against = facts.bans().any(|ban| match facts.subject {
         // Bans of single pairs do not concern the whole account or address.
         Subject::Account(_) | Subject::Address(_) => !matches!(ban.subject, Subject::Pair(..)),
         _ => true,
     });
-    let is_address = matches!(subject, Subject::Address(_));
-    Some(String::from(match (against, &explanation.exempt) {
-        (true, _) if is_address && explanation.is_known => {
+    let is_address = matches!(facts.subject, Subject::Address(_));
+    Some(String::from(match (against, &facts.exempt_by) {
+        (true, _) if is_address && facts.known => {
             "Accounts logged in from there before and still may, so strangers are refused at the password only."
         }
         (false, _) => "Nothing stands against it.",
-        (true, _) if explanation.is_known => {
+        (true, _) if facts.known => {
             "It logged in from there before, so what rules decided about strangers does not touch it."
         }
         (true, Some(_)) => "Its place is exempt, so only a ban of the account would refuse it.",
@@ -55,17 +86,17 @@ pub(super) fn why_let_in(subject: &Subject, explanation: &Explanation) -> Option
 }
 
 /// Earlier logins from the source.
-pub(super) fn known(subject: &Subject, explanation: &Explanation) -> String {
-    let accounts = match explanation.accounts_there {
+fn known(facts: &CheckFacts) -> String {
+    let accounts = match facts.accounts_there {
         0 => String::from("no account logged in from there"),
         number => format!("{} logged in from there", count(number as usize, "account")),
     };
-    let shared = if explanation.is_shared {
+    let shared = if facts.shared {
         "; so many (or a proxy) that rules refuse guessers there account by account"
     } else {
         ""
     };
-    let pair = match (subject.whose(), explanation.is_known) {
+    let pair = match (facts.subject.whose(), facts.known) {
         (None, _) => "",
         (Some(_), true) => {
             "a known good pair: this account did, and strangers' bans do not touch it; "
@@ -76,7 +107,7 @@ pub(super) fn known(subject: &Subject, explanation: &Explanation) -> String {
 }
 
 /// The effect of a lockdown.
-pub(super) fn guard(ban: Option<&Ban>) -> String {
+fn guard(ban: Option<&Ban>) -> String {
     match ban {
         None => String::from("down; the account is not under attack"),
         Some(ban) => format!(

@@ -3,10 +3,11 @@
 use super::broken;
 use super::context::Context;
 use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
+use super::parts::bans;
 use super::parts::bans::KNOWN;
+use super::parts::facts::Fact as _;
 use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
 use super::parts::pages::{Asked, ListTitle, PAGE, PageBuilder, TABLE};
-use super::parts::{bans, facts};
 use super::phrases::{author, because, clean, in_a_list, typed, until};
 use super::request::Request;
 use super::spec::Spec;
@@ -105,7 +106,7 @@ fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
         ListedBan::Stands(ban) => {
             let is_pending = context.delivery.task(&ban.subject).is_some();
             let value = in_a_list(ban, is_pending, context.engine.now());
-            (ban, facts::ban(ban), until(ban.until), value)
+            (ban, ban.json(), until(ban.until), value)
         }
         ListedBan::Ended(past) => {
             let ban = &past.ban;
@@ -116,7 +117,7 @@ fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
             };
             let (by, why) = (author(ban), because(&ban.reason));
             let value = format!("{end}, {how}; it was by {by}{why}");
-            (ban, facts::past(past), end, value)
+            (ban, past.json(), end, value)
         }
     };
     ListEntry {

@@ -1,8 +1,9 @@
 //! Sentences about logins and counters.
 
-use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count};
+use crate::command::outcome::Row;
+use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count, is_banned};
 use crate::core::time::in_words;
-use crate::core::{Ban, Counting, Exemption, Explanation, Subject, Timestamp};
+use crate::core::{Ban, Counting, Exemption, Subject, Timestamp};
 
 /// A rule banned.
 pub(crate) fn banned_by_rule(ban: &Ban, now: Timestamp) -> String {
@@ -31,14 +32,10 @@ pub(crate) fn meaning(subject: &Subject) -> Option<String> {
 }
 
 /// The counter that is nearest to its limit.
-pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
+pub(crate) fn nearest_limit(counters: &[Counting]) -> Option<String> {
     let share = |one: &Counting| u64::from(one.amount) * 1_000 / u64::from(one.limit.max(1));
     // Of several that are equally near, the first one, which is the narrowest.
-    let counting = explanation
-        .counting
-        .iter()
-        .rev()
-        .max_by_key(|one| share(one))?;
+    let counting = counters.iter().rev().max_by_key(|one| share(one))?;
     let Counting {
         rule,
         amount,
@@ -51,6 +48,53 @@ pub(crate) fn nearest_limit(explanation: &Explanation) -> Option<String> {
         in_words(rule.window),
         clean(&rule.name)
     ))
+}
+
+/// The evidence for a ban, as a row with this number in its name.
+pub(crate) fn evidence(number: u64, text: &str) -> Row {
+    Row::new(format!("evidence{number}"), "Evidence", clean(text))
+}
+
+/// Further active bans that concern a login.
+pub(crate) fn also_in_force(bans: &[Ban], now: Timestamp) -> impl Iterator<Item = Row> {
+    bans.iter().map(move |ban| {
+        let var = format!("ban{}", ban.id.0);
+        Row::new(var, "Also in force", is_banned(ban, now))
+    })
+}
+
+/// The counters, one row per rule; one row if all are zero.
+pub(crate) fn counters(counters: &[Counting]) -> Vec<Row> {
+    if counters.is_empty() {
+        let nothing = "nothing is counted at present";
+        return vec![Row::new("count", "Counters", nothing)];
+    }
+    let named = |one: &Counting| (clean(&one.rule.name), counter(one));
+    Row::numbered("count", counters.iter().map(named))
+}
+
+/// `3 of 5 failures within 10 minutes; at the limit 203.0.113.7 is banned for 30 minutes`
+fn counter(counting: &Counting) -> String {
+    let Counting {
+        rule,
+        subject,
+        amount,
+        limit,
+        term,
+    } = counting;
+    let dry_run = if rule.dry_run { " (dry run)" } else { "" };
+    let then = match (subject, rule.dry_run) {
+        (Subject::Guard(_), false) => format!("the {subject} goes up"),
+        (Subject::Guard(_), true) => format!("the {subject} would go up"),
+        (_, false) => format!("{subject} is banned"),
+        (_, true) => format!("{subject} would be banned"),
+    };
+    format!(
+        "{amount} of {limit} {} within {}{dry_run}; at the limit {then} for {}",
+        rule.counts,
+        in_words(rule.window),
+        in_words(*term),
+    )
 }
 
 /// An exemption began, or was changed.

@@ -1,0 +1,153 @@
+//! Facts of `show`.
+
+use serde::Serialize;
+
+use crate::command::broken;
+use crate::command::context::Context;
+use crate::command::outcome::Reference;
+use crate::command::parts::facts::fact;
+use crate::command::parts::login::covering;
+use crate::command::parts::notes;
+use crate::command::parts::reach::visible;
+use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
+use crate::delivery::ports::Task;
+use crate::journal::Entry;
+
+/// Maximum number of events and of notes, newest first.
+const REMEMBERED: usize = 20;
+
+/// Everything known about one subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct ShowFacts {
+    /// When this was so.
+    #[serde(serialize_with = "fact")]
+    pub(super) at: Timestamp,
+    /// The subject.
+    #[serde(serialize_with = "fact")]
+    pub(super) subject: Subject,
+    /// Its active ban.
+    #[serde(serialize_with = "fact")]
+    pub(super) ban: Option<Ban>,
+    /// Its last ban that ended.
+    #[serde(serialize_with = "fact")]
+    pub(super) last: Option<Past>,
+    /// Another active ban that covers the address.
+    #[serde(serialize_with = "fact")]
+    pub(super) covered_by: Option<Ban>,
+    /// Other active bans that concern the account or the source.
+    #[serde(serialize_with = "fact")]
+    pub(super) others: Vec<Ban>,
+    /// The exemption of the source, or else of the account.
+    pub(super) exempt_by: Option<String>,
+    /// What the server does about it; `None` if it has nothing to do.
+    pub(super) server: Option<OnServer>,
+    /// The counts of the rules; those at zero are left out.
+    #[serde(serialize_with = "fact")]
+    pub(super) counters: Vec<Counting>,
+    /// Number of bans since the history was last forgotten.
+    pub(super) times_banned: u32,
+    /// The current private notes, newest first.
+    pub(super) notes: Vec<PrivateNote>,
+    /// The history, newest first.
+    #[serde(serialize_with = "fact")]
+    pub(super) events: Vec<Entry>,
+    /// Number of older events, which are left out.
+    pub(super) older: usize,
+}
+
+/// What the server does about a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub(super) enum OnServer {
+    /// The last change is not carried out yet.
+    Pending {
+        /// The unfinished work.
+        #[serde(serialize_with = "fact")]
+        task: Task,
+    },
+    /// The server enforces nothing (level 0).
+    NothingEnforced,
+    /// Only the hook module could enforce it, and it is not installed.
+    NeedsModule,
+    /// The server enforces it.
+    Enforced,
+}
+
+/// A current private note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct PrivateNote {
+    /// The position in the log of its event.
+    pub(super) seq: u64,
+    /// When it was written.
+    #[serde(serialize_with = "fact")]
+    pub(super) at: Timestamp,
+    /// The author.
+    pub(super) by: String,
+    /// What it says; may have several lines.
+    pub(super) text: String,
+}
+
+impl ShowFacts {
+    /// What is known about a subject, as far as the caller may see it.
+    ///
+    /// # Errors
+    /// If its history cannot be read.
+    pub(super) async fn gather(
+        subject: Subject,
+        rights: &Rights,
+        context: &Context,
+    ) -> Result<ShowFacts, Reference> {
+        let entries = context.engine.history(&subject).await;
+        let mut entries = entries.map_err(|fault| broken("read the history", &fault))?;
+        let ban = context.active_ban(&subject);
+        let past = context.engine.read(|ledger| *ledger.history(&subject));
+        let task = context.delivery.task(&subject);
+        let explanation = context.admission.explain(subject.whose(), subject.place());
+        let mut explanation = visible(explanation, rights);
+        let own = ban.as_ref().map(|ban| ban.id);
+        explanation.bans.retain(|other| Some(other.id) != own);
+        let level = context.delivery.server().standing().borrow().level;
+        let is_at_work = ban.is_some() || task.is_some();
+        let notes = current_notes(&entries);
+        let older = entries.len().saturating_sub(REMEMBERED);
+        entries.drain(..older);
+        entries.reverse();
+        Ok(ShowFacts {
+            at: context.engine.now(),
+            covered_by: covering(&subject, context),
+            others: explanation.bans,
+            exempt_by: explanation.exempt,
+            server: is_at_work.then(|| OnServer::of(&subject, task, level)),
+            counters: explanation.counting,
+            times_banned: past.bans,
+            notes,
+            events: entries,
+            older,
+            last: past.last,
+            ban,
+            subject,
+        })
+    }
+}
+
+impl OnServer {
+    fn of(subject: &Subject, task: Option<Task>, level: u8) -> OnServer {
+        match task {
+            Some(task) => OnServer::Pending { task },
+            None if level == 0 => OnServer::NothingEnforced,
+            None if level < 2 && !matches!(subject, Subject::Account(_)) => OnServer::NeedsModule,
+            None => OnServer::Enforced,
+        }
+    }
+}
+
+fn current_notes(entries: &[Entry]) -> Vec<PrivateNote> {
+    let notes = notes::standing(entries).into_iter().rev().take(REMEMBERED);
+    let note = |entry: &Entry| PrivateNote {
+        seq: entry.seq.0,
+        at: entry.event.at,
+        by: entry.event.actor.bare_name().to_owned(),
+        text: entry.event.personal.note.clone().unwrap_or_default(),
+    };
+    notes.map(note).collect()
+}

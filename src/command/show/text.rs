@@ -1,0 +1,99 @@
+//! Sentences of `show`.
+
+use super::facts::{OnServer, ShowFacts};
+use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::phrases::{self, clean, clean_lines, count};
+use crate::core::time::in_words;
+use crate::core::{Ban, Subject, Timestamp};
+use crate::journal::Entry;
+
+/// The answer with these facts.
+pub(super) fn answer(facts: &ShowFacts) -> Answer {
+    let (subject, now) = (&facts.subject, facts.at);
+    let mut rows = Vec::new();
+    let (title, mut lines) = match &facts.ban {
+        Some(ban) => {
+            rows.extend(terms(ban, now));
+            (
+                format!("{subject} is banned ({})", ban.id),
+                vec![phrases::is_banned(ban, now)],
+            )
+        }
+        None => (
+            format!("{subject} is not banned"),
+            vec![phrases::not_banned(subject, facts.last.as_ref())],
+        ),
+    };
+    let covering = facts.covered_by.as_ref();
+    lines.extend(covering.map(|ban| phrases::still_covered(ban, now)));
+    rows.extend(phrases::also_in_force(&facts.others, now));
+    let exempt = facts.exempt_by.as_deref();
+    rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
+    if let Some(server) = &facts.server {
+        let said = on_server(server, subject);
+        if matches!(server, OnServer::Pending { .. } | OnServer::NothingEnforced) {
+            lines.push(said.clone());
+        }
+        rows.push(Row::new("server", "On the server", said));
+    }
+    if facts.ban.is_some() {
+        lines.extend(phrases::meaning(subject));
+        lines.push(phrases::how_to_end(subject));
+    }
+    if !facts.counters.is_empty() {
+        rows.extend(phrases::counters(&facts.counters));
+    }
+    let times = facts.times_banned.to_string();
+    rows.push(Row::new("times", "Times banned", times));
+    rows.extend(facts.notes.iter().map(|note| {
+        let (text, by) = (clean_lines(&note.text), clean(&note.by));
+        let value = format!("{text} ({by}, {})", note.at);
+        Row::new(format!("note{}", note.seq), "Private note", value)
+    }));
+    rows.extend(facts.events.iter().flat_map(event));
+    if facts.older > 0 {
+        let more = format!("{} more", count(facts.older, "event"));
+        rows.push(Row::new("older", "Before that", more));
+    }
+    let grade = match facts.server {
+        Some(OnServer::Pending { .. }) => Grade::Warning,
+        _ => Grade::Good,
+    };
+    Answer::new(grade, title, lines).with_rows(rows)
+}
+
+fn terms(ban: &Ban, now: Timestamp) -> [Row; 5] {
+    let until = match ban.until {
+        None => String::from("forever"),
+        Some(end) => format!("{end} ({} left)", in_words(end.since(now))),
+    };
+    [
+        Row::new("number", "Number", ban.id.to_string()),
+        Row::new("until", "Until", until),
+        Row::new("since", "Since", ban.since.to_string()),
+        Row::new("by", "By", phrases::giver(&ban.by)),
+        Row::new("origin", "Origin", ban.origin.to_string()),
+    ]
+}
+
+fn on_server(server: &OnServer, subject: &Subject) -> String {
+    match (server, subject) {
+        (OnServer::Pending { task }, _) => {
+            format!("Not carried out yet: {}", phrases::task(task))
+        }
+        (OnServer::NothingEnforced, _) => phrases::nothing_enforced(),
+        (OnServer::NeedsModule, _) => phrases::needs_module(subject),
+        (OnServer::Enforced, Subject::Account(_)) => String::from("The server refuses them."),
+        (OnServer::Enforced, _) => String::from(phrases::ENFORCED),
+    }
+}
+
+/// One event of the history, and its evidence.
+fn event(entry: &Entry) -> impl Iterator<Item = Row> {
+    let (event, seq) = (&entry.event, entry.seq.0);
+    let what = phrases::happened(event);
+    let happened = Row::new(format!("event{seq}"), event.at.to_string(), what);
+    let evidence = event.personal.evidence.as_deref();
+    let evidence = evidence.map(|text| phrases::evidence(seq, text));
+    std::iter::once(happened).chain(evidence)
+}
