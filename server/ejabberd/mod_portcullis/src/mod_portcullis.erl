@@ -20,6 +20,7 @@
 %%%     mod_portcullis_disk      keeps rows over a restart
 %%%     mod_portcullis_sasl      the names in a SASL message
 %%%     mod_portcullis_sessions  ends sessions
+%%%     mod_portcullis_refusals  what of ejabberd itself refuses a login
 %%%     mod_portcullis_protocol  the stanzas
 %%%     mod_portcullis_net       addresses and networks
 -module(mod_portcullis).

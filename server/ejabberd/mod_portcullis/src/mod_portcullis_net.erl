@@ -1,6 +1,6 @@
 %%% Addresses and networks as bit strings, so that "is this address in that network?" is a match of prefixes.
 -module(mod_portcullis_net).
--export([of_peer/1, fold/1, to_text/1, bits/1, customer/1, parse/1, contains/2]).
+-export([of_peer/1, fold/1, to_text/1, network_to_text/1, bits/1, customer/1, parse/1, address/1, contains/2]).
 -export_type([family/0, prefix/0]).
 
 %% How many bits an address has: 32 for IPv4, 128 for IPv6.
@@ -22,6 +22,17 @@ fold(Address) -> Address.
 -spec to_text(inet:ip_address() | undefined) -> binary() | undefined.
 to_text(undefined) -> undefined;
 to_text(Address) -> list_to_binary(inet:ntoa(Address)).
+
+%% As parse/1 reads it.
+-spec network_to_text(prefix()) -> binary().
+network_to_text({Prefix, Family}) ->
+    Length = bit_size(Prefix),
+    Padded = <<Prefix/bitstring, 0:(Family - Length)>>,
+    Address = case Family of
+                  32 -> list_to_tuple(binary_to_list(Padded));
+                  128 -> list_to_tuple([Group || <<Group:16>> <= Padded])
+              end,
+    iolist_to_binary([inet:ntoa(Address), $/, integer_to_binary(Length)]).
 
 -spec bits(inet:ip_address()) -> prefix().
 bits(Address) ->
@@ -47,8 +58,15 @@ parse(Text) ->
     end.
 
 parse_address(Text) ->
+    case address(Text) of
+        error -> error;
+        Address -> bits(Address)
+    end.
+
+-spec address(binary()) -> inet:ip_address() | error.
+address(Text) ->
     case inet:parse_strict_address(binary_to_list(Text)) of
-        {ok, Address} -> bits(Address);
+        {ok, Address} -> fold(Address);
         {error, einval} -> error
     end.
 

@@ -1,4 +1,5 @@
-%%% Answers what portcullis asks of this module, at VHOST/portcullis: <news/>, <kick/> and <hash/>.
+%%% Answers what portcullis asks of this module, at VHOST/portcullis: <news/>, <kick/>, <hash/>, <refusals/> and
+%%% <unblock/>.
 -module(mod_portcullis_requests).
 -export([local_send_to_resource_hook/1]).
 
@@ -40,11 +41,39 @@ carry_out(<<"hash">>, El, _, #iq{type = get} = IQ) ->
         {User, Server} -> result(IQ, <<"hash">>, [{<<"account">>, jid:encode({User, Server, <<>>})},
                                                   {<<"value">>, native_hash(User, Server)}])
     end;
+carry_out(<<"refusals">>, El, Host, #iq{type = get} = IQ) ->
+    case {named(account, El), named(address, El)} of
+        {undefined, undefined} -> bad_request(IQ, <<"account, address, or both">>);
+        {{User, Host}, Address} when Address =/= error -> aside(fun() -> mod_portcullis_refusals:find(Host, User, Address) end, IQ);
+        {undefined, Address} when Address =/= error -> aside(fun() -> mod_portcullis_refusals:find(Host, undefined, Address) end, IQ);
+        _ -> bad_request(IQ, <<"an account of this host, an address, or both">>)
+    end;
+carry_out(<<"unblock">>, El, _, #iq{type = set} = IQ) ->
+    case mod_portcullis_sessions:target(El) of
+        {network, Prefix} -> aside(fun() -> mod_portcullis_refusals:unblock(Prefix) end, IQ);
+        _ -> bad_request(IQ, <<"one of address, network">>)
+    end;
 carry_out(_, _, _, IQ) -> bad_request(IQ, <<"not known to this module">>).
 
 kick(Host, Target, Text, IQ) ->
     Count = mod_portcullis_sessions:kick(Host, Target, Text),
     result(IQ, <<"kicked">>, [{<<"count">>, integer_to_binary(Count)}]).
+
+%% Answers from a process of its own: this one is a connection of the component.
+aside(Find, IQ) ->
+    _ = proc_lib:spawn(fun() -> ejabberd_router:route(xmpp:make_iq_result(IQ, Find())) end),
+    ok.
+
+named(account, El) ->
+    case mod_portcullis_protocol:attribute(<<"account">>, El) of
+        undefined -> undefined;
+        Text -> account(Text)
+    end;
+named(address, El) ->
+    case mod_portcullis_protocol:attribute(<<"address">>, El) of
+        undefined -> undefined;
+        Text -> mod_portcullis_net:address(Text)
+    end.
 
 account(undefined) -> error;
 account(Text) ->

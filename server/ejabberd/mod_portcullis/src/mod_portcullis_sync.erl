@@ -12,7 +12,7 @@
 -include("logger.hrl").
 -include("xmpp.hrl").
 
--define(VERSION, <<"1.0.0">>).
+-define(VERSION, <<"1.1.0">>).
 %% How often the connections of the component are looked at, and what is due is done.
 -define(TICK_MS, 1000).
 -define(ANSWER_MS, 10000).
@@ -192,6 +192,7 @@ hello(Host) ->
       [{<<"software">>, <<"ejabberd">>}, {<<"version">>, ejabberd_option:version()}, {<<"module">>, ?VERSION},
        {<<"node">>, atom_to_binary(node(), utf8)}, {<<"epoch">>, Epoch}, {<<"seq">>, Seq},
        {<<"bans">>, integer_to_binary(mod_portcullis_bans:count(Host))}, {<<"health">>, mod_portcullis_health:text(Host)},
+       {<<"beside">>, mod_portcullis_refusals:beside(Host)},
        {<<"now">>, mod_portcullis_protocol:timestamp(mod_portcullis_protocol:now_ms())}]).
 
 welcomed({ok, #xmlel{name = <<"welcome">>} = El}, #state{host = Host} = State0) ->
