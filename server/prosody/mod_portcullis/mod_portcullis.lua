@@ -17,7 +17,7 @@ local xmlns_sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
 local xmlns_sasl2 = "urn:xmpp:sasl:2";
 local xmlns_legacy = "jabber:iq:auth";
 
-local VERSION = "1.0.0";
+local VERSION = "1.1.0";
 local CHALLENGE_LIFETIME = 1; -- seconds that the verdict on the first SASL message is good for the second
 local LOGIN_LIFETIME = 60;    -- seconds that the verdict before the password is good for what comes after it
 local RECHECK_TIMEOUT = 10;   -- seconds
@@ -68,12 +68,15 @@ local storage = module:require "storage"(bans, health);
 local known = module:require "known"();
 local away = module:require "away"(settings, storage, known);
 local reports = module:require "reports"(component, shared, clock, away);
-local sync = module:require "sync"(settings, component, clock, bans, storage, reports, health);
+local accounts = module:require "accounts";
+local refusals = module:require "refusals";
+local sync = module:require "sync"(settings, component, clock, bans, storage, reports, health, refusals.beside);
 local checks = module:require "checks"(settings, component, clock, bans, sync, reports, away, known);
 local sessions = module:require "sessions";
 local tokens = module:require "tokens"(health);
 local usernames = module:require "usernames";
 module:require "kick"(settings, component, sessions, tokens);
+refusals.answer(component);
 
 if settings.guard_record then
 	local ok, err = pcall(module.depends, module, "portcullis_record");
@@ -94,8 +97,7 @@ end
 -- There is no such account, as far as the authentication provider can tell.
 local function is_unknown(account)
 	if not account or not settings.tell_unknown then return false; end
-	local ok, exists, err = pcall(usermanager.user_exists, jid.node(account), host);
-	return ok and not exists and err ~= "method not implemented";
+	return accounts.exists(jid.node(account)) == "no";
 end
 
 -- The outcome of a login on this stream, which may have been a try.
@@ -411,9 +413,12 @@ module:hook("authentication-failure", function (event)
 	session.portcullis_verdict, session.portcullis_refused = nil, nil;
 	if refusal then return report_refused(session, account, mechanism, refusal); end
 	local is_failure = is_wrong_password(mechanism, condition, text);
+	-- Where the provider cannot look an account up, it cannot compare a password either: nobody was guessing.
+	local exists = is_failure and account and accounts.exists(jid.node(account));
+	if exists == "failed" then is_failure = false; end
 	report(session, {
 		account = account, mechanism = mechanism, condition = condition, reason = text;
-		outcome = is_failure and "failure" or "error", unknown = is_failure and is_unknown(account) and "true" or nil;
+		outcome = is_failure and "failure" or "error", unknown = exists == "no" and settings.tell_unknown and "true" or nil;
 	});
 end);
 

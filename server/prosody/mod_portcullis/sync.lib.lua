@@ -48,7 +48,8 @@ local function describe(health)
 end
 
 -- `settings`: version and max_held. `bans`: the held bans. `health`: what is wrong with the module, by kind.
-return function (settings, component, clock, bans, storage, reports, health)
+-- `beside`: returns the names of other modules that refuse logins by counting failures, or nil.
+return function (settings, component, clock, bans, storage, reports, health, beside)
 	-- epoch, seq: which state of portcullis the held bans are; nil until a whole set has been taken.
 	local sync = { epoch = nil, seq = nil };
 
@@ -200,6 +201,7 @@ return function (settings, component, clock, bans, storage, reports, health)
 		component.request("set", st.stanza("hello", {
 			xmlns = xmlns_hook, software = "prosody", version = prosody.version, module = settings.version, node = "prosody@"..host;
 			epoch = sync.epoch, seq = sync.epoch and ("%d"):format(sync.seq) or nil, bans = ("%d"):format(bans.count), health = describe(health);
+			beside = beside();
 			now = datetime.datetime(time_now());
 		}), ANSWER_TIMEOUT, function (reply)
 			if module.loaded == false then return; end

@@ -58,7 +58,9 @@ describe("sync", function ()
 			set = function (key, value) stored[key] = value; end;
 		};
 		local component = new_component(answers);
-		local sync = module:require "sync"({ version = "1", max_held = 3 }, component, clock, bans, storage, { resume = function () end }, {});
+		local function nothing() end
+		local settings, reports = { version = "1", max_held = 3 }, { resume = nothing };
+		local sync = module:require "sync"(settings, component, clock, bans, storage, reports, {}, nothing);
 		sync.on_catch_up(function () caught_up = caught_up + 1; end);
 		return sync, component;
 	end

@@ -91,7 +91,11 @@ def test_an_access_rule_that_keeps_the_account_out_is_told(ej, component, open_s
 def test_an_address_that_mod_fail2ban_holds_is_told_and_let_go(ej, fail2ban, component, open_stream, pw):
     guess(open_stream, STRANGER)
     assert "Too many" in open_stream(STRANGER).text
-    for about in ({"address": STRANGER}, {"address": f"::ffff:{STRANGER}"}, {"account": "bob@localhost", "address": STRANGER}):
+    for about in (
+        {"address": STRANGER},
+        {"address": f"::ffff:{STRANGER}"},
+        {"account": "bob@localhost", "address": STRANGER},
+    ):
         asked, _, refusals = ask(component, **about)
         assert "mod_fail2ban" in asked and list(refusals) == ["mod_fail2ban"]
         held = refusals["mod_fail2ban"]
@@ -121,8 +125,16 @@ def test_a_hello_tells_of_mod_fail2ban(ej, component, fail2ban):
     wait.until(lambda: component.hellos[-1].get("beside") == "mod_fail2ban")
 
 
-@pytest.mark.parametrize("about", ["", "account='x@elsewhere.example'", "account='@localhost'", "address='x'",
-                                   "account='alice@localhost' address='1.2.3'"])
+@pytest.mark.parametrize(
+    "about",
+    [
+        "",
+        "account='x@elsewhere.example'",
+        "account='@localhost'",
+        "address='x'",
+        "account='alice@localhost' address='1.2.3'",
+    ],
+)
 def test_a_question_about_nobody_is_an_error(component, about):
     answer = component.iq("get", f"<refusals xmlns='{NS}' {about}/>")
     assert answer.get("type") == "error" and answer.find(".//{*}bad-request") is not None
