@@ -10,7 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use super::Program;
 use crate::command::parts::pages;
-use crate::command::{Field, Kind, Place, Spec, Values, phrases, specs};
+use crate::command::{Field, Kind, Place, Spec, Values, specs};
+use crate::core::words::line_for_shell;
 
 /// Argument: the words after the command.
 const WORDS: &str = "words";
@@ -127,7 +128,7 @@ fn shell_examples(spec: &Spec) -> String {
     for (line, what) in spec.examples {
         text.push_str(&format!(
             "\n  portcullis {}\n      {what}",
-            phrases::for_a_shell(line)
+            line_for_shell(line)
         ));
     }
     text

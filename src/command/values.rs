@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::{Subject, words};
+
 /// A field in no form: what a question was about. A command writes it into the values of an
 /// [`Ask`](super::outcome::Ask), so that it comes back with the yes.
 pub const AS_OF: &str = "as_of";
@@ -64,13 +66,12 @@ impl Values {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// The words of a field, split at spaces, commas and line ends.
+    /// The words of a field, split at spaces, commas and line ends. A word in plain quotes keeps them. A word that is one
+    /// account, commas and all, is left whole: who wrote it may have meant several.
     pub fn words(&self, name: &str) -> Vec<&str> {
-        self.raw(name)
-            .iter()
-            .flat_map(|value| value.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';')))
-            .filter(|word| !word.is_empty())
-            .collect()
+        let written = self.raw(name).iter();
+        let words = written.flat_map(|value| value.split_whitespace());
+        words.flat_map(separate).collect()
     }
 
     /// Parses yes or no; `None` if it is neither.
@@ -81,6 +82,21 @@ impl Values {
             Some(_) => None,
         }
     }
+}
+
+/// Whether a comma or semicolon ends a word.
+fn is_between(c: char) -> bool {
+    matches!(c, ',' | ';')
+}
+
+/// The words of a text without spaces.
+pub(super) fn separate(text: &str) -> Vec<&str> {
+    let text = text.trim_end_matches(is_between);
+    if words::unquoted(text).is_some() || (text.contains('@') && Subject::parse(text).is_ok()) {
+        return vec![text];
+    }
+    let words = text.split(is_between);
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -108,5 +124,24 @@ mod tests {
             [Some(true), Some(true), Some(false), Some(false)]
         );
         assert_eq!(flag("maybe"), None);
+    }
+
+    #[test]
+    fn a_comma_that_may_belong_to_a_name_is_not_guessed_about() {
+        let words = |text| {
+            Values::new()
+                .with("subject", text)
+                .words("subject")
+                .join("|")
+        };
+        assert_eq!(
+            words("a@b,c@d; e@f , #1;\n1.2.3.4,"),
+            "a@b|c@d|e@f|#1|1.2.3.4"
+        );
+        assert_eq!(words("#1,x@example.org y@z"), "#1,x@example.org|y@z");
+        assert_eq!(
+            words("\"#1,x@example.org\", y@z"),
+            "\"#1,x@example.org\"|y@z"
+        );
     }
 }

@@ -30,6 +30,7 @@ pub mod term;
 pub mod time;
 pub mod tracker;
 pub mod undo;
+pub mod words;
 
 pub use account::Account;
 pub use actor::{Actor, EntryPoint, Role};

@@ -7,6 +7,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use xmpp_parsers::jid::Jid;
 
+use super::words;
+
 pub use super::account::Account;
 
 /// What a ban is about.
@@ -80,6 +82,9 @@ impl Subject {
         if text.is_empty() {
             return Err(BadSubject::Missing);
         }
+        if let Some(name) = words::unquoted(text) {
+            return Self::parse(&name);
+        }
         let words: Vec<&str> = text.split_whitespace().collect();
         match &words[..] {
             [guard, of, account] if [*guard, *of] == GUARD_OF => {
@@ -143,10 +148,19 @@ impl Subject {
     }
 
     fn parse_jid(text: &str) -> Result<Subject, BadSubject> {
-        let jid = Jid::new(text).map_err(|why| BadSubject::Jid {
-            text: text.to_owned(),
-            why: why_no_jid(&why).to_owned(),
-        })?;
+        let name = words::unquoted(text);
+        let text = name.as_deref().unwrap_or(text);
+        let jid = match Jid::new(text) {
+            Ok(jid) => jid,
+            Err(why) => {
+                // We print such names too, so they must be readable.
+                let newer = Account::from_server(text).map(Subject::Account);
+                return newer.ok_or_else(|| BadSubject::Jid {
+                    text: text.to_owned(),
+                    why: why_no_jid(&why).to_owned(),
+                });
+            }
+        };
         match Account::from_jid(&jid) {
             Some(account) => Ok(Subject::Account(account)),
             None => Err(BadSubject::Domain(text.to_owned())),
@@ -213,6 +227,23 @@ impl Subject {
                 _ => false,
             },
             Subject::Pair(..) | Subject::Guard(_) => false,
+        }
+    }
+
+    /// The subject as a line names it that somebody may copy: as `Display`, with the account in quotes if its name could
+    /// be taken for something else.
+    pub fn written(&self) -> String {
+        match self {
+            Subject::Account(account) => words::name(account.as_str()),
+            Subject::Pair(account, net) => {
+                let place = Subject::network(*net);
+                format!("{} {FROM} {place}", words::name(account.as_str()))
+            }
+            Subject::Guard(account) => {
+                let name = words::name(account.as_str());
+                format!("{} {} {name}", GUARD_OF[0], GUARD_OF[1])
+            }
+            Subject::Address(_) | Subject::Network(_) => self.to_string(),
         }
     }
 

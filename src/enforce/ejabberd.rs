@@ -15,6 +15,7 @@ use super::admin;
 use super::native_hash::native_hash;
 use super::probe::HostCapabilities;
 use super::record::{BanRecord, Judgement};
+use crate::core::words::for_shell;
 use crate::core::{Account, Ban, BanId};
 use crate::delivery::ports::{RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
@@ -205,8 +206,8 @@ impl XmppServer {
         if record.holds_password() {
             return Err(Undone(format!(
                 "The server itself banned {jid} and keeps the password in its record; only it can lift that. Run: ejabberdctl unban_account {} {}",
-                quoted(jid.node().map(|node| node.as_str()).unwrap_or_default()),
-                quoted(jid.domain().as_str()),
+                for_shell(jid.node().map(|node| node.as_str()).unwrap_or_default()),
+                for_shell(jid.domain().as_str()),
             )));
         }
         self.write(host, jid, &BanRecord::default()).await?;
@@ -483,16 +484,4 @@ enum ServerBan {
     Done,
     /// The account does not exist.
     NoAccount,
-}
-
-/// Quotes a word for a shell. A localpart contains no `'` (RFC 7622, 3.3.1).
-fn quoted(word: &str) -> String {
-    let plain = word
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if plain {
-        word.to_owned()
-    } else {
-        format!("'{word}'")
-    }
 }

@@ -18,6 +18,7 @@
 
 use super::{ImportedBan, Pile, Reading, account, said};
 use crate::command::phrases::clean;
+use crate::core::words::for_shell;
 use crate::core::{Account, Origin, Subject, Term};
 
 /// Prefix of the password that was a ban before 24.06.
@@ -99,8 +100,8 @@ fn legacy(line: &str, at: usize, host: Option<&str>) -> Result<(Account, Importe
     let note = format!(
         "The server replaced the password ({}). After an un-ban give a new one: ejabberdctl change_password {} {} NEW",
         clean(date.unwrap_or_default()),
-        account.localpart(),
-        account.domain()
+        for_shell(account.localpart()),
+        for_shell(account.domain())
     );
     Ok((
         account,

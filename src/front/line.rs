@@ -4,6 +4,7 @@ use super::sent::{About, ReplyContext};
 use super::{render, text};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, phrases};
 use crate::core::subject::BadSubject;
+use crate::core::words::{self, LineWord, split};
 use crate::core::{EntryPoint, Role, Subject, Term};
 
 /// The call of a line, or what is wrong with the line. In a reply the message it replies to gives what the line
@@ -30,8 +31,8 @@ pub(super) fn call(
         _ => (name, rest),
     };
     let Some(command) = permitted(&name) else {
-        if Subject::parse(&name).is_ok() {
-            return Err(text::command_first(&name));
+        if let Ok(subject) = Subject::parse(&name) {
+            return Err(text::command_first(&subject));
         }
         // Callers with a role may learn that the command exists.
         if let Some(spec) = command::find(&name).filter(|_| caller.role() > Role::Stranger) {
@@ -86,15 +87,6 @@ fn meant_by_term(
     }
 }
 
-/// A word, or several words in quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct LineWord {
-    text: String,
-    quoted: bool,
-}
-
-const QUOTES: [(char, char); 5] = [('"', '"'), ('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
-
 /// Parses the words after the name of a command. Quotes are never required; words in quotes are not interpreted. In a
 /// reply the first word need not be a subject.
 fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
@@ -108,14 +100,18 @@ fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Prob
 /// All problems at once.
 pub fn read_words(spec: &Spec, words: &[String], given: Values) -> Result<Values, Vec<Problem>> {
     let words = words.iter().flat_map(|argument| {
+        if let Some(text) = words::unquoted(argument) {
+            return vec![LineWord { text, quoted: true }];
+        }
         let quoted = argument.contains(char::is_whitespace) && !is_one(argument);
         let one = || vec![argument.as_str()];
         let apart = || argument.split_whitespace().collect();
         let words: Vec<&str> = if quoted { one() } else { apart() };
-        words.into_iter().map(move |word| LineWord {
+        let word = |word: &str| LineWord {
             text: word.to_owned(),
             quoted,
-        })
+        };
+        words.into_iter().map(word).collect()
     });
     sort(spec, words.collect(), given, false)
 }
@@ -169,13 +165,11 @@ fn sort(
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
             && (named == 0 || field.place != Place::Subject)
-            && ((named == 0 && !is_reply)
-                || length > 1
-                || (!word.quoted && names_somebody(&word.text)))
+            && ((named == 0 && !is_reply) || length > 1 || is_name(word))
         {
             named += length;
         }
-        let named = words.drain(..named).map(|word| word.text).collect();
+        let named = words.drain(..named).map(as_value).collect();
         values.set(field.name, named);
     }
     for field in at(Place::Term) {
@@ -220,31 +214,27 @@ fn at(spec: &Spec, place: Place) -> impl Iterator<Item = &'static Field> + use<>
     fields.iter().filter(move |field| field.place == place)
 }
 
-fn split(text: &str) -> Vec<LineWord> {
-    let mut words = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let inside = &rest[first.len_utf8()..];
-        let end = QUOTES
-            .iter()
-            .filter(|(open, _)| *open == first)
-            .find_map(|(_, close)| inside.find(*close).map(|end| (end, close.len_utf8())));
-        if let Some((end, length)) = end {
-            words.push(LineWord {
-                text: inside[..end].to_owned(),
-                quoted: true,
-            });
-            rest = inside[end + length..].trim_start();
-            continue;
-        }
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        words.push(LineWord {
-            text: rest[..end].to_owned(),
-            quoted: false,
-        });
-        rest = rest[end..].trim_start();
+/// The word as the value of a field of subjects, which may hold several: a name in quotes keeps them.
+fn as_value(word: LineWord) -> String {
+    let is_one = word.text.contains('@') && !word.text.contains(char::is_whitespace);
+    match word.quoted && is_one {
+        true => words::quoted(&word.text),
+        false => word.text,
     }
-    words
+}
+
+/// Whether it is an account whose name could be taken for something else.
+fn needs_quotes(text: &str) -> bool {
+    let is_one = text.contains('@') && !text.contains(|c: char| c.is_whitespace() || c == '/');
+    is_one && words::name(text) != text && Subject::parse(text).is_ok()
+}
+
+/// Whether a further word is meant as a subject: what stands in quotes is a text, unless we would write it so.
+fn is_name(word: &LineWord) -> bool {
+    match word.quoted {
+        true => needs_quotes(&word.text),
+        false => names_somebody(&word.text),
+    }
 }
 
 /// Matches `--force`, also with the dash that a phone's keyboard makes of `--`.
@@ -263,7 +253,8 @@ fn is_number(word: &str) -> bool {
 /// and in `guard of alice@example.org`.
 fn words_of_one(words: &[LineWord]) -> usize {
     let plain = |place: usize| {
-        let word = words.get(place).filter(|word| !word.quoted);
+        let word = words.get(place);
+        let word = word.filter(|word| !word.quoted || needs_quotes(&word.text));
         word.map_or("", |word| word.text.as_str())
     };
     let is_pair = plain(0).contains('@')
@@ -428,7 +419,96 @@ mod tests {
         );
     }
 
+    /// Names of accounts: valid ones, and those that only a server's word makes valid.
+    fn account() -> impl Strategy<Value = crate::core::Account> {
+        let name = "[a-zé漢😀“”„«»#,;!?$`()|*~\\[\\]{}<>%^=+._\\\\0-9-]{1,12}";
+        name.prop_filter_map("no account", |name| {
+            crate::core::Account::from_server(&format!("{name}@example.org")).filter(|account| {
+                Subject::parse(&crate::core::words::quoted(account.as_str()))
+                    .is_ok_and(|subject| subject.account() == Some(account))
+            })
+        })
+    }
+
+    fn subject() -> impl Strategy<Value = Subject> {
+        let place: ipnet::IpNet = "203.0.113.0/24".parse().unwrap();
+        account().prop_flat_map(move |account| {
+            prop_oneof![
+                Just(Subject::Account(account.clone())),
+                Just(Subject::Pair(account.clone(), place)),
+                Just(Subject::Guard(account)),
+            ]
+        })
+    }
+
+    /// The subjects that a value names, read as commands do.
+    fn named(values: &Values) -> Vec<Subject> {
+        let words = values.words("subject");
+        let (mut rest, mut found) = (&words[..], Vec::new());
+        while !rest.is_empty() {
+            assert!(!rest[0].starts_with('#'), "a number: {words:?}");
+            let (subject, used) = Subject::take(rest).unwrap();
+            found.push(subject);
+            rest = &rest[used..];
+        }
+        found
+    }
+
+    /// The arguments that a POSIX shell makes of a line of words, some in single quotes.
+    fn in_a_shell(line: &str) -> Vec<String> {
+        let (mut words, mut quoted, mut escaped) = (vec![String::new()], false, false);
+        for c in crate::core::words::line_for_shell(line).chars() {
+            let word = words.last_mut().unwrap();
+            match c {
+                c if escaped => {
+                    escaped = false;
+                    word.push(c);
+                }
+                '\'' => quoted = !quoted,
+                '\\' if !quoted => escaped = true,
+                ' ' if !quoted => words.push(String::new()),
+                c => {
+                    let means_something = !quoted && "|&;<>()$`\"*?[#~%!{}".contains(c);
+                    assert!(!means_something || c == '%', "{line}");
+                    word.push(c);
+                }
+            }
+        }
+        assert!(!quoted && !escaped);
+        words
+    }
+
     proptest! {
+        #[test]
+        fn a_printed_order_is_about_whom_it_names(whom in proptest::collection::vec(subject(), 1..4)) {
+            let written: Vec<String> = whom.iter().map(Subject::written).collect();
+            for command in ["show", "unban", "undo", "ban"] {
+                // Commands about one take one.
+                let most = if command == "show" { 1 } else { 3 };
+                let some = &whom[..whom.len().min(most)];
+                let line = written[..some.len()].join(" ");
+                let spec = find(command).unwrap();
+                let values = read(spec, &line).unwrap();
+                prop_assert_eq!(&named(&values)[..], some, "{}", line);
+                let values = read_words(spec, &in_a_shell(&line), Values::new()).unwrap();
+                prop_assert_eq!(&named(&values)[..], some, "in a shell: {}", line);
+            }
+        }
+
+        #[test]
+        fn a_printed_reason_is_a_reason(reason in "[a-z0-9 \"'\\\\“”«»#,;@/!—-]{1,40}|--force|—force|-n|3d|all|\"x\" --force") {
+            let reason = phrases::clean(&reason);
+            prop_assume!(!reason.is_empty());
+            let line = format!("#12 until 2030-01-01T00:00:00Z {}", crate::core::words::quoted(&reason));
+            let spec = find("ban").unwrap();
+            for values in [read(spec, &line).unwrap(), read_words(spec, &in_a_shell(&line), Values::new()).unwrap()] {
+                prop_assert_eq!(values.words("subject"), ["#12"]);
+                prop_assert_eq!(values.line("reason"), Some(reason.clone()));
+                prop_assert_eq!(values.line("duration"), Some("until 2030-01-01T00:00:00Z".into()));
+                prop_assert_eq!(values.flag("force"), Some(false));
+            }
+        }
+
         #[test]
         fn no_line_makes_it_panic(line in "\\PC{0,80}", quote in "[\"“„«»” @#0-9dh.:/-]{0,40}") {
             for spec in crate::command::specs() {

@@ -337,7 +337,7 @@ fn about(call: &Call, context: &Context) -> About {
                 let ban = ledger.bans().of(&subject);
                 ban.map(|ban| ban.id.to_string())
             });
-            About::One(number.unwrap_or_else(|| subject.to_string()))
+            About::One(number.unwrap_or_else(|| subject.written()))
         }
         None => About::Nobody,
     }

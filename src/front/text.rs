@@ -1,8 +1,8 @@
 //! Messages of the entry points themselves, before a command runs or beside its answer.
 
-use crate::command::phrases::{clean, forbidden, typed};
+use crate::command::phrases::{clean, forbidden, typed, typed_about};
 use crate::command::spec::Spec;
-use crate::core::Role;
+use crate::core::{Role, Subject};
 
 /// Title of a form with an error.
 pub(crate) fn error_title(text: &str) -> String {
@@ -179,9 +179,7 @@ pub(crate) fn left_over(text: &str) -> String {
 }
 
 /// A subject without a command.
-pub(crate) fn command_first(subject: &str) -> String {
-    let subject = clean(subject);
-    let [show, ban, unban] =
-        ["show", "ban", "unban"].map(|name| typed(format_args!("{name} {subject}")));
+pub(crate) fn command_first(subject: &Subject) -> String {
+    let [show, ban, unban] = ["show", "ban", "unban"].map(|name| typed_about(name, subject));
     format!("What about {subject}? Write {show}, {ban} or {unban}. Nothing was done.")
 }

@@ -20,6 +20,7 @@ mod link;
 mod long_forms;
 mod manual;
 mod notices;
+mod printed_orders;
 mod reconcile;
 mod recording;
 mod rehearse;

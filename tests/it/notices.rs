@@ -164,7 +164,7 @@ async fn by_default_admins_get_important_notices_and_moderators_none() {
     assert!(
         undone
             .quick
-            .contains(&"ban eve@example.org until 2026-11-23T04:00:00Z spam".to_owned()),
+            .contains(&"ban #3 until 2026-11-23T04:00:00Z \"spam\"".to_owned()),
         "{:?}",
         undone.quick
     );

@@ -89,7 +89,7 @@ fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
         ))),
         Ruling::Ban(BanRuling::NotBanned(subject, _)) => Some(Said::failed(format!(
             "{subject} is not banned, so there is nothing to extend. To ban: {}",
-            typed(format_args!("ban {subject} DURATION REASON"))
+            typed(format_args!("ban {} DURATION REASON", subject.written()))
         ))),
         _ => None,
     }

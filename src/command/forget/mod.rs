@@ -5,7 +5,7 @@ use super::outcome::{EarlyOutcome, Outcome, Row};
 use super::parts::fields::WHOM;
 use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
-use super::phrases::{by_then_counted, clean, count, named, typed};
+use super::phrases::{by_then_counted, clean, count, named, typed, typed_about};
 use super::request::Request;
 use super::spec::Spec;
 use crate::core::propose::FORGOTTEN_AT_ONCE;
@@ -51,7 +51,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         };
         let log = format!(
             "What happened stays on record; to read it: {}",
-            typed(format_args!("show {subject}"))
+            typed_about("show", &subject)
         );
         let more = counters_cleared(&subject, &before);
         let more = more.into_iter().chain(goes_on(&subject, context));

@@ -15,6 +15,8 @@ use super::parts::{facts, subjects};
 use super::phrases::{self, clean};
 use super::request::Request;
 use super::spec::{Field, Kind, Spec};
+use super::values::separate;
+use crate::core::words;
 use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
 use crate::delivery::ports::Undone;
 
@@ -145,11 +147,12 @@ fn read(call: &Request<'_>, context: &Context) -> Result<Vec<Whom>, Vec<Problem>
     let (mut single, mut rest) = (Vec::new(), Vec::new());
     let values = call.values.raw(subjects::FIELD).iter();
     for line in values.flat_map(|value| value.lines()) {
-        match session(line).filter(|_| !is_several(line)) {
+        let quoted = words::unquoted(line.trim()).and_then(|one| session(&one));
+        match quoted.or_else(|| session(line).filter(|_| !is_several(line))) {
             Some(session) => single.push(session),
             None => {
-                for word in line.split(is_between).filter(|word| !word.is_empty()) {
-                    match session(word) {
+                for word in line.split_whitespace().flat_map(separate) {
+                    match session(word).filter(|_| !word.contains([',', ';'])) {
                         Some(session) => single.push(session),
                         None => rest.push(word),
                     }
@@ -201,11 +204,8 @@ fn is_several(line: &str) -> bool {
         .trim()
         .split_once('/')
         .map_or("", |(_, resource)| resource);
-    resource.contains(is_between) && resource.contains(['@', ',', ';'])
-}
-
-fn is_between(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ',' | ';')
+    resource.contains([',', ';'])
+        || (resource.contains(char::is_whitespace) && resource.contains('@'))
 }
 
 fn question(whom: &[Whom]) -> Ask {

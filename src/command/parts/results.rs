@@ -144,11 +144,11 @@ impl TargetResult {
             | Ruling::Ban(BanRuling::Amended { ban, .. }) => ban.id.to_string(),
             Ruling::Undo(UndoRuling::Undone { entry, .. }) => match entry.number {
                 Some(number) => number.to_string(),
-                None => self.subject.to_string(),
+                None => self.subject.written(),
             },
             Ruling::Exemption(ExemptionRuling::Granted { .. } | ExemptionRuling::Revoked(_))
             | Ruling::History(HistoryRuling::Annotated(_) | HistoryRuling::Forgotten { .. }) => {
-                self.subject.to_string()
+                self.subject.written()
             }
             _ => return None,
         })

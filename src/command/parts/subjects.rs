@@ -4,7 +4,7 @@ use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Problem;
 use crate::command::phrases;
-use crate::core::{BanId, Subject};
+use crate::core::{BanId, Subject, words};
 
 /// Name of the field with the subjects.
 pub const FIELD: &str = "subject";
@@ -103,9 +103,12 @@ pub fn only(words: &[&str], context: &Context) -> Option<Subject> {
 }
 
 /// The first subject, and the number of its words.
-fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
-    let word = words.first().copied().unwrap_or_default();
-    if word.starts_with('#') {
+fn one(named: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
+    let word = named.first().copied().unwrap_or_default();
+    if word.contains([',', ';']) && words::unquoted(word).is_none() {
+        return (Err(text::one_or_several(word)), 1);
+    }
+    if word.starts_with('#') && !word.contains('@') {
         let named = BanId::parse(word)
             .and_then(|id| {
                 context
@@ -115,13 +118,13 @@ fn one(words: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
             .ok_or_else(|| text::no_such_number(word));
         return (named, 1);
     }
-    match Subject::take(words) {
-        Ok((subject, used)) if used > 1 || words.get(1) != Some(&"from") => (Ok(subject), used),
+    match Subject::take(named) {
+        Ok((subject, used)) if used > 1 || named.get(1) != Some(&"from") => (Ok(subject), used),
         Err(why) => (Err(phrases::sentence(&why.to_string())), 1),
         // An unreadable pair must not become a ban of the whole account.
         Ok(_) => {
-            let used = words.len().min(3);
-            let why = match Subject::parse(&words[..used].join(" ")) {
+            let used = named.len().min(3);
+            let why = match Subject::parse(&named[..used].join(" ")) {
                 Err(why) => phrases::sentence(&why.to_string()),
                 Ok(_) => String::from(NO_LOGIN),
             };

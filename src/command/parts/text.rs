@@ -15,6 +15,14 @@ pub(super) fn no_such_number(word: &str) -> String {
     )
 }
 
+/// A word with a comma that may be one name or several.
+pub(super) fn one_or_several(word: &str) -> String {
+    let word = clean(word);
+    format!(
+        "“{word}” may be one name or several; put a space behind each comma, or the name in quotes: \"{word}\"."
+    )
+}
+
 /// The caller's role does not cover the subject.
 pub(super) fn beyond(subject: &Subject, needs: Role, rights: &Rights) -> String {
     match subject.whose() {

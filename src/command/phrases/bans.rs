@@ -2,7 +2,8 @@
 
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
-    because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, why_refused,
+    because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
+    why_refused,
 };
 use crate::core::{
     Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
@@ -176,7 +177,8 @@ pub(crate) fn not_stored(subject: &Subject, fault: &LogFault) -> String {
     match fault {
         LogFault::Busy => format!("{subject}: too much is being written; try again in a moment."),
         LogFault::Unknown(_) => format!(
-            "{subject}: not known yet. The log of decisions does not answer; it may still happen. Look with `show {subject}`."
+            "{subject}: not known yet. The log of decisions does not answer; it may still happen. Look with `show {}`.",
+            subject.written()
         ),
         LogFault::Full(_) => format!(
             "{subject}: NOT stored. The disk of the store is full; make room and say it again."
@@ -267,7 +269,7 @@ pub(crate) fn is_banned(ban: &Ban, now: Timestamp) -> String {
 
 /// How to end the ban that is shown.
 pub(crate) fn how_to_end(subject: &Subject) -> String {
-    format!("To end it: {}", typed(format_args!("unban {subject}")))
+    format!("To end it: {}", typed_about("unban", subject))
 }
 
 /// One event of a history.

@@ -1,11 +1,11 @@
 //! Sentences about the results and problems of orders.
 
 use crate::command::Spec;
-use crate::command::phrases::{clean, sentence, typed, why_refused};
+use crate::command::phrases::{clean, sentence, typed, typed_about, why_refused};
 use crate::core::term::BadTerm;
 use crate::core::{Refusal, Role, Topic, UndoEntry, Watch};
 
-/// The line that undoes something, by numbers or subjects.
+/// The line that undoes something, by numbers or subjects as lines name them.
 pub(crate) fn undo(whom: &[impl ToString]) -> String {
     let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
     format!("Undo: {}", typed(format_args!("undo {}", whom.join(" "))))
@@ -20,7 +20,7 @@ pub(crate) fn overtaken(entry: &UndoEntry) -> String {
         clean(entry.by.bare_name()),
         entry.kind,
         entry.at,
-        typed(format_args!("show {}", entry.subject))
+        typed_about("show", &entry.subject)
     )
 }
 

@@ -4,18 +4,8 @@
 //! The marks are noncharacters of Unicode. [`clean`](super::clean) removes them from all text from outside, so nobody
 //! else can set them.
 
-/// A chat line for a shell: words with special characters are quoted.
-pub(crate) fn for_a_shell(line: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "@%+=:,./-_".contains(c);
-    let quoted = line.split(' ').map(|word| {
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
+use crate::core::Subject;
+use crate::core::words::line_for_shell;
 
 const OPEN: char = '\u{fdd0}';
 
@@ -24,6 +14,11 @@ const CLOSE: char = '\u{fdd1}';
 /// Marks a command.
 pub(crate) fn typed(line: impl std::fmt::Display) -> String {
     format!("{OPEN}{line}{CLOSE}")
+}
+
+/// Marks a command about a subject.
+pub(crate) fn typed_about(command: &str, subject: &Subject) -> String {
+    typed(format_args!("{command} {}", subject.written()))
 }
 
 /// Whether a character is one of the marks.
@@ -43,7 +38,7 @@ pub(crate) fn in_a_room(text: &str) -> String {
 
 /// The text for a terminal, with commands to paste into a shell.
 pub(crate) fn in_a_shell(text: &str) -> String {
-    written(text, |line| format!("portcullis {}", for_a_shell(line)))
+    written(text, |line| format!("portcullis {}", line_for_shell(line)))
 }
 
 fn written(text: &str, how: impl Fn(&str) -> String) -> String {

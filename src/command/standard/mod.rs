@@ -18,7 +18,7 @@ use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{ban, broken, dispatch, kick, list, unban};
-use crate::core::{Role, Subject};
+use crate::core::{Role, Subject, words};
 use crate::journal::LogFault;
 
 /// The `FORM_TYPE` of the standard's forms, and the prefix of its nodes.
@@ -170,13 +170,13 @@ async fn through(
             Ok(Subject::Account(account)) => {
                 let has_resource = Jid::new(typed).is_ok_and(|jid| jid.resource().is_some());
                 if has_resource && command.name == kick::SPEC.name {
-                    named.push(typed.to_owned());
+                    named.push(words::quoted(typed));
                     continue;
                 }
                 if has_resource {
                     resources.push(clean(typed));
                 }
-                named.push(account.to_string());
+                named.push(words::name(account.as_str()));
             }
             Ok(_) => problems.push(Problem::new(ACCOUNTS, format!(
                 "“{}” is no account; here only accounts are taken. The commands ban and unban take addresses and networks too.",

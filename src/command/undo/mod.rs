@@ -155,7 +155,7 @@ fn question(wanted: &UndoTargets) -> Ask {
         None => wanted
             .entries
             .iter()
-            .map(|one| one.subject.to_string())
+            .map(|one| one.subject.written())
             .collect(),
     };
     let mut values = Values::new();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::digest::{Count, Digest, Group, NETWORKS};
 use super::text;
 use crate::command::{self, phrases};
+use crate::core::words;
 use crate::core::{
     BanChange, BanRuling, Change, ExemptionRuling, Origin, Role, Ruling, Subject, Timestamp, Topic,
 };
@@ -58,7 +59,7 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
     let (lines, actions, about) = match &told.news {
         News::Ruled { event, ruling } => return ruled(event, ruling, engine, now),
         News::Spared(notice) => {
-            let whom = notice.subject.to_string();
+            let whom = notice.subject.written();
             let actions = vec![format!("show {whom}"), format!("ban {whom} 1d")];
             (
                 vec![phrases::sentence(&notice.to_string())],
@@ -68,20 +69,20 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
         }
         News::Stuck(task) => {
             let standing = engine.read(|ledger| ledger.bans().of(&task.subject).cloned());
-            let whom = task.subject.to_string();
+            let whom = task.subject.written();
             let lines = vec![text::notice_stuck(task, standing.as_ref())];
             let actions = vec![format!("show {whom}"), String::from("status")];
             (lines, actions, About::One(whom))
         }
         News::Unstuck(task) => {
-            let whom = task.subject.to_string();
+            let whom = task.subject.written();
             let lines = vec![text::notice_unstuck(task)];
             (lines, vec![format!("show {whom}")], About::One(whom))
         }
         News::Found(finding) => {
             let whom = match finding.ban {
                 Some(id) => id.to_string(),
-                None => finding.account.to_string(),
+                None => words::name(finding.account.as_str()),
             };
             let lines = vec![text::notice_found(finding)];
             (lines, vec![format!("show {whom}")], About::One(whom))
@@ -129,7 +130,7 @@ fn ruled(
     engine: &Engine,
     now: Timestamp,
 ) -> NoticeText {
-    let whom = event.subject.to_string();
+    let whom = event.subject.written();
     let mut lines: Vec<String> = text::notice_ruled(ruling, now).into_iter().collect();
     let (actions, about) = match ruling {
         Ruling::Ban(BanRuling::Banned(ban)) => {

@@ -6,6 +6,7 @@ use crate::command::phrases::{
     sentence, typed, unallowed,
 };
 use crate::core::time::in_words;
+use crate::core::words::quoted;
 use crate::core::{
     Ban, BanRuling, Event, ExemptionRuling, HistoryRuling, Past, Ruling, Subject, Timestamp, Topic,
 };
@@ -275,15 +276,18 @@ fn span(since: Timestamp, until: Timestamp) -> String {
     in_words(until.since(since).max(std::time::Duration::from_secs(1)))
 }
 
-/// The command that bans again with the same terms.
+/// The command that bans again with the same terms. In quotes nothing of the reason is interpreted.
 pub(super) fn do_ban_again(ban: &Ban, now: Timestamp) -> String {
     let term = match ban.until {
         Some(end) if end > now => format!("until {}", end.to_xmpp()),
         Some(_) => String::from("1d"),
         None => String::from("forever"),
     };
-    let line = format!("ban {} {term} {}", ban.subject, clean(&ban.reason));
-    line.trim_end().to_owned()
+    let line = format!("ban {} {term}", ban.id);
+    match &clean(&ban.reason)[..] {
+        "" => line,
+        reason => format!("{line} {}", quoted(reason)),
+    }
 }
 
 /// The sentence for rulings that need no more than that; `None` for other rulings.

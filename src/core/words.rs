@@ -1,0 +1,191 @@
+//! Words of a line that somebody types or copies, and quotes around those that hold more than letters.
+//!
+//! A stranger chooses the name of an account, and a name may hold typographic quotes, commas, `#` and `$`. Lines that we
+//! print are copied by people with power, so a name or reason in them must stay one word whatever it holds:
+//! [`quoted`] writes it and [`split`] reads it back. No valid name holds a plain quote (RFC 7622, 3.3.1), which makes
+//! that form unambiguous.
+
+/// A word of a line, or several words in quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineWord {
+    /// The text, without its quotes.
+    pub text: String,
+    /// Whether it stood in quotes.
+    pub quoted: bool,
+}
+
+/// Typographic quotes: opening and closing.
+const TYPOGRAPHIC: [(char, char); 4] = [('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
+
+/// Splits a line into words. Quotes keep words together: plain ones anywhere at the start of a word, with `\"` and `\\`
+/// inside of them for a quote and a backslash; typographic ones only if a space or the end follows the closing one and
+/// no account name begins with the opening one.
+pub fn split(line: &str) -> Vec<LineWord> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let (text, used, quoted) =
+            match plain_quotes(rest).or_else(|| typographic(rest, words.is_empty())) {
+                Some((text, used)) => (text, used, true),
+                None => {
+                    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                    (rest[..end].to_owned(), end, false)
+                }
+            };
+        words.push(LineWord { text, quoted });
+        rest = rest[used..].trim_start();
+    }
+    words
+}
+
+/// The text in plain quotes at the start, and the number of bytes with the quotes.
+fn plain_quotes(text: &str) -> Option<(String, usize)> {
+    let inside = text.strip_prefix('"')?;
+    let mut read = String::new();
+    let mut chars = inside.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((read, at + 2)),
+            '\\' if inside[at + 1..].starts_with(['"', '\\']) => {
+                read.extend(chars.next().map(|(_, escaped)| escaped));
+            }
+            c => read.push(c),
+        }
+    }
+    None
+}
+
+/// As [`plain_quotes`], for typographic ones. `is_first`: of a line, where an account is expected.
+fn typographic(text: &str, is_first: bool) -> Option<(String, usize)> {
+    let open = text.chars().next()?;
+    let inside = &text[open.len_utf8()..];
+    let word = inside.split(char::is_whitespace).next().unwrap_or_default();
+    TYPOGRAPHIC
+        .iter()
+        .filter(|(opens, _)| *opens == open)
+        .find_map(|(_, close)| {
+            let is_name = word.contains('@')
+                && !word.ends_with(*close)
+                && (is_first || word.contains(*close));
+            let ends = |at: usize| {
+                inside[at + close.len_utf8()..]
+                    .chars()
+                    .next()
+                    .is_none_or(char::is_whitespace)
+            };
+            let mut ends = inside
+                .match_indices(*close)
+                .map(|(at, _)| at)
+                .filter(|at| !is_name && ends(*at));
+            let end = ends.next()?;
+            Some((
+                inside[..end].to_owned(),
+                open.len_utf8() + end + close.len_utf8(),
+            ))
+        })
+}
+
+/// The text as one word in plain quotes.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// The text of a word that is all in plain quotes; `None` for any other word.
+pub fn unquoted(word: &str) -> Option<String> {
+    let (text, used) = plain_quotes(word)?;
+    (used == word.len()).then_some(text)
+}
+
+/// The name of an account as lines write it: in quotes, unless it is all letters, digits and marks that mean nothing in a
+/// line or a shell.
+pub fn name(account: &str) -> String {
+    let is_plain = |c: char| {
+        c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+' | '=' | '%' | '\\')
+    };
+    match account.starts_with(char::is_alphanumeric) && account.chars().all(is_plain) {
+        true => account.to_owned(),
+        false => quoted(account),
+    }
+}
+
+/// One word for a POSIX shell: in single quotes, unless it is plain.
+pub fn for_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "@%+=:,./-_".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// A line for a POSIX shell: every word is one argument, and words in plain quotes keep them, so that the reader can tell
+/// them from others.
+pub fn line_for_shell(line: &str) -> String {
+    let mut arguments = Vec::new();
+    let mut rest = line;
+    loop {
+        let end = match plain_quotes(rest) {
+            Some((_, used)) => used,
+            None => rest.find(' ').unwrap_or(rest.len()),
+        };
+        arguments.push(for_shell(&rest[..end]));
+        match rest[end..].strip_prefix(' ') {
+            Some(more) => rest = more,
+            None if rest.len() == end => return arguments.join(" "),
+            None => rest = &rest[end..],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words(line: &str) -> String {
+        let write = |word: LineWord| match word.quoted {
+            true => format!("[{}]", word.text),
+            false => word.text,
+        };
+        split(line)
+            .into_iter()
+            .map(write)
+            .collect::<Vec<_>>()
+            .join("|")
+    }
+
+    #[test]
+    fn quotes_keep_words_together_and_names_whole() {
+        for (line, expected) in [
+            ("a \"b c\" d", "a|[b c]|d"),
+            ("a “b c” d", "a|[b c]|d"),
+            ("a „b c“", "a|[b c]"),
+            ("a «b» c", "a|[b]|c"),
+            ("“#1”x@example.org sorry", "“#1”x@example.org|sorry"),
+            ("“#1”x@example.org sorry ”", "“#1”x@example.org|sorry|”"),
+            ("“x@example.org he said ”hi”", "“x@example.org|he|said|[hi]"),
+            ("„1.2.3.4“x@example.org", "„1.2.3.4“x@example.org"),
+            ("«all»x@example.org", "«all»x@example.org"),
+            ("a@b “#1”x@c", "a@b|“#1”x@c"),
+            ("a@b “c@d again”", "a@b|[c@d again]"),
+            ("“c@d”", "[c@d]"),
+            (
+                r#"a "say \"hi\" \\ to 3\4" b"#,
+                r#"a|[say "hi" \ to 3\4]|b"#,
+            ),
+            ("it's \"unfinished", "it's|\"unfinished"),
+            ("“unfinished x", "“unfinished|x"),
+        ] {
+            assert_eq!(words(line), expected, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quoted_text_is_one_word_and_itself(text in "[a-z \"\\\\“”„«»'#,;@$-]{0,30}", more in "[a-z \"“”]{0,10}") {
+            let line = format!("{} {more}", quoted(&text));
+            let first = LineWord { text: text.clone(), quoted: true };
+            prop_assert_eq!(split(&line).into_iter().next(), Some(first));
+            prop_assert_eq!(unquoted(&quoted(&text)), Some(text));
+        }
+    }
+}
