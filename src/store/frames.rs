@@ -1,7 +1,7 @@
 //! Frames on disk: `[format u8][crc32c u32 LE over everything else][body]`. A value of the engine is one frame; a
 //! file is a sequence of frames, each preceded by its length (4 bytes, big-endian).
 //!
-//! A format is never changed; new ones are added. Tests compare golden bytes (here, in `sled/codec.rs` and in
+//! A format is never changed; new ones are added. Tests compare golden bytes (here, in `disk/codec.rs` and in
 //! `tests/it/stored/`).
 
 use std::fs::{self, File, OpenOptions};

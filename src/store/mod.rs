@@ -1,22 +1,26 @@
-//! Durable state: [`sled`] implements [`Journal`](crate::journal::Journal), [`Replica`](crate::journal::Replica) and
+//! Durable state: [`Store`] implements [`Journal`](crate::journal::Journal), [`Replica`](crate::journal::Replica) and
 //! [`Outbox`](crate::delivery::ports::Outbox), and keeps one contract with the store in memory that tests use
 //! (`tests/it/store.rs`, `tests/it/support/memory.rs`). Less valuable files lie beside it: [`counters`], a snapshot
 //! of the [`ledger`], and a [`recording`] of judged logins.
 //!
 //! This room decides nothing: it keeps bytes in order and reports failures. It never repairs by deleting acknowledged
-//! data. No other room sees the storage engine: it stays in `sled.rs` and `sled/` (docs/adr/0001-sled.md).
+//! data. No other room sees the storage engine: it stays in `sled.rs` (docs/adr/0001-sled.md), behind the trait in
+//! `engine.rs`.
 //!
-//! Start reading at [`sled`]. `frames` defines how bytes are framed.
+//! Start reading at `disk.rs`. `frames` defines how bytes are framed.
 
 pub mod counters;
+mod disk;
+mod engine;
 mod frames;
 pub mod ledger;
 pub mod recording;
-pub mod sled;
+mod sled;
 
 pub use self::counters::CounterFile;
+pub use self::disk::{OpenFault, Store};
+pub use self::engine::EngineKind;
 pub use self::ledger::LedgerFile;
-pub use self::sled::{OpenFault, Store};
 
 use crate::core::{Event, Personal};
 use crate::delivery::ports::Task;

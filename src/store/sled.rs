@@ -1,178 +1,175 @@
-//! The store on disk, built on sled 0.34; docs/adr/0001-sled.md describes how it keeps its promises.
-//!
-//! `codec` defines the bytes, `engine` contains every call into sled that can fail, `writer` is the only thread that
-//! appends, and `head_file` records the last acknowledged entry. `open` joins them; `log` and `outbox` implement the
-//! ports. This file holds their shared state and the handling of failures.
+//! sled 0.34 as storage engine, and the only file that calls it; docs/adr/0001-sled.md describes how it keeps its
+//! promises.
 
-mod codec;
-mod engine;
-mod head_file;
 mod leftovers;
-mod log;
-mod open;
-mod outbox;
-#[cfg(test)]
-mod tests;
-mod writer;
 
 use std::fs::File;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::JoinHandle;
+use std::ops::ControlFlow;
+use std::path::Path;
 
-use tokio::sync::{mpsc, watch};
+use ::sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+use ::sled::{Batch, Config, Db, IVec, Tree};
 
-use self::engine::{Failure, SledEngine, guarded};
-use self::head_file::HeadFile;
-use self::writer::{Append, WriterState};
-use super::{CounterFile, LedgerFile};
-use crate::core::Seq;
-use crate::core::event::Chain;
-use crate::engine::LogPause;
-use crate::journal::LogFault;
+use super::engine::{
+    Direction, Durable, Failure, KeyRange, OnRow, RowChange, StorageEngine, StoreTable, guarded,
+};
 
-pub use self::open::OpenFault;
+/// The size of the page cache in bytes. It is small because the log is rarely read after the start.
+const CACHE: u64 = 32 * 1024 * 1024;
+/// The interval of sled's own flush in milliseconds. sled frees space only then, and what is to be durable soon relies
+/// on it. Decisions do not wait for it.
+const FLUSH_EVERY: u64 = 1000;
 
-/// Name of the engine's folder in the store's.
-const ENGINE_FOLDER: &str = "sled";
-/// A log, an outbox and their files in one folder. It is closed when dropped.
+/// An open sled.
 #[derive(Debug)]
-pub struct Store {
-    shared: Arc<SharedStore>,
-    queue: Mutex<Option<mpsc::Sender<Append>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-    id: [u8; 16],
+pub(super) struct SledEngine {
+    trees: [Tree; 4],
+    db: Db,
+    /// sled's file, opened to sync it: sled's `flush` alone only starts the write on Linux.
+    file: File,
 }
 
-#[derive(Debug)]
-struct SharedStore {
-    path: PathBuf,
-    state: RwLock<WriterState>,
-    head: watch::Sender<Seq>,
-    head_file: HeadFile,
-    counters: CounterFile,
-    ledger: LedgerFile,
-    /// Writing fails.
-    failing: LogPause,
-    /// Held only for its lock, which is released when it is dropped.
-    _lock: File,
-}
-
-impl Store {
-    /// The random id given to this store when it was created; it tells two stores apart.
-    pub fn id(&self) -> [u8; 16] {
-        self.id
-    }
-
-    /// Writes pending appends, makes them durable and closes the files. Blocks until done; every later call fails.
-    pub fn close(&self) {
-        drop(take(&self.queue));
-        let Some(thread) = take(&self.writer) else {
-            return;
+impl SledEngine {
+    /// Opens or creates it in a folder.
+    pub(super) fn open(folder: &Path) -> Result<SledEngine, Failure> {
+        let db = open_despite_leftovers(folder)?;
+        let [log, personal, outbox, meta] = StoreTable::ALL.map(|table| db.open_tree(table.name()));
+        let engine = SledEngine {
+            trees: [log?, personal?, outbox?, meta?],
+            file: File::open(folder.join("db"))?,
+            db,
         };
-        if thread.join().is_err() {
-            tracing::error!("the store's writer had panicked");
-        }
-        let state = std::mem::replace(&mut *self.shared.state_mut(), WriterState::Closed);
-        if let WriterState::Running(engine) = state {
-            let synced =
-                guarded(|| engine.sync()).and_then(|()| Ok(self.shared.head_file.sync()?));
-            if let Err(why) = synced {
-                tracing::error!(%why, "cannot close the store cleanly");
-            }
+        // Its settings, which sled never syncs.
+        File::open(folder.join("conf"))?.sync_all()?;
+        Ok(engine)
+    }
+
+    fn tree(&self, table: StoreTable) -> &Tree {
+        let [log, personal, outbox, meta] = &self.trees;
+        match table {
+            StoreTable::Log => log,
+            StoreTable::Personal => personal,
+            StoreTable::Outbox => outbox,
+            StoreTable::Meta => meta,
         }
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.close();
+impl StorageEngine for SledEngine {
+    fn get(&self, table: StoreTable, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.tree(table).get(key)?.map(|value| value.to_vec()))
+    }
+
+    fn walk(
+        &self,
+        table: StoreTable,
+        keys: KeyRange<'_>,
+        direction: Direction,
+        each: &mut OnRow<'_>,
+    ) -> Result<(), Failure> {
+        let rows = self.tree(table).range::<&[u8], _>(keys);
+        match direction {
+            Direction::Ascending => visit(rows, each),
+            Direction::Descending => visit(rows.rev(), each),
+        }
+    }
+
+    fn write(&self, changes: &[RowChange], durable: Durable) -> Result<(), Failure> {
+        match changes {
+            [] => {}
+            [first, rest @ ..] if rest.iter().all(|change| change.table == first.table) => {
+                self.tree(first.table).apply_batch(batch(changes))?;
+            }
+            _ => self.write_to_several(changes)?,
+        }
+        match durable {
+            Durable::Now => self.sync(),
+            Durable::Soon => Ok(()),
+        }
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        self.db.flush()?;
+        self.file.sync_data()?;
+        Ok(())
     }
 }
 
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl SledEngine {
+    fn write_to_several(&self, changes: &[RowChange]) -> Result<(), Failure> {
+        self.trees
+            .transaction(|trees| {
+                for RowChange { table, key, value } in changes {
+                    let tree = &trees[*table as usize];
+                    match value {
+                        Some(value) => tree.insert(key.as_slice(), value.as_slice())?,
+                        None => tree.remove(key.as_slice())?,
+                    };
+                }
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+            .map_err(|why| match why {
+                TransactionError::Storage(why) => Failure::from(why),
+                TransactionError::Abort(()) => {
+                    Failure::Engine(String::from("a write was given up"))
+                }
+            })
+    }
 }
 
-impl SharedStore {
-    fn state(&self) -> RwLockReadGuard<'_, WriterState> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+/// Opens the database without the files that it can do without, if one of them is why it does not open.
+fn open_despite_leftovers(folder: &Path) -> Result<Db, Failure> {
+    leftovers::unfinished(folder)?;
+    match guarded(|| open_db(folder)) {
+        Err(why) if !why.is_of_the_system() && leftovers::replaceable(folder)? > 0 => {
+            tracing::warn!(%why, "opening the store again without its snapshot and settings");
+            open_db(folder)
+        }
+        opened => opened,
     }
+}
 
-    fn state_mut(&self) -> RwLockWriteGuard<'_, WriterState> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
+fn open_db(folder: &Path) -> Result<Db, Failure> {
+    let config = Config::new()
+        .path(folder)
+        .cache_capacity(CACHE)
+        .flush_every_ms(Some(FLUSH_EVERY));
+    Ok(config.open()?)
+}
 
-    fn engine(&self) -> Result<Arc<SledEngine>, LogFault> {
-        match &*self.state() {
-            WriterState::Running(engine) => Ok(Arc::clone(engine)),
-            other => Err(other.fault()),
+fn batch(changes: &[RowChange]) -> Batch {
+    let mut batch = Batch::default();
+    for RowChange { key, value, .. } in changes {
+        match value {
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
         }
     }
+    batch
+}
 
-    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end
-    /// with the last acknowledged one.
-    fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<SledEngine>, LogFault> {
-        match &*self.state() {
-            WriterState::Full(_) => {}
-            WriterState::Running(engine) => return Ok(Arc::clone(engine)),
-            other => return Err(other.fault()),
+fn visit(
+    rows: impl Iterator<Item = Result<(IVec, IVec), ::sled::Error>>,
+    each: &mut OnRow<'_>,
+) -> Result<(), Failure> {
+    for row in rows {
+        let (key, value) = row?;
+        if let ControlFlow::Break(()) = each(&key, &value) {
+            break;
         }
-        let opened = guarded(|| {
-            let (engine, seq, chain) =
-                SledEngine::open(&self.path.join(ENGINE_FOLDER), Some(end.0))?;
-            if (seq, chain) == end {
-                return Ok(Arc::new(engine));
+    }
+    Ok(())
+}
+
+impl From<::sled::Error> for Failure {
+    fn from(why: ::sled::Error) -> Self {
+        match why {
+            // sled's words for its lock file being held.
+            ::sled::Error::Io(why) if why.to_string().contains("could not acquire lock") => {
+                Failure::InUse
             }
-            Err(Failure::Damaged(format!(
-                "after a full disk the log ends with entry {}, not {}",
-                seq.0, end.0.0
-            )))
-        });
-        match opened {
-            Ok(engine) => {
-                *self.state_mut() = WriterState::Running(Arc::clone(&engine));
-                Ok(engine)
-            }
-            // Whatever else goes wrong while the disk is full, there may be room later.
-            Err(why) if !why.is_final() => Err(self.state().fault()),
-            Err(why) => Err(self.failed(&why)),
+            ::sled::Error::Io(why) => Failure::Io(why),
+            other => Failure::Engine(other.to_string()),
         }
-    }
-
-    /// Discards the engine after a failed write, because its memory no longer matches the disk.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "how often a fault is logged depends on no decision"
-    )]
-    fn failed(&self, why: &Failure) -> LogFault {
-        let state = WriterState::after(why);
-        let fault = state.fault();
-        if self.failing.is_due() {
-            tracing::error!(%why, path = %self.path.display(), "the store failed");
-        }
-        let old = std::mem::replace(&mut *self.state_mut(), state);
-        if matches!(why, Failure::Panicked(_)) {
-            // Closing would wait for its threads, which may be gone.
-            std::mem::forget(old);
-        }
-        fault
-    }
-
-    /// Something was written.
-    fn wrote(&self) {
-        if self.failing.end() {
-            tracing::info!("the store works again");
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        matches!(&*self.state(), WriterState::Full(_))
-    }
-
-    /// A call outside of the writer. A failure is returned to the caller and leaves the engine in place.
-    fn call<R>(&self, call: impl FnOnce(&SledEngine) -> Result<R, Failure>) -> Result<R, LogFault> {
-        let engine = self.engine()?;
-        guarded(|| call(&engine)).map_err(|why| LogFault::Broken(why.to_string()))
     }
 }

@@ -5,19 +5,20 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::engine::{self, Failure, SledEngine, guarded};
 use super::head_file::{self, HeadFile};
+use super::layout::{self, OpenEngine};
 use super::writer::{Writer, WriterState};
-use super::{ENGINE_FOLDER, SharedStore, Store};
+use super::{SharedStore, Store};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::engine::LogPause;
+use crate::store::engine::{EngineKind, Failure, StorageEngine, guarded};
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
 /// The file that is locked while a program runs on the store.
@@ -108,33 +109,41 @@ impl Store {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(path.join(ENGINE_FOLDER))
+            .create(&path)
             .map_err(folder)?;
         let lock = lock(&path)?;
+        let kind = EngineKind::Sled;
+        let engine_folder = path.join(kind.name());
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&engine_folder)
+            .map_err(folder)?;
         let (head_file, says) = HeadFile::open(&path).map_err(folder)?;
-        let fault = |why: Failure| open_fault(&path, why);
-        let (engine, seq, chain) =
-            guarded(|| SledEngine::open(&path.join(ENGINE_FOLDER), None)).map_err(fault)?;
+        let fault = |why: Failure| open_fault(&path, kind, why);
+        let opened = guarded(|| layout::open(kind, &engine_folder, None)).map_err(fault)?;
+        let OpenEngine { engine, id, end } = opened;
         if let Some((marked, hash)) = says {
-            guarded(|| compare(&engine, marked, hash, seq, &path)).map_err(fault)?;
+            guarded(|| compare(&*engine, marked, hash, end.0, &path, &engine_folder))
+                .map_err(fault)?;
         }
-        head_file.set(seq, chain).map_err(folder)?;
-        let id = engine.id;
+        head_file.set(end.0, end.1).map_err(folder)?;
         let shared = Arc::new(SharedStore {
             path: path.clone(),
-            state: RwLock::new(WriterState::Running(Arc::new(engine))),
-            head: watch::Sender::new(seq),
+            kind,
+            state: RwLock::new(WriterState::Running(engine)),
+            head: watch::Sender::new(end.0),
             head_file,
             counters: CounterFile::new(&path),
             ledger: LedgerFile::new(&path),
             failing: LogPause::default(),
             _lock: lock,
         });
-        let (sender, queue) = mpsc::channel(APPENDS_WAITING);
+        let (sender, queue) = mpsc::sync_channel(APPENDS_WAITING);
         let writer = Writer {
             shared: Arc::clone(&shared),
             queue,
-            end: (seq, chain),
+            end,
         };
         let thread = thread::Builder::new()
             .name(String::from("store"))
@@ -183,20 +192,20 @@ fn pause() {
     thread::sleep(LOCK_PAUSE);
 }
 
-fn open_fault(path: &Path, why: Failure) -> OpenFault {
+fn open_fault(path: &Path, kind: EngineKind, why: Failure) -> OpenFault {
     let path = path.to_path_buf();
     match why {
         Failure::Newer(found) => OpenFault::Newer {
             path,
             found,
-            known: engine::STORE_VERSION,
+            known: layout::STORE_VERSION,
         },
-        Failure::Io(why) | Failure::Sled(::sled::Error::Io(why)) => OpenFault::Folder { path, why },
+        Failure::Io(why) => OpenFault::Folder { path, why },
         Failure::Damaged(why) => OpenFault::Damaged { path, why },
         other => OpenFault::Damaged {
             why: format!(
                 "{} cannot be read: {other}",
-                path.join(ENGINE_FOLDER).join("db").display()
+                path.join(kind.name()).join("db").display()
             ),
             path,
         },
@@ -205,22 +214,23 @@ fn open_fault(path: &Path, why: Failure) -> OpenFault {
 
 /// Compares the log with the head file: the log must reach that position and have the same hash there.
 fn compare(
-    engine: &SledEngine,
+    engine: &dyn StorageEngine,
     marked: Seq,
     hash: Chain,
     end: Seq,
     path: &Path,
+    engine_folder: &Path,
 ) -> Result<(), Failure> {
     if end < marked {
         return Err(Failure::Damaged(format!(
             "the log in {} ends with entry {}, but entry {} had been acknowledged ({})",
-            path.join(ENGINE_FOLDER).display(),
+            engine_folder.display(),
             end.0,
             marked.0,
             path.join(head_file::NAME).display()
         )));
     }
-    if engine.chain_at(marked)? != Some(hash) {
+    if layout::chain_at(engine, marked)? != Some(hash) {
         return Err(Failure::Damaged(format!(
             "entry {} of the log is not the one that was acknowledged",
             marked.0

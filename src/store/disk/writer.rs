@@ -2,24 +2,24 @@
 //! answers them.
 
 use std::sync::Arc;
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::SharedStore;
 use super::codec::{self, LogValue};
-use super::engine::{Failure, LogRow, SledEngine, guarded};
 use crate::core::event::Chain;
 use crate::core::{Personal, Seq};
 use crate::journal::LogFault;
 use crate::store::Parts;
+use crate::store::engine::{Durable, Failure, RowChange, StorageEngine, StoreTable, guarded};
 
 /// A write takes no further appends once it has this many events; a single append may be larger.
 const EVENTS_AT_ONCE: usize = 1000;
 
-/// How long after a full disk the engine is opened again.
-const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// How long the writer waits for an append before it looks after the engine, which is opened again after a full disk.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// One waiting append.
 pub(super) struct Append {
@@ -30,7 +30,7 @@ pub(super) struct Append {
 
 pub(super) struct Writer {
     pub(super) shared: Arc<SharedStore>,
-    pub(super) queue: mpsc::Receiver<Append>,
+    pub(super) queue: Receiver<Append>,
     /// The end of the acknowledged log.
     pub(super) end: (Seq, Chain),
 }
@@ -53,16 +53,17 @@ impl Writer {
 
     /// The next append. While the disk is full the engine is opened again and again, for reads need it too.
     fn next(&mut self) -> Option<Append> {
-        while self.shared.is_full() {
-            match self.queue.try_recv() {
+        loop {
+            match self.queue.recv_timeout(IDLE) {
                 Ok(append) => return Some(append),
-                Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => pause(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if self.shared.is_full() => {
+                    // A failure is noted where it happens.
+                    let _ = self.shared.engine_for_writing(self.end);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            // A failure is noted where it happens.
-            let _ = self.shared.engine_for_writing(self.end);
         }
-        self.queue.blocking_recv()
     }
 
     fn write(&mut self, appends: Vec<Append>) {
@@ -95,23 +96,13 @@ impl Writer {
         let engine = self.shared.engine_for_writing(self.end)?;
         let (rows, places, end) =
             lay_out(self.end, appends).map_err(|why| LogFault::Broken(why.to_string()))?;
-        guarded(|| engine.write(&rows)).map_err(|why| {
-            drop(engine);
-            self.shared.failed(&why)
-        })?;
+        let written = guarded(|| engine.write(&rows, Durable::Now));
+        written.map_err(|why| self.shared.failed(engine, &why))?;
         Ok((places, end))
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the writer is a thread of its own that nothing else runs on"
-)]
-fn pause() {
-    thread::sleep(OPEN_AGAIN_AFTER);
-}
-
-type Layout = (Vec<LogRow>, Vec<Seq>, (Seq, Chain));
+type Layout = (Vec<RowChange>, Vec<Seq>, (Seq, Chain));
 
 fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBytes> {
     let (mut seq, mut chain) = end;
@@ -127,14 +118,12 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
                 chain,
                 event: bytes,
             };
-            let personal = (*personal != Personal::default())
-                .then(|| codec::personal_to_bytes(personal))
-                .transpose()?;
-            rows.push(LogRow {
-                seq,
-                entry: entry.to_bytes(),
-                personal,
-            });
+            let key = codec::seq_key(seq);
+            rows.push(RowChange::put(StoreTable::Log, key, entry.to_bytes()));
+            if *personal != Personal::default() {
+                let value = codec::personal_to_bytes(personal)?;
+                rows.push(RowChange::put(StoreTable::Personal, key, value));
+            }
         }
         places.push(seq);
     }
@@ -144,7 +133,7 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
 /// The engine, or why there is none.
 #[derive(Debug)]
 pub(super) enum WriterState {
-    Running(Arc<SledEngine>),
+    Running(Arc<dyn StorageEngine>),
     /// The disk was full: the engine is reopened before the next append.
     Full(String),
     /// Failed in a way that only a restart can repair.

@@ -8,6 +8,7 @@ use super::codec::LogValue;
 use super::*;
 use crate::core::{Actor, BanChange, Change, Event, EventId, Personal, Subject, Timestamp};
 use crate::journal::{Journal, LogFault, Replica};
+use crate::store::engine::{Durable, RowChange, StoreTable};
 
 fn event(number: u8) -> Event {
     Event::decided(
@@ -26,14 +27,29 @@ fn event(number: u8) -> Event {
 }
 
 /// A store with five entries, modified without its knowledge.
-fn spoilt(spoil: impl FnOnce(&SledEngine)) -> (tempfile::TempDir, Store) {
+fn spoilt(spoil: impl FnOnce(&dyn StorageEngine)) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for number in 1..=5 {
         block_on(store.append(&[event(number)])).unwrap();
     }
-    spoil(&store.shared.engine().unwrap());
+    spoil(&*store.shared.engine().unwrap());
     (folder, store)
+}
+
+fn entry(engine: &dyn StorageEngine, seq: u64) -> Vec<u8> {
+    let key = codec::seq_key(Seq(seq));
+    engine.get(StoreTable::Log, &key).unwrap().unwrap()
+}
+
+fn put(engine: &dyn StorageEngine, table: StoreTable, seq: u64, value: Vec<u8>) {
+    let row = RowChange::put(table, codec::seq_key(Seq(seq)), value);
+    engine.write(&[row], Durable::Now).unwrap();
+}
+
+fn remove(engine: &dyn StorageEngine, table: StoreTable, seq: u64) {
+    let row = RowChange::remove(table, codec::seq_key(Seq(seq)));
+    engine.write(&[row], Durable::Now).unwrap();
 }
 
 fn damage(store: &Store, from: u64) -> (u64, String) {
@@ -46,10 +62,9 @@ fn damage(store: &Store, from: u64) -> (u64, String) {
 #[test]
 fn a_damaged_entry_is_named() {
     let (_folder, store) = spoilt(|engine| {
-        let key = codec::seq_key(Seq(3));
-        let mut value = engine.log.get(key).unwrap().unwrap().to_vec();
+        let mut value = entry(engine, 3);
         *value.last_mut().unwrap() ^= 1;
-        engine.log.insert(key, value).unwrap();
+        put(engine, StoreTable::Log, 3, value);
     });
     let why = String::from("its checksum does not match");
     assert_eq!(damage(&store, 1), (3, why.clone()));
@@ -61,10 +76,9 @@ fn a_damaged_entry_is_named() {
 #[test]
 fn entries_in_another_order_are_noticed() {
     let (folder, store) = spoilt(|engine| {
-        let keys = [Seq(3), Seq(4)].map(codec::seq_key);
-        let values = keys.map(|key| engine.log.get(key).unwrap().unwrap());
-        engine.log.insert(keys[0], &values[1]).unwrap();
-        engine.log.insert(keys[1], &values[0]).unwrap();
+        let [third, fourth] = [3, 4].map(|seq| entry(engine, seq));
+        put(engine, StoreTable::Log, 3, fourth);
+        put(engine, StoreTable::Log, 4, third);
     });
     let why = String::from("it does not follow from the entry before it");
     assert_eq!(damage(&store, 1), (3, why.clone()));
@@ -77,11 +91,8 @@ fn entries_in_another_order_are_noticed() {
 #[test]
 fn a_hole_and_a_damaged_note_are_noticed() {
     let (_folder, store) = spoilt(|engine| {
-        engine.log.remove(codec::seq_key(Seq(2))).unwrap();
-        engine
-            .personal
-            .insert(codec::seq_key(Seq(4)), b"?")
-            .unwrap();
+        remove(engine, StoreTable::Log, 2);
+        put(engine, StoreTable::Personal, 4, b"?".to_vec());
     });
     assert_eq!(damage(&store, 1), (2, "it is missing".into()));
     assert_eq!(damage(&store, 3), (2, "it is missing".into()));
@@ -94,7 +105,7 @@ fn a_hole_and_a_damaged_note_are_noticed() {
 #[test]
 fn a_forgotten_note_leaves_its_event_readable() {
     let (_folder, store) = spoilt(|engine| {
-        engine.personal.remove(codec::seq_key(Seq(2))).unwrap();
+        remove(engine, StoreTable::Personal, 2);
     });
     let entries = store.read(Seq(1), 9).unwrap();
     assert_eq!(entries[1].event.personal, Personal::default());
@@ -104,21 +115,15 @@ fn a_forgotten_note_leaves_its_event_readable() {
 #[test]
 fn an_append_that_a_crash_tore_is_dropped_when_it_opens() {
     let (folder, store) = spoilt(|engine| {
-        let chain = engine.chain_at(Seq(5)).unwrap().unwrap();
+        let chain = layout::chain_at(engine, Seq(5)).unwrap().unwrap();
         let bytes = event(6).to_bytes().unwrap();
         let torn = LogValue {
             last: false,
             chain: chain.extend(Seq(6), &bytes),
             event: &bytes,
         };
-        engine
-            .log
-            .insert(codec::seq_key(Seq(6)), torn.to_bytes())
-            .unwrap();
-        engine
-            .personal
-            .insert(codec::seq_key(Seq(6)), b"stray")
-            .unwrap();
+        put(engine, StoreTable::Log, 6, torn.to_bytes());
+        put(engine, StoreTable::Personal, 6, b"stray".to_vec());
     });
     drop(store);
     let store = Store::open(folder.path()).unwrap();
@@ -138,20 +143,21 @@ fn a_panic_of_the_engine_is_an_error_and_the_last_word() {
         .unwrap_err();
     assert!(fault.to_string().contains("it panicked: pid 7"), "{fault}");
     assert!(store.read(Seq(1), 1).is_ok());
-    store.shared.failed(&Failure::Panicked("in a write".into()));
+    let engine = store.shared.engine().unwrap();
+    let panic = Failure::Panicked("in a write".into());
+    store.shared.failed(engine, &panic);
     let fault = block_on(store.append(&[event(6)])).unwrap_err();
     assert!(fault.to_string().contains("restart portcullis"), "{fault}");
 }
 
 #[test]
 fn a_store_of_a_newer_portcullis_is_refused() {
-    let (folder, store) = spoilt(|_| ());
+    let (folder, store) = spoilt(|engine| {
+        let version = codec::number_to_bytes(2);
+        let row = RowChange::put(StoreTable::Meta, layout::VERSION_KEY, version);
+        engine.write(&[row], Durable::Now).unwrap();
+    });
     drop(store);
-    let db = engine::open_db(&folder.path().join(ENGINE_FOLDER)).unwrap();
-    let meta = db.open_tree("meta").unwrap();
-    meta.insert("version", codec::number_to_bytes(2)).unwrap();
-    db.flush().unwrap();
-    drop((meta, db));
     let fault = Store::open(folder.path()).unwrap_err();
     assert!(
         matches!(
@@ -234,7 +240,7 @@ fn what_a_power_cut_leaves_never_keeps_the_store_from_opening() {
         drop(store);
         // The second start writes a snapshot of what the first one stored.
         drop(Store::open(folder.path()).unwrap());
-        spoil(&folder.path().join(ENGINE_FOLDER));
+        spoil(&folder.path().join(EngineKind::Sled.name()));
         let store = Store::open(folder.path()).unwrap_or_else(|why| panic!("{what}: {why}"));
         let entries = store.read(Seq(1), 9).unwrap();
         let expected: Vec<Event> = (1..=5).map(event).collect();

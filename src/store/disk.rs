@@ -1,0 +1,204 @@
+//! The store on disk, on a storage engine; docs/adr/0001-sled.md describes how it keeps its promises.
+//!
+//! `codec` defines the bytes, `layout` the tables and what is verified when they are opened, `writer` is the only
+//! thread that appends, and `head_file` records the last acknowledged entry. `open` joins them; `log` and `outbox`
+//! implement the ports. This file holds their shared state and the handling of failures.
+
+mod codec;
+mod head_file;
+mod layout;
+mod log;
+mod open;
+mod outbox;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use self::head_file::HeadFile;
+use self::writer::{Append, WriterState};
+use super::engine::{EngineKind, Failure, StorageEngine, guarded};
+use super::{CounterFile, LedgerFile};
+use crate::core::Seq;
+use crate::core::event::Chain;
+use crate::engine::LogPause;
+use crate::journal::LogFault;
+
+pub use self::open::OpenFault;
+
+/// A log, an outbox and their files in one folder. It is closed when dropped.
+#[derive(Debug)]
+pub struct Store {
+    shared: Arc<SharedStore>,
+    queue: Mutex<Option<mpsc::SyncSender<Append>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    id: [u8; 16],
+}
+
+#[derive(Debug)]
+struct SharedStore {
+    path: PathBuf,
+    kind: EngineKind,
+    state: RwLock<WriterState>,
+    head: watch::Sender<Seq>,
+    head_file: HeadFile,
+    counters: CounterFile,
+    ledger: LedgerFile,
+    /// Writing fails.
+    failing: LogPause,
+    /// Held only for its lock, which is released when it is dropped.
+    _lock: File,
+}
+
+impl Store {
+    /// The random id given to this store when it was created; it tells two stores apart.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The storage engine it is on.
+    pub fn engine(&self) -> EngineKind {
+        self.shared.kind
+    }
+
+    /// Writes pending appends, makes them durable and closes the files. Blocks until done; every later call fails.
+    pub fn close(&self) {
+        drop(take(&self.queue));
+        let Some(thread) = take(&self.writer) else {
+            return;
+        };
+        if thread.join().is_err() {
+            tracing::error!("the store's writer had panicked");
+        }
+        let state = std::mem::replace(&mut *self.shared.state_mut(), WriterState::Closed);
+        if let WriterState::Running(engine) = state {
+            let synced =
+                guarded(|| engine.sync()).and_then(|()| Ok(self.shared.head_file.sync()?));
+            if let Err(why) = synced {
+                tracing::error!(%why, "cannot close the store cleanly");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl SharedStore {
+    fn state(&self) -> RwLockReadGuard<'_, WriterState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, WriterState> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine(&self) -> Result<Arc<dyn StorageEngine>, LogFault> {
+        match &*self.state() {
+            WriterState::Running(engine) => Ok(Arc::clone(engine)),
+            other => Err(other.fault()),
+        }
+    }
+
+    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end
+    /// with the last acknowledged one.
+    fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<dyn StorageEngine>, LogFault> {
+        match &*self.state() {
+            WriterState::Full(_) => {}
+            WriterState::Running(engine) => return Ok(Arc::clone(engine)),
+            other => return Err(other.fault()),
+        }
+        let opened = guarded(|| {
+            let folder = self.path.join(self.kind.name());
+            let opened = layout::open(self.kind, &folder, Some(end.0))?;
+            if opened.end == end {
+                return Ok(opened.engine);
+            }
+            Err(Failure::Damaged(format!(
+                "after a full disk the log ends with entry {}, not {}",
+                opened.end.0.0, end.0.0
+            )))
+        });
+        match opened {
+            Ok(engine) => {
+                *self.state_mut() = WriterState::Running(Arc::clone(&engine));
+                Ok(engine)
+            }
+            // Whatever else goes wrong while the disk is full, there may be room later.
+            Err(why) if !why.is_final() => Err(self.state().fault()),
+            Err(why) => Err(self.give_up(&why)),
+        }
+    }
+
+    /// Discards an engine after a failed write, because its memory no longer matches the disk.
+    fn failed(&self, engine: Arc<dyn StorageEngine>, why: &Failure) -> LogFault {
+        match &*self.state() {
+            WriterState::Running(now) if Arc::ptr_eq(now, &engine) => {}
+            // Another call failed before and the engine was replaced meanwhile.
+            _ => return WriterState::after(why).fault(),
+        }
+        drop(engine);
+        self.give_up(why)
+    }
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how often a fault is logged depends on no decision"
+    )]
+    fn give_up(&self, why: &Failure) -> LogFault {
+        let state = WriterState::after(why);
+        let fault = state.fault();
+        if self.failing.is_due() {
+            tracing::error!(%why, path = %self.path.display(), "the store failed");
+        }
+        let old = std::mem::replace(&mut *self.state_mut(), state);
+        if matches!(why, Failure::Panicked(_)) {
+            // Closing would wait for its threads, which may be gone.
+            std::mem::forget(old);
+        }
+        fault
+    }
+
+    /// Something was written.
+    fn wrote(&self) {
+        if self.failing.end() {
+            tracing::info!("the store works again");
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(&*self.state(), WriterState::Full(_))
+    }
+
+    /// A call that reads. A failure is returned to the caller and leaves the engine in place.
+    fn call<R>(
+        &self,
+        call: impl FnOnce(&dyn StorageEngine) -> Result<R, Failure>,
+    ) -> Result<R, LogFault> {
+        let engine = self.engine()?;
+        guarded(|| call(&*engine)).map_err(|why| LogFault::Broken(why.to_string()))
+    }
+
+    /// A call that writes, outside of the writer. After a full disk the writer opens the engine again.
+    fn call_to_write(
+        &self,
+        call: impl FnOnce(&dyn StorageEngine) -> Result<(), Failure>,
+    ) -> Result<(), LogFault> {
+        let engine = self.engine()?;
+        guarded(|| call(&*engine)).map_err(|why| self.failed(engine, &why))
+    }
+}
