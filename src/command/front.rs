@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use xmpp_parsers::jid::BareJid;
 
 use crate::core::{Role, Timestamp};
@@ -63,7 +64,8 @@ pub struct RoomStatus {
 }
 
 /// Why we are not in a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RoomTrouble {
     /// The room does not exist.
     Missing,

@@ -519,6 +519,56 @@ async fn the_facts_of_show_and_check_have_names_that_stay() {
 }
 
 #[tokio::test]
+async fn the_facts_of_status_and_policy_have_names_that_stay() {
+    let house = House::new();
+    house
+        .run(&["ban", "spam@example.org", "203.0.113.7", "3d"])
+        .await;
+    let mut status = facts(&house, &["status"]).await;
+    assert!(status["memory"].take().as_u64() > Some(0));
+    assert_eq!(status["enforcement"].take()["level"], 1);
+    assert_eq!(status["tables"].as_array().unwrap().len(), 5);
+    assert_eq!(status["tables"][0]["kind"], "pair");
+    status["tables"].take();
+    assert_eq!(status["rules"].take()[0], "pair-failures");
+    assert_eq!(
+        status,
+        json!({
+            "at": "2026-11-22T04:00:00Z", "enforcement": null, "pending": 0, "tasks": [],
+            "bans": {"account": 1, "address": 1, "network": 0, "pair": 0, "guard": 0},
+            "unwritten": null, "rooms": [], "undelivered": null, "rules": null, "dry_run": [],
+            "tables": null, "exemptions": 0, "decisions": 2, "recording": false, "memory": null,
+            "started": "2026-11-21T03:00:00Z", "version": env!("CARGO_PKG_VERSION"),
+        })
+    );
+    let mut policy = facts(&house, &["policy"]).await;
+    assert_eq!(policy["policy"]["rules"][0]["name"], "pair-failures");
+    assert_eq!(policy["policy"]["rules"][0]["key"], "pair");
+    policy["policy"]["rules"].take();
+    let holders = &policy["holders"]["by_configuration"][0];
+    assert_eq!(
+        (&holders["role"], &holders["host"]),
+        (&json!("admin"), &Value::Null)
+    );
+    policy["holders"].take();
+    assert_eq!(
+        policy,
+        json!({
+            "rights": "admin", "role": "admin", "holders": null,
+            "policy": {
+                "default_duration": null, "longest": null, "moderator_longest": 2592000,
+                "grace": 300, "undo_for": 86400, "moderators_change": "any", "rules": null,
+                "quiet": 3600, "unknown_weight": 2, "known_for": 7776000, "shared_accounts": 10,
+                "ipv6_prefix": 64, "ranges": [],
+            },
+            "exempt_networks": {"number": 2, "names": ["127.0.0.0/8", "::1/128"]},
+            "exempt_accounts": {"number": 0, "names": []},
+            "proxies": {"number": 0, "names": []}, "allowed": 0, "asked_above": 5,
+        })
+    );
+}
+
+#[tokio::test]
 async fn whoever_stops_reading_has_read_enough() {
     let house = House::new();
     let mut command = program(house.folder.path(), &["list", "--json"]);

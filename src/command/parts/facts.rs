@@ -12,7 +12,7 @@ use crate::command::context::Context;
 use crate::command::outcome::SubjectState;
 use crate::core::bans::EndedBan;
 use crate::core::{
-    Ban, BanChange, BanId, By, Change, Counting, Event, ExemptionChange, HistoryChange, Past,
+    Ban, BanChange, By, Change, Counting, Event, ExemptionChange, HistoryChange, Past, Role,
     Subject, Timestamp,
 };
 use crate::delivery::ports::Task;
@@ -41,6 +41,12 @@ impl<T: Fact> Fact for Option<T> {
     }
 }
 
+impl<T: Fact, const N: usize> Fact for [T; N] {
+    fn json(&self) -> Value {
+        self.iter().map(Fact::json).collect()
+    }
+}
+
 impl<T: Fact> Fact for Vec<T> {
     fn json(&self) -> Value {
         self.iter().map(Fact::json).collect()
@@ -65,9 +71,9 @@ impl Fact for Duration {
     }
 }
 
-impl Fact for BanId {
+impl Fact for Role {
     fn json(&self) -> Value {
-        json!(self.0)
+        json!(self.to_string())
     }
 }
 

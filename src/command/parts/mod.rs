@@ -4,7 +4,6 @@ pub(super) mod bans;
 pub mod facts;
 pub(super) mod fields;
 pub mod filter;
-pub(super) mod holders;
 pub(super) mod login;
 pub(super) mod many;
 pub(super) mod notes;

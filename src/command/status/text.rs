@@ -1,14 +1,132 @@
 //! Sentences of `status`.
 
+use super::facts::StatusFacts;
 use crate::admission::Unwritten;
-use crate::command::front::RoomStatus;
-use crate::command::phrases::{clean, count, public_room, sentence, server, trouble};
+use crate::command::front::{RoomStatus, Undelivered};
+use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::phrases::{
+    capital, clean, count, counts, gap, level, public_room, sentence, server, task, trouble, typed,
+};
 use crate::core::Timestamp;
 use crate::core::time::in_words;
-use crate::delivery::ports::Enforcement;
+use crate::core::tracker::Fill;
+
+/// The answer with these facts.
+pub(super) fn answer(facts: &StatusFacts) -> Answer {
+    let standing = &facts.enforcement;
+    let mut rows = vec![
+        Row::new("level", "Level", level(standing)),
+        Row::new("server", "Server", server(standing)),
+        Row::new("bans", "Bans in force", counts(&facts.bans)),
+        Row::new("pending", "Unfinished work", pending(facts.pending)),
+    ];
+    let store = facts.unwritten.as_ref();
+    rows.extend(store.map(|fault| Row::new("store", "STORE", unwritten(fault, facts.at))));
+    let tasks = facts.tasks.iter();
+    let tasks = tasks.map(|one| (one.subject.to_string(), task(one)));
+    rows.extend(Row::numbered("pending", tasks));
+    let has = standing.has.iter().map(|has| ("There", has));
+    rows.extend(Row::numbered("has", has));
+    for (place, missing) in standing.gaps.iter().enumerate() {
+        let number = place + 1;
+        let remedy = missing.remedy.trim_end();
+        rows.push(Row::new(format!("gap{number}"), "MISSING", gap(missing)));
+        rows.push(Row::new(format!("remedy{number}"), "To add", remedy));
+    }
+    let rooms = facts.rooms.iter().map(|seat| self::seat(seat, facts.at));
+    rows.extend(Row::numbered("room", rooms));
+    rows.extend(facts.undelivered.as_ref().and_then(undelivered));
+    rows.push(Row::new("rules", "Rules in force", names(&facts.rules)));
+    rows.push(Row::new(
+        "dry_run",
+        "Rules in dry run",
+        names(&facts.dry_run),
+    ));
+    rows.extend(facts.tables.iter().map(table));
+    rows.extend(program(facts));
+    let grade = match facts.is_fine() {
+        true => Grade::Good,
+        false => Grade::Warning,
+    };
+    let (title, lines) = summary(facts);
+    Answer::new(grade, title, lines).with_rows(rows)
+}
+
+fn pending(number: usize) -> String {
+    match number {
+        0 => String::from("none"),
+        number => format!("{}, tried again and again", count(number, "subject")),
+    }
+}
+
+fn names(rules: &[String]) -> String {
+    let names: Vec<String> = rules.iter().map(|name| clean(name)).collect();
+    match names.is_empty() {
+        true => String::from("none"),
+        false => names.join(", "),
+    }
+}
+
+fn table(fill: &Fill) -> Row {
+    let label = match fill.what {
+        "known" => String::from("Good logins remembered"),
+        "address" => String::from("Addresses counted"),
+        what => format!("{}s counted", capital(what)),
+    };
+    let mut value = format!("{} of {}", fill.keys, fill.most);
+    if fill.evicted > 0 {
+        value.push_str(&format!(
+            "; {} had to make room before their time",
+            fill.evicted
+        ));
+    }
+    Row::new(format!("fill_{}", fill.what), label, value)
+}
+
+fn undelivered(bounced: &Undelivered) -> Option<Row> {
+    let (whom, at) = bounced.last.as_ref()?;
+    let number = usize::try_from(bounced.number).unwrap_or(usize::MAX);
+    let value = format!(
+        "{}, the last for {} at {at}: is there such an account, and does the server keep messages for who is away?",
+        count(number, "message"),
+        clean(whom.as_str())
+    );
+    Some(Row::new("undelivered", "Came back unread", value))
+}
+
+/// The program itself: decisions, recording, memory, version.
+fn program(facts: &StatusFacts) -> Vec<Row> {
+    let recording = match facts.recording {
+        true => format!("on; {} plays it", typed("rehearse")),
+        false => String::from("off"),
+    };
+    let mut rows = vec![
+        Row::new(
+            "exemptions",
+            "Exemptions given",
+            facts.exemptions.to_string(),
+        ),
+        Row::new(
+            "decisions",
+            "Decisions in the log",
+            facts.decisions.to_string(),
+        ),
+        Row::new("recording", "Recording", recording),
+    ];
+    let memory = facts.memory;
+    let memory = memory.map(|bytes| format!("{} MiB", bytes.div_ceil(1 << 20)));
+    rows.extend(memory.map(|memory| Row::new("memory", "Memory", memory)));
+    let started = facts.started;
+    let running = in_words(facts.at.since(started));
+    let uptime = format!("{running}, since {started}");
+    rows.push(Row::new("uptime", "Running for", uptime));
+    let version = format!("portcullis {}", facts.version);
+    rows.push(Row::new("version", "Version", version));
+    rows
+}
 
 /// Label and value of the row for a room.
-pub(super) fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
+fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
     let room = clean(&seat.room);
     match &seat.nick {
         Some(nick) => (format!("Room {room}"), inside(seat, nick)),
@@ -17,7 +135,7 @@ pub(super) fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
 }
 
 /// The effect of a log that stores no decisions.
-pub(super) fn unwritten(fault: &Unwritten, now: Timestamp) -> String {
+fn unwritten(fault: &Unwritten, now: Timestamp) -> String {
     let since = in_words(now.since(fault.since));
     let bans = count(fault.bans, "ban");
     let why = sentence(&fault.why);
@@ -57,11 +175,8 @@ fn inside(seat: &RoomStatus, nick: &str) -> String {
 }
 
 /// Title and lines: the level, and the problems.
-pub(super) fn status(
-    standing: &Enforcement,
-    pending: Option<String>,
-    outside: usize,
-) -> (String, Vec<String>) {
+fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
+    let standing = &facts.enforcement;
     let (title, level) = match standing.level {
         0 => (
             String::from("Level 0: NOTHING IS ENFORCED"),
@@ -81,7 +196,10 @@ pub(super) fn status(
     lines.extend(
         missing.map(|what| format!("{what} missing on the server; the lines to add are below.")),
     );
-    lines.extend(pending.map(|pending| format!("Unfinished work: {pending}.")));
+    if facts.pending > 0 {
+        lines.push(format!("Unfinished work: {}.", pending(facts.pending)));
+    }
+    let outside = facts.outside();
     if outside > 0 {
         let rooms = count(outside, "room");
         lines.push(format!("I cannot enter {rooms}; why is below."));
