@@ -26,7 +26,7 @@ test WHAT="":
     #!/usr/bin/env bash
     set -euo pipefail
     case "{{ WHAT }}" in ""|all) ;; *) echo "usage: just test [all]" >&2; exit 2 ;; esac
-    parts=(build client ejabberd-24.12 prosody-13 profanity converse)
+    parts=(build client strace ejabberd-24.12 prosody-13 profanity converse)
     if [ "{{ WHAT }}" = all ] || [ -n "${CI:-}" ]; then parts+=(ejabberd-26.07); fi
     {{ install }} "${parts[@]}"
     cargo test --locked
@@ -83,6 +83,12 @@ guide:
     @{{ install }} client ejabberd-24.12
     @cargo build --locked
     @cd tests/live && {{ python }} guide.py {{ quote(justfile_directory() / "docs/admin-guide.md") }}
+
+# Cut the power of the store N times: the program is started on what a disk may then hold (`PORTCULLIS_SEED=7 just power-cut 5000` repeats a run)
+power-cut N="1500":
+    @{{ install }} client strace
+    @cargo build --locked
+    @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_power_cut.py -s
 
 # Measure the added login time with a real server, the hook module and 100,000 bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:

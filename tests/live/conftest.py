@@ -61,7 +61,8 @@ def pytest_collection_modifyitems(config, items):
 
     def fits(item):
         server, only = server_of(item), item.get_closest_marker("only")
-        return server is None or server in names and (not only or server.startswith(only.args))
+        among = [name for name in names if server in (None, name)]
+        return bool(among) and (not only or any(name.startswith(only.args) for name in among))
 
     left_out = [item for item in items if not fits(item)]
     items[:] = [item for item in items if fits(item)]

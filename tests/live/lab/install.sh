@@ -2,7 +2,7 @@
 # Installs what the live tests and the demo need, from Debian; one client comes from npm. Safe to run again: what is
 # there is left alone.
 #
-#   install.sh [build] [client] [ejabberd-24.12] [prosody-13] [ejabberd-26.07] [profanity] [converse] [lint]
+#   install.sh [build] [client] [strace] [ejabberd-24.12] [prosody-13] [ejabberd-26.07] [profanity] [converse] [lint]
 #                               (default: client ejabberd-24.12)
 #   install.sh --where          prints the lab's folder
 #   install.sh --have NAME      exit code 0 when NAME is installed
@@ -52,6 +52,7 @@ have() {
   case $1 in
     build) command -v cc >/dev/null && command -v pkg-config >/dev/null ;;
     client) command -v openssl >/dev/null && /usr/bin/python3 -c 'import slixmpp, pytest' 2>/dev/null ;;
+    strace) command -v strace >/dev/null ;;
     ejabberd-24.12)
       dpkg-query -W -f '${Status} ${Version}\n' ejabberd 2>/dev/null | grep -q '^install ok installed 24\.12' &&
         [ "$(dpkg-query -W -f '${Status}\n' "${for_the_module[@]}" 2>/dev/null | grep -c '^install ok installed')" = 2 ] ;;
@@ -65,7 +66,7 @@ have() {
     converse)
       [ -e "$lab/converse-$converse/.complete" ] && command -v chromium >/dev/null && command -v chromedriver >/dev/null &&
         /usr/bin/python3 -c 'import selenium' 2>/dev/null ;;
-    *) fail "unknown part '$1'; there are: build client ejabberd-24.12 prosody-13 ejabberd-26.07 profanity converse lint" ;;
+    *) fail "unknown part '$1'; there are: build client strace ejabberd-24.12 prosody-13 ejabberd-26.07 profanity converse lint" ;;
   esac
 }
 
@@ -89,6 +90,7 @@ announce() {
     case $part in
       build) say "  build-essential pkg-config               C compiler for the Rust build" ;;
       client) say "  python3-slixmpp python3-pytest openssl   the client that drives the tests" ;;
+      strace) say "  strace                                   records what reaches the disk" ;;
       ejabberd-24.12) say "  ejabberd (24.12), erlang-dev             its service stays off$from" ;;
       prosody-13) say "  prosody (13), prosody-modules, lua-busted its service stays off$from" ;;
       ejabberd-26.07) say "  debootstrap; ejabberd (26.07) in a Debian trixie below $lab/trixie (about 300 MB)" ;;
@@ -175,6 +177,7 @@ refuse_other() {
 
 install_build() { update_once; "${apt[@]}" install --no-install-recommends build-essential pkg-config >> "$log" 2>&1; }
 install_client() { update_once; "${apt[@]}" install --no-install-recommends python3-slixmpp python3-pytest openssl >> "$log" 2>&1; }
+install_strace() { update_once; "${apt[@]}" install --no-install-recommends strace >> "$log" 2>&1; }
 install_ejabberd_24() {
   refuse_other ejabberd 24.12
   update_once; backports; update_once
@@ -237,6 +240,7 @@ for part in "${missing[@]}"; do
   case $part in
     build) install_build ;;
     client) install_client ;;
+    strace) install_strace ;;
     ejabberd-24.12) install_ejabberd_24 ;;
     prosody-13) install_prosody ;;
     ejabberd-26.07) install_ejabberd_26 ;;
