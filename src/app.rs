@@ -38,7 +38,7 @@ use crate::xmpp::guard::{Sender, Trust};
 use crate::xmpp::iq::Asker;
 use crate::xmpp::link::{Fatal, Link};
 use runtime::{Runtime, Tasks, Vital};
-use tasks::{announce, renew};
+use tasks::{announce, renew, watch_the_name};
 
 pub use doctor::doctor;
 
@@ -164,6 +164,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
 
     let mut workers = Tasks::new();
     workers.spawn(|stop| renew(Arc::clone(&host), wire.clone(), stop));
+    workers.spawn(|stop| watch_the_name(Arc::clone(&host), wire.clone(), stop));
     workers.spawn(|stop| {
         let engine = Arc::clone(&gate.engine);
         async move { engine.watch_the_clock(stop).await }

@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait for the hello of a hook module. ejabberd's module looks for a component once a second.
 const MODULES: Duration = Duration::from_secs(2);
 
-/// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced; 1: they are not; 2: the server
-/// refuses the settings.
+/// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced; 1: they are not, or another program
+/// has our name; 2: the server refuses the settings.
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,7 +65,7 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
         eprintln!("portcullis: cannot write the answer: {why}");
         return ExitCode::FAILURE;
     }
-    if standing.linked && standing.level > 0 {
+    if standing.linked && standing.level > 0 && standing.conflict.is_none() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -166,6 +166,9 @@ fn told(standing: &Enforcement) -> String {
         phrases::server(standing),
         phrases::level(standing)
     );
+    if let Some(conflict) = &standing.conflict {
+        text.push_str(&format!("  wrong    {}\n", phrases::conflict(conflict)));
+    }
     for has in &standing.has {
         text.push_str(&format!("  ok       {has}\n"));
     }

@@ -1,4 +1,4 @@
-//! Tasks that belong to no single room: reconnecting after lost rights, and reporting readiness.
+//! Tasks that belong to no single room: reconnecting after lost rights, other programs of our name, and reporting readiness.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,19 @@ pub(super) async fn renew(host: Arc<XmppServer>, wire: Wire, stop: CancellationT
             () = stop.cancelled() => return,
             () = host.reconnect_wanted() => wire.renew(),
         }
+    }
+}
+
+/// Tells the server side of another connection under our name.
+pub(super) async fn watch_the_name(host: Arc<XmppServer>, wire: Wire, stop: CancellationToken) {
+    let mut conflict = wire.conflict();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = conflict.changed() => if changed.is_err() { return },
+        }
+        let now = conflict.borrow_and_update().clone();
+        host.set_conflict(now);
     }
 }
 
@@ -76,6 +89,7 @@ fn readiness(standing: &Enforcement, unwritten: Option<Unwritten>) -> Readiness 
         },
         // HTTP only starts listening once the ledger is loaded.
         ledger: true,
+        conflict: standing.conflict.is_some(),
         unwritten: unwritten.map_or(0, |fault| fault.bans),
         detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
     }

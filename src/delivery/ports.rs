@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::core::{Account, Ban, BanId, Seq, Subject, Timestamp};
 use crate::journal::LogFault;
+use crate::xmpp::wire::NameConflict;
 
 /// Unfinished work: bring the server in line with the ledger for one subject.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -125,6 +126,9 @@ pub struct Enforcement {
     pub has: Vec<String>,
     /// What is missing.
     pub gaps: Vec<Gap>,
+    /// Another program that is connected under our name; known also while the stream is down.
+    #[serde(default)]
+    pub conflict: Option<NameConflict>,
 }
 
 /// A capability that is missing on the server.

@@ -29,6 +29,7 @@ use crate::delivery::ports::{Enforcement, Finding, RecordState, Undone};
 use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
 use crate::xmpp::stanza::{Received, StanzaKind};
+use crate::xmpp::wire::NameConflict;
 
 /// Maximum number of findings waiting for subscribers.
 const FINDINGS: usize = 64;
@@ -78,6 +79,7 @@ pub(super) struct ServerState {
     pub(super) ever_granted: BTreeSet<String>,
     /// Virtual hosts where a ban was enforced.
     pub(super) ever_enforced: BTreeSet<String>,
+    conflict: Option<NameConflict>,
 }
 
 impl XmppServer {
@@ -105,6 +107,7 @@ impl XmppServer {
                 modules: Modules::default(),
                 ever_granted: BTreeSet::new(),
                 ever_enforced: BTreeSet::new(),
+                conflict: None,
             }),
             session: watch::Sender::new(0),
             standing: watch::Sender::default(),
@@ -133,6 +136,17 @@ impl XmppServer {
         self.session.send_replace(0);
         self.state().forget();
         self.publish();
+    }
+
+    /// Another connection has our name, or no longer has.
+    pub fn set_conflict(&self, conflict: Option<NameConflict>) {
+        let is_over = conflict.is_none();
+        self.state().conflict = conflict;
+        self.publish();
+        if is_over {
+            // On ejabberd the end of the other connection takes our grants with it.
+            self.doubt.notify_one();
+        }
     }
 
     /// Handles a stanza if it is a message about privileges; returns whether it was one. Forged grants are dropped
@@ -223,13 +237,15 @@ impl XmppServer {
                 guessable_cookie: self.cookie.as_ref().is_some_and(is_erlangs_own),
                 implied: own.implied(),
             };
-            Arc::new(standing(
+            let mut now = standing(
                 *self.session.borrow() != 0,
                 state.probed,
                 &hosts,
                 &state.modules,
                 &names,
-            ))
+            );
+            now.conflict.clone_from(&state.conflict);
+            Arc::new(now)
         };
         self.standing.send_if_modified(|standing| {
             let differs = *standing != now;

@@ -38,15 +38,18 @@ pub struct Readiness {
     pub ledger: bool,
     /// Number of bans by rules that are in force in memory only, because the store cannot write.
     pub unwritten: usize,
+    /// Whether another program is connected under our name.
+    pub conflict: bool,
     /// Additional lines, ready or not. They are public: no secrets, no accounts.
     pub detail: Vec<String>,
 }
 
 impl Readiness {
-    /// Whether the link is up, the grants are known (even if too few), the ledger is loaded, and all bans are written.
+    /// Whether the link is up and ours alone, the grants are known (even if too few), the ledger is loaded, and all bans
+    /// are written.
     pub fn is_ready(&self) -> bool {
         let is_known = self.grants != GrantState::Unknown;
-        self.link && is_known && self.ledger && self.unwritten == 0
+        self.link && is_known && self.ledger && self.unwritten == 0 && !self.conflict
     }
 
     /// What is missing, as sentences. Missing grants are reported but do not prevent readiness.
@@ -57,6 +60,11 @@ impl Readiness {
         }
         if !self.link {
             missing.push("the link to the XMPP server is down");
+        }
+        if self.conflict {
+            missing.push(
+                "another program is connected under the same component name; stop one of them",
+            );
         }
         if self.unwritten > 0 {
             missing.push("the store takes no decisions; see the log and make room on its disk");
@@ -122,8 +130,7 @@ mod tests {
                         link,
                         grants,
                         ledger,
-                        unwritten: 0,
-                        detail: Vec::new(),
+                        ..Readiness::default()
                     };
                     let want = link && ledger && grants != GrantState::Unknown;
                     assert_eq!(readiness.is_ready(), want, "{readiness:?}");
@@ -149,12 +156,27 @@ mod tests {
             link: true,
             grants: GrantState::Missing,
             ledger: true,
-            unwritten: 0,
             detail,
+            ..Readiness::default()
         };
         assert_eq!(
             poor.text(),
             "ready\n- the server does not grant all that is needed; run `portcullis doctor`\n- ejabberd 26.07\n"
+        );
+    }
+
+    #[test]
+    fn two_programs_of_one_name_are_not_ready() {
+        let split = Readiness {
+            link: true,
+            grants: GrantState::Seen,
+            ledger: true,
+            conflict: true,
+            ..Readiness::default()
+        };
+        assert_eq!(
+            split.text(),
+            "not ready\n- another program is connected under the same component name; stop one of them\n"
         );
     }
 

@@ -272,8 +272,8 @@ mod tests {
             link: true,
             grants: GrantState::Seen,
             ledger: true,
-            unwritten: 0,
             detail: vec![],
+            ..Readiness::default()
         });
         let answer = running.get("/readyz").await;
         assert!(

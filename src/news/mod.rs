@@ -21,6 +21,7 @@ use crate::core::{
 use crate::delivery::Incident;
 use crate::delivery::ports::{Enforcement, Enforcer, Finding, Gap, RecordState, Task};
 use crate::engine::{Engine, Listener};
+use crate::xmpp::wire::NameConflict;
 
 /// Maximum number of waiting notifications.
 const WAITING: usize = 1_024;
@@ -73,6 +74,8 @@ pub enum News {
         /// What was missing before and is not now.
         back: Vec<String>,
     },
+    /// Another program is connected under our name; `None`: no longer.
+    NameConflict(Option<NameConflict>),
     /// The link is back after an outage.
     Outage {
         /// When the outage began.
@@ -97,7 +100,11 @@ impl News {
             News::Spared(notice) => notice.subject.clone(),
             News::Stuck(task) | News::Unstuck(task) => task.subject.clone(),
             News::Found(finding) => Subject::Account(finding.account.clone()),
-            News::Rights { .. } | News::Outage { .. } | News::Unwritten(_) | News::Room { .. } => {
+            News::Rights { .. }
+            | News::NameConflict(_)
+            | News::Outage { .. }
+            | News::Unwritten(_)
+            | News::Room { .. } => {
                 return None;
             }
         })
@@ -114,7 +121,7 @@ impl News {
             News::Stuck(_) | News::Unstuck(_) | News::Unwritten(_) => Topic::Work,
             News::Found(_) => Topic::Records,
             News::Rights { .. } => Topic::Rights,
-            News::Outage { .. } => Topic::Link,
+            News::Outage { .. } | News::NameConflict(_) => Topic::Link,
             News::Room { .. } => Topic::Rooms,
         })
     }
@@ -272,6 +279,8 @@ struct Watched {
     told: Option<Arc<Enforcement>>,
     first_seen: Option<Timestamp>,
     worse_since: Option<Timestamp>,
+    /// Whether a name conflict was reported that is not over.
+    in_conflict: bool,
 }
 
 impl Watched {
@@ -288,6 +297,10 @@ impl Watched {
             _ => {}
         }
         self.linked = standing.linked;
+        if standing.conflict.is_some() != self.in_conflict {
+            self.in_conflict = standing.conflict.is_some();
+            news.push(News::NameConflict(standing.conflict.clone()));
+        }
         if !standing.linked || !standing.probed {
             return news;
         }
@@ -418,6 +431,30 @@ mod tests {
                 .collect(),
             ..Enforcement::default()
         })
+    }
+
+    #[test]
+    fn a_name_conflict_is_told_once_at_each_end_whether_the_link_is_up_or_not() {
+        let mut watched = Watched::default();
+        let other = NameConflict {
+            other: Some(String::from("process 7 on other")),
+        };
+        let with = |linked, conflict: Option<&NameConflict>| {
+            let mut standing = (*standing(linked, 1, &[])).clone();
+            standing.conflict = conflict.cloned();
+            Arc::new(standing)
+        };
+        assert_eq!(watched.look(&with(true, None), at(0)), []);
+        let told = watched.look(&with(true, Some(&other)), at(20));
+        assert_eq!(told, [News::NameConflict(Some(other.clone()))]);
+        // The two replace each other.
+        assert_eq!(watched.look(&with(false, Some(&other)), at(21)), []);
+        assert_eq!(
+            watched.look(&with(true, Some(&NameConflict::default())), at(25)),
+            []
+        );
+        let told = watched.look(&with(true, None), at(90));
+        assert_eq!(told, [News::NameConflict(None)]);
     }
 
     #[test]

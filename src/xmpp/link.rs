@@ -10,6 +10,7 @@ mod connect;
 mod fast_path;
 mod inbound;
 mod login;
+mod name_watch;
 mod session;
 mod tls;
 
@@ -27,6 +28,7 @@ use super::stanza::Received;
 use super::wire::{Outgoing, Wire};
 use backoff::{Distance, Patience, delay};
 use fast_path::FastPath;
+use name_watch::NameWatch;
 
 pub use cause::Cause;
 pub use connect::{Connection, Dial, Duplex};
@@ -140,6 +142,7 @@ pub struct Link {
     events: mpsc::Sender<Incoming>,
     fast_path: FastPath,
     trust: Option<Trust>,
+    name_watch: NameWatch,
     /// The trouble that was logged last, and when.
     logged: Option<(String, Instant)>,
 }
@@ -158,6 +161,7 @@ impl Link {
         settings.domain = BareJid::from_parts(None, settings.domain.domain());
         let (events, incoming) = mpsc::channel(INCOMING);
         let (wire, queue) = Wire::new(settings.domain.clone(), settings.limits.stanza_bytes);
+        let name_watch = NameWatch::new(settings.domain.clone());
         (
             Link {
                 settings,
@@ -167,6 +171,7 @@ impl Link {
                 events,
                 fast_path: FastPath::default(),
                 trust: None,
+                name_watch,
                 logged: None,
             },
             wire,
@@ -224,6 +229,10 @@ impl Link {
                     }
                 },
             };
+            if matches!(cause, Cause::Conflict { .. }) {
+                self.name_watch.refused();
+                self.name_watch.publish(&self.wire);
+            }
             if matches!(cause, Cause::Deaf) {
                 return Ok(());
             }
@@ -268,6 +277,7 @@ impl Link {
         shutdown: &CancellationToken,
     ) -> Result<(), Cause> {
         line.inbound.trust(self.trust.clone());
+        self.name_watch.begin();
         let session = self.wire.open();
         self.logged = None;
         tracing::info!(domain = %self.settings.domain, server = %self.settings.server, session, "connected to the XMPP server");
@@ -278,6 +288,7 @@ impl Link {
                 queue,
                 events,
                 fast_path: &self.fast_path,
+                name_watch: &mut self.name_watch,
             };
             session::run(line, &self.settings, outlets, shutdown).await
         } else {

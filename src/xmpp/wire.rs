@@ -49,6 +49,14 @@ pub enum Unsent {
     NotXml(String),
 }
 
+/// Another program, or an old connection of ours, has our component name as well. What the server sends is split between
+/// the connections, or they replace each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NameConflict {
+    /// The other program in words, as it says itself: `process 4711 on host2`; `None`: unknown.
+    pub other: Option<String>,
+}
+
 /// Counters of the link since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LinkTally {
@@ -93,6 +101,7 @@ struct Shared {
     queue: mpsc::UnboundedSender<Outgoing>,
     room: Arc<Semaphore>,
     state: watch::Sender<LinkState>,
+    conflict: watch::Sender<Option<NameConflict>>,
     counters: Arc<LinkCounters>,
     renewal: Notify,
 }
@@ -121,6 +130,7 @@ impl Wire {
             queue,
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
             state: watch::Sender::default(),
+            conflict: watch::Sender::default(),
             counters: Arc::default(),
             renewal: Notify::new(),
         };
@@ -183,6 +193,20 @@ impl Wire {
             .trouble
             .as_deref()
             .map(str::to_owned)
+    }
+
+    /// Whether another connection has our name, as it changes.
+    #[must_use]
+    pub fn conflict(&self) -> watch::Receiver<Option<NameConflict>> {
+        self.shared.conflict.subscribe()
+    }
+
+    pub(super) fn set_conflict(&self, now: Option<NameConflict>) {
+        self.shared.conflict.send_if_modified(|conflict| {
+            let differs = *conflict != now;
+            *conflict = now;
+            differs
+        });
     }
 
     /// The counters so far.

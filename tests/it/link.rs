@@ -543,6 +543,7 @@ async fn a_conflict_waits_long_and_longer_and_is_never_fatal() {
             trouble.contains("connected already") && trouble.contains("because"),
             "{trouble}"
         );
+        assert!(scene.wire.conflict().borrow().is_some());
         let mut peer = scene.server.accept().await;
         let waited = start.elapsed();
         assert!(
@@ -555,6 +556,25 @@ async fn a_conflict_waits_long_and_longer_and_is_never_fatal() {
     }
     scene.up().await;
     assert_eq!(scene.wire.trouble(), None);
+}
+
+/// With `kick_old` of Prosody two programs replace each other: each is connected for some time, then away for some time.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_taken_over_is_a_conflict_until_it_stays_for_a_minute() {
+    let mut scene = scene();
+    let conflict = scene.wire.conflict();
+    for _ in 0..3 {
+        let peer = scene.up().await;
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        peer.bail("conflict").await;
+        assert!(matches!(scene.down().await, Cause::Conflict { .. }));
+        assert!(conflict.borrow().is_some());
+    }
+    let _peer = scene.up().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(conflict.borrow().is_some());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(conflict.borrow().is_none());
 }
 
 #[tokio::test(start_paused = true)]

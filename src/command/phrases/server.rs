@@ -3,6 +3,7 @@
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
 use crate::delivery::ports::{Enforcement, Gap, Task};
+use crate::xmpp::wire::NameConflict;
 
 /// A room that anybody can enter.
 pub(crate) fn public_room() -> String {
@@ -50,6 +51,17 @@ pub(crate) fn level(standing: &Enforcement) -> String {
         _ => "accounts, addresses and networks are refused by the hook module",
     };
     format!("{} ({means})", standing.level)
+}
+
+/// Another program is connected under our name: what that means, and what to do.
+pub(crate) fn conflict(conflict: &NameConflict) -> String {
+    let other = match conflict.other.as_deref().map(clean) {
+        Some(other) => format!(" (it calls itself {other})"),
+        None => String::new(),
+    };
+    format!(
+        "ANOTHER PROGRAM is connected to the server under my name{other}, or an old connection of mine is not closed there: each gets a part of the questions and answers, and each keeps its own bans. Stop one of the two, or give it another component.domain."
+    )
 }
 
 /// The server software and the link to it.

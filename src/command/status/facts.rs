@@ -123,6 +123,7 @@ impl StatusFacts {
     pub(super) fn is_fine(&self) -> bool {
         self.enforcement.level > 0
             && self.enforcement.gaps.is_empty()
+            && self.enforcement.conflict.is_none()
             && self.pending == 0
             && self.outside() == 0
             && self.unwritten.is_none()

@@ -5,7 +5,8 @@ use crate::admission::Unwritten;
 use crate::command::front::{RoomStatus, Undelivered};
 use crate::command::outcome::{Answer, Grade, Row};
 use crate::command::phrases::{
-    capital, clean, count, counts, gap, level, public_room, sentence, server, task, trouble, typed,
+    capital, clean, conflict, count, counts, gap, level, public_room, sentence, server, task,
+    trouble, typed,
 };
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -20,6 +21,8 @@ pub(super) fn answer(facts: &StatusFacts) -> Answer {
         Row::new("bans", "Bans in force", counts(&facts.bans)),
         Row::new("pending", "Unfinished work", pending(facts.pending)),
     ];
+    let found = standing.conflict.as_ref();
+    rows.extend(found.map(|found| Row::new("conflict", "CONFLICT", conflict(found))));
     let store = facts.unwritten.as_ref();
     rows.extend(store.map(|fault| Row::new("store", "STORE", unwritten(fault, facts.at))));
     let tasks = facts.tasks.iter();
@@ -188,6 +191,11 @@ fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
         ),
     };
     let mut lines = vec![level];
+    if standing.conflict.is_some() {
+        lines.push(String::from(
+            "ANOTHER PROGRAM is connected under my name; what to do is below.",
+        ));
+    }
     let missing = match standing.gaps.len() {
         0 => None,
         1 => Some(String::from("1 thing is")),

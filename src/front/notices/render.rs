@@ -102,6 +102,11 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             status(),
             About::Nobody,
         ),
+        News::NameConflict(conflict) => (
+            vec![text::notice_conflict(conflict.as_ref())],
+            status(),
+            About::Nobody,
+        ),
         News::Unwritten(fault) => (
             vec![text::notice_unwritten(fault.as_ref())],
             status(),

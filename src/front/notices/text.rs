@@ -11,6 +11,7 @@ use crate::core::{
     Ban, BanRuling, Event, ExemptionRuling, HistoryRuling, Past, Ruling, Subject, Timestamp, Topic,
 };
 use crate::delivery::ports::{Finding, Gap, RecordState, Task};
+use crate::xmpp::wire::NameConflict;
 
 /// A rule imposed a ban.
 pub(super) fn notice_banned(ban: &Ban, now: Timestamp) -> String {
@@ -166,6 +167,14 @@ pub(super) fn notice_outage(since: Timestamp, until: Timestamp) -> String {
         "The link to the server was down for {}, from {since} to {until}. What was decided meanwhile is being carried out.",
         in_words(until.since(since))
     )
+}
+
+/// Another program is connected under our name, or no longer is.
+pub(super) fn notice_conflict(conflict: Option<&NameConflict>) -> String {
+    match conflict {
+        Some(conflict) => crate::command::phrases::conflict(conflict),
+        None => String::from("No other program is connected under my name any more."),
+    }
 }
 
 /// The log stores no decisions, or stores them again.

@@ -15,6 +15,7 @@ use xmpp_parsers::ping::Ping;
 use super::fast_path::FastPath;
 use super::inbound::{Arrived, Inbound};
 use super::login::Established;
+use super::name_watch::NameWatch;
 use super::{Cause, Incoming, Settings};
 use crate::xmpp::fault::Fault;
 use crate::xmpp::stanza::{Defect, Malformed, Received, Top};
@@ -40,6 +41,7 @@ pub(super) struct Outlets<'a> {
     pub(super) queue: &'a mut mpsc::UnboundedReceiver<Outgoing>,
     pub(super) events: &'a mpsc::Sender<Incoming>,
     pub(super) fast_path: &'a FastPath,
+    pub(super) name_watch: &'a mut NameWatch,
 }
 
 /// Runs a session to its end. `Ok`: it stopped because it was asked to.
@@ -57,6 +59,7 @@ pub(super) async fn run(
         queue,
         events,
         fast_path,
+        name_watch,
     } = outlets;
     let session = wire.session();
     let (own, own_waiting) = mpsc::channel(OWN);
@@ -76,6 +79,7 @@ pub(super) async fn run(
         own,
         events,
         fast_path,
+        name_watch,
         nobody: nobody(wire)?,
         pinged: None,
         closing: &closing,
@@ -203,6 +207,7 @@ struct StreamReader<'a> {
     own: mpsc::Sender<Vec<u8>>,
     events: &'a mpsc::Sender<Incoming>,
     fast_path: &'a FastPath,
+    name_watch: &'a mut NameWatch,
     nobody: FullJid,
     /// When our ping was sent, if no bytes have arrived since.
     pinged: Option<Instant>,
@@ -220,10 +225,15 @@ impl StreamReader<'_> {
                 Some(at) => at + timings.answer,
                 None => self.inbound.last_read + timings.silence,
             };
+            let announcing = self.name_watch.next();
             let fast_path = self.fast_path;
             let said = self.inbound.next_or(|frame| fast_path.answer(frame));
-            let said = match timeout_at(deadline, said).await {
+            let said = match timeout_at(deadline.min(announcing), said).await {
                 Ok(said) => said,
+                Err(_) if announcing <= Instant::now() => {
+                    self.announce();
+                    continue;
+                }
                 Err(_) => match self.silence() {
                     Ok(()) => continue,
                     Err(cause) => return cause,
@@ -261,6 +271,10 @@ impl StreamReader<'_> {
                     if self.is_own_ping(&received) {
                         continue;
                     }
+                    if self.name_watch.take(&received) {
+                        self.name_watch.publish(self.wire);
+                        continue;
+                    }
                     self.wire.counters().received.fetch_add(1, Relaxed);
                     let in_hand = self.fast_path.hand_on(cost).await;
                     let event = Incoming::Stanza(received, in_hand);
@@ -286,6 +300,14 @@ impl StreamReader<'_> {
                 }
             }
         }
+    }
+
+    /// Tells other programs under our name that we are there.
+    fn announce(&mut self) {
+        for announcement in self.name_watch.burst() {
+            self.send(announcement);
+        }
+        self.name_watch.publish(self.wire);
     }
 
     /// Called when the deadline passed without a frame. Bytes may have arrived nonetheless: white space, or part of a

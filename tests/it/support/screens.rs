@@ -21,6 +21,7 @@ pub(crate) fn server() -> Arc<FakeServer> {
             effect: "bans of addresses and networks are not enforced".into(),
             remedy: "modules:\n  mod_portcullis: {}\n".into(),
         }],
+        conflict: None,
     }));
     server
 }

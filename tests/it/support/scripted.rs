@@ -151,8 +151,24 @@ impl Peer {
         .await;
     }
 
-    /// What the component sends next.
+    /// Writes text unchanged; `false` if the component has hung up.
+    pub async fn try_say(&mut self, text: &str) -> bool {
+        self.io.write_all(text.as_bytes()).await.is_ok() && self.io.flush().await.is_ok()
+    }
+
+    /// What the component sends next, without its announcements to itself.
     pub async fn hear(&mut self) -> Heard {
+        loop {
+            match self.hear_raw().await {
+                Heard::Element(element)
+                    if element.has_child("instance", "urn:portcullis:instance:1") => {}
+                heard => return heard,
+            }
+        }
+    }
+
+    /// What the component sends next. Cancel-safe.
+    pub async fn hear_raw(&mut self) -> Heard {
         loop {
             let mut rest = &self.buffer[..];
             let before = rest.len();

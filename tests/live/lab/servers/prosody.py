@@ -50,7 +50,7 @@ VirtualHost "{host}"
 {rights}
 Component "{component}"
 	component_secret = "{secret}"
-	component_conflict_resolve = "kick_old"
+	component_conflict_resolve = "{conflict}"
 {component_modules}
 Component "{stranger}"
 	component_secret = "{secret}"
@@ -72,6 +72,7 @@ MODULE_ON = """\
 
 class Prosody(Server):
     name = "prosody-13"
+    conflict = "kick_old"  # what happens to a second connection of a component
 
     def __init__(
         self, privilege=True, configure=True, authentication="internal_hashed", module=False, v6=False, wait=None
@@ -148,6 +149,7 @@ class Prosody(Server):
             secret=SECRET,
             authentication=self.authentication,
             rights=rights + self._module_on(),
+            conflict=self.conflict,
             v6='; "::1"' if self.v6 else "",
             module='"portcullis"' if self.module else "",
             component_modules='\tmodules_enabled = { "privilege" }\n' if self.privilege else "",
