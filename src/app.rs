@@ -172,8 +172,10 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     workers.spawn(|stop| Arc::clone(&gate.delivery).carry_out(stop));
     workers.spawn(|stop| Arc::clone(&gate.delivery).reconcile(config.check_every, stop));
     workers.spawn(|stop| Arc::clone(&host).run(stop));
-    let epoch = hook.epoch().to_owned();
-    workers.spawn(|stop| Arc::clone(&host).tell_news(epoch, gate.engine.changes(), stop));
+    workers.spawn(|stop| {
+        let hook = Arc::clone(&hook);
+        Arc::clone(&host).tell_news(move || hook.epoch(), gate.engine.changes(), stop)
+    });
     workers.spawn(|stop| Arc::clone(&gate.snapshotter).keep(stop));
     workers.spawn(|stop| Arc::clone(bot.rooms()).run(wire.clone(), asker.clone(), stop));
     let unwritten = gate.admission.unwritten();

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use super::bans::BanId;
 use super::subject::Subject;
 use super::subscriptions::Watch;
 use super::time::Timestamp;
@@ -151,6 +152,12 @@ pub enum Change {
     },
     /// The previous change, which the event is based on, is undone: the subject is as it was before.
     Undone,
+    /// The log was put back to an older copy. Decisions after that copy are unknown, and so are the numbers of their
+    /// bans: the numbers below this one are not given any more.
+    PutBack {
+        /// The number of the next ban.
+        next: BanId,
+    },
 }
 
 /// Data that can be deleted later without changing any ban. It is stored apart from the event.

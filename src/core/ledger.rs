@@ -9,7 +9,7 @@ mod snapshot;
 mod subjects;
 mod verdict;
 
-use super::bans::{self, Bans};
+use super::bans::{self, BanId, Bans};
 use super::event::{Change, Event, HistoryChange, Seq, Version};
 use super::exemptions::{self, Exemptions};
 use super::history::{self, History};
@@ -22,13 +22,15 @@ pub use super::bans::ActiveBans;
 pub(in crate::core) use ruling::Folded;
 pub use ruling::{Effect, Ruling};
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
-pub use subjects::Subjects;
+pub use subjects::{LEFT_OUT, Subjects};
 pub use verdict::{By, Verdict};
 
 /// The state that follows from the log. A pure fold: the same events give the same ledger on every instance.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
+    /// The last event that says that the log was put back to an older copy; `Seq(0)`: none does.
+    put_back: Seq,
     pub(in crate::core) subjects: Subjects,
     pub(in crate::core) bans: Bans,
     pub(in crate::core) exemptions: Exemptions,
@@ -56,6 +58,7 @@ impl Ledger {
             Change::History(change) => history::fold(self, seq, event, change),
             Change::Subscribed { watch } => subscriptions::fold(self, subject, watch.as_ref()),
             Change::Undone => undo::fold(self, seq, event),
+            Change::PutBack { next } => self.fold_put_back(seq, *next),
         };
         match folded {
             Ok((ruling, effects)) => {
@@ -69,6 +72,15 @@ impl Ledger {
         }
     }
 
+    fn fold_put_back(&mut self, seq: Seq, next: BanId) -> Folded {
+        if !self.subjects.may_go_on_at(next) {
+            return Err(Box::new(Ruling::Stale));
+        }
+        self.subjects.go_on_at(next);
+        self.put_back = seq;
+        Ok((Ruling::PutBack { next }, Vec::new()))
+    }
+
     fn is_stale(&mut self, event: &Event) -> bool {
         // A kick changes no version, so only its id tells that it is offered again. Other events are not compared by
         // id: a log that already holds the same import twice must fold to what it always did.
@@ -79,6 +91,12 @@ impl Ledger {
     /// The position of the last event that was folded.
     pub fn folded(&self) -> Seq {
         self.folded
+    }
+
+    /// The position of the last event that says that the log was put back to an older copy; `Seq(0)` if none does.
+    /// Positions before it may mean something else elsewhere.
+    pub fn put_back(&self) -> Seq {
+        self.put_back
     }
 
     /// The version of a subject; `Seq(0)` for an unknown one.

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Subject;
+use crate::core::{Account, BanId, Subject};
 use crate::engine::Engine;
-use ports::{Enforcer, Held, Task};
+use ports::{Enforcer, Held, Recorded, Task};
 
 pub use queue::Queue;
 pub use worker::STOP_WAIT;
@@ -71,6 +71,47 @@ impl Delivery {
     /// Reconciles the server with the ledger every `every`, until told to stop.
     pub async fn reconcile(self: Arc<Self>, every: Duration, stop: CancellationToken) {
         reconcile::run(self, every, stop).await;
+    }
+
+    /// Lifts a ban that only the server's own record of an account holds ([`Delivery::record_beyond`]). Returns how
+    /// far that has come after at most `wait`.
+    pub async fn lift_record(
+        &self,
+        account: &Account,
+        recorded: &Recorded,
+        wait: Duration,
+    ) -> Settled {
+        let subject = Subject::Account(account.clone());
+        self.notice_number(&subject, recorded.ban).await;
+        let version = self.engine.read(|ledger| ledger.version(&subject));
+        self.queue.again(&subject, version, self.engine.now());
+        self.settled(&subject, wait).await
+    }
+
+    /// The ban in the server's own record of an account that is not banned here; `None` if there is none that we may
+    /// believe, or the server does not say within `wait`.
+    pub async fn record_beyond(&self, account: &Account, wait: Duration) -> Option<Recorded> {
+        let subject = Subject::Account(account.clone());
+        let is_known = self
+            .engine
+            .read(|ledger| ledger.bans().of(&subject).is_some());
+        // The removal of the record is under way.
+        if is_known
+            || self.queue.task(&subject).is_some()
+            || !self.server.standing().borrow().linked
+        {
+            return None;
+        }
+        let recorded = self.server.recorded(account);
+        tokio::time::timeout(wait, recorded).await.ok().flatten()
+    }
+
+    /// Records that the store was put back to an older copy, if a record names a ban that was not made here yet.
+    async fn notice_number(&self, subject: &Subject, named: Option<BanId>) {
+        let Some(named) = named else { return };
+        if let Err(why) = self.engine.was_put_back(subject, named).await {
+            tracing::warn!(%subject, ban = %named, %why, "cannot record that the store was put back to an older copy");
+        }
     }
 
     /// The unfinished task for a subject; `None` if the server is in line.

@@ -177,6 +177,8 @@ pub struct Recorded {
     pub until: Option<Timestamp>,
     /// Whether the record has our seal.
     pub is_ours: bool,
+    /// The number of the ban, if the record has our seal.
+    pub ban: Option<BanId>,
 }
 
 /// How a ban is enforced.

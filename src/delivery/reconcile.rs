@@ -137,6 +137,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
         reason,
         until,
         is_ours,
+        ban,
     }) = delivery.server.recorded(&account).await
     else {
         return false;
@@ -144,8 +145,12 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
     if is_known() {
         return false;
     }
-    let version = delivery.engine.read(|ledger| ledger.version(&subject));
-    if is_ours && version.0 > 0 {
+    let (version, has_ended) = delivery.engine.read(|ledger| {
+        let of = ban.and_then(|ban| ledger.subjects().by_number(ban));
+        (ledger.version(&subject), of == Some(&subject))
+    });
+    delivery.notice_number(&subject, ban).await;
+    if is_ours && has_ended {
         // A record of a ban of ours that has ended; its removal was lost.
         delivery
             .queue
@@ -161,7 +166,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
                 .take(crate::core::policy::REASON_MAX)
                 .collect(),
             note: None,
-            // Only our records have an end, so this one is left from a lost store.
+            // Only our records have an end, so this one is from after the copy that the store was put back to.
             term: Term::up_to(until),
             origin: Origin::Server,
         }),

@@ -177,7 +177,7 @@ impl XmppServer {
     /// Announces changes of the bans to the modules, and forgets silent ones, until told to stop.
     pub async fn tell_news(
         self: Arc<Self>,
-        epoch: String,
+        epoch: impl Fn() -> String,
         mut news: watch::Receiver<Seq>,
         stop: CancellationToken,
     ) {
@@ -199,7 +199,7 @@ impl XmppServer {
                 if before < seq && !busy.contains(&module) {
                     told.insert(module.clone(), seq);
                     busy.push(module.clone());
-                    under_way.spawn(Arc::clone(&self).tell(module, hook::news(&epoch, seq)));
+                    under_way.spawn(Arc::clone(&self).tell(module, hook::news(&epoch(), seq)));
                 }
             }
             tokio::select! {

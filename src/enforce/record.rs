@@ -18,7 +18,7 @@ mod xml;
 use minidom::Element;
 
 use crate::core::seal::{Fields, Keyring, Verified};
-use crate::core::{Account, Ban, Timestamp};
+use crate::core::{Account, Ban, BanId, Timestamp};
 use crate::delivery::ports::Recorded;
 use crate::xmpp::payload::one_line;
 
@@ -199,6 +199,7 @@ impl BanRecord {
             reason,
             until: until.and_then(Timestamp::parse),
             is_ours: sealed.is_some(),
+            ban: sealed.map(|ours| BanId(ours.id)),
         })
     }
 

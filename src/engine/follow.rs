@@ -35,7 +35,7 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
             .unwrap_or_else(PoisonError::into_inner);
         for Entry { seq, event, .. } in &entries {
             let (ruling, effects) = ledger.fold(*seq, event);
-            if !effects.is_empty() {
+            if !effects.is_empty() || matches!(ruling, Ruling::PutBack { .. }) {
                 changed = Some(*seq);
             }
             engine.effects.take_in(*seq, event.at, effects);
@@ -65,6 +65,12 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
 
 /// The result of an order is told to its author; the ban of a rule is logged here.
 fn told_by_rule(ruling: &Ruling) {
+    if let Ruling::PutBack { next } = ruling {
+        tracing::warn!(
+            %next,
+            "the store was put back to an older copy; decisions made after that copy are unknown here"
+        );
+    }
     if let Ruling::Ban(BanRuling::Banned(ban)) = ruling
         && let Some(rule) = ban.origin.rule()
     {

@@ -7,6 +7,7 @@
 pub mod clock;
 mod follow;
 mod log_pause;
+mod put_back;
 mod snapshots;
 mod submit;
 
@@ -100,6 +101,8 @@ pub struct Engine {
     restored: Seq,
     folded: Notify,
     changes: watch::Sender<Seq>,
+    /// Held while it is recorded that the log was put back.
+    putting_back: tokio::sync::Mutex<()>,
 }
 
 /// Number of bans visited under one lock.
@@ -155,6 +158,7 @@ impl Engine {
             restored,
             folded: Notify::new(),
             changes,
+            putting_back: tokio::sync::Mutex::default(),
         }))
     }
 

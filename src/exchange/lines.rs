@@ -380,6 +380,7 @@ nonsense"#;
             r#"{"Amended":{"reason":"","until":null}}"#,
             r#"{"Lifted":{"reason":"x"}}"#,
             r#""Expired""#,
+            r#"{"PutBack":{"next":1240}}"#,
             r#"{"ImposedByRule":{"reason":"x","until":5,"ordinal":3}}"#,
             r#"{"Allowed":{"comment":"x","until":null}}"#,
             r#""Unallowed""#,

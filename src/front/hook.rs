@@ -15,12 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use minidom::Element;
 use tokio::sync::Semaphore;
-use xmpp_parsers::jid::{BareJid, Jid};
+use xmpp_parsers::jid::{BareJid, Jid, NodePart};
 use xmpp_parsers::stanza_error::StanzaError;
 
+use super::bot::BOT;
 use super::reply::{PendingIq, Reply};
 use crate::admission::{Admission, AdmitAnswer, PendingBans, crowded};
-use crate::core::{Attempt, Changed, Seq, Verdict};
+use crate::core::{Account, Attempt, BanId, Changed, Ledger, Seq, Subject, Verdict};
 use crate::enforce::XmppServer;
 use crate::enforce::privilege::domain_key;
 use crate::engine::Engine;
@@ -44,10 +45,13 @@ const HOLDING: usize = 4_096;
 /// Answers the requests of hook modules.
 pub struct Hook {
     domain: BareJid,
+    /// The contact that people chat with: events about the store as a whole are in its history.
+    bot: Jid,
     engine: Arc<Engine>,
     admission: Arc<Admission>,
     server: Arc<XmppServer>,
-    epoch: String,
+    /// The id of the log in hexadecimal digits.
+    log: String,
     runs: Mutex<Runs>,
     seen: Mutex<SeenReports>,
     imposing: Arc<Semaphore>,
@@ -63,12 +67,14 @@ impl Hook {
         server: Arc<XmppServer>,
         store: [u8; 16],
     ) -> Arc<Hook> {
+        let name = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
         Arc::new(Hook {
+            bot: BareJid::from_parts(Some(&name), domain.domain()).into(),
             domain,
             engine,
             admission,
             server,
-            epoch: hex::encode(store),
+            log: hex::encode(store),
             runs: Mutex::default(),
             seen: Mutex::default(),
             imposing: Arc::new(Semaphore::new(IMPOSING)),
@@ -76,9 +82,13 @@ impl Hook {
         })
     }
 
-    /// The epoch in the protocol: the id of the log.
-    pub fn epoch(&self) -> &str {
-        &self.epoch
+    /// The epoch in the protocol: the id of the log, and where it was last found to have been put back to an older
+    /// copy. Positions of another epoch mean nothing here.
+    pub fn epoch(&self) -> String {
+        match self.engine.read(Ledger::put_back) {
+            Seq(0) => self.log.clone(),
+            Seq(at) => format!("{}.{at}", self.log),
+        }
     }
 
     /// Handles a request of a module; `None` if it is none, or not from a module.
@@ -109,7 +119,7 @@ impl Hook {
                     let domain = from.domain().as_str();
                     asked.now(Ok(Some(self.sync(held.as_ref(), domain))))
                 }
-                Ok(HookRequest::Hello(hello)) => asked.now(Ok(Some(self.hello(from, hello)))),
+                Ok(HookRequest::Hello(hello)) => self.hello(asked, from, hello),
                 Err(why) => {
                     tracing::warn!(%from, request = payload.name(), "cannot answer a hook module: {why}");
                     asked.now(Err(refusal(why)))
@@ -184,16 +194,48 @@ impl Hook {
         self.engine.read(|ledger| ledger.folded())
     }
 
-    fn hello(&self, from: &Jid, hello: Hello) -> Element {
-        let head = self.head();
-        let behind = match &hello.held {
-            Some(held) if held.epoch == self.epoch => head.0.saturating_sub(held.seq),
-            // A module that has just started, and is about to ask for all bans.
-            _ => 0,
+    fn hello(self: &Arc<Self>, asked: PendingIq, from: &Jid, hello: Hello) -> Reply {
+        let (head, epoch) = (self.head(), self.epoch());
+        let held = hello.held.as_ref().filter(|held| held.epoch == epoch);
+        let ahead = held.map(|held| Seq(held.seq)).filter(|seq| *seq > head);
+        // No difference: a module that has just started, and is about to ask for all bans.
+        let behind = held.map_or(0, |held| head.0.saturating_sub(held.seq));
+        self.server.heard(from, hello, behind, self.engine.now());
+        let Some(ahead) = ahead.filter(|seq| runs::is_position(*seq)) else {
+            return asked.now(Ok(Some(self.welcome())));
         };
-        let now = self.engine.now();
-        self.server.heard(from, hello, behind, now);
-        hook::welcome(&self.epoch, head, now)
+        let hook = Arc::clone(self);
+        let work = async move {
+            hook.put_back(ahead).await;
+            vec![asked.stanza(Ok(Some(hook.welcome())))]
+        };
+        Reply {
+            now: Vec::new(),
+            later: Some(work.boxed()),
+        }
+    }
+
+    fn welcome(&self) -> Element {
+        hook::welcome(&self.epoch(), self.head(), self.engine.now())
+    }
+
+    /// A module has seen a position of this log that the log has not reached: the store was put back to an older copy.
+    async fn put_back(&self, seen: Seq) {
+        let Some(about) = Account::from_jid(&self.bot) else {
+            return;
+        };
+        // Each ban takes a position in the log, so no number in use is larger than the position.
+        let named = BanId(
+            self.engine
+                .read(|ledger| seen.0.max(ledger.subjects().next_ban().0)),
+        );
+        if let Err(why) = self
+            .engine
+            .was_put_back(&Subject::Account(about), named)
+            .await
+        {
+            tracing::error!(%why, "cannot record that the store was put back to an older copy");
+        }
     }
 
     /// Counts at once, so that the next question takes the report into account.
@@ -237,15 +279,15 @@ impl Hook {
 
     /// The changes after the module's state, or the first page of everything.
     fn sync(&self, held: Option<&HeldState>, domain: &str) -> Element {
-        let head = self.head();
-        let known = held
-            .filter(|held| held.epoch == self.epoch)
-            .and_then(|held| match lock(&self.runs).begun(held.seq) {
+        let (head, epoch) = (self.head(), self.epoch());
+        let known = held.filter(|held| held.epoch == epoch).and_then(|held| {
+            match lock(&self.runs).begun(held.seq) {
                 Some(run) => Some((run.since, run.begun, true)),
                 None if held.seq <= head.0 => Some((Seq(held.seq), Seq(held.seq), false)),
                 // The module's state is from another store.
                 None => None,
-            });
+            }
+        });
         let read = |since, begun| {
             self.engine.read(|ledger| {
                 ledger
@@ -269,7 +311,7 @@ impl Hook {
             }
             Changed::Ended(_) => hook::change(changed, false, domain),
         });
-        hook::changes(&self.epoch, seq, page.more, fresh, now, list)
+        hook::changes(&epoch, seq, page.more, fresh, now, list)
     }
 }
 

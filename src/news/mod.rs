@@ -144,6 +144,7 @@ fn topic(event: &Event, ruling: &Ruling) -> Option<Topic> {
         Ruling::Ban(BanRuling::Lifted(_))
         | Ruling::Exemption(ExemptionRuling::Granted { .. })
         | Ruling::Exemption(ExemptionRuling::Revoked(_)) => Topic::Unbans,
+        Ruling::PutBack { .. } => Topic::Work,
         _ => return None,
     })
 }

@@ -614,3 +614,36 @@ async fn after_a_crash_the_module_goes_on_where_it_was() {
     );
     assert!(!stage.address.is_empty());
 }
+
+/// A module knows a position that the log has not reached: the store was put back to a backup.
+#[tokio::test]
+async fn a_store_that_is_older_than_its_module_is_noticed_and_the_module_fetches_everything() {
+    let mut stage = Stage::new(3).await;
+    let (epoch, _) = stage.hello().await;
+    stage.admin("ban one@example.org forever").await;
+    let known = |seq: u64, epoch: &str| {
+        format!("software='ejabberd' node='n1' health='ok' epoch='{epoch}' seq='{seq}' bans='3'")
+    };
+    let unchanged = stage.module("set", "hello", &known(1, &epoch)).await;
+    assert_eq!(unchanged.attr("epoch"), Some(&epoch[..]));
+    // The number of a run is no position.
+    let run = stage.module("set", "hello", &known(1 << 52, &epoch)).await;
+    assert_eq!(run.attr("epoch"), Some(&epoch[..]));
+    let welcome = stage.module("set", "hello", &known(239, &epoch)).await;
+    let now = welcome.attr("epoch").unwrap().to_owned();
+    assert_ne!(now, epoch);
+    let news = stage.order("news").await;
+    assert_eq!(news.attr("epoch"), Some(&now[..]));
+    let (_, _, fresh, changes) = stage.sync(&format!("epoch='{epoch}' since='239'")).await;
+    assert!(fresh);
+    assert_eq!(changes, ["ban account one@example.org"]);
+    let said = stage.admin("ban two@example.org 1d").await;
+    assert!(said.starts_with("Banned #1240 two@example.org"), "{said}");
+    let status = stage.probed_status().await;
+    assert!(status.contains("PUT BACK to an older copy"), "{status}");
+    // It is noticed once, and stays known after a restart.
+    let again = stage.module("set", "hello", &known(239, &epoch)).await;
+    assert_eq!(again.attr("epoch"), Some(&now[..]));
+    stage.again().await;
+    assert_eq!(stage.hello().await.0, now);
+}

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::core::{Account, EntryPoint, Origin, Subject};
+use portcullis::core::{Account, BanId, BanRuling, EntryPoint, Origin, Ruling, Subject, Timestamp};
 use portcullis::delivery::ports::Recorded;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::bot::{ADMIN, Bot, MODERATOR};
 use crate::support::{FakeServer, World};
 
 const EVERY: Duration = Duration::from_secs(600);
@@ -32,6 +33,7 @@ fn recorded(reason: &str, is_ours: bool) -> Recorded {
         reason: reason.into(),
         until: None,
         is_ours,
+        ban: is_ours.then_some(BanId(1)),
     }
 }
 
@@ -101,4 +103,98 @@ async fn nothing_is_looked_at_while_the_server_is_away() {
             .engine
             .read(|ledger| ledger.bans().of(&subject("new@example.org")).is_some())
     );
+}
+
+/// The store was put back to a backup: mod was banned, un-banned, then (after the backup) banned again.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_newer_than_the_store_is_taken_over_and_no_number_is_given_twice() {
+    let world = World::new(FakeServer::new(true));
+    world.ban("mod@example.org", None).await;
+    world.lift("mod@example.org").await;
+    world.settled("mod@example.org").await;
+    let newer = Recorded {
+        ban: Some(BanId(238)),
+        ..recorded("after the backup", true)
+    };
+    *world.server.its_own.lock().unwrap() = vec![(account("mod@example.org"), newer)];
+    a_round(&world).await;
+    let ban = world.engine.read(|ledger| {
+        let ban = ledger.bans().of(&subject("mod@example.org"));
+        ban.cloned().unwrap()
+    });
+    assert_eq!(
+        (ban.id, &ban.reason[..]),
+        (BanId(1_239), "after the backup")
+    );
+    assert!(world.engine.read(|ledger| ledger.put_back()).0 > 0);
+    a_round(&world).await;
+    match world.ban("other@example.org", None).await {
+        Ruling::Ban(BanRuling::Banned(ban)) => assert_eq!(ban.id, BanId(1_240)),
+        other => panic!("{other:?}"),
+    }
+    let of = |id| {
+        world
+            .engine
+            .read(|ledger| ledger.subjects().by_number(id).cloned())
+    };
+    assert_eq!(of(BanId(1)), Some(subject("mod@example.org")));
+    assert_eq!(of(BanId(238)), None);
+    // Nobody is believed beyond a bound.
+    let about = subject("mod@example.org");
+    let told = world.engine.was_put_back(&about, BanId(u64::MAX)).await;
+    assert!(told.unwrap());
+    let next = world.engine.read(|ledger| ledger.subjects().next_ban());
+    assert_eq!(next, BanId(1_241 + 1_000_000));
+}
+
+/// The server keeps somebody out by a record that the store does not know of.
+#[tokio::test(start_paused = true)]
+async fn an_unban_looks_at_the_record_although_nobody_is_banned_here() {
+    let server = FakeServer::new(true);
+    let bot = Bot::with(Arc::clone(&server));
+    let until = Timestamp::parse("2030-01-01T00:00:00Z");
+    let newer = Recorded {
+        ban: Some(BanId(239)),
+        until,
+        ..recorded("after the backup", true)
+    };
+    let own = recorded("by the operator", false);
+    *server.its_own.lock().unwrap() = vec![
+        (account("mod@example.org"), newer),
+        (account("own@example.org"), own),
+    ];
+    let held = "mod@example.org is not banned here, but the server holds a record of ours, #239 until 2030-01-01 00:00 UTC: after the backup. To lift it: unban mod@example.org";
+    for command in ["show", "check"] {
+        let said = bot.chat(ADMIN, &format!("{command} mod@example.org")).await;
+        assert!(said.contains(held), "{said}");
+    }
+    let said = bot.chat(MODERATOR, "unban mod@example.org").await;
+    assert!(
+        said.contains("It is longer than you may end; an admin can."),
+        "{said}"
+    );
+    assert!(server.done().is_empty());
+    let said = bot.chat(ADMIN, "unban mod@example.org").await;
+    assert_eq!(
+        said,
+        "mod@example.org was not banned here, but the server held a record of ours, #239 until 2030-01-01 00:00 UTC: after the backup. It was lifted. They can log in again."
+    );
+    let said = bot
+        .chat(ADMIN, "unban own@example.org nobody@example.org")
+        .await;
+    assert!(
+        said.contains("the server held a ban of its own: by the operator. It was lifted."),
+        "{said}"
+    );
+    assert!(
+        said.contains("nobody@example.org is not banned and never was."),
+        "{said}"
+    );
+    assert_eq!(
+        server.done(),
+        ["free mod@example.org", "free own@example.org"]
+    );
+    // The record named a number that was not given yet.
+    let said = bot.chat(ADMIN, "ban other@example.org 1d").await;
+    assert!(said.starts_with("Banned #1240 other@example.org"), "{said}");
 }

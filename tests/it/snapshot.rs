@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis::core::event::Chain;
 use portcullis::core::subscriptions::{Topic, Watch};
 use portcullis::core::{
-    Actor, BanChange, Change, EntryPoint, Event, EventId, ExemptionChange, HistoryChange, Ledger,
-    Origin, Seq, Subject, Timestamp,
+    Actor, BanChange, BanId, Change, EntryPoint, Event, EventId, ExemptionChange, HistoryChange,
+    Ledger, Origin, Seq, Subject, Timestamp,
 };
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
 use portcullis::store::Store;
@@ -36,7 +36,7 @@ const SUBJECTS: [&str; 12] = [
 fn change(kind: u8, at: i64) -> Change {
     let until = Timestamp::from_millis(at + i64::from(kind) * 1_500);
     let reason = || format!("reason {}", kind % 3);
-    match kind % 17 {
+    match kind % 18 {
         0 | 1 => Change::Ban(BanChange::Imposed {
             reason: reason(),
             until: (kind > 100).then_some(until),
@@ -66,6 +66,9 @@ fn change(kind: u8, at: i64) -> Change {
             until: None,
         }),
         15 => Change::History(HistoryChange::Kicked { reason: reason() }),
+        16 => Change::PutBack {
+            next: BanId(u64::from(kind)),
+        },
         _ => every(&Change::Subscribed {
             watch: (kind > 50).then(|| Watch::of([Topic::Bans])),
         }),
@@ -85,6 +88,7 @@ fn every(change: &Change) -> Change {
         | Change::History(HistoryChange::Forgotten)
         | Change::Subscribed { .. }
         | Change::Undone
+        | Change::PutBack { .. }
         | Change::History(HistoryChange::Annotated { .. })
         | Change::Ban(BanChange::Forced { .. })
         | Change::History(HistoryChange::Kicked { .. }) => change.clone(),

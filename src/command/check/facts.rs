@@ -6,7 +6,9 @@ use crate::command::context::Context;
 use crate::command::parts::facts::fact;
 use crate::command::parts::login::evidence;
 use crate::command::parts::reach::visible;
+use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, BanId, By, Counting, Rights, Subject, Timestamp, Verdict};
+use crate::delivery::ports::Recorded;
 
 /// Whether a login would be let in, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +40,9 @@ pub(super) struct CheckFacts {
     pub(super) accounts_there: u32,
     /// Whether many accounts share the source, so that rules do not ban it.
     pub(super) shared: bool,
+    /// The ban that only the server's own record of the account holds.
+    #[serde(serialize_with = "fact")]
+    pub(super) record: Option<Recorded>,
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
@@ -62,6 +67,10 @@ impl CheckFacts {
             Some(ban) => evidence(ban, context).await,
             None => None,
         };
+        let record = match subject.whose().filter(|_| refusing.is_none()) {
+            Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
+            None => None,
+        };
         CheckFacts {
             at: context.engine.now(),
             let_in: refusing.is_none(),
@@ -73,6 +82,7 @@ impl CheckFacts {
             known: explanation.is_known,
             accounts_there: explanation.accounts_there,
             shared: explanation.is_shared,
+            record,
             counters: explanation.counting,
             subject,
         }

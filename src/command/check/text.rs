@@ -25,6 +25,8 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
         rows.extend(evidence.map(|text| phrases::evidence(ban.id.0, text)));
     }
     lines.extend(why_let_in(facts));
+    let record = facts.record.as_ref().zip(subject.whose());
+    lines.extend(record.map(|(record, account)| phrases::in_a_record_only(account, record)));
     lines.extend(phrases::nearest_limit(&facts.counters));
     let ban = facts.ban.as_ref();
     lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));

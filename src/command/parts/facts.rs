@@ -15,7 +15,7 @@ use crate::core::{
     Ban, BanChange, By, Change, Counting, Event, ExemptionChange, HistoryChange, Past, Role,
     Subject, Timestamp,
 };
-use crate::delivery::ports::Task;
+use crate::delivery::ports::{Recorded, Task};
 use crate::journal::Entry;
 
 /// A value that programs read in `--json`.
@@ -117,6 +117,16 @@ impl Fact for Past {
     }
 }
 
+impl Fact for Recorded {
+    fn json(&self) -> Value {
+        json!({
+            "number": self.ban.map(|ban| ban.0),
+            "until": self.until.map(Timestamp::to_xmpp),
+            "reason": self.reason,
+        })
+    }
+}
+
 impl Fact for Counting {
     fn json(&self) -> Value {
         json!({
@@ -177,6 +187,7 @@ fn word(event: &Event) -> &'static str {
         Change::History(HistoryChange::Kicked { .. }) => "kicked",
         Change::History(HistoryChange::Forgotten) => "forgotten",
         Change::Undone => "undone",
+        Change::PutBack { .. } => "put-back",
         Change::Subscribed { .. } => "subscribed",
     }
 }

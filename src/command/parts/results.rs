@@ -130,7 +130,7 @@ impl TargetResult {
             Ok(Ruling::Undo(UndoRuling::ChangedSince(_)) | Ruling::Stale) => "changed-since",
             Ok(Ruling::Overtaken(_)) => "overtaken",
             Ok(Ruling::Refused(_)) => "refused",
-            Ok(Ruling::Subscribed { .. } | Ruling::Noted) => "unchanged",
+            Ok(Ruling::Subscribed { .. } | Ruling::PutBack { .. } | Ruling::Noted) => "unchanged",
             Err(LogFault::Busy) => "busy",
             Err(LogFault::Unknown(_)) => "unknown",
             Err(_) => "failed",
@@ -164,6 +164,7 @@ impl TargetResult {
 }
 
 /// The sentences of a command about one result.
+#[derive(Clone)]
 pub(in crate::command) struct Said {
     grade: Grade,
     /// What happened.
@@ -187,6 +188,14 @@ impl Said {
         Said {
             grade: Grade::Bad,
             ..Said::done(why)
+        }
+    }
+
+    /// The result is this good.
+    pub(in crate::command) fn graded(grade: Grade, line: String) -> Said {
+        Said {
+            grade,
+            ..Said::done(line)
         }
     }
 

@@ -6,11 +6,11 @@ use crate::command::phrases::{
     why_refused,
 };
 use crate::core::{
-    Actor, Ban, BanChange, Change, CommandId, EntryPoint, Event, ExemptionChange, HistoryChange,
-    Past, Ruling, Subject, Timestamp,
+    Account, Actor, Ban, BanChange, BanId, Change, CommandId, EntryPoint, Event, ExemptionChange,
+    HistoryChange, Past, Ruling, Subject, Timestamp,
 };
 use crate::delivery::Settled;
-use crate::delivery::ports::Held;
+use crate::delivery::ports::{Held, Recorded};
 use crate::journal::LogFault;
 use ipnet::IpNet;
 
@@ -294,6 +294,7 @@ pub(crate) fn happened(event: &Event) -> String {
             format!("sessions ended {who}{}", because(reason))
         }
         Change::Undone => format!("what is told below was undone {who}."),
+        Change::PutBack { next } => put_back(*next),
         Change::Ban(BanChange::Amended { reason, until }) => {
             format!("changed: {} {who}{}", by_then(*until), because(reason))
         }
@@ -329,6 +330,56 @@ pub(crate) fn happened(event: &Event) -> String {
         Change::History(HistoryChange::Forgotten) => format!("its history counts no more {who}."),
         Change::Subscribed { watch } => format!("hears {} {who}.", heard(watch.as_ref())),
     }
+}
+
+/// The store was found to be older than the server; `next` is the number of the next ban.
+pub(crate) fn put_back(next: BanId) -> String {
+    format!(
+        "The store was PUT BACK to an older copy: bans, un-bans and exemptions decided after that copy are not known here. Ban numbers go on at {next}."
+    )
+}
+
+/// The server holds a record of a ban that is not in the store; and how to lift it.
+pub(crate) fn in_a_record_only(account: &Account, recorded: &Recorded) -> String {
+    let lift = typed(format_args!("unban {account}"));
+    format!("{} To lift it: {lift}", only_in_a_record(account, recorded))
+}
+
+/// The server holds a record of a ban that is not in the store.
+pub(crate) fn only_in_a_record(account: &Account, recorded: &Recorded) -> String {
+    format!(
+        "{account} is not banned here, but the server holds {}",
+        in_a_record(recorded)
+    )
+}
+
+/// `a record of ours, #239 until …: spam`, or `a ban of its own: spam`
+fn in_a_record(recorded: &Recorded) -> String {
+    let reason = because(&recorded.reason);
+    match recorded.ban {
+        Some(ban) => format!(
+            "a record of ours, {ban} {}{reason}",
+            by_then(recorded.until)
+        ),
+        None => format!("a ban of its own{reason}"),
+    }
+}
+
+/// A ban that was in the server's record only was lifted, or is about to be.
+pub(crate) fn lifted_from_record(
+    account: &Account,
+    recorded: &Recorded,
+    settled: &Settled,
+) -> (Grade, String) {
+    let (grade, server) = released(&Subject::Account(account.clone()), settled);
+    let what = in_a_record(recorded);
+    let text = match settled {
+        Settled::Done(_) => format!(
+            "{account} was not banned here, but the server held {what} It was lifted. {server}"
+        ),
+        Settled::Pending(_) => format!("{} {server}", only_in_a_record(account, recorded)),
+    };
+    (grade, text)
 }
 
 /// The author of a ban, in full.

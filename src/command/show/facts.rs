@@ -9,8 +9,9 @@ use crate::command::parts::facts::fact;
 use crate::command::parts::login::covering;
 use crate::command::parts::notes;
 use crate::command::parts::reach::visible;
+use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
-use crate::delivery::ports::Task;
+use crate::delivery::ports::{Recorded, Task};
 use crate::journal::Entry;
 
 /// Maximum number of events and of notes, newest first.
@@ -41,6 +42,9 @@ pub(super) struct ShowFacts {
     pub(super) exempt_by: Option<String>,
     /// What the server does about it; `None` if it has nothing to do.
     pub(super) server: Option<OnServer>,
+    /// The ban that only the server's own record of the account holds.
+    #[serde(serialize_with = "fact")]
+    pub(super) record: Option<Recorded>,
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
@@ -107,6 +111,10 @@ impl ShowFacts {
         let own = ban.as_ref().map(|ban| ban.id);
         explanation.bans.retain(|other| Some(other.id) != own);
         let level = context.delivery.server().standing().borrow().level;
+        let record = match subject.account() {
+            Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
+            None => None,
+        };
         let is_at_work = ban.is_some() || task.is_some();
         let notes = current_notes(&entries);
         let older = entries.len().saturating_sub(REMEMBERED);
@@ -118,6 +126,7 @@ impl ShowFacts {
             others: explanation.bans,
             exempt_by: explanation.exempt,
             server: is_at_work.then(|| OnServer::of(&subject, task, level)),
+            record,
             counters: explanation.counting,
             times_banned: past.bans,
             notes,

@@ -36,6 +36,8 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
         }
         rows.push(Row::new("server", "On the server", said));
     }
+    let record = facts.record.as_ref().zip(subject.account());
+    lines.extend(record.map(|(record, account)| phrases::in_a_record_only(account, record)));
     if facts.ban.is_some() {
         lines.extend(phrases::meaning(subject));
         lines.push(phrases::how_to_end(subject));
@@ -57,6 +59,7 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     }
     let grade = match facts.server {
         Some(OnServer::Pending { .. }) => Grade::Warning,
+        _ if facts.record.is_some() => Grade::Warning,
         _ => Grade::Good,
     };
     Answer::new(grade, title, lines).with_rows(rows)

@@ -1,5 +1,7 @@
 //! Facts of `status`.
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -12,11 +14,24 @@ use crate::command::parts::bans;
 use crate::command::parts::facts::{Fact, fact};
 use crate::command::parts::filter::Filter;
 use crate::core::tracker::Fill;
-use crate::core::{Rights, Timestamp};
+use crate::core::{BanId, Change, Ledger, Rights, Seq, Timestamp};
 use crate::delivery::ports::{Enforcement, Task};
 
 /// Maximum number of unfinished tasks that are named.
 const NAMED: usize = 5;
+
+/// How long it is shown that the store was put back to an older copy.
+const PUT_BACK_SHOWN: Duration = Duration::from_secs(7 * 86_400);
+
+/// That the store was put back to an older copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct PutBackFact {
+    /// When it was noticed.
+    #[serde(serialize_with = "fact")]
+    pub(super) noticed: Timestamp,
+    /// The ban number that followed.
+    pub(super) next: BanId,
+}
 
 /// The state of the program and of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +52,8 @@ pub(super) struct StatusFacts {
     /// Why the log stores no decisions; `None` if it does.
     #[serde(serialize_with = "fact")]
     pub(super) unwritten: Option<Unwritten>,
+    /// That the store was put back to an older copy, for [`PUT_BACK_SHOWN`].
+    pub(super) put_back: Option<PutBackFact>,
     /// The configured rooms.
     #[serde(serialize_with = "fact")]
     pub(super) rooms: Vec<RoomStatus>,
@@ -79,6 +96,7 @@ impl StatusFacts {
         tasks.retain(|task| rights.see(&task.subject));
         let pending = tasks.len();
         tasks.truncate(NAMED);
+        let put_back = put_back(context, now).await;
         let undelivered = context.front.undelivered();
         let is_shown = undelivered.last.is_some() && rights.see_all();
         let policy = context.engine.policy();
@@ -99,6 +117,7 @@ impl StatusFacts {
             pending,
             tasks,
             unwritten: context.admission.unwritten().borrow().clone(),
+            put_back,
             rooms: context.front.rooms().to_vec(),
             undelivered: is_shown.then_some(undelivered),
             rules: rules(false),
@@ -127,6 +146,22 @@ impl StatusFacts {
             && self.pending == 0
             && self.outside() == 0
             && self.unwritten.is_none()
+    }
+}
+
+async fn put_back(context: &Context, now: Timestamp) -> Option<PutBackFact> {
+    let at = context.engine.read(Ledger::put_back);
+    if at == Seq(0) {
+        return None;
+    }
+    let entries = context.engine.entries(at, 1).await.ok()?;
+    let event = &entries.first()?.event;
+    match event.change {
+        Change::PutBack { next } if now.since(event.at) < PUT_BACK_SHOWN => Some(PutBackFact {
+            noticed: event.at,
+            next,
+        }),
+        _ => None,
     }
 }
 

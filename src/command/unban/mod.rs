@@ -3,17 +3,22 @@
 mod by_filter;
 mod text;
 
+use std::collections::HashMap;
+
+use futures::future::join_all;
+
 use super::call::Call;
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome, Problem};
 use super::parts::fields::{REASON, WHOM};
 use super::parts::login::covering;
 use super::parts::results::{Said, TargetResult, answer, carry_out};
+use super::parts::settle::ASK_WAIT;
 use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use crate::core::{Action, BanOrder, BanRuling, Order, Role, Ruling, Subject};
+use crate::core::{Account, Action, BanOrder, BanRuling, Order, Role, Ruling, Subject, Term};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -50,6 +55,9 @@ pub(super) const SPEC: Spec = Spec {
     changes: true,
 };
 
+/// Number of records read at the same time.
+const RECORDS_AT_ONCE: usize = 4;
+
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let is_named = !call.values.words(subjects::FIELD).is_empty();
     match call.values.line("filter") {
@@ -66,9 +74,55 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
     let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
     let released = results.iter().filter(|one| one.releases(context));
     let released: Vec<&Subject> = released.map(|one| &one.subject).collect();
+    let unknown = results.iter().filter(|one| {
+        let is_unknown = matches!(one.ruling, Ok(Ruling::Ban(BanRuling::NotBanned(..))));
+        is_unknown && !released.contains(&&one.subject)
+    });
+    let unknown = unknown.filter_map(|one| one.subject.account().cloned());
+    let records = lift_records(unknown.collect(), call.caller.role(), context).await;
     Ok(Outcome::Done(answer(&results, context, |one| {
-        say(one, &released, context)
+        match one
+            .subject
+            .account()
+            .and_then(|account| records.get(account))
+        {
+            Some(said) => Some(said.clone()),
+            None => say(one, &released, context),
+        }
     })))
+}
+
+/// Lifts what the server's own records hold against accounts that are not banned here, and says so. A record may be
+/// from after the copy that the store was put back to.
+async fn lift_records(
+    accounts: Vec<Account>,
+    role: Role,
+    context: &Context,
+) -> HashMap<Account, Said> {
+    let mut lifted = HashMap::new();
+    for few in accounts.chunks(RECORDS_AT_ONCE) {
+        let few = few.iter().cloned();
+        let said = join_all(few.map(|account| lift_record(account, role, context))).await;
+        lifted.extend(said.into_iter().flatten());
+    }
+    lifted
+}
+
+async fn lift_record(account: Account, role: Role, context: &Context) -> Option<(Account, Said)> {
+    let found = context.delivery.record_beyond(&account, ASK_WAIT).await?;
+    let term = Term::up_to(found.until);
+    let (policy, now) = (context.engine.policy(), context.engine.now());
+    if policy.allows_term(role, term, now).is_err() {
+        let only = phrases::only_in_a_record(&account, &found);
+        let why = format!("{only} It is longer than you may end; an admin can.");
+        return Some((account, Said::failed(why)));
+    }
+    let settled = context
+        .delivery
+        .lift_record(&account, &found, ASK_WAIT)
+        .await;
+    let (grade, text) = phrases::lifted_from_record(&account, &found, &settled);
+    Some((account, Said::graded(grade, text)))
 }
 
 /// The order to end one ban.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BanChange, Change, ExemptionChange, HistoryChange};
+use crate::core::bans::BanId;
 use crate::core::subscriptions::Watch;
 use crate::core::time::Timestamp;
 
@@ -46,6 +47,9 @@ pub(super) enum Written {
     Kicked {
         reason: String,
     },
+    PutBack {
+        next: u64,
+    },
 }
 
 impl From<Written> for Change {
@@ -79,6 +83,7 @@ impl From<Written> for Change {
                 BanChange::Forced { reason, until }.into()
             }
             Written::Kicked { reason } => Change::History(HistoryChange::Kicked { reason }),
+            Written::PutBack { next } => Change::PutBack { next: BanId(next) },
         }
     }
 }
@@ -104,6 +109,7 @@ impl From<Change> for Written {
             Change::History(HistoryChange::Kicked { reason }) => Written::Kicked { reason },
             Change::Subscribed { watch } => Written::Watched { watch },
             Change::Undone => Written::Undone,
+            Change::PutBack { next } => Written::PutBack { next: next.0 },
         }
     }
 }

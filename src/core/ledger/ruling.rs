@@ -1,6 +1,6 @@
 //! Rulings: what the fold decided about an event, and the effects that follow.
 
-use crate::core::bans::BanRuling;
+use crate::core::bans::{BanId, BanRuling};
 use crate::core::exemptions::ExemptionRuling;
 use crate::core::history::HistoryRuling;
 use crate::core::refusal::Refusal;
@@ -32,6 +32,11 @@ pub enum Ruling {
     Overtaken(Box<UndoEntry>),
     /// The subject was changed after the event was decided; nothing was changed.
     Stale,
+    /// The log was put back to an older copy; ban numbers go on at this one.
+    PutBack {
+        /// The number of the next ban.
+        next: BanId,
+    },
     /// There was nothing to do.
     Noted,
 }

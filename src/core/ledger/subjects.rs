@@ -16,6 +16,11 @@ use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 use crate::core::undo::UndoEntry;
 
+/// The most ban numbers that are left out at once; each takes 4 bytes of memory for good.
+pub const LEFT_OUT: u64 = 1_000_000;
+/// The place of the subject of a number that was left out.
+const NO_PLACE: u32 = u32::MAX;
+
 /// What belongs to one subject, except for its ban and its exemption.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::core) struct KnownSubject {
@@ -120,6 +125,24 @@ impl Subjects {
         let place = self.place(subject);
         self.numbers.push(number_of(place));
         BanId(self.numbers.len() as u64)
+    }
+
+    /// The number of the next ban.
+    pub fn next_ban(&self) -> BanId {
+        BanId(self.numbers.len() as u64 + 1)
+    }
+
+    /// Whether ban numbers may go on at `next`: further on, and by at most [`LEFT_OUT`].
+    pub fn may_go_on_at(&self, next: BanId) -> bool {
+        let ahead = next.0.checked_sub(self.next_ban().0);
+        ahead.is_some_and(|ahead| 0 < ahead && ahead <= LEFT_OUT)
+    }
+
+    /// Leaves out the numbers below `next`: they belong to no subject here.
+    pub(in crate::core) fn go_on_at(&mut self, next: BanId) {
+        while self.next_ban() < next {
+            self.numbers.push(NO_PLACE);
+        }
     }
 
     /// Stores an undo entry with its subject in place of the earlier one, and returns the place of the subject.

@@ -100,6 +100,7 @@ impl UndoKind {
             Change::Undone => UndoKind::Undid,
             Change::Ban(BanChange::Expired)
             | Change::Subscribed { .. }
+            | Change::PutBack { .. }
             | Change::History(HistoryChange::Kicked { .. }) => return None,
         })
     }

@@ -910,7 +910,7 @@ async fn a_module_in_trouble_is_shown_and_a_silent_one_is_missed() {
     );
     let (_tell, news) = watch::channel(Seq(0));
     let stop = CancellationToken::new();
-    tokio::spawn(Arc::clone(&server).tell_news("e".into(), news, stop.clone()));
+    tokio::spawn(Arc::clone(&server).tell_news(|| "e".into(), news, stop.clone()));
     sleep(Duration::from_secs(150)).await;
     assert_eq!(server.standing().borrow().level, 2);
     sleep(Duration::from_secs(60)).await;
@@ -933,7 +933,7 @@ async fn news_reach_a_module_at_once_and_a_burst_of_them_as_one() {
     hello(&server, None);
     let (tell, news) = watch::channel(Seq(0));
     let stop = CancellationToken::new();
-    tokio::spawn(Arc::clone(&server).tell_news("e".into(), news, stop.clone()));
+    tokio::spawn(Arc::clone(&server).tell_news(|| "e".into(), news, stop.clone()));
     sleep(Duration::from_millis(10)).await;
     for seq in 1..=100 {
         tell.send_replace(Seq(seq));

@@ -13,6 +13,11 @@ const FIRST: u64 = 1 << 52;
 /// Maximum number of runs; a run that was dropped starts over.
 const RUNS: usize = 512;
 
+/// Whether a number from a module is a position in the log, and not the number of a run.
+pub(super) fn is_position(seq: Seq) -> bool {
+    seq.0 < FIRST
+}
+
 /// The last page of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyncRun {

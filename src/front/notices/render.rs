@@ -194,6 +194,10 @@ fn ruled(
             let actions = vec![format!("show {whom}"), format!("allow {whom}")];
             (actions, About::One(whom))
         }
+        Ruling::PutBack { next } => {
+            lines.push(phrases::put_back(*next));
+            (status(), About::Nobody)
+        }
         _ => {
             lines.push(text::notice_by(event));
             (vec![format!("show {whom}")], About::One(whom))

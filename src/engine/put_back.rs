@@ -1,0 +1,48 @@
+//! A log that was put back to an older copy, for example from a backup: somebody outside knows a later position or a
+//! later ban than it does.
+
+use super::Engine;
+use super::clock::fresh_id;
+use crate::core::{Actor, BanId, Change, Event, Ruling, Subject};
+use crate::journal::LogFault;
+
+/// Ban numbers left out beyond the last one that somebody named, because there may have been later ones.
+const SPARE: u64 = 1_000;
+/// The furthest jump of ban numbers. What claims more is not believed beyond that.
+const FURTHEST: u64 = crate::core::ledger::LEFT_OUT;
+
+impl Engine {
+    /// Records that the log was put back to an older copy, if `seen`, the number of a ban that somebody knows, was
+    /// not given here yet. From then on ban numbers go on well above it, so that none is given twice, and hook
+    /// modules fetch all bans again. `about` is where the event belongs in the history.
+    ///
+    /// Returns whether it was recorded.
+    ///
+    /// # Errors
+    /// [`LogFault`] if it could not be made durable.
+    pub async fn was_put_back(&self, about: &Subject, seen: BanId) -> Result<bool, LogFault> {
+        let _one_at_a_time = self.putting_back.lock().await;
+        let (next, version) = self.read(|ledger| {
+            let next = ledger.subjects().next_ban();
+            (next, ledger.version(about))
+        });
+        if seen < next {
+            return Ok(false);
+        }
+        let furthest = next.0.saturating_add(FURTHEST);
+        let event = Event::decided(
+            fresh_id().map_err(|why| LogFault::Broken(why.to_string()))?,
+            self.now(),
+            Actor::clock(),
+            about.clone(),
+            version,
+            Change::PutBack {
+                next: BanId(seen.0.saturating_add(SPARE + 1).min(furthest)),
+            },
+        );
+        let rulings = self
+            .append(std::slice::from_ref(&event), vec![event.id])
+            .await?;
+        Ok(matches!(rulings[..], [Ruling::PutBack { .. }]))
+    }
+}
