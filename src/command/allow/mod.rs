@@ -1,11 +1,13 @@
 //! `allow`: exempts a subject from bans by people and rules, until somebody revokes the exemption.
 
+mod text;
+
 use super::context::Context;
-use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
+use super::outcome::{EarlyOutcome, Outcome, Problem};
 use super::parts::fields::WHOM;
 use super::parts::results::{Said, answer, carry_out, settled};
 use super::parts::subjects;
-use super::phrases::{self, author, because, by_then, by_then_counted, reach};
+use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::{
@@ -104,12 +106,12 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         let text = phrases::refusal(&why, call.caller.role());
         return Ok(Outcome::refused(Problem::new(blame(&why), text)));
     }
+    let now = context.engine.now();
     let is_wide = context.engine.policy().is_risky(&allow.subject);
     call.confirm(is_wide && allow.before.is_none(), || {
-        question(&allow, context)
+        text::question(&allow, now)
     })?;
     let results = carry_out(call, vec![allow.order(call)], blame, context).await?;
-    let now = context.engine.now();
     let mut lifted: Vec<Ban> = Vec::new();
     for result in &results {
         result.releases(context);
@@ -136,7 +138,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
                 let lines = released.iter().map(|(_, line)| line.as_str());
                 own.extend(phrases::shared(lines, released.len()));
             }
-            own.extend(what_exempt_means(&exemption.subject));
+            own.extend(text::what_exempt_means(&exemption.subject));
             Some(Said::done(phrases::allowed(exemption, allow.before.as_ref(), now)).with(own))
         }
         _ => None,
@@ -144,43 +146,6 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     for (grade, _) in released {
         answer.grade = answer.grade.max(grade);
     }
-    let rows = lifted.iter().take(NAMED).map(|ban| {
-        let value = format!(
-            "un-banned; was banned {}, by {}{}",
-            by_then(ban.until),
-            author(ban),
-            because(&ban.reason)
-        );
-        Row::new(
-            format!("ban{}", ban.id.0),
-            format!("{} {}", ban.id, ban.subject),
-            value,
-        )
-    });
+    let rows = lifted.iter().take(NAMED).map(text::lifted);
     Ok(Outcome::Done(answer.with_rows(rows.collect())))
-}
-
-fn question(allow: &Allow, context: &Context) -> Ask {
-    let now = context.engine.now();
-    let until = by_then_counted(allow.term.and_then(|term| term.ends(now)), now);
-    let (subject, comment) = (&allow.subject, because(&allow.comment));
-    Ask {
-        title: format!("Really exempt {subject}?"),
-        lines: vec![
-            format!("Nothing is done yet. Exempt {subject} from bans {until}{comment}"),
-            format!(
-                "{subject} is wide: {}. Nobody there could be banned, and no failed login there counted.",
-                reach(subject)
-            ),
-        ],
-        rows: Row::numbered("subject", [(phrases::kind(subject), reach(subject))]),
-        values: None,
-    }
-}
-
-/// What people might misunderstand about this exemption.
-fn what_exempt_means(subject: &Subject) -> Option<String> {
-    matches!(subject, Subject::Account(_)).then(|| String::from(
-        "The account itself cannot be banned; guessers of its password are still refused by address, pair and guard.",
-    ))
 }

@@ -1,13 +1,15 @@
 //! `allowed`: lists exemptions with their reason, author and end.
 
+mod text;
+
 use ipnet::IpNet;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
-use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
+use super::outcome::{EarlyOutcome, Outcome};
+use super::parts::facts::Fact;
 use super::parts::filter::{ANY, BY, EXPIRING, KIND, Sifted, Word, words_field};
-use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
-use super::phrases::{self, because, by_then_counted, clean};
+use super::parts::pages::{Asked, PAGE, TABLE};
 use super::request::Request;
 use super::spec::{Field, Kind, Spec};
 use crate::core::{Account, Role, Subject, Timestamp};
@@ -45,13 +47,6 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-const COLUMNS: &[(&str, &str)] = &[
-    ("subject", "Subject"),
-    ("until", "Until"),
-    ("by", "By"),
-    ("comment", "Comment"),
-];
-
 /// An exemption made by a person or by the configuration.
 struct ShownExemption {
     subject: Subject,
@@ -78,7 +73,7 @@ impl Sifted for ShownExemption {
     }
 
     fn by(&self) -> &str {
-        self.by.as_deref().unwrap_or(CONFIGURATION)
+        self.by.as_deref().unwrap_or(text::CONFIGURATION)
     }
 
     fn until(&self) -> Option<Timestamp> {
@@ -90,15 +85,17 @@ impl Sifted for ShownExemption {
     }
 }
 
-const EXEMPTIONS: ListTitle = ListTitle {
-    all: "Exemptions",
-    matching: "Matching exemptions",
-    none: "Nobody is exempt",
-    no_match: "No exemption matches",
-};
-
-/// The author shown for exemptions by the configuration.
-const CONFIGURATION: &str = "the configuration";
+impl Fact for ShownExemption {
+    fn json(&self) -> Value {
+        json!({
+            "subject": self.subject.json(),
+            "type": self.subject.kind(),
+            "until": self.until.json(),
+            "by": self.by,
+            "comment": self.comment,
+        })
+    }
+}
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let now = context.engine.now();
@@ -109,8 +106,18 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
             cut.take(|| exempt);
         }
     }
-    let entries = cut.page.iter().map(|exempt| entry(exempt, now)).collect();
-    let page = asked.page(SPEC.name, EXEMPTIONS, cut.total, entries, COLUMNS)?;
+    let entries = cut
+        .page
+        .iter()
+        .map(|exempt| text::entry(exempt, now))
+        .collect();
+    let page = asked.page(
+        SPEC.name,
+        text::EXEMPTIONS,
+        cut.total,
+        entries,
+        text::COLUMNS,
+    )?;
     Ok(Outcome::Rows(page))
 }
 
@@ -141,27 +148,4 @@ fn all(context: &Context) -> Vec<ShownExemption> {
         .chain(networks.map(|net| configured(Subject::network(net), "")))
         .chain(proxies.map(|net| configured(Subject::network(net), "a proxy")))
         .collect()
-}
-
-fn entry(exempt: &ShownExemption, now: Timestamp) -> ListEntry {
-    let subject = exempt.subject.to_string();
-    let by = clean(exempt.by.as_deref().unwrap_or(CONFIGURATION));
-    let until = by_then_counted(exempt.until, now);
-    let value = format!("{until}, by {by}{}", because(&exempt.comment));
-    ListEntry {
-        row: Row::new(subject.clone(), subject.clone(), value),
-        fact: Some(json!({
-            "subject": subject,
-            "type": exempt.subject.kind(),
-            "until": exempt.until.map(Timestamp::to_xmpp),
-            "by": exempt.by,
-            "comment": exempt.comment,
-        })),
-        cells: vec![
-            subject,
-            phrases::until(exempt.until),
-            by,
-            clean(&exempt.comment),
-        ],
-    }
 }

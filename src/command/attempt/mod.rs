@@ -1,11 +1,13 @@
 //! `attempt`: counts failed logins by hand. They are judged like reported ones.
 
+mod text;
+
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
 use super::parts::login::evidence;
 use super::parts::results::settled;
 use super::parts::subjects;
-use super::phrases::{self, count};
+use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::judge::ATTEMPTS_AT_ONCE;
@@ -54,11 +56,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
                 true => Answer::new(
                     Grade::Warning,
                     "Counted",
-                    vec![format!(
-                        "Counted {} of {subject}. The ban they led to is in force in memory only: {}",
-                        count(times as usize, "failed login"),
-                        phrases::sentence(&fault.to_string())
-                    )],
+                    vec![text::in_memory(&subject, times, &fault)],
                 ),
                 false => Answer::failed(phrases::not_stored(&subject, &fault)),
             }));
@@ -66,9 +64,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     };
     let now = context.engine.now();
     let not_counted = |why: Option<String>, ban: Option<&Ban>| {
-        let mut lines = vec![format!(
-            "Not counted: {subject} is refused already, and what is refused does not count."
-        )];
+        let mut lines = vec![text::not_counted(&subject)];
         lines.extend(why);
         lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));
         Outcome::Done(Answer::new(Grade::Good, "Not counted", lines))
@@ -95,16 +91,14 @@ fn parse(call: &Request<'_>, context: &Context) -> Result<(Subject, u32), Vec<Pr
     if let Some(Subject::Pair(_, net)) = &subject
         && !is_one_source(*net, context)
     {
-        let text = "An account fails from one address at a time: name an address, not a network.";
-        problems.push(Problem::new(subjects::FIELD, text));
+        problems.push(Problem::new(subjects::FIELD, text::ONE_ADDRESS));
     }
     let times = call.values.line(TIMES);
     let times = times.map_or(Ok(1), |text| text.parse());
     let times = times
         .ok()
         .filter(|times| (1..=ATTEMPTS_AT_ONCE).contains(times));
-    let wrong = format!("“How often” is a number from 1 to {ATTEMPTS_AT_ONCE}.");
-    let times = times.ok_or_else(|| [Problem::new(TIMES, wrong)]);
+    let times = times.ok_or_else(|| [Problem::new(TIMES, text::no_number())]);
     match (subject, Problem::keep(&mut problems, times)) {
         (Some(subject), Some(times)) if problems.is_empty() => Ok((subject, times)),
         _ => Err(problems),
@@ -156,18 +150,14 @@ async fn told(
     }
     if undo.is_empty() {
         let after = context.admission.explain(subject.whose(), subject.place());
-        let times = count(times as usize, "failed login");
-        let counted = match after.counting.is_empty() {
-            true => format!(
-                "Counted {times} of {subject}; none of it counts toward a limit now: it was un-banned just now, or no rule counts this."
-            ),
-            false => format!("Counted {times} of {subject}; no limit is reached."),
-        };
-        answer.lines.insert(0, counted);
+        let counts = !after.counting.is_empty();
+        answer
+            .lines
+            .insert(0, text::counted(subject, times, counts));
         answer.lines.extend(phrases::nearest_limit(&after.counting));
         answer.rows.extend(phrases::counters(&after.counting));
     } else {
-        answer.title = format!("Counted; {} began", count(undo.len(), "ban"));
+        answer.title = text::title(undo.len());
         answer.undo = Some(phrases::undo(&undo));
     }
     let notices = notices.iter().map(ToString::to_string);

@@ -12,7 +12,7 @@ use super::parts::fields::{NOTE, REASON, WHOM};
 use super::parts::results::{Said, TargetResult, answer, carry_out};
 use super::parts::settle::{ASK_WAIT, MANY, asks_about, own_addresses};
 use super::parts::subjects;
-use super::phrases::{self, because, typed};
+use super::phrases;
 use super::request::Request;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use crate::core::{
@@ -181,10 +181,8 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
         }
         let exists =
             tokio::time::timeout(ASK_WAIT, context.delivery.server().exists(account)).await;
-        let text = || format!(
-            "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
-        );
-        (exists == Ok(Some(false))).then(|| Problem::new(subjects::FIELD, text()))
+        (exists == Ok(Some(false)))
+            .then(|| Problem::new(subjects::FIELD, text::no_account(account)))
     }));
     asked.await.into_iter().flatten().collect()
 }
@@ -219,17 +217,11 @@ fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
             before,
             before_reason: was,
         }) => {
-            let was = (*was != ban.reason).then(|| {
-                let was = if was.is_empty() { "none" } else { was };
-                format!("The reason was{}", because(was))
-            });
+            let was = (*was != ban.reason).then(|| text::reason_was(was));
             Said::done(phrases::amended(ban, *before, now)).with(was)
         }
         Ruling::Ban(BanRuling::Already(ban)) => {
-            let change = typed(format_args!("ban {} DURATION REASON", ban.id));
-            let end = typed(format_args!("unban {}", ban.id));
-            Said::done(phrases::already(ban, now))
-                .with([format!("To change it: {change}. To end it: {end}")])
+            Said::done(phrases::already(ban, now)).with([text::to_change(ban)])
         }
         _ => return None,
     })

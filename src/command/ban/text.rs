@@ -1,9 +1,9 @@
 //! Sentences of `ban`.
 
 use crate::command::phrases::{
-    NAMED, because, by_then_counted, may_exempt, named, reach, refusal, why_refused,
+    NAMED, because, by_then_counted, may_exempt, named, reach, refusal, typed, why_refused,
 };
-use crate::core::{Refusal, Role, Subject, Term, Timestamp};
+use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
 
 /// The question for confirmation.
 pub(super) fn ask(
@@ -59,6 +59,26 @@ pub(super) fn refusal_to_ban(why: &Refusal, role: Role) -> String {
         "{} {next} (in the form: “Even if unknown or exempt”).",
         why_refused(why)
     )
+}
+
+/// The account does not exist.
+pub(super) fn no_account(account: &Account) -> String {
+    format!(
+        "There is no account {account} on this server. To ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
+    )
+}
+
+/// The reason before it was changed.
+pub(super) fn reason_was(was: &str) -> String {
+    let was = if was.is_empty() { "none" } else { was };
+    format!("The reason was{}", because(was))
+}
+
+/// How to change or end a ban that is there already.
+pub(super) fn to_change(ban: &Ban) -> String {
+    let change = typed(format_args!("ban {} DURATION REASON", ban.id));
+    let end = typed(format_args!("unban {}", ban.id));
+    format!("To change it: {change}. To end it: {end}")
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `extend`: extends active bans, and never shortens them.
 
+mod text;
+
 use super::context::Context;
-use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
+use super::outcome::{EarlyOutcome, Outcome, Problem};
 use super::parts::fields::WHOM;
 use super::parts::results::{Said, TargetResult, answer, carry_out};
 use super::parts::settle::asks_about;
-use super::phrases::{self, because, by_then, by_then_counted, typed};
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::{Action, BanOrder, BanRuling, Role, Ruling, Subject, Term, Timestamp};
@@ -40,10 +41,9 @@ const DURATION: &str = "duration";
 fn parse(call: &Request<'_>) -> Result<(Vec<Subject>, Term), Vec<Problem>> {
     let mut problems = Vec::new();
     let subjects = Problem::keep(&mut problems, call.subjects());
-    let term = call.term(DURATION).and_then(|term| {
-        let text = "Say for how much longer: 3d, 12h; or until 2030-01-01, or forever.";
-        term.ok_or_else(|| [Problem::new(DURATION, text)])
-    });
+    let term = call
+        .term(DURATION)
+        .and_then(|term| term.ok_or_else(|| [Problem::new(DURATION, text::HOW_LONG)]));
     match (subjects, Problem::keep(&mut problems, term)) {
         (Some(subjects), Some(term)) => Ok((subjects, term)),
         _ => Err(problems),
@@ -53,7 +53,7 @@ fn parse(call: &Request<'_>) -> Result<(Vec<Subject>, Term), Vec<Problem>> {
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let (subjects, by) = parse(call)?;
     let is_permanent = asks_about(Some(by), call, context);
-    call.confirm(is_permanent, || question(&subjects))?;
+    call.confirm(is_permanent, || text::question(&subjects))?;
     let order = |subject| call.order(subject, Action::Ban(BanOrder::Extend { by }));
     let orders = subjects.iter().map(order).collect();
     let results = carry_out(call, orders, |_| DURATION, context).await?;
@@ -63,34 +63,14 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     })))
 }
 
-fn question(subjects: &[Subject]) -> Ask {
-    let names = phrases::named(subjects.iter());
-    let row = |subject| (phrases::kind(subject), phrases::reach(subject));
-    Ask {
-        title: phrases::ask_title(subjects),
-        lines: vec![
-            format!("Nothing is done yet. Ban {names} forever?"),
-            String::from(phrases::ASK_FOREVER),
-        ],
-        rows: Row::numbered("subject", subjects.iter().map(row)),
-        values: None,
-    }
-}
-
 fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
     match result.ruling.as_ref().ok()? {
-        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => Some(Said::done(format!(
-            "Extended {} {}: was {}, now {}{}",
-            ban.id,
-            ban.subject,
-            by_then(*before),
-            by_then_counted(ban.until, now),
-            because(&ban.reason)
-        ))),
-        Ruling::Ban(BanRuling::NotBanned(subject, _)) => Some(Said::failed(format!(
-            "{subject} is not banned, so there is nothing to extend. To ban: {}",
-            typed(format_args!("ban {} DURATION REASON", subject.written()))
-        ))),
+        Ruling::Ban(BanRuling::Amended { ban, before, .. }) => {
+            Some(Said::done(text::extended(ban, *before, now)))
+        }
+        Ruling::Ban(BanRuling::NotBanned(subject, _)) => {
+            Some(Said::failed(text::not_banned(subject)))
+        }
         _ => None,
     }
 }

@@ -1,13 +1,15 @@
 //! `failures`: lists the last failed logins, newest first, in pages.
 
+mod text;
+
 use ipnet::IpNet;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
-use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
+use super::outcome::{EarlyOutcome, Outcome};
+use super::parts::facts::Fact;
 use super::parts::filter::{ANY, Sifted, Word, words_field};
-use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
-use super::phrases::clean;
+use super::parts::pages::{Asked, PAGE, TABLE};
 use super::request::Request;
 use super::spec::{Field, Kind, Spec};
 use crate::admission::FailedLogin;
@@ -52,15 +54,6 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-const COLUMNS: &[(&str, &str)] = &[
-    ("at", "When"),
-    ("account", "Account"),
-    ("place", "From"),
-    ("times", "How often"),
-    ("kind", "Kind"),
-    ("rule", "Kept out by"),
-];
-
 /// The filter words for failures.
 const KNOWN: &[Word] = &[Word::Whom, Word::Rule, Word::Unknown, Word::ByHand];
 
@@ -98,12 +91,20 @@ impl Sifted for ShownFailure<'_> {
     }
 }
 
-const FAILURES: ListTitle = ListTitle {
-    all: "Failed logins",
-    matching: "Matching failed logins",
-    none: "No failed logins since the start",
-    no_match: "No failed login matches",
-};
+impl Fact for ShownFailure<'_> {
+    fn json(&self) -> Value {
+        let failure = self.failure;
+        json!({
+            "at": failure.at.to_xmpp(),
+            "account": failure.account,
+            "place": failure.place.map(Subject::network).json(),
+            "times": failure.times,
+            "unknown": failure.unknown,
+            "by_hand": failure.by_hand,
+            "bans": self.kept_out.iter().map(|ban| ban.id.0).collect::<Vec<_>>(),
+        })
+    }
+}
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let (now, policy) = (context.engine.now(), context.engine.policy());
@@ -121,10 +122,10 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
             }
         }
         let page = cut.page.iter().enumerate();
-        let entry = |(place, failed)| entry(place + 1, failed);
+        let entry = |(place, failed)| text::entry(place + 1, failed);
         (cut.total, page.map(entry).collect())
     });
-    let page = asked.page(SPEC.name, FAILURES, total, entries, COLUMNS)?;
+    let page = asked.page(SPEC.name, text::FAILURES, total, entries, text::COLUMNS)?;
     Ok(Outcome::Rows(page))
 }
 
@@ -157,61 +158,4 @@ fn kept_out<'a>(
         }
     }
     bans
-}
-
-fn entry(number: usize, failed: &ShownFailure<'_>) -> ListEntry {
-    let (failure, bans) = (failed.failure, &failed.kept_out);
-    let account = failure.account.as_ref().map(ToString::to_string);
-    let place = failure.place.map(|net| Subject::network(net).to_string());
-    let (kind, kept_out) = (kind_of_failure(failure), kept_out_by(bans));
-    let times = match failure.times {
-        1 => String::new(),
-        times => format!("{times} times"),
-    };
-    let facts = [kind, &kept_out, &times];
-    let facts: Vec<&str> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-    // The names come from the attacker, so they are last.
-    let who = account.as_deref().map_or_else(|| String::from("?"), clean);
-    let from = place.as_deref().unwrap_or("?");
-    let value = format!("{}: {who} from {from}", facts.join(", "));
-    ListEntry {
-        row: Row::new(format!("failure{number}"), failure.at.to_string(), value),
-        fact: Some(json!({
-            "at": failure.at.to_xmpp(),
-            "account": account,
-            "place": place,
-            "times": failure.times,
-            "unknown": failure.unknown,
-            "by_hand": failure.by_hand,
-            "bans": bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(),
-        })),
-        cells: vec![
-            failure.at.to_string(),
-            account.as_deref().map(clean).unwrap_or_default(),
-            place.unwrap_or_default(),
-            failure.times.to_string(),
-            String::from(kind),
-            kept_out,
-        ],
-    }
-}
-
-fn kind_of_failure(failure: &FailedLogin) -> &'static str {
-    match (failure.by_hand, failure.unknown) {
-        (true, _) => "by hand",
-        (false, true) => "no such account",
-        (false, false) => "wrong password",
-    }
-}
-
-fn kept_out_by(bans: &[&Ban]) -> String {
-    let bans = bans.iter().map(|ban| match ban.origin.rule() {
-        Some(rule) => format!("{} {}", ban.id, clean(rule)),
-        None => ban.id.to_string(),
-    });
-    let bans: Vec<String> = bans.collect();
-    match bans.is_empty() {
-        true => String::new(),
-        false => format!("now kept out by {}", bans.join(" and ")),
-    }
 }

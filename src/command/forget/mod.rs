@@ -1,15 +1,18 @@
 //! `forget`: makes earlier bans and failures of a subject no longer count.
 
+mod text;
+
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome, Row};
 use super::parts::fields::WHOM;
 use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
-use super::phrases::{by_then_counted, clean, count, named, typed, typed_about};
 use super::request::Request;
 use super::spec::Spec;
 use crate::core::propose::FORGOTTEN_AT_ONCE;
-use crate::core::{Action, Explanation, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
+use crate::core::{
+    Action, Counting, Explanation, HistoryOrder, HistoryRuling, Role, Ruling, Subject,
+};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -45,26 +48,26 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let before = context.admission.explain(subject.whose(), subject.place());
     let orders = vec![call.order(&subject, Action::History(HistoryOrder::Forget))];
     let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
+    let now = context.engine.now();
     let mut answer = answer(&results, context, |result| {
         let Ok(Ruling::History(HistoryRuling::Forgotten { bans, .. })) = result.ruling else {
             return None;
         };
-        let log = format!(
-            "What happened stays on record; to read it: {}",
-            typed_about("show", &subject)
-        );
-        let more = counters_cleared(&subject, &before);
-        let more = more.into_iter().chain(goes_on(&subject, context));
+        let more = text::counters_cleared(counters_cleared(&subject, &before));
+        let ban = context.active_ban(&subject);
+        let more = more
+            .into_iter()
+            .chain(ban.map(|ban| text::goes_on(&ban, now)));
         Some(
-            Said::done(forgotten(&subject, bans, &with))
+            Said::done(text::forgotten(&subject, bans, &with))
                 .with(more)
-                .with([log]),
+                .with([text::on_record(&subject)]),
         )
     });
     if answer.undo.is_some() {
         answer.title = String::from("Forgotten");
         let with = with.iter().take(NAMED);
-        let row = |(other, bans): &(Subject, u32)| (other.to_string(), no_longer(*bans));
+        let row = |(other, bans): &(Subject, u32)| (other.to_string(), text::no_longer(*bans));
         answer.rows = Row::numbered("with", with.map(row));
     }
     Ok(Outcome::Done(answer))
@@ -80,58 +83,15 @@ fn source_of(subject: Subject, context: &Context) -> Subject {
     }
 }
 
-/// `2 bans no longer count`
-fn no_longer(bans: u32) -> String {
-    let verb = if bans == 1 { "counts" } else { "count" };
-    format!("{} no longer {verb}", count(bans as usize, "ban"))
-}
-
-/// What was forgotten.
-fn forgotten(subject: &Subject, bans: u32, with: &[(Subject, u32)]) -> String {
-    let own = match bans {
-        0 => String::from("no earlier ban counted"),
-        bans => no_longer(bans),
-    };
-    let more: u32 = with.iter().map(|(_, bans)| bans).sum();
-    let with = match with.len() {
-        0 => String::new(),
-        _ => format!(
-            " Forgotten with it: {} of {}.",
-            count(more as usize, "ban"),
-            named(with.iter().map(|(other, _)| other))
-        ),
-    };
-    format!("Forgotten: {subject}; {own}, and its next ban by a rule is its first.{with}")
-}
-
 /// The counters that were reset.
-fn counters_cleared(subject: &Subject, before: &Explanation) -> Option<String> {
+fn counters_cleared<'a>(
+    subject: &'a Subject,
+    before: &'a Explanation,
+) -> impl Iterator<Item = &'a Counting> {
     // Other addresses in the network keep their counters.
     let counting = before.counting.iter();
-    let counting = counting.filter(|counting| match (subject, counting.subject.place()) {
+    counting.filter(move |counting| match (subject, counting.subject.place()) {
         (Subject::Address(_), Some(place)) => subject.net() == Some(place),
         _ => true,
-    });
-    let cleared: Vec<String> = counting
-        .map(|one| {
-            format!(
-                "{} ({} of {})",
-                clean(&one.rule.name),
-                one.amount,
-                one.limit
-            )
-        })
-        .collect();
-    (!cleared.is_empty()).then(|| format!("Counters cleared: {}.", cleared.join(", ")))
-}
-
-/// The active ban continues.
-fn goes_on(subject: &Subject, context: &Context) -> Option<String> {
-    let ban = context.active_ban(subject)?;
-    Some(format!(
-        "The ban in force goes on: {} {}; to end it: {}",
-        ban.id,
-        by_then_counted(ban.until, context.engine.now()),
-        typed(format_args!("unban {}", ban.id))
-    ))
+    })
 }

@@ -1,12 +1,14 @@
 //! `kick`: ends sessions without a ban.
 
+mod text;
+
 use std::fmt;
 
 use futures::future::join_all;
 use xmpp_parsers::jid::Jid;
 
 use super::context::Context;
-use super::outcome::{Answer, Ask, EarlyOutcome, Grade, Outcome, Problem, Row};
+use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem};
 use super::parts::fields::{REASON, WHOM};
 use super::parts::results::{TargetResult, carry_out};
 use super::parts::settle::{MANY, own_addresses};
@@ -18,7 +20,6 @@ use super::spec::{Field, Kind, Spec};
 use super::values::separate;
 use crate::core::words;
 use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
-use crate::delivery::ports::Undone;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -66,7 +67,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let reason = call.clean_line("reason").unwrap_or_default();
     let is_wide = |one: &Whom| context.engine.policy().is_risky(&one.subject);
     let is_risky = whom.len() > MANY || whom.iter().any(is_wide);
-    call.confirm(is_risky, || question(&whom))?;
+    call.confirm(is_risky, || text::question(&whom))?;
     let subjects: Vec<Subject> = whom.iter().map(|one| one.subject.clone()).collect();
     let own = own_addresses(&subjects, call, context).await;
     let orders = whom.iter().map(|one| {
@@ -95,9 +96,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let states = states.collect();
     let mut lines: Vec<String> = ended.into_iter().map(|(_, line)| line).collect();
     if done > 0 {
-        lines.push(String::from(
-            "They are not banned and can log in again at once.",
-        ));
+        lines.push(String::from(text::NOT_BANNED));
     }
     Ok(Outcome::Done(Answer {
         subjects: states,
@@ -115,16 +114,7 @@ async fn end(one: &Whom, result: &TargetResult, reason: &str, context: &Context)
         (Subject::Account(account), Some(resource)) => server.end_session(account, resource).await,
         (subject, _) => server.kick(subject, reason).await,
     };
-    let text = match &ended {
-        Ok(Some(0)) => format!("{one}: nobody was connected, as far as the server tells."),
-        Ok(Some(1)) => format!("{one}: 1 session was ended."),
-        Ok(Some(number)) => format!("{one}: {number} sessions were ended."),
-        Ok(None) => {
-            format!("{one}: the server ended what sessions there were; it does not tell how many.")
-        }
-        Err(Undone(why)) => format!("{one}: NOT done. {why}"),
-    };
-    (ended.is_ok(), text)
+    (ended.is_ok(), text::ended(one, &ended))
 }
 
 impl Whom {
@@ -134,10 +124,7 @@ impl Whom {
             return reason.to_owned();
         };
         let resource: String = clean(resource).chars().take(60).collect();
-        match reason {
-            "" => format!("only the session {resource}"),
-            reason => format!("only the session {resource}: {reason}"),
-        }
+        text::only(&resource, reason)
     }
 }
 
@@ -206,26 +193,6 @@ fn is_several(line: &str) -> bool {
         .map_or("", |(_, resource)| resource);
     resource.contains([',', ';'])
         || (resource.contains(char::is_whitespace) && resource.contains('@'))
-}
-
-fn question(whom: &[Whom]) -> Ask {
-    let row = |one: &Whom| match one.resource {
-        Some(_) => (
-            format!("Session {one}"),
-            String::from("this one and no other"),
-        ),
-        None => (phrases::kind(&one.subject), phrases::reach(&one.subject)),
-    };
-    let names = phrases::named(whom.iter());
-    Ask {
-        title: match whom.len() {
-            1 => String::from("Really end its sessions?"),
-            number => format!("Really end the sessions of {number} subjects?"),
-        },
-        lines: vec![format!("Nothing is done yet. End the sessions of {names}?")],
-        rows: Row::numbered("subject", whom.iter().map(row)),
-        values: None,
-    }
 }
 
 #[cfg(test)]

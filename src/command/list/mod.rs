@@ -1,18 +1,17 @@
 //! `list`: lists active bans, newest first, in pages; also ended ones on request.
 
+mod text;
+
 use super::broken;
 use super::context::Context;
-use super::outcome::{EarlyOutcome, ListEntry, Outcome, Row};
+use super::outcome::{EarlyOutcome, Outcome};
 use super::parts::bans;
 use super::parts::bans::KNOWN;
-use super::parts::facts::Fact as _;
 use super::parts::filter::{BY, EXPIRING, KIND, ORIGIN, STATE, words_field};
-use super::parts::pages::{Asked, ListTitle, PAGE, PageBuilder, TABLE};
-use super::phrases::{author, because, clean, in_a_list, typed, until};
+use super::parts::pages::{Asked, PAGE, PageBuilder, TABLE};
 use super::request::Request;
 use super::spec::Spec;
 use crate::core::{Ban, EndedBan, Role};
-use crate::engine::ENDS;
 use crate::journal::LogFault;
 
 /// The description.
@@ -49,33 +48,14 @@ pub(super) const SPEC: Spec = Spec {
     changes: false,
 };
 
-const COLUMNS: &[(&str, &str)] = &[
-    ("number", "Number"),
-    ("subject", "Subject"),
-    ("until", "Until"),
-    ("by", "By"),
-    ("reason", "Reason"),
-];
-
-const BANS: ListTitle = ListTitle {
-    all: "Bans",
-    matching: "Matching bans",
-    none: "No bans in force",
-    no_match: "No ban matches",
-};
-
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let asked = Asked::parse(call, KNOWN, context.engine.now())?;
     let found = find(&asked, context).await;
     let (cut, more) = found.map_err(|fault| broken("list bans", &fault))?;
-    let entries = cut.page.iter().map(|ban| entry(ban, context)).collect();
-    let mut page = asked.page(SPEC.name, BANS, cut.total, entries, COLUMNS)?;
-    if more {
-        page.lines.push(format!(
-            "Of those that ended, only the last {ENDS} are looked through; {} tells all of one.",
-            typed("show SUBJECT")
-        ));
-    }
+    let now = context.engine.now();
+    let entries = cut.page.iter().map(|ban| text::entry(ban, now)).collect();
+    let mut page = asked.page(SPEC.name, text::BANS, cut.total, entries, text::COLUMNS)?;
+    page.lines.extend(more.then(text::more_ended));
     Ok(Outcome::Rows(page))
 }
 
@@ -85,9 +65,14 @@ async fn find(
     context: &Context,
 ) -> Result<(PageBuilder<ListedBan>, bool), LogFault> {
     let cut = bans::in_force(context, &asked.filter, asked.cut(), |cut, ban| {
-        cut.take(|| ListedBan::Stands(ban.clone()));
+        cut.take(|| ban.clone());
     });
-    let mut cut = cut.await?;
+    let cut = cut.await?;
+    let is_pending = |ban: &Ban| context.delivery.task(&ban.subject).is_some();
+    let mut cut = cut.map(|ban| ListedBan::InForce {
+        is_pending: is_pending(&ban),
+        ban,
+    });
     let (past, more) = bans::ended(context, &asked.filter);
     for past in past {
         cut.take(|| ListedBan::Ended(past));
@@ -97,42 +82,10 @@ async fn find(
 
 /// A ban in the list.
 enum ListedBan {
-    Stands(Ban),
+    InForce {
+        ban: Ban,
+        /// Whether the server has yet to carry it out.
+        is_pending: bool,
+    },
     Ended(EndedBan),
-}
-
-fn entry(listed: &ListedBan, context: &Context) -> ListEntry {
-    let (ban, fact, end, value) = match listed {
-        ListedBan::Stands(ban) => {
-            let is_pending = context.delivery.task(&ban.subject).is_some();
-            let value = in_a_list(ban, is_pending, context.engine.now());
-            (ban, ban.json(), until(ban.until), value)
-        }
-        ListedBan::Ended(past) => {
-            let ban = &past.ban;
-            let end = format!("ended {}", past.ended);
-            let how = match &past.by {
-                None => String::from("its time was over"),
-                Some(actor) => format!("by {}", clean(actor.bare_name())),
-            };
-            let (by, why) = (author(ban), because(&ban.reason));
-            let value = format!("{end}, {how}; it was by {by}{why}");
-            (ban, past.json(), end, value)
-        }
-    };
-    ListEntry {
-        row: Row::new(
-            format!("ban{}", ban.id.0),
-            format!("{} {}", ban.id, ban.subject),
-            value,
-        ),
-        cells: vec![
-            ban.id.0.to_string(),
-            ban.subject.to_string(),
-            end,
-            clean(&author(ban)),
-            clean(&ban.reason),
-        ],
-        fact: Some(fact),
-    }
 }

@@ -1,12 +1,14 @@
 //! `note`: adds, replaces or deletes private notes about a subject.
 
+mod text;
+
 use super::broken;
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Outcome, Problem};
 use super::parts::fields::{NOTE, WHOM};
 use super::parts::notes;
 use super::parts::results::{Said, answer, carry_out};
-use super::phrases::{clean, typed};
+use super::phrases::clean;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::{Action, HistoryOrder, HistoryRuling, Role, Ruling};
@@ -44,25 +46,18 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let flag = |name| call.values.flag(name).unwrap_or(false);
     let (replaces, removes) = (flag("replace"), flag("remove"));
     let wrong = match (&note, removes) {
-        (None, false) => format!(
-            "Write the note: {}. To take the notes away: {}",
-            typed("note #17 TEXT"),
-            typed("note #17 --remove")
-        ),
-        (Some(_), true) => String::from(
-            "A note or --remove, not both; --replace puts a note in place of those there are.",
-        ),
-        _ => String::new(),
+        (None, false) => Some(text::write_it()),
+        (Some(_), true) => Some(String::from(text::NOT_BOTH)),
+        _ => None,
     };
-    if !wrong.is_empty() {
+    if let Some(wrong) = wrong {
         return Err(Problem::new(NOTE.name, wrong).into());
     }
     if removes {
         let entries = context.engine.history(&subject).await;
         let entries = entries.map_err(|fault| broken("read the notes", &fault))?;
         if notes::standing(&entries).is_empty() {
-            let line = format!("There is no note of {subject}.");
-            return Ok(Outcome::Done(Answer::done(line)));
+            return Ok(Outcome::Done(Answer::done(text::no_note(&subject))));
         }
     }
     let order = HistoryOrder::Annotate {
@@ -76,12 +71,6 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         let Ok(Ruling::History(HistoryRuling::Annotated(subject))) = &result.ruling else {
             return None;
         };
-        Some(Said::done(match &note {
-            Some(note) if replaces => {
-                format!("Noted of {subject}, in place of what was there: {note}")
-            }
-            Some(note) => format!("Noted of {subject}: {note}"),
-            None => format!("The notes of {subject} are taken away."),
-        }))
+        Some(Said::done(text::noted(subject, note.as_deref(), replaces)))
     })))
 }

@@ -183,4 +183,13 @@ impl<R> PageBuilder<R> {
         }
         self.total += 1;
     }
+
+    /// Turns the rows on the page into others.
+    pub(in crate::command) fn map<T>(self, into: impl FnMut(R) -> T) -> PageBuilder<T> {
+        PageBuilder {
+            skip: self.skip,
+            total: self.total,
+            page: self.page.into_iter().map(into).collect(),
+        }
+    }
 }

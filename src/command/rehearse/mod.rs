@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::context::Context;
 use super::outcome::{EarlyOutcome, ListEntry, Outcome, Page, Problem, Row};
-use super::parts::pages::{Asked, ListTitle, PAGE, TABLE};
+use super::parts::pages::{Asked, PAGE, TABLE};
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
@@ -59,21 +59,6 @@ const LAST_MOST: usize = 100_000;
 const BYTES: u64 = 32 << 20;
 /// One replay at a time, because each has its own counters.
 static STAGE: Semaphore = Semaphore::const_new(1);
-
-const COLUMNS: &[(&str, &str)] = &[
-    ("subject", "Subject"),
-    ("from", "From"),
-    ("until", "Until"),
-    ("rule", "Rule"),
-    ("ordinal", "Ban no."),
-];
-
-const REHEARSED: ListTitle = ListTitle {
-    all: "Rehearsed bans",
-    matching: "Rehearsed bans",
-    none: "No ban would have been",
-    no_match: "No ban would have been",
-};
 
 /// The request for a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,23 +198,16 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     };
     let refused = |text: String| Ok(Outcome::refused(problem(text)));
     let Some(recording) = context.recording.clone() else {
-        return refused(String::from(
-            "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.",
-        ));
+        return refused(String::from(text::NOT_RECORDED));
     };
     let Ok(_place) = STAGE.try_acquire() else {
-        return refused(String::from(
-            "Another rehearsal is running; try again in a moment.",
-        ));
+        return refused(String::from(text::ANOTHER_RUNS));
     };
     let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
     let played = tokio::task::spawn_blocking(move || play(&recording, &wanted, &policy)).await;
     match played.map_err(|why| broken("rehearse", &why))? {
         Ok(shown) => Ok(Outcome::Rows(page(call, asked, &wish, shown)?)),
-        Err(Stopped::Line(_, why)) => refused(format!(
-            "The recording holds a line that is no event: {}.",
-            phrases::clean(&why)
-        )),
+        Err(Stopped::Line(_, why)) => refused(text::no_event(&why)),
         Err(Stopped::Io(why)) => Err(broken("read the recording", &why).into()),
     }
 }
@@ -293,7 +271,13 @@ fn page(
     for (place, (ban, rule)) in shown.bans.iter().enumerate() {
         cut.take(|| entry(place + 1, ban, rule));
     }
-    let mut page = asked.page(SPEC.name, REHEARSED, cut.total, cut.page, COLUMNS)?;
+    let mut page = asked.page(
+        SPEC.name,
+        text::REHEARSED,
+        cut.total,
+        cut.page,
+        text::COLUMNS,
+    )?;
     page.lines = lines;
     if page.next.is_some() {
         let change = call.values.line("change").unwrap_or_default();

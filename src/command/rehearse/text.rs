@@ -1,7 +1,39 @@
 //! Sentences of `rehearse`.
 
+use crate::command::parts::pages::ListTitle;
 use crate::command::phrases::{clean, count, typed, why_refused};
 use crate::rehearse::Note;
+
+/// The columns, with their names for scripts.
+pub(super) const COLUMNS: &[(&str, &str)] = &[
+    ("subject", "Subject"),
+    ("from", "From"),
+    ("until", "Until"),
+    ("rule", "Rule"),
+    ("ordinal", "Ban no."),
+];
+
+/// The headings.
+pub(super) const REHEARSED: ListTitle = ListTitle {
+    all: "Rehearsed bans",
+    matching: "Rehearsed bans",
+    none: "No ban would have been",
+    no_match: "No ban would have been",
+};
+
+/// There is no recording.
+pub(super) const NOT_RECORDED: &str = "Nothing is recorded, so there is nothing to rehearse. Set [record_attempts] file in the configuration and restart; it keeps names and addresses of everybody who logs in.";
+
+/// Only one replay runs at a time.
+pub(super) const ANOTHER_RUNS: &str = "Another rehearsal is running; try again in a moment.";
+
+/// A line of the recording cannot be read.
+pub(super) fn no_event(why: &str) -> String {
+    format!(
+        "The recording holds a line that is no event: {}.",
+        clean(why)
+    )
+}
 
 /// Why a line led to no ban.
 pub fn rehearsal_note(note: &Note) -> String {

@@ -4,6 +4,8 @@
 //! They are forms only, and run `ban`, `unban`, `kick` or `list` with all their checks. They differ from the nodes
 //! that servers have on their own domain: bans have ends, reasons and a history.
 
+mod text;
+
 use futures::FutureExt;
 use xmpp_parsers::jid::Jid;
 
@@ -13,7 +15,7 @@ use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use super::parts::filter::Filter;
 use super::parts::{bans, subjects};
-use super::phrases::{self, clean, count};
+use super::phrases::{self, clean};
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
@@ -178,10 +180,7 @@ async fn through(
                 }
                 named.push(words::name(account.as_str()));
             }
-            Ok(_) => problems.push(Problem::new(ACCOUNTS, format!(
-                "“{}” is no account; here only accounts are taken. The commands ban and unban take addresses and networks too.",
-                clean(typed)
-            ))),
+            Ok(_) => problems.push(Problem::new(ACCOUNTS, text::no_account(typed))),
             Err(why) => {
                 let text = phrases::sentence(&why.to_string());
                 problems.push(Problem::new(ACCOUNTS, text));
@@ -199,12 +198,7 @@ async fn through(
         ..Call::clone(call)
     };
     let mut outcome = dispatch(&inner, context).await;
-    let left_out = (!resources.is_empty()).then(|| {
-        format!(
-            "The whole account is meant; the resource was left out of {}",
-            resources.join(", ")
-        )
-    });
+    let left_out = (!resources.is_empty()).then(|| text::left_out(&resources));
     match &mut outcome {
         Outcome::Invalid { problems } | Outcome::Refused { problems } => {
             for problem in problems {
@@ -241,9 +235,8 @@ async fn banned(
 async fn number(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let counted = banned(call, context, 0).await;
     let (total, _) = counted.map_err(|fault| broken("count bans", &fault))?;
-    let label = "The number of disabled users";
-    let row = Row::new("disabledusersnum", label, total.to_string());
-    Ok(done(are_banned(total), row))
+    let row = Row::new("disabledusersnum", text::NUMBER, total.to_string());
+    Ok(done(text::are_banned(total), row))
 }
 
 async fn disabled(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
@@ -255,28 +248,12 @@ async fn disabled(call: &Request<'_>, context: &Context) -> Result<Outcome, Earl
     };
     let most = most.ok_or_else(|| {
         let typed = clean(typed.as_deref().unwrap_or_default());
-        let text = format!("“{typed}” is no maximum; it is a number from 1 to {MOST}, or none.");
-        Problem::new("max_items", text)
+        Problem::new("max_items", text::no_maximum(&typed))
     })?;
     let listed = banned(call, context, most).await;
     let (total, first) = listed.map_err(|fault| broken("list bans", &fault))?;
-    let mut line = are_banned(total);
-    if first.len() < total {
-        line.push_str(&format!(
-            " The newest {} are shown; the command list shows all, page by page.",
-            first.len()
-        ));
-    }
-    let label = "The list of all disabled users";
-    let row = Row::new("disableduserjids", label, first.join("\n"));
-    Ok(done(line, row))
-}
-
-fn are_banned(total: usize) -> String {
-    match total {
-        1 => String::from("1 account is banned."),
-        _ => format!("{} are banned.", count(total, "account")),
-    }
+    let row = Row::new("disableduserjids", text::LIST, first.join("\n"));
+    Ok(done(text::newest(total, first.len()), row))
 }
 
 fn done(line: String, row: Row) -> Outcome {

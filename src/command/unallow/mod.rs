@@ -1,10 +1,12 @@
 //! `unallow`: revokes an exemption.
 
+mod text;
+
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome};
 use super::parts::results::{Said, answer, carry_out};
 use super::parts::subjects;
-use super::phrases::{self, clean, stop, typed};
+use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use crate::core::{Action, ExemptionOrder, ExemptionRuling, Ledger, Role, Ruling, Subject};
@@ -37,10 +39,9 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
             Ok(Ruling::Exemption(ExemptionRuling::Revoked(exemption))) => {
                 Said::done(phrases::unallowed(exemption))
             }
-            Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => Said::done(format!(
-                "There is no exemption of {subject}; {} lists them.",
-                typed("allowed")
-            )),
+            Ok(Ruling::Exemption(ExemptionRuling::NotExempt(subject))) => {
+                Said::done(text::not_exempt(subject))
+            }
             _ => Said::failed(result.not_done()),
         };
         Some(said.with(still_exempt(&subject, context)))
@@ -51,9 +52,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
 fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
     let now = context.engine.now();
     let by_policy = context.engine.policy().exempts(subject);
-    let by_policy = by_policy.map(|by| {
-        format!("the configuration ({by}); take it out of [exempt] there if you mean it")
-    });
+    let by_policy = by_policy.map(|by| text::by_configuration(&by));
     let by = by_policy.or_else(|| {
         let by = |ledger: &Ledger| {
             ledger
@@ -63,7 +62,5 @@ fn still_exempt(subject: &Subject, context: &Context) -> Option<String> {
         };
         context.engine.read(by)
     });
-    let mut text = format!("It is still exempt by {}", clean(&by?));
-    stop(&mut text);
-    Some(text)
+    Some(text::still_exempt(&by?))
 }
