@@ -8,7 +8,7 @@ export CLIPPY_CONF_DIR := justfile_directory() / ".ci"
 install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
 
 # Each server runs as its own user, so the scripts that start servers run as root.
-root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS,PORTCULLIS_ROUNDS,PORTCULLIS_SEED" }
+root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS,PORTCULLIS_ROUNDS,PORTCULLIS_SEED,PORTCULLIS_FULL" }
 python := root + " /usr/bin/python3 -B"
 
 [private]
@@ -89,6 +89,17 @@ power-cut N="1500":
     @{{ install }} client strace
     @cargo build --locked
     @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_power_cut.py -s
+
+# Flood a real server and portcullis at full size: 100,000 sessions, 200 strangers, 5 million sources (`just floods --server prosody-13`)
+floods *ARGS:
+    @{{ install }} client
+    @cargo build --locked
+    @cd tests/live && PORTCULLIS_FULL=1 {{ python }} -m pytest test_floods.py -s "$@"
+
+# Kill portcullis N times with SIGKILL while people work, and compare what was answered with what is in force
+kill N="1000" *ARGS="":
+    @cargo build --locked
+    @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_kill.py -s {{ ARGS }}
 
 # Measure the added login time with a real server, the hook module and 100,000 bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:
