@@ -1,5 +1,6 @@
 //! Durable decisions with the whole core on a real disk: many bans at a time, an un-ban of very many, and a start
-//! with a million bans. As a reference, appends of the same size to a plain file, each synced, in the same run.
+//! with a million bans, on each storage engine. As a reference, appends of the same size to a plain file, each synced,
+//! in the same run.
 //!
 //! `cargo bench --bench store [BANS]`
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
@@ -7,6 +8,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +26,7 @@ use portcullis::engine::Engine;
 use portcullis::engine::clock::Clock;
 use portcullis::gate::Gate;
 use portcullis::gate::Storage;
-use portcullis::store::Store;
+use portcullis::store::{EngineKind, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,13 +39,46 @@ fn main() {
         .build()
         .unwrap();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    println!(
-        "plain file, append and sync: {:.0} /s",
-        syncs(folder.path())
-    );
-    runtime.block_on(one_by_one(folder.path(), bans / 20));
-    runtime.block_on(by_filter(folder.path(), bans / 10));
-    starts(&runtime, folder.path(), bans);
+    let plain = || {
+        let rate = syncs(folder.path());
+        println!("plain file, append and sync: {rate:.0} /s; load {}", load());
+    };
+    let folders = EngineKind::ALL.map(|engine| (engine, folder.path().join(engine.name())));
+    for (engine, folder) in &folders {
+        plain();
+        println!("== {engine}");
+        runtime.block_on(one_by_one(*engine, folder, bans / 20));
+    }
+    for (engine, folder) in &folders {
+        plain();
+        println!("== {engine}");
+        runtime.block_on(by_filter(*engine, folder, bans / 10));
+    }
+    for (engine, folder) in &folders {
+        plain();
+        println!("== {engine}");
+        starts(&runtime, *engine, folder, bans);
+    }
+}
+
+/// The load of the machine, to compare figures by.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// Bytes on the disk below a folder, in MiB.
+fn size(folder: &Path) -> f64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        bytes += match metadata.is_dir() {
+            true => (size(&entry.path()) * 1048576.0) as u64,
+            false => metadata.blocks() * 512,
+        };
+    }
+    bytes as f64 / 1048576.0
 }
 
 /// Appends and syncs 200 bytes at a time; returns how many per second.
@@ -58,8 +93,8 @@ fn syncs(folder: &Path) -> f64 {
 }
 
 /// Makes bans by single orders, several of them in flight; also measures when a login is refused by them.
-async fn one_by_one(folder: &Path, bans: usize) {
-    let house = House::open(&folder.join("single"));
+async fn one_by_one(engine: EngineKind, folder: &Path, bans: usize) {
+    let house = House::open(engine, &folder.join("single"));
     for width in [1, 64, 1_024] {
         let count = bans.min(width * 100);
         let began = Instant::now();
@@ -94,8 +129,8 @@ async fn one_by_one(folder: &Path, bans: usize) {
 }
 
 /// Bans and un-bans very many subjects in one call each.
-async fn by_filter(folder: &Path, bans: usize) {
-    let house = House::open(&folder.join("many"));
+async fn by_filter(engine: EngineKind, folder: &Path, bans: usize) {
+    let house = House::open(engine, &folder.join("many"));
     let all = |report: fn(&str) -> Intent| (0..bans).map(|n| report(&name(n))).collect::<Vec<_>>();
     for (what, reports) in [("made", all(ban)), ("lifted", all(lift))] {
         let began = Instant::now();
@@ -114,16 +149,21 @@ async fn by_filter(folder: &Path, bans: usize) {
 }
 
 /// Starts from the log alone, and from a snapshot.
-fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
+fn starts(runtime: &tokio::runtime::Runtime, engine: EngineKind, folder: &Path, bans: usize) {
     let path = folder.join("large");
     runtime.block_on(async {
-        let house = House::open(&path);
+        let house = House::open(engine, &path);
         for from in (0..bans).step_by(50_000) {
             let part = (from..bans.min(from + 50_000)).map(|n| ban(&name(n)));
             house.gate.submit(part.collect()).await;
         }
         house.close().await;
     });
+    println!(
+        "{bans} bans on the disk: {:.0} MiB",
+        size(&path.join(engine.name()))
+    );
+    after_a_kill(engine, &path, &folder.join("killed"));
     for with in ["the log alone", "a snapshot"] {
         for _ in 0..3 {
             let _inside = runtime.enter();
@@ -152,6 +192,26 @@ fn starts(runtime: &tokio::runtime::Runtime, folder: &Path, bans: usize) {
             }
         }
     }
+}
+
+/// Opens a copy of a store that was never closed.
+fn after_a_kill(engine: EngineKind, path: &Path, killed: &Path) {
+    let store = Store::open(path).unwrap();
+    let files = killed.join(engine.name());
+    std::fs::create_dir_all(&files).unwrap();
+    for entry in std::fs::read_dir(path.join(engine.name())).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), files.join(entry.file_name())).unwrap();
+        }
+    }
+    std::fs::copy(path.join("head"), killed.join("head")).unwrap();
+    drop(store);
+    let began = Instant::now();
+    drop(Store::open(killed).unwrap());
+    let took = began.elapsed().as_secs_f64();
+    println!("opened and closed after a kill: {took:.2} s");
+    std::fs::remove_dir_all(killed).unwrap();
 }
 
 fn name(n: usize) -> String {
@@ -209,8 +269,8 @@ struct House {
 }
 
 impl House {
-    fn open(path: &Path) -> House {
-        let store = Arc::new(Store::open(path).unwrap());
+    fn open(engine: EngineKind, path: &Path) -> House {
+        let store = Arc::new(Store::open_on(path, Some(engine)).unwrap());
         let gate = gate(&store);
         let stop = CancellationToken::new();
         let tasks = vec![

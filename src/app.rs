@@ -94,8 +94,8 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         None => None,
     };
     let store = {
-        let path = config.store.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
+        let (path, engine) = (config.store.clone(), config.store_engine);
+        let store = tokio::task::spawn_blocking(move || Store::open_on(path, engine)).await??;
         Arc::new(store)
     };
     let (link, wire, incoming) = Link::new(config.link.clone());
@@ -113,6 +113,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         bans = gate.engine.read(|ledger| ledger.bans().len()),
         snapshot = gate.snapshotter.began_with().0,
         store = %config.store.display(),
+        engine = %store.engine(),
         "the decisions made so far are loaded"
     );
     let recorded = config.record_attempts.as_ref();
@@ -120,7 +121,9 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         file: settings.file.clone(),
         keep: settings.keep,
     });
-    let context = Context::new(&gate, gate.engine.now()).recording(recorded);
+    let context = Context::new(&gate, gate.engine.now())
+        .recording(recorded)
+        .stored_by(store.engine().name());
     let bot = Bot::new(
         wire.domain().clone(),
         context,

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Program::Completions { shell } => write(Ok(man::completions(shell))),
         Program::Import(typed) => cli::import::run(&file, typed),
         Program::Export(typed) => cli::export::run(&file, typed),
+        Program::MoveStore(typed) => cli::move_store::run(&file, typed),
         Program::Man => write(man::man()),
     }
 }

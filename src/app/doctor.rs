@@ -20,6 +20,7 @@ use crate::enforce::XmppServer;
 use crate::engine::clock::Clock;
 use crate::front::terminal::Client;
 use crate::front::terminal::wire::{Question, RemoteAnswer};
+use crate::store;
 use crate::xmpp::iq::{Asker, Routed};
 use crate::xmpp::link::{Fatal, Incoming, Link};
 use crate::xmpp::payload::hook;
@@ -59,7 +60,8 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
             .map_err(std::io::Error::from)
             .and_then(|text| crate::cli::print(&text))
     } else {
-        crate::cli::print(told(&standing).trim_end())
+        let text = told(&standing, &stored(config));
+        crate::cli::print(text.trim_end())
     };
     if let Err(why) = written {
         eprintln!("portcullis: cannot write the answer: {why}");
@@ -159,10 +161,19 @@ fn note_module(host: &XmppServer, received: &Received) {
     }
 }
 
+/// Where decisions are stored, and by which engine.
+fn stored(config: &Config) -> String {
+    let path = config.store.display();
+    match store::engine_of(&config.store, config.store_engine) {
+        Some(engine) => format!("{engine}, in {path}"),
+        None => format!("none yet in {path}"),
+    }
+}
+
 /// The state of enforcement as text for people.
-fn told(standing: &Enforcement) -> String {
+fn told(standing: &Enforcement, stored: &str) -> String {
     let mut text = format!(
-        "Server: {}\nLevel:  {}\n",
+        "Server: {}\nLevel:  {}\nStore:  {stored}\n",
         phrases::server(standing),
         phrases::level(standing)
     );

@@ -19,7 +19,7 @@ pub(super) fn with_store(
     go: impl AsyncFnOnce(PathBuf) -> Result<u8, Stop>,
 ) -> ExitCode {
     let store = match Config::load_store(file) {
-        Ok(store) => store,
+        Ok((store, _)) => store,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::from(WRONG);

@@ -9,6 +9,7 @@ mod daemon;
 pub mod export;
 pub mod import;
 pub mod man;
+pub mod move_store;
 mod printer;
 pub mod remote;
 mod specs;
@@ -84,6 +85,11 @@ Exit code: 0 all of it is in force now, 1 something was not imported, 2 a line c
     Import(import::ImportArgs),
     /// Write bans, exemptions and history as JSON Lines
     Export(export::ExportArgs),
+    /// Move the store to another storage engine while portcullis is stopped
+    #[command(after_help = "\
+Everything is copied, read back and compared before the new files take the place of the old ones, which stay beside
+them. It can be interrupted at any moment. Exit code: 0 it is on that engine now, 1 it is as it was.")]
+    MoveStore(move_store::MoveArgs),
     /// Print shell completions for these commands
     Completions {
         /// The shell

@@ -41,6 +41,8 @@ pub struct Context {
     pub audit: AuditEvents,
     /// The files of the recording; `None` if judged logins are not recorded.
     pub recording: Option<RecordingFiles>,
+    /// Name of the storage engine that the log is on; `None` if it is on no disk.
+    pub store_engine: Option<&'static str>,
     /// Receives the progress of long work.
     pub progress: OnProgress,
 }
@@ -58,6 +60,7 @@ impl Context {
             front: Arc::new(NoFront),
             audit: AuditEvents::default(),
             recording: None,
+            store_engine: None,
             progress: Arc::new(|_, _| {}),
         }
     }
@@ -92,5 +95,14 @@ impl Context {
     #[must_use]
     pub fn recording(self, recording: Option<RecordingFiles>) -> Self {
         Context { recording, ..self }
+    }
+
+    /// Sets the name of the storage engine.
+    #[must_use]
+    pub fn stored_by(self, engine: &'static str) -> Self {
+        Context {
+            store_engine: Some(engine),
+            ..self
+        }
     }
 }

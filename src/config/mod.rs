@@ -40,7 +40,7 @@ use crate::{
     front::notices::Settings as Notices,
     front::rooms::Settings as Room,
     logs::{Levels, LogFormat},
-    store::recording::Settings as Recording,
+    store::{EngineKind, recording::Settings as Recording},
     xmpp::link,
 };
 
@@ -78,6 +78,8 @@ pub struct Config {
     pub check_every: Duration,
     /// Folder of the store.
     pub store: PathBuf,
+    /// Storage engine of the store; `None`: the one it is on, or the default for a new store.
+    pub store_engine: Option<EngineKind>,
     /// Address for health checks and the HTTP requests; `None`: no HTTP.
     pub http: Option<SocketAddr>,
     /// Token for `/v1/check` and `/v1/report`; `None`: both answer 404.
@@ -123,11 +125,12 @@ impl Config {
         read(path, &|_| None, Some(POLICY), |read| Some(read.policy)).map(|(policy, _)| policy)
     }
 
-    /// Reads only the path of the store, which contains the local socket: secrets need not be readable.
+    /// Reads only `[store]`: the folder, which contains the local socket, and the engine if one is named. Secrets need
+    /// not be readable.
     ///
     /// # Errors
     /// Unknown keys and wrong types in the whole file.
-    pub fn load_store(path: &Path) -> Result<PathBuf, ConfigProblems> {
+    pub fn load_store(path: &Path) -> Result<(PathBuf, Option<EngineKind>), ConfigProblems> {
         read(path, &|_| None, Some(&["store"]), |read| Some(read.store)).map(|(store, _)| store)
     }
 
@@ -163,7 +166,7 @@ impl Config {
 /// The file as far as it could be used.
 struct Loaded {
     policy: Policy,
-    store: PathBuf,
+    store: (PathBuf, Option<EngineKind>),
     /// `None` if a value is missing or wrong.
     config: Option<Config>,
 }
@@ -246,7 +249,8 @@ fn sections(mut top: Section<'_, '_>) -> Loaded {
             granted: people.granted,
             link,
             check_every: record.check_every,
-            store: store.clone(),
+            store: store.0.clone(),
+            store_engine: store.1,
             http,
             http_token,
             policy,

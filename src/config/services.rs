@@ -12,7 +12,7 @@ use super::{
 use crate::{
     core::{Account, seal::Keyring},
     logs::LogFormat,
-    store::recording::KEEP_MOST,
+    store::{EngineKind, recording::KEEP_MOST},
 };
 
 /// Default of `check_every`.
@@ -26,13 +26,16 @@ pub(super) fn server(mut t: Section<'_, '_>) -> Option<Account> {
         .optional()
 }
 
-pub(super) fn store(mut t: Section<'_, '_>) -> PathBuf {
+/// `[store]`: the folder, and the engine if one is named.
+pub(super) fn store(mut t: Section<'_, '_>) -> (PathBuf, Option<EngineKind>) {
     const DEFAULT: &str = "/var/lib/portcullis/store";
     let folder = t.reader.folder;
     let path = t.text("path", "the path of a folder", DEFAULT, |text| {
         Ok(folder.join(text))
     });
-    path.or(folder.join(DEFAULT))
+    let path = path.or(folder.join(DEFAULT));
+    let engine = t.word("engine", &EngineKind::NAMES, "sled").optional();
+    (path, engine)
 }
 
 /// `[record]`.

@@ -354,6 +354,7 @@ allow_plain_remote = true
 act_as = 'root@example.org'
 [store]
 path = 'store'
+engine = 'sled'
 [record]
 seal_key_file = 'seal.key'
 ejabberd_cookie_file = 'cookie'
@@ -447,7 +448,7 @@ fn the_store_is_found_whatever_else_is_wrong_with_values() {
     let text = "[store]\npath = 'store'\n[log]\nlevel = 'inof'\n[ban]\nlongest = '3'\n";
     place.write("p.toml", text, 0o644);
     let store = Config::load_store(&place.path("p.toml")).unwrap();
-    assert_eq!(store, place.path("store"));
+    assert_eq!(store, (place.path("store"), None));
     place.write("p.toml", "[stor]\npath = 'store'\n", 0o644);
     let said = place.said(&Config::load_store(&place.path("p.toml")).unwrap_err());
     assert!(said.contains("did you mean [store]?"), "{said}");
@@ -801,6 +802,7 @@ fn a_reload_names_every_changed_key_and_what_needs_a_restart() {
         ),
         check("root@", "root2@", "server.act_as", true),
         check("path = 'store'", "path = 'store2'", "store.path", true),
+        check("engine = 'sled'", "engine = 'redb'", "store.engine", true),
         check("seal.key", "seal2.key", "record.seal_key_file", true),
         check("'cookie'", "'cookie2'", "record.ejabberd_cookie_file", true),
         check("'11m'", "'12m'", "record.check_every", true),

@@ -1,7 +1,8 @@
 //! The store on disk, on a storage engine; docs/adr/0001-sled.md describes how it keeps its promises.
 //!
 //! `codec` defines the bytes, `layout` the tables and what is verified when they are opened, `writer` is the only
-//! thread that appends, and `head_file` records the last acknowledged entry. `open` joins them; `log` and `outbox`
+//! thread that appends, and `head_file` records the last acknowledged entry. `which` tells which engine a folder is on, and
+//! `transfer` moves a store to another. `open` joins them; `log` and `outbox`
 //! implement the ports. This file holds their shared state and the handling of failures.
 
 mod codec;
@@ -12,10 +13,12 @@ mod open;
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod which;
 mod writer;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -32,6 +35,13 @@ use crate::engine::LogPause;
 use crate::journal::LogFault;
 
 pub use self::open::OpenFault;
+pub use self::transfer::{MoveFault, MovedStore, move_store};
+
+/// The engine that the store in a folder is on, found without opening it; `None` if there is no store, or it is not
+/// clear. `asked` is the configured one.
+pub fn engine_of(path: &Path, asked: Option<EngineKind>) -> Option<EngineKind> {
+    which::in_place(path).ok().flatten().or(asked)
+}
 
 /// A log, an outbox and their files in one folder. It is closed when dropped.
 #[derive(Debug)]
@@ -114,22 +124,22 @@ impl SharedStore {
         }
     }
 
-    /// The engine, reopened if the disk had been full. Entries of failed writes are dropped; the log must then end
+    /// The engine, reopened if the disk had been full or could not be read. Entries of failed writes are dropped; the log must then end
     /// with the last acknowledged one.
     fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<dyn StorageEngine>, LogFault> {
         match &*self.state() {
-            WriterState::Full(_) => {}
+            WriterState::Full(_) | WriterState::Unread(_) => {}
             WriterState::Running(engine) => return Ok(Arc::clone(engine)),
             other => return Err(other.fault()),
         }
         let opened = guarded(|| {
-            let folder = self.path.join(self.kind.name());
+            let folder = which::folder(&self.path, self.kind);
             let opened = layout::open(self.kind, &folder, Some(end.0))?;
             if opened.end == end {
                 return Ok(opened.engine);
             }
             Err(Failure::Damaged(format!(
-                "after a full disk the log ends with entry {}, not {}",
+                "opened again, the log ends with entry {}, not {}",
                 opened.end.0.0, end.0.0
             )))
         });
@@ -138,7 +148,7 @@ impl SharedStore {
                 *self.state_mut() = WriterState::Running(Arc::clone(&engine));
                 Ok(engine)
             }
-            // Whatever else goes wrong while the disk is full, there may be room later.
+            // Whatever else goes wrong while the disk is full or cannot be read, it may work later.
             Err(why) if !why.is_final() => Err(self.state().fault()),
             Err(why) => Err(self.give_up(&why)),
         }
@@ -180,17 +190,27 @@ impl SharedStore {
         }
     }
 
-    fn is_full(&self) -> bool {
-        matches!(&*self.state(), WriterState::Full(_))
+    /// Called while nothing is appended: opens the engine again if that may help, and syncs what is due.
+    fn look_after(&self, end: (Seq, Chain)) {
+        // A failure is noted where it happens.
+        if let Ok(engine) = self.engine_for_writing(end)
+            && let Err(why) = guarded(|| engine.sync_what_is_due())
+        {
+            self.failed(engine, &why);
+        }
     }
 
-    /// A call that reads. A failure is returned to the caller and leaves the engine in place.
+    /// A call that reads. A failure is returned to the caller and leaves the engine in place, unless the engine says
+    /// that it must be opened again.
     fn call<R>(
         &self,
         call: impl FnOnce(&dyn StorageEngine) -> Result<R, Failure>,
     ) -> Result<R, LogFault> {
         let engine = self.engine()?;
-        guarded(|| call(&*engine)).map_err(|why| LogFault::Broken(why.to_string()))
+        guarded(|| call(&*engine)).map_err(|why| match why {
+            Failure::Unread(_) => self.failed(engine, &why),
+            _ => LogFault::Broken(why.to_string()),
+        })
     }
 
     /// A call that writes, outside of the writer. After a full disk the writer opens the engine again.

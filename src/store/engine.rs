@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::redb::RedbEngine;
 use super::sled::SledEngine;
 use crate::core::Seq;
 
@@ -19,16 +20,26 @@ use crate::core::Seq;
 pub enum EngineKind {
     /// sled 0.34 (docs/adr/0001-sled.md).
     Sled,
+    /// redb 4 (docs/adr/0022-second-store.md).
+    Redb,
 }
 
 impl EngineKind {
     /// All kinds.
-    pub const ALL: [EngineKind; 1] = [EngineKind::Sled];
+    pub const ALL: [EngineKind; 2] = [EngineKind::Sled, EngineKind::Redb];
+
+    /// What a new store is on if the configuration does not say (docs/adr/0022-second-store.md).
+    pub const DEFAULT: EngineKind = EngineKind::Sled;
+
+    /// The name of every kind in the configuration.
+    pub const NAMES: [(&'static str, EngineKind); 2] =
+        [("sled", EngineKind::Sled), ("redb", EngineKind::Redb)];
 
     /// The name in the configuration, and of the engine's folder in the store's.
     pub fn name(self) -> &'static str {
         match self {
             EngineKind::Sled => "sled",
+            EngineKind::Redb => "redb",
         }
     }
 
@@ -36,6 +47,7 @@ impl EngineKind {
     pub(super) fn open(self, folder: &Path) -> Result<Arc<dyn StorageEngine>, Failure> {
         Ok(match self {
             EngineKind::Sled => Arc::new(SledEngine::open(folder)?),
+            EngineKind::Redb => Arc::new(RedbEngine::open(folder)?),
         })
     }
 }
@@ -109,7 +121,7 @@ impl RowChange {
 pub(super) enum Durable {
     /// When the call returns.
     Now,
-    /// About a second later, or with the next batch that is durable at once.
+    /// About half a second later, or with the next batch that is durable at once.
     Soon,
 }
 
@@ -148,6 +160,12 @@ pub(super) trait StorageEngine: fmt::Debug + Send + Sync {
 
     /// Makes everything written so far durable, even against a power cut.
     fn sync(&self) -> Result<(), Failure>;
+
+    /// Called about twice a second while nothing is appended: syncs what has to be durable soon, unless the engine does
+    /// so by itself.
+    fn sync_what_is_due(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A walk whose closure may fail.
@@ -176,6 +194,9 @@ pub(super) enum Failure {
     Engine(String),
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// A read failed, and the engine must be opened again before it does anything else. What is written is whole.
+    #[error("cannot read its file: {0}")]
+    Unread(io::Error),
     #[error("it panicked: {0}")]
     Panicked(String),
     /// Somebody has the engine's file open.
@@ -201,7 +222,7 @@ impl Failure {
 
     /// Whether the disk or the system refused, and not the content of a file.
     pub(super) fn is_of_the_system(&self) -> bool {
-        matches!(self, Failure::Io(_) | Failure::InUse)
+        matches!(self, Failure::Io(_) | Failure::Unread(_) | Failure::InUse)
     }
 
     /// Whether what is on the disk is wrong, so that opening it again cannot help.

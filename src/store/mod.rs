@@ -4,8 +4,8 @@
 //! of the [`ledger`], and a [`recording`] of judged logins.
 //!
 //! This room decides nothing: it keeps bytes in order and reports failures. It never repairs by deleting acknowledged
-//! data. No other room sees the storage engine: it stays in `sled.rs` (docs/adr/0001-sled.md), behind the trait in
-//! `engine.rs`.
+//! data. No other room sees the storage engine: `sled.rs` (docs/adr/0001-sled.md) and `redb.rs`
+//! (docs/adr/0022-second-store.md) stand behind the trait in `engine.rs`.
 //!
 //! Start reading at `disk.rs`. `frames` defines how bytes are framed.
 
@@ -15,10 +15,11 @@ mod engine;
 mod frames;
 pub mod ledger;
 pub mod recording;
+mod redb;
 mod sled;
 
 pub use self::counters::CounterFile;
-pub use self::disk::{OpenFault, Store};
+pub use self::disk::{MoveFault, MovedStore, OpenFault, Store, engine_of, move_store};
 pub use self::engine::EngineKind;
 pub use self::ledger::LedgerFile;
 

@@ -19,6 +19,7 @@ mod laws;
 mod link;
 mod long_forms;
 mod manual;
+mod move_store;
 mod notices;
 mod printed_orders;
 mod reconcile;

@@ -9,7 +9,7 @@ use portcullis::core::{
     Ledger, Origin, Seq, Subject, Timestamp,
 };
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
-use portcullis::store::Store;
+use portcullis::store::{EngineKind, Store};
 use proptest::prelude::*;
 
 use crate::support::{FakeServer, MemoryStore, START, World};
@@ -224,15 +224,17 @@ async fn a_snapshot_that_cannot_be_kept_changes_nothing() {
 
 #[test]
 fn a_disk_keeps_it_beside_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    let frames = [b"one".to_vec(), b"end".to_vec()];
-    store
-        .save_snapshot(&mut frames.clone().into_iter().map(Ok))
-        .unwrap();
-    drop(store);
-    let store = Store::open(folder.path()).unwrap();
-    assert_eq!(store.load_snapshot().unwrap(), frames);
+    for kind in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_on(folder.path(), Some(kind)).unwrap();
+        let frames = [b"one".to_vec(), b"end".to_vec()];
+        store
+            .save_snapshot(&mut frames.clone().into_iter().map(Ok))
+            .unwrap();
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.load_snapshot().unwrap(), frames);
+    }
 }
 
 fn is_let_in(world: &World, account: &str) -> bool {

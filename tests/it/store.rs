@@ -18,7 +18,7 @@ use portcullis::core::{
 };
 use portcullis::delivery::ports::{Outbox, Task};
 use portcullis::journal::{Entry, Journal, LogFault, Replica};
-use portcullis::store::{APPENDS_WAITING, FAULT_LIMIT, OpenFault, Store};
+use portcullis::store::{APPENDS_WAITING, EngineKind, FAULT_LIMIT, OpenFault, Store};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -30,8 +30,19 @@ impl<T: Journal + Replica + Outbox> Both for T {}
 /// Runs a test on every store.
 fn on_each(test: impl Fn(&dyn Both)) {
     test(&MemoryStore::new());
-    let folder = tempfile::tempdir().unwrap();
-    test(&Store::open(folder.path()).unwrap());
+    on_each_engine(|kind, folder| test(&open(kind, folder)));
+}
+
+/// Runs a test on every storage engine, in a new folder.
+fn on_each_engine(test: impl Fn(EngineKind, &Path)) {
+    for kind in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        test(kind, folder.path());
+    }
+}
+
+fn open(kind: EngineKind, folder: &Path) -> Store {
+    Store::open_on(folder, Some(kind)).unwrap()
 }
 
 fn runtime() -> Runtime {
@@ -263,8 +274,13 @@ fn an_event_too_large_to_store_costs_nobody_else() {
 fn too_many_waiting_appends_are_answered_busy() {
     let slow = MemoryStore::new();
     slow.delay_appends(Some(Duration::from_millis(1)));
-    let folder = tempfile::tempdir().unwrap();
-    let stores: [&dyn Both; 2] = [&slow, &Store::open(folder.path()).unwrap()];
+    let folders = EngineKind::ALL.map(|kind| (kind, tempfile::tempdir().unwrap()));
+    let disks = folders
+        .iter()
+        .map(|(kind, folder)| open(*kind, folder.path()));
+    let disks: Vec<Store> = disks.collect();
+    let mut stores: Vec<&dyn Both> = vec![&slow];
+    stores.extend(disks.iter().map(|disk| disk as &dyn Both));
     for store in stores {
         // Polled at once; a store on disk may have written some before the last one arrives.
         let many = APPENDS_WAITING as u64 * 8;
@@ -325,72 +341,76 @@ fn a_failed_write_acknowledges_nothing_and_leaves_no_hole() {
 
 #[test]
 fn a_closed_store_says_so_and_is_found_again_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("new/store");
-    let store = Store::open(&path).unwrap();
-    let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
-    let id = store.id();
-    wait(append(&store, events(0..5))).unwrap();
-    store.save(Seq(5), &[task("a@b.example", 3)], &[]).unwrap();
-    store.close();
-    assert!(matches!(
-        wait(append(&store, events(5..6))),
-        Err(LogFault::Broken(_))
-    ));
-    assert!(matches!(store.read(Seq(1), 1), Err(LogFault::Broken(_))));
-    drop(store);
-    let store = Store::open(&path).unwrap();
-    assert_eq!(store.id(), id);
-    assert_eq!(all(&store), events(0..5));
-    assert_eq!(work(&store), (Seq(5), vec![task("a@b.example", 3)]));
+    on_each_engine(|kind, folder| {
+        let path = folder.join("new/store");
+        let store = open(kind, &path);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let id = store.id();
+        wait(append(&store, events(0..5))).unwrap();
+        store.save(Seq(5), &[task("a@b.example", 3)], &[]).unwrap();
+        store.close();
+        assert!(matches!(
+            wait(append(&store, events(5..6))),
+            Err(LogFault::Broken(_))
+        ));
+        assert!(matches!(store.read(Seq(1), 1), Err(LogFault::Broken(_))));
+        drop(store);
+        let store = open(kind, &path);
+        assert_eq!(store.id(), id);
+        assert_eq!(all(&store), events(0..5));
+        assert_eq!(work(&store), (Seq(5), vec![task("a@b.example", 3)]));
+    });
 }
 
 #[test]
 fn appends_that_wait_are_written_before_it_closes() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(Store::open(folder.path()).unwrap());
-    let answers = wait(async {
-        let appends = join_all((0..50).map(|n| append(&*store, events(n..n + 1))));
-        let closing = tokio::task::spawn_blocking({
-            let store = Arc::clone(&store);
-            move || store.close()
+    on_each_engine(|kind, folder| {
+        let store = Arc::new(open(kind, folder));
+        let answers = wait(async {
+            let appends = join_all((0..50).map(|n| append(&*store, events(n..n + 1))));
+            let closing = tokio::task::spawn_blocking({
+                let store = Arc::clone(&store);
+                move || store.close()
+            });
+            let answers = appends.await;
+            closing.await.unwrap();
+            answers
         });
-        let answers = appends.await;
-        closing.await.unwrap();
-        answers
+        let done = answers.iter().filter(|answer| answer.is_ok()).count();
+        drop(store);
+        assert_eq!(all(&open(kind, folder)).len(), done);
     });
-    let done = answers.iter().filter(|answer| answer.is_ok()).count();
-    drop(store);
-    assert_eq!(all(&Store::open(folder.path()).unwrap()).len(), done);
 }
 
 #[test]
 fn a_second_program_on_the_same_store_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    let refused = Store::open(folder.path()).unwrap_err();
-    assert!(matches!(refused, OpenFault::Locked { .. }));
-    assert!(
-        refused
-            .to_string()
-            .starts_with("another portcullis runs on this store")
-    );
-    drop(store);
-    Store::open(folder.path()).unwrap();
+    on_each_engine(|kind, folder| {
+        let store = open(kind, folder);
+        let refused = Store::open(folder).unwrap_err();
+        assert!(matches!(refused, OpenFault::Locked { .. }));
+        assert!(
+            refused
+                .to_string()
+                .starts_with("another portcullis runs on this store")
+        );
+        drop(store);
+        open(kind, folder);
+    });
 }
 
 #[test]
 fn a_folder_that_cannot_be_used_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    fs::write(&file, "").unwrap();
-    let fault = Store::open(file.join("store")).unwrap_err();
-    assert!(matches!(fault, OpenFault::Folder { .. }), "{fault}");
-    assert!(
-        fault.to_string().contains(file.to_str().unwrap()),
-        "{fault}"
-    );
+    on_each_engine(|kind, folder| {
+        let file = folder.join("file");
+        fs::write(&file, "").unwrap();
+        let fault = Store::open_on(file.join("store"), Some(kind)).unwrap_err();
+        assert!(matches!(fault, OpenFault::Folder { .. }), "{fault}");
+        assert!(
+            fault.to_string().contains(file.to_str().unwrap()),
+            "{fault}"
+        );
+    });
 }
 
 /// Environment variable with the path of the store for the child: this test, started again in another process.
@@ -423,13 +443,18 @@ fn nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn() {
     if let Some(path) = std::env::var_os(CHILD) {
         append_until_killed(Path::new(&path));
     }
-    let folder = tempfile::tempdir().unwrap();
+    on_each_engine(killed_again_and_again);
+}
+
+fn killed_again_and_again(kind: EngineKind, folder: &Path) {
+    // The child opens what it finds.
+    drop(open(kind, folder));
     let mut seen = 0;
     for round in 0..8 {
         let mut child = again(
             "exec \"$@\"",
             "store::nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn",
-            folder.path(),
+            folder,
         )
         .spawn()
         .unwrap();
@@ -452,7 +477,7 @@ fn nothing_acknowledged_is_lost_by_kill_9_and_no_append_is_torn() {
         }
         child.wait().unwrap();
 
-        let store = Store::open(folder.path()).unwrap();
+        let store = open(kind, folder);
         let events = all(&store);
         assert!(events.len() as u64 >= acknowledged, "round {round}");
         assert_eq!(events.len() % 3, 0, "round {round}: a torn append");
@@ -491,28 +516,37 @@ fn append_until_killed(path: &Path) -> ! {
 #[test]
 fn a_full_disk_loses_only_unacknowledged_appends_and_recovers() {
     let Some(path) = std::env::var_os(CHILD) else {
-        let folder = tempfile::tempdir().unwrap();
-        // 4096 blocks of 512 bytes. With SIGXFSZ ignored, the write fails instead.
-        let output = again(
-            "trap '' XFSZ; ulimit -S -f 4096; exec \"$@\"",
-            "store::a_full_disk_loses_only_unacknowledged_appends_and_recovers",
-            folder.path(),
-        )
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success(),
-            "{said}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let done = said.lines().find_map(|line| told(line, "done")).unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        assert_eq!(all(&store).len() as u64, done);
+        on_each_engine(run_out_of_room);
         return;
     };
-    let store = Store::open(Path::new(&path)).unwrap();
+    fill_and_recover(Path::new(&path));
+}
+
+fn run_out_of_room(kind: EngineKind, folder: &Path) {
+    // The child opens what it finds.
+    drop(open(kind, folder));
+    // 4096 blocks of 512 bytes. With SIGXFSZ ignored, the write fails instead.
+    let output = again(
+        "trap '' XFSZ; ulimit -S -f 4096; exec \"$@\"",
+        "store::a_full_disk_loses_only_unacknowledged_appends_and_recovers",
+        folder,
+    )
+    .stderr(Stdio::piped())
+    .output()
+    .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let done = said.lines().find_map(|line| told(line, "done")).unwrap();
+    let store = open(kind, folder);
+    assert_eq!(all(&store).len() as u64, done);
+}
+
+fn fill_and_recover(path: &Path) {
+    let store = Store::open(path).unwrap();
     let mut kept = Vec::new();
     let mut number = 0;
     let fault = loop {
@@ -569,7 +603,7 @@ fn spoil(folder: &Path, needle: &[u8], with: &[u8]) {
 #[test]
 fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = open(EngineKind::Sled, folder.path());
     for number in 0..20 {
         wait(append(&store, events(number..number + 1))).unwrap();
     }
@@ -585,7 +619,7 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
     assert_eq!(fs::read(folder.path().join("head")).unwrap(), before);
     // The remedy that the message names.
     fs::remove_file(folder.path().join("head")).unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = open(EngineKind::Sled, folder.path());
     let left = all(&store).len() as u64;
     assert!(left < 20, "{left}");
     assert_eq!(wait(append(&store, events(50..51))).unwrap(), Seq(left + 1));
@@ -593,16 +627,19 @@ fn a_log_that_lost_its_end_on_the_disk_is_not_taken_for_whole() {
 
 #[test]
 fn a_folder_of_rubbish_is_an_error_that_deletes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(Store::open(folder.path()).unwrap());
-    fs::write(
-        folder.path().join("sled/conf"),
-        b"this is no configuration of sled",
-    )
-    .unwrap();
-    let fault = Store::open(folder.path()).unwrap_err();
-    assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
-    assert!(folder.path().join("sled/db").exists());
+    on_each_engine(|kind, folder| {
+        let store = open(kind, folder);
+        wait(append(&store, events(0..3))).unwrap();
+        drop(store);
+        let file = folder.join(kind.name()).join("db");
+        let rubbish = b"this is no file of a database ".repeat(40_000);
+        fs::write(&file, &rubbish).unwrap();
+        let fault = Store::open(folder).unwrap_err();
+        assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+        // sled cuts off what it takes for an unfinished write.
+        let left = fs::read(&file).unwrap();
+        assert!(kind == EngineKind::Sled || left == rubbish);
+    });
 }
 
 #[derive(Debug, Clone)]
@@ -624,13 +661,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_store_on_disk_behaves_like_one_in_memory(steps in proptest::collection::vec(step(), 1..40)) {
+    fn a_store_on_disk_behaves_like_one_in_memory(kind in proptest::sample::select(&EngineKind::ALL[..]), steps in proptest::collection::vec(step(), 1..40)) {
         let folder = tempfile::tempdir().unwrap();
         let memory = MemoryStore::new();
-        let mut disk = Store::open(folder.path()).unwrap();
+        let mut disk = open(kind, folder.path());
         let name = |n: &u8| format!("user{n}@example.org");
         let mut number = 0;
         for step in steps {
@@ -654,7 +691,7 @@ proptest! {
                 }
                 Step::Reopen => {
                     drop(disk);
-                    disk = Store::open(folder.path()).unwrap();
+                    disk = open(kind, folder.path());
                 }
             }
             prop_assert_eq!(*disk.head().borrow(), *memory.head().borrow());
@@ -662,4 +699,76 @@ proptest! {
         }
         prop_assert_eq!(all(&disk), all(&memory));
     }
+}
+
+/// Whatever part of an engine's file is overwritten, the store is refused, an entry is reported as damaged, or
+/// everything is there: nothing is lost in silence. Once with a store that was closed, once with one that was killed.
+#[test]
+fn no_damage_of_a_file_loses_anything_in_silence() {
+    on_each_engine(|kind, folder| {
+        let (whole, killed) = (folder.join("whole"), folder.join("killed"));
+        let store = open(kind, &whole);
+        for number in 0..40 {
+            wait(append(&store, events(number..number + 1))).unwrap();
+        }
+        let [db, head] = [format!("{kind}/db"), String::from("head")];
+        fs::create_dir_all(killed.join(kind.name())).unwrap();
+        for file in [&db, &head] {
+            fs::copy(whole.join(file), killed.join(file)).unwrap();
+        }
+        drop(store);
+        let (mut refused, mut damaged, mut there) = (0, 0, 0);
+        for from in [&whole, &killed] {
+            let bytes = fs::read(from.join(&db)).unwrap();
+            for at in (0..bytes.len()).step_by(1_024) {
+                // Bytes that are zero anyway are no damage.
+                let end = bytes.len().min(at + 256);
+                if bytes[at..end].iter().all(|byte| *byte == 0) {
+                    continue;
+                }
+                let spoilt = folder.join("spoilt");
+                let _ = fs::remove_dir_all(&spoilt);
+                fs::create_dir_all(spoilt.join(kind.name())).unwrap();
+                fs::copy(from.join(&head), spoilt.join(&head)).unwrap();
+                let mut bad = bytes.clone();
+                bad[at..end].fill(0);
+                fs::write(spoilt.join(&db), bad).unwrap();
+                let Ok(store) = Store::open(&spoilt) else {
+                    refused += 1;
+                    continue;
+                };
+                match store.read(Seq(1), usize::MAX) {
+                    Ok(entries) => {
+                        let found = entries.into_iter().map(|entry| entry.event);
+                        assert_eq!(found.collect::<Vec<_>>(), events(0..40), "{kind} {at}");
+                        there += 1;
+                    }
+                    Err(_) => damaged += 1,
+                }
+            }
+        }
+        println!("{kind}: {refused} refused, {damaged} damaged entries, {there} whole");
+        assert!(refused + damaged > 20);
+    });
+}
+
+/// A file that was cut off is refused.
+#[test]
+fn a_file_that_was_cut_off_is_refused() {
+    on_each_engine(|kind, folder| {
+        let store = open(kind, folder);
+        wait(append(&store, events(0..500))).unwrap();
+        drop(store);
+        let path = folder.join(kind.name()).join("db");
+        let length = fs::metadata(&path).unwrap().len();
+        for keep in [0, length / 3, length / 2] {
+            let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(keep).unwrap();
+            let fault = Store::open(folder).unwrap_err();
+            assert!(
+                matches!(fault, OpenFault::Damaged { .. }),
+                "{kind}: {fault}"
+            );
+        }
+    });
 }

@@ -71,6 +71,8 @@ pub(super) struct StatusFacts {
     pub(super) exemptions: usize,
     /// Number of decisions in the log.
     pub(super) decisions: u64,
+    /// Name of the storage engine that the log is on; `None` if it is on no disk.
+    pub(super) store: Option<&'static str>,
     /// Whether judged logins are recorded.
     pub(super) recording: bool,
     /// Resident memory in bytes; `None` if unknown.
@@ -125,6 +127,7 @@ impl StatusFacts {
             tables: fullest(context.admission.fill()),
             exemptions,
             decisions,
+            store: context.store_engine,
             recording: context.recording.is_some(),
             memory: memory(),
             started: context.started,

@@ -107,17 +107,17 @@ fn program(facts: &StatusFacts) -> Vec<Row> {
         true => format!("on; {} plays it", typed("rehearse")),
         false => String::from("off"),
     };
+    let decisions = match facts.store {
+        Some(engine) => format!("{}, stored by {engine}", facts.decisions),
+        None => facts.decisions.to_string(),
+    };
     let mut rows = vec![
         Row::new(
             "exemptions",
             "Exemptions given",
             facts.exemptions.to_string(),
         ),
-        Row::new(
-            "decisions",
-            "Decisions in the log",
-            facts.decisions.to_string(),
-        ),
+        Row::new("decisions", "Decisions in the log", decisions),
         Row::new("recording", "Recording", recording),
     ];
     let memory = facts.memory;

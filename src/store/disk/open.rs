@@ -14,11 +14,11 @@ use tokio::sync::watch;
 use super::head_file::{self, HeadFile};
 use super::layout::{self, OpenEngine};
 use super::writer::{Writer, WriterState};
-use super::{SharedStore, Store};
+use super::{SharedStore, Store, which};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::engine::LogPause;
-use crate::store::engine::{EngineKind, Failure, StorageEngine, guarded};
+use crate::store::engine::{EngineKind, Failure, guarded};
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
 /// The file that is locked while a program runs on the store.
@@ -44,6 +44,30 @@ pub enum OpenFault {
         .path.display()
     )]
     Locked {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// It is on another storage engine than the configured one.
+    #[error(
+        "the store in {} is on {holds}, but [store] engine says {asked}: remove that line, or move the store \
+         (portcullis move-store --to {asked})",
+        .path.display()
+    )]
+    OtherEngine {
+        /// The store's folder.
+        path: PathBuf,
+        /// The engine it is on.
+        holds: EngineKind,
+        /// The configured one.
+        asked: EngineKind,
+    },
+    /// It holds the files of more than one storage engine.
+    #[error(
+        "the store in {} holds the files of more than one engine (its folders sled and redb): move the one that is \
+         not meant to be used out of it",
+        .path.display()
+    )]
+    Several {
         /// The store's folder.
         path: PathBuf,
     },
@@ -95,12 +119,20 @@ fn advice(path: &Path, why: &io::Error) -> String {
 }
 
 impl Store {
-    /// Opens the store in a folder, which is created for its owner only if it does not exist. Blocks: about half a
-    /// second for a million entries.
+    /// Opens the store in a folder, on the engine it is on; a new one is on the default engine.
     ///
     /// # Errors
     /// [`OpenFault`] says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, OpenFault> {
+        Self::open_on(path, None)
+    }
+
+    /// Opens the store in a folder, which is created for its owner only if it does not exist. `engine` is the
+    /// configured one. Blocks: about half a second for a million entries.
+    ///
+    /// # Errors
+    /// [`OpenFault`] says what to do; [`OpenFault::OtherEngine`] if the store is on another engine than `engine`.
+    pub fn open_on(path: impl AsRef<Path>, engine: Option<EngineKind>) -> Result<Store, OpenFault> {
         let path = path.as_ref().to_path_buf();
         let folder = |why| OpenFault::Folder {
             path: path.clone(),
@@ -112,21 +144,9 @@ impl Store {
             .create(&path)
             .map_err(folder)?;
         let lock = lock(&path)?;
-        let kind = EngineKind::Sled;
-        let engine_folder = path.join(kind.name());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&engine_folder)
-            .map_err(folder)?;
-        let (head_file, says) = HeadFile::open(&path).map_err(folder)?;
-        let fault = |why: Failure| open_fault(&path, kind, why);
-        let opened = guarded(|| layout::open(kind, &engine_folder, None)).map_err(fault)?;
+        let kind = which::to_open(&path, engine)?;
+        let (opened, head_file) = open_verified(&path, kind)?;
         let OpenEngine { engine, id, end } = opened;
-        if let Some((marked, hash)) = says {
-            guarded(|| compare(&*engine, marked, hash, end.0, &path, &engine_folder))
-                .map_err(fault)?;
-        }
         head_file.set(end.0, end.1).map_err(folder)?;
         let shared = Arc::new(SharedStore {
             path: path.clone(),
@@ -158,7 +178,31 @@ impl Store {
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenFault> {
+/// Opens the engine, and compares where the log ends with what was acknowledged.
+pub(super) fn open_verified(
+    path: &Path,
+    kind: EngineKind,
+) -> Result<(OpenEngine, HeadFile), OpenFault> {
+    let folder = |why| OpenFault::Folder {
+        path: path.to_path_buf(),
+        why,
+    };
+    let engine_folder = which::folder(path, kind);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&engine_folder)
+        .map_err(folder)?;
+    let (head_file, says) = HeadFile::open(path).map_err(folder)?;
+    let fault = |why: Failure| open_fault(path, kind, why);
+    let opened = guarded(|| layout::open(kind, &engine_folder, None)).map_err(fault)?;
+    if let Some((marked, hash)) = says {
+        guarded(|| compare(&opened, marked, hash, path, &engine_folder)).map_err(fault)?;
+    }
+    Ok((opened, head_file))
+}
+
+pub(super) fn lock(path: &Path) -> Result<File, OpenFault> {
     let folder = |why| OpenFault::Folder {
         path: path.to_path_buf(),
         why,
@@ -200,7 +244,7 @@ fn open_fault(path: &Path, kind: EngineKind, why: Failure) -> OpenFault {
             found,
             known: layout::STORE_VERSION,
         },
-        Failure::Io(why) => OpenFault::Folder { path, why },
+        Failure::Io(why) | Failure::Unread(why) => OpenFault::Folder { path, why },
         Failure::Damaged(why) => OpenFault::Damaged { path, why },
         other => OpenFault::Damaged {
             why: format!(
@@ -214,13 +258,13 @@ fn open_fault(path: &Path, kind: EngineKind, why: Failure) -> OpenFault {
 
 /// Compares the log with the head file: the log must reach that position and have the same hash there.
 fn compare(
-    engine: &dyn StorageEngine,
+    opened: &OpenEngine,
     marked: Seq,
     hash: Chain,
-    end: Seq,
     path: &Path,
     engine_folder: &Path,
 ) -> Result<(), Failure> {
+    let end = opened.end.0;
     if end < marked {
         return Err(Failure::Damaged(format!(
             "the log in {} ends with entry {}, but entry {} had been acknowledged ({})",
@@ -230,7 +274,7 @@ fn compare(
             path.join(head_file::NAME).display()
         )));
     }
-    if layout::chain_at(engine, marked)? != Some(hash) {
+    if layout::chain_at(&*opened.engine, marked)? != Some(hash) {
         return Err(Failure::Damaged(format!(
             "entry {} of the log is not the one that was acknowledged",
             marked.0

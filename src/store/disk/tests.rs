@@ -27,9 +27,9 @@ fn event(number: u8) -> Event {
 }
 
 /// A store with five entries, modified without its knowledge.
-fn spoilt(spoil: impl FnOnce(&dyn StorageEngine)) -> (tempfile::TempDir, Store) {
+fn spoilt(kind: EngineKind, spoil: impl FnOnce(&dyn StorageEngine)) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open_on(folder.path(), Some(kind)).unwrap();
     for number in 1..=5 {
         block_on(store.append(&[event(number)])).unwrap();
     }
@@ -61,115 +61,129 @@ fn damage(store: &Store, from: u64) -> (u64, String) {
 
 #[test]
 fn a_damaged_entry_is_named() {
-    let (_folder, store) = spoilt(|engine| {
-        let mut value = entry(engine, 3);
-        *value.last_mut().unwrap() ^= 1;
-        put(engine, StoreTable::Log, 3, value);
-    });
-    let why = String::from("its checksum does not match");
-    assert_eq!(damage(&store, 1), (3, why.clone()));
-    assert_eq!(damage(&store, 4), (3, why));
-    assert_eq!(store.read(Seq(1), 2).unwrap().len(), 2);
-    assert_eq!(store.read(Seq(5), 2).unwrap().len(), 1);
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |engine| {
+            let mut value = entry(engine, 3);
+            *value.last_mut().unwrap() ^= 1;
+            put(engine, StoreTable::Log, 3, value);
+        });
+        let why = String::from("its checksum does not match");
+        assert_eq!(damage(&store, 1), (3, why.clone()));
+        assert_eq!(damage(&store, 4), (3, why));
+        assert_eq!(store.read(Seq(1), 2).unwrap().len(), 2);
+        assert_eq!(store.read(Seq(5), 2).unwrap().len(), 1);
+    }
 }
 
 #[test]
 fn entries_in_another_order_are_noticed() {
-    let (folder, store) = spoilt(|engine| {
-        let [third, fourth] = [3, 4].map(|seq| entry(engine, seq));
-        put(engine, StoreTable::Log, 3, fourth);
-        put(engine, StoreTable::Log, 4, third);
-    });
-    let why = String::from("it does not follow from the entry before it");
-    assert_eq!(damage(&store, 1), (3, why.clone()));
-    assert_eq!(damage(&store, 4), (4, why));
-    drop(store);
-    let fault = Store::open(folder.path()).unwrap_err();
-    assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+    for kind in EngineKind::ALL {
+        let (folder, store) = spoilt(kind, |engine| {
+            let [third, fourth] = [3, 4].map(|seq| entry(engine, seq));
+            put(engine, StoreTable::Log, 3, fourth);
+            put(engine, StoreTable::Log, 4, third);
+        });
+        let why = String::from("it does not follow from the entry before it");
+        assert_eq!(damage(&store, 1), (3, why.clone()));
+        assert_eq!(damage(&store, 4), (4, why));
+        drop(store);
+        let fault = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+    }
 }
 
 #[test]
 fn a_hole_and_a_damaged_note_are_noticed() {
-    let (_folder, store) = spoilt(|engine| {
-        remove(engine, StoreTable::Log, 2);
-        put(engine, StoreTable::Personal, 4, b"?".to_vec());
-    });
-    assert_eq!(damage(&store, 1), (2, "it is missing".into()));
-    assert_eq!(damage(&store, 3), (2, "it is missing".into()));
-    assert_eq!(
-        damage(&store, 4),
-        (4, "its personal part: it is cut off".into())
-    );
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |engine| {
+            remove(engine, StoreTable::Log, 2);
+            put(engine, StoreTable::Personal, 4, b"?".to_vec());
+        });
+        assert_eq!(damage(&store, 1), (2, "it is missing".into()));
+        assert_eq!(damage(&store, 3), (2, "it is missing".into()));
+        assert_eq!(
+            damage(&store, 4),
+            (4, "its personal part: it is cut off".into())
+        );
+    }
 }
 
 #[test]
 fn a_forgotten_note_leaves_its_event_readable() {
-    let (_folder, store) = spoilt(|engine| {
-        remove(engine, StoreTable::Personal, 2);
-    });
-    let entries = store.read(Seq(1), 9).unwrap();
-    assert_eq!(entries[1].event.personal, Personal::default());
-    assert_eq!(entries[2].event.personal, event(3).personal);
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |engine| {
+            remove(engine, StoreTable::Personal, 2);
+        });
+        let entries = store.read(Seq(1), 9).unwrap();
+        assert_eq!(entries[1].event.personal, Personal::default());
+        assert_eq!(entries[2].event.personal, event(3).personal);
+    }
 }
 
 #[test]
 fn an_append_that_a_crash_tore_is_dropped_when_it_opens() {
-    let (folder, store) = spoilt(|engine| {
-        let chain = layout::chain_at(engine, Seq(5)).unwrap().unwrap();
-        let bytes = event(6).to_bytes().unwrap();
-        let torn = LogValue {
-            last: false,
-            chain: chain.extend(Seq(6), &bytes),
-            event: &bytes,
-        };
-        put(engine, StoreTable::Log, 6, torn.to_bytes());
-        put(engine, StoreTable::Personal, 6, b"stray".to_vec());
-    });
-    drop(store);
-    let store = Store::open(folder.path()).unwrap();
-    assert_eq!(*store.head().borrow(), Seq(5));
-    let mut plain = event(7);
-    plain.personal = Personal::default();
-    assert_eq!(block_on(store.append(&[plain.clone()])).unwrap(), Seq(6));
-    assert_eq!(store.read(Seq(6), 9).unwrap()[0].event, plain);
+    for kind in EngineKind::ALL {
+        let (folder, store) = spoilt(kind, |engine| {
+            let chain = layout::chain_at(engine, Seq(5)).unwrap().unwrap();
+            let bytes = event(6).to_bytes().unwrap();
+            let torn = LogValue {
+                last: false,
+                chain: chain.extend(Seq(6), &bytes),
+                event: &bytes,
+            };
+            put(engine, StoreTable::Log, 6, torn.to_bytes());
+            put(engine, StoreTable::Personal, 6, b"stray".to_vec());
+        });
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(*store.head().borrow(), Seq(5));
+        let mut plain = event(7);
+        plain.personal = Personal::default();
+        assert_eq!(block_on(store.append(&[plain.clone()])).unwrap(), Seq(6));
+        assert_eq!(store.read(Seq(6), 9).unwrap()[0].event, plain);
+    }
 }
 
 #[test]
 fn a_panic_of_the_engine_is_an_error_and_the_last_word() {
-    let (_folder, store) = spoilt(|_| ());
-    let fault = store
-        .shared
-        .call::<()>(|_| panic!("pid {}", 7))
-        .unwrap_err();
-    assert!(fault.to_string().contains("it panicked: pid 7"), "{fault}");
-    assert!(store.read(Seq(1), 1).is_ok());
-    let engine = store.shared.engine().unwrap();
-    let panic = Failure::Panicked("in a write".into());
-    store.shared.failed(engine, &panic);
-    let fault = block_on(store.append(&[event(6)])).unwrap_err();
-    assert!(fault.to_string().contains("restart portcullis"), "{fault}");
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |_| ());
+        let fault = store
+            .shared
+            .call::<()>(|_| panic!("pid {}", 7))
+            .unwrap_err();
+        assert!(fault.to_string().contains("it panicked: pid 7"), "{fault}");
+        assert!(store.read(Seq(1), 1).is_ok());
+        let engine = store.shared.engine().unwrap();
+        let panic = Failure::Panicked("in a write".into());
+        store.shared.failed(engine, &panic);
+        let fault = block_on(store.append(&[event(6)])).unwrap_err();
+        assert!(fault.to_string().contains("restart portcullis"), "{fault}");
+    }
 }
 
 #[test]
 fn a_store_of_a_newer_portcullis_is_refused() {
-    let (folder, store) = spoilt(|engine| {
-        let version = codec::number_to_bytes(2);
-        let row = RowChange::put(StoreTable::Meta, layout::VERSION_KEY, version);
-        engine.write(&[row], Durable::Now).unwrap();
-    });
-    drop(store);
-    let fault = Store::open(folder.path()).unwrap_err();
-    assert!(
-        matches!(
-            fault,
-            OpenFault::Newer {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
-        "{fault}"
-    );
+    for kind in EngineKind::ALL {
+        let (folder, store) = spoilt(kind, |engine| {
+            let version = codec::number_to_bytes(2);
+            let row = RowChange::put(StoreTable::Meta, layout::VERSION_KEY, version);
+            engine.write(&[row], Durable::Now).unwrap();
+        });
+        drop(store);
+        let fault = Store::open(folder.path()).unwrap_err();
+        assert!(
+            matches!(
+                fault,
+                OpenFault::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{fault}"
+        );
+    }
 }
 
 /// Whatever a power cut at a start leaves of the files that sled can do without, the store opens with everything.
@@ -236,7 +250,7 @@ fn what_a_power_cut_leaves_never_keeps_the_store_from_opening() {
         }),
     ];
     for (what, spoil) in kinds {
-        let (folder, store) = spoilt(|_| ());
+        let (folder, store) = spoilt(EngineKind::Sled, |_| ());
         drop(store);
         // The second start writes a snapshot of what the first one stored.
         drop(Store::open(folder.path()).unwrap());

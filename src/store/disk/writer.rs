@@ -57,11 +57,7 @@ impl Writer {
             match self.queue.recv_timeout(IDLE) {
                 Ok(append) => return Some(append),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if self.shared.is_full() => {
-                    // A failure is noted where it happens.
-                    let _ = self.shared.engine_for_writing(self.end);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.shared.look_after(self.end),
             }
         }
     }
@@ -136,6 +132,8 @@ pub(super) enum WriterState {
     Running(Arc<dyn StorageEngine>),
     /// The disk was full: the engine is reopened before the next append.
     Full(String),
+    /// A read failed: the engine is reopened before the next append.
+    Unread(String),
     /// Failed in a way that only a restart can repair.
     Broken(String),
     Closed,
@@ -143,7 +141,9 @@ pub(super) enum WriterState {
 
 impl WriterState {
     pub(super) fn after(why: &Failure) -> WriterState {
-        if why.may_pass() {
+        if let Failure::Unread(_) = why {
+            WriterState::Unread(format!("{why}; the next change opens it again"))
+        } else if why.may_pass() {
             WriterState::Full(format!(
                 "{why}; make room on the disk, the next change tries again"
             ))
@@ -158,7 +158,7 @@ impl WriterState {
         match self {
             WriterState::Full(why) => LogFault::Full(why.clone()),
             WriterState::Running(_) => LogFault::Broken(String::from("it is being opened again")),
-            WriterState::Broken(why) => LogFault::Broken(why.clone()),
+            WriterState::Unread(why) | WriterState::Broken(why) => LogFault::Broken(why.clone()),
             WriterState::Closed => {
                 LogFault::Broken(String::from("it was closed; portcullis is stopping"))
             }

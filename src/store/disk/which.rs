@@ -1,0 +1,99 @@
+//! Which storage engine a folder is on: the one whose folder in it has files. Nothing else records it.
+//!
+//! A move to another engine (`transfer`) has one moment that decides: when the old engine's folder is renamed. Before
+//! it the old engine is in place, and a copy beside it means nothing. After it no engine is in place, and the copy is
+//! whole, because it was verified before; opening the store puts it in its place.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::OpenFault;
+use crate::store::engine::EngineKind;
+
+/// The ending of an engine's folder that holds a whole and verified copy.
+const COPIED: &str = "copied";
+
+/// The folder of an engine.
+pub(super) fn folder(store: &Path, kind: EngineKind) -> PathBuf {
+    store.join(kind.name())
+}
+
+/// Where a whole copy waits to be put in place.
+pub(super) fn copied(store: &Path, kind: EngineKind) -> PathBuf {
+    store.join(kind.name()).with_extension(COPIED)
+}
+
+/// The engine to open in a folder, which must exist and be locked; finishes a move that was interrupted. `asked` is
+/// the configured one. A new store gets it, or the default.
+pub(super) fn to_open(store: &Path, asked: Option<EngineKind>) -> Result<EngineKind, OpenFault> {
+    let disk = |why| OpenFault::Folder {
+        path: store.to_path_buf(),
+        why,
+    };
+    let there = in_place(store)?;
+    let there = match there {
+        Some(there) => Some(there),
+        None => finish_a_move(store).map_err(disk)?,
+    };
+    match (there, asked) {
+        (Some(holds), Some(asked)) if holds != asked => Err(OpenFault::OtherEngine {
+            path: store.to_path_buf(),
+            holds,
+            asked,
+        }),
+        (Some(holds), _) => Ok(holds),
+        (None, asked) => Ok(asked.unwrap_or(EngineKind::DEFAULT)),
+    }
+}
+
+/// The engine that is in place in a folder; `None` if the folder holds none yet.
+///
+/// # Errors
+/// [`OpenFault`] if it holds several, or cannot be read.
+pub(super) fn in_place(store: &Path) -> Result<Option<EngineKind>, OpenFault> {
+    let path = || store.to_path_buf();
+    let mut there = Vec::new();
+    for kind in EngineKind::ALL {
+        let has = has_files(&folder(store, kind));
+        if has.map_err(|why| OpenFault::Folder { path: path(), why })? {
+            there.push(kind);
+        }
+    }
+    match there[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => Err(OpenFault::Several { path: path() }),
+    }
+}
+
+fn finish_a_move(store: &Path) -> io::Result<Option<EngineKind>> {
+    for kind in EngineKind::ALL {
+        let copied = copied(store, kind);
+        if has_files(&copied)? {
+            tracing::info!(engine = %kind, "finishing the move of the store to another engine");
+            put_in_place(store, kind)?;
+            return Ok(Some(kind));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts a whole copy in its place. Nothing else may be there.
+pub(super) fn put_in_place(store: &Path, kind: EngineKind) -> io::Result<()> {
+    let place = folder(store, kind);
+    // An empty one, from a start that was interrupted.
+    match fs::remove_dir(&place) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+        _ => {}
+    }
+    fs::rename(copied(store, kind), &place)?;
+    File::open(store)?.sync_all()
+}
+
+pub(super) fn has_files(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        entries => Ok(entries?.next().transpose()?.is_some()),
+    }
+}

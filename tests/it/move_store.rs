@@ -1,0 +1,240 @@
+//! A store moves from one storage engine to another and back, and an interruption at any moment loses nothing.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portcullis::core::{
+    Actor, BanChange, Change, Event, EventId, Personal, Seq, Subject, Timestamp,
+};
+use portcullis::delivery::ports::{Outbox, Task};
+use portcullis::journal::{Entry, Journal as _, Replica as _, Snapshots as _};
+use portcullis::store::{EngineKind, MoveFault, OpenFault, Store, move_store};
+
+const SLED: EngineKind = EngineKind::Sled;
+const REDB: EngineKind = EngineKind::Redb;
+
+fn event(number: u64) -> Event {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    Event::decided(
+        EventId(id),
+        Timestamp::from_millis(1_795_320_000_000),
+        Actor::clock(),
+        Subject::parse(&format!("spam{number}@example.org")).unwrap(),
+        Seq(0),
+        Change::Ban(BanChange::Expired),
+    )
+    .with_personal(Personal {
+        key: 0,
+        note: number.is_multiple_of(3).then(|| format!("note {number}")),
+        evidence: None,
+    })
+}
+
+fn task(name: &str) -> Task {
+    Task {
+        subject: Subject::parse(name).unwrap(),
+        since: Seq(1),
+        asked: Timestamp::from_millis(5),
+        tries: 2,
+        next: Timestamp::from_millis(9),
+        fault: Some(String::from("no link")),
+    }
+}
+
+fn append(store: &Store, events: std::ops::Range<u64>) {
+    let events: Vec<Event> = events.map(event).collect();
+    futures::executor::block_on(store.append(&events)).unwrap();
+}
+
+/// A closed store with entries, unfinished work and a snapshot.
+fn filled(kind: EngineKind, folder: &Path, entries: u64) -> Content {
+    let store = Store::open_on(folder, Some(kind)).unwrap();
+    append(&store, 0..entries);
+    store
+        .save(Seq(3), &[task("a@example.org"), task("192.0.2.0/24")], &[])
+        .unwrap();
+    store
+        .save_snapshot(&mut [b"one".to_vec()].map(Ok).into_iter())
+        .unwrap();
+    content(&store)
+}
+
+#[derive(Debug, PartialEq)]
+struct Content {
+    id: [u8; 16],
+    entries: Vec<Entry>,
+    work: (Seq, Vec<Task>),
+    snapshot: Vec<Vec<u8>>,
+}
+
+fn content(store: &Store) -> Content {
+    let mut work = store.load().unwrap();
+    work.1.sort_by(|a, b| a.subject.cmp(&b.subject));
+    Content {
+        id: store.id(),
+        entries: store.read(Seq(1), usize::MAX).unwrap(),
+        work,
+        snapshot: store.load_snapshot().unwrap(),
+    }
+}
+
+/// Opens what is there and compares; returns the engine.
+fn found(folder: &Path, expected: &Content) -> EngineKind {
+    let store = Store::open(folder).unwrap();
+    assert_eq!(content(&store), *expected);
+    store.engine()
+}
+
+#[test]
+fn everything_moves_and_moves_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = filled(SLED, folder.path(), 12_000);
+    let mut progress = 0;
+    let moved = move_store(folder.path(), REDB, &mut |rows| progress = rows).unwrap();
+    assert_eq!((moved.from, moved.entries), (SLED, 12_000));
+    assert_eq!(moved.rows, 12_000 + 4_000 + 3 + 2);
+    assert_eq!(moved.chain, before.entries.last().unwrap().chain);
+    assert_eq!(moved.aside, folder.path().join("sled.before-redb"));
+    assert!(moved.aside.join("db").exists());
+    assert_eq!(progress, 2 * moved.rows);
+    assert_eq!(found(folder.path(), &before), REDB);
+
+    let store = Store::open(folder.path()).unwrap();
+    append(&store, 12_000..12_010);
+    let later = content(&store);
+    drop(store);
+    move_store(folder.path(), SLED, &mut |_| ()).unwrap();
+    assert_eq!(found(folder.path(), &later), SLED);
+    let again = move_store(folder.path(), REDB, &mut |_| ()).unwrap();
+    assert_eq!(again.aside, folder.path().join("sled.before-redb.1"));
+    assert_eq!(found(folder.path(), &later), REDB);
+}
+
+#[test]
+fn what_cannot_be_moved_is_named_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let fault = move_store(&path, REDB, &mut |_| ()).unwrap_err();
+    assert!(matches!(fault, MoveFault::NoStore(_)), "{fault}");
+    assert!(!path.exists());
+    let before = filled(SLED, &path, 5);
+    let fault = move_store(&path, SLED, &mut |_| ()).unwrap_err();
+    assert!(matches!(fault, MoveFault::Already { .. }), "{fault}");
+    let running = Store::open(&path).unwrap();
+    let fault = move_store(&path, REDB, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(fault, MoveFault::Open(OpenFault::Locked { .. })),
+        "{fault}"
+    );
+    drop(running);
+    // A copy cannot be written where a file is.
+    fs::write(path.join("redb.copying"), b"in the way").unwrap();
+    let fault = move_store(&path, REDB, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(fault, MoveFault::Copy { from: SLED, .. }),
+        "{fault}"
+    );
+    assert_eq!(found(&path, &before), SLED);
+}
+
+#[test]
+fn a_store_that_lost_something_is_not_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(SLED, folder.path(), 9);
+    let other = tempfile::tempdir().unwrap();
+    filled(SLED, other.path(), 8);
+    fs::remove_dir_all(folder.path().join("sled")).unwrap();
+    fs::rename(other.path().join("sled"), folder.path().join("sled")).unwrap();
+    let fault = move_store(folder.path(), REDB, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(fault, MoveFault::Open(OpenFault::Damaged { .. })),
+        "{fault}"
+    );
+}
+
+#[test]
+fn the_configured_engine_must_be_the_one_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = filled(REDB, folder.path(), 5);
+    let fault = Store::open_on(folder.path(), Some(SLED)).unwrap_err();
+    assert!(
+        fault.to_string().contains("move-store --to sled"),
+        "{fault}"
+    );
+    assert!(!folder.path().join("sled").exists());
+    assert_eq!(found(folder.path(), &before), REDB);
+    fs::create_dir(folder.path().join("sled")).unwrap();
+    assert_eq!(
+        found(folder.path(), &before),
+        REDB,
+        "an empty folder is no store"
+    );
+    fs::write(folder.path().join("sled/db"), b"x").unwrap();
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(fault, OpenFault::Several { .. }), "{fault}");
+}
+
+/// The moments between the last steps, made by hand.
+#[test]
+fn a_move_between_its_last_steps_is_finished_or_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let before = filled(SLED, folder.path(), 50);
+    move_store(folder.path(), REDB, &mut |_| ()).unwrap();
+    // The copy is whole, and the old engine is still in place.
+    fs::rename(path("redb"), path("redb.copied")).unwrap();
+    fs::rename(path("sled.before-redb"), path("sled")).unwrap();
+    assert_eq!(found(folder.path(), &before), SLED);
+    // The old engine was put aside, and nothing is in place.
+    fs::rename(path("sled"), path("sled.before-redb")).unwrap();
+    assert_eq!(found(folder.path(), &before), REDB);
+    assert!(path("redb/db").exists() && !path("redb.copied").exists());
+    // A copy that was not finished means nothing, and the next move replaces it.
+    fs::create_dir(path("sled.copying")).unwrap();
+    fs::write(path("sled.copying/db"), b"half").unwrap();
+    assert_eq!(found(folder.path(), &before), REDB);
+    move_store(folder.path(), SLED, &mut |_| ()).unwrap();
+    assert_eq!(found(folder.path(), &before), SLED);
+}
+
+/// Environment variable with the folder for the child: this test, started again in another process.
+const CHILD: &str = "PORTCULLIS_TEST_MOVE";
+
+#[test]
+fn a_move_that_is_killed_at_any_moment_loses_nothing() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let folder = Path::new(&folder);
+        let to = match folder.join("sled").exists() {
+            true => REDB,
+            false => SLED,
+        };
+        move_store(folder, to, &mut |_| ()).unwrap();
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let before = filled(SLED, folder.path(), 6_000);
+    let mut interrupted = 0;
+    for round in 0..16 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "move_store::a_move_that_is_killed_at_any_moment_loses_nothing",
+            ])
+            .env(CHILD, folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(20 + 40 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let half = ["redb.copying", "redb.copied", "sled.copying", "sled.copied"];
+        interrupted += usize::from(half.iter().any(|name| folder.path().join(name).exists()));
+        found(folder.path(), &before);
+    }
+    assert!(interrupted > 2, "{interrupted}");
+}
