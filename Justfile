@@ -32,6 +32,10 @@ test WHAT="":
     cargo test --locked
     just live-all
 
+# Damage every 64th byte of every file of a store, and let every write fail; prints what came of it (some ten minutes)
+disk-faults ROUNDS="all":
+    PORTCULLIS_FAULT_ROUNDS={{ ROUNDS }} cargo test --locked --test it -- disk_faults --nocapture --test-threads 1
+
 # Run only the live tests, on the installed servers; arguments go to pytest (`just live --server prosody-13 -k chat`; servers may run side by side with `-m "not timing"`)
 live *ARGS:
     @cargo build --locked

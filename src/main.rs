@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Program::Import(typed) => cli::import::run(&file, typed),
         Program::Export(typed) => cli::export::run(&file, typed),
         Program::MoveStore(typed) => cli::move_store::run(&file, typed),
+        Program::CheckStore(output) => cli::check_store::run(&file, output.json),
         Program::Man => write(man::man()),
     }
 }

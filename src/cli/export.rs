@@ -8,8 +8,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::check_store;
 use super::daemon::{self, Daemon, Stop};
+use crate::engine::clock::{Clock, fresh_id};
 use crate::exchange::export::{ExportSelection, Piece};
+use crate::exchange::salvage::salvage;
 use crate::front::terminal::wire::{Export, Question, RemoteAnswer, RemoteProgress};
 
 /// The arguments of `export`.
@@ -21,6 +24,9 @@ pub struct ExportArgs {
     /// Leave out private notes and the evidence of rules
     #[arg(long)]
     no_personal: bool,
+    /// Read the files of the store, with portcullis stopped: everything that a damaged store still holds
+    #[arg(long, conflicts_with = "only")]
+    offline: bool,
     /// The file to write, readable only by its owner; standard output if left out
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -36,7 +42,45 @@ enum ExportPart {
 
 /// Writes the export. Exit code 0: everything was written; 1: it was not.
 pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
-    daemon::with_store(file, async |store| write(&store, &typed).await)
+    daemon::with_store(file, async |store| match typed.offline {
+        true => write_offline(&store, &typed),
+        false => write(&store, &typed).await,
+    })
+}
+
+/// Writes what the files of a store hold. Exit code 0: everything; 1: something is damaged and marked as missing.
+fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
+    let mut out = open(typed)?;
+    let mut failed = None;
+    let mark = fresh_id().map_err(|why| Stop::failed(why.to_string()))?;
+    let now = Clock::system().now();
+    let personal = !typed.no_personal;
+    let found = check_store::quietly(|| {
+        let scratch = std::env::temp_dir();
+        salvage(store, &scratch, personal, (now, mark), &mut |line| {
+            if failed.is_none() {
+                failed = writeln!(out, "{}", line.to_text()).err();
+            }
+        })
+    });
+    let found = found.map_err(|why| Stop::failed(why.to_string()))?;
+    let written = failed.map_or_else(|| out.flush(), Err);
+    written.map_err(|why| Stop::cannot_write(&why))?;
+    if found.is_whole() {
+        return Ok(0);
+    }
+    for line in check_store::told(store, &found) {
+        eprintln!("{line}");
+    }
+    Ok(1)
+}
+
+/// The file to write, or standard output.
+fn open(typed: &ExportArgs) -> Result<Box<dyn Write>, Stop> {
+    Ok(match &typed.output {
+        Some(file) => Box::new(BufWriter::new(create(file)?)),
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    })
 }
 
 async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
@@ -48,10 +92,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         personal: !typed.no_personal,
     };
     let mut daemon = Daemon::connect(store).await?;
-    let mut out: Box<dyn Write> = match &typed.output {
-        Some(file) => Box::new(BufWriter::new(create(file)?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-    };
+    let mut out = open(typed)?;
     let watched = typed.output.is_some() && io::stderr().is_terminal();
     let (mut piece, mut done) = (Some(Piece::Head), 0);
     while let Some(this) = piece {

@@ -4,6 +4,7 @@
 //! running portcullis (`ban`, `list`, …) are made from their [`Spec`](crate::command::Spec)s by [`specs`] and carried
 //! out over its local socket by [`remote`]. Start reading at [`Invocation`].
 
+pub mod check_store;
 mod columns;
 mod daemon;
 pub mod export;
@@ -90,6 +91,11 @@ Exit code: 0 all of it is in force now, 1 something was not imported, 2 a line c
 Everything is copied, read back and compared before the new files take the place of the old ones, which stay beside
 them. It can be interrupted at any moment. Exit code: 0 it is on that engine now, 1 it is as it was.")]
     MoveStore(move_store::MoveArgs),
+    /// Check the files of the store, with portcullis stopped: what is whole, what is damaged, and from where on
+    #[command(after_help = "\
+Nothing is changed: it works on a copy of the engine's files, in the folder for temporary files (TMPDIR).
+Exit code: 0 everything is whole, 1 something is damaged or the store cannot be read, 2 wrong usage or configuration.")]
+    CheckStore(Output),
     /// Print shell completions for these commands
     Completions {
         /// The shell

@@ -10,7 +10,8 @@
 //! Other programs may read and write `ban` and `exemption`; only `subject` is required. Times are RFC 3339; `until`
 //! null or absent means forever. `origin` is `hand`, `rule` (then `rule` names it), `import` or `server`. `event` is
 //! a decision from the log, for another portcullis only: `role`, `door`, `origin` and `change` are written as the log
-//! writes them. Unknown fields and kinds are skipped, so that an older portcullis can read a newer file.
+//! writes them. `damage` (`from`, `upto`, `why`) stands where decisions
+//! are missing in an export from a damaged store. Unknown fields and kinds are skipped, so that an older portcullis can read a newer file.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,15 @@ pub enum ExportLine {
     Exemption(Exempted),
     /// A ban in force.
     Ban(Banned),
+    /// Decisions that could not be read from a damaged store.
+    Damage {
+        /// Position of the first one in the log.
+        from: u64,
+        /// Position of the last one.
+        upto: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// A kind that only a newer portcullis knows.
     #[serde(other)]
     Unknown,
@@ -257,6 +267,13 @@ fn one(number: usize, line: ExportLine, pile: &mut Pile) -> Result<(), String> {
             ));
         }
         ExportLine::Portcullis { .. } => {}
+        ExportLine::Damage { from, upto, why } => pile.leave_out(
+            number,
+            format!(
+                "Decisions {from} to {upto} could not be read from the damaged store: {}.",
+                phrases::clean(&why)
+            ),
+        ),
         ExportLine::Unknown => pile.leave_out(number, "Of a kind this portcullis does not know."),
         ExportLine::Event(decision) => pile.event(event(*decision)?),
         ExportLine::Exemption(exempted) => {

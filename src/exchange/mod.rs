@@ -22,6 +22,7 @@ pub mod fail2ban;
 pub mod import;
 pub mod lines;
 pub mod plain;
+pub mod salvage;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -7,6 +7,7 @@
 
 mod codec;
 mod head_file;
+mod inspect;
 mod layout;
 mod log;
 mod open;
@@ -34,6 +35,7 @@ use crate::core::event::Chain;
 use crate::engine::LogPause;
 use crate::journal::LogFault;
 
+pub use self::inspect::{Damage, DamagedPart, Found, StoreInspection, inspect};
 pub use self::open::OpenFault;
 pub use self::transfer::{MoveFault, MovedStore, move_store};
 

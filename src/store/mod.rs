@@ -19,7 +19,10 @@ mod redb;
 mod sled;
 
 pub use self::counters::CounterFile;
-pub use self::disk::{MoveFault, MovedStore, OpenFault, Store, engine_of, move_store};
+pub use self::disk::{
+    Damage, DamagedPart, Found, MoveFault, MovedStore, OpenFault, Store, StoreInspection,
+    engine_of, inspect, move_store,
+};
 pub use self::engine::EngineKind;
 pub use self::ledger::LedgerFile;
 

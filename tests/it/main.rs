@@ -4,6 +4,7 @@
 mod attacks;
 mod bulk;
 mod config;
+mod disk_faults;
 mod engine;
 mod exchange;
 mod failed_logins;

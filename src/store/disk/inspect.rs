@@ -1,0 +1,380 @@
+//! Reads a store that nobody has open, damaged or not, and changes nothing: engines write when they are opened, so
+//! their files are copied first.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::codec::{self, BadBytes, LogValue};
+use super::head_file;
+use super::layout::{ID_KEY, STORE_VERSION, VERSION_KEY};
+use super::open::{OpenFault, lock};
+use super::which;
+use crate::core::event::Chain;
+use crate::core::{Event, Ledger, Personal, Seq};
+use crate::engine::clock::fresh_id;
+use crate::journal::Entry;
+use crate::store::LedgerFile;
+use crate::store::engine::{
+    ALL_KEYS, Direction, EngineKind, Failure, StorageEngine, StoreTable, guarded,
+};
+
+/// Maximum number of damaged places that are named; the rest is counted.
+const NAMED: usize = 1_000;
+
+/// What a look at a whole store found.
+#[derive(Debug, Default)]
+pub struct StoreInspection {
+    /// The storage engine it is on; `None` if the folder holds none.
+    pub engine: Option<EngineKind>,
+    /// Number of entries of the log that are whole.
+    pub whole: u64,
+    /// The last position that the log is known to have had.
+    pub end: Seq,
+    /// Hash over the log up to its last entry, if that one is whole.
+    pub digest: Option<Chain>,
+    /// The last entry that is known to have been acknowledged; `None` if the file `head` does not say.
+    pub acknowledged: Option<Seq>,
+    /// The damaged places that were found first.
+    pub damage: Vec<Damage>,
+    /// Number of further damaged places.
+    pub more: u64,
+}
+
+/// A damaged place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where.
+    pub part: DamagedPart,
+    /// What is wrong, for people.
+    pub why: String,
+}
+
+/// A part of a store that can be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamagedPart {
+    /// The engine's files cannot be opened.
+    Engine,
+    /// Version and id of the store.
+    Identity,
+    /// Entries of the log, from the first to the last one.
+    Entries(Seq, Seq),
+    /// The private note or the evidence of an entry.
+    Note(Seq),
+    /// Unfinished work on the server.
+    Outbox,
+    /// The file that names the last acknowledged entry.
+    Head,
+    /// The snapshot that shortens a start. A start does without it.
+    Snapshot,
+}
+
+impl DamagedPart {
+    /// Whether a start does as well without it.
+    pub fn is_spare(self) -> bool {
+        matches!(self, DamagedPart::Snapshot)
+    }
+}
+
+/// What was found at one place of the log.
+#[derive(Debug)]
+pub enum Found {
+    /// A whole entry.
+    Entry(Box<Entry>),
+    /// Entries that cannot be read, from the first to the last one, and why.
+    Damaged(Seq, Seq, String),
+}
+
+impl StoreInspection {
+    /// Whether everything that a start needs is whole.
+    pub fn is_whole(&self) -> bool {
+        self.more == 0 && self.damage.iter().all(|damage| damage.part.is_spare())
+    }
+
+    fn add(&mut self, part: DamagedPart, why: impl ToString) {
+        match self.damage.len() < NAMED {
+            true => self.damage.push(Damage {
+                part,
+                why: why.to_string(),
+            }),
+            false => self.more += 1,
+        }
+    }
+}
+
+/// Looks at everything in a store that nobody has open. `scratch` is a folder with room for a copy of the engine's
+/// files. `each` gets every place of the log in order. Blocks until it is done.
+///
+/// # Errors
+/// [`OpenFault`] if the store is in use, is of a newer portcullis, or the system does not read or copy its files.
+pub fn inspect(
+    store: &Path,
+    scratch: &Path,
+    each: &mut dyn FnMut(Found),
+) -> Result<StoreInspection, OpenFault> {
+    let _lock = match lock(store) {
+        // Nobody can run on it.
+        Err(OpenFault::Folder { why, .. }) if why.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            None
+        }
+        locked => Some(locked?),
+    };
+    let mut found = StoreInspection::default();
+    let marked = read_head(store, &mut found);
+    found.acknowledged = marked.map(|(seq, _)| seq);
+    found.end = found.acknowledged.unwrap_or_default();
+    let is_copied = |kind: &EngineKind| {
+        which::has_files(&which::copied(store, *kind)).is_ok_and(|has_files| has_files)
+    };
+    let place = match which::in_place(store)? {
+        Some(kind) => Some((kind, which::folder(store, kind))),
+        // A move to another engine that the next start finishes.
+        None => {
+            let kind = EngineKind::ALL.into_iter().find(is_copied);
+            kind.map(|kind| (kind, which::copied(store, kind)))
+        }
+    };
+    found.engine = place.as_ref().map(|(kind, _)| *kind);
+    let Some((kind, files)) = place else {
+        if found.end > Seq(0) {
+            let why = "the log is not there".to_owned();
+            found.add(DamagedPart::Entries(Seq(1), found.end), &why);
+            each(Found::Damaged(Seq(1), found.end, why));
+        }
+        return Ok(found);
+    };
+    let folder = |why| OpenFault::Folder {
+        path: store.to_path_buf(),
+        why,
+    };
+    let copy = ScratchCopy::of(&files, scratch).map_err(folder)?;
+    match guarded(|| kind.open(&copy.0)) {
+        Ok(engine) => {
+            read_identity(&*engine, store, &mut found)?;
+            read_log(&*engine, marked, &mut found, each);
+            read_outbox(&*engine, &mut found);
+        }
+        Err(why) => {
+            found.add(DamagedPart::Engine, &why);
+            if found.end > Seq(0) {
+                let why = why.to_string();
+                found.add(DamagedPart::Entries(Seq(1), found.end), &why);
+                each(Found::Damaged(Seq(1), found.end, why));
+            }
+        }
+    }
+    read_snapshot(store, &mut found);
+    Ok(found)
+}
+
+fn read_head(store: &Path, found: &mut StoreInspection) -> Option<(Seq, Chain)> {
+    match fs::read(store.join(head_file::NAME)) {
+        // New, or cut off by a power cut: a start goes on without it.
+        Ok(bytes) if bytes.is_empty() => None,
+        Ok(bytes) => match codec::head_from_bytes(&bytes) {
+            Ok(marked) => Some(marked),
+            Err(why) => {
+                found.add(DamagedPart::Head, why);
+                None
+            }
+        },
+        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+        Err(why) => {
+            found.add(DamagedPart::Head, why);
+            None
+        }
+    }
+}
+
+fn read_identity(
+    engine: &dyn StorageEngine,
+    store: &Path,
+    found: &mut StoreInspection,
+) -> Result<(), OpenFault> {
+    let meta = |key| guarded(|| engine.get(StoreTable::Meta, key));
+    let version = meta(VERSION_KEY).map_err(|why| why.to_string());
+    match version.map(|value| value.as_deref().map(codec::number_from_bytes)) {
+        Ok(Some(Ok(version))) if version > STORE_VERSION => {
+            return Err(OpenFault::Newer {
+                path: store.to_path_buf(),
+                found: version,
+                known: STORE_VERSION,
+            });
+        }
+        Ok(Some(Ok(_))) => {}
+        Ok(Some(Err(why))) => found.add(DamagedPart::Identity, why),
+        Ok(None) => found.add(DamagedPart::Identity, "the version is missing"),
+        Err(why) => found.add(DamagedPart::Identity, why),
+    }
+    match meta(ID_KEY) {
+        Ok(Some(id)) if id.len() == 16 => {}
+        Ok(_) => found.add(DamagedPart::Identity, "the id is missing"),
+        Err(why) => found.add(DamagedPart::Identity, why),
+    }
+    Ok(())
+}
+
+/// Damaged places beside each other with the same cause, until they are told.
+type DamagedRun = Option<(Seq, Seq, String)>;
+
+fn read_log(
+    engine: &dyn StorageEngine,
+    marked: Option<(Seq, Chain)>,
+    found: &mut StoreInspection,
+    each: &mut dyn FnMut(Found),
+) {
+    let mut last = Seq(0);
+    let walked = guarded(|| {
+        engine.walk(
+            StoreTable::Log,
+            ALL_KEYS,
+            Direction::Descending,
+            &mut |key, _| {
+                last = codec::seq_of(key).unwrap_or_default();
+                ControlFlow::Break(())
+            },
+        )
+    });
+    if let Err(why) = walked {
+        found.add(DamagedPart::Engine, why);
+    }
+    found.end = found.end.max(last);
+    let mut run: DamagedRun = None;
+    let mut before = Some(Chain::default());
+    let mut seq = Seq(0);
+    while seq < found.end {
+        seq = seq.next();
+        match read_entry(engine, seq, before, found) {
+            Ok(entry) => {
+                end_run(&mut run, found, each);
+                if marked.is_some_and(|(at, hash)| at == seq && hash != entry.chain) {
+                    let why = format!("entry {} is not the one that was acknowledged", seq.0);
+                    found.add(DamagedPart::Head, why);
+                }
+                before = Some(entry.chain);
+                found.whole += 1;
+                found.digest = (seq == found.end).then_some(entry.chain);
+                each(Found::Entry(Box::new(entry)));
+            }
+            Err((why, chain)) => {
+                before = chain;
+                match &mut run {
+                    Some((_, upto, same)) if *same == why => *upto = seq,
+                    _ => {
+                        end_run(&mut run, found, each);
+                        run = Some((seq, seq, why));
+                    }
+                }
+            }
+        }
+    }
+    end_run(&mut run, found, each);
+}
+
+fn end_run(run: &mut DamagedRun, found: &mut StoreInspection, each: &mut dyn FnMut(Found)) {
+    if let Some((from, upto, why)) = run.take() {
+        found.add(DamagedPart::Entries(from, upto), &why);
+        each(Found::Damaged(from, upto, why));
+    }
+}
+
+/// One entry; or what is wrong with it, and the hash that the next one must follow from, if that is known.
+fn read_entry(
+    engine: &dyn StorageEngine,
+    seq: Seq,
+    before: Option<Chain>,
+    found: &mut StoreInspection,
+) -> Result<Entry, (String, Option<Chain>)> {
+    let lost = |why: String| (why, None);
+    let key = codec::seq_key(seq);
+    let get = |table| guarded(|| engine.get(table, &key));
+    let value = get(StoreTable::Log).map_err(|why| lost(why.to_string()))?;
+    let value = value.ok_or_else(|| lost(String::from("it is missing")))?;
+    let LogValue { chain, event, .. } =
+        LogValue::from_bytes(&value).map_err(|why| lost(why.to_string()))?;
+    if before.is_some_and(|before| before.extend(seq, event) != chain) {
+        let why = "it does not follow from the entry before it";
+        return Err((why.to_owned(), Some(chain)));
+    }
+    let note = get(StoreTable::Personal).map_err(|why| why.to_string());
+    let note = note.and_then(|value| {
+        let read = value.as_deref().map(codec::personal_from_bytes);
+        read.transpose().map_err(|why: BadBytes| why.to_string())
+    });
+    let personal = note.unwrap_or_else(|why| {
+        found.add(DamagedPart::Note(seq), why);
+        None
+    });
+    let event = Event::from_bytes(event, personal.unwrap_or_else(Personal::default));
+    let event = event.map_err(|why| (why.to_string(), Some(chain)))?;
+    Ok(Entry { seq, event, chain })
+}
+
+fn read_outbox(engine: &dyn StorageEngine, found: &mut StoreInspection) {
+    let mut bad = None;
+    let walked = guarded(|| {
+        let (outbox, up) = (StoreTable::Outbox, Direction::Ascending);
+        engine.walk(outbox, ALL_KEYS, up, &mut |key, value| {
+            let read = match key == codec::CURSOR_KEY {
+                true => codec::number_from_bytes(value).map(|_| ()),
+                false => codec::task_from_bytes(value).map(|_| ()),
+            };
+            bad = bad.or(read.err());
+            ControlFlow::Continue(())
+        })
+    });
+    let bad = bad.map(|why| Failure::Damaged(why.to_string()));
+    if let Some(why) = walked.err().or(bad) {
+        found.add(DamagedPart::Outbox, why);
+    }
+}
+
+fn read_snapshot(store: &Path, found: &mut StoreInspection) {
+    match LedgerFile::new(store).load() {
+        Ok(frames) if frames.is_empty() => {}
+        Ok(frames) => {
+            if let Err(why) = Ledger::restore(&frames) {
+                found.add(DamagedPart::Snapshot, why);
+            }
+        }
+        Err(why) => found.add(DamagedPart::Snapshot, why),
+    }
+}
+
+/// A copy of a folder that is removed when it is dropped.
+struct ScratchCopy(PathBuf);
+
+impl ScratchCopy {
+    fn of(folder: &Path, scratch: &Path) -> io::Result<ScratchCopy> {
+        let name = fresh_id().map_err(|why| io::Error::other(why.to_string()))?;
+        let copy = scratch.join(format!("portcullis-check-{}", hex::encode(name.0)));
+        let copy = ScratchCopy(copy);
+        copy_all(folder, &copy.0)?;
+        Ok(copy)
+    }
+}
+
+impl Drop for ScratchCopy {
+    fn drop(&mut self) {
+        if let Err(why) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%why, folder = %self.0.display(), "a copy of the store could not be removed");
+        }
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        let (source, target) = (file.path(), to.join(file.file_name()));
+        match file.file_type()?.is_dir() {
+            true => copy_all(&source, &target)?,
+            false => {
+                fs::copy(&source, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
