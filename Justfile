@@ -8,7 +8,7 @@ export CLIPPY_CONF_DIR := justfile_directory() / ".ci"
 install := "bash " + quote(justfile_directory() / "tests/live/lab/install.sh")
 
 # Each server runs as its own user, so the scripts that start servers run as root.
-root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS,PORTCULLIS_ROUNDS,PORTCULLIS_SEED,PORTCULLIS_FULL" }
+root := if `id -u` == "0" { "" } else { "sudo --preserve-env=CI,PORTCULLIS_LAB,PORTCULLIS_LAB_KEEP,PORTCULLIS_BIN,PORTCULLIS_SERVERS,PORTCULLIS_ROUNDS,PORTCULLIS_SEED,PORTCULLIS_FULL,PORTCULLIS_ENGINE" }
 python := root + " /usr/bin/python3 -B"
 
 [private]

@@ -1,5 +1,7 @@
 """Fixtures: each test runs once per server chosen with `--server` (repeatable), PORTCULLIS_SERVERS, or all of them.
 
+PORTCULLIS_ENGINE chooses the storage engine of the program's store (`sled`, `redb`; the default if it is not set).
+
 A server that is not installed is skipped with a loud line at the end; with CI set it is a failure.
 
 Servers share nothing: ports, folders, logs and node names are taken when they start and belong to one process of

@@ -27,7 +27,7 @@ from lab.recorded_work import WORKED_ON, Program, Recording, Terminal
 from lab.require import need
 
 CUTS = int(os.environ.get("PORTCULLIS_ROUNDS") or 150)
-ENGINES = ["sled"]
+ENGINES = ["sled", "redb"]
 # One in so many of the started programs also takes a new ban, dies, and is started again.
 GOES_ON = 8
 # At each moment, of each model: what was synced, what was issued, and so many random parts of the rest.

@@ -67,7 +67,7 @@ class Portcullis:
             "admins": [server.jid("admin")],
             "moderators": [server.jid("moderator")],
             "component": {"domain": server.component, "server": f"127.0.0.1:{server.port}", "secret": SECRET},
-            "store": {"path": str(self.path / "store")},
+            "store": {"path": str(self.path / "store"), "engine": os.environ.get("PORTCULLIS_ENGINE")},
             "record": {"seal_key_file": str(key), "ejabberd_cookie_file": str(cookie) if cookie else None},
             "http": {"listen": f"127.0.0.1:{self.http}"},
             "log": {"format": "text", "level": log_level},
