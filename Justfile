@@ -105,6 +105,15 @@ kill N="1000" *ARGS="":
     @cargo build --locked
     @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_kill.py -s {{ ARGS }}
 
+# Run the program against a model server that fails in every way: `just simulate` 2,000 schedules from a random seed on, `just simulate 17 1` one of them again
+simulate SEED="" ROUNDS="2000":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    seed="{{ SEED }}"
+    export PORTCULLIS_SEED="${seed:-$((RANDOM * 32768 + RANDOM))}" PORTCULLIS_ROUNDS="{{ ROUNDS }}"
+    echo "schedules from $PORTCULLIS_SEED on, $PORTCULLIS_ROUNDS of them"
+    cargo test --locked --test it -- simulation::whatever --nocapture
+
 # Measure the added login time with a real server, the hook module and 100,000 bans (`just measure --server prosody-13 --seconds 30`)
 measure *ARGS:
     @cargo build --release --locked

@@ -141,14 +141,7 @@ fn ejabberd_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
             remedy: lines::rights(host.kind, vhost, names.component),
         });
     } else if !host.answers {
-        gaps.push(Gap {
-            what: format!("{vhost} granted ban records and does not answer"),
-            effect: format!("Bans of accounts at {vhost} wait until it does."),
-            remedy: String::from(
-                "Check in ejabberd.yml that mod_private is loaded on this host, and that no second program connects as the \
-                 same component: when one of two leaves, the other loses its rights. Then restart portcullis.",
-            ),
-        });
+        gaps.push(no_answer(vhost));
     }
     if host.route.is_none() {
         gaps.push(Gap {
@@ -188,6 +181,17 @@ fn ejabberd_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
         });
     }
     gaps
+}
+
+fn no_answer(vhost: &str) -> Gap {
+    Gap {
+        what: format!("{vhost} granted ban records and does not answer"),
+        effect: format!("Bans of accounts at {vhost} wait until it does."),
+        remedy: String::from(
+            "Check in ejabberd.yml that mod_private is loaded on this host, and that no second program connects as the \
+             same component: when one of two leaves, the other loses its rights. Then restart portcullis.",
+        ),
+    }
 }
 
 fn prosody_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
@@ -284,6 +288,8 @@ fn with_module(
             ),
             remedy: lines::rights(host.kind, vhost, names.component),
         });
+    } else if host.kind != Software::Prosody && !host.answers {
+        standing.gaps.push(no_answer(vhost));
     }
 }
 

@@ -13,7 +13,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 use super::XmppServer;
 use super::admin;
 use super::native_hash::native_hash;
-use super::probe::HostCapabilities;
+use super::probe::{HostCapabilities, Software};
 use super::record::{BanRecord, Judgement};
 use crate::core::words::for_shell;
 use crate::core::{Account, Ban, BanId};
@@ -183,7 +183,9 @@ impl XmppServer {
             )));
         }
         let mut record = self.read(host, jid).await?;
-        if record.is_empty() {
+        // A server that does not say what it is may be Prosody, where the record is only a copy.
+        let may_be_disabled = host.kind == Software::Unknown && host.offers("reenable-user");
+        if record.is_empty() && !may_be_disabled {
             return Ok(());
         }
         self.look_for_strangers(&record, account, None);

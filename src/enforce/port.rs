@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::{broadcast, watch};
-use xmpp_parsers::jid::Jid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::XmppServer;
 use super::admin;
@@ -79,6 +79,14 @@ impl Enforcer for XmppServer {
     }
 }
 
+/// The module lets the account in, but what an earlier ban left on the server cannot be removed at present.
+fn left_behind(host: &HostCapabilities, jid: &BareJid) -> Undone {
+    Undone(format!(
+        "{} does not let portcullis change accounts any more, and {jid} may still be refused by an earlier ban. `status` shows the lines to add.",
+        host.vhost
+    ))
+}
+
 impl XmppServer {
     async fn enforce_account(&self, ban: &Ban, account: &Account) -> Result<Held, Undone> {
         let (host, jid) = self.host_of(account)?;
@@ -104,8 +112,19 @@ impl XmppServer {
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         let (host, jid) = self.host_of(account)?;
-        let by_module_alone = self.module_at(&host.vhost).is_some();
+        let has_module = self.module_at(&host.vhost).is_some();
+        let could_change = self.state().ever_changed.contains(&host.vhost);
+        let by_module_alone = has_module && !could_change;
+        let rights_are_lost = has_module && could_change;
         match host.kind {
+            Software::Prosody if rights_are_lost && !host.offers("reenable-user") => {
+                Err(left_behind(&host, &jid))
+            }
+            Software::Ejabberd | Software::Unknown
+                if rights_are_lost && host.record != Right::Both =>
+            {
+                Err(left_behind(&host, &jid))
+            }
             Software::Prosody if by_module_alone && !host.offers("reenable-user") => {
                 self.clear_export(&host, &jid).await;
                 Ok(())

@@ -57,6 +57,8 @@ pub struct HostCapabilities {
     pub answers: bool,
     /// How requests to an account itself must be written.
     pub spelling: Spelling,
+    /// Whether a question in our own name was not answered in time, so that what is not known may only be late.
+    pub is_late: bool,
     /// How admin commands reach it; `None`: they do not.
     pub route: Option<Route>,
     /// The XEP-0133 commands it offers us.
@@ -80,6 +82,7 @@ impl HostCapabilities {
             record: Right::None,
             answers: false,
             spelling: Spelling::Plain,
+            is_late: false,
             route: None,
             commands: BTreeSet::new(),
             disables: None,
@@ -246,8 +249,10 @@ async fn probe_directly(
         ask(admin::list_commands()),
     );
     for answer in [&version, &info, &commands] {
-        if matches!(answer, Err(Unanswered::LinkDown)) {
-            return Err(Unanswered::LinkDown);
+        match answer {
+            Err(Unanswered::LinkDown) => return Err(Unanswered::LinkDown),
+            Err(Unanswered::Silent) => found.is_late = true,
+            _ => {}
         }
     }
     if let Ok(Some(info)) = info {

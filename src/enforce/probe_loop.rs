@@ -1,7 +1,6 @@
 //! Probes the server when the link comes up, every few minutes, and when something does not fit what was found. It
 //! also notices lost rights that only a new connection brings back.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::XmppServer;
-use super::probe::{HostCapabilities, probe, still_answers};
+use super::privilege::Right;
+use super::probe::{HostCapabilities, Software, probe, still_answers};
 use super::server::ServerState;
 
 /// Grants come in a burst; after this pause it is over.
@@ -52,7 +52,7 @@ impl XmppServer {
         loop {
             self.look(session).await;
             let worse = self.is_worse_off();
-            let pause = if worse {
+            let pause = if worse || self.is_unsure() {
                 self.limits.regrant
             } else {
                 self.limits.again
@@ -67,15 +67,25 @@ impl XmppServer {
         }
     }
 
-    /// Whether a virtual host had a grant on an earlier connection and has none on this one. ejabberd withdraws the
+    /// Whether the program that runs a virtual host is not known yet, e.g. because it was slow to answer.
+    fn is_unsure(&self) -> bool {
+        let state = self.state();
+        let mut hosts = state.hosts.values();
+        hosts.any(|host| host.granted && host.is_late && host.kind == Software::Unknown)
+    }
+
+    /// Whether a virtual host had a grant on an earlier connection, however short, and has none on this one; or one that let
+    /// us change records before does not answer although it granted them. ejabberd withdraws the
     /// grants of a new connection if the old one ends after it began; only another connection brings them back.
     fn is_worse_off(&self) -> bool {
-        let mut state = self.state();
-        let granted: BTreeSet<String> = state.grants.vhosts().map(str::to_owned).collect();
-        let missing = state.ever_granted.difference(&granted);
-        let is_worse = missing.into_iter().any(|vhost| self.matters(&state, vhost));
-        state.ever_granted.extend(granted);
-        is_worse
+        let state = self.state();
+        let mut ever = state.ever_granted.iter();
+        ever.any(|vhost| {
+            let is_silent = state.hosts.get(vhost).is_some_and(|host| {
+                host.record == Right::Both && !host.answers && state.ever_changed.contains(vhost)
+            });
+            (is_silent || state.grants.of(vhost).is_none()) && self.matters(&state, vhost)
+        })
     }
 
     /// Whether a virtual host justifies a new connection: the configuration names it, or a ban was enforced there.
@@ -118,6 +128,15 @@ impl XmppServer {
                 if let Some(old) = state.hosts.get(&host.vhost) {
                     host.disables = host.disables.or(old.disables);
                     host.cookie = host.cookie.or(old.cookie);
+                }
+                // A late answer must not make Prosody look like another server.
+                if host.kind == Software::Unknown {
+                    host.kind = state.kinds.get(&host.vhost).copied().unwrap_or_default();
+                } else {
+                    state.kinds.insert(host.vhost.clone(), host.kind);
+                }
+                if host.keeps_records() || host.offers("reenable-user") {
+                    state.ever_changed.insert(host.vhost.clone());
                 }
                 state.hosts.insert(host.vhost.clone(), host);
             }

@@ -20,7 +20,7 @@ use super::diagnosis::{Names, standing};
 use super::module_nodes::Modules;
 use super::own_domains::OwnDomains;
 use super::privilege::{Grants, NoGrant, Right, domain_key};
-use super::probe::{self, HostCapabilities};
+use super::probe::{self, HostCapabilities, Software};
 use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
 use crate::core::seal::Keyring;
@@ -79,6 +79,11 @@ pub(super) struct ServerState {
     pub(super) ever_granted: BTreeSet<String>,
     /// Virtual hosts where a ban was enforced.
     pub(super) ever_enforced: BTreeSet<String>,
+    /// Virtual hosts whose accounts we could change ourselves, without the hook module: a ban may have left a record or a
+    /// disabled account there.
+    pub(super) ever_changed: BTreeSet<String>,
+    /// The program that runs each virtual host, as last reported.
+    pub(super) kinds: BTreeMap<String, Software>,
     conflict: Option<NameConflict>,
 }
 
@@ -107,6 +112,8 @@ impl XmppServer {
                 modules: Modules::default(),
                 ever_granted: BTreeSet::new(),
                 ever_enforced: BTreeSet::new(),
+                ever_changed: BTreeSet::new(),
+                kinds: BTreeMap::new(),
                 conflict: None,
             }),
             session: watch::Sender::new(0),
@@ -172,6 +179,9 @@ impl XmppServer {
             let taken = grants.take(&self.component, from, to, &received.element);
             if is_own && taken.is_ok() {
                 state.spells(from);
+                state
+                    .ever_granted
+                    .insert(domain_key(from.domain().as_str()));
             }
             match taken {
                 Err(NoGrant::OtherMessage) => return false,
@@ -280,6 +290,12 @@ impl XmppServer {
             .jid_of(account)
             .ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
         match state.hosts.get(domain) {
+            // How bans work depends on the program, and a host that grants rights answers some time.
+            Some(host) if host.granted && host.is_late && host.kind == Software::Unknown => {
+                Err(Undone(format!(
+                    "{domain} has not said yet which server it is; it is asked again every half minute."
+                )))
+            }
             Some(host) if host.is_ours() || state.modules.address(domain).is_some() => {
                 Ok((host.clone(), jid))
             }

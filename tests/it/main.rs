@@ -30,6 +30,7 @@ mod replies;
 mod rights;
 mod rooms;
 mod rules;
+mod simulation;
 mod snapshot;
 mod store;
 mod stored;

@@ -241,6 +241,21 @@ async fn undeliverable_notices_wait_and_are_not_lost() {
     assert_eq!(tower.told(true).len(), 0);
 }
 
+/// Otherwise the task that sends them asks again at once, for as long as the link is down.
+#[tokio::test(start_paused = true)]
+async fn what_is_due_and_cannot_be_sent_is_no_reason_to_ask_at_once() {
+    let mut tower = Tower::new();
+    tower.bot.chat(ADMIN, "watch bans").await;
+    for host in 1..6 {
+        let (account, address) = (format!("u{host}@example.org"), format!("198.51.{host}.1"));
+        tower.fail(&account, &address, 5).await;
+    }
+    assert_eq!(tower.told(true).len(), 3);
+    tower.bot.pass(601);
+    assert_eq!(tower.bot.notices.due(false, false).1, None);
+    assert_eq!(tower.told(true).len(), 1, "the sum of the others");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_mailbox_is_not_filled_and_a_sign_of_life_brings_the_rest() {
     let mut tower = Tower::new();

@@ -1005,3 +1005,30 @@ async fn where_the_server_has_no_command_for_it_one_session_stays_and_that_is_to
     );
     assert_eq!(locked(&fake).log, Vec::<String>::new());
 }
+
+/// The module lets her in again, but the record of the ban would refuse her for ever.
+#[tokio::test(start_paused = true)]
+async fn an_unban_while_the_rights_are_withdrawn_waits_until_they_are_back() {
+    let fake = fake(Make::Ejabberd24);
+    let server = ready(&fake, Some(COOKIE)).await;
+    hello(&server, None);
+    let banned = ban("alice@localhost");
+    assert_eq!(server.enforce(&banned).await, Ok(Held::Enforced));
+    assert!(locked(&fake).is_banned("alice@localhost"));
+    let again = async |is_granted: bool| {
+        server.link_down();
+        server.link_up();
+        if is_granted {
+            assert!(server.take(&grant("localhost")));
+        }
+        hello(&server, None);
+        let mut standing = server.standing();
+        standing.wait_for(|standing| standing.probed).await.unwrap();
+    };
+    again(false).await;
+    let why = server.release(&banned.subject).await.unwrap_err().0;
+    assert!(why.contains("any more"), "{why}");
+    again(true).await;
+    assert_eq!(server.release(&banned.subject).await, Ok(()));
+    assert!(!locked(&fake).is_banned("alice@localhost"));
+}

@@ -131,10 +131,11 @@ impl Notices {
         out
     }
 
-    /// Messages that are due, or all held ones at the end of the program; and when to ask again.
+    /// Messages that are due, or all held ones at the end of the program; and when to ask again. `None`: when something
+    /// changes, or after a while; what is due and cannot be sent now is not a reason to ask at once.
     pub fn due(&self, can: bool, is_end: bool) -> (Vec<Stanza>, Option<Timestamp>) {
         let (now, settings) = (self.bot.context.engine.now(), **self.settings.load());
-        let (mut out, next) = match can {
+        let (mut out, mut next) = match can {
             true => self.unseen(now, is_end),
             false => (Vec::new(), None),
         };
@@ -157,15 +158,9 @@ impl Notices {
             if !sums.is_empty() {
                 out.extend(self.notice(&recipient, throttle, &sums, now));
             }
+            next = next.into_iter().chain(throttle.next()).min();
         }
-        (
-            out,
-            throttles
-                .values()
-                .filter_map(Throttle::next)
-                .chain(next)
-                .min(),
-        )
+        (out, next)
     }
 
     /// Results of forms that nobody refreshed.
