@@ -19,8 +19,7 @@ impl Account {
     /// From a JID; the resource is dropped. `None` for a domain without a localpart.
     pub fn from_jid(jid: &Jid) -> Option<Self> {
         let localpart = jid.node()?;
-        // The jid crate checks IDNA but keeps the spelling; A-labels (xn--) and U-labels must compare equal.
-        let (domain, _) = idna::domain_to_unicode(jid.domain().as_str().trim_end_matches('.'));
+        let domain = domain_key(jid.domain().as_str());
         Some(Account(format!("{localpart}@{domain}").into()))
     }
 
@@ -37,7 +36,7 @@ impl Account {
         let domain = Jid::new(domain)
             .ok()
             .filter(|jid| is_name && jid.node().is_none() && jid.resource().is_none())?;
-        let (domain, _) = idna::domain_to_unicode(domain.domain().as_str());
+        let domain = domain_key(domain.domain().as_str());
         Some(Account(format!("{localpart}@{domain}").into()))
     }
 
@@ -69,7 +68,7 @@ impl Account {
     /// The account in the spelling of its server: with `domain` (such as `xn--bcher-kva.example`) in place of its own if
     /// both are spellings of one domain, and unchanged otherwise. ejabberd compares names byte by byte.
     pub fn spelled(&self, domain: &str) -> Cow<'_, str> {
-        if domain != self.domain() && idna::domain_to_unicode(domain).0 == self.domain() {
+        if domain != self.domain() && domain_key(domain) == self.domain() {
             Cow::Owned(format!("{}@{domain}", self.localpart()))
         } else {
             Cow::Borrowed(&self.0)
@@ -94,6 +93,21 @@ impl Account {
     /// The account as a JID; `None` only if the rules for JIDs changed since it was stored.
     pub fn to_jid(&self) -> Option<BareJid> {
         BareJid::new(&self.0).ok()
+    }
+}
+
+/// A domain as accounts have it: lower case, no dot at the end, and in Unicode, so that A-labels (`xn--`) and U-labels
+/// compare equal; the jid crate keeps the spelling.
+///
+/// A domain stays in A-labels if its Unicode form is read as another domain: the jid crate follows IDNA 2003, where `ß`
+/// means `ss`, but `xn--strae-oqa.example` does not belong to the owner of `strasse.example`.
+pub fn domain_key(domain: &str) -> String {
+    let domain = domain.trim_end_matches('.');
+    let (unicode, _) = idna::domain_to_unicode(domain);
+    let reads_back = || BareJid::new(&unicode).is_ok_and(|jid| jid.as_str() == unicode);
+    match unicode.is_ascii() || reads_back() {
+        true => unicode,
+        false => domain.to_lowercase(),
     }
 }
 
@@ -151,6 +165,22 @@ mod tests {
         }
         let long = format!("{}@example.org", "😀".repeat(300));
         assert_eq!(Account::from_server(&long), None);
+    }
+
+    #[test]
+    fn a_domain_that_would_be_read_as_another_one_in_unicode_stays_in_ascii() {
+        for (text, domain) in [
+            ("a@XN--bcher-kva.example.", "bücher.example"),
+            ("a@bücher.example", "bücher.example"),
+            ("a@xn--strae-oqa.example", "xn--strae-oqa.example"),
+            ("a@straße.example", "strasse.example"),
+            ("a@xn--bcher-ke6ample", "xn--bcher-ke6ample"),
+        ] {
+            let account = Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+            assert_eq!(account.domain(), domain, "{text}");
+            let again = Account::from_jid(&Jid::new(account.as_str()).unwrap());
+            assert_eq!(again, Some(account), "{text}");
+        }
     }
 
     #[test]

@@ -138,11 +138,14 @@ impl Subject {
     /// # Errors
     /// [`BadSubject`] says what is wrong and what to write.
     pub fn take(words: &[&str]) -> Result<(Subject, usize), BadSubject> {
-        if let Some(three) = words.get(..3)
-            && (three[..2] == GUARD_OF || (three[1] == FROM && three[0].contains('@')))
-            && let Ok(subject) = Self::parse(&three.join(" "))
-        {
-            return Ok((subject, 3));
+        if let Some(three) = words.get(..3) {
+            let is_pair = three[1] == FROM && three[0].contains('@');
+            match Self::parse(&three.join(" ")) {
+                Ok(subject) if is_pair || three[..2] == GUARD_OF => return Ok((subject, 3)),
+                // The account alone would be a wider ban than what is written.
+                Err(why) if is_pair && is_place(three[2]) => return Err(why),
+                _ => {}
+            }
         }
         Self::parse(words.first().copied().unwrap_or_default()).map(|subject| (subject, 1))
     }
@@ -297,6 +300,20 @@ fn why_no_jid(why: &xmpp_parsers::jid::Error) -> &'static str {
     }
 }
 
+/// Whether a word is meant as an address or network, valid or not.
+fn is_place(word: &str) -> bool {
+    let is_digits =
+        word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(['.', ':', '/']);
+    is_digits
+        || match Subject::parse(word) {
+            Ok(subject) => subject.net().is_some(),
+            Err(why) => matches!(
+                why,
+                BadSubject::Address(_) | BadSubject::Network(_) | BadSubject::Zone(_)
+            ),
+        }
+}
+
 fn looks_like_ipv4(text: &str) -> bool {
     text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
@@ -372,6 +389,24 @@ mod tests {
         assert_eq!((pair.kind(), used), ("pair", 3));
         let (account, used) = Subject::take(&["alice@example.org", "from", "hell"]).unwrap();
         assert_eq!((account.kind(), used), ("account", 1));
+        for place in [
+            "203.0.113.700",
+            "2001:db8::/129",
+            "2001:db8::x",
+            "fe80::1%eth0",
+        ] {
+            let taken = Subject::take(&["alice@example.org", "from", place]);
+            assert!(taken.is_err(), "{place}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_a_server_reports_can_be_named() {
+        check("😀@example.org", "😀@example.org");
+        check(
+            "😀@example.org from 203.0.113.7",
+            "😀@example.org from 203.0.113.7",
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use xmpp_parsers::jid::Jid;
 use super::XmppServer;
 use super::clock_skew::ClockSkew;
 use super::module_nodes::Node;
-use super::privilege::domain_key;
+use crate::core::account::domain_key;
 use crate::core::{Account, Ban, Origin, Seq, Subject, Timestamp};
 use crate::delivery::ports::{Held, Undone};
 use crate::xmpp::iq::{IqRequest, Unanswered, Verb};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use xmpp_parsers::jid::Jid;
 
-use super::privilege::domain_key;
 use crate::core::Account;
+use crate::core::account::domain_key;
 
 /// A set of domains, in the form that accounts use.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use minidom::Element;
 use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::own_domains::OwnDomains;
+use crate::core::account::domain_key;
 use crate::xmpp::iq::{StanzaRefusal, Verb};
 use crate::xmpp::payload::with;
 
@@ -193,11 +194,6 @@ impl Grants {
     pub fn clear(&mut self) {
         self.0.clear();
     }
-}
-
-/// A domain in the form of [`Account::domain`](crate::core::Account::domain): lower case, U-labels.
-pub fn domain_key(domain: &str) -> String {
-    idna::domain_to_unicode(domain.trim_end_matches('.')).0
 }
 
 /// How the `to` of a wrapped request to the account itself is written.

@@ -4,6 +4,7 @@
 
 use super::{ImportedBan, Pile, Reading, said, subject};
 use crate::command::phrases;
+use crate::core::subject::BadSubject;
 use crate::core::{Subject, Term};
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
@@ -23,10 +24,8 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> 
         .collect();
     let (subject, used) = match Subject::take(&all) {
         Ok(found) => found,
-        Err(_) => {
-            let first = all.first().copied().unwrap_or_default();
-            (subject(first, reading.host.as_deref())?, 1)
-        }
+        Err(BadSubject::Bare(_)) => unqualified(&all, reading.host.as_deref())?,
+        Err(why) => return Err(why.to_string()),
     };
     let rest = all.get(used..).unwrap_or_default();
     let (term, used) = match Term::take(rest) {
@@ -35,6 +34,18 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> 
     };
     let reason = rest.get(used..).unwrap_or_default().join(" ");
     Ok((subject, ImportedBan::new(reason, term)))
+}
+
+/// A subject whose account has no domain: `bob`, `bob from 203.0.113.7` or `guard of bob`.
+fn unqualified(all: &[&str], host: Option<&str>) -> Result<(Subject, usize), String> {
+    let at = match all {
+        ["guard", "of", _, ..] => 2,
+        _ => 0,
+    };
+    let account = subject(all.get(at).copied().unwrap_or_default(), host)?.to_string();
+    let mut all = all.to_vec();
+    all[at] = &account;
+    Subject::take(&all).map_err(|why| why.to_string())
 }
 
 #[cfg(test)]
@@ -68,6 +79,29 @@ five@example.org 5 strikes
                 "bad 8: \"2001:db8::1/129\" is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64.",
                 "bad 10: 5 what? A duration needs a unit, for example 5m, 5h or 5d. If it belongs to the reason, put the reason in quotes.",
                 "out 9: The ban of old@example.org is over.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_never_bans_more_than_it_says() {
+        let text = "\
+alice@example.org from 203.0.113.700 1h pair
+bob from 203.0.113.9 1h pair
+bob from 203.0.113.700 1h pair
+guard of carol
+guard of dave@example.org 3d
+mallory from hell
+";
+        assert_eq!(
+            told(Format::Plain, text),
+            [
+                "2 bob@example.org from 203.0.113.9 | 2026-11-27T10:00:00Z, imported: pair",
+                "4 guard of carol@example.org | forever, imported: ",
+                "5 guard of dave@example.org | 2026-11-30T09:00:00Z, imported: ",
+                "6 mallory@example.org | forever, imported: from hell",
+                "bad 1: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
+                "bad 3: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
             ]
         );
     }

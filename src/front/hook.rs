@@ -21,9 +21,9 @@ use xmpp_parsers::stanza_error::StanzaError;
 use super::bot::BOT;
 use super::reply::{PendingIq, Reply};
 use crate::admission::{Admission, AdmitAnswer, PendingBans, crowded};
+use crate::core::account::domain_key;
 use crate::core::{Account, Attempt, BanId, Changed, Ledger, Seq, Subject, Verdict};
 use crate::enforce::XmppServer;
-use crate::enforce::privilege::domain_key;
 use crate::engine::Engine;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::payload::hook::{
