@@ -161,10 +161,20 @@ bench *NAMES:
         /usr/bin/python3 -B benches/peers/jail.py || true
     done
 
-# Run a fuzz target for SECONDS
-fuzz TARGET="stanza" SECONDS="60":
+# Run a fuzz target for SECONDS, or with other options of libFuzzer (`just fuzz term 60`, `just fuzz term 0 -runs=10000000`); what it finds goes to fuzz/artifacts
+fuzz TARGET="stanza" SECONDS="60" *OPTIONS: _fuzz-build
+    @bash fuzz/run.sh "$@"
+
+# Run all fuzz targets, two at a time, each for SECONDS
+fuzz-all SECONDS="60": _fuzz-build
+    @ls fuzz/corpus | xargs -P 2 -I '{}' bash fuzz/run.sh '{}' {{ SECONDS }}
+
+# The compiler flags of fuzzing need nightly. The dependencies are those of the program.
+_fuzz-build:
+    @rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
     @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-    cargo fuzz run --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}
+    @cp Cargo.lock fuzz/Cargo.lock
+    cargo +nightly fuzz build --sanitizer none
 
 # Open the documentation of the source in your browser
 doc:

@@ -89,7 +89,10 @@ fn meant_by_term(
 
 /// Parses the words after the name of a command. Quotes are never required; words in quotes are not interpreted. In a
 /// reply the first word need not be a subject.
-fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
+///
+/// # Errors
+/// All problems at once.
+pub fn read_line(spec: &Spec, rest: &str, is_reply: bool) -> Result<Values, Vec<Problem>> {
     sort(spec, split(rest), Values::new(), is_reply)
 }
 

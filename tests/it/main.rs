@@ -11,6 +11,7 @@ mod failed_logins;
 mod filters;
 mod forms_and_lines;
 mod full_disk;
+mod fuzz;
 mod golden;
 mod hook;
 mod house;
