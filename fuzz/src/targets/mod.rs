@@ -17,8 +17,11 @@ pub mod stored;
 pub mod subject;
 pub mod term;
 
+/// A target: panics if its property does not hold for these bytes.
+type Target = fn(&[u8]);
+
 /// The targets with their names.
-pub const ALL: [(&str, fn(&[u8])); 12] = [
+pub const ALL: [(&str, Target); 12] = [
     ("config", config::run),
     ("events", events::run),
     ("filter", filter::run),
