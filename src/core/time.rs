@@ -165,6 +165,9 @@ mod tests {
         }
         let quarter = Timestamp::from_millis(250).to_exact();
         assert_eq!(quarter, "1970-01-01T00:00:00.250Z");
+        let always = |millis| Timestamp::from_millis(millis).to_xmpp_millis();
+        assert_eq!(always(250), "1970-01-01T00:00:00.250Z");
+        assert_eq!(always(1_000), "1970-01-01T00:00:01.000Z");
     }
 
     #[test]

@@ -86,7 +86,22 @@ pub struct Ending {
     rest: Rest,
     numbers: Vec<u32>,
     /// The rows that are in no piece or changed after their piece was written.
-    late: Vec<u8>,
+    late: Vec<LateRow>,
+}
+
+/// A copy of one row, to be written without the lock.
+#[derive(Debug)]
+struct LateRow {
+    place: usize,
+    subject: LateSubject,
+    known: KnownSubject,
+}
+
+/// [`RowSubject`] as a copy; bans are shared.
+#[derive(Debug)]
+enum LateSubject {
+    Free(Subject),
+    Banned(Arc<Ban>),
 }
 
 /// The bytes are no snapshot of this version of the program. Nothing is lost: the log has everything.
@@ -134,7 +149,7 @@ impl Ledger {
         Some(frame)
     }
 
-    /// Ends a snapshot: takes what changed since it began. Logins wait meanwhile, so most of it is only copied here;
+    /// Ends a snapshot: takes what changed since it began. Logins wait meanwhile, so it is only copied here, and
     /// [`Ending::seal`] writes it.
     pub fn end_snapshot(&mut self, mut taking: Taking) -> Ending {
         let changed = self.subjects.changes();
@@ -149,11 +164,9 @@ impl Ledger {
             undo,
             seen,
         } = &*self;
-        let mut late = Vec::new();
         // Subjects that are in no piece, then those that changed after their piece was written.
-        for place in (taking.rows..subjects.len()).chain(changed.range(..taking.rows).copied()) {
-            late = self.write_row(place, late);
-        }
+        let late = (taking.rows..subjects.len()).chain(changed.range(..taking.rows).copied());
+        let late = late.filter_map(|place| self.copy_row(place)).collect();
         Ending {
             head: taking.head(END),
             rest: Rest {
@@ -175,14 +188,23 @@ impl Ledger {
         let Some((subject, known)) = self.subjects.at(place) else {
             return frame;
         };
-        let row = SubjectRow {
-            subject: match self.bans.of(subject) {
-                Some(ban) => RowSubject::Banned(Cow::Borrowed(ban)),
-                None => RowSubject::Free(Cow::Borrowed(subject)),
-            },
-            known: Cow::Borrowed(known),
+        let subject = match self.bans.of(subject) {
+            Some(ban) => RowSubject::Banned(Cow::Borrowed(ban)),
+            None => RowSubject::Free(Cow::Borrowed(subject)),
         };
-        write(&(place, row), frame)
+        write_row(place, subject, known, frame)
+    }
+
+    fn copy_row(&self, place: usize) -> Option<LateRow> {
+        let (subject, known) = self.subjects.at(place)?;
+        Some(LateRow {
+            place,
+            subject: match self.bans.shared(subject) {
+                Some(ban) => LateSubject::Banned(Arc::clone(ban)),
+                None => LateSubject::Free(subject.clone()),
+            },
+            known: known.clone(),
+        })
     }
 
     /// Restores the ledger from all frames of a snapshot, in their order. Also returns the hash that the log must
@@ -354,10 +376,31 @@ impl Ending {
         frame = write(&(FORMAT, MADE_BY), frame);
         frame = write(&self.rest, frame);
         frame = write(&self.numbers, frame);
-        frame.extend(self.late);
+        for LateRow {
+            place,
+            subject,
+            known,
+        } in &self.late
+        {
+            let subject = match subject {
+                LateSubject::Free(subject) => RowSubject::Free(Cow::Borrowed(subject)),
+                LateSubject::Banned(ban) => RowSubject::Banned(Cow::Borrowed(ban)),
+            };
+            frame = write_row(*place, subject, known, frame);
+        }
         frame.extend_from_slice(&chain.0);
         frame
     }
+}
+
+fn write_row(
+    place: usize,
+    subject: RowSubject<'_>,
+    known: &KnownSubject,
+    frame: Vec<u8>,
+) -> Vec<u8> {
+    let known = Cow::Borrowed(known);
+    write(&(place, SubjectRow { subject, known }), frame)
 }
 
 fn write<T: Serialize>(value: &T, frame: Vec<u8>) -> Vec<u8> {
@@ -527,5 +570,62 @@ mod tests {
         assert_ne!(ledger.fold(Seq(1), &kick).0, Ruling::Stale);
         let (mut restored, _) = Ledger::restore(&frames(&mut ledger)).unwrap();
         assert_eq!(restored.fold(Seq(2), &kick).0, Ruling::Stale);
+    }
+
+    /// A ledger in which these authors ban `bans` subjects in turn.
+    fn banned_by(authors: &[&str], bans: usize, ban: impl Fn(usize) -> String) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (place, seq) in (0..bans).zip(1..) {
+            let subject = Subject::parse(&ban(place)).unwrap();
+            let author = authors[place % authors.len()];
+            let event = Event::decided(
+                EventId([0; 16]),
+                Timestamp::from_millis(1_000),
+                Actor::person(
+                    author,
+                    crate::core::Role::Admin,
+                    crate::core::EntryPoint::Chat,
+                ),
+                subject.clone(),
+                ledger.version(&subject),
+                match ledger.bans().of(&subject) {
+                    None => Change::Ban(BanChange::Imposed {
+                        reason: String::new(),
+                        until: None,
+                    }),
+                    Some(_) => Change::Ban(BanChange::Lifted {
+                        reason: String::new(),
+                    }),
+                },
+            );
+            ledger.fold(Seq(seq), &event);
+        }
+        ledger
+    }
+
+    #[test]
+    fn more_ban_numbers_than_a_piece_holds_come_back() {
+        let bans = 4 * 2 * NUMBERS_A_ROW + 7;
+        let mut ledger = banned_by(&["m@example.org/x"], bans, |_| "a@example.org".into());
+        let frames = frames(&mut ledger);
+        let pieces = frames.iter().filter(|frame| frame[0] == NUMBERS);
+        assert!(pieces.count() >= 2);
+        let (restored, _) = Ledger::restore(&frames).unwrap();
+        assert_eq!(restored, ledger);
+    }
+
+    #[test]
+    fn only_undo_entries_of_one_author_share_the_author_after_a_snapshot() {
+        let subject = |place| format!("u{place}@example.org");
+        let authors = ["m@example.org/x", "m@example.org/x", "n@example.org/x"];
+        let mut ledger = banned_by(&authors, 6, subject);
+        let (restored, _) = Ledger::restore(&frames(&mut ledger)).unwrap();
+        assert_eq!(restored, ledger);
+        let by = |place: usize| {
+            let (_, known) = restored.subjects.at(place).unwrap();
+            Arc::clone(&known.last_change.as_ref().unwrap().by)
+        };
+        assert!(Arc::ptr_eq(&by(0), &by(1)));
+        assert_eq!(by(2).name, "n@example.org/x");
     }
 }

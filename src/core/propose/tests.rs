@@ -462,3 +462,67 @@ fn what_the_configuration_exempts_is_refused_from_elsewhere_only_if_it_would_sti
         }
     }
 }
+
+#[test]
+fn a_text_may_be_exactly_as_long_as_the_limit_and_no_longer() {
+    use crate::core::policy::{NOTE_MAX, REASON_MAX};
+    let mut world = World::new();
+    let mut ban = |subject: &str, reason: usize, note: usize| {
+        let what = Action::Ban(BanOrder::Impose {
+            term: None,
+            reason: Some("ä".repeat(reason)),
+            note: Some("ö".repeat(note)),
+        });
+        world.order(Role::Admin, subject, what)
+    };
+    let longest = ban("a@b.c", REASON_MAX, NOTE_MAX);
+    assert!(matches!(longest, Ruling::Ban(BanRuling::Banned(_))));
+    let too_long = |ruling| match ruling {
+        Ruling::Refused(Refusal::TextTooLong(what, most)) => (what, most),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        too_long(ban("b@b.c", REASON_MAX + 1, 1)),
+        ("reason", REASON_MAX)
+    );
+    assert_eq!(too_long(ban("b@b.c", 1, NOTE_MAX + 1)), ("note", NOTE_MAX));
+}
+
+#[test]
+fn what_stands_is_changed_by_a_later_end_a_note_or_the_first_reason() {
+    let mut world = World::new();
+    let extend = |world: &mut World, by: &str| {
+        let by = Term::parse(by).unwrap();
+        world.order(Role::Admin, "a@b.c", Action::Ban(BanOrder::Extend { by }))
+    };
+    world.ban("a@b.c", Some("until 2026-12-01"), None);
+    let same = extend(&mut world, "until 2026-12-01");
+    assert!(matches!(same, Ruling::Refused(Refusal::NotLonger(..))));
+    let noted = Action::Ban(BanOrder::Impose {
+        term: None,
+        reason: None,
+        note: Some("ask alice".into()),
+    });
+    let noted = world.order(Role::Admin, "a@b.c", noted);
+    assert!(matches!(noted, Ruling::Ban(BanRuling::Amended { .. })));
+    let import = |world: &mut World, reason: &str, until: &str| {
+        let what = Action::Ban(BanOrder::Import {
+            reason: reason.into(),
+            note: None,
+            term: Term::parse(until).unwrap(),
+            origin: Origin::Imported,
+        });
+        match world.order(Role::Admin, "a@b.c", what) {
+            Ruling::Ban(BanRuling::Amended { ban, .. }) => Some(ban.reason),
+            Ruling::Ban(BanRuling::Already(_)) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(import(&mut world, "from a list", "until 2026-12-01"), None);
+    let first = import(&mut world, "from a list", "until 2026-12-02");
+    assert_eq!(first.as_deref(), Some("from a list"));
+    let second = import(&mut world, "from another", "until 2026-12-03");
+    assert_eq!(second.as_deref(), Some("from a list"), "it has one already");
+    extend(&mut world, "forever");
+    assert_eq!(import(&mut world, "from a list", "until 2027-01-01"), None);
+}

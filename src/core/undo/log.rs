@@ -102,4 +102,34 @@ mod tests {
         let kept: Vec<Seq> = undo.up_to(Seq(upto)).map(|entry| entry.seq).collect();
         assert_eq!(kept, [Seq(upto), Seq(2)]);
     }
+
+    #[test]
+    fn only_changes_by_people_can_be_undone() {
+        let event = |door, change| {
+            Event::decided(
+                EventId([0; 16]),
+                Timestamp::from_millis(0),
+                Actor::person("admin@example.org/x", Role::Admin, door),
+                Subject::parse("a@x.org").unwrap(),
+                Seq(0),
+                change,
+            )
+        };
+        let forgotten = || Change::History(HistoryChange::Forgotten);
+        for door in [
+            EntryPoint::AdHoc,
+            EntryPoint::Chat,
+            EntryPoint::Room,
+            EntryPoint::Terminal,
+        ] {
+            assert!(UndoLog::is_one(&event(door, forgotten())), "{door}");
+        }
+        for door in [EntryPoint::Clock, EntryPoint::Server, EntryPoint::Hook] {
+            assert!(!UndoLog::is_one(&event(door, forgotten())), "{door}");
+        }
+        let kicked = Change::History(HistoryChange::Kicked {
+            reason: String::new(),
+        });
+        assert!(!UndoLog::is_one(&event(EntryPoint::Chat, kicked)));
+    }
 }

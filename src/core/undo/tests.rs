@@ -213,3 +213,17 @@ fn changes_of_admins_are_undone_by_admins_and_all_of_them_in_time_only() {
     world.undo(WHO);
     assert!(!world.is_banned(WHO));
 }
+
+#[test]
+fn an_exemption_that_lifts_too_many_bans_does_not_bring_them_back() {
+    for (bans, come_back) in [(WIDEST, true), (WIDEST + 1, false)] {
+        let mut world = World::new();
+        let address = |n: usize| format!("10.0.{}.{}", n / 256, n % 256);
+        (0..bans).for_each(|n| world.ban(&address(n), 600));
+        world.allow("10.0.0.0/16");
+        assert!(!world.is_banned(&address(0)) && !world.is_banned(&address(bans - 1)));
+        world.undo("10.0.0.0/16");
+        assert_eq!(world.is_banned(&address(0)), come_back, "{bans}");
+        assert_eq!(world.is_banned(&address(bans - 1)), come_back, "{bans}");
+    }
+}
