@@ -163,6 +163,24 @@ fn a_panic_of_the_engine_is_an_error_and_the_last_word() {
 }
 
 #[test]
+fn after_a_failed_read_the_engine_is_opened_again() {
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |_| ());
+        let engine = store.shared.engine().unwrap();
+        let why = Failure::Unread(std::io::Error::other("a bad sector"));
+        let fault = store.shared.failed(Arc::clone(&engine), &why);
+        assert!(fault.to_string().contains("a bad sector"), "{fault}");
+        let fault = store.read(Seq(1), 9).unwrap_err();
+        assert!(fault.to_string().contains("a bad sector"), "{fault}");
+        // What another call says later about the same engine changes nothing.
+        let late = Failure::Panicked("late".into());
+        store.shared.failed(engine, &late);
+        assert_eq!(block_on(store.append(&[event(6)])).unwrap(), Seq(6));
+        assert_eq!(store.read(Seq(1), 9).unwrap().len(), 6);
+    }
+}
+
+#[test]
 fn a_store_of_a_newer_portcullis_is_refused() {
     for kind in EngineKind::ALL {
         let (folder, store) = spoilt(kind, |engine| {

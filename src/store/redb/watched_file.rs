@@ -120,3 +120,32 @@ impl StorageBackend for WatchedFile {
         self.file.query_lock_range(start, end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn after(access: Access, kind: io::ErrorKind) -> Failure {
+        let first = FirstError::default();
+        first.note(access, Ok(())).unwrap();
+        assert!(first.failure().is_none());
+        let failed = first.note::<()>(access, Err(io::Error::from(kind)));
+        assert!(failed.is_err());
+        // What fails later is a consequence.
+        let _ = first.note::<()>(Access::Write, Err(io::Error::other("later")));
+        first.failure().unwrap()
+    }
+
+    #[test]
+    fn the_first_error_decides_whether_opening_again_may_help() {
+        let full = after(Access::Write, io::ErrorKind::StorageFull);
+        assert!(full.may_pass());
+        let failed = after(Access::Write, io::ErrorKind::Other);
+        assert!(matches!(failed, Failure::Io(_)) && !failed.may_pass());
+        let unread = after(Access::Read, io::ErrorKind::Other);
+        assert!(matches!(unread, Failure::Unread(_)), "{unread}");
+        let cut = after(Access::Read, io::ErrorKind::UnexpectedEof);
+        assert!(matches!(cut, Failure::Engine(_)), "{cut}");
+    }
+}
