@@ -205,6 +205,10 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
         let (admission, engine) = (Arc::clone(&gate.admission), Arc::clone(&gate.engine));
         news::watch_the_log(admission.unwritten(), engine, Arc::clone(&gate.news), stop)
     });
+    workers.spawn(|stop| {
+        let engine = Arc::clone(&gate.engine);
+        news::watch_the_clock(engine, Arc::clone(&gate.news), stop)
+    });
 
     let mut counting = Tasks::new();
     counting.spawn(|stop| {

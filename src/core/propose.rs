@@ -46,14 +46,12 @@ pub fn propose(
     fresh: &mut dyn FnMut() -> EventId,
 ) -> Proposal {
     match intent {
-        Intent::Tick => Proposal::Events(
-            ledger
-                .bans()
-                .expired(now)
-                .take(ENDED_AT_ONCE)
-                .map(|ban| expire(ledger, ban, now, fresh()))
-                .collect(),
-        ),
+        Intent::Tick { upto } => {
+            let now = now.min(*upto);
+            let expired = ledger.bans().expired(now).take(ENDED_AT_ONCE);
+            let events = expired.map(|ban| expire(ledger, ban, now, fresh()));
+            Proposal::Events(events.collect())
+        }
         Intent::Recall(event) => recall(ledger, policy, event, now),
         Intent::Order(order) => {
             let case = Case::new(ledger, policy, order, now);

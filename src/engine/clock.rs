@@ -1,30 +1,47 @@
 //! The only file that reads the clock or the system's randomness.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::core::{CommandId, EventId, Timestamp};
 use crate::journal::LogFault;
 
 /// A source of the current time: the system's clock, or one that a test sets.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    steady: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
 
 impl Clock {
     /// The system's wall clock.
     pub fn system() -> Self {
-        Clock(Arc::new(system_now))
+        Clock {
+            wall: Arc::new(system_now),
+            steady: Arc::new(steady_now),
+        }
     }
 
-    /// A clock that returns the result of `now`.
-    pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Clock(Arc::new(now))
+    /// A clock that a test sets: `wall` is what it shows, `steady` the time that passed since a fixed moment.
+    pub fn from_fns(
+        wall: impl Fn() -> Timestamp + Send + Sync + 'static,
+        steady: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Clock {
+            wall: Arc::new(wall),
+            steady: Arc::new(steady),
+        }
     }
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.wall)()
+    }
+
+    /// The time since a fixed moment, by a clock that nobody sets.
+    pub(super) fn steady(&self) -> Duration {
+        (self.steady)()
     }
 }
 
@@ -77,6 +94,16 @@ fn system_now() -> Timestamp {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the steady clock; not tokio's, which tests pause"
+)]
+fn steady_now() -> Duration {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let now = Instant::now();
+    now.saturating_duration_since(*FIRST.get_or_init(|| now))
 }
 
 /// A new event id.

@@ -6,6 +6,7 @@
 
 pub mod clock;
 mod follow;
+mod jump;
 mod log_pause;
 mod put_back;
 mod snapshots;
@@ -25,7 +26,9 @@ use crate::core::{
 };
 use crate::journal::{self, Entry, Journal, LogFault, Replica, Rulings, Snapshots};
 use clock::Clock;
+use jump::JumpWatch;
 
+pub use jump::ClockJump;
 pub use log_pause::LogPause;
 pub use snapshots::Snapshotter;
 pub use submit::Ruled;
@@ -101,6 +104,7 @@ pub struct Engine {
     restored: Seq,
     folded: Notify,
     changes: watch::Sender<Seq>,
+    jump: watch::Sender<Option<ClockJump>>,
     /// Held while it is recorded that the log was put back.
     putting_back: tokio::sync::Mutex<()>,
 }
@@ -158,6 +162,7 @@ impl Engine {
             restored,
             folded: Notify::new(),
             changes,
+            jump: watch::Sender::new(None),
             putting_back: tokio::sync::Mutex::default(),
         }))
     }
@@ -205,14 +210,17 @@ impl Engine {
     }
 
     /// Records the end of each ban when its time is over, until told to stop. Logins do not depend on it; the
-    /// server's own record does.
+    /// server's own record does. After the clock was set, ends wait until it is believed.
     pub async fn watch_the_clock(&self, stop: CancellationToken) {
+        let mut clocks = JumpWatch::default();
         loop {
-            let now = self.clock.now();
+            let look = clocks.look(self.clock.now(), self.clock.steady());
+            self.tell_jump(look.jump);
+            let now = look.sure;
             let next = self.read(|ledger| ledger.bans().next_end());
             let sleep = match next {
                 Some(end) if end <= now => {
-                    match self.submit_one(Intent::Tick).await {
+                    match self.submit_one(Intent::Tick { upto: now }).await {
                         Ok(Ruling::Ban(BanRuling::Lifted(_))) => continue,
                         // Nothing ended although it was time: sleep, to avoid a busy loop.
                         Ok(_) => LONGEST_SLEEP,
@@ -231,6 +239,32 @@ impl Engine {
                 () = self.folded.notified() => {}
             }
         }
+    }
+
+    fn tell_jump(&self, jump: Option<ClockJump>) {
+        let before = self.jump.send_replace(jump);
+        match (before, jump) {
+            (before, Some(jump))
+                if before.is_none_or(|before| before.by.abs_diff(jump.by) > 60_000) =>
+            {
+                tracing::warn!(
+                    seconds = jump.by / 1_000,
+                    believed_at = %jump.believed,
+                    "the clock of this machine was set: the ends of bans are not written down until it is put right or has stayed so for an hour"
+                );
+            }
+            (Some(_), None) => {
+                tracing::info!(
+                    "the clock is put right, or believed: the ends of bans are written down again"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// That the clock of this machine was set and is not believed yet, as it changes.
+    pub fn clock_jump(&self) -> watch::Receiver<Option<ClockJump>> {
+        self.jump.subscribe()
     }
 
     /// Reads the ledger. `look` must be short, because nothing is folded meanwhile.

@@ -196,7 +196,7 @@ fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> 
             );
             (&event.subject, is_alone)
         }
-        Intent::Tick => return None,
+        Intent::Tick { .. } => return None,
     };
     is_alone.then_some(subject)
 }

@@ -20,7 +20,7 @@ use crate::core::{
 };
 use crate::delivery::Incident;
 use crate::delivery::ports::{Enforcement, Enforcer, Finding, Gap, RecordState, Task};
-use crate::engine::{Engine, Listener};
+use crate::engine::{ClockJump, Engine, Listener};
 use crate::xmpp::wire::NameConflict;
 
 /// Maximum number of waiting notifications.
@@ -83,6 +83,8 @@ pub enum News {
     },
     /// Bans by rules are in force in memory only, because the log cannot store them; `None`: it can again.
     Unwritten(Option<Unwritten>),
+    /// The clock of this machine was set; `None`: it was put right, or is believed.
+    Clock(Option<ClockJump>),
     /// A configured room could not be joined, or was joined.
     Room {
         /// Address of the room.
@@ -104,6 +106,7 @@ impl News {
             | News::NameConflict(_)
             | News::Outage { .. }
             | News::Unwritten(_)
+            | News::Clock(_)
             | News::Room { .. } => {
                 return None;
             }
@@ -118,7 +121,7 @@ impl News {
                 crate::core::Spared::DryRun => Topic::DryRun,
                 _ => Topic::Spared,
             },
-            News::Stuck(_) | News::Unstuck(_) | News::Unwritten(_) => Topic::Work,
+            News::Stuck(_) | News::Unstuck(_) | News::Unwritten(_) | News::Clock(_) => Topic::Work,
             News::Found(_) => Topic::Records,
             News::Rights { .. } => Topic::Rights,
             News::Outage { .. } | News::NameConflict(_) => Topic::Link,
@@ -364,6 +367,23 @@ pub async fn watch_the_log(
         tokio::select! {
             () = stop.cancelled() => return,
             changed = unwritten.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Reports that the clock was set, and that this is over, until told to stop.
+pub async fn watch_the_clock(engine: Arc<Engine>, feed: Arc<Feed>, stop: CancellationToken) {
+    let mut jump = engine.clock_jump();
+    let mut told = None;
+    loop {
+        let now = *jump.borrow_and_update();
+        if now.map(|jump| jump.at) != told.map(|jump: ClockJump| jump.at) {
+            told = now;
+            feed.announce(News::Clock(now), engine.now());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = jump.changed() => if changed.is_err() { return },
         }
     }
 }

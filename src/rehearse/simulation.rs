@@ -70,7 +70,7 @@ impl Simulation {
         while let Some(end) = self.ledger.bans().next_end().filter(|end| *end <= at) {
             self.now = self.now.max(end);
             let before = self.log.len();
-            self.submit(&Intent::Tick, "expired");
+            self.submit(&Intent::Tick { upto: self.now }, "expired");
             if self.log.len() == before {
                 break;
             }

@@ -69,7 +69,9 @@ async fn answers_stand_in_order_and_a_later_order_knows_an_earlier_one() {
         allow("192.0.2.0/24"),
         ban("192.0.2.8", "1h"),
         ban("127.0.0.1", "1h"),
-        Intent::Tick,
+        Intent::Tick {
+            upto: portcullis::core::Timestamp::from_millis(i64::MAX),
+        },
     ];
     let answers = world.engine.submit(list).await;
     let want = [

@@ -113,7 +113,9 @@ impl World {
                     .saturating_add(Duration::from_millis(u64::from(*millis)));
                 return;
             }
-            Step::Tick => Intent::Tick,
+            Step::Tick => Intent::Tick {
+                upto: Timestamp::from_millis(i64::MAX),
+            },
             Step::Ban(who, term, role) => order(
                 all[*who].clone(),
                 *role,

@@ -32,6 +32,7 @@ mod rights;
 mod rooms;
 mod rules;
 mod simulation;
+mod set_clock;
 mod snapshot;
 mod store;
 mod stored;

@@ -180,7 +180,9 @@ fn take(lab: &mut Lab, step: &Step) {
         }
         Step::Restart => lab.restart(),
     }
-    lab.submit(&Intent::Tick);
+    lab.submit(&Intent::Tick {
+        upto: Timestamp::from_millis(i64::MAX),
+    });
 }
 
 /// Found by [`an_owner_who_is_known_is_never_locked_out_by_strangers`].

@@ -2,8 +2,11 @@
 
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
+use crate::core::time::in_words;
 use crate::delivery::ports::{Enforcement, Gap, Task};
+use crate::engine::ClockJump;
 use crate::xmpp::wire::NameConflict;
+use std::time::Duration;
 
 /// A room that anybody can enter.
 pub(crate) fn public_room() -> String {
@@ -136,4 +139,14 @@ pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -
             }
         })
         .collect()
+}
+
+/// The clock of this machine was set.
+pub(crate) fn clock_jump(jump: &ClockJump) -> String {
+    let way = if jump.by < 0 { "back" } else { "ahead" };
+    let by = in_words(Duration::from_millis(jump.by.unsigned_abs()));
+    format!(
+        "The clock of this machine was set {way} by {by}, noticed {} by the old time. Logins are judged by the new time; the ends of bans are not written down until the clock is put right, or has shown the new time for an hour.",
+        jump.at
+    )
 }

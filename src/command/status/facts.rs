@@ -16,6 +16,7 @@ use crate::command::parts::filter::Filter;
 use crate::core::tracker::Fill;
 use crate::core::{BanId, Change, Ledger, Rights, Seq, Timestamp};
 use crate::delivery::ports::{Enforcement, Task};
+use crate::engine::ClockJump;
 
 /// Maximum number of unfinished tasks that are named.
 const NAMED: usize = 5;
@@ -52,6 +53,9 @@ pub(super) struct StatusFacts {
     /// Why the log stores no decisions; `None` if it does.
     #[serde(serialize_with = "fact")]
     pub(super) unwritten: Option<Unwritten>,
+    /// That the clock of this machine was set and is not believed yet.
+    #[serde(skip)]
+    pub(super) clock: Option<ClockJump>,
     /// That the store was put back to an older copy, for [`PUT_BACK_SHOWN`].
     pub(super) put_back: Option<PutBackFact>,
     /// The configured rooms.
@@ -119,6 +123,7 @@ impl StatusFacts {
             pending,
             tasks,
             unwritten: context.admission.unwritten().borrow().clone(),
+            clock: *context.engine.clock_jump().borrow(),
             put_back,
             rooms: context.front.rooms().to_vec(),
             undelivered: is_shown.then_some(undelivered),

@@ -5,8 +5,8 @@ use crate::admission::Unwritten;
 use crate::command::front::{RoomStatus, Undelivered};
 use crate::command::outcome::{Answer, Grade, Row};
 use crate::command::phrases::{
-    capital, clean, conflict, count, counts, gap, level, public_room, put_back, sentence, server,
-    task, trouble, typed,
+    capital, clean, clock_jump, conflict, count, counts, gap, level, public_room, put_back,
+    sentence, server, task, trouble, typed,
 };
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -25,6 +25,8 @@ pub(super) fn answer(facts: &StatusFacts) -> Answer {
     rows.extend(found.map(|found| Row::new("conflict", "CONFLICT", conflict(found))));
     let store = facts.unwritten.as_ref();
     rows.extend(store.map(|fault| Row::new("store", "STORE", unwritten(fault, facts.at))));
+    let clock = facts.clock.as_ref();
+    rows.extend(clock.map(|jump| Row::new("clock", "CLOCK", clock_jump(jump))));
     rows.extend(facts.put_back.as_ref().map(|fact| {
         let what = format!("Noticed {}. {}", fact.noticed, put_back(fact.next));
         Row::new("put_back", "OLDER STORE", what)

@@ -6,6 +6,7 @@ use crate::core::actor::Actor;
 use crate::core::event::{CommandId, Event, Seq};
 use crate::core::subject::{Account, Subject};
 use crate::core::subscriptions::Watch;
+use crate::core::time::Timestamp;
 
 pub use crate::core::bans::BanOrder;
 pub use crate::core::exemptions::ExemptionOrder;
@@ -24,7 +25,10 @@ pub enum Intent {
     /// [`Ruling::Stale`](crate::core::Ruling::Stale).
     Recall(Box<Event>),
     /// Time has passed: expired bans are to be recorded as ended.
-    Tick,
+    Tick {
+        /// No later than this: what the clock shows may be wrong.
+        upto: Timestamp,
+    },
 }
 
 impl From<Order> for Intent {
@@ -42,6 +46,9 @@ pub struct Order {
     pub own_account: Option<Account>,
     /// The addresses the actor is connected from, as far as the server reports them.
     pub own_addresses: Vec<IpAddr>,
+    /// Whether an admin logged in from the address that the order is about, lately enough to be at home there; or it is
+    /// about the account of one. Only for orders of somebody who is no admin.
+    pub reaches_admin: bool,
     /// The command that the order is part of, alone or with others; `None` if a person gave no command.
     pub command: Option<CommandId>,
     /// The last position in the log that the actor had seen when they chose this subject. Changes by other people since
@@ -61,6 +68,7 @@ impl Order {
             actor,
             own_account: None,
             own_addresses: Vec::new(),
+            reaches_admin: false,
             command: None,
             seen: None,
             subject,
@@ -86,6 +94,13 @@ impl Order {
     #[must_use]
     pub fn own_addresses(mut self, addresses: Vec<IpAddr>) -> Order {
         self.own_addresses = addresses;
+        self
+    }
+
+    /// Sets [`Order::reaches_admin`].
+    #[must_use]
+    pub fn reaches_admin(mut self, reaches: bool) -> Order {
+        self.reaches_admin = reaches;
         self
     }
 

@@ -100,7 +100,7 @@ fn a_ban_of_somebody_forgotten_meanwhile_ends_at_its_time() {
         Action::History(HistoryOrder::Forget),
     );
     world.now = world.now.saturating_add(Duration::from_secs(3_600));
-    let ended = world.submit(&Intent::Tick);
+    let ended = world.submit(&Intent::Tick { upto: world.now });
     assert!(
         matches!(ended, Some(Ruling::Ban(BanRuling::Lifted(_)))),
         "{ended:?}"
@@ -147,7 +147,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
         world.verdict("spam@example.org", "192.0.2.1"),
         Verdict::Refuse { .. }
     ));
-    assert_eq!(world.submit(&Intent::Tick), None);
+    assert_eq!(world.submit(&Intent::Tick { upto: world.now }), None);
     world.now = world.now.saturating_add(Duration::from_millis(1));
     assert_eq!(
         world.verdict("spam@example.org", "192.0.2.1"),
@@ -161,7 +161,7 @@ fn a_ban_ends_at_its_millisecond_even_before_the_tick() {
     assert_eq!(ban.ordinal, 2);
     world.now = ban.until.unwrap();
     assert!(matches!(
-        world.submit(&Intent::Tick),
+        world.submit(&Intent::Tick { upto: world.now }),
         Some(Ruling::Ban(BanRuling::Lifted(_)))
     ));
     assert_eq!(world.ledger.bans().next_end(), None);

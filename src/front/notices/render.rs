@@ -112,6 +112,11 @@ fn at_its_time(told: &Notification, engine: &Engine) -> NoticeText {
             status(),
             About::Nobody,
         ),
+        News::Clock(jump) => (
+            vec![text::notice_clock(jump.as_ref())],
+            status(),
+            About::Nobody,
+        ),
         News::Room { room, why } => (
             vec![text::notice_room(room, why.as_deref())],
             status(),

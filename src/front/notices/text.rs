@@ -2,8 +2,8 @@
 
 use crate::admission::Unwritten;
 use crate::command::phrases::{
-    allowed, amended, author, banned_by_rule, because, by_then_counted, clean, count, gap, lifted,
-    sentence, typed, unallowed,
+    allowed, amended, author, banned_by_rule, because, by_then_counted, clean, clock_jump, count,
+    gap, lifted, sentence, typed, unallowed,
 };
 use crate::core::time::in_words;
 use crate::core::words::quoted;
@@ -11,6 +11,7 @@ use crate::core::{
     Ban, BanRuling, Event, ExemptionRuling, HistoryRuling, Past, Ruling, Subject, Timestamp, Topic,
 };
 use crate::delivery::ports::{Finding, Gap, RecordState, Task};
+use crate::engine::ClockJump;
 use crate::xmpp::wire::NameConflict;
 
 /// A rule imposed a ban.
@@ -186,6 +187,16 @@ pub(super) fn notice_unwritten(fault: Option<&Unwritten>) -> String {
         ),
         None => String::from(
             "The store takes decisions again. Bans by rules that held in memory are written, or over.",
+        ),
+    }
+}
+
+/// The clock of this machine was set, or that is over.
+pub(super) fn notice_clock(jump: Option<&ClockJump>) -> String {
+    match jump {
+        Some(jump) => clock_jump(jump),
+        None => String::from(
+            "The clock was put right, or has shown the new time for an hour: the ends of bans are written down again.",
         ),
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) server: Arc<FakeServer>,
     pub(crate) time: Arc<AtomicI64>,
+    /// How far the wall clock is set ahead of the time that passed, in milliseconds.
+    set: Arc<AtomicI64>,
     pub(crate) stop: CancellationToken,
     delivering: JoinHandle<()>,
 }
@@ -55,9 +57,14 @@ impl World {
 
     pub(crate) fn on(store: Arc<MemoryStore>, server: Arc<FakeServer>, start: i64) -> Self {
         let time = Arc::new(AtomicI64::new(start));
+        let set = Arc::new(AtomicI64::new(0));
         let clock = {
-            let time = Arc::clone(&time);
-            Clock::from_fn(move || Timestamp::from_millis(time.load(Ordering::SeqCst)))
+            let (time, passed, set) = (Arc::clone(&time), Arc::clone(&time), Arc::clone(&set));
+            let wall = move || time.load(Ordering::SeqCst) + set.load(Ordering::SeqCst);
+            Clock::from_fns(
+                move || Timestamp::from_millis(wall()),
+                move || Duration::from_millis(passed.load(Ordering::SeqCst).unsigned_abs()),
+            )
         };
         let gate = Gate::open(
             Storage::of(&store),
@@ -87,6 +94,7 @@ impl World {
             store,
             server,
             time,
+            set,
             stop,
             delivering,
         }
@@ -98,6 +106,11 @@ impl World {
         self.stop.cancel();
         (&mut self.delivering).await.unwrap();
         begin.elapsed()
+    }
+
+    /// Sets the wall clock this far ahead of the time that passed.
+    pub(crate) fn set_clock(&self, ahead: i64) {
+        self.set.store(ahead, Ordering::SeqCst);
     }
 
     pub(crate) fn pass(&self, span: Duration) {
