@@ -337,6 +337,16 @@ impl Admission {
         Ok(rulings)
     }
 
+    /// Whether one of these accounts logged in from this source within `[tracker] known_for`.
+    pub(crate) fn knows_any<'a>(
+        &self,
+        mut accounts: impl Iterator<Item = &'a Account>,
+        address: IpAddr,
+    ) -> bool {
+        let (now, state) = (self.engine.now(), self.shared.lock());
+        accounts.any(|account| state.tracker.knows(account, address, now))
+    }
+
     /// Ends the pending ban of a subject and those it covers: an admin lifted it or granted an exemption, and the log
     /// cannot end what it does not hold. Returns the number. A ban whose writing has begun may still be written.
     pub fn release(&self, subject: &Subject) -> usize {

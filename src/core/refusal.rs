@@ -17,6 +17,9 @@ pub enum Refusal {
     OwnAddress(Subject, IpAddr),
     /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
+    /// The actor is no admin, and the subject is an admin's, an exempt account's, or an address that an admin logs in
+    /// from.
+    Above(Subject),
     /// The account is not on this server; with the server's virtual hosts.
     NotHere(Subject, Vec<String>),
     /// An exemption granted by `allow` covers the subject; with the exemption.

@@ -263,3 +263,107 @@ async fn only_admins_see_who_holds_which_role() {
     }
     assert!(!told.contains("b.example"), "{told}");
 }
+
+const MOD: &str = "mod@a.example/phone";
+
+/// An admin who logged in from 203.0.113.9 and from an IPv6 network, and a moderator.
+async fn two() -> Bot {
+    let bot = Bot::new();
+    let account = |text| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+    bot.bot.set_roles(Roles::new([
+        (account(ROOT), Rights::everywhere(Role::Admin)),
+        (account(MOD), Rights::everywhere(Role::Moderator)),
+    ]));
+    for address in ["203.0.113.9", "2001:db8:1:2::9"] {
+        let login = Attempt {
+            account: Some(account(ROOT)),
+            address: address.parse().ok(),
+            outcome: LoginOutcome::Success,
+            unknown: false,
+            at: bot.world.engine.now(),
+        };
+        bot.world.admission.report(vec![login]).await.unwrap();
+    }
+    bot
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moderator_locks_out_and_kicks_no_admin() {
+    let bot = two().await;
+    let node = "http://jabber.org/protocol/admin#end-user-session";
+    for line in [
+        "ban root@root.example from 203.0.113.9 1d x",
+        "ban root@root.example from 198.51.100.1 1d x",
+        "ban 203.0.113.9 1d x",
+        "ban 2001:db8:1:2::1 1d x",
+        "kick root@root.example",
+        "kick root@root.example/x",
+        "kick 203.0.113.9",
+    ] {
+        let text = bot.chat(MOD, line).await;
+        assert!(text.contains("needs the role admin"), "{line}: {text}");
+        assert!(text.contains("Nothing was done"), "{line}: {text}");
+        bot.pass(11);
+    }
+    for (node, fields) in [
+        (
+            "ban",
+            &[("subject", &["203.0.113.9"][..]), ("duration", &["1d"])][..],
+        ),
+        (
+            "ban",
+            &[
+                ("subject", &["root@root.example from 203.0.113.9"][..]),
+                ("duration", &["1d"]),
+            ],
+        ),
+        ("kick", &[("subject", &["root@root.example"][..])]),
+        (node, &[("accountjids", &["root@root.example"][..])]),
+    ] {
+        let done = bot
+            .command(
+                MOD,
+                &format!("node='{node}' action='execute'"),
+                &submit(fields),
+            )
+            .await;
+        assert!(
+            note(&done).contains("needs the role admin"),
+            "{node}: {}",
+            note(&done)
+        );
+    }
+    assert_eq!(bot.world.engine.read(|ledger| ledger.folded().0), 0);
+    assert_eq!(bot.world.server.done(), [""; 0]);
+    // A ban from before the admin came there: it may end, and not be made longer or brought back.
+    let line = "ban 198.51.100.7 1d x";
+    let text = bot.chat(MOD, line).await;
+    assert!(text.starts_with("Banned #1"), "{text}");
+    bot.chat(MOD, "unban #1").await;
+    let login = Attempt {
+        account: Account::from_jid(&Jid::new(ROOT).unwrap()),
+        address: "198.51.100.7".parse().ok(),
+        outcome: LoginOutcome::Success,
+        unknown: false,
+        at: bot.world.engine.now(),
+    };
+    bot.world.admission.report(vec![login]).await.unwrap();
+    for line in ["undo", "undo #1", line] {
+        let text = bot.chat(MOD, line).await;
+        assert!(
+            text.contains("An admin logs in from 198.51.100.7"),
+            "{line}: {text}"
+        );
+    }
+    // Long ago is over, other addresses are nobody's, and an admin may do it.
+    bot.pass(91 * 86_400);
+    let text = bot.chat(MOD, "ban 203.0.113.9 1d x").await;
+    assert!(text.starts_with("Banned #2"), "{text}");
+    let text = bot.chat(ROOT, "ban 198.51.100.7 1d x").await;
+    assert!(text.starts_with("Banned #3"), "{text}");
+    let text = bot.chat(MOD, "extend #3 1d").await;
+    assert!(
+        text.starts_with("Extended #3"),
+        "the admin was not there for long: {text}"
+    );
+}

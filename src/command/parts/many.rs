@@ -30,7 +30,10 @@ pub(in crate::command) async fn carry_out<T>(
 ) {
     let mut done = 0;
     for piece in things.chunks(AT_ONCE) {
-        let orders = piece.iter().map(|thing| order(thing).into()).collect();
+        let orders = piece
+            .iter()
+            .map(|thing| context.informed(order(thing)).into())
+            .collect();
         let answers = context.engine.submit(orders).await;
         for (thing, answer) in piece.iter().zip(answers) {
             take(thing, answer);

@@ -9,7 +9,8 @@ use crate::command::context::Context;
 use crate::command::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use crate::command::phrases;
 use crate::core::{
-    BanRuling, ExemptionRuling, HistoryRuling, Intent, Order, Refusal, Ruling, Subject, UndoRuling,
+    BanRuling, ExemptionRuling, HistoryRuling, Intent, Order, Refusal, Ruling, Subject, UndoKind,
+    UndoRuling,
 };
 use crate::delivery::Settled;
 use crate::journal::LogFault;
@@ -35,7 +36,8 @@ pub(in crate::command) async fn carry_out(
     context: &Context,
 ) -> Result<Vec<TargetResult>, EarlyOutcome> {
     let subjects: Vec<Subject> = orders.iter().map(|order| order.subject.clone()).collect();
-    let orders = orders.into_iter().map(Intent::Order).collect();
+    let orders = orders.into_iter().map(|order| context.informed(order));
+    let orders = orders.map(Intent::Order).collect();
     let answers = context.engine.submit(orders).await;
     if let ([subject], [Ok(Ruling::Refused(why))]) = (&subjects[..], &answers[..]) {
         let text = phrases::refusal(why, call.caller.rights.over(subject));
@@ -82,6 +84,10 @@ impl ServerWork {
                 Some(ServerWork::Hold)
             }
             Ruling::Ban(BanRuling::Lifted(_)) => Some(ServerWork::Release),
+            // A note is nothing that the server knows of.
+            Ruling::Undo(UndoRuling::Undone { entry, .. }) if entry.kind == UndoKind::Annotated => {
+                None
+            }
             Ruling::Undo(UndoRuling::Undone { stood, ban, .. }) => match (stood, ban) {
                 (None, Some(_)) => Some(ServerWork::Begin),
                 (Some(_), Some(_)) => Some(ServerWork::Hold),

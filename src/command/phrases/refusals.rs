@@ -16,6 +16,14 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
         Refusal::Exempt(subject, by) | Refusal::Allowed(subject, by) => {
             format!("{subject} is exempt from bans ({by}).")
         }
+        Refusal::Above(subject) => match subject.whose() {
+            Some(account) => format!(
+                "{account} is an admin, or exempt by the configuration; to ban or kick it, also from one place only, needs the role admin."
+            ),
+            None => format!(
+                "An admin logs in from {subject}; to ban it or to end sessions there needs the role admin."
+            ),
+        },
         Refusal::NotHere(subject, hosts) => not_here(subject, hosts),
         Refusal::Protected(subject, by) => format!(
             "{subject} is exempt from bans by the configuration ({by}), and --force does not change that: a ban there can shut the server's own ways. Take it out of [exempt] first if you mean it."

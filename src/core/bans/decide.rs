@@ -112,6 +112,7 @@ impl Case<'_> {
         if until.is_some_and(|until| until <= end) {
             return Err(Refusal::NotLonger(ban.id, Some(end)).into());
         }
+        self.permits_upward()?;
         self.permits_change(ban)?;
         let term = Term::up_to(until);
         self.policy
@@ -153,6 +154,7 @@ impl Case<'_> {
                 }
             }
         }
+        self.permits_upward()?;
         self.permits_own_address()?;
         within("reason", reason, REASON_MAX)?;
         within("note", note, NOTE_MAX)

@@ -57,6 +57,7 @@ impl Case<'_> {
             Subject::Account(_) | Subject::Address(_) => {}
         }
         self.policy.is_here(&self.order.subject)?;
-        self.permits_own()
+        self.permits_own()?;
+        self.permits_upward()
     }
 }

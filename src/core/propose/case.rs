@@ -64,6 +64,19 @@ impl<'a> Case<'a> {
         self.permits_own_address()
     }
 
+    /// Whoever is no admin may not keep out or kick those who can correct it: admins, the accounts that the configuration
+    /// exempts, and the addresses that admins log in from.
+    pub(in crate::core) fn permits_upward(&self) -> Result<(), Refusal> {
+        let (subject, exempt) = (&self.order.subject, &self.policy.exempt_accounts);
+        let is_exempt = subject
+            .whose()
+            .is_some_and(|account| exempt.contains(account));
+        match self.order.actor.role < Role::Admin && (is_exempt || self.order.reaches_admin) {
+            true => Err(Refusal::Above(subject.clone())),
+            false => Ok(()),
+        }
+    }
+
     pub(in crate::core) fn permits_own_account(&self) -> Result<(), Refusal> {
         if let Some(own) = &self.order.own_account
             && self.order.subject.whose() == Some(own)

@@ -50,6 +50,7 @@ impl Case<'_> {
     fn permits_return(&self, ban: &Ban) -> Result<(), Refusal> {
         let subject = &self.order.subject;
         self.permits_own()?;
+        self.permits_upward()?;
         let stands = self.ledger.bans().of(subject).is_some();
         if let Some(by) = self.policy.exempts(subject).filter(|_| !stands) {
             return Err(Refusal::Exempt(subject.clone(), by));
