@@ -51,7 +51,7 @@ impl Ledger {
             return (Ruling::Stale, Vec::new());
         }
         let subject = &event.subject;
-        let before = UndoLog::is_one(event).then(|| Before::of(self, subject));
+        let before = undo::is_one(event).then(|| Before::of(self, subject));
         let folded = match &event.change {
             Change::Ban(change) => bans::fold(self, seq, event, change),
             Change::Exemption(change) => exemptions::fold(self, seq, event, change),

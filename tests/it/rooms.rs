@@ -320,6 +320,32 @@ async fn orders_are_taken_from_whom_they_may_be_taken_and_answered_by_nick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn undo_in_a_room_means_the_last_command_and_never_one_before() {
+    let mut stage = Stage::inside(false).await;
+    for line in [
+        "!note b@example.org first thing",
+        "!ban a@example.org 3d test",
+    ] {
+        stage.says("Ada", "groupchat", line).await;
+        stage.room_told().await;
+    }
+    stage
+        .says("Olaf", "groupchat", "!unban a@example.org")
+        .await;
+    stage.room_told().await;
+    stage.says("Ada", "groupchat", "!undo").await;
+    let text = stage.room_told().await;
+    for part in [
+        "Ada: Your last command was the ban of a@example.org.",
+        "un-banned by olaf@elsewhere.example/x (room ops@conference.example.org/Olaf)",
+        "Nothing was undone.",
+        "the note of b@example.org; to take that back: !undo b@example.org",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_line_to_type_is_addressed_to_us_there_and_plain_in_private() {
     let mut stage = Stage::inside(false).await;
     // Without a list before it, `!next` may be meant for another bot.

@@ -176,6 +176,36 @@ async fn one_connection_asks_many_questions_and_a_wrong_one_does_not_end_it() {
 }
 
 #[tokio::test]
+async fn undo_in_a_shell_means_the_last_command_and_never_one_before() {
+    let house = House::new();
+    let mut client = house.client().await;
+    for words in [
+        &["note", "b@example.org", "first thing"][..],
+        &["ban", "a@example.org", "3d", "test"],
+    ] {
+        client
+            .ask(&call(words[0], &words[1..]), |_| {})
+            .await
+            .unwrap();
+    }
+    house.bot.chat(ADMIN, "unban a@example.org").await;
+    let answer = client.ask(&call("undo", &[]), |_| {}).await.unwrap();
+    let RemoteAnswer::Outcome(Outcome::Done(answer)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert_eq!(answer.grade, Grade::Bad);
+    let text = answer.lines.join("\n");
+    assert!(
+        text.contains("Your last command was the ban of a@example.org."),
+        "{text}"
+    );
+    assert!(
+        text.contains("un-banned by admin@example.org/desk (chat)"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_question_has_a_longest_length() {
     let house = House::new();
     let mut stream = house.stream().await;

@@ -140,7 +140,10 @@ async fn what_was_changed_since_is_not_undone_and_the_other_is_named() {
     );
     says(
         &bot.chat(ADMIN, "undo").await,
-        &["There is nothing of yours"],
+        &[
+            "Your last command was the ban of x@example.org.",
+            "Nothing was undone.",
+        ],
     );
     assert_eq!(known(&bot, "x@example.org"), before);
     let text = bot.chat(ADMIN, "undo #1 --others").await;
@@ -160,6 +163,75 @@ async fn what_was_changed_since_is_not_undone_and_the_other_is_named() {
             "its time was over",
             "Nothing was undone.",
         ],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn undo_alone_means_the_last_command_and_never_one_before() {
+    for others in [
+        "unban a@example.org",
+        "ban a@example.org 1d softer",
+        "note a@example.org x",
+    ] {
+        let bot = bot();
+        bot.chat(MODERATOR, "note b@example.org first thing").await;
+        bot.pass(60);
+        bot.chat(MODERATOR, "ban a@example.org 3d test").await;
+        bot.pass(2);
+        bot.chat(OTHER, others).await;
+        let before = [known(&bot, "a@example.org"), known(&bot, "b@example.org")];
+        let text = bot.chat(MODERATOR, "undo").await;
+        says(
+            &text,
+            &[
+                "Your last command was the ban of a@example.org. a@example.org was changed since, 2026-11-22 04:01:02 UTC: ",
+                "by other@example.org/desk (chat)",
+                "Nothing was undone.",
+                "Before that you did the note of b@example.org; to take that back: undo b@example.org",
+            ],
+        );
+        assert_eq!(
+            [known(&bot, "a@example.org"), known(&bot, "b@example.org")],
+            before
+        );
+        let text = bot.chat(MODERATOR, "undo b@example.org").await;
+        says(
+            &text,
+            &[
+                "Undone: note b@example.org",
+                "The notes about b@example.org are as they were before.",
+            ],
+        );
+        assert!(
+            !text.contains("The server"),
+            "a note is nothing to the server: {text}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_changed_of_the_last_command_stays() {
+    let bot = bot();
+    bot.chat(ADMIN, "ban a@example.org 203.0.113.7 1d two")
+        .await;
+    bot.pass(10);
+    bot.chat(OTHER, "unban a@example.org").await;
+    let before = known(&bot, "a@example.org");
+    let text = bot.chat(ADMIN, "undo").await;
+    says(
+        &text,
+        &[
+            "Undone: ban #2 203.0.113.7",
+            "1 change of that command stay as they are: a@example.org was changed since",
+        ],
+    );
+    assert_eq!(known(&bot, "a@example.org"), before);
+    // The undo is the last command now, and can be undone.
+    bot.pass(10);
+    bot.chat(OTHER, "note a@example.org x").await;
+    says(
+        &bot.chat(ADMIN, "undo").await,
+        &["Undone: undo #2 203.0.113.7"],
     );
 }
 
@@ -617,7 +689,7 @@ async fn an_admin_can_force_a_ban_of_somebody_exempt_after_a_question() {
     says(&text, &["Banned #1 boss@example.org", "Undo: undo #1"]);
     says(
         &bot.chat(ADMIN, "show #1").await,
-        &["banned though exempt, until"],
+        &["banned by force, until"],
     );
     says(&bot.chat(ADMIN, "undo").await, &["is not banned"]);
     // Exempt by `allow`: one account or address can be banned by force, a network that contains them cannot.

@@ -1,5 +1,6 @@
 //! `undo`: takes back changes and restores the earlier state.
 
+mod last;
 mod text;
 mod wanted;
 
@@ -16,7 +17,7 @@ use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use crate::core::undo::UNDO_ENTRIES;
-use crate::core::{Action, Order, Role, Ruling, Subject, UndoRuling};
+use crate::core::{Action, Order, Role, Ruling, Subject, UndoKind, UndoRuling};
 use wanted::{One, UndoTargets};
 
 /// The description.
@@ -28,7 +29,7 @@ pub(super) const SPEC: Spec = Spec {
     form: true,
     fields: &[
         Field::new(subjects::FIELD, "#number or whom", Kind::Line).at(Place::Subjects)
-            .desc("The number of a ban (#17) or whom it was about; several with spaces between them. Or all that one command did, by the name its answer gave (command:4f2a91c7d0e1b2a3). Left out: what your last command did."),
+            .desc("The number of a ban (#17) or whom it was about; several with spaces between them. Or all that one command did, by the name its answer gave (command:4f2a91c7d0e1b2a3). Left out: what your last command did, unless somebody else changed it since."),
         Field::new(OTHERS, "Even what others did", Kind::Flag).at(Place::Option)
             .desc("Where somebody else changed it after you; admins only."),
     ],
@@ -55,7 +56,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let wanted = wanted::find(call, context).await?;
     call.confirm(wanted.entries.len() > MANY, || question(&wanted))?;
     match wanted.entries.len() {
-        ..=TOLD => take_back_few(call, &wanted.entries, context).await,
+        ..=TOLD => take_back_few(call, &wanted, context).await,
         _ => Ok(take_back_many(call, &wanted, context).await),
     }
 }
@@ -63,14 +64,15 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
 /// Undoes a few changes and reports each.
 async fn take_back_few(
     call: &Request<'_>,
-    entries: &[One],
+    wanted: &UndoTargets,
     context: &Context,
 ) -> Result<Outcome, EarlyOutcome> {
-    let orders = entries.iter().map(|one| order(call, one)).collect();
+    let orders = wanted.entries.iter().map(|one| order(call, one)).collect();
     let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
     let said = join_all(results.iter().map(|one| say(one, context))).await;
     let mut said = said.into_iter();
     let mut answer = answer(&results, context, |_| said.next().flatten());
+    answer.lines.extend(wanted.left.clone());
     let undone = results.iter().filter_map(TargetResult::undo).count();
     if undone > NUMBERED {
         answer.undo = call.id.map(phrases::undo_command);
@@ -101,6 +103,7 @@ async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Cont
     let mut lines = vec![text::undone_many(undone.len(), all, wanted.command, took)];
     lines.extend(failed.lines());
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
+    lines.extend(wanted.left.clone());
     if !undone.is_empty() {
         lines.push(text::server_follows(pending));
     }
@@ -120,31 +123,33 @@ async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
             let exemption = text::exemption_again(entry, now);
             let as_before = text::as_before(stood.as_ref(), ban.as_ref(), subject, now);
             let said = Said::done(text::undone(entry));
+            if entry.kind == UndoKind::Annotated {
+                return Some(said.and(text::notes_again(subject)));
+            }
             Some(match (stood, ban, &exemption) {
                 (None, None, Some(_)) => said.with(exemption),
                 _ => said.and(as_before).with(exemption),
             })
         }
         Ruling::Undo(UndoRuling::ChangedSince(subject)) => {
-            Some(Said::failed(changed_since(subject, context).await))
+            Some(Said::failed(not_undone(subject, context).await))
         }
         _ => None,
     }
 }
 
+/// As [`changed_since`], for something that is not undone for that reason.
+async fn not_undone(subject: &Subject, context: &Context) -> String {
+    format!(
+        "{} Nothing was undone.",
+        changed_since(subject, context).await
+    )
+}
+
 /// Who changed the subject since, and how.
 async fn changed_since(subject: &Subject, context: &Context) -> String {
     let entries = context.engine.history(subject).await.unwrap_or_default();
-    match entries.last().map(|entry| &entry.event) {
-        Some(last) => {
-            let what = phrases::happened(last);
-            format!(
-                "{subject} was changed since, {}: {what} Nothing was undone.",
-                last.at
-            )
-        }
-        None => format!("Nothing was ever done to {subject}."),
-    }
+    text::changed_since(subject, entries.last().map(|entry| &entry.event))
 }
 
 fn question(wanted: &UndoTargets) -> Ask {
@@ -162,6 +167,7 @@ fn question(wanted: &UndoTargets) -> Ask {
     values.set(subjects::FIELD, named);
     let mut lines = vec![text::ask_undo(number, shown.len())];
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
+    lines.extend(wanted.left.clone());
     let row = |one: &One| (one.subject.to_string(), one.kind.to_string());
     Ask {
         title: format!("Really undo {number} things?"),

@@ -1,8 +1,8 @@
 //! Sentences of `undo`.
 
-use crate::command::phrases::{because, by_then_counted, clean, count, typed};
+use crate::command::phrases::{because, by_then_counted, clean, count, happened, typed};
 use crate::core::time::in_words;
-use crate::core::{Ban, CommandId, Exemption, Subject, Timestamp, UndoEntry, UndoKind};
+use crate::core::{Ban, CommandId, Event, Exemption, Subject, Timestamp, UndoEntry, UndoKind};
 use std::time::Duration;
 
 /// How many of how many were undone, and how fast.
@@ -74,6 +74,79 @@ pub(super) fn as_before(
         ),
         (None, None) => format!("{subject} is as it was before."),
     }
+}
+
+/// The notes after the undo of a note.
+pub(super) fn notes_again(subject: &Subject) -> String {
+    format!("The notes about {subject} are as they were before.")
+}
+
+/// The last change of a subject, which is not the one to undo.
+pub(super) fn changed_since(subject: &Subject, last: Option<&Event>) -> String {
+    match last {
+        Some(last) => format!(
+            "{subject} was changed since, {}: {}",
+            last.at,
+            happened(last)
+        ),
+        None => format!("Nothing was ever done to {subject}."),
+    }
+}
+
+/// There is nothing that the caller did.
+pub(super) fn nothing_to_undo() -> String {
+    format!(
+        "There is nothing of yours to undo. What others did is undone by number or name: {}",
+        typed("undo #17")
+    )
+}
+
+/// The log is too long to find the caller's last command in it.
+pub(super) fn too_much_since(looked_at: u64) -> String {
+    format!(
+        "The last {looked_at} changes are not yours. Name what you mean, by number or by whom it was about: {}",
+        typed("undo #17")
+    )
+}
+
+/// All that the caller's last command did was changed since; `before` is what they did before that.
+pub(super) fn last_was_changed(
+    last: &Event,
+    number: usize,
+    since: &str,
+    before: Option<String>,
+) -> String {
+    let kind = UndoKind::of(&last.change).map_or_else(String::new, |kind| kind.to_string());
+    let more = match number {
+        0 | 1 => String::new(),
+        number => format!(" and {} more", number - 1),
+    };
+    let mut text = format!(
+        "Your last command was the {kind} of {}{more}. {since} Nothing was undone.",
+        last.subject
+    );
+    if let Some(before) = before {
+        text.push_str(&format!(" {before}"));
+    }
+    text
+}
+
+/// How to undo what the caller did before their last command.
+pub(super) fn one_before(entry: &UndoEntry, name: &str) -> String {
+    format!(
+        "Before that you did the {} of {}; to take that back: {}",
+        entry.kind,
+        entry.subject,
+        typed(format_args!("undo {name}"))
+    )
+}
+
+/// What of a command others changed since, which stays as it is.
+pub(super) fn left(number: usize, since: &str) -> String {
+    format!(
+        "{} of that command stay as they are: {since}",
+        count(number, "change")
+    )
 }
 
 /// The exemption that is restored or removed.

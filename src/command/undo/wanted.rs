@@ -3,18 +3,16 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use super::text;
-use super::{OTHERS, changed_since};
+use super::{OTHERS, last, not_undone, text};
 use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::{Answer, EarlyOutcome};
 use crate::command::parts::subjects;
-use crate::command::phrases::typed;
 use crate::command::request::Request;
 use crate::core::{BanId, CommandId, Ledger, Seq, Subject, UndoEntry, UndoKind};
 
 /// Number of undo entries read under one lock.
-const LOOKED_AT_ONCE: usize = 4_096;
+pub(super) const LOOKED_AT_ONCE: usize = 4_096;
 
 /// The changes to undo, in this order.
 pub(super) struct UndoTargets {
@@ -23,6 +21,8 @@ pub(super) struct UndoTargets {
     pub(super) command: Option<CommandId>,
     /// Whether the command made further changes that can no longer be undone.
     pub(super) is_cut: bool,
+    /// What of the command stays, because somebody else changed it since.
+    pub(super) left: Option<String>,
 }
 
 /// One change: subject, position and kind.
@@ -49,12 +49,7 @@ pub(super) async fn find(
 ) -> Result<UndoTargets, EarlyOutcome> {
     let words = call.values.words(subjects::FIELD);
     if words.is_empty() {
-        return last_of_own(call, context).ok_or_else(|| {
-            let undo = typed("undo #17");
-            stop(format!(
-                "There is nothing of yours to undo. What others did is undone by number or name: {undo}"
-            ))
-        });
+        return last::find(call, context).await;
     }
     if let [word] = words[..]
         && let Some(command) = CommandId::parse(word)
@@ -88,7 +83,7 @@ async fn named(
             _ => None,
         };
         let Some(entry) = entry.filter(|entry| number.is_none() || entry.number == number) else {
-            return Err(stop(changed_since(&subject, context).await));
+            return Err(stop(not_undone(&subject, context).await));
         };
         let is_anothers = entry.by.bare_name() != own_name(call);
         if is_anothers && !others && did_before(call, &subject, &entry, context).await {
@@ -101,26 +96,21 @@ async fn named(
         entries,
         command: None,
         is_cut: false,
+        left: None,
     })
 }
 
-fn stop(line: String) -> EarlyOutcome {
+pub(super) fn stop(line: String) -> EarlyOutcome {
     Answer::failed(line).into()
 }
 
 /// The caller's name in undo entries.
-fn own_name(call: &Call) -> String {
+pub(super) fn own_name(call: &Call) -> String {
     call.caller.actor_for_self(call.door).bare_name().to_owned()
 }
 
-/// The last change of the caller, and everything else that the same command did.
-fn last_of_own(call: &Call, context: &Context) -> Option<UndoTargets> {
-    let own = own_name(call);
-    let first = first_of(context, |entry| entry.by.bare_name() == own)?;
-    Some(whole(&first, context))
-}
-
-fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<UndoEntry> {
+/// The newest undo entry of which something holds.
+pub(super) fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<UndoEntry> {
     let mut found = None;
     look_back(Seq(u64::MAX), context, |_, entry| match is_it(entry) {
         false => ControlFlow::Continue(()),
@@ -133,12 +123,13 @@ fn first_of(context: &Context, is_it: impl Fn(&UndoEntry) -> bool) -> Option<Und
 }
 
 /// All changes of the command of an entry, newest first; only the entry itself if it belongs to no command.
-fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
+pub(super) fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
     let Some(command) = first.command else {
         return UndoTargets {
             entries: vec![One::of(first)],
             command: None,
             is_cut: false,
+            left: None,
         };
     };
     let mut entries = Vec::new();
@@ -160,6 +151,7 @@ fn whole(first: &UndoEntry, context: &Context) -> UndoTargets {
         is_cut: context
             .engine
             .read(|ledger| ledger.undo().is_partly_dropped(command)),
+        left: None,
     }
 }
 

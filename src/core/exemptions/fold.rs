@@ -7,7 +7,7 @@ use crate::core::event::{Event, Seq};
 use crate::core::ledger::{Effect, Folded, Ledger, Ruling};
 use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
-use crate::core::undo::{self, Before, UndoKind, UndoLog, WIDEST};
+use crate::core::undo::{self, Before, UndoKind, WIDEST, is_one};
 
 pub(in crate::core) fn fold(
     ledger: &mut Ledger,
@@ -50,7 +50,7 @@ fn grant(
         .rev()
         .collect();
     let mut lifted = Vec::with_capacity(covered.len());
-    let may_come_back = UndoLog::is_one(event) && covered.len() <= WIDEST;
+    let may_come_back = is_one(event) && covered.len() <= WIDEST;
     for subject in covered {
         let before = may_come_back.then(|| Before::of(ledger, &subject));
         if let Some(ban) = bans::end(ledger, &subject, seq, event, true) {

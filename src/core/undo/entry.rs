@@ -86,7 +86,7 @@ impl fmt::Display for UndoKind {
 
 impl UndoKind {
     /// The kind of a change; `None` for a change that cannot be undone.
-    pub(in crate::core) fn of(change: &Change) -> Option<UndoKind> {
+    pub fn of(change: &Change) -> Option<UndoKind> {
         Some(match change {
             Change::Ban(BanChange::Imposed { .. })
             | Change::Ban(BanChange::ImposedByRule { .. })

@@ -14,6 +14,14 @@ use crate::core::ledger::Subjects;
 /// ended, which stays in memory with it.
 pub const UNDO_ENTRIES: usize = 250_000;
 
+/// Whether an event needs an undo entry: only changes by people do, not those by rules, the clock or the server.
+pub fn is_one(event: &Event) -> bool {
+    matches!(
+        event.actor.door,
+        EntryPoint::AdHoc | EntryPoint::Chat | EntryPoint::Room | EntryPoint::Terminal
+    ) && UndoKind::of(&event.change).is_some()
+}
+
 /// The order of the last [`UNDO_ENTRIES`] undo entries. Each entry is stored with its subject, which keeps only its
 /// last one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +33,6 @@ pub(in crate::core) struct UndoLog {
 }
 
 impl UndoLog {
-    /// Whether an event needs an undo entry: only changes by people do, not those by rules, the clock or the server.
-    pub(in crate::core) fn is_one(event: &Event) -> bool {
-        matches!(
-            event.actor.door,
-            EntryPoint::AdHoc | EntryPoint::Chat | EntryPoint::Room | EntryPoint::Terminal
-        ) && UndoKind::of(&event.change).is_some()
-    }
-
     /// Stores an entry with its subject.
     pub(in crate::core) fn keep(&mut self, mut entry: UndoEntry, subjects: &mut Subjects) {
         if self.order.len() >= UNDO_ENTRIES

@@ -18,8 +18,8 @@ pub(in crate::core) use decide::decide;
 pub(in crate::core) use entry::Before;
 pub use entry::{UndoEntry, UndoKind};
 pub(in crate::core) use fold::{fold, keep};
-pub use log::UNDO_ENTRIES;
 pub(in crate::core) use log::UndoLog;
+pub use log::{UNDO_ENTRIES, is_one};
 pub use query::Undo;
 
 /// Undoing an exemption restores the bans it lifted only if there were at most this many.
