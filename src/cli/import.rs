@@ -13,10 +13,10 @@ use clap::{Args, builder::TypedValueParser as _};
 use serde_json::json;
 
 use super::daemon::{self, Daemon, Stop, agree, put};
-use crate::command::phrases::{clean, count};
-use crate::core::Subject;
+use crate::command::phrases::{clean, count, in_a_shell, undo_command};
+use crate::core::{CommandId, Subject};
 use crate::engine::clock::Clock;
-use crate::exchange::import::ImportTally;
+use crate::exchange::import::{ImportTally, NamedCount};
 use crate::exchange::lines::{self, ExportLine};
 use crate::exchange::{Bad, Format, Read, Reading, read};
 use crate::front::terminal::wire::{Import, Question, RemoteAnswer, RemoteProgress};
@@ -121,6 +121,21 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         "ban",
         would("became longer", "would become longer"),
     );
+    let named = |more: &NamedCount| {
+        let rest = more.number - more.first.len();
+        let rest = if rest > 0 {
+            format!(" and {rest} more")
+        } else {
+            String::new()
+        };
+        clean(&(more.first.join(", ") + &rest))
+    };
+    let (endless, unknown) = ("of the bans have no end", &tally.unknown);
+    add(tally.endless, "", endless);
+    let text = format!("of the accounts are not on this server: {}", named(unknown));
+    add(unknown.number, "", &text);
+    let text = format!("WIDE: {}", named(&tally.wide));
+    add(tally.wide.number, "network", &text);
     add(tally.exempted, "exemption", would("began", "would begin"));
     add(tally.recalled, "decision", recalled);
     add(there, "", "are here already");
@@ -138,6 +153,9 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
             "Nothing would be changed.",
         )));
     }
+    let undo = tally.command.as_deref().and_then(CommandId::parse);
+    let undo = undo.filter(|_| tally.banned + tally.prolonged + tally.exempted > 0);
+    lines.extend(undo.map(|command| in_a_shell(&undo_command(command))));
     lines.join("\n")
 }
 

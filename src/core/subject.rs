@@ -1,7 +1,7 @@
 //! Subjects of bans: an account, an address, a network, a pair (an account at a source), or an account lockdown.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,11 @@ pub enum BadSubject {
         "{0:?} is not an account and a place; write for example alice@example.org from 203.0.113.7"
     )]
     Pair(String),
+    /// An address, and behind a space what would make it a network or a range.
+    #[error(
+        "{0:?} is unclear; a network is written in one word, for example 203.0.113.0/24, and a range as networks"
+    )]
+    Apart(String),
     /// An address with a zone (`fe80::1%eth0`), which is valid on one machine only.
     #[error("{0:?} names a network interface; leave out the part from the % on")]
     Zone(String),
@@ -147,7 +152,11 @@ impl Subject {
                 _ => {}
             }
         }
-        Self::parse(words.first().copied().unwrap_or_default()).map(|subject| (subject, 1))
+        let subject = Self::parse(words.first().copied().unwrap_or_default())?;
+        match subject.net().is_some() && widens(&words[1..]) {
+            true => Err(BadSubject::Apart(words[..2].join(" "))),
+            false => Ok((subject, 1)),
+        }
     }
 
     fn parse_jid(text: &str) -> Result<Subject, BadSubject> {
@@ -312,6 +321,29 @@ fn is_place(word: &str) -> bool {
                 BadSubject::Address(_) | BadSubject::Network(_) | BadSubject::Zone(_)
             ),
         }
+}
+
+/// Whether the words behind an address were meant to make it a network or a range: `/24`, `/ 24`, `255.255.255.0`,
+/// `- 203.0.113.9`. Taken for the beginning of a reason they would leave a ban of that address alone.
+pub fn widens(words: &[&str]) -> bool {
+    let Some(first) = words.first() else {
+        return false;
+    };
+    let is_mask = first.parse::<Ipv4Addr>().is_ok_and(|mask| {
+        let bits = mask.to_bits();
+        bits >> 24 == 0xff && bits.leading_ones() + bits.trailing_zeros() >= 32
+    });
+    let is_range = matches!(*first, "-" | "–" | "—" | "to" | "..")
+        && words
+            .get(1)
+            .is_some_and(|end| end.parse::<IpAddr>().is_ok());
+    let prefix = first.strip_prefix(['/', '\\']);
+    is_mask
+        || is_range
+        || prefix.is_some_and(|rest| {
+            rest.bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        })
 }
 
 fn looks_like_ipv4(text: &str) -> bool {

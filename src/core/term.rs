@@ -72,6 +72,10 @@ impl Term {
             }
             _ => {}
         }
+        if let Some(span) = iso_span(&first) {
+            let span = span.filter(|span| !span.is_zero() && *span <= MOST);
+            return Ok(Some((Term::For(span.ok_or(BadTerm::OutOfRange)?), 1)));
+        }
         if !starts_with_digit(&first) {
             return Ok(None);
         }
@@ -87,6 +91,14 @@ impl Term {
             return Err(BadTerm::OutOfRange);
         }
         Ok(Some((Term::For(total), used)))
+    }
+
+    /// The words of a term at the end of a text that does not begin with one, such as `3 days` in `spam for 3 days`: it
+    /// may be the term of the ban or belong to the reason. A date alone is no term here, but `until` and a date is.
+    pub fn at_the_end<'a>(words: &'a [&'a str]) -> Option<&'a [&'a str]> {
+        let ends = (1..words.len()).filter(|at| Timestamp::parse(words[*at]).is_none());
+        let mut ends = ends.map(|at| &words[at..]);
+        ends.find(|rest| matches!(Self::take(rest), Ok(Some((_, used))) if used == rest.len()))
     }
 
     fn take_date(words: &[&str]) -> Result<(Term, usize), BadTerm> {
@@ -139,6 +151,52 @@ impl fmt::Display for Term {
 
 fn starts_with_digit(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// A duration of ISO 8601 in lower case (`p1d`, `pt12h`, `p1w`); `None`: the word is none, `Some(None)`: it is too long.
+fn iso_span(word: &str) -> Option<Option<Duration>> {
+    let rest = word.strip_prefix('p')?;
+    let (date, time) = match rest.split_once('t') {
+        Some((_, "")) => return None,
+        Some((date, time)) => (date, time),
+        None => (rest, ""),
+    };
+    if date.is_empty() && time.is_empty() {
+        return None;
+    }
+    let units = |text: &str, known: &[(char, u64)]| {
+        let (mut total, mut number) = (Some(0_u64), String::new());
+        let mut left = known.iter();
+        for c in text.chars() {
+            if c.is_ascii_digit() {
+                number.push(c);
+                continue;
+            }
+            // Each unit at most once, the largest first.
+            let (_, size) = left.find(|(unit, _)| *unit == c)?;
+            if number.is_empty() {
+                return None;
+            }
+            let count = std::mem::take(&mut number).parse::<u64>().ok();
+            let seconds = count.and_then(|count| count.checked_mul(*size));
+            total = total
+                .zip(seconds)
+                .and_then(|(sum, more)| sum.checked_add(more));
+        }
+        number.is_empty().then_some(total)
+    };
+    let days = [
+        ('y', 365 * 86_400),
+        ('m', 30 * 86_400),
+        ('w', 7 * 86_400),
+        ('d', 86_400),
+    ];
+    let date = units(date, &days)?;
+    let time = units(time, &[('h', 3_600), ('m', 60), ('s', 1)])?;
+    let total = date
+        .zip(time)
+        .and_then(|(date, time)| date.checked_add(time));
+    Some(total.map(Duration::from_secs))
 }
 
 /// One or more `NUMBER UNIT` pairs: `1d12h` in one word, or `2` and `weeks` in two.

@@ -5,6 +5,7 @@
 //! nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,16 @@ use serde::{Deserialize, Serialize};
 use super::{ImportEntry, ImportedBan, ListedExemption, Read};
 use crate::command::{Context, phrases};
 use crate::core::{
-    Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
-    ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Proposal, Ruling,
-    Subject, Term, propose,
+    Account, Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
+    ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Policy, Proposal,
+    Role, Ruling, Subject, Term, propose,
 };
 use crate::journal::LogFault;
 
 /// Number of ban records read from the server at the same time.
 const ASKED_AT_ONCE: usize = 16;
+/// How long the server may take to say whether it has an account.
+const ASK_WAIT: Duration = Duration::from_secs(3);
 
 /// What an import changed, or in a dry run would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,39 @@ pub struct ImportTally {
     pub older: usize,
     /// Entries that were rejected.
     pub refused: Vec<Refused>,
+    /// Of a dry run: networks so wide that a ban or exemption of them is asked about in chat, each with its reach.
+    pub wide: NamedCount,
+    /// Of a dry run: bans without an end, if that is not the usual.
+    pub endless: usize,
+    /// Of a dry run: accounts that the server does not have, as far as it was asked.
+    pub unknown: NamedCount,
+    /// What `undo` takes to undo the import.
+    pub command: Option<String>,
+}
+
+/// How many there are, and the first ones by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NamedCount {
+    /// The number.
+    pub number: usize,
+    /// At most [`phrases::NAMED`] of them.
+    pub first: Vec<String>,
+}
+
+impl NamedCount {
+    fn add(&mut self, name: String) {
+        self.number += 1;
+        if self.first.len() < phrases::NAMED {
+            self.first.push(name);
+        }
+    }
+
+    fn join(&mut self, other: NamedCount) {
+        let unnamed = other.number - other.first.len();
+        other.first.into_iter().for_each(|name| self.add(name));
+        self.number += unnamed;
+    }
 }
 
 /// A rejected entry.
@@ -66,11 +102,22 @@ impl ImportTally {
         self.known += other.known;
         self.older += other.older;
         self.refused.extend(other.refused);
+        self.wide.join(other.wide);
+        self.endless += other.endless;
+        self.unknown.join(other.unknown);
+        self.command = self.command.take().or(other.command);
     }
 
     /// Whether the import changed anything, or would.
     pub fn changes(&self) -> bool {
         self.banned + self.prolonged + self.exempted + self.recalled > 0
+    }
+
+    fn note_wide(&mut self, subject: Option<&Subject>, policy: &Policy) {
+        if let Some(subject) = subject.filter(|subject| policy.is_risky(subject)) {
+            let reach = phrases::reach(subject);
+            self.wide.add(format!("{subject} ({reach})"));
+        }
     }
 
     fn refuse(&mut self, subject: &Subject, why: String) {
@@ -137,11 +184,17 @@ pub async fn import_all(
         }
     }
     if dry_run {
+        let mut accounts = Vec::new();
         for order in &orders {
+            let before = tally.banned;
             foresee(order, context, &mut tally);
+            let account = whom(order).and_then(Subject::account);
+            accounts.extend(account.filter(|_| tally.banned > before));
         }
+        count_unknown(&accounts, context, &mut tally).await;
         return tally;
     }
+    tally.command = importer.command.map(|id| id.to_string());
     let subjects: Vec<Subject> = orders.iter().filter_map(whom).cloned().collect();
     let answers = context.engine.submit(orders).await;
     for (subject, answer) in subjects.iter().zip(answers) {
@@ -200,12 +253,47 @@ fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
     match (proposal, whom(order)) {
         (Proposal::Answer(ruling), Some(subject)) => count(subject, Ok(ruling), tally),
         (Proposal::Answer(_), None) => {}
-        (Proposal::Events(events), _) => match events.last().map(|event| &event.change) {
-            Some(Change::Ban(BanChange::Imposed { .. })) => tally.banned += 1,
-            Some(Change::Ban(BanChange::Amended { .. })) => tally.prolonged += 1,
-            Some(Change::Exemption(ExemptionChange::Granted { .. })) => tally.exempted += 1,
-            _ => {}
-        },
+        (Proposal::Events(events), subject) => {
+            let until = match events.last().map(|event| &event.change) {
+                Some(Change::Ban(BanChange::Imposed { until, .. })) => {
+                    tally.banned += 1;
+                    until
+                }
+                Some(Change::Ban(BanChange::Amended { until, .. })) => {
+                    tally.prolonged += 1;
+                    until
+                }
+                Some(Change::Exemption(ExemptionChange::Granted { .. })) => {
+                    tally.exempted += 1;
+                    tally.note_wide(subject, &policy);
+                    return;
+                }
+                _ => return,
+            };
+            tally.note_wide(subject, &policy);
+            let usual = policy.default_term_for(Role::Admin, now);
+            tally.endless += usize::from(until.is_none() && usual != Term::Forever);
+        }
+    }
+}
+
+/// Asks the server which of these accounts it does not have, until it stops answering.
+async fn count_unknown(accounts: &[&Account], context: &Context, tally: &mut ImportTally) {
+    let server = context.delivery.server();
+    for some in accounts.chunks(ASKED_AT_ONCE) {
+        let asked = some.iter().map(async |account| {
+            let answer = tokio::time::timeout(ASK_WAIT, server.exists(account)).await;
+            (account, answer.ok().flatten())
+        });
+        let answers = futures::future::join_all(asked).await;
+        if answers.iter().all(|(_, exists)| exists.is_none()) {
+            return;
+        }
+        for (account, exists) in answers {
+            if exists == Some(false) {
+                tally.unknown.add(account.to_string());
+            }
+        }
     }
 }
 
@@ -273,7 +361,10 @@ async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &m
                 .engine
                 .read(|ledger| propose(ledger, &policy, intent, now, &mut || EventId([0; 16])));
             match proposal {
-                Proposal::Events(_) => tally.recalled += 1,
+                Proposal::Events(_) => {
+                    tally.recalled += 1;
+                    tally.note_wide(Some(subject), &policy);
+                }
                 Proposal::Answer(ruling) => recalled(subject, Ok(ruling), tally),
             }
         }

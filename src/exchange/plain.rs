@@ -29,7 +29,12 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> 
     };
     let rest = all.get(used..).unwrap_or_default();
     let (term, used) = match Term::take(rest) {
-        Ok(found) => found.unwrap_or((Term::Forever, 0)),
+        Ok(Some(found)) => found,
+        // Forever must not be a guess.
+        Ok(None) => match Term::at_the_end(rest) {
+            Some(term) => return Err(phrases::term_at_the_end(&term.join(" "))),
+            None => (Term::Forever, 0),
+        },
         Err(why) => return Err(phrases::bad_term_in_chat(&why)),
     };
     let reason = rest.get(used..).unwrap_or_default().join(" ");
@@ -66,6 +71,11 @@ alice@example.org from 203.0.113.9 1h pair
 2001:db8::1/129
 old@example.org until 2020-01-01
 five@example.org 5 strikes
+203.0.113.0 /24 1d flood
+203.0.113.0 255.255.255.0
+203.0.113.1 - 203.0.113.9 1d range
+six@example.org spam for 3 days
+seven@example.org P1D spam
 ";
         assert_eq!(
             told(Format::Plain, text),
@@ -76,8 +86,13 @@ five@example.org 5 strikes
                 "5 198.51.100.0/24 | 2027-01-01T00:00:00Z, imported: ",
                 "6 spam3@example.org | forever, imported: ",
                 "7 alice@example.org from 203.0.113.9 | 2026-11-27T10:00:00Z, imported: pair",
+                "15 seven@example.org | 2026-11-28T09:00:00Z, imported: spam",
                 "bad 8: \"2001:db8::1/129\" is not a valid network; write for example 203.0.113.0/24 or 2001:db8::/64.",
                 "bad 10: 5 what? A duration needs a unit, for example 5m, 5h or 5d. If it belongs to the reason, put the reason in quotes.",
+                "bad 11: \"203.0.113.0 /24\" is unclear; a network is written in one word, for example 203.0.113.0/24, and a range as networks.",
+                "bad 12: \"203.0.113.0 255.255.255.0\" is unclear; a network is written in one word, for example 203.0.113.0/24, and a range as networks.",
+                "bad 13: \"203.0.113.1 -\" is unclear; a network is written in one word, for example 203.0.113.0/24, and a range as networks.",
+                "bad 14: Does “for 3 days” at the end say how long? Then write it right behind whom it is about. If it belongs to the reason, put the reason in quotes.",
                 "out 9: The ban of old@example.org is over.",
             ]
         );

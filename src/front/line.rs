@@ -168,7 +168,10 @@ fn sort(
         while let Some(word) = words.get(named)
             && let length = words_of_one(&words[named..])
             && (named == 0 || field.place != Place::Subject)
-            && ((named == 0 && !is_reply) || length > 1 || is_name(word))
+            && ((named == 0 && !is_reply)
+                || length > 1
+                || is_name(word)
+                || (named > 0 && is_wider(&words[named - 1..])))
         {
             named += length;
         }
@@ -182,6 +185,13 @@ fn sort(
             .map(|word| word.text.as_str())
             .collect();
         match Term::take(&plain) {
+            Ok(None) if at(Place::Rest).next().is_some() => {
+                if let Some(term) = Term::at_the_end(&plain).filter(|_| plain.len() == words.len())
+                {
+                    let text = phrases::term_at_the_end(&term.join(" "));
+                    problems.push(Problem::new(field.name, text));
+                }
+            }
             Ok(None) => {}
             Ok(Some((_, used))) => {
                 let term = plain[..used].join(" ");
@@ -252,6 +262,17 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether the word behind the first one was meant to make that address a network or a range.
+fn is_wider(words: &[LineWord]) -> bool {
+    let plain: Vec<&str> = words
+        .iter()
+        .take_while(|word| !word.quoted)
+        .take(3)
+        .map(|word| word.text.as_str())
+        .collect();
+    matches!(Subject::take(&plain), Err(BadSubject::Apart(_)))
+}
+
 /// Number of words in the first subject: three in `alice@example.org from 203.0.113.7`, even with an invalid address,
 /// and in `guard of alice@example.org`.
 fn words_of_one(words: &[LineWord]) -> usize {
@@ -278,11 +299,12 @@ fn names_somebody(word: &str) -> bool {
     match Subject::parse(word) {
         Ok(_) | Err(BadSubject::Zone(_)) => true,
         Err(_) => {
+            // Also ranges and wildcards, which other programs take.
             (word.starts_with(|c: char| c.is_ascii_digit()) || word.contains("::"))
                 && word.contains(['.', ':', '/'])
                 && word
                     .chars()
-                    .all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'))
+                    .all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/' | '*' | '-'))
         }
     }
 }
@@ -321,7 +343,7 @@ mod tests {
     fn whom_how_long_and_why_are_told_apart() {
         check("ban a@b", "a@b|||");
         check("ban a@b 3d spam in rooms", "a@b|3d|spam in rooms|");
-        check("ban a@b spam for 3 days", "a@b||spam for 3 days|");
+        check("ban a@b \"spam for 3 days\"", "a@b||spam for 3 days|");
         check("ban a@b for 3 days spam", "a@b|for 3 days|spam|");
         check(
             "ban a@b, c@d 203.0.113.7 2001:db8::/64 12h x",
@@ -351,6 +373,46 @@ mod tests {
         check("ban a@b 1.2.3.400 spam", "a@b 1.2.3.400||spam|");
         check("ban a@b fe80::1%eth0", "a@b fe80::1%eth0|||");
         check("ban a@b 10.0.0.0/99", "a@b 10.0.0.0/99|||");
+    }
+
+    #[test]
+    fn unclear_input_is_refused_and_not_guessed_about() {
+        for (line, told) in [
+            ("ban a@b spam for 3 days", "3 days"),
+            ("ban a@b spam 3d", "“3d”"),
+            ("ban a@b loud, permanently", "“permanently”"),
+            (
+                "allow 203.0.113.0/24 the office until 2030-01-01",
+                "until 2030-01-01",
+            ),
+            ("ban 198.51.100.0 / 24 flood", "24 what?"),
+        ] {
+            let (name, rest) = line.split_once(' ').unwrap();
+            let problems = read(find(name).unwrap(), rest).unwrap_err();
+            assert!(
+                problems[0].text.contains(told),
+                "{line}: {}",
+                problems[0].text
+            );
+        }
+        check("ban a@b P1D spam", "a@b|P1D|spam|");
+        check("ban a@b pt12h spam", "a@b|pt12h|spam|");
+        check("ban a@b p2p spam", "a@b||p2p spam|");
+        check(
+            "ban a@b spam since 2026-01-01",
+            "a@b||spam since 2026-01-01|",
+        );
+        check("ban a@b 1h spam for 3 days", "a@b|1h|spam for 3 days|");
+        // What cannot be read as subjects is told by the command.
+        check(
+            "ban 198.51.100.0 /24 1d flood",
+            "198.51.100.0 /24|1d|flood|",
+        );
+        check("ban a@b 198.51.100.* flood", "a@b 198.51.100.*||flood|");
+        check(
+            "ban 198.51.100.0 - 198.51.100.9 1d x",
+            "198.51.100.0 - 198.51.100.9|1d|x|",
+        );
     }
 
     #[test]

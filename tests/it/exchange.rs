@@ -246,3 +246,25 @@ async fn an_import_that_the_log_does_not_answer_is_no_internal_failure() {
     assert!(why.contains("Import the same file again later."), "{why}");
     assert!(!why.contains("reference"), "{why}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_names_wide_networks_and_accounts_that_nobody_has() {
+    let world = World::new(FakeServer::new(true));
+    let nobody = Subject::parse("nobody@example.org").unwrap();
+    let nobody = nobody.account().cloned().unwrap();
+    world.server.unknown.lock().unwrap().push(nobody);
+    let text = "2000::/3\n198.51.100.0/24\n10.0.0.0/8 1d lab\nnobody@example.org 1d\nsomebody@example.org 1d\n";
+    let foreseen = taken(&world, Format::Plain, text, true).await;
+    assert_eq!((foreseen.banned, foreseen.wide.number), (5, 2));
+    assert_eq!(
+        foreseen.wide.first,
+        [
+            "2000::/3 (2305843009213693952 sites (/64))",
+            "10.0.0.0/8 (16777216 addresses)"
+        ]
+    );
+    assert_eq!(foreseen.unknown.first, ["nobody@example.org"]);
+    assert_eq!(foreseen.endless, 0, "forever is the usual here");
+    let done = taken(&world, Format::Plain, text, false).await;
+    assert_eq!(done.banned, 5);
+}

@@ -4,6 +4,7 @@ use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Problem;
 use crate::command::phrases;
+use crate::core::subject::BadSubject;
 use crate::core::{BanId, Subject, words};
 
 /// Name of the field with the subjects.
@@ -120,6 +121,14 @@ fn one(named: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
     }
     match Subject::take(named) {
         Ok((subject, used)) if used > 1 || named.get(1) != Some(&"from") => (Ok(subject), used),
+        Err(why @ BadSubject::Apart(_)) => {
+            let used = if named[1].starts_with(['/', '\\', '2']) {
+                2
+            } else {
+                3
+            };
+            (Err(phrases::sentence(&why.to_string())), used)
+        }
         Err(why) => (Err(phrases::sentence(&why.to_string())), 1),
         // An unreadable pair must not become a ban of the whole account.
         Ok(_) => {

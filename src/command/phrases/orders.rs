@@ -104,6 +104,14 @@ pub(crate) fn bad_term_in_chat(why: &BadTerm) -> String {
     )
 }
 
+/// Words that may be the duration or the end of the reason.
+pub(crate) fn term_at_the_end(term: &str) -> String {
+    format!(
+        "Does “{}” at the end say how long? Then write it right behind whom it is about. If it belongs to the reason, put the reason in quotes.",
+        clean(term)
+    )
+}
+
 /// An unknown command.
 pub(crate) fn no_such_command(name: &str, nearest: Option<&str>) -> String {
     let name: String = clean(name).chars().take(40).collect();
