@@ -42,6 +42,7 @@ pub(super) fn with_store(
 }
 
 /// Why a command ended without an answer, and the exit code.
+#[derive(Debug)]
 pub(super) struct Stop {
     sentence: String,
     code: u8,

@@ -1,6 +1,6 @@
 //! `export`: everything the running portcullis knows, as JSON Lines.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub fn run(file: &Path, typed: ExportArgs) -> ExitCode {
 
 /// Writes what the files of a store hold. Exit code 0: everything; 1: something is damaged and marked as missing.
 fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
-    let mut out = open(typed)?;
+    let (new, mut out) = open(typed)?;
     let mut failed = None;
     let mark = fresh_id().map_err(|why| Stop::failed(why.to_string()))?;
     let now = Clock::system().now();
@@ -66,6 +66,7 @@ fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     let found = found.map_err(|why| Stop::failed(why.to_string()))?;
     let written = failed.map_or_else(|| out.flush(), Err);
     written.map_err(|why| Stop::cannot_write(&why))?;
+    put_in_place(new)?;
     if found.is_whole() {
         return Ok(0);
     }
@@ -75,12 +76,19 @@ fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     Ok(1)
 }
 
-/// The file to write, or standard output.
-fn open(typed: &ExportArgs) -> Result<Box<dyn Write>, Stop> {
-    Ok(match &typed.output {
-        Some(file) => Box::new(BufWriter::new(create(file)?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-    })
+/// Where to write: the file, which [`put_in_place`] completes, or standard output.
+fn open(typed: &ExportArgs) -> Result<(Option<NewFile>, Box<dyn Write>), Stop> {
+    let Some(target) = &typed.output else {
+        return Ok((None, Box::new(BufWriter::new(io::stdout().lock()))));
+    };
+    let new = NewFile::create(target)?;
+    let file = new.file.try_clone();
+    let file = file.map_err(|why| Stop::cannot_open(target, &why))?;
+    Ok((Some(new), Box::new(BufWriter::new(file))))
+}
+
+fn put_in_place(new: Option<NewFile>) -> Result<(), Stop> {
+    new.map_or(Ok(()), NewFile::put_in_place)
 }
 
 async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
@@ -92,7 +100,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         personal: !typed.no_personal,
     };
     let mut daemon = Daemon::connect(store).await?;
-    let mut out = open(typed)?;
+    let (new, mut out) = open(typed)?;
     let watched = typed.output.is_some() && io::stderr().is_terminal();
     let (mut piece, mut done) = (Some(Piece::Head), 0);
     while let Some(this) = piece {
@@ -121,14 +129,96 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
         daemon::wipe();
     }
     out.flush().map_err(|why| Stop::cannot_write(&why))?;
-    Ok(0)
+    put_in_place(new).map(|()| 0)
 }
 
-/// Creates the file, readable only by its owner, because the export has private notes and addresses.
-fn create(file: &Path) -> Result<File, Stop> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options
-        .open(file)
-        .map_err(|why| Stop::cannot_open(file, &why))
+/// The export under another name, readable only by its owner, because it has private notes and addresses. It takes its
+/// place when it is complete; until then what stood there stays, and so does the file a link there points to.
+struct NewFile {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    is_in_place: bool,
+}
+
+impl NewFile {
+    fn create(target: &Path) -> Result<NewFile, Stop> {
+        let cannot = |why: &io::Error| Stop::cannot_open(target, why);
+        match fs::symlink_metadata(target) {
+            Ok(there) if !there.is_file() => {
+                let what = "it is there and is no plain file; name another, or leave -o out for standard output";
+                return Err(cannot(&io::Error::other(what)));
+            }
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(cannot(&why)),
+            _ => {}
+        }
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let random = getrandom::u64().map_err(|why| cannot(&io::Error::other(why.to_string())))?;
+        let path = target.with_file_name(format!(".{name}.{random:016x}.new"));
+        // A new file or none: nothing that somebody else put there is opened, no link is followed.
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        Ok(NewFile {
+            file: file.map_err(|why| cannot(&why))?,
+            path,
+            target: target.to_owned(),
+            is_in_place: false,
+        })
+    }
+
+    fn put_in_place(mut self) -> Result<(), Stop> {
+        let put = self
+            .file
+            .sync_all()
+            .and_then(|()| fs::rename(&self.path, &self.target));
+        put.map_err(|why| Stop::cannot_write(&why))?;
+        self.is_in_place = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_in_place {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn an_export_is_closed_and_follows_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, other) = (folder.path().join("all.jsonl"), folder.path().join("other"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+        let new = NewFile::create(&target).unwrap();
+        (&new.file).write_all(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        new.put_in_place().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        let mode = fs::metadata(&target).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(NewFile::create(&target).unwrap());
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left"
+        );
+        fs::write(&other, "theirs").unwrap();
+        fs::remove_file(&target).unwrap();
+        std::os::unix::fs::symlink(&other, &target).unwrap();
+        assert!(NewFile::create(&target).is_err());
+        assert!(NewFile::create(folder.path()).is_err());
+        assert!(NewFile::create(Path::new("/dev/null")).is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "theirs");
+    }
 }

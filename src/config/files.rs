@@ -18,6 +18,10 @@ pub(super) const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 const OTHERS: u32 = 0o007;
 /// Write permission of the group: a member who can replace a key can forge seals.
 const GROUP_WRITES: u32 = 0o020;
+/// Write permission of everybody.
+const OTHERS_WRITE: u32 = 0o002;
+/// In a folder with this bit only the owner of a file can replace it.
+const STICKY: u32 = 0o1000;
 
 /// Reads a file that only its owner and group may read. The error is a sentence that says what to do.
 pub(super) fn read_private(
@@ -26,7 +30,66 @@ pub(super) fn read_private(
 ) -> Result<Zeroizing<String>, String> {
     let (text, metadata) = read(path, MAX_SECRET_FILE, denied)?;
     refuse_open(path, &metadata)?;
-    Ok(text)
+    match is_trusted(metadata.uid(), uzers::get_effective_uid()) {
+        true => Ok(text),
+        false => Err(format!(
+            "{} holds a secret, but belongs to user {}, who can replace it; {}",
+            path.display(),
+            metadata.uid(),
+            hand_over(path)
+        )),
+    }
+}
+
+/// Whether a file of this owner cannot be changed by a third party: it is ours, or root's. Root may read a file of the user
+/// that the service runs as.
+fn is_trusted(owner: u32, us: u32) -> bool {
+    const ROOT: u32 = 0;
+    us == ROOT || owner == us || owner == ROOT
+}
+
+/// Who else can change the configuration, which names the admins.
+///
+/// # Errors
+/// Every user of the machine can, in the file or by putting another in its place. `Some`: its group or its owner can, which
+/// may be meant.
+pub(super) fn who_may_change(path: &Path, metadata: &Metadata) -> Result<Option<String>, String> {
+    let shown = path.display();
+    let mode = metadata.mode();
+    if mode & OTHERS_WRITE != 0 {
+        return Err(format!(
+            "every user of this machine may change {shown} (mode {:04o}) and make themselves admin; run: chmod go-w {}",
+            mode & 0o7777,
+            quoted(path)
+        ));
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let is_open = |there: Metadata| there.mode() & OTHERS_WRITE != 0 && there.mode() & STICKY == 0;
+    if folder.metadata().is_ok_and(is_open) {
+        return Err(format!(
+            "every user of this machine may replace {shown}, because {} is open (chmod go-w {})",
+            folder.display(),
+            quoted(folder)
+        ));
+    }
+    if mode & GROUP_WRITES != 0 {
+        return Ok(Some(format!(
+            "the group of {shown} may change it (mode {:04o}) and name admins; if that is not meant: chmod g-w {}",
+            mode & 0o7777,
+            quoted(path)
+        )));
+    }
+    let owner = metadata.uid();
+    let is_others = !is_trusted(owner, uzers::get_effective_uid());
+    Ok(is_others.then(|| {
+        format!(
+            "{shown} belongs to user {owner}, who may change it and name admins; if that is not meant: chown root {}",
+            quoted(path)
+        )
+    }))
 }
 
 /// Reads a text file of at most `limit` bytes; returns also the metadata of the opened file. `denied` makes the
@@ -134,6 +197,48 @@ mod tests {
                 );
                 assert!(!said.contains("s3cr3t"), "{said}");
             }
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_others_can_change_is_refused_or_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        fs::write(&path, "admins = []").unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        };
+        let judged = || who_may_change(&path, &path.metadata().unwrap());
+        for (mode, expected) in [
+            (0o644, "Ok(None)"),
+            (0o600, "Ok(None)"),
+            (0o664, "chmod g-w"),
+            (0o666, "make themselves admin; run: chmod go-w"),
+            (0o602, "make themselves admin; run: chmod go-w"),
+        ] {
+            set(&path, mode);
+            let said = format!("{:?}", judged());
+            assert!(said.contains(expected), "{mode:o}: {said}");
+            assert_eq!(judged().is_err(), mode & 0o002 != 0, "{mode:o}");
+        }
+        set(&path, 0o600);
+        set(folder.path(), 0o777);
+        assert!(judged().is_err_and(|said| said.contains("may replace")));
+        set(folder.path(), 0o1777);
+        assert_eq!(judged(), Ok(None), "as in /tmp");
+        set(folder.path(), 0o700);
+    }
+
+    #[test]
+    fn a_file_of_a_third_user_is_not_trusted() {
+        for (owner, us, trusted) in [
+            (0, 0, true),
+            (990, 0, true),
+            (0, 990, true),
+            (990, 990, true),
+            (1000, 990, false),
+        ] {
+            assert_eq!(is_trusted(owner, us), trusted, "{owner} for {us}");
         }
     }
 

@@ -182,6 +182,11 @@ fn read<T>(
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut reader = FileReader::new(folder, env, &text, only);
     reader.open_to_others = files::refuse_open(path, &metadata).err();
+    match files::who_may_change(path, &metadata) {
+        Ok(None) => {}
+        Ok(Some(said)) => reader.found.odd(None, said),
+        Err(said) => reader.found.wrong(None, said),
+    }
     let picked = read_text(&text, &mut reader, pick);
     reader.found().unless_wrong(path, picked)
 }

@@ -103,10 +103,14 @@ impl FrameFile {
         bodies: impl Iterator<Item = Result<Vec<u8>, E>>,
         first: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
+        // A leftover of a crash goes; nothing that is there is opened, and no link is followed.
+        match fs::remove_file(new) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why.into()),
+            _ => {}
+        }
         let file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(new)?;
         let mut writer = BufWriter::with_capacity(1 << 20, file);

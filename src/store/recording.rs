@@ -200,6 +200,9 @@ fn line(Judged { at, input }: &Judged) -> Option<Vec<u8>> {
 
 /// Opens the file for appending; returns also its size in bytes. An incomplete last line is removed.
 fn open(path: &Path) -> io::Result<(File, u64)> {
+    if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
+        return Err(io::Error::other("it is a link; name the file itself"));
+    }
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     let mut file = options.open(path)?;
