@@ -261,6 +261,7 @@ fn with_module(
         let hello = &node.hello;
         let behind = match node.behind {
             0 => String::from("knows every ban"),
+            1 => String::from("was 1 decision behind"),
             behind => format!("was {behind} decisions behind"),
         };
         standing.has.push(format!(

@@ -40,7 +40,7 @@ pub(super) const SPEC: Spec = Spec {
         REASON,
         NOTE.at(Place::Nowhere),
         Field::new("force", "Even if unknown or exempt", Kind::Flag).at(Place::Option)
-            .desc("Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, and is asked first."),
+            .desc("Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, or an account of a host that is still to come, and is asked first."),
     ],
     usage: "ban SUBJECT… [DURATION] [REASON…]",
     examples: &[

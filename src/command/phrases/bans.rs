@@ -67,7 +67,7 @@ pub(crate) fn author(ban: &Ban) -> String {
         (None, EntryPoint::Server) => String::from("the server"),
         (None, _) => name,
         (Some(rule), EntryPoint::Hook) => format!("the rule {}", clean(rule)),
-        (Some(rule), _) => format!("the rule {} (called upon by {name})", clean(rule)),
+        (Some(rule), _) => format!("the rule {} (changed by {name})", clean(rule)),
     }
 }
 
@@ -280,7 +280,7 @@ pub(crate) fn happened(event: &Event) -> String {
             format!("banned {} {who}{}", by_then(*until), because(reason))
         }
         Change::Ban(BanChange::Forced { reason, until }) => format!(
-            "banned though exempt, {} {who}{}",
+            "banned by force, {} {who}{}",
             by_then(*until),
             because(reason)
         ),
@@ -314,7 +314,7 @@ pub(crate) fn happened(event: &Event) -> String {
                 by_then(Some(*until)),
                 match event.actor.door {
                     EntryPoint::Hook => String::new(),
-                    _ => format!(", called upon {}", by(&event.actor)),
+                    _ => format!(", changed {}", by(&event.actor)),
                 },
                 because(reason)
             )

@@ -67,8 +67,13 @@ pub(crate) fn sentence(text: &str) -> String {
     text
 }
 
-/// The text with a capital letter.
+/// The text with a capital letter, unless it begins with a name that has none: an address or a domain.
 pub(crate) fn capital(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let is_name = first.contains('@') || first.trim_end_matches(['.', ',', ':', ';']).contains('.');
+    if is_name {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(letters).collect()
@@ -152,6 +157,19 @@ mod tests {
         assert_eq!(clean("a\u{202e}b\u{7}c\nd\u{2066}e\u{200b}f"), "abc def");
         assert_eq!(clean("  Ünïcode 👩‍🔧 stays  "), "Ünïcode 👩‍🔧 stays");
         assert_eq!(clean_lines("one\r\ntwo\u{0}\n\n"), "one\ntwo");
+    }
+
+    #[test]
+    fn names_keep_their_letters() {
+        assert_eq!(
+            sentence("example.org is not here"),
+            "example.org is not here."
+        );
+        assert_eq!(
+            sentence("zoe@second.test was there"),
+            "zoe@second.test was there."
+        );
+        assert_eq!(sentence("nobody."), "Nobody.");
     }
 
     #[test]
