@@ -23,6 +23,17 @@ impl Clock {
         }
     }
 
+    /// A clock that returns the result of `now`, and whose time passes as that says: it is never found to be set.
+    pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let wall = Arc::new(now);
+        let now = Arc::clone(&wall);
+        let steady = move || Duration::from_millis(u64::try_from(now().as_millis()).unwrap_or(0));
+        Clock {
+            wall,
+            steady: Arc::new(steady),
+        }
+    }
+
     /// A clock that a test sets: `wall` is what it shows, `steady` the time that passed since a fixed moment.
     pub fn from_fns(
         wall: impl Fn() -> Timestamp + Send + Sync + 'static,
