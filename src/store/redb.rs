@@ -3,7 +3,7 @@
 
 mod watched_file;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,6 +23,8 @@ use super::engine::{
 
 /// Name of its only file in the engine's folder.
 const FILE: &str = "db";
+/// Its name until it is whole for the first time.
+const UNFINISHED: &str = "db.new";
 /// The size of the page cache in bytes. It is small because the log is rarely read after the start.
 const CACHE: usize = 32 * 1024 * 1024;
 
@@ -40,13 +42,31 @@ pub(super) struct RedbEngine {
 impl RedbEngine {
     /// Opens or creates it in a folder. After a crash this reads the whole file and verifies its checksums.
     pub(super) fn open(folder: &Path) -> Result<RedbEngine, Failure> {
+        let path = folder.join(FILE);
+        if path.try_exists()? {
+            return Self::open_file(&path);
+        }
+        // redb refuses a file whose first writes were cut off, so the name comes last. Nothing is in a file that has
+        // not got it yet.
+        let unfinished = folder.join(UNFINISHED);
+        match fs::remove_file(&unfinished) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why.into()),
+            _ => {}
+        }
+        let engine = Self::open_file(&unfinished)?;
+        fs::rename(&unfinished, &path)?;
+        fs::File::open(folder)?.sync_all()?;
+        Ok(engine)
+    }
+
+    fn open_file(path: &Path) -> Result<RedbEngine, Failure> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(folder.join(FILE))?;
+            .open(path)?;
         let first_error = Arc::new(FirstError::default());
         let file = WatchedFile::new(file, Arc::clone(&first_error)).map_err(opening)?;
         let opened = Builder::new()

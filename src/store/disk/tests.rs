@@ -288,3 +288,15 @@ fn what_a_power_cut_leaves_never_keeps_the_store_from_opening() {
         assert_eq!(store.read(Seq(1), 9).unwrap().len(), 6, "{what}");
     }
 }
+
+#[test]
+fn a_first_start_that_was_cut_off_prevents_no_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = folder.path().join("redb");
+    // What redb had written of a new file when the power failed.
+    std::fs::create_dir(&engine).unwrap();
+    std::fs::write(engine.join("db.new"), [0; 4096]).unwrap();
+    drop(EngineKind::Redb.open(&engine).unwrap());
+    assert!(engine.join("db").exists() && !engine.join("db.new").exists());
+    drop(EngineKind::Redb.open(&engine).unwrap());
+}
