@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import random
 import re
 import threading
 import time
@@ -254,9 +255,11 @@ def at(times, share):
 
 
 class Storm:
-    """Strangers that send a stanza of 250 KB every second, each, and honest people who log in meanwhile."""
+    """Strangers that send a stanza of 250 KB every ten seconds, each, and honest people who log in meanwhile. 200 of
+    them send 5 MB a second; a server that has to parse much more is late itself.
+    """
 
-    STRANGERS, SECONDS, LOGINS = size(20, 200), size(4, 20), 20  # the last in a second
+    STRANGERS, SECONDS, LOGINS, PAUSE = size(20, 200), size(4, 30), 20, size(1, 10)  # logins in a second
 
     def __init__(self, site):
         self.site = site
@@ -289,11 +292,12 @@ class Storm:
     async def send(self, writer, until):
         sent = 0
         with contextlib.suppress(OSError):
+            await asyncio.sleep(random.uniform(0, self.PAUSE))
             while time.monotonic() < until:
                 writer.write(self.text)
                 await writer.drain()
                 sent += 1
-                await asyncio.sleep(1)
+                await asyncio.sleep(self.PAUSE)
         return sent
 
     def calm(self):

@@ -78,6 +78,10 @@ class Program(Portcullis):
             [line for line in lines if line["kind"] in ("ban", "exemption")],
         )
 
+    def unfinished(self):
+        """How much work on the server is not finished."""
+        return self.facts("status")["facts"]["pending"]
+
 
 class Terminal:
     def __init__(self, program):
